@@ -1,0 +1,38 @@
+// The door of every npm command, in plain Node: installs what a fresh clone lacks (npm packages, hence Bun), says so, then runs scripts/<command>.ts with Bun.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const [command = "", ...args] = process.argv.slice(2);
+const script = join(root, "scripts", `${command}.ts`);
+if (!/^[a-z-]+$/.test(command) || !existsSync(script)) {
+  console.error(`run.mjs: no command "${command}"; see "scripts" in package.json`);
+  process.exit(2);
+}
+
+const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+const stamp = join(root, "node_modules", ".cairn-lock");
+if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
+  console.error("cairn: installing npm packages (npm ci, install scripts off) …");
+  const result = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (result.status !== 0) {
+    console.error("cairn: npm ci failed; is the npm registry reachable?");
+    process.exit(result.status ?? 1);
+  }
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, lock);
+}
+
+const os = process.platform === "darwin" ? "darwin" : "linux";
+const arch = process.arch === "arm64" ? "aarch64" : "x64";
+const bun = [`bun-${os}-${arch}`, `bun-${os}-${arch}-baseline`].map((name) => join(root, "node_modules", "@oven", name, "bin", "bun")).find((file) => existsSync(file));
+if (bun === undefined) {
+  console.error(`cairn: no Bun for ${process.platform}-${process.arch} among the npm packages; supported are linux-x64, linux-arm64 and darwin-arm64`);
+  process.exit(1);
+}
+const result = spawnSync(bun, [script, ...args], { cwd: process.env.INIT_CWD ?? process.cwd(), stdio: "inherit", env: { ...process.env, CAIRN_ROOT: root } });
+if (result.error) console.error(`cairn: ${result.error.message}`);
+process.exit(result.status ?? 1);

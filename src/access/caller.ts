@@ -1,0 +1,24 @@
+// Who is asking, as the tailnet proves it (security.md 1): the shape that ingress hands over and every gate judges. Claims of clients never enter here.
+
+export type CallerKind = "user" | "tagged" | "shared" | "local";
+
+export interface Caller {
+  kind: CallerKind;
+  /** StableNodeID of the calling device; `local` for cairn.sock, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`. */
+  id: string;
+  /** Short device name, for people. */
+  node: string;
+  /** Login of the user, or "" for tagged nodes and local callers. */
+  login: string;
+  tags: readonly string[];
+  /** The device belongs to the user who owns this node, and neither is tagged. */
+  own: boolean;
+  /** Raw capability objects that the tailnet policy grants this caller on this node: hostile until `parseGrants`. */
+  grants: readonly unknown[];
+}
+
+/** The name of a caller in the audit and as scope of idempotency keys (design 5): the user, or the tagged node. */
+export function callerName(caller: Caller): string {
+  if (caller.kind === "local") return caller.id;
+  return caller.kind === "tagged" ? `node:${caller.id}` : `user:${caller.login}`;
+}

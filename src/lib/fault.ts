@@ -1,0 +1,63 @@
+// Every failure that Cairn tells a user: one table of codes with their HTTP status and exit code, and the class that carries them.
+// Surfaces translate a Fault (api/problem.ts, mcp/errors.ts, cli/exit.ts); no other file invents a status.
+
+/** `status`: HTTP (RFC 9110, 6585); `exit`: process exit code of the CLI; `retryable`: the same call may succeed later unchanged. */
+export const FAULTS = {
+  invalid_input: { status: 400, exit: 2, retryable: false, title: "Invalid input" },
+  forbidden: { status: 403, exit: 10, retryable: false, title: "Not permitted" },
+  not_found: { status: 404, exit: 4, retryable: false, title: "Not found" },
+  unknown_operation: { status: 404, exit: 2, retryable: false, title: "Unknown operation" },
+  method_not_allowed: { status: 405, exit: 2, retryable: false, title: "Method not allowed" },
+  deleted: { status: 410, exit: 4, retryable: false, title: "Deleted" },
+  history_forked: { status: 410, exit: 5, retryable: false, title: "History forked" },
+  below_floor: { status: 410, exit: 5, retryable: false, title: "Older than the kept history" },
+  version_mismatch: { status: 412, exit: 5, retryable: false, title: "Version mismatch" },
+  too_large: { status: 413, exit: 2, retryable: false, title: "Too large" },
+  unsupported_media_type: { status: 415, exit: 2, retryable: false, title: "Unsupported media type" },
+  misdirected: { status: 421, exit: 2, retryable: false, title: "Misdirected request" },
+  key_reused: { status: 422, exit: 5, retryable: false, title: "Idempotency key used for another input" },
+  rate_limited: { status: 429, exit: 6, retryable: true, title: "Too many requests" },
+  internal: { status: 500, exit: 1, retryable: false, title: "Internal error" },
+  unavailable: { status: 503, exit: 3, retryable: true, title: "Not available now" },
+  storage_full: { status: 507, exit: 40, retryable: true, title: "Storage full" },
+  cancelled: { status: 499, exit: 130, retryable: true, title: "Cancelled" },
+  auth_key: { status: 500, exit: 11, retryable: false, title: "Tailnet auth key refused" },
+  config_invalid: { status: 500, exit: 20, retryable: false, title: "Invalid configuration" },
+  policy_invalid: { status: 500, exit: 21, retryable: false, title: "Invalid policy file" },
+  tailnet_failed: { status: 500, exit: 30, retryable: false, title: "Tailnet failed" },
+  library_failed: { status: 500, exit: 31, retryable: false, title: "Native library failed" },
+  not_running: { status: 503, exit: 32, retryable: true, title: "No node running" },
+  data_locked: { status: 500, exit: 41, retryable: false, title: "Data folder in use" },
+  data_newer: { status: 500, exit: 42, retryable: false, title: "Data from a newer version" },
+  data_unsafe: { status: 500, exit: 43, retryable: false, title: "Data folder not private" },
+  data_corrupt: { status: 500, exit: 44, retryable: false, title: "Data damaged" },
+} as const;
+
+export type FaultCode = keyof typeof FAULTS;
+
+export interface FaultOptions {
+  /** What to run or change next, as one sentence. */
+  hint?: string;
+  /** Machine-readable extras that surfaces add to their answer, such as `{etag}` or `{retryAfterSeconds}`. */
+  details?: Record<string, unknown>;
+  cause?: unknown;
+}
+
+/** An expected failure. `message` says what failed and quotes the value; it is shown to callers, so it never holds a secret. */
+export class Fault extends Error {
+  readonly code: FaultCode;
+  readonly hint: string | undefined;
+  readonly details: Record<string, unknown>;
+
+  constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "Fault";
+    this.code = code;
+    this.hint = options.hint;
+    this.details = options.details ?? {};
+  }
+}
+
+export function isFaultCode(code: string): code is FaultCode {
+  return Object.hasOwn(FAULTS, code);
+}
