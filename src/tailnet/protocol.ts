@@ -1,8 +1,11 @@
-// The channel's shapes on the TypeScript side (native/PROTOCOL.md, version 1): everything from the Go half is parsed here before use.
+// The channel's shapes on the TypeScript side (native/PROTOCOL.md, version 1): everything from the Go half is parsed by these before use.
+// Framing, ids and deadlines are in channel.ts.
 
 import { z } from "zod";
 
 export const PROTOCOL_VERSION = 1;
+/** Longest line either side may send, in bytes, without its LF. */
+export const MAX_LINE_BYTES = 1024 * 1024;
 
 export const self = z.object({
   id: z.string(),
@@ -60,6 +63,64 @@ export type Status = z.infer<typeof status>;
 export type Peer = z.infer<typeof peer>;
 /** The caller as it stands in `Cairn-Internal-Caller`. */
 export type CallerWire = z.infer<typeof caller>;
+
+export const level = z.enum(["debug", "info", "warning", "error"]);
+export type LogLevel = z.infer<typeof level>;
+
+/** One entry for each method: the shape of its result. */
+export const results = {
+  up: z.object({}),
+  login: z.object({}),
+  logout: z.object({}),
+  status,
+  peers: z.object({ peers: z.array(peer) }),
+  whois: z.object({ caller }),
+  grants: z.object({ grants: z.array(z.unknown()) }),
+  listen: z.object({}),
+  ping: z.object({ latencyMs: z.number(), path: z.enum(["direct", "relay"]), relay: z.string().optional() }),
+  cert: z.object({ https: z.boolean(), domains: z.array(z.string()) }),
+  "serve-config": z.object({ config: z.unknown(), funnel: z.boolean(), funnelReason: z.string().optional() }),
+  drop: z.object({ closed: z.number().int() }),
+  close: z.object({}),
+};
+export type Method = keyof typeof results;
+export type Result<M extends Method> = z.infer<(typeof results)[M]>;
+
+export const errorCode = z.enum([
+  "bad_request",
+  "unknown_method",
+  "not_up",
+  "already_up",
+  "auth_key",
+  "not_found",
+  "dial_refused",
+  "timeout",
+  "internal",
+]);
+
+export const reply = z.union([
+  z.object({
+    id: z.number().int(),
+    error: z.object({ code: errorCode.catch("internal"), message: z.string(), hint: z.string().optional() }),
+  }),
+  z.object({ id: z.number().int(), result: z.unknown() }),
+]);
+export type ReplyError = Extract<z.infer<typeof reply>, { error: unknown }>["error"];
+
+/** One entry for each event that this side knows; others are ignored, so that a newer Go half may say more. */
+export const events = {
+  hello: z.object({ protocol: z.number().int(), tailscale: z.string(), go: z.string() }),
+  state: status,
+  login: z.object({ url: z.string() }),
+  "auth-failed": z.object({ message: z.string() }),
+  netmap: z.object({ peers: z.number().int() }),
+  revoked: z.object({ callers: z.array(z.string()), connections: z.number().int() }),
+  log: z.object({ level, message: z.string() }),
+  fatal: z.object({ message: z.string() }),
+};
+export type EventName = keyof typeof events;
+/** An event as `{event, body}`, so that the name narrows the body. */
+export type ChannelEvent = { [K in EventName]: { event: K; body: z.infer<(typeof events)[K]> } }[EventName];
 
 export interface UpParams {
   stateDir: string;

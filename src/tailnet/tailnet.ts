@@ -1,7 +1,7 @@
 // The one interface to the tailnet: native.ts (library), sidecar.ts and loopback.ts implement it and share one contract suite.
 // Shapes are those of native/PROTOCOL.md.
 
-import type { CallerWire, Peer, Status, UpParams } from "./protocol.ts";
+import type { CallerWire, LogLevel, Peer, Status, UpParams } from "./protocol.ts";
 
 export interface TailnetEvents {
   state: (status: Status) => void;
@@ -9,9 +9,12 @@ export interface TailnetEvents {
   authFailed: (message: string) => void;
   netmap: (peers: number) => void;
   revoked: (callers: string[], connections: number) => void;
-  log: (level: "debug" | "info" | "warning" | "error", message: string) => void;
+  /** The node cannot go on: the Go half ended or said so. Fires once; every later call is refused. */
   fatal: (message: string) => void;
 }
+
+/** Where log lines go, those of the Go half included. */
+export type TailnetLog = (level: LogLevel, message: string) => void;
 
 export interface Tailnet {
   readonly kind: "library" | "sidecar" | "loopback";
@@ -26,11 +29,16 @@ export interface Tailnet {
   /** The capability objects behind `CallerWire.grants`. */
   grants(hash: string): Promise<unknown[]>;
   listen(port: number, options: { tls: boolean }): Promise<void>;
-  ping(ip: string, timeoutMs: number): Promise<{ latencyMs: number; path: "direct" | "relay"; relay?: string | undefined }>;
+  ping(
+    ip: string,
+    timeoutMs: number,
+  ): Promise<{ latencyMs: number; path: "direct" | "relay"; relay?: string | undefined }>;
   cert(): Promise<{ https: boolean; domains: string[] }>;
   serveConfig(): Promise<{ config: unknown; funnel: boolean; funnelReason?: string | undefined }>;
   /** Closes open ingress connections of these node ids, or all. */
   drop(callers?: string[]): Promise<number>;
+  /** Adds a listener; the answer removes it. Add them before `up`, as nothing is repeated for late ones. */
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void;
+  /** Closes the node and the channel, within some 5 s even when the Go half hangs. Safe to call twice. */
   close(): Promise<void>;
 }

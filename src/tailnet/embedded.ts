@@ -1,0 +1,66 @@
+// Where the Go half's file comes from: inside the executable, or the source tree's build/ when run from source. Nothing else: not the
+// environment, not the working folder, since either would let others choose the code that runs with the node's rights.
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { Fault } from "../lib/fault.ts";
+import { embeddedFile } from "./embedded-file.ts";
+
+/** A native file to extract and run. `suffix` is of the extracted file. */
+export interface Artifact {
+  engine: "library" | "sidecar";
+  path: string;
+  sha256: string;
+  suffix: string;
+}
+
+export type Engine = Artifact["engine"];
+
+const LIBRARY_SUFFIX = process.platform === "darwin" ? ".dylib" : ".so";
+
+/** The file of this engine, or of the one that is there when none is named (the library before the sidecar). Throws a Fault `library_failed`. */
+export async function nativeArtifact(engine?: Engine): Promise<Artifact> {
+  const carried: EmbeddedOrNull = embeddedFile;
+  if (carried !== null) {
+    if (engine !== undefined && engine !== carried.engine) {
+      throw new Fault("library_failed", `this executable carries the tailnet ${carried.engine}, not the ${engine}`, {
+        hint: `Leave the engine setting out, or set it to "${carried.engine}".`,
+      });
+    }
+    return { ...carried, suffix: suffixOf(carried.engine) };
+  }
+  const wanted: Engine[] = engine === undefined ? ["library", "sidecar"] : [engine];
+  for (const candidate of wanted) {
+    const built = await fromSourceTree(candidate);
+    if (built !== undefined) return built;
+  }
+  throw new Fault(
+    "library_failed",
+    `the tailnet ${wanted.join(" or ")} is not built: nothing at ${sourceTreePath(wanted[0] ?? "library")}`,
+    {
+      hint: "Run `npm start`, `npm test` or `npm run build`, which build it (Go 1.26 and a C compiler are needed).",
+    },
+  );
+}
+
+// Widened, since from source the module's constant has the type null alone.
+type EmbeddedOrNull = typeof embeddedFile;
+
+async function fromSourceTree(engine: Engine): Promise<Artifact | undefined> {
+  const path = sourceTreePath(engine);
+  const file = Bun.file(path);
+  if (!(await file.exists())) return undefined;
+  const sha256 = createHash("sha256")
+    .update(await file.bytes())
+    .digest("hex");
+  return { engine, path, sha256, suffix: suffixOf(engine) };
+}
+
+function sourceTreePath(engine: Engine): string {
+  const name = engine === "library" ? `libcairn${LIBRARY_SUFFIX}` : "cairn-sidecar";
+  return join(import.meta.dir, "..", "..", "build", "native", `${process.platform}-${process.arch}`, name);
+}
+
+function suffixOf(engine: Engine): string {
+  return engine === "library" ? LIBRARY_SUFFIX : ".sidecar";
+}

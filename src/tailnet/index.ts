@@ -1,0 +1,40 @@
+// The door of the tailnet layer: `openTailnet` starts the Go half (library or sidecar), `LoopbackTailnet` needs none.
+
+import { join } from "node:path";
+import { type Artifact, type Engine, nativeArtifact } from "./embedded.ts";
+import { openLibrary } from "./native.ts";
+import { openSidecar } from "./sidecar.ts";
+import type { Tailnet, TailnetLog } from "./tailnet.ts";
+
+export type { Artifact, Engine } from "./embedded.ts";
+export { LoopbackTailnet } from "./loopback.ts";
+export type { CallerWire, LogLevel, Peer, Status, UpParams } from "./protocol.ts";
+export { caller } from "./protocol.ts";
+export type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
+
+export interface OpenTailnetOptions {
+  /** Default: the engine that this executable carries; from source the library. */
+  engine?: Engine;
+  /** The node's data folder; the native file goes to `<dataDir>/lib/<sha256>.so`. */
+  dataDir: string;
+  /** Tried as `<runtimeDir>/lib` where nothing may be executed in the data folder. */
+  runtimeDir?: string;
+  /** Another native file, for tests. */
+  artifact?: Artifact;
+  log: TailnetLog;
+}
+
+/**
+ * Starts the Go half and waits for its greeting; it joins nothing before `up`. Throws a Fault `library_failed` with a hint.
+ * Add listeners before `up`.
+ */
+export async function openTailnet(options: OpenTailnetOptions): Promise<Tailnet> {
+  const artifact = options.artifact ?? (await nativeArtifact(options.engine));
+  const folders = [options.dataDir, ...(options.runtimeDir === undefined ? [] : [options.runtimeDir])];
+  const open = artifact.engine === "library" ? openLibrary : openSidecar;
+  return open(
+    artifact,
+    folders.map((folder) => join(folder, "lib")),
+    options.log,
+  );
+}

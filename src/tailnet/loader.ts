@@ -1,0 +1,146 @@
+// Puts the native file that this executable carries where the system can run it: `<folder>/<sha256><suffix>`, 0700, hash verified at every
+// start, written as a temporary file and renamed. What is done with the file (dlopen, spawn) is the caller's.
+
+import { createHash, randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { Fault } from "../lib/fault.ts";
+import type { Artifact } from "./embedded.ts";
+import { NotExecutable } from "./ffi.ts";
+import type { TailnetLog } from "./tailnet.ts";
+
+/** Files of other versions stay this long, in milliseconds, so that going back a version is quick. */
+const KEEP_OTHERS_MS = 7 * 24 * 3600 * 1000;
+const OURS = /^[.]?[0-9a-f]{64}[.]/;
+
+/**
+ * Extracts the artifact into the first folder where `use` can run it. A folder that cannot be written, or is mounted noexec, is skipped;
+ * when none is left, throws a Fault `library_failed` that names each folder and its reason.
+ */
+export async function withExtracted<T>(
+  artifact: Artifact,
+  folders: readonly string[],
+  use: (path: string) => T,
+  log: TailnetLog,
+): Promise<T> {
+  const reasons: string[] = [];
+  for (const folder of folders) {
+    try {
+      return use(await extract(artifact, folder, log));
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      const reason = error instanceof NotExecutable ? "nothing may be executed there (noexec?)" : errorText(error);
+      reasons.push(`${folder}: ${reason}`);
+      log("warning", `cannot use ${folder} for the tailnet ${artifact.engine}: ${errorText(error)}`);
+    }
+  }
+  throw new Fault(
+    "library_failed",
+    `the tailnet ${artifact.engine} can run from none of these folders: ${reasons.join("; ")}`,
+    {
+      hint: "Give --data, or XDG_RUNTIME_DIR, a folder of your own on a file system that is not mounted noexec and has 30 MB free.",
+    },
+  );
+}
+
+/** Makes sure that the folder holds exactly this artifact, and answers its path. Everything in its place that is not it is replaced. */
+export async function extract(artifact: Artifact, folder: string, log: TailnetLog): Promise<string> {
+  await privateFolder(folder);
+  const path = join(folder, `${artifact.sha256}${artifact.suffix}`);
+  const wrong = await differs(path, artifact.sha256);
+  if (wrong !== undefined) {
+    if (wrong !== "missing") log("warning", `${path} is replaced: ${wrong}`);
+    await write(artifact, folder, path);
+  }
+  await removeOthers(folder, artifact.sha256).catch((error: unknown) => {
+    log("debug", `old native files stay in ${folder}: ${errorText(error)}`);
+  });
+  return path;
+}
+
+async function privateFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const found = await lstat(folder);
+  if (!found.isDirectory()) throw new Error("it is a symlink or a file, not a folder");
+  if (found.uid !== process.getuid?.())
+    throw new Error(`it belongs to user ${found.uid}, not to user ${process.getuid?.()}`);
+  if ((found.mode & 0o777) !== 0o700) await chmod(folder, 0o700);
+}
+
+/** Undefined when the file is the artifact, with our owner and mode; otherwise what is wrong with it. */
+async function differs(path: string, sha256: string): Promise<string | undefined> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOENT") return "missing";
+    return code === "ELOOP" ? "it is a symlink" : errorText(error);
+  }
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) return "it is no regular file";
+    if (found.uid !== process.getuid?.()) return `it belongs to user ${found.uid}`;
+    // Someone who could write it may have it open still, whatever its mode becomes: a fresh file is the only safe one.
+    if ((found.mode & 0o022) !== 0) return `others may write it (mode ${(found.mode & 0o777).toString(8)})`;
+    if (
+      createHash("sha256")
+        .update(await file.readFile())
+        .digest("hex") !== sha256
+    )
+      return "its content is not what its name says";
+    if ((found.mode & 0o777) !== 0o700) await file.chmod(0o700);
+    return undefined;
+  } finally {
+    await file.close();
+  }
+}
+
+async function write(artifact: Artifact, folder: string, path: string): Promise<void> {
+  const bytes = await Bun.file(artifact.path).bytes();
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  if (sha256 !== artifact.sha256) {
+    throw new Fault(
+      "library_failed",
+      `the tailnet ${artifact.engine} inside this executable is damaged (sha256 ${sha256.slice(0, 12)})`,
+      {
+        hint: "Replace the executable by a fresh copy.",
+      },
+    );
+  }
+  const temporary = join(folder, `.${artifact.sha256}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`);
+  try {
+    const file = await open(temporary, "wx", 0o700);
+    try {
+      await file.writeFile(bytes);
+      await file.chmod(0o700);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    // A rename cannot put a file over a folder, and a folder of that name is never ours.
+    if ((await lstat(path).catch(() => undefined))?.isDirectory()) await rm(path, { recursive: true });
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+}
+
+async function removeOthers(folder: string, keep: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!OURS.test(name) || name.startsWith(keep)) continue;
+    const path = join(folder, name);
+    const found = await lstat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > KEEP_OTHERS_MS) await unlink(path).catch(() => {});
+  }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

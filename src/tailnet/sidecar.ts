@@ -1,0 +1,97 @@
+// The sidecar engine: the same Go half as a child process, its channel on stdin and stdout. For musl systems and for macOS files built on Linux.
+// The child ends with us: its stdin closes when this process is gone, however it went.
+
+import { Fault } from "../lib/fault.ts";
+import type { Artifact } from "./embedded.ts";
+import { NotExecutable } from "./ffi.ts";
+import { GoHalf } from "./go-half.ts";
+import { LineSplitter } from "./lines.ts";
+import { withExtracted } from "./loader.ts";
+import type { Tailnet, TailnetLog } from "./tailnet.ts";
+
+/** What the child may see of our environment: where home, temporary files, CA certificates and proxies are. Never TS_*, BUN_*, LD_*, NODE_OPTIONS. */
+const ENVIRONMENT = [
+  "HOME",
+  "TMPDIR",
+  "TZ",
+  "LANG",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]),
+];
+
+/** How long the child may take to end by itself, in milliseconds. */
+const END_MS = 2_000;
+const MAX_STDERR_LINE_BYTES = 16 * 1024;
+
+/** Spawns the sidecar from the first of these folders that can run it. */
+export async function openSidecar(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<Tailnet> {
+  const child = await withExtracted(artifact, folders, spawn, log);
+  const kill = (): void => child.kill("SIGKILL");
+  process.on("exit", kill);
+  return GoHalf.open(
+    "sidecar",
+    async ({ receive, lost }) => {
+      const reading = read(child.stdout, receive);
+      void logLines(child.stderr, log);
+      void child.exited.then(async (code) => {
+        process.off("exit", kill);
+        // What it still said comes before the news that it ended; a grandchild holding the pipe cannot delay the news.
+        await Promise.race([reading, Bun.sleep(200)]);
+        lost(`the tailnet sidecar (pid ${child.pid}) ended with ${child.signalCode ?? `code ${code}`}`);
+      });
+      return {
+        wire: {
+          write(bytes) {
+            try {
+              child.stdin.write(bytes);
+              // A broken pipe shows as the end of the child, which `exited` reports with its code.
+              void Promise.resolve(child.stdin.flush()).catch(() => {});
+            } catch (error) {
+              lost(`cannot write to the tailnet sidecar: ${String(error)}`);
+            }
+          },
+          end: () => void Promise.resolve(child.stdin.end()).catch(() => {}),
+        },
+        async destroy() {
+          const timer = setTimeout(kill, END_MS);
+          await child.exited;
+          clearTimeout(timer);
+        },
+      };
+    },
+    log,
+  );
+}
+
+function spawn(path: string) {
+  const env: Record<string, string> = {};
+  for (const name of ENVIRONMENT) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  try {
+    return Bun.spawn({ cmd: [path], env, cwd: "/", stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EACCES" || code === "EPERM") throw new NotExecutable(String(error));
+    throw new Fault("library_failed", `cannot start the tailnet sidecar ${path}: ${String(error)}`, { cause: error });
+  }
+}
+
+async function read(stream: ReadableStream<Uint8Array>, onChunk: (chunk: Uint8Array) => void): Promise<void> {
+  for await (const chunk of stream) onChunk(chunk);
+}
+
+/** The child's stderr: Go's own words when it dies, so that they stand in the log. */
+async function logLines(stream: ReadableStream<Uint8Array>, log: TailnetLog): Promise<void> {
+  let lines = new LineSplitter(MAX_STDERR_LINE_BYTES);
+  for await (const chunk of stream) {
+    try {
+      for (const line of lines.push(chunk)) log("warning", `sidecar: ${new TextDecoder().decode(line)}`);
+    } catch {
+      lines = new LineSplitter(MAX_STDERR_LINE_BYTES);
+      log("warning", `sidecar: a line longer than ${MAX_STDERR_LINE_BYTES} bytes was dropped`);
+    }
+  }
+}
