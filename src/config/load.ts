@@ -1,0 +1,113 @@
+// Finds the values of all settings: flags > environment > file > default, and remembers where each came from.
+// Refuses what it does not know, with the nearest name.
+
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../lib/fault.ts";
+import { nearest } from "../lib/nearest.ts";
+import { parseSetting, type SettingValue } from "./parse.ts";
+import { defaultDataDir } from "./paths.ts";
+import { envOf, flagOf, type SettingKey, type Settings, settingRows } from "./settings.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface LoadOptions {
+  /** Values of flags by setting key, as the command line gave them. */
+  flags?: Partial<Record<SettingKey, string | boolean | readonly string[]>>;
+  env: Environment;
+  /** `--config FILE`; without it `<data>/cairn.toml`, if there is one. */
+  configFile?: string | undefined;
+}
+
+export interface Loaded {
+  settings: Settings & { readonly data: string };
+  /** Where each value that is not a default came from, such as `--tags`, `CAIRN_TAGS` or the file's path. */
+  origins: ReadonlyMap<SettingKey, string>;
+  /** What looks like a mistake but is not refused, for the log. */
+  warnings: readonly string[];
+}
+
+/** Variables that begin with CAIRN_ and are no settings. */
+const OTHER_VARIABLES = new Set(["CAIRN_ROOT", "CAIRN_CONFIG", "CAIRN_URL"]);
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** Loads the settings. Throws Fault `config_invalid`. */
+export function loadSettings(options: LoadOptions): Loaded {
+  const origins = new Map<SettingKey, string>();
+  const values = new Map<SettingKey, SettingValue>();
+  const take = (key: SettingKey, raw: unknown, origin: string): void => {
+    const row = settingRows().find(([name]) => name === key)?.[1];
+    if (row === undefined) return;
+    values.set(key, parseSetting(key, row, raw, origin));
+    origins.set(key, origin);
+  };
+  const overlay = (): void => {
+    for (const [key] of settingRows()) {
+      const variable = options.env[envOf(key)];
+      if (variable !== undefined && variable.trim() !== "") take(key, variable, envOf(key));
+      const given = options.flags?.[key];
+      if (given !== undefined) take(key, given, flagOf(key));
+    }
+  };
+
+  overlay();
+  const given = values.get("data");
+  const data = typeof given === "string" ? given : defaultDataDir(options.env);
+  const file = options.configFile ?? options.env["CAIRN_CONFIG"];
+  const path = file ?? join(data, "cairn.toml");
+  if (file !== undefined || existsSync(path)) {
+    for (const [key, raw] of readFile(path)) {
+      if (key === "data" && file === undefined) {
+        throw new Fault("config_invalid", `${path} lies in the data folder and cannot name another one`, {
+          hint: "Name the data folder with --data or CAIRN_DATA.",
+        });
+      }
+      take(key, raw, path);
+    }
+    overlay();
+  }
+  for (const [key, row] of settingRows()) if (!values.has(key)) values.set(key, row.default);
+  if (values.get("data") === undefined) values.set("data", data);
+
+  const settings = Object.fromEntries(values) as Loaded["settings"];
+  return { settings, origins, warnings: unknownVariables(options.env) };
+}
+
+function readFile(path: string): [SettingKey, unknown][] {
+  let parsed: unknown;
+  try {
+    if (statSync(path).size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
+    parsed = Bun.TOML.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {
+      hint: "Mend the file, or name another one with --config.",
+      cause,
+    });
+  }
+  const known = new Map(settingRows().map(([key]) => [key as string, key]));
+  return flatten(parsed, "").map(([name, raw]) => {
+    const key = known.get(name);
+    if (key !== undefined) return [key, raw];
+    const near = nearest(name, known.keys());
+    throw new Fault("config_invalid", `Unknown setting ${JSON.stringify(name)} in ${path}`, {
+      hint: near === undefined ? "docs/settings.md lists all settings." : `Did you mean ${near}?`,
+    });
+  });
+}
+
+/** Tables to dotted names: `[access] admins = []` is `access.admins`. */
+function flatten(value: unknown, prefix: string): [string, unknown][] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return [[prefix, value]];
+  return Object.entries(value).flatMap(([name, inner]) => flatten(inner, prefix === "" ? name : `${prefix}.${name}`));
+}
+
+function unknownVariables(env: Environment): string[] {
+  const known = settingRows().map(([key]) => envOf(key));
+  return Object.keys(env)
+    .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !OTHER_VARIABLES.has(name))
+    .map((name) => {
+      const near = nearest(name, known);
+      return `The variable ${name} is no setting and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`;
+    });
+}

@@ -1,0 +1,68 @@
+// Where a node keeps its data and its sockets. Making and checking the folders is lib/private-folder.ts.
+
+import { createHash } from "node:crypto";
+import { existsSync, realpathSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Fault } from "../lib/fault.ts";
+import type { Environment } from "./load.ts";
+
+/** The data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY > /var/lib/cairn as root > the user's own place. */
+export function defaultDataDir(env: Environment): string {
+  const systemd = env["STATE_DIRECTORY"]?.split(":")[0];
+  if (systemd) return systemd;
+  if (process.getuid?.() === 0) return "/var/lib/cairn";
+  const home = env["HOME"] || homedir();
+  if (process.platform === "darwin") return join(home, "Library", "Application Support", "cairn");
+  const state = env["XDG_STATE_HOME"];
+  return state?.startsWith("/") ? join(state, "cairn") : join(home, ".local", "state", "cairn");
+}
+
+export interface SocketPaths {
+  /** Folder of the local socket: 0700, or 0710 with `cli.group`. */
+  folder: string;
+  /** The local socket of the CLI. */
+  cairn: string;
+  /** Folder of the sockets between the two halves: always 0700. */
+  internal: string;
+  /** Where requests from the tailnet arrive. */
+  ingress: string;
+}
+
+/** Longest path of a unix socket that every supported system takes (macOS: 104 bytes with the final zero). */
+const MAX_SOCKET_PATH_BYTES = 103;
+
+/** The sockets of the node with this data folder: in XDG_RUNTIME_DIR or the temporary folder, under a short hash. Throws Fault `config_invalid` when that is too long. */
+export function socketPaths(dataDir: string, env: Environment): SocketPaths {
+  return socketPathsIn(env["XDG_RUNTIME_DIR"] || env["TMPDIR"] || tmpdir(), dataDir);
+}
+
+/** Every place where the node with this data folder may have its sockets, as the CLI may have another environment than the node. */
+export function socketCandidates(dataDir: string, env: Environment): string[] {
+  const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp"].filter(
+    (base) => base !== undefined && base !== "",
+  );
+  return [...new Set(bases)].map((base) => join(base as string, folderName(dataDir), "cairn.sock"));
+}
+
+function socketPathsIn(base: string, dataDir: string): SocketPaths {
+  const folder = join(base, folderName(dataDir));
+  const internal = join(folder, "node");
+  const paths = { folder, cairn: join(folder, "cairn.sock"), internal, ingress: join(internal, "ingress.sock") };
+  const length = Buffer.byteLength(paths.ingress);
+  if (length > MAX_SOCKET_PATH_BYTES) {
+    throw new Fault(
+      "config_invalid",
+      `The socket path ${paths.ingress} has ${length} bytes, and ${MAX_SOCKET_PATH_BYTES} are allowed`,
+      {
+        hint: "Set XDG_RUNTIME_DIR or TMPDIR to a shorter folder.",
+      },
+    );
+  }
+  return paths;
+}
+
+function folderName(dataDir: string): string {
+  const real = existsSync(dataDir) ? realpathSync(dataDir) : resolve(dataDir);
+  return `cairn-${createHash("sha256").update(real).digest("hex").slice(0, 10)}`;
+}

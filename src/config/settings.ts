@@ -1,0 +1,106 @@
+// Every setting of a node, in one table: flags, environment names, the file's keys, help and docs/settings.md come from it.
+// load.ts finds the values; secrets are not settings (secrets.ts).
+
+/** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
+export type Kind = "text" | "list" | "flag" | "bytes" | "choice";
+
+interface Row<K extends Kind, Default> {
+  kind: K;
+  /** `undefined` means: not set. */
+  default: Default;
+  /** One sentence for --help and docs/settings.md, units included. */
+  help: string;
+  /** What stands for the value in --help. */
+  placeholder?: string;
+  choices?: readonly string[];
+  minBytes?: number;
+  maxBytes?: number;
+}
+
+const text = <D extends string | undefined>(value: D, placeholder: string, help: string) =>
+  ({ kind: "text", default: value, placeholder, help }) satisfies Row<"text", D>;
+const list = (placeholder: string, help: string) =>
+  ({ kind: "list", default: [] as readonly string[], placeholder, help }) satisfies Row<"list", readonly string[]>;
+const flag = (help: string) => ({ kind: "flag", default: false as boolean, help }) satisfies Row<"flag", boolean>;
+const bytes = (value: number, bounds: { minBytes: number; maxBytes: number }, help: string) =>
+  ({ kind: "bytes", default: value, placeholder: "BYTES", help, ...bounds }) satisfies Row<"bytes", number>;
+const choice = <const C extends readonly string[]>(choices: C, value: C[number], help: string) =>
+  ({ kind: "choice", default: value as C[number], choices, placeholder: choices.join("|"), help }) satisfies Row<
+    "choice",
+    C[number]
+  >;
+
+const MIB = 1024 * 1024;
+
+/** The table. A key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins` under `[access]` in the file. */
+export const SETTINGS = {
+  data: text(undefined, "DIR", "Folder for everything this node keeps, private to its user."),
+  hostname: text("cairn", "NAME", "Name of this node on the tailnet."),
+  control_url: text(undefined, "URL", "Control server, for Headscale; without it Tailscale's own."),
+  tags: list("TAG,…", "Tags to ask for, such as tag:cairn; needed with TS_CLIENT_SECRET."),
+  ephemeral: flag("Let the tailnet forget this node soon after it ends."),
+  "tailnet.engine": choice(
+    ["auto", "library", "sidecar"],
+    "auto",
+    "How the tailnet half runs: inside this process, or as a child.",
+  ),
+  "access.admins": list("LOGIN,…", "Logins that are admin of this node without a grant."),
+  "access.default_role": choice(
+    ["none", "reader", "member"],
+    "none",
+    "What other untagged users of this tailnet get without a grant.",
+  ),
+  "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
+  "access.policy_file": text(undefined, "FILE", "Grants as JSON, for control servers without application grants."),
+  "access.capability": text("cairn.internal/cap/cairn", "NAME", "Application capability that carries the grants."),
+  "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node."),
+  "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node."),
+  "http.max_body_bytes": bytes(
+    8 * MIB,
+    { minBytes: 64 * 1024, maxBytes: 64 * MIB },
+    "Largest request body, in bytes (or 8MiB).",
+  ),
+  "context.max_bytes": bytes(
+    MIB,
+    { minBytes: 1024, maxBytes: 4 * MIB },
+    "Largest content of one context, in bytes (or 1MiB); at most 4MiB.",
+  ),
+  "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admin of this node."),
+  "log.level": choice(["debug", "info", "warning", "error"], "info", "Least severe log line to write."),
+  "log.format": choice(
+    ["auto", "pretty", "json"],
+    "auto",
+    "Log lines for people or as JSON; auto: JSON unless on a terminal.",
+  ),
+} as const;
+
+export type SettingKey = keyof typeof SETTINGS;
+
+type Widened<D> = D extends undefined ? string | undefined : D extends string ? (string extends D ? string : D) : D;
+
+/** The values in force, by key. */
+export type Settings = {
+  readonly [K in SettingKey]: (typeof SETTINGS)[K]["kind"] extends "text"
+    ? undefined extends (typeof SETTINGS)[K]["default"]
+      ? string | undefined
+      : string
+    : Widened<(typeof SETTINGS)[K]["default"]>;
+};
+
+/** A row as the code that walks the table sees it. */
+export type SettingRow = Row<Kind, string | number | boolean | readonly string[] | undefined>;
+
+/** All rows with their keys, in the order of the table. */
+export function settingRows(): [SettingKey, SettingRow][] {
+  return Object.entries(SETTINGS) as [SettingKey, SettingRow][];
+}
+
+/** `access.admins` → `--access-admins`. */
+export function flagOf(key: SettingKey): string {
+  return `--${key.replaceAll(/[._]/g, "-")}`;
+}
+
+/** `access.admins` → `CAIRN_ACCESS_ADMINS`. */
+export function envOf(key: SettingKey): string {
+  return `CAIRN_${key.replaceAll(".", "_").toUpperCase()}`;
+}

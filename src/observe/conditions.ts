@@ -1,0 +1,113 @@
+// The catalogue of health conditions, and what is true of this node now. Nothing else may invent a warning: `status`, /health and the log read this.
+
+import { printableLine } from "../lib/printable.ts";
+import type { LogLine } from "./logging.ts";
+import { redactText } from "./redact.ts";
+
+export type Severity = "info" | "warning" | "error";
+
+interface Kind {
+  title: string;
+  severity: Severity;
+  /** What to do about it. */
+  hint: string;
+}
+
+/** Every condition this build knows, by code. */
+export const CONDITIONS = {
+  starting: { title: "Starting", severity: "info", hint: "Wait until the node has joined its tailnet." },
+  needs_login: {
+    title: "Login needed",
+    severity: "warning",
+    hint: "Open the login URL in a browser, or restart with TS_AUTHKEY.",
+  },
+  needs_approval: {
+    title: "Waiting for approval",
+    severity: "warning",
+    hint: "Approve this machine in the tailnet's admin console.",
+  },
+  auth_key_refused: {
+    title: "Auth key refused",
+    severity: "warning",
+    hint: "Set a fresh TS_AUTHKEY before the next login is needed.",
+  },
+  control_unreachable: {
+    title: "Control server unreachable",
+    severity: "warning",
+    hint: "Check this machine's network; known peers are still served, and cairn keeps trying.",
+  },
+  key_expires_soon: {
+    title: "Node key expires soon",
+    severity: "warning",
+    hint: "Log in again, disable key expiry for this node, or give it a tag.",
+  },
+  key_expired: {
+    title: "Node key expired",
+    severity: "error",
+    hint: "Open the login URL in a browser; no restart is needed.",
+  },
+  tailnet_health: { title: "Tailnet health", severity: "warning", hint: "See the text; Tailscale reports it." },
+  tailnet_stopped: { title: "Tailnet stopped", severity: "error", hint: "Restart the node." },
+  grant_invalid: {
+    title: "Invalid grant",
+    severity: "warning",
+    hint: "Mend the grant in the tailnet policy; until then it is worth nothing.",
+  },
+  policy_invalid: {
+    title: "Invalid policy file",
+    severity: "error",
+    hint: "Mend the file; until then the last valid policy stays in force.",
+  },
+} as const satisfies Record<string, Kind>;
+
+export type ConditionCode = keyof typeof CONDITIONS;
+
+/** A condition that is true now. */
+export interface Condition {
+  code: ConditionCode;
+  title: string;
+  severity: Severity;
+  text: string;
+  hint: string;
+  /** RFC 3339, when it became true. */
+  since: string;
+}
+
+export class Conditions {
+  readonly #active = new Map<ConditionCode, Condition>();
+  readonly #log: LogLine;
+  readonly #now: () => number;
+
+  constructor(log: LogLine, now: () => number = Date.now) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Makes a condition true, or changes its text. Logged when it becomes true or its text changes, not each time. */
+  raise(code: ConditionCode, text: string): void {
+    const clean = printableLine(redactText(text)).slice(0, 500);
+    const before = this.#active.get(code);
+    if (before?.text === clean) return;
+    const kind: Kind = CONDITIONS[code];
+    const since = before?.since ?? new Date(this.#now()).toISOString();
+    this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
+    this.#log(kind.severity, `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+  }
+
+  /** Ends a condition; nothing happens if it is not true. */
+  clear(code: ConditionCode): void {
+    if (this.#active.delete(code)) this.#log("info", `${CONDITIONS[code].title}: over`, { condition: code });
+  }
+
+  has(code: ConditionCode): boolean {
+    return this.#active.has(code);
+  }
+
+  /** What is true now, the worst first. */
+  list(): Condition[] {
+    const rank = { error: 0, warning: 1, info: 2 };
+    return [...this.#active.values()].sort(
+      (a, b) => rank[a.severity] - rank[b.severity] || a.code.localeCompare(b.code),
+    );
+  }
+}

@@ -1,0 +1,83 @@
+// Log lines: on stderr only, for people on a terminal and as JSON lines otherwise, without secrets and without characters that drive a terminal.
+// Every other folder logs through `logFor`; nothing else configures logging.
+
+import { writeSync } from "node:fs";
+import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
+import { printableLine } from "../lib/printable.ts";
+import { redactFields, redactText } from "./redact.ts";
+
+export type Level = "debug" | "info" | "warning" | "error";
+/** Writes one line; `fields` are data for machines and must not be needed to understand `message`. */
+export type LogLine = (level: Level, message: string, fields?: Record<string, unknown>) => void;
+
+export interface LoggingOptions {
+  level: Level;
+  /** `auto` is `pretty` on a terminal and `json` otherwise. */
+  format: "auto" | "pretty" | "json";
+  /** Takes finished lines; the default writes to stderr. */
+  write?: (line: string) => void;
+}
+
+/** Sets up logging for the whole process; a second call replaces the first. */
+export function configureLogging(options: LoggingOptions): void {
+  const pretty = options.format === "pretty" || (options.format === "auto" && process.stderr.isTTY === true);
+  const write = options.write ?? writeStderr;
+  const colour = pretty && process.stderr.isTTY === true && !process.env["NO_COLOR"];
+  const format = pretty ? (record: LogRecord) => prettyLine(record, colour) : jsonLine;
+  configureSync({
+    reset: true,
+    sinks: { lines: (record: LogRecord) => write(format(record)) },
+    loggers: [
+      { category: "cairn", lowestLevel: options.level, sinks: ["lines"] },
+      { category: ["logtape", "meta"], lowestLevel: "error", sinks: ["lines"] },
+    ],
+  });
+}
+
+/** The log of one part, such as `store` or `tailnet`. */
+export function logFor(part: string): LogLine {
+  const logger = getLogger(["cairn", part]);
+  return (level, message, fields = {}) => logger[level]("{message}", { message, fields });
+}
+
+function messageOf(record: LogRecord): string {
+  const given = record.properties["message"];
+  return redactText(typeof given === "string" ? given : record.message.map(String).join(""));
+}
+
+function fieldsOf(record: LogRecord): Record<string, unknown> {
+  return redactFields(record.properties["fields"] ?? {}) as Record<string, unknown>;
+}
+
+/** One JSON object: time, level, part, message, then the fields. JSON escapes control characters; bidi marks are data there. */
+function jsonLine(record: LogRecord): string {
+  const head = {
+    time: new Date(record.timestamp).toISOString(),
+    level: record.level,
+    part: record.category.slice(1).join("."),
+  };
+  return `${JSON.stringify({ ...fieldsOf(record), ...head, message: printableLine(messageOf(record)) })}\n`;
+}
+
+const COLOURS: Record<string, string> = { warning: "\u001b[33m", error: "\u001b[31m", debug: "\u001b[2m" };
+
+function prettyLine(record: LogRecord, colour: boolean): string {
+  const time = new Date(record.timestamp).toTimeString().slice(0, 8);
+  const fields = Object.entries(fieldsOf(record)).map(
+    ([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const text = printableLine(
+    `${time} ${record.level.padEnd(7)} ${record.category.slice(1).join(".")}: ${messageOf(record)}${fields.join("")}`,
+  );
+  const paint = colour ? COLOURS[record.level] : undefined;
+  return paint === undefined ? `${text}\n` : `${paint}${text}\u001b[0m\n`;
+}
+
+/** Writes at once, so that the last line before an exit is not lost; a full pipe falls back to the buffered way. */
+function writeStderr(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch {
+    process.stderr.write(line);
+  }
+}
