@@ -1,7 +1,8 @@
 // The door of every npm command, in plain Node: installs what a fresh clone lacks (npm packages, hence Bun), says so, then runs scripts/<command>.ts with Bun.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -13,11 +14,16 @@ if (!/^[a-z-]+$/.test(command) || !existsSync(script)) {
   process.exit(2);
 }
 
-const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+const lock = createHash("sha256")
+  .update(readFileSync(join(root, "package-lock.json")))
+  .digest("hex");
 const stamp = join(root, "node_modules", ".cairn-lock");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   console.error("cairn: installing npm packages (npm ci, install scripts off) …");
-  const result = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", 2, 2] });
+  const result = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+  });
   if (result.status !== 0) {
     console.error("cairn: npm ci failed; is the npm registry reachable?");
     process.exit(result.status ?? 1);
@@ -28,11 +34,25 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
 
 const os = process.platform === "darwin" ? "darwin" : "linux";
 const arch = process.arch === "arm64" ? "aarch64" : "x64";
-const bun = [`bun-${os}-${arch}`, `bun-${os}-${arch}-baseline`].map((name) => join(root, "node_modules", "@oven", name, "bin", "bun")).find((file) => existsSync(file));
+const bun = [`bun-${os}-${arch}`, `bun-${os}-${arch}-baseline`]
+  .map((name) => join(root, "node_modules", "@oven", name, "bin", "bun"))
+  .find((file) => existsSync(file));
 if (bun === undefined) {
-  console.error(`cairn: no Bun for ${process.platform}-${process.arch} among the npm packages; supported are linux-x64, linux-arm64 and darwin-arm64`);
+  console.error(
+    `cairn: no Bun for ${process.platform}-${process.arch} among the npm packages; supported are linux-x64, linux-arm64 and darwin-arm64`,
+  );
   process.exit(1);
 }
-const result = spawnSync(bun, [script, ...args], { cwd: process.env.INIT_CWD ?? process.cwd(), stdio: "inherit", env: { ...process.env, CAIRN_ROOT: root } });
-if (result.error) console.error(`cairn: ${result.error.message}`);
-process.exit(result.status ?? 1);
+const child = spawn(bun, [script, ...args], {
+  cwd: process.env.INIT_CWD ?? process.cwd(),
+  stdio: "inherit",
+  env: { ...process.env, CAIRN_ROOT: root },
+});
+// On a terminal Ctrl-C reaches the child by itself; a second one from here would mean "now, without draining".
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+  process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal)));
+child.on("error", (error) => {
+  console.error(`cairn: ${error.message}`);
+  process.exit(1);
+});
+child.on("exit", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));

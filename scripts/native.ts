@@ -1,0 +1,155 @@
+// Builds the Go half into build/native/<target>/ where it is lacking or older than its sources, and says what it does. What is up to
+// date is found by a hash over sources, compiler versions and flags, so a second run is instant. As a script: everything for this machine.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { host, planFor, type Target } from "./targets.ts";
+
+const root = dirname(import.meta.dir);
+const native = join(root, "native");
+
+export type Part = "library" | "sidecar" | "tailnet";
+
+/** A problem that the person who builds can mend; printed without a stack. */
+export class BuildError extends Error {}
+
+export interface Versions {
+  go: string;
+  tailscale: string;
+}
+
+/** Where a part of this target is, built or not. */
+export function nativePath(target: Target, part: Part): string {
+  const library = target.goos === "darwin" ? "libcairn.dylib" : "libcairn.so";
+  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet" }[part];
+  return join(root, "build", "native", target.name, name);
+}
+
+/** Versions of the toolchain and of tailscale.com; throws a BuildError when Go is missing or too old. */
+export function nativeVersions(): Versions {
+  const tailscale = /^\s*(?:require\s+)?tailscale\.com v(\S+)/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1];
+  const wanted = /^go (\S+)/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1] ?? "1.26";
+  if (Bun.which("go") === null)
+    throw new BuildError(`Go ${wanted} or newer is needed and "go" is not in PATH: https://go.dev/dl/`);
+  const go = run(["go", "env", "GOVERSION"], { GOTOOLCHAIN: "local" }).trim();
+  if (Bun.semver.order(go.replace(/^go/, ""), wanted) < 0)
+    throw new BuildError(`Go ${wanted} or newer is needed, this is ${go}`);
+  return { go, tailscale: tailscale ?? "unknown" };
+}
+
+/** Builds that part when it is not up to date, and answers its path. */
+export function ensureNative(target: Target, part: Part, versions = nativeVersions()): string {
+  const path = nativePath(target, part);
+  const command = buildCommand(target, part);
+  const inputs = createHash("sha256").update(JSON.stringify([versions.go, command]));
+  for (const file of sources(part)) inputs.update(`\0${file}\0`).update(readFileSync(join(native, file)));
+  if (command.compiler !== undefined) inputs.update(run([command.compiler, "--version"]));
+  const stamp = inputs.digest("hex");
+  writeFileSync(join(mkdir(join(root, "build", "native")), "versions.json"), `${JSON.stringify(versions)}\n`);
+  if (readText(`${path}.stamp`) === stamp && statSync(path, { throwIfNoEntry: false }) !== undefined) return path;
+
+  console.error(`cairn: building ${part} for ${target.name} (${versions.go}, tailscale.com ${versions.tailscale}) …`);
+  const started = performance.now();
+  mkdir(dirname(path));
+  // Built beside and renamed, so that a process that runs the old file keeps it.
+  const temporary = join(dirname(path), `.${process.pid}-${part}`);
+  try {
+    const built = Bun.spawnSync({
+      cmd: ["go", "build", "-C", native, ...command.args, "-o", temporary, `./cmd/${folderOf(part)}`],
+      env: { ...process.env, ...command.env, GOTOOLCHAIN: "local" },
+      stdout: "inherit",
+      stderr: "inherit",
+    });
+    if (built.exitCode !== 0)
+      throw new BuildError(`building ${part} for ${target.name} failed; what Go said stands above`);
+    renameSync(temporary, path);
+  } finally {
+    rmSync(temporary, { force: true });
+    rmSync(`${temporary}.h`, { force: true });
+  }
+  writeFileSync(`${path}.stamp`, stamp);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.error(`cairn: ${path.slice(root.length + 1)} ${megabytes(statSync(path).size)} in ${seconds} s`);
+  return path;
+}
+
+/** "20.3 MB" (millions of bytes). */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+interface Command {
+  args: string[];
+  env: Record<string, string>;
+  compiler?: string;
+}
+
+function buildCommand(target: Target, part: Part): Command {
+  const args = ["-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w -buildid="];
+  // The tool holds a control server, which the product's trimming tags would cut in pieces.
+  if (part !== "tailnet")
+    args.push(
+      `-tags=${readFileSync(join(native, "tags.txt"), "utf8")
+        .trim()
+        .split(/[\s,]+/)
+        .join(",")}`,
+    );
+  const env = { GOOS: target.goos, GOARCH: target.goarch };
+  if (part !== "library") return { args, env: { ...env, CGO_ENABLED: "0" } };
+  const plan = planFor(target);
+  if ("missing" in plan) throw new BuildError(`the library for ${target.name} needs ${plan.missing}`);
+  if (plan.compiler === undefined)
+    throw new BuildError(`the library for ${target.name} can only be built on ${target.goos}`);
+  return {
+    args: [...args, "-buildmode=c-shared"],
+    env: { ...env, CGO_ENABLED: "1", CC: plan.compiler },
+    compiler: plan.compiler,
+  };
+}
+
+function folderOf(part: Part): string {
+  return part === "library" ? "lib" : part;
+}
+
+/** Go sources that this part may depend on: everything but tests and the other commands. */
+function sources(part: Part): string[] {
+  const found = [...new Bun.Glob("{go.mod,go.sum,tags.txt,**/*.{go,c,h,s}}").scanSync({ cwd: native })];
+  const other = (file: string) => file.startsWith("cmd/") && !file.startsWith(`cmd/${folderOf(part)}/`);
+  return found.filter((file) => !file.endsWith("_test.go") && !other(file)).sort();
+}
+
+function run(cmd: string[], env: Record<string, string> = {}): string {
+  const result = Bun.spawnSync({ cmd, env: { ...process.env, ...env }, stderr: "inherit" });
+  if (result.exitCode !== 0) throw new BuildError(`"${cmd.join(" ")}" ended with ${result.exitCode}`);
+  return result.stdout.toString();
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function mkdir(path: string): string {
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+if (import.meta.main) {
+  try {
+    if (host === undefined)
+      throw new BuildError(`this machine (${process.platform}-${process.arch}) is none that Cairn is built for`);
+    const versions = nativeVersions();
+    for (const part of ["library", "sidecar", "tailnet"] as const) {
+      const path = ensureNative(host, part, versions);
+      console.error(`cairn: ${path.slice(root.length + 1)} ${megabytes(statSync(path).size)}`);
+    }
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(`cairn: ${error.message}`);
+    process.exit(1);
+  }
+}
