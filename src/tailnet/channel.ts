@@ -36,6 +36,9 @@ interface Waiting {
   timer: ReturnType<typeof setTimeout>;
 }
 
+/** Bytes that an engine may hold for a Go half that does not read, before it calls the channel lost. */
+export const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+
 /** Requests that may wait at once. */
 const MAX_WAITING = 1024;
 

@@ -21,8 +21,8 @@ export class LineSplitter {
       const end = at === -1 ? chunk.length : at;
       this.#length += end - from;
       if (this.#length > this.#maxBytes) throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
-      // A copy: the chunk's memory may belong to the socket, which uses it again.
-      if (end > from) this.#parts.push(chunk.slice(from, end));
+      // A copy, as the chunk's memory may belong to the socket, which uses it again. (A Buffer's own slice would not copy.)
+      if (end > from) this.#parts.push(new Uint8Array(chunk.subarray(from, end)));
       if (at === -1) return lines;
       if (this.#length > 0) lines.push(this.#take());
       from = at + 1;

@@ -1,14 +1,12 @@
 // The library engine: the Go half inside this process. Its channel is one end of a socket pair; no byte of a request or a page crosses here.
 
 import { Fault } from "../lib/fault.ts";
+import { MAX_QUEUED_BYTES } from "./channel.ts";
 import type { Artifact } from "./embedded.ts";
 import { loadLibrary } from "./ffi.ts";
 import { GoHalf } from "./go-half.ts";
 import { withExtracted } from "./loader.ts";
 import type { Tailnet, TailnetLog } from "./tailnet.ts";
-
-/** Bytes that may wait for a Go half that does not read, before the channel counts as broken. */
-const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
 /** Loads the library from the first of these folders that can run it, and opens one node's channel. */
 export async function openLibrary(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<Tailnet> {

@@ -2,6 +2,7 @@
 // The child ends with us: its stdin closes when this process is gone, however it went.
 
 import { Fault } from "../lib/fault.ts";
+import { MAX_QUEUED_BYTES } from "./channel.ts";
 import type { Artifact } from "./embedded.ts";
 import { NotExecutable } from "./ffi.ts";
 import { GoHalf } from "./go-half.ts";
@@ -32,6 +33,7 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
   return GoHalf.open(
     "sidecar",
     async ({ receive, lost }) => {
+      let queued = 0;
       const reading = read(child.stdout, receive);
       void logLines(child.stderr, log);
       void child.exited.then(async (code) => {
@@ -43,10 +45,15 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
       return {
         wire: {
           write(bytes) {
+            queued += bytes.length;
+            if (queued > MAX_QUEUED_BYTES) return lost(`the tailnet sidecar left ${queued} bytes unread`);
             try {
               child.stdin.write(bytes);
               // A broken pipe shows as the end of the child, which `exited` reports with its code.
-              void Promise.resolve(child.stdin.flush()).catch(() => {});
+              const flushed = Promise.resolve(child.stdin.flush()).catch(() => {});
+              void flushed.then(() => {
+                queued -= bytes.length;
+              });
             } catch (error) {
               lost(`cannot write to the tailnet sidecar: ${String(error)}`);
             }
