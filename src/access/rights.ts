@@ -1,17 +1,120 @@
 // What a caller may do: grants parsed from hostile capability objects, each judged alone, results added, nothing ever denied by a rule (design 4, security.md 3).
-export type Role = "reader" | "member" | "operator" | "admin";
+
+import { z } from "zod";
+
+export const ROLES = ["reader", "member", "operator", "admin"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** What an operation does to the spaces it touches; each role may do all verbs up to its own. */
+export const VERBS = ["read", "write", "operate", "admin"] as const;
+export type Verb = (typeof VERBS)[number];
+
 export interface Grant {
   role: Role;
   /** Space names or globs (`*` is any run of characters). */
   spaces: readonly string[];
-  /** Names or globs of operations; absent means all that the role allows. */
+  /** Names or globs of operations; undefined means all that the role allows. */
   tools: readonly string[] | undefined;
   requestsPerMinute: number | undefined;
 }
+
 export interface Rights {
   readonly grants: readonly Grant[];
   /** Why a capability object was worth nothing, for conditions and `whoami`. */
   readonly problems: readonly string[];
   /** Stable text of the grants: equal for equal rights; the key of prebuilt MCP lists. */
   readonly fingerprint: string;
+}
+
+/** One capability object of a grant, as it stands in the tailnet policy or in the policy file. Unknown fields make it worth nothing. */
+const grantObject = z.strictObject({
+  role: z.enum(ROLES),
+  spaces: z.array(z.string().min(1).max(256)).min(1).max(200),
+  tools: z.array(z.string().min(1).max(128)).min(1).max(200).optional(),
+  limits: z.strictObject({ requests_per_minute: z.number().int().min(1).max(1_000_000).optional() }).optional(),
+});
+
+/** More capability objects of one caller than this are not read; the rest raises a problem. */
+const MAX_GRANTS = 1000;
+
+/** Parses raw capability objects; what does not parse is worth nothing and becomes a problem. `where` names their source in messages. */
+export function parseGrants(objects: readonly unknown[], where: string): { grants: Grant[]; problems: string[] } {
+  const grants: Grant[] = [];
+  const problems: string[] = [];
+  for (const [index, object] of objects.slice(0, MAX_GRANTS).entries()) {
+    const parsed = grantObject.safeParse(object);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      problems.push(
+        `${where}, object ${index + 1} grants nothing: ${issue?.path.join(".") || "object"}: ${issue?.message ?? "invalid"}`,
+      );
+      continue;
+    }
+    const { role, spaces, tools, limits } = parsed.data;
+    grants.push({ role, spaces, tools, requestsPerMinute: limits?.requests_per_minute });
+  }
+  if (objects.length > MAX_GRANTS)
+    problems.push(`${where} has ${objects.length} objects; only the first ${MAX_GRANTS} count`);
+  return { grants, problems };
+}
+
+export function rightsOf(grants: readonly Grant[], problems: readonly string[]): Rights {
+  return { grants, problems, fingerprint: JSON.stringify(grants) };
+}
+
+/** `fleet` and names that start with `_`, in any case (design 1): no glob matches them, and writing them needs admin. */
+export function isReservedSpace(space: string): boolean {
+  return space.startsWith("_") || space.toLowerCase() === "fleet";
+}
+
+export interface Question {
+  verb: Verb;
+  /** Name of the operation. */
+  operation: string;
+  space: string;
+}
+
+/** Whether one grant, alone, allows the verb by this operation in this space. */
+export function allows(grant: Grant, question: Question): boolean {
+  return (
+    rankOf(grant.role) >= VERBS.indexOf(question.verb) &&
+    toolMatches(grant, question.operation) &&
+    spaceMatches(grant, question.verb, question.space)
+  );
+}
+
+/** Whether one grant allows the verb by this operation anywhere: for lists that are filtered by space afterwards. */
+export function allowsSomewhere(grant: Grant, verb: Verb, operation: string): boolean {
+  return rankOf(grant.role) >= VERBS.indexOf(verb) && toolMatches(grant, operation);
+}
+
+/** Matches a glob in which `*` stands for any run of characters; everything else is literal. Linear in the text for each star. */
+export function globMatches(glob: string, text: string): boolean {
+  const parts = glob.split("*");
+  const first = parts[0] ?? "";
+  if (parts.length === 1) return glob === text;
+  const last = parts.at(-1) ?? "";
+  if (!text.startsWith(first) || text.length < first.length + last.length || !text.endsWith(last)) return false;
+  let at = first.length;
+  const end = text.length - last.length;
+  for (const part of parts.slice(1, -1)) {
+    const found = text.indexOf(part, at);
+    if (found < 0 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}
+
+function rankOf(role: Role): number {
+  return ROLES.indexOf(role);
+}
+
+function toolMatches(grant: Grant, operation: string): boolean {
+  return grant.tools === undefined || grant.tools.some((tool) => globMatches(tool, operation));
+}
+
+function spaceMatches(grant: Grant, verb: Verb, space: string): boolean {
+  if (!isReservedSpace(space)) return grant.spaces.some((glob) => globMatches(glob, space));
+  if (verb !== "read" && grant.role !== "admin") return false;
+  return grant.spaces.includes(space);
 }

@@ -1,12 +1,13 @@
-// The known word closest to a mistyped one, for "did you mean"; whether it is shown is the caller's business.
+// The known name that a mistyped one most likely meant, for error messages.
 
-/** The candidate with the smallest edit distance to `word`, if that distance is at most a third of its length (at least 1). */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+/** The candidate within an edit distance of a third of its length (at least 1), or undefined. */
+export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
-    const distance = editDistance(word.slice(0, 64), candidate.slice(0, 64));
-    if (distance < bestDistance) {
+    if (Math.abs(candidate.length - name.length) > 4 || name.length > 64) continue;
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance && distance <= Math.max(1, Math.floor(candidate.length / 3))) {
       best = candidate;
       bestDistance = distance;
     }
@@ -14,16 +15,16 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Insertions, deletions and substitutions from `from` to `to`. */
-function editDistance(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= from.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column++) {
-      const substitution = (previous[column - 1] ?? 0) + (from[row - 1] === to[column - 1] ? 0 : 1);
-      current.push(Math.min((previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, substitution));
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
     }
-    previous = current;
+    row = next;
   }
-  return previous[to.length] ?? 0;
+  return row[b.length] ?? 0;
 }

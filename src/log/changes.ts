@@ -1,7 +1,12 @@
 // The change feed (design 2): a ring of the last changes over the change table. A subscriber is a cursor and a wake-up, never a queue.
+
+import { Fault } from "../lib/fault.ts";
+import type { Reader } from "../store/store.ts";
+
 export interface Change {
   seq: number;
   epoch: string;
+  /** Log time in ms. */
   timeMs: number;
   caller: string;
   via: string;
@@ -9,21 +14,121 @@ export interface Change {
   /** Id of what changed, for contexts the context id. */
   target: string;
   version: number;
+  /** Hex SHA-256 of the content bytes, or "". */
   contentHash: string;
   /** What happened, such as `created`, `updated`, `deleted`. */
   outcome: string;
 }
+
 export interface Cursor {
   /** Changes after the cursor, oldest first, at most `max`; moves the cursor. Empty when there is nothing new. Throws Fault `below_floor` when they are gone. */
   next(max: number): Change[];
   /** Resolves when `next` would answer something; rejects when the signal aborts. */
   wait(signal: AbortSignal): Promise<void>;
 }
-export interface Changes {
+
+interface ChangeRow {
+  seq: number;
+  epoch: string;
+  log_time: number;
+  caller: string;
+  via: string;
+  operation: string;
+  target: string;
+  version: number;
+  content_hash: string;
+  outcome: string;
+}
+
+const RING_SIZE = 4096;
+
+export class Changes {
+  readonly #reader: Reader;
+  readonly #ring: Change[] = [];
+  readonly #listeners = new Set<() => void>();
+  #head: { epoch: string; seq: number };
+
+  constructor(reader: Reader, head: { epoch: string; seq: number }) {
+    this.#reader = reader;
+    this.#head = head;
+  }
+
   /** Position of the newest change. */
-  head(): { epoch: string; seq: number };
-  /** A cursor behind `seq`; without it, behind the newest change. */
-  cursor(afterSeq?: number): Cursor;
-  /** Calls `listener` once after each applied batch (a wake-up without content); answers the function that ends it. */
-  onApplied(listener: () => void): () => void;
+  head(): { epoch: string; seq: number } {
+    return this.#head;
+  }
+
+  /** A cursor behind `afterSeq`; without it, behind the newest change. */
+  cursor(afterSeq: number = this.#head.seq): Cursor {
+    let at = afterSeq;
+    return {
+      next: (max) => {
+        const found = this.#after(at, max);
+        at = found.at(-1)?.seq ?? at;
+        return found;
+      },
+      wait: (signal) => this.#waitBeyond(() => at, signal),
+    };
+  }
+
+  /** Calls `listener` once after each applied batch, a wake-up without content; answers the function that ends it. */
+  onApplied(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** For the engine: these changes are committed on this node. */
+  publish(changes: readonly Change[]): void {
+    const last = changes.at(-1);
+    if (last === undefined) return;
+    this.#ring.push(...changes);
+    if (this.#ring.length > 2 * RING_SIZE) this.#ring.splice(0, this.#ring.length - RING_SIZE);
+    this.#head = { epoch: last.epoch, seq: last.seq };
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  #after(seq: number, max: number): Change[] {
+    if (seq >= this.#head.seq) return [];
+    const first = this.#ring[0];
+    if (first !== undefined && first.seq <= seq + 1) {
+      const start = seq + 1 - first.seq;
+      return this.#ring.slice(start, start + max);
+    }
+    const rows = this.#reader.all<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", seq, max);
+    if (rows[0] !== undefined && rows[0].seq !== seq + 1) {
+      throw new Fault("below_floor", `The changes after ${seq} are no longer kept; the oldest is ${rows[0].seq}`, {
+        hint: "Read the contexts again, then follow from the position of that answer.",
+      });
+    }
+    return rows.map((row) => ({
+      seq: row.seq,
+      epoch: row.epoch,
+      timeMs: row.log_time,
+      caller: row.caller,
+      via: row.via,
+      operation: row.operation,
+      target: row.target,
+      version: row.version,
+      contentHash: row.content_hash,
+      outcome: row.outcome,
+    }));
+  }
+
+  #waitBeyond(at: () => number, signal: AbortSignal): Promise<void> {
+    if (at() < this.#head.seq) return Promise.resolve();
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const finish = () => {
+        stop();
+        signal.removeEventListener("abort", abort);
+        resolve();
+      };
+      const abort = () => {
+        stop();
+        reject(signal.reason);
+      };
+      const stop = this.onApplied(finish);
+      signal.addEventListener("abort", abort, { once: true });
+    });
+  }
 }

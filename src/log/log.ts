@@ -1,8 +1,10 @@
 // The log as its users see it (design 5): propose a command, read the position, follow the changes. Engines: direct.ts now, raft.ts later.
 
+import type { Writer } from "../store/store.ts";
 import type { Changes } from "./changes.ts";
+import type { Position } from "./position.ts";
 
-/** A command as it stands in the log: a write with its version and parsed input. */
+/** A command as it stands in the log: a write with its version and prepared input. */
 export interface Command {
   name: string;
   v: number;
@@ -21,21 +23,38 @@ export interface Stamp {
   timeMs: number;
   caller: string;
   via: string;
+  /** Seq that this command's change will have. */
+  seq: number;
 }
 
-export interface Applied<Output = unknown> {
+/** What apply says of a command: the answer, and the fields of its change row (replication.md 3). */
+export interface Effect<Output = Record<string, unknown>> {
   output: Output;
-  /** `<epoch>-<seq>` after the command. */
-  position: string;
+  /** Id of what changed, for the feed and the audit. */
+  target: string;
+  version: number;
+  /** Hex SHA-256 of the content bytes, or "" where there is none. */
+  contentHash: string;
+  /** What happened, such as `created`, `updated`, `deleted`. */
+  outcome: string;
+}
+
+/** Applies one command deterministically. A thrown Fault is the outcome; any other throw stops the node. */
+export type Apply = (tx: Writer, command: Command, stamp: Stamp) => Effect;
+
+export interface Applied {
+  output: Record<string, unknown>;
+  /** Position after the command. */
+  position: Position;
 }
 
 export interface Log {
-  /** Resolves when the command is applied on this node; rejects with the command's Fault, or `unavailable`. */
-  propose(command: Command): Promise<Applied>;
-  /** The position of what is applied on this node. */
-  position(): string;
-  /** The node that orders writes now. */
-  leader(): { id: string; self: boolean } | undefined;
   readonly changes: Changes;
+  /** Resolves when the command is applied on this node; rejects with the command's Fault, `storage_full` or `unavailable`. */
+  propose(command: Command): Promise<Applied>;
+  /** Position of what is applied on this node. */
+  position(): Position;
+  /** Whether `epoch` at `seq` lies in the history of this node, so that seq can be compared. */
+  sameHistory(position: Position): boolean;
   close(): Promise<void>;
 }

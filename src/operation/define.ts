@@ -2,11 +2,9 @@
 
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
-import type { Rights } from "../access/rights.ts";
-import type { Stamp } from "../log/log.ts";
+import type { Rights, Verb } from "../access/rights.ts";
+import type { Effect, Stamp } from "../log/log.ts";
 import type { Reader, Writer } from "../store/store.ts";
-
-export type Verb = "read" | "write" | "operate" | "admin";
 
 export interface Access<Input> {
   verb: Verb;
@@ -42,47 +40,52 @@ export interface CallContext {
   signal: AbortSignal;
 }
 
-export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject> extends Common<I, O> {
+export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
+  extends Common<I, O> {
   kind: "read";
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
 }
 
-export interface ActOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject> extends Common<I, O> {
+export interface ActOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
+  extends Common<I, O> {
   kind: "act";
   run(input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
 }
 
-/** One applied command as others see it: the fields of a change row (replication.md 3). */
-export interface Effect<Output> {
-  output: Output;
-  /** The id of what was changed, for the change feed and the audit. */
-  target: string;
-  version: number;
-  /** Hex SHA-256 of the content bytes, or "" where there is none. */
-  contentHash: string;
-}
-
-export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject> extends Common<I, O> {
+export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject, C = unknown>
+  extends Common<I, O> {
   kind: "write";
   /** Version of the command's meaning; a new meaning is a new number (design 5). */
   v: number;
-  /** Runs before the log, on the node that took the call: bounds and normal forms that apply may rely on. */
-  prepare?(input: z.output<I>): z.output<I>;
-  /** Deterministic: state and `input` and `stamp` only. A thrown Fault is the outcome; any other throw stops the node. */
-  apply(tx: Writer, input: z.output<I>, stamp: Stamp): Effect<z.output<O>>;
+  /** Runs before the log on the node that took the call: turns the input into the command, with every bound and normal form that apply relies on (replication.md 6). */
+  prepare(input: z.output<I>, limits: WriteLimits): C;
+  /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
+  apply(tx: Writer, command: C, stamp: Stamp): Effect<z.output<O>>;
+}
+
+/** Bounds from the settings that writes judge before they are proposed. */
+export interface WriteLimits {
+  /** Largest document in bytes of UTF-8. */
+  maxDocumentBytes: number;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
-export type Operation = ReadOperation<any, any> | WriteOperation<any, any> | ActOperation<any, any>;
+export type Operation = ReadOperation<any, any> | WriteOperation<any, any, any> | ActOperation<any, any>;
 
-export function read<I extends z.ZodObject, O extends z.ZodObject>(definition: Omit<ReadOperation<I, O>, "kind">): ReadOperation<I, O> {
+export function read<I extends z.ZodObject, O extends z.ZodObject>(
+  definition: Omit<ReadOperation<I, O>, "kind">,
+): ReadOperation<I, O> {
   return { kind: "read", ...definition };
 }
 
-export function write<I extends z.ZodObject, O extends z.ZodObject>(definition: Omit<WriteOperation<I, O>, "kind">): WriteOperation<I, O> {
+export function write<I extends z.ZodObject, O extends z.ZodObject, C>(
+  definition: Omit<WriteOperation<I, O, C>, "kind">,
+): WriteOperation<I, O, C> {
   return { kind: "write", ...definition };
 }
 
-export function act<I extends z.ZodObject, O extends z.ZodObject>(definition: Omit<ActOperation<I, O>, "kind">): ActOperation<I, O> {
+export function act<I extends z.ZodObject, O extends z.ZodObject>(
+  definition: Omit<ActOperation<I, O>, "kind">,
+): ActOperation<I, O> {
   return { kind: "act", ...definition };
 }

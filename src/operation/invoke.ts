@@ -1,14 +1,23 @@
 // The one road into Cairn: parse, gate, rate limit, run (design 7). REST, MCP, CLI and pages call this and nothing below it.
 
-import type { Caller } from "../access/caller.ts";
-import type { Rights } from "../access/rights.ts";
+import type { Access } from "../access/access.ts";
+import { type Caller, callerName } from "../access/caller.ts";
+import type { Grant, Rights } from "../access/rights.ts";
+import { allowsSomewhere } from "../access/rights.ts";
+import { Fault } from "../lib/fault.ts";
+import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
-import type { Registry } from "./registry.ts";
+import type { Apply, Log } from "../log/log.ts";
+import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Store } from "../store/store.ts";
+import type { CallContext, Operation, WriteLimits } from "./define.ts";
+import { splitInput } from "./input.ts";
+import { Registry } from "./registry.ts";
 
 export interface Call {
   /** Name of the operation. */
   operation: string;
-  /** Arguments as they came; `consistency`, `min_position` and `idempotency_key` are common to all operations and taken out here. */
+  /** Arguments as they came; `consistency`, `min_position` and `idempotency_key` are common to operations and taken out here. */
   input: unknown;
   caller: Caller;
   signal: AbortSignal;
@@ -20,11 +29,189 @@ export interface Answer {
   position: string;
 }
 
+export interface InvokerOptions {
+  operations: readonly Operation[];
+  store: Store;
+  log: Log;
+  access: Access;
+  limits: WriteLimits;
+  nowMs: () => number;
+  /** Called with what is no Fault; answers the id under which it was logged. */
+  onUnexpected: (error: unknown, operation: string) => string;
+}
+
+/** How long a read waits for a position that this node has not applied yet. */
+const MAX_POSITION_WAIT_MS = 2000;
+const MAX_LIMITED_CALLERS = 10_000;
+
 /** What every surface gets. */
-export interface Invoker {
+export class Invoker {
   readonly registry: Registry;
   readonly changes: Changes;
+  readonly #options: InvokerOptions;
+  readonly #buckets: TokenBuckets;
+
+  constructor(options: InvokerOptions) {
+    this.#options = options;
+    this.registry = new Registry(options.operations);
+    this.changes = options.log.changes;
+    this.#buckets = new TokenBuckets({ maxKeys: MAX_LIMITED_CALLERS, nowMs: options.nowMs });
+  }
+
+  rights(caller: Caller): Rights {
+    return this.#options.access.rights(caller);
+  }
+
+  /** Position of what is applied on this node, as answers write it. */
+  position(): string {
+    return formatPosition(this.#options.log.position());
+  }
+
   /** Rejects with a Fault, never with anything else. */
-  invoke(call: Call): Promise<Answer>;
-  rights(caller: Caller): Rights;
+  async invoke(call: Call): Promise<Answer> {
+    try {
+      return await this.#run(call);
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      if (call.signal.aborted) throw new Fault("cancelled", `${call.operation} was cancelled by its caller`);
+      const id = this.#options.onUnexpected(error, call.operation);
+      throw new Fault("internal", `${call.operation} failed unexpectedly (error ${id})`, {
+        hint: `The log of the node tells more under ${id}.`,
+        details: { error_id: id },
+      });
+    }
+  }
+
+  async #run(call: Call): Promise<Answer> {
+    const operation = this.registry.get(call.operation)?.operation;
+    if (operation === undefined) throw unknownOperation(call.operation, this.registry);
+    const { input, common } = splitInput(operation, call.input);
+    const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
+    const grants = this.#options.access.judge(call.caller, {
+      operation: operation.name,
+      verb: operation.access.verb,
+      spaces,
+    });
+    this.#limitRate(call.caller, grants);
+    if (operation.kind === "write") return this.#write(operation, input, call.caller, common.idempotencyKey);
+    if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
+    const context = this.#context(call, operation);
+    const position = this.position();
+    const output =
+      operation.kind === "read"
+        ? await operation.run(this.#options.store.reader, input, context)
+        : await operation.run(input, context);
+    return { output, position };
+  }
+
+  async #write(
+    operation: Extract<Operation, { kind: "write" }>,
+    input: unknown,
+    caller: Caller,
+    key: string | undefined,
+  ): Promise<Answer> {
+    const applied = await this.#options.log.propose({
+      name: operation.name,
+      v: operation.v,
+      input: operation.prepare(input, this.#options.limits),
+      caller: callerName(caller),
+      via: "",
+      key: key ?? "",
+    });
+    return { output: applied.output, position: formatPosition(applied.position) };
+  }
+
+  #context(call: Call, operation: Operation): CallContext {
+    const { access } = this.#options;
+    return {
+      caller: call.caller,
+      rights: access.rights(call.caller),
+      signal: call.signal,
+      visible: (space) =>
+        access.permits(call.caller, { operation: operation.name, verb: operation.access.verb, space }),
+    };
+  }
+
+  /** The most generous of the grants that allow a call counts; one without a limit sets none. */
+  #limitRate(caller: Caller, grants: readonly Grant[]): void {
+    let perMinute = 0;
+    for (const grant of grants) {
+      if (grant.requestsPerMinute === undefined) return;
+      perMinute = Math.max(perMinute, grant.requestsPerMinute);
+    }
+    const waitMs = this.#buckets.take(callerName(caller), perMinute);
+    if (waitMs === 0) return;
+    throw new Fault("rate_limited", `${callerName(caller)} is limited to ${perMinute} requests a minute`, {
+      hint: "Wait, then try again; the limit stands in the grant.",
+      details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+    });
+  }
+
+  async #waitFor(text: string, signal: AbortSignal): Promise<void> {
+    const { log } = this.#options;
+    const wanted = parsePosition(text);
+    if (!log.sameHistory(wanted)) {
+      throw new Fault(
+        "history_forked",
+        `The position ${text} is of another history than this store's (epoch ${log.position().epoch})`,
+        {
+          hint: "The store was restored or recovered since; read again without min_position.",
+        },
+      );
+    }
+    const bound = AbortSignal.any([signal, AbortSignal.timeout(MAX_POSITION_WAIT_MS)]);
+    const cursor = log.changes.cursor();
+    while (log.position().seq < wanted.seq) {
+      try {
+        await cursor.wait(bound);
+        cursor.next(1);
+      } catch {
+        signal.throwIfAborted();
+        throw new Fault("unavailable", `This node has applied ${this.position()}, not yet ${text}`, {
+          hint: "Try again in a moment.",
+          details: { retryAfterSeconds: 1 },
+        });
+      }
+    }
+  }
+}
+
+/** The log's apply over the registry: finds the write a command names and runs it. */
+export function applierOf(operations: readonly Operation[]): Apply {
+  const registry = new Registry(operations);
+  return (tx, command, stamp) => {
+    const operation = registry.write(command.name, command.v);
+    if (operation === undefined)
+      throw new Error(`the log holds ${command.name} version ${command.v}, which this build does not know`);
+    return operation.apply(tx, command.input, stamp);
+  };
+}
+
+/** Names of the operations that a caller may use somewhere, for lists of tools: admin ones never, operator ones only where a grant names them (design 7). */
+export function usableOperations(registry: Registry, rights: Rights): Operation[] {
+  return registry
+    .list()
+    .map((entry) => entry.operation)
+    .filter((operation) => {
+      const { verb } = operation.access;
+      if (verb === "admin") return false;
+      return rights.grants.some(
+        (grant) => allowsSomewhere(grant, verb, operation.name) && (verb !== "operate" || grant.tools !== undefined),
+      );
+    });
+}
+
+function unknownOperation(name: string, registry: Registry): Fault {
+  const near = registry
+    .list()
+    .find((entry) => entry.operation.name.includes(name) || name.includes(entry.operation.name));
+  return new Fault("unknown_operation", `There is no operation ${JSON.stringify(name.slice(0, 80))}`, {
+    hint:
+      near === undefined
+        ? `Known are: ${registry
+            .list()
+            .map((entry) => entry.operation.name)
+            .join(", ")}.`
+        : `Did you mean ${near.operation.name}?`,
+  });
 }

@@ -1,0 +1,131 @@
+// The gate (design 4): rights of a caller from all sources, and the one judgement that invoke asks for. Nothing else decides what a caller may do.
+
+import { LRUCache } from "lru-cache";
+import { Fault } from "../lib/fault.ts";
+import { type Caller, callerName } from "./caller.ts";
+import { type Policy, policyGrants } from "./policy-file.ts";
+import {
+  allows,
+  allowsSomewhere,
+  type Grant,
+  isReservedSpace,
+  parseGrants,
+  type Question,
+  type Rights,
+  type Role,
+  rightsOf,
+  type Verb,
+} from "./rights.ts";
+
+export interface AccessSettings {
+  /** Name of the app capability in the tailnet policy. */
+  capability: string;
+  /** Role of untagged users of this tailnet who have no grant. */
+  defaultRole: "none" | "reader" | "member";
+  /** Logins that are admins of this node. */
+  admins: readonly string[];
+}
+
+/** What is asked: an operation with its verb, and the spaces it touches, or "visible" where the operation filters by itself. */
+export interface Ask {
+  operation: string;
+  verb: Verb;
+  spaces: readonly string[] | "visible";
+}
+
+const OWN: readonly string[] = ["*"];
+const LOCAL_ADMIN: readonly string[] = ["*", "fleet"];
+
+export class Access {
+  readonly #settings: AccessSettings;
+  #policy: Policy | undefined;
+  #cache = new LRUCache<Caller, Rights>({ max: 4096 });
+
+  constructor(settings: AccessSettings, policy?: Policy) {
+    this.#settings = settings;
+    this.#policy = policy;
+  }
+
+  /** Takes a newly read policy file; from now on every judgement uses it. */
+  usePolicy(policy: Policy | undefined): void {
+    this.#policy = policy;
+    this.#cache = new LRUCache({ max: 4096 });
+  }
+
+  /** All grants of a caller, added up. Callers are cached by identity: ingress hands over one object for one state of a caller. */
+  rights(caller: Caller): Rights {
+    const known = this.#cache.get(caller);
+    if (known !== undefined) return known;
+    const rights = this.#derive(caller);
+    this.#cache.set(caller, rights);
+    return rights;
+  }
+
+  /** Answers the grants that allow it, or throws Fault `forbidden` naming verb, space and the missing grant (security.md 5). */
+  judge(caller: Caller, ask: Ask): readonly Grant[] {
+    const { grants } = this.rights(caller);
+    if (ask.spaces === "visible") {
+      const found = grants.filter((grant) => allowsSomewhere(grant, ask.verb, ask.operation));
+      if (found.length === 0) throw this.#refusal(caller, ask, undefined);
+      return found;
+    }
+    const used = new Set<Grant>();
+    for (const space of ask.spaces) {
+      const found = grants.filter((grant) => allows(grant, { verb: ask.verb, operation: ask.operation, space }));
+      if (found.length === 0) throw this.#refusal(caller, ask, space);
+      for (const grant of found) used.add(grant);
+    }
+    return [...used];
+  }
+
+  /** Whether a caller may use a verb by an operation in one space, for filtering. */
+  permits(caller: Caller, question: Question): boolean {
+    return this.rights(caller).grants.some((grant) => allows(grant, question));
+  }
+
+  #derive(caller: Caller): Rights {
+    if (caller.kind === "local") {
+      const admin = caller.id === "local";
+      return rightsOf([plainGrant(admin ? "admin" : "member", admin ? LOCAL_ADMIN : OWN)], []);
+    }
+    const granted = parseGrants(caller.grants, `The grant for ${nameForPeople(caller)}`);
+    const grants = [...granted.grants, ...(this.#policy === undefined ? [] : policyGrants(this.#policy, caller))];
+    if (caller.kind === "user" && this.#settings.admins.includes(caller.login))
+      grants.push(plainGrant("admin", LOCAL_ADMIN));
+    if (grants.length === 0 && granted.problems.length === 0 && caller.kind === "user")
+      grants.push(...this.#withoutGrant(caller));
+    return rightsOf(grants, granted.problems);
+  }
+
+  /** Untagged callers of this tailnet that no grant names (security.md 2). */
+  #withoutGrant(caller: Caller): Grant[] {
+    if (caller.own) return [plainGrant("member", OWN)];
+    return this.#settings.defaultRole === "none" ? [] : [plainGrant(this.#settings.defaultRole, OWN)];
+  }
+
+  #refusal(caller: Caller, ask: Ask, space: string | undefined): Fault {
+    const where = space === undefined ? "in any space" : `in space ${JSON.stringify(space)}`;
+    const role = space !== undefined && isReservedSpace(space) && ask.verb !== "read" ? "admin" : ROLE_FOR[ask.verb];
+    const missing = { role, spaces: [space ?? "team-a"] };
+    return new Fault("forbidden", `${nameForPeople(caller)} may not ${ask.verb} ${where} (${ask.operation})`, {
+      hint: `Add this grant to the tailnet policy: ${JSON.stringify(this.#grantToPaste(caller, missing))}`,
+      details: { verb: ask.verb, ...(space === undefined ? {} : { space }), missing },
+    });
+  }
+
+  #grantToPaste(caller: Caller, missing: { role: Role; spaces: string[] }): unknown {
+    const src = caller.kind === "tagged" ? caller.tags.slice(0, 1) : [caller.login === "" ? caller.id : caller.login];
+    return { src, dst: ["tag:cairn"], ip: ["tcp:80", "tcp:443"], app: { [this.#settings.capability]: [missing] } };
+  }
+}
+
+const ROLE_FOR: Record<Verb, Role> = { read: "reader", write: "member", operate: "operator", admin: "admin" };
+
+function plainGrant(role: Role, spaces: readonly string[]): Grant {
+  return { role, spaces, tools: undefined, requestsPerMinute: undefined };
+}
+
+function nameForPeople(caller: Caller): string {
+  if (caller.kind === "tagged") return `The node ${JSON.stringify(caller.node)} (${caller.tags.join(", ")})`;
+  return caller.kind === "local" ? "This local caller" : callerName(caller).replace(/^user:/, "");
+}

@@ -1,0 +1,124 @@
+// Grants in a file beside the node (design 4): for Headscale without app grants, and for tests. The file decides rights, so who can write it is checked first (security.md 6).
+
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
+import { parseJson } from "../lib/json-text.ts";
+import type { Caller } from "./caller.ts";
+import { type Grant, parseGrants } from "./rights.ts";
+
+/** The grants section of a tailnet policy: `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to grant objects. */
+const policySchema = z.strictObject({
+  grants: z
+    .array(
+      z.strictObject({
+        src: z.array(z.string().min(1).max(256)).min(1).max(1000),
+        app: z.record(z.string(), z.array(z.unknown()).max(1000)),
+      }),
+    )
+    .max(1000),
+});
+
+const MAX_POLICY_BYTES = 1024 * 1024;
+
+export interface PolicyRule {
+  src: readonly string[];
+  grants: readonly Grant[];
+}
+
+export interface Policy {
+  rules: readonly PolicyRule[];
+  problems: readonly string[];
+}
+
+/** Reads and checks the file; throws Fault `policy_invalid` that says what is wrong with it. */
+export function loadPolicyFile(path: string, capability: string): Policy {
+  const text = readGuarded(resolve(path));
+  const parsed = policySchema.safeParse(asPolicyFault(path, () => parseJson(text, `The policy file ${path}`)));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw invalid(path, `${issue?.path.join(".") || "top level"}: ${issue?.message ?? "invalid"}`);
+  }
+  const problems: string[] = [];
+  const rules = parsed.data.grants.map((rule, index) => {
+    const found = parseGrants(rule.app[capability] ?? [], `${path}, grant ${index + 1}`);
+    problems.push(...found.problems);
+    return { src: rule.src, grants: found.grants };
+  });
+  return { rules, problems };
+}
+
+/** Grants of the policy for a caller; local callers have none here. */
+export function policyGrants(policy: Policy, caller: Caller): Grant[] {
+  if (caller.kind === "local") return [];
+  return policy.rules
+    .filter((rule) => rule.src.some((src) => sourceMatches(src, caller)))
+    .flatMap((rule) => [...rule.grants]);
+}
+
+/** A login names users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag (security.md 2). */
+function sourceMatches(src: string, caller: Caller): boolean {
+  if (src === "*") return caller.kind !== "shared";
+  if (src === caller.id) return true;
+  if (src.startsWith("tag:")) return caller.kind === "tagged" && caller.tags.includes(src);
+  return caller.kind !== "tagged" && caller.login !== "" && src === caller.login;
+}
+
+function readGuarded(path: string): string {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (cause) {
+    const looped = cause instanceof Error && "code" in cause && cause.code === "ELOOP";
+    throw invalid(
+      path,
+      looped ? "it is a symbolic link" : `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
+    );
+  }
+  try {
+    const found = fstatSync(descriptor);
+    if (!found.isFile()) throw invalid(path, "it is not a file");
+    refuseOthers(path, path, found);
+    for (let folder = dirname(path); ; folder = dirname(folder)) {
+      refuseOthers(path, folder, lstatSync(folder));
+      if (folder === dirname(folder)) break;
+    }
+    if (found.size > MAX_POLICY_BYTES)
+      throw invalid(path, `it has ${found.size} bytes; the limit is ${MAX_POLICY_BYTES}`);
+    return readFileSync(descriptor, "utf8");
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A sticky folder such as /tmp lets others add files but not replace ours, so it may be writable. */
+function refuseOthers(
+  path: string,
+  part: string,
+  found: { uid: number; mode: number; isDirectory(): boolean; isSymbolicLink(): boolean },
+): void {
+  const uid = process.getuid?.() ?? found.uid;
+  const sticky = found.isDirectory() && (found.mode & 0o1000) !== 0;
+  if (found.isSymbolicLink()) throw invalid(path, `${part} is a symbolic link`);
+  if (found.uid !== 0 && found.uid !== uid)
+    throw invalid(path, `${part} belongs to uid ${found.uid}; it must be root or uid ${uid}`);
+  if ((found.mode & 0o022) !== 0 && !sticky)
+    throw invalid(path, `others can write ${part} (mode ${(found.mode & 0o7777).toString(8)})`);
+}
+
+function asPolicyFault<T>(path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw invalid(path, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function invalid(path: string, detail: string, cause?: unknown): Fault {
+  return new Fault("policy_invalid", `The policy file ${path} cannot be used: ${detail}`, {
+    hint: 'It must be a regular file of root or this user that nobody else can write, with {"grants": [{"src": [...], "app": {...}}]}.',
+    cause,
+  });
+}

@@ -1,0 +1,31 @@
+// A rate limit: a bucket of tokens for each key that refills steadily; bounded in keys, the longest unused is forgotten first.
+
+import { LRUCache } from "lru-cache";
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+export class TokenBuckets {
+  readonly #buckets: LRUCache<string, Bucket>;
+  readonly #nowMs: () => number;
+
+  constructor(options: { maxKeys: number; nowMs: () => number }) {
+    this.#buckets = new LRUCache({ max: options.maxKeys });
+    this.#nowMs = options.nowMs;
+  }
+
+  /** Takes one token of `key`, whose bucket holds and refills `perMinute`; answers 0, or the ms to wait until one is there. */
+  take(key: string, perMinute: number): number {
+    const now = this.#nowMs();
+    const perMs = perMinute / 60_000;
+    const bucket = this.#buckets.get(key) ?? { tokens: perMinute, atMs: now };
+    bucket.tokens = Math.min(perMinute, bucket.tokens + Math.max(0, now - bucket.atMs) * perMs);
+    bucket.atMs = now;
+    this.#buckets.set(key, bucket);
+    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) / perMs);
+    bucket.tokens -= 1;
+    return 0;
+  }
+}

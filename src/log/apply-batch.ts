@@ -1,0 +1,160 @@
+// Applies the commands of one entry inside one transaction: keyed retries get their first answer, each command has its savepoint, each change its chained row.
+// Shared by every engine, so that a command has one outcome whichever log carried it.
+
+import { Fault, isFaultCode } from "../lib/fault.ts";
+import type { Store, Writer } from "../store/store.ts";
+import { chainHash } from "./chain.ts";
+import type { Change } from "./changes.ts";
+import type { Apply, Command } from "./log.ts";
+
+/** How long a keyed answer is kept, in ms of log time (replication.md 10). */
+const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
+
+export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
+
+export interface BatchState {
+  epoch: string;
+  seq: number;
+  hash: Uint8Array;
+  logTimeMs: number;
+}
+
+export interface BatchResult {
+  state: BatchState;
+  outcomes: Outcome[];
+  changes: Change[];
+}
+
+/** Applies all of `commands` in one transaction; a throw other than a Fault leaves the store as it was. */
+export function applyBatch(
+  store: Store,
+  apply: Apply,
+  before: BatchState,
+  stampMs: number,
+  commands: readonly Command[],
+): BatchResult {
+  return store.transaction((tx) => {
+    const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
+    const changes: Change[] = [];
+    const outcomes = commands.map((command) => {
+      const fingerprint = command.key === "" ? "" : fingerprintOf(command);
+      const earlier = command.key === "" ? undefined : earlierOutcome(tx, command, fingerprint);
+      if (earlier !== undefined) return earlier;
+      const outcome = applyOne(store, tx, apply, state, command, changes);
+      if (command.key !== "") keepOutcome(tx, state, command, fingerprint, outcome);
+      return outcome;
+    });
+    tx.run("DELETE FROM idempotency WHERE log_time < ?", state.logTimeMs - KEEP_ANSWERS_MS);
+    return { state, outcomes, changes };
+  });
+}
+
+function applyOne(
+  store: Store,
+  tx: Writer,
+  apply: Apply,
+  state: BatchState,
+  command: Command,
+  changes: Change[],
+): Outcome {
+  const seq = state.seq + 1;
+  try {
+    return store.savepoint(() => {
+      const effect = apply(tx, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
+      const change: Change = {
+        seq,
+        epoch: state.epoch,
+        timeMs: state.logTimeMs,
+        caller: command.caller,
+        via: command.via,
+        operation: command.name,
+        target: effect.target,
+        version: effect.version,
+        contentHash: effect.contentHash,
+        outcome: effect.outcome,
+      };
+      const hash = chainHash(state.hash, change);
+      tx.run(
+        "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        seq,
+        change.epoch,
+        change.timeMs,
+        change.caller,
+        change.via,
+        change.operation,
+        change.target,
+        change.version,
+        change.contentHash,
+        change.outcome,
+        hash,
+      );
+      state.seq = seq;
+      state.hash = hash;
+      changes.push(change);
+      return { output: effect.output, seq };
+    });
+  } catch (error) {
+    if (error instanceof Fault) return { fault: error };
+    throw error;
+  }
+}
+
+function fingerprintOf(command: Command): string {
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([command.v, command.input])).digest("hex");
+}
+
+function earlierOutcome(tx: Writer, command: Command, fingerprint: string): Outcome | undefined {
+  const row = tx.get<{ fingerprint: string; outcome: string; seq: number }>(
+    "SELECT fingerprint, outcome, seq FROM idempotency WHERE caller = ? AND operation = ? AND key = ?",
+    command.caller,
+    command.name,
+    command.key,
+  );
+  if (row === undefined) return undefined;
+  if (row.fingerprint !== fingerprint) {
+    return {
+      fault: new Fault(
+        "key_reused",
+        `The idempotency key ${JSON.stringify(command.key)} was used for another ${command.name}`,
+        { hint: "Use a new key for each new write." },
+      ),
+    };
+  }
+  const kept: {
+    output?: Record<string, unknown>;
+    code?: string;
+    message?: string;
+    hint?: string;
+    details?: Record<string, unknown>;
+  } = JSON.parse(row.outcome);
+  if (kept.output !== undefined) return { output: kept.output, seq: row.seq };
+  const code = kept.code ?? "";
+  return {
+    fault: new Fault(isFaultCode(code) ? code : "internal", kept.message ?? "", {
+      ...(kept.hint === undefined ? {} : { hint: kept.hint }),
+      details: kept.details ?? {},
+    }),
+  };
+}
+
+function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprint: string, outcome: Outcome): void {
+  const kept =
+    "fault" in outcome
+      ? {
+          code: outcome.fault.code,
+          message: outcome.fault.message,
+          hint: outcome.fault.hint,
+          details: outcome.fault.details,
+        }
+      : { output: outcome.output };
+  tx.run(
+    "INSERT INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
+    command.caller,
+    command.name,
+    command.key,
+    fingerprint,
+    JSON.stringify(kept),
+    state.seq,
+    state.logTimeMs,
+  );
+}

@@ -1,0 +1,39 @@
+// The hash chain over change rows (replication.md 3): each row's hash covers the one before and every field, each length-prefixed.
+
+export interface ChainFields {
+  epoch: string;
+  seq: number;
+  timeMs: number;
+  caller: string;
+  operation: string;
+  target: string;
+  version: number;
+  contentHash: string;
+  outcome: string;
+}
+
+/** SHA-256 over the previous hash and the fields, as 32 bytes; numbers go in as decimal text, every part behind its byte length (u32, big endian). */
+export function chainHash(previous: Uint8Array, fields: ChainFields): Uint8Array {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const parts = [
+    fields.epoch,
+    fields.seq,
+    fields.timeMs,
+    fields.caller,
+    fields.operation,
+    fields.target,
+    fields.version,
+    fields.contentHash,
+    fields.outcome,
+  ];
+  add(hasher, previous);
+  for (const part of parts) add(hasher, Buffer.from(String(part), "utf8"));
+  return new Uint8Array(hasher.digest().buffer);
+}
+
+function add(hasher: Bun.CryptoHasher, bytes: Uint8Array): void {
+  const length = Buffer.allocUnsafe(4);
+  length.writeUInt32BE(bytes.byteLength);
+  hasher.update(length);
+  hasher.update(bytes);
+}

@@ -1,0 +1,145 @@
+// The engine without consensus: commands that wait together become one entry, applied in one durable transaction on the main thread (group commit).
+// It carries a single node until raft does, through the same entry bytes and the same apply.
+
+import { randomBytes } from "node:crypto";
+import { Fault } from "../lib/fault.ts";
+import { isStorageFull, type Store } from "../store/store.ts";
+import { applyBatch, type BatchState } from "./apply-batch.ts";
+import { Changes } from "./changes.ts";
+import { decodeEntry, encodeEntry, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS } from "./entry.ts";
+import { openHistory } from "./history.ts";
+import type { Applied, Apply, Command, Log } from "./log.ts";
+
+/** More waiting commands than this and new ones are refused: memory stays bounded whatever callers do. */
+const MAX_WAITING = 8192;
+const FLEET_LEVEL = 1;
+
+export interface DirectOptions {
+  store: Store;
+  apply: Apply;
+  /** Wall clock in ms. */
+  nowMs: () => number;
+  /** Called once when the store can no longer be trusted; the process must end. */
+  onFatal: (error: unknown) => void;
+}
+
+interface Waiting {
+  command: Command;
+  resolve: (applied: Applied) => void;
+  reject: (fault: Fault) => void;
+}
+
+export function openDirectLog(options: DirectOptions): Log {
+  const { store, apply, nowMs, onFatal } = options;
+  const history = openHistory(store);
+  const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
+  const origin = randomBytes(16).toString("hex");
+  const waiting: Waiting[] = [];
+  let state: BatchState = history;
+  let scheduled = false;
+  let ticket = 0;
+  let closed = false;
+
+  function flush(): void {
+    scheduled = false;
+    const batch = takeBatch(waiting);
+    if (batch.length === 0) return;
+    try {
+      ticket += 1;
+      const bytes = encodeEntry(
+        { level: FLEET_LEVEL, origin, ticket, stampMs: nowMs() },
+        batch.map((item) => item.command),
+      );
+      const entry = decodeEntry(bytes);
+      const result = applyBatch(store, apply, state, entry.header.stampMs, entry.commands);
+      state = result.state;
+      answer(batch, result.outcomes, state.epoch);
+      changes.publish(result.changes);
+    } catch (error) {
+      refuse(batch, error);
+    }
+    if (waiting.length > 0) schedule();
+  }
+
+  function refuse(batch: readonly Waiting[], error: unknown): void {
+    const full = isStorageFull(error);
+    const fault = full
+      ? new Fault("storage_full", "The disk of this node is full; nothing was written", {
+          hint: "Free space on the disk of the data folder, then try again.",
+          cause: error,
+        })
+      : new Fault("unavailable", "The store failed while writing; whether it was written is unknown", {
+          hint: "Read the context before you write again.",
+          details: { outcome: "unknown" },
+          cause: error,
+        });
+    for (const item of batch) item.reject(fault);
+    if (full) return;
+    closed = true;
+    onFatal(error);
+  }
+
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(flush);
+  }
+
+  return {
+    changes,
+    propose: (command) => {
+      if (closed)
+        return Promise.reject(
+          new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." }),
+        );
+      if (waiting.length >= MAX_WAITING) {
+        return Promise.reject(
+          new Fault("unavailable", `${MAX_WAITING} writes wait already`, {
+            hint: "Try again in a moment.",
+            details: { retryAfterSeconds: 1 },
+          }),
+        );
+      }
+      return new Promise((resolve, reject) => {
+        waiting.push({ command, resolve, reject });
+        schedule();
+      });
+    },
+    position: () => ({ epoch: state.epoch, seq: state.seq }),
+    sameHistory: (position) => history.sameHistory(position),
+    close: async () => {
+      closed = true;
+      while (waiting.length > 0) flush();
+    },
+  };
+}
+
+/** Takes what fits into one entry, in order; one command always fits. */
+function takeBatch(waiting: Waiting[]): Waiting[] {
+  let bytes = 0;
+  let count = 0;
+  for (const item of waiting) {
+    bytes += sizeOf(item.command);
+    if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
+}
+
+/** Size of a command for batching: its texts, which are all that can be large. */
+function sizeOf(command: Command): number {
+  let size = 256;
+  if (typeof command.input === "object" && command.input !== null) {
+    for (const value of Object.values(command.input)) size += typeof value === "string" ? value.length : 64;
+  }
+  return size;
+}
+
+function answer(batch: readonly Waiting[], outcomes: ReturnType<typeof applyBatch>["outcomes"], epoch: string): void {
+  for (const [index, item] of batch.entries()) {
+    const outcome = outcomes[index];
+    if (outcome === undefined) throw new Error(`no outcome for command ${index} of ${batch.length}`);
+    if ("fault" in outcome) item.reject(outcome.fault);
+    else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
+  }
+}

@@ -1,0 +1,90 @@
+// An entry of the log: a fixed header, then commands as msgpackr without records or extensions, documents as text inside (replication.md 4).
+// Whatever engine carries it, apply sees only what came back out of these bytes.
+
+import { Packr } from "msgpackr";
+import { z } from "zod";
+import type { Command } from "./log.ts";
+
+export const ENTRY_FORMAT = 1;
+/** Limits of one entry: this many commands, and this many bytes unless a single command is larger. */
+export const MAX_ENTRY_COMMANDS = 512;
+export const MAX_ENTRY_BYTES = 256 * 1024;
+/** Hard cap of a decoded entry: the largest document and its envelope. */
+const MAX_DECODED_BYTES = 5 * 1024 * 1024;
+
+/** format u8, level u16, origin 16 bytes, ticket u64, stamp u64 (ms), count u16, crc u32: big endian. */
+const HEADER_BYTES = 41;
+const CRC_AT = 37;
+
+export interface EntryHeader {
+  level: number;
+  /** 16 random bytes that name the proposing server, as hex. */
+  origin: string;
+  ticket: number;
+  stampMs: number;
+}
+
+const packr = new Packr({
+  useRecords: false,
+  moreTypes: false,
+  structuredClone: false,
+  encodeUndefinedAsNil: true,
+  int64AsType: "number",
+});
+
+const commands = z
+  .array(
+    z.tuple([
+      z.string().max(64),
+      z.number().int().positive(),
+      z.unknown(),
+      z.string().max(512),
+      z.string().max(128),
+      z.string().max(256),
+    ]),
+  )
+  .min(1)
+  .max(MAX_ENTRY_COMMANDS);
+
+export function encodeEntry(header: EntryHeader, batch: readonly Command[]): Uint8Array {
+  const body = packr.pack(
+    batch.map((command) => [command.name, command.v, command.input, command.caller, command.via, command.key]),
+  );
+  const entry = Buffer.allocUnsafe(HEADER_BYTES + body.byteLength);
+  entry.writeUInt8(ENTRY_FORMAT, 0);
+  entry.writeUInt16BE(header.level, 1);
+  entry.write(header.origin, 3, 16, "hex");
+  entry.writeBigUInt64BE(BigInt(header.ticket), 19);
+  entry.writeBigUInt64BE(BigInt(header.stampMs), 27);
+  entry.writeUInt16BE(batch.length, 35);
+  entry.set(body, HEADER_BYTES);
+  entry.writeUInt32BE(checksum(entry), CRC_AT);
+  return entry;
+}
+
+/** Decodes and checks an entry; throws an Error that says what is wrong: a damaged entry has no answer but to stop. */
+export function decodeEntry(bytes: Uint8Array): { header: EntryHeader; commands: Command[] } {
+  const entry = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (entry.byteLength < HEADER_BYTES || entry.byteLength > MAX_DECODED_BYTES)
+    throw new Error(`log entry of ${entry.byteLength} bytes`);
+  const format = entry.readUInt8(0);
+  if (format !== ENTRY_FORMAT) throw new Error(`log entry of format ${format}; this version reads ${ENTRY_FORMAT}`);
+  if (entry.readUInt32BE(CRC_AT) !== checksum(entry)) throw new Error("log entry with a wrong checksum");
+  const decoded = commands.parse(packr.unpack(entry.subarray(HEADER_BYTES)));
+  if (decoded.length !== entry.readUInt16BE(35))
+    throw new Error(`log entry says ${entry.readUInt16BE(35)} commands and holds ${decoded.length}`);
+  return {
+    header: {
+      level: entry.readUInt16BE(1),
+      origin: entry.toString("hex", 3, 19),
+      ticket: Number(entry.readBigUInt64BE(19)),
+      stampMs: Number(entry.readBigUInt64BE(27)),
+    },
+    commands: decoded.map(([name, v, input, caller, via, key]) => ({ name, v, input, caller, via, key })),
+  };
+}
+
+/** CRC-32 of everything but the checksum itself. */
+function checksum(entry: Buffer): number {
+  return Bun.hash.crc32(entry.subarray(HEADER_BYTES), Bun.hash.crc32(entry.subarray(0, CRC_AT)));
+}

@@ -1,0 +1,24 @@
+// Positions as callers see them: `<epoch>-<seq>` (replication.md 1).
+
+import { Fault } from "../lib/fault.ts";
+
+export interface Position {
+  /** Random id of the history, 10 hex digits. */
+  epoch: string;
+  seq: number;
+}
+
+export function formatPosition(position: Position): string {
+  return `${position.epoch}-${position.seq}`;
+}
+
+/** Reads a position that a caller shows; Fault `invalid_input` when it is not one. */
+export function parsePosition(text: string): Position {
+  const match = /^([0-9a-f]{10})-(0|[1-9][0-9]{0,14})$/.exec(text);
+  if (match?.[1] === undefined || match[2] === undefined) {
+    throw new Fault("invalid_input", `${JSON.stringify(text.slice(0, 80))} is not a position`, {
+      hint: "Give a position as an answer named it, such as 3f9a0c12be-42.",
+    });
+  }
+  return { epoch: match[1], seq: Number(match[2]) };
+}

@@ -1,0 +1,43 @@
+-- The replicated history on one node: what was applied, in which epoch, and the answers that keyed retries get again.
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row for each history (replication.md 1): n counts, id is random, parent and fork say where it left the one before.
+CREATE TABLE epochs (
+  n INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  parent TEXT,
+  fork_seq INTEGER NOT NULL,
+  fork_hash BLOB NOT NULL
+) STRICT;
+
+-- One row for each change, hash-chained: the feed and the audit in one (replication.md 3).
+CREATE TABLE changes (
+  seq INTEGER PRIMARY KEY,
+  epoch TEXT NOT NULL,
+  log_time INTEGER NOT NULL,
+  caller TEXT NOT NULL,
+  via TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  target TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  content_hash TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  hash BLOB NOT NULL
+) STRICT;
+CREATE INDEX changes_by_target ON changes (target, seq);
+
+-- Answers to keyed commands, kept for a day of log time (replication.md 10).
+CREATE TABLE idempotency (
+  caller TEXT NOT NULL,
+  operation TEXT NOT NULL,
+  key TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  log_time INTEGER NOT NULL,
+  PRIMARY KEY (caller, operation, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_time ON idempotency (log_time);

@@ -1,0 +1,44 @@
+// whoami: who the tailnet says is calling, and what that caller may do here.
+
+import { z } from "zod";
+import { callerName } from "../access/caller.ts";
+import { read } from "./define.ts";
+
+export const whoami = read({
+  name: "whoami",
+  title: "Who am I",
+  description: "Says who the tailnet proves you to be and which roles you have in which spaces.",
+  input: z.object({}),
+  output: z.object({
+    caller: z.string(),
+    kind: z.enum(["user", "tagged", "shared", "local"]),
+    node: z.string(),
+    login: z.string(),
+    tags: z.array(z.string()),
+    grants: z.array(
+      z.object({
+        role: z.string(),
+        spaces: z.array(z.string()),
+        tools: z.array(z.string()).optional(),
+        requests_per_minute: z.number().optional(),
+      }),
+    ),
+    problems: z.array(z.string()).describe("Grants that count for nothing, and why."),
+  }),
+  access: { verb: "read", spaces: "visible" },
+  hints: { idempotent: true },
+  run: (_reader, _input, { caller, rights }) => ({
+    caller: callerName(caller),
+    kind: caller.kind,
+    node: caller.node,
+    login: caller.login,
+    tags: [...caller.tags],
+    grants: rights.grants.map((grant) => ({
+      role: grant.role,
+      spaces: [...grant.spaces],
+      ...(grant.tools === undefined ? {} : { tools: [...grant.tools] }),
+      ...(grant.requestsPerMinute === undefined ? {} : { requests_per_minute: grant.requestsPerMinute }),
+    })),
+    problems: [...rights.problems],
+  }),
+});

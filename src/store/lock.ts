@@ -1,0 +1,51 @@
+// One process for each data folder. The lock is SQLite's own file lock, which the kernel frees however the process ends; the pid file only says who holds it.
+
+import { Database } from "bun:sqlite";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../lib/fault.ts";
+
+export interface DataLock {
+  release(): void;
+}
+
+/** Takes the folder for this process, or throws Fault `data_locked` that names the pid of the holder. */
+export function lockDataFolder(dataDir: string): DataLock {
+  const pidFile = join(dataDir, "cairn.pid");
+  const lock = new Database(join(dataDir, "cairn.lock"), { create: true, readwrite: true });
+  try {
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.run("PRAGMA locking_mode = EXCLUSIVE");
+    lock.run("BEGIN EXCLUSIVE");
+  } catch {
+    lock.close();
+    const pid = readPid(pidFile);
+    throw new Fault(
+      "data_locked",
+      `Another cairn process${pid === undefined ? "" : ` (pid ${pid})`} uses the data folder ${dataDir}`,
+      {
+        hint:
+          pid === undefined
+            ? "Stop it, or name another folder with --data."
+            : `Stop it with kill ${pid}, or name another folder with --data.`,
+        details: pid === undefined ? {} : { pid },
+      },
+    );
+  }
+  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  return {
+    release: () => {
+      rmSync(pidFile, { force: true });
+      lock.close();
+    },
+  };
+}
+
+function readPid(file: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(file, "utf8").trim());
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
