@@ -103,6 +103,12 @@ export class Conditions {
     return this.#active.has(code);
   }
 
+  /** The whole node in one word: `failing` when something is an error. */
+  overall(): "ok" | "warning" | "failing" {
+    const worst = this.list()[0]?.severity;
+    return worst === "error" ? "failing" : worst === "warning" ? "warning" : "ok";
+  }
+
   /** What is true now, the worst first. */
   list(): Condition[] {
     const rank = { error: 0, warning: 1, info: 2 };

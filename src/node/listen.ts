@@ -1,0 +1,121 @@
+// The only Bun.serve. A listener is a place (unix socket or loopback port) with a door that says who is calling; behind every door are the same surfaces.
+
+import { chmodSync, lstatSync, rmSync } from "node:fs";
+import type { Caller } from "../access/caller.ts";
+import { problemResponse } from "../api/problem.ts";
+import { Fault } from "../lib/fault.ts";
+import type { LogLine } from "../observe/logging.ts";
+
+/** What answers once the caller is known. */
+export interface Surface {
+  fetch(request: Request, caller: Caller): Promise<Response>;
+}
+
+export interface Surfaces {
+  api: Surface;
+  mcp: Surface;
+}
+
+/** Says who is calling, after removing what only the door may read; throws a Fault to refuse. */
+export type Door = (request: Request, path: string) => Caller | Promise<Caller>;
+
+export interface ListenOptions {
+  /** A unix socket that is made with `mode`, or a port on 127.0.0.1 (0: any free one). */
+  at: { unix: string; mode: number } | { loopbackPort: number };
+  door: Door;
+  surfaces: Surfaces;
+  maxBodyBytes: number;
+  /** True while the node stops: new requests are refused, running ones finish. */
+  draining: () => boolean;
+  log: LogLine;
+}
+
+export interface Listener {
+  /** The port of a loopback listener, 0 for a socket. */
+  port: number;
+  /** Stops listening and waits for running requests for at most this long; then it cuts them. */
+  stop(withinMs: number): Promise<void>;
+}
+
+/** Opens a listener. */
+export function listen(options: ListenOptions): Listener {
+  const { at } = options;
+  if ("unix" in at) removeStaleSocket(at.unix);
+  const common = {
+    // Quiet streams live as long as their client; deadlines of hostile clients are the Go half's.
+    idleTimeout: 0,
+    // A declared length is refused below with words; this bound cuts bodies without one.
+    maxRequestBodySize: options.maxBodyBytes + 65_536,
+    fetch: (request: Request) => answer(request, options),
+    error: (error: Error) => refusal(error, options.log),
+  };
+  const server =
+    "unix" in at
+      ? // Bun's types know idleTimeout for ports alone; it counts for sockets too.
+        Bun.serve({ ...common, unix: at.unix } as Parameters<typeof Bun.serve>[0])
+      : Bun.serve({ ...common, hostname: "127.0.0.1", port: at.loopbackPort });
+  if ("unix" in at) chmodSync(at.unix, at.mode);
+  return { port: server.port ?? 0, stop: (withinMs) => stop(server, withinMs) };
+}
+
+async function answer(request: Request, options: ListenOptions): Promise<Response> {
+  try {
+    if (options.draining()) {
+      throw new Fault("unavailable", "This node is stopping", {
+        hint: "Try again in a moment.",
+        details: { retryAfterSeconds: 2 },
+      });
+    }
+    const length = Number(request.headers.get("content-length") ?? 0);
+    if (length > options.maxBodyBytes) {
+      throw new Fault("too_large", `The request body has ${length} bytes, and ${options.maxBodyBytes} are allowed`, {
+        hint: "Send less at once, or raise the setting http.max_body_bytes.",
+      });
+    }
+    const path = pathOf(request.url);
+    const caller = await options.door(request, path);
+    return await (path === "/mcp" ? options.surfaces.mcp : options.surfaces.api).fetch(request, caller);
+  } catch (error) {
+    return refusal(error, options.log);
+  }
+}
+
+/** A Fault in words; anything else as `internal` with an id that is also in the log, so that nothing inside leaks. */
+function refusal(error: unknown, log: LogLine): Response {
+  if (error instanceof Fault) return problemResponse(error);
+  const id = crypto.randomUUID().slice(0, 8);
+  log("error", `request failed (${id}): ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof Error) log("debug", `request failed (${id}), where: ${error.stack ?? "unknown"}`);
+  return problemResponse(
+    new Fault("internal", `Unexpected failure ${id}`, { hint: "The node's log has a line with this id." }),
+  );
+}
+
+/** The path of an absolute URL without its query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start < 0) return "/";
+  const end = url.slice(start).search(/[?#]/);
+  return end < 0 ? url.slice(start) : url.slice(start, start + end);
+}
+
+async function stop(server: ReturnType<typeof Bun.serve>, withinMs: number): Promise<void> {
+  const drained = server.stop();
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, withinMs);
+  await Promise.race([drained, late.promise]);
+  clearTimeout(timer);
+  await server.stop(true);
+}
+
+/** Removes the socket of a process that is gone; the lock on the data folder says that no other process is using it. */
+function removeStaleSocket(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw new Fault("data_unsafe", `${path} should be a socket, and is something else`, {
+      hint: "Move it away, then start again.",
+    });
+  }
+  rmSync(path);
+}

@@ -1,0 +1,114 @@
+// The product behind every door: store, log, gate, operations, and the surfaces over them. start.ts decides when it is opened and closed.
+
+import { join } from "node:path";
+import { Access } from "../access/access.ts";
+import { createApi } from "../api/index.ts";
+import { buildInfo } from "../config/build-info.ts";
+import type { Settings } from "../config/settings.ts";
+import { contextDelete, contextGet, contextList, contextPut } from "../context/index.ts";
+import type { Closers } from "../lib/closers.ts";
+import { Fault } from "../lib/fault.ts";
+import { openDirectLog } from "../log/direct.ts";
+import { createMcp } from "../mcp/index.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import { type LogLine, logFor } from "../observe/logging.ts";
+import type { Operation } from "../operation/define.ts";
+import { applierOf, Invoker } from "../operation/invoke.ts";
+import { whoami } from "../operation/whoami.ts";
+import { Store } from "../store/store.ts";
+import type { Surfaces } from "./listen.ts";
+import { MIGRATIONS } from "./schema.ts";
+import { type StatusFacts, statusOperation } from "./status.ts";
+
+export interface ProductOptions {
+  settings: Settings & { readonly data: string };
+  conditions: Conditions;
+  /** Adds the fixtures of the official MCP suite. */
+  conformance: boolean;
+  closers: Closers;
+  nowMs: () => number;
+  facts: Pick<StatusFacts, "tailnet" | "serving" | "urls" | "loginUrl" | "startedAt">;
+  /** The store can no longer be trusted: the process must end. */
+  onFatal: (fault: Fault) => void;
+}
+
+export interface Product extends Surfaces {
+  access: Access;
+  /** Rights of these callers, or of all, may have changed. */
+  callersChanged: (ids?: readonly string[]) => void;
+  /** Ends open streams with a reason. */
+  endStreams: () => Promise<void>;
+}
+
+/** Opens the store and everything over it; each part is added to `closers`. Throws Faults of the store. */
+export function openProduct(options: ProductOptions): Product {
+  const { settings, conditions, closers, facts, nowMs } = options;
+  const store = Store.open({ folder: join(settings.data, "store"), migrations: MIGRATIONS, log: logFor("store") });
+  closers.add("store", () => store.close());
+
+  let position = (): string => "";
+  const status = statusOperation({
+    ...facts,
+    position: () => position(),
+    conditions,
+    hostname: settings.hostname,
+    versions: buildInfo,
+  });
+  const operations: Operation[] = [contextPut, contextGet, contextList, contextDelete, whoami, status];
+
+  const log = openDirectLog({
+    store,
+    apply: applierOf(operations),
+    nowMs,
+    onFatal: (error) => options.onFatal(storeFailed(error)),
+  });
+  closers.add("log", () => log.close());
+
+  const access = new Access({
+    capability: settings["access.capability"],
+    defaultRole: settings["access.default_role"],
+    admins: settings["access.admins"],
+  });
+  const invoker = new Invoker({
+    operations,
+    store,
+    log,
+    access,
+    limits: { maxDocumentBytes: settings["context.max_bytes"] },
+    nowMs,
+    onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
+  });
+  position = () => invoker.position();
+
+  const api = createApi({
+    invoker,
+    version: buildInfo.version,
+    health: () => ({ ready: facts.serving(), status: conditions.overall(), conditions: conditions.list() }),
+    nowMs,
+    onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
+  });
+  const mcp = createMcp({ invoker, version: buildInfo.version, conformance: options.conformance, log: logFor("mcp") });
+  return {
+    access,
+    api,
+    mcp,
+    callersChanged: (ids) => mcp.callersChanged(ids),
+    endStreams: async () => mcp.close(),
+  };
+}
+
+/** Logs what should not happen, the stack at debug only; answers the id that callers are shown. */
+export function logUnexpected(log: LogLine, where: string, error: unknown): string {
+  const id = crypto.randomUUID().slice(0, 8);
+  log("error", `${where} failed unexpectedly (${id}): ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof Error) log("debug", `${where} failed unexpectedly (${id}), where: ${error.stack ?? "unknown"}`);
+  return id;
+}
+
+function storeFailed(cause: unknown): Fault {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("data_corrupt", `The store failed and the node stops: ${reason}`, {
+    hint: "Look at the disk of the data folder, then start again; every acknowledged write is on disk.",
+    cause,
+  });
+}

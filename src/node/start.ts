@@ -1,0 +1,319 @@
+// The start-up story of a node, in order, and its end in reverse. The only place that wires the parts together; none of them knows the others.
+
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { buildInfo } from "../config/build-info.ts";
+import type { Environment, Loaded } from "../config/load.ts";
+import { socketPaths } from "../config/paths.ts";
+import type { Secrets } from "../config/secrets.ts";
+import { createClosers } from "../lib/closers.ts";
+import { Fault } from "../lib/fault.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { Conditions } from "../observe/conditions.ts";
+import { logFor } from "../observe/logging.ts";
+import { registerSecret } from "../observe/redact.ts";
+import { lockDataFolder } from "../store/lock.ts";
+import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
+import { Callers } from "./callers.ts";
+import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
+import type { NodeEvent } from "./events.ts";
+import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
+import { type Listener, listen } from "./listen.ts";
+import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
+import { openProduct } from "./product.ts";
+import { giveToGroup, prepareSockets } from "./sockets.ts";
+import { addressesOf, readyEvent } from "./urls.ts";
+
+/** Running requests may take this long to finish when the node stops. */
+const DRAIN_MS = 10_000;
+/** The ready event comes after this time even if the tailnet has said nothing. */
+const PATIENCE_MS = 15_000;
+
+export interface StartOptions {
+  loaded: Loaded;
+  secrets: Secrets;
+  env: Environment;
+  /** Hears what people and scripts want to know; log lines go their own way. */
+  report: (event: NodeEvent) => void;
+  /** Port on 127.0.0.1 (0: any) for development and the conformance suite; refused on a real tailnet. */
+  loopbackPort?: number | undefined;
+  /** The control server is the test tailnet on this machine (native/TAILNET.md). */
+  privateTailnet?: boolean;
+  /** Serve the official MCP suite's fixtures on the loopback port, and join no tailnet. */
+  conformance?: boolean;
+  /** Another tailnet, for tests. */
+  tailnet?: (log: ReturnType<typeof logFor>) => Promise<Tailnet>;
+  nowMs?: () => number;
+}
+
+export interface RunningNode {
+  /** Drains and closes everything; resolves when nothing of the node is left. Safe to call twice. */
+  stop(reason: string): Promise<void>;
+  /** Reads the policy file again. */
+  reload(): void;
+  /** Resolves with the Fault that stopped the node, if it stops by itself; `stop` must still be called. */
+  readonly failed: Promise<Fault>;
+}
+
+/** Starts a node. Resolves when it serves locally; the tailnet follows as events. Throws a Fault, with everything closed again. */
+export async function startNode(options: StartOptions): Promise<RunningNode> {
+  const { settings } = options.loaded;
+  const log = logFor("node");
+  const nowMs = options.nowMs ?? Date.now;
+  const startedAt = new Date(nowMs()).toISOString();
+  const failed = Promise.withResolvers<Fault>();
+  const closers = createClosers();
+  const closeAll = () =>
+    closers.closeAll((name, error) =>
+      log("error", `closing ${name}: ${error instanceof Error ? error.message : String(error)}`),
+    );
+  refuseUnsafeModes(options);
+
+  try {
+    // 1. Nothing is written before this, so nothing can be readable by others.
+    process.umask(0o077);
+    for (const warning of options.loaded.warnings) log("warning", warning);
+
+    // 2. The data folder is ours alone: its rights, then its lock.
+    ensurePrivateFolder(settings.data);
+    const lock = lockDataFolder(settings.data);
+    closers.add("data lock", () => lock.release());
+
+    // 3. The product: store, log, gate, operations, surfaces.
+    const conditions = new Conditions(logFor("condition"), nowMs);
+    let joined: TailnetSession | undefined;
+    let serving = false;
+    let draining = false;
+    let localUrl: string | null = null;
+    const urls = () => addressesOf(joined?.status(), serving ? localUrl : null);
+    const product = openProduct({
+      settings,
+      conditions,
+      conformance: options.conformance === true,
+      closers,
+      nowMs,
+      facts: {
+        tailnet: () => joined?.status(),
+        serving: () => serving && !draining,
+        urls,
+        loginUrl: () => joined?.loginUrl() ?? null,
+        startedAt,
+      },
+      onFatal: failed.resolve,
+    });
+
+    // 4. The policy file, if there is one: without it the node would serve under other rights than were meant.
+    let tailnet: Tailnet | undefined;
+    const dropAll = (): void => {
+      product.callersChanged();
+      tailnet
+        ?.drop()
+        .catch((error: unknown) => log("warning", `cannot close connections after a policy change: ${String(error)}`));
+    };
+    const policyFile = settings["access.policy_file"];
+    let policy: PolicyWatch | undefined;
+    if (policyFile !== undefined) {
+      policy = watchPolicy({
+        path: policyFile,
+        capability: settings["access.capability"],
+        access: product.access,
+        conditions,
+        onChange: dropAll,
+      });
+      closers.add("policy file", () => policy?.stop());
+    }
+
+    // 5. The doors: local socket, loopback where it is allowed, ingress for the Go half.
+    const paths = socketPaths(settings.data, options.env);
+    const { mode, gid } = prepareSockets(paths, settings["cli.group"]);
+    const listeners: Listener[] = [];
+    const open = (at: Parameters<typeof listen>[0]["at"], door: Parameters<typeof listen>[0]["door"]): Listener => {
+      const listener = listen({
+        at,
+        door,
+        surfaces: product,
+        maxBodyBytes: settings["http.max_body_bytes"],
+        draining: () => draining,
+        log: logFor("http"),
+      });
+      listeners.push(listener);
+      return listener;
+    };
+    closers.add("listeners", () => Promise.all(listeners.map((listener) => listener.stop(DRAIN_MS))).then(() => {}));
+    open({ unix: paths.cairn, mode }, localDoor());
+    giveToGroup(paths.cairn, gid);
+    if (options.loopbackPort !== undefined) {
+      const loopback: Listener = open(
+        { loopbackPort: options.loopbackPort },
+        loopbackDoor(() => loopback.port, settings["http.allowed_origins"]),
+      );
+      localUrl = `http://127.0.0.1:${loopback.port}`;
+    }
+
+    // 6. The tailnet. From here on the node is up; who can reach it depends on logins, keys and networks, and may change at any time.
+    let announced = false;
+    const announce = (): void => {
+      if (announced) return;
+      announced = true;
+      clearTimeout(patience);
+      options.report(
+        readyEvent({
+          loaded: options.loaded,
+          status: joined?.status(),
+          serving,
+          localUrl,
+          loginUrl: joined?.loginUrl() ?? null,
+          socket: paths.cairn,
+          conditions: conditions.list(),
+          versions: buildInfo,
+        }),
+      );
+    };
+    const patience = setTimeout(announce, PATIENCE_MS);
+    closers.add("ready timer", () => clearTimeout(patience));
+
+    if (options.conformance === true) {
+      serving = true;
+      announce();
+    } else {
+      tailnet = await (options.tailnet ?? ((line) => openEngine(options, paths.internal, line)))(logFor("tailnet"));
+      const going = tailnet;
+      closers.add("tailnet", () => going.close());
+      const ingressSecret = newSecret();
+      const callers = new Callers({
+        grants: (hash) => going.grants(hash),
+        problems: (caller) => product.access.rights(caller).problems,
+        conditions,
+      });
+      open({ unix: paths.ingress, mode: 0o600 }, ingressDoor(ingressSecret, callers));
+      going.on("revoked", (ids, connections) => {
+        log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
+        product.callersChanged(ids);
+      });
+      joined = joinTailnet({
+        tailnet: going,
+        params: upParams(options, { ingressSecret, target: paths.ingress, socketDir: paths.internal }),
+        hasState: existsSync(join(settings.data, "tailnet", "tailscaled.state")),
+        conditions,
+        log: logFor("tailnet"),
+        nowMs,
+        onServing: (status) => {
+          serving = true;
+          const now = addressesOf(status, localUrl);
+          if (announced)
+            options.report({
+              event: "serving",
+              url: now.url ?? "",
+              mcpUrl: now.mcpUrl ?? "",
+              name: status.self?.dnsName ?? "",
+              ips: status.self?.ips ?? [],
+            });
+          else announce();
+        },
+        onWaiting: announce,
+        onLoginUrl: (url) => (announced ? options.report({ event: "login", url }) : announce()),
+        onFatal: failed.resolve,
+      });
+      const session = joined;
+      closers.add("tailnet session", () => session.stop());
+      await session.up();
+    }
+
+    // 7. The end, in reverse: no new requests, streams told, running requests finished, then the tailnet, the log, the store, the lock.
+    let stopping: Promise<void> | undefined;
+    const stop = async (reason: string): Promise<void> => {
+      log("info", `stopping: ${reason}`);
+      options.report({ event: "stopping", reason });
+      draining = true;
+      joined?.stop();
+      await Promise.all([product.endStreams(), ...listeners.map((listener) => listener.stop(DRAIN_MS))]);
+      await closeAll();
+    };
+    return {
+      stop: (reason) => {
+        stopping ??= stop(reason);
+        return stopping;
+      },
+      reload: () => policy?.reload(),
+      failed: failed.promise,
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+/** A port of the host is opened only where no real tailnet is joined (security.md 16). */
+function refuseUnsafeModes(options: StartOptions): void {
+  const control = options.loaded.settings.control_url;
+  if (options.privateTailnet === true && !isLoopbackUrl(control)) {
+    throw new Fault(
+      "config_invalid",
+      `A private tailnet has its control server on 127.0.0.1, and control_url is ${JSON.stringify(control ?? "")}`,
+      {
+        hint: "Leave --private-tailnet out, or use `npm start` without a key, which starts such a control server.",
+      },
+    );
+  }
+  if (
+    options.loopbackPort !== undefined &&
+    options.privateTailnet !== true &&
+    options.conformance !== true &&
+    options.tailnet === undefined
+  ) {
+    throw new Fault("config_invalid", "A loopback port is opened only with --conformance or --private-tailnet", {
+      hint: "Agents on this machine use `cairn bridge`; agents elsewhere use the tailnet address.",
+    });
+  }
+}
+
+function isLoopbackUrl(url: string | undefined): boolean {
+  if (url === undefined || !URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === "http:" && hostname === "127.0.0.1";
+}
+
+function openEngine(options: StartOptions, runtimeDir: string, log: ReturnType<typeof logFor>): Promise<Tailnet> {
+  const { settings } = options.loaded;
+  const engine = settings["tailnet.engine"];
+  return openTailnet({ dataDir: settings.data, runtimeDir, log, ...(engine === "auto" ? {} : { engine }) });
+}
+
+function newSecret(): string {
+  const secret = randomBytes(32).toString("hex");
+  registerSecret(secret);
+  return secret;
+}
+
+function upParams(
+  options: StartOptions,
+  sockets: { ingressSecret: string; target: string; socketDir: string },
+): UpParams {
+  const { settings } = options.loaded;
+  const { authKey, clientSecret } = options.secrets;
+  if (clientSecret !== undefined && settings.tags.length === 0) {
+    throw new Fault("config_invalid", "TS_CLIENT_SECRET needs tags, as such nodes belong to no user", {
+      hint: "Set --tags tag:cairn (or CAIRN_TAGS).",
+    });
+  }
+  return {
+    stateDir: join(settings.data, "tailnet"),
+    hostname: settings.hostname,
+    ...(settings.control_url === undefined ? {} : { controlUrl: settings.control_url }),
+    ...(authKey === undefined ? {} : { authKey }),
+    ...(clientSecret === undefined ? {} : { clientSecret }),
+    tags: [...settings.tags],
+    ephemeral: settings.ephemeral,
+    capability: settings["access.capability"],
+    socketDir: sockets.socketDir,
+    target: sockets.target,
+    ingressSecret: sockets.ingressSecret,
+    egressSecret: newSecret(),
+    shared: settings["access.shared"],
+    allowedHosts: [...settings["http.allowed_hosts"]],
+    allowedOrigins: [...settings["http.allowed_origins"]],
+    maxBodyBytes: settings["http.max_body_bytes"],
+    ...(options.privateTailnet === true ? { testMode: true } : {}),
+  };
+}
