@@ -1,0 +1,37 @@
+// Faults as problem documents (RFC 9457): the one place that turns a Fault into an HTTP answer.
+
+import { FAULTS, type Fault } from "../lib/fault.ts";
+
+/** `application/problem+json` with `code`, `hint`, `retryable` and the fault's details beside the members of the RFC. */
+export function problemResponse(fault: Fault, headers: Record<string, string> = {}): Response {
+  const { status, title, retryable } = FAULTS[fault.code];
+  const extra: Record<string, string> = { ...headers };
+  const retryAfter = fault.details["retryAfterSeconds"];
+  if (retryable && (status === 429 || status === 503))
+    extra["Retry-After"] = String(typeof retryAfter === "number" ? retryAfter : 1);
+  const etag = fault.details["etag"];
+  if (typeof etag === "string") extra["ETag"] = `"${etag}"`;
+  const body = {
+    type: "about:blank",
+    title,
+    status,
+    code: fault.code,
+    detail: fault.message,
+    ...(fault.hint === undefined ? {} : { hint: fault.hint }),
+    retryable,
+    ...fault.details,
+  };
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { ...SAFE_HEADERS, ...extra, "Content-Type": "application/problem+json" },
+  });
+}
+
+/** What every answer carries, so that no browser makes more of stored text than text (security.md 15). */
+export const SAFE_HEADERS: Readonly<Record<string, string>> = {
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "same-origin",
+  "Cache-Control": "private, no-cache",
+};

@@ -1,0 +1,101 @@
+// Reading HTTP requests: media types by essence, bodies within bounds, query parameters by name. Knows HTTP, not contexts.
+
+import { Fault } from "../lib/fault.ts";
+import { parseJson } from "../lib/json-text.ts";
+import { nearest } from "../lib/nearest.ts";
+
+/** Type and subtype in lower case, without parameters (RFC 9110 8.3.1): never compare a media type as a substring. */
+export function essenceOf(contentType: string | null): string {
+  return (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** The body as text; Faults `too_large`, `unsupported_media_type` (a content coding) and `invalid_input` (not UTF-8). */
+export async function readText(request: Request, maxBytes: number): Promise<string> {
+  const coding = request.headers.get("content-encoding");
+  if (coding !== null && coding !== "identity") {
+    throw new Fault(
+      "unsupported_media_type",
+      `The content coding ${JSON.stringify(coding.slice(0, 40))} is not accepted in requests`,
+      {
+        hint: "Send the body as it is.",
+      },
+    );
+  }
+  const declared = Number(request.headers.get("content-length") ?? "0");
+  if (declared > maxBytes) throw tooLarge(declared, maxBytes);
+  const bytes = await request.bytes();
+  if (bytes.byteLength > maxBytes) throw tooLarge(bytes.byteLength, maxBytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw new Fault("invalid_input", "The body is not UTF-8", { hint: "Send UTF-8 text." });
+  }
+}
+
+/** The body as one JSON object or value; only `application/json` is read. An empty body is `{}`. */
+export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  const text = await readText(request, maxBytes);
+  const essence = essenceOf(request.headers.get("content-type"));
+  if (text.trim() === "" && essence === "") return {};
+  if (essence !== "application/json") {
+    throw new Fault("unsupported_media_type", `The content type ${JSON.stringify(essence)} is not accepted here`, {
+      hint: "Send Content-Type: application/json.",
+    });
+  }
+  return text.trim() === "" ? {} : parseJson(text, "The body");
+}
+
+/** Query parameters by name; Fault `invalid_input` for one that is unknown, or given twice where once is meant. */
+export function readQuery(
+  url: string,
+  known: readonly string[],
+  repeated: readonly string[] = [],
+): Record<string, string | string[]> {
+  const found: Record<string, string | string[]> = {};
+  for (const [name, value] of new URL(url).searchParams) {
+    if (repeated.includes(name)) {
+      const values = found[name];
+      found[name] = Array.isArray(values) ? [...values, value] : [value];
+      continue;
+    }
+    if (!known.includes(name)) {
+      const near = nearest(name, [...known, ...repeated]);
+      throw new Fault("invalid_input", `There is no query parameter ${JSON.stringify(name.slice(0, 80))} here`, {
+        hint:
+          near === undefined ? `Known are: ${[...known, ...repeated].join(", ") || "none"}.` : `Did you mean ${near}?`,
+      });
+    }
+    if (found[name] !== undefined)
+      throw new Fault("invalid_input", `The query parameter ${name} is given twice`, { hint: "Give it once." });
+    found[name] = value;
+  }
+  return found;
+}
+
+/** A whole number of a query parameter; anything else goes on as text for the operation's schema to refuse. */
+export function numberOf(text: string | string[] | undefined): number | string | string[] | undefined {
+  return typeof text === "string" && /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
+}
+
+/** The arguments common to all operations as HTTP writes them (design 5). */
+export function commonHeaders(request: Request): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const [header, name] of COMMON_HEADERS) {
+    const value = request.headers.get(header);
+    if (value !== null) found[name] = value;
+  }
+  return found;
+}
+
+const COMMON_HEADERS = [
+  ["cairn-consistency", "consistency"],
+  ["cairn-min-position", "min_position"],
+  ["idempotency-key", "idempotency_key"],
+] as const;
+
+function tooLarge(size: number, maxBytes: number): Fault {
+  return new Fault("too_large", `The body has ${size} bytes; the limit is ${maxBytes}`, {
+    hint: "Send less at once.",
+    details: { limit: maxBytes },
+  });
+}
