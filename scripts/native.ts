@@ -112,11 +112,15 @@ function folderOf(part: Part): string {
   return part === "library" ? "lib" : part;
 }
 
-/** Go sources that this part may depend on: everything but tests and the other commands. */
+/** Go sources that this part may depend on: everything but tests, the other commands, and for the product the test tailnet. */
 function sources(part: Part): string[] {
   const found = [...new Bun.Glob("{go.mod,go.sum,tags.txt,**/*.{go,c,h,s}}").scanSync({ cwd: native })];
-  const other = (file: string) => file.startsWith("cmd/") && !file.startsWith(`cmd/${folderOf(part)}/`);
-  return found.filter((file) => !file.endsWith("_test.go") && !other(file)).sort();
+  const needed = (file: string) => {
+    if (file.endsWith("_test.go")) return false;
+    if (file.startsWith("tailnettest/")) return part === "tailnet";
+    return !file.startsWith("cmd/") || file.startsWith(`cmd/${folderOf(part)}/`);
+  };
+  return found.filter(needed).sort();
 }
 
 function run(cmd: string[], env: Record<string, string> = {}): string {
