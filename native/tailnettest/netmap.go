@@ -226,9 +226,9 @@ func (t *Tailnet) peerLocked(n *node) *tailcfg.Node {
 	}
 	view.UnsignedPeerAPIOnly = n.unsigned
 	view.IsJailed = n.jailed
-	if n.wireguardOnly {
-		view.IsWireGuardOnly, view.HomeDERP, view.DiscoKey = true, 0, key.DiscoPublic{}
-	}
+	// Only the flag: an engine that loses the disco key of a peer it knows panics
+	// (1.102.3), and like this the traffic goes on, which is the harder case.
+	view.IsWireGuardOnly = n.wireguardOnly
 	return view
 }
 

@@ -104,6 +104,7 @@ func capsOf(who *apitype.WhoIsResponse) string {
 }
 
 func TestTwoClients(t *testing.T) {
+	t.Parallel()
 	tailnet := startTailnet(t)
 	if err := tailnet.Expect(Expect{Hostname: "Bob", User: "bob@example.com"}); err != nil {
 		t.Fatal(err)
