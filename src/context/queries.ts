@@ -104,14 +104,15 @@ export const contextList = read({
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
   run(reader, input, context) {
-    const spaces = visibleSpaces(reader, context.visible);
+    const after = input.cursor === undefined ? "" : readCursor(input.cursor);
     const limit = input.limit ?? 100;
+    const spaces = visibleSpaces(reader, context.visible);
     if (spaces.length === 0) return { contexts: [] };
     const prefix = input.prefix ?? "";
     const rows = reader.all<ContextRow>(
       `SELECT * FROM contexts WHERE id > ? AND id >= ? AND substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ?
          AND (? = '' OR instr(tags, ?) > 0) AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
-      input.cursor === undefined ? "" : readCursor(input.cursor),
+      after,
       prefix,
       prefix,
       prefix,

@@ -45,7 +45,8 @@ export class Store {
   readonly #writer: Database;
   readonly #readonly: Database;
   readonly #tx: Writer;
-  #walPagesSinceCheckpoint = 0;
+  #commitsSinceLook = 0;
+  #closed = false;
 
   private constructor(path: string, writer: Database, readonly: Database) {
     this.path = path;
@@ -113,6 +114,8 @@ export class Store {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#readonly.close();
     this.#writer.run("PRAGMA wal_checkpoint(TRUNCATE)");
     this.#writer.close();
@@ -120,8 +123,8 @@ export class Store {
 
   /** The write-ahead log is folded back by size, not by SQLite's own rule (its auto-checkpoint costs tail latency). */
   #checkpointWhenDue(): void {
-    this.#walPagesSinceCheckpoint += 1;
-    if (this.#walPagesSinceCheckpoint % 1024 !== 0) return;
+    this.#commitsSinceLook += 1;
+    if (this.#commitsSinceLook % 1024 !== 0) return;
     const wal = `${this.path}-wal`;
     if (existsSync(wal) && Bun.file(wal).size > CHECKPOINT_BYTES) this.#writer.run("PRAGMA wal_checkpoint(TRUNCATE)");
   }

@@ -1,0 +1,190 @@
+// The gate: rights by class and role, grants judged alone, reserved spaces, the policy file, and a planted hidden space on every operation.
+
+import { describe, expect, test } from "bun:test";
+import { chmodSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { Caller } from "../../src/access/caller.ts";
+import { loadPolicyFile } from "../../src/access/policy-file.ts";
+import { globMatches } from "../../src/access/rights.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { CAPABILITY, callerWith, granted, startCore } from "../kit/core.ts";
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "ok";
+  } catch (error) {
+    return error instanceof Fault ? error.code : String(error);
+  }
+}
+
+describe("without a grant", () => {
+  const tagged = (tags: string[], login = "") => callerWith({ kind: "tagged", tags, login });
+  const rows: Array<[string, Caller, "none" | "reader" | "member", string, string]> = [
+    ["own device", callerWith({ own: true }), "none", "ok", "ok"],
+    ["other user", callerWith(), "none", "forbidden", "forbidden"],
+    ["other user", callerWith(), "reader", "ok", "forbidden"],
+    ["other user", callerWith(), "member", "ok", "ok"],
+    ["tagged node", tagged(["tag:agent"]), "member", "forbidden", "forbidden"],
+    ["shared-in device", callerWith({ kind: "shared" }), "member", "forbidden", "forbidden"],
+    ["user named tagged-devices", callerWith({ login: "tagged-devices" }), "none", "forbidden", "forbidden"],
+    ["user named tag:cairn", callerWith({ login: "tag:cairn" }), "none", "forbidden", "forbidden"],
+    [
+      "own device with a broken grant",
+      callerWith({ own: true, grants: [{ role: "member" }] }),
+      "member",
+      "forbidden",
+      "forbidden",
+    ],
+  ];
+  test.each(rows)("%s, default role of others as given", async (_name, caller, defaultRole, reads, writes) => {
+    await using core = startCore({ access: { defaultRole } });
+    expect(await codeOf(core.call("context_list", {}, caller))).toBe(reads);
+    expect(await codeOf(core.call("context_put", { id: "team-a/x", content: 1 }, caller))).toBe(writes);
+    expect(await codeOf(core.call("context_put", { id: "fleet/x", content: 1 }, caller))).toBe("forbidden");
+  });
+});
+
+test("grants are judged alone and added: reader on * plus member on team-a cannot write team-b", async () => {
+  await using core = startCore();
+  const caller = granted({ role: "reader", spaces: ["*"] }, { role: "member", spaces: ["team-a"] });
+  expect(await codeOf(core.call("context_put", { id: "team-a/x", content: 1 }, caller))).toBe("ok");
+  expect(await codeOf(core.call("context_put", { id: "team-b/x", content: 1 }, caller))).toBe("forbidden");
+});
+
+test("tools narrow a grant to operations, on that grant only", async () => {
+  await using core = startCore();
+  const caller = granted({ role: "member", spaces: ["team-a"], tools: ["context_get", "context_l*"] });
+  expect(await codeOf(core.call("context_put", { id: "team-a/x", content: 1 }, caller))).toBe("forbidden");
+  expect(await codeOf(core.call("context_get", { id: "team-a/x" }, caller))).toBe("not_found");
+  expect(await codeOf(core.call("context_list", {}, caller))).toBe("ok");
+});
+
+test.each([
+  [{ role: "member" }],
+  [{ role: "member", spaces: [] }],
+  [{ role: "owner", spaces: ["*"] }],
+  [{ role: "member", spaces: ["*"], space: "x" }],
+  [{ role: "member", spaces: ["*"], limits: { speed: 1 } }],
+  ["member"],
+  [null],
+])("the object %j is worth nothing and says so", async (object) => {
+  await using core = startCore();
+  const caller = granted(object);
+  expect(await codeOf(core.call("context_list", {}, caller))).toBe("forbidden");
+  expect(core.access.rights(caller).problems).toHaveLength(1);
+});
+
+test("reserved spaces: no glob matches them, writing wants admin and the literal name", async () => {
+  await using core = startCore();
+  const rows: Array<[unknown, string, string, string]> = [
+    [{ role: "admin", spaces: ["*"] }, "fleet/x", "forbidden", "forbidden"],
+    [{ role: "admin", spaces: ["fleet"] }, "fleet/x", "not_found", "ok"],
+    [{ role: "member", spaces: ["fleet"] }, "fleet/y", "not_found", "forbidden"],
+    [{ role: "admin", spaces: ["_*"] }, "_audit/x", "forbidden", "forbidden"],
+    [{ role: "admin", spaces: ["_audit"] }, "_audit/x", "not_found", "ok"],
+    [{ role: "admin", spaces: ["fleet"] }, "FLEET/x", "forbidden", "forbidden"],
+    [{ role: "admin", spaces: ["F*", "FLEE*"] }, "FLEET/x", "forbidden", "forbidden"],
+  ];
+  for (const [object, id, reads, writes] of rows) {
+    const caller = granted(object);
+    expect([object, await codeOf(core.call("context_get", { id }, caller))]).toEqual([object, reads]);
+    expect([object, await codeOf(core.call("context_put", { id, content: 1 }, caller))]).toEqual([object, writes]);
+  }
+});
+
+test("every operation refuses or hides a planted space", async () => {
+  await using core = startCore();
+  await core.call("context_put", {
+    id: "hidden/plan",
+    content: "canary-text",
+    title: "canary-title",
+    tags: ["canary-tag"],
+  });
+  const caller = granted({ role: "admin", spaces: ["team-a"] });
+  for (const { operation } of core.invoker.registry.list()) {
+    for (const id of ["hidden/plan", "hidden/none"]) {
+      const input = { id, content: 1, prefix: "hidden", if_match: "*", tag: "canary-tag" };
+      const known = Object.fromEntries(Object.entries(input).filter(([name]) => name in operation.input.shape));
+      const answer = await core.call(operation.name, known, caller).then(JSON.stringify, (error) => {
+        expect(error).toMatchObject({ code: "forbidden" });
+        return `${error.message} ${error.hint}`;
+      });
+      expect(answer).not.toContain("canary");
+    }
+  }
+  expect(core.log.position().seq).toBe(1);
+});
+
+test("a cursor of one caller shows another only what that one may see", async () => {
+  await using core = startCore();
+  for (const id of ["hidden/a", "hidden/b", "team-a/c"]) await core.call("context_put", { id, content: 1 });
+  const first = await core.call("context_list", { limit: 1 });
+  const other = await core.call(
+    "context_list",
+    { limit: 10, cursor: first["cursor"] },
+    granted({ role: "reader", spaces: ["team-a"] }),
+  );
+  expect(other).toMatchObject({ contexts: [{ id: "team-a/c" }] });
+});
+
+test("globMatches agrees with a regular expression on any glob", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom("a", "b", "*", "-"), { maxLength: 8 }),
+      fc.array(fc.constantFrom("a", "b", "-"), { maxLength: 8 }),
+      (glob, text) => {
+        const pattern = new RegExp(`^${glob.join("").replaceAll("*", ".*")}$`);
+        expect(globMatches(glob.join(""), text.join(""))).toBe(pattern.test(text.join("")));
+      },
+    ),
+  );
+});
+
+describe("policy file", () => {
+  const folder = () => mkdtempSync(join(tmpdir(), "cairn-policy-"));
+  const write = (text: string, mode = 0o600) => {
+    const path = join(folder(), "policy.json");
+    writeFileSync(path, text, { mode });
+    chmodSync(path, mode);
+    return path;
+  };
+  const grants = (src: string[]) =>
+    JSON.stringify({ grants: [{ src, app: { [CAPABILITY]: [{ role: "member", spaces: ["team-a"] }] } }] });
+
+  test("gives the same rights as a capability, by login, tag, node id and *", async () => {
+    const rows: Array<[string, Caller, string]> = [
+      ["alice@example.com", callerWith(), "ok"],
+      ["bob@example.com", callerWith(), "forbidden"],
+      ["nALICE", callerWith(), "ok"],
+      ["*", callerWith(), "ok"],
+      ["*", callerWith({ kind: "shared" }), "forbidden"],
+      ["tag:agent", callerWith({ kind: "tagged", tags: ["tag:agent"], login: "" }), "ok"],
+      ["tag:agent", callerWith({ login: "tag:agent" }), "forbidden"],
+      ["tagged-devices", callerWith({ kind: "tagged", tags: ["tag:x"], login: "tagged-devices" }), "forbidden"],
+    ];
+    for (const [src, caller, expected] of rows) {
+      await using core = startCore({ policy: loadPolicyFile(write(grants([src])), CAPABILITY) });
+      expect([src, await codeOf(core.call("context_put", { id: "team-a/x", content: 1 }, caller))]).toEqual([
+        src,
+        expected,
+      ]);
+    }
+  });
+
+  test("is refused when others can write it, when it is a link, missing or malformed", () => {
+    expect(() => loadPolicyFile(write(grants(["*"]), 0o666), CAPABILITY)).toThrow("others can write");
+    const open = folder();
+    chmodSync(open, 0o777);
+    writeFileSync(join(open, "p.json"), grants(["*"]), { mode: 0o600 });
+    expect(() => loadPolicyFile(join(open, "p.json"), CAPABILITY)).toThrow("others can write");
+    const link = join(folder(), "link.json");
+    symlinkSync(write(grants(["*"])), link);
+    expect(() => loadPolicyFile(link, CAPABILITY)).toThrow("symbolic link");
+    expect(() => loadPolicyFile(join(folder(), "none.json"), CAPABILITY)).toThrow("cannot be read");
+    expect(() => loadPolicyFile(write("{"), CAPABILITY)).toThrow("not JSON");
+    expect(() => loadPolicyFile(write('{"grants":[{"src":["*"],"app":{},"deny":true}]}'), CAPABILITY)).toThrow("deny");
+  });
+});
