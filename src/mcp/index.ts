@@ -1,0 +1,107 @@
+// The MCP endpoint: both protocol eras on one URL. Reads and refuses what is not MCP, then hands the request to the era it belongs to.
+// Who is calling, and whether Host and Origin are right, has been decided in front of it.
+
+import { createMcpHandler, isLegacyRequest, readRequestBody } from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
+import { parseJson } from "../lib/json-text.ts";
+import type { LogLine } from "../observe/logging.ts";
+import type { Invoker } from "../operation/invoke.ts";
+import { KEEP_ALIVE_MS, MAX_BODY_BYTES } from "./bounds.ts";
+import { conformanceFixtures } from "./conformance/index.ts";
+import { httpError } from "./errors.ts";
+import { type ListenBody, Listens } from "./listen.ts";
+import { Resources } from "./resources.ts";
+import { buildServer, type Parts } from "./server.ts";
+import { Sessions } from "./sessions.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import { Tools } from "./tools.ts";
+
+export interface McpOptions {
+  invoker: Invoker;
+  /** Version of this build, as clients see it. */
+  version: string;
+  /** Adds what the official conformance suite calls. Loopback only. */
+  conformance?: boolean;
+  log: LogLine;
+}
+
+export interface Mcp {
+  fetch(request: Request, caller: Caller): Promise<Response>;
+  /** The rights of these callers (by `Caller.id`), or of all, may have changed: their sessions and streams end, and clients come back under the new rights. */
+  callersChanged(ids?: readonly string[]): void;
+  close(): Promise<void>;
+}
+
+/** Mounted at `/mcp`. */
+export function createMcp(options: McpOptions): Mcp {
+  const { invoker, log } = options;
+  const subscriptions = new Subscriptions(invoker, log);
+  const parts: Parts = {
+    invoker,
+    version: options.version,
+    tools: new Tools(invoker),
+    resources: new Resources(invoker),
+    subscriptions,
+    fixtures: options.conformance === true ? conformanceFixtures((event) => listens.emitToAll(event)) : undefined,
+  };
+  const listens = new Listens(parts, log);
+  const sessions = new Sessions(parts, log);
+  const callers = new WeakMap<Request, Caller>();
+  const modern = createMcpHandler(
+    ({ requestInfo }) => {
+      const caller = requestInfo === undefined ? undefined : callers.get(requestInfo);
+      if (requestInfo === undefined || caller === undefined) throw new Error("a request without its caller");
+      return buildServer(parts, {
+        caller: () => caller,
+        greets: requestInfo.headers.get("mcp-method") === "server/discover",
+      });
+    },
+    { legacy: "reject", keepAliveMs: KEEP_ALIVE_MS, onerror: (error) => log("debug", `MCP: ${error.message}`) },
+  );
+
+  async function fetch(request: Request, caller: Caller): Promise<Response> {
+    if (request.method !== "POST") return sessions.handle(request, undefined, caller);
+    const body = await readBody(request);
+    if (body instanceof Response) return body;
+    if (await isLegacyRequest(request, body)) return sessions.handle(request, body, caller);
+    if (isListen(body)) return listens.open(request, body, caller);
+    callers.set(request, caller);
+    return modern.fetch(request, { parsedBody: body });
+  }
+
+  return {
+    fetch,
+    callersChanged: (ids) => {
+      const which = ids === undefined ? undefined : new Set(ids);
+      const ending = Promise.all([sessions.end(which), listens.end(which)]);
+      ending.catch((error: unknown) => log("warning", `MCP streams did not end cleanly: ${String(error)}`));
+    },
+    close: async () => {
+      await Promise.all([sessions.close(), listens.end(), modern.close()]);
+      subscriptions.close();
+    },
+  };
+}
+
+/** The parsed body, or the answer that refuses it: only application/json, bounded, and JSON that all parsers read alike (security.md 14, 22). */
+async function readBody(request: Request): Promise<unknown> {
+  const type = request.headers.get("content-type") ?? "";
+  if (type.split(";", 1)[0]?.trim().toLowerCase() !== "application/json") {
+    return httpError(415, -32000, `Content-Type is ${JSON.stringify(type.slice(0, 80))}; /mcp takes application/json`);
+  }
+  const read = await readRequestBody(request, MAX_BODY_BYTES).catch(() => undefined);
+  if (read === undefined) return httpError(400, -32700, "The body could not be read");
+  if (read.tooLarge) return httpError(413, -32000, `The body is larger than ${MAX_BODY_BYTES} bytes`);
+  try {
+    return parseJson(read.text, "the body");
+  } catch (error) {
+    if (error instanceof Fault)
+      return httpError(400, -32700, error.message, error.hint === undefined ? undefined : { hint: error.hint });
+    throw error;
+  }
+}
+
+function isListen(body: unknown): body is ListenBody {
+  return typeof body === "object" && body !== null && "method" in body && body.method === "subscriptions/listen";
+}

@@ -1,0 +1,164 @@
+// `subscriptions/listen` of the 2026-07-28 revision: one long stream for each request, framed by the SDK, fed from the change feed through a Subscriber.
+
+import { createMcpHandler, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import type { LogLine } from "../observe/logging.ts";
+import { KEEP_ALIVE_MS, ownerOf, PerOwner } from "./bounds.ts";
+import { type Flow, meterFlow } from "./flow.ts";
+import { buildServer, type Parts } from "./server.ts";
+import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
+import { contextIdOf, uriOf } from "./uri.ts";
+
+const MAX_PER_CALLER = 32;
+const MAX_OVERALL = 1024;
+
+interface Listen {
+  callerId: string;
+  emit: (event: ServerEvent) => void;
+  close: () => Promise<void>;
+}
+
+/** A `subscriptions/listen` request as far as it matters here; everything else of it is the SDK's. */
+export interface ListenBody {
+  id?: unknown;
+  params?: { notifications?: { resourceSubscriptions?: unknown; resourcesListChanged?: unknown } };
+}
+
+export class Listens {
+  readonly #parts: Parts;
+  readonly #log: LogLine;
+  readonly #open = new Set<Listen>();
+  readonly #owners = new PerOwner();
+
+  constructor(parts: Parts, log: LogLine) {
+    this.#parts = parts;
+    this.#log = log;
+  }
+
+  /** Number of open streams. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Answers the stream, or a JSON-RPC error. */
+  async open(request: Request, body: ListenBody, caller: Caller): Promise<Response> {
+    const owner = ownerOf(caller);
+    if (this.#open.size >= MAX_OVERALL || this.#owners.count(owner) >= MAX_PER_CALLER) {
+      return refusal(body, 429, `You have ${this.#owners.count(owner)} streams open; close some, then try again`);
+    }
+    const asked = readable(body.params?.notifications?.resourceSubscriptions, (id) => this.#mayAskFor(caller, id));
+    if (asked.length > MAX_WATCHED) {
+      return refusal(
+        body,
+        -32602,
+        `${asked.length} resourceSubscriptions, and ${MAX_WATCHED} are allowed; split them over several streams`,
+      );
+    }
+    let flow: Flow | undefined;
+    const bus = new OneListener();
+    const subscriber = this.#parts.subscriptions.open({
+      caller: () => caller,
+      free: () => flow?.idle() === true,
+      updated: (id) => emit({ kind: "resource_updated", uri: uriOf(id) }),
+      listChanged: () => emit({ kind: "resources_list_changed" }),
+    });
+    const emit = (event: ServerEvent) => {
+      flow?.wrote();
+      bus.publish(event);
+    };
+    const handler = createMcpHandler(() => buildServer(this.#parts, { caller: () => caller, greets: false }), {
+      legacy: "reject",
+      bus,
+      keepAliveMs: KEEP_ALIVE_MS,
+      onerror: (error) => this.#log("debug", `MCP listen: ${error.message}`),
+    });
+    const listen: Listen = { callerId: caller.id, emit, close: () => handler.close() };
+    bus.onEnd = () => this.#forget(listen, owner, subscriber);
+    this.#open.add(listen);
+    this.#owners.add(owner);
+    const response = await handler.fetch(request, { parsedBody: honoured(body, asked) });
+    if (!bus.listening || response.body === null) {
+      this.#forget(listen, owner, subscriber);
+      return response;
+    }
+    watch(subscriber, body, asked);
+    flow = meterFlow(
+      response.body,
+      () => subscriber.flush(),
+      () => this.#forget(listen, owner, subscriber),
+    );
+    return new Response(flow.body, { status: response.status, headers: response.headers });
+  }
+
+  /** For the conformance fixtures: an event on every stream that asked for its kind. */
+  emitToAll(event: ServerEvent): void {
+    for (const listen of this.#open) listen.emit(event);
+  }
+
+  /** Ends the streams of these callers, or all, in the way that tells clients to listen again. */
+  async end(callerIds?: ReadonlySet<string>): Promise<void> {
+    const ending = [...this.#open].filter((listen) => callerIds === undefined || callerIds.has(listen.callerId));
+    await Promise.all(ending.map((listen) => listen.close()));
+  }
+
+  #mayAskFor(caller: Caller, uri: string): boolean {
+    const id = contextIdOf(uri);
+    if (id !== undefined) return this.#parts.subscriptions.mayRead(caller, id);
+    return this.#parts.fixtures?.resources.some((resource) => resource.uri === uri) === true;
+  }
+
+  #forget(listen: Listen, owner: string, subscriber: Subscriber): void {
+    if (!this.#open.delete(listen)) return;
+    this.#owners.remove(owner);
+    subscriber.close();
+  }
+}
+
+function watch(subscriber: Subscriber, body: ListenBody, uris: readonly string[]): void {
+  for (const uri of uris) {
+    const id = contextIdOf(uri);
+    if (id !== undefined) subscriber.watch(id);
+  }
+  subscriber.wantsList = body.params?.notifications?.resourcesListChanged === true;
+}
+
+/** The URIs that the caller may wait for; the acknowledgement names these and no others. */
+function readable(asked: unknown, mayAskFor: (uri: string) => boolean): string[] {
+  if (!Array.isArray(asked)) return [];
+  const uris = new Set(asked.filter((uri): uri is string => typeof uri === "string"));
+  return [...uris].filter(mayAskFor);
+}
+
+/** The request with what is honoured in place of what was asked; where that was no list, the SDK is to say so. */
+function honoured(body: ListenBody, uris: readonly string[]): ListenBody {
+  const notifications = body.params?.notifications;
+  if (!Array.isArray(notifications?.resourceSubscriptions)) return body;
+  return { ...body, params: { ...body.params, notifications: { ...notifications, resourceSubscriptions: uris } } };
+}
+
+function refusal(body: ListenBody, code: number, message: string): Response {
+  const id = typeof body.id === "string" || typeof body.id === "number" ? body.id : null;
+  return Response.json({ jsonrpc: "2.0", id, error: { code, message } });
+}
+
+/** The bus of one stream: the SDK subscribes once, and unsubscribes when the stream ends. */
+class OneListener implements ServerEventBus {
+  onEnd: () => void = () => {};
+  #listener: ((event: ServerEvent) => void) | undefined;
+
+  get listening(): boolean {
+    return this.#listener !== undefined;
+  }
+
+  publish(event: ServerEvent): void {
+    this.#listener?.(event);
+  }
+
+  subscribe(listener: (event: ServerEvent) => void): () => void {
+    this.#listener = listener;
+    return () => {
+      this.#listener = undefined;
+      this.onEnd();
+    };
+  }
+}

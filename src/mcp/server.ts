@@ -1,0 +1,146 @@
+// One SDK server for one caller: the handlers of both protocol eras over tools, resources and subscriptions. Made for each modern request and for each older session.
+
+import {
+  type HandlerResultTypeMap,
+  type Prompt,
+  type Resource,
+  type ResourceTemplateType,
+  Server,
+  type ServerCapabilities,
+  type ServerContext,
+  type ServerOptions,
+  type Tool,
+} from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Invoker } from "../operation/invoke.ts";
+import { asProtocolError } from "./errors.ts";
+import { instructionsFor } from "./instructions.ts";
+import type { Resources } from "./resources.ts";
+import type { Subscriber, Subscriptions } from "./subscriptions.ts";
+import type { Tools } from "./tools.ts";
+import { contextIdOf } from "./uri.ts";
+
+/** What `--conformance` adds: the tools, resources and prompts that the official suite calls. */
+export interface Fixtures {
+  capabilities: ServerCapabilities;
+  options: Pick<ServerOptions, "requestState">;
+  tools: readonly Tool[];
+  resources: readonly Resource[];
+  templates: readonly ResourceTemplateType[];
+  prompts: readonly Prompt[];
+  call(
+    name: string,
+    input: Record<string, unknown>,
+    context: ServerContext,
+    caller: Caller,
+  ): Promise<HandlerResultTypeMap["tools/call"]> | undefined;
+  read(uri: string): HandlerResultTypeMap["resources/read"] | undefined;
+  prompt(name: string, given: Record<string, string>, context: ServerContext): HandlerResultTypeMap["prompts/get"];
+}
+
+/** What every server is made over. */
+export interface Parts {
+  invoker: Invoker;
+  version: string;
+  tools: Tools;
+  resources: Resources;
+  subscriptions: Subscriptions;
+  fixtures: Fixtures | undefined;
+}
+
+/** How long clients may keep what changes only with rights or with the build, in ms. Resources are not listed: they change at any time. */
+const CACHE = {
+  "server/discover": { ttlMs: 60_000, cacheScope: "private" },
+  "tools/list": { ttlMs: 60_000, cacheScope: "private" },
+  "resources/templates/list": { ttlMs: 3_600_000, cacheScope: "private" },
+} as const;
+
+const CAPABILITIES: ServerCapabilities = {
+  tools: {},
+  resources: { subscribe: true, listChanged: true },
+  completions: {},
+};
+
+export interface ServerFor {
+  /** The caller as it is known at the moment of a call. */
+  caller: () => Caller;
+  /** Whether the client will be greeted with instructions (initialize, server/discover). */
+  greets: boolean;
+  /** The subscriber of an older session; absent for modern requests, which listen on a stream of their own. */
+  subscriber?: Subscriber;
+}
+
+/** Makes a server; connect it to one transport. */
+export function buildServer(parts: Parts, { caller, greets, subscriber }: ServerFor): Server {
+  const { fixtures, tools, resources, invoker } = parts;
+  const server = new Server(
+    { name: "cairn", title: "Cairn", version: parts.version },
+    {
+      capabilities: fixtures === undefined ? CAPABILITIES : { ...CAPABILITIES, ...fixtures.capabilities },
+      cacheHints: CACHE,
+      ...(greets ? { instructions: instructionsFor(caller(), invoker.rights(caller())) } : {}),
+      ...fixtures?.options,
+    },
+  );
+  server.setRequestHandler("tools/list", () => ({ tools: [...(fixtures?.tools ?? []), ...tools.list(caller())] }));
+  server.setRequestHandler("tools/call", ({ params }, context) => {
+    const input = params.arguments ?? {};
+    const fixture = fixtures?.call(params.name, input, context, caller());
+    return fixture ?? tools.call(caller(), params.name, input, context.mcpReq.signal);
+  });
+  server.setRequestHandler("resources/list", async ({ params }, context) => {
+    const page = await resources.list(caller(), params?.cursor, context.mcpReq.signal);
+    if (fixtures === undefined || params?.cursor !== undefined) return page;
+    return { ...page, resources: [...fixtures.resources, ...page.resources] };
+  });
+  server.setRequestHandler("resources/templates/list", () => {
+    const { resourceTemplates } = resources.templates();
+    return { resourceTemplates: [...(fixtures?.templates ?? []), ...resourceTemplates] };
+  });
+  server.setRequestHandler(
+    "resources/read",
+    ({ params }, context) => fixtures?.read(params.uri) ?? resources.read(caller(), params.uri, context.mcpReq.signal),
+  );
+  server.setRequestHandler("completion/complete", ({ params }, context) => {
+    const { ref, argument } = params;
+    const isId = ref.type === "ref/resource" && argument.name === "id" && contextIdOf(ref.uri) !== undefined;
+    if (!isId) return { completion: { values: [], hasMore: false } };
+    return resources.complete(caller(), argument.value, context.mcpReq.signal);
+  });
+  if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);
+  if (fixtures !== undefined) handlePrompts(server, fixtures);
+  return server;
+}
+
+/** `resources/subscribe` and `unsubscribe` of the older revisions. */
+function handleSubscribe(server: Server, { subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
+  server.setRequestHandler("resources/subscribe", ({ params: { uri } }) => {
+    const id = contextIdOf(uri);
+    try {
+      if (id !== undefined && subscriptions.mayRead(subscriber.caller(), id)) subscriber.watch(id);
+      else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(uri);
+      return {};
+    } catch (error) {
+      throw asProtocolError(error, uri);
+    }
+  });
+  server.setRequestHandler("resources/unsubscribe", ({ params: { uri } }) => {
+    const id = contextIdOf(uri);
+    if (id !== undefined) subscriber.unwatch(id);
+    return {};
+  });
+}
+
+function notWatchable(uri: string): Fault {
+  return new Fault("forbidden", `${JSON.stringify(uri.slice(0, 300))} is no context that you may read`, {
+    hint: "Subscribe to cairn:// and the id of a context in one of your spaces; whoami lists them.",
+  });
+}
+
+function handlePrompts(server: Server, fixtures: Fixtures): void {
+  server.setRequestHandler("prompts/list", () => ({ prompts: [...fixtures.prompts] }));
+  server.setRequestHandler("prompts/get", ({ params }, context) =>
+    fixtures.prompt(params.name, params.arguments ?? {}, context),
+  );
+}

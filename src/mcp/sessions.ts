@@ -1,0 +1,178 @@
+// Sessions of the revisions before 2026-07-28: initialize opens one, it belongs to the caller who opened it, and it ends by DELETE, age, bound or changed rights.
+
+import {
+  isInitializeRequest,
+  type Server,
+  WebStandardStreamableHTTPServerTransport,
+} from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import type { LogLine } from "../observe/logging.ts";
+import { KEEP_ALIVE_MS, MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
+import { httpError } from "./errors.ts";
+import { RecentEvents } from "./event-store.ts";
+import { type Flow, meterFlow } from "./flow.ts";
+import { buildServer, type Parts } from "./server.ts";
+import type { Subscriber } from "./subscriptions.ts";
+import { uriOf } from "./uri.ts";
+
+export interface SessionLimits {
+  perCaller: number;
+  overall: number;
+  /** A session without a request or an open stream for this long is closed, in ms. */
+  idleMs: number;
+}
+
+export const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 1024, idleMs: 12 * 3_600_000 };
+const SWEEP_MS = 10 * 60_000;
+/** What a client is told to wait before it opens a broken stream again, in ms. */
+const RETRY_MS = 1000;
+
+interface Session {
+  id: string;
+  owner: string;
+  /** The newest state of the caller that owns it. */
+  caller: Caller;
+  transport: WebStandardStreamableHTTPServerTransport;
+  subscriber: Subscriber;
+  /** The open GET stream. */
+  flow: Flow | undefined;
+  usedMs: number;
+}
+
+export class Sessions {
+  readonly #parts: Parts;
+  readonly #log: LogLine;
+  readonly #limits: SessionLimits;
+  readonly #nowMs: () => number;
+  readonly #open = new Map<string, Session>();
+  readonly #owners = new PerOwner();
+  readonly #sweep: ReturnType<typeof setInterval>;
+
+  constructor(parts: Parts, log: LogLine, limits = SESSION_LIMITS, nowMs: () => number = Date.now) {
+    this.#parts = parts;
+    this.#log = log;
+    this.#limits = limits;
+    this.#nowMs = nowMs;
+    this.#sweep = setInterval(() => this.closeIdle(), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  /** Number of open sessions. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  async handle(request: Request, body: unknown, caller: Caller): Promise<Response> {
+    const id = request.headers.get("mcp-session-id");
+    if (id === null) {
+      if (request.method === "POST" && isInitializeRequest(body)) return this.#begin(request, body, caller);
+      return httpError(
+        400,
+        -32000,
+        "Mcp-Session-Id is missing: send initialize first, or use the 2026-07-28 revision, which needs no session",
+      );
+    }
+    const session = this.#open.get(id);
+    // A session of somebody else does not exist (security.md 5).
+    if (session === undefined || session.owner !== ownerOf(caller)) return httpError(404, -32001, "Session not found");
+    session.caller = caller;
+    session.usedMs = this.#nowMs();
+    const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
+    return request.method === "GET" ? this.#stream(session, response) : response;
+  }
+
+  /** Ends the sessions of these callers, or all: the clients are answered 404 and initialize again, with their new rights. */
+  async end(callerIds?: ReadonlySet<string>): Promise<void> {
+    const ending = [...this.#open.values()].filter(
+      (session) => callerIds === undefined || callerIds.has(session.caller.id),
+    );
+    await Promise.all(ending.map((session) => session.transport.close()));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweep);
+    await this.end();
+  }
+
+  /** Closes sessions that nobody used for too long. */
+  closeIdle(): void {
+    const before = this.#nowMs() - this.#limits.idleMs;
+    for (const session of [...this.#open.values()]) {
+      if (session.flow === undefined && session.usedMs < before) this.#discard(session, "idle");
+    }
+  }
+
+  async #begin(request: Request, body: unknown, caller: Caller): Promise<Response> {
+    const owner = ownerOf(caller);
+    this.#makeRoom(owner);
+    const transport = new WebStandardStreamableHTTPServerTransport({
+      sessionIdGenerator: () => crypto.randomUUID(),
+      eventStore: new RecentEvents(),
+      keepAliveMs: KEEP_ALIVE_MS,
+      retryInterval: RETRY_MS,
+      maxRequestBodySize: MAX_BODY_BYTES,
+      onsessioninitialized: (id) => {
+        session.id = id;
+        this.#open.set(id, session);
+        this.#owners.add(owner);
+      },
+    });
+    let server: Server | undefined;
+    const subscriber = this.#parts.subscriptions.open({
+      caller: () => session.caller,
+      free: () => session.flow?.idle() === true,
+      updated: (contextId) => this.#notify(session, server?.sendResourceUpdated({ uri: uriOf(contextId) })),
+      listChanged: () => this.#notify(session, server?.sendResourceListChanged()),
+    });
+    subscriber.wantsList = true;
+    const session: Session = { id: "", owner, caller, transport, subscriber, flow: undefined, usedMs: this.#nowMs() };
+    server = buildServer(this.#parts, { caller: () => session.caller, greets: true, subscriber });
+    server.onclose = () => this.#forget(session);
+    server.onerror = (error) => this.#log("debug", `MCP session: ${error.message}`);
+    await server.connect(transport);
+    const response = await transport.handleRequest(request, { parsedBody: body });
+    if (session.id === "") await transport.close();
+    return response;
+  }
+
+  /** Meters the GET stream, over which notifications go; without one they wait in the subscriber. */
+  #stream(session: Session, response: Response): Response {
+    if (response.status !== 200 || response.body === null) return response;
+    const flow = meterFlow(
+      response.body,
+      () => session.subscriber.flush(),
+      () => {
+        if (session.flow === flow) session.flow = undefined;
+        session.usedMs = this.#nowMs();
+      },
+    );
+    session.flow = flow;
+    return new Response(flow.body, { status: response.status, headers: response.headers });
+  }
+
+  #notify(session: Session, sending: Promise<void> | undefined): void {
+    session.flow?.wrote();
+    sending?.catch((error: unknown) => this.#log("debug", `MCP notification was not sent: ${String(error)}`));
+  }
+
+  /** A caller over its share loses its own oldest session; with all places taken, the caller with most sessions does. */
+  #makeRoom(owner: string): void {
+    let from: string | undefined;
+    if (this.#owners.count(owner) >= this.#limits.perCaller) from = owner;
+    else if (this.#open.size >= this.#limits.overall) from = this.#owners.greatest();
+    if (from === undefined) return;
+    const theirs = [...this.#open.values()].filter((session) => session.owner === from);
+    theirs.sort((a, b) => Number(a.flow !== undefined) - Number(b.flow !== undefined) || a.usedMs - b.usedMs);
+    if (theirs[0] !== undefined) this.#discard(theirs[0], "bound");
+  }
+
+  #discard(session: Session, reason: string): void {
+    this.#log("debug", `MCP session ended: ${reason}`);
+    session.transport.close().catch((error: unknown) => this.#log("debug", `MCP session: ${String(error)}`));
+  }
+
+  #forget(session: Session): void {
+    session.subscriber.close();
+    if (this.#open.delete(session.id)) this.#owners.remove(session.owner);
+  }
+}

@@ -1,0 +1,106 @@
+// Operations as MCP tools: which of them a caller is offered, and one call of one of them. Parsing, rights and limits are invoke's.
+
+import { type CallToolResult, ProtocolError, ProtocolErrorCode, type Tool } from "@modelcontextprotocol/server";
+import { LRUCache } from "lru-cache";
+import type { Caller } from "../access/caller.ts";
+import { allowsSomewhere, type Rights } from "../access/rights.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Operation } from "../operation/define.ts";
+import type { Invoker } from "../operation/invoke.ts";
+import type { Entry } from "../operation/registry.ts";
+import { toolError } from "./errors.ts";
+
+/** Different sets of rights whose tool lists are kept. */
+const MAX_LISTS = 256;
+
+export class Tools {
+  readonly #invoker: Invoker;
+  readonly #byName: ReadonlyMap<string, Tool>;
+  readonly #lists = new LRUCache<string, Tool[]>({ max: MAX_LISTS });
+
+  constructor(invoker: Invoker) {
+    this.#invoker = invoker;
+    const entries = invoker.registry.list().filter((entry) => entry.operation.access.verb !== "admin");
+    this.#byName = new Map(entries.map((entry) => [entry.operation.name, toolOf(entry)]));
+  }
+
+  /** The tools of a caller, sorted by name: one prebuilt list for each set of rights. */
+  list(caller: Caller): Tool[] {
+    const rights = this.#invoker.rights(caller);
+    const known = this.#lists.get(rights.fingerprint);
+    if (known !== undefined) return known;
+    const list = [...this.#byName.values()].filter((tool) => {
+      const operation = this.#invoker.registry.get(tool.name)?.operation;
+      return operation !== undefined && isOffered(operation, rights);
+    });
+    this.#lists.set(rights.fingerprint, list);
+    return list;
+  }
+
+  /** Runs an operation. A Fault is a result that says so; only a name that is no tool of this caller is a protocol error. */
+  async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
+    const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
+    const hidden = operation?.access.verb === "operate" && !isOffered(operation, this.#invoker.rights(caller));
+    if (operation === undefined || hidden) {
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
+    }
+    try {
+      const { output, position } = await this.#invoker.invoke({ operation: name, input, caller, signal });
+      const structuredContent = { ...output, position };
+      return { structuredContent, content: [{ type: "text", text: JSON.stringify(structuredContent) }] };
+    } catch (error) {
+      if (error instanceof Fault) return toolError(error);
+      throw error;
+    }
+  }
+}
+
+/** Reads and writes are offered where some grant allows them anywhere; acts on the fleet only where a grant names them in full. */
+function isOffered(operation: Operation, rights: Rights): boolean {
+  const { verb } = operation.access;
+  return rights.grants.some(
+    (grant) =>
+      allowsSomewhere(grant, verb, operation.name) &&
+      (verb !== "operate" || grant.tools?.includes(operation.name) === true),
+  );
+}
+
+function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
+  const { hints } = operation;
+  const reads = operation.access.verb === "read";
+  return {
+    name: operation.name,
+    title: operation.title,
+    description: operation.description,
+    inputSchema: { ...inputSchema, type: "object" },
+    outputSchema: withPosition(outputSchema),
+    annotations: {
+      title: operation.title,
+      readOnlyHint: reads,
+      destructiveHint: !reads && hints?.destructive === true,
+      idempotentHint: reads || hints?.idempotent === true,
+      openWorldHint: false,
+    },
+  };
+}
+
+const POSITION = {
+  type: "string",
+  description: "Position of this answer; give it as min_position to a later read that must be at least as new.",
+};
+
+/** Every answer names its position; in MCP, which has no headers, it stands beside the output. */
+function withPosition(schema: Record<string, unknown>): { type: "object"; [key: string]: unknown } {
+  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  return {
+    ...schema,
+    type: "object",
+    properties: { ...properties, position: POSITION },
+    required: [...required, "position"],
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
