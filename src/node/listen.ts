@@ -42,18 +42,17 @@ export function listen(options: ListenOptions): Listener {
   const { at } = options;
   if ("unix" in at) removeStaleSocket(at.unix);
   const common = {
-    // Quiet streams live as long as their client; deadlines of hostile clients are the Go half's.
-    idleTimeout: 0,
     // A declared length is refused below with words; this bound cuts bodies without one.
     maxRequestBodySize: options.maxBodyBytes + 65_536,
     fetch: (request: Request) => answer(request, options),
     error: (error: Error) => refusal(error, options.log),
   };
+  // Quiet streams live as long as their client; deadlines of hostile clients are the Go half's. Bun's types know idleTimeout for ports alone, though it counts for sockets too.
+  const quiet = { idleTimeout: 0 };
   const server =
     "unix" in at
-      ? // Bun's types know idleTimeout for ports alone; it counts for sockets too.
-        Bun.serve({ ...common, unix: at.unix } as Parameters<typeof Bun.serve>[0])
-      : Bun.serve({ ...common, hostname: "127.0.0.1", port: at.loopbackPort });
+      ? Bun.serve(Object.assign({ ...common, unix: at.unix }, quiet as object))
+      : Bun.serve({ ...common, ...quiet, hostname: "127.0.0.1", port: at.loopbackPort });
   if ("unix" in at) chmodSync(at.unix, at.mode);
   return { port: server.port ?? 0, stop: (withinMs) => stop(server, withinMs) };
 }

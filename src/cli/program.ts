@@ -1,0 +1,83 @@
+// The command line, made of the table: words, help, "did you mean", usage errors. What a command does is its own file's.
+
+import { Command as CommanderCommand, CommanderError, Option as CommanderOption } from "commander";
+import type { Environment } from "../config/load.ts";
+import { refuseSecretsOnArgv } from "../config/secrets.ts";
+import type { Command, Option } from "./command.ts";
+import { reportFailure, USAGE_EXIT } from "./exit.ts";
+import { COMMANDS } from "./table.ts";
+
+const NODE_OPTIONS: readonly Option[] = [
+  { flags: "--data <dir>", help: "ask the node of this data folder" },
+  { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
+  { flags: "--json", help: "print the node's JSON as it is" },
+];
+
+/** Runs one command line (without the executable's name) and answers its exit code. Never throws. */
+export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
+  try {
+    refuseSecretsOnArgv(argv);
+    let exit = 0;
+    const program = build(env, (code) => {
+      exit = code;
+    });
+    await program.parseAsync(argv, { from: "user" });
+    return exit;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
+    return reportFailure(error);
+  }
+}
+
+function build(env: Environment, done: (exit: number) => void): CommanderCommand {
+  const program = settled(new CommanderCommand("cairn"))
+    .description(
+      "One executable that joins a tailnet as its own node and gives your AI agents one versioned context store.",
+    )
+    .addHelpText("after", "\nStart with `cairn serve`. Settings: docs/settings.md. Every command has --help.");
+  const groups = new Map<string, CommanderCommand>();
+  for (const command of COMMANDS) {
+    const [first, second] = command.words;
+    const parent = second === undefined ? program : groupOf(program, groups, first);
+    parent.addCommand(commandOf(command, second ?? first, env, done));
+  }
+  return program;
+}
+
+const GROUP_SUMMARIES: Readonly<Record<string, string>> = { context: "read and write contexts" };
+
+function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand>, name: string): CommanderCommand {
+  const known = groups.get(name);
+  if (known !== undefined) return known;
+  const group = settled(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? name);
+  groups.set(name, group);
+  program.addCommand(group);
+  return group;
+}
+
+function commandOf(command: Command, word: string, env: Environment, done: (exit: number) => void): CommanderCommand {
+  const built = settled(new CommanderCommand(word))
+    .description(command.summary)
+    .aliases([...(command.aliases ?? [])]);
+  if (command.more !== undefined) built.addHelpText("after", `\n${command.more}`);
+  for (const argument of command.args ?? [])
+    built.argument(argument.name.startsWith("[") ? argument.name : `<${argument.name}>`, argument.help);
+  for (const option of [...(command.options ?? []), ...(command.asksNode === true ? NODE_OPTIONS : [])]) {
+    const made = new CommanderOption(option.flags, option.help);
+    if (option.repeated === true)
+      made.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+    built.addOption(made);
+  }
+  return built.action(async () => {
+    done(await command.run({ args: [...built.processedArgs], options: built.opts(), env }));
+  });
+}
+
+/** Errors as exceptions with commander's own "did you mean"; usage on stderr. */
+function settled(command: CommanderCommand): CommanderCommand {
+  return command
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .allowExcessArguments(false)
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cairn: ")) });
+}

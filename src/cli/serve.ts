@@ -1,0 +1,124 @@
+// cairn serve: runs a node until a signal or a failure ends it. Its flags are the settings table's.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Loaded, loadSettings } from "../config/load.ts";
+import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { flagOf, type SettingKey, settingRows } from "../config/settings.ts";
+import { Fault } from "../lib/fault.ts";
+import { jsonEvent, type NodeEvent, terminalEvent } from "../node/events.ts";
+import { startNode } from "../node/start.ts";
+import { configureLogging } from "../observe/logging.ts";
+import { registerSecret } from "../observe/redact.ts";
+import { type Command, type Invocation, type Option, textOption } from "./command.ts";
+import { reportFailure } from "./exit.ts";
+
+export const serve: Command = {
+  words: ["serve"],
+  summary: "run a node",
+  more: "Keys come from TS_AUTHKEY, TS_AUTH_KEY, TAILSCALE_AUTH_KEY or TS_CLIENT_SECRET (each also as NAME_FILE\nor systemd credential); without one, a login URL is printed. Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.",
+  options: [
+    ...settingRows().map(
+      ([key, row]): Option => ({
+        flags: row.kind === "flag" ? flagOf(key) : `${flagOf(key)} <${row.placeholder ?? "value"}>`,
+        help: `${row.help}${defaultText(row.default)}`,
+        repeated: row.kind === "list",
+      }),
+    ),
+    { flags: "--config <file>", help: "Settings file (default: cairn.toml in the data folder)." },
+    { flags: "--conformance", help: "Serve the official MCP suite's fixtures on 127.0.0.1, and join no tailnet." },
+    { flags: "--private-tailnet", help: "The control server is a test tailnet on 127.0.0.1." },
+    { flags: "--loopback <port>", help: "Port on 127.0.0.1 (0: any), only with --conformance or --private-tailnet." },
+  ],
+  async run(invocation) {
+    const conformance = invocation.options["conformance"] === true;
+    const temporary =
+      conformance && needsFolder(invocation) ? mkdtempSync(join(tmpdir(), "cairn-conformance-")) : undefined;
+    try {
+      return await serveUntilEnd(invocation, conformance, temporary);
+    } finally {
+      if (temporary !== undefined) rmSync(temporary, { recursive: true, force: true });
+    }
+  },
+};
+
+async function serveUntilEnd(
+  invocation: Invocation,
+  conformance: boolean,
+  temporary: string | undefined,
+): Promise<number> {
+  const loaded = load(invocation, temporary);
+  const { settings } = loaded;
+  configureLogging({ level: settings["log.level"], format: settings["log.format"] });
+  const secrets = readSecrets(invocation.env);
+  registerSecret(secrets.authKey);
+  registerSecret(secrets.clientSecret);
+  // Children must not inherit them; the tailnet half gets them over its channel.
+  for (const name of SECRET_NAMES) delete process.env[name];
+
+  const ended = Promise.withResolvers<string | Fault>();
+  let node: Awaited<ReturnType<typeof startNode>> | undefined;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    let seen = 0;
+    process.on(signal, () => {
+      seen += 1;
+      // The second one is meant: leave at once. Everything acknowledged is on disk.
+      if (seen > 1) process.exit(130);
+      ended.resolve(signal);
+    });
+  }
+  process.on("SIGHUP", () => node?.reload());
+
+  const loopback = textOption(invocation, "loopback") ?? (conformance ? "0" : undefined);
+  node = await startNode({
+    loaded,
+    secrets,
+    env: invocation.env,
+    report,
+    loopbackPort: loopback === undefined ? undefined : portOf(loopback),
+    privateTailnet: invocation.options["privateTailnet"] === true,
+    conformance,
+  });
+  void node.failed.then(ended.resolve);
+  const reason = await ended.promise;
+  await node.stop(reason instanceof Fault ? reason.message : reason);
+  return reason instanceof Fault ? reportFailure(reason) : 0;
+}
+
+function report(event: NodeEvent): void {
+  process.stdout.write(process.stdout.isTTY === true ? terminalEvent(event) : jsonEvent(event));
+}
+
+function load(invocation: Invocation, temporary: string | undefined): Loaded {
+  const flags: Partial<Record<SettingKey, string | boolean | readonly string[]>> = {};
+  for (const [key] of settingRows()) {
+    const given = invocation.options[camelCase(flagOf(key))];
+    if (typeof given === "string" || typeof given === "boolean") flags[key] = given;
+    // A list may be given as one text with commas, or as several flags.
+    else if (Array.isArray(given)) flags[key] = given.flatMap((item) => String(item).split(","));
+  }
+  if (temporary !== undefined) flags["data"] = temporary;
+  return loadSettings({ flags, env: invocation.env, configFile: textOption(invocation, "config") });
+}
+
+function needsFolder(invocation: Invocation): boolean {
+  return textOption(invocation, "data") === undefined && !invocation.env["CAIRN_DATA"];
+}
+
+function defaultText(value: unknown): string {
+  if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) return "";
+  return ` (default: ${String(value)})`;
+}
+
+function camelCase(flag: string): string {
+  return flag.slice(2).replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+function portOf(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (port >= 0 && port <= 65_535) return port;
+  throw new Fault("invalid_input", `--loopback should be a port, and is ${JSON.stringify(text)}`, {
+    hint: "Give a number from 0 (any free port) to 65535.",
+  });
+}
