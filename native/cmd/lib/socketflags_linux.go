@@ -1,0 +1,6 @@
+package main
+
+import "syscall"
+
+// On Linux children that the other half spawns meanwhile cannot inherit the pair.
+const socketFlags = syscall.SOCK_CLOEXEC

@@ -1,0 +1,136 @@
+// Forwarding to the target: what the request loses and gains on the way, and how it fails.
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+)
+
+// newForward makes the reverse proxy to the target socket.
+func newForward(node *Node) http.Handler {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", node.params.Target)
+		},
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     90 * time.Second,
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       node.rewrite,
+		Transport:     transport,
+		FlushInterval: -1, // SSE goes out as it comes in
+		BufferPool:    &bufferPool{},
+		ErrorLog:      log.New(logWriter{node}, "", 0),
+		ErrorHandler:  node.forwardFailed,
+		ModifyResponse: func(response *http.Response) error {
+			for name := range response.Header {
+				if strings.HasPrefix(strings.ToLower(name), "cairn-internal-") {
+					delete(response.Header, name)
+				}
+			}
+			return nil
+		},
+	}
+	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if request.Body != nil && request.Body != http.NoBody {
+			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, request.Body, node.params.MaxBodyBytes)}
+			request = request.WithContext(context.WithValue(request.Context(), bodyKey{}, body))
+			request.Body = body
+		}
+		proxy.ServeHTTP(writer, request)
+	})
+}
+
+// rewrite runs after ReverseProxy removed the hop-by-hop headers, so that a `Connection` header cannot name ours away.
+func (node *Node) rewrite(hop *httputil.ProxyRequest) {
+	judged := hop.In.Context().Value(verdictKey{}).(*verdict)
+	scheme := hop.In.Context().Value(schemeKey{}).(string)
+	out := hop.Out
+	out.URL.Scheme, out.URL.Host = "http", "target"
+	out.URL.RawQuery = hop.In.URL.RawQuery // TypeScript is the only one to interpret it
+	out.Host = hop.In.Host
+	stripForgeable(out.Header)
+	out.Trailer = nil
+	for _, name := range []string{"Trailer", "Te", "Expect"} {
+		out.Header.Del(name)
+	}
+	if upgrade := out.Header.Get("Upgrade"); upgrade != "" && !strings.EqualFold(upgrade, "websocket") {
+		out.Header.Del("Upgrade")
+		out.Header.Del("Connection")
+	}
+	out.Header.Set(headerCaller, judged.header)
+	out.Header.Set(headerSecret, node.params.IngressSecret)
+	out.Header.Set(headerScheme, scheme)
+}
+
+func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error) {
+	if body, _ := request.Context().Value(bodyKey{}).(*boundedBody); body != nil && body.exceeded() {
+		writer.Header().Set("Connection", "close")
+		writeTooLarge(writer, node.params.MaxBodyBytes)
+		return
+	}
+	if request.Context().Err() != nil {
+		return // the caller has gone
+	}
+	node.log("warning", "the node's own half did not answer: "+err.Error())
+	writer.Header().Set("Retry-After", "1")
+	writeProblem(writer, http.StatusBadGateway, "target_unreachable", "This node cannot answer at the moment.", "Try again in a second; the node's log says more.")
+}
+
+type bodyKey struct{}
+
+// boundedBody remembers that the limit was passed, which the transport's error does not always say.
+type boundedBody struct {
+	io.ReadCloser
+	mu   sync.Mutex
+	over bool
+}
+
+// Read reads, and notices the limit.
+func (body *boundedBody) Read(into []byte) (int, error) {
+	count, err := body.ReadCloser.Read(into)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		body.mu.Lock()
+		body.over = true
+		body.mu.Unlock()
+		err = fmt.Errorf("the body is too large: %w", tooLarge)
+	}
+	return count, err
+}
+
+func (body *boundedBody) exceeded() bool {
+	body.mu.Lock()
+	defer body.mu.Unlock()
+	return body.over
+}
+
+// bufferPool lends copy buffers of 32 KB.
+type bufferPool struct{ pool sync.Pool }
+
+// Get lends a buffer.
+func (buffers *bufferPool) Get() []byte {
+	if buffer, _ := buffers.pool.Get().(*[32 << 10]byte); buffer != nil {
+		return buffer[:]
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put takes a buffer back.
+func (buffers *bufferPool) Put(buffer []byte) {
+	if len(buffer) == 32<<10 {
+		buffers.pool.Put((*[32 << 10]byte)(buffer))
+	}
+}

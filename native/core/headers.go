@@ -1,0 +1,50 @@
+// Headers that only this process may set, and those that must not travel on.
+
+package core
+
+import (
+	"net/http"
+	"strings"
+)
+
+const (
+	headerCaller = "Cairn-Internal-Caller"
+	headerSecret = "Cairn-Internal-Secret"
+	headerScheme = "Cairn-Internal-Scheme"
+)
+
+var forgeablePrefixes = []string{"cairn-internal-", "tailscale-", "x-forwarded-"}
+
+// forgeable reports whether a header could be taken for one that a proxy vouches for, however
+// it is spelled: any case, and underscores, which some servers read as hyphens.
+func forgeable(name string) bool {
+	plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	if plain == "forwarded" {
+		return true
+	}
+	for _, prefix := range forgeablePrefixes {
+		if strings.HasPrefix(plain, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func stripForgeable(header http.Header) {
+	for name := range header {
+		if forgeable(name) {
+			delete(header, name)
+		}
+	}
+}
+
+// headerBytes is about what the head of a request took on the wire.
+func headerBytes(request *http.Request) int {
+	size := len(request.Method) + len(request.RequestURI) + len(request.Host) + 20
+	for name, values := range request.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + 4
+		}
+	}
+	return size
+}

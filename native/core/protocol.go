@@ -1,0 +1,248 @@
+// Package core is the tailnet half of Cairn: one tsnet node, who is calling it,
+// the way in (ingress) and the way out (egress). It knows nothing of contexts or
+// roles: it proves the caller and moves bytes.
+//
+// This file holds the shapes of the channel (PROTOCOL.md); framing is in channel.go.
+package core
+
+import "encoding/json"
+
+// ProtocolVersion is the version of the channel and of the C ABI.
+const ProtocolVersion = 1
+
+// TailscaleVersion is the pinned tailscale.com version, as go.mod states it.
+const TailscaleVersion = "1.102.3"
+
+// MaxLineBytes bounds one line of the channel, without its LF, both ways.
+const MaxLineBytes = 1 << 20
+
+// Error codes of the channel.
+const (
+	CodeBadRequest    = "bad_request"
+	CodeUnknownMethod = "unknown_method"
+	CodeNotUp         = "not_up"
+	CodeAlreadyUp     = "already_up"
+	CodeAuthKey       = "auth_key"
+	CodeNotFound      = "not_found"
+	CodeDialRefused   = "dial_refused"
+	CodeTimeout       = "timeout"
+	CodeInternal      = "internal"
+)
+
+// Fault is an error as the channel carries it.
+type Fault struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Error answers the code and the message.
+func (fault *Fault) Error() string { return fault.Code + ": " + fault.Message }
+
+// Request is one line towards the Go half.
+type Request struct {
+	ID     int64           `json:"id"`
+	Method string          `json:"method"`
+	Params json.RawMessage `json:"params,omitempty"`
+}
+
+// Reply answers the request of the same id, with a result or an error.
+type Reply struct {
+	ID     int64  `json:"id"`
+	Result any    `json:"result,omitempty"`
+	Error  *Fault `json:"error,omitempty"`
+}
+
+// UpParams say which node to run; nothing is read from the environment.
+type UpParams struct {
+	StateDir       string   `json:"stateDir"`
+	Hostname       string   `json:"hostname"`
+	ControlURL     string   `json:"controlUrl,omitempty"`
+	AuthKey        string   `json:"authKey,omitempty"`
+	ClientSecret   string   `json:"clientSecret,omitempty"`
+	Tags           []string `json:"tags,omitempty"`
+	Ephemeral      bool     `json:"ephemeral,omitempty"`
+	Capability     string   `json:"capability"`
+	SocketDir      string   `json:"socketDir"`
+	Target         string   `json:"target"`
+	IngressSecret  string   `json:"ingressSecret"`
+	EgressSecret   string   `json:"egressSecret"`
+	Shared         string   `json:"shared"`
+	AllowedHosts   []string `json:"allowedHosts"`
+	AllowedOrigins []string `json:"allowedOrigins"`
+	MaxBodyBytes   int64    `json:"maxBodyBytes"`
+	TestMode       bool     `json:"testMode,omitempty"`
+}
+
+// LoginParams start a new login: with a key, or by URL when it is empty.
+type LoginParams struct {
+	AuthKey string `json:"authKey,omitempty"`
+}
+
+// WhoIsParams name an address: "ip" or "ip:port".
+type WhoIsParams struct {
+	Addr string `json:"addr"`
+}
+
+// WhoIsResult is the caller behind an address.
+type WhoIsResult struct {
+	Caller Caller `json:"caller"`
+}
+
+// GrantsParams name a list of capability objects by its hash.
+type GrantsParams struct {
+	Hash string `json:"hash"`
+}
+
+// GrantsResult holds the capability objects as the policy wrote them.
+type GrantsResult struct {
+	Grants []json.RawMessage `json:"grants"`
+}
+
+// ListenParams ask for ingress on a tailnet port.
+type ListenParams struct {
+	Port int  `json:"port"`
+	TLS  bool `json:"tls"`
+}
+
+// PingParams name a tailnet address and a deadline in milliseconds.
+type PingParams struct {
+	IP        string `json:"ip"`
+	TimeoutMs int    `json:"timeoutMs"`
+}
+
+// PingResult says how far a peer is; Relay names the DERP region of a relayed path.
+type PingResult struct {
+	LatencyMs float64 `json:"latencyMs"`
+	Path      string  `json:"path"`
+	Relay     string  `json:"relay,omitempty"`
+}
+
+// CertResult says whether the tailnet gives certificates, and for which names.
+type CertResult struct {
+	HTTPS   bool     `json:"https"`
+	Domains []string `json:"domains"`
+}
+
+// ServeConfigResult reports the node's serve config and whether Funnel could be used.
+type ServeConfigResult struct {
+	Config       any    `json:"config"`
+	Funnel       bool   `json:"funnel"`
+	FunnelReason string `json:"funnelReason,omitempty"`
+}
+
+// DropParams name the node ids whose connections end; nil means all.
+type DropParams struct {
+	Callers []string `json:"callers,omitempty"`
+}
+
+// DropResult counts the closed connections.
+type DropResult struct {
+	Closed int `json:"closed"`
+}
+
+// PeersResult lists the nodes that the policy lets this node see.
+type PeersResult struct {
+	Peers []Peer `json:"peers"`
+}
+
+// Status is the node's state as a whole.
+type Status struct {
+	State   string   `json:"state"`
+	Control string   `json:"control"`
+	Self    *Self    `json:"self"`
+	Health  []string `json:"health"`
+	HTTPS   bool     `json:"https"`
+	Domains []string `json:"domains"`
+	Funnel  bool     `json:"funnel"`
+}
+
+// Self is this node as the tailnet knows it. KeyExpiry is RFC 3339, or nil when the key does not expire.
+type Self struct {
+	ID         string   `json:"id"`
+	Hostname   string   `json:"hostname"`
+	DNSName    string   `json:"dnsName"`
+	IPs        []string `json:"ips"`
+	Tags       []string `json:"tags"`
+	Login      string   `json:"login"`
+	UserID     string   `json:"userId"`
+	KeyExpiry  *string  `json:"keyExpiry"`
+	KeyExpired bool     `json:"keyExpired"`
+}
+
+// Peer is another node. LastSeen is RFC 3339, or nil when unknown.
+type Peer struct {
+	ID       string   `json:"id"`
+	Hostname string   `json:"hostname"`
+	DNSName  string   `json:"dnsName"`
+	IPs      []string `json:"ips"`
+	Tags     []string `json:"tags"`
+	Login    string   `json:"login"`
+	UserID   string   `json:"userId"`
+	OS       string   `json:"os"`
+	Online   bool     `json:"online"`
+	LastSeen *string  `json:"lastSeen"`
+	Path     string   `json:"path"`
+	Relay    string   `json:"relay"`
+	Expired  bool     `json:"expired"`
+	Shared   bool     `json:"shared"`
+}
+
+// Caller is who is asking, as the tailnet proves it. Grants is empty or 32 hex digits (see GrantsParams).
+type Caller struct {
+	V      int      `json:"v"`
+	ID     string   `json:"id"`
+	Kind   string   `json:"kind"`
+	Node   string   `json:"node"`
+	Login  string   `json:"login"`
+	UserID string   `json:"userId"`
+	Tags   []string `json:"tags"`
+	Own    bool     `json:"own"`
+	Grants string   `json:"grants"`
+}
+
+// HelloEvent is the first line of the Go half.
+type HelloEvent struct {
+	Event     string `json:"event"`
+	Protocol  int    `json:"protocol"`
+	Tailscale string `json:"tailscale"`
+	Go        string `json:"go"`
+}
+
+// StateEvent carries a changed Status.
+type StateEvent struct {
+	Event string `json:"event"`
+	Status
+}
+
+// LoginEvent carries the login URL to show.
+type LoginEvent struct {
+	Event string `json:"event"`
+	URL   string `json:"url"`
+}
+
+// MessageEvent is `auth-failed` or `fatal`.
+type MessageEvent struct {
+	Event   string `json:"event"`
+	Message string `json:"message"`
+}
+
+// NetmapEvent says that peers or their rights changed.
+type NetmapEvent struct {
+	Event string `json:"event"`
+	Peers int    `json:"peers"`
+}
+
+// RevokedEvent says that connections were closed because their callers' class, identity or rights changed.
+type RevokedEvent struct {
+	Event       string   `json:"event"`
+	Callers     []string `json:"callers"`
+	Connections int      `json:"connections"`
+}
+
+// LogEvent is one line for the log; level is debug, info, warning or error.
+type LogEvent struct {
+	Event   string `json:"event"`
+	Level   string `json:"level"`
+	Message string `json:"message"`
+}

@@ -1,0 +1,178 @@
+// The one file that touches tailscale APIs which are not marked stable: the IPN bus, the
+// subsystems behind Server.Sys, the serve config. An upgrade of tailscale.com is reviewed here first.
+
+package core
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+
+	"tailscale.com/client/local"
+	"tailscale.com/envknob"
+	"tailscale.com/health"
+	"tailscale.com/ipn"
+	"tailscale.com/ipn/ipnstate"
+	"tailscale.com/net/netns"
+	"tailscale.com/tailcfg"
+	"tailscale.com/tsconst"
+	"tailscale.com/tsnet"
+	"tailscale.com/wgengine/filter"
+	"tailscale.com/wgengine/netstack"
+)
+
+// strayVariables are read by tsnet when the matching argument is empty. What is passed must win, also when it is empty.
+var strayVariables = []string{"TS_AUTHKEY", "TS_AUTH_KEY", "TS_CLIENT_SECRET", "TS_CLIENT_ID", "TS_ID_TOKEN", "TS_AUDIENCE", "TS_CONTROL_URL"}
+
+// isolate turns log upload off, forgets stray TS_* variables of this process and, on a test tailnet, keeps to plain sockets.
+func isolate(testMode bool) {
+	envknob.SetNoLogsNoSupport()
+	for _, name := range strayVariables {
+		os.Unsetenv(name)
+	}
+	if testMode {
+		netns.SetEnabled(false)
+		envknob.Setenv("TS_DISABLE_PORTMAPPER", "true")
+	}
+}
+
+// busChange is what a notification of the IPN bus means to us.
+type busChange struct {
+	loginURL string
+	errText  string
+	loggedIn bool
+	netmap   bool // peers, users or self changed
+}
+
+// watchBus calls each for every notification until ctx ends or the bus breaks.
+// The caller cancels ctx before Server.Close, which otherwise waits 5 seconds for this watcher.
+func watchBus(ctx context.Context, lc *local.Client, each func(busChange)) error {
+	watcher, err := lc.WatchIPNBus(ctx, ipn.NotifyInitialState|ipn.NotifyPeerChanges|ipn.NotifyInitialHealthState)
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	each(busChange{netmap: true})
+	for {
+		notice, err := watcher.Next()
+		if err != nil {
+			return err
+		}
+		change := busChange{
+			loggedIn: notice.LoginFinished != nil || (notice.State != nil && *notice.State == ipn.Running),
+			netmap: notice.SelfChange != nil || len(notice.PeersChanged) > 0 || len(notice.PeersRemoved) > 0 ||
+				len(notice.UserProfiles) > 0 || notice.State != nil,
+		}
+		if notice.BrowseToURL != nil {
+			change.loginURL = *notice.BrowseToURL
+		}
+		if notice.ErrMessage != nil {
+			change.errText = *notice.ErrMessage
+		}
+		each(change)
+	}
+}
+
+// engine reaches the subsystems of a started server.
+type engine struct{ server *tsnet.Server }
+
+// packetFilter identifies the packet filter in force. Changed grants arrive in it alone, and
+// tailscale 1.102 tells nobody on the IPN bus, so its identity is compared.
+func (engine engine) packetFilter() *filter.Filter {
+	if tun, ready := engine.server.Sys().Tun.GetOK(); ready {
+		return tun.GetFilter()
+	}
+	return nil
+}
+
+// inMapPoll reports whether control is streaming the network map to us now.
+func (engine engine) inMapPoll() bool {
+	return engine.server.Sys().HealthTracker.Get().GetInPollNetMap()
+}
+
+// loginError is the last error of a login attempt, empty when there is none.
+func (engine engine) loginError() string {
+	state := engine.server.Sys().HealthTracker.Get().CurrentState()
+	if warning, set := state.Warnings[health.WarnableCode(tsconst.HealthWarnableLoginState)]; set {
+		return warning.Args[health.ArgError]
+	}
+	return ""
+}
+
+// dialTailnet opens a TCP connection through the userspace stack only. tsnet's own Dial falls
+// back to the host's network for an address that is no peer (any more); this one cannot.
+func (engine engine) dialTailnet(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	implementation, ready := engine.server.Sys().Netstack.GetOK()
+	stack, is := implementation.(*netstack.Impl)
+	if !ready || !is {
+		return nil, errors.New("the node's network stack is not running")
+	}
+	v4, v6 := engine.server.TailscaleIPs()
+	from := v4
+	if to.Addr().Is6() {
+		from = v6
+	}
+	if !from.IsValid() {
+		return nil, errors.New("the node has no address of this family yet")
+	}
+	conn, err := stack.DialContextTCPWithBind(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// acceptRoutes lets this node reach service addresses, which are routes of the nodes that host them.
+func acceptRoutes(ctx context.Context, lc *local.Client) error {
+	_, err := lc.EditPrefs(ctx, &ipn.MaskedPrefs{Prefs: ipn.Prefs{RouteAll: true}, RouteAllSet: true})
+	return err
+}
+
+// loginWithKey starts the backend again with a new key and logs in with it.
+func loginWithKey(ctx context.Context, lc *local.Client, key string) error {
+	if key != "" {
+		if err := lc.Start(ctx, ipn.Options{AuthKey: key}); err != nil {
+			return err
+		}
+	}
+	return lc.StartLoginInteractive(ctx)
+}
+
+// readServeConfig answers the serve config and why Funnel is not available, nil when it is.
+func readServeConfig(ctx context.Context, lc *local.Client, self *ipnstate.PeerStatus) (any, error, error) {
+	config, err := lc.GetServeConfig(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if config == nil {
+		return map[string]any{}, funnelDenied(self), nil
+	}
+	return config, funnelDenied(self), nil
+}
+
+// funnelDenied answers why this node may not use Funnel on 443, or nil.
+func funnelDenied(self *ipnstate.PeerStatus) error {
+	if self == nil {
+		return errors.New("the node has not joined a tailnet yet")
+	}
+	return ipn.CheckFunnelAccess(443, self)
+}
+
+// serviceAddrs lists the addresses of the services that this node may reach, by full and short name.
+func serviceAddrs(ctx context.Context, lc *local.Client, suffix string) (map[string][]netip.Addr, error) {
+	services, err := lc.GetServices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string][]netip.Addr, 2*len(services))
+	for name, service := range services {
+		short := tailcfg.ServiceName(name).WithoutPrefix()
+		names[short] = service.Addrs
+		if suffix != "" {
+			names[short+"."+suffix] = service.Addrs
+		}
+	}
+	return names, nil
+}
