@@ -192,6 +192,7 @@ func (node *Node) tellLoop() {
 				node.watch.wake(true)
 			}
 		}
+		node.lookAtControl(time.Now())
 		if status, err := node.status(node.ctx); err == nil {
 			if text, err := json.Marshal(status); err == nil && !bytes.Equal(text, lastState) {
 				lastState = text
