@@ -1,0 +1,177 @@
+// The HTTP half of `cairn bridge`: one JSON-RPC message out, its answers back, and every failure as an error that says what to do.
+
+import { readEvents } from "../lib/server-sent-events.ts";
+import type { NodeAddress } from "./client.ts";
+
+/** Longest message either way, in characters. */
+export const MAX_MESSAGE = 16 * 1024 * 1024;
+/** A node that restarts is waited for this long before a call fails. */
+const CONNECT_MS = 3000;
+const RETRY_MS = 100;
+
+export type MessageId = string | number;
+
+/** A JSON-RPC message as far as the bridge looks at it. */
+export interface Message {
+  id?: MessageId | null;
+  method?: string;
+  params?: Record<string, unknown>;
+  result?: Record<string, unknown>;
+  error?: unknown;
+}
+
+/** A failure to tell the client, as the `error` of a JSON-RPC response. Codes of our own are HTTP statuses. */
+export class LinkError extends Error {
+  readonly code: number;
+  readonly data: Record<string, unknown>;
+
+  constructor(code: number, message: string, data: Record<string, unknown>) {
+    super(message);
+    this.code = code;
+    this.data = data;
+  }
+}
+
+export class Link {
+  readonly #place: string;
+  readonly #url: string;
+  readonly #init: RequestInit & { unix?: string };
+
+  constructor(address: NodeAddress) {
+    this.#place = "url" in address ? address.url : address.socketPath;
+    this.#url = "url" in address ? `${address.url}/mcp` : "http://cairn/mcp";
+    // A kept connection to a node that restarted would fail a call that was never seen; on a socket a new one costs nothing.
+    this.#init = "url" in address ? {} : { unix: address.socketPath, keepalive: false };
+  }
+
+  /** POSTs one message as it came. Rejects with LinkError; tries again for CONNECT_MS where nothing was sent. */
+  async post(text: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const init = { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const deadline = performance.now() + CONNECT_MS;
+    for (;;) {
+      try {
+        return await this.#send({ method: "POST", headers: init, body: text, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!wasNeverSent(error)) throw this.#lost(error);
+        if (performance.now() > deadline) throw this.#away(error);
+        await pause(RETRY_MS, signal);
+      }
+    }
+  }
+
+  /** GET for the stream of a session, or DELETE to end it. */
+  request(method: "GET" | "DELETE", headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    return this.#send({ method, headers: { ...headers, accept: "text/event-stream" }, signal });
+  }
+
+  #send(init: RequestInit): Promise<Response> {
+    return fetch(this.#url, { ...this.#init, ...init, redirect: "manual" });
+  }
+
+  #away(cause: unknown): LinkError {
+    return new LinkError(503, `No cairn node answers at ${this.#place} (${reasonOf(cause)})`, {
+      code: "not_running",
+      hint: "Start the node with `cairn serve` (from source: `npm start`), then try again.",
+      retryable: true,
+    });
+  }
+
+  #lost(cause: unknown): LinkError {
+    return new LinkError(503, `The connection to the cairn node at ${this.#place} broke (${reasonOf(cause)})`, {
+      code: "unavailable",
+      hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
+      retryable: true,
+    });
+  }
+
+  /** Hands each message of the answer to `take`. Throws LinkError when the node refused, or when the response to `id` never came. */
+  async answers(
+    response: Response,
+    id: MessageId | undefined,
+    take: (text: string, message: Message) => void,
+  ): Promise<void> {
+    let answered = id === undefined;
+    const pass = (text: string) => {
+      const message = parseMessage(text);
+      if (message === undefined)
+        throw new LinkError(-32603, `The node sent what is no JSON-RPC message (${response.status})`, {});
+      if (message.method === undefined && message.id === id) answered = true;
+      take(oneLine(text), message);
+    };
+    const type = response.headers.get("content-type") ?? "";
+    try {
+      if (response.ok && type.startsWith("text/event-stream") && response.body !== null) {
+        for await (const event of readEvents(response.body, MAX_MESSAGE)) if (event.data !== "") pass(event.data);
+      } else {
+        const text = await response.text();
+        if (!response.ok) {
+          answered = true;
+          return refused(response.status, text, id, take);
+        }
+        if (text !== "") pass(text);
+      }
+    } catch (error) {
+      throw error instanceof LinkError ? error : this.#lost(error);
+    }
+    if (!answered) throw this.#lost("the stream ended before the answer");
+  }
+}
+
+/** A refusal by HTTP status: a JSON-RPC error goes on under the id of its request, a problem document becomes one. */
+function refused(
+  status: number,
+  text: string,
+  id: MessageId | undefined,
+  take: (text: string, message: Message) => void,
+): void {
+  const body = parseMessage(text);
+  if (body?.error !== undefined && typeof body.error === "object" && body.error !== null) {
+    const message = { jsonrpc: "2.0", id: body.id ?? id ?? null, error: body.error };
+    return take(JSON.stringify(message), message);
+  }
+  const problem: Record<string, unknown> = body === undefined ? {} : { ...body };
+  const detail =
+    typeof problem["detail"] === "string" ? problem["detail"] : `the node answered with HTTP status ${status}`;
+  throw new LinkError(status, detail, problem);
+}
+
+/** The message in a text, or undefined where it is no JSON object. */
+export function parseMessage(text: string): Message | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits; rejects when the signal aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Newlines in JSON text are only ever space between tokens. */
+function oneLine(text: string): string {
+  return text.replace(/[\r\n]+/g, " ");
+}
+
+function wasNeverSent(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(code);
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

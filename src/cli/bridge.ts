@@ -1,0 +1,194 @@
+// stdio MCP to a node's /mcp: each line of the client becomes one POST as it is, each answer one line. Both protocol eras, told apart message by message.
+// Nothing but protocol is written to stdout. It keeps no state of its own beyond what is in flight and the session of an older client.
+
+import type { LogLine } from "../observe/logging.ts";
+import { readLines } from "./bridge-lines.ts";
+import { Link, LinkError, type Message, type MessageId, parseMessage } from "./bridge-link.ts";
+import { BridgeSession, idOf } from "./bridge-session.ts";
+import type { NodeAddress } from "./client.ts";
+
+export type BridgeOptions = NodeAddress & {
+  stdin: AsyncIterable<Uint8Array | string>;
+  stdout: { write(text: string, done: (error?: Error | null) => void): unknown };
+  /** Ends the bridge at once. */
+  signal: AbortSignal;
+  log: LogLine;
+};
+
+/** More calls at a time than this are refused; Bun's own limit of connections is 256. */
+const MAX_IN_FLIGHT = 128;
+/** After stdin ended, answers still to come are waited for this long. */
+const DRAIN_MS = 10_000;
+const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
+
+const TOO_LONG = new LinkError(-32600, "The message is too long", { hint: "Send less at once." });
+const NO_MESSAGE = new LinkError(-32700, "The line is no JSON object", {
+  hint: "Send one JSON-RPC object on one line; batches are not carried.",
+});
+const BUSY = new LinkError(429, `${MAX_IN_FLIGHT} calls are in flight`, {
+  hint: "Wait for answers before you ask for more.",
+  retryable: true,
+});
+
+/** Runs until stdin ends or the signal aborts. */
+export async function runBridge(options: BridgeOptions): Promise<void> {
+  const end = new AbortController();
+  const signal = AbortSignal.any([options.signal, end.signal]);
+  const bridge = new Bridge(options, signal);
+  try {
+    for await (const line of readLines(options.stdin, signal)) bridge.take(line);
+    if (!signal.aborted) await bridge.drain(DRAIN_MS);
+  } finally {
+    await bridge.close();
+    end.abort();
+  }
+}
+
+class Bridge {
+  readonly #options: BridgeOptions;
+  readonly #signal: AbortSignal;
+  readonly #link: Link;
+  readonly #session: BridgeSession;
+  /** Modern calls by id: aborting one closes its HTTP request, which is how the node learns of a cancellation. */
+  readonly #calls = new Map<string, AbortController>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #endless = new Set<Promise<void>>();
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(options: BridgeOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    this.#link = new Link(options);
+    this.#session = new BridgeSession({ link: this.#link, emit: (text) => this.#emit(text), signal, log: options.log });
+  }
+
+  /** Starts carrying one line; never throws and never waits. */
+  take(line: string | undefined): void {
+    if (line?.trim() === "") return;
+    const message = line === undefined ? undefined : parseMessage(line);
+    if (line === undefined || message === undefined) {
+      this.#fail(null, line === undefined ? TOO_LONG : NO_MESSAGE);
+      return;
+    }
+    if (message.method === "notifications/cancelled" && this.#cancel(message)) return;
+    if (this.#running.size >= MAX_IN_FLIGHT) {
+      this.#fail(idOf(message) ?? null, BUSY);
+      return;
+    }
+    const version = versionOf(message);
+    const id = idOf(message);
+    const carried = version === undefined ? this.#session.forward(line, message) : this.#call(line, message, version);
+    const done = carried.catch((error: unknown) => {
+      if (!(error instanceof LinkError)) this.#options.log("debug", `a call ended: ${String(error)}`);
+      // What was cancelled is not answered (the client does not wait for it).
+      if (this.#signal.aborted || isAbort(error)) return;
+      if (id !== undefined) this.#fail(id, error);
+    });
+    this.#running.add(done);
+    if (message.method === "subscriptions/listen") this.#endless.add(done);
+    done.finally(() => {
+      this.#running.delete(done);
+      this.#endless.delete(done);
+    });
+  }
+
+  /** Waits for the answers of running calls, not for streams that end only by cancelling. */
+  async drain(withinMs: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, withinMs);
+    const finite = [...this.#running].filter((run) => !this.#endless.has(run));
+    await Promise.race([Promise.all(finite), late.promise]);
+    clearTimeout(timer);
+  }
+
+  async close(): Promise<void> {
+    for (const call of this.#calls.values()) call.abort();
+    await this.#session.close();
+    await this.#written;
+  }
+
+  /** A request or notification of the 2026-07-28 revision: headers mirror the body, the body goes as it came. */
+  async #call(line: string, message: Message, version: string): Promise<void> {
+    const id = idOf(message);
+    const call = new AbortController();
+    const key = JSON.stringify(id ?? null);
+    if (id !== undefined) this.#calls.set(key, call);
+    try {
+      const signal = AbortSignal.any([call.signal, this.#signal]);
+      const response = await this.#link.post(line, modernHeaders(message, version), signal);
+      await this.#link.answers(response, id, (text) => {
+        if (!call.signal.aborted) this.#emit(text);
+      });
+    } catch (error) {
+      call.signal.throwIfAborted();
+      throw error;
+    } finally {
+      if (this.#calls.get(key) === call) this.#calls.delete(key);
+    }
+  }
+
+  /** Cancels a modern call; false when the message is for the node. */
+  #cancel(message: Message): boolean {
+    const call = this.#calls.get(JSON.stringify(message.params?.["requestId"] ?? null));
+    call?.abort();
+    return call !== undefined || !this.#session.begun;
+  }
+
+  #fail(id: MessageId | null, error: unknown): void {
+    const { code, message, data } =
+      error instanceof LinkError ? error : new LinkError(-32603, `The bridge failed: ${String(error)}`, {});
+    this.#emit(JSON.stringify({ jsonrpc: "2.0", id, error: { code, message, data } }));
+  }
+
+  /** Writes one whole line after the one before, so that lines never mix. */
+  #emit(text: string): void {
+    this.#written = this.#written.then(
+      () =>
+        new Promise<void>((resolve) => {
+          this.#options.stdout.write(`${text}\n`, (error) => {
+            if (error) this.#options.log("debug", `stdout: ${error.message}`);
+            resolve();
+          });
+        }),
+    );
+  }
+}
+
+/** The revision that a message of the modern era names in its envelope. */
+function versionOf(message: Message): string | undefined {
+  const meta = message.params?.["_meta"];
+  if (typeof meta !== "object" || meta === null || message.method === undefined) return undefined;
+  const version = Object.entries(meta).find(([key]) => key === VERSION_KEY)?.[1];
+  return typeof version === "string" ? version : undefined;
+}
+
+/** Which parameter `Mcp-Name` mirrors. */
+const NAMED_BY: Record<string, string> = {
+  "tools/call": "name",
+  "prompts/get": "name",
+  "resources/read": "uri",
+  "tasks/get": "taskId",
+  "tasks/update": "taskId",
+  "tasks/cancel": "taskId",
+};
+
+function modernHeaders(message: Message, version: string): Record<string, string> {
+  const method = message.method ?? "";
+  const field = Object.hasOwn(NAMED_BY, method) ? NAMED_BY[method] : undefined;
+  const name = field === undefined ? undefined : message.params?.[field];
+  return {
+    "mcp-protocol-version": headerValue(version),
+    "mcp-method": headerValue(method),
+    ...(typeof name === "string" ? { "mcp-name": headerValue(name) } : {}),
+  };
+}
+
+/** A value as a header may carry it: plain, or base64 in the form that the revision defines. */
+function headerValue(value: string): string {
+  const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !value.startsWith("=?base64?");
+  return plain ? value : `=?base64?${Buffer.from(value, "utf8").toString("base64")}?=`;
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
