@@ -87,8 +87,9 @@ interface Command {
 
 function buildCommand(target: Target, part: Part): Command {
   const args = ["-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w -buildid="];
-  // The tool holds a control server, which the product's trimming tags would cut in pieces.
-  if (part !== "tailnet")
+  // The tool holds a control server, which the product's trimming tags would cut in pieces. Its clients must open no TCP port of the host.
+  if (part === "tailnet") args.push("-tags=ts_omit_peerapiserver");
+  else
     args.push(
       `-tags=${readFileSync(join(native, "tags.txt"), "utf8")
         .trim()
@@ -114,7 +115,10 @@ function folderOf(part: Part): string {
 
 /** Go sources that this part may depend on: everything but tests, the other commands, and for the product the test tailnet. */
 function sources(part: Part): string[] {
-  const found = [...new Bun.Glob("{go.mod,go.sum,tags.txt,**/*.{go,c,h,s}}").scanSync({ cwd: native })];
+  // Two patterns, as Bun.Glob finds nothing by braces inside braces.
+  const patterns = ["{go.mod,go.sum,tags.txt}", "**/*.{go,c,h,s}"];
+  const found = patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync({ cwd: native })]);
+  if (found.length === 0) throw new BuildError(`no Go sources in ${native}`);
   const needed = (file: string) => {
     if (file.endsWith("_test.go")) return false;
     if (file.startsWith("tailnettest/")) return part === "tailnet";

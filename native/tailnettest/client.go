@@ -220,7 +220,10 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) shut() error {
-	for _, door := range c.doors {
+	c.tailnet.mu.Lock()
+	doors := c.doors
+	c.tailnet.mu.Unlock()
+	for _, door := range doors {
 		door.Close()
 	}
 	c.HTTP.CloseIdleConnections()

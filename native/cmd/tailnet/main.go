@@ -12,8 +12,10 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"cairn.internal/native/tailnettest"
@@ -62,7 +64,17 @@ func main() {
 	}
 	out := &lines{to: os.Stdout}
 	out.write(map[string]string{"event": "ready", "controlUrl": tailnet.ControlURL(), "domain": tailnet.Domain()})
-	readErr := serve(os.Stdin, out, &methods{tailnet: tailnet})
+	// Ctrl-C reaches the whole terminal: nodes need their tailnet until they have ended.
+	signal.Ignore(os.Interrupt)
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	ended := make(chan error, 1)
+	go func() { ended <- serve(os.Stdin, out, &methods{tailnet: tailnet}) }()
+	var readErr error
+	select {
+	case readErr = <-ended:
+	case <-terminated:
+	}
 
 	time.AfterFunc(exitTimeout, func() { os.Exit(1) })
 	if err := tailnet.Close(); err != nil {
