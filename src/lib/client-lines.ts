@@ -1,0 +1,140 @@
+// What to give an MCP client so that it uses this node: one text for each client, shared by `cairn setup`, `npm start`, the start-up lines and the page.
+// It only prints: Cairn never writes into another program's configuration.
+
+/** Clients with lines of their own, in the order in which they are shown. */
+export const CLIENTS = ["claude-code", "codex", "cursor", "vscode", "gemini-cli", "claude-desktop"] as const;
+export type ClientName = (typeof CLIENTS)[number];
+
+/** The node as a client reaches it. */
+export interface ClientTarget {
+  /** What the client calls this server; `cairn` unless there are several. */
+  name: string;
+  /** `http://cairn/mcp`, or null where only the bridge leads to the node. */
+  mcpUrl: string | null;
+  /** Command that runs the stdio bridge on the client's machine, word by word. */
+  bridge: readonly string[];
+}
+
+/** One thing to do: run `text` in a shell, or put it into the file that `where` names. */
+export interface ClientStep {
+  kind: "run" | "file";
+  /** Where it goes, as a few words. */
+  where: string;
+  text: string;
+}
+
+export interface ClientLines {
+  client: ClientName;
+  /** The client's own name. */
+  title: string;
+  /** Any one of them is enough. */
+  steps: readonly ClientStep[];
+  /** What to know besides, or "". */
+  note: string;
+}
+
+/** The lines for one client: over HTTP, or by the stdio bridge where `transport` says so, there is no URL, or the client knows nothing else. */
+export function clientLines(client: ClientName, target: ClientTarget, transport?: "http" | "stdio"): ClientLines {
+  const { name, mcpUrl, bridge } = target;
+  if (mcpUrl === null || transport === "stdio" || client === "claude-desktop") return stdioLines(client, name, bridge);
+  const url = shellWord(mcpUrl);
+  const word = shellWord(name);
+  switch (client) {
+    case "claude-code":
+      return lines(client, [
+        run(`claude mcp add --transport http ${word} ${url}`),
+        file(".mcp.json of a project", { mcpServers: { [name]: { type: "http", url: mcpUrl } } }),
+      ]);
+    case "codex":
+      return lines(client, [
+        run(`codex mcp add ${word} --url ${url}`),
+        { kind: "file", where: CODEX_FILE, text: `[mcp_servers.${tomlKey(name)}]\nurl = ${JSON.stringify(mcpUrl)}` },
+      ]);
+    case "cursor":
+      return lines(client, [file(CURSOR_FILE, { mcpServers: { [name]: { url: mcpUrl } } })]);
+    case "vscode":
+      return lines(client, [
+        run(`code --add-mcp ${shellWord(JSON.stringify({ name, type: "http", url: mcpUrl }))}`),
+        file(VSCODE_FILE, { servers: { [name]: { type: "http", url: mcpUrl } } }),
+      ]);
+    case "gemini-cli":
+      return lines(client, [
+        run(`gemini mcp add --transport http ${word} ${url}`),
+        file(GEMINI_FILE, { mcpServers: { [name]: { httpUrl: mcpUrl } } }),
+      ]);
+  }
+}
+
+function stdioLines(client: ClientName, name: string, bridge: readonly string[]): ClientLines {
+  const [command = "cairn", ...args] = bridge;
+  const words = bridge.map(shellWord).join(" ");
+  const word = shellWord(name);
+  const server = { command, args };
+  switch (client) {
+    case "claude-code":
+      return lines(client, [run(`claude mcp add ${word} -- ${words}`)]);
+    case "codex":
+      return lines(client, [
+        run(`codex mcp add ${word} -- ${words}`),
+        {
+          kind: "file",
+          where: CODEX_FILE,
+          text: `[mcp_servers.${tomlKey(name)}]\ncommand = ${JSON.stringify(command)}\nargs = ${JSON.stringify(args)}`,
+        },
+      ]);
+    case "cursor":
+      return lines(client, [file(CURSOR_FILE, { mcpServers: { [name]: server } })]);
+    case "vscode":
+      return lines(client, [
+        run(`code --add-mcp ${shellWord(JSON.stringify({ name, ...server }))}`),
+        file(VSCODE_FILE, { servers: { [name]: { type: "stdio", ...server } } }),
+      ]);
+    case "gemini-cli":
+      // The first `--` ends gemini's own options; without it, it would read those of the bridge.
+      return lines(client, [
+        run(`gemini mcp add ${word} -- ${words}`),
+        file(GEMINI_FILE, { mcpServers: { [name]: server } }),
+      ]);
+    case "claude-desktop":
+      return lines(
+        client,
+        [file("claude_desktop_config.json (Settings, Developer, Edit Config)", { mcpServers: { [name]: server } })],
+        "Claude Desktop starts local commands only, so it goes by the bridge: give the full path of the cairn executable on that machine, then restart it.",
+      );
+  }
+}
+
+const TITLES: Readonly<Record<ClientName, string>> = {
+  "claude-code": "Claude Code",
+  codex: "Codex",
+  cursor: "Cursor",
+  vscode: "VS Code",
+  "gemini-cli": "Gemini CLI",
+  "claude-desktop": "Claude Desktop",
+};
+
+const CODEX_FILE = "~/.codex/config.toml";
+const CURSOR_FILE = "~/.cursor/mcp.json, or .cursor/mcp.json of a project";
+const VSCODE_FILE = ".vscode/mcp.json, or mcp.json of the user profile";
+const GEMINI_FILE = "~/.gemini/settings.json";
+
+function lines(client: ClientName, steps: readonly ClientStep[], note = ""): ClientLines {
+  return { client, title: TITLES[client], steps, note };
+}
+
+function run(text: string): ClientStep {
+  return { kind: "run", where: "in a shell", text };
+}
+
+function file(where: string, content: unknown): ClientStep {
+  return { kind: "file", where, text: JSON.stringify(content, null, 2) };
+}
+
+/** One word for a POSIX shell. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function tomlKey(name: string): string {
+  return /^[A-Za-z0-9_-]+$/.test(name) ? name : JSON.stringify(name);
+}
