@@ -407,3 +407,12 @@ func eventually(t *testing.T, what string, limit time.Duration, look func() bool
 		}
 	}
 }
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
