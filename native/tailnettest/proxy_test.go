@@ -1,0 +1,96 @@
+// The proxy of a client: TLS behind it, answers that come in pieces; and that
+// certificates are offered to nodes.
+
+package tailnettest
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"tailscale.com/tailcfg"
+)
+
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	tailnet := startTailnet(t)
+	host := startClient(t, tailnet, ClientOptions{Hostname: "host"})
+	guest := startClient(t, tailnet, ClientOptions{Hostname: "guest"})
+	certificate, err := selfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := host.Server().Listen("tcp", ":443")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := make(chan struct{})
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %v\n", r.Host, r.TLS != nil)
+		http.NewResponseController(w).Flush()
+		<-more
+		io.WriteString(w, "more\n")
+	})}
+	defer server.Close()
+	go server.Serve(tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}}))
+
+	socket, err := guest.Proxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	request, err := http.NewRequest("GET", "http://named.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set(HeaderScheme, "https")
+	request.Header.Set(HeaderDial, host.IPs[0].String()+":443")
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	if !lines.Scan() || lines.Text() != "named.example true" {
+		t.Fatalf("%d %q %v", response.StatusCode, lines.Text(), lines.Err())
+	}
+	close(more) // the first line came before the answer had ended
+	if !lines.Scan() || lines.Text() != "more" {
+		t.Fatalf("%q %v", lines.Text(), lines.Err())
+	}
+}
+
+func TestCertificatesAndFunnelAreOffered(t *testing.T) {
+	t.Parallel()
+	tailnet := startTailnet(t)
+	node := startClient(t, tailnet, ClientOptions{Hostname: "node"})
+	local, err := node.Server().LocalClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ https, funnel bool }{{false, false}, {true, false}, {true, true}, {false, false}} {
+		tailnet.SetHTTPS(row.https, row.funnel)
+		eventually(t, fmt.Sprintf("https %v, funnel %v", row.https, row.funnel), 5*time.Second, func() (string, bool) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			status, err := local.StatusWithoutPeers(ctx)
+			if err != nil {
+				return err.Error(), false
+			}
+			return fmt.Sprint(status.CertDomains, status.Self.CapMap), status.Self.HasCap(tailcfg.CapabilityHTTPS) == row.https &&
+				status.Self.HasCap(tailcfg.NodeAttrFunnel) == row.funnel &&
+				slices.Contains(status.CertDomains, "node."+Domain) == row.https
+		})
+	}
+}
