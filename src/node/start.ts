@@ -1,7 +1,7 @@
 // The start-up story of a node, in order, and its end in reverse. The only place that wires the parts together; none of them knows the others.
 
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
 import type { Environment, Loaded } from "../config/load.ts";
@@ -127,6 +127,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     // 5. The doors: local socket, loopback where it is allowed, ingress for the Go half.
     const paths = socketPaths(settings.data, options.env);
     const { mode, gid } = prepareSockets(paths, settings["cli.group"]);
+    closers.add("sockets", () => rmSync(paths.folder, { recursive: true, force: true }));
     const listeners: Listener[] = [];
     const open = (at: Parameters<typeof listen>[0]["at"], door: Parameters<typeof listen>[0]["door"]): Listener => {
       const listener = listen({
