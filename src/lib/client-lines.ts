@@ -90,9 +90,8 @@ function stdioLines(client: ClientName, name: string, bridge: readonly string[])
         file(VSCODE_FILE, { servers: { [name]: { type: "stdio", ...server } } }),
       ]);
     case "gemini-cli":
-      // The first `--` ends gemini's own options; without it, it would read those of the bridge.
       return lines(client, [
-        run(`gemini mcp add ${word} -- ${words}`),
+        run(`gemini mcp add ${word} ${optionsApart(bridge)}`),
         file(GEMINI_FILE, { mcpServers: { [name]: server } }),
       ]);
     case "claude-desktop":
@@ -102,6 +101,13 @@ function stdioLines(client: ClientName, name: string, bridge: readonly string[])
         "Claude Desktop starts local commands only, so it goes by the bridge: give the full path of the cairn executable on that machine, then restart it.",
       );
   }
+}
+
+/** Gemini reads options behind the command as its own unless they stand behind `--`. */
+function optionsApart(bridge: readonly string[]): string {
+  const at = bridge.findIndex((word) => word.startsWith("-"));
+  const words = at < 0 ? bridge : [...bridge.slice(0, at), "--", ...bridge.slice(at)];
+  return words.map(shellWord).join(" ");
 }
 
 const TITLES: Readonly<Record<ClientName, string>> = {
