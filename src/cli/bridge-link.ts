@@ -128,7 +128,8 @@ function refused(
   const body = parseMessage(text);
   if (body?.error !== undefined && typeof body.error === "object" && body.error !== null) {
     const message = { jsonrpc: "2.0", id: body.id ?? id ?? null, error: body.error };
-    return take(JSON.stringify(message), message);
+    take(JSON.stringify(message), message);
+    return;
   }
   const problem: Record<string, unknown> = body === undefined ? {} : { ...body };
   const detail =

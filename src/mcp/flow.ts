@@ -9,8 +9,13 @@ export interface Flow {
   wrote(): void;
 }
 
-/** Wraps `source`. `onIdle` runs each time everything is taken, `onEnd` once when the stream ends from either side. */
-export function meterFlow(source: ReadableStream<Uint8Array>, onIdle: () => void, onEnd: () => void): Flow {
+/** Wraps `source`. `onIdle` runs each time everything is taken, `onEnd` once when the stream ends from either side. `preface` goes before everything. */
+export function meterFlow(
+  source: ReadableStream<Uint8Array>,
+  onIdle: () => void,
+  onEnd: () => void,
+  preface?: Uint8Array,
+): Flow {
   const reader = source.getReader();
   let idle = false;
   let ended = false;
@@ -22,6 +27,9 @@ export function meterFlow(source: ReadableStream<Uint8Array>, onIdle: () => void
   };
   const body = new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        if (preface !== undefined) controller.enqueue(preface);
+      },
       async pull(controller) {
         const next = reader.read();
         // Only when nothing is there to be read at once has everything been taken.

@@ -27,6 +27,9 @@ const SWEEP_MS = 10 * 60_000;
 /** What a client is told to wait before it opens a broken stream again, in ms. */
 const RETRY_MS = 1000;
 
+/** Bun sends the headers of a stream with its first bytes; without any, the client would wait for the first keep-alive to learn that the stream is open. */
+const OPENED = new TextEncoder().encode(": open\n\n");
+
 interface Session {
   id: string;
   owner: string;
@@ -145,6 +148,7 @@ export class Sessions {
         if (session.flow === flow) session.flow = undefined;
         session.usedMs = this.#nowMs();
       },
+      OPENED,
     );
     session.flow = flow;
     return new Response(flow.body, { status: response.status, headers: response.headers });

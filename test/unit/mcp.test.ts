@@ -1,0 +1,282 @@
+// Parts of the MCP endpoint that need no server: the metered stream, subscribers that do not read, missed changes, kept events, sessions that age.
+
+import { describe, expect, test } from "bun:test";
+import type { JSONRPCMessage } from "@modelcontextprotocol/server";
+import { RecentEvents } from "../../src/mcp/event-store.ts";
+import { meterFlow } from "../../src/mcp/flow.ts";
+import { Resources } from "../../src/mcp/resources.ts";
+import { Sessions } from "../../src/mcp/sessions.ts";
+import { MAX_WATCHED, Subscriptions } from "../../src/mcp/subscriptions.ts";
+import { Tools } from "../../src/mcp/tools.ts";
+import { contextIdOf, uriOf } from "../../src/mcp/uri.ts";
+import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const settle = () => Bun.sleep(1);
+
+describe("metered stream", () => {
+  function setup() {
+    const calls = { idle: 0, end: 0 };
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
+    let cancelled: unknown;
+    const inner = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        source = controller;
+      },
+      cancel: (reason) => {
+        cancelled = reason;
+      },
+    });
+    const flow = meterFlow(
+      inner,
+      () => calls.idle++,
+      () => calls.end++,
+    );
+    return { calls, flow, source, cancelled: () => cancelled, reader: flow.body.getReader() };
+  }
+
+  test("is idle only while the reader waits for more", async () => {
+    const { calls, flow, source, reader } = setup();
+    await settle();
+    expect([flow.idle(), calls.idle]).toEqual([false, 0]);
+    const first = reader.read();
+    await settle();
+    expect([flow.idle(), calls.idle]).toEqual([true, 1]);
+    source?.enqueue(bytes("a"));
+    source?.enqueue(bytes("b"));
+    flow.wrote();
+    expect(flow.idle()).toBe(false);
+    await first;
+    await settle();
+    expect(flow.idle()).toBe(false);
+    await reader.read();
+    await settle();
+    expect([flow.idle(), calls.idle]).toEqual([false, 1]);
+    reader.read().catch(() => {});
+    await settle();
+    expect([flow.idle(), calls.idle]).toEqual([true, 2]);
+  });
+
+  test("ends once, from either side", async () => {
+    const one = setup();
+    one.source?.close();
+    expect((await one.reader.read()).done).toBe(true);
+    expect(one.calls.end).toBe(1);
+    const two = setup();
+    await two.reader.cancel("gone");
+    expect([two.calls.end, two.cancelled()]).toEqual([1, "gone"]);
+    expect(two.flow.idle()).toBe(false);
+  });
+});
+
+describe("subscribers", () => {
+  function subscribe(core: Core, subscriptions: Subscriptions, caller = localAdmin) {
+    const sent: string[] = [];
+    const state = { free: true, caller };
+    const subscriber = subscriptions.open({
+      caller: () => state.caller,
+      free: () => state.free,
+      updated: (id) => void sent.push(id),
+      listChanged: () => void sent.push("(list)"),
+    });
+    return { sent, state, subscriber, core };
+  }
+
+  test("one who does not read holds a set, not a queue", async () => {
+    await using core = startCore();
+    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const { sent, state, subscriber } = subscribe(core, subscriptions);
+    subscriber.wantsList = true;
+    for (let i = 0; i < 3; i++) subscriber.watch(`s/${i}`);
+    state.free = false;
+    await Promise.all(
+      Array.from({ length: 900 }, (_, i) => core.call("context_put", { id: `s/${i % 3}`, content: i })),
+    );
+    expect(sent).toEqual([]);
+    state.free = true;
+    subscriber.flush();
+    expect(sent.toSorted()).toEqual(["(list)", "s/0", "s/1", "s/2"]);
+    subscriber.flush();
+    expect(sent.length).toBe(4);
+    subscriptions.close();
+  });
+
+  test("rights are judged at delivery, by the policy of that moment", async () => {
+    await using core = startCore();
+    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const { sent, state, subscriber } = subscribe(core, subscriptions, granted({ role: "reader", spaces: ["s"] }));
+    subscriber.watch("s/a");
+    state.free = false;
+    await core.call("context_put", { id: "s/a", content: 1 });
+    state.caller = granted({ role: "reader", spaces: ["other"] });
+    state.free = true;
+    subscriber.flush();
+    expect(sent).toEqual([]);
+    await core.call("context_put", { id: "s/a", content: 2 });
+    expect(sent).toEqual([]);
+    state.caller = granted({ role: "reader", spaces: ["s"] });
+    await core.call("context_put", { id: "s/a", content: 3 });
+    expect(sent).toEqual(["s/a"]);
+    subscriptions.close();
+  });
+
+  test("a grant for other tools than reading delivers nothing", async () => {
+    await using core = startCore();
+    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const caller = granted({ role: "member", spaces: ["*"], tools: ["context_put"] });
+    const { sent, subscriber } = subscribe(core, subscriptions, caller);
+    subscriber.wantsList = true;
+    subscriber.watch("s/a");
+    await core.call("context_put", { id: "s/a", content: 1 });
+    expect(sent).toEqual([]);
+    subscriptions.close();
+  });
+
+  test("watches a bounded number, and leaves nothing behind when it closes", async () => {
+    await using core = startCore();
+    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const { sent, subscriber } = subscribe(core, subscriptions);
+    for (let i = 0; i < MAX_WATCHED; i++) subscriber.watch(`s/${i}`);
+    subscriber.watch("s/0");
+    expect(() => subscriber.watch("s/one-more")).toThrow("256");
+    subscriber.unwatch("s/0");
+    subscriber.watch("s/one-more");
+    subscriber.close();
+    await core.call("context_put", { id: "s/1", content: 1 });
+    expect(sent).toEqual([]);
+  });
+
+  test("changes that are gone tell everybody to look", async () => {
+    await using core = startCore();
+    const lines: string[] = [];
+    let fail = false;
+    const changes = {
+      ...core.invoker.changes,
+      head: () => core.invoker.changes.head(),
+      onApplied: (listener: () => void) => core.invoker.changes.onApplied(listener),
+      cursor: () => {
+        const cursor = core.invoker.changes.cursor();
+        return {
+          wait: cursor.wait,
+          next: (max: number) => {
+            if (!fail) return cursor.next(max);
+            fail = false;
+            throw new Error("gone");
+          },
+        };
+      },
+    };
+    const invoker = new Proxy(core.invoker, {
+      get: (target, key) => {
+        if (key === "changes") return changes;
+        const value = Reflect.get(target, key, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const subscriptions = new Subscriptions(invoker, (_level, message) => lines.push(message));
+    const { sent, subscriber } = subscribe(core, subscriptions);
+    subscriber.watch("s/a");
+    subscriber.watch("s/b");
+    fail = true;
+    await core.call("context_put", { id: "other/x", content: 1 });
+    expect(sent.toSorted()).toEqual(["s/a", "s/b"]);
+    expect(lines.length).toBe(1);
+    await core.call("context_put", { id: "s/a", content: 1 });
+    expect(sent.length).toBe(3);
+    subscriptions.close();
+  });
+});
+
+describe("kept events", () => {
+  const message = (n: number, size = 1): JSONRPCMessage => ({
+    jsonrpc: "2.0",
+    method: "m",
+    params: { n, x: "x".repeat(size) },
+  });
+  async function replayed(store: RecentEvents, after: string): Promise<unknown[]> {
+    const seen: unknown[] = [];
+    await store.replayEventsAfter(after, {
+      send: async (_id, sent) => void seen.push("params" in sent ? sent.params?.["n"] : sent),
+    });
+    return seen;
+  }
+
+  test("come back in order, of one stream only", async () => {
+    const store = new RecentEvents();
+    const first = await store.storeEvent("a", message(1));
+    await store.storeEvent("b", message(2));
+    await store.storeEvent("a", message(3));
+    expect(await replayed(store, first)).toEqual([3]);
+    expect(await store.getStreamIdForEventId(first)).toBe("a");
+    expect(await store.getStreamIdForEventId("nonsense")).toBeUndefined();
+    expect(replayed(store, "../../x")).rejects.toThrow("no event id");
+  });
+
+  test("are bounded in number and bytes", async () => {
+    const store = new RecentEvents();
+    for (let i = 0; i < 1000; i++) await store.storeEvent("a", message(i));
+    expect(store.size).toBe(128);
+    await store.storeEvent("a", message(1, 1_000_000));
+    expect(store.size).toBe(128);
+    for (let i = 0; i < 100; i++) await store.storeEvent("a", message(i, 30_000));
+    expect(store.size).toBeLessThan(5);
+  });
+});
+
+test("a session that nobody used for long is closed, one with an open stream is not", async () => {
+  await using core = startCore();
+  let nowMs = 1_000_000;
+  const subscriptions = new Subscriptions(core.invoker, () => {});
+  const parts = {
+    invoker: core.invoker,
+    version: "0",
+    tools: new Tools(core.invoker),
+    resources: new Resources(core.invoker),
+    subscriptions,
+    fixtures: undefined,
+  };
+  const sessions = new Sessions(
+    parts,
+    () => {},
+    { perCaller: 2, overall: 3, idleMs: 1000 },
+    () => nowMs,
+  );
+  const open = async (caller = localAdmin) => {
+    const body = {
+      jsonrpc: "2.0",
+      id: 0,
+      method: "initialize",
+      params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "0" } },
+    };
+    const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const response = await sessions.handle(new Request("http://x/mcp", { method: "POST", headers }), body, caller);
+    return response.headers.get("mcp-session-id") ?? "";
+  };
+  const streaming = await open();
+  const headers = { accept: "text/event-stream", "mcp-session-id": streaming };
+  const stream = await sessions.handle(new Request("http://x/mcp", { headers }), undefined, localAdmin);
+  await open();
+  expect(sessions.size).toBe(2);
+  nowMs += 5000;
+  sessions.closeIdle();
+  await settle();
+  expect(sessions.size).toBe(1);
+  await stream.body?.cancel();
+  nowMs += 5000;
+  sessions.closeIdle();
+  await settle();
+  expect(sessions.size).toBe(0);
+  for (const id of ["nA", "nA", "nA", "nB", "nC"]) {
+    await open({ ...localAdmin, kind: "tagged", id });
+    await settle();
+  }
+  expect(sessions.size).toBe(3);
+  await sessions.close();
+  subscriptions.close();
+});
+
+test("a URI names one context in one spelling", () => {
+  expect(contextIdOf(uriOf("team-a/plan"))).toBe("team-a/plan");
+  for (const uri of ["cairn://", "cairn:team/x", "CAIRN://team/x", "http://team/x", ""])
+    expect(contextIdOf(uri)).toBeUndefined();
+});
