@@ -49,8 +49,7 @@ export class LoopbackTailnet implements Tailnet {
     this.#running("logout");
   }
   async status(): Promise<Status> {
-    this.#open("status");
-    return this.#status(this.#up);
+    return this.#status(this.#running("status"));
   }
   async peers(): Promise<Peer[]> {
     this.#running("peers");
@@ -99,36 +98,29 @@ export class LoopbackTailnet implements Tailnet {
     this.#closed = true;
   }
 
-  #status(up: UpParams | undefined): Status {
+  #status(up: UpParams): Status {
     const self = {
       id: "loopback",
-      hostname: up?.hostname ?? "",
-      dnsName: `${up?.hostname ?? ""}.loopback.ts.net`,
+      hostname: up.hostname,
+      dnsName: `${up.hostname}.loopback.ts.net`,
       ips: [SELF_IP],
-      tags: up?.tags ?? [],
+      tags: up.tags ?? [],
       login: "dev@localhost",
       userId: "1",
       keyExpiry: null,
       keyExpired: false,
     };
-    return {
-      state: up === undefined ? "NoState" : "Running",
-      control: up === undefined ? "unknown" : "connected",
-      self: up === undefined ? null : self,
-      health: [],
-      https: false,
-      domains: [],
-      funnel: false,
-    };
+    return { state: "Running", control: "connected", self, health: [], https: false, domains: [], funnel: false };
   }
 
   #open(method: string): void {
     if (this.#closed) throw failed(method, "tailnet_failed", "internal", "the tailnet was closed");
   }
 
-  #running(method: string): void {
+  #running(method: string): UpParams {
     this.#open(method);
     if (this.#up === undefined) throw failed(method, "unavailable", "not_up", "the node is not up");
+    return this.#up;
   }
 }
 

@@ -20,6 +20,7 @@ export interface Tailnet {
   readonly kind: "library" | "sidecar" | "loopback";
   /** Versions of the Go half, as its `hello` said. */
   readonly versions: { tailscale: string; go: string };
+  /** Runs the node's engine. Before it, everything but `close` is refused as `unavailable`. State follows as events. */
   up(params: UpParams): Promise<void>;
   login(authKey?: string): Promise<void>;
   logout(): Promise<void>;
