@@ -114,7 +114,8 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
         `No answer from ${options.params.controlUrl ?? "the Tailscale control server"}; still trying`,
       );
     else if (next.control === "connected") conditions.clear("control_unreachable");
-    if (next.health.length > 0) conditions.raise("tailnet_health", next.health.join("; "));
+    // Before it runs, Tailscale only says that it is starting; the other conditions tell more.
+    if (next.state === "Running" && next.health.length > 0) conditions.raise("tailnet_health", next.health.join("; "));
     else conditions.clear("tailnet_health");
     if (next.state === "NeedsMachineAuth")
       conditions.raise("needs_approval", "The tailnet wants an admin to approve this machine");

@@ -2,7 +2,7 @@
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../access/caller.ts";
-import { problemResponse } from "../api/problem.ts";
+import { problemResponse } from "../api/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
 

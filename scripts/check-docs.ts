@@ -1,0 +1,104 @@
+// Words that a reader needs: a first-line comment in every file, a doc comment on what other folders use, files of readable length, and no words that only
+// the author's machine understands.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { withoutComments } from "./check-arrows.ts";
+
+const MAX_LINES = 450;
+
+/** Checks all sources and pages of the project. */
+export function checkDocs(root: string): string[] {
+  const list = (pattern: string): string[] =>
+    [...new Bun.Glob(pattern).scanSync({ cwd: root })]
+      .filter((file) => !file.includes("node_modules/") && !file.includes("/golden/"))
+      .sort();
+  const sources = [...list("{src,scripts,test}/**/*.{ts,tsx,mjs}"), ...list("native/**/*.go")];
+  const pages = [...list("*.md"), ...list("{src,native,docs,test}/**/*.md")];
+  const read = (file: string): string => readFileSync(join(root, file), "utf8");
+  return [
+    ...sources.flatMap((file) => sourceProblems(file, read(file))),
+    ...missingDocs(sources.filter((file) => file.startsWith("src/")).map((file) => [file, read(file)])),
+    ...[...sources, ...pages, ...list("*.json"), ...list(".ci/*")]
+      .filter((file) => file !== "package-lock.json")
+      .flatMap((file) => wordProblems(file, read(file))),
+    ...pages.flatMap((file) => linkProblems(root, file, read(file))),
+  ];
+}
+
+/** Length and first line of one file. */
+export function sourceProblems(file: string, text: string): string[] {
+  const lines = text.split("\n");
+  const count = text.endsWith("\n") ? lines.length - 1 : lines.length;
+  const first = lines[0]?.startsWith("#!") ? lines[1] : lines[0];
+  return [
+    ...(count > MAX_LINES
+      ? [`${file} has ${count} lines, ${MAX_LINES} are allowed: split it by reason to change`]
+      : []),
+    ...(/^(\/\/|\/\*)/.test(first ?? "") ? [] : [`${file} should begin with a comment that says what it is for`]),
+  ];
+}
+
+/** Exports of src/ that another folder imports by name and that have no doc comment. */
+export function missingDocs(files: readonly (readonly [string, string])[]): string[] {
+  const used = new Set<string>();
+  for (const [file, text] of files) {
+    for (const [, names = "", specifier = ""] of withoutComments(text).matchAll(
+      /\bimport\s+(?:type\s+)?\{([^}]*)\}\s*from\s*["'](\.[^"']+)["']/g,
+    )) {
+      const target = join(dirname(file), specifier);
+      if (dirname(target) === dirname(file)) continue;
+      for (const name of names.split(","))
+        used.add(
+          `${dirname(target)} ${
+            name
+              .trim()
+              .replace(/^type\s+/, "")
+              .split(/\s+as\s+/)[0]
+          }`,
+        );
+    }
+  }
+  return files.flatMap(([file, text]) => {
+    const lines = text.split("\n");
+    return lines.flatMap((line, at) => {
+      const name = /^export (?:async )?(?:abstract )?(?:function|class|const|interface|type) (\w+)/.exec(line)?.[1];
+      if (name === undefined || !used.has(`${dirname(file)} ${name}`)) return [];
+      let above = at - 1;
+      while (/^\/\/ (biome|@ts)-/.test(lines[above] ?? "")) above -= 1;
+      return lines[above]?.trimEnd().endsWith("*/")
+        ? []
+        : [`${file}:${at + 1}: ${name} is used by other folders and has no doc comment`];
+    });
+  });
+}
+
+/** Patterns of what means nothing to a reader elsewhere, or hides what is missing. */
+const WORDS: readonly { pattern: RegExp; why: string }[] = [
+  {
+    pattern: /(?:^|[\s"'`(=])\/(?:home|Users|root|work|workspace|builds?)\/[\w.-]/m,
+    why: "an absolute path of one machine",
+  },
+  { pattern: /\b(?:issue|ticket)\s+#?\d+\b/i, why: "a number of a tracker that readers cannot open" },
+  { pattern: /\b(?:TODO|FIXME|XXX)\b/, why: "a note that hides a missing part" },
+];
+
+/** Words that should not stand in a file. */
+export function wordProblems(file: string, text: string): string[] {
+  if (file === "scripts/check-docs.ts" || file.startsWith("test/unit/check-")) return [];
+  return WORDS.flatMap(({ pattern, why }) => {
+    const found = pattern.exec(text);
+    return found === null
+      ? []
+      : [`${file}:${text.slice(0, found.index).split("\n").length}: ${JSON.stringify(found[0].trim())} is ${why}`];
+  });
+}
+
+/** Relative links and paths of a page that lead nowhere. */
+export function linkProblems(root: string, file: string, text: string): string[] {
+  const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)\s#]+)[^)]*\)/g)].map((match) => match[1] ?? "");
+  const outside = [...text.matchAll(/(?:^|[\s`("'])((?:\.\.\/)+[\w./-]+)/g)].map((match) => match[1] ?? "");
+  return [...links, ...outside]
+    .filter((link) => !existsSync(resolve(root, dirname(file), link)))
+    .map((link) => `${file} points to ${link}, which is not there`);
+}

@@ -1,0 +1,91 @@
+// npm run check: everything that can be said about the sources without running them, in under a minute. Each check is a line of the table.
+
+import { dirname, join } from "node:path";
+import { checkArrows } from "./check-arrows.ts";
+import { checkDocs } from "./check-docs.ts";
+import { checkGenerated } from "./generate.ts";
+
+const root = dirname(import.meta.dir);
+const LIMIT_MS = 300_000;
+
+interface Check {
+  name: string;
+  /** The problems found, none for a good tree; `skipped` says why it could not be looked at. */
+  run: () => Promise<string[] | { skipped: string }>;
+}
+
+const CHECKS: readonly Check[] = [
+  {
+    name: "format and lint (biome)",
+    run: () => tool([bin("biome"), "ci", "--colors=off", "--max-diagnostics=20", "."]),
+  },
+  { name: "types (tsc)", run: () => tool([bin("tsc"), "--noEmit", "--pretty", "false"]) },
+  { name: "arrows between folders", run: async () => checkArrows(root) },
+  { name: "first lines, doc comments, lengths, words, links", run: async () => checkDocs(root) },
+  { name: "generated pages", run: async () => checkGenerated() },
+  { name: "Go format (gofmt)", run: () => goTool(["gofmt", "-l", "native"], true) },
+  { name: "Go vet", run: () => goTool(["go", "vet", "-C", "native", "-p=2", "./..."], false) },
+];
+
+/** Counts of a run, as scripts/test.ts adds them up. */
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: { name: string; why: string }[];
+}
+
+/** Runs every check and prints each. */
+export async function runChecks(): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  for (const { name, run } of CHECKS) {
+    const started = performance.now();
+    const result = await run();
+    const took = `${((performance.now() - started) / 1000).toFixed(1)} s`;
+    if (!Array.isArray(result)) {
+      counts.skipped.push({ name: `check: ${name}`, why: result.skipped });
+      console.log(`skip  ${name}: ${result.skipped}`);
+    } else if (result.length === 0) {
+      counts.passed += 1;
+      console.log(`ok    ${name} (${took})`);
+    } else {
+      counts.failed += 1;
+      console.log(`FAIL  ${name} (${took})\n${result.map((line) => `      ${line}`).join("\n")}`);
+    }
+  }
+  return counts;
+}
+
+function bin(name: string): string {
+  return join(root, "node_modules", ".bin", name);
+}
+
+/** A program that says by its exit code whether all is well; with `silent`, any output is a problem too. */
+async function tool(cmd: string[], silent = false): Promise<string[]> {
+  const child = Bun.spawn({
+    cmd,
+    cwd: root,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: LIMIT_MS,
+    env: { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local" },
+  });
+  const [output, errors, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  if (code === 0 && !(silent && output.trim() !== "")) return [];
+  const lines = `${output}${errors}`.split("\n").filter((line) => line.trim() !== "");
+  return lines.length === 0 ? [`${cmd.join(" ")} ended with ${code}`] : lines.slice(0, 60);
+}
+
+async function goTool(cmd: string[], silent: boolean): Promise<string[] | { skipped: string }> {
+  if (Bun.which("go") === null) return { skipped: "Go is not installed" };
+  return tool(cmd, silent);
+}
+
+if (import.meta.main) {
+  const { failed } = await runChecks();
+  process.exit(failed === 0 ? 0 : 1);
+}

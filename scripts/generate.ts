@@ -1,0 +1,121 @@
+// Writes the pages that are made of tables: docs/settings.md from src/config/settings.ts and docs/commands.md from src/cli/table.ts. `check` compares instead of writing.
+
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { COMMANDS } from "../src/cli/table.ts";
+import { envOf, flagOf, settingRows } from "../src/config/settings.ts";
+import { FAULTS } from "../src/lib/fault.ts";
+import { CONDITIONS } from "../src/observe/conditions.ts";
+
+const root = dirname(import.meta.dir);
+
+/** Path from the root → its text. */
+export function generatedFiles(): Map<string, string> {
+  return new Map([
+    ["docs/settings.md", settingsPage()],
+    ["docs/commands.md", commandsPage()],
+  ]);
+}
+
+/** Files that differ from what the tables say. */
+export function checkGenerated(): string[] {
+  return [...generatedFiles()].flatMap(([file, text]) => {
+    let found: string | undefined;
+    try {
+      found = readFileSync(join(root, file), "utf8");
+    } catch {}
+    return found === text ? [] : [`${file} is not what its table says: run scripts/generate.ts (npm run format does)`];
+  });
+}
+
+/** Writes all of them. */
+export function writeGenerated(): void {
+  for (const [file, text] of generatedFiles()) {
+    mkdirSync(dirname(join(root, file)), { recursive: true });
+    writeFileSync(join(root, file), text);
+  }
+}
+
+function settingsPage(): string {
+  const rows = settingRows().map(([key, row]) => {
+    const value =
+      row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
+        ? ""
+        : `\`${String(row.default)}\``;
+    const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
+    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, row.help];
+  });
+  return [
+    "# Settings",
+    "",
+    "Generated from `src/config/settings.ts`. Flags win over variables, variables over the file, the file over defaults.",
+    "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
+    "",
+    table(["Setting", "Flag", "Variable", "Kind", "Default", "What it does"], rows),
+    "",
+    "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
+    "",
+    "Secrets are no settings: `TS_AUTHKEY`, `TS_AUTH_KEY`, `TAILSCALE_AUTH_KEY` and `TS_CLIENT_SECRET` as variables, as `NAME_FILE` with the path of a file, or as systemd credentials of that name. On the command line they are refused.",
+    "",
+  ].join("\n");
+}
+
+function commandsPage(): string {
+  const commands = COMMANDS.map((command) => {
+    const args = (command.args ?? []).map((argument) => argument.name);
+    const also =
+      (command.aliases ?? []).length === 0
+        ? ""
+        : ` (also ${(command.aliases ?? []).map((alias) => `\`${alias}\``).join(", ")})`;
+    return [`\`cairn ${[...command.words, ...args].join(" ")}\`${also}`, command.summary];
+  });
+  const byExit = new Map<number, string[]>();
+  for (const [code, fault] of Object.entries(FAULTS))
+    byExit.set(fault.exit, [...(byExit.get(fault.exit) ?? []), `\`${code}\``]);
+  const exits = [...byExit].sort(([a], [b]) => a - b).map(([exit, codes]) => [String(exit), codes.join(", ")]);
+  const faults = Object.entries(FAULTS).map(([code, fault]) => [
+    `\`${code}\``,
+    fault.title,
+    String(fault.status),
+    String(fault.exit),
+    fault.retryable ? "yes" : "",
+  ]);
+  const conditions = Object.entries(CONDITIONS).map(([code, kind]) => [
+    `\`${code}\``,
+    kind.severity,
+    kind.title,
+    kind.hint,
+  ]);
+  return [
+    "# Commands, errors, conditions",
+    "",
+    "Generated from `src/cli/table.ts`, `src/lib/fault.ts` and `src/observe/conditions.ts`. Every command has `--help`; data go to stdout, everything else to stderr; `--json` prints the node's own JSON.",
+    "",
+    table(["Command", "What it does"], commands),
+    "",
+    "## Exit codes",
+    "",
+    "0 is success, 3 also a node that `cairn status` finds failing.",
+    "",
+    table(["Exit", "Errors"], exits),
+    "",
+    "## Errors",
+    "",
+    table(["Code", "Title", "HTTP", "Exit", "Retry"], faults),
+    "",
+    "## Health conditions",
+    "",
+    table(["Code", "Severity", "Title", "What to do"], conditions),
+    "",
+  ].join("\n");
+}
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+if (import.meta.main) {
+  writeGenerated();
+  console.error(`cairn: wrote ${[...generatedFiles().keys()].join(", ")}`);
+}

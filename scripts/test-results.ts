@@ -1,0 +1,96 @@
+// Reads what test runners report: bun's junit file and go's event lines. Only counting; scripts/test.ts runs them.
+
+import type { Counts } from "./check.ts";
+
+/** Counts of a junit report; a skipped test's reason stands in brackets at the end of its name. */
+export function readJunit(xml: string): Counts {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
+    if (/<(failure|error)\b/.test(body)) counts.failed += 1;
+    else if (/<skipped\b/.test(body))
+      counts.skipped.push(skippedTest(attribute(attributes, "classname"), attribute(attributes, "name")));
+    else counts.passed += 1;
+  }
+  return counts;
+}
+
+function skippedTest(group: string, name: string): { name: string; why: string } {
+  const why = /\[([^\]]+)\]$/.exec(name)?.[1] ?? /\[([^\]]+)\]$/.exec(group)?.[1];
+  const plain = name.replace(/\s*\[[^\]]+\]$/, "");
+  return { name: group === "" ? plain : `${group}: ${plain}`, why: why ?? "what it needs is not on this machine" };
+}
+
+function attribute(attributes: string, name: string): string {
+  const value = new RegExp(`\\b${name}="([^"]*)"`).exec(attributes)?.[1] ?? "";
+  const entities: Record<string, string> = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'", "&amp;": "&" };
+  return value.replace(/&(?:lt|gt|quot|apos|amp|#(\d+)|#x([0-9a-f]+));/gi, (found, decimal, hex) =>
+    decimal || hex
+      ? String.fromCodePoint(decimal ? Number(decimal) : Number.parseInt(hex, 16))
+      : (entities[found] ?? found),
+  );
+}
+
+interface GoEvent {
+  Action: string;
+  Package?: string;
+  ImportPath?: string;
+  Test?: string;
+  Output?: string;
+  Elapsed?: number;
+}
+
+/** Counts of `go test -json`, and lines to show: one for each package, and all output of what failed. */
+export function readGoEvents(text: string): { counts: Counts; lines: string[] } {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const lines: string[] = [];
+  const output = new Map<string, string[]>();
+  const failedIn = new Set<string>();
+  for (const line of text.split("\n")) {
+    const event = parseEvent(line);
+    if (event === undefined) {
+      if (line.trim() !== "") lines.push(line);
+      continue;
+    }
+    const place = event.Package ?? event.ImportPath ?? "";
+    const key = `${place} ${event.Test ?? ""}`;
+    if (event.Output !== undefined) output.set(key, [...(output.get(key) ?? []), event.Output]);
+    if (event.Action === "build-fail") lines.push(...(output.get(key) ?? []).map((part) => part.trimEnd()));
+    if (event.Action !== "pass" && event.Action !== "fail" && event.Action !== "skip") continue;
+    const said = (output.get(key) ?? []).map((part) => part.trimEnd());
+    output.delete(key);
+    if (event.Test === undefined) {
+      if (event.Action !== "skip")
+        lines.push(`${event.Action === "pass" ? "ok  " : "FAIL"}  ${place} (${event.Elapsed ?? 0} s)`);
+      // A package that does not build, or dies outside its tests.
+      if (event.Action === "fail" && !failedIn.has(place)) {
+        counts.failed += 1;
+        lines.push(...said);
+      }
+    } else if (event.Action === "pass") counts.passed += 1;
+    else if (event.Action === "skip")
+      counts.skipped.push({ name: `${place.split("/").pop()} ${event.Test}`, why: skipReason(said) });
+    else {
+      counts.failed += 1;
+      failedIn.add(place);
+      lines.push(...said);
+    }
+  }
+  return { counts, lines };
+}
+
+function parseEvent(line: string): GoEvent | undefined {
+  if (!line.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the test said before it skipped, without file and line. */
+function skipReason(said: readonly string[]): string {
+  const reasons = said
+    .filter((line) => !/^\s*(===|---)/.test(line))
+    .map((line) => line.trim().replace(/^\S+\.go:\d+:\s*/, ""));
+  return reasons.filter((line) => line !== "").join(" ") || "no reason given";
+}
