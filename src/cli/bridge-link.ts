@@ -20,6 +20,9 @@ export interface Message {
   error?: unknown;
 }
 
+/** Gets one message as text on one line, and parsed; the next waits until it is done. */
+export type Take = (text: string, message: Message) => void | Promise<void>;
+
 /** A failure to tell the client, as the `error` of a JSON-RPC response. Codes of our own are HTTP statuses. */
 export class LinkError extends Error {
   readonly code: number;
@@ -86,30 +89,26 @@ export class Link {
   }
 
   /** Hands each message of the answer to `take`. Throws LinkError when the node refused, or when the response to `id` never came. */
-  async answers(
-    response: Response,
-    id: MessageId | undefined,
-    take: (text: string, message: Message) => void,
-  ): Promise<void> {
+  async answers(response: Response, id: MessageId | undefined, take: Take): Promise<void> {
     let answered = id === undefined;
-    const pass = (text: string) => {
+    const pass = async (text: string) => {
       const message = parseMessage(text);
       if (message === undefined)
         throw new LinkError(-32603, `The node sent what is no JSON-RPC message (${response.status})`, {});
       if (message.method === undefined && message.id === id) answered = true;
-      take(oneLine(text), message);
+      await take(oneLine(text), message);
     };
     const type = response.headers.get("content-type") ?? "";
     try {
       if (response.ok && type.startsWith("text/event-stream") && response.body !== null) {
-        for await (const event of readEvents(response.body, MAX_MESSAGE)) if (event.data !== "") pass(event.data);
+        for await (const event of readEvents(response.body, MAX_MESSAGE)) if (event.data !== "") await pass(event.data);
       } else {
         const text = await response.text();
         if (!response.ok) {
           answered = true;
-          return refused(response.status, text, id, take);
+          return await refused(response.status, text, id, take);
         }
-        if (text !== "") pass(text);
+        if (text !== "") await pass(text);
       }
     } catch (error) {
       throw error instanceof LinkError ? error : this.#lost(error);
@@ -119,16 +118,11 @@ export class Link {
 }
 
 /** A refusal by HTTP status: a JSON-RPC error goes on under the id of its request, a problem document becomes one. */
-function refused(
-  status: number,
-  text: string,
-  id: MessageId | undefined,
-  take: (text: string, message: Message) => void,
-): void {
+async function refused(status: number, text: string, id: MessageId | undefined, take: Take): Promise<void> {
   const body = parseMessage(text);
   if (body?.error !== undefined && typeof body.error === "object" && body.error !== null) {
     const message = { jsonrpc: "2.0", id: body.id ?? id ?? null, error: body.error };
-    take(JSON.stringify(message), message);
+    await take(JSON.stringify(message), message);
     return;
   }
   const problem: Record<string, unknown> = body === undefined ? {} : { ...body };

@@ -14,7 +14,7 @@ const OWN_ID = "cairn-bridge";
 export interface SessionOptions {
   link: Link;
   /** Writes one message to the client. */
-  emit: (text: string) => void;
+  emit: (text: string) => Promise<void>;
   signal: AbortSignal;
   log: LogLine;
 }
@@ -39,8 +39,8 @@ export class BridgeSession {
     return this.#initialize !== undefined;
   }
 
-  /** Carries one message of the client. Rejects with LinkError. */
-  async forward(text: string, message: Message): Promise<void> {
+  /** Carries one message of the client and its answers, until the signal aborts. Rejects with LinkError. */
+  async forward(text: string, message: Message, signal: AbortSignal): Promise<void> {
     if (message.method === "initialize") {
       this.#initialize = text;
       this.#beginning = this.#begin(text, idOf(message), this.#options.emit);
@@ -50,15 +50,15 @@ export class BridgeSession {
     await this.#beginning.catch(() => {});
     if (this.#lost) await this.#renew(this.#sessionId);
     const used = this.#sessionId;
-    let response = await this.#post(text);
+    let response = await this.#post(text, signal);
     if (response.status === 404 && used !== undefined) {
       await response.body?.cancel();
       await this.#renew(used);
-      response = await this.#post(text);
+      response = await this.#post(text, signal);
     }
-    await this.#options.link.answers(response, idOf(message), (answer, parsed) => {
+    await this.#options.link.answers(response, idOf(message), async (answer, parsed) => {
       this.#note(message, parsed);
-      this.#options.emit(answer);
+      await this.#options.emit(answer);
     });
     if (message.method === "notifications/initialized") this.#follow();
   }
@@ -73,14 +73,14 @@ export class BridgeSession {
     await gone?.body?.cancel();
   }
 
-  async #begin(text: string, id: MessageId | undefined, take: (text: string) => void): Promise<void> {
+  async #begin(text: string, id: MessageId | undefined, take: (text: string) => Promise<void>): Promise<void> {
     const { link, signal } = this.#options;
     const response = await link.post(text, {}, signal);
     this.#sessionId = response.headers.get("mcp-session-id") ?? undefined;
-    await link.answers(response, id, (answer, parsed) => {
+    await link.answers(response, id, async (answer, parsed) => {
       const version = parsed.result?.["protocolVersion"];
       if (typeof version === "string") this.#version = version;
-      take(answer);
+      await take(answer);
     });
   }
 
@@ -96,7 +96,7 @@ export class BridgeSession {
   }
 
   async #again(text: string): Promise<void> {
-    await this.#begin(text, idOf(parseMessage(text) ?? {}), () => {});
+    await this.#begin(text, idOf(parseMessage(text) ?? {}), async () => {});
     this.#lost = false;
     await this.#own({ jsonrpc: "2.0", method: "notifications/initialized" });
     for (const uri of this.#subscribed) {
@@ -110,12 +110,12 @@ export class BridgeSession {
   }
 
   async #own(message: Record<string, unknown>): Promise<void> {
-    const response = await this.#post(JSON.stringify(message));
+    const response = await this.#post(JSON.stringify(message), this.#options.signal);
     await response.body?.cancel();
   }
 
-  #post(text: string): Promise<Response> {
-    return this.#options.link.post(text, this.#headers(), this.#options.signal);
+  #post(text: string, signal: AbortSignal): Promise<Response> {
+    return this.#options.link.post(text, this.#headers(), signal);
   }
 
   #headers(): Record<string, string> {
@@ -170,7 +170,7 @@ export class BridgeSession {
     try {
       for await (const event of readEvents(body, MAX_MESSAGE)) {
         last = event.id ?? last;
-        if (event.data !== "") this.#options.emit(event.data.replace(/[\r\n]+/g, " "));
+        if (event.data !== "") await this.#options.emit(event.data.replace(/[\r\n]+/g, " "));
       }
     } catch (error) {
       this.#options.log("debug", `the node's stream broke: ${String(error)}`);

@@ -34,7 +34,10 @@ const BUSY = new LinkError(429, `${MAX_IN_FLIGHT} calls are in flight`, {
 export async function runBridge(options: BridgeOptions): Promise<void> {
   const end = new AbortController();
   const signal = AbortSignal.any([options.signal, end.signal]);
-  const bridge = new Bridge(options, signal);
+  const bridge = new Bridge(options, signal, (error) => {
+    options.log("debug", `stdout is closed: ${error.message}`);
+    end.abort();
+  });
   try {
     for await (const line of readLines(options.stdin, signal)) bridge.take(line);
     if (!signal.aborted) await bridge.drain(DRAIN_MS);
@@ -49,15 +52,17 @@ class Bridge {
   readonly #signal: AbortSignal;
   readonly #link: Link;
   readonly #session: BridgeSession;
-  /** Modern calls by id: aborting one closes its HTTP request, which is how the node learns of a cancellation. */
+  /** Calls by id. Aborting one closes its HTTP request: that cancels a modern call, and only stops waiting for an older one. */
   readonly #calls = new Map<string, AbortController>();
   readonly #running = new Set<Promise<void>>();
   readonly #endless = new Set<Promise<void>>();
+  readonly #broken: (error: Error) => void;
   #written: Promise<void> = Promise.resolve();
 
-  constructor(options: BridgeOptions, signal: AbortSignal) {
+  constructor(options: BridgeOptions, signal: AbortSignal, broken: (error: Error) => void) {
     this.#options = options;
     this.#signal = signal;
+    this.#broken = broken;
     this.#link = new Link(options);
     this.#session = new BridgeSession({ link: this.#link, emit: (text) => this.#emit(text), signal, log: options.log });
   }
@@ -70,18 +75,23 @@ class Bridge {
       this.#fail(null, line === undefined ? TOO_LONG : NO_MESSAGE);
       return;
     }
-    if (message.method === "notifications/cancelled" && this.#cancel(message)) return;
+    if (message.method === "notifications/cancelled") {
+      this.#cancel(line, message);
+      return;
+    }
     if (this.#running.size >= MAX_IN_FLIGHT) {
       this.#fail(idOf(message) ?? null, BUSY);
       return;
     }
     const version = versionOf(message);
     const id = idOf(message);
-    const carried = version === undefined ? this.#session.forward(line, message) : this.#call(line, message, version);
+    const carried = this.#track(id, (signal) =>
+      version === undefined ? this.#session.forward(line, message, signal) : this.#call(line, message, version, signal),
+    );
     const done = carried.catch((error: unknown) => {
-      if (!(error instanceof LinkError)) this.#options.log("debug", `a call ended: ${String(error)}`);
-      // What was cancelled is not answered (the client does not wait for it).
+      // What was cancelled is not answered: the client does not wait for it.
       if (this.#signal.aborted || isAbort(error)) return;
+      if (!(error instanceof LinkError)) this.#options.log("warning", `a call failed: ${String(error)}`);
       if (id !== undefined) this.#fail(id, error);
     });
     this.#running.add(done);
@@ -107,18 +117,13 @@ class Bridge {
     await this.#written;
   }
 
-  /** A request or notification of the 2026-07-28 revision: headers mirror the body, the body goes as it came. */
-  async #call(line: string, message: Message, version: string): Promise<void> {
-    const id = idOf(message);
+  async #track(id: MessageId | undefined, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (id === undefined) return run(this.#signal);
     const call = new AbortController();
-    const key = JSON.stringify(id ?? null);
-    if (id !== undefined) this.#calls.set(key, call);
+    const key = JSON.stringify(id);
+    this.#calls.set(key, call);
     try {
-      const signal = AbortSignal.any([call.signal, this.#signal]);
-      const response = await this.#link.post(line, modernHeaders(message, version), signal);
-      await this.#link.answers(response, id, (text) => {
-        if (!call.signal.aborted) this.#emit(text);
-      });
+      await run(AbortSignal.any([call.signal, this.#signal]));
     } catch (error) {
       call.signal.throwIfAborted();
       throw error;
@@ -127,11 +132,21 @@ class Bridge {
     }
   }
 
-  /** Cancels a modern call; false when the message is for the node. */
-  #cancel(message: Message): boolean {
+  /** A request or notification of the 2026-07-28 revision: headers mirror the body, the body goes as it came. */
+  async #call(line: string, message: Message, version: string, signal: AbortSignal): Promise<void> {
+    const response = await this.#link.post(line, modernHeaders(message, version), signal);
+    await this.#link.answers(response, idOf(message), async (text) => {
+      if (!signal.aborted) await this.#emit(text);
+    });
+  }
+
+  /** Cancels a call. A node of an older conversation has to be told by the message itself, which goes first. */
+  #cancel(line: string, message: Message): void {
     const call = this.#calls.get(JSON.stringify(message.params?.["requestId"] ?? null));
-    call?.abort();
-    return call !== undefined || !this.#session.begun;
+    const told = this.#session.begun ? this.#session.forward(line, message, this.#signal) : Promise.resolve();
+    told
+      .catch((error: unknown) => this.#options.log("debug", `a cancellation was lost: ${String(error)}`))
+      .finally(() => call?.abort());
   }
 
   #fail(id: MessageId | null, error: unknown): void {
@@ -140,17 +155,25 @@ class Bridge {
     this.#emit(JSON.stringify({ jsonrpc: "2.0", id, error: { code, message, data } }));
   }
 
-  /** Writes one whole line after the one before, so that lines never mix. */
-  #emit(text: string): void {
-    this.#written = this.#written.then(
-      () =>
-        new Promise<void>((resolve) => {
-          this.#options.stdout.write(`${text}\n`, (error) => {
-            if (error) this.#options.log("debug", `stdout: ${error.message}`);
-            resolve();
-          });
-        }),
-    );
+  /** Writes one whole line after the one before, so that lines never mix. Resolves when it is taken: who reads from the node waits for the client. */
+  #emit(text: string): Promise<void> {
+    this.#written = this.#written.then(() => this.#write(`${text}\n`));
+    return this.#written;
+  }
+
+  #write(line: string): Promise<void> {
+    if (this.#signal.aborted) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = () => {
+      this.#signal.removeEventListener("abort", done);
+      resolve();
+    };
+    this.#signal.addEventListener("abort", done, { once: true });
+    this.#options.stdout.write(line, (error) => {
+      if (error) this.#broken(error);
+      done();
+    });
+    return promise;
   }
 }
 
