@@ -143,8 +143,7 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
     tailnet.on("authFailed", refused),
     tailnet.on("login", (url) => {
       loginUrl = url;
-      conditions.raise("needs_login", "This node is not on the tailnet until a person opens its login URL");
-      log("warning", `log in at ${url}`, { url });
+      conditions.raise("needs_login", `Open ${url} in a browser`);
       options.onLoginUrl(url);
     }),
     tailnet.on("fatal", (message) => {

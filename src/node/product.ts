@@ -6,19 +6,20 @@ import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { contextDelete, contextGet, contextList, contextPut } from "../context/index.ts";
+import { nodeStatus } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { openDirectLog } from "../log/direct.ts";
 import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
-import type { Operation } from "../operation/define.ts";
+import { DEFAULT_WRITE_LIMITS, type Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { Store } from "../store/store.ts";
 import type { Surfaces } from "./listen.ts";
+import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
-import { type StatusFacts, statusOperation } from "./status.ts";
 
 export interface ProductOptions {
   settings: Settings & { readonly data: string };
@@ -27,7 +28,9 @@ export interface ProductOptions {
   conformance: boolean;
   closers: Closers;
   nowMs: () => number;
-  facts: Pick<StatusFacts, "tailnet" | "serving" | "urls" | "loginUrl" | "startedAt">;
+  facts: Omit<NodeFacts, "conditions" | "position" | "nowMs">;
+  /** Whether requests are served now. */
+  serving: () => boolean;
   /** The store can no longer be trusted: the process must end. */
   onFatal: (fault: Fault) => void;
 }
@@ -47,13 +50,7 @@ export function openProduct(options: ProductOptions): Product {
   closers.add("store", () => store.close());
 
   let position = (): string => "";
-  const status = statusOperation({
-    ...facts,
-    position: () => position(),
-    conditions,
-    hostname: settings.hostname,
-    versions: buildInfo,
-  });
+  const status = nodeStatus(async () => nodeReport({ ...facts, conditions, nowMs, position: () => position() }));
   const operations: Operation[] = [contextPut, contextGet, contextList, contextDelete, whoami, status];
 
   const log = openDirectLog({
@@ -74,7 +71,7 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     access,
-    limits: { maxDocumentBytes: settings["context.max_bytes"] },
+    limits: { ...DEFAULT_WRITE_LIMITS, maxDocumentBytes: settings["context.max_bytes"] },
     nowMs,
     onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
   });
@@ -83,7 +80,7 @@ export function openProduct(options: ProductOptions): Product {
   const api = createApi({
     invoker,
     version: buildInfo.version,
-    health: () => ({ ready: facts.serving(), status: conditions.overall(), conditions: conditions.list() }),
+    health: () => ({ ready: options.serving(), status: conditions.overall(), conditions: conditions.list() }),
     nowMs,
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
   });

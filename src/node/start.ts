@@ -23,7 +23,7 @@ import { type Listener, listen } from "./listen.ts";
 import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
 import { openProduct } from "./product.ts";
 import { giveToGroup, prepareSockets } from "./sockets.ts";
-import { addressesOf, readyEvent } from "./urls.ts";
+import { addressesOf, allUrls, readyEvent } from "./urls.ts";
 
 /** Running requests may take this long to finish when the node stops. */
 const DRAIN_MS = 10_000;
@@ -61,7 +61,6 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   const { settings } = options.loaded;
   const log = logFor("node");
   const nowMs = options.nowMs ?? Date.now;
-  const startedAt = new Date(nowMs()).toISOString();
   const failed = Promise.withResolvers<Fault>();
   const closers = createClosers();
   const closeAll = () =>
@@ -86,7 +85,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     let serving = false;
     let draining = false;
     let localUrl: string | null = null;
-    const urls = () => addressesOf(joined?.status(), serving ? localUrl : null);
+    let tailnet: Tailnet | undefined;
     const product = openProduct({
       settings,
       conditions,
@@ -94,17 +93,16 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       closers,
       nowMs,
       facts: {
+        engine: () => tailnet?.kind,
         tailnet: () => joined?.status(),
-        serving: () => serving && !draining,
-        urls,
-        loginUrl: () => joined?.loginUrl() ?? null,
-        startedAt,
+        urls: () => allUrls(serving ? joined?.status() : undefined, localUrl),
+        startedMs: nowMs(),
       },
+      serving: () => serving && !draining,
       onFatal: failed.resolve,
     });
 
     // 4. The policy file, if there is one: without it the node would serve under other rights than were meant.
-    let tailnet: Tailnet | undefined;
     const dropAll = (): void => {
       product.callersChanged();
       tailnet

@@ -15,6 +15,13 @@ export function addressesOf(
   return { url, mcpUrl: url === null ? null : `${url}/mcp` };
 }
 
+/** All base URLs, the best one first. */
+export function allUrls(status: Status | undefined, localUrl: string | null): string[] {
+  const plain =
+    status?.state === "Running" && status.https && status.self !== null ? `http://${status.self.dnsName}` : null;
+  return [tailnetUrl(status), plain, localUrl].filter((url) => url !== null);
+}
+
 function tailnetUrl(status: Status | undefined): string | null {
   const self = status?.state === "Running" ? status.self : null;
   if (status === undefined || self === null) return null;
