@@ -1,0 +1,280 @@
+// `cairn bridge` with the SDK's real stdio client of both eras against the endpoint on a unix socket, and line by line where a client would hide what happens.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { z } from "zod";
+import { runBridge } from "../../src/cli/bridge.ts";
+import { contextDelete, contextGet, contextList, contextPut } from "../../src/context/index.ts";
+import { act } from "../../src/operation/define.ts";
+import { whoami } from "../../src/operation/whoami.ts";
+import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { ERAS, type Era, newClient, textOf, until } from "../kit/mcp-client.ts";
+import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
+
+const bridgeCaller = callerWith({ kind: "local", id: "local:bridge", login: "" });
+let started = 0;
+let aborted = 0;
+const hang = act({
+  name: "hang",
+  title: "Hang",
+  description: "Runs until it is cancelled.",
+  input: z.object({}),
+  output: z.object({}),
+  access: { verb: "read", spaces: "visible" },
+  run: (_input, { signal }) => {
+    started++;
+    return new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => {
+        aborted++;
+        reject(signal.reason);
+      });
+    });
+  },
+});
+
+let folder: string;
+let unix: string;
+let core: Core;
+let server: McpServer;
+const serve = () => startMcpServer(core, { unix, callers: { default: bridgeCaller } });
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "cairn-bridge-"));
+  unix = join(folder, "s");
+  core = startCore({ operations: [contextPut, contextDelete, contextGet, contextList, whoami, hang] });
+  server = serve();
+  started = 0;
+  aborted = 0;
+});
+
+afterEach(async () => {
+  await server.stop();
+  await core[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function open(era: Era) {
+  const client = newClient(era);
+  const updated: string[] = [];
+  client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
+  const stderr: string[] = [];
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [join(import.meta.dir, "../kit/bridge-main.ts"), unix],
+    stderr: "pipe",
+  });
+  transport.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk.toString()));
+  await client.connect(transport);
+  return { client, updated, stderr, [Symbol.asyncDispose]: () => client.close() };
+}
+
+describe.each(ERAS)("%s stdio client", (era) => {
+  test("calls, reads, and many calls at once", async () => {
+    await using bridge = await open(era);
+    const { client } = bridge;
+    expect((await client.listTools()).tools.map((tool) => tool.name)).toContain("context_put");
+    await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        client.callTool({ name: "context_put", arguments: { id: `team/${i}`, content: "ü\n".repeat(i * 50) } }),
+      ),
+    );
+    const read = await client.callTool({ name: "context_get", arguments: { id: "team/59" } });
+    expect(read.structuredContent).toMatchObject({ content: "ü\n".repeat(59 * 50), author: "local:bridge" });
+    const { contents } = await client.readResource({ uri: "cairn://team/1" });
+    expect(contents[0]).toMatchObject({ text: "ü\n".repeat(50) });
+    const { resources } = await client.listResources();
+    expect(resources.length).toBe(60);
+    expect(textOf(await client.callTool({ name: "context_get", arguments: { id: "team/none" } }))).toMatchObject({
+      code: "not_found",
+    });
+    await expect(client.callTool({ name: "nope", arguments: {} })).rejects.toThrow("Unknown tool");
+  });
+
+  test("hears of writes, and goes on after the node restarted", async () => {
+    await using bridge = await open(era);
+    const { client, updated } = bridge;
+    const uri = "cairn://team/watched";
+    const listen = async () => {
+      if (era === "legacy") await client.subscribeResource({ uri });
+      else await client.listen({ resourceSubscriptions: [uri] });
+    };
+    await listen();
+    await core.call("context_put", { id: "team/watched", content: 1 });
+    await until(
+      () => updated.length === 1,
+      () => updated,
+    );
+    await server.stop();
+    server = serve();
+    const after = await client.callTool({ name: "context_get", arguments: { id: "team/watched" } });
+    expect(after.structuredContent).toMatchObject({ version: 1 });
+    if (era === "modern") await listen();
+    // An older client is told to look again, for what it may have missed; then it hears as before.
+    else
+      await until(
+        () => updated.length === 2,
+        () => [updated, bridge.stderr],
+      );
+    const before = updated.length;
+    // The new stream opens a moment after the new session.
+    await until(
+      () => era === "modern" || server.mcp !== undefined,
+      () => updated,
+    );
+    await core.call("context_put", { id: "team/watched", content: 2 });
+    await until(
+      () => updated.length > before,
+      () => [updated, bridge.stderr],
+    );
+  });
+
+  test("a call while the node is away fails with what to do, and the next one works", async () => {
+    await using bridge = await open(era);
+    await server.stop();
+    const failed = await bridge.client.callTool({ name: "whoami", arguments: {} }).catch((error: unknown) => error);
+    expect(failed).toMatchObject({ code: 503, data: { code: "not_running", retryable: true } });
+    expect(String(failed)).toContain(unix);
+    expect((failed as { data: { hint: string } }).data.hint).toContain("cairn serve");
+    server = serve();
+    const again = await bridge.client.callTool({ name: "whoami", arguments: {} });
+    expect(again.structuredContent).toMatchObject({ caller: "local:bridge" });
+  }, 15_000);
+
+  test("cancelling reaches the operation", async () => {
+    await using bridge = await open(era);
+    const cancel = new AbortController();
+    const call = bridge.client
+      .callTool({ name: "hang", arguments: {} }, { signal: cancel.signal })
+      .catch(() => undefined);
+    await until(
+      () => started === 1,
+      () => started,
+    );
+    cancel.abort();
+    await until(
+      () => aborted === 1,
+      () => aborted,
+    );
+    await call;
+  });
+});
+
+/** Runs the bridge in this process over lines. */
+function inProcess() {
+  const written: string[] = [];
+  const lines = new TransformStream<string, string>();
+  const writer = lines.writable.getWriter();
+  const end = new AbortController();
+  const log: string[] = [];
+  const done = runBridge({
+    socketPath: unix,
+    stdin: lines.readable,
+    stdout: {
+      write: (text, finished) => {
+        written.push(text);
+        setTimeout(finished, 1);
+      },
+    },
+    signal: end.signal,
+    log: (level, message) => log.push(`${level}: ${message}`),
+  });
+  const messages = () =>
+    written
+      .join("")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Record<string, unknown> & { error?: { code: number } });
+  return {
+    write: (text: string) => writer.write(text),
+    close: () => writer.close(),
+    end,
+    done,
+    messages,
+    written,
+    log,
+  };
+}
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+const modern = (id: number | string, method: string, params: Record<string, unknown> = {}) =>
+  `${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`;
+
+describe("lines", () => {
+  test("only protocol comes out, whatever goes in; chunks may split anywhere", async () => {
+    const bridge = inProcess();
+    await bridge.write("not json\n");
+    await bridge.write("\n  \n[]\n");
+    const call = modern(7, "tools/call", { name: "context_put", arguments: { id: "team/ä", content: 1 } });
+    for (const part of [call.slice(0, 20), call.slice(20, 90), call.slice(90)]) await bridge.write(part);
+    await bridge.write(modern("r", "resources/read", { uri: "cairn://team/ü\u0001" }));
+    await bridge.write('{"jsonrpc":"2.0","id":9,"method":"tools/list"}\n');
+    await bridge.close();
+    await bridge.done;
+    const byId = new Map(bridge.messages().map((message) => [message["id"], message]));
+    expect(
+      bridge
+        .messages()
+        .filter((message) => message["id"] === null)
+        .map((message) => message.error?.code),
+    ).toEqual([-32700, -32700]);
+    expect(JSON.stringify(byId.get(7))).toContain("is not a context id");
+    expect(byId.get("r")?.error?.code).toBe(-32602);
+    expect(JSON.stringify(byId.get(9))).toContain("initialize first");
+    for (const line of bridge.written) expect(line.indexOf("\n")).toBe(line.length - 1);
+  });
+
+  test("a message over the bound is refused and the next one works", async () => {
+    const bridge = inProcess();
+    for (let i = 0; i < 18; i++) await bridge.write("x".repeat(1024 * 1024));
+    await bridge.write(`\n${modern(1, "server/discover")}`);
+    await bridge.close();
+    await bridge.done;
+    expect(bridge.messages()[0]?.error?.code).toBe(-32600);
+    expect(bridge.messages()[1]).toMatchObject({ id: 1, result: { supportedVersions: ["2026-07-28"] } });
+  });
+
+  test("end of stdin waits for answers, not for endless streams; the session ends with it", async () => {
+    const bridge = inProcess();
+    const initialize = {
+      jsonrpc: "2.0",
+      id: 0,
+      method: "initialize",
+      params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "0" } },
+    };
+    await bridge.write(`${JSON.stringify(initialize)}\n{"jsonrpc":"2.0","method":"notifications/initialized"}\n`);
+    await bridge.write(modern(3, "subscriptions/listen", { notifications: { resourcesListChanged: true } }));
+    await bridge.write('{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"whoami"}}\n');
+    const begin = performance.now();
+    await bridge.close();
+    await bridge.done;
+    expect(performance.now() - begin).toBeLessThan(2000);
+    const ids = bridge.messages().map((message) => message["id"]);
+    expect(ids).toContain(0);
+    expect(ids).toContain(4);
+    expect(bridge.messages().find((message) => message["id"] === 4)).toMatchObject({
+      result: { structuredContent: {} },
+    });
+  });
+
+  test("the signal ends it at once", async () => {
+    const bridge = inProcess();
+    await bridge.write(modern(3, "tools/call", { name: "hang", arguments: {} }));
+    await until(
+      () => started === 1,
+      () => started,
+    );
+    bridge.end.abort();
+    await bridge.done;
+    await until(
+      () => aborted === 1,
+      () => aborted,
+    );
+    expect(bridge.messages()).toEqual([]);
+  });
+});
