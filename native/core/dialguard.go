@@ -36,18 +36,18 @@ func (refused *dialRefused) Error() string {
 }
 
 // dial opens a TCP connection to "host:port" if the guard lets it.
-func (node *Node) dial(ctx context.Context, target string) (net.Conn, error) {
+func (node *Node) dial(ctx context.Context, target string) (net.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	to, err := node.resolve(ctx, target)
 	if err != nil {
-		return nil, err
+		return nil, to, err
 	}
 	conn, err := node.engine.dialTailnet(ctx, to)
 	if err != nil {
-		return nil, fmt.Errorf("cannot reach %s (%s): %w", target, to, err)
+		return nil, to, fmt.Errorf("cannot reach %s (%s): %w", target, to, err)
 	}
-	return conn, nil
+	return conn, to, nil
 }
 
 // resolve answers the literal address that may be dialled for a target.

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -34,7 +35,31 @@ type egress struct {
 	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
-	tunnels   sync.Map // net.Conn → struct{}: taken over by CONNECT, closed with the node
+	dialled   sync.Map // *dialledConn → struct{}: open connections to peers
+	tunnels   sync.Map // net.Conn → struct{}: our side of CONNECT, closed with the node
+}
+
+// dialledConn is an open connection to a peer, ended when the guard would no longer allow it.
+type dialledConn struct {
+	net.Conn
+	to  netip.Addr
+	way *egress
+}
+
+// Close ends the connection and forgets it.
+func (conn *dialledConn) Close() error {
+	conn.way.dialled.Delete(conn)
+	return conn.Conn.Close()
+}
+
+// CloseWrite ends one direction, for CONNECT.
+func (conn *dialledConn) CloseWrite() error { return closeWrite(conn.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	if half, is := conn.(interface{ CloseWrite() error }); is {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // newEgress makes the socket; nothing is answered before serve.
@@ -58,7 +83,7 @@ func newEgress(node *Node) (*egress, error) {
 	way.transport = &http.Transport{
 		Proxy: nil,
 		DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
-			return node.dial(ctx, target)
+			return way.dial(ctx, target)
 		},
 		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
 		ForceAttemptHTTP2:   true,
@@ -130,15 +155,40 @@ func (way *egress) close() {
 		conn.(net.Conn).Close()
 		return true
 	})
+	way.dialled.Range(func(conn, _ any) bool {
+		conn.(*dialledConn).Close()
+		return true
+	})
 	_ = os.Remove(way.path)
 }
 
-// forgetIdle drops pooled connections, so that each later request is judged by the new network map.
-func (way *egress) forgetIdle() { way.transport.CloseIdleConnections() }
+// dial opens a connection that the guard allows, and keeps it in sight.
+func (way *egress) dial(ctx context.Context, target string) (net.Conn, error) {
+	conn, to, err := way.node.dial(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	tracked := &dialledConn{Conn: conn, to: to.Addr(), way: way}
+	way.dialled.Store(tracked, struct{}{})
+	return tracked, nil
+}
+
+// judgeAgain ends connections to addresses that the guard would refuse by the new network map; a
+// request to a node that is gone would otherwise hang.
+func (way *egress) judgeAgain(ctx context.Context) {
+	way.dialled.Range(func(key, _ any) bool {
+		conn := key.(*dialledConn)
+		var refused *dialRefused
+		if _, err := way.node.admitAddr(ctx, conn.to); errors.As(err, &refused) {
+			conn.Close()
+		}
+		return ctx.Err() == nil
+	})
+}
 
 // connect opens raw TCP and moves bytes until both directions end.
 func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
-	far, err := way.node.dial(request.Context(), request.Host)
+	far, err := way.dial(request.Context(), request.Host)
 	if err != nil {
 		writeDialProblem(writer, err)
 		return
@@ -150,10 +200,8 @@ func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
 		return
 	}
 	defer near.Close()
-	for _, conn := range []net.Conn{near, far} {
-		way.tunnels.Store(conn, struct{}{})
-		defer way.tunnels.Delete(conn)
-	}
+	way.tunnels.Store(near, struct{}{})
+	defer way.tunnels.Delete(near)
 	if way.node.ctx.Err() != nil {
 		return
 	}
@@ -169,9 +217,7 @@ func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
 				to.Close()
 				return
 			}
-			if half, is := to.(interface{ CloseWrite() error }); is {
-				_ = half.CloseWrite()
-			}
+			_ = closeWrite(to)
 		})
 	}
 	copyTo(far, buffered.Reader)
@@ -225,9 +271,4 @@ func (conn *boundedConn) Close() error {
 }
 
 // CloseWrite ends one direction, for CONNECT.
-func (conn *boundedConn) CloseWrite() error {
-	if half, is := conn.Conn.(interface{ CloseWrite() error }); is {
-		return half.CloseWrite()
-	}
-	return nil
-}
+func (conn *boundedConn) CloseWrite() error { return closeWrite(conn.Conn) }

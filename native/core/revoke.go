@@ -12,7 +12,6 @@ import (
 // revoke runs after the view was taken anew. Each remote address is asked about once.
 func (node *Node) revoke(ctx context.Context) {
 	node.conns.generation.Add(1)
-	node.egress.forgetIdle()
 	fresh := map[netip.Addr]*verdict{}
 	var callers []string
 	closed := 0
@@ -44,6 +43,7 @@ func (node *Node) revoke(ctx context.Context) {
 			callers = append(callers, old.caller.ID)
 		}
 	}
+	node.egress.judgeAgain(ctx)
 	if closed > 0 && len(callers) > 0 {
 		node.emit(RevokedEvent{Event: "revoked", Callers: callers, Connections: closed})
 	}

@@ -270,6 +270,20 @@ func (r *rig) awaitEvent(name string, from int) (found map[string]any, next int)
 	return found, next
 }
 
+// node is the running node itself, for tests of what the channel does not show.
+func (r *rig) node() *Node {
+	r.t.Helper()
+	found := make(chan *Node, 1)
+	testMethod(r.t, "test-node", func(_ context.Context, current *session, _ json.RawMessage) (any, error) {
+		current.mu.Lock()
+		defer current.mu.Unlock()
+		found <- current.node
+		return empty{}, nil
+	})
+	r.must("test-node", empty{}, nil)
+	return <-found
+}
+
 func (r *rig) mark() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

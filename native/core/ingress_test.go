@@ -1,0 +1,320 @@
+// The way in over real WireGuard: headers, limits, refusals, streams, upgrades.
+
+package core
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"cairn.internal/native/tailnettest"
+)
+
+// raw sends bytes over one tailnet connection and answers what comes back until the other side ends it.
+func raw(t *testing.T, client *tailnettest.Client, address, text string) string {
+	t.Helper()
+	conn := dialRaw(t, client, address)
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	got, _ := io.ReadAll(conn)
+	return string(got)
+}
+
+func dialRaw(t *testing.T, client *tailnettest.Client, address string) net.Conn {
+	t.Helper()
+	for deadline := time.Now().Add(testPatience); ; {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		conn, err := client.Dial(ctx, "tcp", address)
+		cancel()
+		if err == nil {
+			return conn
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestForgedHeadersAndTrailersAreRemoved(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	answer := raw(t, client, r.ip()+":80", "POST /x HTTP/1.1\r\nHost: cairn\r\nConnection: close, Cairn-Internal-Caller, Cairn-Internal-Secret, X-Mine\r\n"+
+		"cairn-internal-CALLER: {\"forged\":1}\r\nCairn-Internal-Secret: forged\r\nCairn_Internal_Secret: forged\r\nCairn-Internal-Scheme: https\r\nCairn-Internal-New: forged\r\n"+
+		"Tailscale-User-Login: forged\r\ntailscale-app-capabilities: forged\r\nX-Forwarded-For: forged\r\nX-FORWARDED-HOST: forged\r\nForwarded: forged\r\n"+
+		"Expect: 100-continue\r\nTE: trailers\r\nX-Mine: gone by Connection\r\nCairn-Min-Position: 1-2\r\nUpgrade: h2c\r\n"+
+		"Trailer: Cairn-Internal-Caller, X-Tail\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nCairn-Internal-Caller: forged\r\nX-Tail: forged\r\n\r\n")
+	if !strings.Contains(answer, "200 OK") || strings.Contains(answer, "forged") || !strings.Contains(answer, `"body":"hello"`) {
+		t.Fatalf("answer %s", answer)
+	}
+	r.target.mu.Lock()
+	got := r.target.last
+	r.target.mu.Unlock()
+	if values := got.Header[headerSecret]; len(values) != 1 || values[0] != r.params.IngressSecret {
+		t.Errorf("secret %q", values)
+	}
+	if values := got.Header[headerCaller]; len(values) != 1 || !strings.Contains(values[0], client.ID) {
+		t.Errorf("caller %q", values)
+	}
+	if values := got.Header[headerScheme]; len(values) != 1 || values[0] != "http" {
+		t.Errorf("scheme %q", values)
+	}
+	for _, name := range []string{"Te", "Trailer", "Expect", "X-Mine", "Upgrade"} {
+		if got.Header.Get(name) != "" {
+			t.Errorf("%s travelled on: %q", name, got.Header.Get(name))
+		}
+	}
+	if len(got.Trailer) != 0 || got.Header.Get("Cairn-Min-Position") != "1-2" || got.Host != "cairn" {
+		t.Errorf("trailer %v, host %q, headers %v", got.Trailer, got.Host, got.Header)
+	}
+	r.target.handle(func(writer http.ResponseWriter, _ *http.Request) { writer.Header().Set(headerSecret, "leak") })
+	if got := get(t, client, "http://cairn/"); got.Header.Get(headerSecret) != "" {
+		t.Error("an internal header left with the answer")
+	}
+}
+
+func TestRefusalsBeforeTheTarget(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{change: func(p *UpParams) {
+		p.MaxBodyBytes = 1000
+		p.AllowedHosts = []string{"memory.example.com"}
+		p.AllowedOrigins = []string{"https://pages.example.com"}
+	}})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	big, long := strings.Repeat("b", 1001), strings.Repeat("h", 70_000)
+	head := func(line, more string) string { return line + " HTTP/1.1\r\nConnection: close\r\n" + more + "\r\n" }
+	for _, row := range []struct {
+		name, request, status, code string
+		reaches                     bool
+	}{
+		{"plain", head("GET /", "Host: cairn\r\n"), "200", "", true},
+		{"configured host", head("GET /", "Host: memory.example.com\r\n"), "200", "", true},
+		{"own address", head("GET /", "Host: "+r.ip()+"\r\n"), "200", "", true},
+		{"absolute form", head("GET http://cairn/ ", "Host: evil.example.com\r\n"), "400", "", false},
+		{"absolute form names the host", head("GET http://evil.example.com/", "Host: cairn\r\n"), "421", "host_not_allowed", false},
+		{"other host", head("GET /", "Host: evil.example.com\r\n"), "421", "host_not_allowed", false},
+		{"other port", head("GET /", "Host: cairn:8080\r\n"), "421", "host_not_allowed", false},
+		{"no host", head("GET /", ""), "400", "", false},
+		{"two hosts", head("GET /", "Host: cairn\r\nHost: cairn\r\n"), "400", "", false},
+		{"foreign origin", head("POST /", "Host: cairn\r\nOrigin: http://evil.example.com\r\nContent-Length: 0\r\n"), "403", "origin_not_allowed", false},
+		{"opaque origin", head("GET /", "Host: cairn\r\nOrigin: null\r\n"), "403", "origin_not_allowed", false},
+		{"configured origin", head("POST /", "Host: cairn\r\nOrigin: https://pages.example.com\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n"), "200", "", true},
+		{"cross-site", head("POST /", "Host: cairn\r\nSec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n"), "403", "origin_not_allowed", false},
+		{"OPTIONS *", head("OPTIONS *", "Host: cairn\r\n"), "400", "bad_request", false},
+		{"CONNECT", head("CONNECT cairn:80", "Host: cairn\r\n"), "400", "bad_request", false},
+		{"TRACE", head("TRACE /", "Host: cairn\r\n"), "400", "bad_request", false},
+		{"long header", head("GET /", "Host: cairn\r\nX-Long: "+long+"\r\n"), "431", "header_too_large", false},
+		{"endless header", head("GET /", "Host: cairn\r\nX-Long: "+long+long+"\r\n"), "431", "", false},
+		{"big body", head("POST /", "Host: cairn\r\nContent-Length: 1001\r\n") + big, "413", "body_too_large", false},
+		{"not HTTP", "\x16\x03\x01 hello\r\n\r\n", "400", "", false},
+		{"length twice", head("POST /", "Host: cairn\r\nContent-Length: 1\r\nContent-Length: 2\r\n") + "ab", "400", "", false},
+		{"length and chunks", head("POST /", "Host: cairn\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n") + "1\r\na\r\n0\r\n\r\n", "200", "", true},
+		{"odd encoding", head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked, identity\r\n") + "0\r\n\r\n", "501", "", false},
+		{"folded line", head("GET /", "Host: cairn\r\n X: y\r\n"), "400", "", false},
+		{"space in name", head("GET /", "Host: cairn\r\nCairn-Internal-Secret : x\r\n"), "400", "", false},
+	} {
+		before := r.target.seen.Load()
+		got := raw(t, client, r.ip()+":80", row.request)
+		if !strings.HasPrefix(got, "HTTP/1.1 "+row.status) && !strings.HasPrefix(got, "HTTP/1.0 "+row.status) {
+			t.Errorf("%s: got %.300q", row.name, got)
+		}
+		if row.code != "" && (!strings.Contains(got, `"code":"`+row.code+`"`) || !strings.Contains(got, "application/problem+json")) {
+			t.Errorf("%s: no %s in %.500q", row.name, row.code, got)
+		}
+		if reached := r.target.seen.Load() > before; reached != row.reaches {
+			t.Errorf("%s: reached the target: %v", row.name, reached)
+		}
+	}
+	// A body without a length is cut at the limit, although the target has seen its beginning.
+	r.target.handle(func(writer http.ResponseWriter, request *http.Request) { io.Copy(io.Discard, request.Body) })
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 600, strings.Repeat("c", 600))
+	got := raw(t, client, r.ip()+":80", head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked\r\n")+chunk+chunk+"0\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "body_too_large") {
+		t.Errorf("chunked: got %.300q", got)
+	}
+}
+
+func TestTargetAway(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	if got := get(t, client, "http://cairn/"); got.Status != 200 {
+		t.Fatalf("got %d", got.Status)
+	}
+	r.target.server.Close()
+	got := get(t, client, "http://cairn/")
+	if got.Status != 502 || got.Code != "target_unreachable" || got.Header.Get("Retry-After") == "" {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+}
+
+func TestAPanicInARequestCutsOnlyThatRequest(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	node := r.node()
+	forward := node.ingress.forward
+	node.ingress.forward = http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/panic" {
+			panic("on purpose")
+		}
+		forward.ServeHTTP(writer, request)
+	})
+	if got := get(t, client, "http://cairn/"); got.Status != 200 {
+		t.Fatalf("got %d", got.Status)
+	}
+	before := r.mark()
+	if response, err := client.HTTP.Get("http://cairn/panic"); err == nil {
+		t.Errorf("the panicking request was answered with %d", response.StatusCode)
+	}
+	r.await("a log line about the panic", func() bool {
+		for _, event := range r.events[before:] {
+			if event["level"] == "error" && strings.Contains(fmt.Sprint(event["message"]), "on purpose") {
+				return true
+			}
+		}
+		return false
+	})
+	if got := get(t, client, "http://cairn/"); got.Status != 200 {
+		t.Errorf("afterwards: %d", got.Status)
+	}
+}
+
+func TestStreamsFlowAndEndWithTheClient(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	next, gone := make(chan string), make(chan struct{})
+	r.target.handle(func(writer http.ResponseWriter, request *http.Request) {
+		io.Copy(io.Discard, request.Body)
+		writer.Header().Set("Content-Type", "text/event-stream")
+		writer.WriteHeader(200)
+		writer.(http.Flusher).Flush()
+		for {
+			select {
+			case text := <-next:
+				io.WriteString(writer, "data: "+text+"\n\n")
+				writer.(http.Flusher).Flush()
+			case <-request.Context().Done():
+				close(gone)
+				return
+			}
+		}
+	})
+	conn := dialRaw(t, client, r.ip()+":80")
+	defer conn.Close()
+	io.WriteString(conn, "POST /stream HTTP/1.1\r\nHost: cairn\r\nContent-Length: 2\r\n\r\n{}")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatal(response, err)
+	}
+	reader := bufio.NewReader(response.Body)
+	for _, text := range []string{"one", "two", "three"} {
+		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		next <- text
+		if line, err := reader.ReadString('\n'); err != nil || line != "data: "+text+"\n" {
+			t.Fatalf("got %q %v", line, err)
+		}
+		reader.ReadString('\n')
+	}
+	conn.Close()
+	select {
+	case <-gone:
+	case <-time.After(time.Second):
+		t.Error("the target still writes a second after the client left")
+	}
+}
+
+func TestUpgradePassesThrough(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	r.target.handle(echoUpgrade)
+	conn := dialRaw(t, client, r.ip()+":80")
+	defer conn.Close()
+	reader := upgrade(t, conn)
+	io.WriteString(conn, "ping\n")
+	if line, err := reader.ReadString('\n'); err != nil || line != "ping\n" {
+		t.Errorf("got %q %v", line, err)
+	}
+	var result DropResult
+	r.must("drop", DropParams{Callers: []string{client.ID}}, &result)
+	conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := reader.ReadByte(); err == nil || result.Closed != 1 {
+		t.Errorf("after drop (%d closed) the upgraded connection is open", result.Closed)
+	}
+}
+
+// echoUpgrade answers 101 and sends back what it gets.
+func echoUpgrade(writer http.ResponseWriter, request *http.Request) {
+	conn, buffered, err := http.NewResponseController(writer).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	io.Copy(conn, buffered)
+}
+
+func upgrade(t *testing.T, conn net.Conn) *bufio.Reader {
+	t.Helper()
+	io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: cairn\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	reader := bufio.NewReader(conn)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatal(response, err)
+	}
+	return reader
+}
+
+// fakeConn is a connection of which only the address matters.
+type fakeConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (conn fakeConn) RemoteAddr() net.Addr { return conn.remote }
+func (conn fakeConn) Close() error         { return nil }
+
+func TestConnectionsAreBounded(t *testing.T) {
+	all := newConnections()
+	admit := func(host int) *trackedConn {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, 64, byte(host >> 8), byte(host)}), 1234)
+		return all.admit(fakeConn{remote: net.TCPAddrFromAddrPort(addr)})
+	}
+	var first *trackedConn
+	for range maxConnectionsPerCaller {
+		if first = admit(1); first == nil {
+			t.Fatal("refused below the caller's bound")
+		}
+	}
+	if admit(1) != nil {
+		t.Error("one more than the caller's bound was taken")
+	}
+	first.Close()
+	first.Close()
+	if admit(1) == nil || admit(1) != nil {
+		t.Error("closing twice must free one place")
+	}
+	for host := 2; len(all.open) < maxConnections; host++ {
+		if admit(host) == nil {
+			t.Fatal("refused below the bound")
+		}
+	}
+	if admit(9999) != nil {
+		t.Error("one more than the bound was taken")
+	}
+	if closed := all.drop(nil); closed != maxConnections || len(all.open) != 0 || len(all.perRemote) != 0 {
+		t.Errorf("%d closed, %d and %d left", closed, len(all.open), len(all.perRemote))
+	}
+}
