@@ -1,0 +1,167 @@
+// Who calls a node over the tailnet: HTTP, operations, MCP and raw bytes from a client node of the test tailnet, or from a socket of this machine.
+
+import { connect, type Socket } from "node:net";
+import { type Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { within } from "./eventually.ts";
+import { type Era, newClient } from "./mcp-client.ts";
+import { type ClientFetchInit, clientFetch, type Expected, type TestTailnet } from "./tailnet.ts";
+
+const ANSWER_MS = 30_000;
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  /** The body as JSON object; empty when it is none. */
+  body: Record<string, unknown>;
+}
+
+export class Agent {
+  readonly id: string;
+  readonly ip: string;
+  readonly proxy: string;
+  readonly base: string;
+
+  /** `base` is where requests go: the node's base URL. */
+  constructor(client: { id: string; ips: readonly string[]; proxy: string }, base: string) {
+    this.id = client.id;
+    this.ip = client.ips[0] ?? "";
+    this.proxy = client.proxy;
+    this.base = base;
+  }
+
+  /** A request to the node, answered whole. */
+  async http(path: string, init: ClientFetchInit = {}): Promise<Answer> {
+    const response = await this.fetch(path, { signal: AbortSignal.timeout(ANSWER_MS), ...init });
+    return answerOf(response, await response.text());
+  }
+
+  /** The same, with the answer's body still to come. */
+  fetch(path: string, init: ClientFetchInit = {}): Promise<Response> {
+    return clientFetch(this.proxy, new URL(path, this.base), init);
+  }
+
+  put(id: string, content: string, headers: Record<string, string> = {}): Promise<Answer> {
+    return this.http(`/contexts/${id}`, {
+      method: "PUT",
+      body: content,
+      headers: { "content-type": "text/plain", ...headers },
+    });
+  }
+
+  get(id: string): Promise<Answer> {
+    return this.http(`/contexts/${id}`);
+  }
+
+  /** Runs an operation by REST. */
+  call(operation: string, input: unknown = {}): Promise<Answer> {
+    return this.http(`/operations/${operation}`, {
+      method: "POST",
+      body: JSON.stringify(input),
+      headers: { "content-type": "application/json" },
+    });
+  }
+
+  /** A real MCP client of that era, connected over the tailnet. Close it. */
+  async mcp(era: Era): Promise<Client> {
+    const client = newClient(era);
+    const transport = new StreamableHTTPClientTransport(new URL("/mcp", this.base), {
+      fetch: (url, init) =>
+        clientFetch(this.proxy, url, { ...init, headers: new Headers(init?.headers) } as ClientFetchInit),
+    });
+    await within(`the ${era} MCP client to connect`, client.connect(transport));
+    return client;
+  }
+
+  /** Sends these bytes to host:port as they are, and answers everything that comes back until the node closes or `untilText` was seen. */
+  raw(bytes: string | Uint8Array, options: { target?: string; untilText?: string; withinMs?: number } = {}) {
+    const target = options.target ?? `${new URL(this.base).hostname}:80`;
+    return rawOver(this.proxy, target, bytes, options);
+  }
+}
+
+/** A client node of that tailnet that calls the node at `base`. */
+export async function joinAgent(
+  tailnet: TestTailnet,
+  base: string,
+  options: Omit<Expected, "keyExpiry"> & { authKey?: string },
+): Promise<Agent> {
+  return new Agent(await tailnet.client(options), base);
+}
+
+/** An answer of a socket of this machine (`cairn.sock`). */
+export async function localHttp(socket: string, path: string, init: BunFetchRequestInit = {}): Promise<Answer> {
+  const response = await fetch(`http://cairn${path}`, {
+    signal: AbortSignal.timeout(ANSWER_MS),
+    ...init,
+    unix: socket,
+  });
+  return answerOf(response, await response.text());
+}
+
+function answerOf(response: Response, text: string): Answer {
+  let body: Record<string, unknown> = {};
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) body = { ...parsed };
+  } catch {
+    // No JSON: `text` says what it is.
+  }
+  return { status: response.status, headers: response.headers, text, body };
+}
+
+export interface RawAnswer {
+  text: string;
+  /** Whether the other side closed the connection. */
+  closed: boolean;
+}
+
+/** Opens a raw stream by the client's CONNECT. */
+export async function openRaw(proxy: string, target: string): Promise<Socket> {
+  const socket = connect({ path: proxy });
+  const ready = Promise.withResolvers<void>();
+  let head = "";
+  const take = (chunk: Buffer): void => {
+    head += chunk.toString("latin1");
+    const end = head.indexOf("\r\n\r\n");
+    if (end < 0) return;
+    socket.off("data", take);
+    if (!head.startsWith("HTTP/1.1 200")) ready.reject(new Error(`CONNECT ${target}: ${head}`));
+    const rest = head.slice(end + 4);
+    if (rest !== "") socket.unshift(Buffer.from(rest, "latin1"));
+    socket.pause();
+    ready.resolve();
+  };
+  socket.on("data", take);
+  socket.on("error", ready.reject);
+  socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
+  await within(`CONNECT ${target}`, ready.promise);
+  socket.off("error", ready.reject);
+  socket.on("error", () => {});
+  return socket;
+}
+
+async function rawOver(
+  proxy: string,
+  target: string,
+  bytes: string | Uint8Array,
+  { untilText, withinMs = ANSWER_MS }: { untilText?: string; withinMs?: number },
+): Promise<RawAnswer> {
+  const socket = await openRaw(proxy, target);
+  const done = Promise.withResolvers<RawAnswer>();
+  let text = "";
+  const timer = setTimeout(() => done.resolve({ text, closed: false }), withinMs);
+  socket.on("data", (chunk: Buffer) => {
+    text += chunk.toString("latin1");
+    if (untilText !== undefined && text.includes(untilText)) done.resolve({ text, closed: false });
+  });
+  socket.on("close", () => done.resolve({ text, closed: true }));
+  socket.resume();
+  socket.write(bytes);
+  try {
+    return await done.promise;
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
+  }
+}

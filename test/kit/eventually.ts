@@ -1,0 +1,37 @@
+// Waiting in tests: for a condition, never for time alone. The condition is asked again every few milliseconds until it holds.
+
+const STEP_MS = 20;
+/** What a busy machine may take for what is done in well under a second. */
+export const PATIENCE_MS = 30_000;
+
+/** The first answer of `look` that is neither undefined nor false. Fails after `withinMs` and names what was waited for, with what `seen` answers. */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+  options: { withinMs?: number; seen?: () => unknown } = {},
+): Promise<T> {
+  const { withinMs = PATIENCE_MS, seen } = options;
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > deadline) {
+      const shown = seen === undefined ? "" : `; seen: ${String(seen()).slice(-4000)}`;
+      throw new Error(`waited ${withinMs} ms for ${what}${shown}`);
+    }
+    await Bun.sleep(STEP_MS);
+  }
+}
+
+/** The promise's answer; fails after `withinMs` and names what was waited for. */
+export async function within<T>(what: string, promise: Promise<T>, withinMs = PATIENCE_MS): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${withinMs} ms for ${what}`)), withinMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
