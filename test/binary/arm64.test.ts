@@ -76,7 +76,7 @@ describe.skipIf(missing.length > 0)("linux-arm64", () => {
       const ask = (init: BunFetchRequestInit) =>
         clientFetch(peer.proxy, "http://pi/contexts/team-a/plan", { ...init, signal: AbortSignal.timeout(60_000) });
       const put = await ask({ method: "PUT", body: '{"goal":"arm"}', headers: { "Content-Type": "application/json" } });
-      expect(put.status).toBe(201);
+      expect({ status: put.status, log: put.ok ? "" : cairn.stderr }).toEqual({ status: 201, log: "" });
       const got = await ask({});
       expect(got.status).toBe(200);
       expect((await got.json()) as unknown).toEqual({ goal: "arm" });

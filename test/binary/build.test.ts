@@ -1,12 +1,25 @@
 // The compiled file of this machine: it says what it is made of, and what lies in the folder where it is started changes nothing.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
 import { host } from "../../scripts/targets.ts";
 import { buildDist } from "../kit/dist.ts";
+import { startNode } from "../kit/node.ts";
+import { TestTailnet } from "../kit/tailnet.ts";
 
 let cairn: string;
 let base: string;
@@ -21,24 +34,32 @@ beforeAll(async () => {
   clean = join(base, "clean");
   mkdirSync(hostile);
   mkdirSync(clean);
-  const marked = `require("node:fs").writeFileSync(${JSON.stringify(marker())}, "ran");`;
-  writeFileSync(join(hostile, "evil.ts"), marked);
-  writeFileSync(
-    join(hostile, "bunfig.toml"),
-    'preload = ["./evil.ts"]\n[run]\npreload = ["./evil.ts"]\n[test]\npreload = ["./evil.ts"]\n',
-  );
-  for (const name of [".env", ".env.local", ".env.production", ".env.development"]) {
-    writeFileSync(
-      join(hostile, name),
-      `CAIRN_DATA=${join(hostile, "data")}\nCAIRN_HOSTNAME=evil\nTS_AUTHKEY=evil\nXDG_RUNTIME_DIR=${hostile}\n`,
-    );
-  }
-  writeFileSync(join(hostile, "tsconfig.json"), '{"compilerOptions":{"paths":{"*":["./evil.ts"]}}}');
-  writeFileSync(join(hostile, "package.json"), '{"name":"evil","type":"commonjs","main":"evil.ts"}');
+  for (const trap of Object.keys(TRAPS)) plant(trap, hostile);
 }, 600_000);
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
 const marker = () => join(base, "marker");
+beforeEach(() => rmSync(marker(), { force: true }));
+
+/** Files that make Bun run or believe something, by name of the trap. Each is shown to work on Bun itself below. */
+const TRAPS: Record<string, Record<string, string>> = {
+  environment: Object.fromEntries(
+    [".env", ".env.local", ".env.development", ".env.production"].map((name) => [
+      name,
+      "CAIRN_HOSTNAME=evil\nCAIRN_DATA=/nonexistent/evil\n",
+    ]),
+  ),
+  preload: { "bunfig.toml": 'preload = ["./evil.ts"]\n[run]\npreload = ["./evil.ts"]\n' },
+  paths: {
+    "tsconfig.json": '{"compilerOptions":{"paths":{"*":["./evil.ts"]}}}',
+    "package.json": '{"name":"evil","main":"evil.ts"}',
+  },
+};
+
+function plant(trap: string, folder: string): void {
+  writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(marker())}, "ran");`);
+  for (const [name, content] of Object.entries(TRAPS[trap] ?? {})) writeFileSync(join(folder, name), content);
+}
 
 async function run(cmd: string[], cwd: string) {
   const env = { PATH: process.env["PATH"] ?? "", HOME: join(base, "home"), TMPDIR: base };
@@ -66,13 +87,13 @@ describe("version", () => {
 
 describe("a hostile working folder", () => {
   // Without this, the tests below could pass because the traps do not work at all.
-  test("the traps do work on Bun itself", async () => {
+  test.each(Object.keys(TRAPS))("the trap %s does work on Bun itself", async (trap) => {
+    const folder = mkdtempSync(join(base, "trap-"));
+    plant(trap, folder);
     const script = join(clean, "plain.ts");
     writeFileSync(script, "console.log(process.env.CAIRN_HOSTNAME)");
-    const { out } = await run([process.execPath, script], hostile);
-    expect(out.trim()).toBe("evil");
-    expect(existsSync(marker())).toBe(true);
-    rmSync(marker());
+    const { out } = await run([process.execPath, script], folder);
+    expect(trap === "environment" ? out.trim() === "evil" : existsSync(marker())).toBe(true);
   });
 
   test.each([[["version", "--json"]], [["status"]]])("changes nothing for %j", async (args) => {
@@ -81,6 +102,52 @@ describe("a hostile working folder", () => {
     expect(there).toEqual(here);
     expect(`${there.out}${there.err}`).not.toContain("evil");
     expect(existsSync(marker())).toBe(false);
-    expect(existsSync(join(hostile, "data"))).toBe(false);
   });
+});
+
+describe("a node", () => {
+  let control: TestTailnet;
+  beforeAll(async () => {
+    control = await TestTailnet.start();
+  }, 120_000);
+  afterAll(async () => {
+    await control?.[Symbol.asyncDispose]();
+  }, 20_000);
+
+  test("in a hostile working folder, and without a temporary folder, it serves under its own name", async () => {
+    const tailnet = control;
+    const env = { TMPDIR: join(base, "gone"), BUN_TMPDIR: join(base, "gone"), XDG_RUNTIME_DIR: base };
+    await using node = await startNode({ tailnet, from: "binary", hostname: "mine", cwd: hostile, env });
+    expect((await node.serving()).name).toStartWith("mine");
+    expect(existsSync(marker())).toBe(false);
+    expect(await node.stop()).toMatchObject({ code: 0, signal: null });
+  }, 60_000);
+
+  test("a library that was damaged, cut or replaced between two starts is healed, and said", async () => {
+    const dataDir = join(base, "data");
+    const harms: ((path: string) => void)[] = [
+      (path) => writeFileSync(path, Buffer.alloc(Bun.file(path).size)),
+      (path) => truncateSync(path, 4096),
+      (path) => {
+        rmSync(path);
+        symlinkSync("/bin/true", path);
+      },
+    ];
+    {
+      await using first = await startNode({ tailnet: control, from: "binary", hostname: "healed", dataDir });
+      await first.stop();
+    }
+    const [name = ""] = readdirSync(join(dataDir, "lib"));
+    const path = join(dataDir, "lib", name);
+    const sha256 = () => createHash("sha256").update(readFileSync(path)).digest("hex");
+    const right = sha256();
+    expect(name).toStartWith(right);
+    for (const harm of harms) {
+      harm(path);
+      await using node = await startNode({ tailnet: control, from: "binary", hostname: "healed", dataDir });
+      expect(sha256()).toBe(right);
+      await node.logged("is replaced");
+      await node.stop();
+    }
+  }, 120_000);
 });
