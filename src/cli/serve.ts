@@ -8,11 +8,13 @@ import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { flagOf, type SettingKey, settingRows } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
 import { jsonEvent, type NodeEvent, terminalEvent } from "../node/events.ts";
-import { startNode } from "../node/start.ts";
+import { type RunningNode, startNode } from "../node/start.ts";
 import { configureLogging } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { type Command, type Invocation, type Option, textOption } from "./command.ts";
 import { reportFailure } from "./exit.ts";
+
+const START_PATIENCE_MS = 3_000;
 
 export const serve: Command = {
   words: ["serve"],
@@ -58,7 +60,7 @@ async function serveUntilEnd(
   for (const name of SECRET_NAMES) delete process.env[name];
 
   const ended = Promise.withResolvers<string | Fault>();
-  let node: Awaited<ReturnType<typeof startNode>> | undefined;
+  let node: RunningNode | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     let seen = 0;
     process.on(signal, () => {
@@ -71,7 +73,7 @@ async function serveUntilEnd(
   process.on("SIGHUP", () => node?.reload());
 
   const loopback = textOption(invocation, "loopback") ?? (conformance ? "0" : undefined);
-  node = await startNode({
+  const starting = startNode({
     loaded,
     secrets,
     env: invocation.env,
@@ -80,10 +82,17 @@ async function serveUntilEnd(
     privateTailnet: invocation.options["privateTailnet"] === true,
     conformance,
   });
+  // A signal that comes while the node still starts waits for it only so long.
+  node = await Promise.race([starting, ended.promise.then(() => afterPatience())]);
+  if (node === undefined) return 0;
   void node.failed.then(ended.resolve);
   const reason = await ended.promise;
   await node.stop(reason instanceof Fault ? reason.message : reason);
   return reason instanceof Fault ? reportFailure(reason) : 0;
+}
+
+async function afterPatience(): Promise<undefined> {
+  await Bun.sleep(START_PATIENCE_MS);
 }
 
 function report(event: NodeEvent): void {

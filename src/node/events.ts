@@ -58,7 +58,7 @@ function readyLines(ready: Ready): string[] {
     .filter((condition) => condition.severity !== "info")
     .map((condition) => condition.text);
   const settings = Object.entries(ready.settings).map(([key, origin]) => `${key} (${origin})`);
-  const later = "after the login above";
+  const later = "known when it has joined the tailnet";
   return [
     `cairn      ${versions.version} (${versions.commit}), bun ${versions.bun}, tailscale ${versions.tailscale}`,
     `tailnet    ${tailnetLine(ready)}`,

@@ -10,7 +10,6 @@ const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 const EXPIRY_WARNING_DAYS = 14;
 const DAY_MS = 86_400_000;
-/** How long a node with earlier state may take to show that it runs without the refused key. */
 const REFUSED_KEY_GRACE_MS = 8_000;
 const EXPIRY_CHECK_MS = 3_600_000;
 
@@ -22,6 +21,8 @@ export interface JoinOptions {
   conditions: Conditions;
   log: LogLine;
   nowMs: () => number;
+  /** How long a node with earlier state may take to show that it runs without the refused key. */
+  refusedKeyGraceMs?: number;
   /** The node serves on the tailnet: now, or again under another name or with certificates. */
   onServing: (status: Status) => void;
   /** The node cannot serve yet, for a reason that the conditions tell. */
@@ -134,7 +135,8 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
     const fault = new Fault("auth_key", `The tailnet refused the auth key: ${message}`, {
       hint: "Make a new key at https://login.tailscale.com/admin/settings/keys (or your control server) and set TS_AUTHKEY; without a key cairn prints a login URL.",
     });
-    if (options.hasState) refusedTimer = setTimeout(() => options.onFatal(fault), REFUSED_KEY_GRACE_MS);
+    if (options.hasState)
+      refusedTimer = setTimeout(() => options.onFatal(fault), options.refusedKeyGraceMs ?? REFUSED_KEY_GRACE_MS);
     else options.onFatal(fault);
   };
 

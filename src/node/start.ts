@@ -222,7 +222,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     // 7. The end, in reverse: no new requests, streams told, running requests finished, then the tailnet, the log, the store, the lock.
     let stopping: Promise<void> | undefined;
     const stop = async (reason: string): Promise<void> => {
-      log("info", `stopping: ${reason}`);
+      log("debug", `stopping: ${reason}`);
       options.report({ event: "stopping", reason });
       draining = true;
       joined?.stop();

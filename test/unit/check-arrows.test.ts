@@ -1,0 +1,93 @@
+// The gate's own rules: each must find what it is for, and nothing else.
+
+import { expect, test } from "bun:test";
+import { dirname } from "node:path";
+import { ARROWS, arrowProblems, checkArrows } from "../../scripts/check-arrows.ts";
+import { linkProblems, missingDocs, sourceProblems, wordProblems } from "../../scripts/check-docs.ts";
+
+const root = dirname(dirname(import.meta.dir));
+
+test.each([
+  ["store/store.ts", 'import { x } from "../lib/fault.ts";', 0],
+  ["store/store.ts", 'import { x } from "../context/index.ts";', 1],
+  ["store/store.ts", 'import type { X } from "../context/index.ts";', 1],
+  ["store/store.ts", 'export { x } from "../log/log.ts";', 1],
+  ["lib/a.ts", 'const x = await import("../store/store.ts");', 1],
+  ["lib/a.ts", '// import { x } from "../store/store.ts";', 0],
+  ["lib/a.ts", '/* import { x } from "../store/store.ts"; */', 0],
+  ["api/a.ts", 'import { x } from "../mcp/index.ts";', 1],
+  ["api/a.ts", 'import { x } from "../context/rows.ts";', 1],
+  ["api/a.ts", 'import { x } from "../context/index.ts";', 0],
+  ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
+  ["newfolder/a.ts", 'import { x } from "../lib/fault.ts";', 1],
+] as const)("%s with %s has %d problems", (path, source, count) => {
+  expect(arrowProblems(path, source)).toHaveLength(count);
+});
+
+test.each([
+  ["tailnet/ffi.ts", 'import { dlopen } from "bun:ffi";', 0],
+  ["node/a.ts", 'import { dlopen } from "bun:ffi";', 1],
+  ["store/store.ts", 'import { Database } from "bun:sqlite";', 0],
+  ["context/a.ts", 'import { Database } from "bun:sqlite";', 1],
+  ["node/listen.ts", "Bun.serve({})", 0],
+  ["api/a.ts", "Bun . serve({})", 1],
+  ["api/a.ts", 'import { createServer } from "node:http";', 1],
+  ["api/a.ts", "const answer = await fetch(url);", 1],
+  ["api/a.ts", "return globalThis.fetch(url)", 1],
+  ["api/a.ts", "run(() => fetch(url))", 1],
+  ["api/a.ts", "const answer = await surface.fetch(request);", 0],
+  ["api/a.ts", "async function fetch(request: Request) {}", 0],
+  ["api/a.ts", "return { fetch: async (request) => app.fetch(request) }", 0],
+  ["cli/client.ts", "await fetch(url)", 0],
+] as const)("reserved: %s with %s has %d problems", (path, source, count) => {
+  expect(arrowProblems(path, source)).toHaveLength(count);
+});
+
+test("the table has no cycles", () => {
+  const above = (folder: string, seen: readonly string[]): void => {
+    if (seen.includes(folder)) throw new Error(`cycle: ${[...seen, folder].join(" → ")}`);
+    for (const below of ARROWS[folder] ?? []) above(below, [...seen, folder]);
+  };
+  for (const folder of Object.keys(ARROWS)) above(folder, []);
+});
+
+test("the tree keeps its own arrows", () => {
+  expect(checkArrows(root)).toEqual([]);
+});
+
+test("a file without a first comment, or too long, is named", () => {
+  expect(sourceProblems("a.ts", "// What it is for.\nconst x = 1;\n")).toEqual([]);
+  expect(sourceProblems("a.ts", "const x = 1;\n")).toHaveLength(1);
+  expect(sourceProblems("a.ts", `// Long.\n${"x\n".repeat(449)}`)).toEqual([]);
+  expect(sourceProblems("a.ts", `// Long.\n${"x\n".repeat(450)}`)).toHaveLength(1);
+});
+
+test("an export that another folder uses needs a doc comment", () => {
+  const user = ["src/b/user.ts", 'import { type Thing, make } from "../a/thing.ts";'] as const;
+  const bare = [
+    "src/a/thing.ts",
+    "export function make() {}\nexport interface Thing {}\nexport const unused = 1;",
+  ] as const;
+  const documented = [
+    "src/a/thing.ts",
+    "/** Makes. */\nexport function make() {}\n/** A thing. */\n// biome-ignore lint/x: y\nexport interface Thing {}",
+  ] as const;
+  expect(missingDocs([user, bare])).toHaveLength(2);
+  expect(missingDocs([user, documented])).toEqual([]);
+});
+
+test("words that mean nothing elsewhere are named with their line", () => {
+  expect(wordProblems("a.ts", `// one\n// see /${"home"}/ann/x`)[0]).toStartWith("a.ts:2");
+  expect(wordProblems("a.ts", `// ${"TO"}${"DO"} later`)).toHaveLength(1);
+  expect(wordProblems("a.ts", `// as ${"issue"} 12 says`)).toHaveLength(1);
+  expect(wordProblems("a.ts", "// GET /contexts answers 200; an issue of taste")).toEqual([]);
+});
+
+test("links of pages must lead somewhere", () => {
+  expect(
+    linkProblems(root, "README.md", "[a](package.json) [b](https://example.com) `../elsewhere/x.md` [c](nowhere.md)"),
+  ).toEqual([
+    "README.md points to nowhere.md, which is not there",
+    "README.md points to ../elsewhere/x.md, which is not there",
+  ]);
+});

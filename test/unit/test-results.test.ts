@@ -1,0 +1,50 @@
+// The one line at the end of npm test is only as good as the reading of the runners' reports.
+
+import { expect, test } from "bun:test";
+import { readGoEvents, readJunit } from "../../scripts/test-results.ts";
+
+test("readJunit() counts, and names what was skipped with its reason", () => {
+  const xml = `<testsuites><testsuite name="a.test.ts">
+    <testcase name="adds" classname="sums" time="0.1" />
+    <testcase name="fails &quot;loudly&quot;" classname=""><failure type="AssertionError">x &lt; y</failure></testcase>
+    <testcase name="as another user [needs root]" classname="socket"><skipped /></testcase>
+    <testcase name="somehow" classname=""><skipped/></testcase>
+  </testsuite></testsuites>`;
+  expect(readJunit(xml)).toEqual({
+    passed: 1,
+    failed: 1,
+    skipped: [
+      { name: "socket: as another user", why: "needs root" },
+      { name: "somehow", why: "what it needs is not on this machine" },
+    ],
+  });
+});
+
+const event = (value: object): string => JSON.stringify(value);
+
+test("readGoEvents() counts tests, shows what failed and why others were skipped", () => {
+  const { counts, lines } = readGoEvents(
+    [
+      event({ Action: "run", Package: "m/core", Test: "TestA" }),
+      event({ Action: "pass", Package: "m/core", Test: "TestA" }),
+      event({ Action: "output", Package: "m/core", Test: "TestB", Output: "    b_test.go:3: got 1, want 2\n" }),
+      event({ Action: "fail", Package: "m/core", Test: "TestB" }),
+      event({ Action: "output", Package: "m/core", Test: "TestC", Output: "    c_test.go:9: needs root\n" }),
+      event({ Action: "output", Package: "m/core", Test: "TestC", Output: "--- SKIP: TestC (0.00s)\n" }),
+      event({ Action: "skip", Package: "m/core", Test: "TestC" }),
+      event({ Action: "fail", Package: "m/core", Elapsed: 1 }),
+    ].join("\n"),
+  );
+  expect(counts).toEqual({ passed: 1, failed: 1, skipped: [{ name: "core TestC", why: "needs root" }] });
+  expect(lines.join("\n")).toContain("got 1, want 2");
+});
+
+test("readGoEvents() counts a package that does not build, or dies, as a failure", () => {
+  const { counts } = readGoEvents(
+    [
+      event({ Action: "build-fail", ImportPath: "m/x" }),
+      event({ Action: "fail", Package: "m/x", FailedBuild: "m/x" }),
+    ].join("\n"),
+  );
+  expect(counts.failed).toBe(1);
+});
