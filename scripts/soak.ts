@@ -15,6 +15,9 @@ if (!(minutes > 0 && minutes <= 24 * 60)) {
   process.exit(2);
 }
 
+// Leaving by `exit` takes the load along.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
+
 console.error(`cairn: soaking for ${minutes} minutes …`);
 const { load, traffic } = await soak({
   seconds: minutes * 60,

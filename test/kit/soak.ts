@@ -30,7 +30,9 @@ export async function soak(options: { seconds: number; onProgress?: (requests: n
     const peer = await tailnet.client({ hostname: "peer" });
     await tailnet.grants([{ src: ["*"], dst: ["*"], app: { [CAPABILITY]: [{ role: "member", spaces: ["*"] }] } }]);
     const child = startLoad(base, tailnet.controlUrl, options.seconds);
-    const timer = setTimeout(() => child.kill("SIGKILL"), START_MS + options.seconds * 1000 + GRACE_MS);
+    const kill = (): void => child.kill("SIGKILL");
+    process.on("exit", kill);
+    const timer = setTimeout(kill, START_MS + options.seconds * 1000 + GRACE_MS);
     const output = new Response(child.stdout).text();
     const serving = Promise.withResolvers<void>();
     const lastWords = readWords(child.stderr, (text) => text.includes("serving") && serving.resolve());
@@ -43,6 +45,7 @@ export async function soak(options: { seconds: number; onProgress?: (requests: n
     clearInterval(progress);
     await child.exited;
     clearTimeout(timer);
+    process.off("exit", kill);
     const text = await output;
     if (child.exitCode !== 0) {
       throw new Error(
