@@ -10,12 +10,15 @@ import type { Invoker } from "../operation/invoke.ts";
 import { KEEP_ALIVE_MS, MAX_BODY_BYTES } from "./bounds.ts";
 import { conformanceFixtures } from "./conformance/index.ts";
 import { httpError } from "./errors.ts";
-import { type ListenBody, Listens } from "./listen.ts";
+import { LISTEN, Listens } from "./listen.ts";
 import { Resources } from "./resources.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Tools } from "./tools.ts";
+
+/** The revision without sessions. */
+const MODERN = "2026-07-28";
 
 export interface McpOptions {
   invoker: Invoker;
@@ -47,15 +50,12 @@ export function createMcp(options: McpOptions): Mcp {
   };
   const listens = new Listens(parts, log);
   const sessions = new Sessions(parts, log);
-  const callers = new WeakMap<Request, Caller>();
+  const asked = new WeakMap<Request, { caller: Caller; method: string }>();
   const modern = createMcpHandler(
     ({ requestInfo }) => {
-      const caller = requestInfo === undefined ? undefined : callers.get(requestInfo);
-      if (requestInfo === undefined || caller === undefined) throw new Error("a request without its caller");
-      return buildServer(parts, {
-        caller: () => caller,
-        greets: requestInfo.headers.get("mcp-method") === "server/discover",
-      });
+      const of = requestInfo === undefined ? undefined : asked.get(requestInfo);
+      if (of === undefined) throw new Error("a request without its caller");
+      return buildServer(parts, { caller: () => of.caller, method: of.method });
     },
     { legacy: "reject", keepAliveMs: KEEP_ALIVE_MS, onerror: (error) => log("debug", `MCP: ${error.message}`) },
   );
@@ -64,9 +64,12 @@ export function createMcp(options: McpOptions): Mcp {
     if (request.method !== "POST") return sessions.handle(request, undefined, caller);
     const body = await readBody(request);
     if (body instanceof Response) return body;
-    if (await isLegacyRequest(request, body)) return sessions.handle(request, body, caller);
-    if (isListen(body)) return listens.open(request, body, caller);
-    callers.set(request, caller);
+    const method = methodOf(body);
+    if (!isPlainlyModern(request, method) && (await isLegacyRequest(request, body))) {
+      return sessions.handle(request, body, caller);
+    }
+    if (method === LISTEN && isObject(body)) return listens.open(request, body, caller);
+    asked.set(request, { caller, method: method ?? "" });
     return modern.fetch(request, { parsedBody: body });
   }
 
@@ -90,18 +93,41 @@ async function readBody(request: Request): Promise<unknown> {
   if (type.split(";", 1)[0]?.trim().toLowerCase() !== "application/json") {
     return httpError(415, -32000, `Content-Type is ${JSON.stringify(type.slice(0, 80))}; /mcp takes application/json`);
   }
-  const read = await readRequestBody(request, MAX_BODY_BYTES).catch(() => undefined);
-  if (read === undefined) return httpError(400, -32700, "The body could not be read");
-  if (read.tooLarge) return httpError(413, -32000, `The body is larger than ${MAX_BODY_BYTES} bytes`);
+  const text = await readText(request);
+  if (text instanceof Response) return text;
   try {
-    return parseJson(read.text, "the body");
+    return parseJson(text, "the body");
   } catch (error) {
-    if (error instanceof Fault)
-      return httpError(400, -32700, error.message, error.hint === undefined ? undefined : { hint: error.hint });
-    throw error;
+    if (!(error instanceof Fault)) throw error;
+    return httpError(400, -32700, error.message, error.hint === undefined ? undefined : { hint: error.hint });
   }
 }
 
-function isListen(body: unknown): body is ListenBody {
-  return typeof body === "object" && body !== null && "method" in body && body.method === "subscriptions/listen";
+async function readText(request: Request): Promise<string | Response> {
+  const tooLarge = () => httpError(413, -32000, `The body is larger than ${MAX_BODY_BYTES} bytes`);
+  try {
+    const declared = Number(request.headers.get("content-length") ?? Number.NaN);
+    if (declared > MAX_BODY_BYTES) return tooLarge();
+    // The server holds a body to its declared length; only one without is counted while it is read.
+    if (declared >= 0) return await request.text();
+    const read = await readRequestBody(request, MAX_BODY_BYTES);
+    return read.tooLarge ? tooLarge() : read.text;
+  } catch {
+    return httpError(400, -32700, "The body could not be read");
+  }
+}
+
+/** Whether the header alone shows that the SDK's own classification will say modern; it is asked about everything else. */
+export function isPlainlyModern(request: Request, method: string | undefined): boolean {
+  return method !== undefined && method !== "initialize" && request.headers.get("mcp-protocol-version") === MODERN;
+}
+
+/** The method of a request; undefined for notifications, responses, batches and what is no message. */
+function methodOf(body: unknown): string | undefined {
+  if (!isObject(body) || typeof body["method"] !== "string") return undefined;
+  return typeof body["id"] === "string" || typeof body["id"] === "number" ? body["method"] : undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -9,6 +9,9 @@ import { buildServer, type Parts } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
 import { contextIdOf, uriOf } from "./uri.ts";
 
+/** The method that opens a stream. */
+export const LISTEN = "subscriptions/listen";
+
 const MAX_PER_CALLER = 32;
 const MAX_OVERALL = 1024;
 
@@ -66,7 +69,7 @@ export class Listens {
       flow?.wrote();
       bus.publish(event);
     };
-    const handler = createMcpHandler(() => buildServer(this.#parts, { caller: () => caller, greets: false }), {
+    const handler = createMcpHandler(() => buildServer(this.#parts, { caller: () => caller, method: LISTEN }), {
       legacy: "reject",
       bus,
       keepAliveMs: KEEP_ALIVE_MS,

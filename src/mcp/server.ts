@@ -65,15 +65,19 @@ const CAPABILITIES: ServerCapabilities = {
 export interface ServerFor {
   /** The caller as it is known at the moment of a call. */
   caller: () => Caller;
-  /** Whether the client will be greeted with instructions (initialize, server/discover). */
-  greets: boolean;
-  /** The subscriber of an older session; absent for modern requests, which listen on a stream of their own. */
+  /** The one method that a server made for one request will be asked; absent for sessions, which answer all. */
+  method?: string;
+  /** The subscriber of an older session; modern requests listen on a stream of their own. */
   subscriber?: Subscriber;
 }
 
+/** Methods whose answer carries the instructions. */
+const GREETINGS = new Set(["initialize", "server/discover"]);
+
 /** Makes a server; connect it to one transport. */
-export function buildServer(parts: Parts, { caller, greets, subscriber }: ServerFor): Server {
-  const { fixtures, tools, resources, invoker } = parts;
+export function buildServer(parts: Parts, { caller, method, subscriber }: ServerFor): Server {
+  const { fixtures, invoker } = parts;
+  const greets = method === undefined || GREETINGS.has(method);
   const server = new Server(
     { name: "cairn", title: "Cairn", version: parts.version },
     {
@@ -83,35 +87,65 @@ export function buildServer(parts: Parts, { caller, greets, subscriber }: Server
       ...fixtures?.options,
     },
   );
-  server.setRequestHandler("tools/list", () => ({ tools: [...(fixtures?.tools ?? []), ...tools.list(caller())] }));
-  server.setRequestHandler("tools/call", ({ params }, context) => {
-    const input = params.arguments ?? {};
-    const fixture = fixtures?.call(params.name, input, context, caller());
-    return fixture ?? tools.call(caller(), params.name, input, context.mcpReq.signal);
-  });
-  server.setRequestHandler("resources/list", async ({ params }, context) => {
-    const page = await resources.list(caller(), params?.cursor, context.mcpReq.signal);
-    if (fixtures === undefined || params?.cursor !== undefined) return page;
-    return { ...page, resources: [...fixtures.resources, ...page.resources] };
-  });
-  server.setRequestHandler("resources/templates/list", () => {
-    const { resourceTemplates } = resources.templates();
-    return { resourceTemplates: [...(fixtures?.templates ?? []), ...resourceTemplates] };
-  });
-  server.setRequestHandler(
-    "resources/read",
-    ({ params }, context) => fixtures?.read(params.uri) ?? resources.read(caller(), params.uri, context.mcpReq.signal),
-  );
-  server.setRequestHandler("completion/complete", ({ params }, context) => {
-    const { ref, argument } = params;
-    const isId = ref.type === "ref/resource" && argument.name === "id" && contextIdOf(ref.uri) !== undefined;
-    if (!isId) return { completion: { values: [], hasMore: false } };
-    return resources.complete(caller(), argument.value, context.mcpReq.signal);
-  });
+  // A server for one request gets the one handler it needs: registering the others would cost more than the call itself.
+  for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);
   if (fixtures !== undefined) handlePrompts(server, fixtures);
   return server;
 }
+
+type Register = (server: Server, parts: Parts, caller: () => Caller) => void;
+
+const HANDLERS = new Map<string, Register>([
+  [
+    "tools/list",
+    (server, { tools, fixtures }, caller) =>
+      server.setRequestHandler("tools/list", () => ({ tools: [...(fixtures?.tools ?? []), ...tools.list(caller())] })),
+  ],
+  [
+    "tools/call",
+    (server, { tools, fixtures }, caller) =>
+      server.setRequestHandler("tools/call", ({ params }, context) => {
+        const input = params.arguments ?? {};
+        const fixture = fixtures?.call(params.name, input, context, caller());
+        return fixture ?? tools.call(caller(), params.name, input, context.mcpReq.signal);
+      }),
+  ],
+  [
+    "resources/list",
+    (server, { resources, fixtures }, caller) =>
+      server.setRequestHandler("resources/list", async ({ params }, context) => {
+        const page = await resources.list(caller(), params?.cursor, context.mcpReq.signal);
+        if (fixtures === undefined || params?.cursor !== undefined) return page;
+        return { ...page, resources: [...fixtures.resources, ...page.resources] };
+      }),
+  ],
+  [
+    "resources/templates/list",
+    (server, { resources, fixtures }) =>
+      server.setRequestHandler("resources/templates/list", () => {
+        const { resourceTemplates } = resources.templates();
+        return { resourceTemplates: [...(fixtures?.templates ?? []), ...resourceTemplates] };
+      }),
+  ],
+  [
+    "resources/read",
+    (server, { resources, fixtures }, caller) =>
+      server.setRequestHandler(
+        "resources/read",
+        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(caller(), uri, context.mcpReq.signal),
+      ),
+  ],
+  [
+    "completion/complete",
+    (server, { resources }, caller) =>
+      server.setRequestHandler("completion/complete", ({ params: { ref, argument } }, context) => {
+        const isId = ref.type === "ref/resource" && argument.name === "id" && contextIdOf(ref.uri) !== undefined;
+        if (!isId) return { completion: { values: [], hasMore: false } };
+        return resources.complete(caller(), argument.value, context.mcpReq.signal);
+      }),
+  ],
+]);
 
 /** `resources/subscribe` and `unsubscribe` of the older revisions. */
 function handleSubscribe(server: Server, { subscriptions, fixtures }: Parts, subscriber: Subscriber): void {

@@ -129,7 +129,7 @@ export class Sessions {
     });
     subscriber.wantsList = true;
     const session: Session = { id: "", owner, caller, transport, subscriber, flow: undefined, usedMs: this.#nowMs() };
-    server = buildServer(this.#parts, { caller: () => session.caller, greets: true, subscriber });
+    server = buildServer(this.#parts, { caller: () => session.caller, subscriber });
     server.onclose = () => this.#forget(session);
     server.onerror = (error) => this.#log("debug", `MCP session: ${error.message}`);
     await server.connect(transport);

@@ -1,9 +1,10 @@
 // Parts of the MCP endpoint that need no server: the metered stream, subscribers that do not read, missed changes, kept events, sessions that age.
 
 import { describe, expect, test } from "bun:test";
-import type { JSONRPCMessage } from "@modelcontextprotocol/server";
+import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/server";
 import { RecentEvents } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
+import { isPlainlyModern } from "../../src/mcp/index.ts";
 import { Resources } from "../../src/mcp/resources.ts";
 import { Sessions } from "../../src/mcp/sessions.ts";
 import { MAX_WATCHED, Subscriptions } from "../../src/mcp/subscriptions.ts";
@@ -279,4 +280,41 @@ test("a URI names one context in one spelling", () => {
   expect(contextIdOf(uriOf("team-a/plan"))).toBe("team-a/plan");
   for (const uri of ["cairn://", "cairn:team/x", "CAIRN://team/x", "http://team/x", ""])
     expect(contextIdOf(uri)).toBeUndefined();
+});
+
+test("what is plainly modern is never what the SDK calls legacy", async () => {
+  const envelope = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const methods = ["tools/call", "server/discover", "ping", "initialize", "subscriptions/listen", "no/such", ""];
+  const params = [
+    undefined,
+    {},
+    { _meta: {} },
+    { _meta: envelope },
+    { _meta: { ...envelope, "io.modelcontextprotocol/protocolVersion": "1999" } },
+  ];
+  const versions = [undefined, "2026-07-28", " 2026-07-28 ", "2025-11-25", "9999-01-01"];
+  let plain = 0;
+  for (const method of methods)
+    for (const given of params)
+      for (const version of versions) {
+        const headers: Record<string, string> = version === undefined ? {} : { "mcp-protocol-version": version };
+        const request = new Request("http://x/mcp", {
+          method: "POST",
+          headers: { ...headers, "content-type": "application/json" },
+        });
+        if (!isPlainlyModern(request, method)) continue;
+        plain++;
+        expect(
+          await isLegacyRequest(request, {
+            jsonrpc: "2.0",
+            id: 1,
+            method,
+            ...(given === undefined ? {} : { params: given }),
+          }),
+        ).toBe(false);
+      }
+  expect(plain).toBe(60);
 });
