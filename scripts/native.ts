@@ -55,7 +55,7 @@ export function ensureNative(target: Target, part: Part, versions = nativeVersio
   const started = performance.now();
   mkdir(dirname(path));
   // Built beside and renamed, so that a process that runs the old file keeps it.
-  const temporary = join(dirname(path), `.${process.pid}-${part}`);
+  const temporary = join(dirname(path), `new-${process.pid}-${part}`);
   try {
     const built = Bun.spawnSync({
       cmd: ["go", "build", "-C", native, ...command.args, "-o", temporary, `./cmd/${folderOf(part)}`],
