@@ -17,6 +17,7 @@ import {
   type Verb,
 } from "./rights.ts";
 
+/** Settings of the gate, as the settings table names them. */
 export interface AccessSettings {
   /** Name of the app capability in the tailnet policy. */
   capability: string;
@@ -36,6 +37,7 @@ export interface Ask {
 const OWN: readonly string[] = ["*"];
 const LOCAL_ADMIN: readonly string[] = ["*", "fleet"];
 
+/** The gate of one node. Callers are cached by object identity, bounded. */
 export class Access {
   readonly #settings: AccessSettings;
   #policy: Policy | undefined;

@@ -1,7 +1,9 @@
 // Who is asking, as the tailnet proves it (security.md 1): the shape that ingress hands over and every gate judges. Claims of clients never enter here.
 
+/** How the tailnet knows a caller. */
 export type CallerKind = "user" | "tagged" | "shared" | "local";
 
+/** A proven caller; made by node/callers.ts and the local doors, nowhere else. */
 export interface Caller {
   kind: CallerKind;
   /** StableNodeID of the calling device; `local` for cairn.sock, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`. */

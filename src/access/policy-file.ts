@@ -27,6 +27,7 @@ export interface PolicyRule {
   grants: readonly Grant[];
 }
 
+/** A policy file that was read and checked. */
 export interface Policy {
   rules: readonly PolicyRule[];
   problems: readonly string[];

@@ -3,12 +3,14 @@
 import { z } from "zod";
 
 export const ROLES = ["reader", "member", "operator", "admin"] as const;
+/** Roles from least to most. */
 export type Role = (typeof ROLES)[number];
 
 /** What an operation does to the spaces it touches; each role may do all verbs up to its own. */
 export const VERBS = ["read", "write", "operate", "admin"] as const;
 export type Verb = (typeof VERBS)[number];
 
+/** One capability object, parsed. */
 export interface Grant {
   role: Role;
   /** Space names or globs (`*` is any run of characters). */
@@ -18,6 +20,7 @@ export interface Grant {
   requestsPerMinute: number | undefined;
 }
 
+/** All grants of a caller, added up. */
 export interface Rights {
   readonly grants: readonly Grant[];
   /** Why a capability object was worth nothing, for conditions and `whoami`. */

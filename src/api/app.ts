@@ -10,10 +10,12 @@ import { openApi } from "./openapi.ts";
 import { problemResponse, SAFE_HEADERS } from "./problem.ts";
 import { commonHeaders, readJson, readQuery } from "./request.ts";
 
+/** What each request carries beside itself. */
 export interface ApiEnv {
   Bindings: { caller: Caller };
 }
 
+/** What /health and /ready answer from. */
 export interface Health {
   /** Whether the node can serve reads and writes now. */
   ready: boolean;
@@ -31,6 +33,7 @@ export interface ApiOptions {
   onUnexpected: (error: unknown) => string;
 }
 
+/** The mounted REST surface. */
 export interface Api {
   fetch(request: Request, caller: Caller): Promise<Response>;
 }
@@ -43,6 +46,7 @@ const METHODS: ReadonlyArray<readonly [RegExp, string]> = [
   [/^\/(health|ready|openapi\.json)$/, "GET, HEAD"],
 ];
 
+/** Makes the REST surface over an invoker; requests come with their caller. */
 export function createApi(options: ApiOptions): Api {
   const { invoker, version } = options;
   const app = new Hono<ApiEnv>();

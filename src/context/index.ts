@@ -7,4 +7,5 @@ export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
 export { matchesWeakly, parseCondition } from "./etag.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextGet, contextList } from "./queries.ts";
+/** SQL of the tables of context/. */
 export const contextSchema: string = schema;

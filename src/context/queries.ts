@@ -34,6 +34,7 @@ interface VersionRow {
   content: Uint8Array;
 }
 
+/** Reads one document, in its newest or a named version. */
 export const contextGet = read({
   name: "context_get",
   title: "Read a context",
@@ -82,6 +83,7 @@ export const contextGet = read({
 
 const MAX_PAGE = 500;
 
+/** Lists contexts by id, filtered to what the caller may see. */
 export const contextList = read({
   name: "context_list",
   title: "List contexts",

@@ -34,8 +34,10 @@ const nodeReport = z.object({
   ),
 });
 
+/** What `node_status` answers. */
 export type NodeReport = z.infer<typeof nodeReport>;
 
+/** The operation, over a function that gathers the facts when asked. */
 export function nodeStatus(report: () => Promise<NodeReport>): ActOperation<z.ZodObject, typeof nodeReport> {
   return act({
     name: "node_status",

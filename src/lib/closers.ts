@@ -1,5 +1,6 @@
 // What was opened, closed again in reverse order: each part once, a failing one does not keep the others open.
 
+/** What must be closed at the end, in reverse order of opening. */
 export interface Closers {
   /** Adds a part; `name` is for the report of a failure. */
   add(name: string, close: () => void | Promise<void>): void;
@@ -7,6 +8,7 @@ export interface Closers {
   closeAll(failed: (name: string, error: unknown) => void): Promise<void>;
 }
 
+/** An empty list of things to close. */
 export function createClosers(): Closers {
   const parts: { name: string; close: () => void | Promise<void> }[] = [];
   let closing: Promise<void> | undefined;

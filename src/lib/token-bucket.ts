@@ -7,6 +7,7 @@ interface Bucket {
   atMs: number;
 }
 
+/** Rate limits of many keys. */
 export class TokenBuckets {
   readonly #buckets: LRUCache<string, Bucket>;
   readonly #nowMs: () => number;

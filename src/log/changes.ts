@@ -3,6 +3,7 @@
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
 
+/** One applied command as others see it: a row of the change table. */
 export interface Change {
   seq: number;
   epoch: string;
@@ -20,6 +21,7 @@ export interface Change {
   outcome: string;
 }
 
+/** A place in the feed; costs nothing while it waits. */
 export interface Cursor {
   /** Changes after the cursor, oldest first, at most `max`; moves the cursor. Empty when there is nothing new. Throws Fault `below_floor` when they are gone. */
   next(max: number): Change[];
@@ -42,6 +44,7 @@ interface ChangeRow {
 
 const RING_SIZE = 4096;
 
+/** The feed of one node. Engines publish, everything else reads. */
 export class Changes {
   readonly #reader: Reader;
   readonly #ring: Change[] = [];

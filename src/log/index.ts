@@ -2,4 +2,5 @@
 
 import schema from "./schema.sql" with { type: "text" };
 
+/** SQL of the tables of log/. */
 export const logSchema: string = schema;

@@ -2,12 +2,14 @@
 
 import { Fault } from "../lib/fault.ts";
 
+/** A place in the fleet's order of changes. */
 export interface Position {
   /** Random id of the history, 10 hex digits. */
   epoch: string;
   seq: number;
 }
 
+/** `<epoch>-<seq>`, as answers write it. */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.seq}`;
 }

@@ -26,6 +26,7 @@ export interface Ready {
   conditions: Condition[];
 }
 
+/** What a node tells its terminal or script while it runs. */
 export type NodeEvent =
   | Ready
   /** The node serves after it had to wait, or under new names. */

@@ -47,6 +47,7 @@ export interface StartOptions {
   nowMs?: () => number;
 }
 
+/** A node that serves locally. */
 export interface RunningNode {
   /** Drains and closes everything; resolves when nothing of the node is left. Safe to call twice. */
   stop(reason: string): Promise<void>;

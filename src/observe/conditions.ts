@@ -73,6 +73,7 @@ export interface Condition {
   since: string;
 }
 
+/** The conditions of one node that hold now. */
 export class Conditions {
   readonly #active = new Map<ConditionCode, Condition>();
   readonly #log: LogLine;

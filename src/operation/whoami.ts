@@ -4,6 +4,7 @@ import { z } from "zod";
 import { callerName } from "../access/caller.ts";
 import { read } from "./define.ts";
 
+/** The operation; every caller with any right may use it. */
 export const whoami = read({
   name: "whoami",
   title: "Who am I",

@@ -46,6 +46,7 @@ export const peer = z.object({
   shared: z.boolean(),
 });
 
+/** Schema of `Cairn-Internal-Caller`. */
 export const caller = z.object({
   v: z.literal(1),
   id: z.string().min(1),
@@ -59,6 +60,7 @@ export const caller = z.object({
   grants: z.string().regex(/^([0-9a-f]{32})?$/),
 });
 
+/** State of the tailnet node. */
 export type Status = z.infer<typeof status>;
 export type Peer = z.infer<typeof peer>;
 /** The caller as it stands in `Cairn-Internal-Caller`. */
@@ -122,6 +124,7 @@ export type EventName = keyof typeof events;
 /** An event as `{event, body}`, so that the name narrows the body. */
 export type ChannelEvent = { [K in EventName]: { event: K; body: z.infer<(typeof events)[K]> } }[EventName];
 
+/** Parameters of `up` (native/PROTOCOL.md). */
 export interface UpParams {
   stateDir: string;
   hostname: string;

@@ -16,6 +16,7 @@ export interface TailnetEvents {
 /** Where log lines go, those of the Go half included. */
 export type TailnetLog = (level: LogLevel, message: string) => void;
 
+/** A tailnet node, whichever engine runs it. Calls reject with Fault `tailnet_failed`. */
 export interface Tailnet {
   readonly kind: "library" | "sidecar" | "loopback";
   /** Versions of the Go half, as its `hello` said. */
