@@ -29,21 +29,25 @@ export function parseSetting(key: SettingKey, row: SettingRow, raw: unknown, ori
       if (typeof raw !== "string" || !choices.includes(raw)) throw refuse(`one of ${choices.join(", ")}`);
       return raw;
     }
+    case "count":
     case "bytes": {
-      const count = byteCount(raw);
-      const least = row.minBytes ?? 0;
-      const most = row.maxBytes ?? Number.MAX_SAFE_INTEGER;
-      if (count === undefined || count < least || count > most)
-        throw refuse(`a number of bytes from ${least} to ${most}`);
+      const count = row.kind === "bytes" ? byteCount(raw) : wholeNumber(raw);
+      const least = row.min ?? 0;
+      const most = row.max ?? Number.MAX_SAFE_INTEGER;
+      const wanted = `a ${row.kind === "bytes" ? "number of bytes" : "whole number"} from ${least} to ${most}`;
+      if (count === undefined || count < least || count > most) throw refuse(wanted);
       return count;
     }
   }
 }
 
-function byteCount(raw: unknown): number | undefined {
+function wholeNumber(raw: unknown): number | undefined {
   if (typeof raw === "number") return Number.isSafeInteger(raw) ? raw : undefined;
-  const match = typeof raw === "string" ? /^(\d{1,12})(KiB|MiB)?$/.exec(raw.trim()) : null;
-  if (match === null) return undefined;
-  const unit = match[2] === "MiB" ? 1024 * 1024 : match[2] === "KiB" ? 1024 : 1;
-  return Number(match[1]) * unit;
+  return typeof raw === "string" && /^\d{1,12}$/.test(raw.trim()) ? Number(raw) : undefined;
+}
+
+function byteCount(raw: unknown): number | undefined {
+  const match = typeof raw === "string" ? /^(\d{1,12})(KiB|MiB|GiB)$/.exec(raw.trim()) : null;
+  if (match === null) return wholeNumber(raw);
+  return Number(match[1]) * { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }[match[2] as "KiB" | "MiB" | "GiB"];
 }

@@ -2,7 +2,7 @@
 // load.ts finds the values; secrets are not settings (secrets.ts).
 
 /** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
-export type Kind = "text" | "list" | "flag" | "bytes" | "choice";
+export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
 
 interface Row<K extends Kind, Default> {
   kind: K;
@@ -13,8 +13,9 @@ interface Row<K extends Kind, Default> {
   /** What stands for the value in --help. */
   placeholder?: string;
   choices?: readonly string[];
-  minBytes?: number;
-  maxBytes?: number;
+  /** Bounds of counts and bytes, both included. */
+  min?: number;
+  max?: number;
 }
 
 const text = <D extends string | undefined>(value: D, placeholder: string, help: string) =>
@@ -22,8 +23,10 @@ const text = <D extends string | undefined>(value: D, placeholder: string, help:
 const list = (placeholder: string, help: string) =>
   ({ kind: "list", default: [] as readonly string[], placeholder, help }) satisfies Row<"list", readonly string[]>;
 const flag = (help: string) => ({ kind: "flag", default: false as boolean, help }) satisfies Row<"flag", boolean>;
-const bytes = (value: number, bounds: { minBytes: number; maxBytes: number }, help: string) =>
+const bytes = (value: number, bounds: { min: number; max: number }, help: string) =>
   ({ kind: "bytes", default: value, placeholder: "BYTES", help, ...bounds }) satisfies Row<"bytes", number>;
+const count = (value: number, bounds: { min: number; max: number }, help: string) =>
+  ({ kind: "count", default: value, placeholder: "N", help, ...bounds }) satisfies Row<"count", number>;
 const choice = <const C extends readonly string[]>(choices: C, value: C[number], help: string) =>
   ({ kind: "choice", default: value as C[number], choices, placeholder: choices.join("|"), help }) satisfies Row<
     "choice",
@@ -31,6 +34,7 @@ const choice = <const C extends readonly string[]>(choices: C, value: C[number],
   >;
 
 const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
 
 /** The table. A key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins` under `[access]` in the file. */
 export const SETTINGS = {
@@ -55,15 +59,33 @@ export const SETTINGS = {
   "access.capability": text("cairn.internal/cap/cairn", "NAME", "Application capability that carries the grants."),
   "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node."),
   "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node."),
-  "http.max_body_bytes": bytes(
-    8 * MIB,
-    { minBytes: 64 * 1024, maxBytes: 64 * MIB },
-    "Largest request body, in bytes (or 8MiB).",
-  ),
+  "http.max_body_bytes": bytes(8 * MIB, { min: 64 * 1024, max: 64 * MIB }, "Largest request body, in bytes (or 8MiB)."),
   "context.max_bytes": bytes(
     MIB,
-    { minBytes: 1024, maxBytes: 4 * MIB },
+    { min: 1024, max: 4 * MIB },
     "Largest content of one context, in bytes (or 1MiB); at most 4MiB.",
+  ),
+  "history.max_versions": count(
+    100,
+    { min: 0, max: 1_000_000 },
+    "Versions kept of each context, the newest included; 0 keeps all.",
+  ),
+  "history.max_days": count(0, { min: 0, max: 36_500 }, "Days after which an older version goes; 0: never."),
+  "quota.caller_bytes": bytes(
+    GIB,
+    { min: 0, max: 1024 * GIB },
+    "Kept bytes that one caller may have written; 0: no limit.",
+  ),
+  "quota.space_bytes": bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Kept bytes that one space may hold; 0: no limit."),
+  "limits.requests_per_minute": count(
+    0,
+    { min: 0, max: 10_000_000 },
+    "Requests a minute of one caller where its grant names no limit; 0: no limit.",
+  ),
+  "limits.streams_per_caller": count(
+    64,
+    { min: 1, max: 100_000 },
+    "Streams and waits that one caller may have open at once.",
   ),
   "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admin of this node."),
   "log.level": choice(["debug", "info", "warning", "error"], "info", "Least severe log line to write."),

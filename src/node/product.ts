@@ -13,7 +13,7 @@ import { openDirectLog } from "../log/direct.ts";
 import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
-import { DEFAULT_WRITE_LIMITS, type Operation } from "../operation/define.ts";
+import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { Store } from "../store/store.ts";
@@ -71,7 +71,15 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     access,
-    limits: { ...DEFAULT_WRITE_LIMITS, maxDocumentBytes: settings["context.max_bytes"] },
+    limits: {
+      maxDocumentBytes: settings["context.max_bytes"],
+      history: { maxVersions: settings["history.max_versions"], maxDays: settings["history.max_days"], spaces: {} },
+      quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
+    },
+    callerLimits: {
+      requestsPerMinute: settings["limits.requests_per_minute"],
+      streamsPerCaller: settings["limits.streams_per_caller"],
+    },
     nowMs,
     onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
   });

@@ -1,0 +1,241 @@
+// Joining a tailnet as seen by the node: logins, refused keys, expiry, a control server away and back. The tailnet here only plays events.
+
+import { beforeEach, expect, test } from "bun:test";
+import { Fault } from "../../src/lib/fault.ts";
+import { type JoinOptions, joinTailnet, type TailnetSession } from "../../src/node/join-tailnet.ts";
+import { Conditions } from "../../src/observe/conditions.ts";
+import { LoopbackTailnet, type Status, type TailnetEvents, type UpParams } from "../../src/tailnet/index.ts";
+
+const DAY_MS = 86_400_000;
+const NOW_MS = Date.parse("2026-06-01T00:00:00Z");
+
+/** A tailnet whose events the test fires itself. */
+class Played extends LoopbackTailnet {
+  readonly listening: string[] = [];
+  logins = 0;
+  upFault: Fault | undefined;
+  readonly #listeners = new Map<string, unknown[]>();
+  override on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
+    const list = this.#listeners.get(event) ?? [];
+    list.push(listener);
+    this.#listeners.set(event, list);
+    return () => list.splice(list.indexOf(listener), 1);
+  }
+  play<K extends keyof TailnetEvents>(event: K, ...args: Parameters<TailnetEvents[K]>): void {
+    for (const listener of this.#listeners.get(event) ?? []) (listener as (...given: typeof args) => void)(...args);
+  }
+  override async up(): Promise<void> {
+    if (this.upFault !== undefined) throw this.upFault;
+  }
+  override async listen(port: number, options?: { tls: boolean }): Promise<void> {
+    this.listening.push(`${port}${options?.tls === true ? " tls" : ""}`);
+  }
+  override async login(): Promise<void> {
+    this.logins += 1;
+  }
+}
+
+let tailnet: Played;
+let conditions: Conditions;
+let said: string[];
+let session: TailnetSession;
+
+function join(changes: Partial<JoinOptions> = {}): TailnetSession {
+  session = joinTailnet({
+    tailnet,
+    params: { controlUrl: "http://control.example" } as UpParams,
+    hasState: false,
+    conditions,
+    log: () => {},
+    nowMs: () => NOW_MS,
+    refusedKeyGraceMs: 5,
+    onServing: (status) => said.push(`serving ${status.self?.dnsName}`),
+    onWaiting: () => said.push("waiting"),
+    onLoginUrl: (url) => said.push(`login ${url}`),
+    onFatal: (fault) => said.push(`fatal ${fault.code}`),
+    ...changes,
+  });
+  return session;
+}
+
+function status(
+  state: Status["state"],
+  changes: Partial<Status> = {},
+  self: Partial<NonNullable<Status["self"]>> = {},
+): Status {
+  const base = {
+    id: "n1",
+    hostname: "cairn",
+    dnsName: "cairn.t.ts.net",
+    ips: ["100.64.0.1"],
+    tags: [],
+    login: "a@example.com",
+    userId: "1",
+    keyExpiry: null,
+    keyExpired: false,
+  };
+  return {
+    state,
+    control: "connected",
+    self: { ...base, ...self },
+    health: [],
+    https: false,
+    domains: [],
+    funnel: false,
+    ...changes,
+  };
+}
+
+const codes = (): string[] => conditions.list().map(({ code }) => code);
+/** Lets what an event started come to rest: everything played here answers at once. */
+const settled = (): Promise<void> => Bun.sleep(0);
+
+beforeEach(() => {
+  tailnet = new Played(() => {});
+  conditions = new Conditions(() => {});
+  said = [];
+});
+
+test("a node that runs listens on port 80 and says so once", async () => {
+  await join().up();
+  expect(codes()).toEqual(["starting"]);
+  tailnet.play("state", status("Running"));
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(tailnet.listening).toEqual(["80"]);
+  expect(said).toEqual(["serving cairn.t.ts.net"]);
+  expect(codes()).toEqual([]);
+});
+
+test("certificates that come later open 443 and are told", async () => {
+  await join().up();
+  tailnet.play("state", status("Running"));
+  await settled();
+  tailnet.play("state", status("Running", { https: true, domains: ["cairn.t.ts.net"] }));
+  await settled();
+  expect(tailnet.listening).toEqual(["80", "443 tls"]);
+  expect(said).toEqual(["serving cairn.t.ts.net", "serving cairn.t.ts.net"]);
+});
+
+test("without a key the login URL is told, and serving follows without a restart", async () => {
+  await join().up();
+  tailnet.play("login", "https://login.example/a/1");
+  expect(said).toEqual(["login https://login.example/a/1"]);
+  expect(session.loginUrl()).toBe("https://login.example/a/1");
+  expect(codes()).toContain("needs_login");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(session.loginUrl()).toBeUndefined();
+  expect(codes()).toEqual([]);
+});
+
+test("a refused key ends a node that was never on a tailnet", async () => {
+  await join().up();
+  tailnet.play("authFailed", "invalid key");
+  expect(said).toEqual(["fatal auth_key"]);
+});
+
+test("a refused key that `up` itself reports ends it too", async () => {
+  tailnet.upFault = new Fault("auth_key", "invalid key");
+  await join().up();
+  expect(said).toEqual(["fatal auth_key"]);
+});
+
+test("any other failure of `up` is thrown", async () => {
+  tailnet.upFault = new Fault("tailnet_failed", "no");
+  expect(
+    await join()
+      .up()
+      .catch((error: Fault) => error.code),
+  ).toBe("tailnet_failed");
+});
+
+test("a refused key does not end a node that runs by its state", async () => {
+  await join({ hasState: true, refusedKeyGraceMs: 60_000 }).up();
+  tailnet.play("authFailed", "invalid key");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(said).toEqual(["serving cairn.t.ts.net"]);
+  tailnet.play("authFailed", "invalid key");
+  expect(codes()).toEqual(["auth_key_refused"]);
+  expect(said).toEqual(["serving cairn.t.ts.net"]);
+});
+
+test("a node with old state that does not come to run is ended by the refused key after a grace", async () => {
+  const ended = Promise.withResolvers<string>();
+  await join({ hasState: true, onFatal: (fault) => ended.resolve(fault.code) }).up();
+  tailnet.play("authFailed", "invalid key");
+  expect(await ended.promise).toBe("auth_key");
+});
+
+test("a control server that is away is a condition, before and after the join, and never ends the node", async () => {
+  await join().up();
+  tailnet.play("state", status("NoState", { control: "unreachable", self: null }));
+  expect(codes()).toContain("control_unreachable");
+  expect(conditions.list().find(({ code }) => code === "control_unreachable")?.text).toContain(
+    "http://control.example",
+  );
+  expect(said).toEqual(["waiting"]);
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual([]);
+  tailnet.play("state", status("Running", { control: "unreachable" }));
+  await settled();
+  expect(codes()).toEqual(["control_unreachable"]);
+  expect(said).toEqual(["waiting", "serving cairn.t.ts.net"]);
+});
+
+test.each([
+  [15, []],
+  [13.5, ["key_expires_soon"]],
+  [0.5, ["key_expires_soon"]],
+] as const)("a node key with %p days left", async (days, expected) => {
+  await join().up();
+  tailnet.play("state", status("Running", {}, { keyExpiry: new Date(NOW_MS + days * DAY_MS).toISOString() }));
+  await settled();
+  expect(codes()).toEqual([...expected]);
+});
+
+test("an expired node key asks for a login once, and a new login ends it without a restart", async () => {
+  await join().up();
+  tailnet.play("state", status("Running"));
+  const expired = status("NeedsLogin", {}, { keyExpiry: new Date(NOW_MS - 1000).toISOString(), keyExpired: true });
+  tailnet.play("state", expired);
+  tailnet.play("state", expired);
+  await settled();
+  expect(tailnet.logins).toBe(1);
+  expect(codes()).toContain("key_expired");
+  tailnet.play("login", "https://login.example/a/2");
+  expect(said.at(-1)).toBe("login https://login.example/a/2");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual([]);
+  tailnet.play("state", expired);
+  expect(tailnet.logins).toBe(2);
+});
+
+test("what Tailscale reports of its health is a condition only while the node runs", async () => {
+  await join().up();
+  tailnet.play("state", status("Starting", { health: ["Tailscale is starting"] }));
+  expect(codes()).toEqual(["starting"]);
+  tailnet.play("state", status("Running", { health: ["no relay", "clock is off"] }));
+  await settled();
+  expect(conditions.list().map(({ text }) => text)).toEqual(["no relay; clock is off"]);
+});
+
+test("the end of the tailnet half ends the node with its reason", async () => {
+  await join().up();
+  tailnet.play("fatal", "the Go half ended");
+  expect(said).toEqual(["fatal tailnet_failed"]);
+  expect(codes()).toContain("tailnet_stopped");
+});
+
+test("nothing is heard after stop", async () => {
+  await join().up();
+  session.stop();
+  tailnet.play("authFailed", "late");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(said).toEqual([]);
+  expect(tailnet.listening).toEqual([]);
+});
