@@ -80,6 +80,31 @@ export class Agent {
   }
 }
 
+/** What a stream has said so far, and its end. */
+export interface Followed {
+  text: () => string;
+  /** Resolves when the stream ended or broke. */
+  ended: Promise<void>;
+  isOpen: () => boolean;
+}
+
+/** Reads a stream in the background until its end. */
+export function follow(response: Response): Followed {
+  let text = "";
+  let open = true;
+  const read = async (): Promise<void> => {
+    const decoder = new TextDecoder();
+    try {
+      for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true });
+    } catch {
+      // A cut connection is an end too.
+    } finally {
+      open = false;
+    }
+  };
+  return { text: () => text, ended: read(), isOpen: () => open };
+}
+
 /** A client node of that tailnet that calls the node at `base`. */
 export async function joinAgent(
   tailnet: TestTailnet,
