@@ -1,0 +1,78 @@
+// What changed between two versions: lines of a text diff, or the steps of a JSON patch; and the form that chooses the two.
+
+import { Fault } from "../lib/fault.ts";
+import type { Shown } from "./ask.ts";
+import { type ContextView, contextLink } from "./links.ts";
+import { Refused, Words } from "./text.tsx";
+
+/** More lines than this are not shown. */
+const MAX_LINES = 5000;
+
+export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: Shown<"context_diff"> | Fault }) {
+  const from = diff instanceof Fault ? view.from : String(diff.from);
+  const to = diff instanceof Fault ? view.to : String(diff.to);
+  return (
+    <section class="card" aria-labelledby="diff-title">
+      <div class="head">
+        <h2 id="diff-title">
+          Changes from {from} to {to ?? "the newest"}
+        </h2>
+        <a href={contextLink(id)}>close</a>
+      </div>
+      <form method="get" class="filter">
+        <label>
+          From <input name="from" inputmode="numeric" value={from} size={5} required />
+        </label>
+        <label>
+          to <input name="to" inputmode="numeric" value={to ?? ""} size={5} />
+        </label>
+        <label>
+          as{" "}
+          <select name="format">
+            <option value="">its type suggests</option>
+            <option value="text" selected={view.format === "text"}>
+              text
+            </option>
+            <option value="json-patch" selected={view.format === "json-patch"}>
+              JSON patch
+            </option>
+          </select>
+        </label>
+        <button type="submit">Compare</button>
+      </form>
+      {diff instanceof Fault ? <Refused fault={diff} /> : <Changes diff={diff} />}
+    </section>
+  );
+}
+
+function Changes({ diff }: { diff: Shown<"context_diff"> }) {
+  const lines = Array.isArray(diff.diff) ? diff.diff.map(stepText) : String(diff.diff).replace(/\n$/, "").split("\n");
+  if (lines.length === 0 || (lines.length === 1 && lines[0] === "")) return <p class="empty">The two are the same.</p>;
+  return (
+    <>
+      <pre class="document diff">
+        {lines.slice(0, MAX_LINES).map((line) => (
+          <span class={kindOf(line, diff.format)}>
+            <Words block text={line} />
+            {"\n"}
+          </span>
+        ))}
+      </pre>
+      {lines.length > MAX_LINES ? <p class="quiet">And {lines.length - MAX_LINES} lines more.</p> : null}
+    </>
+  );
+}
+
+function stepText(step: unknown): string {
+  if (typeof step !== "object" || step === null || !("op" in step) || !("path" in step)) return JSON.stringify(step);
+  const value = "value" in step ? ` ${JSON.stringify(step.value)}` : "";
+  const from = "from" in step ? ` from ${String(step.from)}` : "";
+  return `${String(step.op)} ${String(step.path)}${from}${value}`;
+}
+
+function kindOf(line: string, format: "json-patch" | "text"): string {
+  if (format === "json-patch") return line.startsWith("remove ") ? "gone" : line.startsWith("test ") ? "" : "come";
+  if (line.startsWith("@@")) return "where";
+  if (line.startsWith("+++") || line.startsWith("---")) return "quiet";
+  return line.startsWith("+") ? "come" : line.startsWith("-") ? "gone" : "";
+}

@@ -1,0 +1,90 @@
+// What every page has around it: head, bar, foot, and the one style and script, whose hashes are the whole Content-Security-Policy for them.
+
+import { raw } from "hono/html";
+import type { Child } from "hono/jsx";
+import script from "./page.client.js" with { type: "text" };
+import style from "./page.css" with { type: "text" };
+import { Words } from "./text.tsx";
+
+export interface Frame {
+  title: string;
+  /** Name of the node on the tailnet, or "" where the caller may not know it. */
+  node: string;
+  /** The worst of its conditions, where the caller may know it. */
+  status?: "ok" | "warning" | "failing";
+  /** Address of the stream that keeps the page fresh. */
+  live?: string;
+  version: string;
+}
+
+const sourceOf = (text: string): string => `'sha256-${new Bun.CryptoHasher("sha256").update(text).digest("base64")}'`;
+
+/** Nothing from elsewhere, no inline code but these two texts, no frame, no form to elsewhere. */
+export const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  `script-src ${sourceOf(script)}`,
+  `style-src ${sourceOf(style)}`,
+  "img-src 'self'",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const STATUS_WORDS = { ok: "ok", warning: "needs attention", failing: "failing" } as const;
+
+/** A whole document. */
+export function Page({ frame, children }: { frame: Frame; children?: Child }) {
+  const name = frame.node === "" ? "cairn" : (frame.node.split(".")[0] ?? "cairn");
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>{frame.title}</title>
+        <link rel="icon" href="/ui/icon.svg" type="image/svg+xml" />
+        <style>{raw(style)}</style>
+      </head>
+      <body data-live={frame.live}>
+        <a class="skip" href="#main">
+          Skip to content
+        </a>
+        <header class="bar">
+          <a class="brand" href="/">
+            <Stones />
+            <Words text={name} />
+          </a>
+          <span id="state" data-part class="state">
+            {frame.status === undefined ? null : (
+              <span class={`pill ${frame.status}`}>{STATUS_WORDS[frame.status]}</span>
+            )}
+          </span>
+          <span id="live" class="live" role="status" hidden>
+            live
+          </span>
+        </header>
+        <main id="main">{children}</main>
+        <footer>
+          cairn {frame.version} <span aria-hidden="true">·</span> <a href="/openapi.json">openapi.json</a>
+        </footer>
+        <script>{raw(script)}</script>
+      </body>
+    </html>
+  );
+}
+
+/** The mark: three stones on each other. */
+function Stones() {
+  return (
+    <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">
+      {raw(STONES)}
+    </svg>
+  );
+}
+
+const STONES =
+  '<ellipse cx="12" cy="18.5" rx="9.5" ry="3.6"/><ellipse cx="12.6" cy="11.6" rx="6.6" ry="3"/><ellipse cx="11.6" cy="5.8" rx="3.9" ry="2.4"/>';
+
+/** The same as a file of its own, for the browser's tab. */
+export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="#7a8a80">${STONES}</svg>`;

@@ -1,0 +1,79 @@
+// Keeps an open page fresh without reloading it: the stream says that something changed, the page is fetched again, and its parts are exchanged.
+// Without it the page is the same, only still.
+(() => {
+  const badge = document.getElementById("live");
+  let stream;
+  let busy = false;
+  let again = false;
+
+  const show = (text) => {
+    badge.hidden = false;
+    badge.dataset.state = text;
+    badge.textContent = text;
+  };
+
+  /** Exchanges what differs; keeps the focus on the link it was on. */
+  const exchange = (fresh) => {
+    for (const part of document.querySelectorAll("[data-part]")) {
+      const next = fresh.getElementById(part.id);
+      if (next === null || next.innerHTML === part.innerHTML) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      part.replaceChildren(...next.childNodes);
+      if (focused !== null) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    }
+    document.body.dataset.live = fresh.body.dataset.live ?? "";
+  };
+
+  const refresh = async () => {
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      if (answer.status === 403) return location.reload();
+      exchange(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (stream === undefined) open();
+    } catch {
+      show("offline");
+      if (stream === undefined) setTimeout(refresh, 5000);
+    } finally {
+      busy = false;
+      if (again) {
+        again = false;
+        refresh();
+      }
+    }
+  };
+
+  const close = () => {
+    stream?.close();
+    stream = undefined;
+  };
+
+  const open = () => {
+    const address = document.body.dataset.live;
+    if (!address || document.hidden) return;
+    stream = new EventSource(address);
+    stream.addEventListener("open", () => show("live"));
+    for (const name of ["change", "tick"]) stream.addEventListener(name, refresh);
+    stream.addEventListener("end", () => {
+      close();
+      setTimeout(refresh, 2000);
+    });
+    stream.addEventListener("error", () => {
+      show("reconnecting");
+      if (stream?.readyState !== EventSource.CLOSED) return;
+      close();
+      setTimeout(refresh, 5000);
+    });
+  };
+
+  // A page that nobody looks at holds no stream: browsers allow six connections to a host.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) close();
+    else if (stream === undefined) refresh();
+  });
+  open();
+})();

@@ -1,0 +1,68 @@
+// Stored text and other words by callers as they are safe to look at: escaped by hono/jsx, invisible and reordering characters shown, each piece kept from reordering its neighbours.
+
+import type { Fault } from "../lib/fault.ts";
+import { printableParts } from "../lib/printable.ts";
+
+/** Text by others. `block` keeps line ends; elsewhere they are shown as escapes, since one line is meant. */
+export function Words({ text, block = false }: { text: string; block?: boolean }) {
+  const plain = block ? text.replaceAll("\r\n", "\n") : text.replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+  const parts = printableParts(plain).map((part) =>
+    part.escaped ? (
+      <b class="odd" title="A character that would be invisible, or change the order of the text">
+        {part.text}
+      </b>
+    ) : (
+      part.text
+    ),
+  );
+  return <bdi>{parts}</bdi>;
+}
+
+/** A moment: how long ago, with the exact time for those who point at it. */
+export function Ago({ time, nowMs }: { time: string; nowMs: number }) {
+  return (
+    <time datetime={time} title={time}>
+      {agoText(nowMs - Date.parse(time))}
+    </time>
+  );
+}
+
+/** `5 min ago` for a span in ms; a span before now counts as now. */
+export function agoText(spanMs: number): string {
+  const text = spanText(spanMs);
+  return text === "0 s" ? "now" : `${text} ago`;
+}
+
+const UNITS = [
+  [86_400_000, "d"],
+  [3_600_000, "h"],
+  [60_000, "min"],
+  [1000, "s"],
+] as const;
+
+/** The largest whole unit of a span in ms. */
+export function spanText(spanMs: number): string {
+  for (const [size, name] of UNITS) if (spanMs >= size) return `${Math.floor(spanMs / size)} ${name}`;
+  return "0 s";
+}
+
+/** Bytes for people, in units of 1024. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`;
+  const kib = bytes / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+}
+
+/** Why a part is not shown. */
+export function Refused({ fault }: { fault: Fault }) {
+  return (
+    <p class="empty">
+      <Words text={fault.message} />
+    </p>
+  );
+}
+
+/** `user:ada@example.com` as people write it. */
+export function nameText(author: string): string {
+  return author.replace(/^user:/, "");
+}
