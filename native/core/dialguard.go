@@ -17,8 +17,6 @@ import (
 	"tailscale.com/client/local"
 )
 
-const dialTimeout = 10 * time.Second
-
 var (
 	magicDNS4 = netip.MustParseAddr("100.100.100.100")
 	magicDNS6 = netip.MustParseAddr("fd7a:115c:a1e0::53")
@@ -33,21 +31,6 @@ type dialRefused struct{ target, why string }
 // Error names the target and the reason.
 func (refused *dialRefused) Error() string {
 	return fmt.Sprintf("refused to dial %.200s: %s", refused.target, refused.why)
-}
-
-// dial opens a TCP connection to "host:port" if the guard lets it.
-func (node *Node) dial(ctx context.Context, target string) (net.Conn, netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	to, err := node.resolve(ctx, target)
-	if err != nil {
-		return nil, to, err
-	}
-	conn, err := node.engine.dialTailnet(ctx, to)
-	if err != nil {
-		return nil, to, fmt.Errorf("cannot reach %s (%s): %w", target, to, err)
-	}
-	return conn, to, nil
 }
 
 // resolve answers the literal address that may be dialled for a target.

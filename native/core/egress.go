@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,25 +34,9 @@ type egress struct {
 	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
-	dialled   sync.Map // *dialledConn → struct{}: open connections to peers
+	dialled   sync.Map // *dialledConn → struct{}: connections to peers, open or being made
 	tunnels   sync.Map // net.Conn → struct{}: our side of CONNECT, closed with the node
 }
-
-// dialledConn is an open connection to a peer, ended when the guard would no longer allow it.
-type dialledConn struct {
-	net.Conn
-	to  netip.Addr
-	way *egress
-}
-
-// Close ends the connection and forgets it.
-func (conn *dialledConn) Close() error {
-	conn.way.dialled.Delete(conn)
-	return conn.Conn.Close()
-}
-
-// CloseWrite ends one direction, for CONNECT.
-func (conn *dialledConn) CloseWrite() error { return closeWrite(conn.Conn) }
 
 func closeWrite(conn net.Conn) error {
 	if half, is := conn.(interface{ CloseWrite() error }); is {
@@ -156,34 +139,10 @@ func (way *egress) close() {
 		return true
 	})
 	way.dialled.Range(func(conn, _ any) bool {
-		conn.(*dialledConn).Close()
+		conn.(*dialledConn).end()
 		return true
 	})
 	_ = os.Remove(way.path)
-}
-
-// dial opens a connection that the guard allows, and keeps it in sight.
-func (way *egress) dial(ctx context.Context, target string) (net.Conn, error) {
-	conn, to, err := way.node.dial(ctx, target)
-	if err != nil {
-		return nil, err
-	}
-	tracked := &dialledConn{Conn: conn, to: to.Addr(), way: way}
-	way.dialled.Store(tracked, struct{}{})
-	return tracked, nil
-}
-
-// judgeAgain ends connections to addresses that the guard would refuse by the new network map; a
-// request to a node that is gone would otherwise hang.
-func (way *egress) judgeAgain(ctx context.Context) {
-	way.dialled.Range(func(key, _ any) bool {
-		conn := key.(*dialledConn)
-		var refused *dialRefused
-		if _, err := way.node.admitAddr(ctx, conn.to); errors.As(err, &refused) {
-			conn.Close()
-		}
-		return ctx.Err() == nil
-	})
 }
 
 // connect opens raw TCP and moves bytes until both directions end.

@@ -113,9 +113,14 @@ func enrolled(stateDir string) bool {
 	if json.Unmarshal(text, &entries) != nil {
 		return false
 	}
-	profile := entries[string(entries["_current-profile"])]
-	return strings.Contains(string(profile), `"PrivateNodeKey":"privkey:`) &&
-		!strings.Contains(string(profile), `"PrivateNodeKey":"privkey:0000000000000000`)
+	var profile struct {
+		LoggedOut bool
+		Config    struct{ PrivateNodeKey string }
+	}
+	if json.Unmarshal(entries[string(entries["_current-profile"])], &profile) != nil || profile.LoggedOut {
+		return false
+	}
+	return strings.Trim(strings.TrimPrefix(profile.Config.PrivateNodeKey, "privkey:"), "0") != ""
 }
 
 func (node *Node) login(ctx context.Context, key string) error {
