@@ -1,5 +1,6 @@
 // The HTTP half of `cairn bridge`: one JSON-RPC message out, its answers back, and every failure as an error that says what to do.
 
+import { Fault } from "../lib/fault.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { NodeAddress } from "./client.ts";
 
@@ -36,44 +37,50 @@ export class LinkError extends Error {
 }
 
 export class Link {
-  readonly #place: string;
-  readonly #url: string;
-  readonly #init: RequestInit & { unix?: string };
+  readonly #address: () => NodeAddress;
 
-  constructor(address: NodeAddress) {
-    this.#place = "url" in address ? address.url : address.socketPath;
-    this.#url = "url" in address ? `${address.url}/mcp` : "http://cairn/mcp";
-    // A kept connection to a node that restarted would fail a call that was never seen; on a socket a new one costs nothing.
-    this.#init = "url" in address ? {} : { unix: address.socketPath, keepalive: false };
+  /** `address` is asked for each request: the node may start, or move its socket, after the bridge. Its Fault says why there is none. */
+  constructor(address: () => NodeAddress) {
+    this.#address = address;
   }
 
-  /** POSTs one message as it came. Rejects with LinkError; tries again for CONNECT_MS where nothing was sent. */
+  /** POSTs one message as it came. Rejects with LinkError; tries again for CONNECT_MS where the node is away or just stopping. */
   async post(text: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
-    const init = { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" };
+    const wanted = { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" };
     const deadline = performance.now() + CONNECT_MS;
     for (;;) {
+      const late = performance.now() > deadline;
       try {
-        return await this.#send({ method: "POST", headers: init, body: text, signal });
+        const response = await this.#send({ method: "POST", headers: wanted, body: text, signal });
+        // Only a node that takes nothing any more answers so; the message was not looked at.
+        if (response.status !== 503 || late) return response;
+        await response.body?.cancel();
       } catch (error) {
         signal.throwIfAborted();
         if (!wasNeverSent(error)) throw this.#lost(error);
-        if (performance.now() > deadline) throw this.#away(error);
-        await pause(RETRY_MS, signal);
+        if (late) throw this.#away(error);
       }
+      await pause(RETRY_MS, signal);
     }
   }
 
   /** GET for the stream of a session, or DELETE to end it. */
-  request(method: "GET" | "DELETE", headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+  async request(method: "GET" | "DELETE", headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     return this.#send({ method, headers: { ...headers, accept: "text/event-stream" }, signal });
   }
 
-  #send(init: RequestInit): Promise<Response> {
-    return fetch(this.#url, { ...this.#init, ...init, redirect: "manual" });
+  async #send(init: RequestInit): Promise<Response> {
+    const address = this.#address();
+    const common = { ...init, redirect: "manual" } as const;
+    if ("url" in address) return fetch(`${address.url}/mcp`, common);
+    // A kept connection to a node that restarted would fail a call that was never seen; on a socket a new one costs nothing.
+    return fetch("http://cairn/mcp", { ...common, unix: address.socketPath, keepalive: false });
   }
 
   #away(cause: unknown): LinkError {
-    return new LinkError(503, `No cairn node answers at ${this.#place} (${reasonOf(cause)})`, {
+    const why =
+      cause instanceof Fault ? cause.message : `No cairn node answers at ${this.#place()} (${reasonOf(cause)})`;
+    return new LinkError(503, why, {
       code: "not_running",
       hint: "Start the node with `cairn serve` (from source: `npm start`), then try again.",
       retryable: true,
@@ -81,11 +88,20 @@ export class Link {
   }
 
   #lost(cause: unknown): LinkError {
-    return new LinkError(503, `The connection to the cairn node at ${this.#place} broke (${reasonOf(cause)})`, {
+    return new LinkError(503, `The connection to the cairn node at ${this.#place()} broke (${reasonOf(cause)})`, {
       code: "unavailable",
       hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
       retryable: true,
     });
+  }
+
+  #place(): string {
+    try {
+      const address = this.#address();
+      return "url" in address ? address.url : address.socketPath;
+    } catch {
+      return "its socket";
+    }
   }
 
   /** Hands each message of the answer to `take`. Throws LinkError when the node refused, or when the response to `id` never came. */
@@ -163,6 +179,7 @@ function oneLine(text: string): string {
 }
 
 function wasNeverSent(error: unknown): boolean {
+  if (error instanceof Fault) return error.code === "not_running";
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(code);
 }

@@ -7,13 +7,15 @@ import { Link, LinkError, type Message, type MessageId, parseMessage } from "./b
 import { BridgeSession, idOf } from "./bridge-session.ts";
 import type { NodeAddress } from "./client.ts";
 
-export type BridgeOptions = NodeAddress & {
+export interface BridgeOptions {
+  /** Where the node is now; throws Fault `not_running` while there is none. */
+  address: () => NodeAddress;
   stdin: AsyncIterable<Uint8Array | string>;
   stdout: { write(text: string, done: (error?: Error | null) => void): unknown };
   /** Ends the bridge at once. */
   signal: AbortSignal;
   log: LogLine;
-};
+}
 
 /** More calls at a time than this are refused; Bun's own limit of connections is 256. */
 const MAX_IN_FLIGHT = 128;
@@ -63,7 +65,7 @@ class Bridge {
     this.#options = options;
     this.#signal = signal;
     this.#broken = broken;
-    this.#link = new Link(options);
+    this.#link = new Link(options.address);
     this.#session = new BridgeSession({ link: this.#link, emit: (text) => this.#emit(text), signal, log: options.log });
   }
 

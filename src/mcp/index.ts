@@ -20,6 +20,8 @@ import { Tools } from "./tools.ts";
 /** The revision without sessions. */
 const MODERN = "2026-07-28";
 
+const SETTLE_MS = 4000;
+
 export interface McpOptions {
   invoker: Invoker;
   /** Version of this build, as clients see it. */
@@ -33,6 +35,7 @@ export interface Mcp {
   fetch(request: Request, caller: Caller): Promise<Response>;
   /** The rights of these callers (by `Caller.id`), or of all, may have changed: their sessions and streams end, and clients come back under the new rights. */
   callersChanged(ids?: readonly string[]): void;
+  /** Ends streams at once and everything else when running calls have ended, at most SETTLE_MS later. New requests are refused. */
   close(): Promise<void>;
 }
 
@@ -60,7 +63,11 @@ export function createMcp(options: McpOptions): Mcp {
     { legacy: "reject", keepAliveMs: KEEP_ALIVE_MS, onerror: (error) => log("debug", `MCP: ${error.message}`) },
   );
 
+  let closed = false;
+
   async function fetch(request: Request, caller: Caller): Promise<Response> {
+    if (closed)
+      return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
     if (request.method !== "POST") return sessions.handle(request, undefined, caller);
     const body = await readBody(request);
     if (body instanceof Response) return body;
@@ -81,7 +88,12 @@ export function createMcp(options: McpOptions): Mcp {
       ending.catch((error: unknown) => log("warning", `MCP streams did not end cleanly: ${String(error)}`));
     },
     close: async () => {
-      await Promise.all([sessions.close(), listens.end(), modern.close()]);
+      closed = true;
+      sessions.endStreams();
+      await Promise.all([listens.end(), parts.tools.settled(SETTLE_MS)]);
+      // One turn more, for the answers of those calls to be written.
+      await new Promise((resolve) => setTimeout(resolve));
+      await Promise.all([sessions.close(), modern.close()]);
       subscriptions.close();
     },
   };

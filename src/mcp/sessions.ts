@@ -92,6 +92,11 @@ export class Sessions {
     await Promise.all(ending.map((session) => session.transport.close()));
   }
 
+  /** Closes the streams that only wait for news; calls go on. */
+  endStreams(): void {
+    for (const session of this.#open.values()) session.transport.closeStandaloneSSEStream();
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#sweep);
     await this.end();

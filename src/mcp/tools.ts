@@ -17,6 +17,7 @@ export class Tools {
   readonly #invoker: Invoker;
   readonly #byName: ReadonlyMap<string, Tool>;
   readonly #lists = new LRUCache<string, Tool[]>({ max: MAX_LISTS });
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(invoker: Invoker) {
     this.#invoker = invoker;
@@ -44,14 +45,26 @@ export class Tools {
     if (operation === undefined || hidden) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
     }
+    const running = this.#invoker.invoke({ operation: name, input, caller, signal });
+    this.#running.add(running);
     try {
-      const { output, position } = await this.#invoker.invoke({ operation: name, input, caller, signal });
+      const { output, position } = await running;
       const structuredContent = { ...output, position };
       return { structuredContent, content: [{ type: "text", text: JSON.stringify(structuredContent) }] };
     } catch (error) {
       if (error instanceof Fault) return toolError(error);
       throw error;
+    } finally {
+      this.#running.delete(running);
     }
+  }
+
+  /** Resolves when the calls that run now have ended, or after `withinMs`. */
+  async settled(withinMs: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, withinMs);
+    await Promise.race([Promise.allSettled(this.#running), late.promise]);
+    clearTimeout(timer);
   }
 }
 

@@ -170,7 +170,7 @@ function inProcess() {
   const end = new AbortController();
   const log: string[] = [];
   const done = runBridge({
-    socketPath: unix,
+    address: () => ({ socketPath: unix }),
     stdin: lines.readable,
     stdout: {
       write: (text, finished) => {
@@ -261,6 +261,31 @@ describe("lines", () => {
       result: { structuredContent: {} },
     });
   });
+
+  test("a bridge that starts before the node says so, and works when the node is there", async () => {
+    await server.stop();
+    const bridge = inProcess();
+    await bridge.write(modern(1, "tools/call", { name: "whoami", arguments: {} }));
+    await until(
+      () => bridge.messages().length === 1,
+      () => bridge.messages(),
+      6000,
+    );
+    expect(bridge.messages()[0]).toMatchObject({
+      id: 1,
+      error: { code: 503, data: { code: "not_running", retryable: true } },
+    });
+    await bridge.write(modern(2, "tools/call", { name: "whoami", arguments: {} }));
+    server = serve();
+    await until(
+      () => bridge.messages().length === 2,
+      () => bridge.messages(),
+      6000,
+    );
+    expect(bridge.messages()[1]).toMatchObject({ id: 2, result: { structuredContent: { caller: "local:bridge" } } });
+    await bridge.close();
+    await bridge.done;
+  }, 15_000);
 
   test("the signal ends it at once", async () => {
     const bridge = inProcess();

@@ -355,3 +355,48 @@ describe("subscriptions/listen", () => {
     expect(events.at(-1)?.message).toMatchObject({ id: 1, result: { resultType: "complete" } });
   });
 });
+
+test("a node that stops lets running calls finish, ends streams, and refuses new requests", async () => {
+  const letGo = Promise.withResolvers<void>();
+  const slow = act({
+    name: "slow",
+    title: "Slow",
+    description: "Waits to be let go.",
+    input: z.object({}),
+    output: z.object({ done: z.boolean() }),
+    access: { verb: "read", spaces: "visible" },
+    run: async () => {
+      started.push("slow");
+      await letGo.promise;
+      return { done: true };
+    },
+  });
+  await using own = startCore({ operations: [contextPut, contextGet, contextList, slow] });
+  await using stopping = startMcpServer(own);
+  const call = { name: "slow", arguments: {}, _meta: META };
+  const headers = { ...JSON_TYPES, "mcp-protocol-version": "2026-07-28" };
+  const ask = (method: string, params: Record<string, unknown>, name?: string) =>
+    fetch(stopping.url, {
+      method: "POST",
+      headers: { ...headers, "mcp-method": method, ...(name === undefined ? {} : { "mcp-name": name }) },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params }),
+    });
+  const listening = collect(
+    await ask("subscriptions/listen", { notifications: { resourcesListChanged: true }, _meta: META }),
+  );
+  const running = ask("tools/call", call, "slow");
+  await until(
+    () => started.includes("slow") && listening.length > 0,
+    () => [started, listening],
+  );
+  const closing = stopping.mcp.close();
+  await until(
+    () => listening.length === 2,
+    () => listening,
+  );
+  expect((await ask("tools/call", call, "slow")).status).toBe(503);
+  letGo.resolve();
+  const answer = (await (await running).json()) as { result: { structuredContent: { done: boolean } } };
+  expect(answer.result.structuredContent.done).toBe(true);
+  await closing;
+});

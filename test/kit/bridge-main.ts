@@ -6,7 +6,7 @@ const [socketPath = ""] = process.argv.slice(2);
 const end = new AbortController();
 process.once("SIGTERM", () => end.abort());
 await runBridge({
-  socketPath,
+  address: () => ({ socketPath }),
   stdin: process.stdin,
   stdout: process.stdout,
   signal: end.signal,
