@@ -8,7 +8,7 @@ export interface Caller {
   kind: CallerKind;
   /** StableNodeID of the calling device; `local` for cairn.sock, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`. */
   id: string;
-  /** Short device name, for people. */
+  /** MagicDNS name of the device, for people; never judged by. */
   node: string;
   /** Login of the user, or "" for tagged nodes and local callers. */
   login: string;
