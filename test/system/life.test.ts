@@ -5,6 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSyn
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { Ready } from "../../src/node/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type NodeOptions, spawnNode, type TestNode } from "../kit/node.ts";
 
@@ -102,45 +103,49 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-/** A PUT whose body comes in two parts, the second when the test wants it. */
+/** A PUT whose body comes in two parts, the second when the test wants it. Resolves when the node has taken the first part. */
 async function halfAPut(
-  socketPath: string,
+  ready: Ready,
   id: string,
   content: string,
 ): Promise<{ finish: () => void; answer: Promise<string> }> {
-  const socket: Socket = connect(socketPath);
-  const answer = Promise.withResolvers<string>();
-  let text = "";
+  const socket: Socket = connect(ready.socket);
+  const answers = { text: "" };
+  const ended = Promise.withResolvers<void>();
   socket.on("data", (chunk) => {
-    text += chunk.toString();
-    if (text.includes("\r\n\r\n")) answer.resolve(text);
+    answers.text += chunk.toString();
   });
-  socket.on("close", () => answer.resolve(text));
-  socket.on("error", answer.reject);
+  socket.on("close", () => ended.resolve());
+  socket.on("error", () => ended.resolve());
   await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
   const half = Math.ceil(content.length / 2);
-  socket.write(
-    `PUT /contexts/${id} HTTP/1.1\r\nHost: cairn\r\nContent-Type: text/plain\r\nContent-Length: ${content.length}\r\n\r\n${content.slice(0, half)}`,
-  );
-  return { finish: () => socket.write(content.slice(half)), answer: answer.promise };
+  const head = `PUT /contexts/${id} HTTP/1.1\r\nHost: cairn\r\nContent-Type: text/plain\r\nContent-Length: ${content.length}\r\n\r\n`;
+  // A whole request goes before it in the same write: when that is answered, the half one has arrived.
+  socket.write(`GET /health HTTP/1.1\r\nHost: cairn\r\n\r\n${head}${content.slice(0, half)}`);
+  await eventually("the answer before the half request", () => answers.text.includes('"status"'));
+  await fetch(`${ready.localUrl}/health`);
+  const answer = (async () => {
+    await Promise.race([ended.promise, eventually("the answer", () => answers.text.includes("HTTP/1.1 201"))]);
+    return answers.text;
+  })();
+  answer.catch(() => {});
+  return { finish: () => socket.write(content.slice(half)), answer };
 }
 
 test("SIGTERM lets a running request finish, refuses new ones, and ends with 0", async () => {
   const node = await start();
-  const { socket, localUrl } = await node.ready();
-  const put = await halfAPut(socket, "life/half", "0123456789");
-  // Over the other listener, so that the node has surely taken the half request when it is told to stop.
-  await eventually("the half request to be running", async () => (await fetch(`${localUrl}/health`)).ok);
+  const ready = await node.ready();
+  const put = await halfAPut(ready, "life/half", "0123456789");
   node.kill("SIGTERM");
   await node.eventOf("stopping", () => true);
   expect(node.ended).toBe(false);
-  const refused = await fetch(`${localUrl}/health`).then(
+  const refused = await fetch(`${ready.localUrl}/health`).then(
     (response) => response.status,
     () => "closed",
   );
   expect([503, "closed"]).toContain(refused);
   put.finish();
-  expect(await put.answer).toStartWith("HTTP/1.1 201");
+  expect(await put.answer).toContain("HTTP/1.1 201");
   expect(await node.exited()).toMatchObject({ code: 0 });
   const again = await node.again();
   nodes.push(again);
@@ -150,9 +155,7 @@ test("SIGTERM lets a running request finish, refuses new ones, and ends with 0",
 
 test("a request that never ends is cut after ten seconds, and the node still ends with 0", async () => {
   const node = await start();
-  const { socket, localUrl } = await node.ready();
-  const put = await halfAPut(socket, "life/never", "0123456789");
-  await eventually("the half request to be running", async () => (await fetch(`${localUrl}/health`)).ok);
+  const put = await halfAPut(await node.ready(), "life/never", "0123456789");
   const started = performance.now();
   node.kill("SIGTERM");
   expect(await node.exited()).toMatchObject({ code: 0 });
