@@ -27,6 +27,9 @@ const TOO_LONG = new LinkError(-32600, "The message is too long", { hint: "Send 
 const NO_MESSAGE = new LinkError(-32700, "The line is no JSON object", {
   hint: "Send one JSON-RPC object on one line; batches are not carried.",
 });
+const NO_METHOD = new LinkError(-32600, "The message is neither a request, a notification nor a response", {
+  hint: "A request has jsonrpc, id and method.",
+});
 const BUSY = new LinkError(429, `${MAX_IN_FLIGHT} calls are in flight`, {
   hint: "Wait for answers before you ask for more.",
   retryable: true,
@@ -73,6 +76,10 @@ class Bridge {
   take(line: string | undefined): void {
     if (line?.trim() === "") return;
     const message = line === undefined ? undefined : parseMessage(line);
+    if (message !== undefined && message.method === undefined && !("result" in message) && !("error" in message)) {
+      this.#fail(message.id ?? null, NO_METHOD);
+      return;
+    }
     if (line === undefined || message === undefined) {
       this.#fail(null, line === undefined ? TOO_LONG : NO_MESSAGE);
       return;

@@ -13,13 +13,14 @@ export const FAULT_META = "cairn.internal/fault";
 
 /** What callers are told of a Fault, on every surface in the same names. */
 export function faultBody(fault: Fault): Record<string, unknown> {
-  return {
-    ...fault.details,
+  const core = {
     code: fault.code,
     message: fault.message,
     ...(fault.hint === undefined ? {} : { hint: fault.hint }),
     retryable: FAULTS[fault.code].retryable,
   };
+  // First for the eye, and last so that no detail takes their place.
+  return { ...core, ...fault.details, ...core };
 }
 
 /** A failed tool call, so that the model reads what went wrong and can mend it. Without structuredContent: clients check that against the schema of success. */

@@ -12,6 +12,8 @@ import type { Invoker } from "../operation/invoke.ts";
 /** Most contexts that one subscriber watches. */
 export const MAX_WATCHED = 256;
 const BATCH = 256;
+/** Outcomes that leave the list of contexts as it was; every other one may have changed it. */
+const SAME_LIST = new Set(["updated", "patched"]);
 
 /** The way to one client. */
 export interface Outlet {
@@ -80,7 +82,7 @@ export class Subscriptions {
       subscriber.mark(change.target);
       touched.add(subscriber);
     }
-    if (change.outcome !== "created" && change.outcome !== "deleted") return;
+    if (SAME_LIST.has(change.outcome)) return;
     for (const subscriber of this.#all) {
       if (!subscriber.wantsList || !this.mayRead(subscriber.caller(), change.target)) continue;
       subscriber.markList();

@@ -209,7 +209,7 @@ describe("lines", () => {
   test("only protocol comes out, whatever goes in; chunks may split anywhere", async () => {
     const bridge = inProcess();
     await bridge.write("not json\n");
-    await bridge.write("\n  \n[]\n");
+    await bridge.write('\n  \n[]\n{}\n{"jsonrpc":"2.0","id":"half"}\n');
     const call = modern(7, "tools/call", { name: "context_put", arguments: { id: "team/ä", content: 1 } });
     for (const part of [call.slice(0, 20), call.slice(20, 90), call.slice(90)]) await bridge.write(part);
     await bridge.write(modern("r", "resources/read", { uri: "cairn://team/ü\u0001" }));
@@ -222,7 +222,8 @@ describe("lines", () => {
         .messages()
         .filter((message) => message["id"] === null)
         .map((message) => message.error?.code),
-    ).toEqual([-32700, -32700]);
+    ).toEqual([-32700, -32700, -32600]);
+    expect(byId.get("half")?.error?.code).toBe(-32600);
     expect(JSON.stringify(byId.get(7))).toContain("is not a context id");
     expect(byId.get("r")?.error?.code).toBe(-32602);
     expect(JSON.stringify(byId.get(9))).toContain("initialize first");
