@@ -71,6 +71,15 @@ export const SETTINGS = {
     "Versions kept of each context, the newest included; 0 keeps all.",
   ),
   "history.max_days": count(0, { min: 0, max: 36_500 }, "Days after which an older version goes; 0: never."),
+  "history.spaces": list(
+    "SPACE=VERSIONS[/DAYS],…",
+    "Other history limits of single spaces, such as logs=10/30: 10 versions, 30 days.",
+  ),
+  "history.max_changes": count(
+    1_000_000,
+    { min: 0, max: 1_000_000_000 },
+    "Changes kept for the feed and the audit; 0 keeps all.",
+  ),
   "quota.caller_bytes": bytes(
     GIB,
     { min: 0, max: 1024 * GIB },
@@ -78,7 +87,7 @@ export const SETTINGS = {
   ),
   "quota.space_bytes": bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Kept bytes that one space may hold; 0: no limit."),
   "limits.requests_per_minute": count(
-    0,
+    6000,
     { min: 0, max: 10_000_000 },
     "Requests a minute of one caller where its grant names no limit; 0: no limit.",
   ),

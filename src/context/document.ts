@@ -1,5 +1,6 @@
 // Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (design 6).
 
+import { hash } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../lib/json-text.ts";
 
@@ -31,9 +32,19 @@ export function isJsonType(contentType: string): boolean {
 export function toDocument(content: unknown, contentType: string | undefined, maxBytes: number): Document {
   const type = normalType(contentType ?? (typeof content === "string" ? TEXT_TYPE : JSON_TYPE));
   const text = textOf(content, type, maxBytes);
+  return documentOf(text, type, maxBytes);
+}
+
+/** The document of a text that is known to be well-formed (and JSON, for a JSON type); Fault `too_large`. */
+export function documentOf(text: string, contentType: string, maxBytes: number): Document {
   const size = Buffer.byteLength(text, "utf8");
   refuseSize(size, maxBytes);
-  return { text, contentType: type, hash: new Bun.CryptoHasher("sha256").update(text).digest("hex"), size };
+  return { text, contentType, hash: hashOf(text), size };
+}
+
+/** Hex SHA-256 of the UTF-8 bytes. */
+export function hashOf(text: string): string {
+  return hash("sha256", text, "hex");
 }
 
 function textOf(content: unknown, type: string, maxBytes: number): string {

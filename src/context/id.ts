@@ -24,6 +24,9 @@ export function spaceOf(id: string): string {
   return slash < 0 ? "default" : id.slice(0, slash);
 }
 
+/** Names that agents try for the id of a context. */
+export const idAliases = { key: "id", name: "id", path: "id" } as const;
+
 export const contextId = z
   .string()
   .superRefine((id, context) => {

@@ -1,11 +1,40 @@
-// The context store as other folders see it: its operations, its schema, and the words they need of an id.
+// The context store as other folders see it: its operations, its schema, and the words they need of an id, an etag, a change.
 
+import type { Operation } from "../operation/define.ts";
+import { auditVerify } from "./audit-verify.ts";
+import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { contextDiff, contextHistory } from "./history.ts";
+import { contextList } from "./list.ts";
+import { contextMany } from "./many.ts";
+import { contextPatch } from "./patch.ts";
+import { contextPurge } from "./purge.ts";
+import { contextGet, contextMetadata } from "./queries.ts";
 import schema from "./schema.sql" with { type: "text" };
+import { contextWait } from "./wait.ts";
 
-export { contextDelete, contextPut } from "./commands.ts";
+export { auditQuery } from "./audit-query.ts";
+export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
+export { contextDelete, contextPut, contextRestore } from "./commands.ts";
 export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
-export { matchesWeakly, parseCondition } from "./etag.ts";
+export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { idProblem, spaceOf } from "./id.ts";
-export { contextGet, contextList } from "./queries.ts";
-/** SQL of the tables of context/. */
+export { contextList } from "./list.ts";
+export { contextGet } from "./queries.ts";
 export const contextSchema: string = schema;
+
+/** Every operation on contexts, internal ones included; `audit_query` is made by `auditQuery`. */
+export const contextOperations: readonly Operation[] = [
+  contextPut,
+  contextPatch,
+  contextDelete,
+  contextRestore,
+  contextMany,
+  contextPurge,
+  contextGet,
+  contextMetadata,
+  contextList,
+  contextHistory,
+  contextDiff,
+  contextWait,
+  auditVerify,
+];

@@ -9,6 +9,8 @@ export const FAULTS = {
   unknown_operation: { status: 404, exit: 2, retryable: false, title: "Unknown operation" },
   method_not_allowed: { status: 405, exit: 2, retryable: false, title: "Method not allowed" },
   deleted: { status: 410, exit: 4, retryable: false, title: "Deleted" },
+  patch_failed: { status: 409, exit: 5, retryable: false, title: "Patch does not apply" },
+  purged: { status: 410, exit: 4, retryable: false, title: "Purged" },
   history_forked: { status: 410, exit: 5, retryable: false, title: "History forked" },
   below_floor: { status: 410, exit: 5, retryable: false, title: "Older than the kept history" },
   version_mismatch: { status: 412, exit: 5, retryable: false, title: "Version mismatch" },
@@ -19,6 +21,7 @@ export const FAULTS = {
   rate_limited: { status: 429, exit: 6, retryable: true, title: "Too many requests" },
   internal: { status: 500, exit: 1, retryable: false, title: "Internal error" },
   unavailable: { status: 503, exit: 3, retryable: true, title: "Not available now" },
+  quota_exceeded: { status: 507, exit: 40, retryable: false, title: "Quota exceeded" },
   storage_full: { status: 507, exit: 40, retryable: true, title: "Storage full" },
   cancelled: { status: 499, exit: 130, retryable: true, title: "Cancelled" },
   auth_key: { status: 500, exit: 11, retryable: false, title: "Tailnet auth key refused" },
@@ -33,6 +36,7 @@ export const FAULTS = {
   data_corrupt: { status: 500, exit: 44, retryable: false, title: "Data damaged" },
 } as const;
 
+/** One of the codes of `FAULTS`; part of the API, never renamed. */
 export type FaultCode = keyof typeof FAULTS;
 
 export interface FaultOptions {
@@ -58,6 +62,7 @@ export class Fault extends Error {
   }
 }
 
+/** Whether a text, from a log or a peer, is a code of this build. */
 export function isFaultCode(code: string): code is FaultCode {
   return Object.hasOwn(FAULTS, code);
 }

@@ -5,7 +5,7 @@ import { Fault, isFaultCode } from "../lib/fault.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
-import type { Apply, Command } from "./log.ts";
+import type { Apply, Changed, Command } from "./log.ts";
 
 /** How long a keyed answer is kept, in ms of log time (replication.md 10). */
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
@@ -38,13 +38,16 @@ export function applyBatch(
     const changes: Change[] = [];
     const outcomes = commands.map((command) => {
       const fingerprint = command.key === "" ? "" : fingerprintOf(command);
-      const earlier = command.key === "" ? undefined : earlierOutcome(tx, command, fingerprint);
+      const earlier = command.key === "" ? undefined : earlierOutcome(tx, state, command, fingerprint);
       if (earlier !== undefined) return earlier;
       const outcome = applyOne(store, tx, apply, state, command, changes);
-      if (command.key !== "") keepOutcome(tx, state, command, fingerprint, outcome);
+      if (command.key !== "") {
+        forgetExpired(tx, state);
+        keepOutcome(tx, state, command, fingerprint, outcome);
+      }
       return outcome;
     });
-    tx.run("DELETE FROM idempotency WHERE log_time < ?", state.logTimeMs - KEEP_ANSWERS_MS);
+    tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
     return { state, outcomes, changes };
   });
 }
@@ -61,37 +64,16 @@ function applyOne(
   try {
     return store.savepoint(() => {
       const effect = apply(tx, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
-      const change: Change = {
-        seq,
-        epoch: state.epoch,
-        timeMs: state.logTimeMs,
-        caller: command.caller,
-        via: command.via,
-        operation: command.name,
-        target: effect.target,
-        version: effect.version,
-        contentHash: effect.contentHash,
-        outcome: effect.outcome,
-      };
-      const hash = chainHash(state.hash, change);
-      tx.run(
-        "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-        seq,
-        change.epoch,
-        change.timeMs,
-        change.caller,
-        change.via,
-        change.operation,
-        change.target,
-        change.version,
-        change.contentHash,
-        change.outcome,
-        hash,
-      );
-      state.seq = seq;
+      const made = effect.changes.map((changed, index) => changeOf(state, command, changed, seq + index));
+      let hash = state.hash;
+      for (const change of made) {
+        hash = chainHash(hash, change);
+        insertChange(tx, change, hash);
+      }
+      state.seq += made.length;
       state.hash = hash;
-      changes.push(change);
-      return { output: effect.output, seq };
+      changes.push(...made);
+      return { output: effect.output, seq: state.seq };
     });
   } catch (error) {
     if (error instanceof Fault) return { fault: error };
@@ -99,16 +81,57 @@ function applyOne(
   }
 }
 
+function changeOf(state: BatchState, command: Command, changed: Changed, seq: number): Change {
+  return {
+    seq,
+    epoch: state.epoch,
+    timeMs: state.logTimeMs,
+    caller: command.caller,
+    via: command.via,
+    operation: command.name,
+    target: changed.target,
+    version: changed.version,
+    contentHash: changed.contentHash,
+    outcome: changed.outcome,
+  };
+}
+
+function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
+  tx.run(
+    "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+    change.seq,
+    change.epoch,
+    change.timeMs,
+    change.caller,
+    change.via,
+    change.operation,
+    change.target,
+    change.version,
+    change.contentHash,
+    change.outcome,
+    hash,
+  );
+}
+
 function fingerprintOf(command: Command): string {
   return new Bun.CryptoHasher("sha256").update(JSON.stringify([command.v, command.input])).digest("hex");
 }
 
-function earlierOutcome(tx: Writer, command: Command, fingerprint: string): Outcome | undefined {
+/** Whether an answer has expired is decided by time alone; when its row goes is only a matter of space: each new one removes a few, so no batch pays for all. */
+function forgetExpired(tx: Writer, state: BatchState): void {
+  tx.run(
+    "DELETE FROM idempotency WHERE (caller, operation, key) IN (SELECT caller, operation, key FROM idempotency WHERE log_time < ? ORDER BY log_time, caller, operation, key LIMIT 4)",
+    state.logTimeMs - KEEP_ANSWERS_MS,
+  );
+}
+
+function earlierOutcome(tx: Writer, state: BatchState, command: Command, fingerprint: string): Outcome | undefined {
   const row = tx.get<{ fingerprint: string; outcome: string; seq: number }>(
-    "SELECT fingerprint, outcome, seq FROM idempotency WHERE caller = ? AND operation = ? AND key = ?",
+    "SELECT fingerprint, outcome, seq FROM idempotency WHERE caller = ? AND operation = ? AND key = ? AND log_time >= ?",
     command.caller,
     command.name,
     command.key,
+    state.logTimeMs - KEEP_ANSWERS_MS,
   );
   if (row === undefined) return undefined;
   if (row.fingerprint !== fingerprint) {
@@ -148,7 +171,7 @@ function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprin
         }
       : { output: outcome.output };
   tx.run(
-    "INSERT INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
+    "INSERT OR REPLACE INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
     command.caller,
     command.name,
     command.key,

@@ -29,7 +29,8 @@ export interface Cursor {
   wait(signal: AbortSignal): Promise<void>;
 }
 
-interface ChangeRow {
+/** A row of the table `changes`, without its hash. */
+export interface ChangeRow {
   seq: number;
   epoch: string;
   log_time: number;
@@ -50,6 +51,7 @@ export class Changes {
   readonly #ring: Change[] = [];
   readonly #listeners = new Set<() => void>();
   #head: { epoch: string; seq: number };
+  #ended = false;
 
   constructor(reader: Reader, head: { epoch: string; seq: number }) {
     this.#reader = reader;
@@ -80,6 +82,12 @@ export class Changes {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Ends every wait with Fault `unavailable`, now and from now on: the node stops. */
+  end(): void {
+    this.#ended = true;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   /** For the engine: these changes are committed on this node. */
   publish(changes: readonly Change[]): void {
     const last = changes.at(-1);
@@ -101,30 +109,22 @@ export class Changes {
     if (rows[0] !== undefined && rows[0].seq !== seq + 1) {
       throw new Fault("below_floor", `The changes after ${seq} are no longer kept; the oldest is ${rows[0].seq}`, {
         hint: "Read the contexts again, then follow from the position of that answer.",
+        details: { floor: rows[0].seq - 1 },
       });
     }
-    return rows.map((row) => ({
-      seq: row.seq,
-      epoch: row.epoch,
-      timeMs: row.log_time,
-      caller: row.caller,
-      via: row.via,
-      operation: row.operation,
-      target: row.target,
-      version: row.version,
-      contentHash: row.content_hash,
-      outcome: row.outcome,
-    }));
+    return rows.map(changeOf);
   }
 
   #waitBeyond(at: () => number, signal: AbortSignal): Promise<void> {
     if (at() < this.#head.seq) return Promise.resolve();
     signal.throwIfAborted();
+    if (this.#ended) return Promise.reject(stopping());
     return new Promise((resolve, reject) => {
       const finish = () => {
         stop();
         signal.removeEventListener("abort", abort);
-        resolve();
+        if (this.#ended) reject(stopping());
+        else resolve();
       };
       const abort = () => {
         stop();
@@ -134,4 +134,23 @@ export class Changes {
       signal.addEventListener("abort", abort, { once: true });
     });
   }
+}
+
+export function changeOf(row: ChangeRow): Change {
+  return {
+    seq: row.seq,
+    epoch: row.epoch,
+    timeMs: row.log_time,
+    caller: row.caller,
+    via: row.via,
+    operation: row.operation,
+    target: row.target,
+    version: row.version,
+    contentHash: row.content_hash,
+    outcome: row.outcome,
+  };
+}
+
+function stopping(): Fault {
+  return new Fault("unavailable", "This node is stopping", { hint: "Go on from your last position on another node." });
 }

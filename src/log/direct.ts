@@ -106,6 +106,8 @@ export function openDirectLog(options: DirectOptions): Log {
       });
     },
     position: () => ({ epoch: state.epoch, seq: state.seq }),
+    head: () => ({ seq: state.seq, hash: state.hash }),
+    positionAt: (seq) => history.positionAt(seq),
     sameHistory: (position) => history.sameHistory(position),
     close: async () => {
       closed = true;

@@ -1,6 +1,7 @@
 // The epoch of a store and where earlier ones were left (replication.md 1), read once at the start.
 
 import { randomBytes } from "node:crypto";
+import { Fault } from "../lib/fault.ts";
 import type { Store } from "../store/store.ts";
 import type { Position } from "./position.ts";
 
@@ -11,6 +12,12 @@ interface EpochRow {
   fork_seq: number;
 }
 
+interface HeadRow {
+  seq: number;
+  hash: Uint8Array;
+  log_time: number;
+}
+
 export interface History {
   epoch: string;
   seq: number;
@@ -18,6 +25,7 @@ export interface History {
   hash: Uint8Array;
   logTimeMs: number;
   sameHistory(position: Position): boolean;
+  positionAt(seq: number): Position;
 }
 
 /** Reads the newest state of the history, and begins the first epoch in a new store. */
@@ -27,22 +35,41 @@ export function openHistory(store: Store): History {
     if (found.length > 0) return found;
     const id = randomBytes(5).toString("hex");
     tx.run("INSERT INTO epochs (n, id, parent, fork_seq, fork_hash) VALUES (1, ?, NULL, 0, ?)", id, new Uint8Array(32));
+    tx.run(
+      "INSERT INTO head (one, seq, hash, log_time, floor, floor_hash) VALUES (1, 0, ?, 0, 0, ?)",
+      new Uint8Array(32),
+      new Uint8Array(32),
+    );
     tx.run("INSERT INTO meta (key, value) VALUES ('fleet_id', ?), ('fleet_level', 1)", randomBytes(16).toString("hex"));
     return [{ n: 1, id, parent: null, fork_seq: 0 }];
   });
   const current = epochs.at(-1);
   if (current === undefined) throw new Error("a store without an epoch");
-  const last = store.reader.get<{ seq: number; hash: Uint8Array; log_time: number }>(
-    "SELECT seq, hash, log_time FROM changes ORDER BY seq DESC LIMIT 1",
-  );
+  const head = store.reader.get<HeadRow>("SELECT seq, hash, log_time FROM head");
+  if (head === undefined) throw new Error("a store without a head");
+  refuseCutTail(store, head);
   return {
     epoch: current.id,
-    seq: last?.seq ?? 0,
-    hash: last?.hash ?? new Uint8Array(32),
-    logTimeMs: last?.log_time ?? 0,
+    seq: head.seq,
+    hash: Uint8Array.from(head.hash),
+    logTimeMs: head.log_time,
+    positionAt: (seq) => ({ epoch: epochs.findLast((epoch) => seq > epoch.fork_seq)?.id ?? current.id, seq }),
     sameHistory: (position) => {
       const at = epochs.findIndex((epoch) => epoch.id === position.epoch);
       return at >= 0 && epochs.slice(at + 1).every((later) => position.seq <= later.fork_seq);
     },
   };
+}
+
+/** The newest change must be the one that the head names: better no start than a history that goes on from a wrong place. */
+function refuseCutTail(store: Store, head: HeadRow): void {
+  const last = store.reader.get<{ seq: number; hash: Uint8Array }>(
+    "SELECT seq, hash FROM changes ORDER BY seq DESC LIMIT 1",
+  );
+  if ((last?.seq ?? 0) === head.seq && (last === undefined || Buffer.compare(last.hash, head.hash) === 0)) return;
+  throw new Fault(
+    "data_corrupt",
+    `The history in ${store.path} ends at change ${last?.seq ?? 0}, but should end at ${head.seq}: it was changed from outside`,
+    { hint: "Restore the last backup with `cairn restore`, or ask for help with a copy of the folder." },
+  );
 }

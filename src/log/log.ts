@@ -23,13 +23,19 @@ export interface Stamp {
   timeMs: number;
   caller: string;
   via: string;
-  /** Seq that this command's change will have. */
+  /** Seq that this command's first change will have; the next ones follow. */
   seq: number;
 }
 
-/** What apply says of a command: the answer, and the fields of its change row (replication.md 3). */
+/** What apply says of a command: the answer, and what it changed. */
 export interface Effect<Output = Record<string, unknown>> {
   output: Output;
+  /** Each becomes a row of the feed with a seq of its own, in this order from `stamp.seq` on; empty when nothing changed. */
+  changes: readonly Changed[];
+}
+
+/** What apply says of one change: these fields of its row (replication.md 3). */
+export interface Changed {
   /** Id of what changed, for the feed and the audit. */
   target: string;
   version: number;
@@ -54,6 +60,10 @@ export interface Log {
   propose(command: Command): Promise<Applied>;
   /** Position of what is applied on this node. */
   position(): Position;
+  /** The newest change that is applied and its chain hash, as this process knows them. */
+  head(): { seq: number; hash: Uint8Array };
+  /** The position of a seq of this history. */
+  positionAt(seq: number): Position;
   /** Whether `epoch` at `seq` lies in the history of this node, so that seq can be compared. */
   sameHistory(position: Position): boolean;
   close(): Promise<void>;

@@ -4,6 +4,16 @@ CREATE TABLE meta (
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Where the history of this store stands, written in the transaction of each batch: what the chain must end in, and below which seq changes were removed.
+CREATE TABLE head (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  seq INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  log_time INTEGER NOT NULL,
+  floor INTEGER NOT NULL,
+  floor_hash BLOB NOT NULL
+) STRICT;
+
 -- One row for each history (replication.md 1): n counts, id is random, parent and fork say where it left the one before.
 CREATE TABLE epochs (
   n INTEGER PRIMARY KEY,

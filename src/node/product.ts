@@ -2,10 +2,11 @@
 
 import { join } from "node:path";
 import { Access } from "../access/access.ts";
+import { Refusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { contextDelete, contextGet, contextList, contextPut } from "../context/index.ts";
+import { auditQuery, contextOperations } from "../context/index.ts";
 import { nodeStatus } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
@@ -17,6 +18,7 @@ import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { Store } from "../store/store.ts";
+import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
@@ -51,7 +53,13 @@ export function openProduct(options: ProductOptions): Product {
 
   let position = (): string => "";
   const status = nodeStatus(async () => nodeReport({ ...facts, conditions, nowMs, position: () => position() }));
-  const operations: Operation[] = [contextPut, contextGet, contextList, contextDelete, whoami, status];
+  const refusals = new Refusals({
+    store,
+    nowMs,
+    onError: (error) => logFor("access")("warning", `refused calls could not be written down: ${String(error)}`),
+  });
+  closers.add("refusals", () => refusals.close());
+  const operations: Operation[] = [...contextOperations, auditQuery(refusals), whoami, status];
 
   const log = openDirectLog({
     store,
@@ -71,15 +79,9 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     access,
-    limits: {
-      maxDocumentBytes: settings["context.max_bytes"],
-      history: { maxVersions: settings["history.max_versions"], maxDays: settings["history.max_days"], spaces: {} },
-      quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
-    },
-    callerLimits: {
-      requestsPerMinute: settings["limits.requests_per_minute"],
-      streamsPerCaller: settings["limits.streams_per_caller"],
-    },
+    limits: writeLimitsOf(settings),
+    callerLimits: callerLimitsOf(settings),
+    onRefused: (refusal) => refusals.record(refusal),
     nowMs,
     onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
   });
@@ -98,7 +100,10 @@ export function openProduct(options: ProductOptions): Product {
     api,
     mcp,
     callersChanged: (ids) => mcp.callersChanged(ids),
-    endStreams: async () => mcp.close(),
+    endStreams: async () => {
+      log.changes.end();
+      await mcp.close();
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 // Every table of the store, in the order in which it came to be: the one list of migrations. A folder brings its own tables; this page only numbers them.
+import { refusalsSchema } from "../access/refusals.ts";
 import { contextSchema } from "../context/index.ts";
 import { logSchema } from "../log/index.ts";
 import type { Migration } from "../store/store.ts";
@@ -7,4 +8,5 @@ import type { Migration } from "../store/store.ts";
 export const MIGRATIONS: readonly Migration[] = [
   { id: 1, name: "log", sql: logSchema },
   { id: 2, name: "context", sql: contextSchema },
+  { id: 3, name: "refusals", sql: refusalsSchema },
 ];

@@ -3,13 +3,15 @@
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Rights, Verb } from "../access/rights.ts";
+import type { Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
+import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
 
 export interface Access<Input> {
   verb: Verb;
-  /** Every space the operation touches, or "visible": `run` filters by `ctx.visible(space)` itself. */
-  spaces: ((input: Input) => string[]) | "visible";
+  /** Every space the operation touches, or "visible": `run` filters by `ctx.visible(space)` itself. A function may answer "visible" for inputs that name no space. */
+  spaces: ((input: Input) => string[] | "visible") | "visible";
 }
 
 export interface Hints {
@@ -29,6 +31,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   output: O;
   access: Access<z.output<I>>;
   hints?: Hints;
+  /** Names that agents try for an argument → its name. Both together are refused. */
+  aliases?: Readonly<Record<string, string>>;
 }
 
 /** What a read or an act knows of its call. */
@@ -38,6 +42,18 @@ export interface CallContext {
   /** Whether the caller may use this operation's verb in a space. */
   visible: (space: string) => boolean;
   signal: AbortSignal;
+  /** The change feed of this node. */
+  changes: Changes;
+  /** Position of what is applied on this node. */
+  position(): Position;
+  /** The newest applied change and its chain hash, as this process knows them. */
+  head(): { seq: number; hash: Uint8Array };
+  /** The position of a seq, as answers write it. */
+  positionAt(seq: number): string;
+  /** Reads a position that the caller shows and waits (at most 2 s) until this node has applied it; answers its seq. Faults: `invalid_input`, `history_forked`, `unavailable`. */
+  reach(position: string): Promise<number>;
+  /** Counts a long wait of this caller until the answered function is called; Fault `rate_limited` above the limit. */
+  holdStream(): () => void;
 }
 
 export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
@@ -57,17 +73,37 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   kind: "write";
   /** Version of the command's meaning; a new meaning is a new number (design 5). */
   v: number;
+  /** Proposed by the node itself: no surface lists it and `invoke` does not know it. */
+  internal?: true;
   /** Runs before the log on the node that took the call: turns the input into the command, with every bound and normal form that apply relies on (replication.md 6). */
   prepare(input: z.output<I>, limits: WriteLimits): C;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
   apply(tx: Writer, command: C, stamp: Stamp): Effect<z.output<O>>;
 }
 
-/** Bounds from the settings that writes judge before they are proposed. */
+/** Bounds from the settings: judged before a write is proposed, or stamped into its command (replication.md 6). */
 export interface WriteLimits {
   /** Largest document in bytes of UTF-8. */
   maxDocumentBytes: number;
+  /** How much of the history of a space is kept. */
+  history: HistoryLimits & { spaces: Readonly<Record<string, HistoryLimits>> };
+  /** Bytes of kept versions that one caller may have written, and one space may hold; 0: no limit. */
+  quota: { callerBytes: number; spaceBytes: number };
 }
+
+export interface HistoryLimits {
+  /** Versions kept of each context; 0: all. */
+  maxVersions: number;
+  /** Age in days after which a version that is not the newest goes; 0: never. */
+  maxDays: number;
+}
+
+/** The limits without any setting. */
+export const DEFAULT_WRITE_LIMITS: WriteLimits = {
+  maxDocumentBytes: 1024 * 1024,
+  history: { maxVersions: 100, maxDays: 0, spaces: {} },
+  quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
+};
 
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
 export type Operation = ReadOperation<any, any> | WriteOperation<any, any, any> | ActOperation<any, any>;

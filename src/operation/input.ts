@@ -1,4 +1,4 @@
-// Parses the arguments of a call: the operation's own by its schema, the common ones beside it, and says of an unknown one which known name is near.
+// Parses the arguments of a call: the operation's own by its schema, the common ones beside it; other names that agents try become the right one, and an unknown one is refused with the near name.
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
@@ -12,26 +12,32 @@ export interface Common {
   idempotencyKey: string | undefined;
 }
 
+/** What `parseArguments` needs of an operation, or of a part of its input. */
+export interface Arguments {
+  /** Names it in messages. */
+  name: string;
+  input: z.ZodObject;
+  aliases?: Readonly<Record<string, string>>;
+}
+
 const COMMON_NAMES = new Set([...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)]);
-const strictByOperation = new WeakMap<Operation, z.ZodObject>();
+const commonForReads = z.strictObject(commonInput.shape);
+const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
+const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
 
 /** Splits and parses; throws Fault `invalid_input` with the path of the first thing wrong. */
 export function splitInput(operation: Operation, raw: unknown): { input: Record<string, unknown>; common: Common } {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
-    throw new Fault("invalid_input", `The arguments of ${operation.name} are not an object`, {
-      hint: "Send a JSON object.",
-    });
-  }
   const own: Record<string, unknown> = Object.create(null);
   const shared: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(raw)) {
+  for (const [name, value] of Object.entries(objectOf(operation.name, raw))) {
     if (COMMON_NAMES.has(name)) shared[name] = value;
     else own[name] = value;
   }
-  const common = parse(operation, operation.kind === "write" ? commonForWrites : commonForReads, shared);
-  const input = parse(operation, strictOf(operation), own);
+  const common = parse(operation, operation.kind === "write" ? commonForWrites : commonForReads, shared, [
+    ...COMMON_NAMES,
+  ]);
   return {
-    input,
+    input: parseArguments(operation, own, [...COMMON_NAMES]),
     common: {
       consistency: common.consistency ?? "session",
       minPosition: common.min_position,
@@ -41,39 +47,77 @@ export function splitInput(operation: Operation, raw: unknown): { input: Record<
   };
 }
 
-const commonForReads = z.strictObject(commonInput.shape);
-const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
+/** Parses an object strictly, aliases taken for their names; `otherNames` are offered besides when a name is unknown. Fault `invalid_input`. */
+export function parseArguments(
+  what: Arguments,
+  raw: unknown,
+  otherNames: readonly string[] = [],
+): Record<string, unknown> {
+  const named: Record<string, unknown> = Object.create(null);
+  const given = objectOf(what.name, raw);
+  for (const [name, value] of Object.entries(given)) {
+    const meant = aliasOf(what, name);
+    if (meant === undefined) {
+      named[name] = value;
+      continue;
+    }
+    const other = Object.keys(given).find(
+      (candidate) => candidate !== name && (candidate === meant || aliasOf(what, candidate) === meant),
+    );
+    if (other !== undefined) {
+      throw new Fault("invalid_input", `${what.name}: ${name} and ${other} mean the same argument`, {
+        hint: `Give only ${meant}.`,
+        details: { field: meant },
+      });
+    }
+    named[meant] = value;
+  }
+  return parse(what, strictOf(what.input), named, [...Object.keys(what.input.shape), ...otherNames]);
+}
 
-function strictOf(operation: Operation): z.ZodObject {
-  const known = strictByOperation.get(operation);
+function aliasOf(what: Arguments, name: string): string | undefined {
+  return what.aliases !== undefined && Object.hasOwn(what.aliases, name) ? what.aliases[name] : undefined;
+}
+
+function objectOf(name: string, raw: unknown): object {
+  if (typeof raw === "object" && raw !== null && !Array.isArray(raw)) return raw;
+  throw new Fault("invalid_input", `The arguments of ${name} are not an object`, { hint: "Send a JSON object." });
+}
+
+function strictOf(input: z.ZodObject): z.ZodObject {
+  const known = strictByInput.get(input);
   if (known !== undefined) return known;
-  const input: z.ZodObject = operation.input;
   const strict = input.strict();
-  strictByOperation.set(operation, strict);
+  strictByInput.set(input, strict);
   return strict;
 }
 
-function parse<S extends z.ZodObject>(operation: Operation, schema: S, value: unknown): z.output<S> {
+function parse<S extends z.ZodObject>(
+  what: Arguments,
+  schema: S,
+  value: unknown,
+  known: readonly string[],
+): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  if (issue?.code === "unrecognized_keys") throw unknownArgument(operation, issue.keys[0] ?? "");
+  if (issue?.code === "unrecognized_keys" && issue.path.length === 0) {
+    throw unknownArgument(what, issue.keys[0] ?? "", known);
+  }
   const at = issue?.path.join(".") ?? "";
   throw new Fault(
     "invalid_input",
-    `${operation.name}: ${at === "" ? "" : `${at}: `}${issue?.message ?? "invalid arguments"}`,
+    `${what.name}: ${at === "" ? "" : `${at}: `}${issue?.message ?? "invalid arguments"}`,
     {
-      hint: `The schema of ${operation.name} stands in /openapi.json and in the list of tools.`,
+      hint: `The schema of ${what.name} stands in /openapi.json and in the list of tools.`,
       details: at === "" ? {} : { field: at },
     },
   );
 }
 
-function unknownArgument(operation: Operation, name: string): Fault {
-  const input: z.ZodObject = operation.input;
-  const known = [...Object.keys(input.shape), ...COMMON_NAMES];
+function unknownArgument(what: Arguments, name: string, known: readonly string[]): Fault {
   const near = nearest(name, known);
-  return new Fault("invalid_input", `${operation.name} has no argument ${JSON.stringify(name.slice(0, 80))}`, {
+  return new Fault("invalid_input", `${what.name} has no argument ${JSON.stringify(name.slice(0, 80))}`, {
     hint: near === undefined ? `Known are: ${known.join(", ")}.` : `Did you mean ${near}?`,
     details: { field: name.slice(0, 80) },
   });

@@ -2,9 +2,10 @@
 
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
-import type { Grant, Rights } from "../access/rights.ts";
+import type { Grant, Rights, Verb } from "../access/rights.ts";
 import { allowsSomewhere } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
+import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
 import type { Apply, Log } from "../log/log.ts";
@@ -35,9 +36,31 @@ export interface InvokerOptions {
   log: Log;
   access: Access;
   limits: WriteLimits;
+  callerLimits: CallerLimits;
+  /** Why no write can be taken now (a full disk), or undefined. */
+  writesRefused?: () => Fault | undefined;
+  /** Hears each call that the gate refused. */
+  onRefused?: (refusal: Refusal) => void;
   nowMs: () => number;
   /** Called with what is no Fault; answers the id under which it was logged. */
   onUnexpected: (error: unknown, operation: string) => string;
+}
+
+/** Bounds of one caller where its grants say nothing else. */
+export interface CallerLimits {
+  /** Requests a minute; 0: no limit. */
+  requestsPerMinute: number;
+  /** Streams and waits open at the same time, over all surfaces. */
+  streamsPerCaller: number;
+}
+
+/** A call that the gate refused, for the audit. */
+export interface Refusal {
+  caller: string;
+  verb: Verb;
+  /** The first space that was refused; `*` where no space was named. */
+  space: string;
+  operation: string;
 }
 
 /** How long a read waits for a position that this node has not applied yet. */
@@ -50,6 +73,7 @@ export class Invoker {
   readonly changes: Changes;
   readonly #options: InvokerOptions;
   readonly #buckets: TokenBuckets;
+  readonly #streams = new Slots();
 
   constructor(options: InvokerOptions) {
     this.#options = options;
@@ -65,6 +89,28 @@ export class Invoker {
   /** Position of what is applied on this node, as answers write it. */
   position(): string {
     return formatPosition(this.#options.log.position());
+  }
+
+  /** Counts an open stream or wait of a caller until the answered function is called; Fault `rate_limited` above the limit. */
+  holdStream(caller: Caller): () => void {
+    const { streamsPerCaller } = this.#options.callerLimits;
+    const release = this.#streams.take(callerName(caller), streamsPerCaller);
+    if (release !== undefined) return release;
+    throw new Fault("rate_limited", `${callerName(caller)} has ${streamsPerCaller} streams and waits open already`, {
+      hint: "Close one, or raise limits.streams_per_caller on the node.",
+      details: { retryAfterSeconds: 5 },
+    });
+  }
+
+  /** Reads a position a caller shows and waits (at most 2 s) until it is applied here; answers its seq. Faults: `invalid_input`, `history_forked`, `unavailable`. */
+  async reach(position: string, signal: AbortSignal): Promise<number> {
+    await this.#waitFor(position, signal);
+    return parsePosition(position).seq;
+  }
+
+  /** The position of a seq of this history, as answers write it. */
+  positionAt(seq: number): string {
+    return formatPosition(this.#options.log.positionAt(seq));
   }
 
   /** Rejects with a Fault, never with anything else. */
@@ -87,11 +133,7 @@ export class Invoker {
     if (operation === undefined) throw unknownOperation(call.operation, this.registry);
     const { input, common } = splitInput(operation, call.input);
     const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
-    const grants = this.#options.access.judge(call.caller, {
-      operation: operation.name,
-      verb: operation.access.verb,
-      spaces,
-    });
+    const grants = this.#judge(call.caller, operation, spaces);
     this.#limitRate(call.caller, grants);
     if (operation.kind === "write") return this.#write(operation, input, call.caller, common.idempotencyKey);
     if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
@@ -104,12 +146,30 @@ export class Invoker {
     return { output, position };
   }
 
+  #judge(caller: Caller, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
+    const { verb } = operation.access;
+    try {
+      return this.#options.access.judge(caller, { operation: operation.name, verb, spaces });
+    } catch (error) {
+      const space = error instanceof Fault ? error.details["space"] : undefined;
+      this.#options.onRefused?.({
+        caller: callerName(caller),
+        verb,
+        space: typeof space === "string" ? space : "*",
+        operation: operation.name,
+      });
+      throw error;
+    }
+  }
+
   async #write(
     operation: Extract<Operation, { kind: "write" }>,
     input: unknown,
     caller: Caller,
     key: string | undefined,
   ): Promise<Answer> {
+    const refused = this.#options.writesRefused?.();
+    if (refused !== undefined) throw refused;
     const applied = await this.#options.log.propose({
       name: operation.name,
       v: operation.v,
@@ -122,27 +182,35 @@ export class Invoker {
   }
 
   #context(call: Call, operation: Operation): CallContext {
-    const { access } = this.#options;
+    const { access, log } = this.#options;
     return {
       caller: call.caller,
       rights: access.rights(call.caller),
       signal: call.signal,
       visible: (space) =>
         access.permits(call.caller, { operation: operation.name, verb: operation.access.verb, space }),
+      changes: log.changes,
+      position: () => log.position(),
+      head: () => log.head(),
+      positionAt: (seq) => this.positionAt(seq),
+      reach: (position) => this.reach(position, call.signal),
+      holdStream: () => this.holdStream(call.caller),
     };
   }
 
-  /** The most generous of the grants that allow a call counts; one without a limit sets none. */
+  /** The most generous of the grants that allow a call counts; one that names no limit counts as the node's own. The admin on this machine has none. */
   #limitRate(caller: Caller, grants: readonly Grant[]): void {
+    if (caller.kind === "local" && caller.id === "local") return;
+    const { requestsPerMinute } = this.#options.callerLimits;
     let perMinute = 0;
     for (const grant of grants) {
-      if (grant.requestsPerMinute === undefined) return;
-      perMinute = Math.max(perMinute, grant.requestsPerMinute);
+      if (grant.requestsPerMinute === undefined && requestsPerMinute === 0) return;
+      perMinute = Math.max(perMinute, grant.requestsPerMinute ?? requestsPerMinute);
     }
     const waitMs = this.#buckets.take(callerName(caller), perMinute);
     if (waitMs === 0) return;
     throw new Fault("rate_limited", `${callerName(caller)} is limited to ${perMinute} requests a minute`, {
-      hint: "Wait, then try again; the limit stands in the grant.",
+      hint: "Wait, then try again; the limit stands in the grant, or in limits.requests_per_minute of the node.",
       details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
     });
   }

@@ -38,31 +38,40 @@ export const writeInput = z.object({
 
 export class Registry {
   readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #writes: ReadonlyMap<string, Extract<Operation, { kind: "write" }>>;
 
   constructor(operations: readonly Operation[]) {
-    const sorted = [...operations].sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (new Set(operations.map((operation) => operation.name)).size !== operations.length)
+      throw new Error("two operations have one name");
+    const writes = operations.filter((operation) => operation.kind === "write");
+    this.#writes = new Map(writes.map((operation) => [operation.name, operation]));
+    const listed = operations.filter((operation) => operation.kind !== "write" || operation.internal !== true);
+    const sorted = listed.sort((a, b) => (a.name < b.name ? -1 : 1));
     this.#entries = new Map(sorted.map((operation) => [operation.name, entryOf(operation)]));
-    if (this.#entries.size !== operations.length) throw new Error("two operations have one name");
   }
 
   get(name: string): Entry | undefined {
     return this.#entries.get(name);
   }
 
-  /** Sorted by name. */
+  /** Sorted by name, without internal ones. */
   list(): readonly Entry[] {
     return [...this.#entries.values()];
   }
 
   /** The command a log entry names: its write in exactly that version, or undefined. */
   write(name: string, v: number): Extract<Operation, { kind: "write" }> | undefined {
-    const operation = this.#entries.get(name)?.operation;
-    return operation?.kind === "write" && operation.v === v ? operation : undefined;
+    const operation = this.#writes.get(name);
+    return operation?.v === v ? operation : undefined;
   }
 }
 
 function entryOf(operation: Operation): Entry {
   if (!/^[a-z][a-z0-9_]{0,63}$/.test(operation.name)) throw new Error(`${operation.name} is not an operation name`);
+  for (const [alias, name] of Object.entries(operation.aliases ?? {})) {
+    if (!Object.hasOwn(operation.input.shape, name) || Object.hasOwn(operation.input.shape, alias))
+      throw new Error(`${operation.name}: ${alias} cannot stand for ${name}`);
+  }
   const common = operation.kind === "write" ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
   return {

@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { Access, type AccessSettings } from "../../src/access/access.ts";
 import type { Caller } from "../../src/access/caller.ts";
 import type { Policy } from "../../src/access/policy-file.ts";
+import { Refusals } from "../../src/access/refusals.ts";
 import { createApi } from "../../src/api/index.ts";
-import { contextDelete, contextGet, contextList, contextPut, contextSchema } from "../../src/context/index.ts";
+import { auditQuery, contextOperations } from "../../src/context/index.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
-import { logSchema } from "../../src/log/index.ts";
-import type { Operation } from "../../src/operation/define.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { DEFAULT_WRITE_LIMITS, type Operation, type WriteLimits } from "../../src/operation/define.ts";
 import { applierOf, Invoker } from "../../src/operation/invoke.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
@@ -44,20 +45,28 @@ export interface CoreOptions {
   operations?: readonly Operation[];
   nowMs?: () => number;
   maxDocumentBytes?: number;
+  /** Over the defaults; `maxDocumentBytes` above wins. */
+  limits?: Partial<WriteLimits>;
+  requestsPerMinute?: number;
+  streamsPerCaller?: number;
 }
 
 export function startCore(options: CoreOptions = {}) {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "cairn-core-"));
-  const operations = options.operations ?? [contextPut, contextDelete, contextGet, contextList, whoami];
   const nowMs = options.nowMs ?? Date.now;
   const store = Store.open({
     folder: join(folder, "store"),
-    migrations: [
-      { id: 1, name: "log", sql: logSchema },
-      { id: 2, name: "context", sql: contextSchema },
-    ],
+    migrations: MIGRATIONS,
     log: () => {},
   });
+  const refusals = new Refusals({
+    store,
+    nowMs,
+    onError: (error) => {
+      throw error;
+    },
+  });
+  const operations = options.operations ?? [...contextOperations, auditQuery(refusals), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
   const log = openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
@@ -72,7 +81,16 @@ export function startCore(options: CoreOptions = {}) {
     log,
     access,
     nowMs,
-    limits: { maxDocumentBytes: options.maxDocumentBytes ?? 1024 * 1024 },
+    limits: {
+      ...DEFAULT_WRITE_LIMITS,
+      ...options.limits,
+      ...(options.maxDocumentBytes === undefined ? {} : { maxDocumentBytes: options.maxDocumentBytes }),
+    },
+    callerLimits: {
+      requestsPerMinute: options.requestsPerMinute ?? 0,
+      streamsPerCaller: options.streamsPerCaller ?? 64,
+    },
+    onRefused: (refusal) => refusals.record(refusal),
     onUnexpected,
   });
   const api = createApi({
@@ -86,9 +104,16 @@ export function startCore(options: CoreOptions = {}) {
     (await invoker.invoke({ operation, input, caller, signal: new AbortController().signal })).output;
   const http = (path: string, init: RequestInit = {}, caller: Caller = localAdmin) =>
     api.fetch(new Request(`http://cairn${path}`, init), caller);
+  const close = async () => {
+    log.changes.end();
+    await log.close();
+    refusals.close();
+    store.close();
+  };
   return {
     folder,
     store,
+    refusals,
     log,
     access,
     invoker,
@@ -97,13 +122,9 @@ export function startCore(options: CoreOptions = {}) {
     http,
     fatal,
     unexpected,
-    close: async () => {
-      await log.close();
-      store.close();
-    },
+    close,
     [Symbol.asyncDispose]: async () => {
-      await log.close();
-      store.close();
+      await close();
       if (options.folder === undefined) rmSync(folder, { recursive: true, force: true });
     },
   };

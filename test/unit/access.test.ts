@@ -10,6 +10,7 @@ import { loadPolicyFile } from "../../src/access/policy-file.ts";
 import { globMatches } from "../../src/access/rights.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { CAPABILITY, callerWith, granted, startCore } from "../kit/core.ts";
+import { sampleInputs } from "../kit/sample-input.ts";
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
   try {
@@ -95,7 +96,7 @@ test("reserved spaces: no glob matches them, writing wants admin and the literal
   }
 });
 
-test("every operation refuses or hides a planted space", async () => {
+test("every operation refuses or hides a planted space, by every argument that could name it", async () => {
   await using core = startCore();
   await core.call("context_put", {
     id: "hidden/plan",
@@ -103,19 +104,22 @@ test("every operation refuses or hides a planted space", async () => {
     title: "canary-title",
     tags: ["canary-tag"],
   });
+  await core
+    .call("context_get", { id: "hidden/plan" }, callerWith({ login: "canary-caller@example.com" }))
+    .catch(() => {});
+  const before = core.log.position().seq;
   const caller = granted({ role: "admin", spaces: ["team-a"] });
   for (const { operation } of core.invoker.registry.list()) {
-    for (const id of ["hidden/plan", "hidden/none"]) {
-      const input = { id, content: 1, prefix: "hidden", if_match: "*", tag: "canary-tag" };
-      const known = Object.fromEntries(Object.entries(input).filter(([name]) => name in operation.input.shape));
-      const answer = await core.call(operation.name, known, caller).then(JSON.stringify, (error) => {
-        expect(error).toMatchObject({ code: "forbidden" });
+    for (const input of sampleInputs(core.invoker.registry, operation, ["hidden/plan", "hidden/none"])) {
+      const answer = await core.call(operation.name, input, caller).then(JSON.stringify, (error) => {
+        expect([operation.name, input, error]).toMatchObject([operation.name, input, { code: "forbidden" }]);
         return `${error.message} ${error.hint}`;
       });
-      expect(answer).not.toContain("canary");
+      expect([operation.name, answer]).toEqual([operation.name, expect.not.stringContaining("canary")]);
     }
   }
-  expect(core.log.position().seq).toBe(1);
+  expect(core.log.position().seq).toBe(before);
+  expect(core.unexpected).toEqual([]);
 });
 
 test("a cursor of one caller shows another only what that one may see", async () => {

@@ -1,0 +1,112 @@
+// Refused calls, kept on this node for the audit (security.md 23): counted in memory, written every few seconds, bounded in rows whatever hostile callers do.
+
+import type { Store } from "../store/store.ts";
+import schema from "./refusals.sql" with { type: "text" };
+
+export const refusalsSchema: string = schema;
+
+export interface Refusal {
+  caller: string;
+  verb: string;
+  /** `*` where no space was named. */
+  space: string;
+  operation: string;
+}
+
+/** Refusals of one minute, as they are kept. */
+export interface CountedRefusal extends Refusal {
+  /** Begin of the minute in ms. */
+  minute: number;
+  count: number;
+}
+
+const MINUTE_MS = 60_000;
+const FLUSH_MS = 5_000;
+/** Different refusals between two writes, of one caller and of all; what is beyond is counted under the space `…`, then under the caller `…`. */
+const MAX_PENDING_OF_CALLER = 50;
+const MAX_PENDING = 500;
+const MAX_ROWS = 20_000;
+
+export class Refusals {
+  readonly #store: Store;
+  readonly #nowMs: () => number;
+  readonly #onError: (error: unknown) => void;
+  #pending = new Map<string, CountedRefusal>();
+  #rowsOf = new Map<string, number>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: { store: Store; nowMs: () => number; onError: (error: unknown) => void }) {
+    this.#store = options.store;
+    this.#nowMs = options.nowMs;
+    this.#onError = options.onError;
+  }
+
+  record(refusal: Refusal): void {
+    const minute = Math.floor(this.#nowMs() / MINUTE_MS) * MINUTE_MS;
+    const exact = { ...refusal, space: refusal.space.slice(0, 256) };
+    const crowded = { ...exact, space: "…", operation: "…" };
+    if (this.#count(exact, minute, (this.#rowsOf.get(refusal.caller) ?? 0) < MAX_PENDING_OF_CALLER)) return;
+    if (this.#count(crowded, minute, this.#pending.size < 2 * MAX_PENDING)) return;
+    this.#count({ ...crowded, caller: "…" }, minute, true);
+  }
+
+  /** Counts in the row of this form if it is there or may be added. */
+  #count(refusal: Refusal, minute: number, mayAdd: boolean): boolean {
+    const key = JSON.stringify([minute, refusal.caller, refusal.verb, refusal.space, refusal.operation]);
+    const row = this.#pending.get(key);
+    if (row !== undefined) row.count += 1;
+    else if (!mayAdd || (this.#pending.size >= MAX_PENDING && refusal.space !== "…")) return false;
+    else {
+      this.#pending.set(key, { ...refusal, minute, count: 1 });
+      this.#rowsOf.set(refusal.caller, (this.#rowsOf.get(refusal.caller) ?? 0) + 1);
+    }
+    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    return true;
+  }
+
+  /** Writes what was counted; a failing write is reported and the counts stay. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#pending.size === 0) return;
+    try {
+      this.#store.transaction((tx) => {
+        for (const row of this.#pending.values()) {
+          tx.run(
+            "INSERT INTO refusals (minute, caller, verb, space, operation, count) VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            row.minute,
+            row.caller,
+            row.verb,
+            row.space,
+            row.operation,
+            row.count,
+          );
+        }
+        tx.run(
+          "DELETE FROM refusals WHERE (minute, caller, verb, space, operation) IN (SELECT minute, caller, verb, space, operation FROM refusals ORDER BY minute DESC, caller, verb, space, operation LIMIT -1 OFFSET ?)",
+          MAX_ROWS,
+        );
+      });
+      this.#pending = new Map();
+      this.#rowsOf = new Map();
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  /** Refusals of minutes in [sinceMs, untilMs], newest first, at most `limit`. */
+  list(sinceMs: number, untilMs: number, limit: number): CountedRefusal[] {
+    this.flush();
+    return this.#store.reader.all<CountedRefusal>(
+      "SELECT minute, caller, verb, space, operation, count FROM refusals WHERE minute >= ? AND minute <= ? ORDER BY minute DESC, caller, verb, space, operation LIMIT ?",
+      sinceMs,
+      untilMs,
+      limit,
+    );
+  }
+
+  /** Writes the rest; call it before the store is closed. */
+  close(): void {
+    this.flush();
+  }
+}

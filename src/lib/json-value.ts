@@ -1,0 +1,105 @@
+// JSON values as they are patched and compared: parsed without losing digits, set without waking prototypes, weighed and cloned.
+// A number that a double would change is kept as its text (`JSON.rawJSON`), so that a patch elsewhere in a document leaves it as it was.
+
+import { Fault } from "./fault.ts";
+import { MAX_JSON_DEPTH } from "./json-text.ts";
+
+export type JsonObject = Record<string, unknown>;
+
+interface RawNumber {
+  readonly rawJSON: string;
+}
+
+/** ES2026; TypeScript's library does not name them yet. */
+const exact = JSON as unknown as {
+  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+  rawJSON(text: string): RawNumber;
+  isRawJSON(value: unknown): value is RawNumber;
+};
+
+/** Numbers with so many digits, or with an exponent, are the ones that a double may change. */
+const LONG_NUMBER = /[0-9.]{16}|[0-9][eE]/;
+
+/** Parses text that is known to be JSON; numbers keep their exact text where a double would change it. */
+export function parseExact(text: string): unknown {
+  if (!LONG_NUMBER.test(text)) return JSON.parse(text);
+  return exact.parse(text, (_key, value, { source }) =>
+    typeof value === "number" && source !== undefined && String(value) !== source ? exact.rawJSON(source) : value,
+  );
+}
+
+/** Whether it is an object, and no array, null or kept number. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !exact.isRawJSON(value);
+}
+
+/** Sets an own key, `__proto__` like any other. */
+export function setOwn(target: JsonObject, key: string, value: unknown): void {
+  if (key === "__proto__") {
+    Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+  } else target[key] = value;
+}
+
+/** Whether two values are the same JSON: numbers by value, objects whatever the order of their keys (RFC 6902 4.6). */
+export function jsonEqual(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (exact.isRawJSON(one) || exact.isRawJSON(other))
+    return numberOf(one) !== undefined && numberOf(one) === numberOf(other);
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length && one.every((item, at) => jsonEqual(item, other[at]));
+  }
+  if (!isJsonObject(one) || !isJsonObject(other)) return false;
+  const keys = Object.keys(one);
+  return (
+    keys.length === Object.keys(other).length &&
+    keys.every((key) => Object.hasOwn(other, key) && jsonEqual(one[key], other[key]))
+  );
+}
+
+/** Two kept numbers are equal only as texts; a kept one never equals a double, which could not hold it. */
+function numberOf(value: unknown): string | undefined {
+  if (exact.isRawJSON(value)) return canonical(value.rawJSON);
+  return typeof value === "number" ? canonical(String(value)) : undefined;
+}
+
+/** Digits without sign of zero, trailing zeros or point, and a decimal exponent: equal texts for equal numbers. */
+function canonical(text: string): string {
+  const match = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text);
+  if (match === null) return text;
+  const fraction = match[3] ?? "";
+  const digits = `${match[2]}${fraction}`.replace(/^0+/, "");
+  const bare = digits.replace(/0+$/, "");
+  if (bare === "") return "0";
+  const exponent = BigInt(match[4] ?? "0") - BigInt(fraction.length) + BigInt(digits.length - bare.length);
+  return `${match[1]}${bare}e${exponent}`;
+}
+
+/** A copy that shares nothing with `value`. */
+export function cloneJson(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(cloneJson);
+  if (!isJsonObject(value)) return value;
+  const copy: JsonObject = {};
+  for (const [key, item] of Object.entries(value)) setOwn(copy, key, cloneJson(item));
+  return copy;
+}
+
+/**
+ * Characters that the value has at least as JSON text: cheap, and never more than its bytes.
+ * `depth` is how deep the value will stand; throws Fault `invalid_input` where nesting passes MAX_JSON_DEPTH.
+ */
+export function weighJson(value: unknown, depth = 0): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value === "number") return String(value).length;
+  if (typeof value !== "object" || value === null) return 4;
+  if (exact.isRawJSON(value)) return value.rawJSON.length;
+  if (depth >= MAX_JSON_DEPTH)
+    throw new Fault("invalid_input", `The document would be nested deeper than ${MAX_JSON_DEPTH} levels`, {
+      hint: "Keep the document flatter.",
+    });
+  if (Array.isArray(value)) {
+    return value.reduce<number>((sum, item) => sum + weighJson(item, depth + 1) + 1, 2);
+  }
+  let weight = 2;
+  for (const [key, item] of Object.entries(value)) weight += key.length + 4 + weighJson(item, depth + 1);
+  return weight;
+}

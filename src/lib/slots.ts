@@ -1,0 +1,25 @@
+// Counts what is open at the same time for each key, such as streams of a caller; bounded by what is open.
+
+/** Held slots by key. */
+export class Slots {
+  readonly #held = new Map<string, number>();
+
+  /** How many slots `key` holds now. */
+  held(key: string): number {
+    return this.#held.get(key) ?? 0;
+  }
+
+  /** Takes a slot of `key` if fewer than `max` are held; answers the function that gives it back (once), or undefined. */
+  take(key: string, max: number): (() => void) | undefined {
+    if (this.held(key) >= max) return undefined;
+    this.#held.set(key, this.held(key) + 1);
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      const left = this.held(key) - 1;
+      if (left === 0) this.#held.delete(key);
+      else this.#held.set(key, left);
+    };
+  }
+}

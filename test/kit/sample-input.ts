@@ -1,0 +1,83 @@
+// Valid arguments for any operation, made from its schema, that name given contexts wherever a context can be named: for tests over all operations.
+
+import type { Operation } from "../../src/operation/define.ts";
+import type { Registry } from "../../src/operation/registry.ts";
+
+type Json = Record<string, unknown>;
+
+/** One input for each id, with every argument that the schema knows, and one with only what it requires. */
+export function sampleInputs(registry: Registry, operation: Operation, ids: readonly string[]): Json[] {
+  const schema = registry.get(operation.name)?.inputSchema;
+  if (schema === undefined) throw new Error(`${operation.name} is not listed`);
+  return ids.flatMap((id) => [
+    sampleObject(registry, schema, id, true, operation.name),
+    sampleObject(registry, schema, id, false, operation.name),
+  ]);
+}
+
+/** Arguments that another one excludes, or that would make every call fail before anything is looked at. */
+const ALWAYS = new Set(["content", "patch", "timeout_seconds"]);
+const LEFT_OUT = new Set([
+  "at",
+  "cursor",
+  "since",
+  "until",
+  "updated_since",
+  "consistency",
+  "min_position",
+  "idempotency_key",
+  "if_none_match",
+]);
+
+function sampleObject(registry: Registry, schema: Json, id: string, all: boolean, where: string): Json {
+  const required = Array.isArray(schema["required"]) ? schema["required"] : [];
+  const properties = Object.entries((schema["properties"] ?? {}) as Record<string, Json>);
+  return Object.fromEntries(
+    properties
+      .filter(([name]) => required.includes(name) || (all && !LEFT_OUT.has(name)) || ALWAYS.has(name))
+      .map(([name, property]) => [name, sampleValue(registry, name, property, id, all, where)]),
+  );
+}
+
+function sampleValue(registry: Registry, name: string, schema: Json, id: string, all: boolean, where: string): unknown {
+  if (name === "id") return id;
+  if (name === "prefix") return all ? id : "hidden";
+  if (name === "tag") return "canary-tag";
+  if (name === "if_match") return "*";
+  if (name === "content_type") return "text/plain";
+  if (name === "content") return "x";
+  if (name === "patch") return {};
+  if (name === "timeout_seconds") return 0;
+  if (name === "lines") return [JSON.stringify(exportedVersion(id))];
+  const choices = schema["enum"];
+  if (Array.isArray(choices)) return choices[0];
+  switch (schema["type"]) {
+    case "integer":
+    case "number":
+      return 1;
+    case "boolean":
+      return false;
+    case "string":
+      return "x";
+    case "array":
+      return sampleItems(registry, (schema["items"] ?? {}) as Json, id, all, `${where}.${name}`);
+    case "object":
+      return sampleObject(registry, schema, id, all, where);
+    default:
+      throw new Error(`no sample for ${where}.${name}: ${JSON.stringify(schema)}`);
+  }
+}
+
+/** A list of writes holds one of each operation it may hold, beside one that is allowed: the union of their spaces counts. */
+function sampleItems(registry: Registry, items: Json, id: string, all: boolean, where: string): unknown[] {
+  const operation = ((items["properties"] ?? {}) as Record<string, Json>)["operation"]?.["enum"];
+  if (!Array.isArray(operation)) return [sampleValue(registry, "item", items, id, all, where)];
+  return operation.map((name: string, index) => {
+    const schema = registry.get(name)?.inputSchema ?? {};
+    return { ...sampleObject(registry, schema, index === 0 ? "team-a/x" : id, all, name), operation: name };
+  });
+}
+
+function exportedVersion(id: string): Json {
+  return { id, version: 1 };
+}
