@@ -1,13 +1,13 @@
 // A node's life as its operator sees it: one process for a data folder, a clean end, an unclean one, unsafe folders, and secrets that stay secret.
 
 import { afterEach, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Ready } from "../../src/node/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type NodeOptions, spawnNode, type TestNode } from "../kit/node.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const nodes: TestNode[] = [];
 afterEach(async () => {
@@ -43,7 +43,7 @@ test.skipIf(Bun.which("script") === null)(
   async () => {
     const node = await spawnNode({ args: ["--conformance"], wrap: [] });
     nodes.push(node);
-    const home = mkdtempSync(join(tmpdir(), "cairn-t-"));
+    const home = temporaryFolder();
     const command = [...node.command, "serve", "--conformance", "--data", join(home, "data")].join(" ");
     const terminal = Bun.spawn({
       cmd: ["script", "-qec", command, "/dev/null"],
@@ -180,7 +180,7 @@ test("kill -9 loses nothing that was acknowledged, and the next start needs no h
 });
 
 test("a data folder that others can write, or that is a link, is refused with exit 43", async () => {
-  const home = mkdtempSync(join(tmpdir(), "cairn-t-"));
+  const home = temporaryFolder();
   const open = join(home, "open");
   mkdirSync(open, { mode: 0o700 });
   chmodSync(open, 0o770);
@@ -205,7 +205,7 @@ test.each([
   ["an unknown key", 'hostnam = "x"\n', 20, "Did you mean hostname"],
   ["a value that cannot be", '[access]\ndefault_role = "admin"\n', 20, "none, reader, member"],
 ])("a settings file with %s is refused at start", async (_name, toml, code, said) => {
-  const dataDir = mkdtempSync(join(tmpdir(), "cairn-t-"));
+  const dataDir = temporaryFolder();
   writeFileSync(join(dataDir, "cairn.toml"), toml);
   const ended = await (await start({ dataDir })).exited();
   expect(ended.code).toBe(code);

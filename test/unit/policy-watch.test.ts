@@ -1,14 +1,14 @@
 // The policy file while the node runs: valid changes count soon, invalid ones keep the old policy and say so.
 
 import { afterEach, expect, test } from "bun:test";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Access } from "../../src/access/access.ts";
 import { type PolicyWatch, watchPolicy } from "../../src/node/policy-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { callerWith } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const CAPABILITY = "cairn.internal/cap/cairn";
 const alice = callerWith({ login: "alice@example.com" });
@@ -22,7 +22,7 @@ function policyText(role: string): string {
 }
 
 function start(text: string) {
-  const path = join(mkdtempSync(join(tmpdir(), "cairn-policy-")), "policy.json");
+  const path = join(temporaryFolder(), "policy.json");
   writeFileSync(path, text, { mode: 0o600 });
   const access = new Access({ capability: CAPABILITY, defaultRole: "none", admins: [] });
   const conditions = new Conditions(() => {});

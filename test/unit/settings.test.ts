@@ -1,17 +1,17 @@
 // Settings: who wins, what is refused with which words, and secrets that never come by the command line.
 
 import { expect, test } from "bun:test";
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
 import { readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
 import { envOf, flagOf, settingRows } from "../../src/config/settings.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 function folder(toml?: string): string {
-  const path = mkdtempSync(join(tmpdir(), "cairn-settings-"));
+  const path = temporaryFolder();
   if (toml !== undefined) writeFileSync(join(path, "cairn.toml"), toml);
   return path;
 }

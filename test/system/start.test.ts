@@ -1,0 +1,179 @@
+// npm start as in the README: without a key a private tailnet whose printed lines work as they stand, with a key a node on that tailnet; and both end without a trace.
+
+import { afterEach, expect, test } from "bun:test";
+import { rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { eventually, within } from "../kit/eventually.ts";
+import { clientFetch, TestTailnet } from "../kit/tailnet.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const script = join(dirname(dirname(import.meta.dir)), "scripts", "start.ts");
+const hasCurl = Bun.which("curl") !== null;
+
+let started: Started | undefined;
+afterEach(() => started?.end());
+
+/** npm start as a process, with what it printed. */
+class Started {
+  readonly home = temporaryFolder();
+  readonly env: Record<string, string>;
+  text = "";
+  readonly #child;
+
+  constructor(args: readonly string[], env: Record<string, string> = {}) {
+    const go = Object.fromEntries(
+      ["GOCACHE", "GOPATH", "GOMODCACHE", "GOFLAGS"].flatMap((name) =>
+        process.env[name] ? [[name, process.env[name]]] : [],
+      ),
+    );
+    this.env = {
+      PATH: process.env["PATH"] ?? "",
+      HOME: process.env["HOME"] ?? this.home,
+      TMPDIR: this.home,
+      ...go,
+      ...env,
+    };
+    this.#child = Bun.spawn({
+      cmd: [process.execPath, script, ...args],
+      cwd: this.home,
+      env: this.env,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    void this.#read(this.#child.stdout);
+    void this.#read(this.#child.stderr);
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const chunk of stream) this.text += new TextDecoder().decode(chunk);
+  }
+
+  async printed(text: string): Promise<void> {
+    const look = () => {
+      if (this.#child.exitCode !== null) throw new Error(`npm start ended with ${this.#child.exitCode}\n${this.text}`);
+      return this.text.includes(text);
+    };
+    // It may have to build the Go half first.
+    await eventually(`npm start to print ${text}`, look, { withinMs: 300_000, seen: () => this.text });
+  }
+
+  /** What stands after this word at the beginning of a line. */
+  line(word: string): string {
+    const found = new RegExp(`^ *${word} +(.*)$`, "m").exec(this.text)?.[1];
+    if (found === undefined) throw new Error(`no line "${word}" in\n${this.text}`);
+    return found;
+  }
+
+  /** Runs a printed line in a shell, from a folder that has nothing to do with the project. */
+  async shell(line: string, input = ""): Promise<string> {
+    const child = Bun.spawn({
+      cmd: ["bash", "-c", line],
+      cwd: "/",
+      env: this.env,
+      stdin: Buffer.from(input),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    return within(line, new Response(child.stdout).text());
+  }
+
+  async stop(): Promise<number> {
+    this.#child.kill("SIGTERM");
+    return within("npm start to end", this.#child.exited);
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode === null) await this.stop();
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Processes whose environment names the folder of this start. */
+function left(home: string): string {
+  return Bun.spawnSync({
+    cmd: [
+      "grep",
+      "-lsa",
+      `TMPDIR=${home}`,
+      ...new Bun.Glob("[0-9]*/environ").scanSync({ cwd: "/proc", absolute: true, onlyFiles: false }),
+    ],
+  }).stdout.toString();
+}
+
+test("without a key every printed line works from any folder, and SIGTERM ends all of it", async () => {
+  const here = new Started(["--data", join(temporaryFolder(), "data"), "--port", "0"]);
+  started = here;
+  await here.printed("Ctrl-C");
+  const url = here.line("MCP URL").replace("/mcp", "");
+  expect(here.line("agent")).toBe(`claude mcp add --transport http cairn ${url}/mcp`);
+  expect(here.line("tailnet")).toMatch(/^http:\/\/cairn\.[a-z.-]+\/mcp /);
+
+  if (hasCurl) {
+    expect(JSON.parse(await here.shell(here.line("write")))).toMatchObject({ id: "hello/world", version: 1 });
+    expect(await here.shell(here.line("read"))).toBe("hello from curl");
+  } else {
+    await fetch(`${url}/contexts/hello/world`, {
+      method: "PUT",
+      headers: { "content-type": "text/plain" },
+      body: "hello from curl",
+    });
+  }
+
+  const command = here.line("or").replace(/^claude mcp add cairn -- /, "");
+  const greeting = {
+    jsonrpc: "2.0",
+    id: 1,
+    method: "initialize",
+    params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } },
+  };
+  const call = {
+    jsonrpc: "2.0",
+    id: 2,
+    method: "tools/call",
+    params: { name: "context_get", arguments: { id: "hello/world" } },
+  };
+  const lines = [greeting, { jsonrpc: "2.0", method: "notifications/initialized" }, call]
+    .map((message) => JSON.stringify(message))
+    .join("\n");
+  const answers = await here.shell(`(cat; sleep 2) | ${command}`, `${lines}\n`);
+  expect(answers).toContain("hello from curl");
+
+  if (process.platform === "linux") expect(left(here.home)).not.toBe("");
+  expect(await here.stop()).toBe(0);
+  if (process.platform === "linux")
+    await eventually("all processes to be gone", () => left(here.home) === "", { seen: () => left(here.home) });
+});
+
+test("with a key it serves on the tailnet that the key belongs to", async () => {
+  await using tailnet = await TestTailnet.start();
+  const key = `tskey-auth-${crypto.randomUUID()}`;
+  await tailnet.auth("key", { keys: [key] });
+  const data = join(temporaryFolder(), "data");
+  const here = new Started(["--private-tailnet", "--control-url", tailnet.controlUrl, "--data", data], {
+    TS_AUTHKEY: key,
+  });
+  started = here;
+  await here.printed('"state":"serving"');
+  const { proxy } = await tailnet.client({ hostname: "agent" });
+  const put = await clientFetch(proxy, "http://cairn/contexts/hello/tailnet", {
+    method: "PUT",
+    headers: { "content-type": "text/plain" },
+    body: "by the tailnet",
+  });
+  expect(put.status).toBe(201);
+  expect(await (await clientFetch(proxy, "http://cairn/contexts/hello/tailnet")).text()).toBe("by the tailnet");
+  expect(here.text).not.toContain(key);
+  expect(await here.stop()).toBe(0);
+});
+
+test("a number of nodes that cannot be is refused", async () => {
+  const child = Bun.spawn({
+    cmd: [process.execPath, script, "--nodes", "many"],
+    env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/" },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  expect(await new Response(child.stderr).text()).toContain('"many"');
+  expect(await child.exited).toBe(1);
+});
