@@ -3,6 +3,7 @@
 import type { Store } from "../store/store.ts";
 import schema from "./refusals.sql" with { type: "text" };
 
+/** Table of refused calls. */
 export const refusalsSchema: string = schema;
 
 export interface Refusal {
@@ -27,6 +28,7 @@ const MAX_PENDING_OF_CALLER = 50;
 const MAX_PENDING = 500;
 const MAX_ROWS = 20_000;
 
+/** Calls that the gate refused on this node, one row per caller, verb, space and minute. */
 export class Refusals {
   readonly #store: Store;
   readonly #nowMs: () => number;

@@ -8,6 +8,7 @@ export type Role = (typeof ROLES)[number];
 
 /** What an operation does to the spaces it touches; each role may do all verbs up to its own. */
 export const VERBS = ["read", "write", "operate", "admin"] as const;
+/** One of VERBS. */
 export type Verb = (typeof VERBS)[number];
 
 /** One capability object, parsed. */

@@ -16,6 +16,7 @@ const buildInfoShape = z.object({
   go: z.string(),
 });
 
+/** Versions of Cairn and of its parts, all as plain texts. */
 export type BuildInfo = z.infer<typeof buildInfoShape>;
 
 /** Put in by the build; not declared at all when run from source. */

@@ -9,6 +9,7 @@ import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
 import { envOf, flagOf, type SettingKey, type Settings, settingRows } from "./settings.ts";
 
+/** Environment variables; handed in, so that tests have their own. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadOptions {
@@ -19,6 +20,7 @@ export interface LoadOptions {
   configFile?: string | undefined;
 }
 
+/** All settings with where they came from. */
 export interface Loaded {
   settings: Settings & { readonly data: string };
   /** Where each value that is not a default came from, such as `--tags`, `CAIRN_TAGS` or the file's path. */

@@ -18,6 +18,7 @@ export function defaultDataDir(env: Environment): string {
   return state?.startsWith("/") ? join(state, "cairn") : join(home, ".local", "state", "cairn");
 }
 
+/** Absolute paths of a node's sockets and their folders. */
 export interface SocketPaths {
   /** Folder of the local socket: 0700, or 0710 with `cli.group`. */
   folder: string;

@@ -15,6 +15,7 @@ export const SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET
 
 const MAX_SECRET_BYTES = 4096;
 
+/** What a node may join with; both may be absent. */
 export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;

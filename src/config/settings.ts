@@ -105,6 +105,7 @@ export const SETTINGS = {
   ),
 } as const;
 
+/** Dotted name of a setting, such as `access.admins`. */
 export type SettingKey = keyof typeof SETTINGS;
 
 type Widened<D> = D extends undefined ? string | undefined : D extends string ? (string extends D ? string : D) : D;

@@ -20,6 +20,7 @@ export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextList } from "./list.ts";
 export { contextGet } from "./queries.ts";
+/** Tables of contexts and their versions. */
 export const contextSchema: string = schema;
 
 /** Every operation on contexts, internal ones included; `audit_query` is made by `auditQuery`. */

@@ -136,6 +136,7 @@ export class Changes {
   }
 }
 
+/** A row of the change table as others see it. */
 export function changeOf(row: ChangeRow): Change {
   return {
     seq: row.seq,

@@ -29,6 +29,7 @@ interface Waiting {
   reject: (fault: Fault) => void;
 }
 
+/** Opens the log over its store; the history is where the store left it. */
 export function openDirectLog(options: DirectOptions): Log {
   const { store, apply, nowMs, onFatal } = options;
   const history = openHistory(store);

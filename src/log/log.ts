@@ -54,6 +54,7 @@ export interface Applied {
   position: Position;
 }
 
+/** One order of changes, whatever engine keeps it. */
 export interface Log {
   readonly changes: Changes;
   /** Resolves when the command is applied on this node; rejects with the command's Fault, `storage_full` or `unavailable`. */

@@ -56,18 +56,21 @@ export interface CallContext {
   holdStream(): () => void;
 }
 
+/** Answers from the store of this node and changes nothing. */
 export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
   extends Common<I, O> {
   kind: "read";
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
 }
 
+/** Has its effect on this node only; nothing goes through the log. */
 export interface ActOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
   extends Common<I, O> {
   kind: "act";
   run(input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
 }
 
+/** Becomes a command of the log; what it does is decided in apply. */
 export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject, C = unknown>
   extends Common<I, O> {
   kind: "write";
@@ -91,6 +94,7 @@ export interface WriteLimits {
   quota: { callerBytes: number; spaceBytes: number };
 }
 
+/** How much of a history is kept. */
 export interface HistoryLimits {
   /** Versions kept of each context; 0: all. */
   maxVersions: number;
@@ -105,21 +109,25 @@ export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
 };
 
+/** Any operation; the registry holds them by name. */
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
 export type Operation = ReadOperation<any, any> | WriteOperation<any, any, any> | ActOperation<any, any>;
 
+/** Defines a read. */
 export function read<I extends z.ZodObject, O extends z.ZodObject>(
   definition: Omit<ReadOperation<I, O>, "kind">,
 ): ReadOperation<I, O> {
   return { kind: "read", ...definition };
 }
 
+/** Defines a write. */
 export function write<I extends z.ZodObject, O extends z.ZodObject, C>(
   definition: Omit<WriteOperation<I, O, C>, "kind">,
 ): WriteOperation<I, O, C> {
   return { kind: "write", ...definition };
 }
 
+/** Defines an act. */
 export function act<I extends z.ZodObject, O extends z.ZodObject>(
   definition: Omit<ActOperation<I, O>, "kind">,
 ): ActOperation<I, O> {

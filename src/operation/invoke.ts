@@ -24,6 +24,7 @@ export interface Call {
   signal: AbortSignal;
 }
 
+/** What a call answers. */
 export interface Answer {
   output: Record<string, unknown>;
   /** `<epoch>-<seq>`: of the change for a write, of what was read for a read. */

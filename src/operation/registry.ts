@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Operation } from "./define.ts";
 
+/** An operation with its schemas as clients see them. */
 export interface Entry {
   operation: Operation;
   /** JSON Schema 2020-12 of the arguments, common arguments included; unknown properties are refused. */
