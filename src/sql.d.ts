@@ -1,5 +1,6 @@
 // Lets schema files be imported as text.
 declare module "*.sql" {
   const text: string;
+  // biome-ignore lint/style/noDefaultExport: a text import has nothing else
   export default text;
 }

@@ -1,3 +1,5 @@
+// The socketpair of the channel on Linux: close-on-exec from its birth.
+
 package main
 
 import "syscall"
