@@ -9,7 +9,7 @@ import { host, planFor, type Target } from "./targets.ts";
 const root = dirname(import.meta.dir);
 const native = join(root, "native");
 
-export type Part = "library" | "sidecar" | "tailnet";
+export type Part = "library" | "sidecar" | "tailnet" | "hello";
 
 /** A problem that the person who builds can mend; printed without a stack. */
 export class BuildError extends Error {}
@@ -22,7 +22,7 @@ export interface Versions {
 /** Where a part of this target is, built or not. */
 export function nativePath(target: Target, part: Part): string {
   const library = target.goos === "darwin" ? "libcairn.dylib" : "libcairn.so";
-  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet" }[part];
+  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet", hello: "hello" }[part];
   return join(root, "build", "native", target.name, name);
 }
 

@@ -1,0 +1,6 @@
+// The yardstick: the least that Bun.serve can do on a unix socket. `bun hello.ts SOCKET`; its answer has the size of the context that the other side serves.
+
+const socket = process.argv[2] ?? "";
+const text = process.argv[3] ?? "hello";
+Bun.serve({ unix: socket, fetch: () => new Response(text, { headers: { "Content-Type": "application/json" } }) });
+process.stdout.write(`${JSON.stringify({ event: "ready" })}\n`);

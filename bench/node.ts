@@ -1,0 +1,45 @@
+// The whole node of src/node/start.ts with one thing exchanged: a tailnet without a network, so that the load can stand where the Go half stands, at ingress.sock with its secret.
+// `bun node.ts DATA RUNTIME`; says on stdout, a pipe to the bench alone, what to connect with.
+
+import { loadSettings } from "../src/config/load.ts";
+import { startNode } from "../src/node/start.ts";
+import { configureLogging } from "../src/observe/logging.ts";
+import { LoopbackTailnet } from "../src/tailnet/loopback.ts";
+import type { CallerWire, UpParams } from "../src/tailnet/protocol.ts";
+
+const CALLER: CallerWire = {
+  v: 1,
+  id: "nBENCH",
+  kind: "user",
+  node: "laptop",
+  login: "bench@example.com",
+  userId: "1",
+  tags: [],
+  own: false,
+  grants: "0".repeat(32),
+};
+
+class BenchTailnet extends LoopbackTailnet {
+  override async up(params: UpParams): Promise<void> {
+    await super.up(params);
+    const { target, ingressSecret } = params;
+    const headers = `Cairn-Internal-Caller: ${JSON.stringify(CALLER)}\r\nCairn-Internal-Secret: ${ingressSecret}\r\nCairn-Internal-Scheme: http\r\n`;
+    process.stdout.write(`${JSON.stringify({ event: "ready", socket: target, headers })}\n`);
+  }
+}
+
+const [data = "", runtime = ""] = process.argv.slice(2);
+configureLogging({ level: "warning", format: "json" });
+const loaded = loadSettings({ flags: { data, "limits.requests_per_minute": "0" }, env: {} });
+const node = await startNode({
+  loaded,
+  secrets: { authKey: undefined, clientSecret: undefined },
+  env: { TMPDIR: runtime },
+  report: () => {},
+  tailnet: async (log) => {
+    const tailnet = new BenchTailnet(log);
+    tailnet.setCaller("100.64.0.2", CALLER, [{ role: "member", spaces: ["bench", "team-*"] }]);
+    return tailnet;
+  },
+});
+process.on("SIGTERM", () => void node.stop("SIGTERM").then(() => process.exit(0)));

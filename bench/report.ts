@@ -1,0 +1,57 @@
+// Numbers to words: medians, spreads, the table of bench/RESULTS.md, and on what machine it was made.
+
+import { readFileSync } from "node:fs";
+import { arch, cpus, release, totalmem } from "node:os";
+
+export interface Row {
+  what: string;
+  against: string;
+  /** Median over the rounds with its unit, then the least and the most. */
+  result: string;
+  goal: string;
+  met: boolean;
+  /** What helps to read the row. */
+  detail: string;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
+}
+
+/** `0.52 (0.49–0.55)`. */
+export function spread(values: readonly number[], digits: number, unit = ""): string {
+  const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
+  return `${median(values).toFixed(digits)}${unit} (${least}–${most})`;
+}
+
+/** The table as Markdown. */
+export function tableOf(rows: readonly Row[]): string {
+  const cells = [
+    ["what", "against", "median (least–most)", "goal", "", "beside"],
+    ["---", "---", "---", "---", "---", "---"],
+    ...rows.map((row) => [row.what, row.against, row.result, row.goal, row.met ? "met" : "**missed**", row.detail]),
+  ];
+  return cells.map((line) => `| ${line.join(" | ")} |`).join("\n");
+}
+
+/** Processor, memory and system in a line. */
+export function machine(): string {
+  const model = /^model name\s*: (.+)$/m.exec(readText("/proc/cpuinfo"))?.[1] ?? cpus()[0]?.model ?? arch();
+  return `${cpus().length} × ${model}, ${(totalmem() / 1e9).toFixed(0)} GB, ${process.platform} ${release()} ${arch()}`;
+}
+
+/** Load average of the last minute: how busy the machine was beside the bench. */
+export function loadAverage(): string {
+  return readText("/proc/loadavg").split(" ")[0] ?? "unknown";
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}

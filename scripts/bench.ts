@@ -1,0 +1,93 @@
+// npm run bench: what a node does beside the least that the same parts could do, in one run, in rounds that alternate between the two, as ratios. `-- --quick` takes less than two minutes
+// and only prints; `-- --only get,put` runs some rows. A whole run writes bench/RESULTS.md. Nothing here goes by a path around `invoke`.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { overIngress } from "../bench/ingress.ts";
+import { Load } from "../bench/processes.ts";
+import { loadAverage, machine, type Row, tableOf } from "../bench/report.ts";
+import { overTailnet } from "../bench/tailnet.ts";
+import { BuildError } from "./native.ts";
+
+const root = dirname(import.meta.dir);
+const ROWS = ["get", "put", "mcp", "tailnet", "start"] as const;
+export type RowName = (typeof ROWS)[number];
+
+export interface Bench {
+  load: Load;
+  /** Rows to run. */
+  wanted: ReadonlySet<RowName>;
+  /** Pairs of runs of each comparison, and starts of the node. */
+  rounds: number;
+  warmMs: number;
+  runMs: number;
+  /** How long a node stands idle before its memory is read. */
+  idleMs: number;
+  /** Folder for data, on the disk of this clone, so that durable means what it says. */
+  data: string;
+  /** Short folder for sockets. */
+  sockets: string;
+  say: (line: string) => void;
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  const usage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+  if (!usage && !(error instanceof BuildError)) throw error;
+  console.error(`cairn: ${(error as Error).message}`);
+  process.exit(2);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    args: process.argv.slice(2),
+    options: { quick: { type: "boolean", default: false }, only: { type: "string" } },
+  });
+  if (process.platform !== "linux") throw new BuildError("the bench reads /proc, so it runs on Linux");
+  const wanted = new Set(values.only === undefined ? ROWS : values.only.split(",").map(rowName));
+  const started = new Date();
+  const sockets = mkdtempSync(join(tmpdir(), "cairn-b-"));
+  const data = join(root, "build", "bench", `run-${process.pid}`);
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  await using load = new Load();
+  const times = values.quick
+    ? { rounds: 3, warmMs: 500, runMs: 1000, idleMs: 5000 }
+    : { rounds: 9, warmMs: 1000, runMs: 3000, idleMs: 15_000 };
+  const bench: Bench = { ...times, load, wanted, data, sockets, say: (line) => console.error(`cairn: ${line}`) };
+  try {
+    const rows = [...(await overIngress(bench)), ...(await overTailnet(bench))];
+    const table = tableOf(rows);
+    console.log(table);
+    const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(" ");
+    const whole = !values.quick && values.only === undefined;
+    if (whole) writeFileSync(join(root, "bench", "RESULTS.md"), results(rows, table, started, command));
+    console.error(`cairn: ${((Date.now() - started.getTime()) / 1000).toFixed(0)} s`);
+    return 0;
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+    rmSync(sockets, { recursive: true, force: true });
+  }
+}
+
+function rowName(text: string): RowName {
+  const found = ROWS.find((row) => row === text);
+  if (found === undefined) throw new BuildError(`--only takes ${ROWS.join(", ")}, not "${text}"`);
+  return found;
+}
+
+function results(rows: readonly Row[], table: string, started: Date, command: string): string {
+  const missed = rows.filter((row) => !row.met).length;
+  return `# Bench
+
+Made by \`${command}\` on ${started.toISOString().slice(0, 10)}; do not edit. ${missed === 0 ? "Every goal is met." : `${missed} of ${rows.length} goals are missed.`}
+Machine: ${machine()}; load average ${loadAverage()} at the end. Bun ${Bun.version}.
+
+${table}
+
+How to read it: each row alternates between the node and its yardstick and takes the ratio of each pair, so a busy machine moves both. Ratios above one mean that the node is faster.
+CPU is what the server's process (all threads) used per request; it says more than throughput where load generator and server share few cores. What is measured, and against what, is in bench/DESIGN.md.
+`;
+}
