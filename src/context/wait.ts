@@ -2,6 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
 import type { Cursor } from "../log/changes.ts";
 import { read } from "../operation/define.ts";
 import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
@@ -27,9 +28,10 @@ export const contextWait = read({
       .max(300)
       .optional()
       .describe("How long to wait (default 25, at most 300)."),
+    limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
   }),
   output: z.object({
-    changes: z.array(publicChange).describe("Oldest first; at most 100, more follow from the answered position."),
+    changes: z.array(publicChange).describe("Oldest first; at most limit, more follow from the answered position."),
     position: z.string().describe("Give it as since of the next call."),
     timed_out: z.boolean(),
   }),
@@ -49,7 +51,8 @@ export const contextWait = read({
       const cursor = context.changes.cursor(since);
       const deadline = AbortSignal.timeout((input.timeout_seconds ?? 25) * 1000);
       const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
-      const found = await collect(cursor, filter, { deadline, signal: context.signal });
+      const limit = input.limit ?? MAX_CHANGES;
+      const found = await collect(cursor, filter, { limit, deadline, signal: context.signal });
       return {
         changes: found.changes,
         position: context.positionAt(found.seq ?? since),
@@ -58,6 +61,12 @@ export const contextWait = read({
     } finally {
       release();
     }
+  },
+  follow: ({ id, prefix, since, timeout_seconds }, { visible }) => {
+    if (timeout_seconds !== undefined)
+      throw new Fault("invalid_input", "A stream has no timeout_seconds", { hint: "Leave it out." });
+    const filter = { id, prefix, visible };
+    return { since, show: (change) => (passes(change, filter) ? publicChangeOf(change) : undefined) };
   },
 });
 
@@ -69,6 +78,8 @@ function orTimeout(deadline: AbortSignal): (error: unknown) => void {
 }
 
 interface Ends {
+  /** Changes to answer at most. */
+  limit: number;
   /** Answers what there is. */
   deadline: AbortSignal;
   /** The caller went away: rejects. */
@@ -79,7 +90,7 @@ interface Ends {
 async function collect(
   cursor: Cursor,
   filter: ChangeFilter,
-  { deadline, signal }: Ends,
+  { limit, deadline, signal }: Ends,
 ): Promise<{ changes: PublicChange[]; seq: number | undefined }> {
   const changes: PublicChange[] = [];
   const either = AbortSignal.any([deadline, signal]);
@@ -89,7 +100,7 @@ async function collect(
     for (const change of batch) {
       seq = change.seq;
       if (passes(change, filter)) changes.push(publicChangeOf(change));
-      if (changes.length === MAX_CHANGES) return { changes, seq };
+      if (changes.length === limit) return { changes, seq };
     }
     signal.throwIfAborted();
     if (deadline.aborted || (changes.length > 0 && batch.length < BATCH)) return { changes, seq };

@@ -3,6 +3,12 @@
 /** Held slots by key. */
 export class Slots {
   readonly #held = new Map<string, number>();
+  #total = 0;
+
+  /** How many slots all keys hold now. */
+  get total(): number {
+    return this.#total;
+  }
 
   /** How many slots `key` holds now. */
   held(key: string): number {
@@ -13,10 +19,12 @@ export class Slots {
   take(key: string, max: number): (() => void) | undefined {
     if (this.held(key) >= max) return undefined;
     this.#held.set(key, this.held(key) + 1);
+    this.#total += 1;
     let open = true;
     return () => {
       if (!open) return;
       open = false;
+      this.#total -= 1;
       const left = this.held(key) - 1;
       if (left === 0) this.#held.delete(key);
       else this.#held.set(key, left);

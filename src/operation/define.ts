@@ -3,7 +3,7 @@
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Rights, Verb } from "../access/rights.ts";
-import type { Changes } from "../log/changes.ts";
+import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
@@ -56,11 +56,21 @@ export interface CallContext {
   holdStream(): () => void;
 }
 
+/** How a read goes on without an end. */
+export interface Follow {
+  /** Position behind which it begins; undefined: now. */
+  since: string | undefined;
+  /** What a caller is shown of a change, judged anew each time; undefined leaves it out. */
+  show(change: Change): Record<string, unknown> | undefined;
+}
+
 /** Answers from the store of this node and changes nothing. */
 export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
   extends Common<I, O> {
   kind: "read";
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
+  /** The same read without an end, for streams: where it begins and what it shows of each change. */
+  follow?(input: z.output<I>, context: CallContext): Follow;
 }
 
 /** Has its effect on this node only; nothing goes through the log. */

@@ -4,7 +4,7 @@ import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Grant, Rights, Verb } from "../access/rights.ts";
 import { allowsSomewhere } from "../access/rights.ts";
-import { Fault } from "../lib/fault.ts";
+import { Fault, type FaultCode } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
@@ -12,6 +12,7 @@ import type { Apply, Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Store } from "../store/store.ts";
 import type { CallContext, Operation, WriteLimits } from "./define.ts";
+import { Following } from "./follow.ts";
 import { splitInput } from "./input.ts";
 import { Registry } from "./registry.ts";
 
@@ -22,6 +23,22 @@ export interface Call {
   input: unknown;
   caller: Caller;
   signal: AbortSignal;
+  /** Through which surface it came, for the metrics; left out: `other`. */
+  surface?: Surface;
+}
+
+/** The ways in, as the metrics name them. */
+export type Surface = "rest" | "mcp" | "web" | "other";
+
+/** How a call ended: what is counted. */
+export interface Outcome {
+  /** Name of an operation of this build, or `unknown`. */
+  operation: string;
+  surface: Surface;
+  /** `ok` or the code of the Fault. */
+  code: FaultCode | "ok";
+  /** How long the caller waited; undefined for a stream, which is counted when it opens. */
+  seconds: number | undefined;
 }
 
 /** What a call answers. */
@@ -42,6 +59,8 @@ export interface InvokerOptions {
   writesRefused?: () => Fault | undefined;
   /** Hears each call that the gate refused. */
   onRefused?: (refusal: Refusal) => void;
+  /** Hears how each call ended. */
+  onOutcome?: (outcome: Outcome) => void;
   nowMs: () => number;
   /** Called with what is no Fault; answers the id under which it was logged. */
   onUnexpected: (error: unknown, operation: string) => string;
@@ -116,26 +135,93 @@ export class Invoker {
 
   /** Rejects with a Fault, never with anything else. */
   async invoke(call: Call): Promise<Answer> {
+    const startMs = performance.now();
     try {
-      return await this.#run(call);
+      const answer = await this.#run(call);
+      this.#count(call, "ok", startMs);
+      return answer;
     } catch (error) {
-      if (error instanceof Fault) throw error;
-      if (call.signal.aborted) throw new Fault("cancelled", `${call.operation} was cancelled by its caller`);
-      const id = this.#options.onUnexpected(error, call.operation);
-      throw new Fault("internal", `${call.operation} failed unexpectedly (error ${id})`, {
-        hint: `The log of the node tells more under ${id}.`,
-        details: { error_id: id },
-      });
+      const fault = this.#faultOf(error, call);
+      this.#count(call, fault.code, startMs);
+      throw fault;
     }
   }
 
-  async #run(call: Call): Promise<Answer> {
+  /** Follows the change feed by an operation that can: parsed, judged and limited as a call of it, and one of the caller's streams until it is closed. Rejects with a Fault. */
+  async follow(call: Call): Promise<Following> {
+    try {
+      const following = await this.#follow(call);
+      this.#count(call, "ok");
+      return following;
+    } catch (error) {
+      const fault = this.#faultOf(error, call);
+      this.#count(call, fault.code);
+      throw fault;
+    }
+  }
+
+  /** Streams and waits that are open now, of all callers. */
+  get openStreams(): number {
+    return this.#streams.total;
+  }
+
+  async #follow(call: Call): Promise<Following> {
+    const { operation, spaces, input } = this.#admit(call);
+    if (operation.kind !== "read" || operation.follow === undefined) {
+      throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
+    }
+    const context = this.#context(call, operation);
+    const { since, show } = operation.follow(input, context);
+    const release = context.holdStream();
+    try {
+      const seq = since === undefined ? context.position().seq : await context.reach(since);
+      const following = new Following({
+        cursor: context.changes.cursor(seq),
+        position: context.positionAt(seq),
+        show,
+        judge: () => this.#judge(call.caller, operation, spaces),
+        release,
+      });
+      following.begin();
+      return following;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #faultOf(error: unknown, call: Call): Fault {
+    if (error instanceof Fault) return error;
+    if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
+    const id = this.#options.onUnexpected(error, call.operation);
+    return new Fault("internal", `${call.operation} failed unexpectedly (error ${id})`, {
+      hint: `The log of the node tells more under ${id}.`,
+      details: { error_id: id },
+    });
+  }
+
+  #count(call: Call, code: Outcome["code"], startMs?: number): void {
+    this.#options.onOutcome?.({
+      operation: this.registry.get(call.operation) === undefined ? "unknown" : call.operation,
+      surface: call.surface ?? "other",
+      code,
+      seconds: startMs === undefined ? undefined : (performance.now() - startMs) / 1000,
+    });
+  }
+
+  /** Parse, gate, rate limit: what every call passes before anything of the store is looked at. */
+  #admit(call: Call) {
     const operation = this.registry.get(call.operation)?.operation;
     if (operation === undefined) throw unknownOperation(call.operation, this.registry);
     const { input, common } = splitInput(operation, call.input);
     const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
     const grants = this.#judge(call.caller, operation, spaces);
     this.#limitRate(call.caller, grants);
+    return { operation, input, common, spaces };
+  }
+
+  async #run(call: Call): Promise<Answer> {
+    const { operation, input, common } = this.#admit(call);
     if (operation.kind === "write") return this.#write(operation, input, call.caller, common.idempotencyKey);
     if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
     const context = this.#context(call, operation);
