@@ -10,6 +10,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   node: [
     "api",
     "mcp",
+    "web",
     "fleet",
     "context",
     "operation",

@@ -6,6 +6,9 @@ import { problemResponse } from "../api/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
 
+/** Set by the Go half on each request of the tailnet. */
+const SCHEME_HEADER = "cairn-internal-scheme";
+
 /** What answers once the caller is known. */
 export interface Surface {
   fetch(request: Request, caller: Caller): Promise<Response>;
@@ -14,6 +17,8 @@ export interface Surface {
 export interface Surfaces {
   api: Surface;
   mcp: Surface;
+  /** Answers undefined to what is not its own. */
+  web: { fetch(request: Request, caller: Caller, scheme: "http" | "https"): Promise<Response | undefined> };
 }
 
 /** Says who is calling, after removing what only the door may read; throws a Fault to refuse. */
@@ -73,10 +78,19 @@ async function answer(request: Request, options: ListenOptions): Promise<Respons
     }
     const path = pathOf(request.url);
     const caller = await options.door(request, path);
-    return await (path === "/mcp" ? options.surfaces.mcp : options.surfaces.api).fetch(request, caller);
+    const { api, mcp, web } = options.surfaces;
+    if (path === "/mcp") return await mcp.fetch(request, caller);
+    const page =
+      path === "/" || path.startsWith("/ui/") ? await web.fetch(request, caller, schemeOf(request)) : undefined;
+    return page ?? (await api.fetch(request, caller));
   } catch (error) {
     return refusal(error, options.log);
   }
+}
+
+/** How the request reached the node. Only the Go half can say https: the other doors take this header away. */
+function schemeOf(request: Request): "http" | "https" {
+  return request.headers.get(SCHEME_HEADER) === "https" ? "https" : "http";
 }
 
 /** A Fault in words; anything else as `internal` with an id that is also in the log, so that nothing inside leaks. */

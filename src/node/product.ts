@@ -18,6 +18,7 @@ import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { Store } from "../store/store.ts";
+import { createWeb } from "../web/index.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
@@ -95,13 +96,25 @@ export function openProduct(options: ProductOptions): Product {
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
   });
   const mcp = createMcp({ invoker, version: buildInfo.version, conformance: options.conformance, log: logFor("mcp") });
+  const web = createWeb({
+    invoker,
+    version: buildInfo.version,
+    secureUrl: () => facts.urls().find((url) => url.startsWith("https://")),
+    nowMs,
+    onUnexpected: (error) => logUnexpected(logFor("web"), "a page", error),
+  });
   return {
     access,
     api,
     mcp,
-    callersChanged: (ids) => mcp.callersChanged(ids),
+    web,
+    callersChanged: (ids) => {
+      mcp.callersChanged(ids);
+      web.callersChanged(ids);
+    },
     endStreams: async () => {
       log.changes.end();
+      web.close();
       await mcp.close();
     },
   };

@@ -150,7 +150,7 @@ function stateOf(status: Shown<"node_status"> | Fault): Pick<Frame, "node" | "st
 }
 
 function nodeName(status: Shown<"node_status"> | Fault): string {
-  return status instanceof Fault ? "cairn" : status.node.name || status.node.hostname;
+  return status instanceof Fault ? "cairn" : status.tailnet.name || "cairn";
 }
 
 function page(visit: Visit, frame: Omit<Frame, "version">, content: Child): Response {

@@ -24,18 +24,19 @@ const whoami = z.object({
 
 const status = z.object({
   status: z.enum(["ok", "warning", "failing"]),
-  serving: z.boolean(),
-  node: z.object({ hostname: z.string(), name: z.string(), ips: z.array(z.string()), tags: z.array(z.string()) }),
+  version: z.string(),
+  commit: z.string(),
+  uptime_seconds: z.number(),
+  position: z.string(),
   tailnet: z.object({
+    engine: z.string(),
     state: z.string(),
     control: z.string(),
-    https: z.boolean(),
+    name: z.string(),
+    ips: z.array(z.string()),
     key_expiry: z.string().nullable(),
   }),
-  mcp_url: z.string().nullable(),
-  store: z.object({ position: z.string() }),
-  versions: z.object({ version: z.string(), commit: z.string(), bun: z.string(), tailscale: z.string() }),
-  started_at: z.string(),
+  urls: z.array(z.string()),
   conditions: z.array(
     z.object({
       code: z.string(),
@@ -121,7 +122,7 @@ export class Asker {
   /** The answer of an operation; throws its Fault. */
   async ask<N extends Name>(operation: N, input: Record<string, unknown> = {}): Promise<Shown<N>> {
     const { caller, signal } = this;
-    const { output } = await this.#invoker.invoke({ operation, input, caller, signal });
+    const { output } = await this.#invoker.invoke({ operation, input, caller, signal, surface: "web" });
     return SHAPES[operation].parse(output) as Shown<N>;
   }
 

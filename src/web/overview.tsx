@@ -35,7 +35,7 @@ export async function overviewFacts(
   ]);
   // A filter that is no filter is the whole page's failure; a missing right only that of its part.
   if (list instanceof Fault && list.code !== "forbidden") throw list;
-  const known = status instanceof Fault ? null : status.mcp_url?.replace(/\/mcp$/, "");
+  const known = status instanceof Fault ? undefined : status.urls[0];
   return { status, whoami, list, filter, nowMs, base: asker.caller.kind === "local" ? base : (known ?? base) };
 }
 
@@ -48,7 +48,7 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
         <ContextList list={facts.list} filter={facts.filter} nowMs={facts.nowMs} />
       </div>
       <div class="side">
-        <Node status={facts.status} nowMs={facts.nowMs} />
+        <Node status={facts.status} />
         <You whoami={facts.whoami} />
         <Connect base={facts.base} />
       </div>
@@ -80,7 +80,7 @@ function Conditions({ status, nowMs }: { status: OverviewFacts["status"]; nowMs:
   );
 }
 
-function Node({ status, nowMs }: { status: OverviewFacts["status"]; nowMs: number }) {
+function Node({ status }: { status: OverviewFacts["status"] }) {
   return (
     <section class="card" aria-labelledby="node-title">
       <h2 id="node-title">Node</h2>
@@ -89,9 +89,8 @@ function Node({ status, nowMs }: { status: OverviewFacts["status"]; nowMs: numbe
           <Refused fault={status} />
         ) : (
           <dl>
-            <Row name="Name">{status.node.name === "" ? status.node.hostname : status.node.name}</Row>
-            {status.node.ips.length === 0 ? null : <Row name="Addresses">{status.node.ips.join(", ")}</Row>}
-            {status.node.tags.length === 0 ? null : <Row name="Tags">{status.node.tags.join(", ")}</Row>}
+            <Row name="Name">{status.tailnet.name === "" ? "none yet" : status.tailnet.name}</Row>
+            {status.tailnet.ips.length === 0 ? null : <Row name="Addresses">{status.tailnet.ips.join(", ")}</Row>}
             <Row name="Tailnet">
               {status.tailnet.state}, control server {status.tailnet.control}
             </Row>
@@ -99,11 +98,11 @@ function Node({ status, nowMs }: { status: OverviewFacts["status"]; nowMs: numbe
               <Row name="Key expires">{status.tailnet.key_expiry.slice(0, 10)}</Row>
             )}
             <Row name="Position">
-              <code>{status.store.position}</code>
+              <code>{status.position}</code>
             </Row>
-            <Row name="Up">{spanText(nowMs - Date.parse(status.started_at))}</Row>
+            <Row name="Up">{spanText(status.uptime_seconds * 1000)}</Row>
             <Row name="Build">
-              {status.versions.version} ({status.versions.commit}), tailscale {status.versions.tailscale}
+              {status.version} ({status.commit})
             </Row>
           </dl>
         )}
