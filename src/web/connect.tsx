@@ -1,4 +1,5 @@
 // How to connect a client: the same lines as `cairn setup` prints.
+/** @jsxImportSource hono/jsx */
 
 import { CLIENTS, clientLines } from "../lib/client-lines.ts";
 

@@ -1,4 +1,5 @@
 // The list of contexts on the page at /: filter, table, pages.
+/** @jsxImportSource hono/jsx */
 
 import { Fault } from "../lib/fault.ts";
 import type { Shown } from "./ask.ts";

@@ -1,4 +1,5 @@
 // The page of one context: its text in any kept version, its metadata, its history, and what changed between two versions.
+/** @jsxImportSource hono/jsx */
 
 import { Fault } from "../lib/fault.ts";
 import type { Asker, Shown } from "./ask.ts";

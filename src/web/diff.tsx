@@ -1,4 +1,5 @@
 // What changed between two versions: lines of a text diff, or the steps of a JSON patch; and the form that chooses the two.
+/** @jsxImportSource hono/jsx */
 
 import { Fault } from "../lib/fault.ts";
 import type { Shown } from "./ask.ts";

@@ -1,4 +1,5 @@
 // A Fault as a page: what failed, what to do, and for a caller without rights the grant to paste.
+/** @jsxImportSource hono/jsx */
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
 import { printable } from "../lib/printable.ts";

@@ -1,4 +1,5 @@
 // What every page has around it: head, bar, foot, and the one style and script, whose hashes are the whole Content-Security-Policy for them.
+/** @jsxImportSource hono/jsx */
 
 import { raw } from "hono/html";
 import type { Child } from "hono/jsx";

@@ -1,4 +1,5 @@
 // The page at /: what there is, how the node does, who you are and may do, how to connect a client. Each part stands alone, as rights may allow one and not another.
+/** @jsxImportSource hono/jsx */
 
 import { Fault } from "../lib/fault.ts";
 import type { Asker, Shown } from "./ask.ts";

@@ -1,4 +1,5 @@
 // Stored text and other words by callers as they are safe to look at: escaped by hono/jsx, invisible and reordering characters shown, each piece kept from reordering its neighbours.
+/** @jsxImportSource hono/jsx */
 
 import type { Fault } from "../lib/fault.ts";
 import { printableParts } from "../lib/printable.ts";

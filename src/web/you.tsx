@@ -1,4 +1,5 @@
 // Who the caller is to the node, and what it may do.
+/** @jsxImportSource hono/jsx */
 
 import { Fault } from "../lib/fault.ts";
 import type { Shown } from "./ask.ts";
