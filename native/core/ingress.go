@@ -137,8 +137,8 @@ func (door *door) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	node := door.node
 	defer func() {
 		cause := recover()
-		if cause == http.ErrAbortHandler { //nolint: the server's own way to cut a response short
-			panic(cause)
+		if cause == http.ErrAbortHandler {
+			panic(cause) // the server's own way to cut a response short
 		}
 		if cause != nil {
 			node.log("error", fmt.Sprintf("panic in a request: %v", cause))

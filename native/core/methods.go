@@ -228,7 +228,7 @@ func checkUpParams(params *UpParams) error {
 		return badRequest("maxBodyBytes must be at least 1, not %d", params.MaxBodyBytes)
 	case params.ControlURL != "" && !strings.HasPrefix(params.ControlURL, "https://") && !strings.HasPrefix(params.ControlURL, "http://"):
 		return badRequest("controlUrl must be an http or https URL, not %q", params.ControlURL)
-	case params.ClientSecret != "" && len(params.Tags) == 0:
+	case (params.ClientSecret != "" || strings.HasPrefix(params.AuthKey, clientSecretPrefix)) && len(params.Tags) == 0:
 		return &Fault{Code: CodeBadRequest, Message: "clientSecret without tags: nodes that log in by an OAuth client must be tagged",
 			Hint: "Give at least one tag that the OAuth client may assign."}
 	}

@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,9 @@ import (
 	"tailscale.com/tailcfg"
 	"tailscale.com/tsnet"
 )
+
+// clientSecretPrefix tells the secret of an OAuth client from an auth key.
+const clientSecretPrefix = "tskey-client-"
 
 // Options are the outside things that tests replace; the zero value is the product.
 type Options struct {
@@ -57,6 +62,9 @@ type Node struct {
 // startNode starts the engine and returns once it runs; joining the tailnet goes on and is told by events.
 func startNode(params UpParams, options Options, emit func(any)) (*Node, error) {
 	isolate(params.TestMode)
+	if strings.HasPrefix(params.AuthKey, clientSecretPrefix) {
+		params.AuthKey, params.ClientSecret = "", params.AuthKey
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	node := &Node{params: params, options: options, emit: emit, secrets: &redactor{}, ctx: ctx, cancel: cancel,
 		grants: newGrantStore(), conns: newConnections(), closed: make(chan struct{})}
@@ -71,7 +79,7 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	// An OAuth client mints a key over the network before the engine starts. A node that is enrolled
 	// already needs none, and must come up without a network.
 	if params.AuthKey == "" && params.ClientSecret != "" && !enrolled(params.StateDir) {
-		node.server.ClientSecret = params.ClientSecret
+		node.server.ClientSecret = clientSecretFor(params)
 	}
 	way, err := newEgress(node)
 	if err != nil {
@@ -103,6 +111,23 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	return node, nil
 }
 
+// clientSecretFor says with the secret what kind of key to mint. Left unsaid, tailscale would make the
+// node ephemeral: it would lose its address whenever it is off.
+func clientSecretFor(params UpParams) string {
+	secret, attributes, _ := strings.Cut(params.ClientSecret, "?")
+	values, err := url.ParseQuery(attributes)
+	if err != nil {
+		return params.ClientSecret // refused with its own words
+	}
+	if !values.Has("ephemeral") {
+		values.Set("ephemeral", strconv.FormatBool(params.Ephemeral))
+	}
+	if !values.Has("preauthorized") {
+		values.Set("preauthorized", "true")
+	}
+	return secret + "?" + values.Encode()
+}
+
 // enrolled reports whether the state folder holds a node key already.
 func enrolled(stateDir string) bool {
 	text, err := os.ReadFile(filepath.Join(stateDir, "tailscaled.state"))
@@ -124,7 +149,7 @@ func enrolled(stateDir string) bool {
 }
 
 func (node *Node) login(ctx context.Context, key string) error {
-	if strings.HasPrefix(key, "tskey-client-") {
+	if strings.HasPrefix(key, clientSecretPrefix) {
 		return &Fault{Code: CodeAuthKey, Message: "login takes an auth key, not the secret of an OAuth client",
 			Hint: "Start the node again with the client secret, or log in with an auth key or by URL."}
 	}

@@ -130,12 +130,11 @@ func acceptRoutes(ctx context.Context, lc *local.Client) error {
 	return err
 }
 
-// loginWithKey starts the backend again with a new key and logs in with it.
+// loginWithKey starts the backend again with a new key and logs in with it. Without one the backend
+// starts again, too: it would use the key of its last start, which may be spent, and show no URL.
 func loginWithKey(ctx context.Context, lc *local.Client, key string) error {
-	if key != "" {
-		if err := lc.Start(ctx, ipn.Options{AuthKey: key}); err != nil {
-			return err
-		}
+	if err := lc.Start(ctx, ipn.Options{AuthKey: key}); err != nil {
+		return err
 	}
 	return lc.StartLoginInteractive(ctx)
 }
