@@ -69,6 +69,9 @@ func (tracked *trackedConn) Close() error {
 	return tracked.Conn.Close()
 }
 
+// CloseWrite lets net/http say its last word to a client that still sends (a 413, for one).
+func (tracked *trackedConn) CloseWrite() error { return closeWrite(tracked.Conn) }
+
 func (all *connections) list() []*trackedConn {
 	all.mu.Lock()
 	defer all.mu.Unlock()

@@ -135,6 +135,10 @@ func TestRefusalsBeforeTheTarget(t *testing.T) {
 			t.Errorf("%s: reached the target: %v", row.name, reached)
 		}
 	}
+	// The refusal arrives although the client is still sending megabytes.
+	if got := raw(t, client, r.ip()+":80", head("POST /", "Host: cairn\r\nContent-Length: 3000000\r\n")+strings.Repeat("b", 200_000)); !strings.HasPrefix(got, "HTTP/1.1 413") {
+		t.Errorf("a large upload: got %.300q", got)
+	}
 	// A body without a length is cut at the limit, although the target has seen its beginning.
 	r.target.handle(func(writer http.ResponseWriter, request *http.Request) { io.Copy(io.Discard, request.Body) })
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 600, strings.Repeat("c", 600))
