@@ -3,6 +3,7 @@
 import type { Operation } from "../operation/define.ts";
 import { auditVerify } from "./audit-verify.ts";
 import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { changesCompact, historyCompact } from "./compact.ts";
 import { contextDiff, contextHistory } from "./history.ts";
 import { contextList } from "./list.ts";
 import { contextMany } from "./many.ts";
@@ -15,10 +16,12 @@ import { contextWait } from "./wait.ts";
 export { auditQuery } from "./audit-query.ts";
 export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
 export { contextDelete, contextPut, contextRestore } from "./commands.ts";
+export { CONTEXT_TABLES } from "./digest.ts";
 export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
 export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextList } from "./list.ts";
+export { Maintenance } from "./maintenance.ts";
 export { contextGet } from "./queries.ts";
 /** Tables of contexts and their versions. */
 export const contextSchema: string = schema;
@@ -38,4 +41,6 @@ export const contextOperations: readonly Operation[] = [
   contextDiff,
   contextWait,
   auditVerify,
+  historyCompact,
+  changesCompact,
 ];

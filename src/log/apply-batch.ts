@@ -5,6 +5,7 @@ import { Fault, isFaultCode } from "../lib/fault.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
+import { decodeEntry } from "./entry.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 
 /** How long a keyed answer is kept, in ms of log time (replication.md 10). */
@@ -25,8 +26,14 @@ export interface BatchResult {
   changes: Change[];
 }
 
+/** Decodes an entry and applies all of it in one transaction: the way of every command on every node and in every replay. */
+export function applyEntry(store: Store, apply: Apply, before: BatchState, bytes: Uint8Array): BatchResult {
+  const { header, commands } = decodeEntry(bytes);
+  return applyBatch(store, apply, before, header.stampMs, commands);
+}
+
 /** Applies all of `commands` in one transaction; a throw other than a Fault leaves the store as it was. */
-export function applyBatch(
+function applyBatch(
   store: Store,
   apply: Apply,
   before: BatchState,
@@ -113,8 +120,10 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
   );
 }
 
+/** What the client asked for: the limits that the node stamped (`keep`) are left out, so that a retry under new settings is still the same. */
 function fingerprintOf(command: Command): string {
-  return new Bun.CryptoHasher("sha256").update(JSON.stringify([command.v, command.input])).digest("hex");
+  const asked = JSON.stringify([command.v, command.input], (key, value) => (key === "keep" ? undefined : value));
+  return new Bun.CryptoHasher("sha256").update(asked).digest("hex");
 }
 
 /** Whether an answer has expired is decided by time alone; when its row goes is only a matter of space: each new one removes a few, so no batch pays for all. */

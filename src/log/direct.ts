@@ -4,11 +4,11 @@
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import { isStorageFull, type Store } from "../store/store.ts";
-import { applyBatch, type BatchState } from "./apply-batch.ts";
+import { applyEntry, type BatchResult, type BatchState } from "./apply-batch.ts";
 import { Changes } from "./changes.ts";
-import { decodeEntry, encodeEntry, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS } from "./entry.ts";
+import { encodeEntry, MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
 import { openHistory } from "./history.ts";
-import type { Applied, Apply, Command, Log } from "./log.ts";
+import type { Applied, Apply, Log } from "./log.ts";
 
 /** More waiting commands than this and new ones are refused: memory stays bounded whatever callers do. */
 const MAX_WAITING = 8192;
@@ -24,7 +24,7 @@ export interface DirectOptions {
 }
 
 interface Waiting {
-  command: Command;
+  packed: Uint8Array;
   resolve: (applied: Applied) => void;
   reject: (fault: Fault) => void;
 }
@@ -49,10 +49,9 @@ export function openDirectLog(options: DirectOptions): Log {
       ticket += 1;
       const bytes = encodeEntry(
         { level: FLEET_LEVEL, origin, ticket, stampMs: nowMs() },
-        batch.map((item) => item.command),
+        batch.map((item) => item.packed),
       );
-      const entry = decodeEntry(bytes);
-      const result = applyBatch(store, apply, state, entry.header.stampMs, entry.commands);
+      const result = applyEntry(store, apply, state, bytes);
       state = result.state;
       answer(batch, result.outcomes, state.epoch);
       changes.publish(result.changes);
@@ -101,8 +100,16 @@ export function openDirectLog(options: DirectOptions): Log {
           }),
         );
       }
+      const packed = packCommand(command);
+      if (packed.byteLength > MAX_COMMAND_BYTES) {
+        return Promise.reject(
+          new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {
+            hint: "Send it in parts.",
+          }),
+        );
+      }
       return new Promise((resolve, reject) => {
-        waiting.push({ command, resolve, reject });
+        waiting.push({ packed, resolve, reject });
         schedule();
       });
     },
@@ -122,23 +129,14 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
   let bytes = 0;
   let count = 0;
   for (const item of waiting) {
-    bytes += sizeOf(item.command);
+    bytes += item.packed.byteLength;
     if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
     count += 1;
   }
   return waiting.splice(0, count);
 }
 
-/** Size of a command for batching: its texts, which are all that can be large. */
-function sizeOf(command: Command): number {
-  let size = 256;
-  if (typeof command.input === "object" && command.input !== null) {
-    for (const value of Object.values(command.input)) size += typeof value === "string" ? value.length : 64;
-  }
-  return size;
-}
-
-function answer(batch: readonly Waiting[], outcomes: ReturnType<typeof applyBatch>["outcomes"], epoch: string): void {
+function answer(batch: readonly Waiting[], outcomes: BatchResult["outcomes"], epoch: string): void {
   for (const [index, item] of batch.entries()) {
     const outcome = outcomes[index];
     if (outcome === undefined) throw new Error(`no outcome for command ${index} of ${batch.length}`);

@@ -9,8 +9,9 @@ export const ENTRY_FORMAT = 1;
 /** Limits of one entry: this many commands, and this many bytes unless a single command is larger. */
 export const MAX_ENTRY_COMMANDS = 512;
 export const MAX_ENTRY_BYTES = 256 * 1024;
-/** Hard cap of a decoded entry: the largest document and its envelope. */
-const MAX_DECODED_BYTES = 5 * 1024 * 1024;
+/** Hard cap of a single command: the largest documents and their envelope. */
+export const MAX_COMMAND_BYTES = 5 * 1024 * 1024;
+const MAX_DECODED_BYTES = MAX_COMMAND_BYTES + 64;
 
 /** format u8, level u16, origin 16 bytes, ticket u64, stamp u64 (ms), count u16, crc u32: big endian. */
 const HEADER_BYTES = 41;
@@ -46,10 +47,14 @@ const commands = z
   .min(1)
   .max(MAX_ENTRY_COMMANDS);
 
-export function encodeEntry(header: EntryHeader, batch: readonly Command[]): Uint8Array {
-  const body = packr.pack(
-    batch.map((command) => [command.name, command.v, command.input, command.caller, command.via, command.key]),
-  );
+/** One command as it stands in an entry: packed when it is proposed, so that its size is known before it is batched. */
+export function packCommand(command: Command): Uint8Array {
+  return packr.pack([command.name, command.v, command.input, command.caller, command.via, command.key]);
+}
+
+/** Joins packed commands (at least one, at most MAX_ENTRY_COMMANDS) behind a header. */
+export function encodeEntry(header: EntryHeader, batch: readonly Uint8Array[]): Uint8Array {
+  const body = Buffer.concat([arrayHead(batch.length), ...batch]);
   const entry = Buffer.allocUnsafe(HEADER_BYTES + body.byteLength);
   entry.writeUInt8(ENTRY_FORMAT, 0);
   entry.writeUInt16BE(header.level, 1);
@@ -60,6 +65,11 @@ export function encodeEntry(header: EntryHeader, batch: readonly Command[]): Uin
   entry.set(body, HEADER_BYTES);
   entry.writeUInt32BE(checksum(entry), CRC_AT);
   return entry;
+}
+
+/** The head of a msgpack array: what stands before its items. */
+function arrayHead(length: number): Uint8Array {
+  return length < 16 ? Uint8Array.of(0x90 | length) : Uint8Array.of(0xdc, length >> 8, length & 0xff);
 }
 
 /** Decodes and checks an entry; throws an Error that says what is wrong: a damaged entry has no answer but to stop. */

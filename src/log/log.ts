@@ -8,6 +8,7 @@ import type { Position } from "./position.ts";
 export interface Command {
   name: string;
   v: number;
+  /** Made by the operation's `prepare`. Its texts are values, never names of members; a member `keep` holds limits that the node stamped and no client asked for. */
   input: unknown;
   /** Caller as `callerName` writes it, for the audit and idempotency. */
   caller: string;

@@ -6,7 +6,7 @@ import { Refusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { auditQuery, contextOperations } from "../context/index.ts";
+import { auditQuery, contextOperations, Maintenance } from "../context/index.ts";
 import { nodeStatus } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
@@ -70,6 +70,18 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("log", () => log.close());
 
+  const limits = writeLimitsOf(settings);
+  const maintenance = new Maintenance({
+    store,
+    log,
+    limits,
+    maxChanges: settings["history.max_changes"],
+    nowMs,
+    onError: (error) => logFor("store")("warning", `looking after the store failed: ${String(error)}`),
+  });
+  maintenance.start();
+  closers.add("maintenance", () => maintenance.stop());
+
   const access = new Access({
     capability: settings["access.capability"],
     defaultRole: settings["access.default_role"],
@@ -80,7 +92,7 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     access,
-    limits: writeLimitsOf(settings),
+    limits,
     callerLimits: callerLimitsOf(settings),
     onRefused: (refusal) => refusals.record(refusal),
     nowMs,

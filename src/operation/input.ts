@@ -100,19 +100,16 @@ function parse<S extends z.ZodObject>(
 ): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
+  const unknown = parsed.error.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
+  if (unknown?.code === "unrecognized_keys") throw unknownArgument(what, unknown.keys[0] ?? "", known);
   const issue = parsed.error.issues[0];
-  if (issue?.code === "unrecognized_keys" && issue.path.length === 0) {
-    throw unknownArgument(what, issue.keys[0] ?? "", known);
-  }
   const at = issue?.path.join(".") ?? "";
-  throw new Fault(
-    "invalid_input",
-    `${what.name}: ${at === "" ? "" : `${at}: `}${issue?.message ?? "invalid arguments"}`,
-    {
-      hint: `The schema of ${what.name} stands in /openapi.json and in the list of tools.`,
-      details: at === "" ? {} : { field: at },
-    },
-  );
+  const reason = issue?.message ?? "invalid arguments";
+  const said = reason.endsWith("received undefined") ? `${at} is missing` : at === "" ? reason : `${at}: ${reason}`;
+  throw new Fault("invalid_input", `${what.name}: ${said}`, {
+    hint: `The schema of ${what.name} stands in /openapi.json and in the list of tools.`,
+    details: at === "" ? {} : { field: at },
+  });
 }
 
 function unknownArgument(what: Arguments, name: string, known: readonly string[]): Fault {

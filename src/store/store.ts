@@ -13,6 +13,8 @@ export type SqlValue = string | number | bigint | Uint8Array | null;
 export interface Reader {
   get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
   all<Row>(sql: string, ...values: SqlValue[]): Row[];
+  /** Row by row, for what does not fit into memory; read it to its end at once, since it holds its state of the file. */
+  iterate<Row>(sql: string, ...values: SqlValue[]): Iterable<Row>;
 }
 
 /** The writer inside a transaction. */
@@ -20,6 +22,7 @@ export interface Writer extends Reader {
   run(sql: string, ...values: SqlValue[]): { changes: number };
 }
 
+/** One step of the schema. */
 export interface Migration {
   /** 1, 2, 3 … in the order they are applied; never changed after a release. */
   id: number;
@@ -39,6 +42,7 @@ const APPLICATION_ID = 0x43414952;
 const CHECKPOINT_BYTES = 64 * 1024 * 1024;
 const PAGE_BYTES = 4096;
 
+/** An open store; `close` it once nothing writes any more. */
 export class Store {
   readonly path: string;
   readonly reader: Reader;
@@ -135,6 +139,8 @@ function readerOf(database: Database): Reader {
     get: <Row>(sql: string, ...values: SqlValue[]) =>
       database.query<Row, SQLQueryBindings[]>(sql).get(...values) ?? undefined,
     all: <Row>(sql: string, ...values: SqlValue[]) => database.query<Row, SQLQueryBindings[]>(sql).all(...values),
+    iterate: <Row>(sql: string, ...values: SqlValue[]) =>
+      database.query<Row, SQLQueryBindings[]>(sql).iterate(...values),
   };
 }
 

@@ -11,7 +11,7 @@ import { parseJson } from "../../src/lib/json-text.ts";
 import { nearest } from "../../src/lib/nearest.ts";
 import { ensurePrivateFolder } from "../../src/lib/private-folder.ts";
 import { chainHash } from "../../src/log/chain.ts";
-import { decodeEntry, encodeEntry } from "../../src/log/entry.ts";
+import { decodeEntry, encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { lockDataFolder } from "../../src/store/lock.ts";
 import { Store } from "../../src/store/store.ts";
 import { localAdmin, startCore } from "../kit/core.ts";
@@ -28,21 +28,21 @@ describe("entry", () => {
   };
 
   test("decodes to what was encoded", () => {
-    expect(decodeEntry(encodeEntry(header, [command, { ...command, key: "" }]))).toEqual({
+    expect(decodeEntry(encodeEntry(header, [command, { ...command, key: "" }].map(packCommand)))).toEqual({
       header,
       commands: [command, { ...command, key: "" }],
     });
   });
 
   test("has the bytes it had in every release", () => {
-    expect(Buffer.from(encodeEntry(header, [command])).toString("hex")).toBe(
+    expect(Buffer.from(encodeEntry(header, [packCommand(command)])).toString("hex")).toBe(
       "01000100112233445566778899aabbccddeeff00000000000000070000019a9ec0647b0001d66e23bd" +
         "9196ab636f6e746578745f70757401de0003a474657874a2c3a4a47461677391a178a46e6f6e65c0a6757365723a61a0a16b",
     );
   });
 
   test("refuses every flipped bit and every cut", () => {
-    const bytes = encodeEntry(header, [command]);
+    const bytes = encodeEntry(header, [packCommand(command)]);
     for (let bit = 0; bit < bytes.byteLength * 8; bit++) {
       const damaged = Uint8Array.from(bytes);
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));

@@ -1,0 +1,17 @@
+// Removes old change rows by command (replication.md 3): up to an explicit floor, whose hash is kept, so that the chain above stays verifiable.
+
+import type { Writer } from "../store/store.ts";
+
+/** Rows that one command removes at most. */
+export const MAX_COMPACTED_CHANGES = 1000;
+
+/** Removes the changes up to and including `floor`, at most MAX_COMPACTED_CHANGES of them; answers how many. The newest change always stays. */
+export function compactChanges(tx: Writer, floor: number): number {
+  const head = tx.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
+  if (head === undefined) throw new Error("a store without a head");
+  const last = Math.min(floor, head.floor + MAX_COMPACTED_CHANGES, head.seq - 1);
+  const row = tx.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", last);
+  if (last <= head.floor || row === undefined) return 0;
+  tx.run("UPDATE head SET floor = ?, floor_hash = ? WHERE one = 1", last, row.hash);
+  return tx.run("DELETE FROM changes WHERE seq <= ?", last).changes;
+}

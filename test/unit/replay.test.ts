@@ -1,0 +1,259 @@
+// Determinism: the same commands end in the same state to the last bit on another store, however they were cut into entries; and compaction, compression and feeds around it.
+
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { CONTEXT_TABLES, contextOperations, Maintenance } from "../../src/context/index.ts";
+import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
+import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { encodeEntry, packCommand } from "../../src/log/entry.ts";
+import { openHistory } from "../../src/log/history.ts";
+import type { Command } from "../../src/log/log.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { DEFAULT_WRITE_LIMITS, type WriteLimits } from "../../src/operation/define.ts";
+import { applierOf } from "../../src/operation/invoke.ts";
+import { Store } from "../../src/store/store.ts";
+import { type Core, startCore } from "../kit/core.ts";
+import { anyWrite } from "../kit/writes.ts";
+
+const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES];
+const LIMITS: WriteLimits = {
+  maxDocumentBytes: 4096,
+  history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
+  quota: { callerBytes: 20_000, spaceBytes: 30_000 },
+};
+const apply = applierOf(contextOperations);
+
+function maintenanceOf(core: Core, options: Partial<ConstructorParameters<typeof Maintenance>[0]> = {}): Maintenance {
+  return new Maintenance({
+    store: core.store,
+    log: core.log,
+    limits: DEFAULT_WRITE_LIMITS,
+    maxChanges: 0,
+    nowMs: Date.now,
+    onError: (error) => {
+      throw error;
+    },
+    ...options,
+  });
+}
+
+/** Two stores that begin as the same file. */
+function twins(): [Store, Store] {
+  const [first, second] = [0, 1].map(() => mkdtempSync(join(tmpdir(), "cairn-replay-")));
+  const open = (folder = "") => Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  const store = open(first);
+  openHistory(store);
+  store.close();
+  open(second).close();
+  copyFileSync(join(first ?? "", "1", "cairn.db"), join(second ?? "", "1", "cairn.db"));
+  return [open(first), open(second)];
+}
+
+interface Timed {
+  stampMs: number;
+  commands: Command[];
+}
+
+/** Applies the groups, each cut at the places that `cuts` says; a cut entry keeps its stamp. */
+function replay(store: Store, groups: readonly Timed[], cuts: readonly boolean[]): BatchState {
+  let state: BatchState = openHistory(store);
+  let at = 0;
+  let ticket = 0;
+  for (const { stampMs, commands } of groups) {
+    const entries: Command[][] = [[]];
+    for (const command of commands) {
+      if (cuts[at++ % cuts.length] === true && (entries.at(-1)?.length ?? 0) > 0) entries.push([]);
+      entries.at(-1)?.push(command);
+    }
+    for (const entry of entries) {
+      const header = { level: 1, origin: "00".repeat(16), ticket: ticket++, stampMs };
+      state = applyEntry(store, apply, state, encodeEntry(header, entry.map(packCommand))).state;
+    }
+  }
+  return { epoch: state.epoch, seq: state.seq, hash: state.hash, logTimeMs: state.logTimeMs };
+}
+
+test("every table is part of the digest, or known to be this node's own", () => {
+  const [store, other] = twins();
+  const tables = store.reader.all<{ name: string }>(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+  );
+  expect(tables.map(({ name }) => name).sort()).toEqual([...TABLES.map(({ name }) => name), "refusals"].sort());
+  store.close();
+  other.close();
+});
+
+test("any commands, cut into entries anyhow, end in the same digest on two stores", () => {
+  const group = fc.record({
+    afterMs: fc.constantFrom(0, 1, 1000, 13 * 60 * 60 * 1000),
+    writes: fc.array(
+      fc.record({
+        write: anyWrite,
+        caller: fc.constantFrom("user:a", "user:b"),
+        key: fc.constantFrom("", "", "k1", "k2"),
+      }),
+      {
+        minLength: 1,
+        maxLength: 8,
+      },
+    ),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(group, { minLength: 1, maxLength: 8 }),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 20 }),
+      (plan, cuts) => {
+        let stampMs = 1_700_000_000_000;
+        const groups = plan.map(({ afterMs, writes }) => {
+          stampMs += afterMs;
+          const commands = writes.flatMap(({ write, caller, key }) => {
+            const operation = contextOperations.find((candidate) => candidate.name === write.operation);
+            if (operation?.kind !== "write") throw new Error(write.operation);
+            const input = operation.input.parse(write.input);
+            return [
+              { name: operation.name, v: operation.v, input: operation.prepare(input, LIMITS), caller, via: "", key },
+            ];
+          });
+          return { stampMs, commands };
+        });
+        const [one, other] = twins();
+        const first = replay(one, groups, [false]);
+        const second = replay(other, groups, cuts);
+        expect(second).toEqual(first);
+        expect(digestOf(other.reader, TABLES)).toBe(digestOf(one.reader, TABLES));
+        one.close();
+        other.close();
+      },
+    ),
+    { numRuns: 40 },
+  );
+});
+
+describe("maintenance", () => {
+  test("removes what lowered limits no longer keep, by commands in the audit, and a chain that verifies", async () => {
+    await using core = startCore({ limits: { history: { maxVersions: 0, maxDays: 0, spaces: {} } } });
+    for (let i = 0; i < 60; i++)
+      await Promise.all(
+        Array.from({ length: 50 }, (_, at) => core.call("context_put", { id: `s${at % 2}/x${at}`, content: i })),
+      );
+    const limits = {
+      ...DEFAULT_WRITE_LIMITS,
+      history: { maxVersions: 10, maxDays: 0, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
+    };
+    await maintenanceOf(core, { limits }).compactHistory();
+    expect(core.store.reader.get("SELECT COUNT(*) AS n FROM versions")).toEqual({ n: 25 * 10 + 25 * 60 });
+    expect(await core.call("context_metadata", { id: "s0/x0" })).toMatchObject({ floor: 51, versions: 10 });
+    const { rows } = (await core.call("audit_query", { prefix: "fleet/" })) as {
+      rows: Array<{ caller: string; outcome: string }>;
+    };
+    expect(rows.length).toBe(2);
+    expect(rows[0]).toMatchObject({ caller: "node", operation: "history_compact", outcome: "compacted" });
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
+    const before = core.log.position().seq;
+    await maintenanceOf(core, { limits }).run();
+    expect(core.log.position().seq).toBe(before);
+  });
+
+  test("by age: only versions that a younger one replaced", async () => {
+    let now = 1_700_000_000_000;
+    await using core = startCore({ nowMs: () => now });
+    for (let i = 0; i < 3; i++) {
+      await core.call("context_put", { id: "a/x", content: i });
+      await core.call("context_put", { id: `a/old${i}`, content: i });
+      now += 24 * 60 * 60 * 1000;
+    }
+    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 0, maxDays: 2, spaces: {} } };
+    await maintenanceOf(core, { limits, nowMs: () => now }).compactHistory();
+    expect(await core.call("context_metadata", { id: "a/x" })).toMatchObject({ floor: 2, version: 3 });
+    expect(await core.call("context_get", { id: "a/old0" })).toMatchObject({ version: 1 });
+  });
+
+  test("forgets old changes up to an explicit floor; followers below it are told so", async () => {
+    await using core = startCore();
+    for (let i = 0; i < 60; i++)
+      await Promise.all(Array.from({ length: 60 }, () => core.call("context_put", { id: "a/x", content: i })));
+    await maintenanceOf(core, { maxChanges: 500 }).compactChanges();
+    expect(core.store.reader.get("SELECT floor FROM head")).toEqual({ floor: 3000 });
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true, checked: 603 });
+    await core.close();
+    await using again = startCore({ folder: core.folder });
+    expect(() => again.invoker.changes.cursor(2999).next(10)).toThrow(
+      expect.objectContaining({ code: "below_floor", details: { floor: 3000 } }),
+    );
+    expect(again.invoker.changes.cursor(3000).next(1)).toMatchObject([{ seq: 3001 }]);
+    expect(again.call("context_wait", { since: again.invoker.positionAt(5) })).rejects.toMatchObject({
+      code: "below_floor",
+    });
+    expect(await again.call("audit_verify", {})).toMatchObject({ ok: true, checked: 603 });
+  });
+
+  test("compresses large texts that rest without a change of state, and reads, diffs and restores them as before", async () => {
+    await using core = startCore();
+    const text = "All work and no play makes a dull agent.\n".repeat(1000);
+    await core.call("context_put", { id: "a/x", content: text });
+    await core.call("context_put", { id: "a/x", content: `${text}end\n` });
+    await core.call("context_put", {
+      id: "a/random",
+      content: Buffer.from(crypto.getRandomValues(new Uint8Array(20_000))).toString("hex"),
+    });
+    const before = digestOf(core.store.reader, TABLES);
+    await maintenanceOf(core).compress();
+    expect(core.store.reader.get("SELECT SUM(encoding) AS n FROM versions")).toEqual({ n: 0 });
+    await maintenanceOf(core, { nowMs: () => Date.now() + 11 * 60_000 }).compress();
+    expect(core.store.reader.all("SELECT encoding FROM versions WHERE id = 'a/x'")).toEqual([
+      { encoding: 1 },
+      { encoding: 1 },
+    ]);
+    expect(digestOf(core.store.reader, TABLES)).toBe(before);
+    expect((await core.call("context_get", { id: "a/x", version: 1 }))["content"]).toBe(text);
+    expect((await core.call("context_diff", { id: "a/x", from: 1 }))["diff"]).toContain("+end\n");
+    await core.call("context_patch", { id: "a/x", format: "edit", patch: { op: "prepend", text: "begin\n" } });
+    await core.call("context_restore", { id: "a/x", version: 1 });
+    expect((await core.call("context_get", { id: "a/x" }))["content"]).toBe(text);
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true, versions: 5 });
+    await core.call("context_purge", { id: "a/x" });
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
+  test("what the node itself does is no operation of any surface", async () => {
+    await using core = startCore();
+    for (const name of ["history_compact", "changes_compact"]) {
+      expect(core.invoker.registry.get(name)).toBeUndefined();
+      expect(core.call(name, { floor: 1, cuts: [] })).rejects.toMatchObject({ code: "unknown_operation" });
+    }
+  });
+});
+
+test("followers that read while many write see every change once, in order", async () => {
+  await using core = startCore();
+  const seen = Array.from({ length: 5 }, () => [] as number[]);
+  const done = new AbortController();
+  const followers = seen.map(async (list, at) => {
+    const cursor = core.invoker.changes.cursor(0);
+    while (list.length < 600) {
+      const page = cursor.next(1 + at * 7);
+      list.push(...page.map((change) => change.seq));
+      if (page.length === 0) await cursor.wait(done.signal);
+      else await new Promise((resolve) => setImmediate(resolve));
+    }
+  });
+  await Promise.all(
+    Array.from({ length: 20 }, async (_, writer) => {
+      for (let i = 0; i < 30; i++) await core.call("context_put", { id: `s${writer % 3}/x${writer}`, content: i });
+    }),
+  );
+  await Promise.all(followers);
+  const all = Array.from({ length: 600 }, (_, at) => at + 1);
+  for (const list of seen) expect(list).toEqual(all);
+});
+
+test("many large writes at once become many entries", async () => {
+  await using core = startCore();
+  const text = "x".repeat(1024 * 1024);
+  await Promise.all(Array.from({ length: 12 }, (_, at) => core.call("context_put", { id: `a/x${at}`, content: text })));
+  expect(core.log.position().seq).toBe(12);
+  expect(core.fatal).toEqual([]);
+});
