@@ -166,10 +166,11 @@ export class Invoker {
   }
 
   async #follow(call: Call): Promise<Following> {
-    const { operation, spaces, input } = this.#admit(call);
+    const { operation, spaces, input, common } = this.#admit(call);
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
+    if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
     const context = this.#context(call, operation);
     const { since, show } = operation.follow(input, context);
     const release = context.holdStream();
