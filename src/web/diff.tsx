@@ -30,7 +30,7 @@ export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: 
         <label>
           as{" "}
           <select name="format">
-            <option value="">its type suggests</option>
+            <option value="">by its type</option>
             <option value="text" selected={view.format === "text"}>
               text
             </option>
