@@ -38,3 +38,15 @@ export const contextId = z
       });
   })
   .describe("Id of the context, such as team-a/plan; the part before the first / is its space.");
+
+/** Most characters of the name of a space. */
+export const MAX_SPACE = 256;
+
+/** The name of a space as an argument: what can stand before the first / of an id. */
+export const spaceName = z
+  .string()
+  .max(MAX_SPACE)
+  .refine(
+    (name) => !name.includes("/") && idProblem(name) === undefined,
+    "the part of a context id before its first /",
+  );

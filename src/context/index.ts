@@ -8,6 +8,7 @@ import { contextDiff, contextHistory } from "./history.ts";
 import { contextList } from "./list.ts";
 import { contextMany } from "./many.ts";
 import { contextPatch } from "./patch.ts";
+import { prime } from "./prime.ts";
 import { contextPurge } from "./purge.ts";
 import { contextGet, contextMetadata } from "./queries.ts";
 import schema from "./schema.sql" with { type: "text" };
@@ -41,6 +42,7 @@ export const contextOperations: readonly Operation[] = [
   contextDiff,
   contextWait,
   auditVerify,
+  prime,
   historyCompact,
   changesCompact,
 ];

@@ -33,3 +33,12 @@ function escaped(character: string): string {
 export function printableLine(text: string): string {
   return printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
 }
+
+/** JSON on one line in which every harmful character is an escape: the same data for a program, nothing hidden for a person or a model. */
+export function visibleJson(value: unknown): string {
+  return JSON.stringify(value).replace(HARMFUL, (found) =>
+    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, "0")}`).join(
+      "",
+    ),
+  );
+}
