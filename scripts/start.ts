@@ -5,6 +5,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
+import { clientLines } from "../src/lib/client-lines.ts";
 import { LineSplitter } from "../src/tailnet/lines.ts";
 import { TestTailnet } from "../test/kit/tailnet.ts";
 import { BuildError, ensureNative } from "./native.ts";
@@ -163,18 +164,21 @@ async function followEvents(
 
 /** The lines to copy: each works from any folder of this machine. */
 function howToUse(nodes: readonly Serving[]): string {
-  const quoted = (path: string): string =>
-    /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
   const several = nodes.length > 1;
   const parts = nodes.map((node) => {
-    const bridge = [process.execPath, main, "bridge", "--data", node.dataDir].map(quoted).join(" ");
-    const name = several ? node.name : "cairn";
+    const target = {
+      name: several ? node.name : "cairn",
+      mcpUrl: `${node.localUrl}/mcp`,
+      bridge: [process.execPath, main, "bridge", "--data", node.dataDir],
+    };
+    const agent = (transport: "http" | "stdio") => clientLines("claude-code", target, transport).steps[0]?.text ?? "";
     return [
       ...(several ? [`${node.name}:`] : []),
+      `  page      ${node.localUrl}/`,
       `  MCP URL   ${node.localUrl}/mcp`,
       `  tailnet   ${node.mcpUrl} (only nodes of the private tailnet get there)`,
-      `  agent     claude mcp add --transport http ${name} ${node.localUrl}/mcp`,
-      `  or        claude mcp add ${name} -- ${bridge}`,
+      `  agent     ${agent("http")}`,
+      `  or        ${agent("stdio")}`,
       `  write     curl -X PUT ${node.localUrl}/contexts/hello/world -H 'Content-Type: text/plain' -d 'hello from curl'`,
       `  read      curl ${node.localUrl}/contexts/hello/world`,
       `  data      ${node.dataDir}`,

@@ -1,6 +1,7 @@
 // What a node says about itself while it starts: one value for each event, as eight lines for people or as one JSON line for programs.
 
 import type { BuildInfo } from "../config/build-info.ts";
+import { clientLines } from "../lib/client-lines.ts";
 import { printableLine } from "../lib/printable.ts";
 import type { Condition } from "../observe/conditions.ts";
 
@@ -64,12 +65,16 @@ function readyLines(ready: Ready): string[] {
     `cairn      ${versions.version} (${versions.commit}), bun ${versions.bun}, tailscale ${versions.tailscale}`,
     `tailnet    ${tailnetLine(ready)}`,
     `MCP        ${ready.mcpUrl ?? later}`,
-    `agent      ${ready.mcpUrl === null ? later : `claude mcp add --transport http cairn ${ready.mcpUrl}`}`,
+    `agent      ${ready.mcpUrl === null ? later : agentLine(ready.mcpUrl)}`,
     `REST       ${ready.url === null ? later : `${ready.url}/contexts`}`,
     `data       ${ready.dataDir}; settings: ${settings.length === 0 ? "all defaults" : settings.join(", ")}`,
     `warnings   ${warnings.length === 0 ? "none" : warnings.join("; ")}`,
     `next       cairn status --data ${ready.dataDir}`,
   ];
+}
+
+function agentLine(mcpUrl: string): string {
+  return clientLines("claude-code", { name: "cairn", mcpUrl, bridge: ["cairn", "bridge"] }).steps[0]?.text ?? "";
 }
 
 function tailnetLine(ready: Ready): string {
