@@ -5,30 +5,25 @@ import type { Caller } from "../access/caller.ts";
 import { MAX_DOCUMENT_BYTES } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import { contextRoutes } from "./contexts.ts";
-import { openApi } from "./openapi.ts";
-import { problemResponse, SAFE_HEADERS } from "./problem.ts";
-import { commonHeaders, readJson, readQuery } from "./request.ts";
+import { answerJson } from "./answer.ts";
+import { changeRoutes, contextStream } from "./changes.ts";
+import { contextRoutes, notAllowed } from "./contexts.ts";
+import type { StreamTiming } from "./event-stream.ts";
+import { EventStreams } from "./event-streams.ts";
+import { type NodeFacts, nodeRoutes } from "./node-routes.ts";
+import { allowedAt, optionsAnswer } from "./options.ts";
+import { problemResponse } from "./problem.ts";
+import { commonHeaders, conditionsOf, readJson, readQuery } from "./request.ts";
 
 /** What each request carries beside itself. */
 export interface ApiEnv {
   Bindings: { caller: Caller };
 }
 
-/** What /health and /ready answer from. */
-export interface Health {
-  /** Whether the node can serve reads and writes now. */
-  ready: boolean;
-  status: "ok" | "warning" | "failing";
-  /** Shown to readers only (security.md 17). */
-  conditions: readonly unknown[];
-}
-
-export interface ApiOptions {
+export interface ApiOptions extends NodeFacts {
   invoker: Invoker;
-  version: string;
-  health: () => Health;
-  nowMs: () => number;
+  /** Times of streams other than the usual ones. */
+  streams?: Partial<StreamTiming>;
   /** Called with what is no Fault; answers the id under which it was logged. */
   onUnexpected: (error: unknown) => string;
 }
@@ -36,97 +31,65 @@ export interface ApiOptions {
 /** The mounted REST surface. */
 export interface Api {
   fetch(request: Request, caller: Caller): Promise<Response>;
+  /** The rights of these callers (by `Caller.id`), or of all, may have changed: their streams are judged or end. */
+  callersChanged(ids?: readonly string[]): void;
+  /** Ends all streams with a reason. */
+  close(): void;
 }
-
-/** Methods of each route, for the 405 of a known path (RFC 9110 15.5.6). */
-const METHODS: ReadonlyArray<readonly [RegExp, string]> = [
-  [/^\/contexts$/, "GET, HEAD"],
-  [/^\/contexts\/./, "GET, HEAD, PUT, DELETE"],
-  [/^\/operations\/[^/]+$/, "POST"],
-  [/^\/(health|ready|openapi\.json)$/, "GET, HEAD"],
-];
 
 /** Makes the REST surface over an invoker; requests come with their caller. */
 export function createApi(options: ApiOptions): Api {
-  const { invoker, version } = options;
+  const { invoker, onUnexpected } = options;
+  const streams = new EventStreams({
+    invoker,
+    onUnexpected,
+    ...(options.streams === undefined ? {} : { timing: options.streams }),
+  });
   const app = new Hono<ApiEnv>();
 
-  app.get("/health", (c) => healthAnswer(options, c.env.caller, 200));
-  app.get("/ready", (c) => healthAnswer(options, c.env.caller, options.health().ready ? 200 : 503));
-  app.get("/openapi.json", (c) => {
-    readQuery(c.req.url, []);
-    requireReader(invoker, c.env.caller);
-    return answerJson(openApi(invoker, version));
-  });
+  app.options("*", (c) => optionsAnswer(c.req.raw));
+  app.route("/", nodeRoutes(invoker, options));
   app.post("/operations/:name", async (c) => {
-    readQuery(c.req.url, []);
-    const body = await readJson(c.req.raw, MAX_BODY_BYTES);
-    const input =
-      typeof body === "object" && body !== null && !Array.isArray(body)
-        ? { ...commonHeaders(c.req.raw), ...body }
-        : body;
-    const answer = await invoker.invoke({
+    const request = c.req.raw;
+    readQuery(request.url, []);
+    conditionsOf(request, []);
+    const body = await readJson(request, MAX_BODY_BYTES);
+    const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
+    const { output, position } = await invoker.invoke({
       operation: c.req.param("name"),
-      input,
+      input: isObject ? { ...commonHeaders(request), ...body } : body,
       caller: c.env.caller,
-      signal: c.req.raw.signal,
+      signal: request.signal,
+      surface: "rest",
     });
-    return answerJson(answer.output, { "Cairn-Position": answer.position });
+    return answerJson(request, output, { headers: { "Cairn-Position": position } });
   });
-  app.route("/", contextRoutes(invoker));
+  app.route("/", changeRoutes(invoker, streams));
+  app.route("/", contextRoutes(invoker, contextStream(invoker, streams)));
 
-  app.notFound((c) => problemResponse(notFound(c.req.method, c.req.path), allowHeader(c.req.path)));
+  app.notFound((c) => problemResponse(notFound(c.req.method, c.req.url)));
   app.onError((error) => {
     if (error instanceof Fault) return problemResponse(error);
-    const id = options.onUnexpected(error);
+    const id = onUnexpected(error);
     return problemResponse(
       new Fault("internal", `The request failed unexpectedly (error ${id})`, { details: { error_id: id } }),
     );
   });
 
-  return { fetch: async (request, caller) => app.fetch(request, { caller }) };
+  return {
+    fetch: async (request, caller) => app.fetch(request, { caller }),
+    callersChanged: (ids) => streams.callersChanged(ids),
+    close: () => streams.close(),
+  };
 }
 
 /** A document, and room for its escapes and the arguments around it. */
 const MAX_BODY_BYTES = 2 * MAX_DOCUMENT_BYTES;
 
-function healthAnswer(options: ApiOptions, caller: Caller, status: number): Response {
-  const health = options.health();
-  const shown = options.invoker.rights(caller).grants.length > 0;
-  const body = {
-    status: health.status,
-    ready: health.ready,
-    timestamp: new Date(options.nowMs()).toISOString(),
-    version: options.version,
-    ...(shown ? { conditions: health.conditions } : {}),
-  };
-  return answerJson(body, status === 503 ? { "Retry-After": "1" } : {}, status);
-}
-
-function requireReader(invoker: Invoker, caller: Caller): void {
-  if (invoker.rights(caller).grants.length > 0) return;
-  throw new Fault("forbidden", "Reading /openapi.json needs the role reader in some space", {
-    hint: "Call whoami to see the grant that is missing.",
-  });
-}
-
-function answerJson(body: unknown, headers: Record<string, string> = {}, status = 200): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: { ...SAFE_HEADERS, ...headers, "Content-Type": "application/json" },
-  });
-}
-
-function allowHeader(path: string): Record<string, string> {
-  const allowed = METHODS.find(([route]) => route.test(path))?.[1];
-  return allowed === undefined ? {} : { Allow: allowed };
-}
-
-function notFound(method: string, path: string): Fault {
-  const allowed = allowHeader(path)["Allow"];
-  if (allowed !== undefined)
-    return new Fault("method_not_allowed", `${method} is not allowed here`, { hint: `Allowed are ${allowed}.` });
-  return new Fault("not_found", `There is no route ${path.slice(0, 100)}`, {
+function notFound(method: string, url: string): Fault {
+  const allowed = allowedAt(url);
+  if (allowed !== undefined) return notAllowed(method, allowed);
+  return new Fault("not_found", `There is no route ${new URL(url).pathname.slice(0, 100)}`, {
     hint: "GET /openapi.json lists the routes.",
   });
 }

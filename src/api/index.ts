@@ -1,4 +1,5 @@
 // The REST surface, for the node to mount.
 
-export { type Api, createApi, type Health } from "./app.ts";
+export { type Api, type ApiOptions, createApi } from "./app.ts";
+export type { Health, Identity } from "./node-routes.ts";
 export { problemResponse } from "./problem.ts";

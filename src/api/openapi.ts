@@ -1,95 +1,50 @@
-// /openapi.json: a row for every operation, made from its definition, and the HTTP-shaped routes of contexts beside them.
+// /openapi.json: a row for every operation, made from its definition, and the HTTP-shaped routes beside them. Made once: it holds nothing of the store and nothing of the caller.
 
 import type { Invoker } from "../operation/invoke.ts";
-
-type Json = Record<string, unknown>;
-
-const problem = {
-  description: "A problem document (RFC 9457)",
-  content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
-};
-const idParameter = {
-  name: "id",
-  in: "path",
-  required: true,
-  schema: { type: "string", minLength: 1, maxLength: 256 },
-  description: "Context id; / plain or percent-encoded",
-};
+import { COMMON_HEADERS, ERRORS, IDEMPOTENCY, type Json, jsonOf, PROBLEM, problems, ref } from "./openapi-parts.ts";
+import { httpPaths } from "./openapi-paths.ts";
 
 /** The OpenAPI 3.1 document of this build; admin operations stand in it too, since the gate decides. */
 export function openApi(invoker: Invoker, version: string): Json {
-  const paths: Json = { ...contextPaths() };
+  const schemas: Json = { Problem: PROBLEM };
+  const paths: Json = { ...httpPaths() };
   for (const { operation, inputSchema, outputSchema } of invoker.registry.list()) {
-    paths[`/operations/${operation.name}`] = {
+    const { name, title, description, kind } = operation;
+    schemas[`${name}.input`] = plain(inputSchema);
+    schemas[`${name}.output`] = plain(outputSchema);
+    paths[`/operations/${name}`] = {
       post: {
-        operationId: operation.name,
-        summary: operation.title,
-        description: operation.description,
-        requestBody: { required: true, content: { "application/json": { schema: inputSchema } } },
+        operationId: name,
+        summary: title,
+        description,
+        tags: ["operations"],
+        parameters: kind === "write" ? [...COMMON_HEADERS, IDEMPOTENCY] : COMMON_HEADERS,
+        requestBody: { required: false, content: jsonOf(ref(`${name}.input`)) },
         responses: {
-          "200": { description: "The output", content: { "application/json": { schema: outputSchema } } },
-          default: problem,
+          "200": { description: "The output", headers: POSITION_HEADER, content: jsonOf(ref(`${name}.output`)) },
+          ...problems(kind === "write" ? WRITE_ERRORS : READ_ERRORS),
         },
       },
-    };
-  }
-  for (const route of ["health", "ready"]) {
-    paths[`/${route}`] = {
-      get: { operationId: route, responses: { "200": { description: "OK" }, "503": { description: "Not ready" } } },
     };
   }
   return {
     openapi: "3.1.0",
-    info: { title: "Cairn", version },
+    info: {
+      title: "Cairn",
+      version,
+      description:
+        "The context store of a fleet. Who is calling is what the tailnet proves; there is nothing to log in with.",
+    },
     paths,
-    components: { schemas: { Problem: problemSchema } },
+    components: { schemas, responses: ERRORS },
   };
 }
 
-const problemSchema = {
-  type: "object",
-  required: ["type", "title", "status", "code", "detail", "retryable"],
-  properties: {
-    type: { type: "string" },
-    title: { type: "string" },
-    status: { type: "integer" },
-    code: { type: "string" },
-    detail: { type: "string" },
-    hint: { type: "string" },
-    retryable: { type: "boolean" },
-  },
-};
+const POSITION_HEADER: Json = { "Cairn-Position": { schema: { type: "string" } } };
+const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
+const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
 
-function contextPaths(): Json {
-  const text = { "application/json": {}, "text/plain": { schema: { type: "string" } } };
-  return {
-    "/contexts": {
-      get: {
-        operationId: "listContexts",
-        parameters: ["prefix", "tag", "updated_since", "limit", "cursor"].map((name) => ({
-          name,
-          in: "query",
-          schema: { type: name === "limit" ? "integer" : "string" },
-        })),
-        responses: { "200": { description: "A page of contexts" }, default: problem },
-      },
-    },
-    "/contexts/{id}": {
-      parameters: [idParameter],
-      get: {
-        operationId: "getContext",
-        responses: {
-          "200": { description: "The document", content: text },
-          "304": { description: "Not modified" },
-          default: problem,
-        },
-      },
-      put: {
-        operationId: "putContext",
-        requestBody: { required: true, content: text },
-        responses: { "200": { description: "Updated" }, "201": { description: "Created" }, default: problem },
-      },
-      delete: { operationId: "deleteContext", responses: { "204": { description: "Deleted" }, default: problem } },
-    },
-  };
+/** The schema without its dialect, which OpenAPI 3.1 has by itself. */
+function plain({ $schema: _, ...schema }: Record<string, unknown>): Json {
+  return schema;
 }

@@ -11,6 +11,9 @@ export function problemResponse(fault: Fault, headers: Record<string, string> = 
     extra["Retry-After"] = String(typeof retryAfter === "number" ? retryAfter : 1);
   const etag = fault.details["etag"];
   if (typeof etag === "string") extra["ETag"] = `"${etag}"`;
+  const { allow, accept_patch: acceptPatch } = fault.details;
+  if (typeof allow === "string") extra["Allow"] = allow;
+  if (typeof acceptPatch === "string") extra["Accept-Patch"] = acceptPatch;
   const body = {
     type: "about:blank",
     title,

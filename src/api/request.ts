@@ -9,8 +9,18 @@ export function essenceOf(contentType: string | null): string {
   return (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
+/** Only UTF-8 is read; Fault `unsupported_media_type` for another charset parameter. */
+function refuseCharset(contentType: string | null): void {
+  const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType ?? "")?.[1]?.toLowerCase();
+  if (charset === undefined || charset === "utf-8" || charset === "utf8") return;
+  throw new Fault("unsupported_media_type", `The charset ${JSON.stringify(charset.slice(0, 40))} is not supported`, {
+    hint: "Send UTF-8.",
+  });
+}
+
 /** The body as text; Faults `too_large`, `unsupported_media_type` (a content coding) and `invalid_input` (not UTF-8). */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
+  refuseCharset(request.headers.get("content-type"));
   const coding = request.headers.get("content-encoding");
   if (coding !== null && coding !== "identity") {
     throw new Fault(
@@ -23,7 +33,10 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   }
   const declared = Number(request.headers.get("content-length") ?? "0");
   if (declared > maxBytes) throw tooLarge(declared, maxBytes);
-  const bytes = await request.bytes();
+  const bytes = await request.bytes().catch((cause: unknown) => {
+    // The caller went away, or what it sent was no HTTP: its doing, and nothing for the log.
+    throw new Fault("cancelled", "The body ended before it was complete", { cause });
+  });
   if (bytes.byteLength > maxBytes) throw tooLarge(bytes.byteLength, maxBytes);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
@@ -68,6 +81,25 @@ export function readQuery(
     if (found[name] !== undefined)
       throw new Fault("invalid_input", `The query parameter ${name} is given twice`, { hint: "Give it once." });
     found[name] = value;
+  }
+  return found;
+}
+
+/** Conditions of a write. Fault `invalid_input` for one that this method does not judge: a condition that is overlooked is a lost update. */
+export function conditionsOf(
+  request: Request,
+  judged: readonly ("if-match" | "if-none-match")[],
+): { if_match?: string; if_none_match?: string } {
+  const found: Record<string, string> = {};
+  for (const header of ["if-match", "if-none-match", "if-unmodified-since"] as const) {
+    const value = request.headers.get(header);
+    if (value === null) continue;
+    if (!judged.some((name) => name === header)) {
+      throw new Fault("invalid_input", `The header ${header} is not judged by ${request.method} here`, {
+        hint: judged.length === 0 ? "Give if_match in the body." : `Use ${judged.join(" or ")}.`,
+      });
+    }
+    found[header.replaceAll("-", "_")] = value;
   }
   return found;
 }

@@ -75,6 +75,7 @@ export class Resources {
         input: { id, format: "text" },
         caller,
         signal,
+        surface: "mcp",
       });
       const { content, content_type, id: _, ...about } = found.parse(output);
       return { contents: [{ uri, mimeType: content_type, text: content, _meta: { [CONTEXT_META]: about } }] };
@@ -98,7 +99,7 @@ export class Resources {
   }
 
   async #page(caller: Caller, input: Record<string, unknown>, signal: AbortSignal): Promise<z.output<typeof listed>> {
-    const { output } = await this.#invoker.invoke({ operation: "context_list", input, caller, signal });
+    const { output } = await this.#invoker.invoke({ operation: "context_list", input, caller, signal, surface: "mcp" });
     return listed.parse(output);
   }
 }

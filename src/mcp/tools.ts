@@ -45,7 +45,7 @@ export class Tools {
     if (operation === undefined || hidden) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
     }
-    const running = this.#invoker.invoke({ operation: name, input, caller, signal });
+    const running = this.#invoker.invoke({ operation: name, input, caller, signal, surface: "mcp" });
     this.#running.add(running);
     try {
       const { output, position } = await running;

@@ -21,8 +21,12 @@ import { Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
+import { nodeMetrics } from "./metrics.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
+
+/** Where each surface is, for /.well-known/cairn. */
+const SURFACES = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", pages: "/" };
 
 export interface ProductOptions {
   settings: Settings & { readonly data: string };
@@ -87,7 +91,9 @@ export function openProduct(options: ProductOptions): Product {
     defaultRole: settings["access.default_role"],
     admins: settings["access.admins"],
   });
-  const invoker = new Invoker({
+  const metrics = nodeMetrics({ conditions, storePath: store.path, invoker: () => invoker });
+  closers.add("metrics", () => metrics.stop());
+  const invoker: Invoker = new Invoker({
     operations,
     store,
     log,
@@ -95,15 +101,19 @@ export function openProduct(options: ProductOptions): Product {
     limits,
     callerLimits: callerLimitsOf(settings),
     onRefused: (refusal) => refusals.record(refusal),
+    onOutcome: (outcome) => metrics.onOutcome(outcome),
     nowMs,
     onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
   });
   position = () => invoker.position();
+  const fleetId = store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";
 
   const api = createApi({
     invoker,
     version: buildInfo.version,
     health: () => ({ ready: options.serving(), status: conditions.overall(), conditions: conditions.list() }),
+    identity: () => ({ fleetId, role: "central", surfaces: SURFACES }),
+    metrics: () => metrics.text(),
     nowMs,
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
   });
@@ -121,10 +131,12 @@ export function openProduct(options: ProductOptions): Product {
     mcp,
     web,
     callersChanged: (ids) => {
+      api.callersChanged(ids);
       mcp.callersChanged(ids);
       web.callersChanged(ids);
     },
     endStreams: async () => {
+      api.close();
       log.changes.end();
       web.close();
       await mcp.close();

@@ -7,7 +7,7 @@ import { Access, type AccessSettings } from "../../src/access/access.ts";
 import type { Caller } from "../../src/access/caller.ts";
 import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
-import { createApi } from "../../src/api/index.ts";
+import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { auditQuery, contextOperations } from "../../src/context/index.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
@@ -49,6 +49,8 @@ export interface CoreOptions {
   limits?: Partial<WriteLimits>;
   requestsPerMinute?: number;
   streamsPerCaller?: number;
+  /** Times of streams, shorter than the usual ones. */
+  streams?: ApiOptions["streams"];
 }
 
 export function startCore(options: CoreOptions = {}) {
@@ -97,14 +99,18 @@ export function startCore(options: CoreOptions = {}) {
     invoker,
     version: "0.0.0-test",
     health: () => ({ ready: true, status: "ok", conditions: [] }),
+    identity: () => ({ fleetId: "f".repeat(32), role: "central", surfaces: { rest: "/openapi.json" } }),
+    metrics: () => "# HELP cairn_build_info Always 1.\n",
     nowMs,
     onUnexpected,
+    ...(options.streams === undefined ? {} : { streams: options.streams }),
   });
   const call = async (operation: string, input: unknown, caller: Caller = localAdmin) =>
     (await invoker.invoke({ operation, input, caller, signal: new AbortController().signal })).output;
   const http = (path: string, init: RequestInit = {}, caller: Caller = localAdmin) =>
     api.fetch(new Request(`http://cairn${path}`, init), caller);
   const close = async () => {
+    api.close();
     log.changes.end();
     await log.close();
     refusals.close();

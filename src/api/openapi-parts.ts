@@ -1,0 +1,97 @@
+// The parts of /openapi.json that many routes share: problems, headers, parameters. Statuses and codes come from the table of Faults.
+
+import { FAULTS } from "../lib/fault.ts";
+
+/** A piece of the document. */
+export type Json = Record<string, unknown>;
+
+/** A reference to a schema of the document. */
+export function ref(schema: string): Json {
+  return { $ref: `#/components/schemas/${schema}` };
+}
+
+/** `content` in JSON. */
+export function jsonOf(schema: Json): Json {
+  return { "application/json": { schema } };
+}
+
+/** RFC 9457 with our members; details of a fault stand beside them. */
+export const PROBLEM: Json = {
+  type: "object",
+  required: ["type", "title", "status", "code", "detail", "retryable"],
+  properties: {
+    type: { type: "string" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    code: { type: "string", enum: Object.keys(FAULTS), description: "Part of the API, never renamed." },
+    detail: { type: "string" },
+    hint: { type: "string", description: "What to do next." },
+    retryable: { type: "boolean", description: "The same request may succeed later unchanged." },
+    etag: { type: "string", description: "Of 412: what the context is at now." },
+  },
+};
+
+const retryAfter: Json = { "Retry-After": { description: "Seconds", schema: { type: "integer" } } };
+const HEADERS: Readonly<Record<number, Json>> = {
+  405: { Allow: { schema: { type: "string" } } },
+  412: { ETag: { description: "The current one, where there is a context", schema: { type: "string" } } },
+  415: { "Accept-Patch": { description: "Where the request was a PATCH", schema: { type: "string" } } },
+  429: retryAfter,
+  503: retryAfter,
+};
+
+/** One response for each status that faults have, by its name in `components.responses`. */
+export const ERRORS: Json = Object.fromEntries(
+  [...new Set(Object.values(FAULTS).map(({ status }) => status))].sort().map((status) => [
+    nameOf(status),
+    {
+      description: codesOf(status),
+      ...(HEADERS[status] === undefined ? {} : { headers: HEADERS[status] }),
+      content: { "application/problem+json": { schema: ref("Problem") } },
+    },
+  ]),
+);
+
+/** The error responses of a route. */
+export function problems(statuses: readonly number[]): Json {
+  return Object.fromEntries(
+    statuses.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),
+  );
+}
+
+function nameOf(status: number): string {
+  return `Problem${status}`;
+}
+
+function codesOf(status: number): string {
+  const codes = Object.entries(FAULTS).filter(([, fault]) => fault.status === status);
+  return codes.map(([code, { title }]) => `${code}: ${title}`).join("; ");
+}
+
+/** A parameter of the query. */
+export function query(name: string, schema: Json, description: string, required = false): Json {
+  return { name, in: "query", required, schema, description };
+}
+
+/** A header of the request. */
+export function header(name: string, description: string, schema: Json = { type: "string" }): Json {
+  return { name, in: "header", required: false, schema, description };
+}
+
+/** Parameters of every operation, as headers (design 5). */
+export const COMMON_HEADERS: readonly Json[] = [
+  header("Cairn-Consistency", "What a read must have seen", { type: "string", enum: ["any", "session", "leader"] }),
+  header("Cairn-Min-Position", "A position an earlier answer named; the read is at least that new"),
+];
+
+/** Of writes. */
+export const IDEMPOTENCY: Json = header("Idempotency-Key", "Done once, answered as often as it is asked", {
+  type: "string",
+  minLength: 1,
+  maxLength: 256,
+});
+export const IF_MATCH: Json = header("If-Match", "Only if the context is at one of these ETags; *: if it exists");
+export const IF_NONE_MATCH: Json = header(
+  "If-None-Match",
+  "Not if the context is at one of these ETags; *: only if it is not there",
+);
