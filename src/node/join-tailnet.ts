@@ -50,6 +50,7 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
   let loginUrl: string | undefined;
   let hasRun = false;
   let askedForLogin = false;
+  let keyRefused = false;
   let refusedTimer: ReturnType<typeof setTimeout> | undefined;
 
   const openPort = async (port: number, tls: boolean): Promise<boolean> => {
@@ -77,13 +78,15 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
     if (first || plain || secure) options.onServing(next);
   };
 
-  /** A node that ran and lost its login gets a new login URL without a restart. */
+  /** A node that ran and lost its login comes back without a restart: by its key while that is good, else by a login URL. */
   const askForLogin = (): void => {
     if (askedForLogin) return;
     askedForLogin = true;
-    tailnet.login().catch((error: unknown) => {
+    const key = keyRefused ? undefined : options.params.authKey;
+    tailnet.login(key).catch((error: unknown) => {
       askedForLogin = false;
-      log("warning", `cannot ask for a new login: ${error instanceof Error ? error.message : String(error)}`);
+      if (key !== undefined && error instanceof Fault && error.code === "auth_key") refused(error.message);
+      else log("warning", `cannot ask for a new login: ${error instanceof Error ? error.message : String(error)}`);
     });
   };
 
@@ -127,9 +130,12 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
 
   const refused = (message: string): void => {
     clearTimeout(refusedTimer);
+    keyRefused = true;
     if (hasRun || status?.state === "Running") {
       conditions.raise("auth_key_refused", message);
-      if (conditions.has("key_expired")) askForLogin();
+      if (!conditions.has("key_expired")) return;
+      askedForLogin = false;
+      askForLogin();
       return;
     }
     const fault = new Fault("auth_key", `The tailnet refused the auth key: ${message}`, {

@@ -12,7 +12,8 @@ const NOW_MS = Date.parse("2026-06-01T00:00:00Z");
 /** A tailnet whose events the test fires itself. */
 class Played extends LoopbackTailnet {
   readonly listening: string[] = [];
-  logins = 0;
+  logins: (string | undefined)[] = [];
+  loginFault: Fault | undefined;
   upFault: Fault | undefined;
   readonly #listeners = new Map<string, unknown[]>();
   override on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
@@ -30,8 +31,9 @@ class Played extends LoopbackTailnet {
   override async listen(port: number, options?: { tls: boolean }): Promise<void> {
     this.listening.push(`${port}${options?.tls === true ? " tls" : ""}`);
   }
-  override async login(): Promise<void> {
-    this.logins += 1;
+  override async login(key?: string): Promise<void> {
+    this.logins.push(key);
+    if (key !== undefined && this.loginFault !== undefined) throw this.loginFault;
   }
 }
 
@@ -203,7 +205,7 @@ test("an expired node key asks for a login once, and a new login ends it without
   tailnet.play("state", expired);
   tailnet.play("state", expired);
   await settled();
-  expect(tailnet.logins).toBe(1);
+  expect(tailnet.logins).toEqual([undefined]);
   expect(codes()).toContain("key_expired");
   tailnet.play("login", "https://login.example/a/2");
   expect(said.at(-1)).toBe("login https://login.example/a/2");
@@ -211,8 +213,27 @@ test("an expired node key asks for a login once, and a new login ends it without
   await settled();
   expect(codes()).toEqual([]);
   tailnet.play("state", expired);
-  expect(tailnet.logins).toBe(2);
+  expect(tailnet.logins).toHaveLength(2);
 });
+
+test.each(["by an event", "by the call"])(
+  "an expired node key is renewed with the auth key, and when that is refused %s, by a login URL",
+  async (how) => {
+    const params = { controlUrl: "http://control.example", authKey: "tskey-auth-x" } as UpParams;
+    if (how === "by the call") tailnet.loginFault = new Fault("auth_key", "used up");
+    await join({ params }).up();
+    tailnet.play("state", status("Running"));
+    await settled();
+    const expired = status("NeedsLogin", {}, { keyExpired: true });
+    tailnet.play("state", expired);
+    if (how === "by an event") tailnet.play("authFailed", "used up");
+    await settled();
+    tailnet.play("state", expired);
+    expect(tailnet.logins).toEqual(["tskey-auth-x", undefined]);
+    expect(codes()).toEqual(["key_expired", "auth_key_refused"]);
+    expect(said).toEqual(["serving cairn.t.ts.net"]);
+  },
+);
 
 test("what Tailscale reports of its health is a condition only while the node runs", async () => {
   await join().up();
