@@ -76,13 +76,19 @@ func (node *Node) rewrite(hop *httputil.ProxyRequest) {
 }
 
 func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error) {
-	if body, _ := request.Context().Value(bodyKey{}).(*boundedBody); body != nil && body.exceeded() {
+	body, _ := request.Context().Value(bodyKey{}).(*boundedBody)
+	if body != nil && body.exceeded() {
 		writer.Header().Set("Connection", "close")
 		writeTooLarge(writer, node.params.MaxBodyBytes)
 		return
 	}
 	if request.Context().Err() != nil {
 		return // the caller has gone
+	}
+	if body != nil && body.malformed() {
+		writer.Header().Set("Connection", "close")
+		writeProblem(writer, http.StatusBadRequest, "bad_request", "The body ended early or is malformed.", "")
+		return
 	}
 	node.log("warning", "the node's own half did not answer: "+err.Error())
 	writer.Header().Set("Retry-After", "1")
@@ -91,24 +97,36 @@ func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Reques
 
 type bodyKey struct{}
 
-// boundedBody remembers that the limit was passed, which the transport's error does not always say.
+// boundedBody remembers that the limit was passed or the caller's bytes were wrong, which the transport's error does not always say.
 type boundedBody struct {
 	io.ReadCloser
-	mu   sync.Mutex
-	over bool
+	mu     sync.Mutex
+	over   bool
+	broken bool
 }
 
-// Read reads, and notices the limit.
+// Read reads, and notices the limit and broken bodies.
 func (body *boundedBody) Read(into []byte) (int, error) {
 	count, err := body.ReadCloser.Read(into)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		body.mu.Lock()
-		body.over = true
-		body.mu.Unlock()
-		err = fmt.Errorf("the body is too large: %w", tooLarge)
+	if err == nil || err == io.EOF {
+		return count, err
 	}
+	var tooLarge *http.MaxBytesError
+	body.mu.Lock()
+	defer body.mu.Unlock()
+	if errors.As(err, &tooLarge) {
+		body.over = true
+		return count, fmt.Errorf("the body is too large: %w", tooLarge)
+	}
+	// After Close the error is our own side's: the target answered before it had read everything.
+	body.broken = !errors.Is(err, http.ErrBodyReadAfterClose)
 	return count, err
+}
+
+func (body *boundedBody) malformed() bool {
+	body.mu.Lock()
+	defer body.mu.Unlock()
+	return body.broken
 }
 
 func (body *boundedBody) exceeded() bool {

@@ -48,3 +48,12 @@ func headerBytes(request *http.Request) int {
 	}
 	return size
 }
+
+// headerFields counts the fields of a request's head.
+func headerFields(request *http.Request) int {
+	count := 0
+	for _, values := range request.Header {
+		count += len(values)
+	}
+	return count
+}
