@@ -70,7 +70,9 @@ async function serveUntilEnd(
       ended.resolve(signal);
     });
   }
-  process.on("SIGHUP", () => node?.reload());
+  // A closed terminal takes its node with it; a service is told to read its policy file again.
+  const onTerminal = process.stdout.isTTY === true;
+  process.on("SIGHUP", () => (onTerminal ? ended.resolve("SIGHUP") : node?.reload()));
 
   const loopback = textOption(invocation, "loopback") ?? (conformance ? "0" : undefined);
   const starting = startNode({

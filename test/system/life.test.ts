@@ -61,6 +61,8 @@ test.skipIf(Bun.which("script") === null)(
     });
     terminal.kill("SIGTERM");
     await Promise.all([read, terminal.exited]);
+    // The terminal is gone, and the node with it.
+    await eventually("the node to end", () => !existsSync(join(home, "data", "cairn.pid")));
     const lines = text.replaceAll("\r", "").split("\n").slice(0, 8);
     expect(lines.map((line) => line.split(/\s/, 1)[0])).toEqual([
       "cairn",
