@@ -86,6 +86,13 @@ var methods = map[string]method{
 	"drop": onNode(func(_ context.Context, node *Node, params DropParams) (any, error) {
 		return DropResult{Closed: node.conns.drop(params.Callers)}, nil
 	}),
+	"notify": func(ctx context.Context, _ *session, raw json.RawMessage) (any, error) {
+		var params NotifyParams
+		if err := decodeParams(raw, &params); err != nil {
+			return nil, err
+		}
+		return empty{}, notify(ctx, params)
+	},
 	"close": func(_ context.Context, current *session, raw json.RawMessage) (any, error) {
 		if err := decodeParams(raw, &empty{}); err != nil {
 			return nil, err

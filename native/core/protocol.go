@@ -141,6 +141,12 @@ type DropResult struct {
 	Closed int `json:"closed"`
 }
 
+// NotifyParams carry a state for the service manager to its datagram socket; a leading @ means an abstract one.
+type NotifyParams struct {
+	Socket string `json:"socket"`
+	State  string `json:"state"`
+}
+
 // PeersResult lists the nodes that the policy lets this node see.
 type PeersResult struct {
 	Peers []Peer `json:"peers"`

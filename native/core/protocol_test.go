@@ -55,7 +55,7 @@ func roundTrip(t *testing.T, line []byte, shape any) any {
 
 var paramShapes = map[string]any{
 	"up": UpParams{}, "login": LoginParams{}, "logout": empty{}, "status": empty{}, "peers": empty{}, "whois": WhoIsParams{}, "grants": GrantsParams{},
-	"listen": ListenParams{}, "ping": PingParams{}, "cert": empty{}, "serve-config": empty{}, "drop": DropParams{}, "close": empty{},
+	"listen": ListenParams{}, "ping": PingParams{}, "cert": empty{}, "serve-config": empty{}, "drop": DropParams{}, "notify": NotifyParams{}, "close": empty{},
 }
 
 func TestGoldenRequests(t *testing.T) {

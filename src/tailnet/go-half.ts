@@ -107,6 +107,9 @@ export class GoHalf implements Tailnet {
   async drop(callers?: string[]): Promise<number> {
     return (await this.#call("drop", callers === undefined ? {} : { callers })).closed;
   }
+  async notify(socket: string, state: string): Promise<void> {
+    await this.#call("notify", { socket, state });
+  }
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
     return this.#listeners.on(event, listener);
   }

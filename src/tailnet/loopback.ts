@@ -91,6 +91,8 @@ export class LoopbackTailnet implements Tailnet {
     this.#running("drop");
     return 0;
   }
+  /** There is no Go half to send it. */
+  async notify(): Promise<void> {}
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
     return this.#listeners.on(event, listener);
   }

@@ -83,6 +83,7 @@ export const results = {
   cert: z.object({ https: z.boolean(), domains: z.array(z.string()) }),
   "serve-config": z.object({ config: z.unknown(), funnel: z.boolean(), funnelReason: z.string().optional() }),
   drop: z.object({ closed: z.number().int() }),
+  notify: z.object({}),
   close: z.object({}),
 };
 export type Method = keyof typeof results;

@@ -39,6 +39,8 @@ export interface Tailnet {
   serveConfig(): Promise<{ config: unknown; funnel: boolean; funnelReason?: string | undefined }>;
   /** Closes open ingress connections of these node ids, or all. */
   drop(callers?: string[]): Promise<number>;
+  /** Sends one datagram to the service manager's socket, before `up` too; `@` begins an abstract name. */
+  notify(socket: string, state: string): Promise<void>;
   /** Adds a listener; the answer removes it. Add them before `up`, as nothing is repeated for late ones. */
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void;
   /** Closes the node and the channel, within some 5 s even when the Go half hangs. Safe to call twice. */
