@@ -33,6 +33,8 @@ export interface Api {
   fetch(request: Request, caller: Caller): Promise<Response>;
   /** The rights of these callers (by `Caller.id`), or of all, may have changed: their streams are judged or end. */
   callersChanged(ids?: readonly string[]): void;
+  /** Event streams that are open now. */
+  readonly openStreams: number;
   /** Ends all streams with a reason. */
   close(): void;
 }
@@ -79,6 +81,9 @@ export function createApi(options: ApiOptions): Api {
   return {
     fetch: async (request, caller) => app.fetch(request, { caller }),
     callersChanged: (ids) => streams.callersChanged(ids),
+    get openStreams() {
+      return streams.size;
+    },
     close: () => streams.close(),
   };
 }

@@ -115,6 +115,7 @@ export class EventStream {
   end(end: End, { atOnce = false }: { atOnce?: boolean } = {}): void {
     if (!this.#ending) {
       this.#ending = true;
+      this.#following.close();
       const ready = this.#asked;
       this.#write(`event: end\ndata: ${JSON.stringify(end)}\n\n`);
       if (ready) this.#finish();

@@ -1,6 +1,8 @@
 // Reads a server-sent event stream (WHATWG HTML 9.2): what MCP answers and the change feed travel in.
 
 export interface ServerSentEvent {
+  /** Value of `event:`; `message` without one. */
+  event: string;
   /** The data lines, joined by newlines; empty for an event that only names a place to come back to. */
   data: string;
   /** Value of `id:`, where the event had one. */
@@ -35,12 +37,14 @@ export async function* readEvents(body: ReadableStream<Uint8Array>, maxChars: nu
 function parseEvent(block: string): ServerSentEvent | undefined {
   const data: string[] = [];
   let id: string | undefined;
+  let event = "message";
   for (const line of block.split("\n")) {
     const colon = line.indexOf(":");
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "data") data.push(value);
     else if (field === "id") id = value;
+    else if (field === "event") event = value;
   }
-  return data.length === 0 && id === undefined ? undefined : { data: data.join("\n"), id };
+  return data.length === 0 && id === undefined ? undefined : { event, data: data.join("\n"), id };
 }
