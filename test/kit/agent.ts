@@ -141,9 +141,27 @@ export interface RawAnswer {
   closed: boolean;
 }
 
+/** How long one attempt may take, and how many there are: a port that a closed connection still holds makes netstack drop the first packet. */
+const CONNECT_MS = 5_000;
+const CONNECT_TRIES = 5;
+
 /** Opens a raw stream by the client's CONNECT. */
 export async function openRaw(proxy: string, target: string): Promise<Socket> {
-  const socket = connect({ path: proxy });
+  for (let left = CONNECT_TRIES; ; left--) {
+    const socket = connect({ path: proxy });
+    try {
+      await within(`CONNECT ${target}`, connected(socket, target), CONNECT_MS);
+      socket.on("error", () => {});
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      if (left === 1) throw error;
+    }
+  }
+}
+
+/** Asks for the stream; resolves, with the socket paused, when it is there. */
+async function connected(socket: Socket, target: string): Promise<void> {
   const ready = Promise.withResolvers<void>();
   let head = "";
   const take = (chunk: Buffer): void => {
@@ -158,12 +176,10 @@ export async function openRaw(proxy: string, target: string): Promise<Socket> {
     ready.resolve();
   };
   socket.on("data", take);
-  socket.on("error", ready.reject);
+  socket.once("error", ready.reject);
   socket.write(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\n`);
-  await within(`CONNECT ${target}`, ready.promise);
+  await ready.promise;
   socket.off("error", ready.reject);
-  socket.on("error", () => {});
-  return socket;
 }
 
 async function rawOver(
