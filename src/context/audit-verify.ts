@@ -5,7 +5,6 @@ import { z } from "zod";
 import { verifyChain } from "../log/verify.ts";
 import { read } from "../operation/define.ts";
 import type { Reader } from "../store/store.ts";
-import { hashOf } from "./document.ts";
 import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
 import { EMPTY_HASH } from "./versions.ts";
 
@@ -77,7 +76,8 @@ async function verifyVersions(reader: Reader, upToSeq: number, signal: AbortSign
 function textProblem(row: Row): string | undefined {
   if (row.purged !== 0) return row.content.byteLength === 0 ? undefined : "is purged and still has a text";
   try {
-    return hashOf(textOf(row)) === row.hash ? undefined : "has another text than its hash says";
+    textOf(row);
+    return undefined;
   } catch (error) {
     return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
   }

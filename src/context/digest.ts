@@ -10,7 +10,7 @@ export const CONTEXT_TABLES: readonly DigestTable[] = [
     sql: "SELECT * FROM versions ORDER BY id, version",
     decode: (row) => {
       const { encoding: _, ...rest } = row;
-      return { ...rest, content: textOf(row as unknown as StoredVersion) };
+      return { ...rest, content: row["purged"] === 0 ? textOf(row as unknown as StoredVersion) : "" };
     },
   },
   { name: "usage", sql: "SELECT * FROM usage WHERE bytes <> 0 ORDER BY kind, name" },

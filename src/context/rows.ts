@@ -1,6 +1,8 @@
 // The rows of contexts and versions as the schema has them, how they are found, and the metadata that answers show of them.
 
+import { hash } from "node:crypto";
 import { z } from "zod";
+import { DamagedError } from "../store/damage.ts";
 import type { Reader } from "../store/store.ts";
 import { etagOf } from "./etag.ts";
 
@@ -74,10 +76,22 @@ export function floorOf(reader: Reader, id: string): number {
 export const PLAIN = 0;
 export const ZSTD = 1;
 
-/** The text of a version; throws when its bytes are damaged. */
+/** The text of a version (no purged one); throws a DamagedError when its bytes are not those that were hashed. SQLite keeps no checksums of its own. */
 export function textOf(row: StoredVersion): string {
-  const bytes = row.encoding === ZSTD ? Bun.zstdDecompressSync(row.content) : row.content;
+  const bytes = row.encoding === ZSTD ? unpacked(row) : row.content;
+  if (row.deleted === 0 && hash("sha256", bytes, "hex") !== row.hash)
+    throw new DamagedError(`the text of version ${row.version} (change ${row.seq}) is not the one that was written`);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+}
+
+function unpacked(row: StoredVersion): Uint8Array {
+  try {
+    return Bun.zstdDecompressSync(row.content);
+  } catch (error) {
+    throw new DamagedError(
+      `the text of version ${row.version} (change ${row.seq}) does not decompress: ${String(error)}`,
+    );
+  }
 }
 
 export function framedTags(tags: readonly string[]): string {

@@ -45,20 +45,28 @@ export function openDirectLog(options: DirectOptions): Log {
     scheduled = false;
     const batch = takeBatch(waiting);
     if (batch.length === 0) return;
+    let result: BatchResult;
     try {
       ticket += 1;
       const bytes = encodeEntry(
         { level: FLEET_LEVEL, origin, ticket, stampMs: nowMs() },
         batch.map((item) => item.packed),
       );
-      const result = applyEntry(store, apply, state, bytes);
-      state = result.state;
-      answer(batch, result.outcomes, state.epoch);
-      changes.publish(result.changes);
+      result = applyEntry(store, apply, state, bytes);
+      if (result.outcomes.length !== batch.length)
+        throw new Error(`${result.outcomes.length} outcomes for ${batch.length} commands`);
     } catch (error) {
       refuse(batch, error);
+      if (waiting.length > 0) schedule();
+      return;
     }
-    if (waiting.length > 0) schedule();
+    state = result.state;
+    try {
+      answer(batch, result.outcomes, state.epoch);
+      changes.publish(result.changes);
+    } finally {
+      if (waiting.length > 0) schedule();
+    }
   }
 
   function refuse(batch: readonly Waiting[], error: unknown): void {
@@ -76,6 +84,7 @@ export function openDirectLog(options: DirectOptions): Log {
     for (const item of batch) item.reject(fault);
     if (full) return;
     closed = true;
+    for (const item of waiting.splice(0)) item.reject(stopping());
     onFatal(error);
   }
 
@@ -88,10 +97,7 @@ export function openDirectLog(options: DirectOptions): Log {
   return {
     changes,
     propose: (command) => {
-      if (closed)
-        return Promise.reject(
-          new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." }),
-        );
+      if (closed) return Promise.reject(stopping());
       if (waiting.length >= MAX_WAITING) {
         return Promise.reject(
           new Fault("unavailable", `${MAX_WAITING} writes wait already`, {
@@ -124,6 +130,10 @@ export function openDirectLog(options: DirectOptions): Log {
   };
 }
 
+function stopping(): Fault {
+  return new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." });
+}
+
 /** Takes what fits into one entry, in order; one command always fits. */
 function takeBatch(waiting: Waiting[]): Waiting[] {
   let bytes = 0;
@@ -139,7 +149,7 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
 function answer(batch: readonly Waiting[], outcomes: BatchResult["outcomes"], epoch: string): void {
   for (const [index, item] of batch.entries()) {
     const outcome = outcomes[index];
-    if (outcome === undefined) throw new Error(`no outcome for command ${index} of ${batch.length}`);
+    if (outcome === undefined) continue;
     if ("fault" in outcome) item.reject(outcome.fault);
     else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
   }

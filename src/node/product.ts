@@ -17,6 +17,7 @@ import { type LogLine, logFor } from "../observe/logging.ts";
 import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
+import { DiskGauge } from "../store/disk.ts";
 import { Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
@@ -74,6 +75,7 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("log", () => log.close());
 
+  const disk = new DiskGauge(settings.data);
   const limits = writeLimitsOf(settings);
   const maintenance = new Maintenance({
     store,
@@ -100,6 +102,7 @@ export function openProduct(options: ProductOptions): Product {
     access,
     limits,
     callerLimits: callerLimitsOf(settings),
+    writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),
     onOutcome: (outcome) => metrics.onOutcome(outcome),
     nowMs,

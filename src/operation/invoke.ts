@@ -10,6 +10,7 @@ import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
 import type { Apply, Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
 import type { CallContext, Operation, WriteLimits } from "./define.ts";
 import { Following } from "./follow.ts";
@@ -195,6 +196,7 @@ export class Invoker {
     if (error instanceof Fault) return error;
     if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
     const id = this.#options.onUnexpected(error, call.operation);
+    if (isDamaged(error)) return damagedForCallers(error);
     return new Fault("internal", `${call.operation} failed unexpectedly (error ${id})`, {
       hint: `The log of the node tells more under ${id}.`,
       details: { error_id: id },

@@ -1,0 +1,18 @@
+// Runs in a Worker of its own, made from this text: folds most of the write-ahead log back, off the main thread. It knows the path and nothing else.
+const { Database } = require("bun:sqlite");
+
+self.onmessage = ({ data: path }) => {
+  try {
+    const database = new Database(path);
+    try {
+      database.run("PRAGMA synchronous = FULL");
+      database.run("PRAGMA fullfsync = ON");
+      database.query("PRAGMA wal_checkpoint(PASSIVE)").get();
+    } finally {
+      database.close();
+    }
+    postMessage("");
+  } catch (error) {
+    postMessage(String(error));
+  }
+};

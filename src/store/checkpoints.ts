@@ -1,0 +1,102 @@
+// When and how the write-ahead log is folded back: by size in a Worker, so that no write waits for it, and on the spot when the node is idle.
+// SQLite's own auto-checkpoint is off: it would run inside some unlucky commit.
+
+import type { Database } from "bun:sqlite";
+import { statSync } from "node:fs";
+import workerSource from "./checkpoint-worker.js" with { type: "text" };
+
+/** The log is folded back when it is larger than this. */
+const DUE_BYTES = 16 * 1024 * 1024;
+/** Larger than this (the Worker is too slow, or failed) and a commit does it itself. */
+const LATE_BYTES = 128 * 1024 * 1024;
+/** After so long without a commit even a small log is folded back. */
+const IDLE_MS = 5_000;
+const IDLE_BYTES = 256 * 1024;
+/** After an attempt that a reader held up, the next one waits. */
+const RETRY_MS = 2_000;
+
+export interface CheckpointsOptions {
+  writer: Database;
+  path: string;
+  log: (level: "debug" | "warning", message: string) => void;
+}
+
+export class Checkpoints {
+  readonly #options: CheckpointsOptions;
+  #worker: Worker | undefined;
+  #idle: ReturnType<typeof setTimeout> | undefined;
+  #notBeforeMs = 0;
+  #closed = false;
+
+  constructor(options: CheckpointsOptions) {
+    this.#options = options;
+  }
+
+  /** To be called after each commit. */
+  committed(): void {
+    const bytes = this.#bytes();
+    if (bytes > DUE_BYTES && performance.now() >= this.#notBeforeMs) {
+      if (bytes > LATE_BYTES) this.finish();
+      else this.#inWorker();
+    }
+    if (this.#idle === undefined) this.#idle = setTimeout(() => this.#whenIdle(), IDLE_MS).unref();
+    else this.#idle.refresh();
+  }
+
+  /** Folds back what is left and empties the log, unless another process reads an old state: then a later call does. */
+  finish(): void {
+    const row = this.#options.writer
+      .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)")
+      .get();
+    if (row?.busy === 1) this.#notBeforeMs = performance.now() + RETRY_MS;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#idle);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  #whenIdle(): void {
+    this.#idle = undefined;
+    if (!this.#closed && this.#worker === undefined && this.#bytes() > IDLE_BYTES) this.#guarded(() => this.finish());
+  }
+
+  /** The Worker does the bulk; the few pages that were written meanwhile are folded back here. */
+  #inWorker(): void {
+    if (this.#worker !== undefined || this.#closed) return;
+    const url = URL.createObjectURL(new Blob([workerSource], { type: "application/javascript" }));
+    const worker = new Worker(url);
+    this.#worker = worker;
+    const end = (problem: string): void => {
+      URL.revokeObjectURL(url);
+      worker.terminate();
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      if (problem === "") this.#guarded(() => this.finish());
+      else {
+        this.#notBeforeMs = performance.now() + RETRY_MS;
+        this.#options.log("warning", `folding back the write-ahead log failed in its worker: ${problem}`);
+      }
+    };
+    worker.onmessage = ({ data }) => end(String(data));
+    worker.onerror = ({ message }) => end(message);
+    worker.unref();
+    worker.postMessage(this.#options.path);
+  }
+
+  /** A failing checkpoint loses nothing: the log still holds it all. */
+  #guarded(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.#notBeforeMs = performance.now() + RETRY_MS;
+      this.#options.log("warning", `folding back the write-ahead log failed: ${String(error)}`);
+    }
+  }
+
+  #bytes(): number {
+    return statSync(`${this.#options.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  }
+}

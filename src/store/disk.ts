@@ -1,0 +1,43 @@
+// Whether the disk has room for writes, asked before a write is proposed, so that it never fills up in the middle of one (replication.md 5).
+
+import { statfsSync } from "node:fs";
+import { Fault } from "../lib/fault.ts";
+
+/** Free room that is always left: a twentieth of the disk, at most this much. */
+const MOST_LEFT_BYTES = 1024 ** 3;
+const LOOK_EVERY_MS = 500;
+
+export class DiskGauge {
+  readonly #folder: string;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #refusal: Fault | undefined;
+
+  /** `folder` lies on the disk that is watched. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Fault `storage_full` while the disk has no room for writes; looks at it twice a second at most. */
+  refusal(): Fault | undefined {
+    const now = performance.now();
+    if (now - this.#lookedAtMs >= LOOK_EVERY_MS) {
+      this.#lookedAtMs = now;
+      this.#refusal = this.#look();
+    }
+    return this.#refusal;
+  }
+
+  #look(): Fault | undefined {
+    const { bsize, blocks, bavail } = statfsSync(this.#folder);
+    const free = bavail * bsize;
+    const left = Math.min((blocks * bsize) / 20, MOST_LEFT_BYTES);
+    if (free >= left) return undefined;
+    return new Fault("storage_full", `The disk of this node has ${mib(free)} left; writes want ${mib(left)}`, {
+      hint: "Free space on the disk of the data folder; reads go on meanwhile.",
+    });
+  }
+}
+
+function mib(bytes: number): string {
+  return `${Math.floor(bytes / 1024 ** 2)} MiB`;
+}

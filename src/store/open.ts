@@ -1,0 +1,179 @@
+// Opens the file of a store: finds it, sees whether it is ours and whole, sets it up and brings its schema up to date. Everything that can be wrong is a Fault with a way out.
+
+import { constants, Database } from "bun:sqlite";
+import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Fault } from "../lib/fault.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { damaged, isDamaged } from "./damage.ts";
+
+/** One step of the schema. */
+export interface Migration {
+  /** 1, 2, 3 … in the order they are applied; never changed after a release. */
+  id: number;
+  name: string;
+  sql: string;
+}
+
+export type StoreLog = (level: "debug" | "info" | "warning" | "error", message: string) => void;
+
+/** "CAIR": tells our files from other SQLite files. */
+export const APPLICATION_ID = 0x43414952;
+const PAGE_BYTES = 4096;
+
+export interface OpenedFile {
+  path: string;
+  writer: Database;
+  readonly: Database;
+  /** Takes the mark away that says the store was not closed in order. */
+  closedInOrder(): void;
+}
+
+/** Opens or makes the store in `folder`. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
+export function openFile(folder: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
+  const path = databasePath(folder);
+  const fresh = !existsSync(path);
+  const mark = `${path}-open`;
+  try {
+    if (!fresh) refuseCutFile(path);
+    const writer = new Database(path, { create: true, readwrite: true, strict: true, safeIntegers: false });
+    prepareWriter(writer, path, fresh);
+    if (existsSync(mark)) checkAfterCrash(writer, path, log);
+    writeFileSync(mark, "", { mode: 0o600 });
+    migrate(writer, path, migrations);
+    return { path, writer, readonly: openReadonly(path), closedInOrder: () => rmSync(mark, { force: true }) };
+  } catch (cause) {
+    throw openFault(path, cause);
+  }
+}
+
+/** A read-only connection to a store's file. */
+export function openReadonly(path: string): Database {
+  const readonly = new Database(path, { readonly: true, strict: true });
+  readonly.run("PRAGMA busy_timeout = 5000");
+  readonly.run("PRAGMA query_only = ON");
+  readonly.run("PRAGMA trusted_schema = OFF");
+  return readonly;
+}
+
+/** The file that `<folder>/CURRENT` names; makes the folders (replication.md 22). */
+export function databasePath(folder: string): string {
+  ensurePrivateFolder(folder);
+  const pointer = join(folder, "CURRENT");
+  if (!existsSync(pointer)) writeFileSync(pointer, "1\n", { mode: 0o600 });
+  const generation = readFileSync(pointer, "utf8").trim();
+  if (!/^[1-9][0-9]{0,9}$/.test(generation)) {
+    throw new Fault(
+      "data_corrupt",
+      `${pointer} should name a folder number and holds ${JSON.stringify(generation.slice(0, 40))}`,
+      { hint: `Write the number of the folder beside it that holds cairn.db into ${pointer}.` },
+    );
+  }
+  const home = join(folder, generation);
+  ensurePrivateFolder(home);
+  return join(home, "cairn.db");
+}
+
+/** After a clean end the file holds all its pages; one that was cut (a torn copy, a lost tail) would only show later. */
+function refuseCutFile(path: string): void {
+  if (existsSync(`${path}-wal`)) return;
+  const header = Buffer.alloc(100);
+  const file = openSync(path, "r");
+  try {
+    if (readSync(file, header, 0, 100, 0) < 100) return;
+  } finally {
+    closeSync(file);
+  }
+  if (header.toString("latin1", 0, 15) !== "SQLite format 3") return;
+  const encoded = header.readUInt16BE(16);
+  const pageBytes = encoded === 1 ? 65_536 : encoded;
+  // The count is only valid if it was written together with the change counter (SQLite file format 1.3.7).
+  if (header.readUInt32BE(24) !== header.readUInt32BE(92)) return;
+  const wanted = header.readUInt32BE(28) * pageBytes;
+  const found = statSync(path).size;
+  if (found < wanted) throw damaged(path, `it has ${found} bytes of ${wanted}`);
+}
+
+function checkAfterCrash(writer: Database, path: string, log: StoreLog): void {
+  const size = Math.ceil(statSync(path).size / 1024 ** 2);
+  log("info", `the store was not closed in order; checking ${size} MiB`);
+  refuseDamage(writer, path);
+}
+
+/** SQLite's own check of every page and index; Fault `data_corrupt` with the first problem. */
+export function refuseDamage(database: Database, path: string): void {
+  const rows = database.query<{ quick_check: string }, []>("PRAGMA quick_check(3)").all();
+  if (rows.length === 1 && rows[0]?.quick_check === "ok") return;
+  throw damaged(
+    path,
+    rows
+      .map((row) => row.quick_check)
+      .join("; ")
+      .slice(0, 400),
+  );
+}
+
+function prepareWriter(writer: Database, path: string, fresh: boolean): void {
+  writer.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 0);
+  if (fresh) {
+    writer.run(`PRAGMA page_size = ${PAGE_BYTES}`);
+    writer.run(`PRAGMA application_id = ${APPLICATION_ID}`);
+  }
+  const id = writer.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
+  if (id !== APPLICATION_ID) {
+    throw new Fault("data_corrupt", `${path} is an SQLite file, but not one of Cairn (application id ${id})`, {
+      hint: "Move it away, or name another data folder with --data.",
+    });
+  }
+  for (const pragma of [
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "fullfsync = ON",
+    "wal_autocheckpoint = 0",
+    // Nobody else writes; only a checkpoint can meet a reader of another process, and is tried again later.
+    "busy_timeout = 50",
+    "foreign_keys = ON",
+    "trusted_schema = OFF",
+    // What is deleted or purged is overwritten, not only forgotten.
+    "secure_delete = ON",
+    "temp_store = MEMORY",
+    "cache_size = -16384",
+    "journal_size_limit = 67108864",
+  ]) {
+    writer.run(`PRAGMA ${pragma}`);
+  }
+}
+
+function migrate(writer: Database, path: string, migrations: readonly Migration[]): void {
+  const found = schemaOf(writer);
+  const known = migrations.length;
+  if (found > known) {
+    throw new Fault("data_newer", `${path} has schema ${found}; this version of cairn knows schemas up to ${known}`, {
+      hint: "Start the version that wrote it, or a newer one; nothing was changed.",
+    });
+  }
+  for (const [index, migration] of migrations.entries()) {
+    if (migration.id !== index + 1)
+      throw new Error(`migration ${migration.name} has id ${migration.id} at place ${index + 1}`);
+    if (migration.id <= found) continue;
+    writer.transaction(() => {
+      writer.run(migration.sql);
+      writer.run(`PRAGMA user_version = ${migration.id}`);
+    })();
+  }
+}
+
+/** Number of the last migration that the file has. */
+export function schemaOf(database: Database): number {
+  return database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+}
+
+function openFault(path: string, cause: unknown): unknown {
+  if (cause instanceof Fault) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  if (isDamaged(cause)) return damaged(path, reason, cause);
+  return new Fault("data_unsafe", `Cannot open the store ${path}: ${reason}`, {
+    hint: "See that the folder is writable by this user and the disk has room.",
+    cause,
+  });
+}
