@@ -13,6 +13,7 @@ import {
   type Question,
   type Rights,
   type Role,
+  readOnlyRights,
   rightsOf,
   type Verb,
 } from "./rights.ts";
@@ -58,7 +59,8 @@ export class Access {
   rights(caller: Caller): Rights {
     const known = this.#cache.get(caller);
     if (known !== undefined) return known;
-    const rights = this.#derive(caller);
+    const all = this.#derive(caller);
+    const rights = caller.readOnly === true ? readOnlyRights(all) : all;
     this.#cache.set(caller, rights);
     return rights;
   }
@@ -109,6 +111,16 @@ export class Access {
     const where = space === undefined ? "in any space" : `in space ${JSON.stringify(space)}`;
     const role = space !== undefined && isReservedSpace(space) && ask.verb !== "read" ? "admin" : ROLE_FOR[ask.verb];
     const missing = { role, spaces: [space ?? "team-a"] };
+    if (caller.readOnly === true && ask.verb !== "read") {
+      return new Fault(
+        "forbidden",
+        `This connection is read-only: it may not ${ask.verb} ${where} (${ask.operation})`,
+        {
+          hint: "Connect without the read-only preset to do this, where your rights allow it.",
+          details: { verb: ask.verb, ...(space === undefined ? {} : { space }) },
+        },
+      );
+    }
     return new Fault("forbidden", `${nameForPeople(caller)} may not ${ask.verb} ${where} (${ask.operation})`, {
       hint: `Add this grant to the tailnet policy: ${JSON.stringify(this.#grantToPaste(caller, missing))}`,
       details: { verb: ask.verb, ...(space === undefined ? {} : { space }), missing },

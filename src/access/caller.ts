@@ -17,6 +17,8 @@ export interface Caller {
   own: boolean;
   /** Raw capability objects that the tailnet policy grants this caller on this node: hostile until `parseGrants`. */
   grants: readonly unknown[];
+  /** The client asked to read only: whatever the caller may do else, by this connection it is a reader. */
+  readOnly?: true;
 }
 
 /** The name of a caller in the audit and as scope of idempotency keys (design 5): the user, or the tagged node. */

@@ -71,6 +71,14 @@ export function isReservedSpace(space: string): boolean {
   return space.startsWith("_") || space.toLowerCase() === "fleet";
 }
 
+/** The same rights for reading alone. */
+export function readOnlyRights({ grants, problems }: Rights): Rights {
+  return rightsOf(
+    grants.map((grant) => ({ ...grant, role: "reader" })),
+    problems,
+  );
+}
+
 export interface Question {
   verb: Verb;
   /** Name of the operation. */

@@ -2,15 +2,15 @@
 
 import { type Caller, callerName } from "../access/caller.ts";
 
-/** Comment frames on quiet streams: shorter than what proxies and clients give up after. */
+/** Signs of life on quiet streams and in waits, in ms: proxies and clients give up after 20 s and more. */
 export const KEEP_ALIVE_MS = 10_000;
 
 /** Largest body of one POST in bytes: a document of 4 MiB as a JSON string, with what stands around it. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
-/** Whose a session or stream is: the device and the user or node it is seen as. Another user on the same device is somebody else. */
+/** Whose a session or stream is: the device and the user or node it is seen as. Another user on the same device is somebody else, and so is a connection that asked to read only. */
 export function ownerOf(caller: Caller): string {
-  return JSON.stringify([caller.kind, caller.id, callerName(caller)]);
+  return JSON.stringify([caller.kind, caller.id, callerName(caller), caller.readOnly === true]);
 }
 
 /** Numbers by owner, without entries for nothing. */

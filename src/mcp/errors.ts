@@ -54,6 +54,6 @@ export function asProtocolError(error: unknown, uri?: string): unknown {
 export function httpError(status: number, code: number, message: string, data?: Record<string, unknown>): Response {
   return Response.json(
     { jsonrpc: "2.0", id: null, error: { code, message, ...(data === undefined ? {} : { data }) } },
-    { status },
+    { status, ...(status === 429 ? { headers: { "retry-after": String(data?.["retryAfterSeconds"] ?? 5) } } : {}) },
   );
 }

@@ -1,7 +1,7 @@
 // The MCP endpoint: both protocol eras on one URL. Reads and refuses what is not MCP, then hands the request to the era it belongs to.
 // Who is calling, and whether Host and Origin are right, has been decided in front of it.
 
-import { createMcpHandler, isLegacyRequest, readRequestBody } from "@modelcontextprotocol/server";
+import { createMcpHandler, isLegacyRequest, ProtocolErrorCode, readRequestBody } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
@@ -9,8 +9,11 @@ import type { LogLine } from "../observe/logging.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { KEEP_ALIVE_MS, MAX_BODY_BYTES } from "./bounds.ts";
 import { conformanceFixtures } from "./conformance/index.ts";
-import { httpError } from "./errors.ts";
+import { faultBody, httpError } from "./errors.ts";
+import { meterFlow, OPENED } from "./flow.ts";
 import { LISTEN, Listens } from "./listen.ts";
+import { callerByUrl } from "./preset.ts";
+import { Prompts } from "./prompts.ts";
 import { Resources } from "./resources.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { Sessions } from "./sessions.ts";
@@ -22,12 +25,19 @@ const MODERN = "2026-07-28";
 
 const SETTLE_MS = 4000;
 
+const RIGHTS_CHANGED = new Fault("unavailable", "Your rights may have changed, and the wait was ended for that", {
+  hint: "Call it again with the same since.",
+});
+const STOPPING = new Fault("unavailable", "This node is stopping", { hint: "Call it again with the same since." });
+
 export interface McpOptions {
   invoker: Invoker;
   /** Version of this build, as clients see it. */
   version: string;
   /** Adds what the official conformance suite calls. Loopback only. */
   conformance?: boolean;
+  /** Time between signs of life on quiet streams and in waits, in ms; KEEP_ALIVE_MS unless a test says otherwise. */
+  keepAliveMs?: number;
   log: LogLine;
 }
 
@@ -43,31 +53,46 @@ export interface Mcp {
 export function createMcp(options: McpOptions): Mcp {
   const { invoker, log } = options;
   const subscriptions = new Subscriptions(invoker, log);
+  const { keepAliveMs = KEEP_ALIVE_MS } = options;
+  const tools = new Tools(invoker);
+  const resources = new Resources(invoker);
   const parts: Parts = {
     invoker,
     version: options.version,
-    tools: new Tools(invoker),
-    resources: new Resources(invoker),
+    tools,
+    resources,
+    prompts: new Prompts(invoker, tools, resources),
     subscriptions,
+    keepAliveMs,
     fixtures: options.conformance === true ? conformanceFixtures((event) => listens.emitToAll(event)) : undefined,
   };
   const listens = new Listens(parts, log);
   const sessions = new Sessions(parts, log);
   const asked = new WeakMap<Request, { caller: Caller; method: string }>();
-  const modern = createMcpHandler(
-    ({ requestInfo }) => {
-      const of = requestInfo === undefined ? undefined : asked.get(requestInfo);
-      if (of === undefined) throw new Error("a request without its caller");
-      return buildServer(parts, { caller: () => of.caller, method: of.method });
-    },
-    { legacy: "reject", keepAliveMs: KEEP_ALIVE_MS, onerror: (error) => log("debug", `MCP: ${error.message}`) },
-  );
+  const modernHandler = (responseMode: "auto" | "sse") =>
+    createMcpHandler(
+      ({ requestInfo }) => {
+        const of = requestInfo === undefined ? undefined : asked.get(requestInfo);
+        if (of === undefined) throw new Error("a request without its caller");
+        return buildServer(parts, { caller: () => of.caller, method: of.method });
+      },
+      { legacy: "reject", keepAliveMs, responseMode, onerror: (error) => log("debug", `MCP: ${error.message}`) },
+    );
+  const modern = modernHandler("auto");
+  // A call that waits answers with a stream, whose signs of life keep proxies from cutting it.
+  const waiting = modernHandler("sse");
 
   let closed = false;
 
-  async function fetch(request: Request, caller: Caller): Promise<Response> {
+  async function fetch(request: Request, known: Caller): Promise<Response> {
     if (closed)
       return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
+    const caller = callerByUrl(request.url, known);
+    if (!(caller instanceof Fault)) return handle(request, caller);
+    return httpError(400, ProtocolErrorCode.InvalidParams, caller.message, faultBody(caller));
+  }
+
+  async function handle(request: Request, caller: Caller): Promise<Response> {
     if (request.method !== "POST") return sessions.handle(request, undefined, caller);
     const body = await readBody(request);
     if (body instanceof Response) return body;
@@ -77,6 +102,9 @@ export function createMcp(options: McpOptions): Mcp {
     }
     if (method === LISTEN && isObject(body)) return listens.open(request, body, caller);
     asked.set(request, { caller, method: method ?? "" });
+    if (method === "tools/call" && parts.tools.waits(toolOf(body))) {
+      return opened(await waiting.fetch(request, { parsedBody: body }));
+    }
     return modern.fetch(request, { parsedBody: body });
   }
 
@@ -84,19 +112,40 @@ export function createMcp(options: McpOptions): Mcp {
     fetch,
     callersChanged: (ids) => {
       const which = ids === undefined ? undefined : new Set(ids);
+      parts.tools.endWaits(RIGHTS_CHANGED, which);
       const ending = Promise.all([sessions.end(which), listens.end(which)]);
       ending.catch((error: unknown) => log("warning", `MCP streams did not end cleanly: ${String(error)}`));
     },
     close: async () => {
       closed = true;
       sessions.endStreams();
+      parts.tools.endWaits(STOPPING);
       await Promise.all([listens.end(), parts.tools.settled(SETTLE_MS)]);
       // One turn more, for the answers of those calls to be written.
       await new Promise((resolve) => setTimeout(resolve));
-      await Promise.all([sessions.close(), modern.close()]);
+      await Promise.all([sessions.close(), modern.close(), waiting.close()]);
       subscriptions.close();
     },
   };
+}
+
+/** The tool that a call names, or "". */
+function toolOf(body: unknown): string {
+  const params = isObject(body) ? body["params"] : undefined;
+  const name = isObject(params) ? params["name"] : undefined;
+  return typeof name === "string" ? name : "";
+}
+
+/** The stream of a response, with a first comment, so that the client hears at once that it is open. */
+function opened(response: Response): Response {
+  if (response.body === null || response.headers.get("content-type") !== "text/event-stream") return response;
+  const { body } = meterFlow(
+    response.body,
+    () => {},
+    () => {},
+    OPENED,
+  );
+  return new Response(body, { status: response.status, headers: response.headers });
 }
 
 /** The parsed body, or the answer that refuses it: only application/json, bounded, and JSON that all parsers read alike (security.md 14, 22). */

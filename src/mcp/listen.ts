@@ -2,8 +2,8 @@
 
 import { createMcpHandler, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { KEEP_ALIVE_MS, ownerOf, PerOwner } from "./bounds.ts";
 import { type Flow, meterFlow } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
@@ -12,8 +12,8 @@ import { contextIdOf, uriOf } from "./uri.ts";
 /** The method that opens a stream. */
 export const LISTEN = "subscriptions/listen";
 
-const MAX_PER_CALLER = 32;
-const MAX_OVERALL = 1024;
+/** Open streams of all callers; how many each may have is `limits.streams_per_caller`, over all surfaces. */
+const MAX_OVERALL = 4096;
 
 interface Listen {
   callerId: string;
@@ -31,7 +31,6 @@ export class Listens {
   readonly #parts: Parts;
   readonly #log: LogLine;
   readonly #open = new Set<Listen>();
-  readonly #owners = new PerOwner();
 
   constructor(parts: Parts, log: LogLine) {
     this.#parts = parts;
@@ -45,9 +44,8 @@ export class Listens {
 
   /** Answers the stream, or a JSON-RPC error. */
   async open(request: Request, body: ListenBody, caller: Caller): Promise<Response> {
-    const owner = ownerOf(caller);
-    if (this.#open.size >= MAX_OVERALL || this.#owners.count(owner) >= MAX_PER_CALLER) {
-      return refusal(body, 429, `You have ${this.#owners.count(owner)} streams open; close some, then try again`);
+    if (this.#open.size >= MAX_OVERALL) {
+      return refusal(body, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
     }
     const asked = readable(body.params?.notifications?.resourceSubscriptions, (id) => this.#mayAskFor(caller, id));
     if (asked.length > MAX_WATCHED) {
@@ -56,6 +54,13 @@ export class Listens {
         -32602,
         `${asked.length} resourceSubscriptions, and ${MAX_WATCHED} are allowed; split them over several streams`,
       );
+    }
+    let release: () => void;
+    try {
+      release = this.#parts.invoker.holdStream(caller);
+    } catch (error) {
+      if (error instanceof Fault) return refusal(body, 429, `${error.message}. ${error.hint ?? ""}`);
+      throw error;
     }
     let flow: Flow | undefined;
     const bus = new OneListener();
@@ -72,24 +77,24 @@ export class Listens {
     const handler = createMcpHandler(() => buildServer(this.#parts, { caller: () => caller, method: LISTEN }), {
       legacy: "reject",
       bus,
-      keepAliveMs: KEEP_ALIVE_MS,
+      keepAliveMs: this.#parts.keepAliveMs,
       onerror: (error) => this.#log("debug", `MCP listen: ${error.message}`),
     });
     const listen: Listen = { callerId: caller.id, emit, close: () => handler.close() };
-    bus.onEnd = () => this.#forget(listen, owner, subscriber);
+    const forget = () => {
+      if (!this.#open.delete(listen)) return;
+      release();
+      subscriber.close();
+    };
+    bus.onEnd = forget;
     this.#open.add(listen);
-    this.#owners.add(owner);
     const response = await handler.fetch(request, { parsedBody: honoured(body, asked) });
     if (!bus.listening || response.body === null) {
-      this.#forget(listen, owner, subscriber);
+      forget();
       return response;
     }
     watch(subscriber, body, asked);
-    flow = meterFlow(
-      response.body,
-      () => subscriber.flush(),
-      () => this.#forget(listen, owner, subscriber),
-    );
+    flow = meterFlow(response.body, () => subscriber.flush(), forget);
     return new Response(flow.body, { status: response.status, headers: response.headers });
   }
 
@@ -108,12 +113,6 @@ export class Listens {
     const id = contextIdOf(uri);
     if (id !== undefined) return this.#parts.subscriptions.mayRead(caller, id);
     return this.#parts.fixtures?.resources.some((resource) => resource.uri === uri) === true;
-  }
-
-  #forget(listen: Listen, owner: string, subscriber: Subscriber): void {
-    if (!this.#open.delete(listen)) return;
-    this.#owners.remove(owner);
-    subscriber.close();
   }
 }
 

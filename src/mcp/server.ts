@@ -16,6 +16,9 @@ import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { asProtocolError } from "./errors.ts";
 import { instructionsFor } from "./instructions.ts";
+import { onlyPage, pageOf } from "./page.ts";
+import { tellProgress } from "./progress.ts";
+import type { Prompts } from "./prompts.ts";
 import type { Resources } from "./resources.ts";
 import type { Subscriber, Subscriptions } from "./subscriptions.ts";
 import type { Tools } from "./tools.ts";
@@ -45,19 +48,24 @@ export interface Parts {
   version: string;
   tools: Tools;
   resources: Resources;
+  prompts: Prompts;
   subscriptions: Subscriptions;
   fixtures: Fixtures | undefined;
+  /** Time between signs of life on quiet streams and in waits, in ms. */
+  keepAliveMs: number;
 }
 
 /** How long clients may keep what changes only with rights or with the build, in ms. Resources are not listed: they change at any time. */
 const CACHE = {
   "server/discover": { ttlMs: 60_000, cacheScope: "private" },
   "tools/list": { ttlMs: 60_000, cacheScope: "private" },
+  "prompts/list": { ttlMs: 60_000, cacheScope: "private" },
   "resources/templates/list": { ttlMs: 3_600_000, cacheScope: "private" },
 } as const;
 
 const CAPABILITIES: ServerCapabilities = {
   tools: {},
+  prompts: {},
   resources: { subscribe: true, listChanged: true },
   completions: {},
 };
@@ -90,7 +98,6 @@ export function buildServer(parts: Parts, { caller, method, subscriber }: Server
   // A server for one request gets the one handler it needs: registering the others would cost more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);
-  if (fixtures !== undefined) handlePrompts(server, fixtures);
   return server;
 }
 
@@ -100,15 +107,21 @@ const HANDLERS = new Map<string, Register>([
   [
     "tools/list",
     (server, { tools, fixtures }, caller) =>
-      server.setRequestHandler("tools/list", () => ({ tools: [...(fixtures?.tools ?? []), ...tools.list(caller())] })),
+      server.setRequestHandler("tools/list", ({ params }) => {
+        const { items, nextCursor } = page("tools/list", fixtures?.tools, tools.list(caller()), params?.cursor);
+        return { tools: items, ...(nextCursor === undefined ? {} : { nextCursor }) };
+      }),
   ],
   [
     "tools/call",
-    (server, { tools, fixtures }, caller) =>
+    (server, { tools, fixtures, keepAliveMs }, caller) =>
       server.setRequestHandler("tools/call", ({ params }, context) => {
         const input = params.arguments ?? {};
         const fixture = fixtures?.call(params.name, input, context, caller());
-        return fixture ?? tools.call(caller(), params.name, input, context.mcpReq.signal);
+        if (fixture !== undefined) return fixture;
+        const answer = tools.call(caller(), params.name, input, context.mcpReq.signal);
+        if (!tools.waits(params.name)) return answer;
+        return answer.finally(tellProgress(context, input, keepAliveMs));
       }),
   ],
   [
@@ -123,7 +136,8 @@ const HANDLERS = new Map<string, Register>([
   [
     "resources/templates/list",
     (server, { resources, fixtures }) =>
-      server.setRequestHandler("resources/templates/list", () => {
+      server.setRequestHandler("resources/templates/list", ({ params }) => {
+        refusing(() => onlyPage("resources/templates/list", params?.cursor));
         const { resourceTemplates } = resources.templates();
         return { resourceTemplates: [...(fixtures?.templates ?? []), ...resourceTemplates] };
       }),
@@ -138,14 +152,53 @@ const HANDLERS = new Map<string, Register>([
   ],
   [
     "completion/complete",
-    (server, { resources }, caller) =>
-      server.setRequestHandler("completion/complete", ({ params: { ref, argument } }, context) => {
+    (server, { prompts, resources }, caller) =>
+      server.setRequestHandler("completion/complete", ({ params: { ref, argument, context: known } }, context) => {
+        const { signal } = context.mcpReq;
+        if (ref.type === "ref/prompt")
+          return prompts.complete(caller(), ref.name, argument, known?.arguments ?? {}, signal);
         const isId = ref.type === "ref/resource" && argument.name === "id" && contextIdOf(ref.uri) !== undefined;
         if (!isId) return { completion: { values: [], hasMore: false } };
-        return resources.complete(caller(), argument.value, context.mcpReq.signal);
+        return resources.complete(caller(), argument.value, signal);
+      }),
+  ],
+  [
+    "prompts/list",
+    (server, { prompts, fixtures }, caller) =>
+      server.setRequestHandler("prompts/list", ({ params }) => {
+        const { items, nextCursor } = page("prompts/list", fixtures?.prompts, prompts.list(caller()), params?.cursor);
+        return { prompts: items, ...(nextCursor === undefined ? {} : { nextCursor }) };
+      }),
+  ],
+  [
+    "prompts/get",
+    (server, { prompts, fixtures }, caller) =>
+      server.setRequestHandler("prompts/get", ({ params: { name, arguments: given = {} } }, context) => {
+        if (fixtures?.prompts.some((prompt) => prompt.name === name) === true)
+          return fixtures.prompt(name, given, context);
+        return prompts.get(caller(), name, given, context.mcpReq.signal);
       }),
   ],
 ]);
+
+/** A page of the own list; in the conformance run the fixtures stand among it. */
+function page<Item extends { name: string }>(
+  list: string,
+  fixtures: readonly Item[] | undefined,
+  own: Item[],
+  cursor: string | undefined,
+): { items: Item[]; nextCursor?: string } {
+  const all = fixtures === undefined ? own : [...fixtures, ...own].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return refusing(() => pageOf(list, all, cursor));
+}
+
+function refusing<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw asProtocolError(error);
+  }
+}
 
 /** `resources/subscribe` and `unsubscribe` of the older revisions. */
 function handleSubscribe(server: Server, { subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
@@ -170,11 +223,4 @@ function notWatchable(uri: string): Fault {
   return new Fault("forbidden", `${JSON.stringify(uri.slice(0, 300))} is no context that you may read`, {
     hint: "Subscribe to cairn:// and the id of a context in one of your spaces; whoami lists them.",
   });
-}
-
-function handlePrompts(server: Server, fixtures: Fixtures): void {
-  server.setRequestHandler("prompts/list", () => ({ prompts: [...fixtures.prompts] }));
-  server.setRequestHandler("prompts/get", ({ params }, context) =>
-    fixtures.prompt(params.name, params.arguments ?? {}, context),
-  );
 }

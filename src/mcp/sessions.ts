@@ -6,11 +6,12 @@ import {
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { KEEP_ALIVE_MS, MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
-import { httpError } from "./errors.ts";
+import { MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
+import { faultBody, httpError } from "./errors.ts";
 import { RecentEvents } from "./event-store.ts";
-import { type Flow, meterFlow } from "./flow.ts";
+import { type Flow, meterFlow, OPENED } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import type { Subscriber } from "./subscriptions.ts";
 import { uriOf } from "./uri.ts";
@@ -22,13 +23,10 @@ export interface SessionLimits {
   idleMs: number;
 }
 
-export const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 1024, idleMs: 12 * 3_600_000 };
+export const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 4096, idleMs: 12 * 3_600_000 };
 const SWEEP_MS = 10 * 60_000;
 /** What a client is told to wait before it opens a broken stream again, in ms. */
 const RETRY_MS = 1000;
-
-/** Bun sends the headers of a stream with its first bytes; without any, the client would wait for the first keep-alive to learn that the stream is open. */
-const OPENED = new TextEncoder().encode(": open\n\n");
 
 interface Session {
   id: string;
@@ -80,8 +78,8 @@ export class Sessions {
     if (session === undefined || session.owner !== ownerOf(caller)) return httpError(404, -32001, "Session not found");
     session.caller = caller;
     session.usedMs = this.#nowMs();
-    const response = await session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
-    return request.method === "GET" ? this.#stream(session, response) : response;
+    if (request.method === "GET") return this.#openStream(session, request);
+    return session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
   }
 
   /** Ends the sessions of these callers, or all: the clients are answered 404 and initialize again, with their new rights. */
@@ -116,7 +114,7 @@ export class Sessions {
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => crypto.randomUUID(),
       eventStore: new RecentEvents(),
-      keepAliveMs: KEEP_ALIVE_MS,
+      keepAliveMs: this.#parts.keepAliveMs,
       retryInterval: RETRY_MS,
       maxRequestBodySize: MAX_BODY_BYTES,
       onsessioninitialized: (id) => {
@@ -143,13 +141,25 @@ export class Sessions {
     return response;
   }
 
-  /** Meters the GET stream, over which notifications go; without one they wait in the subscriber. */
-  #stream(session: Session, response: Response): Response {
-    if (response.status !== 200 || response.body === null) return response;
+  /** Opens and meters the GET stream, over which notifications go; without one they wait in the subscriber. It is one of the caller's streams. */
+  async #openStream(session: Session, request: Request): Promise<Response> {
+    let release: () => void;
+    try {
+      release = this.#parts.invoker.holdStream(session.caller);
+    } catch (error) {
+      if (error instanceof Fault) return httpError(429, 429, error.message, faultBody(error));
+      throw error;
+    }
+    const response = await session.transport.handleRequest(request, {});
+    if (response.status !== 200 || response.body === null) {
+      release();
+      return response;
+    }
     const flow = meterFlow(
       response.body,
       () => session.subscriber.flush(),
       () => {
+        release();
         if (session.flow === flow) session.flow = undefined;
         session.usedMs = this.#nowMs();
       },

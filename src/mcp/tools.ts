@@ -18,11 +18,16 @@ export class Tools {
   readonly #byName: ReadonlyMap<string, Tool>;
   readonly #lists = new LRUCache<string, Tool[]>({ max: MAX_LISTS });
   readonly #running = new Set<Promise<unknown>>();
+  readonly #waiting: ReadonlySet<string>;
+  /** Waits under way, with the id of their caller. */
+  readonly #holds = new Map<AbortController, string>();
 
   constructor(invoker: Invoker) {
     this.#invoker = invoker;
     const entries = invoker.registry.list().filter((entry) => entry.operation.access.verb !== "admin");
     this.#byName = new Map(entries.map((entry) => [entry.operation.name, toolOf(entry)]));
+    const waiting = entries.filter(({ operation }) => "timeout_seconds" in operation.input.shape);
+    this.#waiting = new Set(waiting.map(({ operation }) => operation.name));
   }
 
   /** The tools of a caller, sorted by name: one prebuilt list for each set of rights. */
@@ -38,6 +43,11 @@ export class Tools {
     return list;
   }
 
+  /** Whether a call of this tool may wait for something to happen: it has an argument that says how long. */
+  waits(name: string): boolean {
+    return this.#waiting.has(name);
+  }
+
   /** Runs an operation. A Fault is a result that says so; only a name that is no tool of this caller is a protocol error. */
   async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
     const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
@@ -45,18 +55,37 @@ export class Tools {
     if (operation === undefined || hidden) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
     }
-    const running = this.#invoker.invoke({ operation: name, input, caller, signal, surface: "mcp" });
+    const ending = this.waits(name) ? this.#held(caller) : undefined;
+    const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
+    const running = this.#invoker.invoke({ operation: name, input, caller, signal: either, surface: "mcp" });
     this.#running.add(running);
     try {
       const { output, position } = await running;
-      const structuredContent = { ...output, position };
+      // Where an output names a position itself, that one is what to go on from.
+      const structuredContent = { position, ...output };
       return { structuredContent, content: [{ type: "text", text: JSON.stringify(structuredContent) }] };
     } catch (error) {
+      const ended: unknown = ending?.signal.aborted === true ? ending.signal.reason : undefined;
+      if (ended instanceof Fault) return toolError(ended);
       if (error instanceof Fault) return toolError(error);
       throw error;
     } finally {
       this.#running.delete(running);
+      if (ending !== undefined) this.#holds.delete(ending);
     }
+  }
+
+  /** Ends the waits of these callers, or all, with a reason that is answered. */
+  endWaits(reason: Fault, callerIds?: ReadonlySet<string>): void {
+    for (const [ending, callerId] of this.#holds) {
+      if (callerIds === undefined || callerIds.has(callerId)) ending.abort(reason);
+    }
+  }
+
+  #held(caller: Caller): AbortController {
+    const ending = new AbortController();
+    this.#holds.set(ending, caller.id);
+    return ending;
   }
 
   /** Resolves when the calls that run now have ended, or after `withinMs`. */
@@ -80,7 +109,7 @@ function isOffered(operation: Operation, rights: Rights): boolean {
 
 function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
   const { hints } = operation;
-  const reads = operation.access.verb === "read";
+  const reads = operation.kind === "read" || (operation.kind === "act" && operation.access.verb === "read");
   return {
     name: operation.name,
     title: operation.title,
@@ -102,15 +131,15 @@ const POSITION = {
   description: "Position of this answer; give it as min_position to a later read that must be at least as new.",
 };
 
-/** Every answer names its position; in MCP, which has no headers, it stands beside the output. */
+/** Every answer names its position; in MCP, which has no headers, it stands beside the output, unless that names one itself. */
 function withPosition(schema: Record<string, unknown>): { type: "object"; [key: string]: unknown } {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];
   return {
     ...schema,
     type: "object",
-    properties: { ...properties, position: POSITION },
-    required: [...required, "position"],
+    properties: { position: POSITION, ...properties },
+    required: [...new Set([...required, "position"])],
   };
 }
 

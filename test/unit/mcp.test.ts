@@ -5,6 +5,7 @@ import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/serv
 import { RecentEvents } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
 import { isPlainlyModern } from "../../src/mcp/index.ts";
+import { Prompts } from "../../src/mcp/prompts.ts";
 import { Resources } from "../../src/mcp/resources.ts";
 import { Sessions } from "../../src/mcp/sessions.ts";
 import { MAX_WATCHED, Subscriptions } from "../../src/mcp/subscriptions.ts";
@@ -228,13 +229,17 @@ test("a session that nobody used for long is closed, one with an open stream is 
   await using core = startCore();
   let nowMs = 1_000_000;
   const subscriptions = new Subscriptions(core.invoker, () => {});
+  const tools = new Tools(core.invoker);
+  const resources = new Resources(core.invoker);
   const parts = {
     invoker: core.invoker,
     version: "0",
-    tools: new Tools(core.invoker),
-    resources: new Resources(core.invoker),
+    tools,
+    resources,
+    prompts: new Prompts(core.invoker, tools, resources),
     subscriptions,
     fixtures: undefined,
+    keepAliveMs: 10_000,
   };
   const sessions = new Sessions(
     parts,

@@ -1,0 +1,73 @@
+// The text of the prompt `handoff`: makes an agent write down where it stands as a context of a fixed shape, and says how the next one finds it.
+
+import { idProblem } from "../context/index.ts";
+import { visibleJson } from "../lib/printable.ts";
+
+export interface Handoff {
+  /** Where it is written; the caller may write there. */
+  space: string;
+  topic: string;
+  to: string | undefined;
+  notes: string | undefined;
+  /** A context that the work is about. */
+  about: string | undefined;
+}
+
+const MAX_SLUG = 60;
+
+const SHAPE = {
+  handoff: 1,
+  topic: "what this is about",
+  to: "who should go on, or null",
+  status: "open",
+  goal: "what is to be reached, and how one knows that it is",
+  state: "where the work stands now; what works, seen how",
+  done: ["what was done, with the reason for each decision"],
+  next: ["the next steps, the first one first"],
+  open_questions: ["what is not known or not decided"],
+  traps: ["what did not work, and why"],
+  contexts: ["ids of contexts to read"],
+  places: ["repositories, branches, files, URLs"],
+};
+
+/** The id under which the handoff of a topic stands: the same topic is the same context. */
+export function handoffId(space: string, topic: string): string {
+  const plain = topic
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, MAX_SLUG)
+    .replace(/^-+|-+$/g, "");
+  // Topics without a Latin letter, and words that no id may end in.
+  const slug = plain === "" ? `topic-${shortHash(topic)}` : plain;
+  const id = `${space}/handoff/${slug}`;
+  return idProblem(id) === undefined ? id : `${space}/handoff/about-${slug}`;
+}
+
+/** The text; what was given appears in it as JSON. */
+export function handoffText({ space, topic, to, notes, about }: Handoff): string {
+  const id = handoffId(space, topic);
+  const given = { topic, to: to ?? null, notes: notes ?? null, about: about ?? null };
+  return [
+    `Hand your work over: write down where you stand, so that ${to === undefined ? "the next agent" : visibleJson(to)} can go on without you. What was asked for, as JSON:`,
+    visibleJson(given),
+    "",
+    `1. Call context_get with id ${visibleJson(id)}. If it is there, it is an earlier handoff of this topic: keep what still holds, and write with if_match and its etag. Otherwise write with if_none_match "*".${about === undefined ? "" : ` Read ${visibleJson(about)} too.`}`,
+    "2. Call context_put with",
+    `   id: ${visibleJson(id)}`,
+    "   content_type: application/json",
+    `   title: ${visibleJson(`Handoff: ${topic}`.slice(0, 200))}`,
+    '   tags: ["handoff"]',
+    "   content: an object of exactly this shape, each text replaced by yours, lists as long as they need to be:",
+    JSON.stringify(SHAPE, null, 2),
+    "3. Write for someone who knows nothing of this conversation. Name contexts and files instead of copying them; at most 8 KB; no secrets.",
+    "4. Then tell the person you work for the id, the version, and this line for whoever goes on:",
+    `   Read the Cairn context ${id} with context_get and go on from there.`,
+    "",
+    `Who goes on finds open handoffs by context_list with the prefix ${visibleJson(`${space}/handoff/`)} and the tag handoff, and takes one over by context_patch (format merge, if_match): {"status": "taken", "taken_by": "…"}; at the end {"status": "done"}. Whoever wants to hear of that waits with context_wait and the id.`,
+    "",
+  ].join("\n");
+}
+
+function shortHash(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 12);
+}

@@ -1,0 +1,42 @@
+// Pages of the lists that are made here (tools, prompts): sorted by name, with an opaque cursor that is the last name shown and carries no right.
+
+import { Fault } from "../lib/fault.ts";
+
+/** Entries of one page. */
+export const PAGE_SIZE = 100;
+
+/** A page of `items`, which are sorted by name. Fault `invalid_input` for a cursor of another list, or of nobody. */
+export function pageOf<Item extends { name: string }>(
+  list: string,
+  items: readonly Item[],
+  cursor: string | undefined,
+  size = PAGE_SIZE,
+): { items: Item[]; nextCursor?: string } {
+  const after = cursor === undefined ? undefined : readCursor(list, cursor);
+  const from = after === undefined ? 0 : items.findIndex((item) => item.name > after);
+  const page = from < 0 ? [] : items.slice(from, from + size);
+  const last = page.at(-1);
+  const more = last !== undefined && from + size < items.length;
+  return { items: page, ...(more ? { nextCursor: writeCursor(list, last.name) } : {}) };
+}
+
+/** Refuses any cursor, for a list of one page. */
+export function onlyPage(list: string, cursor: string | undefined): void {
+  if (cursor !== undefined) throw noCursor(list, cursor);
+}
+
+function writeCursor(list: string, name: string): string {
+  return Buffer.from(`${list}\n${name}`, "utf8").toString("base64url");
+}
+
+function readCursor(list: string, cursor: string): string {
+  const [of, name = ""] = Buffer.from(cursor, "base64url").toString("utf8").split("\n");
+  if (of !== list || writeCursor(list, name) !== cursor) throw noCursor(list, cursor);
+  return name;
+}
+
+function noCursor(list: string, cursor: string): Fault {
+  return new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of ${list}`, {
+    hint: "Give the nextCursor as the page before named it, or leave it out.",
+  });
+}
