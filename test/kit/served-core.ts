@@ -1,0 +1,46 @@
+// The core behind the node's own listener on a unix socket: real connections, backpressure and disconnects, with any caller by a header.
+
+import { join } from "node:path";
+import type { Caller } from "../../src/access/caller.ts";
+import { type Listener, listen } from "../../src/node/listen.ts";
+import { type Core, type CoreOptions, localAdmin, startCore } from "./core.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+/** Names the caller of a request; without it the caller is the admin of this machine. */
+export const CALLER_HEADER = "test-caller";
+
+export interface ServedCore extends AsyncDisposable {
+  core: Core;
+  socket: string;
+  /** Who a name in CALLER_HEADER is. */
+  callers: Map<string, Caller>;
+  /** A request over the socket. */
+  fetch(path: string, init?: BunFetchRequestInit): Promise<Response>;
+}
+
+export function serveCore(options: CoreOptions = {}): ServedCore {
+  const core = startCore(options);
+  const socket = join(temporaryFolder(), "http.sock");
+  const callers = new Map<string, Caller>();
+  const nothing = { fetch: async () => new Response(null, { status: 404 }) };
+  const listener: Listener = listen({
+    at: { unix: socket, mode: 0o600 },
+    door: (request) => callers.get(request.headers.get(CALLER_HEADER) ?? "") ?? localAdmin,
+    surfaces: { api: core.api, mcp: nothing, web: { fetch: async () => undefined } },
+    maxBodyBytes: 8 * 1024 * 1024,
+    draining: () => false,
+    log: (level, message) => {
+      if (level === "error") core.unexpected.push(message);
+    },
+  });
+  return {
+    core,
+    socket,
+    callers,
+    fetch: (path, init = {}) => fetch(`http://cairn${path}`, { ...init, unix: socket }),
+    [Symbol.asyncDispose]: async () => {
+      await core.close();
+      await listener.stop(1000);
+    },
+  };
+}
