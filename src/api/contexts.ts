@@ -48,7 +48,7 @@ export function contextRoutes(invoker: Invoker, openStream: OpenStream): Hono<Ap
     return json(c.req.raw, found);
   });
 
-  routes.all("/contexts/*", async (c) => {
+  routes.all("/contexts/:rest{.+}", async (c) => {
     const request = c.req.raw;
     const placed = placeOf(request.url);
     const method = request.method === "HEAD" ? "GET" : request.method;
