@@ -224,7 +224,7 @@ describe("logins", () => {
     await node.logged(ready.loginUrl ?? "no URL");
     const status = JSON.parse((await node.cli(["status", "--json"])).out);
     expect(status).toMatchObject({ status: "warning", tailnet: { state: "NeedsLogin" }, urls: [] });
-    expect(JSON.stringify(status.conditions)).toContain(ready.loginUrl);
+    expect(JSON.stringify(status.conditions)).toContain(ready.loginUrl ?? "no URL");
     await tailnet.completeLogin(ready.loginUrl ?? "");
     await node.eventOf("serving", () => true);
     expect((await (await agentOf(node)).call("whoami")).status).toBe(200);

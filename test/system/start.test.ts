@@ -3,8 +3,12 @@
 import { afterEach, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Client } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { joinAgent } from "../kit/agent.ts";
 import { eventually, within } from "../kit/eventually.ts";
-import { clientFetch, TestTailnet } from "../kit/tailnet.ts";
+import { connect, ERAS, newClient } from "../kit/mcp-client.ts";
+import { TestTailnet } from "../kit/tailnet.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const script = join(dirname(dirname(import.meta.dir)), "scripts", "start.ts");
@@ -89,6 +93,12 @@ class Started {
   }
 }
 
+/** What curl wrote is there for an agent, by a tool call. */
+async function reads(client: Client): Promise<void> {
+  const { structuredContent } = await client.callTool({ name: "context_get", arguments: { id: "hello/world" } });
+  expect(structuredContent).toMatchObject({ content: "hello from curl", author: "local:dev" });
+}
+
 /** Processes whose environment names the folder of this start. */
 function left(home: string): string {
   return Bun.spawnSync({
@@ -120,24 +130,22 @@ test("without a key every printed line works from any folder, and SIGTERM ends a
     });
   }
 
-  const command = here.line("or").replace(/^claude mcp add cairn -- /, "");
-  const greeting = {
-    jsonrpc: "2.0",
-    id: 1,
-    method: "initialize",
-    params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "test", version: "1" } },
-  };
-  const call = {
-    jsonrpc: "2.0",
-    id: 2,
-    method: "tools/call",
-    params: { name: "context_get", arguments: { id: "hello/world" } },
-  };
-  const lines = [greeting, { jsonrpc: "2.0", method: "notifications/initialized" }, call]
-    .map((message) => JSON.stringify(message))
-    .join("\n");
-  const answers = await here.shell(`(cat; sleep 2) | ${command}`, `${lines}\n`);
-  expect(answers).toContain("hello from curl");
+  // The URL line, in both eras, and the other one as an agent would run it, each with the SDK's own client.
+  for (const era of ERAS) {
+    await using agent = await connect(`${url}/mcp`, era);
+    await reads(agent.client);
+  }
+  const words = await here.shell(`printf '%s\\n' ${here.line("or").replace(/^claude mcp add cairn -- /, "")}`);
+  const [command = "", ...args] = words.trim().split("\n");
+  for (const era of ERAS) {
+    const client = newClient(era);
+    await within(
+      "the bridge to connect",
+      client.connect(new StdioClientTransport({ command, args, env: here.env, cwd: "/" })),
+    );
+    await reads(client);
+    await client.close();
+  }
 
   if (process.platform === "linux") expect(left(here.home)).not.toBe("");
   expect(await here.stop()).toBe(0);
@@ -155,14 +163,15 @@ test("with a key it serves on the tailnet that the key belongs to", async () => 
   });
   started = here;
   await here.printed('"state":"serving"');
-  const { proxy } = await tailnet.client({ hostname: "agent" });
-  const put = await clientFetch(proxy, "http://cairn/contexts/hello/tailnet", {
-    method: "PUT",
-    headers: { "content-type": "text/plain" },
-    body: "by the tailnet",
-  });
-  expect(put.status).toBe(201);
-  expect(await (await clientFetch(proxy, "http://cairn/contexts/hello/tailnet")).text()).toBe("by the tailnet");
+  const mcpUrl = /"mcpUrl":"([^"]+)\/mcp"/.exec(here.text)?.[1] ?? "no URL";
+  const agent = await joinAgent(tailnet, mcpUrl, { hostname: "agent" });
+  expect((await agent.put("hello/tailnet", "by the tailnet")).status).toBe(201);
+  for (const era of ERAS) {
+    const client = await agent.mcp(era);
+    const { structuredContent } = await client.callTool({ name: "context_get", arguments: { id: "hello/tailnet" } });
+    expect(structuredContent).toMatchObject({ content: "by the tailnet" });
+    await client.close();
+  }
   expect(here.text).not.toContain(key);
   expect(await here.stop()).toBe(0);
 });
