@@ -65,6 +65,7 @@ export function readQuery(
   repeated: readonly string[] = [],
 ): Record<string, string | string[]> {
   const found: Record<string, string | string[]> = {};
+  if (!url.includes("?")) return found;
   for (const [name, value] of new URL(url).searchParams) {
     if (repeated.includes(name)) {
       const values = found[name];

@@ -158,7 +158,8 @@ function prune(tx: Writer, head: ContextRow, keep: Keep, nowMs: number, usage: U
   const oldest = tx.all<Pick<VersionRow, "version" | "log_time">>(
     "SELECT version, log_time FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
     head.id,
-    head.version,
+    // Without a limit by age only these can be over, mostly a single one.
+    keep.ageMs === 0 ? below + 1 : head.version,
     MAX_PRUNED,
   );
   const isOver = (row: Pick<VersionRow, "version" | "log_time">): boolean =>

@@ -21,6 +21,8 @@ export interface Arguments {
 }
 
 const COMMON_NAMES = new Set([...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)]);
+const COMMON_LIST: readonly string[] = [...COMMON_NAMES];
+const NOTHING_COMMON: Common = { consistency: "session", minPosition: undefined, idempotencyKey: undefined };
 const commonForReads = z.strictObject(commonInput.shape);
 const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
 const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
@@ -29,15 +31,19 @@ const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
 export function splitInput(operation: Operation, raw: unknown): { input: Record<string, unknown>; common: Common } {
   const own: Record<string, unknown> = Object.create(null);
   const shared: Record<string, unknown> = {};
+  let anyShared = false;
   for (const [name, value] of Object.entries(objectOf(operation.name, raw))) {
-    if (COMMON_NAMES.has(name)) shared[name] = value;
-    else own[name] = value;
+    if (COMMON_NAMES.has(name)) {
+      shared[name] = value;
+      anyShared = true;
+    } else own[name] = value;
   }
-  const common = parse(operation, operation.kind === "write" ? commonForWrites : commonForReads, shared, [
-    ...COMMON_NAMES,
-  ]);
+  const input = parseArguments(operation, own, COMMON_LIST);
+  if (!anyShared) return { input, common: NOTHING_COMMON };
+  const schema = operation.kind === "write" ? commonForWrites : commonForReads;
+  const common = parse(operation, schema, shared, () => COMMON_LIST);
   return {
-    input: parseArguments(operation, own, [...COMMON_NAMES]),
+    input,
     common: {
       consistency: common.consistency ?? "session",
       minPosition: common.min_position,
@@ -72,7 +78,7 @@ export function parseArguments(
     }
     named[meant] = value;
   }
-  return parse(what, strictOf(what.input), named, [...Object.keys(what.input.shape), ...otherNames]);
+  return parse(what, strictOf(what.input), named, () => [...Object.keys(what.input.shape), ...otherNames]);
 }
 
 function aliasOf(what: Arguments, name: string): string | undefined {
@@ -96,12 +102,12 @@ function parse<S extends z.ZodObject>(
   what: Arguments,
   schema: S,
   value: unknown,
-  known: readonly string[],
+  known: () => readonly string[],
 ): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const unknown = parsed.error.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
-  if (unknown?.code === "unrecognized_keys") throw unknownArgument(what, unknown.keys[0] ?? "", known);
+  if (unknown?.code === "unrecognized_keys") throw unknownArgument(what, unknown.keys[0] ?? "", known());
   const issue = parsed.error.issues[0];
   const at = issue?.path.join(".") ?? "";
   const reason = issue?.message ?? "invalid arguments";

@@ -4,6 +4,7 @@
 import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Migration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
+import { readInTurns, type TurnReader } from "./turns.ts";
 
 export { isDamaged, isStorageFull } from "./damage.ts";
 export type { Migration } from "./open.ts";
@@ -33,7 +34,7 @@ export interface StoreOptions {
 /** An open store; `close` it once nothing writes any more. */
 export class Store {
   readonly path: string;
-  readonly reader: Reader;
+  readonly #reader: TurnReader;
   readonly #file: OpenedFile;
   readonly #checkpoints: Checkpoints;
   readonly #tx: Writer;
@@ -44,7 +45,7 @@ export class Store {
     this.path = path;
     this.#file = file;
     this.#checkpoints = new Checkpoints({ writer, path, log });
-    this.reader = readerOf(readonly);
+    this.#reader = readInTurns(readonly, readerOf(readonly));
     this.#tx = {
       ...readerOf(writer),
       run: (sql, ...values) => ({ changes: writer.query(sql).run(...values).changes }),
@@ -54,6 +55,11 @@ export class Store {
   /** Opens or makes the store; Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
   static open(options: StoreOptions): Store {
     return new Store(openFile(options.folder, options.migrations, options.log), options.log);
+  }
+
+  /** Reads what is committed. */
+  get reader(): Reader {
+    return this.#reader;
   }
 
   /** Runs `body` in one transaction, committed (with fsync) when it returns and rolled back when it throws. */
@@ -68,6 +74,7 @@ export class Store {
       if (writer.inTransaction) writer.run("ROLLBACK");
       throw error;
     }
+    this.#reader.release();
     this.#checkpoints.committed();
     return result;
   }
@@ -103,6 +110,7 @@ export class Store {
     if (this.#closed) return;
     this.#closed = true;
     this.#checkpoints.close();
+    this.#reader.release();
     this.#file.readonly.close();
     this.#checkpoints.finish();
     this.#file.writer.close();
