@@ -76,7 +76,7 @@ function refuseSize(size: number, maxBytes: number): void {
 }
 
 /** Essence of the media type in lower case; only UTF-8 as charset. */
-function normalType(contentType: string): string {
+export function normalType(contentType: string): string {
   const [essence = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());
   const charset = parameters
     .find((parameter) => parameter.startsWith("charset="))

@@ -4,7 +4,9 @@ import type { Operation } from "../operation/define.ts";
 import { auditVerify } from "./audit-verify.ts";
 import { contextDelete, contextPut, contextRestore } from "./commands.ts";
 import { changesCompact, historyCompact } from "./compact.ts";
+import { contextExport } from "./export.ts";
 import { contextDiff, contextHistory } from "./history.ts";
+import { contextImport } from "./import.ts";
 import { contextList } from "./list.ts";
 import { contextMany } from "./many.ts";
 import { contextPatch } from "./patch.ts";
@@ -20,6 +22,7 @@ export { contextDelete, contextPut, contextRestore } from "./commands.ts";
 export { CONTEXT_TABLES } from "./digest.ts";
 export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
 export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
+export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-file.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextList } from "./list.ts";
 export { Maintenance } from "./maintenance.ts";
@@ -43,6 +46,8 @@ export const contextOperations: readonly Operation[] = [
   contextWait,
   auditVerify,
   prime,
+  contextExport,
+  contextImport,
   historyCompact,
   changesCompact,
 ];

@@ -33,6 +33,7 @@ export const FAULTS = {
   data_locked: { status: 500, exit: 41, retryable: false, title: "Data folder in use" },
   data_newer: { status: 500, exit: 42, retryable: false, title: "Data from a newer version" },
   data_unsafe: { status: 500, exit: 43, retryable: false, title: "Data folder not private" },
+  data_exists: { status: 409, exit: 45, retryable: false, title: "Data already there" },
   data_corrupt: { status: 500, exit: 44, retryable: false, title: "Data damaged" },
 } as const;
 

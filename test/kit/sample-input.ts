@@ -79,5 +79,8 @@ function sampleItems(registry: Registry, items: Json, id: string, all: boolean, 
 }
 
 function exportedVersion(id: string): Json {
-  return { id, version: 1 };
+  const time = "2026-01-01T00:00:00.000Z";
+  const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  const words = { content_type: "text/plain", title: "", tags: [], author: "local", via: "", content: "" };
+  return { id, version: 1, hash, ...words, time, created_at: time };
 }

@@ -1,0 +1,181 @@
+// A copy of the store's file as it is at one moment, with a manifest that says what it must be; and the check of such a copy before anyone trusts it. Knows files, not tables.
+
+import { Database } from "bun:sqlite";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
+import { isDamaged } from "./damage.ts";
+import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
+import { type Reader, readerOf } from "./store.ts";
+
+const manifestShape = z.object({
+  format: z.literal(1),
+  created_at: z.string(),
+  /** Number of the last migration in the file. */
+  schema: z.number().int(),
+  file: z.object({ name: z.literal("cairn.db"), bytes: z.number().int(), sha256: z.string() }),
+  /** What the file must hold, by whoever knows its tables. */
+  content: z.record(z.string(), z.union([z.string(), z.number()])),
+});
+
+/** What a backup is and must hold. */
+export type Manifest = z.infer<typeof manifestShape>;
+
+/** Says what a store holds, such as its position and digest; the same for equal content. */
+export type Describe = (reader: Reader) => Manifest["content"];
+
+export interface BackupOptions {
+  /** The store's file; a node may have it open. */
+  path: string;
+  /** Folder of the backup; made by this, it must not be there. */
+  to: string;
+  describe: Describe;
+  nowMs: () => number;
+}
+
+/** Copies, checks the copy and writes the manifest; the folder appears whole or not at all. Faults: `data_exists`, `data_corrupt`, `storage_full`. */
+export async function writeBackup({ path, to, describe, nowMs }: BackupOptions): Promise<Manifest> {
+  if (existsSync(to)) throw exists(to, "Name a folder that is not there yet.");
+  const partial = `${to}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true, mode: 0o700 });
+  try {
+    const file = join(partial, "cairn.db");
+    vacuumInto(path, file);
+    chmodSync(file, 0o600);
+    sync(file);
+    const { schema, content } = inspect(file, describe);
+    const manifest: Manifest = {
+      format: 1,
+      created_at: new Date(nowMs()).toISOString(),
+      schema,
+      file: { name: "cairn.db", bytes: statSync(file).size, sha256: await sha256Of(file) },
+      content,
+    };
+    writeFileSync(join(partial, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+    sync(join(partial, "manifest.json"));
+    sync(partial);
+    renameSync(partial, to);
+    sync(dirname(to));
+    return manifest;
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    throw backupFault(path, to, error);
+  }
+}
+
+/** Checks a backup against its manifest: size, hash, every page, and what `describe` says of it. Faults `data_corrupt`, `data_newer`. */
+export async function verifyBackup(folder: string, describe: Describe, knownSchema: number): Promise<Manifest> {
+  const manifest = readManifest(folder);
+  const file = join(folder, manifest.file.name);
+  if (manifest.schema > knownSchema) {
+    throw new Fault(
+      "data_newer",
+      `The backup ${folder} has schema ${manifest.schema}; this version of cairn knows schemas up to ${knownSchema}`,
+      {
+        hint: "Restore it with the version that wrote it, or a newer one.",
+      },
+    );
+  }
+  const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes !== manifest.file.bytes) throw broken(folder, `cairn.db has ${bytes} bytes of ${manifest.file.bytes}`);
+  if ((await sha256Of(file)) !== manifest.file.sha256)
+    throw broken(folder, "cairn.db has another hash than the manifest says");
+  // An older schema is brought up to date first; only then can its tables be described.
+  const { schema, content } = inspect(file, manifest.schema === knownSchema ? describe : () => manifest.content);
+  const differs = Object.entries(manifest.content).find(([name, value]) => content[name] !== value);
+  if (schema !== manifest.schema || differs !== undefined)
+    throw broken(folder, `it holds another ${differs?.[0] ?? "schema"} than the manifest says`);
+  return manifest;
+}
+
+function readManifest(folder: string): Manifest {
+  try {
+    return manifestShape.parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
+  } catch (cause) {
+    throw broken(folder, "its manifest.json is missing or cannot be read", cause);
+  }
+}
+
+/** A new file without free pages, of one consistent state; writers go on meanwhile. */
+function vacuumInto(path: string, file: string): void {
+  const source = openReadonly(path);
+  try {
+    source.run("PRAGMA query_only = OFF");
+    source.run("VACUUM INTO ?", [file]);
+  } finally {
+    source.close();
+  }
+}
+
+function inspect(file: string, describe: Describe): { schema: number; content: Manifest["content"] } {
+  const copy = new Database(file, { readonly: true, strict: true });
+  try {
+    const id = copy.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
+    if (id !== APPLICATION_ID) throw broken(dirname(file), `cairn.db is no file of Cairn (application id ${id})`);
+    refuseDamage(copy, file);
+    return { schema: schemaOf(copy), content: describe(readerOf(copy)) };
+  } catch (error) {
+    throw isDamaged(error) ? broken(dirname(file), String(error), error) : error;
+  } finally {
+    copy.close();
+  }
+}
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
+}
+
+/** Flushes a file or a folder to the disk. */
+export function sync(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** What is there is never written over. */
+export function exists(path: string, hint: string): Fault {
+  return new Fault("data_exists", `${path} is there already; nothing was changed`, { hint });
+}
+
+function broken(folder: string, why: string, cause?: unknown): Fault {
+  return new Fault("data_corrupt", `The backup ${folder} cannot be trusted: ${why}`, {
+    hint: "Use another backup; this one was damaged or changed after it was made.",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function backupFault(path: string, to: string, error: unknown): unknown {
+  if (error instanceof Fault) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isDamaged(error))
+    return new Fault("data_corrupt", `The store ${path} cannot be copied: ${reason}`, {
+      hint: "Restore an earlier backup.",
+      cause: error,
+    });
+  const full = /ENOSPC|full/.test(reason);
+  return new Fault(full ? "storage_full" : "data_unsafe", `The backup ${to} cannot be written: ${reason}`, {
+    hint: full ? "Free space on that disk, or name another place." : "See that the folder above it is writable.",
+    cause: error,
+  });
+}
