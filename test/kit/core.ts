@@ -9,10 +9,11 @@ import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { auditQuery, contextOperations } from "../../src/context/index.ts";
+import type { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import { DEFAULT_WRITE_LIMITS, type Operation, type WriteLimits } from "../../src/operation/define.ts";
-import { applierOf, Invoker } from "../../src/operation/invoke.ts";
+import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
 
@@ -49,6 +50,8 @@ export interface CoreOptions {
   limits?: Partial<WriteLimits>;
   requestsPerMinute?: number;
   streamsPerCaller?: number;
+  writesRefused?: () => Fault | undefined;
+  onOutcome?: InvokerOptions["onOutcome"];
   /** Times of streams, shorter than the usual ones. */
   streams?: ApiOptions["streams"];
 }
@@ -92,7 +95,9 @@ export function startCore(options: CoreOptions = {}) {
       requestsPerMinute: options.requestsPerMinute ?? 0,
       streamsPerCaller: options.streamsPerCaller ?? 64,
     },
+    ...(options.writesRefused === undefined ? {} : { writesRefused: options.writesRefused }),
     onRefused: (refusal) => refusals.record(refusal),
+    ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome }),
     onUnexpected,
   });
   const api = createApi({
