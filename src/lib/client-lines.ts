@@ -3,6 +3,7 @@
 
 /** Clients with lines of their own, in the order in which they are shown. */
 export const CLIENTS = ["claude-code", "codex", "cursor", "vscode", "gemini-cli", "claude-desktop"] as const;
+/** One of them. */
 export type ClientName = (typeof CLIENTS)[number];
 
 /** The node as a client reaches it. */
@@ -23,6 +24,7 @@ export interface ClientStep {
   text: string;
 }
 
+/** All there is to say to one client. */
 export interface ClientLines {
   client: ClientName;
   /** The client's own name. */

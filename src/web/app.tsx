@@ -47,6 +47,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 /** Half a year, for this name alone: who gives certificates up on a tailnet has that long to wait, or clears it in the browser. */
 const STRICT_TRANSPORT = "max-age=15552000";
 
+/** Makes the pages over the operations. */
 export function createWeb(options: WebOptions): Web {
   const live = new LiveStreams();
   return {
