@@ -48,9 +48,10 @@ export function contextRoutes(invoker: Invoker, openStream: OpenStream): Hono<Ap
     return json(c.req.raw, found);
   });
 
-  routes.all("/contexts/:rest{.+}", async (c) => {
+  routes.all("/contexts/*", async (c) => {
     const request = c.req.raw;
     const placed = placeOf(request.url);
+    if (placed === undefined) return c.notFound();
     const method = request.method === "HEAD" ? "GET" : request.method;
     if (placed.place === "stream") {
       if (method === "GET") return openStream(c, { id: placed.id });

@@ -11,8 +11,9 @@ const ROUTES: ReadonlyArray<readonly [RegExp, string]> = [
 
 /** The methods of a path in the words of `Allow`; undefined where there is no route. */
 export function allowedAt(url: string): string | undefined {
+  const placed = placeOf(url);
+  if (placed !== undefined) return METHODS_OF[placed.place];
   const { pathname } = new URL(url);
-  if (/^\/contexts\/./.test(pathname)) return METHODS_OF[placeOf(url).place];
   return ROUTES.find(([route]) => route.test(pathname))?.[1];
 }
 

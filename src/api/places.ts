@@ -4,6 +4,8 @@ import { Fault } from "../lib/fault.ts";
 
 export type Place = "document" | "metadata" | "versions" | "version" | "diff" | "restore" | "stream";
 
+const ROOT = "/contexts/";
+
 /** Methods of each place, in the words of `Allow`. */
 export const METHODS_OF: Readonly<Record<Place, string>> = {
   document: "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
@@ -33,12 +35,14 @@ export interface Placed {
   version?: number;
 }
 
-/** What the path of a request under /contexts/ means; percent-encoding is decoded exactly once. Fault `invalid_input`. */
-export function placeOf(url: string): Placed {
-  const path = decoded(new URL(url).pathname.slice("/contexts/".length));
-  const version = /^(.+)\/versions\/([1-9][0-9]{0,14})$/.exec(path);
+/** What the path of a request means, percent-encoding decoded exactly once; undefined where it names no context. Fault `invalid_input`. */
+export function placeOf(url: string): Placed | undefined {
+  const { pathname } = new URL(url);
+  const path = pathname.startsWith(ROOT) ? decoded(pathname.slice(ROOT.length)) : "";
+  if (path === "") return undefined;
+  const version = /^(.+)\/versions\/([1-9][0-9]{0,14})$/s.exec(path);
   if (version?.[1] !== undefined) return { place: "version", id: version[1], version: Number(version[2]) };
-  const below = /^(.+)\/(metadata|versions|diff|restore|stream)$/.exec(path);
+  const below = /^(.+)\/(metadata|versions|diff|restore|stream)$/s.exec(path);
   if (below?.[1] !== undefined) return { place: below[2] as Place, id: below[1] };
   return { place: "document", id: path };
 }
