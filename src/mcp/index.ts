@@ -14,8 +14,9 @@ import { meterFlow, OPENED } from "./flow.ts";
 import { LISTEN, Listens } from "./listen.ts";
 import { callerByUrl } from "./preset.ts";
 import { Prompts } from "./prompts.ts";
+import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { Resources } from "./resources.ts";
-import { buildServer, type Parts } from "./server.ts";
+import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Tools } from "./tools.ts";
@@ -68,12 +69,14 @@ export function createMcp(options: McpOptions): Mcp {
   };
   const listens = new Listens(parts, log);
   const sessions = new Sessions(parts, log);
-  const asked = new WeakMap<Request, { caller: Caller; method: string }>();
+  const asked = new WeakMap<Request, { caller: Caller; method: string; body: unknown }>();
+  const quick = new QuickCalls(tools, serverInfoOf(options.version));
   const modernHandler = (responseMode: "auto" | "sse") =>
     createMcpHandler(
       ({ requestInfo }) => {
         const of = requestInfo === undefined ? undefined : asked.get(requestInfo);
         if (of === undefined) throw new Error("a request without its caller");
+        quick.accepted(of.body);
         return buildServer(parts, { caller: () => of.caller, method: of.method });
       },
       { legacy: "reject", keepAliveMs, responseMode, onerror: (error) => log("debug", `MCP: ${error.message}`) },
@@ -96,12 +99,18 @@ export function createMcp(options: McpOptions): Mcp {
     if (request.method !== "POST") return sessions.handle(request, undefined, caller);
     const body = await readBody(request);
     if (body instanceof Response) return body;
+    const call = plainCall(body);
+    if (call !== undefined && quick.knows(caller, call.name)) {
+      if (quick.isPlainlyModern(request, call)) return quick.modern(request, call, caller);
+      const sessionId = isPlainlyOlder(request, call) ? sessions.use(request, caller) : undefined;
+      if (sessionId !== undefined) return quick.older(call, caller, sessionId);
+    }
     const method = methodOf(body);
     if (!isPlainlyModern(request, method) && (await isLegacyRequest(request, body))) {
       return sessions.handle(request, body, caller);
     }
     if (method === LISTEN && isObject(body)) return listens.open(request, body, caller);
-    asked.set(request, { caller, method: method ?? "" });
+    asked.set(request, { caller, method: method ?? "", body });
     if (method === "tools/call" && parts.tools.waits(toolOf(body))) {
       return opened(await waiting.fetch(request, { parsedBody: body }));
     }

@@ -82,19 +82,21 @@ export interface ServerFor {
 /** Methods whose answer carries the instructions. */
 const GREETINGS = new Set(["initialize", "server/discover"]);
 
+/** What clients are told they talk to. */
+export function serverInfoOf(version: string) {
+  return { name: "cairn", title: "Cairn", version };
+}
+
 /** Makes a server; connect it to one transport. */
 export function buildServer(parts: Parts, { caller, method, subscriber }: ServerFor): Server {
   const { fixtures, invoker } = parts;
   const greets = method === undefined || GREETINGS.has(method);
-  const server = new Server(
-    { name: "cairn", title: "Cairn", version: parts.version },
-    {
-      capabilities: fixtures === undefined ? CAPABILITIES : { ...CAPABILITIES, ...fixtures.capabilities },
-      cacheHints: CACHE,
-      ...(greets ? { instructions: instructionsFor(caller(), invoker.rights(caller())) } : {}),
-      ...fixtures?.options,
-    },
-  );
+  const server = new Server(serverInfoOf(parts.version), {
+    capabilities: fixtures === undefined ? CAPABILITIES : { ...CAPABILITIES, ...fixtures.capabilities },
+    cacheHints: CACHE,
+    ...(greets ? { instructions: instructionsFor(caller(), invoker.rights(caller())) } : {}),
+    ...fixtures?.options,
+  });
   // A server for one request gets the one handler it needs: registering the others would cost more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);

@@ -73,13 +73,25 @@ export class Sessions {
         "Mcp-Session-Id is missing: send initialize first, or use the 2026-07-28 revision, which needs no session",
       );
     }
-    const session = this.#open.get(id);
-    // A session of somebody else does not exist (security.md 5).
-    if (session === undefined || session.owner !== ownerOf(caller)) return httpError(404, -32001, "Session not found");
-    session.caller = caller;
-    session.usedMs = this.#nowMs();
+    const session = this.#take(id, caller);
+    if (session === undefined) return httpError(404, -32001, "Session not found");
     if (request.method === "GET") return this.#openStream(session, request);
     return session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
+  }
+
+  /** The id of the caller's session that a request belongs to, which counts as used; undefined where there is none. */
+  use(request: Request, caller: Caller): string | undefined {
+    const id = request.headers.get("mcp-session-id");
+    return id === null ? undefined : this.#take(id, caller)?.id;
+  }
+
+  /** A session of somebody else does not exist (security.md 5). */
+  #take(id: string, caller: Caller): Session | undefined {
+    const session = this.#open.get(id);
+    if (session === undefined || (session.caller !== caller && session.owner !== ownerOf(caller))) return undefined;
+    session.caller = caller;
+    session.usedMs = this.#nowMs();
+    return session;
   }
 
   /** Ends the sessions of these callers, or all: the clients are answered 404 and initialize again, with their new rights. */

@@ -48,13 +48,36 @@ export class Tools {
     return this.#waiting.has(name);
   }
 
+  /** Whether a call of this tool ends by itself at once: reads and writes that do not wait. An act may take as long as what it does. */
+  isBrief(name: string): boolean {
+    const kind = this.#invoker.registry.get(name)?.operation.kind;
+    return (kind === "read" || kind === "write") && !this.waits(name);
+  }
+
+  /** Whether a name is a tool that this caller may try; what it may do with it is judged by the call. */
+  isCallable(caller: Caller, name: string): boolean {
+    const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
+    if (operation === undefined) return false;
+    return operation.access.verb !== "operate" || isOffered(operation, this.#invoker.rights(caller));
+  }
+
   /** Runs an operation. A Fault is a result that says so; only a name that is no tool of this caller is a protocol error. */
   async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
-    const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
-    const hidden = operation?.access.verb === "operate" && !isOffered(operation, this.#invoker.rights(caller));
-    if (operation === undefined || hidden) {
+    if (!this.isCallable(caller, name)) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
     }
+    const outcome = await this.run(caller, name, input, signal);
+    if (outcome instanceof Fault) return toolError(outcome);
+    return { structuredContent: outcome, content: [{ type: "text", text: JSON.stringify(outcome) }] };
+  }
+
+  /** What a call of a tool comes to: its structured content, or the Fault. */
+  async run(
+    caller: Caller,
+    name: string,
+    input: unknown,
+    signal: AbortSignal,
+  ): Promise<Record<string, unknown> | Fault> {
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
     const running = this.#invoker.invoke({ operation: name, input, caller, signal: either, surface: "mcp" });
@@ -62,12 +85,11 @@ export class Tools {
     try {
       const { output, position } = await running;
       // Where an output names a position itself, that one is what to go on from.
-      const structuredContent = { position, ...output };
-      return { structuredContent, content: [{ type: "text", text: JSON.stringify(structuredContent) }] };
+      return { position, ...output };
     } catch (error) {
       const ended: unknown = ending?.signal.aborted === true ? ending.signal.reason : undefined;
-      if (ended instanceof Fault) return toolError(ended);
-      if (error instanceof Fault) return toolError(error);
+      if (ended instanceof Fault) return ended;
+      if (error instanceof Fault) return error;
       throw error;
     } finally {
       this.#running.delete(running);
