@@ -72,7 +72,7 @@ function output(operation: string, headers: Json = position, status = "200"): Js
 
 const found: Json = {
   "200": { description: "The stored text", headers: stored, content: document },
-  "304": { description: "The client has it already", headers: tagged },
+  "304": { description: "The client has it already", headers: stored },
 };
 const written = (operation: string): Json => ({
   ...output(operation, tagged),

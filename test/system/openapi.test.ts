@@ -1,0 +1,191 @@
+// /openapi.json of a whole node is true: every route and operation answers with a status, headers and a body that it describes, it names every parameter, and there is no route beside it.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { contextOperations } from "../../src/context/index.ts";
+import { Registry } from "../../src/operation/registry.ts";
+import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
+import { Description } from "../kit/openapi.ts";
+import { sampleInputs } from "../kit/sample-input.ts";
+
+let node: TestNode;
+let socket: string;
+let description: Description;
+
+const ask = (path: string, init: BunFetchRequestInit = {}) => fetch(`http://cairn${path}`, { ...init, unix: socket });
+
+beforeAll(async () => {
+  node = await spawnNode({ args: ["--conformance", "--limits-streams-per-caller", "1"] });
+  socket = (await node.ready()).socket;
+  description = new Description((await (await ask("/openapi.json")).json()) as Record<string, unknown>);
+}, 120_000);
+
+afterAll(async () => {
+  const ended: Finished | undefined = await node?.stop();
+  expect(ended?.err).toBe("");
+}, 60_000);
+
+/** Statuses that were seen, by `METHOD template`. */
+const seen = new Map<string, Set<number>>();
+
+/** Asks, holds the answer against the description, answers the status. */
+async function check(method: string, template: string, path: string, init: BunFetchRequestInit = {}): Promise<number> {
+  const response = await ask(path, { method, ...init });
+  const isStream = response.headers.get("content-type") === "text/event-stream";
+  const text = isStream ? "" : await response.text();
+  if (isStream) await response.body?.cancel();
+  expect([method, path, description.problems(method, template, response, text)]).toEqual([method, path, []]);
+  const row = `${method} ${template}`;
+  seen.set(row, (seen.get(row) ?? new Set()).add(response.status));
+  return response.status;
+}
+
+const json = (body: unknown, headers: Record<string, string> = {}): BunFetchRequestInit => ({
+  body: typeof body === "string" ? body : JSON.stringify(body),
+  headers: { "content-type": "application/json", ...headers },
+});
+
+test("each route answers as described: what works, and what is refused", async () => {
+  const id = "/contexts/{id}";
+  const stale = { "if-match": '"9-000000000000"' };
+  const rows: [string, string, string, BunFetchRequestInit?, number?][] = [
+    ["PUT", id, "/contexts/team/a?title=T&tag=x&tag=y", json({ n: 1 }), 201],
+    ["PUT", id, "/contexts/team/a", json({ n: 2 }), 200],
+    ["PUT", id, "/contexts/team/a", json({ n: 2 }, stale), 412],
+    ["PUT", id, "/contexts/team/a", json("{"), 400],
+    ["PUT", id, "/contexts/team/a", json("1", { "content-type": "image/png" }), 415],
+    ["PUT", id, "/contexts/team/a", json(`"${"x".repeat(1024 * 1024)}"`), 413],
+    ["PUT", id, "/contexts/team/k", json("1", { "idempotency-key": "k" }), 201],
+    ["PUT", id, "/contexts/team/k", json("2", { "idempotency-key": "k" }), 422],
+    ["PATCH", id, "/contexts/team/a", json({ n: 3 }, { "content-type": "application/merge-patch+json" }), 200],
+    [
+      "PATCH",
+      id,
+      "/contexts/team/a",
+      json([{ op: "test", path: "/n", value: 0 }], { "content-type": "application/json-patch+json" }),
+      409,
+    ],
+    ["PATCH", id, "/contexts/team/a", json({}), 415],
+    ["PATCH", id, "/contexts/none", json({}, { "content-type": "application/merge-patch+json" }), 404],
+    ["GET", id, "/contexts/team/a", {}, 200],
+    ["GET", id, "/contexts/team/a?version=1", {}, 200],
+    ["GET", id, "/contexts/team/a", { headers: { "if-none-match": "*" } }, 304],
+    ["GET", id, "/contexts/none", {}, 404],
+    ["GET", id, "/contexts/_x%00", {}, 400],
+    ["GET", id, "/contexts/team/a", { headers: { "cairn-min-position": "0000000000-1" } }, 410],
+    ["PUT", id, "/contexts/team/text", json("some text", { "content-type": "text/markdown" }), 201],
+    ["GET", id, "/contexts/team/text", {}, 200],
+    ["GET", "/contexts", "/contexts?prefix=team/&limit=1&fields=id,title", {}, 200],
+    ["GET", "/contexts", "/contexts", {}, 200],
+    ["GET", "/contexts", "/contexts?limit=0", {}, 400],
+    ["GET", `${id}/metadata`, "/contexts/team/a/metadata", {}, 200],
+    ["GET", `${id}/metadata`, "/contexts/none/metadata", {}, 404],
+    ["GET", `${id}/versions`, "/contexts/team/a/versions?limit=1", {}, 200],
+    ["GET", `${id}/versions`, "/contexts/team/a/versions?cursor=x", {}, 400],
+    ["GET", `${id}/versions/{version}`, "/contexts/team/a/versions/1", {}, 200],
+    ["GET", `${id}/versions/{version}`, "/contexts/team/a/versions/1", { headers: { "if-none-match": "*" } }, 304],
+    ["GET", `${id}/versions/{version}`, "/contexts/team/a/versions/99", {}, 404],
+    ["GET", `${id}/diff`, "/contexts/team/a/diff?from=1", {}, 200],
+    ["GET", `${id}/diff`, "/contexts/team/a/diff?from=1&to=2&format=text", {}, 200],
+    ["GET", `${id}/diff`, "/contexts/team/text/diff?from=1&format=json-patch", {}, 415],
+    ["GET", `${id}/diff`, "/contexts/team/a/diff", {}, 400],
+    ["POST", `${id}/restore`, "/contexts/team/a/restore", json({ version: 1 }), 200],
+    ["POST", `${id}/restore`, "/contexts/team/a/restore", json({ version: 1 }, stale), 412],
+    ["POST", `${id}/restore`, "/contexts/team/a/restore", json({}), 400],
+    ["DELETE", id, "/contexts/team/a", { headers: stale }, 412],
+    ["DELETE", id, "/contexts/team/a", {}, 204],
+    ["DELETE", id, "/contexts/team/a", {}, 404],
+    ["GET", id, "/contexts/team/a", {}, 410],
+    ["POST", `${id}/restore`, "/contexts/team/a/restore", json({ version: 1 }), 201],
+    ["GET", `${id}/stream`, "/contexts/team/a/stream", {}, 200],
+    ["GET", `${id}/stream`, "/contexts/team/a/stream?since=x", {}, 400],
+    ["GET", "/changes", "/changes?feed=longpoll&timeout=0&prefix=team/&limit=5", {}, 200],
+    ["GET", "/changes", "/changes?feed=sse", {}, 200],
+    ["GET", "/changes", "/changes?since=0000000000-1", {}, 410],
+    ["GET", "/health", "/health", {}, 200],
+    ["GET", "/health", "/health?x=1", {}, 400],
+    ["GET", "/ready", "/ready", {}, 200],
+    ["GET", "/metrics", "/metrics", {}, 200],
+    ["GET", "/openapi.json", "/openapi.json", {}, 200],
+    ["GET", "/.well-known/cairn", "/.well-known/cairn", {}, 200],
+  ];
+  for (const [method, template, path, init, status] of rows) {
+    expect([method, path, await check(method, template, path, init)]).toEqual([method, path, status ?? 0]);
+  }
+});
+
+test("one stream too many is 429 as described", async () => {
+  const held = await ask("/changes?feed=sse");
+  expect(await check("GET", "/changes", "/changes?feed=sse")).toBe(429);
+  expect(
+    await check("POST", "/operations/context_wait", "/operations/context_wait", json({ timeout_seconds: 0 })),
+  ).toBe(429);
+  await held.body?.cancel();
+});
+
+test("each operation answers as described, with every argument, with few, and with a wrong one", async () => {
+  const registry = new Registry(contextOperations);
+  const described = description.rows().filter(([, path]) => path.startsWith("/operations/"));
+  expect(described.length).toBeGreaterThan(registry.list().length);
+  const succeeded = new Set<string>();
+  // What removes comes last.
+  const rank = (path: string): number => (/purge|delete|import/.test(path) ? 2 : /put/.test(path) ? 0 : 1);
+  const ordered = described.map(([, path]) => path).sort((one, other) => rank(one) - rank(other));
+  for (const path of ordered) {
+    const name = path.slice("/operations/".length);
+    const operation = registry.get(name)?.operation;
+    const inputs = operation === undefined ? [{}] : sampleInputs(registry, operation, [IDS[name] ?? "team/sample"]);
+    for (const input of [...inputs, ...(GOOD[name] ?? []), { no_such_argument: 1 }]) {
+      if ((await check("POST", path, path, json(input))) === 200) succeeded.add(name);
+    }
+  }
+  expect([...succeeded].sort()).toEqual(ordered.map((path) => path.slice("/operations/".length)).sort());
+});
+
+/** An import takes up a history from its beginning. */
+const IDS: Readonly<Record<string, string>> = { context_import: "team/imported" };
+
+/** Inputs that work, for operations whose samples need more than a schema can say. */
+const GOOD: Readonly<Record<string, Record<string, unknown>[]>> = {
+  context_many: [{ writes: [{ operation: "context_put", id: "team/many", content: 1 }] }],
+  context_patch: [{ id: "team/sample", format: "edit", patch: [{ op: "append", text: "y" }] }],
+  context_diff: [{ id: "team/sample", from: 1 }],
+  context_delete: [{ id: "team/many" }],
+  context_purge: [{ id: "team/many" }],
+};
+
+test("every reference leads somewhere, and every row has a name of its own", () => {
+  expect(description.brokenReferences()).toEqual([]);
+  const names = [...JSON.stringify(description.document).matchAll(/"operationId":"(\w+)"/g)].map((found) => found[1]);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names.length).toBe(description.rows().length);
+});
+
+test("every row was asked and worked once", () => {
+  for (const [method, path] of description.rows()) {
+    const statuses = [...(seen.get(`${method} ${path}`) ?? [])];
+    expect([method, path, statuses.some((status) => status < 400)]).toEqual([method, path, true]);
+  }
+});
+
+test("every described parameter of a query is known, another one is refused, and no method is left out", async () => {
+  for (const [method, path] of description.rows()) {
+    const real = path.replace("{id}", "team/a").replace("{version}", "1");
+    const wrong = await ask(`${real}?no_such_parameter=1`, { method });
+    expect([method, path, wrong.status, await wrong.text()]).toEqual([
+      method,
+      path,
+      expect.any(Number),
+      expect.stringMatching(/no_such_parameter|Content-Type|content type|body/),
+    ]);
+    for (const name of description.parameters(method, path, "query")) {
+      const atOnce = path === "/changes" && name !== "timeout" ? "&timeout=0" : "";
+      const text = await (await ask(`${real}?${name}=%20${atOnce}`, { method })).text();
+      expect([path, name, text]).toEqual([path, name, expect.not.stringContaining("There is no query parameter")]);
+    }
+    const allow = (await ask(real, { method: "OPTIONS" })).headers.get("allow")?.split(", ") ?? [];
+    const rows = description.rows().filter(([, other]) => other === path);
+    const described = rows.map(([other]) => other);
+    const all = [...described, "OPTIONS", ...(described.includes("GET") ? ["HEAD"] : [])];
+    expect([path, allow.sort()]).toEqual([path, all.sort()]);
+  }
+});
