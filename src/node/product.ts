@@ -14,6 +14,7 @@ import { openDirectLog } from "../log/direct.ts";
 import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
+import { accessExplain, type FindCallers } from "../operation/access-explain.ts";
 import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
@@ -37,6 +38,8 @@ export interface ProductOptions {
   closers: Closers;
   nowMs: () => number;
   facts: Omit<NodeFacts, "conditions" | "position" | "nowMs">;
+  /** Finds the callers that `access_explain` is asked about. */
+  findCallers: FindCallers;
   /** Whether requests are served now. */
   serving: () => boolean;
   /** The store can no longer be trusted: the process must end. */
@@ -65,7 +68,13 @@ export function openProduct(options: ProductOptions): Product {
     onError: (error) => logFor("access")("warning", `refused calls could not be written down: ${String(error)}`),
   });
   closers.add("refusals", () => refusals.close());
-  const operations: Operation[] = [...contextOperations, auditQuery(refusals), whoami, status];
+  const access = new Access({
+    capability: settings["access.capability"],
+    defaultRole: settings["access.default_role"],
+    admins: settings["access.admins"],
+  });
+  const explain = accessExplain({ access, find: options.findCallers });
+  const operations: Operation[] = [...contextOperations, auditQuery(refusals), whoami, status, explain];
 
   const log = openDirectLog({
     store,
@@ -75,7 +84,7 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("log", () => log.close());
 
-  const disk = new DiskGauge(settings.data);
+  const disk = new DiskGauge(settings.data, () => store.unfoldedBytes);
   const limits = writeLimitsOf(settings);
   const maintenance = new Maintenance({
     store,
@@ -88,11 +97,6 @@ export function openProduct(options: ProductOptions): Product {
   maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
 
-  const access = new Access({
-    capability: settings["access.capability"],
-    defaultRole: settings["access.default_role"],
-    admins: settings["access.admins"],
-  });
   const metrics = nodeMetrics({ conditions, storePath: store.path, invoker: () => invoker });
   closers.add("metrics", () => metrics.stop());
   const invoker: Invoker = new Invoker({

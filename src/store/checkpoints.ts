@@ -18,6 +18,8 @@ const RETRY_MS = 2_000;
 export interface CheckpointsOptions {
   writer: Database;
   path: string;
+  /** Ends this process's own read, which would hold a checkpoint up. */
+  releaseReads: () => void;
   log: (level: "debug" | "warning", message: string) => void;
 }
 
@@ -34,7 +36,7 @@ export class Checkpoints {
 
   /** To be called after each commit. */
   committed(): void {
-    const bytes = this.#bytes();
+    const bytes = this.bytes;
     if (bytes > DUE_BYTES && performance.now() >= this.#notBeforeMs) {
       if (bytes > LATE_BYTES) this.finish();
       else this.#inWorker();
@@ -45,6 +47,7 @@ export class Checkpoints {
 
   /** Folds back what is left and empties the log, unless another process reads an old state: then a later call does. */
   finish(): void {
+    this.#options.releaseReads();
     const row = this.#options.writer
       .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)")
       .get();
@@ -60,7 +63,7 @@ export class Checkpoints {
 
   #whenIdle(): void {
     this.#idle = undefined;
-    if (!this.#closed && this.#worker === undefined && this.#bytes() > IDLE_BYTES) this.#guarded(() => this.finish());
+    if (!this.#closed && this.#worker === undefined && this.bytes > IDLE_BYTES) this.#guarded(() => this.finish());
   }
 
   /** The Worker does the bulk; the few pages that were written meanwhile are folded back here. */
@@ -96,7 +99,8 @@ export class Checkpoints {
     }
   }
 
-  #bytes(): number {
+  /** Bytes that are not folded back yet: the file may grow by as much. */
+  get bytes(): number {
     return statSync(`${this.#options.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   }
 }

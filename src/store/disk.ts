@@ -5,19 +5,21 @@ import { Fault } from "../lib/fault.ts";
 
 /** Free room that is always left: a twentieth of the disk, at most this much. */
 const MOST_LEFT_BYTES = 1024 ** 3;
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 20;
 
 export class DiskGauge {
   readonly #folder: string;
+  readonly #owedBytes: () => number;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #refusal: Fault | undefined;
 
-  /** `folder` lies on the disk that is watched. */
-  constructor(folder: string) {
+  /** `folder` lies on the disk that is watched; `owedBytes` is what earlier writes will still take there. */
+  constructor(folder: string, owedBytes: () => number) {
     this.#folder = folder;
+    this.#owedBytes = owedBytes;
   }
 
-  /** Fault `storage_full` while the disk has no room for writes; looks at it twice a second at most. */
+  /** Fault `storage_full` while the disk has no room for writes; looks at it every 20 ms at most. */
   refusal(): Fault | undefined {
     const now = performance.now();
     if (now - this.#lookedAtMs >= LOOK_EVERY_MS) {
@@ -30,7 +32,7 @@ export class DiskGauge {
   #look(): Fault | undefined {
     const { bsize, blocks, bavail } = statfsSync(this.#folder);
     const free = bavail * bsize;
-    const left = Math.min((blocks * bsize) / 20, MOST_LEFT_BYTES);
+    const left = Math.min((blocks * bsize) / 20, MOST_LEFT_BYTES) + this.#owedBytes();
     if (free >= left) return undefined;
     return new Fault("storage_full", `The disk of this node has ${mib(free)} left; writes want ${mib(left)}`, {
       hint: "Free space on the disk of the data folder; reads go on meanwhile.",

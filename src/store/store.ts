@@ -44,8 +44,9 @@ export class Store {
     const { path, writer, readonly } = file;
     this.path = path;
     this.#file = file;
-    this.#checkpoints = new Checkpoints({ writer, path, log });
-    this.#reader = readInTurns(readonly, readerOf(readonly));
+    const reader = readInTurns(readonly, readerOf(readonly));
+    this.#reader = reader;
+    this.#checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
     this.#tx = {
       ...readerOf(writer),
       run: (sql, ...values) => ({ changes: writer.query(sql).run(...values).changes }),
@@ -95,6 +96,11 @@ export class Store {
     }
     this.#tx.run("RELEASE command");
     return result;
+  }
+
+  /** Bytes in the write-ahead log, by which the file may still grow. */
+  get unfoldedBytes(): number {
+    return this.#checkpoints.bytes;
   }
 
   /** SQLite's own version, for `cairn version`. */

@@ -18,7 +18,8 @@ export function readInTurns(database: Database, reader: Reader): TurnReader {
   const release = () => {
     if (!open) return;
     open = false;
-    commit.run();
+    // An error of the disk may have ended it already.
+    if (database.inTransaction) commit.run();
   };
   const endOfTurn = () => {
     scheduled = false;
