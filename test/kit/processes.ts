@@ -5,15 +5,19 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 /** Listening state in /proc/net/tcp. */
 const LISTEN = "0A";
 
+/** Every process there is now. */
+export function allProcesses(): number[] {
+  return names("/proc").map(Number).filter(Number.isInteger);
+}
+
 /** The process and all its descendants. */
 export function processTree(pid: number): number[] {
   const parents = new Map<number, number>();
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const stat = tryRead(`/proc/${name}/stat`);
+  for (const found of allProcesses()) {
+    const stat = tryRead(`/proc/${found}/stat`);
     // The command in parentheses may hold anything, blanks and parentheses too.
     const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-    if (Number.isInteger(parent)) parents.set(Number(name), parent);
+    if (Number.isInteger(parent)) parents.set(found, parent);
   }
   const tree = [pid];
   for (const member of tree) for (const [child, parent] of parents) if (parent === member) tree.push(child);

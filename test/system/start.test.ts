@@ -8,10 +8,12 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { joinAgent } from "../kit/agent.ts";
 import { eventually, within } from "../kit/eventually.ts";
 import { connect, ERAS, newClient } from "../kit/mcp-client.ts";
+import { allProcesses, commandLine, environment } from "../kit/processes.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-const script = join(dirname(dirname(import.meta.dir)), "scripts", "start.ts");
+const root = dirname(dirname(import.meta.dir));
+const script = join(root, "scripts", "start.ts");
 const hasCurl = Bun.which("curl") !== null;
 
 let started: Started | undefined;
@@ -24,7 +26,7 @@ class Started {
   text = "";
   readonly #child;
 
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
+  constructor(args: readonly string[], env: Record<string, string> = {}, command = [process.execPath, script]) {
     const go = Object.fromEntries(
       ["GOCACHE", "GOPATH", "GOMODCACHE", "GOFLAGS"].flatMap((name) =>
         process.env[name] ? [[name, process.env[name]]] : [],
@@ -38,7 +40,7 @@ class Started {
       ...env,
     };
     this.#child = Bun.spawn({
-      cmd: [process.execPath, script, ...args],
+      cmd: [...command, ...args],
       cwd: this.home,
       env: this.env,
       stdin: "ignore",
@@ -101,14 +103,8 @@ async function reads(client: Client): Promise<void> {
 
 /** Processes whose environment names the folder of this start. */
 function left(home: string): string {
-  return Bun.spawnSync({
-    cmd: [
-      "grep",
-      "-lsa",
-      `TMPDIR=${home}`,
-      ...new Bun.Glob("[0-9]*/environ").scanSync({ cwd: "/proc", absolute: true, onlyFiles: false }),
-    ],
-  }).stdout.toString();
+  const found = allProcesses().filter((pid) => environment(pid)["TMPDIR"] === home);
+  return found.map((pid) => `${pid} ${commandLine(pid)}`).join("\n");
 }
 
 test("without a key every printed line works from any folder, and SIGTERM ends all of it", async () => {
@@ -152,6 +148,18 @@ test("without a key every printed line works from any folder, and SIGTERM ends a
   if (process.platform === "linux")
     await eventually("all processes to be gone", () => left(here.home) === "", { seen: () => left(here.home) });
 });
+
+test.skipIf(Bun.which("npm") === null || process.platform !== "linux")(
+  "SIGTERM to npm itself reaches everything that it started [needs npm]",
+  async () => {
+    const args = ["--data", join(temporaryFolder(), "data"), "--port", "0"];
+    const here = new Started(args, {}, ["npm", "--prefix", root, "start", "--"]);
+    started = here;
+    await here.printed("Ctrl-C");
+    await here.stop();
+    await eventually("all processes to be gone", () => left(here.home) === "", { seen: () => left(here.home) });
+  },
+);
 
 test("with a key it serves on the tailnet that the key belongs to", async () => {
   await using tailnet = await TestTailnet.start();
