@@ -65,7 +65,7 @@ interface Held {
   agent: Agent;
   /** Headers of an older MCP session. */
   session: Record<string, string>;
-  /** Its GET stream, and a `subscriptions/listen` of the newer era. */
+  /** Its GET stream, a `subscriptions/listen` of the newer era, and the REST stream of the context. */
   streams: Followed[];
   /** An idle keep-alive connection that has had one answer. */
   idle: Socket;
@@ -99,7 +99,9 @@ async function holdOpen(agent: Agent): Promise<Held> {
     },
     { "mcp-protocol-version": "2026-07-28", "mcp-method": "subscriptions/listen" },
   );
-  const streams = [follow(get), follow(listen)];
+  const events = await agent.fetch("/contexts/team/watched/stream");
+  expect(events.headers.get("content-type")).toBe("text/event-stream");
+  const streams = [follow(get), follow(listen), follow(events)];
   await write();
   for (const stream of streams)
     await eventually("the update on a stream", () => updates(stream) > 0, { seen: () => stream.text() });
@@ -118,7 +120,8 @@ async function holdOpen(agent: Agent): Promise<Held> {
   return { agent, session, streams, idle, idleClosed };
 }
 
-const updates = (stream: Followed): number => stream.text().split("notifications/resources/updated").length - 1;
+const updates = (stream: Followed): number =>
+  stream.text().split(/notifications\/resources\/updated|event: change/).length - 1;
 
 /** Every stream and connection of this client is closed, seen from its side; answers the milliseconds that took. */
 async function allClosed({ streams, idleClosed }: Held): Promise<number> {

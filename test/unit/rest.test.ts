@@ -1,6 +1,8 @@
 // REST: each row of the status table that this build has, against the real store.
 
 import { expect, test } from "bun:test";
+import { z } from "zod";
+import { read } from "../../src/operation/define.ts";
 import { callerWith, granted, startCore } from "../kit/core.ts";
 
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -190,4 +192,58 @@ test("grants that limit the rate answer 429 with Retry-After", async () => {
   for (let i = 0; i < 3; i++) statuses.push((await core.http("/contexts", {}, caller)).status);
   expect(statuses).toEqual([200, 200, 429]);
   expect((await core.http("/contexts", {}, caller)).headers.get("retry-after")).toBe("30");
+});
+
+test("above its quota a caller gets 507; others write on, and it may delete", async () => {
+  await using core = startCore({ limits: { quota: { callerBytes: 1000, spaceBytes: 0 } } });
+  const alice = granted({ role: "member", spaces: ["*"] });
+  const bob = { ...alice, id: "nBOB", login: "bob@example.com" };
+  const large = put(`"${"x".repeat(700)}"`);
+  expect((await core.http("/contexts/a", large, alice)).status).toBe(201);
+  const full = await core.http("/contexts/b", large, alice);
+  expect([full.status, await full.json()]).toEqual([507, expect.objectContaining({ code: "quota_exceeded" })]);
+  const patch = {
+    method: "PATCH",
+    body: `"${"y".repeat(700)}"`,
+    headers: { "content-type": "application/merge-patch+json" },
+  };
+  expect((await core.http("/contexts/a", patch, alice)).status).toBe(507);
+  expect((await core.http("/contexts/b", large, bob)).status).toBe(201);
+  expect((await core.http("/contexts/a", { method: "DELETE" }, alice)).status).toBe(204);
+});
+
+test("what should not happen is 500 with an id that stands in the log, and says nothing else", async () => {
+  const broken = read({
+    name: "broken",
+    title: "Broken",
+    description: "Fails.",
+    input: z.object({}),
+    output: z.object({}),
+    access: { verb: "read", spaces: "visible" },
+    run: () => {
+      throw new Error("SECRET path /var/lib/cairn");
+    },
+  });
+  await using core = startCore({ operations: [broken] });
+  const answer = await core.http("/operations/broken", { method: "POST" });
+  const text = await answer.text();
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([500, "application/problem+json"]);
+  expect(JSON.parse(text)).toMatchObject({ code: "internal", error_id: "e1", retryable: false });
+  expect(text).not.toContain("SECRET");
+  expect(String(core.unexpected[0])).toContain("SECRET");
+});
+
+test("the node's own limit counts where a grant names none, streams and long polls included", async () => {
+  await using core = startCore({ nowMs: () => 1_700_000_000_000, requestsPerMinute: 3 });
+  const caller = granted({ role: "reader", spaces: ["*"] });
+  const stream = await core.http("/changes?feed=sse", {}, caller);
+  await stream.body?.cancel();
+  const paths = ["/changes?timeout=0", "/contexts", "/contexts", "/changes?feed=sse"];
+  const statuses = [];
+  for (const path of paths) statuses.push((await core.http(path, {}, caller)).status);
+  expect(statuses).toEqual([200, 200, 429, 429]);
+  const generous = { role: "reader", spaces: ["*"], limits: { requests_per_minute: 50 } };
+  const other = callerWith({ login: "carol@example.com", grants: [generous] });
+  for (let count = 0; count < 5; count++) expect((await core.http("/contexts", {}, other)).status).toBe(200);
+  for (let count = 0; count < 5; count++) expect((await core.http("/contexts")).status).toBe(200);
 });
