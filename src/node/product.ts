@@ -18,9 +18,9 @@ import { accessExplain, type FindCallers } from "../operation/access-explain.ts"
 import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
-import { DiskGauge } from "../store/disk.ts";
-import { Store } from "../store/store.ts";
+import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
+import { watchDisk } from "./disk-watch.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
@@ -84,7 +84,8 @@ export function openProduct(options: ProductOptions): Product {
   });
   closers.add("log", () => log.close());
 
-  const disk = new DiskGauge(settings.data, () => store.unfoldedBytes);
+  const disk = watchDisk(settings.data, store, conditions);
+  closers.add("disk watch", () => disk.stop());
   const limits = writeLimitsOf(settings);
   const maintenance = new Maintenance({
     store,
@@ -110,7 +111,10 @@ export function openProduct(options: ProductOptions): Product {
     onRefused: (refusal) => refusals.record(refusal),
     onOutcome: (outcome) => metrics.onOutcome(outcome),
     nowMs,
-    onUnexpected: (error, operation) => logUnexpected(logFor("operation"), operation, error),
+    onUnexpected: (error, operation) => {
+      if (isDamaged(error)) conditions.raise("store_damaged", String(error));
+      return logUnexpected(logFor("operation"), operation, error);
+    },
   });
   position = () => invoker.position();
   const fleetId = store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";

@@ -53,6 +53,16 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "Mend the grant in the tailnet policy; until then it is worth nothing.",
   },
+  disk_full: {
+    title: "Disk full",
+    severity: "error",
+    hint: "Free space on the disk of the data folder; until then writes are refused and reads go on.",
+  },
+  store_damaged: {
+    title: "Store damaged",
+    severity: "error",
+    hint: "Stop the node, keep a copy of its data folder, then restore the last backup with `cairn restore`.",
+  },
   policy_invalid: {
     title: "Invalid policy file",
     severity: "error",
