@@ -169,6 +169,7 @@ function cpuSeconds(pid: number): number {
 
 if (import.meta.main) {
   for await (const line of console) {
+    if (line === "") continue;
     const answer = await run(JSON.parse(line)).catch((error: unknown) => ({ error: String(error) }));
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   }
