@@ -6,6 +6,7 @@ import schema from "./refusals.sql" with { type: "text" };
 /** Table of refused calls. */
 export const refusalsSchema: string = schema;
 
+/** A call that the gate refused. */
 export interface Refusal {
   caller: string;
   verb: string;

@@ -2,7 +2,8 @@
 
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
-import type { Grant, Rights, Verb } from "../access/rights.ts";
+import type { Refusal } from "../access/refusals.ts";
+import type { Grant, Rights } from "../access/rights.ts";
 import { allowsSomewhere } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
@@ -73,15 +74,6 @@ export interface CallerLimits {
   requestsPerMinute: number;
   /** Streams and waits open at the same time, over all surfaces. */
   streamsPerCaller: number;
-}
-
-/** A call that the gate refused, for the audit. */
-export interface Refusal {
-  caller: string;
-  verb: Verb;
-  /** The first space that was refused; `*` where no space was named. */
-  space: string;
-  operation: string;
 }
 
 /** How long a read waits for a position that this node has not applied yet. */

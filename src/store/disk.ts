@@ -14,7 +14,7 @@ export class DiskGauge {
   #refusal: Fault | undefined;
 
   /** `folder` lies on the disk that is watched; `owedBytes` is what earlier writes will still take there. */
-  constructor(folder: string, owedBytes: () => number) {
+  constructor(folder: string, owedBytes: () => number = () => 0) {
     this.#folder = folder;
     this.#owedBytes = owedBytes;
   }
