@@ -6,7 +6,7 @@ import { dirname, join, normalize } from "node:path";
 /** Folder → folders below it that it may import. `main.ts` is the folder `main`. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],
-  cli: ["node", "fleet", "store", "observe", "config", "lib"],
+  cli: ["node", "fleet", "context", "store", "tailnet", "observe", "config", "lib"],
   node: [
     "api",
     "mcp",

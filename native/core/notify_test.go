@@ -1,3 +1,5 @@
+// Words to the service manager: one datagram each, and what is refused.
+
 package core
 
 import (

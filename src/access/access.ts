@@ -3,6 +3,7 @@
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
 import { type Caller, callerName } from "./caller.ts";
+import type { SourcedGrant } from "./explain.ts";
 import { type Policy, policyGrants } from "./policy-file.ts";
 import {
   allows,
@@ -59,7 +60,11 @@ export class Access {
   rights(caller: Caller): Rights {
     const known = this.#cache.get(caller);
     if (known !== undefined) return known;
-    const all = this.#derive(caller);
+    const { grants, problems } = this.#derive(caller);
+    const all = rightsOf(
+      grants.map(({ grant }) => grant),
+      problems,
+    );
     const rights = caller.readOnly === true ? readOnlyRights(all) : all;
     this.#cache.set(caller, rights);
     return rights;
@@ -87,24 +92,42 @@ export class Access {
     return this.rights(caller).grants.some((grant) => allows(grant, question));
   }
 
-  #derive(caller: Caller): Rights {
+  /** The same grants with where each comes from, for explanations. */
+  sourced(caller: Caller): readonly SourcedGrant[] {
+    const { grants } = this.#derive(caller);
+    if (caller.readOnly !== true) return grants;
+    return grants.map(({ source, grant }) => ({
+      source: `${source}, read-only by this connection`,
+      grant: { ...grant, role: "reader" },
+    }));
+  }
+
+  #derive(caller: Caller): { grants: SourcedGrant[]; problems: readonly string[] } {
     if (caller.kind === "local") {
       const admin = caller.id === "local";
-      return rightsOf([plainGrant(admin ? "admin" : "member", admin ? LOCAL_ADMIN : OWN)], []);
+      const grant = plainGrant(admin ? "admin" : "member", admin ? LOCAL_ADMIN : OWN);
+      return { grants: [{ source: admin ? "the local socket" : `the way in (${caller.id})`, grant }], problems: [] };
     }
     const granted = parseGrants(caller.grants, `The grant for ${nameForPeople(caller)}`);
-    const grants = [...granted.grants, ...(this.#policy === undefined ? [] : policyGrants(this.#policy, caller))];
+    const grants: SourcedGrant[] = granted.grants.map((grant, index) => ({
+      source: `object ${index + 1} of the tailnet policy for this caller`,
+      grant,
+    }));
+    if (this.#policy !== undefined) grants.push(...policyGrants(this.#policy, caller));
     if (caller.kind === "user" && this.#settings.admins.includes(caller.login))
-      grants.push(plainGrant("admin", LOCAL_ADMIN));
+      grants.push({ source: "the setting access.admins", grant: plainGrant("admin", LOCAL_ADMIN) });
     if (grants.length === 0 && granted.problems.length === 0 && caller.kind === "user")
       grants.push(...this.#withoutGrant(caller));
-    return rightsOf(grants, granted.problems);
+    return { grants, problems: granted.problems };
   }
 
   /** Untagged callers of this tailnet that no grant names (security.md 2). */
-  #withoutGrant(caller: Caller): Grant[] {
-    if (caller.own) return [plainGrant("member", OWN)];
-    return this.#settings.defaultRole === "none" ? [] : [plainGrant(this.#settings.defaultRole, OWN)];
+  #withoutGrant(caller: Caller): SourcedGrant[] {
+    if (caller.own) return [{ source: "being a device of the node's own user", grant: plainGrant("member", OWN) }];
+    const { defaultRole } = this.#settings;
+    return defaultRole === "none"
+      ? []
+      : [{ source: "the setting access.default_role", grant: plainGrant(defaultRole, OWN) }];
   }
 
   #refusal(caller: Caller, ask: Ask, space: string | undefined): Fault {

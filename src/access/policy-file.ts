@@ -6,6 +6,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import type { Caller } from "./caller.ts";
+import type { SourcedGrant } from "./explain.ts";
 import { type Grant, parseGrants } from "./rights.ts";
 
 /** The grants section of a tailnet policy: `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to grant objects. */
@@ -51,11 +52,13 @@ export function loadPolicyFile(path: string, capability: string): Policy {
 }
 
 /** Grants of the policy for a caller; local callers have none here. */
-export function policyGrants(policy: Policy, caller: Caller): Grant[] {
+export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
   if (caller.kind === "local") return [];
-  return policy.rules
-    .filter((rule) => rule.src.some((src) => sourceMatches(src, caller)))
-    .flatMap((rule) => [...rule.grants]);
+  return policy.rules.flatMap((rule, index) =>
+    rule.src.some((src) => sourceMatches(src, caller))
+      ? rule.grants.map((grant) => ({ source: `grant ${index + 1} of the policy file`, grant }))
+      : [],
+  );
 }
 
 /** A login names users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag (security.md 2). */

@@ -88,11 +88,17 @@ export interface Question {
 
 /** Whether one grant, alone, allows the verb by this operation in this space. */
 export function allows(grant: Grant, question: Question): boolean {
-  return (
-    rankOf(grant.role) >= VERBS.indexOf(question.verb) &&
-    toolMatches(grant, question.operation) &&
-    spaceMatches(grant, question.verb, question.space)
-  );
+  return refusedPart(grant, question) === undefined;
+}
+
+/** What of a grant does not fit the question, or undefined when it allows it; without an operation, its tools are not asked. */
+export function refusedPart(
+  grant: Grant,
+  question: Omit<Question, "operation"> & { operation: string | undefined },
+): "role" | "tools" | "spaces" | undefined {
+  if (rankOf(grant.role) < VERBS.indexOf(question.verb)) return "role";
+  if (question.operation !== undefined && !toolMatches(grant, question.operation)) return "tools";
+  return spaceMatches(grant, question.verb, question.space) ? undefined : "spaces";
 }
 
 /** Whether one grant allows the verb by this operation anywhere: for lists that are filtered by space afterwards. */

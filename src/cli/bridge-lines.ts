@@ -1,4 +1,4 @@
-// Lines of a stream, bounded: what `cairn bridge` reads from its client.
+// Lines of a stream, bounded: what `cairn bridge` reads from its client, and the lines of an export.
 
 import { MAX_MESSAGE } from "./bridge-link.ts";
 
@@ -6,6 +6,7 @@ import { MAX_MESSAGE } from "./bridge-link.ts";
 export async function* readLines(
   source: AsyncIterable<Uint8Array | string>,
   signal: AbortSignal,
+  maxChars = MAX_MESSAGE,
 ): AsyncGenerator<string | undefined> {
   const decoder = new TextDecoder();
   const chunks = source[Symbol.asyncIterator]();
@@ -22,16 +23,16 @@ export async function* readLines(
       const lines = (typeof value === "string" ? value : decoder.decode(value, { stream: true })).split("\n");
       for (const [index, text] of lines.entries()) {
         if (index > 0) {
-          yield length > MAX_MESSAGE ? undefined : parts.join("");
+          yield length > maxChars ? undefined : parts.join("");
           parts = [];
           length = 0;
         }
         length += text.length;
-        if (length <= MAX_MESSAGE) parts.push(text);
+        if (length <= maxChars) parts.push(text);
         else parts = [];
       }
     }
-    if (length > 0 && !signal.aborted) yield length > MAX_MESSAGE ? undefined : parts.join("");
+    if (length > 0 && !signal.aborted) yield length > maxChars ? undefined : parts.join("");
   } finally {
     signal.removeEventListener("abort", stop);
   }

@@ -1,9 +1,8 @@
 // cairn call NAME [JSON]: any operation, JSON in and out.
 
-import { Fault } from "../lib/fault.ts";
 import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
-import { readStdin } from "./input.ts";
+import { parseJsonInput, readInput } from "./input.ts";
 import { writeData } from "./output.ts";
 
 export const call: Command = {
@@ -17,24 +16,10 @@ export const call: Command = {
   asksNode: true,
   async run(invocation) {
     const [name = "", given = "{}"] = invocation.args;
-    const input = parseInput(given === "-" ? await readStdin() : given);
+    const input = parseJsonInput(given === "-" ? await readInput("-") : given, "The input");
     const answer = await askNode(invocation, name, input);
     const pretty = invocation.options["json"] !== true && process.stdout.isTTY === true;
     await writeData(`${pretty ? JSON.stringify(answer.body, null, 2) : answer.text}\n`);
     return 0;
   },
 };
-
-function parseInput(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Fault(
-      "invalid_input",
-      `The input is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
-      },
-    );
-  }
-}

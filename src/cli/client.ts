@@ -7,7 +7,7 @@ import { defaultDataDir, socketCandidates } from "../config/paths.ts";
 import { Fault, type FaultCode, isFaultCode } from "../lib/fault.ts";
 import { type Invocation, textOption } from "./command.ts";
 
-/** How long a node may take to answer, in milliseconds. */
+/** How long a node may take to answer, in milliseconds, unless the question takes longer by nature. */
 const ANSWER_MS = 30_000;
 
 /** Where the asked node is. */
@@ -29,31 +29,71 @@ export function nodeAddress(invocation: Invocation): NodeAddress {
     : { url: baseUrl(url) };
 }
 
-/** Runs an operation on the node. Throws the Fault that the node answered, `not_running` or `unavailable`. */
-export async function askNode(invocation: Invocation, operation: string, input: unknown): Promise<NodeAnswer> {
+/** Runs an operation on the node; `--min-position` and `--consistency` go with it. Throws the Fault that the node answered, `not_running` or `unavailable`. */
+export async function askNode(
+  invocation: Invocation,
+  operation: string,
+  input: unknown,
+  options: { answerMs?: number; signal?: AbortSignal } = {},
+): Promise<NodeAnswer> {
   const address = nodeAddress(invocation);
-  const base = "url" in address ? address.url : "http://cairn";
+  const answerMs = options.answerMs ?? ANSWER_MS;
+  const late = AbortSignal.timeout(answerMs);
   let response: Response;
   let text: string;
   try {
-    response = await fetch(`${base}/operations/${encodeURIComponent(operation)}`, {
+    response = await request(address, `/operations/${encodeURIComponent(operation)}`, {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json" },
+      headers: { "content-type": "application/json", accept: "application/json", ...freshness(invocation) },
       body: JSON.stringify(input),
-      signal: AbortSignal.timeout(ANSWER_MS),
-      redirect: "manual",
-      ...("socketPath" in address ? { unix: address.socketPath } : {}),
+      signal: options.signal === undefined ? late : AbortSignal.any([late, options.signal]),
     });
     text = await response.text();
   } catch (cause) {
-    throw unreachable(address, cause);
+    options.signal?.throwIfAborted();
+    throw unreachable(address, cause, answerMs);
   }
   const body = parseObject(text);
   if (response.ok && body !== undefined) return { text, body };
   throw faultOf(response.status, body);
 }
 
-function dataDirOf(invocation: Invocation): string {
+/** Opens a stream of the node, such as `/changes?feed=sse`. Throws as `askNode` does. */
+export async function openStream(
+  invocation: Invocation,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const address = nodeAddress(invocation);
+  let response: Response;
+  try {
+    response = await request(address, path, { headers: { ...headers, ...freshness(invocation) }, signal });
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw unreachable(address, cause, ANSWER_MS);
+  }
+  if (response.ok && response.body !== null) return response.body;
+  throw faultOf(response.status, parseObject(await response.text()));
+}
+
+function request(address: NodeAddress, path: string, init: RequestInit): Promise<Response> {
+  const base = "url" in address ? address.url : "http://cairn";
+  const target = "socketPath" in address ? { unix: address.socketPath } : {};
+  return fetch(`${base}${path}`, { ...init, redirect: "manual", ...target });
+}
+
+function freshness(invocation: Invocation): Record<string, string> {
+  const position = textOption(invocation, "minPosition");
+  const level = textOption(invocation, "consistency");
+  return {
+    ...(position === undefined ? {} : { "cairn-min-position": position }),
+    ...(level === undefined ? {} : { "cairn-consistency": level }),
+  };
+}
+
+/** The data folder that `--data`, CAIRN_DATA or the default name. */
+export function dataDirOf(invocation: Invocation): string {
   return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
 }
 
@@ -80,11 +120,11 @@ function baseUrl(url: string): string {
   return parsed.origin;
 }
 
-function unreachable(address: NodeAddress, cause: unknown): Fault {
+function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fault {
   const place = "url" in address ? address.url : address.socketPath;
   const reason = cause instanceof Error ? cause.message : String(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
-    return new Fault("unavailable", `The node at ${place} did not answer within ${ANSWER_MS / 1000} s`, {
+    return new Fault("unavailable", `The node at ${place} did not answer within ${answerMs / 1000} s`, {
       hint: "See its log; a write may have been done.",
     });
   }
@@ -99,7 +139,8 @@ function unreachable(address: NodeAddress, cause: unknown): Fault {
   });
 }
 
-function parseObject(text: string): Record<string, unknown> | undefined {
+/** The JSON object in a text, or undefined. */
+export function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;

@@ -1,19 +1,27 @@
 // What a command is to the command line: its words, arguments, options, and what it does. Parsing is program.ts's.
 
 import type { Environment } from "../config/load.ts";
+import { Fault } from "../lib/fault.ts";
 
+/** What completion offers for a value: fixed words, ids of the node's contexts, or files. */
+export type Offers = readonly string[] | "ids" | "files";
+
+/** A word behind the command's own. */
 export interface Argument {
   /** `ID` must be there, `[ID]` may. */
   name: string;
   help: string;
+  offers?: Offers;
 }
 
+/** A flag, with or without a value. */
 export interface Option {
   /** As commander writes it: `--json`, `--limit N`. */
   flags: string;
   help: string;
   /** Each use adds a value. */
   repeated?: boolean;
+  offers?: Offers;
 }
 
 /** What a command gets: parsed words, and the outside world. */
@@ -24,6 +32,7 @@ export interface Invocation {
   env: Environment;
 }
 
+/** One row of the table. */
 export interface Command {
   /** `["context", "get"]`. */
   words: readonly [string] | readonly [string, string];
@@ -40,8 +49,50 @@ export interface Command {
   run(invocation: Invocation): Promise<number>;
 }
 
+/** What every command that asks a node takes. */
+export const NODE_OPTIONS: readonly Option[] = [
+  { flags: "--data <dir>", help: "ask the node of this data folder" },
+  { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
+  { flags: "--json", help: "print the node's JSON as it is" },
+];
+
+/** Arguments of reads that say how new the answer must be (design 5); `askNode` passes them on. */
+export const FRESHNESS: readonly Option[] = [
+  { flags: "--min-position <position>", help: "answer from at least this position" },
+  {
+    flags: "--consistency <level>",
+    help: "any, session or leader: what the answer must have seen",
+    offers: ["any", "session", "leader"],
+  },
+];
+
 /** The text of an option, or undefined. */
 export function textOption(invocation: Invocation, name: string): string | undefined {
   const value = invocation.options[name];
   return typeof value === "string" ? value : undefined;
+}
+
+/** The texts of an option that may be given several times. */
+export function textsOption(invocation: Invocation, name: string): readonly string[] {
+  const value = invocation.options[name];
+  return Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : [];
+}
+
+/** The whole number of an option, or undefined; Fault `invalid_input` for anything else. `flag` is its name for people. */
+export function countOption(invocation: Invocation, name: string, flag: string): number | undefined {
+  const text = textOption(invocation, name);
+  return text === undefined ? undefined : wholeNumber(flag, text);
+}
+
+/** Reads a whole number that a person wrote; Fault `invalid_input` names `place`. */
+export function wholeNumber(place: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new Fault("invalid_input", `${place} should be a whole number, and is ${JSON.stringify(text)}`, {
+    hint: `Give it as ${place} 3.`,
+  });
+}
+
+/** `object` without its undefined members, as operations want their input. */
+export function given(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }

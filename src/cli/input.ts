@@ -1,11 +1,17 @@
 // Text from a pipe or a file, bounded, and only as UTF-8.
 
+import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 
 /** Larger than any context may be; the node says what is too large for it. */
 const MAX_INPUT_BYTES = 8 * 1024 * 1024;
 
-export async function readStdin(): Promise<string> {
+/** The text of a file, or of stdin for `-`. */
+export function readInput(file: string): Promise<string> {
+  return file === "-" ? readStdin() : readTextFile(file);
+}
+
+async function readStdin(): Promise<string> {
   if (process.stdin.isTTY === true) process.stderr.write("cairn: reading from the terminal, end with Ctrl-D\n");
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -17,7 +23,7 @@ export async function readStdin(): Promise<string> {
   return decode(Buffer.concat(chunks), "stdin");
 }
 
-export async function readTextFile(path: string): Promise<string> {
+async function readTextFile(path: string): Promise<string> {
   const file = Bun.file(path);
   try {
     if (file.size > MAX_INPUT_BYTES) throw tooLarge(path);
@@ -28,6 +34,42 @@ export async function readTextFile(path: string): Promise<string> {
       hint: "Name a file, or - for stdin.",
     });
   }
+}
+
+/** The value of a JSON text that a person gave; `what` names it in the Fault. */
+export function parseJsonInput(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Fault("invalid_input", `${what} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
+    });
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".json": "application/json",
+  ".md": "text/markdown",
+  ".txt": "text/plain",
+};
+
+/** The media type by the file's name; else JSON for what is a JSON object or array, and plain text for the rest. */
+export function mediaTypeOf(file: string, content: string): string {
+  const known = TYPES[extname(file).toLowerCase()];
+  if (known !== undefined) return known;
+  if (!/^\s*[[{]/.test(content)) return "text/plain";
+  try {
+    JSON.parse(content);
+    return "application/json";
+  } catch {
+    return "text/plain";
+  }
+}
+
+/** The file name ending that editors know for a media type. */
+export function endingOf(contentType: string): string {
+  if (contentType === "application/json" || contentType.endsWith("+json")) return ".json";
+  return contentType === "text/markdown" ? ".md" : ".txt";
 }
 
 function decode(bytes: Uint8Array, place: string): string {

@@ -3,15 +3,9 @@
 import { Command as CommanderCommand, CommanderError, Option as CommanderOption } from "commander";
 import type { Environment } from "../config/load.ts";
 import { refuseSecretsOnArgv } from "../config/secrets.ts";
-import type { Command, Option } from "./command.ts";
+import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
 import { COMMANDS } from "./table.ts";
-
-const NODE_OPTIONS: readonly Option[] = [
-  { flags: "--data <dir>", help: "ask the node of this data folder" },
-  { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
-  { flags: "--json", help: "print the node's JSON as it is" },
-];
 
 /** Runs one command line (without the executable's name) and answers its exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
@@ -44,7 +38,12 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
   return program;
 }
 
-const GROUP_SUMMARIES: Readonly<Record<string, string>> = { context: "read and write contexts" };
+const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
+  context: "read and write contexts",
+  access: "who may do what, and why",
+  config: "the settings of a node",
+  service: "a node that starts with the machine",
+};
 
 function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand>, name: string): CommanderCommand {
   const known = groups.get(name);

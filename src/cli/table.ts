@@ -1,24 +1,65 @@
-// Every command people type, in one table; program.ts makes the command line and its help of it. Words are the operations' words, `ls` and `rm` are aliases.
+// Every command people type, in one table; program.ts makes the command line and its help of it. Words are the operations' words, `ls`, `rm` and `log` are aliases.
 
+import { accessExplain } from "./access.ts";
+import { audit } from "./audit.ts";
 import { bridge } from "./bridge-command.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
-import { contextDelete, contextGet, contextList, contextPut } from "./context.ts";
-import { serve } from "./serve.ts";
+import { completionCommand } from "./completion/completion.ts";
+import { configExample, configShow, configValidate } from "./config.ts";
+import { contextEdit } from "./context/edit.ts";
+import { contextDiff, contextGet, contextHistory, contextList, contextMetadata } from "./context/read.ts";
+import { contextWait, contextWatch } from "./context/watch.ts";
+import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
+import { doctor } from "./doctor/doctor.ts";
+import { backup, exportContexts, importContexts, restore } from "./keep.ts";
+import { paths } from "./paths.ts";
+import { prime } from "./prime.ts";
+import { dev, serve } from "./serve.ts";
+import { serviceInstall, serviceStatus, serviceUninstall } from "./service/service.ts";
+import { setup } from "./setup.ts";
 import { status } from "./status.ts";
 import { version } from "./version.ts";
 import { whoami } from "./whoami.ts";
 
-/** In the order of the help. */
+/** In the order of the help: run, use, ask, keep. */
 export const COMMANDS: readonly Command[] = [
   serve,
-  status,
+  dev,
+  serviceInstall,
+  serviceUninstall,
+  serviceStatus,
   contextGet,
   contextPut,
-  contextList,
+  contextPatch,
+  contextEdit,
   contextDelete,
+  contextList,
+  contextHistory,
+  contextDiff,
+  contextRestore,
+  contextMetadata,
+  contextWatch,
+  contextWait,
+  contextMany,
+  contextPurge,
   call,
-  whoami,
   bridge,
+  prime,
+  setup,
+  status,
+  doctor,
+  whoami,
+  accessExplain,
+  audit,
+  exportContexts,
+  importContexts,
+  backup,
+  restore,
+  configShow,
+  configValidate,
+  configExample,
+  paths,
+  completionCommand(() => COMMANDS),
   version,
 ];

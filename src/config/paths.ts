@@ -40,7 +40,8 @@ export function socketPaths(dataDir: string, env: Environment): SocketPaths {
 
 /** Every place where the node with this data folder may have its sockets, as the CLI may have another environment than the node. */
 export function socketCandidates(dataDir: string, env: Environment): string[] {
-  const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp"].filter(
+  // A system service has its sockets in /run/cairn, since its /tmp is its own.
+  const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp", "/run/cairn"].filter(
     (base) => base !== undefined && base !== "",
   );
   return [...new Set(bases)].map((base) => join(base as string, folderName(dataDir), "cairn.sock"));

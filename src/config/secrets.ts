@@ -27,6 +27,16 @@ export function readSecrets(env: Environment): Secrets {
   return { authKey, clientSecret: readSecret(CLIENT_SECRET_NAME, env) };
 }
 
+/** Which secrets are set and where each comes from; never a value. */
+export function secretOrigins(env: Environment): { name: string; origin: string }[] {
+  return SECRET_NAMES.flatMap((name) => {
+    const credential = credentialFile(name, env);
+    if (env[name]?.trim()) return [{ name, origin: name }];
+    if (env[`${name}_FILE`]) return [{ name, origin: `${name}_FILE (${env[`${name}_FILE`]})` }];
+    return credential === undefined ? [] : [{ name, origin: `systemd credential (${credential})` }];
+  });
+}
+
 /** Throws Fault `invalid_input` if an argument is, or names, a secret: arguments are readable by every user of the machine. */
 export function refuseSecretsOnArgv(argv: readonly string[]): void {
   for (const argument of argv) {
@@ -47,11 +57,14 @@ function readSecret(name: string, env: Environment): string | undefined {
   if (direct) return direct;
   const file = env[`${name}_FILE`];
   if (file) return readSecretFile(file, `${name}_FILE`);
-  const credentials = env["CREDENTIALS_DIRECTORY"];
-  const credential = credentials ? join(credentials, name) : undefined;
-  return credential !== undefined && existsSync(credential)
-    ? readSecretFile(credential, "the systemd credential")
-    : undefined;
+  const credential = credentialFile(name, env);
+  return credential === undefined ? undefined : readSecretFile(credential, "the systemd credential");
+}
+
+function credentialFile(name: string, env: Environment): string | undefined {
+  const folder = env["CREDENTIALS_DIRECTORY"];
+  const path = folder ? join(folder, name) : undefined;
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
 function readSecretFile(path: string, origin: string): string {

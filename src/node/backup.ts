@@ -29,29 +29,62 @@ export function checkBackup(folder: string): Promise<Manifest> {
   return verifyBackup(folder, describe, MIGRATIONS.length);
 }
 
+/** What a restore made. */
 export interface Restored {
   manifest: Manifest;
   /** The new history that begins with it. */
   epoch: string;
+  /** Where the store that was there before is kept, if there was one. */
+  aside: string | undefined;
 }
 
-/** Checks a backup and makes the store of a data folder out of it, which must have none; the store appears whole or not at all. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`. */
-export async function restoreNode(options: { from: string; dataDir: string }): Promise<Restored> {
-  ensurePrivateFolder(options.dataDir);
-  const lock = lockDataFolder(options.dataDir);
+export interface RestoreOptions {
+  /** Folder of the backup. */
+  from: string;
+  dataDir: string;
+  /** A store that is there is moved aside; otherwise it is a reason to refuse. */
+  aside?: boolean;
+  nowMs?: () => number;
+}
+
+/** Checks a backup and makes the store of a data folder out of it; the store appears whole or not at all, and nothing is ever written over. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`. */
+export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: RestoreOptions): Promise<Restored> {
+  ensurePrivateFolder(dataDir);
+  const lock = lockDataFolder(dataDir);
   try {
-    const target = join(options.dataDir, "store");
-    if (existsSync(target)) throw exists(target, "Restore into a data folder without a store, with --data.");
-    const manifest = await checkBackup(options.from);
+    const target = join(dataDir, "store");
+    if (existsSync(target) && aside !== true)
+      throw exists(target, "Restore into a data folder without a store, with --data, or keep this one with --aside.");
+    const manifest = await checkBackup(from);
     const partial = `${target}.partial`;
     rmSync(partial, { recursive: true, force: true });
-    const epoch = buildStore(partial, join(options.from, manifest.file.name));
+    const epoch = buildStore(partial, join(from, manifest.file.name));
+    // Only now, with the new one whole and flushed, does the old one move.
+    const kept = existsSync(target) ? asidePath(dataDir, nowMs()) : undefined;
+    if (kept !== undefined) renameSync(target, kept);
     renameSync(partial, target);
-    sync(options.dataDir);
-    return { manifest, epoch };
+    sync(dataDir);
+    return { manifest, epoch, aside: kept };
   } finally {
     lock.release();
   }
+}
+
+/** Fault `data_corrupt` for a data folder where a restore ended between its last two steps: a start would make an empty store. */
+export function refuseBrokenRestore(dataDir: string): void {
+  const target = join(dataDir, "store");
+  if (existsSync(target) || !existsSync(`${target}.partial`)) return;
+  throw new Fault("data_corrupt", `A restore into ${dataDir} did not end`, {
+    hint: "Run cairn restore again; the store of before is beside it as store-before-restore-….",
+  });
+}
+
+/** Beside the store, so that moving it is a rename on one disk. */
+function asidePath(dataDir: string, nowMs: number): string {
+  const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
+  const wanted = join(dataDir, `store-before-restore-${time}`);
+  if (existsSync(wanted)) throw exists(wanted, "Wait a second, then try again.");
+  return wanted;
 }
 
 function buildStore(folder: string, file: string): string {

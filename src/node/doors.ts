@@ -52,7 +52,8 @@ export function loopbackDoor(port: () => number, origins: readonly string[]): Do
   };
 }
 
-function localCaller(id: "local" | "local:bridge" | "local:dev"): Caller {
+/** A caller of this machine, by the way it came in. */
+export function localCaller(id: "local" | "local:bridge" | "local:dev"): Caller {
   return { kind: "local", id, node: "this machine", login: "", tags: [], own: false, grants: [] };
 }
 

@@ -15,13 +15,17 @@ import { logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
+import { refuseBrokenRestore } from "./backup.ts";
 import { Callers } from "./callers.ts";
+import { refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import type { NodeEvent } from "./events.ts";
+import { findCallers } from "./find-callers.ts";
 import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
 import { type Listener, listen } from "./listen.ts";
 import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
 import { openProduct } from "./product.ts";
+import { type ServiceManager, serviceManager } from "./service-manager.ts";
 import { giveToGroup, prepareSockets } from "./sockets.ts";
 import { addressesOf, allUrls, readyEvent } from "./urls.ts";
 
@@ -30,6 +34,7 @@ const DRAIN_MS = 10_000;
 /** The ready event comes after this time even if the tailnet has said nothing. */
 const PATIENCE_MS = 15_000;
 
+/** What a node is started with. */
 export interface StartOptions {
   loaded: Loaded;
   secrets: Secrets;
@@ -77,6 +82,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
 
     // 2. The data folder is ours alone: its rights, then its lock.
     ensurePrivateFolder(settings.data);
+    refuseBrokenRestore(settings.data);
     const lock = lockDataFolder(settings.data);
     closers.add("data lock", () => lock.release());
 
@@ -87,8 +93,11 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     let draining = false;
     let localUrl: string | null = null;
     let tailnet: Tailnet | undefined;
+    let manager: ServiceManager | undefined;
+    let known: { tailnet: Tailnet; callers: Callers } | undefined;
     const product = openProduct({
       settings,
+      findCallers: findCallers(() => known),
       conditions,
       conformance: options.conformance === true,
       closers,
@@ -180,12 +189,18 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       tailnet = await (options.tailnet ?? ((line) => openEngine(options, paths.internal, line)))(logFor("tailnet"));
       const going = tailnet;
       closers.add("tailnet", () => going.close());
+      manager = serviceManager({
+        env: options.env,
+        notify: (socket, state) => going.notify(socket, state),
+        log: logFor("service"),
+      });
       const ingressSecret = newSecret();
       const callers = new Callers({
         grants: (hash) => going.grants(hash),
         problems: (caller) => product.access.rights(caller).problems,
         conditions,
       });
+      known = { tailnet: going, callers };
       open({ unix: paths.ingress, mode: 0o600 }, ingressDoor(ingressSecret, callers));
       going.on("revoked", (ids, connections) => {
         log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
@@ -201,6 +216,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         onServing: (status) => {
           serving = true;
           const now = addressesOf(status, localUrl);
+          manager?.status(`serving as ${status.self?.dnsName ?? settings.hostname}`);
           if (announced)
             options.report({
               event: "serving",
@@ -211,13 +227,22 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
             });
           else announce();
         },
-        onWaiting: announce,
-        onLoginUrl: (url) => (announced ? options.report({ event: "login", url }) : announce()),
+        onWaiting: () => {
+          manager?.status(conditions.list()[0]?.text ?? "waiting for the tailnet");
+          announce();
+        },
+        onLoginUrl: (url) => {
+          manager?.status(`log in: ${url}`);
+          if (announced) options.report({ event: "login", url });
+          else announce();
+        },
         onFatal: failed.resolve,
       });
       const session = joined;
       closers.add("tailnet session", () => session.stop());
       await session.up();
+      // It serves on this machine; a login may take a person a day, and is no reason to call the start failed.
+      manager.ready();
     }
 
     // 7. The end, in reverse: no new requests, streams told, running requests finished, then the tailnet, the log, the store, the lock.
@@ -226,6 +251,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       log("debug", `stopping: ${reason}`);
       options.report({ event: "stopping", reason });
       draining = true;
+      await manager?.stopping();
       joined?.stop();
       await Promise.all([product.endStreams(), ...listeners.map((listener) => listener.stop(DRAIN_MS))]);
       await closeAll();
@@ -292,11 +318,7 @@ function upParams(
 ): UpParams {
   const { settings } = options.loaded;
   const { authKey, clientSecret } = options.secrets;
-  if (clientSecret !== undefined && settings.tags.length === 0) {
-    throw new Fault("config_invalid", "TS_CLIENT_SECRET needs tags, as such nodes belong to no user", {
-      hint: "Set --tags tag:cairn (or CAIRN_TAGS).",
-    });
-  }
+  refuseUntagged(settings, options.secrets);
   return {
     stateDir: join(settings.data, "tailnet"),
     hostname: settings.hostname,

@@ -1,12 +1,29 @@
 // One process for each data folder. The lock is SQLite's own file lock, which the kernel frees however the process ends; the pid file only says who holds it.
 
 import { Database } from "bun:sqlite";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 
 export interface DataLock {
   release(): void;
+}
+
+/** Whether a process holds the folder, and which by its own word; changes nothing. */
+export function lockHolder(dataDir: string): { held: boolean; pid: number | undefined } {
+  const path = join(dataDir, "cairn.lock");
+  const pid = readPid(join(dataDir, "cairn.pid"));
+  if (!existsSync(path)) return { held: false, pid };
+  const lock = new Database(path, { readwrite: true });
+  try {
+    lock.run("PRAGMA busy_timeout = 0");
+    lock.run("BEGIN EXCLUSIVE");
+    return { held: false, pid };
+  } catch {
+    return { held: true, pid };
+  } finally {
+    lock.close();
+  }
 }
 
 /** Takes the folder for this process, or throws Fault `data_locked` that names the pid of the holder. */

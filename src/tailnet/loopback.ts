@@ -8,6 +8,7 @@ import type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 const SELF_IP = "100.64.0.1";
 
+/** The engine without a network. */
 export class LoopbackTailnet implements Tailnet {
   readonly kind = "loopback";
   readonly versions = { tailscale: "none", go: "none" };

@@ -62,6 +62,7 @@ export const caller = z.object({
 
 /** State of the tailnet node. */
 export type Status = z.infer<typeof status>;
+/** Another node of the tailnet. */
 export type Peer = z.infer<typeof peer>;
 /** The caller as it stands in `Cairn-Internal-Caller`. */
 export type CallerWire = z.infer<typeof caller>;

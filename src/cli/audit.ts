@@ -1,0 +1,82 @@
+// cairn audit: who changed what, which calls were refused, and whether the history is whole.
+
+import { askNode } from "./client.ts";
+import { type Command, countOption, given, type Invocation, textOption } from "./command.ts";
+import { cell, columns, objectsOf, say, showAnswer, writeData } from "./output.ts";
+
+/** Recomputing a long history takes its time. */
+const VERIFY_MS = 30 * 60_000;
+/** Asked for, and not true. */
+const BROKEN_EXIT = 3;
+
+export const audit: Command = {
+  words: ["audit"],
+  summary:
+    "show who changed what and which calls were refused; --verify checks the history and exits 3 when it is broken",
+  options: [
+    { flags: "--verify", help: "recompute the hash chain and every kept text" },
+    { flags: "--caller <caller>", help: "only by this caller, as whoami writes it" },
+    { flags: "--operation <name>", help: "only by this operation" },
+    { flags: "--prefix <text>", help: "only ids that begin with this", offers: "ids" },
+    { flags: "--since <time>", help: "from this time (2026-01-31T12:00:00Z) or position on" },
+    { flags: "--until <time>", help: "up to this time or position" },
+    { flags: "--limit <n>", help: "at most so many" },
+    { flags: "--cursor <cursor>", help: "go on where an earlier list ended" },
+  ],
+  asksNode: true,
+  async run(invocation) {
+    if (invocation.options["verify"] === true) return verify(invocation);
+    const answer = await askNode(
+      invocation,
+      "audit_query",
+      given({
+        caller: textOption(invocation, "caller"),
+        operation: textOption(invocation, "operation"),
+        prefix: textOption(invocation, "prefix"),
+        since: textOption(invocation, "since"),
+        until: textOption(invocation, "until"),
+        limit: countOption(invocation, "limit", "--limit"),
+        cursor: textOption(invocation, "cursor"),
+      }),
+    );
+    const { cursor } = answer.body;
+    await showAnswer(invocation, answer, people);
+    if (typeof cursor === "string" && invocation.options["json"] !== true) say(`there is more: --cursor ${cursor}`);
+    return 0;
+  },
+};
+
+async function verify(invocation: Invocation): Promise<number> {
+  const answer = await askNode(invocation, "audit_verify", {}, { answerMs: VERIFY_MS });
+  const { ok, checked, versions, problem, head } = answer.body;
+  const end = typeof head === "object" && head !== null ? { ...head } : {};
+  const place = "position" in end ? ` up to ${String(end.position)}` : "";
+  const words =
+    ok === true
+      ? `whole: ${checked} changes and ${versions} versions${place}\n`
+      : `BROKEN after ${checked} changes: ${problem}\n`;
+  await writeData(invocation.options["json"] === true ? `${answer.text}\n` : words);
+  if (ok === true) return 0;
+  say(
+    "the history is not what was written; keep a copy of the data folder, then restore the last backup that verifies",
+  );
+  return BROKEN_EXIT;
+}
+
+function people(body: Record<string, unknown>): string {
+  const rows = objectsOf(body["rows"]).map((row) => [
+    cell(row["time"]),
+    cell(row["outcome"]),
+    `${cell(row["target"])} version ${row["version"]}`,
+    row["via"] === "" ? cell(row["caller"]) : `${cell(row["caller"])} via ${cell(row["via"])}`,
+    cell(row["operation"]),
+  ]);
+  const refused = objectsOf(body["refusals"]).map((row) => [
+    cell(row["time"]),
+    "refused",
+    `${row["verb"]} in ${cell(row["space"])}, ${row["count"]} times`,
+    cell(row["caller"]),
+    cell(row["operation"]),
+  ]);
+  return columns([...rows, ...refused]);
+}

@@ -1,0 +1,112 @@
+// The completion script for bash. Ids hold colons, at which bash cuts words; what it has cut off is taken from the offers again.
+
+import { type CommandWords, type FlagWords, groupsOf } from "./words.ts";
+
+/** The script; it defines `_cairn` and registers it. */
+export function bashCompletion(commands: readonly CommandWords[]): string {
+  const groups = groupsOf(commands);
+  const tops = [...new Set(commands.map(({ words }) => words[0] ?? ""))];
+  return `# bash completion for cairn; made from its command table. Load it with: source <(cairn completion bash)
+_cairn_offer() {
+  local kind=$1
+  shift
+  case $kind in
+    words) COMPREPLY=($(compgen -W "$*" -- "$cur")) ;;
+    files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")) ;;
+    ids)
+      local IFS=$'\\n'
+      COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" context list "$cur" --ids --limit 200 "\${node[@]}" 2>/dev/null)" -- "$cur"))
+      compopt -o nospace 2>/dev/null
+      ;;
+  esac
+  if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    local cut=\${cur%"\${cur##*:}"} at=\${#COMPREPLY[@]}
+    while ((at-- > 0)); do COMPREPLY[at]=\${COMPREPLY[at]#"$cut"}; done
+  fi
+}
+
+_cairn() {
+  local cur=\${COMP_LINE:0:COMP_POINT} prev command position=0 at word node=()
+  local -a line
+  read -ra line <<< "$cur"
+  [[ $cur == *[[:space:]] ]] && line+=("")
+  cur=\${line[-1]}
+  prev=\${line[-2]:-}
+  command=\${line[1]:-}
+  COMPREPLY=()
+  if ((\${#line[@]} <= 2)); then
+    _cairn_offer words ${tops.join(" ")} --help
+    return
+  fi
+  case $command in
+    ${groups.join(" | ")})
+      if ((\${#line[@]} == 3)); then
+        case $command in
+${groups.map((group) => `          ${group}) _cairn_offer words ${secondWords(commands, group).join(" ")} --help ;;`).join("\n")}
+        esac
+        return
+      fi
+      command="$command \${line[2]}"
+      at=3
+      ;;
+    *) at=2 ;;
+  esac
+  for ((; at < \${#line[@]} - 1; at++)); do
+    word=\${line[at]}
+    case $word in
+      --data | --url) node+=("$word" "\${line[at + 1]}"); ((at++)) ;;
+      --*) ;;
+      *) [[ \${line[at - 1]} == --* && " $(_cairn_valued "$command") " == *" \${line[at - 1]} "* ]] || ((position++)) ;;
+    esac
+  done
+  case "$command $prev" in
+${commands.flatMap(valueCases).join("\n")}
+  esac
+  case $cur in
+    -*)
+      case $command in
+${commands.map((command) => `        "${command.words.join(" ")}") _cairn_offer words ${command.flags.map(({ name }) => name).join(" ")} ;;`).join("\n")}
+      esac
+      return
+      ;;
+  esac
+  case "$command $position" in
+${commands.flatMap(argumentCases).join("\n")}
+  esac
+}
+
+# Flags of a command that take a value.
+_cairn_valued() {
+  case $1 in
+${commands.map((command) => `    "${command.words.join(" ")}") echo "${valued(command).join(" ")}" ;;`).join("\n")}
+  esac
+}
+
+complete -F _cairn cairn
+`;
+}
+
+function secondWords(commands: readonly CommandWords[], group: string): string[] {
+  return commands.filter(({ words }) => words[0] === group && words.length > 1).map(({ words }) => words[1] ?? "");
+}
+
+function valued({ flags }: CommandWords): string[] {
+  return flags.filter(({ value }) => value !== undefined).map(({ name }) => name);
+}
+
+function valueCases({ words, flags }: CommandWords): string[] {
+  return flags
+    .filter((flag): flag is FlagWords & { value: NonNullable<FlagWords["value"]> } => flag.value !== undefined)
+    .map(({ name, value }) => `    "${words.join(" ")} ${name}") ${offer(value)}; return ;;`);
+}
+
+function argumentCases({ words, args }: CommandWords): string[] {
+  return args.flatMap((offers, index) =>
+    offers === undefined ? [] : [`    "${words.join(" ")} ${index}") ${offer(offers)} ;;`],
+  );
+}
+
+function offer(value: NonNullable<FlagWords["value"]>): string {
+  if (value === "any") return ":";
+  return typeof value === "string" ? `_cairn_offer ${value}` : `_cairn_offer words ${value.join(" ")}`;
+}

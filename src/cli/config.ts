@@ -1,0 +1,98 @@
+// cairn config show|validate|example: the settings in force, whether they can be used, and a file to start from. Secrets are named, never shown.
+
+import { exampleFile } from "../config/example.ts";
+import { type Loaded, loadSettings } from "../config/load.ts";
+import { readSecrets, secretOrigins } from "../config/secrets.ts";
+import { type SettingKey, settingRows } from "../config/settings.ts";
+import { checkSettings } from "../node/check-settings.ts";
+import { redactText } from "../observe/redact.ts";
+import { type Command, type Invocation, type Option, textOption } from "./command.ts";
+import { columns, say, writeData } from "./output.ts";
+
+const PLACE: readonly Option[] = [
+  { flags: "--data <dir>", help: "the data folder, whose cairn.toml is read" },
+  { flags: "--config <file>", help: "this settings file instead", offers: "files" },
+];
+
+export const configShow: Command = {
+  words: ["config", "show"],
+  summary: "show the settings a node would start with",
+  options: [
+    ...PLACE,
+    { flags: "--origin", help: "also where each value comes from" },
+    { flags: "--json", help: "as JSON" },
+  ],
+  async run(invocation) {
+    const loaded = load(invocation);
+    for (const warning of loaded.warnings) say(warning);
+    const rows = settingRows().map(([key]) => ({
+      setting: key,
+      value: shown(key, loaded.settings[key]),
+      origin: loaded.origins.get(key) ?? "default",
+    }));
+    const secrets = secretOrigins(invocation.env);
+    if (invocation.options["json"] === true) {
+      await writeData(`${JSON.stringify({ settings: rows, secrets }, null, 2)}\n`);
+      return 0;
+    }
+    const withOrigin = invocation.options["origin"] === true;
+    const table = rows.map(({ setting, value, origin }) => [
+      setting,
+      value === null ? "" : Array.isArray(value) ? value.join(",") : String(value),
+      ...(withOrigin ? [origin] : []),
+    ]);
+    const named = secrets.map(({ name, origin }) => [name, "set, not shown", ...(withOrigin ? [origin] : [])]);
+    await writeData(columns([...table, ...named]));
+    return 0;
+  },
+};
+
+/** What may be shown of a value: never a key, nor the password of a URL. */
+function shown(key: SettingKey, value: unknown): string | number | boolean | string[] | null {
+  if (value === undefined) return null;
+  if (Array.isArray(value)) return value.map((item) => redactText(String(item)));
+  if (typeof value !== "string") return typeof value === "number" || typeof value === "boolean" ? value : null;
+  if (key !== "control_url" || !URL.canParse(value)) return redactText(value);
+  const url = new URL(value);
+  if (url.username === "" && url.password === "") return redactText(value);
+  url.username = "";
+  url.password = "";
+  return `${url.href} (a user and password are not shown)`;
+}
+
+export const configValidate: Command = {
+  words: ["config", "validate"],
+  summary: "check settings, secrets and policy file as a start would; exits 20 or 21 with what is wrong",
+  options: [...PLACE, { flags: "--json", help: "as JSON" }],
+  async run(invocation) {
+    const loaded = load(invocation);
+    const secrets = readSecrets(invocation.env);
+    const warnings = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
+    if (invocation.options["json"] === true) {
+      await writeData(`${JSON.stringify({ ok: true, data: loaded.settings.data, warnings })}\n`);
+      return 0;
+    }
+    for (const warning of warnings) say(warning);
+    await writeData(`the settings can be used; ${loaded.origins.size} are no defaults\n`);
+    return 0;
+  },
+};
+
+export const configExample: Command = {
+  words: ["config", "example"],
+  summary: "print a settings file with every setting and its default, all commented out",
+  more: "cairn config example > cairn.toml, then put it into the data folder or name it with --config.",
+  async run() {
+    await writeData(exampleFile());
+    return 0;
+  },
+};
+
+function load(invocation: Invocation): Loaded {
+  const data = textOption(invocation, "data");
+  return loadSettings({
+    flags: data === undefined ? {} : { data },
+    env: invocation.env,
+    configFile: textOption(invocation, "config"),
+  });
+}

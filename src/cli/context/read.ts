@@ -1,0 +1,192 @@
+// cairn context get|list|metadata|history|diff: contexts read by hand and in pipes. What a context is, the node decides.
+
+import { Fault } from "../../lib/fault.ts";
+import { askNode } from "../client.ts";
+import { type Command, countOption, FRESHNESS, given, type Invocation, textOption, wholeNumber } from "../command.ts";
+import { getFromExport } from "../export-file.ts";
+import { cell, columns, objectsOf, say, showAnswer, writeData } from "../output.ts";
+import { idArgument, paging } from "./words.ts";
+
+/** `cairn context get`. */
+export const contextGet: Command = {
+  words: ["context", "get"],
+  summary: "print a context's content",
+  more: "Examples:\n  cairn context get team-a/plan > plan.md\n  cairn context get team-a/plan --version 3\n  cairn context get team-a/plan --from export.jsonl      (asks no node)",
+  args: [idArgument],
+  options: [
+    { flags: "--version <n>", help: "an earlier version" },
+    { flags: "--at <position>", help: "as it was at this position" },
+    { flags: "--from <file>", help: "read it from a file that cairn export wrote; - reads stdin", offers: "files" },
+    ...FRESHNESS,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const id = invocation.args[0] ?? "";
+    const version = countOption(invocation, "version", "--version");
+    const at = textOption(invocation, "at");
+    const file = textOption(invocation, "from");
+    if (file !== undefined) {
+      if (at !== undefined) {
+        throw new Fault("invalid_input", "--at and --from do not go together", { hint: "Name a version instead." });
+      }
+      const found = await getFromExport(file, id, version);
+      await writeContent(invocation.options["json"] === true ? `${JSON.stringify(found)}\n` : String(found["content"]));
+      return 0;
+    }
+    const json = invocation.options["json"] === true;
+    const answer = await askNode(
+      invocation,
+      "context_get",
+      given({ id, version, at, format: json ? undefined : "text" }),
+    );
+    await writeContent(json ? `${answer.text}\n` : String(answer.body["content"]));
+    return 0;
+  },
+};
+
+/** A terminal wants its prompt on a new line; a pipe wants the bytes. */
+async function writeContent(content: string): Promise<void> {
+  await writeData(process.stdout.isTTY === true && !content.endsWith("\n") ? `${content}\n` : content);
+}
+
+/** `cairn context list`. */
+export const contextList: Command = {
+  words: ["context", "list"],
+  aliases: ["ls"],
+  summary: "list the contexts you may see",
+  args: [{ name: "[PREFIX]", help: "only ids that begin with this", offers: "ids" }],
+  options: [
+    { flags: "--tag <tag>", help: "only with this tag" },
+    { flags: "--updated-since <time>", help: "only written at or after this time, such as 2026-01-31T12:00:00Z" },
+    { flags: "--ids", help: "print the ids alone, one on a line" },
+    ...paging,
+    ...FRESHNESS,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const ids = invocation.options["ids"] === true;
+    const answer = await askNode(
+      invocation,
+      "context_list",
+      given({
+        prefix: invocation.args[0],
+        tag: textOption(invocation, "tag"),
+        updated_since: textOption(invocation, "updatedSince"),
+        limit: countOption(invocation, "limit", "--limit"),
+        cursor: textOption(invocation, "cursor"),
+        fields: ids ? ["id"] : undefined,
+      }),
+    );
+    return showPage(invocation, answer, (body) => {
+      const rows = objectsOf(body["contexts"]);
+      if (ids) return rows.map((row) => `${row["id"]}\n`).join("");
+      return columns(
+        rows.map((row) => ["id", "etag", "updated_at", "author", "title"].map((field) => cell(row[field]))),
+      );
+    });
+  },
+};
+
+/** `cairn context metadata`. */
+export const contextMetadata: Command = {
+  words: ["context", "metadata"],
+  summary: "show what is known of a context without its content",
+  args: [idArgument],
+  options: FRESHNESS,
+  asksNode: true,
+  async run(invocation) {
+    const answer = await askNode(invocation, "context_metadata", { id: invocation.args[0] });
+    return showAnswer(invocation, answer, (body) =>
+      columns(
+        Object.entries(body).map(([name, value]) => [name, cell(Array.isArray(value) ? value.join(", ") : value)]),
+      ),
+    );
+  },
+};
+
+/** `cairn context history`. */
+export const contextHistory: Command = {
+  words: ["context", "history"],
+  aliases: ["log"],
+  summary: "list the kept versions of a context, newest first",
+  args: [idArgument],
+  options: [...paging, ...FRESHNESS],
+  asksNode: true,
+  async run(invocation) {
+    const answer = await askNode(
+      invocation,
+      "context_history",
+      given({
+        id: invocation.args[0],
+        limit: countOption(invocation, "limit", "--limit"),
+        cursor: textOption(invocation, "cursor"),
+      }),
+    );
+    return showPage(invocation, answer, (body) => columns(objectsOf(body["versions"]).map(historyRow)));
+  },
+};
+
+function historyRow(row: Record<string, unknown>): string[] {
+  const state = row["deleted"] === true ? "deleted" : row["purged"] === true ? "purged" : `${row["size"]} bytes`;
+  const via = row["via"] === "" ? "" : ` via ${row["via"]}`;
+  return [
+    String(row["version"]),
+    String(row["etag"]),
+    String(row["time"]),
+    `${row["author"]}${via}`,
+    state,
+    cell(row["title"]),
+  ];
+}
+
+/** `cairn context diff`. */
+export const contextDiff: Command = {
+  words: ["context", "diff"],
+  summary: "show what changed from one version to another, or to the newest",
+  args: [
+    idArgument,
+    { name: "FROM", help: "the older version" },
+    { name: "[TO]", help: "the newer version; the newest when left out" },
+  ],
+  options: [
+    {
+      flags: "--format <format>",
+      help: "json-patch or text; json-patch where both versions are JSON",
+      offers: ["json-patch", "text"],
+    },
+    ...FRESHNESS,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const [id, from = "", to] = invocation.args;
+    const answer = await askNode(
+      invocation,
+      "context_diff",
+      given({
+        id,
+        from: wholeNumber("FROM", from),
+        to: to === undefined ? undefined : wholeNumber("TO", to),
+        format: textOption(invocation, "format"),
+      }),
+    );
+    return showAnswer(invocation, answer, (body) => {
+      const { diff } = body;
+      if (typeof diff === "string") return diff;
+      return objectsOf(diff)
+        .map((step) => `${JSON.stringify(step)}\n`)
+        .join("");
+    });
+  },
+};
+
+/** A page of a list; where it goes on is said on stderr. */
+async function showPage(
+  invocation: Invocation,
+  answer: Parameters<typeof showAnswer>[1],
+  people: (body: Record<string, unknown>) => string,
+): Promise<number> {
+  const { cursor } = answer.body;
+  const exit = await showAnswer(invocation, answer, people);
+  if (typeof cursor === "string" && invocation.options["json"] !== true) say(`there is more: --cursor ${cursor}`);
+  return exit;
+}

@@ -1,0 +1,218 @@
+// cairn context put|patch|delete|restore|purge|many: contexts written by hand and in pipes.
+
+import { Fault } from "../../lib/fault.ts";
+import { askNode } from "../client.ts";
+import { type Command, countOption, given, type Invocation, textOption, textsOption, wholeNumber } from "../command.ts";
+import { confirmed } from "../confirm.ts";
+import { mediaTypeOf, parseJsonInput, readInput } from "../input.ts";
+import { objectsOf, showAnswer } from "../output.ts";
+import { editContext } from "./edit.ts";
+import {
+  conditionsOf,
+  idArgument,
+  idempotencyKey,
+  ifMatch,
+  titleAndTags,
+  titleAndTagsOf,
+  writtenLine,
+} from "./words.ts";
+
+const fileArgument = { name: "[FILE]", help: "the file; - or nothing reads stdin", offers: "files" } as const;
+
+/** `cairn context put`. */
+export const contextPut: Command = {
+  words: ["context", "put"],
+  summary: "store a file, or what is piped in, as the next version of a context",
+  more: "Examples:\n  echo 'ship on Friday' | cairn context put team-a/plan\n  cairn context put team-a/plan plan.md --if-match 7-1f3a9c0b22de\n  cairn context put team-a/plan --editor",
+  args: [idArgument, fileArgument],
+  options: [
+    { flags: "--type <type>", help: "content type; without it found by the file's name, or by the content" },
+    ...titleAndTags,
+    ifMatch,
+    { flags: "--create", help: "only if there is no such context yet" },
+    { flags: "--editor", help: "write it in $VISUAL or $EDITOR, as context edit does" },
+    idempotencyKey,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const [id = "", file = "-"] = invocation.args;
+    if (invocation.options["editor"] === true) {
+      if (invocation.args[1] !== undefined) {
+        throw new Fault("invalid_input", "--editor takes no file", { hint: "Give one of them." });
+      }
+      return editContext(invocation, id);
+    }
+    const content = await readInput(file);
+    const answer = await askNode(
+      invocation,
+      "context_put",
+      given({
+        id,
+        content,
+        content_type: textOption(invocation, "type") ?? mediaTypeOf(file, content),
+        ...titleAndTagsOf(invocation),
+        ...conditionsOf(invocation),
+        if_none_match: invocation.options["create"] === true ? "*" : undefined,
+      }),
+    );
+    return showAnswer(invocation, answer, writtenLine);
+  },
+};
+
+const FORMATS = ["merge", "json-patch", "edit"] as const;
+
+/** `cairn context patch`. */
+export const contextPatch: Command = {
+  words: ["context", "patch"],
+  summary: "change a part of a context, without sending the whole",
+  more: 'Examples:\n  cairn context patch team-a/plan --append "- call Ann\\n"\n  cairn context patch team-a/plan --replace Friday --with Monday\n  echo \'{"next": "ship"}\' | cairn context patch team-a/state\n  cairn context patch team-a/state steps.json --format json-patch\nIn --append, --prepend and --with, \\n is a line break.',
+  args: [idArgument, { name: "[FILE]", help: "the patch as JSON; - or nothing reads stdin", offers: "files" }],
+  options: [
+    {
+      flags: "--format <format>",
+      help: "merge (RFC 7396, the default), json-patch (RFC 6902) or edit",
+      offers: FORMATS,
+    },
+    { flags: "--append <text>", help: "put this behind the text" },
+    { flags: "--prepend <text>", help: "put this before the text" },
+    { flags: "--replace <text>", help: "replace this text, with --with" },
+    { flags: "--with <text>", help: "what --replace puts there" },
+    { flags: "--count <n>", help: "how often --replace must find it (default 1)" },
+    ifMatch,
+    idempotencyKey,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const edits = editsOf(invocation);
+    const [id, file] = invocation.args;
+    const format = textOption(invocation, "format");
+    if (edits.length > 0 && (file !== undefined || (format !== undefined && format !== "edit"))) {
+      throw new Fault("invalid_input", "--append, --prepend and --replace are a patch of their own", {
+        hint: "Leave the file and --format out.",
+      });
+    }
+    const patch = edits.length > 0 ? edits : parseJsonInput(await readInput(file ?? "-"), "The patch");
+    const answer = await askNode(
+      invocation,
+      "context_patch",
+      given({ id, format: edits.length > 0 ? "edit" : (format ?? "merge"), patch, ...conditionsOf(invocation) }),
+    );
+    return showAnswer(invocation, answer, writtenLine);
+  },
+};
+
+function editsOf(invocation: Invocation): Record<string, unknown>[] {
+  const text = (name: string): string | undefined => textOption(invocation, name)?.replaceAll("\\n", "\n");
+  const replace = text("replace");
+  const replacement = text("with");
+  const count = countOption(invocation, "count", "--count");
+  if ((replace === undefined) !== (replacement === undefined) || (count !== undefined && replace === undefined)) {
+    throw new Fault("invalid_input", "--replace and --with belong together", {
+      hint: "Write --replace OLD --with NEW; an empty NEW removes the text.",
+    });
+  }
+  const append = text("append");
+  const prepend = text("prepend");
+  return [
+    ...(prepend === undefined ? [] : [{ op: "prepend", text: prepend }]),
+    ...(replace === undefined
+      ? []
+      : [given({ op: "replace", old_text: replace, new_text: replacement, expected_count: count })]),
+    ...(append === undefined ? [] : [{ op: "append", text: append }]),
+  ];
+}
+
+/** `cairn context delete`. */
+export const contextDelete: Command = {
+  words: ["context", "delete"],
+  aliases: ["rm"],
+  summary: "delete a context; its earlier versions stay readable by number",
+  args: [idArgument],
+  options: [ifMatch, idempotencyKey],
+  asksNode: true,
+  async run(invocation) {
+    const answer = await askNode(
+      invocation,
+      "context_delete",
+      given({ id: invocation.args[0], ...conditionsOf(invocation) }),
+    );
+    return showAnswer(invocation, answer, (body) => `${body["id"]} deleted at version ${body["version"]}\n`);
+  },
+};
+
+/** `cairn context restore`. */
+export const contextRestore: Command = {
+  words: ["context", "restore"],
+  summary: "write an earlier version again, as the newest; a deleted context comes back",
+  args: [idArgument, { name: "VERSION", help: "as context history numbers it" }],
+  options: [ifMatch, idempotencyKey],
+  asksNode: true,
+  async run(invocation) {
+    const [id, version = ""] = invocation.args;
+    const answer = await askNode(
+      invocation,
+      "context_restore",
+      given({ id, version: wholeNumber("VERSION", version), ...conditionsOf(invocation) }),
+    );
+    return showAnswer(invocation, answer, writtenLine);
+  },
+};
+
+/** `cairn context purge`. */
+export const contextPurge: Command = {
+  words: ["context", "purge"],
+  summary: "remove the text of a context, or of some versions, for good; hashes stay",
+  args: [idArgument],
+  options: [
+    { flags: "--version <n>", help: "only this version; may be given several times", repeated: true },
+    { flags: "--yes", help: "do not ask" },
+    idempotencyKey,
+  ],
+  asksNode: true,
+  async run(invocation) {
+    const id = invocation.args[0] ?? "";
+    const versions = textsOption(invocation, "version").map((text) => wholeNumber("--version", text));
+    const what = versions.length === 0 ? `all versions of ${id}` : `version ${versions.join(", ")} of ${id}`;
+    await confirmed(invocation, `${what} cannot be had back after a purge`, id);
+    const answer = await askNode(
+      invocation,
+      "context_purge",
+      given({
+        id,
+        versions: versions.length === 0 ? undefined : versions,
+        idempotency_key: textOption(invocation, "idempotencyKey"),
+      }),
+    );
+    return showAnswer(invocation, answer, (body) => `${body["id"]}: ${body["purged"]} versions purged\n`);
+  },
+};
+
+/** `cairn context many`. */
+export const contextMany: Command = {
+  words: ["context", "many"],
+  summary: "do several writes as one: all of them or none",
+  more: 'The input is a JSON list: [{"operation": "context_put", "id": "a/b", "content": 1}, {"operation": "context_delete", "id": "a/c"}]',
+  args: [fileArgument],
+  options: [idempotencyKey],
+  asksNode: true,
+  async run(invocation) {
+    const read = parseJsonInput(await readInput(invocation.args[0] ?? "-"), "The list of writes");
+    const input = Array.isArray(read) ? { writes: read } : read;
+    const key = textOption(invocation, "idempotencyKey");
+    const isObject = typeof input === "object" && input !== null;
+    const answer = await askNode(
+      invocation,
+      "context_many",
+      isObject && key !== undefined ? { ...input, idempotency_key: key } : input,
+    );
+    return showAnswer(invocation, answer, (body) =>
+      objectsOf(body["results"])
+        .map((result) =>
+          result["deleted"] === true
+            ? `${result["id"]} deleted at version ${result["version"]}\n`
+            : writtenLine(result),
+        )
+        .join(""),
+    );
+  },
+};

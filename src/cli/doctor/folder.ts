@@ -1,0 +1,127 @@
+// Checks of what lies on the disk: who can read it, who holds it, whether there is room, whether library and store are what they should be. Changes nothing.
+
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import type { Environment } from "../../config/load.ts";
+import { socketCandidates } from "../../config/paths.ts";
+import { Fault } from "../../lib/fault.ts";
+import { inspectNodeStore } from "../../node/inspect.ts";
+import { DiskGauge } from "../../store/disk.ts";
+import { lockHolder } from "../../store/lock.ts";
+import { type Finding, fail, ok, warn } from "./finding.ts";
+
+/** More open files than this are not listed one by one. */
+const MAX_NAMED = 5;
+const MAX_LOOKED_AT = 20_000;
+const CLOCK_WARN_MS = 5_000;
+const CLOCK_FAIL_MS = 3_600_000;
+
+/** Modes and owner of everything in the data folder (security.md 21). */
+export function checkModes(dataDir: string): Finding {
+  const check = "folder modes";
+  if (!existsSync(dataDir)) return warn(check, `${dataDir} is not there yet`, "Start a node: cairn serve.");
+  const owner = lstatSync(dataDir).uid;
+  const open: string[] = [];
+  const pending = [dataDir];
+  let looked = 0;
+  for (let path = pending.pop(); path !== undefined && looked < MAX_LOOKED_AT; path = pending.pop()) {
+    looked += 1;
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined || found.isSymbolicLink()) continue;
+    if ((found.mode & 0o077) !== 0) open.push(`${path} (mode ${(found.mode & 0o777).toString(8)})`);
+    else if (found.uid !== owner) open.push(`${path} (belongs to uid ${found.uid})`);
+    if (found.isDirectory()) pending.push(...readdirSync(path).map((name) => join(path ?? "", name)));
+  }
+  if (open.length === 0) return ok(check, `${dataDir} is private to uid ${owner}`);
+  const named = open.slice(0, MAX_NAMED).join(", ");
+  const more = open.length > MAX_NAMED ? ` and ${open.length - MAX_NAMED} more` : "";
+  return fail(
+    check,
+    `others can reach ${named}${more}`,
+    `Close it: chmod -R go= ${dataDir}; as root also chown -R ${owner}.`,
+  );
+}
+
+/** Who holds the folder, against who answers. */
+export function checkLock(dataDir: string, env: Environment, answers: boolean): Finding {
+  const check = "lock";
+  if (!existsSync(dataDir)) return ok(check, "free");
+  const { held, pid } = lockHolder(dataDir);
+  if (!held) return ok(check, "free: no node uses the folder");
+  const holder = pid === undefined ? "a process" : `pid ${pid}`;
+  if (answers) return ok(check, `held by ${holder}, which answers`);
+  const socket = socketCandidates(dataDir, env).find((path) => existsSync(path));
+  return fail(
+    check,
+    `held by ${holder}, which does not answer${socket === undefined ? " and has no socket that is seen from here" : ` at ${socket}`}`,
+    pid === undefined
+      ? "Find the process with fuser cairn.lock."
+      : `Look at its log; end it with kill ${pid} if it hangs.`,
+  );
+}
+
+export function checkDisk(dataDir: string): Finding {
+  if (!existsSync(dataDir)) return ok("disk", "nothing is kept yet");
+  const { bsize, blocks, bavail } = statfsSync(dataDir);
+  return judgeDisk(new DiskGauge(dataDir, () => 0).refusal(), {
+    freeBytes: bavail * bsize,
+    totalBytes: blocks * bsize,
+  });
+}
+
+/** Room on the disk: less than writes want is a failure, less than a tenth a warning. */
+export function judgeDisk(refusal: Fault | undefined, disk: { freeBytes: number; totalBytes: number }): Finding {
+  const text = `${mib(disk.freeBytes)} of ${mib(disk.totalBytes)} free`;
+  if (refusal !== undefined) return fail("disk", `${text}; writes are refused`, refusal.hint ?? "Free space.");
+  if (disk.freeBytes < Math.min(disk.totalBytes / 10, 2 * 1024 ** 3))
+    return warn("disk", text, "Free space soon: below a twentieth (at most 1 GiB) writes are refused.");
+  return ok("disk", text);
+}
+
+/** The native files that were extracted, against the hash that is their name. */
+export async function checkLibrary(dataDir: string): Promise<Finding> {
+  const folder = join(dataDir, "lib");
+  const files = existsSync(folder) ? readdirSync(folder).filter((name) => /^[0-9a-f]{64}\./.test(name)) : [];
+  for (const name of files) {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk as Uint8Array);
+    if (hash.digest("hex") === name.slice(0, 64)) continue;
+    return fail(
+      "library",
+      `${join(folder, name)} is not what its name says`,
+      "Start the node again, which replaces it; then find out who changed it, or check the disk.",
+    );
+  }
+  return ok(
+    "library",
+    files.length === 0 ? "not extracted yet" : `${files.length} native files are what their names say`,
+  );
+}
+
+/** Every page of the store, its size, and the time of its last change against the clock. */
+export function checkStore(dataDir: string, nowMs: number): Finding[] {
+  try {
+    const found = inspectNodeStore(dataDir);
+    if (found === undefined) return [ok("store", "no store yet")];
+    const { bytes, walBytes, schema, seen } = found;
+    const text = `every page is whole; ${seen.contexts} contexts, ${mib(bytes)} and ${mib(walBytes)} log, schema ${schema}`;
+    return [ok("store", text), judgeClock(seen.lastChangeMs, nowMs)];
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return [fail("store", error.message, error.hint ?? "Restore the last backup.")];
+  }
+}
+
+/** A last change that lies in the future: the clock was set back, or was wrong then. */
+export function judgeClock(lastChangeMs: number, nowMs: number): Finding {
+  const aheadMs = lastChangeMs - nowMs;
+  const text = `the last change was written ${Math.round(aheadMs / 1000)} s in the future of this clock`;
+  const hint = "Set the clock (NTP); until it has caught up, new changes carry the time of that one.";
+  if (aheadMs > CLOCK_FAIL_MS) return fail("clock", text, hint);
+  return aheadMs > CLOCK_WARN_MS ? warn("clock", text, hint) : ok("clock", "not behind the last change");
+}
+
+function mib(bytes: number): string {
+  return bytes < 1024 ** 2 ? `${Math.ceil(bytes / 1024)} KiB` : `${Math.floor(bytes / 1024 ** 2)} MiB`;
+}

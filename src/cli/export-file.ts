@@ -1,0 +1,77 @@
+// Export files as the command line has them: lines of a file or of stdin, and single contexts out of one, without a node. What the lines mean is context/.
+
+import { createHash } from "node:crypto";
+import { readExport } from "../context/index.ts";
+import { Fault } from "../lib/fault.ts";
+import { readLines } from "./bridge-lines.ts";
+
+/** A document of 4 MiB whose characters are all escaped, and what stands around it. */
+const MAX_LINE_CHARS = 32 * 1024 * 1024;
+
+/** The lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read or a line is too long. */
+export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    const source = file === "-" ? Bun.stdin.stream() : Bun.file(file).stream();
+    for await (const line of readLines(source, signal, MAX_LINE_CHARS)) {
+      if (line === undefined)
+        throw new Fault("invalid_input", `${file} has a line of more than ${MAX_LINE_CHARS} characters`, {
+          hint: "Use a file as `cairn export` wrote it.",
+        });
+      yield line;
+    }
+  } catch (cause) {
+    if (cause instanceof Fault || signal.aborted) throw cause;
+    throw new Fault("invalid_input", `Cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      hint: "Name a file that `cairn export` wrote, or - for stdin.",
+    });
+  }
+}
+
+/** Reads an export through to its end, so that a cut or changed one is refused before anything is done with it. */
+export async function checkExport(file: string, signal: AbortSignal): Promise<{ versions: number }> {
+  let versions = 0;
+  for await (const _ of readExport(linesOf(file, signal))) versions += 1;
+  return { versions };
+}
+
+/** One version (the newest without `version`) of a context, in the shape that context_get answers. Faults: `not_found`, `deleted`, `purged`, `invalid_input`. */
+export async function getFromExport(
+  file: string,
+  id: string,
+  version: number | undefined,
+): Promise<Record<string, unknown>> {
+  const wanted = JSON.stringify(id);
+  let found: Record<string, unknown> | undefined;
+  for await (const line of readExport(linesOf(file, AbortSignal.timeout(600_000)))) {
+    // The text is looked at first: parsing every document of a large export takes minutes.
+    if (!line.includes(wanted)) continue;
+    const row: Record<string, unknown> = JSON.parse(line);
+    if (row["id"] === id && (version === undefined || row["version"] === version)) found = row;
+  }
+  if (found === undefined) {
+    const what = version === undefined ? id : `version ${version} of ${id}`;
+    throw new Fault("not_found", `${what} is not in ${file}`, { hint: "Look at the ids in it, or at another export." });
+  }
+  if (found["deleted"] === true)
+    throw new Fault("deleted", `${id} is deleted as of version ${found["version"]}`, EARLIER);
+  if (found["purged"] === true) throw new Fault("purged", `Version ${found["version"]} of ${id} was purged`, EARLIER);
+  const { content, hash, time } = found;
+  const text = String(content);
+  if (createHash("sha256").update(text).digest("hex") !== hash)
+    throw new Fault("invalid_input", `${id} in ${file} is not the text that its hash names`, EARLIER);
+  return {
+    id,
+    version: found["version"],
+    etag: `${found["version"]}-${String(hash).slice(0, 12)}`,
+    content_type: found["content_type"],
+    title: found["title"],
+    tags: found["tags"],
+    size: Buffer.byteLength(text),
+    author: found["author"],
+    created_at: found["created_at"],
+    updated_at: time,
+    content: text,
+  };
+}
+
+const EARLIER = { hint: "Name an earlier one with --version." };

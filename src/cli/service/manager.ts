@@ -1,0 +1,116 @@
+// Where the unit or job of this machine belongs, what it should say, and the manager's own commands around it.
+
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Environment } from "../../config/load.ts";
+import { Fault } from "../../lib/fault.ts";
+import { ownCommand } from "../own-command.ts";
+import { LABEL, launchdJob } from "./launchd.ts";
+import { systemdUnit, UNIT } from "./systemd.ts";
+
+export interface ServiceChoice {
+  user: boolean;
+  dataDir: string | undefined;
+  configFile: string | undefined;
+  env: Environment;
+}
+
+/** A service as it should be on this machine. */
+export interface Service {
+  kind: "systemd" | "launchd";
+  path: string;
+  text: string;
+  /** Account that a system unit runs as; undefined where it is made no account for. */
+  account: string | undefined;
+  /** Commands of the manager, argv each. */
+  enable: readonly (readonly string[])[];
+  reload: readonly (readonly string[])[];
+  restart: readonly (readonly string[])[];
+  disable: readonly (readonly string[])[];
+  state: readonly string[];
+}
+
+const ACCOUNT = "cairn";
+
+/** The service for these choices; Fault `invalid_input` where this machine has no such manager. */
+export function serviceFor(choice: ServiceChoice): Service {
+  return process.platform === "darwin" ? launchd(choice) : systemd(choice);
+}
+
+function systemd(choice: ServiceChoice): Service {
+  const { user, env } = choice;
+  const config = env["XDG_CONFIG_HOME"]?.startsWith("/") ? env["XDG_CONFIG_HOME"] : join(homeOf(env), ".config");
+  const path = user ? join(config ?? "", "systemd", "user", UNIT) : join("/etc/systemd/system", UNIT);
+  const systemctl = ["systemctl", ...(user ? ["--user"] : [])];
+  const text = systemdUnit({ ...choice, command: ownCommand(), account: ACCOUNT });
+  return {
+    kind: "systemd",
+    path,
+    text,
+    account: user ? undefined : ACCOUNT,
+    reload: [[...systemctl, "daemon-reload"]],
+    enable: [[...systemctl, "enable", UNIT]],
+    restart: [[...systemctl, "restart", UNIT]],
+    disable: [[...systemctl, "disable", "--now", UNIT]],
+    state: [...systemctl, "show", UNIT, "--property=ActiveState,SubState,StatusText,UnitFileState,NRestarts,MainPID"],
+  };
+}
+
+function launchd(choice: ServiceChoice): Service {
+  const { user, env } = choice;
+  const home = homeOf(env);
+  const path = user
+    ? join(home, "Library", "LaunchAgents", `${LABEL}.plist`)
+    : join("/Library/LaunchDaemons", `${LABEL}.plist`);
+  const logFile = user ? join(home, "Library", "Logs", "cairn.log") : "/var/log/cairn.log";
+  const domain = user ? `gui/${process.getuid?.() ?? 0}` : "system";
+  return {
+    kind: "launchd",
+    path,
+    text: launchdJob({ ...choice, command: ownCommand(), logFile }),
+    account: undefined,
+    reload: [],
+    enable: [],
+    restart: [
+      ["launchctl", "bootout", `${domain}/${LABEL}`],
+      ["launchctl", "bootstrap", domain, path],
+    ],
+    disable: [["launchctl", "bootout", `${domain}/${LABEL}`]],
+    state: ["launchctl", "print", `${domain}/${LABEL}`],
+  };
+}
+
+function homeOf(env: Environment): string {
+  return env["HOME"] || homedir();
+}
+
+/** The installed file: absent, as it should be, or something else. */
+export function installedState(service: Service): "absent" | "same" | "differs" {
+  if (!existsSync(service.path)) return "absent";
+  return readFileSync(service.path, "utf8") === service.text ? "same" : "differs";
+}
+
+export interface Ran {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** Runs a command of the manager, at most a minute; a missing program is code 127. */
+export async function runManager(words: readonly string[]): Promise<Ran> {
+  const [program = ""] = words;
+  if (Bun.which(program) === null) return { code: 127, out: "", err: `there is no ${program} on this machine` };
+  const child = Bun.spawn({ cmd: [...words], stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: 60_000 });
+  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  return { code: await child.exited, out: out.trim(), err: err.trim() };
+}
+
+/** The same, where a failure is one of the command line. */
+export async function runOrFail(words: readonly string[]): Promise<void> {
+  const { code, err, out } = await runManager(words);
+  if (code === 0) return;
+  throw new Fault("internal", `${words.join(" ")} ended with ${code}: ${err || out || "no words"}`, {
+    hint: "The file was written; --print shows it. Run the command by hand to see more.",
+  });
+}

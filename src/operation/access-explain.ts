@@ -1,0 +1,106 @@
+// access_explain: why a caller may or may not use a verb in a space of this node, naming the grant. For the admin; never an MCP tool.
+
+import { z } from "zod";
+import type { Access } from "../access/access.ts";
+import { type Caller, callerName } from "../access/caller.ts";
+import { explain } from "../access/explain.ts";
+import { VERBS } from "../access/rights.ts";
+import { Fault } from "../lib/fault.ts";
+import { type ActOperation, act } from "./define.ts";
+
+/** A caller that a name stands for. */
+export interface NamedCaller {
+  caller: Caller;
+  /** What is not known of it, such as that none of its devices is seen now; or "". */
+  note: string;
+}
+
+/** Finds the callers that a person's words name: a login, a tag, a device, an address, `local`. */
+export type FindCallers = (name: string, signal: AbortSignal) => Promise<NamedCaller[]>;
+
+const input = z.object({
+  caller: z
+    .string()
+    .min(1)
+    .max(512)
+    .describe("A login, tag:…, name, id or address of a device, a caller as whoami writes it, or local."),
+  verb: z.enum(VERBS),
+  space: z.string().min(1).max(256).describe("The part of an id before the first slash."),
+  operation: z.string().max(64).optional().describe("By this operation. Left out: by any that the grant names."),
+});
+
+const output = z.object({
+  verb: z.enum(VERBS),
+  space: z.string(),
+  operation: z.string().optional(),
+  callers: z.array(
+    z.object({
+      caller: z.string(),
+      node: z.string(),
+      kind: z.string(),
+      allowed: z.boolean(),
+      because: z.string(),
+      grants: z.array(
+        z.object({
+          source: z.string(),
+          role: z.string(),
+          spaces: z.array(z.string()),
+          tools: z.array(z.string()).optional(),
+          allows: z.boolean(),
+          reason: z.string(),
+        }),
+      ),
+      problems: z.array(z.string()),
+      note: z.string(),
+    }),
+  ),
+});
+
+/** The operation over this node's gate. */
+export function accessExplain(options: {
+  access: Access;
+  find: FindCallers;
+}): ActOperation<typeof input, typeof output> {
+  return act({
+    name: "access_explain",
+    title: "Explain access",
+    description: "Says why a caller may or may not use a verb in a space of this node, and which grant decides it.",
+    input,
+    output,
+    access: { verb: "admin", spaces: "visible" },
+    hints: { idempotent: true },
+    async run({ caller: name, verb, space, operation }, context) {
+      const found = await options.find(name, context.signal);
+      if (found.length === 0) {
+        throw new Fault("not_found", `No caller is called ${JSON.stringify(name)}`, {
+          hint: "Name a login such as ann@example.com, a tag, a device of the tailnet, its address, or local.",
+        });
+      }
+      return {
+        verb,
+        space,
+        ...(operation === undefined ? {} : { operation }),
+        callers: found.map(({ caller, note }) => {
+          const { allowed, because, grants, problems } = explain(options.access, caller, { verb, space, operation });
+          return {
+            caller: callerName(caller),
+            node: caller.node,
+            kind: caller.kind,
+            allowed,
+            because,
+            grants: grants.map(({ source, grant, allows, reason }) => ({
+              source,
+              role: grant.role,
+              spaces: [...grant.spaces],
+              ...(grant.tools === undefined ? {} : { tools: [...grant.tools] }),
+              allows,
+              reason,
+            })),
+            problems: [...problems],
+            note,
+          };
+        }),
+      };
+    },
+  });
+}
