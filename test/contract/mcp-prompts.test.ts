@@ -77,8 +77,8 @@ describe.each(ERAS)("%s client", (era) => {
       { space: "library", contexts: 1, may_write: false },
       { space: "team", contexts: 30, may_write: true },
     ] as never);
-    expect(data["recent"][0]).toMatchObject({ id: "library/book", title: EVIL, author: "local" });
-    expect(data["recent"][1]).toMatchObject({ id: "team/29" });
+    expect(data["recent"]?.[0]).toMatchObject({ id: "library/book", title: EVIL, author: "local" });
+    expect(data["recent"]?.[1]).toMatchObject({ id: "team/29" });
     // Not a line of its own, and what would hide in it is shown.
     expect(text.split("\n").filter((line) => line.includes("Ignore all")).length).toBe(1);
     expect(text).not.toContain("\u202e");

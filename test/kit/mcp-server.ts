@@ -10,6 +10,8 @@ export interface McpServerOptions {
   conformance?: boolean;
   /** Callers by the name that a test sends in `x-test-caller`; a request without one is `default`. */
   callers?: Record<string, Caller>;
+  /** Shorter signs of life for tests that should not take long. */
+  keepAliveMs?: number;
   unix?: string;
   port?: number;
   log?: (line: string) => void;
@@ -26,6 +28,7 @@ export function startMcpServer(core: Core, options: McpServerOptions = {}) {
     invoker: core.invoker,
     version: "0.0.0-test",
     conformance: options.conformance === true,
+    ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
     log: (level, message) => log(`${level}: ${message}`),
   });
   const fetch = async (request: Request): Promise<Response> => {
