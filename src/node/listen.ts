@@ -5,6 +5,7 @@ import type { Caller } from "../access/caller.ts";
 import { problemResponse } from "../api/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";
@@ -30,6 +31,8 @@ export interface ListenOptions {
   door: Door;
   surfaces: Surfaces;
   maxBodyBytes: number;
+  /** Origins whose pages may read the answers; the doors and the Go half have refused every other. */
+  origins: readonly string[];
   /** True while the node stops: new requests are refused, running ones finish. */
   draining: () => boolean;
   log: LogLine;
@@ -63,6 +66,12 @@ export function listen(options: ListenOptions): Listener {
 }
 
 async function answer(request: Request, options: ListenOptions): Promise<Response> {
+  const origin = sharedOrigin(request, options.origins);
+  const response = await answerCaller(request, options, origin);
+  return origin === undefined ? response : shareWith(response, origin);
+}
+
+async function answerCaller(request: Request, options: ListenOptions, origin: string | undefined): Promise<Response> {
   try {
     if (options.draining()) {
       throw new Fault("unavailable", "This node is stopping", {
@@ -78,6 +87,8 @@ async function answer(request: Request, options: ListenOptions): Promise<Respons
     }
     const path = pathOf(request.url);
     const caller = await options.door(request, path);
+    const asked = origin === undefined ? undefined : preflight(request, origin);
+    if (asked !== undefined) return asked;
     const { api, mcp, web } = options.surfaces;
     if (path === "/mcp") return await mcp.fetch(request, caller);
     const page =

@@ -17,7 +17,7 @@ import { lockDataFolder } from "../store/lock.ts";
 import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
 import { Callers } from "./callers.ts";
-import { refuseUntagged } from "./check-settings.ts";
+import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
@@ -143,6 +143,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         door,
         surfaces: product,
         maxBodyBytes: settings["http.max_body_bytes"],
+        origins: settings["http.allowed_origins"],
         draining: () => draining,
         log: logFor("http"),
       });
@@ -272,16 +273,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
 
 /** A port of the host is opened only where no real tailnet is joined (security.md 16). */
 function refuseUnsafeModes(options: StartOptions): void {
-  const control = options.loaded.settings.control_url;
-  if (options.privateTailnet === true && !isLoopbackUrl(control)) {
-    throw new Fault(
-      "config_invalid",
-      `A private tailnet has its control server on 127.0.0.1, and control_url is ${JSON.stringify(control ?? "")}`,
-      {
-        hint: "Leave --private-tailnet out, or use `npm start` without a key, which starts such a control server.",
-      },
-    );
-  }
+  if (options.privateTailnet === true) refuseRealControl(options.loaded.settings.control_url);
   if (
     options.loopbackPort !== undefined &&
     options.privateTailnet !== true &&
@@ -292,12 +284,6 @@ function refuseUnsafeModes(options: StartOptions): void {
       hint: "Agents on this machine use `cairn bridge`; agents elsewhere use the tailnet address.",
     });
   }
-}
-
-function isLoopbackUrl(url: string | undefined): boolean {
-  if (url === undefined || !URL.canParse(url)) return false;
-  const { protocol, hostname } = new URL(url);
-  return protocol === "http:" && hostname === "127.0.0.1";
 }
 
 function openEngine(options: StartOptions, runtimeDir: string, log: ReturnType<typeof logFor>): Promise<Tailnet> {

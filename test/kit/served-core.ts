@@ -28,6 +28,7 @@ export function serveCore(options: CoreOptions = {}): ServedCore {
     door: (request) => callers.get(request.headers.get(CALLER_HEADER) ?? "") ?? localAdmin,
     surfaces: { api: core.api, mcp: nothing, web: { fetch: async () => undefined } },
     maxBodyBytes: 8 * 1024 * 1024,
+    origins: [],
     draining: () => false,
     log: (level, message) => {
       if (level === "error") core.unexpected.push(message);

@@ -374,6 +374,22 @@ describe("Origin and Sec-Fetch-Site", () => {
     if (status === 403) expect(answer.text.toLowerCase()).not.toContain("access-control-allow");
   });
 
+  test("a page of an allowed origin may ask before it writes, and read the answer; no other is told anything", async () => {
+    const host = `Host: ${new URL(own).host}\r\nConnection: close\r\n`;
+    const asked = await owner.raw(
+      `OPTIONS /contexts/team/a HTTP/1.1\r\n${host}Origin: ${TOOLS}\r\nAccess-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: if-match\r\n\r\n`,
+    );
+    expect(statuses(asked.text)).toEqual([204]);
+    expect(asked.text.toLowerCase()).toContain(`access-control-allow-origin: ${TOOLS}`);
+    expect(asked.text.toLowerCase()).toMatch(/access-control-allow-methods:.*put/);
+    const read = await owner.raw(`GET /contexts/team/a HTTP/1.1\r\n${host}Origin: ${TOOLS}\r\n\r\n`);
+    expect(read.text.toLowerCase()).toContain(`access-control-allow-origin: ${TOOLS}`);
+    expect(read.text.toLowerCase()).toMatch(/access-control-expose-headers:.*etag/);
+    const plain = await owner.raw(`GET /contexts/team/a HTTP/1.1\r\n${host}Origin: ${own}\r\n\r\n`);
+    expect(statuses(plain.text)).toEqual([200]);
+    expect(plain.text.toLowerCase()).not.toContain("access-control-");
+  });
+
   test("two Origins are refused, whichever they are", async () => {
     const two = `GET /health HTTP/1.1\r\nHost: ${new URL(own).host}\r\nOrigin: ${own}\r\nOrigin: ${own}\r\nConnection: close\r\n\r\n`;
     expect(await answerTo(owner, two)).toBe(403);

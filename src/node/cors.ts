@@ -1,0 +1,38 @@
+// CORS for the origins of `http.allowed_origins`, and for no other (security.md 14): their pages may read answers, with every method and header of the surfaces.
+
+const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
+const REQUEST_HEADERS =
+  "Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, Cairn-Consistency, Cairn-Min-Position, " +
+  "Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name";
+const EXPOSED_HEADERS =
+  "ETag, Retry-After, Allow, Accept-Patch, Age, Cairn-Position, Cairn-Version, Cairn-Author, Cairn-Content-Type, Mcp-Session-Id";
+const PREFLIGHT_SECONDS = 600;
+
+/** The origin of the request if the settings allow it, or undefined: then nothing is added. */
+export function sharedOrigin(request: Request, origins: readonly string[]): string | undefined {
+  const origin = request.headers.get("origin");
+  return origin !== null && origins.includes(origin) ? origin : undefined;
+}
+
+/** The answer to a preflight (Fetch standard, 3.2.2), or undefined when the request is none. */
+export function preflight(request: Request, origin: string): Response | undefined {
+  if (request.method !== "OPTIONS" || !request.headers.has("access-control-request-method")) return undefined;
+  return new Response(null, {
+    status: 204,
+    headers: {
+      "Access-Control-Allow-Origin": origin,
+      "Access-Control-Allow-Methods": METHODS,
+      "Access-Control-Allow-Headers": REQUEST_HEADERS,
+      "Access-Control-Max-Age": String(PREFLIGHT_SECONDS),
+      Vary: "Origin",
+    },
+  });
+}
+
+/** Lets the page of an allowed origin read this answer. */
+export function shareWith(response: Response, origin: string): Response {
+  response.headers.set("Access-Control-Allow-Origin", origin);
+  response.headers.set("Access-Control-Expose-Headers", EXPOSED_HEADERS);
+  response.headers.append("Vary", "Origin");
+  return response;
+}
