@@ -1,9 +1,11 @@
-// The gate's run of the official MCP suite against the executable that is shipped: both frozen sets of requirements, every required scenario must pass.
+// The gate's run of the official MCP suite against the executable that is shipped: both frozen sets of requirements, every required scenario must pass; then the MCP Inspector.
 // `bun test/conformance/run.ts [EXECUTABLE]`, or `--source` for the endpoint straight from source.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+
+import { ensureInspector, inspect } from "./inspector.ts";
 
 const REQUIREMENTS = ["2025-11-25", "2026-07-28"];
 const START_MS = 30_000;
@@ -52,7 +54,7 @@ async function main(target: string): Promise<number> {
       const outcome = await runSuite(node, url, requirements);
       worst ||= report(outcome);
     }
-    return worst;
+    return worst || (await runInspector(node, url, data));
   } catch (error) {
     console.error(`conformance: ${error instanceof Error ? error.message : String(error)}`);
     console.error(
@@ -67,6 +69,23 @@ async function main(target: string): Promise<number> {
     if (server.exitCode === null) server.kill("SIGKILL");
     rmSync(data, { recursive: true, force: true });
   }
+}
+
+/** Both eras by the Inspector; its strict run fails on what clients of other makers could not use. */
+async function runInspector(node: string, url: string, home: string): Promise<number> {
+  const why = ensureInspector();
+  if (why !== undefined) {
+    console.log(`conformance: skipped, ${why}`);
+    return 0;
+  }
+  let worst = 0;
+  for (const era of ["legacy", "modern"] as const) {
+    const { passed, failures } = await inspect(node, url, era, home);
+    console.log(`conformance inspector-${era}: ${passed} passed, ${failures.length} failed`);
+    for (const failure of failures) console.error(failure);
+    if (failures.length > 0) worst = 1;
+  }
+  return worst;
 }
 
 /** The loopback URL of the start line. */
