@@ -87,8 +87,18 @@ interface Command {
   compiler?: string;
 }
 
+/** The release of tailscale.com that go.mod pins, such as 1.102.3. */
+function tailscaleRelease(): string {
+  const pinned = /^\s*(?:require )?tailscale\.com v([0-9.]+)$/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1];
+  if (pinned === undefined) throw new BuildError("native/go.mod pins no release of tailscale.com");
+  return pinned;
+}
+
 function buildCommand(target: Target, part: Part): Command {
-  const args = ["-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w -buildid="];
+  // Without its stamps tailscale would tell the control server "ERR-BuildInfo" as its version.
+  const release = tailscaleRelease();
+  const stamps = ["longStamp", "shortStamp"].map((name) => `-X tailscale.com/version.${name}=${release}`).join(" ");
+  const args = ["-trimpath", "-mod=readonly", "-buildvcs=false", `-ldflags=-s -w -buildid= ${stamps}`];
   // The tool holds a control server, which the product's trimming tags would cut in pieces. Its clients must open no TCP port of the host.
   if (part === "tailnet") args.push("-tags=ts_omit_peerapiserver");
   else
