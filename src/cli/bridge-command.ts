@@ -1,36 +1,126 @@
-// cairn bridge: MCP on stdin and stdout for an agent on this machine, carried to the local node or to one on the tailnet.
+// cairn bridge: MCP on stdin and stdout for an agent on this machine, carried to the local node, to one at an address, or to one of the tailnet by a node of its own.
 
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { loadSettings } from "../config/load.ts";
+import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
+import { registerSecret } from "../observe/redact.ts";
+import type { BridgeAddress } from "./bridge-link.ts";
+import { BridgeNode } from "./bridge-node.ts";
 import { nodeAddress } from "./client.ts";
-import type { Command } from "./command.ts";
+import { type Command, type Invocation, textOption } from "./command.ts";
+import { say } from "./output.ts";
+
+/** A client waits for its first answer: with state or a fresh key, joining takes a second or two. */
+const JOIN_MS = 45_000;
+/** A person opens a URL and logs in. */
+const LOGIN_MS = 15 * 60_000;
 
 export const bridge: Command = {
   words: ["bridge"],
   summary: "stdio MCP to a node, for agents: claude mcp add cairn -- cairn bridge",
+  more: "Examples:\n  cairn bridge                      the node of this machine\n  cairn bridge --url http://cairn   by this machine's own tailnet\n  cairn bridge cairn                joins the tailnet as a node of its own, for machines without Tailscale:\n    TS_AUTHKEY_FILE=key cairn bridge cairn --login     once; then no key is needed any more",
+  args: [{ name: "[NAME]", help: "a node's name on the tailnet, or its address as a URL" }],
   options: [
-    { flags: "--data <dir>", help: "the node of this data folder" },
+    { flags: "--login", help: "only join the tailnet, by TS_AUTHKEY or a login URL, then end" },
+    { flags: "--hostname <name>", help: "what this bridge is called on the tailnet" },
+    { flags: "--data <dir>", help: "the node of this data folder; with NAME, where the bridge keeps its state" },
     { flags: "--url <url>", help: "the node at this address, such as http://cairn" },
+    { flags: "--private-tailnet", help: "the control server is a test tailnet on 127.0.0.1" },
   ],
   async run(invocation) {
     configureLogging({ level: "warning", format: "auto" });
     const end = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end.abort());
-    try {
-      nodeAddress(invocation);
-    } catch (error) {
-      // A node that is not there yet is no reason to go; an address that is none never becomes one.
-      if (!(error instanceof Fault) || error.code !== "not_running") throw error;
+    const name = invocation.args[0];
+    if (name === undefined) {
+      refuseWithoutName(invocation);
+      return carry(() => nodeAddress(invocation), end.signal);
     }
-    const { runBridge } = await import("./bridge.ts");
-    await runBridge({
-      // Asked again for each call: agents start their bridge whenever they like, also before the node.
-      address: () => nodeAddress(invocation),
-      stdin: process.stdin,
-      stdout: process.stdout,
-      signal: end.signal,
-      log: logFor("bridge"),
-    });
-    return 0;
+    const node = joinedNode(invocation, name);
+    end.signal.addEventListener("abort", () => void node.close(), { once: true });
+    try {
+      if (invocation.options["login"] === true) {
+        await node.address();
+        say(`joined the tailnet; cairn bridge ${name} needs no key any more`);
+        return 0;
+      }
+      return await carry(() => node.address(), end.signal);
+    } finally {
+      await node.close();
+    }
   },
 };
+
+/** Carries until stdin ends. */
+async function carry(address: () => BridgeAddress | Promise<BridgeAddress>, signal: AbortSignal): Promise<number> {
+  const { runBridge } = await import("./bridge.ts");
+  // Asked again for each call: agents start their bridge whenever they like, also before the node.
+  await runBridge({ address, stdin: process.stdin, stdout: process.stdout, signal, log: logFor("bridge") });
+  return 0;
+}
+
+function refuseWithoutName(invocation: Invocation): void {
+  if (invocation.options["login"] === true || textOption(invocation, "hostname") !== undefined) {
+    throw new Fault("invalid_input", "--login and --hostname belong to a bridge that joins the tailnet", {
+      hint: "Name the node it leads to: cairn bridge cairn --login.",
+    });
+  }
+  try {
+    nodeAddress(invocation);
+  } catch (error) {
+    // A node that is not there yet is no reason to go; an address that is none never becomes one.
+    if (!(error instanceof Fault) || error.code !== "not_running") throw error;
+  }
+}
+
+function joinedNode(invocation: Invocation, name: string): BridgeNode {
+  if (textOption(invocation, "url") !== undefined) {
+    throw new Fault("invalid_input", "A name and --url do not go together", {
+      hint: "Give the address as the name to go by a node of its own, or --url to go by this machine's own tailnet.",
+    });
+  }
+  const base = baseOf(name);
+  const data = textOption(invocation, "data");
+  const { settings } = loadSettings({ flags: data === undefined ? {} : { data }, env: invocation.env });
+  const secrets = readSecrets(invocation.env);
+  registerSecret(secrets.authKey);
+  registerSecret(secrets.clientSecret);
+  for (const secret of SECRET_NAMES) delete process.env[secret];
+  process.umask(0o077);
+  const dataDir = resolve(settings.data);
+  return new BridgeNode({
+    folder: join(dataDir, `bridge-${new URL(base).hostname.replaceAll(/[^a-z0-9.-]/g, "_")}`),
+    dataDir,
+    base,
+    hostname: textOption(invocation, "hostname") ?? ownName(),
+    settings,
+    secrets,
+    env: invocation.env,
+    privateTailnet: invocation.options["privateTailnet"] === true,
+    joinMs: invocation.options["login"] === true ? LOGIN_MS : JOIN_MS,
+    log: logFor("bridge"),
+    onLoginUrl: (url) => say(`log this bridge in: open ${url}`),
+  });
+}
+
+/** `cairn` is `http://cairn`. */
+function baseOf(name: string): string {
+  const url = name.includes("://") ? name : `http://${name}`;
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  const plain =
+    parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.username === "" && parsed.pathname === "/";
+  if (plain && parsed.search === "" && parsed.hash === "") return parsed.origin;
+  throw new Fault("invalid_input", `${JSON.stringify(name)} is not the name of a node`, {
+    hint: "Give it as cairn, cairn.your-tailnet.ts.net or http://cairn:8080.",
+  });
+}
+
+/** A name that the admin console tells apart from the machine's own. */
+function ownName(): string {
+  const [machine = ""] = hostname().toLowerCase().split(".");
+  const clean = machine.replaceAll(/[^a-z0-9-]/g, "-").replaceAll(/^-+|-+$/g, "");
+  return `cairn-bridge${clean === "" ? "" : `-${clean}`}`.slice(0, 63).replace(/-+$/, "");
+}

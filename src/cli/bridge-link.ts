@@ -1,6 +1,6 @@
 // The HTTP half of `cairn bridge`: one JSON-RPC message out, its answers back, and every failure as an error that says what to do.
 
-import { Fault } from "../lib/fault.ts";
+import { FAULTS, Fault } from "../lib/fault.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { NodeAddress } from "./client.ts";
 
@@ -9,6 +9,17 @@ export const MAX_MESSAGE = 16 * 1024 * 1024;
 /** A node that restarts is waited for this long before a call fails. */
 const CONNECT_MS = 3000;
 const RETRY_MS = 100;
+
+/** A node that is reached through the egress of a tailnet node of our own (native/PROTOCOL.md). */
+export interface EgressAddress {
+  /** Path of `egress.sock`. */
+  egress: string;
+  secret: string;
+  /** `http://cairn`, as the tailnet calls the node. */
+  base: string;
+}
+
+export type BridgeAddress = NodeAddress | EgressAddress;
 
 export type MessageId = string | number;
 
@@ -37,10 +48,11 @@ export class LinkError extends Error {
 }
 
 export class Link {
-  readonly #address: () => NodeAddress;
+  readonly #address: () => BridgeAddress | Promise<BridgeAddress>;
+  #place = "its socket";
 
   /** `address` is asked for each request: the node may start, or move its socket, after the bridge. Its Fault says why there is none. */
-  constructor(address: () => NodeAddress) {
+  constructor(address: () => BridgeAddress | Promise<BridgeAddress>) {
     this.#address = address;
   }
 
@@ -57,6 +69,7 @@ export class Link {
         await response.body?.cancel();
       } catch (error) {
         signal.throwIfAborted();
+        if (error instanceof Fault && error.code !== "not_running") throw linkErrorOf(error);
         if (!wasNeverSent(error)) throw this.#lost(error);
         if (late) throw this.#away(error);
       }
@@ -69,17 +82,36 @@ export class Link {
     return this.#send({ method, headers: { ...headers, accept: "text/event-stream" }, signal });
   }
 
-  async #send(init: RequestInit): Promise<Response> {
-    const address = this.#address();
+  async #send(init: {
+    method: string;
+    headers: Record<string, string>;
+    body?: string;
+    signal: AbortSignal;
+  }): Promise<Response> {
+    const address = await this.#address();
     const common = { ...init, redirect: "manual" } as const;
-    if ("url" in address) return fetch(`${address.url}/mcp`, common);
+    if ("egress" in address) {
+      this.#place = address.base;
+      const { host, protocol } = new URL(address.base);
+      const headers = {
+        ...init.headers,
+        "cairn-internal-secret": address.secret,
+        "cairn-internal-scheme": protocol.slice(0, -1),
+      };
+      // The scheme is the header's: TLS begins behind the socket.
+      return fetch(`http://${host}/mcp`, { ...common, headers, unix: address.egress, keepalive: false });
+    }
+    if ("url" in address) {
+      this.#place = address.url;
+      return fetch(`${address.url}/mcp`, common);
+    }
+    this.#place = address.socketPath;
     // A kept connection to a node that restarted would fail a call that was never seen; on a socket a new one costs nothing.
     return fetch("http://cairn/mcp", { ...common, unix: address.socketPath, keepalive: false });
   }
 
   #away(cause: unknown): LinkError {
-    const why =
-      cause instanceof Fault ? cause.message : `No cairn node answers at ${this.#place()} (${reasonOf(cause)})`;
+    const why = cause instanceof Fault ? cause.message : `No cairn node answers at ${this.#place} (${reasonOf(cause)})`;
     return new LinkError(503, why, {
       code: "not_running",
       hint: "Start the node with `cairn serve` (from source: `npm start`), then try again.",
@@ -88,20 +120,11 @@ export class Link {
   }
 
   #lost(cause: unknown): LinkError {
-    return new LinkError(503, `The connection to the cairn node at ${this.#place()} broke (${reasonOf(cause)})`, {
+    return new LinkError(503, `The connection to the cairn node at ${this.#place} broke (${reasonOf(cause)})`, {
       code: "unavailable",
       hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
       retryable: true,
     });
-  }
-
-  #place(): string {
-    try {
-      const address = this.#address();
-      return "url" in address ? address.url : address.socketPath;
-    } catch {
-      return "its socket";
-    }
   }
 
   /** Hands each message of the answer to `take`. Throws LinkError when the node refused, or when the response to `id` never came. */
@@ -176,6 +199,12 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 /** Newlines in JSON text are only ever space between tokens. */
 function oneLine(text: string): string {
   return text.replace(/[\r\n]+/g, " ");
+}
+
+/** Why there is no way to the node, for the client. */
+function linkErrorOf(fault: Fault): LinkError {
+  const { status, retryable } = FAULTS[fault.code];
+  return new LinkError(status, fault.message, { code: fault.code, hint: fault.hint ?? "", retryable });
 }
 
 function wasNeverSent(error: unknown): boolean {

@@ -3,13 +3,12 @@
 
 import type { LogLine } from "../observe/logging.ts";
 import { readLines } from "./bridge-lines.ts";
-import { Link, LinkError, type Message, type MessageId, parseMessage } from "./bridge-link.ts";
+import { type BridgeAddress, Link, LinkError, type Message, type MessageId, parseMessage } from "./bridge-link.ts";
 import { BridgeSession, idOf } from "./bridge-session.ts";
-import type { NodeAddress } from "./client.ts";
 
 export interface BridgeOptions {
-  /** Where the node is now; throws Fault `not_running` while there is none. */
-  address: () => NodeAddress;
+  /** Where the node is now; fails with a Fault while there is no way to it, `not_running` where that may pass in a moment. */
+  address: () => BridgeAddress | Promise<BridgeAddress>;
   stdin: AsyncIterable<Uint8Array | string>;
   stdout: { write(text: string, done: (error?: Error | null) => void): unknown };
   /** Ends the bridge at once. */

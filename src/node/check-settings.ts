@@ -21,3 +21,16 @@ export function refuseUntagged(settings: Loaded["settings"], secrets: Secrets): 
     hint: "Set --tags tag:cairn (or CAIRN_TAGS).",
   });
 }
+
+/** Throws Fault `config_invalid` unless the control server is plain HTTP on 127.0.0.1, where no real one is: what is allowed on a private tailnet is safe nowhere else. */
+export function refuseRealControl(controlUrl: string | undefined): void {
+  const { protocol, hostname } = URL.canParse(controlUrl ?? "") ? new URL(controlUrl ?? "") : new URL("none://none");
+  if (protocol === "http:" && hostname === "127.0.0.1") return;
+  throw new Fault(
+    "config_invalid",
+    `A private tailnet has its control server on 127.0.0.1, and control_url is ${JSON.stringify(controlUrl ?? "")}`,
+    {
+      hint: "Leave --private-tailnet out, or use `npm start` without a key, which starts such a control server.",
+    },
+  );
+}
