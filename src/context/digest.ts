@@ -3,6 +3,7 @@
 import type { DigestTable } from "../log/digest.ts";
 import { type StoredVersion, textOf } from "./rows.ts";
 
+/** Tables of contexts in their logical form, for digests that must be equal on every full node. */
 export const CONTEXT_TABLES: readonly DigestTable[] = [
   { name: "contexts", sql: "SELECT * FROM contexts ORDER BY id" },
   {

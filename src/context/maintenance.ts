@@ -27,6 +27,7 @@ const STEP = 200;
 const RESTS_AFTER_MS = 10 * 60_000;
 const COMPRESS_STEP = 16;
 
+/** The background work of one node on its store; `stop` it before the log closes. */
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #stop = new AbortController();

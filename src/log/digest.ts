@@ -4,6 +4,7 @@ import type { Reader } from "../store/store.ts";
 
 type Row = Record<string, unknown>;
 
+/** How one table goes into a digest. */
 export interface DigestTable {
   name: string;
   /** Selects all that is replicated, in an order that the state alone decides. */

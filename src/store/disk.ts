@@ -7,6 +7,7 @@ import { Fault } from "../lib/fault.ts";
 const MOST_LEFT_BYTES = 1024 ** 3;
 const LOOK_EVERY_MS = 20;
 
+/** Looks at the free space of a disk now and then. */
 export class DiskGauge {
   readonly #folder: string;
   readonly #owedBytes: () => number;

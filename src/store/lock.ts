@@ -5,6 +5,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 
+/** A data folder held by this process. */
 export interface DataLock {
   release(): void;
 }

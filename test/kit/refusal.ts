@@ -1,0 +1,13 @@
+// The Fault that a call is refused with, for assertions.
+
+/** Code, message and details of the refusal; throws when the call was not refused. */
+export async function refusal(
+  promise: Promise<unknown>,
+): Promise<{ code: string; message: string; details: Record<string, unknown> }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as { code: string; message: string; details: Record<string, unknown> };
+  }
+  throw new Error("was not refused");
+}

@@ -1,0 +1,20 @@
+// Whether the bytes that quotas count are those that are kept.
+
+import { expect } from "bun:test";
+import type { Core } from "./core.ts";
+
+/** Bytes counted for quotas must be those of the kept versions, whatever happened. */
+export function checkUsage(core: Core): void {
+  for (const [kind, column] of [
+    ["caller", "v.author"],
+    ["space", "c.space"],
+  ]) {
+    const counted = core.store.reader.all(
+      `SELECT name, bytes FROM usage WHERE kind = '${kind}' AND bytes <> 0 ORDER BY name`,
+    );
+    const kept = core.store.reader.all(
+      `SELECT ${column} AS name, SUM(v.size) AS bytes FROM versions v JOIN contexts c ON c.id = v.id GROUP BY 1 HAVING SUM(v.size) > 0 ORDER BY 1`,
+    );
+    expect(counted).toEqual(kept);
+  }
+}
