@@ -317,10 +317,10 @@ describe("subscriptions/listen", () => {
     expect(wide.error.code).toBe(-32602);
     // As many as limits.streams_per_caller allows, over all surfaces.
     const clients = Array.from({ length: 64 }, () => new AbortController());
-    for (const client of clients)
-      expect((await listen(["cairn://team/x"], "bob", client.signal)).headers.get("content-type")).toContain(
-        "event-stream",
-      );
+    // Kept, for a response that nobody holds is closed by the collector.
+    const held: Response[] = [];
+    for (const client of clients) held.push(await listen(["cairn://team/x"], "bob", client.signal));
+    for (const response of held) expect(response.headers.get("content-type")).toContain("event-stream");
     const refused = (await (await listen(["cairn://team/x"], "bob", AbortSignal.timeout(2000))).json()) as {
       error: { code: number };
     };
@@ -329,6 +329,7 @@ describe("subscriptions/listen", () => {
     expect((await listen(["cairn://team/x"], "team", other.signal)).headers.get("content-type")).toContain(
       "event-stream",
     );
+    expect(held.length).toBe(64);
     for (const client of clients) client.abort();
     other.abort();
     const deadline = performance.now() + 3000;
