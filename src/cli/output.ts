@@ -7,6 +7,8 @@ import type { Invocation } from "./command.ts";
 
 /** Writes text and waits until it is out, so that an exit right after cannot cut it. False: the reader of the pipe has had enough (`| head`), which is no failure of ours. */
 export async function writeData(text: string): Promise<boolean> {
+  // Bun empties a file that stdout was redirected to when it is given nothing to write.
+  if (text === "") return true;
   const shown = process.stdout.isTTY === true ? printable(text) : text;
   try {
     await Bun.write(Bun.stdout, shown);

@@ -94,6 +94,8 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     let localUrl: string | null = null;
     let tailnet: Tailnet | undefined;
     let manager: ServiceManager | undefined;
+    /** The loopback engine has a name and an address too, and nobody gets there. */
+    const reachable = () => (tailnet?.kind === "loopback" ? undefined : joined?.status());
     let known: { tailnet: Tailnet; callers: Callers } | undefined;
     const product = openProduct({
       settings,
@@ -105,7 +107,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       facts: {
         engine: () => tailnet?.kind,
         tailnet: () => joined?.status(),
-        urls: () => allUrls(serving ? joined?.status() : undefined, localUrl),
+        urls: () => allUrls(serving ? reachable() : undefined, localUrl),
         startedMs: nowMs(),
       },
       serving: () => serving && !draining,
@@ -170,7 +172,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       options.report(
         readyEvent({
           loaded: options.loaded,
-          status: joined?.status(),
+          status: reachable(),
           serving,
           localUrl,
           loginUrl: joined?.loginUrl() ?? null,
@@ -216,7 +218,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         nowMs,
         onServing: (status) => {
           serving = true;
-          const now = addressesOf(status, localUrl);
+          const now = addressesOf(going.kind === "loopback" ? undefined : status, localUrl);
           manager?.status(`serving as ${status.self?.dnsName ?? settings.hostname}`);
           if (announced)
             options.report({

@@ -66,6 +66,7 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
   const path = id === undefined ? `/changes?${query}` : `/contexts/${encodeURIComponent(id)}/stream`;
   let position = textOption(invocation, "since") ?? "";
   let opened = false;
+  let told = false;
   let retryMs = FIRST_RETRY_MS;
   for (;;) {
     const quiet = new AbortController();
@@ -84,6 +85,7 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
       );
       for await (const event of readEvents(heard, MAX_EVENT_CHARS)) {
         retryMs = FIRST_RETRY_MS;
+        told = false;
         if (event.event === "end") refuseEnd(event.data);
         else if (event.event === "change") yield event.data;
         // After the change is out: whoever comes back with this position has seen it.
@@ -92,7 +94,8 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof Fault && (!opened || !FAULTS[error.code].retryable)) throw error;
-      if (retryMs === FIRST_RETRY_MS) say(`the stream broke; coming back${position === "" ? "" : ` at ${position}`}`);
+      if (!told) say(`the node is away; coming back${position === "" ? "" : ` at ${position}`}`);
+      told = true;
     } finally {
       clearTimeout(silence);
       quiet.abort();
