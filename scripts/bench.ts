@@ -49,6 +49,7 @@ async function main(): Promise<number> {
   if (process.platform !== "linux") throw new BuildError("the bench reads /proc, so it runs on Linux");
   const wanted = new Set(values.only === undefined ? ROWS : values.only.split(",").map(rowName));
   const started = new Date();
+  const loadBefore = loadAverage();
   const sockets = mkdtempSync(join(tmpdir(), "cairn-b-"));
   const data = join(root, "build", "bench", `run-${process.pid}`);
   mkdirSync(data, { recursive: true, mode: 0o700 });
@@ -63,7 +64,7 @@ async function main(): Promise<number> {
     console.log(table);
     const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(" ");
     const whole = !values.quick && values.only === undefined;
-    if (whole) writeFileSync(join(root, "bench", "RESULTS.md"), results(rows, table, started, command));
+    if (whole) writeFileSync(join(root, "bench", "RESULTS.md"), results(rows, table, { started, loadBefore, command }));
     console.error(`cairn: ${((Date.now() - started.getTime()) / 1000).toFixed(0)} s`);
     return 0;
   } finally {
@@ -78,16 +79,20 @@ function rowName(text: string): RowName {
   return found;
 }
 
-function results(rows: readonly Row[], table: string, started: Date, command: string): string {
+function results(
+  rows: readonly Row[],
+  table: string,
+  { started, loadBefore, command }: { started: Date; loadBefore: string; command: string },
+): string {
   const missed = rows.filter((row) => !row.met).length;
   return `# Bench
 
 Made by \`${command}\` on ${started.toISOString().slice(0, 10)}; do not edit. ${missed === 0 ? "Every goal is met." : `${missed} of ${rows.length} goals are missed.`}
-Machine: ${machine()}; load average ${loadAverage()} at the end. Bun ${Bun.version}.
+Machine: ${machine()}; load average ${loadBefore} before it, ${loadAverage()} at its end. Bun ${Bun.version}.
 
 ${table}
 
-How to read it: each row alternates between the node and its yardstick and takes the ratio of each pair, so a busy machine moves both. Ratios above one mean that the node is faster.
+How to read it: each row alternates between the node and its yardstick and takes the ratio of each pair. Ratios above one mean that the node is faster. Other work on the machine does not move both sides alike: it takes most from the faster one, so a busy machine flatters the node. A load average well above zero before the run, or a wide spread, says that the ratios are too good.
 CPU is what the server's process (all threads) used per request; it says more than throughput where load generator and server share few cores. What is measured, and against what, is in bench/DESIGN.md.
 `;
 }
