@@ -37,7 +37,6 @@ CREATE TABLE changes (
   outcome TEXT NOT NULL,
   hash BLOB NOT NULL
 ) STRICT;
-CREATE INDEX changes_by_target ON changes (target, seq);
 
 -- Answers to keyed commands, kept for a day of log time (replication.md 10).
 CREATE TABLE idempotency (
