@@ -1,0 +1,160 @@
+// The unit and the job as texts, what their managers' words mean, and the watchdog's rhythm. systemd itself judges the unit.
+
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
+import { isRunning } from "../../src/cli/service/service.ts";
+import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
+import { FAULTS } from "../../src/lib/fault.ts";
+import { serviceManager, watchdogMs } from "../../src/node/service-manager.ts";
+
+const facts: UnitFacts = {
+  command: ["/bin/true"],
+  user: false,
+  account: "root",
+  dataDir: undefined,
+  configFile: undefined,
+};
+
+describe("the systemd unit", () => {
+  test("notifies, is watched, and is sandboxed; writing memory is not forbidden", () => {
+    const unit = systemdUnit(facts);
+    for (const line of [
+      "Type=notify",
+      "WatchdogSec=30",
+      "NoNewPrivileges=yes",
+      "ProtectSystem=strict",
+      "StateDirectory=cairn",
+      "StateDirectoryMode=0700",
+      "CapabilityBoundingSet=",
+      "SystemCallFilter=@system-service",
+      "UMask=0077",
+    ])
+      expect(unit.split("\n")).toContain(line);
+    expect(unit).not.toMatch(/^MemoryDenyWriteExecute/m);
+    expect(unit).not.toMatch(/AUTHKEY=tskey/);
+  });
+
+  test("another start is not tried after a failure that it cannot mend", () => {
+    const codes = /^RestartPreventExitStatus=(.*)$/m.exec(systemdUnit(facts))?.[1]?.split(" ").map(Number);
+    const lasting = [
+      "auth_key",
+      "config_invalid",
+      "policy_invalid",
+      "library_failed",
+      "data_newer",
+      "data_unsafe",
+      "data_corrupt",
+    ] as const;
+    expect(codes).toEqual(lasting.map((code) => FAULTS[code].exit));
+  });
+
+  test("words are quoted as systemd reads them", () => {
+    expect(systemdWord("/opt/a b/cairn")).toBe('"/opt/a b/cairn"');
+    expect(systemdWord("50%$HOME")).toBe("50%%$$HOME");
+    expect(systemdWord('a"b\\c')).toBe('"a\\"b\\\\c"');
+    expect(systemdUnit({ ...facts, dataDir: "/srv/my data" })).toContain('serve --data "/srv/my data"');
+  });
+
+  test.skipIf(Bun.which("systemd-analyze") === null).each([false, true])(
+    "systemd-analyze verify finds nothing wrong, user: %p [needs systemd]",
+    (user) => {
+      const folder = mkdtempSync(join(tmpdir(), "cairn-unit-"));
+      try {
+        const path = join(folder, "cairn.service");
+        writeFileSync(path, systemdUnit({ ...facts, user, dataDir: "/var/lib/cairn-elsewhere" }));
+        const verify = (file: string) => {
+          const { exitCode, stdout, stderr } = Bun.spawnSync({
+            cmd: ["systemd-analyze", "verify", "--man=no", ...(user ? ["--user"] : []), file],
+            env: { ...process.env, XDG_RUNTIME_DIR: folder },
+          });
+          // Of our unit alone: the machine's own units are none of our business.
+          const said = `${stdout}${stderr}`.split("\n").filter((line) => line.includes("cairn"));
+          return { exitCode, said };
+        };
+        expect(verify(path).said).toEqual([]);
+        // It does judge: a wrong line is said.
+        const wrong = join(folder, "cairn-wrong.service");
+        writeFileSync(wrong, systemdUnit({ ...facts, user }).replace("Type=notify", "Type=notfy\nNoSuchThing=1"));
+        expect(verify(wrong).said.join("\n")).toMatch(/NoSuchThing|notfy/);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
+});
+
+describe("the launchd job", () => {
+  const job = launchdJob({
+    command: ["/opt/a & b/cairn"],
+    user: true,
+    dataDir: "/d",
+    configFile: undefined,
+    logFile: "/l",
+  });
+
+  test("names its program word by word, and nothing of it can break out", () => {
+    const words = [...job.matchAll(/<string>([^<]*)<\/string>/g)].map((match) => match[1]);
+    expect(words).toEqual([LABEL, "/opt/a &amp; b/cairn", "serve", "--data", "/d", "Background", "/l", "/l"]);
+    expect(job).toContain("<key>KeepAlive</key>\n  <true/>");
+  });
+
+  test("every element is closed", () => {
+    const open: string[] = [];
+    for (const [, close, name = "", empty] of job.replace(/<[?!][^>]*>/g, "").matchAll(/<(\/?)(\w+)[^>]*?(\/?)>/g)) {
+      if (empty === "/") continue;
+      if (close === "/") expect(open.pop()).toBe(name);
+      else open.push(name);
+    }
+    expect(open).toEqual([]);
+  });
+});
+
+test("what the managers say means running or not", () => {
+  expect(isRunning({ kind: "systemd" }, "ActiveState=active\nSubState=running")).toBe(true);
+  expect(isRunning({ kind: "systemd" }, "ActiveState=activating\nSubState=start")).toBe(false);
+  expect(isRunning({ kind: "launchd" }, "gui/501/x = {\n\tstate = running\n}")).toBe(true);
+  expect(isRunning({ kind: "launchd" }, "\tstate = not running\n")).toBe(false);
+});
+
+describe("words to the service manager", () => {
+  const heard: string[] = [];
+  const notify = async (socket: string, state: string) => void heard.push(`${socket} ${state}`);
+
+  test("without a socket nothing is said", async () => {
+    heard.length = 0;
+    const manager = serviceManager({ env: {}, notify, log: () => {} });
+    manager.ready();
+    manager.status("x");
+    await manager.stopping();
+    expect(heard).toEqual([]);
+  });
+
+  test("a status is one line; a manager that does not hear is a warning and no failure", async () => {
+    heard.length = 0;
+    serviceManager({ env: { NOTIFY_SOCKET: "/n" }, notify, log: () => {} }).status("a\nREADY=0");
+    expect(heard).toEqual(["/n STATUS=a READY=0"]);
+    const warned: string[] = [];
+    const deaf = serviceManager({
+      env: { NOTIFY_SOCKET: "/n" },
+      notify: () => Promise.reject(new Error("gone")),
+      log: (_level, message) => warned.push(message),
+    });
+    await deaf.stopping();
+    expect(warned).toEqual([expect.stringContaining("STOPPING=1")]);
+  });
+
+  test.each([
+    [{}, undefined],
+    [{ WATCHDOG_USEC: "30000000" }, 15_000],
+    [{ WATCHDOG_USEC: "30000000", WATCHDOG_PID: String(process.pid) }, 15_000],
+    [{ WATCHDOG_USEC: "30000000", WATCHDOG_PID: "1" }, undefined],
+    [{ WATCHDOG_USEC: "0" }, undefined],
+    [{ WATCHDOG_USEC: "many" }, undefined],
+    [{ WATCHDOG_USEC: "1" }, 50],
+  ])("the watchdog of %p is fed every %p ms", (env, everyMs) => {
+    expect(watchdogMs(env)).toBe(everyMs);
+  });
+});
