@@ -1,0 +1,157 @@
+// raftnode: one raft member for tests, never shipped. It serves raft.sock to one TypeScript side, reaches peers over loopback TCP, takes commands as JSON
+// lines on stdin and answers on stdout. It ends when stdin or raft.sock ends.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"cairn.internal/native/raftlog"
+	"cairn.internal/native/raftlog/loopback"
+	"github.com/hashicorp/go-hclog"
+)
+
+type command struct {
+	ID       int           `json:"id"`
+	Do       string        `json:"do"`
+	Server   string        `json:"server"`
+	Address  string        `json:"address"`
+	Previous uint64        `json:"previous"`
+	Rule     loopback.Rule `json:"rule"`
+}
+
+type reply struct {
+	ID    int    `json:"id"`
+	Ok    any    `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
+var (
+	writing sync.Mutex
+	running atomic.Pointer[raftlog.Node]
+)
+
+func say(value any) {
+	writing.Lock()
+	defer writing.Unlock()
+	_ = json.NewEncoder(os.Stdout).Encode(value)
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "raftnode:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	folder := flag.String("folder", "", "raft folder")
+	socket := flag.String("socket", "", "path of raft.sock")
+	fleet := flag.String("fleet", "test", "name of the fleet")
+	epoch := flag.String("epoch", "0000000000", "epoch of the fleet")
+	profileName := flag.String("profile", "lan", "lan, home or wan")
+	alone := flag.Bool("bootstrap", false, "begin a fleet of one, unless the folder has one")
+	trailing := flag.Uint64("trailing", 0, "entries kept behind a snapshot")
+	threshold := flag.Uint64("threshold", 0, "entries until the next snapshot")
+	verbose := flag.Bool("verbose", false, "log of raft on stderr")
+	flag.Parse()
+	if *folder == "" || *socket == "" {
+		return errors.New("--folder and --socket are needed")
+	}
+	profile, err := raftlog.ProfileOf(*profileName)
+	if err != nil {
+		return err
+	}
+	server, err := raftlog.ServerID(*folder)
+	if err != nil {
+		return err
+	}
+	network, err := loopback.Listen(0)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("unix", *socket)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	if err := os.Chmod(*socket, 0o600); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	say(map[string]string{"event": "listening", "server": server, "address": network.Address()})
+	go func() {
+		defer cancel()
+		lines := bufio.NewScanner(os.Stdin)
+		for lines.Scan() {
+			var asked command
+			if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
+				say(reply{Error: err.Error()})
+				continue
+			}
+			go func() {
+				result, err := do(network, asked)
+				answer := reply{ID: asked.ID, Ok: result}
+				if err != nil {
+					answer.Error = err.Error()
+				}
+				say(answer)
+			}()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	conn, err := listener.Accept()
+	if err != nil {
+		return nil
+	}
+	log := hclog.NewNullLogger()
+	if *verbose {
+		log = hclog.New(&hclog.LoggerOptions{Name: server[:4], Level: hclog.Debug, Output: os.Stderr})
+	}
+	return raftlog.Serve(ctx, conn, raftlog.Options{
+		Folder: *folder, Fleet: *fleet, Epoch: *epoch, Profile: profile, Network: network, Admit: network.Admit, Bootstrap: *alone, Log: log,
+		Keep: raftlog.Keep{Trailing: *trailing, Threshold: *threshold},
+	}, func(node *raftlog.Node) { running.Store(node) })
+}
+
+func do(network *loopback.Network, asked command) (any, error) {
+	switch asked.Do {
+	case "peer":
+		network.Peer(asked.Server, asked.Address)
+		return nil, nil
+	case "rule":
+		network.Set(asked.Server, asked.Rule)
+		return nil, nil
+	}
+	node := running.Load()
+	if node == nil {
+		return nil, errors.New("the member did not start yet")
+	}
+	switch asked.Do {
+	case "state":
+		return node.State(), nil
+	case "members":
+		return node.Membership()
+	case "add":
+		return nil, node.AddNonvoter(asked.Server, asked.Previous)
+	case "promote":
+		return nil, node.Promote(asked.Server, asked.Previous)
+	case "remove":
+		return nil, node.Remove(asked.Server, asked.Previous)
+	case "transfer":
+		return nil, node.Transfer(asked.Server)
+	case "snapshot":
+		return nil, node.Snapshot()
+	}
+	return nil, fmt.Errorf("no command %q", asked.Do)
+}

@@ -1,0 +1,139 @@
+// The bytes of raft.sock: u32 length, u8 type, payload, all big endian (native/RAFT.md). What the frames mean is node.go's and link.go's.
+
+package raftlog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// SocketVersion is the version of raft.sock; both sides must have the same.
+const SocketVersion = 1
+
+// MaxFrameBytes bounds type and payload of one frame.
+const MaxFrameBytes = 16 << 20
+
+// Types of frames. Below 16 they go to Go, from 16 on they come from Go.
+const (
+	FrameHello      byte = 1
+	FramePropose    byte = 2
+	FrameApplied    byte = 3
+	FrameAnswer     byte = 4
+	FrameWelcome    byte = 16
+	FrameCommitted  byte = 17
+	FrameProposed   byte = 18
+	FrameRefused    byte = 19
+	FrameLeadership byte = 20
+	FrameAsk        byte = 21
+	FrameFatal      byte = 22
+)
+
+// Reasons of a refused proposal. Only RefusedUnknown may still be committed.
+const (
+	RefusedNotLeader byte = 1
+	RefusedBusy      byte = 2
+	RefusedUnknown   byte = 3
+)
+
+// Entry is one committed command entry; Data is empty for a barrier.
+type Entry struct {
+	Index uint64
+	Term  uint64
+	Data  []byte
+}
+
+// Applied says how far the store is: the last entry in it, and the server that wrote it ("" for a store that never was in a fleet).
+type Applied struct {
+	Index  uint64
+	Term   uint64
+	Server string
+}
+
+// EncodeFrame puts length and type before the payload.
+func EncodeFrame(kind byte, payload ...[]byte) []byte {
+	size := 1
+	for _, part := range payload {
+		size += len(part)
+	}
+	frame := make([]byte, 5, 4+size)
+	binary.BigEndian.PutUint32(frame, uint32(size))
+	frame[4] = kind
+	for _, part := range payload {
+		frame = append(frame, part...)
+	}
+	return frame
+}
+
+// ReadFrame reads one frame and refuses sizes that cannot be.
+func ReadFrame(reader io.Reader) (byte, []byte, error) {
+	var head [5]byte
+	if _, err := io.ReadFull(reader, head[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size < 1 || size > MaxFrameBytes {
+		return 0, nil, fmt.Errorf("a frame of %d bytes on raft.sock; 1 to %d are allowed", size, MaxFrameBytes)
+	}
+	payload := make([]byte, size-1)
+	if _, err := io.ReadFull(reader, payload); err != nil {
+		return 0, nil, err
+	}
+	return head[4], payload, nil
+}
+
+// EncodeHello is the first frame of TypeScript: its version and how far the store is.
+func EncodeHello(applied Applied) []byte {
+	payload := binary.BigEndian.AppendUint16(nil, SocketVersion)
+	payload = append(payload, numbers(applied.Index, applied.Term)...)
+	return EncodeFrame(FrameHello, payload, []byte(applied.Server))
+}
+
+// DecodeHello reads the payload of a hello; a version other than ours is an error.
+func DecodeHello(payload []byte) (Applied, error) {
+	if len(payload) < 18 || len(payload) > 18+128 {
+		return Applied{}, fmt.Errorf("a hello of %d bytes on raft.sock", len(payload))
+	}
+	if version := binary.BigEndian.Uint16(payload); version != SocketVersion {
+		return Applied{}, fmt.Errorf("raft.sock has version %d on one side and %d on the other", version, SocketVersion)
+	}
+	return Applied{Index: number(payload, 2), Term: number(payload, 10), Server: string(payload[18:])}, nil
+}
+
+// EncodeCommitted is a batch of committed entries, oldest first.
+func EncodeCommitted(batch []Entry) []byte {
+	size := 4
+	for _, entry := range batch {
+		size += 20 + len(entry.Data)
+	}
+	payload := make([]byte, 0, size)
+	payload = binary.BigEndian.AppendUint32(payload, uint32(len(batch)))
+	for _, entry := range batch {
+		payload = append(payload, numbers(entry.Index, entry.Term)...)
+		payload = binary.BigEndian.AppendUint32(payload, uint32(len(entry.Data)))
+		payload = append(payload, entry.Data...)
+	}
+	return EncodeFrame(FrameCommitted, payload)
+}
+
+// EncodeProposed says where the entry of that ticket is committed.
+func EncodeProposed(ticket, index, term uint64) []byte {
+	return EncodeFrame(FrameProposed, numbers(ticket, index, term))
+}
+
+// EncodeRefused says why the entry of that ticket was not committed, or may not have been.
+func EncodeRefused(ticket uint64, reason byte) []byte {
+	return EncodeFrame(FrameRefused, numbers(ticket), []byte{reason})
+}
+
+func numbers(values ...uint64) []byte {
+	out := make([]byte, 0, 8*len(values))
+	for _, value := range values {
+		out = binary.BigEndian.AppendUint64(out, value)
+	}
+	return out
+}
+
+func number(payload []byte, at int) uint64 {
+	return binary.BigEndian.Uint64(payload[at:])
+}

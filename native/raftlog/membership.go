@@ -1,0 +1,96 @@
+// Changes of the membership: one at a time, each naming the configuration that it was decided upon (replication.md 19).
+
+package raftlog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const membershipDeadline = 10 * time.Second
+
+// Member is one server of the configuration.
+type Member struct {
+	Server string `json:"server"`
+	Voter  bool   `json:"voter"`
+}
+
+// Membership is the newest configuration and the entry that holds it.
+type Membership struct {
+	Index   uint64   `json:"index"`
+	Members []Member `json:"members"`
+}
+
+// State is what a member knows of the fleet's log.
+type State struct {
+	Leadership
+	Server   string `json:"server"`
+	Last     uint64 `json:"last"`
+	Commit   uint64 `json:"commit"`
+	Queued   uint64 `json:"queued"`
+	Snapshot uint64 `json:"snapshot"`
+}
+
+// State answers without waiting for anything.
+func (node *Node) State() State {
+	now := node.current()
+	snapshot, _ := node.snapshots.newest()
+	state := State{Leadership: leadershipOf(now), Server: node.server, Last: now.LastIndex(), Commit: now.CommitIndex(), Queued: node.fsm.queued.Load()}
+	if snapshot != nil {
+		state.Snapshot = snapshot.Index
+	}
+	return state
+}
+
+// Membership reads the configuration as this member knows it.
+func (node *Node) Membership() (Membership, error) {
+	configuration := node.current().GetConfiguration()
+	if err := configuration.Error(); err != nil {
+		return Membership{}, err
+	}
+	found := Membership{Index: configuration.Index(), Members: []Member{}}
+	for _, server := range configuration.Configuration().Servers {
+		found.Members = append(found.Members, Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
+	}
+	return found, nil
+}
+
+// AddNonvoter has the leader send its log to a server that does not count yet. previous is the index of the configuration it was decided upon, 0 for any.
+func (node *Node) AddNonvoter(server string, previous uint64) error {
+	if !serverPattern.MatchString(server) {
+		return fmt.Errorf("%.64q is no server id", server)
+	}
+	return node.current().AddNonvoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
+}
+
+// Promote makes a member a voter.
+func (node *Node) Promote(server string, previous uint64) error {
+	found, err := node.Membership()
+	if err != nil {
+		return err
+	}
+	for _, member := range found.Members {
+		if member.Server == server {
+			return node.current().AddVoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
+		}
+	}
+	return fmt.Errorf("server %.64q is no member; add it as a non-voter first", server)
+}
+
+// Remove takes a member out.
+func (node *Node) Remove(server string, previous uint64) error {
+	return node.current().RemoveServer(raft.ServerID(server), previous, membershipDeadline).Error()
+}
+
+// Transfer hands the leadership to that voter, or to the most current one for "".
+func (node *Node) Transfer(server string) error {
+	if server == "" {
+		return node.current().LeadershipTransfer().Error()
+	}
+	return node.current().LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
+}
+
+// Snapshot makes a reference now, so that older entries may go.
+func (node *Node) Snapshot() error { return node.current().Snapshot().Error() }

@@ -1,0 +1,312 @@
+// One member: raft over its folder, its network and the store that entries are applied to. Who may be a member, and how a node comes to know
+// the others, is decided above.
+
+package raftlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+const (
+	enqueueDeadline = time.Second
+	maxGreetings    = 64
+)
+
+// Leadership is what this member knows of who leads. Leader is "" while nobody is known to.
+type Leadership struct {
+	Leading bool   `json:"leading"`
+	Leader  string `json:"leader"`
+	Term    uint64 `json:"term"`
+}
+
+// Options say what a member is made of.
+type Options struct {
+	// Folder is the raft folder, 0700, of this member alone.
+	Folder  string
+	Fleet   string
+	Epoch   string
+	Profile Profile
+	Keep    Keep
+	Network Network
+	// Admit is asked for each accepted connection after its hello was found to be for this member; nil admits all.
+	Admit     func(Hello, net.Conn) error
+	Machine   Machine
+	Applied   Applied
+	Bootstrap bool
+	// OnLeadership and OnFatal are called from goroutines of their own; after OnFatal the member must be closed.
+	OnLeadership func(Leadership)
+	OnFatal      func(error)
+	Log          hclog.Logger
+}
+
+// Node is a running member.
+type Node struct {
+	server    string
+	options   Options
+	log       *boltdb.BoltStore
+	stable    *votes
+	fsm       *fsm
+	snapshots *snapshots
+	own       Hello
+
+	mu        sync.RWMutex
+	raft      *raft.Raft
+	transport atomic.Pointer[transport]
+	closed    bool
+	fatal     sync.Once
+	stopped   chan struct{}
+	running   sync.WaitGroup
+}
+
+// Start checks the folders and begins; it returns before there is a leader.
+func Start(ctx context.Context, options Options) (*Node, error) {
+	server, err := ServerID(options.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if options.Log == nil {
+		options.Log = hclog.NewNullLogger()
+	}
+	log, err := openLog(options.Folder)
+	if err != nil {
+		return nil, err
+	}
+	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
+		own: Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server}}
+	node.snapshots = &snapshots{folder: options.Folder, machine: options.Machine, log: log}
+	node.fsm = &fsm{server: server, machine: options.Machine, snapshots: node.snapshots, failed: node.fail}
+	node.fsm.conflicted = func() {
+		// Nothing may be acknowledged any more that the removed log then lacks.
+		node.transport.Load().Close()
+		go node.restart()
+	}
+	applied := options.Applied
+	if options.Bootstrap {
+		applied, err = bootstrap(ctx, server, applied, log, node.stable, node.snapshots)
+	}
+	if err == nil {
+		applied, err = reconcile(ctx, server, applied, log, node.snapshots)
+	}
+	if err == nil {
+		node.fsm.skip.Store(applied.Index)
+		err = node.run()
+	}
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	node.running.Add(1)
+	go node.accept()
+	return node, nil
+}
+
+// ID is the server id of this member.
+func (node *Node) ID() string { return node.server }
+
+// run begins one life of raft over what is on disk.
+func (node *Node) run() error {
+	transport := newTransport(node.options.Network, node.own, node.options.Log)
+	node.transport.Store(transport)
+	config := configOf(node.server, node.options.Profile, node.options.Keep, node.options.Log)
+	// Entries are read again and again while they are sent to several members.
+	cached, err := raft.NewLogCache(512, node.log)
+	if err != nil {
+		return err
+	}
+	made, err := raft.NewRaft(config, node.fsm, cached, node.stable, node.snapshots, transport)
+	if err != nil {
+		transport.Close()
+		return fmt.Errorf("starting raft in %s: %w", filepath.Clean(node.options.Folder), err)
+	}
+	node.raft = made
+	seen := make(chan raft.Observation, 64)
+	made.RegisterObserver(raft.NewObserver(seen, false, func(observation *raft.Observation) bool {
+		switch observation.Data.(type) {
+		case raft.LeaderObservation, raft.RaftState:
+			return true
+		}
+		return false
+	}))
+	node.running.Add(1)
+	go node.watch(made, seen)
+	if node.alone(made) {
+		go transport.stand()
+	}
+	return nil
+}
+
+// alone says whether this member is the only voter.
+func (node *Node) alone(of *raft.Raft) bool {
+	configuration := of.GetConfiguration()
+	if configuration.Error() != nil {
+		return false
+	}
+	voters, self := 0, false
+	for _, server := range configuration.Configuration().Servers {
+		if server.Suffrage == raft.Voter {
+			voters++
+			self = self || string(server.ID) == node.server
+		}
+	}
+	return voters == 1 && self
+}
+
+func (node *Node) watch(of *raft.Raft, seen <-chan raft.Observation) {
+	defer node.running.Done()
+	var last Leadership
+	for {
+		select {
+		case <-seen:
+		// An observation that found the channel full was dropped.
+		case <-time.After(time.Second):
+		case <-node.stopped:
+			return
+		}
+		if of.State() == raft.Shutdown {
+			return
+		}
+		now := leadershipOf(of)
+		if now != last && node.options.OnLeadership != nil {
+			node.options.OnLeadership(now)
+		}
+		last = now
+	}
+}
+
+func leadershipOf(of *raft.Raft) Leadership {
+	_, leader := of.LeaderWithID()
+	return Leadership{Leading: of.State() == raft.Leader, Leader: string(leader), Term: of.CurrentTerm()}
+}
+
+// accept greets connections until the network closes; each greeting has its own goroutine and a deadline.
+func (node *Node) accept() {
+	defer node.running.Done()
+	greeting := make(chan struct{}, maxGreetings)
+	for {
+		conn, err := node.options.Network.Accept()
+		if err != nil {
+			select {
+			case <-node.stopped:
+			default:
+				node.fail(fmt.Errorf("taking connections of members: %w", err))
+			}
+			return
+		}
+		select {
+		case greeting <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		go func() {
+			defer func() { <-greeting }()
+			if err := node.own.answer(conn, node.options.Admit); err != nil {
+				node.options.Log.Warn("a connection was refused", "reason", err)
+				conn.Close()
+				return
+			}
+			node.transport.Load().layer.hand(conn)
+		}()
+	}
+}
+
+// restart begins raft again with an empty log, after a snapshot replaced another history than the log has (replication.md 15).
+func (node *Node) restart() {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	if node.closed {
+		return
+	}
+	node.options.Log.Warn("the log held another history than the snapshot that came; it is removed and raft starts again")
+	err := node.raft.Shutdown().Error()
+	if err == nil {
+		err = deleteLog(node.log)
+	}
+	if err == nil {
+		err = node.run()
+	}
+	if err != nil {
+		go node.fail(fmt.Errorf("starting raft again after a snapshot: %w", err))
+	}
+}
+
+func (node *Node) fail(err error) {
+	node.fatal.Do(func() {
+		if node.options.OnFatal != nil {
+			go node.options.OnFatal(err)
+		}
+	})
+}
+
+func (node *Node) current() *raft.Raft {
+	node.mu.RLock()
+	defer node.mu.RUnlock()
+	return node.raft
+}
+
+// Proposal is an entry on its way.
+type Proposal struct{ future raft.ApplyFuture }
+
+// Propose appends an entry if this member leads; an empty one is a barrier.
+func (node *Node) Propose(data []byte) Proposal {
+	return Proposal{node.current().Apply(data, enqueueDeadline)}
+}
+
+// Wait answers where the entry is committed, or why it is not.
+func (proposal Proposal) Wait() (index, term uint64, err error) {
+	if err := proposal.future.Error(); err != nil {
+		return 0, 0, err
+	}
+	future, withTerm := proposal.future.(interface{ Index() uint64 })
+	if !withTerm {
+		return 0, 0, errors.New("a future without an index")
+	}
+	term, _ = proposal.future.Response().(uint64)
+	return future.Index(), term, nil
+}
+
+// RefusalOf says whether a failed proposal may still be committed.
+func RefusalOf(err error) byte {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrNotVoter):
+		return RefusedNotLeader
+	case errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return RefusedBusy
+	}
+	return RefusedUnknown
+}
+
+// Close stops the member; a leader hands over first, within a second.
+func (node *Node) Close() error {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	if node.closed {
+		return nil
+	}
+	node.closed = true
+	if node.raft.State() == raft.Leader && !node.alone(node.raft) {
+		handed := make(chan struct{})
+		go func() {
+			defer close(handed)
+			_ = node.raft.LeadershipTransfer().Error()
+		}()
+		select {
+		case <-handed:
+		case <-time.After(time.Second):
+		}
+	}
+	close(node.stopped)
+	err := errors.Join(node.raft.Shutdown().Error(), node.options.Network.Close())
+	node.running.Wait()
+	return errors.Join(err, node.log.Close())
+}
