@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { type Command, type Invocation, type Option, textOption } from "../command.ts";
 import { say, writeData } from "../output.ts";
+import { ownCommand } from "../own-command.ts";
 import { installedState, runManager, runOrFail, type Service, serviceFor } from "./manager.ts";
 import { SYSTEM_ENVIRONMENT } from "./systemd.ts";
 
@@ -34,6 +35,7 @@ export const serviceInstall: Command = {
       await writeData(service.text);
       return 0;
     }
+    refuseHiddenProgram(service);
     const before = installedState(service);
     if (before !== "same") await put(service);
     for (const words of service.enable) await runOrFail(words);
@@ -48,6 +50,15 @@ export const serviceInstall: Command = {
     return 0;
   },
 };
+
+/** A system service sees no home folders, so a program in one would not start. */
+function refuseHiddenProgram(service: Service): void {
+  const hidden = ownCommand().find((word) => /^\/(home|root|run\/user)\//.test(word));
+  if (service.kind !== "systemd" || service.account === undefined || hidden === undefined) return;
+  throw new Fault("invalid_input", `${hidden} lies in a home folder, which a system service cannot see`, {
+    hint: "Copy the executable to /usr/local/bin and install from there, or install your own service with --user.",
+  });
+}
 
 async function put(service: Service): Promise<void> {
   if (service.account !== undefined) await ensureAccount(service.account);

@@ -1,0 +1,100 @@
+// `cairn service --user` from install to uninstall, with a recorder in systemctl's place: what is written, what the manager is told, and that doing it again changes nothing.
+
+import { beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cairnCommand } from "../kit/node.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const home = temporaryFolder();
+const unit = join(home, ".config", "systemd", "user", "cairn.service");
+const record = join(home, "record");
+const state = join(home, "state");
+let command: string[];
+
+beforeAll(async () => {
+  command = await cairnCommand("source");
+  const bin = join(home, "bin");
+  mkdirSync(bin);
+  writeFileSync(
+    join(bin, "systemctl"),
+    `#!/bin/sh
+echo "$@" >> ${record}
+case "$*" in
+  *show*) cat ${state} 2>/dev/null || echo ActiveState=inactive ;;
+  *restart*) echo ActiveState=active > ${state} ;;
+  *disable*) rm -f ${state} ;;
+esac
+`,
+  );
+  chmodSync(join(bin, "systemctl"), 0o755);
+}, 600_000);
+
+function cairn(...words: string[]) {
+  writeFileSync(record, "");
+  const { exitCode, stdout, stderr } = Bun.spawnSync({
+    cmd: [...command, ...words],
+    env: { PATH: `${join(home, "bin")}:/usr/bin:/bin`, HOME: home, TS_AUTHKEY: "tskey-auth-CANARY" },
+  });
+  const told = readFileSync(record, "utf8").trim().split("\n").filter(Boolean);
+  return { code: exitCode, out: stdout.toString(), err: stderr.toString(), told };
+}
+
+describe.skipIf(process.platform !== "linux")("on Linux [needs Linux]", () => {
+  test("--print only prints", () => {
+    const printed = cairn("service", "install", "--user", "--print", "--data", join(home, "data"));
+    expect(printed).toMatchObject({ code: 0, err: "", told: [] });
+    expect(printed.out).toContain("Type=notify");
+    expect(printed.out).toContain(`serve --data ${join(home, "data")}\n`);
+    expect(printed.out).not.toContain("CANARY");
+    expect(existsSync(unit)).toBe(false);
+  });
+
+  test("install writes, enables and starts; again changes nothing; a changed unit is brought up to date", () => {
+    expect(cairn("service", "status", "--user")).toMatchObject({ code: 3 });
+    const first = cairn("service", "install", "--user");
+    expect(first).toMatchObject({ code: 0, err: "", out: `${unit} is installed\n` });
+    expect(first.told).toEqual(["--user daemon-reload", "--user enable cairn.service", "--user restart cairn.service"]);
+    const text = readFileSync(unit, "utf8");
+    expect(text).toBe(cairn("service", "install", "--user", "--print").out);
+    const second = cairn("service", "install", "--user");
+    expect(second.out).toBe(`${unit} was installed already, unchanged\n`);
+    expect(second.told.filter((words) => /restart|daemon-reload/.test(words))).toEqual([]);
+    writeFileSync(unit, `${text}\n# changed by hand\n`);
+    expect(cairn("service", "status", "--user").out).toContain("not as this version writes it");
+    expect(cairn("service", "install", "--user").out).toBe(`${unit} was brought up to date\n`);
+    expect(readFileSync(unit, "utf8")).toBe(text);
+  });
+
+  test("the doctor knows the installed unit, with whatever places it names", () => {
+    const judged = () =>
+      JSON.parse(cairn("doctor", "--json").out).checks.find(({ check }: { check: string }) => check === "service");
+    expect(judged()).toMatchObject({ status: "ok" });
+    expect(cairn("service", "install", "--user", "--data", join(home, "elsewhere"), "--no-start").code).toBe(0);
+    expect(judged()).toMatchObject({ status: "ok" });
+    writeFileSync(unit, readFileSync(unit, "utf8").replace("NoNewPrivileges=yes\n", ""));
+    expect(judged()).toMatchObject({ status: "warn", hint: expect.stringContaining("service install --user") });
+  });
+
+  test("status is for scripts too; uninstall stops, removes, and can be done twice", () => {
+    expect(cairn("service", "install", "--user").code).toBe(0);
+    const shown = cairn("service", "status", "--user", "--json");
+    expect({ code: shown.code, ...JSON.parse(shown.out) }).toMatchObject({ code: 0, installed: "same", active: true });
+    const removed = cairn("service", "uninstall", "--user");
+    expect(removed).toMatchObject({ code: 0, err: "" });
+    expect(removed.told[0]).toBe("--user disable --now cairn.service");
+    expect(existsSync(unit)).toBe(false);
+    expect(cairn("service", "uninstall", "--user")).toMatchObject({ code: 0, told: [] });
+  });
+
+  test("a place that cannot be written is said with the way out", () => {
+    mkdirSync(join(home, "closed"));
+    writeFileSync(join(home, "closed", "systemd"), "a file where a folder should be");
+    const refused = Bun.spawnSync({
+      cmd: [...command, "service", "install", "--user"],
+      env: { PATH: `${join(home, "bin")}:/usr/bin:/bin`, HOME: home, XDG_CONFIG_HOME: join(home, "closed") },
+    });
+    expect(refused.exitCode).toBe(10);
+    expect(refused.stderr.toString()).toContain("--user");
+  });
+});
