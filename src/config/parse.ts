@@ -7,18 +7,25 @@ export type SettingValue = string | number | boolean | readonly string[] | undef
 
 /** Parses `raw`; `origin` names its place for the message, such as `--tags` or `CAIRN_TAGS`. Throws Fault `config_invalid`. */
 export function parseSetting(key: SettingKey, row: SettingRow, raw: unknown, origin: string): SettingValue {
-  const refuse = (wanted: string): Fault =>
-    new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, and is ${JSON.stringify(raw)}`, {
+  const refuse = (wanted: string, value: unknown = raw): Fault =>
+    new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, and is ${shown(value)}`, {
       hint: `Change ${origin}: ${row.help}`,
     });
+  const shaped = (text: string): string => {
+    if (row.shape !== undefined && !row.shape.fits(text)) throw refuse(row.shape.wanted, text);
+    return text;
+  };
   switch (row.kind) {
     case "text":
       if (typeof raw !== "string" || raw.trim() === "" || raw.includes("\0")) throw refuse("a text that is not empty");
-      return raw.trim();
+      return shaped(raw.trim());
     case "list": {
       const items = typeof raw === "string" ? raw.split(",") : Array.isArray(raw) ? raw : undefined;
       if (items === undefined || items.some((item) => typeof item !== "string")) throw refuse("a list of texts");
-      return items.map((item) => String(item).trim()).filter((item) => item !== "");
+      return items
+        .map((item) => String(item).trim())
+        .filter((item) => item !== "")
+        .map(shaped);
     }
     case "flag":
       if (raw === true || raw === "true" || raw === "1") return true;
@@ -39,6 +46,12 @@ export function parseSetting(key: SettingKey, row: SettingRow, raw: unknown, ori
       return count;
     }
   }
+}
+
+/** The value for a message: without a user and password that stand in a URL, and not at any length. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.slice(0, 300).replaceAll(/\/\/[^/"]*@/g, "//…@");
 }
 
 function wholeNumber(raw: unknown): number | undefined {

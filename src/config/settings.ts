@@ -1,6 +1,8 @@
 // Every setting of a node, in one table: flags, environment names, the file's keys, help and docs/settings.md come from it.
 // load.ts finds the values; secrets are not settings (secrets.ts).
 
+import { controlUrlShape, hostnameShape, hostShape, originShape, type Shape, tagShape } from "./shapes.ts";
+
 /** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
 export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
 
@@ -16,12 +18,17 @@ interface Row<K extends Kind, Default> {
   /** Bounds of counts and bytes, both included. */
   min?: number;
   max?: number;
+  /** What a text, or each text of a list, must look like. */
+  shape?: Shape;
 }
 
-const text = <D extends string | undefined>(value: D, placeholder: string, help: string) =>
-  ({ kind: "text", default: value, placeholder, help }) satisfies Row<"text", D>;
-const list = (placeholder: string, help: string) =>
-  ({ kind: "list", default: [] as readonly string[], placeholder, help }) satisfies Row<"list", readonly string[]>;
+const text = <D extends string | undefined>(value: D, placeholder: string, help: string, shape?: Shape) =>
+  ({ kind: "text", default: value, placeholder, help, ...(shape && { shape }) }) satisfies Row<"text", D>;
+const list = (placeholder: string, help: string, shape?: Shape) =>
+  ({ kind: "list", default: [] as readonly string[], placeholder, help, ...(shape && { shape }) }) satisfies Row<
+    "list",
+    readonly string[]
+  >;
 const flag = (help: string) => ({ kind: "flag", default: false as boolean, help }) satisfies Row<"flag", boolean>;
 const bytes = (value: number, bounds: { min: number; max: number }, help: string) =>
   ({ kind: "bytes", default: value, placeholder: "BYTES", help, ...bounds }) satisfies Row<"bytes", number>;
@@ -39,9 +46,9 @@ const GIB = 1024 * MIB;
 /** The table. A key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins` under `[access]` in the file. */
 export const SETTINGS = {
   data: text(undefined, "DIR", "Folder for everything this node keeps, private to its user."),
-  hostname: text("cairn", "NAME", "Name of this node on the tailnet."),
-  control_url: text(undefined, "URL", "Control server, for Headscale; without it Tailscale's own."),
-  tags: list("TAG,…", "Tags to ask for, such as tag:cairn; needed with TS_CLIENT_SECRET."),
+  hostname: text("cairn", "NAME", "Name of this node on the tailnet.", hostnameShape),
+  control_url: text(undefined, "URL", "Control server, for Headscale; without it Tailscale's own.", controlUrlShape),
+  tags: list("TAG,…", "Tags to ask for, such as tag:cairn; needed with TS_CLIENT_SECRET.", tagShape),
   ephemeral: flag("Let the tailnet forget this node soon after it ends."),
   "tailnet.engine": choice(
     ["auto", "library", "sidecar"],
@@ -57,8 +64,8 @@ export const SETTINGS = {
   "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
   "access.policy_file": text(undefined, "FILE", "Grants as JSON, for control servers without application grants."),
   "access.capability": text("cairn.internal/cap/cairn", "NAME", "Application capability that carries the grants."),
-  "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node."),
-  "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node."),
+  "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node.", hostShape),
+  "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node.", originShape),
   "http.max_body_bytes": bytes(8 * MIB, { min: 64 * 1024, max: 64 * MIB }, "Largest request body, in bytes (or 8MiB)."),
   "context.max_bytes": bytes(
     MIB,

@@ -68,6 +68,35 @@ test.each([
   expect(fault.message).toContain(envOf(key));
 });
 
+test.each<[key: string, good: string[], bad: string[]]>([
+  ["hostname", ["cairn", "a", "node-2"], ["Cairn", "bad name!", "-a", "a-", "a.b", "a".repeat(64)]],
+  [
+    "control_url",
+    ["https://control.example", "http://127.0.0.1:8080/base"],
+    ["ftp://x", "control.example", "https://user@x", "https://user:canary-password@x"],
+  ],
+  ["tags", ["tag:cairn", "tag:a,tag:b-2"], ["cairn", "tag:", "tag:a,b", "tag:1"]],
+  [
+    "http.allowed_hosts",
+    ["cairn.example", "Cairn.Example:8080", "[fd7a::1]"],
+    ["http://cairn.example", "a b", "*", "a/b"],
+  ],
+  [
+    "http.allowed_origins",
+    ["https://tools.example", "http://127.0.0.1:3000", "chrome-extension://abcdef"],
+    ["null", "*", "tools.example", "https://tools.example/", "https://Tools.example", "https://tools.example:443"],
+  ],
+])("%s takes what it can mean, and refuses the rest by its name", (key, good, bad) => {
+  const data = folder();
+  for (const value of good) expect(() => load({ data, flags: { [key]: value } })).not.toThrow();
+  for (const value of bad) {
+    const fault = faultOf(() => load({ data, flags: { [key]: value } }));
+    expect([fault.code, value]).toEqual(["config_invalid", value]);
+    expect(fault.message).toContain(`${key} from --${key.replaceAll(/[._]/g, "-")}`);
+    expect(fault.message).not.toContain("canary");
+  }
+});
+
 test("sizes and counts are read from texts and TOML numbers alike", () => {
   const data = folder('[quota]\ncaller_bytes = 5000\nspace_bytes = "1GiB"\n[history]\nmax_versions = 7\n');
   const { settings } = load({ data, env: { CAIRN_HISTORY_MAX_DAYS: "30" } });

@@ -1,0 +1,42 @@
+// What single texts among the settings must look like, so that a mistyped one is refused by its name at the start, not later or never.
+
+/** A test of one text, and the words for a refusal. */
+export interface Shape {
+  wanted: string;
+  fits: (text: string) => boolean;
+}
+
+/** One label of a DNS name, as control servers take it. */
+export const hostnameShape: Shape = {
+  wanted: "1 to 63 of a-z, 0-9 and - (not first or last)",
+  fits: (text) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text),
+};
+
+/** Without user and password: the URL stands in logs, conditions and `status`. */
+export const controlUrlShape: Shape = {
+  wanted: "an http or https URL without user name and password",
+  fits: (text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+  },
+};
+
+export const tagShape: Shape = {
+  wanted: "a list of tags such as tag:cairn",
+  fits: (text) => /^tag:[A-Za-z][A-Za-z0-9-]*$/.test(text),
+};
+
+/** As browsers write it: anything else would never match, and `null` is every sandboxed page there is (security.md 13). */
+export const originShape: Shape = {
+  wanted: "a list of origins as browsers send them, such as https://tools.example.com",
+  fits: (text) => {
+    if (/^https?:/.test(text)) return URL.canParse(text) && new URL(text).origin === text;
+    return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+$/.test(text);
+  },
+};
+
+/** A name or address, with a port where it is not the listener's own. */
+export const hostShape: Shape = {
+  wanted: "a list of host names, such as cairn.example.com or cairn.example.com:8080",
+  fits: (text) => /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i.test(text),
+};
