@@ -2,4 +2,4 @@
 
 export { type Api, type ApiOptions, createApi } from "./app.ts";
 export type { Health, Identity } from "./node-routes.ts";
-export { problemResponse } from "./problem.ts";
+export { problemResponse, SAFE_HEADERS } from "./problem.ts";

@@ -25,6 +25,8 @@ import { Tools } from "./tools.ts";
 const MODERN = "2026-07-28";
 
 const SETTLE_MS = 4000;
+const METHODS: readonly string[] = ["POST", "GET", "DELETE"];
+const ALLOW = METHODS.join(", ");
 
 const RIGHTS_CHANGED = new Fault("unavailable", "Your rights may have changed, and the wait was ended for that", {
   hint: "Call it again with the same since.",
@@ -96,6 +98,11 @@ export function createMcp(options: McpOptions): Mcp {
   }
 
   async function handle(request: Request, caller: Caller): Promise<Response> {
+    if (!METHODS.includes(request.method)) {
+      const refused = httpError(405, 405, `${request.method.slice(0, 40)} is no method of /mcp; it takes ${ALLOW}`);
+      refused.headers.set("allow", ALLOW);
+      return refused;
+    }
     if (request.method !== "POST") return sessions.handle(request, undefined, caller);
     const body = await readBody(request);
     if (body instanceof Response) return body;

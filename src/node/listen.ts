@@ -2,13 +2,14 @@
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../access/caller.ts";
-import { problemResponse } from "../api/index.ts";
+import { problemResponse, SAFE_HEADERS } from "../api/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";
+const SAFE_ENTRIES = Object.entries(SAFE_HEADERS);
 
 /** What answers once the caller is known. */
 export interface Surface {
@@ -90,13 +91,19 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     const asked = origin === undefined ? undefined : preflight(request, origin);
     if (asked !== undefined) return asked;
     const { api, mcp, web } = options.surfaces;
-    if (path === "/mcp") return await mcp.fetch(request, caller);
+    if (path === "/mcp") return harmless(await mcp.fetch(request, caller));
     const page =
       path === "/" || path.startsWith("/ui/") ? await web.fetch(request, caller, schemeOf(request)) : undefined;
     return page ?? (await api.fetch(request, caller));
   } catch (error) {
     return refusal(error, options.log);
   }
+}
+
+/** Stored text stands in answers of MCP too: no browser may make more of them than data (security.md 15). What the SDK set stays. */
+function harmless(response: Response): Response {
+  for (const [name, value] of SAFE_ENTRIES) if (!response.headers.has(name)) response.headers.set(name, value);
+  return response;
 }
 
 /** How the request reached the node. Only the Go half can say https: the other doors take this header away. */

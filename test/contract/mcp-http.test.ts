@@ -165,7 +165,10 @@ describe("what is refused in front of the protocol", () => {
   test("methods without a session", async () => {
     expect((await fetch(server.url, { headers: { accept: "text/event-stream" } })).status).toBe(400);
     expect((await fetch(server.url, { method: "DELETE" })).status).toBe(400);
-    expect((await fetch(server.url, { method: "PUT" })).status).toBe(400);
+    for (const method of ["PUT", "PATCH", "HEAD", "OPTIONS"]) {
+      const refused = await fetch(server.url, { method });
+      expect([method, refused.status, refused.headers.get("allow")]).toEqual([method, 405, "POST, GET, DELETE"]);
+    }
     expect((await post({ jsonrpc: "2.0", id: 1, method: "tools/list" })).status).toBe(400);
   });
 });
