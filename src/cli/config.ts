@@ -3,7 +3,7 @@
 import { exampleFile } from "../config/example.ts";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { readSecrets, secretOrigins } from "../config/secrets.ts";
-import { type SettingKey, settingRows } from "../config/settings.ts";
+import { settingRows } from "../config/settings.ts";
 import { checkSettings } from "../node/check-settings.ts";
 import { redactText } from "../observe/redact.ts";
 import { type Command, type Invocation, type Option, textOption } from "./command.ts";
@@ -27,7 +27,7 @@ export const configShow: Command = {
     for (const warning of loaded.warnings) say(warning);
     const rows = settingRows().map(([key]) => ({
       setting: key,
-      value: shown(key, loaded.settings[key]),
+      value: shown(loaded.settings[key]),
       origin: loaded.origins.get(key) ?? "default",
     }));
     const secrets = secretOrigins(invocation.env);
@@ -47,17 +47,11 @@ export const configShow: Command = {
   },
 };
 
-/** What may be shown of a value: never a key, nor the password of a URL. */
-function shown(key: SettingKey, value: unknown): string | number | boolean | string[] | null {
-  if (value === undefined) return null;
+/** A value as JSON has it; whatever looks like a key is not shown. */
+function shown(value: unknown): string | number | boolean | string[] | null {
   if (Array.isArray(value)) return value.map((item) => redactText(String(item)));
-  if (typeof value !== "string") return typeof value === "number" || typeof value === "boolean" ? value : null;
-  if (key !== "control_url" || !URL.canParse(value)) return redactText(value);
-  const url = new URL(value);
-  if (url.username === "" && url.password === "") return redactText(value);
-  url.username = "";
-  url.password = "";
-  return `${url.href} (a user and password are not shown)`;
+  if (typeof value === "string") return redactText(value);
+  return typeof value === "number" || typeof value === "boolean" ? value : null;
 }
 
 export const configValidate: Command = {

@@ -205,7 +205,6 @@ describe("config and paths", () => {
     const env = {
       CAIRN_TAGS: "tag:a,tag:b",
       TS_AUTHKEY: KEY,
-      CAIRN_CONTROL_URL: "https://u:canary-pw@control.example.com",
       CAIRN_LOG_LEVL: "x",
     };
     const { code, out, err } = run(["config", "show", "--origin", "--config", file], env);
@@ -217,7 +216,9 @@ describe("config and paths", () => {
     expect(err).toContain("did you mean CAIRN_LOG_LEVEL");
     const json = run(["config", "show", "--json", "--config", file], env);
     expect(JSON.parse(json.out).settings).toHaveLength(settingRows().length);
-    for (const text of [out, err, json.out]) expect(text).not.toMatch(/CANARY|canary-pw/);
+    const password = run(["config", "show"], { CAIRN_CONTROL_URL: "https://u:canary-pw@control.example.com" });
+    expect({ code: password.code, out: password.out }).toEqual({ code: 20, out: "" });
+    for (const text of [out, err, json.out, password.err]) expect(text).not.toMatch(/CANARY|canary-pw/);
   });
 
   test("the example is a file that changes nothing, and sets every setting once it is uncommented", () => {
@@ -228,6 +229,7 @@ describe("config and paths", () => {
     expect(shown.filter(({ origin }: { origin: string }) => origin !== "default")).toEqual([]);
     const uncommented = exampleFile()
       .replaceAll(/^#(\w+ = )/gm, "$1")
+      .replace('control_url = ""', 'control_url = "https://control.example.com"')
       .replaceAll(/^(\w+) = ""$/gm, '$1 = "x"');
     writeFileSync(file, uncommented);
     const all = JSON.parse(run(["config", "show", "--json", "--config", file]).out).settings;
