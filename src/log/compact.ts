@@ -7,9 +7,11 @@ export const MAX_COMPACTED_CHANGES = 1000;
 
 /** Removes the changes up to and including `floor`, at most MAX_COMPACTED_CHANGES of them; answers how many. The newest change always stays. */
 export function compactChanges(tx: Writer, floor: number): number {
-  const head = tx.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
+  const head = tx.get<{ floor: number }>("SELECT floor FROM head");
   if (head === undefined) throw new Error("a store without a head");
-  const last = Math.min(floor, head.floor + MAX_COMPACTED_CHANGES, head.seq - 1);
+  // Not the seq of the head: that is written at the end of an entry, and how commands were cut into entries must not count.
+  const newest = tx.get<{ seq: number | null }>("SELECT MAX(seq) AS seq FROM changes")?.seq ?? 0;
+  const last = Math.min(floor, head.floor + MAX_COMPACTED_CHANGES, newest - 1);
   const row = tx.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", last);
   if (last <= head.floor || row === undefined) return 0;
   tx.run("UPDATE head SET floor = ?, floor_hash = ? WHERE one = 1", last, row.hash);

@@ -100,6 +100,24 @@ const anyCommand = fc.oneof(
   }),
 );
 
+test("what a compaction removes does not hang on how commands were cut into entries", () => {
+  const [one, other] = twins();
+  const command = (name: string, input: unknown): Command => {
+    const operation = contextOperations.find((candidate) => candidate.name === name);
+    if (operation?.kind !== "write") throw new Error(name);
+    const prepared = operation.prepare(operation.input.parse(input), LIMITS);
+    return { name, v: operation.v, input: prepared, caller: "node", via: "", key: "" };
+  };
+  const put = command("context_put", { id: "s0/a", content: 1 });
+  const commands = [put, put, put, command("changes_compact", { floor: 2 }), put];
+  const first = replay(one, [{ stampMs: 1_700_000_000_000, commands }], [false]);
+  expect(replay(other, [{ stampMs: 1_700_000_000_000, commands }], [true])).toEqual(first);
+  expect(one.reader.get("SELECT seq, floor FROM head")).toEqual({ seq: 5, floor: 2 });
+  expect(digestOf(other.reader, TABLES)).toBe(digestOf(one.reader, TABLES));
+  one.close();
+  other.close();
+});
+
 test("any commands, cut into entries anyhow, end in the same digest on two stores", () => {
   const group = fc.record({
     afterMs: fc.constantFrom(0, 1, 1000, 13 * 60 * 60 * 1000),
