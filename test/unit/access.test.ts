@@ -5,7 +5,7 @@ import { chmodSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { Caller } from "../../src/access/caller.ts";
+import { type Caller, callerName } from "../../src/access/caller.ts";
 import { loadPolicyFile } from "../../src/access/policy-file.ts";
 import { globMatches } from "../../src/access/rights.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -132,6 +132,17 @@ test("a cursor of one caller shows another only what that one may see", async ()
     granted({ role: "reader", spaces: ["team-a"] }),
   );
   expect(other).toMatchObject({ contexts: [{ id: "team-a/c" }] });
+});
+
+test("callers have one name only where they are one: users by login, all others by node", async () => {
+  const one = callerWith({ kind: "shared", id: "nONE", login: "", grants: [{ role: "member", spaces: ["*"] }] });
+  const other = { ...one, id: "nOTHER" };
+  expect([one, other].map(callerName)).toEqual(["node:nONE", "node:nOTHER"]);
+  expect(callerName(callerWith({ kind: "tagged", id: "nTAG", tags: ["tag:a"] }))).toBe("node:nTAG");
+  expect(callerName(callerWith({ id: "nPHONE" }))).toBe("user:alice@example.com");
+  await using core = startCore();
+  const put = (caller: Caller) => core.call("context_put", { id: "a/x", content: 1, idempotency_key: "k" }, caller);
+  expect([await put(one), await put(other)]).toMatchObject([{ version: 1 }, { version: 2 }]);
 });
 
 test("globMatches agrees with a regular expression on any glob", () => {
