@@ -2,6 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
+import type { ChangeRow } from "../log/changes.ts";
 import { verifyChain } from "../log/verify.ts";
 import { read } from "../operation/define.ts";
 import type { Reader } from "../store/store.ts";
@@ -31,7 +32,7 @@ export const auditVerify = read({
     const chain = await verifyChain(reader, head, context.signal);
     const versions =
       chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
-    const problem = chain.problem ?? versions.problem;
+    const problem = chain.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
     return {
       ok: problem === undefined,
       checked: chain.checked,
@@ -84,23 +85,46 @@ function textProblem(row: Row): string | undefined {
 }
 
 function chainProblem(reader: Reader, row: Row): string | undefined {
-  const change = reader.get<{ target: string; version: number; content_hash: string; outcome: string }>(
-    "SELECT target, version, content_hash, outcome FROM changes WHERE seq = ?",
-    row.seq,
-  );
+  const change = reader.get<ChangeRow>("SELECT * FROM changes WHERE seq = ?", row.seq);
   // Below the floor of the changes there is nothing left to hold it against.
   if (change === undefined) return undefined;
   const hash = row.deleted !== 0 ? EMPTY_HASH : row.hash;
   const same = change.target === row.id && change.version === row.version && change.content_hash === hash;
-  return same ? undefined : "is not the one that the change names";
+  if (!same) return "is not the one that the change names";
+  // An import brings authors and times of elsewhere along.
+  const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
+  return isBy || change.outcome === "imported" ? undefined : "has another author or time than the change";
 }
 
 function headProblem(reader: Reader, row: Row): string | undefined {
-  const head = reader.get<Pick<ContextRow, "version" | "hash" | "deleted">>(
-    "SELECT version, hash, deleted FROM contexts WHERE id = ?",
-    row.id,
-  );
+  const head = reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", row.id);
   if (head === undefined) return "belongs to no context";
   if (head.version !== row.version) return head.version > row.version ? undefined : "is newer than its context";
-  return head.hash === row.hash && head.deleted === row.deleted ? undefined : "differs from the state of its context";
+  const isSame = REPEATED.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
+  return isSame ? undefined : "differs from the state of its context";
+}
+
+/** What a context repeats of its newest version. */
+const REPEATED = ["hash", "deleted", "content_type", "title", "tags", "size", "author"] as const;
+
+/** Contexts whose newest version, or one between that and the oldest, is gone: limits only ever take the oldest. Answers the first problem. */
+async function verifyContexts(reader: Reader, signal: AbortSignal): Promise<string | undefined> {
+  let after = "";
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = reader.all<{ id: string; version: number; oldest: number | null; newest: number; kept: number }>(
+      `SELECT c.id AS id, c.version AS version, MIN(v.version) AS oldest, MAX(v.version) AS newest, COUNT(v.version) AS kept
+         FROM (SELECT id, version FROM contexts WHERE id > ? ORDER BY id LIMIT ?) c LEFT JOIN versions v ON v.id = c.id GROUP BY c.id ORDER BY c.id`,
+      after,
+      STEP,
+    );
+    for (const { version, oldest, newest, kept } of rows) {
+      if (oldest === null || newest !== version) return `the newest version of a context, ${version}, is missing`;
+      if (kept !== newest - oldest + 1) return `a version of a context between ${oldest} and ${newest} is missing`;
+    }
+    const last = rows.at(-1);
+    if (last === undefined) return undefined;
+    after = last.id;
+    await nextTurn();
+  }
 }

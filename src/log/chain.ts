@@ -1,10 +1,11 @@
-// The hash chain over change rows (replication.md 3): each row's hash covers the one before and every field, each length-prefixed.
+// The hash chain over change rows (replication.md 3): each row's hash covers the one before and every field, each length-prefixed; the forwarding node last, where there is one.
 
 export interface ChainFields {
   epoch: string;
   seq: number;
   timeMs: number;
   caller: string;
+  via: string;
   operation: string;
   target: string;
   version: number;
@@ -25,6 +26,8 @@ export function chainHash(previous: Uint8Array, fields: ChainFields): Uint8Array
     fields.version,
     fields.contentHash,
     fields.outcome,
+    // Only where there is one: chains of before, none of whose changes was forwarded, stay what they were.
+    ...(fields.via === "" ? [] : [fields.via]),
   ];
   add(hasher, previous);
   for (const part of parts) add(hasher, Buffer.from(String(part), "utf8"));

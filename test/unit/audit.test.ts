@@ -36,13 +36,20 @@ describe("audit_verify finds", () => {
     ],
     ["swapped versions", ["UPDATE versions SET version = 9 WHERE seq = 1"], "change 1 "],
     ["a resurrected deletion", ["UPDATE contexts SET deleted = 0 WHERE id = 'b/x'"], "state of its context"],
+    ["another author", ["UPDATE versions SET author = 'user:bob@example.com' WHERE seq = 2"], "author"],
+    ["another time", ["UPDATE versions SET log_time = log_time - 1 WHERE seq = 2"], "time"],
+    ["a forged way", ["UPDATE changes SET via = 'nEDGE' WHERE seq = 2"], "change 2 "],
+    ["another title", ["UPDATE contexts SET title = 'other' WHERE id = 'a/x'"], "state of its context"],
+    ["a removed newest version", ["DELETE FROM versions WHERE seq = 4"], "newest version of a context, 4, is missing"],
+    ["a removed version", ["DELETE FROM versions WHERE seq = 2"], "between 1 and 4 is missing"],
+    ["all versions of a context removed", ["DELETE FROM versions WHERE id = 'a/x'"], "newest version of a context"],
     ["a removed context", ["DELETE FROM contexts WHERE id = 'b/x'"], "no context"],
     [
       "a head put back",
       [
         "UPDATE contexts SET version = 3, hash = (SELECT hash FROM versions WHERE id = 'a/x' AND version = 3) WHERE id = 'a/x'",
       ],
-      "newer than its context",
+      "its context",
     ],
   ];
   test.each(rows)("%s", async (_name, statements, problem) => {

@@ -68,6 +68,7 @@ test("the change rows are a chain without gaps that another reader can recompute
       seq: row["seq"] ?? 0,
       timeMs: row["log_time"] ?? 0,
       caller: row["caller"] ?? "",
+      via: row["via"] ?? "",
       operation: row["operation"] ?? "",
       target: row["target"] ?? "",
       version: row["version"] ?? 0,
