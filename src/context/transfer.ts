@@ -14,9 +14,12 @@ const name = z
   .max(512)
   .refine((text) => text.isWellFormed(), "well-formed Unicode");
 
+/** No context is written so often; beyond the integers that a double tells apart, the next version would be the same number. */
+const MAX_VERSION = 1e12;
+
 const lineShape = z.strictObject({
   id: contextId,
-  version: z.number().int().min(1),
+  version: z.number().int().min(1).max(MAX_VERSION),
   hash: z.string().regex(/^[0-9a-f]{64}$/),
   content_type: z.string().max(256),
   title,

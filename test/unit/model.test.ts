@@ -7,6 +7,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { applyJsonPatch, parseSteps } from "../../src/lib/json-patch.ts";
 import { applyMergePatch } from "../../src/lib/merge-patch.ts";
 import { startCore } from "../kit/core.ts";
+import { checkUsage } from "../kit/usage.ts";
 import { type AnyWrite, anyWrite, IDS } from "../kit/writes.ts";
 
 interface Version {
@@ -130,6 +131,7 @@ test("any writes leave what the model says", async () => {
       const listed = (await core.call("context_list", { prefix, limit: 500 })) as { contexts: Array<{ id: string }> };
       const living = IDS.filter((id) => state.get(id)?.at(-1)?.text !== undefined).map((id) => `${prefix}${id}`);
       expect(listed.contexts.map((row) => row.id)).toEqual(living.sort());
+      checkUsage(core);
       expect(core.unexpected).toEqual([]);
     }),
     { numRuns: 60 },
