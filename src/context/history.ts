@@ -126,7 +126,8 @@ export const contextDiff = read({
     }
     const base = { id: input.id, from: input.from, to };
     if (areJson && input.format !== "text") {
-      const diff = JSON.parse(JSON.stringify(diffJson(parseExact(textOf(older)), parseExact(textOf(newer)))));
+      // Numbers stay as they are written: the steps must make the newer version of the older one.
+      const diff = diffJson(parseExact(textOf(older)), parseExact(textOf(newer)));
       return { ...base, format: "json-patch" as const, diff };
     }
     const { text, coarse } = diffText(linesOf(older), linesOf(newer));

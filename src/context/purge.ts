@@ -49,6 +49,7 @@ export const contextPurge = write({
     const usage = new UsageChange(head.space);
     const versions = command.versions ?? keptVersions(tx, id);
     const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
+    forgetWords(tx, id, command.versions);
     if (purged === 0 && command.versions !== null) {
       throw new Fault(
         "not_found",
@@ -59,7 +60,7 @@ export const contextPurge = write({
       );
     }
     usage.book(tx, UNLIMITED);
-    const now = withdrawn(tx, head, versions, keep, stamp);
+    const now = withdrawn(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
     return {
       output: { id, purged },
       changes: [{ target: id, version: now.version, contentHash: now.hash, outcome: "purged" }],
@@ -90,18 +91,24 @@ function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): 
   return true;
 }
 
+/** Deletions repeat the title and tags of what they delete: they go with it. */
+function forgetWords(tx: Writer, id: string, versions: readonly number[] | null): void {
+  const sql = "UPDATE versions SET title = '', tags = '' WHERE id = ? AND deleted = 1";
+  if (versions === null) tx.run(sql, id);
+  else for (const version of versions) tx.run(`${sql} AND version = ?`, id, version + 1);
+}
+
 /** A head whose text is gone becomes a tombstone; a tombstone loses the title and tags it still shows. */
 function withdrawn(
   tx: Writer,
   head: ContextRow,
-  versions: readonly number[],
+  { versions, purgesAll }: { versions: readonly number[]; purgesAll: boolean },
   keep: Keep,
   stamp: Parameters<typeof appendTombstone>[3],
 ): ContextRow {
   const bare = { ...head, title: "", tags: "" };
   if (head.deleted === 0) return versions.includes(head.version) ? appendTombstone(tx, bare, keep, stamp) : head;
-  if (!versions.includes(head.version - 1)) return head;
-  tx.run("UPDATE versions SET title = '', tags = '' WHERE id = ? AND version = ?", head.id, head.version);
+  if (!purgesAll && !versions.includes(head.version - 1)) return head;
   writeHead(tx, bare);
   return bare;
 }

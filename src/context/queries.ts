@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { parseExact } from "../lib/json-value.ts";
 import { read } from "../operation/define.ts";
 import type { Reader } from "../store/store.ts";
 import { isJsonType } from "./document.ts";
@@ -45,7 +46,7 @@ export const contextGet = read({
     const text = textOf(row);
     return {
       ...versionMetadataOf(input.id, row, head.created_at),
-      content: input.format !== "text" && isJsonType(row.content_type) ? JSON.parse(text) : text,
+      content: input.format !== "text" && isJsonType(row.content_type) ? parseExact(text) : text,
     };
   },
 });

@@ -93,8 +93,12 @@ function checkString(literal: string, keys: Set<string> | undefined, escaped: bo
   keys.add(value);
 }
 
-/** Depth of a value that came as a value (a tool argument): throws like `parseJson`, and on a lone surrogate anywhere. */
+/** Depth of a value that came as a value (a tool argument): throws like `parseJson`, on a lone surrogate anywhere, and on a number that no double holds: it would be written as null. */
 export function checkJsonValue(value: unknown, what: string, depth = 0): void {
+  if (typeof value === "number" && !Number.isFinite(value))
+    throw new Fault("invalid_input", `${what} holds a number beyond 1.8e308, which a JSON value here cannot carry`, {
+      hint: "Send it as JSON text: a string with content_type application/json keeps every digit.",
+    });
   if (typeof value === "string") {
     if (!value.isWellFormed())
       throw new Fault("invalid_input", `${what} holds a lone surrogate`, { hint: "Send well-formed Unicode." });

@@ -24,6 +24,9 @@ beforeAll(async () => {
   });
   await core.call("context_put", { id: "team/json", content: { a: ["<b>", "\u2028", '"', "\\"], n: 1e21 } });
   await core.call("context_put", { id: "team/proto", content: JSON.parse('{"__proto__":1,"toJSON":"x"}') });
+  const exact = '{"n":12345678901234567891,"m":[1e400]}';
+  for (const content of ["{}", exact])
+    await core.call("context_put", { id: "team/exact", content, content_type: "application/json" });
   await core.call("context_put", { id: "team/text", content: "täxt \u0007 😀" });
   await core.call("context_put", { id: "team/gone", content: 1 });
   await core.call("context_delete", { id: "team/gone" });
@@ -38,6 +41,8 @@ const CALLS: [string, unknown][] = [
   ["context_get", { id: "team/json" }],
   ["context_get", { id: "team/proto" }],
   ["context_get", { id: "team/text" }],
+  ["context_get", { id: "team/exact" }],
+  ["context_diff", { id: "team/exact", from: 1 }],
   ["context_get", { key: "team/text", format: "text" }],
   ["context_get", { id: "team/gone" }],
   ["context_get", { id: "team/none" }],
@@ -94,6 +99,14 @@ test("modern: the same answer both ways", async () => {
     const slow = await modern(name, input, id, { traceparent: `00-${index}` });
     expect([name, input, quick]).toEqual([name, input, slow]);
     expect(Object.keys(quick.body)).toEqual(Object.keys(slow.body));
+  }
+});
+
+test("every way gives a number as it is written", async () => {
+  for (const meta of [{}, { traceparent: "00-exact" }]) {
+    const { body } = await modern("context_get", { id: "team/exact" }, 1, meta);
+    const [{ text }] = (body["result"] as { content: [{ text: string }] }).content;
+    expect(text).toContain('"content":{"n":12345678901234567891,"m":[1e400]}');
   }
 });
 

@@ -75,6 +75,21 @@ describe("context_patch", () => {
   });
 });
 
+test("a number beyond a double is refused as a value, where it would become null, and kept as text", async () => {
+  await using core = startCore();
+  const huge: unknown = JSON.parse('{"a":1e400}');
+  await core.call("context_put", { id: "a/x", content: { a: 1, b: 2 } });
+  for (const [operation, input] of [
+    ["context_put", { content: huge }],
+    ["context_put", { content: Number.NEGATIVE_INFINITY }],
+    ["context_patch", { format: "merge", patch: huge }],
+    ["context_patch", { format: "json-patch", patch: [{ op: "add", path: "/a", value: huge }] }],
+  ] as const)
+    expect(await refusal(core.call(operation, { id: "a/x", ...input }))).toMatchObject({ code: "invalid_input" });
+  await core.call("context_patch", { id: "a/x", format: "merge", patch: '{"a":1e400}' });
+  expect(await core.call("context_get", { id: "a/x", format: "text" })).toMatchObject({ content: '{"a":1e400,"b":2}' });
+});
+
 test("aliases stand for their names, beside them they are refused, and the unknown gets the near name", async () => {
   await using core = startCore();
   await core.call("context_put", { key: "a/x", value: "v", type: "text/markdown" });
@@ -174,6 +189,19 @@ describe("history", () => {
     expect(await core.call("context_diff", { id: "a/x", from: 2, to: 2 })).toMatchObject({ diff: [] });
   });
 
+  test("a diff keeps digits that a double would lose, and a patch of it makes the other version", async () => {
+    await using core = startCore();
+    const texts = ['{"n":1,"m":2}', '{"n":12345678901234567891,"m":1e400}'];
+    for (const content of texts)
+      await core.call("context_put", { id: "a/x", content, content_type: "application/json" });
+    const { diff } = await core.call("context_diff", { id: "a/x", from: 1 });
+    expect(JSON.stringify(diff)).toContain("12345678901234567891");
+    await core.call("context_restore", { id: "a/x", version: 1 });
+    await core.call("context_patch", { id: "a/x", format: "json-patch", patch: JSON.stringify(diff) });
+    expect(await core.call("context_get", { id: "a/x", format: "text" })).toMatchObject({ content: texts[1] });
+    expect(JSON.stringify((await core.call("context_get", { id: "a/x" }))["content"])).toBe(texts[1] ?? "");
+  });
+
   test("limits by count keep the newest, and what they removed is below the floor", async () => {
     await using core = startCore({
       limits: { history: { maxVersions: 3, maxDays: 0, spaces: { logs: { maxVersions: 1, maxDays: 0 } } } },
@@ -214,6 +242,39 @@ describe("history", () => {
 });
 
 describe("context_many", () => {
+  test("with a key is done once as a whole, and a refusal is remembered as a whole", async () => {
+    await using core = startCore();
+    const many = (key: string, ...contents: number[]) =>
+      core.call("context_many", {
+        idempotency_key: key,
+        writes: contents.map((content, at) => ({ operation: "context_put", id: `a/${at}`, content })),
+      });
+    const [first, joined] = await Promise.all([many("k", 1, 2), many("k", 1, 2)]);
+    expect(joined).toEqual(first);
+    expect(await many("k", 1, 2)).toEqual(first);
+    expect((await refusal(many("k", 1, 3))).code).toBe("key_reused");
+    expect((await refusal(many("k", 1))).code).toBe("key_reused");
+    expect(core.log.position().seq).toBe(2);
+    const stale = () =>
+      core.call("context_many", {
+        idempotency_key: "stale",
+        writes: [
+          { operation: "context_put", id: "a/new", content: 1 },
+          { operation: "context_put", id: "a/1", content: 1, if_match: "2-000000000000" },
+        ],
+      });
+    const refused = await refusal(stale());
+    expect(refused).toMatchObject({ code: "version_mismatch", details: { index: 1 } });
+    expect(await refusal(stale())).toMatchObject({
+      code: refused.code,
+      message: refused.message,
+      details: { index: 1 },
+    });
+    expect((await refusal(core.call("context_get", { id: "a/new" }))).code).toBe("not_found");
+    expect(core.log.position().seq).toBe(2);
+    checkUsage(core);
+  });
+
   test("does all or nothing, each write seeing the ones before, with a change for each", async () => {
     await using core = startCore();
     await core.call("context_put", { id: "a/old", content: 1 });
@@ -310,6 +371,28 @@ describe("context_purge", () => {
     await core.close();
     const bytes = await Bun.file(core.store.path).bytes();
     expect(Buffer.from(bytes).includes("secret")).toBe(false);
+  });
+
+  test("takes title and tags out of deletions too, wherever in the history they stand", async () => {
+    await using core = startCore();
+    const words = { title: "secret-title", tags: ["secret-tag"] };
+    const fill = async (id: string) => {
+      await core.call("context_put", { id, content: "x", ...words });
+      await core.call("context_delete", { id });
+      await core.call("context_put", { id, content: "y" });
+    };
+    await fill("a/all");
+    await core.call("context_purge", { id: "a/all" });
+    expect(JSON.stringify(await core.call("context_history", { id: "a/all" }))).not.toContain("secret");
+    await fill("a/one");
+    await core.call("context_purge", { id: "a/one", versions: [1] });
+    expect(JSON.stringify(await core.call("context_history", { id: "a/one" }))).not.toContain("secret");
+    expect(await core.call("context_get", { id: "a/one" })).toMatchObject({ content: "y", version: 3 });
+    await core.call("context_put", { id: "a/gone", content: "x", ...words });
+    await core.call("context_delete", { id: "a/gone" });
+    await core.call("context_purge", { id: "a/gone" });
+    expect(JSON.stringify(await core.call("context_metadata", { id: "a/gone" }))).not.toContain("secret");
+    expect(await core.call("audit_verify", {})).toMatchObject({ ok: true });
   });
 
   test("needs an operator", async () => {
