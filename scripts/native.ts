@@ -9,7 +9,7 @@ import { host, planFor, type Target } from "./targets.ts";
 const root = dirname(import.meta.dir);
 const native = join(root, "native");
 
-export type Part = "library" | "sidecar" | "tailnet" | "hello";
+export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "hello";
 
 /** A problem that the person who builds can mend; printed without a stack. */
 export class BuildError extends Error {}
@@ -22,7 +22,7 @@ export interface Versions {
 /** Where a part of this target is, built or not. */
 export function nativePath(target: Target, part: Part): string {
   const library = target.goos === "darwin" ? "libcairn.dylib" : "libcairn.so";
-  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet", hello: "hello" }[part];
+  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet", raftnode: "raftnode", hello: "hello" }[part];
   return join(root, "build", "native", target.name, name);
 }
 
@@ -134,6 +134,8 @@ function sources(part: Part): string[] {
   const needed = (file: string) => {
     if (file.endsWith("_test.go")) return false;
     if (file.startsWith("tailnettest/")) return part === "tailnet";
+    // Not in the product yet; only the driver of its tests holds it.
+    if (file.startsWith("raftlog/")) return part === "raftnode";
     return !file.startsWith("cmd/") || file.startsWith(`cmd/${folderOf(part)}/`);
   };
   return found.filter(needed).sort();

@@ -75,7 +75,7 @@ function buildNative(): void {
     throw new BuildError(`this machine (${process.platform}-${process.arch}) is none that Cairn is built for`);
   const plan = planFor(host);
   if ("missing" in plan) throw new BuildError(`the tests need ${plan.missing}`);
-  for (const part of ["library", "sidecar", "tailnet"] as const) ensureNative(host, part);
+  for (const part of ["library", "sidecar", "tailnet", "raftnode"] as const) ensureNative(host, part);
 }
 
 async function buildExecutable(): Promise<void> {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -223,7 +224,7 @@ func (to *link) Install(ctx context.Context, server, path string, index, term ui
 func (to *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) error {
 	for {
 		kind, payload, err := ReadFrame(reader)
-		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
 			return nil
 		}
 		if err != nil {

@@ -5,7 +5,7 @@ import { Fault, isFaultCode } from "../lib/fault.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
-import { decodeEntry } from "./entry.ts";
+import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 
 /** How long a keyed answer is kept, in ms of log time (replication.md 10). */
@@ -28,35 +28,33 @@ export interface BatchResult {
 
 /** Decodes an entry and applies all of it in one transaction: the way of every command on every node and in every replay. */
 export function applyEntry(store: Store, apply: Apply, before: BatchState, bytes: Uint8Array): BatchResult {
-  const { header, commands } = decodeEntry(bytes);
-  return applyBatch(store, apply, before, header.stampMs, commands);
+  const entry = decodeEntry(bytes);
+  return store.transaction((tx) => applyCommands(store, tx, apply, before, entry));
 }
 
-/** Applies all of `commands` in one transaction; a throw other than a Fault leaves the store as it was. */
-function applyBatch(
+/** Applies the commands of one decoded entry inside the open transaction; a throw other than a Fault must undo it. */
+export function applyCommands(
   store: Store,
+  tx: Writer,
   apply: Apply,
   before: BatchState,
-  stampMs: number,
-  commands: readonly Command[],
+  { header: { stampMs }, commands }: DecodedEntry,
 ): BatchResult {
-  return store.transaction((tx) => {
-    const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
-    const changes: Change[] = [];
-    const outcomes = commands.map((command) => {
-      const fingerprint = command.key === "" ? "" : fingerprintOf(command);
-      const earlier = command.key === "" ? undefined : earlierOutcome(tx, state, command, fingerprint);
-      if (earlier !== undefined) return earlier;
-      const outcome = applyOne(store, tx, apply, state, command, changes);
-      if (command.key !== "") {
-        forgetExpired(tx, state);
-        keepOutcome(tx, state, command, fingerprint, outcome);
-      }
-      return outcome;
-    });
-    tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
-    return { state, outcomes, changes };
+  const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
+  const changes: Change[] = [];
+  const outcomes = commands.map((command) => {
+    const fingerprint = command.key === "" ? "" : fingerprintOf(command);
+    const earlier = command.key === "" ? undefined : earlierOutcome(tx, state, command, fingerprint);
+    if (earlier !== undefined) return earlier;
+    const outcome = applyOne(store, tx, apply, state, command, changes);
+    if (command.key !== "") {
+      forgetExpired(tx, state);
+      keepOutcome(tx, state, command, fingerprint, outcome);
+    }
+    return outcome;
   });
+  tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
+  return { state, outcomes, changes };
 }
 
 function applyOne(

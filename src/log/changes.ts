@@ -98,6 +98,13 @@ export class Changes {
     for (const listener of [...this.#listeners]) listener();
   }
 
+  /** For the engine: the store was replaced by a copy that is further; followers go on from its rows. */
+  restart(head: { epoch: string; seq: number }): void {
+    this.#ring.length = 0;
+    this.#head = head;
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   #after(seq: number, max: number): Change[] {
     if (seq >= this.#head.seq) return [];
     const first = this.#ring[0];

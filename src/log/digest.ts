@@ -15,7 +15,11 @@ export interface DigestTable {
 
 /** Tables of the log itself. */
 export const LOG_TABLES: readonly DigestTable[] = [
-  { name: "meta", sql: "SELECT * FROM meta ORDER BY key" },
+  // How far a raft log was applied is this node's own: its indexes count what leaves no trace in the state.
+  {
+    name: "meta",
+    sql: "SELECT * FROM meta WHERE key NOT IN ('applied_index', 'applied_term', 'raft_server') ORDER BY key",
+  },
   { name: "epochs", sql: "SELECT * FROM epochs ORDER BY n" },
   { name: "head", sql: "SELECT * FROM head" },
   { name: "changes", sql: "SELECT * FROM changes ORDER BY seq" },

@@ -6,12 +6,11 @@ import { Fault } from "../lib/fault.ts";
 import { isStorageFull, type Store } from "../store/store.ts";
 import { applyEntry, type BatchResult, type BatchState } from "./apply-batch.ts";
 import { Changes } from "./changes.ts";
-import { encodeEntry, MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
+import { encodeEntry } from "./entry.ts";
 import { openHistory } from "./history.ts";
-import type { Applied, Apply, Log } from "./log.ts";
+import type { Apply, Log } from "./log.ts";
+import { answer, enqueue, stopping, takeBatch, type Waiting } from "./waiting.ts";
 
-/** More waiting commands than this and new ones are refused: memory stays bounded whatever callers do. */
-const MAX_WAITING = 8192;
 const FLEET_LEVEL = 1;
 
 export interface DirectOptions {
@@ -21,12 +20,6 @@ export interface DirectOptions {
   nowMs: () => number;
   /** Called once when the store can no longer be trusted; the process must end. */
   onFatal: (error: unknown) => void;
-}
-
-interface Waiting {
-  packed: Uint8Array;
-  resolve: (applied: Applied) => void;
-  reject: (fault: Fault) => void;
 }
 
 /** Opens the log over its store; the history is where the store left it. */
@@ -98,26 +91,9 @@ export function openDirectLog(options: DirectOptions): Log {
     changes,
     propose: (command) => {
       if (closed) return Promise.reject(stopping());
-      if (waiting.length >= MAX_WAITING) {
-        return Promise.reject(
-          new Fault("unavailable", `${MAX_WAITING} writes wait already`, {
-            hint: "Try again in a moment.",
-            details: { retryAfterSeconds: 1 },
-          }),
-        );
-      }
-      const packed = packCommand(command);
-      if (packed.byteLength > MAX_COMMAND_BYTES) {
-        return Promise.reject(
-          new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {
-            hint: "Send it in parts.",
-          }),
-        );
-      }
-      return new Promise((resolve, reject) => {
-        waiting.push({ packed, resolve, reject });
-        schedule();
-      });
+      const outcome = enqueue(waiting, command);
+      if (waiting.length > 0) schedule();
+      return outcome;
     },
     position: () => ({ epoch: state.epoch, seq: state.seq }),
     head: () => ({ seq: state.seq, hash: state.hash }),
@@ -128,29 +104,4 @@ export function openDirectLog(options: DirectOptions): Log {
       while (waiting.length > 0) flush();
     },
   };
-}
-
-function stopping(): Fault {
-  return new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." });
-}
-
-/** Takes what fits into one entry, in order; one command always fits. */
-function takeBatch(waiting: Waiting[]): Waiting[] {
-  let bytes = 0;
-  let count = 0;
-  for (const item of waiting) {
-    bytes += item.packed.byteLength;
-    if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
-    count += 1;
-  }
-  return waiting.splice(0, count);
-}
-
-function answer(batch: readonly Waiting[], outcomes: BatchResult["outcomes"], epoch: string): void {
-  for (const [index, item] of batch.entries()) {
-    const outcome = outcomes[index];
-    if (outcome === undefined) continue;
-    if ("fault" in outcome) item.reject(outcome.fault);
-    else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
-  }
 }

@@ -25,6 +25,12 @@ export interface EntryHeader {
   stampMs: number;
 }
 
+/** What an entry holds. */
+export interface DecodedEntry {
+  header: EntryHeader;
+  commands: Command[];
+}
+
 const packr = new Packr({
   useRecords: false,
   moreTypes: false,
@@ -73,7 +79,7 @@ function arrayHead(length: number): Uint8Array {
 }
 
 /** Decodes and checks an entry; throws an Error that says what is wrong: a damaged entry has no answer but to stop. */
-export function decodeEntry(bytes: Uint8Array): { header: EntryHeader; commands: Command[] } {
+export function decodeEntry(bytes: Uint8Array): DecodedEntry {
   const entry = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (entry.byteLength < HEADER_BYTES || entry.byteLength > MAX_DECODED_BYTES)
     throw new Error(`log entry of ${entry.byteLength} bytes`);

@@ -3,6 +3,7 @@
 
 import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { Checkpoints } from "./checkpoints.ts";
+import { bringCopy, removeGeneration, switchTo, writeCopy } from "./generations.ts";
 import { type Migration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
 import { readInTurns, type TurnReader } from "./turns.ts";
 
@@ -33,74 +34,72 @@ export interface StoreOptions {
 
 /** An open store; `close` it once nothing writes any more. */
 export class Store {
-  readonly path: string;
-  readonly #reader: TurnReader;
-  readonly #file: OpenedFile;
-  readonly #checkpoints: Checkpoints;
-  readonly #tx: Writer;
+  /** Reads what is committed; stays valid when the file is replaced. */
+  readonly reader: Reader;
+  readonly #options: StoreOptions;
+  #opened: Opened;
   #closed = false;
 
-  private constructor(file: OpenedFile, log: StoreLog) {
-    const { path, writer, readonly } = file;
-    this.path = path;
-    this.#file = file;
-    const reader = readInTurns(readonly, readerOf(readonly));
-    this.#reader = reader;
-    this.#checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
-    this.#tx = {
-      ...readerOf(writer),
-      run: (sql, ...values) => ({ changes: writer.query(sql).run(...values).changes }),
+  private constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#opened = opened(options);
+    this.reader = {
+      get: (sql, ...values) => this.#opened.reader.get(sql, ...values),
+      all: (sql, ...values) => this.#opened.reader.all(sql, ...values),
+      iterate: (sql, ...values) => this.#opened.reader.iterate(sql, ...values),
     };
   }
 
   /** Opens or makes the store; Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
   static open(options: StoreOptions): Store {
-    return new Store(openFile(options.folder, options.migrations, options.log), options.log);
+    return new Store(options);
   }
 
-  /** Reads what is committed. */
-  get reader(): Reader {
-    return this.#reader;
+  /** The file that is open now. */
+  get path(): string {
+    return this.#opened.file.path;
   }
 
   /** Runs `body` in one transaction, committed (with fsync) when it returns and rolled back when it throws. */
   transaction<T>(body: (tx: Writer) => T): T {
-    const { writer } = this.#file;
+    const { file, reader, checkpoints, tx } = this.#opened;
+    const { writer } = file;
     writer.run("BEGIN IMMEDIATE");
     let result: T;
     try {
-      result = body(this.#tx);
+      result = body(tx);
       writer.run("COMMIT");
     } catch (error) {
       if (writer.inTransaction) writer.run("ROLLBACK");
       throw error;
     }
-    this.#reader.release();
-    this.#checkpoints.committed();
+    reader.release();
+    checkpoints.committed();
     return result;
   }
 
   /** Runs `body` inside the open transaction so that a throw undoes only what it did. */
   savepoint<T>(body: () => T): T {
-    this.#tx.run("SAVEPOINT command");
+    const { file, tx } = this.#opened;
+    tx.run("SAVEPOINT command");
     let result: T;
     try {
       result = body();
     } catch (error) {
       // A full disk may have undone the whole transaction already.
-      if (this.#file.writer.inTransaction) {
-        this.#tx.run("ROLLBACK TO command");
-        this.#tx.run("RELEASE command");
+      if (file.writer.inTransaction) {
+        tx.run("ROLLBACK TO command");
+        tx.run("RELEASE command");
       }
       throw error;
     }
-    this.#tx.run("RELEASE command");
+    tx.run("RELEASE command");
     return result;
   }
 
   /** Bytes in the write-ahead log, by which the file may still grow. */
   get unfoldedBytes(): number {
-    return this.#checkpoints.bytes;
+    return this.#opened.checkpoints.bytes;
   }
 
   /** SQLite's own version, for `cairn version`. */
@@ -115,13 +114,57 @@ export class Store {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#checkpoints.close();
-    this.#reader.release();
-    this.#file.readonly.close();
-    this.#checkpoints.finish();
-    this.#file.writer.close();
-    this.#file.closedInOrder();
+    closeOpened(this.#opened);
   }
+
+  /** Writes a copy of one consistent state to `to`, which must not be there, durable and 0600; off the main thread, writes go on meanwhile. */
+  copyTo(to: string): Promise<void> {
+    return writeCopy(this.path, to);
+  }
+
+  /** Makes the copy of a peer the store of this node (replication.md 22). `prepare` sees the copy before and makes it this node's, in one transaction; where it throws, nothing happened. Nothing may be in a transaction. */
+  replaceBy(copy: string, prepare: (tx: Writer) => void): void {
+    const { folder } = this.#options;
+    const earlier = this.#opened;
+    const generation = bringCopy(folder, copy, prepare);
+    closeOpened(earlier);
+    switchTo(folder, generation);
+    this.#opened = opened(this.#options);
+    removeGeneration(earlier.file.path);
+  }
+}
+
+/** What belongs to one file of a store. */
+interface Opened {
+  file: OpenedFile;
+  reader: TurnReader;
+  checkpoints: Checkpoints;
+  tx: Writer;
+}
+
+function opened({ folder, migrations, log }: StoreOptions): Opened {
+  const file = openFile(folder, migrations, log);
+  const { path, writer, readonly } = file;
+  const reader = readInTurns(readonly, readerOf(readonly));
+  const checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
+  return { file, reader, checkpoints, tx: writerOf(writer) };
+}
+
+function closeOpened({ file, reader, checkpoints }: Opened): void {
+  checkpoints.close();
+  reader.release();
+  file.readonly.close();
+  checkpoints.finish();
+  file.writer.close();
+  file.closedInOrder();
+}
+
+/** Reads and writes over a connection; whoever uses it begins and ends the transaction. */
+export function writerOf(database: Database): Writer {
+  return {
+    ...readerOf(database),
+    run: (sql, ...values) => ({ changes: database.query(sql).run(...values).changes }),
+  };
 }
 
 /** Reads over a connection; statements are prepared once and kept by it. */

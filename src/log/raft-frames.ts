@@ -1,0 +1,151 @@
+// The bytes of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md).
+
+export const RAFT_SOCKET_VERSION = 1;
+const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+
+/** How far the store is: the last entry in it, and the server that wrote it ("" before it was in a fleet). */
+export interface AppliedPlace {
+  index: number;
+  term: number;
+  server: string;
+}
+
+export interface CommittedEntry {
+  index: number;
+  term: number;
+  /** Empty for a barrier. */
+  bytes: Uint8Array;
+}
+
+/** What the Go half wants of the store. */
+export type StoreAsk =
+  | { do: "mark"; server: string; index: number; term: number }
+  | { do: "copy"; path: string }
+  | { do: "install"; server: string; path: string; index: number; term: number };
+
+export interface Leadership {
+  leading: boolean;
+  /** Server id of the leader, "" while none is known. */
+  leader: string;
+  term: number;
+}
+
+export type RefusedReason = "not_leader" | "busy" | "unknown";
+
+/** Frames that come from the Go half. */
+export type RaftFrame =
+  | { type: "welcome"; server: string }
+  | { type: "committed"; entries: CommittedEntry[] }
+  | { type: "proposed"; ticket: number; index: number; term: number }
+  | { type: "refused"; ticket: number; reason: RefusedReason }
+  | ({ type: "leadership" } & Leadership)
+  | { type: "ask"; request: number; ask: StoreAsk }
+  | { type: "fatal"; code: string; message: string };
+
+const REASONS: Readonly<Record<number, RefusedReason>> = { 1: "not_leader", 2: "busy", 3: "unknown" };
+
+/** First frame of this side. */
+export function helloFrame(applied: AppliedPlace): Uint8Array {
+  const head = Buffer.alloc(18);
+  head.writeUInt16BE(RAFT_SOCKET_VERSION, 0);
+  head.writeBigUInt64BE(BigInt(applied.index), 2);
+  head.writeBigUInt64BE(BigInt(applied.term), 10);
+  return frame(1, head, Buffer.from(applied.server));
+}
+
+/** Wants an entry in the log; an empty one is a barrier. */
+export function proposeFrame(ticket: number, entry: Uint8Array): Uint8Array {
+  return frame(2, u64(ticket), entry);
+}
+
+/** Everything up to that entry is in the store. */
+export function appliedFrame(index: number): Uint8Array {
+  return frame(3, u64(index));
+}
+
+/** Answers an ask. */
+export function answerFrame(request: number, answer: { ok: object } | { error: string }): Uint8Array {
+  return frame(4, u64(request), Buffer.from(JSON.stringify(answer)));
+}
+
+function frame(type: number, ...payload: Uint8Array[]): Uint8Array {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(1 + payload.reduce((sum, part) => sum + part.byteLength, 0), 0);
+  head.writeUInt8(type, 4);
+  return Buffer.concat([head, ...payload]);
+}
+
+function u64(value: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value), 0);
+  return bytes;
+}
+
+/** Cuts a stream of bytes into frames. */
+export class FrameReader {
+  #parts: Uint8Array[] = [];
+  #held = 0;
+  #wanted = 5;
+
+  /** The frames that these bytes complete; throws an Error at what cannot be a frame. */
+  push(bytes: Uint8Array): RaftFrame[] {
+    this.#parts.push(bytes);
+    this.#held += bytes.byteLength;
+    if (this.#held < this.#wanted) return [];
+    const all = Buffer.concat(this.#parts);
+    const frames: RaftFrame[] = [];
+    let at = 0;
+    this.#wanted = 5;
+    while (all.byteLength - at >= 5) {
+      const length = all.readUInt32BE(at);
+      if (length < 1 || length > MAX_FRAME_BYTES) throw new Error(`a frame of ${length} bytes on raft.sock`);
+      this.#wanted = 4 + length;
+      if (all.byteLength - at < this.#wanted) break;
+      frames.push(decodeFrame(all.readUInt8(at + 4), all.subarray(at + 5, at + 4 + length)));
+      at += 4 + length;
+      this.#wanted = 5;
+    }
+    this.#parts = [all.subarray(at)];
+    this.#held = all.byteLength - at;
+    return frames;
+  }
+}
+
+function decodeFrame(type: number, payload: Buffer): RaftFrame {
+  const number = (at: number) => Number(payload.readBigUInt64BE(at));
+  switch (type) {
+    case 16:
+      return { ...JSON.parse(payload.toString("utf8")), type: "welcome" };
+    case 17:
+      return { type: "committed", entries: committedEntries(payload) };
+    case 18:
+      return { type: "proposed", ticket: number(0), index: number(8), term: number(16) };
+    case 19:
+      return { type: "refused", ticket: number(0), reason: REASONS[payload.readUInt8(8)] ?? "unknown" };
+    case 20:
+      return { ...JSON.parse(payload.toString("utf8")), type: "leadership" };
+    case 21:
+      return { type: "ask", request: number(0), ask: JSON.parse(payload.toString("utf8", 8)) };
+    case 22:
+      return { ...JSON.parse(payload.toString("utf8")), type: "fatal" };
+    default:
+      throw new Error(`a frame of type ${type} on raft.sock`);
+  }
+}
+
+function committedEntries(payload: Buffer): CommittedEntry[] {
+  const entries: CommittedEntry[] = [];
+  let at = 4;
+  for (let left = payload.readUInt32BE(0); left > 0; left--) {
+    const length = payload.readUInt32BE(at + 16);
+    const bytes = payload.subarray(at + 20, at + 20 + length);
+    if (bytes.byteLength !== length) throw new Error("a committed entry that ends before its length");
+    entries.push({
+      index: Number(payload.readBigUInt64BE(at)),
+      term: Number(payload.readBigUInt64BE(at + 8)),
+      bytes,
+    });
+    at += 20 + length;
+  }
+  return entries;
+}

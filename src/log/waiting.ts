@@ -1,0 +1,65 @@
+// Commands that wait for their outcome, as every engine keeps them: admitted with bounds, cut into entries, answered in order.
+
+import { Fault } from "../lib/fault.ts";
+import type { BatchResult } from "./apply-batch.ts";
+import { MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
+import type { Applied, Command } from "./log.ts";
+
+/** More waiting commands than this and new ones are refused: memory stays bounded whatever callers do. */
+const MAX_WAITING = 8192;
+
+export interface Waiting {
+  packed: Uint8Array;
+  resolve: (applied: Applied) => void;
+  reject: (fault: Fault) => void;
+}
+
+/** Packs a command and puts it behind those that wait; rejects what is too large or too much. */
+export function enqueue(waiting: Waiting[], command: Command): Promise<Applied> {
+  if (waiting.length >= MAX_WAITING) {
+    return Promise.reject(
+      new Fault("unavailable", `${MAX_WAITING} writes wait already`, {
+        hint: "Try again in a moment.",
+        details: { retryAfterSeconds: 1 },
+      }),
+    );
+  }
+  const packed = packCommand(command);
+  if (packed.byteLength > MAX_COMMAND_BYTES) {
+    return Promise.reject(
+      new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {
+        hint: "Send it in parts.",
+      }),
+    );
+  }
+  return new Promise((resolve, reject) => {
+    waiting.push({ packed, resolve, reject });
+  });
+}
+
+/** Takes what fits into one entry, in order; one command always fits. */
+export function takeBatch(waiting: Waiting[]): Waiting[] {
+  let bytes = 0;
+  let count = 0;
+  for (const item of waiting) {
+    bytes += item.packed.byteLength;
+    if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
+    count += 1;
+  }
+  return waiting.splice(0, count);
+}
+
+/** Tells each command of a batch its outcome. */
+export function answer(batch: readonly Waiting[], outcomes: BatchResult["outcomes"], epoch: string): void {
+  for (const [index, item] of batch.entries()) {
+    const outcome = outcomes[index];
+    if (outcome === undefined) continue;
+    if ("fault" in outcome) item.reject(outcome.fault);
+    else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
+  }
+}
+
+/** The refusal of a node that ends. */
+export function stopping(): Fault {
+  return new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." });
+}

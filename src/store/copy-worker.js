@@ -1,0 +1,17 @@
+// Runs in a Worker of its own, made from this text: writes a copy of a store's file as it is at one moment, off the main thread. It knows the two paths and nothing else.
+const { Database } = require("bun:sqlite");
+
+self.onmessage = ({ data: { path, to } }) => {
+  try {
+    const database = new Database(path, { readonly: true });
+    try {
+      database.run("PRAGMA busy_timeout = 5000");
+      database.run("VACUUM INTO ?", [to]);
+    } finally {
+      database.close();
+    }
+    postMessage("");
+  } catch (error) {
+    postMessage(String(error));
+  }
+};

@@ -1,0 +1,164 @@
+// Raft members for tests: driver processes, each with its store and its engine in this process, and writes that are tried until one is acknowledged.
+
+import { join } from "node:path";
+import { ensureNative } from "../../scripts/native.ts";
+import { host } from "../../scripts/targets.ts";
+import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
+import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import type { Command } from "../../src/log/log.ts";
+import { openRaftLog, type RaftLog } from "../../src/log/raft.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { DEFAULT_WRITE_LIMITS } from "../../src/operation/define.ts";
+import { applierOf } from "../../src/operation/invoke.ts";
+import { Store } from "../../src/store/store.ts";
+
+export const applyContexts = applierOf(contextOperations);
+
+/** A put as the operation prepares it. */
+export function putCommand(id: string, content: unknown, key = ""): Command {
+  const operation = contextOperations.find(({ name }) => name === "context_put");
+  if (operation?.kind !== "write") throw new Error("no operation context_put");
+  const input = operation.prepare(operation.input.parse({ id, content }), DEFAULT_WRITE_LIMITS);
+  return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key };
+}
+
+/** All that is replicated, as one hash. */
+export function digestOfStore(store: Store): string {
+  return digestOf(store.reader, [...LOG_TABLES, ...CONTEXT_TABLES]);
+}
+
+type Replies = Map<number, (reply: { ok: unknown; error?: string }) => void>;
+
+export interface DriverOptions {
+  folder: string;
+  bootstrap?: boolean;
+  flags?: readonly string[];
+}
+
+/** A running driver. */
+export class Driver {
+  readonly server: string;
+  readonly address: string;
+  readonly socketPath: string;
+  readonly #child: ReturnType<typeof spawnDriver>;
+  readonly #waiting: Replies;
+  #last = 0;
+
+  private constructor(
+    child: ReturnType<typeof spawnDriver>,
+    said: { server: string; address: string },
+    socketPath: string,
+    waiting: Replies,
+  ) {
+    this.#child = child;
+    this.server = said.server;
+    this.address = said.address;
+    this.socketPath = socketPath;
+    this.#waiting = waiting;
+  }
+
+  static async start({ folder, bootstrap = false, flags = [] }: DriverOptions): Promise<Driver> {
+    if (host === undefined) throw new Error("this machine is none that Cairn is built for");
+    const socketPath = join(folder, `raft-${crypto.randomUUID().slice(0, 8)}.sock`);
+    const child = spawnDriver([
+      ensureNative(host, "raftnode"),
+      `--folder=${join(folder, "raft")}`,
+      `--socket=${socketPath}`,
+      ...(bootstrap ? ["--bootstrap"] : []),
+      ...flags,
+    ]);
+    const waiting: Replies = new Map();
+    const listening = Promise.withResolvers<{ server: string; address: string }>();
+    const read = async () => {
+      let rest = "";
+      for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) {
+          const said = JSON.parse(line);
+          if (said.event === "listening") listening.resolve(said);
+          else waiting.get(said.id)?.(said);
+        }
+      }
+      listening.reject(new Error("the driver ended before it listened"));
+      for (const tell of waiting.values()) tell({ ok: undefined, error: "the driver ended" });
+    };
+    void read();
+    return new Driver(child, await listening.promise, socketPath, waiting);
+  }
+
+  async command<T = unknown>(command: { do: string } & Record<string, unknown>): Promise<T> {
+    this.#last += 1;
+    const id = this.#last;
+    const { promise, resolve } = Promise.withResolvers<{ ok: unknown; error?: string }>();
+    this.#waiting.set(id, resolve);
+    this.#child.stdin.write(`${JSON.stringify({ ...command, id })}\n`);
+    this.#child.stdin.flush();
+    const { ok, error } = await promise;
+    this.#waiting.delete(id);
+    if (error !== undefined) throw new Error(`${command.do}: ${error}`);
+    return ok as T;
+  }
+
+  signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    this.#child.kill(name);
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
+  }
+}
+
+function spawnDriver(cmd: string[]) {
+  return Bun.spawn({ cmd, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+}
+
+/** One member: driver, store and engine. */
+export interface Member {
+  folder: string;
+  driver: Driver;
+  store: Store;
+  log: RaftLog;
+  fatal: unknown[];
+}
+
+export async function startMember(
+  options: DriverOptions & {
+    nowMs?: () => number;
+    apply?: Parameters<typeof openRaftLog>[0]["apply"];
+    peers?: readonly Member[];
+  },
+): Promise<Member> {
+  const driver = await Driver.start(options);
+  for (const peer of options.peers ?? []) await introduce(driver, peer.driver);
+  const store = Store.open({ folder: join(options.folder, "store"), migrations: MIGRATIONS, log: () => {} });
+  const fatal: unknown[] = [];
+  try {
+    const log = await openRaftLog({
+      store,
+      apply: options.apply ?? applyContexts,
+      socketPath: driver.socketPath,
+      nowMs: options.nowMs ?? Date.now,
+      onFatal: (error) => fatal.push(error),
+      signal: AbortSignal.timeout(20_000),
+      unknownAfterMs: 4000,
+    });
+    return { folder: options.folder, driver, store, log, fatal };
+  } catch (error) {
+    await driver.end();
+    store.close();
+    throw error;
+  }
+}
+
+async function introduce(one: Driver, other: Driver): Promise<void> {
+  await one.command({ do: "peer", server: other.server, address: other.address });
+  await other.command({ do: "peer", server: one.server, address: one.address });
+}
+
+export async function stopMember(member: Member): Promise<void> {
+  await member.log.close();
+  await member.driver.end();
+  member.store.close();
+}
