@@ -9,6 +9,7 @@ import { host } from "../../scripts/targets.ts";
 import type { NodeEvent, Ready } from "../../src/node/events.ts";
 import { buildDist } from "./dist.ts";
 import { eventually, within } from "./eventually.ts";
+import { CANARY_KEY, leaksOf, secretsOf } from "./leaks.ts";
 import type { TestTailnet } from "./tailnet.ts";
 
 const MAIN = join(dirname(dirname(import.meta.dir)), "src", "main.ts");
@@ -24,7 +25,7 @@ export interface NodeOptions {
   from?: "source" | "binary";
   /** Further arguments of `serve`. */
   args?: readonly string[];
-  /** The whole environment beside PATH, HOME and TMPDIR. */
+  /** The whole environment beside PATH, HOME, TMPDIR, and the suite's canary key where one changes nothing. */
   env?: Record<string, string>;
   cwd?: string;
   /** A data folder to keep; without it the node has a fresh one, which goes with it. */
@@ -82,13 +83,21 @@ export class TestNode implements AsyncDisposable {
   stderr = "";
   readonly #child;
   readonly #ended: Promise<void>;
+  /** Commands whose output showed a secret. */
+  readonly #leakyCommands: string[] = [];
 
   constructor(options: NodeOptions, command: readonly string[]) {
     this.options = options;
     this.command = command;
     this.home = mkdtempSync(join(tmpdir(), "cairn-t-"));
     this.dataDir = options.dataDir ?? join(this.home, "data");
-    this.env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: this.home, TMPDIR: this.home, ...options.env };
+    this.env = {
+      PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+      HOME: this.home,
+      TMPDIR: this.home,
+      ...canaryFor(options),
+      ...options.env,
+    };
     this.args = [
       "serve",
       ...["--data", this.dataDir],
@@ -195,6 +204,7 @@ export class TestNode implements AsyncDisposable {
       `cairn ${words.join(" ")}`,
       Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]),
     );
+    if (leaksOf(secretsOf(this.env), { out, err }, []).length > 0) this.#leakyCommands.push(words.join(" "));
     return { code: child.exitCode, signal: signalOf(child.signalCode), out, err };
   }
 
@@ -205,7 +215,7 @@ export class TestNode implements AsyncDisposable {
     return parsed.conditions.map(({ code }) => code);
   }
 
-  /** Ends it, kills it when it does not end in time, and removes its folder. */
+  /** Ends it, kills it when it does not end in time, and removes its folder. Throws when a secret that it held is anywhere in what it wrote. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.ended) {
       // A stopped process hears nothing else.
@@ -215,7 +225,12 @@ export class TestNode implements AsyncDisposable {
       await this.#child.exited;
       clearTimeout(late);
     }
+    // What outlived it may hold its pipes; then what was heard until now is judged.
+    await within("the end of its output", this.#ended).catch(() => {});
+    const texts = { stdout: this.stdout, stderr: this.stderr };
+    const leaks = [...leaksOf(secretsOf(this.env), texts, [this.dataDir]), ...this.#leakyCommands];
     rmSync(this.home, { recursive: true, force: true });
+    if (leaks.length > 0) throw new Error(`a secret of node ${this.pid} is in: ${leaks.join(", ")}`);
   }
 
   async #await<T>(what: string, look: () => T | undefined): Promise<T> {
@@ -245,6 +260,12 @@ export class TestNode implements AsyncDisposable {
       this.events.push(parsed);
     }
   }
+}
+
+/** The suite's key, for a node that has none and joins where a key makes no difference, or joins nothing. */
+function canaryFor(options: NodeOptions): Record<string, string> {
+  const hasOwn = Object.keys(options.env ?? {}).some((name) => /^(TS_|TAILSCALE_|CREDENTIALS_)/.test(name));
+  return hasOwn || options.tailnet?.isOpen === false ? {} : { TS_AUTHKEY: CANARY_KEY };
 }
 
 function signalOf(signal: string | number | null): string | null {

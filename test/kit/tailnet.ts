@@ -85,6 +85,7 @@ export class TestTailnet implements AsyncDisposable {
   #domain = "";
   #stderr = "";
   #lastId = 0;
+  #isOpen = true;
   #ended: Error | undefined;
   readonly #child;
   readonly #waiting = new Map<number, Waiting>();
@@ -137,6 +138,12 @@ export class TestTailnet implements AsyncDisposable {
     options: { keys?: string[]; expiredKeys?: string[] } = {},
   ): Promise<void> {
     await this.#call("auth", { mode, ...options }, empty);
+    this.#isOpen = mode === "open" && (options.expiredKeys ?? []).length === 0;
+  }
+
+  /** Whether any key is as good as none. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** Does what a person does on the page behind a login URL. */

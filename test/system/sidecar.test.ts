@@ -1,7 +1,7 @@
 // A node whose tailnet half is a child process: neither outlives the other, however it ends.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { FAULTS } from "../../src/lib/fault.ts";
 import { eventually } from "../kit/eventually.ts";
 import { startNode, type TestNode } from "../kit/node.ts";
@@ -57,6 +57,38 @@ test.skipIf(!linux)(
     const seen = readFileSync(`/proc/${sidecar}/environ`, "utf8") + readFileSync(`/proc/${sidecar}/cmdline`, "utf8");
     expect(seen).toContain("HOME=");
     expect(seen).not.toMatch(/canary|TS_|BUN_|CAIRN_/i);
+  },
+  60_000,
+);
+
+const O_CLOEXEC = 0o2000000;
+
+/** The open descriptors of a process: number, what it is, and whether a process that it starts would inherit it. */
+function descriptors(pid: number): { fd: number; what: string; inherited: boolean }[] {
+  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      const flags = /^flags:\s+([0-7]+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"))?.[1] ?? "0";
+      const inherited = (Number.parseInt(flags, 8) & O_CLOEXEC) === 0;
+      return [{ fd: Number(fd), what: readlinkSync(`/proc/${pid}/fd/${fd}`), inherited }];
+    } catch {
+      return []; // Closed since it was listed.
+    }
+  });
+}
+
+/** Those beside the three that every child is given. */
+const inheritable = (pid: number) => descriptors(pid).filter(({ fd, inherited }) => fd > 2 && inherited);
+
+test.skipIf(!linux).each(["library", "sidecar"] as const)(
+  "no descriptor of a serving node would be inherited by a child (%s)",
+  async (engine) => {
+    await using node = await startNode({ tailnet: control, engine, hostname: `closed-${engine}` });
+    expect(descriptors(node.pid).length).toBeGreaterThan(10);
+    expect(inheritable(node.pid)).toEqual([]);
+    if (engine === "library") return;
+    const sidecar = sidecarOf(node);
+    expect(inheritable(sidecar)).toEqual([]);
+    expect(descriptors(sidecar).filter(({ what }) => /cairn\.(db|lock|sock)/.test(what))).toEqual([]);
   },
   60_000,
 );
