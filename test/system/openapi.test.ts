@@ -146,6 +146,7 @@ const IDS: Readonly<Record<string, string>> = { context_import: "team/imported" 
 
 /** Inputs that work, for operations whose samples need more than a schema can say. */
 const GOOD: Readonly<Record<string, Record<string, unknown>[]>> = {
+  access_explain: [{ caller: "local", verb: "read", space: "team" }],
   context_many: [{ writes: [{ operation: "context_put", id: "team/many", content: 1 }] }],
   context_patch: [{ id: "team/sample", format: "edit", patch: [{ op: "append", text: "y" }] }],
   context_diff: [{ id: "team/sample", from: 1 }],
