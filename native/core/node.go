@@ -221,7 +221,7 @@ func (node *Node) log(level, message string) {
 // userLogf gets what tsnet means for people. Its advice about TS_AUTHKEY is ours to give, with the login event.
 func (node *Node) userLogf(format string, values ...any) {
 	if line := fmt.Sprintf(format, values...); !strings.HasPrefix(line, "To start this tsnet server") {
-		node.log("info", line)
+		node.log("debug", line)
 	}
 }
 

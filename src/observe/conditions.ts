@@ -102,12 +102,14 @@ export class Conditions {
     const kind: Kind = CONDITIONS[code];
     const since = before?.since ?? new Date(this.#now()).toISOString();
     this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
-    this.#log(kind.severity, `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+    this.#log(levelOf(code), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
   }
 
   /** Ends a condition; nothing happens if it is not true. */
   clear(code: ConditionCode): void {
-    if (this.#active.delete(code)) this.#log("info", `${CONDITIONS[code].title}: over`, { condition: code });
+    if (!this.#active.delete(code)) return;
+    const level = levelOf(code) === "debug" ? "debug" : "info";
+    this.#log(level, `${CONDITIONS[code].title}: over`, { condition: code });
   }
 
   has(code: ConditionCode): boolean {
@@ -127,4 +129,10 @@ export class Conditions {
       (a, b) => rank[a.severity] - rank[b.severity] || a.code.localeCompare(b.code),
     );
   }
+}
+
+/** What is no trouble is told by the start's own lines and by `status`; in the log it is for those who look for details. */
+function levelOf(code: ConditionCode): "debug" | "warning" | "error" {
+  const { severity }: Kind = CONDITIONS[code];
+  return severity === "info" ? "debug" : severity;
 }
