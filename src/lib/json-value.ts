@@ -56,23 +56,40 @@ export function jsonEqual(one: unknown, other: unknown): boolean {
   );
 }
 
-/** Two kept numbers are equal only as texts; a kept one never equals a double, which could not hold it. */
+/** Canonical texts of kept numbers: one may have as many digits as the document has bytes, and a patch may ask for it in every step. */
+const canonicalTexts = new WeakMap<RawNumber, string>();
+
+/** A kept number never equals a double, which could not hold it, unless both are written the same once zeros are taken off. */
 function numberOf(value: unknown): string | undefined {
-  if (exact.isRawJSON(value)) return canonical(value.rawJSON);
-  return typeof value === "number" ? canonical(String(value)) : undefined;
+  if (!exact.isRawJSON(value)) return typeof value === "number" ? canonical(String(value)) : undefined;
+  const known = canonicalTexts.get(value);
+  if (known !== undefined) return known;
+  const made = canonical(value.rawJSON);
+  canonicalTexts.set(value, made);
+  return made;
 }
 
-/** Digits without sign of zero, trailing zeros or point, and a decimal exponent: equal texts for equal numbers. */
+/** Exponents of more digits are compared as they are written: no number means anything by them. */
+const MAX_EXPONENT_DIGITS = 15;
+
+/** Digits without sign of zero, outer zeros or point, and a decimal exponent: equal texts for equal numbers. Linear: digits come by the million. */
 function canonical(text: string): string {
   const match = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text);
   if (match === null) return text;
   const fraction = match[3] ?? "";
-  const digits = `${match[2]}${fraction}`.replace(/^0+/, "");
-  const bare = digits.replace(/0+$/, "");
-  if (bare === "") return "0";
-  const exponent = BigInt(match[4] ?? "0") - BigInt(fraction.length) + BigInt(digits.length - bare.length);
-  return `${match[1]}${bare}e${exponent}`;
+  const digits = `${match[2]}${fraction}`;
+  let start = 0;
+  while (digits.charCodeAt(start) === ZERO) start++;
+  if (start === digits.length) return "0";
+  let end = digits.length;
+  while (digits.charCodeAt(end - 1) === ZERO) end--;
+  const written = match[4] ?? "0";
+  if (written.length > MAX_EXPONENT_DIGITS) return text;
+  const exponent = Number(written) - fraction.length + (digits.length - end);
+  return `${match[1]}${digits.slice(start, end)}e${exponent}`;
 }
+
+const ZERO = 0x30;
 
 /** A copy that shares nothing with `value`. */
 export function cloneJson(value: unknown): unknown {

@@ -243,7 +243,31 @@ describe("numbers", () => {
     expect(same("12345678901234567890", "12345678901234567000")).toBe(false);
     expect(same("-0.0e10", "0")).toBe(true);
     expect(same("12345678901234567890", '"12345678901234567890"')).toBe(false);
+    expect(same("0.00001200e25", "120000000000000000000")).toBe(true);
+    expect(same("-1e400", "1e400")).toBe(false);
+    expect(same(`0e${"9".repeat(40)}`, "0")).toBe(true);
+    expect(same(`1e${"9".repeat(40)}`, `1e${"9".repeat(40)}`)).toBe(true);
+    expect(same(`1e${"9".repeat(40)}`, `1e${"9".repeat(39)}8`)).toBe(false);
   });
+
+  test("of a million digits are compared in time, however often a patch asks", () => {
+    const zeros = "0".repeat(1_000_000);
+    const nines = "9".repeat(1_000_000);
+    const startMs = performance.now();
+    for (const [one, other] of [
+      [`1${zeros}1`, `2${zeros}1`],
+      [`0.${zeros}1`, `0.${zeros}2`],
+      [`1e${nines}`, `1e${nines}9`],
+    ] as const) {
+      const [document, value] = [parseExact(`{"n":[${one}]}`), parseExact(other)];
+      expect(jsonEqual(document, { n: [value] })).toBe(false);
+    }
+    const step = { op: "test" as const, path: ["n"], value: 1 };
+    const document = parseExact(`{"n":1.${zeros}}`);
+    const steps = Array.from({ length: 1000 }, () => step);
+    expect(JSON.stringify(applyJsonPatch(document, steps, 4_000_000))).toBe(`{"n":1.${zeros}}`);
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+  }, 20_000);
 });
 
 describe("text", () => {
