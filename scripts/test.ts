@@ -125,7 +125,7 @@ async function runGo(): Promise<Counts> {
   const productTags = (await Bun.file(join(root, "native", "tags.txt")).text()).trim();
   // The Go half is tested as it is shipped; `cairntest` adds the planted panics. The test tailnet is a whole one, without those tags.
   const core = await runGoPackages(["-tags", `${productTags},cairntest`, "./core/..."]);
-  const tailnet = await runGoPackages(["./tailnettest/...", "./cmd/tailnet/..."]);
+  const tailnet = await runGoPackages(["./tailnettest/...", "./cmd/tailnet/...", "./raftlog/..."]);
   return {
     passed: core.passed + tailnet.passed,
     failed: core.failed + tailnet.failed,

@@ -12,6 +12,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 const (
@@ -39,6 +40,7 @@ type sentBatch struct {
 	last  uint64
 	count int
 	bytes int
+	at    time.Time
 }
 
 // link is one connection to TypeScript.
@@ -121,7 +123,7 @@ func (to *link) Apply(batch []Entry) error {
 		return !to.closed && (len(to.unapplied) == 0 || to.entries < maxUnappliedEntries && to.bytes+len(frame) <= maxUnappliedBytes)
 	})
 	if err == nil {
-		to.unapplied = append(to.unapplied, sentBatch{last: last, count: len(batch), bytes: len(frame)})
+		to.unapplied = append(to.unapplied, sentBatch{last: last, count: len(batch), bytes: len(frame), at: time.Now()})
 		to.entries += len(batch)
 		to.bytes += len(frame)
 	}
@@ -142,6 +144,16 @@ func (to *link) acknowledged(index uint64) {
 		to.unapplied = to.unapplied[1:]
 	}
 	to.notify()
+}
+
+// Behind is the age of the oldest batch that is not applied.
+func (to *link) Behind() time.Duration {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	if len(to.unapplied) == 0 {
+		return 0
+	}
+	return time.Since(to.unapplied[0].at)
 }
 
 // WaitApplied returns once the store holds entry index.

@@ -60,8 +60,8 @@ type Node struct {
 	snapshots *snapshots
 	own       Hello
 
-	mu        sync.RWMutex
-	raft      *raft.Raft
+	mu        sync.Mutex
+	raft      atomic.Pointer[raft.Raft]
 	transport atomic.Pointer[transport]
 	closed    bool
 	fatal     sync.Once
@@ -105,8 +105,9 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	node.running.Add(1)
+	node.running.Add(2)
 	go node.accept()
+	go node.guard()
 	return node, nil
 }
 
@@ -128,7 +129,7 @@ func (node *Node) run() error {
 		transport.Close()
 		return fmt.Errorf("starting raft in %s: %w", filepath.Clean(node.options.Folder), err)
 	}
-	node.raft = made
+	node.raft.Store(made)
 	seen := make(chan raft.Observation, 64)
 	made.RegisterObserver(raft.NewObserver(seen, false, func(observation *raft.Observation) bool {
 		switch observation.Data.(type) {
@@ -188,6 +189,29 @@ func leadershipOf(of *raft.Raft) Leadership {
 	return Leadership{Leading: of.State() == raft.Leader, Leader: string(leader), Term: of.CurrentTerm()}
 }
 
+// guard hands the leadership over while the store does not follow: others would wait for a leader that can answer nothing (replication.md 23).
+func (node *Node) guard() {
+	defer node.running.Done()
+	ticker := time.NewTicker(node.options.Profile.Heartbeat / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-node.stopped:
+			return
+		}
+		now := node.current()
+		behind := node.options.Machine.Behind()
+		if behind < 2*node.options.Profile.Heartbeat || now.State() != raft.Leader || node.alone(now) {
+			continue
+		}
+		node.options.Log.Warn("the store does not follow; handing over", "behind", behind)
+		if err := now.LeadershipTransfer().Error(); err != nil {
+			node.options.Log.Warn("nobody takes over", "reason", err)
+		}
+	}
+}
+
 // accept greets connections until the network closes; each greeting has its own goroutine and a deadline.
 func (node *Node) accept() {
 	defer node.running.Done()
@@ -228,7 +252,7 @@ func (node *Node) restart() {
 		return
 	}
 	node.options.Log.Warn("the log held another history than the snapshot that came; it is removed and raft starts again")
-	err := node.raft.Shutdown().Error()
+	err := node.current().Shutdown().Error()
 	if err == nil {
 		err = deleteLog(node.log)
 	}
@@ -249,9 +273,7 @@ func (node *Node) fail(err error) {
 }
 
 func (node *Node) current() *raft.Raft {
-	node.mu.RLock()
-	defer node.mu.RUnlock()
-	return node.raft
+	return node.raft.Load()
 }
 
 // Proposal is an entry on its way.
@@ -294,11 +316,12 @@ func (node *Node) Close() error {
 		return nil
 	}
 	node.closed = true
-	if node.raft.State() == raft.Leader && !node.alone(node.raft) {
+	last := node.current()
+	if last.State() == raft.Leader && !node.alone(last) {
 		handed := make(chan struct{})
 		go func() {
 			defer close(handed)
-			_ = node.raft.LeadershipTransfer().Error()
+			_ = last.LeadershipTransfer().Error()
 		}()
 		select {
 		case <-handed:
@@ -306,7 +329,7 @@ func (node *Node) Close() error {
 		}
 	}
 	close(node.stopped)
-	err := errors.Join(node.raft.Shutdown().Error(), node.options.Network.Close())
+	err := errors.Join(last.Shutdown().Error(), node.options.Network.Close())
 	node.running.Wait()
 	return errors.Join(err, node.log.Close())
 }

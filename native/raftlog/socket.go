@@ -43,17 +43,15 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 		_ = to.sendJSON(FrameFatal, fatalOf(err))
 		to.close()
 	}
-	starting := make(chan *Node, 1)
-	slots := make(chan struct{}, maxProposals)
-	var node *Node
+	queue := make(chan wanted, maxProposals)
 	read := make(chan error, 1)
 	go func() {
 		read <- to.read(reader, func(ticket uint64, data []byte) {
-			if node == nil {
-				node = <-starting
-			}
-			if node != nil {
-				propose(node, to, slots, ticket, data)
+			select {
+			case queue <- wanted{ticket, data}:
+			default:
+				// The reader must go on: what it takes next may be what the proposals before wait for.
+				_ = to.send(EncodeRefused(ticket, RefusedBusy))
 			}
 		})
 		to.close()
@@ -62,7 +60,6 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 	defer cancel()
 	running, err := Start(begin, options)
 	if err != nil {
-		close(starting)
 		_ = to.sendJSON(FrameFatal, fatalOf(err))
 		return err
 	}
@@ -72,23 +69,40 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 	if err := to.sendJSON(FrameWelcome, map[string]string{"server": running.ID()}); err != nil {
 		to.close()
 	}
-	starting <- running
+	ended := make(chan struct{})
+	go propose(running, to, queue, ended)
 	err = <-read
+	close(ended)
 	return errors.Join(err, running.Close())
 }
 
-func propose(node *Node, to *link, slots chan struct{}, ticket uint64, data []byte) {
-	slots <- struct{}{}
-	proposal := node.Propose(data)
-	go func() {
-		defer func() { <-slots }()
-		index, term, err := proposal.Wait()
-		if err != nil {
-			_ = to.send(EncodeRefused(ticket, RefusalOf(err)))
+type wanted struct {
+	ticket uint64
+	data   []byte
+}
+
+// propose appends in the order of arrival; outcomes come in any.
+func propose(node *Node, to *link, queue <-chan wanted, ended <-chan struct{}) {
+	slots := make(chan struct{}, maxProposals)
+	for {
+		var next wanted
+		select {
+		case next = <-queue:
+			slots <- struct{}{}
+		case <-ended:
 			return
 		}
-		_ = to.send(EncodeProposed(ticket, index, term))
-	}()
+		proposal := node.Propose(next.data)
+		go func() {
+			defer func() { <-slots }()
+			index, term, err := proposal.Wait()
+			if err != nil {
+				_ = to.send(EncodeRefused(next.ticket, RefusalOf(err)))
+				return
+			}
+			_ = to.send(EncodeProposed(next.ticket, index, term))
+		}()
+	}
 }
 
 func fatalOf(err error) map[string]string {

@@ -29,7 +29,7 @@ const FLEET_LEVEL = 1;
 const UNKNOWN_AFTER_MS = 30_000;
 /** How long `close` waits for writes that are on their way. */
 const CLOSE_MS = 2_000;
-/** Above this time from proposal to commit, gathering alone no longer fills the line, and more entries are in flight (replication.md 24). */
+/** Above this time from proposal to apply, gathering alone no longer fills the line, and more entries are in flight (replication.md 24). */
 const FAR_MS = 20;
 const FAR_WINDOW = 16;
 
@@ -160,7 +160,9 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
 
   function resolveOwn({ header }: DecodedEntry, result: BatchResult): void {
     const own = header.origin === origin ? forget(header.ticket) : undefined;
-    if (own !== undefined) answer(own.batch, result.outcomes, result.state.epoch);
+    if (own === undefined) return;
+    measure(own);
+    answer(own.batch, result.outcomes, result.state.epoch);
   }
 
   function forget(id: number): InFlight | undefined {
@@ -172,8 +174,6 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
 
   function proposed(id: number, index: number): void {
     if (barriers.proposed(id, index, applied)) return;
-    const found = entries.get(id);
-    if (found !== undefined) measure(found);
     unanswered.delete(id);
     schedule();
   }

@@ -28,16 +28,27 @@ async function startThree(flags: readonly string[] = []): Promise<void> {
     await first.driver.command({ do: "add", server: driver.server, previous: index });
     await first.driver.command({ do: "promote", server: driver.server });
   }
-  await eventually("the others to have joined", () =>
-    others.every(({ log }) => log.position().epoch === first.log.position().epoch && log.position().seq >= 1),
-  );
+  await eventually("the others to have joined", async () => {
+    // A server that does not know yet that another one votes refuses it its vote.
+    for (const { driver, log } of members) {
+      const known = await driver.command<{ members: { voter: boolean }[] }>({ do: "members" });
+      if (known.members.filter(({ voter }) => voter).length !== 3) return false;
+      if (log.position().epoch !== first.log.position().epoch || log.position().seq < 1) return false;
+    }
+    return true;
+  });
 }
 
 function leaderNow(besides?: Member): Member | undefined {
   return members.find((member) => member !== besides && member.fatal.length === 0 && member.log.leadership().leading);
 }
 
-const leader = (besides?: Member) => eventually("a leader", () => leaderNow(besides), { withinMs: 15_000 });
+const leader = (besides?: Member) =>
+  eventually("a leader", () => leaderNow(besides), {
+    withinMs: 15_000,
+    seen: () =>
+      JSON.stringify(members.map(({ log, driver, fatal }) => [driver.server, log.leadership(), fatal.length])),
+  });
 
 /** Writers that try each write, with its key, until a leader acknowledges it. */
 function load(writers: number) {
