@@ -2,6 +2,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
+import { keepNumbers } from "../lib/json-value.ts";
 import { nearest } from "../lib/nearest.ts";
 
 /** Type and subtype in lower case, without parameters (RFC 9110 8.3.1): never compare a media type as a substring. */
@@ -55,7 +56,7 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
       hint: "Send Content-Type: application/json.",
     });
   }
-  return text.trim() === "" ? {} : parseJson(text, "The body");
+  return text.trim() === "" ? {} : keepNumbers(text, parseJson(text, "The body"));
 }
 
 /** Query parameters by name; Fault `invalid_input` for one that is unknown, or given twice where once is meant. */

@@ -28,6 +28,16 @@ export function parseExact(text: string): unknown {
   );
 }
 
+/** `value` is what JSON.parse made of `text`; answers it with each number that no double holds kept as its text, so that what is stored of it is what was sent. All others stay numbers, however they are written. */
+export function keepNumbers(text: string, value: unknown): unknown {
+  if (!LONG_NUMBER.test(text)) return value;
+  return exact.parse(text, (_key, item, { source }) =>
+    typeof item === "number" && source !== undefined && canonical(String(item)) !== canonical(source)
+      ? exact.rawJSON(source)
+      : item,
+  );
+}
+
 /** Whether it is an object, and no array, null or kept number. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !exact.isRawJSON(value);

@@ -5,6 +5,7 @@ import { createMcpHandler, isLegacyRequest, ProtocolErrorCode, readRequestBody }
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
+import { keepNumbers } from "../lib/json-value.ts";
 import type { LogLine } from "../observe/logging.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { KEEP_ALIVE_MS, MAX_BODY_BYTES } from "./bounds.ts";
@@ -173,7 +174,7 @@ async function readBody(request: Request): Promise<unknown> {
   const text = await readText(request);
   if (text instanceof Response) return text;
   try {
-    return parseJson(text, "the body");
+    return keepNumbers(text, parseJson(text, "the body"));
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     return httpError(400, -32700, error.message, error.hint === undefined ? undefined : { hint: error.hint });

@@ -102,6 +102,33 @@ test("modern: the same answer both ways", async () => {
   }
 });
 
+test("every way takes a number as it is written", async () => {
+  for (const [at, meta] of [{}, { traceparent: "00-taken" }].entries()) {
+    const big = "[12345678901234567891,1e400,1.0]";
+    const params = {
+      name: "context_put",
+      arguments: { id: `team/taken${at}`, content: "BIG" },
+      _meta: { ...ENVELOPE, ...meta },
+    };
+    const response = await fetch(server.url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        "x-test-caller": "team",
+        "mcp-protocol-version": MODERN,
+        "mcp-method": "tools/call",
+        "mcp-name": "context_put",
+      },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params }).replace('"BIG"', big),
+    });
+    expect(await response.json()).toMatchObject({ result: { structuredContent: { version: 1 } } });
+    expect(await core.call("context_get", { id: `team/taken${at}`, format: "text" })).toMatchObject({
+      content: "[12345678901234567891,1e400,1]",
+    });
+  }
+});
+
 test("every way gives a number as it is written", async () => {
   for (const meta of [{}, { traceparent: "00-exact" }]) {
     const { body } = await modern("context_get", { id: "team/exact" }, 1, meta);

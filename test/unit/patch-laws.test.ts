@@ -8,7 +8,7 @@ import { findAll } from "../../src/lib/find-all.ts";
 import { diffJson } from "../../src/lib/json-diff.ts";
 import { applyJsonPatch, parseSteps } from "../../src/lib/json-patch.ts";
 import { formatPointer, parsePointer } from "../../src/lib/json-pointer.ts";
-import { cloneJson, jsonEqual, parseExact } from "../../src/lib/json-value.ts";
+import { cloneJson, jsonEqual, keepNumbers, parseExact } from "../../src/lib/json-value.ts";
 import { applyMergePatch } from "../../src/lib/merge-patch.ts";
 import { diffText } from "../../src/lib/text-diff.ts";
 import { applyUnified } from "../kit/apply-unified.ts";
@@ -248,6 +248,15 @@ describe("numbers", () => {
     expect(same(`0e${"9".repeat(40)}`, "0")).toBe(true);
     expect(same(`1e${"9".repeat(40)}`, `1e${"9".repeat(40)}`)).toBe(true);
     expect(same(`1e${"9".repeat(40)}`, `1e${"9".repeat(39)}8`)).toBe(false);
+  });
+
+  test("that a double holds stay numbers, however they are written; all others keep their text", () => {
+    const text = '{"a":1.0,"b":1e2,"c":100000000000000000000,"d":0.5e0,"__proto__":12345678901234567891,"e":[1e400]}';
+    const value = keepNumbers(text, JSON.parse(text)) as Record<string, unknown>;
+    expect([value["a"], value["b"], value["c"], value["d"]]).toEqual([1, 100, 1e20, 0.5]);
+    expect(JSON.stringify(value)).toBe(
+      '{"a":1,"b":100,"c":100000000000000000000,"d":0.5,"__proto__":12345678901234567891,"e":[1e400]}',
+    );
   });
 
   test("of a million digits are compared in time, however often a patch asks", () => {

@@ -216,6 +216,17 @@ test("numbers too large for a double, and keys that mean something to JavaScript
     expect([text, (await core.http("/contexts/a", put(text))).status < 300]).toEqual([text, true]);
     expect(await (await core.http("/contexts/a")).text()).toBe(text);
   }
+  const call = async (operation: string, body: string) => {
+    const headers = { "content-type": "application/json" };
+    return (await core.http(`/operations/${operation}`, { method: "POST", body, headers })).text();
+  };
+  await call("context_put", '{"id":"b","content":{"n":1e400,"big":1700000000123456789,"one":1.0}}');
+  expect(await (await core.http("/contexts/b")).text()).toBe('{"n":1e400,"big":1700000000123456789,"one":1}');
+  await call("context_patch", '{"id":"b","format":"merge","patch":{"n":-1e400,"one":[12345678901234567891]}}');
+  expect(await call("context_get", '{"id":"b","version":2.0}')).toContain(
+    '"content":{"n":-1e400,"big":1700000000123456789,"one":[12345678901234567891]}',
+  );
+  expect(await call("context_get", '{"id":"b","version":12345678901234567891}')).toContain('"invalid_input"');
   expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
 });
 
