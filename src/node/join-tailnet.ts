@@ -12,6 +12,7 @@ const EXPIRY_WARNING_DAYS = 14;
 const DAY_MS = 86_400_000;
 const REFUSED_KEY_GRACE_MS = 8_000;
 const EXPIRY_CHECK_MS = 3_600_000;
+const LISTEN_AGAIN_MS = 5_000;
 
 export interface JoinOptions {
   tailnet: Tailnet;
@@ -23,6 +24,8 @@ export interface JoinOptions {
   nowMs: () => number;
   /** How long a node with earlier state may take to show that it runs without the refused key. */
   refusedKeyGraceMs?: number;
+  /** Time between attempts to listen on a tailnet port, in ms. */
+  listenAgainMs?: number;
   /** The node serves on the tailnet: now, or again under another name or with certificates. */
   onServing: (status: Status) => void;
   /** The node cannot serve yet, for a reason that the conditions tell. */
@@ -52,30 +55,54 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
   let askedForLogin = false;
   let keyRefused = false;
   let refusedTimer: ReturnType<typeof setTimeout> | undefined;
+  let listenTimer: ReturnType<typeof setTimeout> | undefined;
+  let told = false;
+  let stopped = false;
+  let serving = Promise.resolve();
 
   const openPort = async (port: number, tls: boolean): Promise<boolean> => {
     if (listening.has(port)) return false;
     listening.add(port);
     try {
       await tailnet.listen(port, { tls });
+      if (port === HTTP_PORT) conditions.clear("not_listening");
       return true;
     } catch (error) {
       listening.delete(port);
-      log("error", `cannot listen on tailnet port ${port}: ${error instanceof Error ? error.message : String(error)}`);
+      if (stopped) return false;
+      const text = `cannot listen on tailnet port ${port}: ${error instanceof Error ? error.message : String(error)}`;
+      if (port === HTTP_PORT) conditions.raise("not_listening", text);
+      else log("error", text);
+      clearTimeout(listenTimer);
+      listenTimer = setTimeout(() => {
+        if (status?.state === "Running") serve(status);
+      }, options.listenAgainMs ?? LISTEN_AGAIN_MS);
       return false;
     }
   };
 
-  const serve = async (next: Status): Promise<void> => {
-    const first = !hasRun;
+  /** One after the other, so that nothing is told before the port is open for which another call waits. */
+  const serve = (next: Status): void => {
+    serving = serving.then(() => openAndTell(next));
+  };
+
+  const openAndTell = async (next: Status): Promise<void> => {
+    const plain = await openPort(HTTP_PORT, false);
+    const secure = next.https && next.domains.length > 0 && (await openPort(HTTPS_PORT, true));
+    // Nobody gets in by a port that is not open, whatever the tailnet says.
+    if (conditions.has("not_listening")) return options.onWaiting();
+    if (told && !plain && !secure) return;
+    told = true;
+    options.onServing(next);
+  };
+
+  const runs = (next: Status): void => {
     hasRun = true;
     askedForLogin = false;
     loginUrl = undefined;
     clearTimeout(refusedTimer);
     for (const code of ["starting", "needs_login", "needs_approval", "key_expired"] as const) conditions.clear(code);
-    const plain = await openPort(HTTP_PORT, false);
-    const secure = next.https && next.domains.length > 0 && (await openPort(HTTPS_PORT, true));
-    if (first || plain || secure) options.onServing(next);
+    serve(next);
   };
 
   /** A node that ran and lost its login comes back without a restart: by its key while that is good, else by a login URL. */
@@ -124,7 +151,7 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
     if (next.state === "NeedsMachineAuth")
       conditions.raise("needs_approval", "The tailnet wants an admin to approve this machine");
     judgeExpiry(next);
-    if (next.state === "Running" && next.self?.keyExpired !== true) void serve(next);
+    if (next.state === "Running" && next.self?.keyExpired !== true) runs(next);
     else if (conditions.has("control_unreachable") || conditions.has("needs_approval")) options.onWaiting();
   };
 
@@ -168,6 +195,8 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
   const stop = (): void => {
     clearInterval(timer);
     clearTimeout(refusedTimer);
+    clearTimeout(listenTimer);
+    stopped = true;
     for (const end of ends) end();
   };
 

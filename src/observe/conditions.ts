@@ -47,6 +47,11 @@ export const CONDITIONS = {
     hint: "Open the login URL in a browser; no restart is needed.",
   },
   tailnet_health: { title: "Tailnet health", severity: "warning", hint: "See the text; Tailscale reports it." },
+  not_listening: {
+    title: "Not listening on the tailnet",
+    severity: "error",
+    hint: "cairn keeps trying; if it lasts, restart the node.",
+  },
   tailnet_stopped: { title: "Tailnet stopped", severity: "error", hint: "Restart the node." },
   grant_invalid: {
     title: "Invalid grant",

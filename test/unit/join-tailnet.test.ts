@@ -5,6 +5,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { type JoinOptions, joinTailnet, type TailnetSession } from "../../src/node/join-tailnet.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { LoopbackTailnet, type Status, type TailnetEvents, type UpParams } from "../../src/tailnet/index.ts";
+import { eventually } from "../kit/eventually.ts";
 
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.parse("2026-06-01T00:00:00Z");
@@ -14,6 +15,8 @@ class Played extends LoopbackTailnet {
   readonly listening: string[] = [];
   logins: (string | undefined)[] = [];
   loginFault: Fault | undefined;
+  /** How many of the next attempts to listen fail. */
+  listenFailures = 0;
   upFault: Fault | undefined;
   readonly #listeners = new Map<string, unknown[]>();
   override on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
@@ -29,6 +32,7 @@ class Played extends LoopbackTailnet {
     if (this.upFault !== undefined) throw this.upFault;
   }
   override async listen(port: number, options?: { tls: boolean }): Promise<void> {
+    if (this.listenFailures-- > 0) throw new Fault("tailnet_failed", "address in use");
     this.listening.push(`${port}${options?.tls === true ? " tls" : ""}`);
   }
   override async login(key?: string): Promise<void> {
@@ -106,6 +110,19 @@ test("a node that runs listens on port 80 and says so once", async () => {
   await settled();
   expect(tailnet.listening).toEqual(["80"]);
   expect(said).toEqual(["serving cairn.t.ts.net"]);
+  expect(codes()).toEqual([]);
+});
+
+test("a port that cannot be opened is a condition, no serving, and tried again", async () => {
+  tailnet.listenFailures = 2;
+  await join({ listenAgainMs: 1 }).up();
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual(["not_listening"]);
+  expect(said).toEqual(["waiting"]);
+  await eventually("the port to be open", () => said.length === 3);
+  expect(said).toEqual(["waiting", "waiting", "serving cairn.t.ts.net"]);
+  expect(tailnet.listening).toEqual(["80"]);
   expect(codes()).toEqual([]);
 });
 
