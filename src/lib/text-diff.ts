@@ -124,8 +124,9 @@ function hunks(script: readonly Edit[], skipped: number): string {
   let newLine = skipped;
   let index = 0;
   while (index < script.length) {
-    const first = script.findIndex((edit, place) => place >= index && edit.kind !== " ");
-    if (first < 0) break;
+    let first = index;
+    while (script[first]?.kind === " ") first++;
+    if (first >= script.length) break;
     const begin = Math.max(index, first - CONTEXT);
     oldLine += begin - index;
     newLine += begin - index;
@@ -133,7 +134,9 @@ function hunks(script: readonly Edit[], skipped: number): string {
     const part = script.slice(begin, stop);
     const oldCount = part.filter((edit) => edit.kind !== "+").length;
     const newCount = part.filter((edit) => edit.kind !== "-").length;
-    out.push(`@@ -${range(oldLine, oldCount)} +${range(newLine, newCount)} @@\n`, ...part.map(print));
+    out.push(`@@ -${range(oldLine, oldCount)} +${range(newLine, newCount)} @@\n`);
+    // One by one: a hunk of half a million lines is more than a call takes as arguments.
+    for (const edit of part) out.push(print(edit));
     oldLine += oldCount;
     newLine += newCount;
     index = stop;

@@ -316,6 +316,13 @@ describe("text", () => {
     expect(performance.now() - began).toBeLessThan(3000);
   });
 
+  test("of the most lines that a document can hold is answered too", () => {
+    const { text, coarse } = diffText("a\n".repeat(1_000_000), "b\n".repeat(1_000_000));
+    expect(coarse).toBe(true);
+    expect(text.startsWith("@@ -1,1000000 +1,1000000 @@\n-a\n")).toBe(true);
+    expect(text).toHaveLength(28 + 6_000_000);
+  });
+
   test("edits count what they replace", () => {
     const edit = (text: string, edits: unknown, max = 1000) => applyEdits(text, parseEdits(edits), max);
     expect(
