@@ -1,7 +1,15 @@
 // Every setting of a node, in one table: flags, environment names, the file's keys, help and docs/settings.md come from it.
 // load.ts finds the values; secrets are not settings (secrets.ts).
 
-import { controlUrlShape, hostnameShape, hostShape, originShape, type Shape, tagShape } from "./shapes.ts";
+import {
+  capabilityShape,
+  controlUrlShape,
+  hostnameShape,
+  hostShape,
+  originShape,
+  type Shape,
+  tagShape,
+} from "./shapes.ts";
 
 /** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
 export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
@@ -63,7 +71,12 @@ export const SETTINGS = {
   ),
   "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
   "access.policy_file": text(undefined, "FILE", "Grants as JSON, for control servers without application grants."),
-  "access.capability": text("cairn.internal/cap/cairn", "NAME", "Application capability that carries the grants."),
+  "access.capability": text(
+    "cairn.internal/cap/cairn",
+    "NAME",
+    "Application capability that carries the grants.",
+    capabilityShape,
+  ),
   "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node.", hostShape),
   "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node.", originShape),
   "http.max_body_bytes": bytes(8 * MIB, { min: 64 * 1024, max: 64 * MIB }, "Largest request body, in bytes (or 8MiB)."),

@@ -26,6 +26,12 @@ export const tagShape: Shape = {
   fits: (text) => /^tag:[A-Za-z][A-Za-z0-9-]*$/.test(text),
 };
 
+/** As grants of a tailnet policy name it: a domain and a path, without a scheme. */
+export const capabilityShape: Shape = {
+  wanted: "a domain and a path such as cairn.internal/cap/cairn",
+  fits: (text) => /^[a-z0-9-]+(\.[a-z0-9-]+)+(\/[A-Za-z0-9._-]+)+$/.test(text),
+};
+
 /** As browsers write it: anything else would never match, and `null` is every sandboxed page there is (security.md 13). */
 export const originShape: Shape = {
   wanted: "a list of origins as browsers send them, such as https://tools.example.com",

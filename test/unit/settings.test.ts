@@ -77,6 +77,11 @@ test.each<[key: string, good: string[], bad: string[]]>([
   ],
   ["tags", ["tag:cairn", "tag:a,tag:b-2"], ["cairn", "tag:", "tag:a,b", "tag:1"]],
   [
+    "access.capability",
+    ["cairn.internal/cap/cairn", "example.com/cairn"],
+    ["cairn", "https://example.com/cap", "example.com/", "a.b/c d"],
+  ],
+  [
     "http.allowed_hosts",
     ["cairn.example", "Cairn.Example:8080", "[fd7a::1]"],
     ["http://cairn.example", "a b", "*", "a/b"],
