@@ -189,3 +189,28 @@ func TestTheLinkWaitsForTheStore(t *testing.T) {
 		t.Error("a closed link took a batch")
 	}
 }
+
+func TestOnlyALogOfAnotherHistoryIsRemoved(t *testing.T) {
+	for term, left := range map[uint64]uint64{2: 20, 3: 0} {
+		log := raft.NewInmemStore()
+		for index := uint64(2); index <= 20; index++ {
+			if err := log.StoreLog(&raft.Log{Index: index, Term: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, snapshot := range []*record{nil, {Index: 1, Term: term}, {Index: 25, Term: term}} {
+			if err := dropOtherHistory(snapshot, log); err != nil {
+				t.Fatal(err)
+			}
+			if last, _ := log.LastIndex(); last != 20 {
+				t.Fatalf("a log without the snapshot's entry ends at %d", last)
+			}
+		}
+		if err := dropOtherHistory(&record{Index: 10, Term: term}, log); err != nil {
+			t.Fatal(err)
+		}
+		if last, _ := log.LastIndex(); last != left {
+			t.Errorf("term %d: the log ends at %d", term, last)
+		}
+	}
+}

@@ -195,7 +195,8 @@ func (all *fleet) start(one *member, bootstrap bool) {
 	profile, err := raftlog.ProfileOf("lan")
 	must(all.t, err)
 	one.node, err = raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile, Keep: all.keep,
-		Network: network, Admit: network.Admit, Machine: one.store, Applied: one.store.applied, Bootstrap: bootstrap})
+		Network: network, Admit: network.Admit, Machine: one.store, Applied: one.store.applied, Bootstrap: bootstrap,
+		OnFatal: func(err error) { all.t.Errorf("%s failed: %v", one.id, err) }})
 	must(all.t, err)
 }
 

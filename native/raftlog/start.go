@@ -39,10 +39,30 @@ func reconcile(ctx context.Context, server string, applied Applied, log raft.Log
 			return applied, fmt.Errorf("installing the snapshot at entry %d: %w", snapshot.Index, err)
 		}
 	}
+	if err := dropOtherHistory(snapshot, log); err != nil {
+		return applied, err
+	}
 	if err := fits(applied, snapshot, log); err != nil {
 		return applied, err
 	}
 	return applied, snapshots.installed(applied.Index)
+}
+
+// dropOtherHistory removes a log that has another entry where the snapshot is: nothing from there on was ever committed, and this member may
+// have ended before it could remove it itself.
+func dropOtherHistory(snapshot *record, log raft.LogStore) error {
+	if snapshot == nil {
+		return nil
+	}
+	var entry raft.Log
+	err := log.GetLog(snapshot.Index, &entry)
+	if errors.Is(err, raft.ErrLogNotFound) || err == nil && entry.Term == snapshot.Term {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return deleteLog(log)
 }
 
 func fits(applied Applied, snapshot *record, log raft.LogStore) error {
