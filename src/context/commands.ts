@@ -8,7 +8,7 @@ import { missing, requireVersion } from "./faults.ts";
 import { contextId, idAliases, spaceOf } from "./id.ts";
 import { type Keep, keepOf } from "./keep.ts";
 import { framedTags, headOf, textOf } from "./rows.ts";
-import { appendTombstone, appendVersion, EMPTY_HASH } from "./versions.ts";
+import { appendTombstone, appendVersion, EMPTY_HASH, WHOLE_DOCUMENT } from "./versions.ts";
 
 const line = (max: number) =>
   z
@@ -166,6 +166,7 @@ export const contextRestore = write({
     ...conditionsOf(input),
     keep: keepOf(input.id, limits),
   }),
+  weight: () => WHOLE_DOCUMENT,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined) throw missing(command.id);

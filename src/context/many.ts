@@ -61,6 +61,8 @@ export const contextMany = write({
     refuseTogether(parts);
     return { parts };
   },
+  weight: ({ parts }) =>
+    parts.reduce((sum, { operation, command }) => sum + (WRITES[operation]?.weight?.(command) ?? 0), 0),
   apply(tx, command, stamp) {
     const results: Record<string, unknown>[] = [];
     const changes: Changed[] = [];

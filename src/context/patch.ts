@@ -15,7 +15,7 @@ import { deleted, missing, requireVersion } from "./faults.ts";
 import { contextId, idAliases, spaceOf } from "./id.ts";
 import { type Keep, keepOf } from "./keep.ts";
 import { headOf, type StoredVersion, textOf } from "./rows.ts";
-import { appendVersion } from "./versions.ts";
+import { appendVersion, WHOLE_DOCUMENT } from "./versions.ts";
 
 const FORMATS = ["merge", "json-patch", "edit"] as const;
 export type PatchFormat = (typeof FORMATS)[number];
@@ -59,6 +59,7 @@ export const contextPatch = write({
     ...conditionsOf(input),
     keep: keepOf(input.id, limits),
   }),
+  weight: () => WHOLE_DOCUMENT,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);

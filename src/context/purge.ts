@@ -9,7 +9,7 @@ import { contextId, idAliases, spaceOf } from "./id.ts";
 import { type Keep, keepOf } from "./keep.ts";
 import { type ContextRow, headOf } from "./rows.ts";
 import { UNLIMITED, UsageChange } from "./usage.ts";
-import { appendTombstone, writeHead } from "./versions.ts";
+import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./versions.ts";
 
 interface PurgeCommand {
   id: string;
@@ -42,6 +42,8 @@ export const contextPurge = write({
     versions: input.versions === undefined ? null : [...new Set(input.versions)].sort((a, b) => a - b),
     keep: keepOf(input.id, limits),
   }),
+  // It may overwrite a whole history.
+  weight: () => 4 * WHOLE_DOCUMENT,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);

@@ -12,6 +12,9 @@ import { UsageChange } from "./usage.ts";
 /** Hash of no bytes: what a tombstone carries. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/** Weight of a command that works on a whole stored document, however small it is itself: sixteen share an entry. */
+export const WHOLE_DOCUMENT = 16 * 1024;
+
 /** Versions that one write removes at most; the sweep of compact.ts does the rest. */
 const MAX_PRUNED = 16;
 

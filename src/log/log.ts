@@ -16,6 +16,8 @@ export interface Command {
   via: string;
   /** Idempotency key of the client, or "". */
   key: string;
+  /** What it counts for at least where commands are put into entries, in bytes: apply does an entry without a pause. No part of the entry. */
+  weight?: number;
 }
 
 /** What the leader stamps on each command; the only source of time in apply. */

@@ -10,6 +10,8 @@ const MAX_WAITING = 8192;
 
 export interface Waiting {
   packed: Uint8Array;
+  /** What it counts for in an entry, in bytes. */
+  weight: number;
   resolve: (applied: Applied) => void;
   reject: (fault: Fault) => void;
 }
@@ -33,16 +35,16 @@ export function enqueue(waiting: Waiting[], command: Command): Promise<Applied> 
     );
   }
   return new Promise((resolve, reject) => {
-    waiting.push({ packed, resolve, reject });
+    waiting.push({ packed, weight: Math.max(packed.byteLength, command.weight ?? 0), resolve, reject });
   });
 }
 
-/** Takes what fits into one entry, in order; one command always fits. */
+/** Takes what fits into one entry by weight, in order; one command always fits. */
 export function takeBatch(waiting: Waiting[]): Waiting[] {
   let bytes = 0;
   let count = 0;
   for (const item of waiting) {
-    bytes += item.packed.byteLength;
+    bytes += item.weight;
     if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
     count += 1;
   }

@@ -90,6 +90,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   internal?: true;
   /** Runs before the log on the node that took the call: turns the input into the command, with every bound and normal form that apply relies on (replication.md 6). */
   prepare(input: z.output<I>, limits: WriteLimits): C;
+  /** How much apply handles at least, in bytes, where that is more than the command itself: it decides how many share an entry, which is applied without a pause. */
+  weight?(command: C): number;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
   apply(tx: Writer, command: C, stamp: Stamp): Effect<z.output<O>>;
 }

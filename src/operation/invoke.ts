@@ -252,13 +252,15 @@ export class Invoker {
   ): Promise<Answer> {
     const refused = this.#options.writesRefused?.();
     if (refused !== undefined) throw refused;
+    const command: unknown = operation.prepare(input, this.#options.limits);
     const applied = await this.#options.log.propose({
       name: operation.name,
       v: operation.v,
-      input: operation.prepare(input, this.#options.limits),
+      input: command,
       caller: callerName(caller),
       via: "",
       key: key ?? "",
+      weight: operation.weight?.(command) ?? 0,
     });
     return { output: applied.output, position: formatPosition(applied.position) };
   }

@@ -145,3 +145,29 @@ test("context_list answers only the fields that were asked for, and id", async (
   expect(await core.call("context_list", { fields: ["title"] })).toEqual({ contexts: [{ id: "a/x", title: "T" }] });
   expect((await refusal(core.call("context_list", { fields: ["content"] }))).code).toBe("invalid_input");
 });
+
+test("a burst of small patches of a large document lets others have their turn", async () => {
+  await using core = startCore({ limits: { history: { maxVersions: 2, maxDays: 0, spaces: {} } } });
+  const content = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`key${at}`, at]));
+  await core.call("context_put", { id: "a/large", content });
+  const patch = (at: number) => ({ id: "a/large", format: "merge", patch: { at } });
+  // How many are done between two turns of the event loop.
+  let done = 0;
+  const turns: number[] = [];
+  const watch = setInterval(() => turns.push(done), 0);
+  const many = core.call("context_many", {
+    writes: Array.from({ length: 20 }, (_, at) => ({ operation: "context_patch", ...patch(at) })),
+  });
+  await Promise.all([
+    many,
+    ...Array.from({ length: 64 }, (_, at) => core.call("context_patch", patch(at)).then(() => done++)),
+    ...Array.from({ length: 20 }, () =>
+      core.call("context_restore", { id: "a/large", version: 1 }).catch(() => done++),
+    ),
+  ]);
+  clearInterval(watch);
+  turns.push(done);
+  const steps = turns.map((count, at) => count - (turns[at - 1] ?? 0));
+  expect(Math.max(...steps)).toBeLessThanOrEqual(16);
+  expect(done).toBe(84);
+});
