@@ -77,6 +77,7 @@ function settled(command: CommanderCommand): CommanderCommand {
   return command
     .exitOverride()
     .showSuggestionAfterError(true)
+    .showHelpAfterError("  try: the same with --help, which says what the command takes")
     .allowExcessArguments(false)
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cairn: ")) });
 }

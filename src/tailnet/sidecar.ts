@@ -1,6 +1,7 @@
 // The sidecar engine: the same Go half as a child process, its channel on stdin and stdout. For musl systems and for macOS files built on Linux.
 // The child ends with us: its stdin closes when this process is gone, however it went.
 
+import { childEnvironment } from "../lib/child-environment.ts";
 import { Fault } from "../lib/fault.ts";
 import { MAX_QUEUED_BYTES } from "./channel.ts";
 import type { Artifact } from "./embedded.ts";
@@ -72,12 +73,8 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
 }
 
 function spawn(path: string) {
-  const env: Record<string, string> = {};
-  for (const name of ENVIRONMENT) {
-    const value = process.env[name];
-    if (value !== undefined) env[name] = value;
-  }
   try {
+    const env = childEnvironment(process.env, ENVIRONMENT);
     return Bun.spawn({ cmd: [path], env, cwd: "/", stdin: "pipe", stdout: "pipe", stderr: "pipe" });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
@@ -88,6 +89,8 @@ async function read(invocation: Invocation, id: string): Promise<Before> {
   }
 }
 
+const SECRET_VARIABLE = /^(TS_|TAILSCALE_)/;
+
 /** Runs the editor as git does: the variable may hold arguments, so a shell splits it. */
 async function runEditor(invocation: Invocation, file: string): Promise<void> {
   const editor = invocation.env["VISUAL"] || invocation.env["EDITOR"] || ["nano", "vi"].find((name) => Bun.which(name));
@@ -98,6 +101,11 @@ async function runEditor(invocation: Invocation, file: string): Promise<void> {
   }
   const child = Bun.spawn({
     cmd: ["/bin/sh", "-c", `${editor} "$@"`, editor, file],
+    // A person's own editor gets that person's environment, but for what is a secret of Cairn.
+    env: childEnvironment(
+      invocation.env,
+      Object.keys(invocation.env).filter((name) => !SECRET_VARIABLE.test(name)),
+    ),
     stdio: ["inherit", "inherit", "inherit"],
   });
   const code = await child.exited;

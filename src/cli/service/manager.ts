@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "../../config/load.ts";
+import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownCommand } from "../own-command.ts";
 import { LABEL, launchdJob } from "./launchd.ts";
@@ -97,11 +98,21 @@ export interface Ran {
   err: string;
 }
 
+/** What systemctl and launchctl need to find their own user's manager. */
+const ENVIRONMENT = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+
 /** Runs a command of the manager, at most a minute; a missing program is code 127. */
 export async function runManager(words: readonly string[]): Promise<Ran> {
   const [program = ""] = words;
   if (Bun.which(program) === null) return { code: 127, out: "", err: `there is no ${program} on this machine` };
-  const child = Bun.spawn({ cmd: [...words], stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: 60_000 });
+  const child = Bun.spawn({
+    cmd: [...words],
+    env: childEnvironment(process.env, ENVIRONMENT),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 60_000,
+  });
   const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   return { code: await child.exited, out: out.trim(), err: err.trim() };
 }
