@@ -9,7 +9,7 @@ import { Changes } from "./changes.ts";
 import { encodeEntry } from "./entry.ts";
 import { openHistory } from "./history.ts";
 import type { Apply, Log } from "./log.ts";
-import { answer, enqueue, stopping, takeBatch, type Waiting } from "./waiting.ts";
+import { answer, stopping, type Waiting, WaitingCommands } from "./waiting.ts";
 
 const FLEET_LEVEL = 1;
 
@@ -28,7 +28,7 @@ export function openDirectLog(options: DirectOptions): Log {
   const history = openHistory(store);
   const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
   const origin = randomBytes(16).toString("hex");
-  const waiting: Waiting[] = [];
+  const waiting = new WaitingCommands();
   let state: BatchState = history;
   let scheduled = false;
   let ticket = 0;
@@ -36,7 +36,7 @@ export function openDirectLog(options: DirectOptions): Log {
 
   function flush(): void {
     scheduled = false;
-    const batch = takeBatch(waiting);
+    const batch = waiting.takeBatch();
     if (batch.length === 0) return;
     let result: BatchResult;
     try {
@@ -77,7 +77,7 @@ export function openDirectLog(options: DirectOptions): Log {
     for (const item of batch) item.reject(fault);
     if (full) return;
     closed = true;
-    for (const item of waiting.splice(0)) item.reject(stopping());
+    waiting.rejectAll(stopping);
     onFatal(error);
   }
 
@@ -91,7 +91,7 @@ export function openDirectLog(options: DirectOptions): Log {
     changes,
     propose: (command) => {
       if (closed) return Promise.reject(stopping());
-      const outcome = enqueue(waiting, command);
+      const outcome = waiting.add(command);
       if (waiting.length > 0) schedule();
       return outcome;
     },

@@ -22,7 +22,7 @@ import {
 } from "./raft-frames.ts";
 import { connectRaftSocket, type RaftSocket } from "./raft-socket.ts";
 import { installStore, markStore, placeOf, writeApplied } from "./raft-store.ts";
-import { answer, enqueue, stopping, takeBatch, type Waiting } from "./waiting.ts";
+import { answer, stopping, type Waiting, WaitingCommands } from "./waiting.ts";
 
 const FLEET_LEVEL = 1;
 /** A write that was not applied here after so long is answered as unknown (replication.md 10). */
@@ -72,7 +72,7 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
   let state: BatchState = history;
   const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
   const origin = randomBytes(16).toString("hex");
-  const waiting: Waiting[] = [];
+  const waiting = new WaitingCommands();
   /** Entries whose outcome is not known here yet, by ticket. */
   const entries = new Map<number, InFlight>();
   /** Tickets that the Go half has not answered; they fill the window. */
@@ -217,7 +217,7 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
     scheduled = false;
     const window = commitMs > FAR_MS ? FAR_WINDOW : 1;
     while (!ended && waiting.length > 0 && unanswered.size < window) {
-      const batch = takeBatch(waiting);
+      const batch = waiting.takeBatch();
       const id = nextTicket();
       const header = { level: FLEET_LEVEL, origin, ticket: id, stampMs: nowMs() };
       const bytes = encodeEntry(
@@ -259,7 +259,7 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
     closed = true;
     socket?.close();
     for (const id of [...entries.keys()]) for (const item of forget(id)?.batch ?? []) item.reject(unknownOutcome());
-    for (const item of waiting.splice(0)) item.reject(stopping());
+    waiting.rejectAll(stopping);
     barriers.end(stopping());
   }
 
@@ -274,7 +274,7 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
     changes,
     propose: (command) => {
       if (closed) return Promise.reject(stopping());
-      const outcome = enqueue(waiting, command);
+      const outcome = waiting.add(command);
       schedule();
       return outcome;
     },

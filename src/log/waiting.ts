@@ -5,8 +5,9 @@ import type { BatchResult } from "./apply-batch.ts";
 import { MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
 import type { Applied, Command } from "./log.ts";
 
-/** More waiting commands than this and new ones are refused: memory stays bounded whatever callers do. */
+/** Above this many waiting commands, or bytes of them, new ones are refused: memory stays bounded whatever callers do. */
 const MAX_WAITING = 8192;
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 export interface Waiting {
   packed: Uint8Array;
@@ -16,39 +17,58 @@ export interface Waiting {
   reject: (fault: Fault) => void;
 }
 
-/** Packs a command and puts it behind those that wait; rejects what is too large or too much. */
-export function enqueue(waiting: Waiting[], command: Command): Promise<Applied> {
-  if (waiting.length >= MAX_WAITING) {
-    return Promise.reject(
-      new Fault("unavailable", `${MAX_WAITING} writes wait already`, {
-        hint: "Try again in a moment.",
-        details: { retryAfterSeconds: 1 },
-      }),
-    );
-  }
-  const packed = packCommand(command);
-  if (packed.byteLength > MAX_COMMAND_BYTES) {
-    return Promise.reject(
-      new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {
-        hint: "Send it in parts.",
-      }),
-    );
-  }
-  return new Promise((resolve, reject) => {
-    waiting.push({ packed, weight: Math.max(packed.byteLength, command.weight ?? 0), resolve, reject });
-  });
-}
+/** The commands of one engine that no entry holds yet, in order. */
+export class WaitingCommands {
+  #items: Waiting[] = [];
+  #bytes = 0;
 
-/** Takes what fits into one entry by weight, in order; one command always fits. */
-export function takeBatch(waiting: Waiting[]): Waiting[] {
-  let bytes = 0;
-  let count = 0;
-  for (const item of waiting) {
-    bytes += item.weight;
-    if (count > 0 && (bytes > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
-    count += 1;
+  get length(): number {
+    return this.#items.length;
   }
-  return waiting.splice(0, count);
+
+  /** Packs a command and puts it behind the others; rejects what is too large or too much. */
+  add(command: Command): Promise<Applied> {
+    if (this.#items.length >= MAX_WAITING || this.#bytes >= MAX_WAITING_BYTES) {
+      return Promise.reject(
+        new Fault("unavailable", `${this.#items.length} writes of ${this.#bytes} bytes wait already`, {
+          hint: "Try again in a moment.",
+          details: { retryAfterSeconds: 1 },
+        }),
+      );
+    }
+    const packed = packCommand(command);
+    if (packed.byteLength > MAX_COMMAND_BYTES) {
+      return Promise.reject(
+        new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {
+          hint: "Send it in parts.",
+        }),
+      );
+    }
+    this.#bytes += packed.byteLength;
+    return new Promise((resolve, reject) => {
+      this.#items.push({ packed, weight: Math.max(packed.byteLength, command.weight ?? 0), resolve, reject });
+    });
+  }
+
+  /** Takes what fits into one entry by weight, in order; one command always fits. */
+  takeBatch(): Waiting[] {
+    let weight = 0;
+    let count = 0;
+    for (const item of this.#items) {
+      weight += item.weight;
+      if (count > 0 && (weight > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
+      count += 1;
+    }
+    const batch = this.#items.splice(0, count);
+    for (const { packed } of batch) this.#bytes -= packed.byteLength;
+    return batch;
+  }
+
+  /** Rejects all that waits. */
+  rejectAll(fault: () => Fault): void {
+    this.#bytes = 0;
+    for (const item of this.#items.splice(0)) item.reject(fault());
+  }
 }
 
 /** Tells each command of a batch its outcome. */

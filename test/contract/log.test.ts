@@ -92,6 +92,25 @@ describe.each([
     expect(log.propose(large)).rejects.toMatchObject({ code: "too_large" });
   });
 
+  test("writes that wait are bounded in bytes: the rest is refused as retryable, nothing that was taken is lost", async () => {
+    const { log } = await open(temporaryFolder());
+    const text = "x".repeat(1000 * 1024);
+    const outcomes = await Promise.all(
+      Array.from({ length: 90 }, (_, index) =>
+        log.propose(putCommand(`big/${index}`, text)).then(
+          () => "written",
+          (fault: { code: string }) => fault.code,
+        ),
+      ),
+    );
+    const written = outcomes.filter((outcome) => outcome === "written").length;
+    expect(written).toBeGreaterThanOrEqual(60);
+    expect(outcomes.filter((outcome) => outcome === "unavailable")).toHaveLength(90 - written);
+    expect(written).toBeLessThan(90);
+    expect(log.position().seq).toBe(written);
+    await log.propose(putCommand("a/after", "again"));
+  });
+
   test("a refused command is an outcome: the others of its batch stay, it takes no seq", async () => {
     const { log } = await open(temporaryFolder());
     const bad = { ...putCommand("a/x", 1), name: "context_delete", input: { id: "a/none", keep: undefined } };
