@@ -9,7 +9,7 @@ import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { spaceOf } from "./id.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { type ImportedVersion, parseLine } from "./transfer.ts";
-import { UNLIMITED, UsageChange } from "./usage.ts";
+import { costOf, UNLIMITED, UsageChange } from "./usage.ts";
 import { insertVersion, writeHead } from "./versions.ts";
 
 export const MAX_IMPORT_LINES = 500;
@@ -102,7 +102,7 @@ function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed 
     deleted: version.deleted ? 1 : 0,
   };
   const usage = new UsageChange(row.space);
-  usage.add(row.author, size);
+  usage.add(row.author, costOf(row));
   insertVersion(
     tx,
     id,

@@ -8,7 +8,7 @@ import { missing } from "./faults.ts";
 import { contextId, idAliases, spaceOf } from "./id.ts";
 import { type Keep, keepOf } from "./keep.ts";
 import { type ContextRow, headOf } from "./rows.ts";
-import { UNLIMITED, UsageChange } from "./usage.ts";
+import { UNLIMITED, UsageChange, wordsOf } from "./usage.ts";
 import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./versions.ts";
 
 interface PurgeCommand {
@@ -51,7 +51,7 @@ export const contextPurge = write({
     const usage = new UsageChange(head.space);
     const versions = command.versions ?? keptVersions(tx, id);
     const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
-    forgetWords(tx, id, command.versions);
+    forgetWords(tx, id, command.versions, usage);
     if (purged === 0 && command.versions !== null) {
       throw new Fault(
         "not_found",
@@ -78,13 +78,13 @@ function keptVersions(tx: Writer, id: string): number[] {
 
 /** Removes one text; false where there is none. */
 function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): boolean {
-  const row = tx.get<{ author: string; size: number }>(
-    "SELECT author, size FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
+  const row = tx.get<{ author: string; size: number; title: string; tags: string }>(
+    "SELECT author, size, title, tags FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
     id,
     version,
   );
   if (row === undefined) return false;
-  usage.add(row.author, -row.size);
+  usage.add(row.author, -row.size - wordsOf(row));
   tx.run(
     "UPDATE versions SET content = x'', encoding = 0, size = 0, title = '', tags = '', purged = 1 WHERE id = ? AND version = ?",
     id,
@@ -94,10 +94,16 @@ function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): 
 }
 
 /** Deletions repeat the title and tags of what they delete: they go with it. */
-function forgetWords(tx: Writer, id: string, versions: readonly number[] | null): void {
-  const sql = "UPDATE versions SET title = '', tags = '' WHERE id = ? AND deleted = 1";
-  if (versions === null) tx.run(sql, id);
-  else for (const version of versions) tx.run(`${sql} AND version = ?`, id, version + 1);
+function forgetWords(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageChange): void {
+  const deletions = tx.all<{ version: number; author: string; title: string; tags: string }>(
+    "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1 ORDER BY version",
+    id,
+  );
+  for (const row of deletions) {
+    if (versions !== null && !versions.includes(row.version - 1)) continue;
+    usage.add(row.author, -wordsOf(row));
+    tx.run("UPDATE versions SET title = '', tags = '' WHERE id = ? AND version = ?", id, row.version);
+  }
 }
 
 /** A head whose text is gone becomes a tombstone; a tombstone loses the title and tags it still shows. */

@@ -40,7 +40,7 @@ CREATE TABLE versions (
 -- What rest.ts still has to compress.
 CREATE INDEX versions_plain ON versions (log_time) WHERE encoding = 0 AND size > 8192;
 
--- Bytes of kept texts: kind 'caller' by author, kind 'space' by space.
+-- Bytes of kept versions (usage.ts): kind 'caller' by author, kind 'space' by space.
 CREATE TABLE usage (
   kind TEXT NOT NULL,
   name TEXT NOT NULL,

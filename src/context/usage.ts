@@ -1,10 +1,26 @@
-// Bytes of kept texts by caller and by space, and the quotas over them, judged in apply (security.md 24).
+// Bytes of kept versions by caller and by space, and the quotas over them, judged in apply (security.md 24).
 
 import { Fault } from "../lib/fault.ts";
 import type { Writer } from "../store/store.ts";
 import type { Keep } from "./keep.ts";
 
 type Kind = "caller" | "space";
+
+/** What every kept version counts besides its texts: its rows, its indexes and its change. Without it, empty versions would fill a disk for nothing. */
+const ROW_BYTES = 256;
+
+/** Bytes a version counts for: its text, its title, its framed tags and its rows. */
+export function costOf(version: { size: number; title: string; tags: string }): number {
+  return version.size + wordsOf(version) + ROW_BYTES;
+}
+
+/** Bytes of the title and tags of a version. */
+export function wordsOf({ title, tags }: { title: string; tags: string }): number {
+  return Buffer.byteLength(title) + Buffer.byteLength(tags);
+}
+
+/** `costOf` as SQL over rows of versions. */
+export const COST_SQL = `size + length(CAST(title AS BLOB)) + length(CAST(tags AS BLOB)) + ${ROW_BYTES}`;
 
 /** What one command adds and removes, until it is booked as a whole. */
 export class UsageChange {

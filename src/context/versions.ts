@@ -7,7 +7,7 @@ import { etagOf } from "./etag.ts";
 import { spaceOf } from "./id.ts";
 import type { Keep } from "./keep.ts";
 import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
-import { UsageChange } from "./usage.ts";
+import { COST_SQL, costOf, UNLIMITED, UsageChange } from "./usage.ts";
 
 /** Hash of no bytes: what a tombstone carries. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -54,7 +54,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: Keep, stamp: 
     deleted: 0,
   };
   const usage = new UsageChange(row.space);
-  usage.add(stamp.caller, document.size);
+  usage.add(stamp.caller, costOf(row));
   insertVersion(tx, id, versionRow(row, stamp), document.text);
   writeHead(tx, row);
   prune(tx, row, keep, stamp.timeMs, usage);
@@ -88,10 +88,12 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: Keep, stamp:
     deleted: 1,
   };
   const usage = new UsageChange(row.space);
+  usage.add(stamp.caller, costOf(row));
   insertVersion(tx, row.id, versionRow(row, stamp), "");
   writeHead(tx, row);
   prune(tx, row, keep, stamp.timeMs, usage);
-  usage.book(tx, keep);
+  // Deleting is how room is made: no quota refuses it.
+  usage.book(tx, UNLIMITED);
   return row;
 }
 
@@ -175,7 +177,7 @@ function prune(tx: Writer, head: ContextRow, keep: Keep, nowMs: number, usage: U
 /** Removes the versions of a context up to and including `version`; answers how many. */
 export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageChange): number {
   const gone = tx.all<{ author: string; bytes: number }>(
-    "SELECT author, SUM(size) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author",
+    `SELECT author, SUM(${COST_SQL}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,
     id,
     version,
   );

@@ -80,30 +80,42 @@ describe("context_wait", () => {
 
 describe("quotas", () => {
   test("one caller fills its quota; others write on, and purging makes room", async () => {
-    await using core = startCore({ limits: { history: KEEP_ALL, quota: { callerBytes: 100, spaceBytes: 0 } } });
+    await using core = startCore({ limits: { history: KEEP_ALL, quota: { callerBytes: 12_000, spaceBytes: 0 } } });
     const alice = granted({ role: "operator", spaces: ["*"] });
-    await core.call("context_put", { id: "a/x", content: "x".repeat(60) }, alice);
-    expect(await refusal(core.call("context_put", { id: "a/y", content: "x".repeat(41) }, alice))).toMatchObject({
+    await core.call("context_put", { id: "a/x", content: "x".repeat(6000) }, alice);
+    expect(await refusal(core.call("context_put", { id: "a/y", content: "x".repeat(7000) }, alice))).toMatchObject({
       code: "quota_exceeded",
-      details: { quota: "caller", limit: 100, used: 60 },
+      details: { quota: "caller", limit: 12_000, used: 6256 },
     });
-    await core.call("context_put", { id: "a/y", content: "x".repeat(60) });
-    await core.call("context_put", { id: "a/z", content: "x".repeat(40) }, alice);
+    await core.call("context_put", { id: "a/y", content: "x".repeat(6000) });
+    await core.call("context_put", { id: "a/z", content: "x".repeat(4000) }, alice);
     await core.call("context_delete", { id: "a/z" }, alice);
     await core.call("context_purge", { id: "a/x" }, alice);
-    await core.call("context_put", { id: "a/x", content: "x".repeat(60) }, alice);
+    await core.call("context_put", { id: "a/x", content: "x".repeat(6000) }, alice);
+    checkUsage(core);
+  });
+
+  test("a version counts for its title, its tags and its rows too, so that empty ones do not come for nothing", async () => {
+    await using core = startCore({ limits: { history: KEEP_ALL, quota: { callerBytes: 3000, spaceBytes: 0 } } });
+    const write = () =>
+      core.call("context_put", { id: "a/x", content: "", title: "t".repeat(200), tags: ["g".repeat(60)] });
+    for (let i = 0; i < 5; i++) await write();
+    expect((await refusal(write())).code).toBe("quota_exceeded");
+    await core.call("context_delete", { id: "a/x" });
+    checkUsage(core);
+    await core.call("context_purge", { id: "a/x" });
     checkUsage(core);
   });
 
   test("of a space count everybody's bytes; history limits give room back", async () => {
     await using core = startCore({
-      limits: { history: { maxVersions: 1, maxDays: 0, spaces: {} }, quota: { callerBytes: 0, spaceBytes: 100 } },
+      limits: { history: { maxVersions: 1, maxDays: 0, spaces: {} }, quota: { callerBytes: 0, spaceBytes: 10_000 } },
     });
-    for (let i = 0; i < 5; i++) await core.call("context_put", { id: "a/x", content: "x".repeat(90) });
-    expect((await refusal(core.call("context_put", { id: "a/y", content: "x".repeat(20) }))).code).toBe(
+    for (let i = 0; i < 5; i++) await core.call("context_put", { id: "a/x", content: "x".repeat(9000) });
+    expect((await refusal(core.call("context_put", { id: "a/y", content: "x".repeat(2000) }))).code).toBe(
       "quota_exceeded",
     );
-    await core.call("context_put", { id: "b/y", content: "x".repeat(20) });
+    await core.call("context_put", { id: "b/y", content: "x".repeat(2000) });
     checkUsage(core);
   });
 });
