@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { loadSettings } from "../config/load.ts";
 import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { hostnameShape } from "../config/shapes.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
@@ -95,7 +96,7 @@ function joinedNode(invocation: Invocation, name: string): BridgeNode {
     folder: join(dataDir, `bridge-${new URL(base).hostname.replaceAll(/[^a-z0-9.-]/g, "_")}`),
     dataDir,
     base,
-    hostname: textOption(invocation, "hostname") ?? ownName(),
+    hostname: hostnameOf(textOption(invocation, "hostname") ?? ownName()),
     settings,
     secrets,
     env: invocation.env,
@@ -115,6 +116,13 @@ function baseOf(name: string): string {
   if (plain && parsed.search === "" && parsed.hash === "") return parsed.origin;
   throw new Fault("invalid_input", `${JSON.stringify(name)} is not the name of a node`, {
     hint: "Give it as cairn, cairn.your-tailnet.ts.net or http://cairn:8080.",
+  });
+}
+
+function hostnameOf(text: string): string {
+  if (hostnameShape.fits(text)) return text;
+  throw new Fault("invalid_input", `--hostname ${JSON.stringify(text)} is no name of a node`, {
+    hint: `Give ${hostnameShape.wanted}.`,
   });
 }
 

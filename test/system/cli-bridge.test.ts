@@ -145,6 +145,7 @@ describe("a bridge that joins the tailnet", () => {
     ["a name that is none", ["bridge", "a b"], '"a b"'],
     ["a name with a path", ["bridge", "http://cairn/mcp"], "not the name of a node"],
     ["a name and --url", ["bridge", "cairn", "--url", "http://cairn"], "do not go together"],
+    ["a bad name of its own", ["bridge", "cairn", "--hostname", "My Desk", "--login"], '--hostname "My Desk"'],
     ["--login without a name", ["bridge", "--login"], "cairn bridge cairn --login"],
   ])("%s is refused", async (_name, words, said) => {
     const { code, err } = await cairn(words);
