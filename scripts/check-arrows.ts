@@ -24,7 +24,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   ],
   api: ["context", "operation", "log", "access", "lib"],
   mcp: ["context", "operation", "log", "access", "observe", "lib"],
-  web: ["context", "operation", "log", "access", "observe", "lib"],
+  web: ["fleet", "context", "operation", "log", "access", "observe", "lib"],
   fleet: ["context", "operation", "log", "access", "store", "tailnet", "observe", "config", "lib"],
   context: ["operation", "log", "access", "store", "lib"],
   operation: ["log", "access", "store", "lib"],

@@ -14,6 +14,7 @@ import { floorOf, headOf, type StoredVersion, tagsOf, textOf, timeOf, versionsBe
 
 const MAX_PAGE = 500;
 
+/** Lists the kept versions of a context, newest first. */
 export const contextHistory = read({
   name: "context_history",
   title: "History of a context",
@@ -85,6 +86,7 @@ function readCursor(cursor: string): number {
   });
 }
 
+/** Compares two versions of a context. */
 export const contextDiff = read({
   name: "context_diff",
   title: "Difference of two versions",

@@ -23,10 +23,13 @@ export { CONTEXT_TABLES } from "./digest.ts";
 export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
 export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-file.ts";
+export { contextDiff, contextHistory } from "./history.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextList } from "./list.ts";
 export { Maintenance } from "./maintenance.ts";
-export { contextGet } from "./queries.ts";
+export { contextGet, contextMetadata } from "./queries.ts";
+export { metadata } from "./rows.ts";
+export { contextWait } from "./wait.ts";
 /** Tables of contexts and their versions. */
 export const contextSchema: string = schema;
 

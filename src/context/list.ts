@@ -20,6 +20,7 @@ const FIELDS = [
   "updated_at",
 ] as const;
 
+/** Lists contexts by id, filtered to what the caller may see. */
 export const contextList = read({
   name: "context_list",
   title: "List contexts",

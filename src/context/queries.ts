@@ -10,6 +10,7 @@ import { belowFloor, missing, requireVersion } from "./faults.ts";
 import { contextId, idAliases, spaceOf } from "./id.ts";
 import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 
+/** Reads one document, in its newest or a named version. */
 export const contextGet = read({
   name: "context_get",
   title: "Read a context",
@@ -63,6 +64,7 @@ function versionAt(reader: Reader, head: ContextRow, seq: number): number {
   throw floor > 1 ? belowFloor(head.id, floor) : missing(head.id);
 }
 
+/** Reads what is known of a context, without its text. */
 export const contextMetadata = read({
   name: "context_metadata",
   title: "Metadata of a context",

@@ -106,6 +106,7 @@ export function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** Schema of the metadata of a version, as answers show it. */
 export const metadata = z.object({
   id: z.string(),
   version: z.number().int(),

@@ -12,6 +12,7 @@ const MAX_CHANGES = 100;
 /** Changes looked at before other work gets a turn. */
 const BATCH = 512;
 
+/** Waits for changes behind a position. */
 export const contextWait = read({
   name: "context_wait",
   title: "Wait for a change",

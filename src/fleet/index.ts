@@ -1,3 +1,3 @@
 // What other folders need of the fleet.
 
-export { type NodeReport, nodeStatus } from "./node-status.ts";
+export { type NodeReport, nodeReport, nodeStatus } from "./node-status.ts";

@@ -3,7 +3,8 @@
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
 
-const nodeReport = z.object({
+/** Schema of the answer of `node_status`. */
+export const nodeReport = z.object({
   status: z.enum(["ok", "warning", "failing"]),
   version: z.string(),
   commit: z.string(),
