@@ -122,22 +122,21 @@ export const metadata = z.object({
 
 /** Metadata of a context as lists and reads answer it. */
 export function metadataOf(row: ContextRow): z.infer<typeof metadata> {
-  return {
-    id: row.id,
-    version: row.version,
-    etag: etagOf(row.version, row.hash),
-    content_type: row.content_type,
-    title: row.title,
-    tags: tagsOf(row.tags),
-    size: row.size,
-    author: row.author,
-    created_at: timeOf(row.created_at),
-    updated_at: timeOf(row.updated_at),
-  };
+  return shownOf(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
 }
 
 /** Metadata of one version; `createdAt` is of its context, in ms. */
 export function versionMetadataOf(id: string, row: VersionRow, createdAt: number): z.infer<typeof metadata> {
+  return shownOf(id, row, { createdAt, updatedAt: row.log_time });
+}
+
+type Described = Pick<VersionRow, "version" | "hash" | "content_type" | "title" | "tags" | "size" | "author">;
+
+function shownOf(
+  id: string,
+  row: Described,
+  { createdAt, updatedAt }: { createdAt: number; updatedAt: number },
+): z.infer<typeof metadata> {
   return {
     id,
     version: row.version,
@@ -148,6 +147,6 @@ export function versionMetadataOf(id: string, row: VersionRow, createdAt: number
     size: row.size,
     author: row.author,
     created_at: timeOf(createdAt),
-    updated_at: timeOf(row.log_time),
+    updated_at: timeOf(updatedAt),
   };
 }
