@@ -1,20 +1,9 @@
 // The hash chain over change rows (replication.md 3): each row's hash covers the one before and every field, each length-prefixed; the forwarding node last, where there is one.
 
-export interface ChainFields {
-  epoch: string;
-  seq: number;
-  timeMs: number;
-  caller: string;
-  via: string;
-  operation: string;
-  target: string;
-  version: number;
-  contentHash: string;
-  outcome: string;
-}
+import type { Change } from "./changes.ts";
 
 /** SHA-256 over the previous hash and the fields, as 32 bytes; numbers go in as decimal text, every part behind its byte length (u32, big endian). */
-export function chainHash(previous: Uint8Array, fields: ChainFields): Uint8Array {
+export function chainHash(previous: Uint8Array, fields: Change): Uint8Array {
   const hasher = new Bun.CryptoHasher("sha256");
   const parts = [
     fields.epoch,
