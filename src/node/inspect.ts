@@ -2,7 +2,6 @@
 
 import { join } from "node:path";
 import { type Inspected, inspectStore } from "../store/inspect.ts";
-import { MIGRATIONS } from "./schema.ts";
 
 /** The store of a data folder. */
 export interface SeenStore {
@@ -18,6 +17,3 @@ export function inspectNodeStore(dataDir: string): Inspected<SeenStore> | undefi
     lastChangeMs: reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
   }));
 }
-
-/** Number of the newest schema that this build knows. */
-export const KNOWN_SCHEMA = MIGRATIONS.length;

@@ -114,13 +114,6 @@ export interface HistoryLimits {
   maxDays: number;
 }
 
-/** The limits without any setting. */
-export const DEFAULT_WRITE_LIMITS: WriteLimits = {
-  maxDocumentBytes: 1024 * 1024,
-  history: { maxVersions: 100, maxDays: 0, spaces: {} },
-  quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
-};
-
 /** Any operation; the registry holds them by name. */
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
 export type Operation = ReadOperation<any, any> | WriteOperation<any, any, any> | ActOperation<any, any>;

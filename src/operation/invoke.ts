@@ -4,7 +4,6 @@ import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
-import { allowsSomewhere } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
@@ -337,20 +336,6 @@ export function applierOf(operations: readonly Operation[]): Apply {
       throw new Error(`the log holds ${command.name} version ${command.v}, which this build does not know`);
     return operation.apply(tx, command.input, stamp);
   };
-}
-
-/** Names of the operations that a caller may use somewhere, for lists of tools: admin ones never, operator ones only where a grant names them (design 7). */
-export function usableOperations(registry: Registry, rights: Rights): Operation[] {
-  return registry
-    .list()
-    .map((entry) => entry.operation)
-    .filter((operation) => {
-      const { verb } = operation.access;
-      if (verb === "admin") return false;
-      return rights.grants.some(
-        (grant) => allowsSomewhere(grant, verb, operation.name) && (verb !== "operate" || grant.tools !== undefined),
-      );
-    });
 }
 
 function unknownOperation(name: string, registry: Registry): Fault {

@@ -12,10 +12,11 @@ import { auditQuery, contextOperations } from "../../src/context/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
-import { DEFAULT_WRITE_LIMITS, type Operation, type WriteLimits } from "../../src/operation/define.ts";
+import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
+import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
 
 export const CAPABILITY = "cairn.internal/cap/cairn";
 

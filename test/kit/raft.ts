@@ -8,9 +8,9 @@ import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import type { Command } from "../../src/log/log.ts";
 import { openRaftLog, type RaftLog } from "../../src/log/raft.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
-import { DEFAULT_WRITE_LIMITS } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
+import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
 
 export const applyContexts = applierOf(contextOperations);
 

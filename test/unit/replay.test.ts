@@ -12,10 +12,11 @@ import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import type { Command } from "../../src/log/log.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
-import { DEFAULT_WRITE_LIMITS, type WriteLimits } from "../../src/operation/define.ts";
+import type { WriteLimits } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
 const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES];

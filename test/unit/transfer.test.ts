@@ -18,9 +18,9 @@ import { CONTEXT_TABLES, exportLines, importLines, Maintenance, readExport } fro
 import { Fault } from "../../src/lib/fault.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { backupNode, checkBackup, restoreNode } from "../../src/node/backup.ts";
-import { DEFAULT_WRITE_LIMITS } from "../../src/operation/define.ts";
 import { type Core, granted, startCore } from "../kit/core.ts";
 import { flipBit } from "../kit/flip-bit.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { checkUsage } from "../kit/usage.ts";
 import { anyWrite } from "../kit/writes.ts";
 

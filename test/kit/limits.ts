@@ -1,0 +1,10 @@
+// The limits of writes as the settings have them by default, for tests that need no settings.
+
+import type { WriteLimits } from "../../src/operation/define.ts";
+
+/** The limits without any setting. */
+export const DEFAULT_WRITE_LIMITS: WriteLimits = {
+  maxDocumentBytes: 1024 * 1024,
+  history: { maxVersions: 100, maxDays: 0, spaces: {} },
+  quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
+};
