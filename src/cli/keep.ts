@@ -1,6 +1,7 @@
 // cairn export|import|backup|restore: getting all of a store out and back. Export and import go through a running node, as lines; backup and restore work on the data folder, as files.
 
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { createWriteStream, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -54,24 +55,33 @@ export const exportContexts: Command = {
   },
 };
 
-/** Writes lines to a new private file, flushed to the disk; answers the last one. */
+/** Writes lines to a new private file, flushed to the disk; answers the last one. Fault `storage_full`. */
 async function writeLines(path: string, lines: AsyncIterable<string>): Promise<string> {
   const stream = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  // Heard from the beginning: a disk that fills up while lines come is an error of this call, not of the process.
+  const written = finished(stream);
+  written.catch(() => {});
   let last = "";
   try {
     for await (const line of lines) {
-      if (!stream.write(`${line}\n`)) await new Promise((taken) => stream.once("drain", taken));
+      if (!stream.write(`${line}\n`)) await once(stream, "drain");
       last = line;
     }
-  } finally {
     stream.end();
-    await finished(stream);
+    await written;
+  } catch (cause) {
+    stream.destroy();
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOSPC")) throw cause;
+    throw new Fault("storage_full", `The disk is full; ${path} was not written`, {
+      hint: "Free space there, or name a file on another disk.",
+      cause,
+    });
   }
-  const written = await open(path, "r");
+  const file = await open(path, "r");
   try {
-    await written.sync();
+    await file.sync();
   } finally {
-    await written.close();
+    await file.close();
   }
   return last;
 }

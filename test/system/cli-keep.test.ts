@@ -53,7 +53,30 @@ async function versionsOf(at: TestNode, ...words: string[]): Promise<string[]> {
   return out.trimEnd().split("\n").slice(1, -1);
 }
 
+const canMount = Bun.spawnSync(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).exitCode === 0;
+
 describe("export and import", () => {
+  test.skipIf(!canMount)(
+    "an export onto a disk that fills up says so and leaves nothing [mounting a small disk needs root]",
+    () => {
+      const disk = join(temporaryFolder(), "disk");
+      mkdirSync(disk);
+      const words = [...node.command, "export", "--to", join(disk, "all.jsonl"), "--data", node.dataDir];
+      const mount = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=64k none "$0" && "$@"; code=$?; ls -A "$0"; exit $code',
+      ];
+      const done = Bun.spawnSync([...mount, disk, ...words], { env: node.env });
+      expect(done.stdout.toString()).toBe("");
+      expect(done.stderr.toString()).toContain("The disk is full");
+      expect(done.exitCode).toBe(40);
+    },
+    60_000,
+  );
+
   test("an import into a fresh node has every document, version, author, time and tombstone", async () => {
     await using fresh = await spawnNode({ args: ["--conformance"] });
     await fresh.ready();
