@@ -1,5 +1,5 @@
 // The DERP relay (TLS with a certificate made at start) and the STUN server, both
-// on 127.0.0.1. Cutting the relay off is the gate's work.
+// on 127.0.0.1. Cutting the relay off is the gate's work, packets between two nodes are links.go.
 
 package tailnettest
 
@@ -28,9 +28,10 @@ import (
 const relayRegion = 1
 
 type relayServer struct {
-	derp *derpserver.Server
-	http *http.Server
-	tls  *tls.Config
+	derp  *derpserver.Server
+	http  *http.Server
+	tls   *tls.Config
+	links *links
 }
 
 func newRelayServer(logf logger.Logf) (*relayServer, error) {
@@ -38,12 +39,12 @@ func newRelayServer(logf logger.Logf) (*relayServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no certificate for the DERP relay: %w", err)
 	}
-	derp := derpserver.New(key.NewNode(), logf)
+	derp, links := derpserver.New(key.NewNode(), logf), &links{}
 	return &relayServer{
-		derp: derp,
-		tls:  &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}},
+		derp: derp, links: links,
+		tls: &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}},
 		http: &http.Server{
-			Handler:           derpserver.Handler(derp),
+			Handler:           links.linked(derpserver.Handler(derp)),
 			ReadHeaderTimeout: 10 * time.Second,
 			ErrorLog:          logger.StdLogger(logf),
 			// DERP takes over the connection, which HTTP/2 cannot give away.

@@ -85,11 +85,17 @@ test("an unreachable place is 502", async () => {
   expect(await response.text()).toContain("agent cannot reach host:81");
 });
 
-test("paths are direct, and by the relay when direct ones are forbidden", async () => {
+test("paths are direct, and by the relay when direct ones are forbidden, where links can be slowed", async () => {
   await tailnet.untilPath("agent", "host", "direct");
+  expect(tailnet.link("agent", "host", { cut: true })).rejects.toThrow("forbid direct paths first");
   await tailnet.direct(false);
   await tailnet.untilPath("agent", "host", "relay");
   expect((await echo(clientFetch(agent, "http://host/relayed"))).path).toBe("/relayed");
+  await tailnet.link("host", "agent", { delayMs: 300 });
+  const started = performance.now();
+  await echo(clientFetch(agent, "http://host/slow"));
+  expect(performance.now() - started).toBeGreaterThan(300);
+  await tailnet.link("*", "*");
   await tailnet.direct(true);
   await tailnet.untilPath("agent", "host", "direct");
 }, 60_000);

@@ -64,6 +64,14 @@ export interface NodeChange {
   subnetRoutes?: string[];
 }
 
+/** One direction between two nodes: times in ms, `loss` from 0 to 1. */
+export interface TailnetLink {
+  delayMs?: number;
+  jitterMs?: number;
+  loss?: number;
+  cut?: boolean;
+}
+
 /** A refusal by the tool; `code` is one of its error codes. */
 export class TailnetError extends Error {
   readonly code: string;
@@ -188,6 +196,11 @@ export class TestTailnet implements AsyncDisposable {
   /** Forbids or allows direct paths. A path in use is left within 7 s. */
   async direct(allowed: boolean): Promise<void> {
     await this.#call("direct", { allowed }, empty);
+  }
+
+  /** Sets what happens to packets from one node to another (hostname, stable id, or `*`); without `link` all pass at once again. Needs `direct(false)`. */
+  async link(from: string, to: string, link: TailnetLink = {}): Promise<void> {
+    await this.#call("link", { from, to, ...link }, empty);
   }
 
   /** Gives or takes certificates, and with `funnel` the right to use Funnel. */

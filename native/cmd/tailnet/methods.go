@@ -33,6 +33,7 @@ var table = map[string]method{
 	"control":      switched((*tailnettest.Tailnet).SetControl),
 	"derp":         switched((*tailnettest.Tailnet).SetDERP),
 	"direct":       direct,
+	"link":         link,
 	"https":        https,
 	"client":       client,
 	"client-close": clientClose,
@@ -224,6 +225,21 @@ func direct(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMess
 	}
 	tailnet.SetDirect(*p.Allowed)
 	return empty{}, nil
+}
+
+func link(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMessage) (any, error) {
+	p, err := parse[struct {
+		From, To                string
+		DelayMs, JitterMs, Loss float64
+		Cut                     bool
+	}](params)
+	if err != nil {
+		return nil, err
+	}
+	milliseconds := func(count float64) time.Duration { return time.Duration(count * float64(time.Millisecond)) }
+	return empty{}, tailnet.SetLink(p.From, p.To, tailnettest.Link{
+		Delay: milliseconds(p.DelayMs), Jitter: milliseconds(p.JitterMs), Loss: p.Loss, Cut: p.Cut,
+	})
 }
 
 func https(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMessage) (any, error) {
