@@ -4,7 +4,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { SECRET_NAMES } from "../src/config/secrets.ts";
+import { TAILNET_SECRET_NAMES } from "../src/config/secrets.ts";
 import { clientLines } from "../src/lib/client-lines.ts";
 import { LineSplitter } from "../src/tailnet/lines.ts";
 import { TestTailnet } from "../test/kit/tailnet.ts";
@@ -21,7 +21,7 @@ process.umask(0o077);
 try {
   const engine = buildEngine();
   const hasKey =
-    SECRET_NAMES.some((name) => process.env[name] || process.env[`${name}_FILE`]) ||
+    TAILNET_SECRET_NAMES.some((name) => process.env[name] || process.env[`${name}_FILE`]) ||
     process.env["CREDENTIALS_DIRECTORY"] !== undefined;
   process.exit(hasKey ? await startWithKey(engine) : await startPrivate(engine));
 } catch (error) {

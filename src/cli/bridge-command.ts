@@ -3,7 +3,7 @@
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { loadSettings } from "../config/load.ts";
-import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { hostnameShape } from "../config/shapes.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
@@ -87,8 +87,7 @@ function joinedNode(invocation: Invocation, name: string): BridgeNode {
   const data = textOption(invocation, "data");
   const { settings } = loadSettings({ flags: data === undefined ? {} : { data }, env: invocation.env });
   const secrets = readSecrets(invocation.env);
-  registerSecret(secrets.authKey);
-  registerSecret(secrets.clientSecret);
+  eachSecret(secrets, registerSecret);
   for (const secret of SECRET_NAMES) delete process.env[secret];
   process.umask(0o077);
   const dataDir = resolve(settings.data);

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
-import { readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { flagOf, type SettingKey, settingRows } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
 import { jsonEvent, type NodeEvent, terminalEvent } from "../node/events.ts";
@@ -96,8 +96,7 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   const { settings } = loaded;
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
   const secrets = readSecrets(invocation.env);
-  registerSecret(secrets.authKey);
-  registerSecret(secrets.clientSecret);
+  eachSecret(secrets, registerSecret);
   // Children must not inherit them; the tailnet half gets them over its channel.
   for (const name of SECRET_NAMES) delete process.env[name];
 

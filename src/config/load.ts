@@ -7,6 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
+import { SECRET_NAMES } from "./secrets.ts";
 import { envOf, flagOf, type SettingKey, type Settings, settingRows } from "./settings.ts";
 
 /** Environment variables; handed in, so that tests have their own. */
@@ -30,7 +31,10 @@ export interface Loaded {
 }
 
 /** Variables that begin with CAIRN_ and are no settings. */
-const OTHER_VARIABLES = new Set(["CAIRN_ROOT", "CAIRN_CONFIG", "CAIRN_URL"]);
+const OTHER_VARIABLES = new Set([
+  ...["CAIRN_ROOT", "CAIRN_CONFIG", "CAIRN_URL"],
+  ...SECRET_NAMES.flatMap((name) => [name, `${name}_FILE`]),
+]);
 const MAX_FILE_BYTES = 1024 * 1024;
 
 /** Loads the settings. Throws Fault `config_invalid`. */

@@ -1,4 +1,4 @@
-// The keys that let a node join a tailnet: by variable, by file, or as a systemd credential, and never on the command line.
+// The keys that a node holds, for its tailnet and for the bucket of its backups: by variable, by file, or as a systemd credential, and never on the command line.
 // They are handed over once and registered for redaction (observe/redact.ts) by whoever reads them.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -10,21 +10,53 @@ import type { Environment } from "./load.ts";
 const AUTH_KEY_NAMES = ["TS_AUTHKEY", "TS_AUTH_KEY", "TAILSCALE_AUTH_KEY"] as const;
 const CLIENT_SECRET_NAME = "TS_CLIENT_SECRET";
 
+const S3_ID_NAME = "CAIRN_S3_ACCESS_KEY_ID";
+const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
+
+/** Variables of the keys that let a node join a tailnet. */
+export const TAILNET_SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
+
 /** Every variable that holds a secret itself. */
-export const SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
+export const SECRET_NAMES: readonly string[] = [...TAILNET_SECRET_NAMES, S3_ID_NAME, S3_SECRET_NAME];
 
 const MAX_SECRET_BYTES = 4096;
 
-/** What a node may join with; both may be absent. */
+/** What a node may join with, and the keys of the backups' bucket; all may be absent. */
 export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;
+  s3?: S3Keys | undefined;
+}
+
+/** What signs requests to an S3-compatible service. */
+export interface S3Keys {
+  accessKeyId: string;
+  secretAccessKey: string;
 }
 
 /** Reads the secrets. Throws Fault `config_invalid` that names the place and never the value. */
 export function readSecrets(env: Environment): Secrets {
   const authKey = AUTH_KEY_NAMES.map((name) => readSecret(name, env)).find((value) => value !== undefined);
-  return { authKey, clientSecret: readSecret(CLIENT_SECRET_NAME, env) };
+  return { authKey, clientSecret: readSecret(CLIENT_SECRET_NAME, env), s3: readS3Keys(env) };
+}
+
+function readS3Keys(env: Environment): S3Keys | undefined {
+  const accessKeyId = readSecret(S3_ID_NAME, env);
+  const secretAccessKey = readSecret(S3_SECRET_NAME, env);
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) return { accessKeyId, secretAccessKey };
+  if (accessKeyId === secretAccessKey) return undefined;
+  const [set, missing] = accessKeyId === undefined ? [S3_SECRET_NAME, S3_ID_NAME] : [S3_ID_NAME, S3_SECRET_NAME];
+  throw new Fault("config_invalid", `${set} is set, and ${missing} is not`, {
+    hint: `Set both, each as a variable, as ${missing}_FILE, or as a systemd credential.`,
+  });
+}
+
+/** Has every secret redacted wherever a line is written: `register` is called with each. */
+export function eachSecret(
+  { authKey, clientSecret, s3 }: Secrets,
+  register: (value: string | undefined) => void,
+): void {
+  for (const value of [authKey, clientSecret, s3?.accessKeyId, s3?.secretAccessKey]) register(value);
 }
 
 /** Which secrets are set and where each comes from; never a value. */
@@ -40,16 +72,24 @@ export function secretOrigins(env: Environment): { name: string; origin: string 
 /** Throws Fault `invalid_input` if an argument is, or names, a secret: arguments are readable by every user of the machine. */
 export function refuseSecretsOnArgv(argv: readonly string[]): void {
   for (const argument of argv) {
-    const name = /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret)(?:=|$)/i.exec(argument)?.[1];
+    const name =
+      /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret)(?:=|$)/i.exec(argument)?.[1] ??
+      /^(?:-.*|CAIRN_S3_)?(access[-_]?key[-_]?id|secret[-_]?access[-_]?key)(?:=|$)/i.exec(argument)?.[1];
     if (name === undefined && !/(^|=)tskey-/.test(argument)) continue;
     throw new Fault(
       "invalid_input",
       `A secret was given on the command line${name === undefined ? "" : ` (${name})`}`,
       {
-        hint: "Arguments are visible to every user: set TS_AUTHKEY, or TS_AUTHKEY_FILE to a file that holds it. Treat the key as leaked and revoke it.",
+        hint: `Arguments are visible to every user: set ${wayFor(name)}, or the same with _FILE to a file that holds it. Treat the key as leaked and revoke it.`,
       },
     );
   }
+}
+
+function wayFor(name: string | undefined): string {
+  const plain = name?.toLowerCase() ?? "";
+  if (!plain.includes("access")) return "TS_AUTHKEY";
+  return plain.startsWith("secret") ? S3_SECRET_NAME : S3_ID_NAME;
 }
 
 function readSecret(name: string, env: Environment): string | undefined {

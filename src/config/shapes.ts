@@ -6,6 +6,47 @@ export interface Shape {
   fits: (text: string) => boolean;
 }
 
+/** An S3-compatible service. The bucket is a setting of its own. */
+export const endpointShape: Shape = {
+  wanted: "a URL of only https (or http) and a host, such as https://s3.eu-central-1.amazonaws.com",
+  fits: (text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.hostname !== "" && url.origin === text;
+  },
+};
+
+export const bucketShape: Shape = {
+  wanted: "the name of a bucket: 3 to 63 of a-z, 0-9, . and -",
+  fits: (text) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(text),
+};
+
+/** Between the bucket and the names of backups. */
+export const prefixShape: Shape = {
+  wanted: "words of A-Z, a-z, 0-9, ., _ and -, with / between them, at most 200 characters",
+  fits: (text) => text.length <= 200 && /^(?!\.{1,2}(\/|$))[\w.-]+(\/(?!\.{1,2}(\/|$))[\w.-]+)*$/.test(text),
+};
+
+export const regionShape: Shape = {
+  wanted: "the name of a region such as eu-central-1",
+  fits: (text) => /^[a-z0-9-]{1,64}$/.test(text),
+};
+
+/** How many of each are kept. */
+export const keepShape: Shape = {
+  wanted: "numbers of days, weeks and months such as 7d,4w,6m",
+  fits: (text) => /^\d{1,3}[dwm](,\d{1,3}[dwm]){0,2}$/.test(text),
+};
+
+/** Judged by the Go half, which dials: here only what could never fit. */
+export const outboundShape: Shape = {
+  wanted:
+    "a list of hosts, addresses or networks, each with a port if wanted, such as minio.lan:9000 or 10.0.0.0/8:443",
+  fits: (text) =>
+    /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|\[[0-9a-f:.]+(\/\d{1,3})?\])(:[0-9]{1,5})?$/i.test(
+      text,
+    ),
+};
+
 /** One label of a DNS name, as control servers take it. */
 export const hostnameShape: Shape = {
   wanted: "1 to 63 of a-z, 0-9 and - (not first or last)",

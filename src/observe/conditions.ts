@@ -68,6 +68,16 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Stop the node, keep a copy of its data folder, then restore the last backup with `cairn restore`.",
   },
+  backup_failed: {
+    title: "Backup failed",
+    severity: "warning",
+    hint: "Mend what the text names; cairn tries again within the hour, and `cairn backup now` does at once.",
+  },
+  backup_old: {
+    title: "Backup too old",
+    severity: "warning",
+    hint: "See `cairn backup list`; make one with `cairn backup now`.",
+  },
   policy_invalid: {
     title: "Invalid policy file",
     severity: "error",

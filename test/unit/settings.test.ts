@@ -91,6 +91,24 @@ test.each<[key: string, good: string[], bad: string[]]>([
     ["https://tools.example", "http://127.0.0.1:3000", "chrome-extension://abcdef"],
     ["null", "*", "tools.example", "https://tools.example/", "https://Tools.example", "https://tools.example:443"],
   ],
+  ["backup.keep", ["7d,4w,6m", "1d", "0d,52w"], ["7", "7d 4w", "7y", "1d,2d,3d,4d", "-1d"]],
+  [
+    "backup.s3_url",
+    ["https://s3.eu-central-1.amazonaws.com", "http://127.0.0.1:9000"],
+    ["s3.example", "https://s3.example/", "https://s3.example/bucket", "https://u:p@s3.example", "ftp://s3.example"],
+  ],
+  ["backup.s3_bucket", ["cairn-backups", "a.b"], ["ab", "Cairn", "a/b", "-abc", "a".repeat(64)]],
+  [
+    "backup.s3_prefix",
+    ["cairn", "fleet/home_1.x"],
+    ["/cairn", "cairn/", "a//b", "../up", "a/./b", "a b", "x".repeat(201)],
+  ],
+  ["backup.s3_region", ["auto", "eu-central-1"], ["EU", "eu/1"]],
+  [
+    "outbound.allow",
+    ["minio.lan", "minio.lan:9000", "127.0.0.1:9000", "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::1]:9000", "[fd00::/8]"],
+    ["http://minio.lan", "*", "a b", "minio.lan:", "fd00::1", "10.0.0.0/8/9"],
+  ],
 ])("%s takes what it can mean, and refuses the rest by its name", (key, good, bad) => {
   const data = folder();
   for (const value of good) expect(() => load({ data, flags: { [key]: value } })).not.toThrow();
@@ -184,7 +202,25 @@ test("a secret file that is missing, empty or more than a key is refused without
   }
 });
 
+test("the keys of a bucket come as a pair", () => {
+  const place = folder();
+  writeFileSync(join(place, "secret"), "s3-canary-secret\n");
+  writeFileSync(join(place, "CAIRN_S3_ACCESS_KEY_ID"), "AKID");
+  const file = { CAIRN_S3_SECRET_ACCESS_KEY_FILE: join(place, "secret") };
+  const pair = { accessKeyId: "AKID", secretAccessKey: "s3-canary-secret" };
+  expect(readSecrets({ CAIRN_S3_ACCESS_KEY_ID: "AKID", ...file }).s3).toEqual(pair);
+  expect(readSecrets({ CREDENTIALS_DIRECTORY: place, ...file }).s3).toEqual(pair);
+  const alone = faultOf(() => readSecrets(file));
+  expect(alone.code).toBe("config_invalid");
+  expect(alone.message).toBe("CAIRN_S3_SECRET_ACCESS_KEY is set, and CAIRN_S3_ACCESS_KEY_ID is not");
+  expect(load({ data: place, env: { CAIRN_S3_ACCESS_KEY_ID: "x", ...file } }).warnings).toEqual([]);
+});
+
 test.each([
+  "--backup-s3-secret-access-key=canary-1",
+  "--secret-access-key canary-1",
+  "CAIRN_S3_SECRET_ACCESS_KEY=canary-1",
+  "--s3-access-key-id=canary-1",
   "--authkey=canary-1",
   "--auth-key canary-1",
   "--ts-authkey canary-1",

@@ -2,7 +2,7 @@
 
 import { buildInfo } from "../../config/build-info.ts";
 import { type Loaded, loadSettings } from "../../config/load.ts";
-import { readSecrets } from "../../config/secrets.ts";
+import { eachSecret, readSecrets } from "../../config/secrets.ts";
 import type { NodeReport } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { checkSettings } from "../../node/check-settings.ts";
@@ -92,8 +92,7 @@ function load(invocation: Invocation): Loaded | Fault {
 function judgeSettings(loaded: Loaded, invocation: Invocation): Finding[] {
   try {
     const secrets = readSecrets(invocation.env);
-    registerSecret(secrets.authKey);
-    registerSecret(secrets.clientSecret);
+    eachSecret(secrets, registerSecret);
     const problems = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
     const [problem] = problems;
     if (problem !== undefined)
