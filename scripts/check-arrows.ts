@@ -11,7 +11,9 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     "api",
     "mcp",
     "web",
+    "cache",
     "fleet",
+    "peer",
     "context",
     "operation",
     "log",
@@ -25,9 +27,11 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   api: ["context", "operation", "log", "access", "lib"],
   mcp: ["context", "operation", "log", "access", "observe", "lib"],
   web: ["fleet", "context", "operation", "log", "access", "observe", "lib"],
-  fleet: ["context", "operation", "log", "access", "store", "tailnet", "observe", "config", "lib"],
+  cache: ["peer", "fleet", "context", "operation", "log", "access", "store", "observe", "config", "lib"],
+  fleet: ["context", "operation", "peer", "log", "access", "store", "tailnet", "observe", "config", "lib"],
   context: ["operation", "log", "access", "store", "lib"],
   operation: ["log", "access", "store", "lib"],
+  peer: ["access", "observe", "lib"],
   log: ["store", "lib"],
   access: ["store", "lib"],
   store: ["lib"],
@@ -59,7 +63,7 @@ export const RESERVED: readonly Reserved[] = [
   {
     what: "a bare fetch(",
     pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
-    allowed: ["cli/client.ts", "cli/bridge-link.ts"],
+    allowed: ["cli/client.ts", "cli/bridge/place.ts", "peer/link.ts"],
   },
 ];
 

@@ -5,6 +5,11 @@
 export const FAULTS = {
   invalid_input: { status: 400, exit: 2, retryable: false, title: "Invalid input" },
   forbidden: { status: 403, exit: 10, retryable: false, title: "Not permitted" },
+  forward_unseen: { status: 403, exit: 10, retryable: false, title: "Caller not seen by the leader" },
+  join_refused: { status: 403, exit: 10, retryable: false, title: "Join refused" },
+  not_leader: { status: 409, exit: 5, retryable: false, title: "Another node leads" },
+  last_voter: { status: 409, exit: 5, retryable: false, title: "The fleet would have no voter" },
+  not_a_member: { status: 403, exit: 10, retryable: false, title: "Not a member of the fleet" },
   not_found: { status: 404, exit: 4, retryable: false, title: "Not found" },
   unknown_operation: { status: 404, exit: 2, retryable: false, title: "Unknown operation" },
   method_not_allowed: { status: 405, exit: 2, retryable: false, title: "Method not allowed" },
@@ -21,6 +26,7 @@ export const FAULTS = {
   rate_limited: { status: 429, exit: 6, retryable: true, title: "Too many requests" },
   internal: { status: 500, exit: 1, retryable: false, title: "Internal error" },
   unavailable: { status: 503, exit: 3, retryable: true, title: "Not available now" },
+  not_ready: { status: 503, exit: 3, retryable: true, title: "Nothing to answer from yet" },
   quota_exceeded: { status: 507, exit: 40, retryable: false, title: "Quota exceeded" },
   storage_full: { status: 507, exit: 40, retryable: true, title: "Storage full" },
   cancelled: { status: 499, exit: 130, retryable: true, title: "Cancelled" },
@@ -35,6 +41,7 @@ export const FAULTS = {
   data_unsafe: { status: 500, exit: 43, retryable: false, title: "Data folder not private" },
   data_exists: { status: 409, exit: 45, retryable: false, title: "Data already there" },
   data_corrupt: { status: 500, exit: 44, retryable: false, title: "Data damaged" },
+  log_failed: { status: 500, exit: 46, retryable: false, title: "Replicated log failed" },
 } as const;
 
 /** One of the codes of `FAULTS`; part of the API, never renamed. */

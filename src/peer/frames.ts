@@ -1,0 +1,132 @@
+// What peers say to each other: one msgpack value a body, with the fixed options of the log's entries. What a value means is judged by zod in each handler;
+// here is only what hostile bytes could do before that: size, depth, lengths that lie, extensions.
+
+import { Packr } from "msgpackr";
+import { Fault } from "../lib/fault.ts";
+
+/** Bytes of a frame at most: the largest document as JSON text inside JSON text, and room around it. */
+export const MAX_FRAME_BYTES = 6 * 1024 * 1024;
+/** Frames are flat: documents and inputs travel as text inside. */
+const MAX_FRAME_DEPTH = 8;
+/** The media type of a frame; anything else is refused. */
+export const FRAME_TYPE = "application/x-cairn-frame";
+
+const packr = new Packr({
+  useRecords: false,
+  moreTypes: false,
+  structuredClone: false,
+  encodeUndefinedAsNil: true,
+  int64AsType: "number",
+});
+
+/** A value as bytes; Fault `too_large` above MAX_FRAME_BYTES. */
+export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(packr.pack(value));
+  if (bytes.byteLength > MAX_FRAME_BYTES) {
+    throw new Fault("too_large", `A frame between nodes would have ${bytes.byteLength} bytes of ${MAX_FRAME_BYTES}`, {
+      hint: "Send or ask for less at once.",
+      details: { limit: MAX_FRAME_BYTES },
+    });
+  }
+  return bytes;
+}
+
+/** The value of a frame; Fault `invalid_input` for bytes that are none, or nested too deep. */
+export function decodeFrame(bytes: Uint8Array): unknown {
+  if (bytes.byteLength > MAX_FRAME_BYTES) throw broken(`${bytes.byteLength} bytes`);
+  walk(bytes);
+  try {
+    return packr.unpack(bytes);
+  } catch (cause) {
+    throw broken(cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+/** Looks at every head without making anything of it: only nil, booleans, numbers, text, bytes, arrays and maps with text keys, whole and nothing behind. */
+function walk(bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  /** Values that each open array or map still needs. */
+  const open: { left: number; isMap: boolean }[] = [];
+  let at = 0;
+  for (;;) {
+    const parent = open.at(-1);
+    if (at >= bytes.byteLength) throw broken("it ends too early");
+    const head = headAt(view, at);
+    if (parent?.isMap === true && parent.left % 2 === 0 && !head.isText) throw broken("a key is no text");
+    if (parent !== undefined) parent.left -= 1;
+    at += head.bytes;
+    if (at > bytes.byteLength) throw broken("it ends too early");
+    if (head.items > 0) {
+      // Each item has a byte at least: a length that lies would make a huge array of nothing.
+      if (head.items > bytes.byteLength - at) throw broken("it ends too early");
+      if (open.length >= MAX_FRAME_DEPTH) throw broken(`it is nested deeper than ${MAX_FRAME_DEPTH}`);
+      open.push({ left: head.items, isMap: head.isMap });
+    }
+    while (open.length > 0 && open.at(-1)?.left === 0) open.pop();
+    if (open.length === 0) break;
+  }
+  if (at !== bytes.byteLength) throw broken("something stands behind it");
+}
+
+interface Head {
+  /** Of the head and, for text and bytes, what they hold. */
+  bytes: number;
+  /** Values inside: of a map, keys and values. */
+  items: number;
+  isMap: boolean;
+  isText: boolean;
+}
+
+const scalar = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: false });
+const text = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: true });
+const list = (bytes: number, items: number): Head => ({ bytes, items, isMap: false, isText: false });
+const map = (bytes: number, pairs: number): Head => ({ bytes, items: 2 * pairs, isMap: true, isText: false });
+
+/** Bytes of the numbers 0xca to 0xd3: floats, unsigned, signed. */
+const NUMBER_BYTES = [5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
+
+function headAt(view: DataView, at: number): Head {
+  const first = view.getUint8(at);
+  if (first < 0x80 || first >= 0xe0) return scalar(1);
+  if (first < 0x90) return map(1, first & 0x0f);
+  if (first < 0xa0) return list(1, first & 0x0f);
+  if (first < 0xc0) return text(1 + (first & 0x1f));
+  if (first === 0xc0 || first === 0xc2 || first === 0xc3) return scalar(1);
+  if (first >= 0xca && first <= 0xd3) return scalar(NUMBER_BYTES[first - 0xca] ?? 1);
+  const length = (width: 1 | 2 | 4): number => {
+    if (at + 1 + width > view.byteLength) throw broken("it ends too early");
+    if (width === 1) return view.getUint8(at + 1);
+    return width === 2 ? view.getUint16(at + 1) : view.getUint32(at + 1);
+  };
+  switch (first) {
+    case 0xc4:
+      return scalar(2 + length(1));
+    case 0xc5:
+      return scalar(3 + length(2));
+    case 0xc6:
+      return scalar(5 + length(4));
+    case 0xd9:
+      return text(2 + length(1));
+    case 0xda:
+      return text(3 + length(2));
+    case 0xdb:
+      return text(5 + length(4));
+    case 0xdc:
+      return list(3, length(2));
+    case 0xdd:
+      return list(5, length(4));
+    case 0xde:
+      return map(3, length(2));
+    case 0xdf:
+      return map(5, length(4));
+    default:
+      // 0xc1 is never used; the rest are extensions, which nothing of ours sends.
+      throw broken(`it holds the type 0x${first.toString(16)}`);
+  }
+}
+
+function broken(reason: string): Fault {
+  return new Fault("invalid_input", `A frame of a peer cannot be read: ${reason}`, {
+    hint: "Run the same version of cairn on all nodes of the fleet.",
+  });
+}

@@ -1,0 +1,188 @@
+// Asks peers: finds the address of a device in the network map, sends a frame through egress.sock, and tells the three ends of a call apart:
+// an answer, the peer's own Fault, and a Fault of ours that says whether anything was sent.
+
+import { z } from "zod";
+import { Fault, isFaultCode } from "../lib/fault.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
+
+/** Where members listen for each other on the tailnet. */
+export const PEER_PORT = 4747;
+
+/** A device of the tailnet, or a name that its host part is dialled by. */
+export type PeerTarget = { node: string } | { host: string };
+
+/** The devices that the tailnet shows now. */
+export interface PeerDirectory {
+  peers(): Promise<readonly { id: string; ips: readonly string[] }[]>;
+}
+
+export interface PeerLinkOptions {
+  directory: PeerDirectory;
+  /** Path of egress.sock. */
+  egress: string;
+  /** What egress.sock wants to see. */
+  secret: string;
+}
+
+export interface PeerCallOptions {
+  /** The peer has this long to answer. */
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+const MAX_PROBLEM_BYTES = 64 * 1024;
+const refusal = z.object({
+  fault: z.object({
+    code: z.string().max(64),
+    message: z.string().max(10_000),
+    hint: z.string().max(10_000),
+    details: z.string().max(100_000),
+  }),
+});
+const problem = z.object({ code: z.string(), detail: z.string(), hint: z.string().optional() });
+
+/** What egress.sock answers for a connection that never came to be. */
+const NEVER_DIALLED: ReadonlySet<string> = new Set(["dial_refused", "bad_secret"]);
+/** What the asked node answers in front of its peer server, where nothing has been done yet: it stops, or its Go half refused the caller. */
+const REFUSED_AT_DOOR: ReadonlySet<number> = new Set([403, 421, 503]);
+
+/** The way to the other nodes of this one. */
+export class PeerLink {
+  readonly #options: PeerLinkOptions;
+  /** StableNodeID → address; filled whole by each look at the network map, so it is as large as that. */
+  #addresses = new Map<string, string>();
+
+  constructor(options: PeerLinkOptions) {
+    this.#options = options;
+  }
+
+  /** The network map changed: addresses are looked up anew. */
+  refresh(): void {
+    this.#addresses.clear();
+  }
+
+  /**
+   * Asks a path of a peer. Rejects with the Fault that the peer answered (`details.peer` true), or with `unavailable`:
+   * with `details.notSent` true when the peer surely did nothing, otherwise it may have.
+   */
+  async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
+    const frame = encodeFrame(value);
+    const host = await this.#hostOf(target);
+    const late = AbortSignal.timeout(options.timeoutMs);
+    const signal = AbortSignal.any([options.signal, late]);
+    let response: Response;
+    let bytes: Uint8Array;
+    try {
+      response = await fetch(`http://${host}:${PEER_PORT}/peer/${path}`, {
+        method: "POST",
+        headers: { "content-type": FRAME_TYPE, "cairn-internal-secret": this.#options.secret },
+        body: frame,
+        redirect: "manual",
+        signal,
+        unix: this.#options.egress,
+        // Bun keeps connections by host alone, whatever socket they go through.
+        keepalive: false,
+      });
+      bytes = await readBounded(response);
+    } catch (cause) {
+      options.signal.throwIfAborted();
+      if (cause instanceof Fault) throw cause;
+      const why = late.aborted ? `did not answer within ${options.timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
+      throw unreachable(target, why, { cause, notSent: false });
+    }
+    if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response.status, bytes);
+    const decoded = decodeFrame(bytes);
+    if (response.ok) {
+      const answered = z.object({ value: z.unknown() }).safeParse(decoded);
+      if (answered.success) return answered.data.value;
+    }
+    throw faultOf(target, decoded);
+  }
+
+  async #hostOf(target: PeerTarget): Promise<string> {
+    if ("host" in target) return target.host;
+    const known = this.#addresses.get(target.node);
+    if (known !== undefined) return known;
+    let peers: Awaited<ReturnType<PeerDirectory["peers"]>>;
+    try {
+      peers = await this.#options.directory.peers();
+    } catch (cause) {
+      throw unreachable(target, `cannot be looked up: ${reasonOf(cause)}`, { cause, notSent: true });
+    }
+    this.#addresses = new Map(peers.flatMap(({ id, ips }) => (ips[0] === undefined ? [] : [[id, hostFor(ips)]])));
+    const found = this.#addresses.get(target.node);
+    if (found === undefined) throw unreachable(target, "is not seen on the tailnet by this node", { notSent: true });
+    return found;
+  }
+
+  /** An answer that is no frame: of our own Go half, which could not reach the peer, or of what stands before the peer's server. */
+  #stranger(target: PeerTarget, status: number, bytes: Uint8Array): Fault {
+    const said = problem.safeParse(parseJson(bytes.subarray(0, MAX_PROBLEM_BYTES)));
+    const { code, detail } = said.success ? said.data : { code: "", detail: `status ${status}` };
+    if (code === "dial_failed" || NEVER_DIALLED.has(code)) {
+      // The address may have gone to another device, or the device to another address.
+      this.refresh();
+      return unreachable(target, `cannot be reached: ${detail}`, { notSent: NEVER_DIALLED.has(code) });
+    }
+    return unreachable(target, `answered: ${detail}`, { notSent: REFUSED_AT_DOOR.has(status) });
+  }
+}
+
+function hostFor(ips: readonly string[]): string {
+  const ip = ips.find((candidate) => !candidate.includes(":")) ?? ips[0] ?? "";
+  return ip.includes(":") ? `[${ip}]` : ip;
+}
+
+/** The body as far as a frame may go; Fault `unavailable` beyond. */
+async function readBounded(response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_FRAME_BYTES) {
+      throw new Fault("unavailable", `A peer answered more than ${MAX_FRAME_BYTES} bytes`, {
+        hint: "Ask for less at once.",
+        details: { notSent: false },
+      });
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The Fault that the peer answered, with the same words; a code of a newer version is `internal`. */
+function faultOf(target: PeerTarget, decoded: unknown): Fault {
+  const parsed = refusal.safeParse(decoded);
+  if (!parsed.success) return unreachable(target, "answered what is no answer", { notSent: false });
+  const { code, message, hint, details } = parsed.data.fault;
+  const said = parseJson(Buffer.from(details));
+  return new Fault(isFaultCode(code) ? code : "internal", message, {
+    ...(hint === "" ? {} : { hint }),
+    details: { ...(typeof said === "object" && said !== null && !Array.isArray(said) ? said : {}), peer: true },
+  });
+}
+
+function unreachable(
+  target: PeerTarget,
+  what: string,
+  { cause, notSent }: { cause?: unknown; notSent: boolean },
+): Fault {
+  const name = "node" in target ? target.node : target.host;
+  return new Fault("unavailable", `The node ${name} ${what}`, {
+    hint: "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port 4747 of each other.",
+    details: { retryAfterSeconds: 1, notSent },
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

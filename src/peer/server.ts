@@ -1,0 +1,171 @@
+// The peer port's one surface: `POST /peer/<path>` with a frame, answered by a frame. The door before it has proved who calls; here stands who may:
+// members of the fleet, and anyone only on paths that say so. What a path does is its handler's.
+
+import type { z } from "zod";
+import type { Caller } from "../access/caller.ts";
+import { FAULTS, Fault } from "../lib/fault.ts";
+import { Slots } from "../lib/slots.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
+
+/** A member of the fleet as peers are judged by it. */
+export interface PeerMember {
+  role: "central" | "regional" | "edge";
+  /** Spaces that an edge is enrolled for; globs. Full nodes hold all. */
+  spaces: readonly string[];
+  /** Its raft server id; "" for an edge. */
+  server: string;
+}
+
+/** A call of a peer, parsed. */
+export interface PeerRequest<Input> {
+  caller: Caller;
+  /** StableNodeID of the calling device. */
+  node: string;
+  /** Undefined only on open paths. */
+  member: PeerMember | undefined;
+  input: Input;
+  signal: AbortSignal;
+}
+
+/** What answers a path. */
+export interface PeerHandler<Schema extends z.ZodType> {
+  /** Answers devices that are no members too. */
+  open?: true;
+  schema: Schema;
+  handle(request: PeerRequest<z.output<Schema>>): Promise<unknown>;
+}
+
+export interface PeerServerOptions {
+  /** The member that a device is, by the membership in the log. */
+  members: (node: string) => PeerMember | undefined;
+  /** Called with what is no Fault; answers the id under which it was logged. */
+  onUnexpected: (error: unknown, path: string) => string;
+}
+
+/** Calls of one device that run at the same time: a member's agents may all write at once, a stranger has one thing to ask. */
+const MAX_OF_MEMBER = 1024;
+const MAX_OF_STRANGER = 4;
+
+interface Registered {
+  open: boolean;
+  run(request: Omit<PeerRequest<unknown>, "input">, value: unknown): Promise<unknown>;
+}
+
+/** Answers what peers ask, by path. */
+export class PeerServer {
+  readonly #options: PeerServerOptions;
+  readonly #paths = new Map<string, Registered>();
+  readonly #running = new Slots();
+
+  constructor(options: PeerServerOptions) {
+    this.#options = options;
+  }
+
+  /** Adds a path, once. */
+  register<Schema extends z.ZodType>(path: string, handler: PeerHandler<Schema>): void {
+    if (this.#paths.has(path)) throw new Error(`the peer path ${path} is registered already`);
+    this.#paths.set(path, {
+      open: handler.open === true,
+      run: (request, value) => {
+        const parsed = handler.schema.safeParse(value);
+        if (!parsed.success) throw misshapen(path, parsed.error);
+        return handler.handle({ ...request, input: parsed.data });
+      },
+    });
+  }
+
+  /** Never rejects: a refusal is a frame as well. */
+  async fetch(request: Request, caller: Caller): Promise<Response> {
+    const path = new URL(request.url).pathname.slice("/peer/".length);
+    try {
+      return frame(200, { value: await this.#answer(request, caller, path) });
+    } catch (error) {
+      return refusal(error instanceof Fault ? error : this.#unexpected(error, path));
+    }
+  }
+
+  async #answer(request: Request, caller: Caller, path: string): Promise<unknown> {
+    const { pathname } = new URL(request.url);
+    const found = pathname.startsWith("/peer/") ? this.#paths.get(path) : undefined;
+    const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
+    // Strangers learn nothing, not even which paths there are.
+    if (member === undefined && found?.open !== true) throw notAMember(caller);
+    if (found === undefined) {
+      throw new Fault("not_found", `There is no peer path ${JSON.stringify(path.slice(0, 80))}`, {
+        hint: "Run the same version of cairn on all nodes of the fleet.",
+      });
+    }
+    if (request.method !== "POST")
+      throw new Fault("method_not_allowed", "Peers speak by POST", { details: { allow: "POST" } });
+    const release = this.#running.take(caller.id, member === undefined ? MAX_OF_STRANGER : MAX_OF_MEMBER);
+    if (release === undefined) {
+      throw new Fault("rate_limited", `The device ${caller.node} asks too much at the same time`, {
+        hint: "Wait, then try again.",
+        details: { retryAfterSeconds: 1 },
+      });
+    }
+    try {
+      const value = decodeFrame(await body(request));
+      return await found.run({ caller, node: caller.id, member, signal: request.signal }, value);
+    } finally {
+      release();
+    }
+  }
+
+  #unexpected(error: unknown, path: string): Fault {
+    const id = this.#options.onUnexpected(error, path);
+    return new Fault("internal", `The peer call failed unexpectedly (error ${id})`, {
+      hint: `The log of the asked node tells more under ${id}.`,
+      details: { error_id: id },
+    });
+  }
+}
+
+async function body(request: Request): Promise<Uint8Array> {
+  if (request.headers.get("content-type") !== FRAME_TYPE) {
+    throw new Fault("unsupported_media_type", "A peer sends frames and nothing else", {
+      hint: `Send Content-Type: ${FRAME_TYPE}.`,
+    });
+  }
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_FRAME_BYTES) throw tooLarge();
+  const bytes = await request.bytes().catch((cause: unknown) => {
+    throw new Fault("cancelled", "The peer went away before its frame was complete", { cause });
+  });
+  if (bytes.byteLength > MAX_FRAME_BYTES) throw tooLarge();
+  return bytes;
+}
+
+function tooLarge(): Fault {
+  return new Fault("too_large", `A frame of a peer is larger than ${MAX_FRAME_BYTES} bytes`, {
+    hint: "Send less at once.",
+    details: { limit: MAX_FRAME_BYTES },
+  });
+}
+
+function frame(status: number, value: unknown): Response {
+  return new Response(encodeFrame(value), { status, headers: { "Content-Type": FRAME_TYPE } });
+}
+
+function refusal({ code, message, hint, details }: Fault): Response {
+  return frame(FAULTS[code].status, {
+    fault: { code, message, hint: hint ?? "", details: JSON.stringify(details) },
+  });
+}
+
+function misshapen(path: string, error: z.ZodError): Fault {
+  const issue = error.issues[0];
+  const at = issue?.path.join(".") ?? "";
+  return new Fault(
+    "invalid_input",
+    `The peer path ${path} got ${at === "" ? "a value" : at}: ${issue?.message ?? "invalid"}`,
+    {
+      hint: "Run the same version of cairn on all nodes of the fleet.",
+    },
+  );
+}
+
+function notAMember(caller: Caller): Fault {
+  return new Fault("not_a_member", `The device ${JSON.stringify(caller.node)} is no member of this fleet`, {
+    hint: "Let it join first: `cairn members` shows who is in.",
+  });
+}

@@ -1,0 +1,286 @@
+// The peer port: hostile frames, who may ask what, and the ends of a call that a peer tells apart.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Caller } from "../../src/access/caller.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "../../src/peer/frames.ts";
+import { PeerLink } from "../../src/peer/link.ts";
+import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
+
+function faultOf(body: () => unknown): Fault {
+  try {
+    body();
+  } catch (error) {
+    if (error instanceof Fault) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+function nested(depth: number): Uint8Array {
+  return Uint8Array.from([...Array.from({ length: depth }, () => 0x91), 0xc0]);
+}
+
+describe("frames", () => {
+  test("what is sent comes back", () => {
+    const value = {
+      text: "schön ☃",
+      long: "x".repeat(70_000),
+      none: null,
+      yes: true,
+      numbers: [0, -1, 127, 128, -33, 70_000, 2 ** 40, -(2 ** 40), 1.5],
+      bytes: new Uint8Array([1, 2, 3]),
+      many: Array.from({ length: 20 }, (_, index) => ({ index })),
+    };
+    const back = decodeFrame(encodeFrame(value));
+    expect(back).toEqual({ ...value, bytes: Buffer.from([1, 2, 3]) });
+  });
+
+  test("random bytes are a Fault or a value, never anything else", () => {
+    let seed = 20_261_120;
+    const random = () => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+      return seed >>> 24;
+    };
+    let refused = 0;
+    for (let round = 0; round < 20_000; round++) {
+      const bytes = Uint8Array.from({ length: random() % 40 }, random);
+      try {
+        decodeFrame(bytes);
+      } catch (error) {
+        if (!(error instanceof Fault) || error.code !== "invalid_input") throw error;
+        refused += 1;
+      }
+    }
+    expect(refused).toBeGreaterThan(10_000);
+  });
+
+  test.each([
+    ["nothing", []],
+    ["two values", [0x01, 0x02]],
+    ["a text that is cut", [0xa5, 0x61]],
+    ["an array of four billion", [0xdd, 0xff, 0xff, 0xff, 0xff]],
+    ["a map of four billion", [0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, 0x61]],
+    ["bytes of four billion", [0xc6, 0xff, 0xff, 0xff, 0xff]],
+    ["a head that is cut", [0xdd, 0xff]],
+    ["a timestamp extension", [0xd6, 0xff, 0, 0, 0, 0]],
+    ["a record definition", [0xd4, 0x72, 0x40, 0x91, 0xa1, 0x61]],
+    ["a regular expression", [0xc7, 0x04, 0x78, 0x92, 0xa1, 0x61, 0xa0]],
+    ["a key that is no text", [0x81, 0x01, 0x02]],
+    ["the byte that is never used", [0xc1]],
+  ])("%s is refused", (_name, bytes) => {
+    expect(faultOf(() => decodeFrame(Uint8Array.from(bytes))).code).toBe("invalid_input");
+  });
+
+  test("depth and size have bounds on both sides", () => {
+    expect(decodeFrame(nested(8))).toEqual([[[[[[[[null]]]]]]]]);
+    expect(faultOf(() => decodeFrame(nested(9))).message).toContain("nested deeper");
+    expect(faultOf(() => decodeFrame(nested(5_000_000))).code).toBe("invalid_input");
+    expect(faultOf(() => encodeFrame("x".repeat(MAX_FRAME_BYTES))).code).toBe("too_large");
+    expect(faultOf(() => decodeFrame(new Uint8Array(MAX_FRAME_BYTES + 1))).code).toBe("invalid_input");
+  });
+
+  test("a key __proto__ in a frame changes no prototype", () => {
+    const key = Buffer.from("__proto__");
+    const bytes = Buffer.concat([Buffer.from([0x81, 0xa0 | key.length]), key, Buffer.from([0x81, 0xa1, 0x61, 0x01])]);
+    const decoded = decodeFrame(bytes);
+    expect(Object.getPrototypeOf(decoded)).toBe(Object.prototype);
+    expect(Reflect.get(Object(decoded), "a")).toBeUndefined();
+  });
+});
+
+const MEMBERS: Readonly<Record<string, PeerMember>> = {
+  nEdge: { role: "edge", spaces: ["team-a"], server: "" },
+  nCentral: { role: "central", spaces: [], server: "s1" },
+};
+
+function callerOf(id: string): Caller {
+  return { kind: "tagged", id, node: `${id}.example.ts.net`, login: "", tags: ["tag:cairn"], own: false, grants: [] };
+}
+
+function serverWithEcho(): { server: PeerServer; unexpected: unknown[] } {
+  const unexpected: unknown[] = [];
+  const server = new PeerServer({
+    members: (node) => (Object.hasOwn(MEMBERS, node) ? MEMBERS[node] : undefined),
+    onUnexpected: (error) => {
+      unexpected.push(error);
+      return "id-1";
+    },
+  });
+  server.register("echo", {
+    schema: z.object({ text: z.string() }),
+    handle: async ({ input, member, node }) => ({ text: input.text, role: member?.role, node }),
+  });
+  server.register("hello", { open: true, schema: z.object({}), handle: async ({ member }) => member === undefined });
+  server.register("fails", {
+    schema: z.object({}),
+    handle: async () => {
+      throw new Error("secret inside");
+    },
+  });
+  server.register("refuses", {
+    schema: z.object({}),
+    handle: async () => {
+      throw new Fault("version_mismatch", "it is at 3", { hint: "Read it.", details: { etag: "3-abc", __proto__: 1 } });
+    },
+  });
+  return { server, unexpected };
+}
+
+function request(path: string, body: Uint8Array<ArrayBuffer> = encodeFrame({}), init: RequestInit = {}): Request {
+  const headers = { "content-type": FRAME_TYPE };
+  return new Request(`http://100.64.0.1:4747/peer/${path}`, { method: "POST", headers, body, ...init });
+}
+
+async function answerOf(response: Response): Promise<unknown> {
+  expect(response.headers.get("content-type")).toBe(FRAME_TYPE);
+  return decodeFrame(await response.bytes());
+}
+
+async function refusalOf(response: Response): Promise<{ status: number; code: unknown }> {
+  const answered = z.object({ fault: z.object({ code: z.string() }) }).parse(await answerOf(response));
+  return { status: response.status, code: answered.fault.code };
+}
+
+describe("the peer server", () => {
+  test("answers members, and says who is asking", async () => {
+    const { server } = serverWithEcho();
+    const response = await server.fetch(request("echo", encodeFrame({ text: "a" })), callerOf("nEdge"));
+    expect(response.status).toBe(200);
+    expect(await answerOf(response)).toEqual({ value: { text: "a", role: "edge", node: "nEdge" } });
+  });
+
+  test("a device that is no member gets 403 on every path but open ones, whatever path it names", async () => {
+    const { server } = serverWithEcho();
+    for (const path of ["echo", "nothing", "fails"]) {
+      const refused = await refusalOf(await server.fetch(request(path), callerOf("nOther")));
+      expect(refused).toEqual({ status: 403, code: "not_a_member" });
+    }
+    const local: Caller = { ...callerOf("nEdge"), kind: "local" };
+    expect(await refusalOf(await server.fetch(request("echo"), local))).toEqual({ status: 403, code: "not_a_member" });
+    expect(await answerOf(await server.fetch(request("hello"), callerOf("nOther")))).toEqual({ value: true });
+  });
+
+  test("other methods, types, schemas, sizes and paths are refused", async () => {
+    const { server } = serverWithEcho();
+    const member = callerOf("nCentral");
+    const get = await server.fetch(request("echo", undefined, { method: "GET", body: null }), member);
+    expect((await refusalOf(get)).code).toBe("method_not_allowed");
+    const json = await server.fetch(
+      request("echo", undefined, { headers: { "content-type": "application/json" } }),
+      member,
+    );
+    expect((await refusalOf(json)).code).toBe("unsupported_media_type");
+    const wrong = await server.fetch(request("echo", encodeFrame({ text: 1 })), member);
+    expect((await refusalOf(wrong)).code).toBe("invalid_input");
+    const large = await server.fetch(request("echo", new Uint8Array(MAX_FRAME_BYTES + 1)), member);
+    expect((await refusalOf(large)).code).toBe("too_large");
+    const unknown = await server.fetch(request("nothing"), member);
+    expect((await refusalOf(unknown)).code).toBe("not_found");
+    const outside = await server.fetch(new Request("http://100.64.0.1:4747/operations/whoami"), member);
+    expect((await refusalOf(outside)).code).toBe("not_found");
+  });
+
+  test("what is no Fault stays inside", async () => {
+    const { server, unexpected } = serverWithEcho();
+    const answered = await answerOf(await server.fetch(request("fails"), callerOf("nCentral")));
+    expect(JSON.stringify(answered)).toContain("id-1");
+    expect(JSON.stringify(answered)).not.toContain("secret inside");
+    expect(unexpected).toHaveLength(1);
+  });
+});
+
+describe("the link", () => {
+  const folder = mkdtempSync(join(tmpdir(), "cairn-peer-"));
+  const egress = join(folder, "egress.sock");
+  const { server } = serverWithEcho();
+  /** What egress.sock does with the next request; undefined: hands it to the peer server. */
+  let instead: ((request: Request) => Response | Promise<Response>) | undefined;
+  const seen: string[] = [];
+  let standIn: ReturnType<typeof Bun.serve> | undefined;
+  beforeAll(() => {
+    standIn = Bun.serve({
+      unix: egress,
+      fetch: (incoming) => {
+        seen.push(`${incoming.headers.get("host")} ${incoming.headers.get("cairn-internal-secret")}`);
+        return instead === undefined ? server.fetch(incoming, callerOf("nCentral")) : instead(incoming);
+      },
+    });
+  });
+  afterAll(async () => {
+    await standIn?.stop(true);
+    rmSync(folder, { recursive: true });
+  });
+
+  const peers = [
+    { id: "nA", ips: ["fd7a::1", "100.64.0.7"] },
+    { id: "nSix", ips: ["fd7a::9"] },
+  ];
+  const link = new PeerLink({ directory: { peers: async () => peers }, egress, secret: "s3" });
+  const ask = (path: string, value: unknown = {}, target: { node: string } | { host: string } = { node: "nA" }) =>
+    link.call(target, path, value, { timeoutMs: 2_000, signal: new AbortController().signal });
+  const refused = async (path: string, target?: { node: string }): Promise<Fault> => {
+    const outcome = await ask(path, {}, target).catch((error: unknown) => error);
+    if (outcome instanceof Fault) return outcome;
+    throw new Error(`no Fault: ${String(outcome)}`);
+  };
+
+  test("goes to the address of a device, with the secret of the way out", async () => {
+    expect(await ask("echo", { text: "a" })).toEqual({ text: "a", role: "central", node: "nCentral" });
+    expect(seen.at(-1)).toBe("100.64.0.7:4747 s3");
+    await ask("echo", { text: "a" }, { node: "nSix" });
+    expect(seen.at(-1)).toBe("[fd7a::9]:4747 s3");
+    await ask("hello", {}, { host: "cairn-2" });
+    expect(seen.at(-1)).toBe("cairn-2:4747 s3");
+  });
+
+  test("a peer's Fault arrives as it was", async () => {
+    const fault = await refused("refuses");
+    expect({ code: fault.code, message: fault.message, hint: fault.hint, etag: fault.details["etag"] }).toEqual({
+      code: "version_mismatch",
+      message: "it is at 3",
+      hint: "Read it.",
+      etag: "3-abc",
+    });
+    expect(fault.details["peer"]).toBe(true);
+  });
+
+  test("says whether anything was sent", async () => {
+    expect((await refused("echo", { node: "nGone" })).details["notSent"]).toBe(true);
+    const cases: [Response, boolean][] = [
+      [Response.json({ code: "dial_refused", detail: "no peer" }, { status: 403 }), true],
+      [Response.json({ code: "dial_failed", detail: "reset" }, { status: 502 }), false],
+      [Response.json({ code: "unavailable", detail: "This node is stopping" }, { status: 503 }), true],
+      [new Response("what", { status: 200 }), false],
+      [new Response(encodeFrame({ nothing: 1 }), { headers: { "content-type": FRAME_TYPE } }), false],
+    ];
+    for (const [response, notSent] of cases) {
+      instead = () => response;
+      const fault = await refused("echo");
+      expect(fault.code).toBe("unavailable");
+      expect(fault.details["notSent"]).toBe(notSent);
+    }
+    instead = undefined;
+  });
+
+  test("a peer that is late or endless is given up, and a caller that goes away ends the call", async () => {
+    instead = () => new Promise(() => {});
+    const late = await link
+      .call({ node: "nA" }, "echo", {}, { timeoutMs: 50, signal: new AbortController().signal })
+      .catch((error: unknown) => error);
+    expect(late).toBeInstanceOf(Fault);
+    expect(String(late)).toContain("did not answer within 50 ms");
+    const aborted = await link
+      .call({ node: "nA" }, "echo", {}, { timeoutMs: 5_000, signal: AbortSignal.timeout(50) })
+      .catch((error: unknown) => error);
+    expect(aborted).not.toBeInstanceOf(Fault);
+    const chunk = new Uint8Array(1024 * 1024);
+    instead = () => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(chunk) }));
+    expect((await refused("echo")).message).toContain("more than");
+    instead = undefined;
+  });
+});
