@@ -4,12 +4,13 @@ import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
 import { type Caller, callerName } from "./caller.ts";
 import type { SourcedGrant } from "./explain.ts";
-import { type Policy, policyGrants } from "./policy-file.ts";
+import { type Policy, policyGrants, policyJoinRoles } from "./policy-file.ts";
 import {
   allows,
   allowsSomewhere,
   type Grant,
   isReservedSpace,
+  joinRolesOf,
   parseGrants,
   type Question,
   type Rights,
@@ -90,6 +91,13 @@ export class Access {
   /** Whether a caller may use a verb by an operation in one space, for filtering. */
   permits(caller: Caller, question: Question): boolean {
     return this.rights(caller).grants.some((grant) => allows(grant, question));
+  }
+
+  /** What grants let a caller join a fleet as, without a ticket and without an approval (design 10). */
+  joinRoles(caller: Caller): readonly "edge"[] {
+    if (caller.kind === "local") return [];
+    const policy = this.#policy === undefined ? [] : policyJoinRoles(this.#policy, caller);
+    return [...new Set([...joinRolesOf(caller.grants), ...policy])];
   }
 
   /** The same grants with where each comes from, for explanations. */

@@ -7,7 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import type { Caller } from "./caller.ts";
 import type { SourcedGrant } from "./explain.ts";
-import { type Grant, parseGrants } from "./rights.ts";
+import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
 
 /** The grants section of a tailnet policy: `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to grant objects. */
 const policySchema = z.strictObject({
@@ -26,6 +26,8 @@ const MAX_POLICY_BYTES = 1024 * 1024;
 export interface PolicyRule {
   src: readonly string[];
   grants: readonly Grant[];
+  /** What it lets its sources join a fleet as. */
+  join: readonly "edge"[];
 }
 
 /** A policy file that was read and checked. */
@@ -44,9 +46,10 @@ export function loadPolicyFile(path: string, capability: string): Policy {
   }
   const problems: string[] = [];
   const rules = parsed.data.grants.map((rule, index) => {
-    const found = parseGrants(rule.app[capability] ?? [], `${path}, grant ${index + 1}`);
+    const objects = rule.app[capability] ?? [];
+    const found = parseGrants(objects, `${path}, grant ${index + 1}`);
     problems.push(...found.problems);
-    return { src: rule.src, grants: found.grants };
+    return { src: rule.src, grants: found.grants, join: joinRolesOf(objects) };
   });
   return { rules, problems };
 }
@@ -59,6 +62,12 @@ export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
       ? rule.grants.map((grant) => ({ source: `grant ${index + 1} of the policy file`, grant }))
       : [],
   );
+}
+
+/** What the policy lets a caller join a fleet as. */
+export function policyJoinRoles(policy: Policy, caller: Caller): readonly "edge"[] {
+  if (caller.kind === "local") return [];
+  return policy.rules.flatMap(({ src, join }) => (src.some((each) => sourceMatches(each, caller)) ? join : []));
 }
 
 /** A login names users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag (security.md 2). */

@@ -30,12 +30,22 @@ export interface Rights {
   readonly fingerprint: string;
 }
 
+/** What an object may let its callers join a fleet as; a vote is never had by a grant. */
+const joinRoles = z
+  .array(z.enum(["edge"]))
+  .min(1)
+  .max(3);
+
+/** An object that only lets nodes join (design 10). It names no role, so it gives no right to read or write. */
+const joinObject = z.strictObject({ join: joinRoles });
+
 /** One capability object of a grant, as it stands in the tailnet policy or in the policy file. Unknown fields make it worth nothing. */
 const grantObject = z.strictObject({
   role: z.enum(ROLES),
   spaces: z.array(z.string().min(1).max(256)).min(1).max(200),
   tools: z.array(z.string().min(1).max(128)).min(1).max(200).optional(),
   limits: z.strictObject({ requests_per_minute: z.number().int().min(1).max(1_000_000).optional() }).optional(),
+  join: joinRoles.optional(),
 });
 
 /** More capability objects of one caller than this are not read; the rest raises a problem. */
@@ -47,6 +57,7 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
   const problems: string[] = [];
   for (const [index, object] of objects.slice(0, MAX_GRANTS).entries()) {
     const parsed = grantObject.safeParse(object);
+    if (!parsed.success && joinObject.safeParse(object).success) continue;
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
       problems.push(
@@ -60,6 +71,15 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
   if (objects.length > MAX_GRANTS)
     problems.push(`${where} has ${objects.length} objects; only the first ${MAX_GRANTS} count`);
   return { grants, problems };
+}
+
+/** What the objects let their caller join a fleet as; objects that are worth nothing count for nothing here too. */
+export function joinRolesOf(objects: readonly unknown[]): readonly "edge"[] {
+  const found = objects.slice(0, MAX_GRANTS).flatMap((object) => {
+    const parsed = joinObject.safeParse(object);
+    return parsed.success ? parsed.data.join : (grantObject.safeParse(object).data?.join ?? []);
+  });
+  return [...new Set(found)];
 }
 
 export function rightsOf(grants: readonly Grant[], problems: readonly string[]): Rights {

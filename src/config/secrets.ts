@@ -10,6 +10,7 @@ import type { Environment } from "./load.ts";
 const AUTH_KEY_NAMES = ["TS_AUTHKEY", "TS_AUTH_KEY", "TAILSCALE_AUTH_KEY"] as const;
 const CLIENT_SECRET_NAME = "TS_CLIENT_SECRET";
 
+const TICKET_NAME = "CAIRN_JOIN_TICKET";
 const S3_ID_NAME = "CAIRN_S3_ACCESS_KEY_ID";
 const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
 
@@ -17,15 +18,17 @@ const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
 export const TAILNET_SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
 
 /** Every variable that holds a secret itself. */
-export const SECRET_NAMES: readonly string[] = [...TAILNET_SECRET_NAMES, S3_ID_NAME, S3_SECRET_NAME];
+export const SECRET_NAMES: readonly string[] = [...TAILNET_SECRET_NAMES, TICKET_NAME, S3_ID_NAME, S3_SECRET_NAME];
 
 const MAX_SECRET_BYTES = 4096;
 
-/** What a node may join with, and the keys of the backups' bucket; all may be absent. */
+/** What a node may join a tailnet and a fleet with, and the keys of the backups' bucket; all may be absent. */
 export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;
   s3?: S3Keys | undefined;
+  /** What `cairn ticket` printed. */
+  joinTicket?: string | undefined;
 }
 
 /** What signs requests to an S3-compatible service. */
@@ -37,7 +40,8 @@ export interface S3Keys {
 /** Reads the secrets. Throws Fault `config_invalid` that names the place and never the value. */
 export function readSecrets(env: Environment): Secrets {
   const authKey = AUTH_KEY_NAMES.map((name) => readSecret(name, env)).find((value) => value !== undefined);
-  return { authKey, clientSecret: readSecret(CLIENT_SECRET_NAME, env), s3: readS3Keys(env) };
+  const clientSecret = readSecret(CLIENT_SECRET_NAME, env);
+  return { authKey, clientSecret, s3: readS3Keys(env), joinTicket: readSecret(TICKET_NAME, env) };
 }
 
 function readS3Keys(env: Environment): S3Keys | undefined {
@@ -53,10 +57,10 @@ function readS3Keys(env: Environment): S3Keys | undefined {
 
 /** Has every secret redacted wherever a line is written: `register` is called with each. */
 export function eachSecret(
-  { authKey, clientSecret, s3 }: Secrets,
+  { authKey, clientSecret, s3, joinTicket }: Secrets,
   register: (value: string | undefined) => void,
 ): void {
-  for (const value of [authKey, clientSecret, s3?.accessKeyId, s3?.secretAccessKey]) register(value);
+  for (const value of [authKey, clientSecret, s3?.accessKeyId, s3?.secretAccessKey, joinTicket]) register(value);
 }
 
 /** Which secrets are set and where each comes from; never a value. */
@@ -73,21 +77,22 @@ export function secretOrigins(env: Environment): { name: string; origin: string 
 export function refuseSecretsOnArgv(argv: readonly string[]): void {
   for (const argument of argv) {
     const name =
-      /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret)(?:=|$)/i.exec(argument)?.[1] ??
+      /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret|(?:join-?)?ticket)(?:=|$)/i.exec(argument)?.[1] ??
       /^(?:-.*|CAIRN_S3_)?(access[-_]?key[-_]?id|secret[-_]?access[-_]?key)(?:=|$)/i.exec(argument)?.[1];
-    if (name === undefined && !/(^|=)tskey-/.test(argument)) continue;
+    if (name === undefined && !/(^|=)(tskey|cairn-ticket)-/.test(argument)) continue;
     throw new Fault(
       "invalid_input",
       `A secret was given on the command line${name === undefined ? "" : ` (${name})`}`,
       {
-        hint: `Arguments are visible to every user: set ${wayFor(name)}, or the same with _FILE to a file that holds it. Treat the key as leaked and revoke it.`,
+        hint: `Arguments are visible to every user: set ${wayFor(name ?? argument)}, or the same with _FILE to a file that holds it. Treat the key as leaked and revoke it.`,
       },
     );
   }
 }
 
-function wayFor(name: string | undefined): string {
-  const plain = name?.toLowerCase() ?? "";
+function wayFor(words: string): string {
+  const plain = words.toLowerCase();
+  if (plain.includes("ticket")) return TICKET_NAME;
   if (!plain.includes("access")) return "TS_AUTHKEY";
   return plain.startsWith("secret") ? S3_SECRET_NAME : S3_ID_NAME;
 }

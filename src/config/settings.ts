@@ -6,6 +6,7 @@ import {
   capabilityShape,
   controlUrlShape,
   endpointShape,
+  fleetNameShape,
   hostnameShape,
   hostShape,
   keepShape,
@@ -64,6 +65,25 @@ export const SETTINGS = {
   control_url: text(undefined, "URL", "Control server, for Headscale; without it Tailscale's own.", controlUrlShape),
   tags: list("TAG,…", "Tags to ask for, such as tag:cairn; needed with TS_CLIENT_SECRET.", tagShape),
   ephemeral: flag("Let the tailnet forget this node soon after it ends."),
+  role: choice(
+    ["central", "regional", "edge"],
+    "central",
+    "What this node is in a fleet that it joins: central votes and may lead, regional is a full replica, edge keeps a cache. A plain start is central.",
+  ),
+  fleet: text("cairn", "NAME", "Name of the fleet that a plain start begins, or that join looks for.", fleetNameShape),
+  join: text(
+    undefined,
+    "HOST|auto",
+    "Join the fleet of this node, or with auto the one of this name on the tailnet; a member just starts.",
+  ),
+  discard_local: flag(
+    "Give up what this node holds of another fleet when it joins; a copy is kept in the data folder.",
+  ),
+  "fleet.profile": choice(
+    ["lan", "home", "wan"],
+    "home",
+    "How patient the voters of a fleet that begins here are: lan fails over fastest, wan suits slow links and SD cards.",
+  ),
   "tailnet.engine": choice(
     ["auto", "library", "sidecar"],
     "auto",

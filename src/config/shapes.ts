@@ -53,6 +53,12 @@ export const hostnameShape: Shape = {
   fits: (text) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text),
 };
 
+/** Compared exactly between nodes, and shown to people. */
+export const fleetNameShape: Shape = {
+  wanted: "1 to 63 of a-z, A-Z, 0-9, . _ and - (not first or last)",
+  fits: (text) => /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/.test(text),
+};
+
 /** Without user and password: the URL stands in logs, conditions and `status`. */
 export const controlUrlShape: Shape = {
   wanted: "an http or https URL without user name and password",

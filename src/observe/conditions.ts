@@ -53,6 +53,76 @@ export const CONDITIONS = {
     hint: "cairn keeps trying; if it lasts, restart the node.",
   },
   tailnet_stopped: { title: "Tailnet stopped", severity: "error", hint: "Restart the node." },
+  no_quorum: {
+    title: "No leader",
+    severity: "error",
+    hint: "Bring voters back until more than half of them see each other; reads go on meanwhile. See cairn promote --accept-loss where they are lost for good.",
+  },
+  lagging_follower: {
+    title: "A member is behind",
+    severity: "warning",
+    hint: "See its disk and its network path in cairn status; it catches up by itself once it can.",
+  },
+  flapping_leader: {
+    title: "The leader changes often",
+    severity: "warning",
+    hint: "Look at fsync times and paths of the voters; on slow links use the profile wan (cairn call fleet_profile_set).",
+  },
+  slow_fsync: {
+    title: "Slow disk",
+    severity: "warning",
+    hint: "Every write waits for this disk: use a faster one, or let a node with a faster one vote.",
+  },
+  clock_skew: {
+    title: "Clocks differ",
+    severity: "warning",
+    hint: "Set the clock by NTP on the node that is off; more than 60 s off, it does not lead.",
+  },
+  version_skew: {
+    title: "Members run different versions",
+    severity: "info",
+    hint: "Bring all members to one version, the leader last.",
+  },
+  level_skew: {
+    title: "Members know different levels",
+    severity: "warning",
+    hint: "Newer commands wait until every full member runs the newer version.",
+  },
+  two_histories: {
+    title: "Two histories",
+    severity: "error",
+    hint: "Keep the member whose data are right, and let the other join again with --discard-local.",
+  },
+  other_fleet_in_sight: {
+    title: "Another fleet is in sight",
+    severity: "info",
+    hint: "Join it with the line shown, or give this node another --fleet name.",
+  },
+  waiting_for_fleet: {
+    title: "Waiting for a fleet",
+    severity: "warning",
+    hint: "Start a node of this fleet, or start this one without --join to begin a fleet.",
+  },
+  waiting_for_approval: {
+    title: "Waiting for approval by the fleet",
+    severity: "warning",
+    hint: "Run the line shown on the leader, or start this node with a ticket of cairn ticket.",
+  },
+  join_refused: {
+    title: "The fleet refused this node",
+    severity: "error",
+    hint: "See the text; then start the node again.",
+  },
+  removed_from_fleet: {
+    title: "No longer a member",
+    severity: "error",
+    hint: "Join again with cairn join, or start without --join to begin a fleet of its own.",
+  },
+  member_unreachable: {
+    title: "A member is not reachable",
+    severity: "warning",
+    hint: "See whether it runs and whether the tailnet policy opens ports 4747 and 4748 between the fleet's nodes; remove it with cairn members remove if it is gone for good.",
+  },
   grant_invalid: {
     title: "Invalid grant",
     severity: "warning",

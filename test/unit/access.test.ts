@@ -5,6 +5,7 @@ import { chmodSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import { Access } from "../../src/access/access.ts";
 import { type Caller, callerName } from "../../src/access/caller.ts";
 import { loadPolicyFile } from "../../src/access/policy-file.ts";
 import { globMatches } from "../../src/access/rights.ts";
@@ -201,5 +202,36 @@ describe("policy file", () => {
     expect(() => loadPolicyFile(join(folder(), "none.json"), CAPABILITY)).toThrow("cannot be read");
     expect(() => loadPolicyFile(write("{"), CAPABILITY)).toThrow("not JSON");
     expect(() => loadPolicyFile(write('{"grants":[{"src":["*"],"app":{},"deny":true}]}'), CAPABILITY)).toThrow("deny");
+  });
+});
+
+describe("grants to join a fleet", () => {
+  const access = new Access({ capability: CAPABILITY, defaultRole: "none", admins: [] });
+
+  test("an object with join alone lets edges in, and gives no right and no problem", () => {
+    const caller = granted({ join: ["edge"] });
+    expect(access.joinRoles(caller)).toEqual(["edge"]);
+    expect(access.rights(caller)).toMatchObject({ grants: [], problems: [] });
+  });
+
+  test("join may stand beside a role, which counts as before", () => {
+    const caller = granted({ role: "reader", spaces: ["team-a"], join: ["edge"] });
+    expect(access.joinRoles(caller)).toEqual(["edge"]);
+    expect(access.rights(caller).grants).toHaveLength(1);
+  });
+
+  test.each([
+    [{ join: ["central"] }],
+    [{ join: ["regional"] }],
+    [{ join: [] }],
+    [{ join: "edge" }],
+    [{ join: ["edge"], spaces: ["*"] }],
+    [{ join: ["edge"], role: "reader", spaces: ["*"], color: "red" }],
+  ])("%j is worth nothing and a problem", (object) => {
+    const caller = granted(object);
+    expect(access.joinRoles(caller)).toEqual([]);
+    const { grants, problems } = access.rights(caller);
+    expect(grants).toEqual([]);
+    expect(problems).toHaveLength(1);
   });
 });

@@ -1,0 +1,273 @@
+// What admins and the leader write about the fleet: its begin, approvals, promotion, leaving, profile, level. Joining is in join-command.ts, tickets in ticket-command.ts.
+// Raft follows these rows (steward.ts); nothing here talks to it.
+
+import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
+import type { Changed } from "../log/log.ts";
+import { write } from "../operation/define.ts";
+import type { Reader } from "../store/store.ts";
+import {
+  allMembers,
+  approvalOf,
+  type FleetRole,
+  fleetLevel,
+  fleetValue,
+  framedSpaces,
+  type Member,
+  memberByNode,
+  nodeId,
+  PROFILES,
+  ROLES,
+  serverId,
+  spaceList,
+} from "./rows.ts";
+import { forgetTickets, TICKET_MS } from "./ticket-command.ts";
+
+const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
+
+/** Name of a member or of a fleet, for people. */
+export const shortName = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\x21-\x7e]+$/, "printable ASCII without spaces");
+const level = z.number().int().min(1).max(65_535);
+
+/** One change of the fleet as the feed and the audit show it. */
+export function fleetChange(what: string, outcome: string): Changed {
+  return { target: `fleet/${what}`, version: 0, contentHash: "", outcome };
+}
+
+/** A fleet's first row: the member that begins it. Also gives the only member another device, when its tailnet state was lost. */
+export const fleetBegin = write({
+  name: "fleet_begin",
+  v: 1,
+  internal: true,
+  title: "Begin the fleet",
+  description: "Writes the first member and the name of the fleet.",
+  input: z.object({
+    fleet: shortName,
+    profile: z.enum(PROFILES),
+    node: nodeId,
+    server: serverId,
+    name: shortName,
+    version: z.string().max(64),
+    level,
+  }),
+  output: z.object({ begun: z.boolean() }),
+  access: FLEET,
+  prepare: (input) => input,
+  apply(tx, command, stamp) {
+    const members = allMembers(tx);
+    const [only] = members;
+    if (members.length > 1 || (only !== undefined && only.server !== command.server && only.node !== command.node)) {
+      throw new Fault("data_exists", "This fleet has begun already", {
+        hint: "Only its members change it: see cairn members.",
+      });
+    }
+    if (only !== undefined) tx.run("DELETE FROM members WHERE node = ?", only.node);
+    tx.run(
+      "INSERT INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,'central','active','',?,?,?)",
+      command.node,
+      command.server,
+      command.name,
+      command.level,
+      command.version,
+      only?.joinedMs ?? stamp.timeMs,
+    );
+    if (fleetValue(tx, "fleet_name") === "") {
+      tx.run(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_name', ?), ('fleet_profile', ?)",
+        command.fleet,
+        command.profile,
+      );
+    }
+    // No change of its own: a store into which nobody wrote stays at seq 0, and may be given up for another fleet.
+    return { output: { begun: only === undefined }, changes: [] };
+  },
+});
+
+/** What a member's build says of itself and changed since it joined. */
+export const fleetMemberUpdate = write({
+  name: "fleet_member_update",
+  v: 1,
+  internal: true,
+  title: "Update a member",
+  description: "Keeps a member's name, version and level as its beats tell them.",
+  input: z.object({ node: nodeId, name: shortName, version: z.string().max(64), level }),
+  output: z.object({ updated: z.boolean() }),
+  access: FLEET,
+  prepare: (input) => input,
+  apply(tx, { node, name, version, level: known }) {
+    const { changes } = tx.run(
+      "UPDATE members SET name = ?, version = ?, level = ? WHERE node = ?",
+      name,
+      version,
+      known,
+      node,
+    );
+    return { output: { updated: changes > 0 }, changes: [] };
+  },
+});
+
+export const fleetMemberApprove = write({
+  name: "fleet_member_approve",
+  v: 1,
+  title: "Approve a join",
+  description:
+    "Lets one device into the fleet with this role. fleet_members lists who waits; the device asks again by itself within seconds, and the approval ends after 15 minutes.",
+  input: z.object({
+    node: nodeId.describe("StableNodeID of the device, as fleet_members lists it."),
+    role: z.enum(ROLES),
+    spaces: spaceList.optional().describe("What an edge may keep; left out: all spaces."),
+  }),
+  output: z.object({ node: z.string(), role: z.enum(ROLES), expires_at: z.string() }),
+  access: FLEET,
+  hints: { idempotent: true },
+  prepare: (input) => ({ node: input.node, role: input.role, spaces: input.spaces ?? ["*"] }),
+  apply(tx, { node, role, spaces }, stamp) {
+    const member = memberByNode(tx, node);
+    if (member !== undefined) {
+      throw new Fault("data_exists", `${member.name} (${node}) is a member already, as ${member.role}`, {
+        hint: "Use cairn promote to make a regional member central.",
+      });
+    }
+    forgetTickets(tx, stamp.timeMs);
+    const expiresMs = stamp.timeMs + TICKET_MS;
+    tx.run(
+      "INSERT OR REPLACE INTO tickets (hash, role, spaces, node, expires_at, made_by, used_by) VALUES (?,?,?,?,?,?,'')",
+      approvalOf(node),
+      role,
+      framedSpaces(spaces),
+      node,
+      expiresMs,
+      stamp.caller,
+    );
+    return {
+      output: { node, role, expires_at: new Date(expiresMs).toISOString() },
+      changes: [fleetChange(`members/${node}`, "approved")],
+    };
+  },
+});
+
+export const fleetMemberRemove = write({
+  name: "fleet_member_remove",
+  v: 1,
+  title: "Remove a member",
+  description:
+    "Takes a member out of the fleet; a voter loses its vote first. What it holds stays on its disk. It can come back only as a new member.",
+  input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
+  output: z.object({ node: z.string(), state: z.enum(["leaving", "removed"]) }),
+  access: FLEET,
+  hints: { destructive: true },
+  prepare: (input) => input,
+  apply(tx, { node }) {
+    const member = requireMember(tx, node);
+    if (member.state === "leaving") return { output: { node, state: "leaving" as const }, changes: [] };
+    if (member.role === "central" && activeCentrals(tx).length === 1) {
+      throw new Fault("last_voter", `${member.name} is the only central member of this fleet: nobody could lead it`, {
+        hint: "Promote another member first with cairn promote, or just stop this node.",
+      });
+    }
+    // A server leaves raft's configuration before its row goes, so that it is heard until then.
+    if (member.server === "") tx.run("DELETE FROM members WHERE node = ?", node);
+    else tx.run("UPDATE members SET state = 'leaving' WHERE node = ?", node);
+    const state = member.server === "" ? ("removed" as const) : ("leaving" as const);
+    return { output: { node, state }, changes: [fleetChange(`members/${node}`, state)] };
+  },
+});
+
+/** Ends what fleet_member_remove began, once raft no longer counts the server. */
+export const fleetMemberForget = write({
+  name: "fleet_member_forget",
+  v: 1,
+  internal: true,
+  title: "Forget a member that left",
+  description: "Deletes the row of a leaving member.",
+  input: z.object({ node: nodeId, server: serverId }),
+  output: z.object({ forgotten: z.boolean() }),
+  access: FLEET,
+  prepare: (input) => input,
+  apply(tx, { node, server }) {
+    const { changes } = tx.run("DELETE FROM members WHERE node = ? AND server = ? AND state = 'leaving'", node, server);
+    return {
+      output: { forgotten: changes > 0 },
+      changes: changes > 0 ? [fleetChange(`members/${node}`, "removed")] : [],
+    };
+  },
+});
+
+export const fleetMemberPromote = write({
+  name: "fleet_member_promote",
+  v: 1,
+  title: "Promote a member",
+  description:
+    "Makes a regional member central: it votes once it kept up and the number of voters stays odd, and may lead from then on.",
+  input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
+  output: z.object({ node: z.string(), role: z.enum(ROLES) }),
+  access: FLEET,
+  hints: { idempotent: true },
+  prepare: (input) => input,
+  apply(tx, { node }) {
+    const member = requireMember(tx, node);
+    if (member.state === "leaving" || member.role === "edge") {
+      const why = member.role === "edge" ? "is an edge, which keeps a cache only" : "is leaving";
+      throw new Fault("invalid_input", `${member.name} ${why}: it cannot become central`, {
+        hint: "Let it join again with --role regional and --discard-local, then promote it.",
+      });
+    }
+    const central: FleetRole = "central";
+    const output = { node, role: central };
+    if (member.role === "central") return { output, changes: [] };
+    tx.run("UPDATE members SET role = 'central' WHERE node = ?", node);
+    return { output, changes: [fleetChange(`members/${node}`, "promoted")] };
+  },
+});
+
+export const fleetProfileSet = write({
+  name: "fleet_profile_set",
+  v: 1,
+  title: "Set the fleet's profile",
+  description:
+    "How patient the voters are with each other: lan fails over fastest, home suits most, wan suits slow or relayed links and SD cards.",
+  input: z.object({ profile: z.enum(PROFILES) }),
+  output: z.object({ profile: z.enum(PROFILES) }),
+  access: FLEET,
+  hints: { idempotent: true },
+  prepare: (input) => input,
+  apply(tx, { profile }) {
+    const same = fleetValue(tx, "fleet_profile") === profile;
+    if (!same) tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_profile', ?)", profile);
+    return { output: { profile }, changes: same ? [] : [fleetChange("profile", profile)] };
+  },
+});
+
+/** Raised when every full member's build knows the next level (replication.md 8); the rows say what they know. */
+export const fleetLevelRaise = write({
+  name: "fleet_level_raise",
+  v: 1,
+  internal: true,
+  title: "Raise the fleet's level",
+  description: "Lets commands of the next level be proposed.",
+  input: z.object({ level }),
+  output: z.object({ level }),
+  access: FLEET,
+  prepare: (input) => input,
+  apply(tx, command) {
+    const now = fleetLevel(tx);
+    const behind = allMembers(tx).find((member) => member.server !== "" && member.level < command.level);
+    if (command.level !== now + 1 || behind !== undefined) return { output: { level: now }, changes: [] };
+    tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_level', ?)", command.level);
+    return { output: { level: command.level }, changes: [fleetChange("level", String(command.level))] };
+  },
+});
+
+function requireMember(reader: Reader, node: string): Member {
+  const member = memberByNode(reader, node);
+  if (member !== undefined) return member;
+  throw new Fault("not_found", `${node} is no member of this fleet`, { hint: "See cairn members." });
+}
+
+function activeCentrals(reader: Reader): Member[] {
+  return allMembers(reader).filter(({ role, state }) => role === "central" && state === "active");
+}

@@ -1,0 +1,122 @@
+// The rows of members and tickets, how they are found, and what the log knows of the fleet itself (table meta).
+
+import { z } from "zod";
+import type { Reader } from "../store/store.ts";
+
+export const ROLES = ["central", "regional", "edge"] as const;
+/** What a member is for: central votes and may lead, regional is a full replica without a vote, edge keeps a cache only. */
+export type FleetRole = (typeof ROLES)[number];
+
+export const PROFILES = ["lan", "home", "wan"] as const;
+/** How patient raft is (replication.md 23). */
+export type Profile = (typeof PROFILES)[number];
+
+/** StableNodeID of a device. */
+export const nodeId = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9_-]+$/, "the id of a device, such as nABC123CNTRL");
+/** Id of a raft server; "" for members without one. */
+export const serverId = z
+  .string()
+  .max(64)
+  .regex(/^[A-Za-z0-9._-]*$/, "the id of a raft server");
+/** Names or globs of spaces that an edge may keep. */
+export const spaceList = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(256)
+      .regex(/^[^\n]*$/, "no line ends"),
+  )
+  .max(64);
+
+/** A member as other folders see it. */
+export interface Member {
+  /** StableNodeID of its device. */
+  node: string;
+  /** Id of its raft server; "" for edges. */
+  server: string;
+  name: string;
+  role: FleetRole;
+  /** Leaving members are still counted by raft for a moment. */
+  state: "active" | "leaving";
+  /** What an edge may keep. */
+  spaces: readonly string[];
+  /** The newest level that its build knows, and its version. */
+  level: number;
+  version: string;
+  /** Log time in ms. */
+  joinedMs: number;
+}
+
+interface MemberRow {
+  node: string;
+  server: string;
+  name: string;
+  role: FleetRole;
+  state: "active" | "leaving";
+  spaces: string;
+  level: number;
+  version: string;
+  joined_at: number;
+}
+
+export interface TicketRow {
+  hash: string;
+  role: FleetRole;
+  spaces: string;
+  node: string;
+  expires_at: number;
+  made_by: string;
+  used_by: string;
+}
+
+/** All members, sorted by when they joined, then by node. */
+export function allMembers(reader: Reader): Member[] {
+  return reader.all<MemberRow>("SELECT * FROM members ORDER BY joined_at, node").map(memberOf);
+}
+
+export function memberByNode(reader: Reader, node: string): Member | undefined {
+  const row = reader.get<MemberRow>("SELECT * FROM members WHERE node = ?", node);
+  return row === undefined ? undefined : memberOf(row);
+}
+
+export function memberByServer(reader: Reader, server: string): Member | undefined {
+  const row = server === "" ? undefined : reader.get<MemberRow>("SELECT * FROM members WHERE server = ?", server);
+  return row === undefined ? undefined : memberOf(row);
+}
+
+export function ticketBy(reader: Reader, hash: string): TicketRow | undefined {
+  return hash === "" ? undefined : reader.get<TicketRow>("SELECT * FROM tickets WHERE hash = ?", hash);
+}
+
+/** Under which hash an approval of a device stands; no SHA-256 looks like it. */
+export function approvalOf(node: string): string {
+  return `node:${node}`;
+}
+
+/** A value of the fleet in the table meta, as text. */
+export function fleetValue(reader: Reader, key: "fleet_id" | "fleet_name" | "fleet_profile" | "fleet_level"): string {
+  return String(reader.get<{ value: string | number }>("SELECT value FROM meta WHERE key = ?", key)?.value ?? "");
+}
+
+/** The level up to which commands are proposed; 1 before any was raised. */
+export function fleetLevel(reader: Reader): number {
+  return Number(fleetValue(reader, "fleet_level")) || 1;
+}
+
+export function framedSpaces(spaces: readonly string[]): string {
+  return spaces.length === 0 ? "" : `\n${spaces.join("\n")}\n`;
+}
+
+export function spacesOf(framed: string): string[] {
+  return framed === "" ? [] : framed.slice(1, -1).split("\n");
+}
+
+function memberOf(row: MemberRow): Member {
+  const { node, server, name, role, state, level, version } = row;
+  return { node, server, name, role, state, spaces: spacesOf(row.spaces), level, version, joinedMs: row.joined_at };
+}
