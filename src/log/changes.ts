@@ -45,13 +45,15 @@ export interface ChangeRow {
 
 const RING_SIZE = 4096;
 
-/** The feed of one node. Engines publish, everything else reads. */
+/** The feed of one node. Engines publish, everything else reads. Its seqs may have gaps: an edge gets the changes of some spaces only. */
 export class Changes {
   readonly #reader: Reader;
   readonly #ring: Change[] = [];
   readonly #listeners = new Set<() => void>();
   #head: { epoch: string; seq: number };
   #ended = false;
+  /** Counts the histories that this feed was put on; places in an earlier one are no places here. */
+  #history = 0;
 
   constructor(reader: Reader, head: { epoch: string; seq: number }) {
     this.#reader = reader;
@@ -66,13 +68,23 @@ export class Changes {
   /** A cursor behind `afterSeq`; without it, behind the newest change. */
   cursor(afterSeq: number = this.#head.seq): Cursor {
     let at = afterSeq;
+    const history = this.#history;
+    const refuseForked = (): void => {
+      if (history !== this.#history) throw forked(at);
+    };
     return {
       next: (max) => {
+        refuseForked();
         const found = this.#after(at, max);
-        at = found.at(-1)?.seq ?? at;
+        // All there is was looked at: the head may be further than the newest change that is kept here.
+        at = found.length < max ? Math.max(at, this.#head.seq) : (found.at(-1)?.seq ?? at);
         return found;
       },
-      wait: (signal) => this.#waitBeyond(() => at, signal),
+      wait: async (signal) => {
+        refuseForked();
+        await this.#waitBeyond(() => at, signal);
+        refuseForked();
+      },
     };
   }
 
@@ -88,13 +100,14 @@ export class Changes {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** For the engine: these changes are committed on this node. */
-  publish(changes: readonly Change[]): void {
+  /** For the engine: these changes are committed on this node; `head` where it is further than the last of them. */
+  publish(changes: readonly Change[], head?: { epoch: string; seq: number }): void {
     const last = changes.at(-1);
-    if (last === undefined) return;
+    const reached = head ?? last;
+    if (reached === undefined) return;
     this.#ring.push(...changes);
     if (this.#ring.length > 2 * RING_SIZE) this.#ring.splice(0, this.#ring.length - RING_SIZE);
-    this.#head = { epoch: last.epoch, seq: last.seq };
+    this.#head = { epoch: reached.epoch, seq: reached.seq };
     for (const listener of [...this.#listeners]) listener();
   }
 
@@ -105,21 +118,29 @@ export class Changes {
     for (const listener of [...this.#listeners]) listener();
   }
 
+  /** For the engine: the store goes on with another history; whoever followed the one before is told `history_forked`. */
+  fork(head: { epoch: string; seq: number }): void {
+    this.#history += 1;
+    this.restart(head);
+  }
+
   #after(seq: number, max: number): Change[] {
     if (seq >= this.#head.seq) return [];
     const first = this.#ring[0];
     if (first !== undefined && first.seq <= seq + 1) {
-      const start = seq + 1 - first.seq;
+      const start = placeAfter(this.#ring, seq);
       return this.#ring.slice(start, start + max);
     }
-    const rows = this.#reader.all<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", seq, max);
-    if (rows[0] !== undefined && rows[0].seq !== seq + 1) {
-      throw new Fault("below_floor", `The changes after ${seq} are no longer kept; the oldest is ${rows[0].seq}`, {
+    const floor = this.#reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
+    if (seq < floor) {
+      throw new Fault("below_floor", `The changes after ${seq} are no longer kept; kept are those after ${floor}`, {
         hint: "Read the contexts again, then follow from the position of that answer.",
-        details: { floor: rows[0].seq - 1 },
+        details: { floor },
       });
     }
-    return rows.map(changeOf);
+    return this.#reader
+      .all<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq LIMIT ?", seq, max)
+      .map(changeOf);
   }
 
   #waitBeyond(at: () => number, signal: AbortSignal): Promise<void> {
@@ -143,6 +164,20 @@ export class Changes {
   }
 }
 
+/** Index of the first change behind `seq`: counted where the seqs have no gaps, else searched. */
+function placeAfter(ring: readonly Change[], seq: number): number {
+  const counted = seq + 1 - (ring[0]?.seq ?? 0);
+  if (ring[counted]?.seq === seq + 1) return counted;
+  let low = 0;
+  let high = ring.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ring[middle]?.seq ?? 0) > seq) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
 /** A row of the change table as others see it. */
 export function changeOf(row: ChangeRow): Change {
   return {
@@ -157,6 +192,16 @@ export function changeOf(row: ChangeRow): Change {
     contentHash: row.content_hash,
     outcome: row.outcome,
   };
+}
+
+function forked(seq: number): Fault {
+  return new Fault(
+    "history_forked",
+    `The change ${seq} is of another history than the one that this node follows now`,
+    {
+      hint: "Read the contexts again, then follow from the position of that answer.",
+    },
+  );
 }
 
 function stopping(): Fault {
