@@ -28,6 +28,11 @@ function change(seq: number): Change {
 function feedOf(rows: readonly number[], head: number): { changes: Changes; store: Store } {
   const store = Store.open({ folder: join(temporaryFolder(), "store"), migrations: MIGRATIONS, log: () => {} });
   openHistory(store);
+  keep(store, rows);
+  return { changes: new Changes(store.reader, { epoch: EPOCH, seq: head }), store };
+}
+
+function keep(store: Store, rows: readonly number[]): void {
   store.transaction((tx) => {
     for (const seq of rows) {
       tx.run(
@@ -39,7 +44,6 @@ function feedOf(rows: readonly number[], head: number): { changes: Changes; stor
       );
     }
   });
-  return { changes: new Changes(store.reader, { epoch: EPOCH, seq: head }), store };
 }
 
 const seqs = (changes: readonly Change[]) => changes.map(({ seq }) => seq);
@@ -55,6 +59,7 @@ test("from the table and from the ring, each change once, and a cursor goes past
   });
   await Promise.resolve();
   expect(woken).toBe(false);
+  keep(store, [12, 20, 21]);
   changes.publish([change(12), change(20), change(21)], { epoch: EPOCH, seq: 25 });
   await wait;
   expect(seqs(cursor.next(2))).toEqual([12, 20]);
