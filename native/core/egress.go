@@ -34,6 +34,7 @@ type egress struct {
 	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
+	outbound  *outbound
 	dialled   sync.Map // *dialledConn → struct{}: connections to peers, open or being made
 	tunnels   sync.Map // net.Conn → struct{}: our side of CONNECT, closed with the node
 }
@@ -62,6 +63,11 @@ func newEgress(node *Node) (*egress, error) {
 		listener.Close()
 		return nil, badRequest("cannot close the socket %s to others: %v", way.path, err)
 	}
+	rules, err := parseOutboundRules(node.params.OutboundAllow)
+	if err != nil {
+		listener.Close()
+		return nil, badRequest("outboundAllow: %v", err)
+	}
 	way.listener = &boundedListener{Listener: listener, slots: make(chan struct{}, maxEgressConnections)}
 	way.transport = &http.Transport{
 		Proxy: nil,
@@ -79,6 +85,7 @@ func newEgress(node *Node) (*egress, error) {
 	if trust := node.options.Egress; trust != nil {
 		way.transport.TLSClientConfig.RootCAs = trust.Roots
 	}
+	way.outbound = newOutbound(node, newOutboundGuard(rules), way.transport.TLSClientConfig.RootCAs)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(hop *httputil.ProxyRequest) {
 			scheme := hop.In.Header.Get(headerScheme)
@@ -103,7 +110,12 @@ func newEgress(node *Node) (*egress, error) {
 				writeProblem(writer, http.StatusForbidden, "bad_secret", "The request does not carry this node's egress secret.", "")
 				return
 			}
-			if request.Method == http.MethodConnect {
+			network := request.Header.Get(headerNetwork)
+			if network != "" && network != "host" {
+				writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be host, not %.40q.", headerNetwork, network), "")
+				return
+			}
+			if request.Method == http.MethodConnect && network == "" {
 				way.connect(writer, request)
 				return
 			}
@@ -114,6 +126,10 @@ func newEgress(node *Node) (*egress, error) {
 			}
 			if scheme != "http" && scheme != "https" {
 				writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be http or https, not %.40q.", headerScheme, scheme), "")
+				return
+			}
+			if network == "host" {
+				way.outbound.serve(writer, request)
 				return
 			}
 			proxy.ServeHTTP(writer, request)
@@ -134,6 +150,7 @@ func (way *egress) close() {
 	way.server.Close()
 	way.listener.Close()
 	way.transport.CloseIdleConnections()
+	way.outbound.close()
 	way.tunnels.Range(func(conn, _ any) bool {
 		conn.(net.Conn).Close()
 		return true

@@ -71,6 +71,7 @@ type UpParams struct {
 	AllowedHosts   []string `json:"allowedHosts"`
 	AllowedOrigins []string `json:"allowedOrigins"`
 	MaxBodyBytes   int64    `json:"maxBodyBytes"`
+	OutboundAllow  []string `json:"outboundAllow,omitempty"`
 	TestMode       bool     `json:"testMode,omitempty"`
 }
 

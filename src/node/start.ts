@@ -324,6 +324,7 @@ function upParams(
     allowedHosts: [...settings["http.allowed_hosts"]],
     allowedOrigins: [...settings["http.allowed_origins"]],
     maxBodyBytes: settings["http.max_body_bytes"],
+    outboundAllow: [...settings["outbound.allow"]],
     ...(options.privateTailnet === true ? { testMode: true } : {}),
   };
 }

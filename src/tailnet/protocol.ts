@@ -145,6 +145,8 @@ export interface UpParams {
   allowedHosts: string[];
   allowedOrigins: string[];
   maxBodyBytes: number;
+  /** Places outside the tailnet that egress may reach though they are not public (security.md 19). */
+  outboundAllow?: string[];
   /** Test tailnet only: DERP over self-signed TLS, netns off. */
   testMode?: boolean;
 }

@@ -46,6 +46,7 @@ const UP: Record<keyof UpParams, true> = {
   allowedHosts: true,
   allowedOrigins: true,
   maxBodyBytes: true,
+  outboundAllow: true,
   testMode: true,
 };
 
