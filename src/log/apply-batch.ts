@@ -6,10 +6,14 @@ import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
+import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 
 /** How long a keyed answer is kept, in ms of log time (replication.md 10). */
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
+/** Keys that nodes make for what they forward are wanted only while a forward is tried again. */
+const KEEP_FORWARDED_MS = 5 * 60 * 1000;
+const FORWARD_KEY = /^forward-[0-9a-f-]{36}$/;
 
 export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
 
@@ -18,6 +22,8 @@ export interface BatchState {
   seq: number;
   hash: Uint8Array;
   logTimeMs: number;
+  /** Fleet level of the state. */
+  level: number;
 }
 
 export interface BatchResult {
@@ -38,8 +44,9 @@ export function applyCommands(
   tx: Writer,
   apply: Apply,
   before: BatchState,
-  { header: { stampMs }, commands }: DecodedEntry,
+  { header: { stampMs, level }, commands }: DecodedEntry,
 ): BatchResult {
+  refuseHigherLevel(level, "An entry of the log");
   const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
   const changes: Change[] = [];
   const outcomes = commands.map((command) => {
@@ -54,6 +61,8 @@ export function applyCommands(
     return outcome;
   });
   tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
+  state.level = levelOf(tx);
+  refuseHigherLevel(state.level, "The fleet");
   return { state, outcomes, changes };
 }
 
@@ -185,6 +194,7 @@ function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprin
     fingerprint,
     JSON.stringify(kept),
     state.seq,
-    state.logTimeMs,
+    // A shorter life is an earlier birth: one index and one comparison serve both.
+    FORWARD_KEY.test(command.key) ? state.logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : state.logTimeMs,
   );
 }

@@ -1,17 +1,16 @@
 // The engine without consensus: commands that wait together become one entry, applied in one durable transaction on the main thread (group commit).
-// It carries a single node until raft does, through the same entry bytes and the same apply.
+// For tests of what lies above a log: the same entry bytes and the same apply, without the Go half. It always leads.
 
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import { isStorageFull, type Store } from "../store/store.ts";
 import { applyEntry, type BatchResult, type BatchState } from "./apply-batch.ts";
 import { Changes } from "./changes.ts";
+import { Duties } from "./duties.ts";
 import { encodeEntry } from "./entry.ts";
-import { openHistory } from "./history.ts";
+import { hashAt, openHistory } from "./history.ts";
 import type { Apply, Log } from "./log.ts";
 import { answer, stopping, type Waiting, WaitingCommands } from "./waiting.ts";
-
-const FLEET_LEVEL = 1;
 
 export interface DirectOptions {
   store: Store;
@@ -28,6 +27,8 @@ export function openDirectLog(options: DirectOptions): Log {
   const history = openHistory(store);
   const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
   const origin = randomBytes(16).toString("hex");
+  const duties = new Duties();
+  duties.begin(1);
   const waiting = new WaitingCommands();
   let state: BatchState = history;
   let scheduled = false;
@@ -42,7 +43,7 @@ export function openDirectLog(options: DirectOptions): Log {
     try {
       ticket += 1;
       const bytes = encodeEntry(
-        { level: FLEET_LEVEL, origin, ticket, stampMs: nowMs() },
+        { level: state.level, origin, ticket, stampMs: nowMs() },
         batch.map((item) => item.packed),
       );
       result = applyEntry(store, apply, state, bytes);
@@ -75,8 +76,13 @@ export function openDirectLog(options: DirectOptions): Log {
           cause: error,
         });
     for (const item of batch) item.reject(fault);
-    if (full) return;
+    if (!full) fail(error);
+  }
+
+  function fail(error: unknown): void {
+    if (closed) return;
     closed = true;
+    duties.end();
     waiting.rejectAll(stopping);
     onFatal(error);
   }
@@ -89,6 +95,11 @@ export function openDirectLog(options: DirectOptions): Log {
 
   return {
     changes,
+    ready: () => true,
+    leadership: () => ({ leading: !closed, server: closed ? "" : "direct", term: 1 }),
+    onLeadership: () => () => {},
+    onLeading: (duty) => duties.on(duty),
+    barrier: () => (closed ? Promise.reject(stopping()) : Promise.resolve()),
     propose: (command) => {
       if (closed) return Promise.reject(stopping());
       const outcome = waiting.add(command);
@@ -97,10 +108,13 @@ export function openDirectLog(options: DirectOptions): Log {
     },
     position: () => ({ epoch: state.epoch, seq: state.seq }),
     head: () => ({ seq: state.seq, hash: state.hash }),
+    hashAt: (seq) => hashAt(store.reader, seq),
     positionAt: (seq) => history.positionAt(seq),
     sameHistory: (position) => history.sameHistory(position),
+    stopApply: fail,
     close: async () => {
       closed = true;
+      duties.end();
       while (waiting.length > 0) flush();
     },
   };

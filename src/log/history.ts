@@ -2,7 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
-import type { Store } from "../store/store.ts";
+import type { Reader, Store } from "../store/store.ts";
+import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Position } from "./position.ts";
 
 interface EpochRow {
@@ -24,11 +25,13 @@ export interface History {
   /** Hash of the newest change row; 32 zero bytes before the first. */
   hash: Uint8Array;
   logTimeMs: number;
+  /** Fleet level of the state (replication.md 8). */
+  level: number;
   sameHistory(position: Position): boolean;
   positionAt(seq: number): Position;
 }
 
-/** Reads the newest state of the history, and begins the first epoch in a new store. */
+/** Reads the newest state of the history, and begins the first epoch in a new store. Faults: `data_newer`, `data_corrupt`. */
 export function openHistory(store: Store): History {
   const epochs = store.transaction((tx) => {
     const found = tx.all<EpochRow>("SELECT n, id, parent, fork_seq FROM epochs ORDER BY n");
@@ -40,7 +43,10 @@ export function openHistory(store: Store): History {
       new Uint8Array(32),
       new Uint8Array(32),
     );
-    tx.run("INSERT INTO meta (key, value) VALUES ('fleet_id', ?), ('fleet_level', 1)", randomBytes(16).toString("hex"));
+    tx.run(
+      "INSERT INTO meta (key, value) VALUES ('fleet_id', ?), ('fleet_level', 1), ('alone', 1)",
+      randomBytes(16).toString("hex"),
+    );
     return [{ n: 1, id, parent: null, fork_seq: 0 }];
   });
   const current = epochs.at(-1);
@@ -48,17 +54,27 @@ export function openHistory(store: Store): History {
   const head = store.reader.get<HeadRow>("SELECT seq, hash, log_time FROM head");
   if (head === undefined) throw new Error("a store without a head");
   refuseCutTail(store, head);
+  const level = levelOf(store.reader);
+  refuseHigherLevel(level, store.path);
   return {
     epoch: current.id,
     seq: head.seq,
     hash: Uint8Array.from(head.hash),
     logTimeMs: head.log_time,
+    level,
     positionAt: (seq) => ({ epoch: epochs.findLast((epoch) => seq > epoch.fork_seq)?.id ?? current.id, seq }),
     sameHistory: (position) => {
       const at = epochs.findIndex((epoch) => epoch.id === position.epoch);
       return at >= 0 && epochs.slice(at + 1).every((later) => position.seq <= later.fork_seq);
     },
   };
+}
+
+/** Chain hash of one change of a store; undefined where it is not kept. */
+export function hashAt(reader: Reader, seq: number): Uint8Array | undefined {
+  const found = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
+  const at = found ?? reader.get<{ hash: Uint8Array }>("SELECT floor_hash AS hash FROM head WHERE floor = ?", seq);
+  return at === undefined ? undefined : Uint8Array.from(at.hash);
 }
 
 /** The newest change must be the one that the head names: better no start than a history that goes on from a wrong place. */

@@ -1,7 +1,9 @@
-// The log as its users see it (design 5): propose a command, read the position, follow the changes. Engines: direct.ts now, raft.ts later.
+// The log as its users see it (design 5): propose a command, read the position, follow the changes, know who leads. Engines: raft.ts, and direct.ts for tests.
 
+import type { Fault } from "../lib/fault.ts";
 import type { Writer } from "../store/store.ts";
 import type { Changes } from "./changes.ts";
+import type { Duty } from "./duties.ts";
 import type { Position } from "./position.ts";
 
 /** A command as it stands in the log: a write with its version and prepared input. */
@@ -57,18 +59,43 @@ export interface Applied {
   position: Position;
 }
 
+/** Thrown by apply where the log holds what this build does not know: the node stops, and a newer build goes on from there. */
+export class UnknownCommand extends Error {}
+
+/** Who orders writes, as this node knows it. */
+export interface Leadership {
+  /** Whether it is this node. */
+  leading: boolean;
+  /** Server id of the leader; "" while nobody is known to lead. */
+  server: string;
+  term: number;
+}
+
 /** One order of changes, whatever engine keeps it. */
 export interface Log {
   readonly changes: Changes;
+  /** Whether the store is one of a fleet: begun here, or received from a member. Until then nothing may be answered from it. */
+  ready(): boolean;
+  leadership(): Leadership;
+  /** Calls `listener` after each change of who leads; answers the function that ends it. */
+  onLeadership(listener: (now: Leadership) => void): () => void;
+  /** Has `duty` called whenever this node leads and has applied all that was acknowledged before; at once, if that is so now. */
+  onLeading(duty: Duty): () => void;
+  /** Resolves when everything acknowledged anywhere before the call is applied here; only the leader can: Fault `unavailable` elsewhere (replication.md 12). */
+  barrier(): Promise<void>;
   /** Resolves when the command is applied on this node; rejects with the command's Fault, `storage_full` or `unavailable`. */
   propose(command: Command): Promise<Applied>;
   /** Position of what is applied on this node. */
   position(): Position;
   /** The newest change that is applied and its chain hash, as this process knows them. */
   head(): { seq: number; hash: Uint8Array };
+  /** Chain hash of the change `seq` of this store; undefined where it is not kept or not applied yet. */
+  hashAt(seq: number): Uint8Array | undefined;
   /** The position of a seq of this history. */
   positionAt(seq: number): Position;
   /** Whether `epoch` at `seq` lies in the history of this node, so that seq can be compared. */
   sameHistory(position: Position): boolean;
+  /** Ends this engine for a reason found outside, such as another history with equal positions: nothing more is applied, and the process must end. */
+  stopApply(reason: Fault): void;
   close(): Promise<void>;
 }

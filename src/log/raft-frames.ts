@@ -23,7 +23,8 @@ export type StoreAsk =
   | { do: "copy"; path: string }
   | { do: "install"; server: string; path: string; index: number; term: number };
 
-export interface Leadership {
+/** As the Go half says it. */
+interface LeadershipFrame {
   leading: boolean;
   /** Server id of the leader, "" while none is known. */
   leader: string;
@@ -38,7 +39,7 @@ export type RaftFrame =
   | { type: "committed"; entries: CommittedEntry[] }
   | { type: "proposed"; ticket: number; index: number; term: number }
   | { type: "refused"; ticket: number; reason: RefusedReason }
-  | ({ type: "leadership" } & Leadership)
+  | ({ type: "leadership" } & LeadershipFrame)
   | { type: "ask"; request: number; ask: StoreAsk }
   | { type: "fatal"; code: string; message: string };
 

@@ -43,7 +43,7 @@ export async function connectRaftSocket({ path, onFrame, onEnd }: RaftSocketOpti
         if (ended) return;
         try {
           // Bun uses its buffer again after this call.
-          for (const frame of reader.push(Uint8Array.from(bytes))) if (!ended) onFrame(frame);
+          for (const frame of reader.push(bytes.slice())) if (!ended) onFrame(frame);
         } catch (error) {
           end(error);
           from.end();

@@ -1,6 +1,5 @@
 // What a member's store remembers of its raft log, in the table `meta` beside the state it belongs to, and what the Go half may ask of the store.
 
-import { Fault } from "../lib/fault.ts";
 import type { Reader, Store, Writer } from "../store/store.ts";
 import type { AppliedPlace, StoreAsk } from "./raft-frames.ts";
 
@@ -17,6 +16,16 @@ export function placeOf(reader: Reader): AppliedPlace {
   };
 }
 
+/** Whether the store says that its fleet has no other full member; one that was never in a fleet is alone too. */
+export function isAlone(reader: Reader): boolean {
+  return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'alone'")?.value ?? 1) === 1;
+}
+
+/** To be written by the commands that change who is a member: whether there is no other full member. */
+export function writeAlone(tx: Writer, alone: boolean): void {
+  tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('alone', ?)", alone ? 1 : 0);
+}
+
 /** Writes with a batch which entry it ends with. */
 export function writeApplied(tx: Writer, index: number, term: number): void {
   tx.run(
@@ -28,33 +37,11 @@ export function writeApplied(tx: Writer, index: number, term: number): void {
 
 /** Makes the store durable up to an entry that changed nothing in it, under this server's id; what is further stays. */
 export function markStore(store: Store, ask: Extract<StoreAsk, { do: "mark" }>) {
-  return store.transaction((tx) => {
+  return store.durably((tx) => {
     if (placeOf(tx).index < ask.index) writeApplied(tx, ask.index, ask.term);
     tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('raft_server', ?)", ask.server);
     const head = tx.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
     if (head === undefined) throw new Error("a store without a head");
     return { applied: placeOf(tx).index, seq: head.seq, chain: Buffer.from(head.hash).toString("hex") };
   });
-}
-
-/** Makes the copy of a peer this member's store; refuses one that is older than its label. */
-export function installStore(store: Store, ask: Extract<StoreAsk, { do: "install" }>): AppliedPlace {
-  const before = store.reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
-  const place = placeOf(store.reader);
-  store.replaceBy(ask.path, (tx) => {
-    const found = placeOf(tx);
-    if (found.index < ask.index) {
-      throw new Fault("data_corrupt", `The copy is at entry ${found.index}, before its label ${ask.index}`, {
-        hint: "The leader makes another one.",
-      });
-    }
-    const seq = tx.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
-    if (place.server !== "" && seq < before) {
-      throw new Fault("data_corrupt", `The copy ends at change ${seq}, and this member applied ${before} already`, {
-        hint: "Set this member's data aside and join again.",
-      });
-    }
-    tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('raft_server', ?)", ask.server);
-  });
-  return placeOf(store.reader);
 }

@@ -1,193 +1,197 @@
-// The engine with consensus: entries go to the Go half over raft.sock and come back committed; each batch that comes is one SQLite transaction here.
-// What a member is and who its peers are is decided elsewhere; this file gets the path of a socket.
+// The engine of the product: entries go to the Go half over raft.sock and come back committed; each batch that comes is one SQLite transaction here.
+// What a member is and who its peers are is decided elsewhere; `start` gets the path of a socket.
 
-import { randomBytes } from "node:crypto";
-import type { Store } from "../store/store.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Store, Writer } from "../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "./apply-batch.ts";
 import { Changes } from "./changes.ts";
-import { type DecodedEntry, decodeEntry, encodeEntry } from "./entry.ts";
-import { openHistory } from "./history.ts";
-import type { Apply, Log } from "./log.ts";
+import { Duties } from "./duties.ts";
+import { type DecodedEntry, decodeEntry } from "./entry.ts";
+import { hashAt, openHistory } from "./history.ts";
+import type { Apply, Leadership, Log } from "./log.ts";
 import { Barriers } from "./raft-barriers.ts";
-import { lost, startFault, unknownOutcome } from "./raft-faults.ts";
+import { applyFault, linkLost, lost, memberFault, notStarted } from "./raft-faults.ts";
+import { Flights } from "./raft-flights.ts";
 import {
   answerFrame,
   appliedFrame,
   type CommittedEntry,
   helloFrame,
-  type Leadership,
   proposeFrame,
   type RaftFrame,
   type StoreAsk,
 } from "./raft-frames.ts";
+import { installStore } from "./raft-install.ts";
 import { connectRaftSocket, type RaftSocket } from "./raft-socket.ts";
-import { installStore, markStore, placeOf, writeApplied } from "./raft-store.ts";
-import { answer, stopping, type Waiting, WaitingCommands } from "./waiting.ts";
+import { markStore, placeOf, writeApplied } from "./raft-store.ts";
+import { stopping } from "./waiting.ts";
 
-const FLEET_LEVEL = 1;
 /** A write that was not applied here after so long is answered as unknown (replication.md 10). */
 const UNKNOWN_AFTER_MS = 30_000;
 /** How long `close` waits for writes that are on their way. */
 const CLOSE_MS = 2_000;
-/** Above this time from proposal to apply, gathering alone no longer fills the line, and more entries are in flight (replication.md 24). */
-const FAR_MS = 20;
-const FAR_WINDOW = 16;
+/** After a barrier of a new leader failed, the next try. */
+const TAKE_OVER_MS = 100;
 
 export interface RaftOptions {
   store: Store;
   apply: Apply;
-  /** Path of raft.sock, where the Go half listens. */
-  socketPath: string;
-  /** Wall clock in ms. */
-  nowMs: () => number;
+  /** Time for entries, in ms (`stampClock`). */
+  stampMs: () => number;
   /** Called once when log or store can no longer be trusted or the Go half is gone; the process must end. */
-  onFatal: (error: unknown) => void;
-  /** Called after each change of who leads. */
-  onLeadership?: (leadership: Leadership) => void;
-  /** Ends the wait for the start, which may include the install of a whole store. */
-  signal: AbortSignal;
+  onFatal: (reason: Fault) => void;
+  /** Removes what is a peer's own from its copy, before it becomes this store. */
+  cleanCopy?: (tx: Writer) => void;
+  /** Keeps what only this store has, the changes after a seq, before it is given up; answers where it is. */
+  park?: (afterSeq: number) => string;
   /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
   unknownAfterMs?: number;
 }
 
-/** A log that several nodes share. */
+/** What the Go half opened. */
+export interface RaftStart {
+  /** Path of raft.sock, where the Go half listens. */
+  socketPath: string;
+  /** Fleet id and epoch that this member is of; a copy of another one is refused. */
+  fleet: string;
+  epoch: string;
+  /** Ends the wait for the start, which may include the install of a whole store. */
+  signal: AbortSignal;
+}
+
+/** A log that several nodes share. Readable at once; writable after `start`, on the leader. */
 export interface RaftLog extends Log {
-  /** This member's server id. */
-  readonly server: string;
-  leadership(): Leadership;
-  /** Resolves when everything that was acknowledged anywhere before the call is applied here; only a leader can (replication.md 12). */
-  barrier(): Promise<void>;
+  /** Connects to the Go half, which starts the member; resolves when it runs, before there is a leader. Once. */
+  start(start: RaftStart): Promise<void>;
+  /** This member's server id; "" until it runs. */
+  server(): string;
 }
 
-interface InFlight {
-  batch: Waiting[];
-  sentMs: number;
-  timer: ReturnType<typeof setTimeout>;
-}
-
-/** Connects to the Go half, which starts the member; resolves when it runs, before there is a leader. */
-export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
-  const { store, apply, nowMs, onFatal, signal, unknownAfterMs = UNKNOWN_AFTER_MS } = options;
+/** Opens the log over its store. Faults: `data_newer`, `data_corrupt`. */
+export function createRaftLog(options: RaftOptions): RaftLog {
+  const { store, apply, onFatal, unknownAfterMs = UNKNOWN_AFTER_MS } = options;
   let history = openHistory(store);
   let state: BatchState = history;
   const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
-  const origin = randomBytes(16).toString("hex");
-  const waiting = new WaitingCommands();
-  /** Entries whose outcome is not known here yet, by ticket. */
-  const entries = new Map<number, InFlight>();
-  /** Tickets that the Go half has not answered; they fill the window. */
-  const unanswered = new Set<number>();
-  let leadership: Leadership = { leading: false, leader: "", term: 0 };
-  let applied = placeOf(store.reader).index;
+  const duties = new Duties();
+  const listeners = new Set<(now: Leadership) => void>();
+  let leadership: Leadership = { leading: false, server: "", term: 0 };
+  let place = placeOf(store.reader);
+  let member: { start: RaftStart; socket: RaftSocket } | undefined;
+  let server = "";
   let ticket = 0;
-  let commitMs = 0;
-  let scheduled = false;
   let closed = false;
   let ended = false;
-  const started = Promise.withResolvers<string>();
+  const started = Promise.withResolvers<void>();
   started.promise.catch(() => {});
 
-  let socket: RaftSocket | undefined;
-  const send = (frame: Uint8Array) => socket?.send(frame);
+  const send = (frame: Uint8Array) => member?.socket.send(frame);
+  const newTicket = (): number => {
+    ticket += 1;
+    return ticket;
+  };
   const barriers = new Barriers({ send: (id) => send(proposeFrame(id, new Uint8Array())), afterMs: unknownAfterMs });
-
-  socket = await connectRaftSocket({
-    path: options.socketPath,
-    onFrame: (frame) => {
-      try {
-        take(frame);
-      } catch (error) {
-        fail(error);
-      }
-    },
-    onEnd: fail,
+  const flights = new Flights({
+    send: (id, entry) => send(proposeFrame(id, entry)),
+    newTicket,
+    stampMs: options.stampMs,
+    level: () => state.level,
+    unknownAfterMs,
   });
 
   function take(frame: RaftFrame): void {
     switch (frame.type) {
       case "welcome":
-        started.resolve(frame.server);
+        server = frame.server;
+        started.resolve();
         break;
       case "committed":
         applyCommitted(frame.entries);
         break;
       case "proposed":
-        proposed(frame.ticket, frame.index);
+        if (!barriers.proposed(frame.ticket, frame.index, place.index)) flights.answered(frame.ticket);
         break;
       case "refused":
         refused(frame.ticket, frame.reason);
         break;
       case "leadership":
-        leadership = { leading: frame.leading, leader: frame.leader, term: frame.term };
-        options.onLeadership?.(leadership);
+        lead({ leading: frame.leading, server: frame.leader, term: frame.term });
         break;
       case "ask":
         void serve(frame.request, frame.ask);
         break;
       case "fatal":
-        throw startFault(frame.code, frame.message);
+        throw memberFault(frame.code, frame.message);
     }
   }
 
   /** One transaction for all of them, with the index of the last: a crash leaves both or neither. */
   function applyCommitted(committed: readonly CommittedEntry[]): void {
-    const fresh = committed.filter(({ index }) => index > applied);
+    const fresh = committed.filter(({ index }) => index > place.index);
     const last = fresh.at(-1);
     if (last === undefined) return;
-    const commands = fresh
-      .filter(({ bytes }) => bytes.byteLength > 0)
-      .map((entry) => ({ ...entry, decoded: decodeEntry(entry.bytes) }));
-    const lastCommand = commands.at(-1);
     const done: { decoded: DecodedEntry; result: BatchResult }[] = [];
-    if (lastCommand !== undefined) {
-      store.transaction((tx) => {
-        let at = state;
-        for (const { decoded } of commands) {
-          const result = applyCommands(store, tx, apply, at, decoded);
-          at = result.state;
-          done.push({ decoded, result });
-        }
-        writeApplied(tx, lastCommand.index, lastCommand.term);
-      });
+    let at = fresh[0]?.index ?? 0;
+    try {
+      const commands = fresh
+        .filter(({ bytes }) => bytes.byteLength > 0)
+        .map((entry) => {
+          at = entry.index;
+          return { ...entry, decoded: decodeEntry(entry.bytes) };
+        });
+      for (const { decoded } of commands) flights.committed(decoded.header);
+      const lastCommand = commands.at(-1);
+      if (lastCommand !== undefined) {
+        store.transaction((tx) => {
+          let before = state;
+          for (const { index, decoded } of commands) {
+            at = index;
+            const result = applyCommands(store, tx, apply, before, decoded);
+            before = result.state;
+            done.push({ decoded, result });
+          }
+          writeApplied(tx, lastCommand.index, lastCommand.term);
+        });
+      }
+    } catch (error) {
+      throw applyFault(error, `Entry ${at} of the log`);
     }
     state = done.at(-1)?.result.state ?? state;
-    applied = last.index;
-    send(appliedFrame(applied));
-    for (const { decoded, result } of done) resolveOwn(decoded, result);
-    barriers.applied(applied);
+    place = { ...place, index: last.index, term: last.term };
+    send(appliedFrame(last.index));
+    for (const { decoded, result } of done) flights.applied(decoded.header, result);
+    barriers.applied(last.index);
     changes.publish(done.flatMap(({ result }) => result.changes));
   }
 
-  function resolveOwn({ header }: DecodedEntry, result: BatchResult): void {
-    const own = header.origin === origin ? forget(header.ticket) : undefined;
-    if (own === undefined) return;
-    measure(own);
-    answer(own.batch, result.outcomes, result.state.epoch);
-  }
-
-  function forget(id: number): InFlight | undefined {
-    const found = entries.get(id);
-    entries.delete(id);
-    clearTimeout(found?.timer);
-    return found;
-  }
-
-  function proposed(id: number, index: number): void {
-    if (barriers.proposed(id, index, applied)) return;
-    unanswered.delete(id);
-    schedule();
-  }
-
-  function measure(found: InFlight): void {
-    commitMs += (performance.now() - found.sentMs - commitMs) / 8;
-  }
-
   function refused(id: number, reason: Parameters<typeof lost>[0]): void {
-    if (barriers.refused(id, lost(reason, leadership.leader))) return;
-    unanswered.delete(id);
+    const fault = lost(reason, leadership.server);
+    if (barriers.refused(id, fault)) return;
     // What may still be committed keeps waiting for its entry: losing the leadership is no failure (replication.md 9).
-    if (reason !== "unknown") for (const item of forget(id)?.batch ?? []) item.reject(lost(reason, leadership.leader));
-    schedule();
+    if (reason === "unknown") flights.answered(id);
+    else flights.refuse(id, fault);
+  }
+
+  function lead(now: Leadership): void {
+    const before = leadership;
+    leadership = now;
+    if (!now.leading || now.term !== before.term) duties.end();
+    if (now.leading && !(before.leading && before.term === now.term)) void takeOver(now.term);
+    for (const listener of [...listeners]) listener(now);
+  }
+
+  /** Duties begin once an own entry of this term is applied here. */
+  async function takeOver(term: number): Promise<void> {
+    const leads = () => !closed && leadership.leading && leadership.term === term;
+    while (leads()) {
+      try {
+        await barriers.wait(newTicket);
+        if (leads()) duties.begin(term);
+        return;
+      } catch {
+        await Bun.sleep(TAKE_OVER_MS);
+      }
+    }
   }
 
   async function serve(request: number, ask: StoreAsk): Promise<void> {
@@ -195,99 +199,105 @@ export async function openRaftLog(options: RaftOptions): Promise<RaftLog> {
       send(answerFrame(request, { ok: await doAsk(ask) }));
     } catch (error) {
       send(answerFrame(request, { error: error instanceof Error ? error.message : String(error) }));
+      // A copy that cannot be trusted is made anew; a store that holds another history will not become right by itself.
+      if (error instanceof Fault && error.details["quarantine"] !== undefined) fail(error);
     }
   }
 
   function doAsk(ask: StoreAsk): object | Promise<object> {
-    if (ask.do === "mark") return markStore(store, ask);
     if (ask.do === "copy") return store.copyTo(ask.path).then(() => ({}));
-    const place = installStore(store, ask);
+    if (ask.do === "mark") {
+      const marked = markStore(store, ask);
+      place = placeOf(store.reader);
+      return marked;
+    }
+    if (member === undefined) throw new Error("an install before the start");
+    installStore(store, ask, {
+      fleet: member.start.fleet,
+      epoch: member.start.epoch,
+      clean: options.cleanCopy ?? (() => {}),
+      park: options.park ?? (() => ""),
+    });
     // Whether the copy holds what was on its way cannot be told.
-    for (const id of [...entries.keys()]) for (const item of forget(id)?.batch ?? []) item.reject(unknownOutcome());
-    unanswered.clear();
+    flights.lose();
     history = openHistory(store);
     state = history;
-    applied = place.index;
+    place = placeOf(store.reader);
     changes.restart({ epoch: state.epoch, seq: state.seq });
-    barriers.applied(applied);
-    return place;
-  }
-
-  function pump(): void {
-    scheduled = false;
-    const window = commitMs > FAR_MS ? FAR_WINDOW : 1;
-    while (!ended && waiting.length > 0 && unanswered.size < window) {
-      const batch = waiting.takeBatch();
-      const id = nextTicket();
-      const header = { level: FLEET_LEVEL, origin, ticket: id, stampMs: nowMs() };
-      const bytes = encodeEntry(
-        header,
-        batch.map((item) => item.packed),
-      );
-      const timer = setTimeout(() => {
-        unanswered.delete(id);
-        for (const item of forget(id)?.batch ?? []) item.reject(unknownOutcome());
-        schedule();
-      }, unknownAfterMs);
-      entries.set(id, { batch, sentMs: performance.now(), timer });
-      unanswered.add(id);
-      send(proposeFrame(id, bytes));
-    }
-  }
-
-  function nextTicket(): number {
-    ticket += 1;
-    return ticket;
-  }
-
-  function schedule(): void {
-    if (scheduled || waiting.length === 0) return;
-    scheduled = true;
-    setImmediate(pump);
+    barriers.applied(place.index);
+    return { index: place.index, term: place.term };
   }
 
   function fail(error: unknown): void {
     if (ended) return;
+    const reason = error instanceof Fault ? error : linkLost(error);
     end();
-    started.reject(error);
-    onFatal(error);
+    started.reject(reason);
+    onFatal(reason);
   }
 
-  /** Nothing more comes: what is on its way stays unknown, what only waits was not written. */
   function end(): void {
     ended = true;
     closed = true;
-    socket?.close();
-    for (const id of [...entries.keys()]) for (const item of forget(id)?.batch ?? []) item.reject(unknownOutcome());
-    waiting.rejectAll(stopping);
+    lead({ leading: false, server: "", term: leadership.term });
+    member?.socket.close();
+    flights.end(stopping);
     barriers.end(stopping());
+    listeners.clear();
   }
 
-  send(helloFrame(placeOf(store.reader)));
-  const stop = () => fail(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
-  const server = await started.promise.finally(() => signal.removeEventListener("abort", stop));
-
   return {
-    server,
     changes,
+    server: () => server,
+    ready: () => place.server !== "",
+    leadership: () => leadership,
+    onLeadership: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    onLeading: (duty) => duties.on(duty),
+    start: async (start) => {
+      if (member !== undefined || ended) throw new Error("a log is started once");
+      const socket = await connectRaftSocket({
+        path: start.socketPath,
+        onFrame: (frame) => {
+          try {
+            take(frame);
+          } catch (error) {
+            fail(error);
+          }
+        },
+        onEnd: fail,
+      });
+      member = { start, socket };
+      if (ended) return socket.close();
+      send(helloFrame(place));
+      const stop = () => fail(start.signal.reason);
+      start.signal.addEventListener("abort", stop, { once: true });
+      if (start.signal.aborted) stop();
+      await started.promise.finally(() => start.signal.removeEventListener("abort", stop));
+    },
     propose: (command) => {
       if (closed) return Promise.reject(stopping());
-      const outcome = waiting.add(command);
-      schedule();
-      return outcome;
+      if (server === "") return Promise.reject(notStarted());
+      return flights.propose(command);
     },
-    leadership: () => leadership,
-    barrier: () => (closed ? Promise.reject(stopping()) : barriers.wait(nextTicket)),
+    barrier: () => {
+      if (closed) return Promise.reject(stopping());
+      if (server === "") return Promise.reject(notStarted());
+      return barriers.wait(newTicket);
+    },
     position: () => ({ epoch: state.epoch, seq: state.seq }),
     head: () => ({ seq: state.seq, hash: state.hash }),
+    hashAt: (seq) => (seq === state.seq ? state.hash : hashAt(store.reader, seq)),
     positionAt: (seq) => history.positionAt(seq),
     sameHistory: (position) => history.sameHistory(position),
+    stopApply: fail,
     close: async () => {
       closed = true;
+      duties.end();
       const until = performance.now() + CLOSE_MS;
-      while (!ended && waiting.length + entries.size > 0 && performance.now() < until) await Bun.sleep(5);
+      while (!ended && flights.open > 0 && performance.now() < until) await Bun.sleep(5);
       if (!ended) end();
     },
   };

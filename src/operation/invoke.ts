@@ -8,7 +8,7 @@ import { Fault, type FaultCode } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
-import type { Apply, Log } from "../log/log.ts";
+import { type Apply, type Log, UnknownCommand } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
@@ -333,7 +333,7 @@ export function applierOf(operations: readonly Operation[]): Apply {
   return (tx, command, stamp) => {
     const operation = registry.write(command.name, command.v);
     if (operation === undefined)
-      throw new Error(`the log holds ${command.name} version ${command.v}, which this build does not know`);
+      throw new UnknownCommand(`the log holds ${command.name} version ${command.v}, which this build does not know`);
     return operation.apply(tx, command.input, stamp);
   };
 }

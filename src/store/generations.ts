@@ -12,10 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { sync } from "./backup.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
-import { APPLICATION_ID, refuseDamage } from "./open.ts";
+import { APPLICATION_ID, type Migration, refuseDamage, schemaOf } from "./open.ts";
 import { type Writer, writerOf } from "./store.ts";
 
 /** Writes a copy of the store's file to `to` in a Worker, and flushes it. */
@@ -38,8 +39,18 @@ export async function writeCopy(path: string, to: string): Promise<void> {
   sync(dirname(to));
 }
 
-/** Brings the file `copy` into the next generation of `folder`, checked, prepared and durable; answers its number. What an earlier try left is removed. */
-export function bringCopy(folder: string, copy: string, prepare: (tx: Writer) => void): number {
+export interface BringOptions {
+  /** `<data>/store`. */
+  folder: string;
+  /** The file of a peer. */
+  copy: string;
+  migrations: readonly Migration[];
+  /** Sees the copy and makes it this node's, in one transaction; where it throws, nothing happened. */
+  prepare: (tx: Writer) => void;
+}
+
+/** Brings a copy into the next generation of the folder, checked, prepared and durable; answers its number. What an earlier try left is removed. */
+export function bringCopy({ folder, copy, migrations, prepare }: BringOptions): number {
   const now = Number(readFileSync(join(folder, "CURRENT"), "utf8"));
   for (const name of readdirSync(folder)) {
     if (/^[1-9][0-9]*$/.test(name) && Number(name) > now) rmSync(join(folder, name), { recursive: true, force: true });
@@ -49,18 +60,64 @@ export function bringCopy(folder: string, copy: string, prepare: (tx: Writer) =>
   const path = join(home, "cairn.db");
   // Copied, not moved: raft's record names the copy until the install is over.
   copyFileSync(copy, path);
+  chmodSync(path, 0o600);
   const database = new Database(path, { readwrite: true, strict: true });
   try {
-    const id = database.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
-    if (id !== APPLICATION_ID) throw new Error(`the copy ${copy} is no file of Cairn (application id ${id})`);
+    database.run("PRAGMA trusted_schema = OFF");
+    refuseForeignFile(database, copy);
+    refuseForeignSchema(database, copy, migrations);
     refuseDamage(database, copy);
     database.run("PRAGMA synchronous = FULL");
+    database.run("PRAGMA secure_delete = ON");
     database.transaction(() => prepare(writerOf(database)))();
   } finally {
     database.close();
   }
   for (const flushed of [path, home, folder]) sync(flushed);
   return now + 1;
+}
+
+function refuseForeignFile(database: Database, copy: string): void {
+  const id = database.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
+  if (id !== APPLICATION_ID) throw foreign(copy, `it is no file of Cairn (application id ${id})`);
+}
+
+/** A copy has the tables and indexes that our migrations make, to the letter: a trigger, a view or a table of somebody else would act with this node's rights. */
+function refuseForeignSchema(database: Database, copy: string, migrations: readonly Migration[]): void {
+  const found = schemaOf(database);
+  if (found > migrations.length) {
+    throw new Fault(
+      "data_newer",
+      `The copy ${copy} has schema ${found}; this version of cairn knows schemas up to ${migrations.length}`,
+      { hint: "Start the version that the leader runs, or a newer one." },
+    );
+  }
+  const model = new Database(":memory:");
+  try {
+    for (const { sql } of migrations.slice(0, found)) model.run(sql);
+    const [wanted, there] = [model, database].map((each) => new Map(objectsOf(each)));
+    for (const [name, sql] of there ?? []) {
+      if (wanted?.get(name) !== sql) throw foreign(copy, `it holds ${name}, which no migration makes like that`);
+      wanted.delete(name);
+    }
+    for (const [name] of wanted ?? []) throw foreign(copy, `${name} is missing in it`);
+  } finally {
+    model.close();
+  }
+}
+
+/** Every object of a schema by type and name, with its SQL. */
+function objectsOf(database: Database): [string, string][] {
+  return database
+    .query<{ type: string; name: string; sql: string | null }, []>("SELECT type, name, sql FROM sqlite_schema")
+    .all()
+    .map(({ type, name, sql }) => [`${type} ${name}`, sql ?? ""]);
+}
+
+function foreign(copy: string, why: string): Fault {
+  return new Fault("data_corrupt", `The copy ${copy} cannot be trusted: ${why}`, {
+    hint: "See what wrote it; the leader makes another one.",
+  });
 }
 
 /** Has `CURRENT` name that generation, durable. */

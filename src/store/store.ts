@@ -30,6 +30,8 @@ export interface StoreOptions {
   folder: string;
   migrations: readonly Migration[];
   log: StoreLog;
+  /** `commit` (default): each commit is on the disk when it returns. `checkpoint`: only `durably` and checkpoints are; a crash of the machine may take the last commits, in order, which a raft log then gives back. */
+  sync?: "commit" | "checkpoint";
 }
 
 /** An open store; `close` it once nothing writes any more. */
@@ -60,7 +62,7 @@ export class Store {
     return this.#opened.file.path;
   }
 
-  /** Runs `body` in one transaction, committed (with fsync) when it returns and rolled back when it throws. */
+  /** Runs `body` in one transaction, committed when it returns and rolled back when it throws. */
   transaction<T>(body: (tx: Writer) => T): T {
     const { file, reader, checkpoints, tx } = this.#opened;
     const { writer } = file;
@@ -76,6 +78,18 @@ export class Store {
     reader.release();
     checkpoints.committed();
     return result;
+  }
+
+  /** As `transaction`, and whatever was committed before is on the disk too when it returns. */
+  durably<T>(body: (tx: Writer) => T): T {
+    const { writer } = this.#opened.file;
+    // The log is one file: syncing its last commit syncs those before it.
+    writer.run("PRAGMA synchronous = FULL");
+    try {
+      return this.transaction(body);
+    } finally {
+      writer.run(`PRAGMA synchronous = ${syncOf(this.#options)}`);
+    }
   }
 
   /** Runs `body` inside the open transaction so that a throw undoes only what it did. */
@@ -124,9 +138,9 @@ export class Store {
 
   /** Makes the copy of a peer the store of this node (replication.md 22). `prepare` sees the copy before and makes it this node's, in one transaction; where it throws, nothing happened. Nothing may be in a transaction. */
   replaceBy(copy: string, prepare: (tx: Writer) => void): void {
-    const { folder } = this.#options;
+    const { folder, migrations } = this.#options;
     const earlier = this.#opened;
-    const generation = bringCopy(folder, copy, prepare);
+    const generation = bringCopy({ folder, copy, migrations, prepare });
     closeOpened(earlier);
     switchTo(folder, generation);
     this.#opened = opened(this.#options);
@@ -142,12 +156,19 @@ interface Opened {
   tx: Writer;
 }
 
-function opened({ folder, migrations, log }: StoreOptions): Opened {
+function opened(options: StoreOptions): Opened {
+  const { folder, migrations, log } = options;
   const file = openFile(folder, migrations, log);
   const { path, writer, readonly } = file;
+  // Set up and migrated with `FULL`; from here on as the owner wants it.
+  writer.run(`PRAGMA synchronous = ${syncOf(options)}`);
   const reader = readInTurns(readonly, readerOf(readonly));
   const checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
   return { file, reader, checkpoints, tx: writerOf(writer) };
+}
+
+function syncOf({ sync }: StoreOptions): "FULL" | "NORMAL" {
+  return sync === "checkpoint" ? "NORMAL" : "FULL";
 }
 
 function closeOpened({ file, reader, checkpoints }: Opened): void {

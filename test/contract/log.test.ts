@@ -3,8 +3,10 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
-import type { Apply, Log } from "../../src/log/log.ts";
+import type { Lead } from "../../src/log/duties.ts";
+import type { Applied, Apply, Log } from "../../src/log/log.ts";
 import { verifyChain } from "../../src/log/verify.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import { Store } from "../../src/store/store.ts";
@@ -162,6 +164,75 @@ describe.each([
     ]);
   });
 
+  test("it knows who leads, has duties begun once and ended with it, and chain hashes by seq", async () => {
+    const opened = await open(temporaryFolder());
+    const { log } = opened;
+    expect(log.ready()).toBe(true);
+    const leads: Lead[] = [];
+    const stopDuty = log.onLeading((lead) => leads.push(lead));
+    await eventually("the duties to begin", () => leads.length > 0);
+    expect(log.leadership()).toMatchObject({ leading: true, term: leads[0]?.term });
+    expect(log.leadership().server).not.toBe("");
+    await log.barrier();
+    await log.propose(putCommand("a/x", 1));
+    await log.propose(putCommand("a/x", 2));
+    expect(log.hashAt(0)).toEqual(new Uint8Array(32));
+    expect(log.hashAt(2)).toEqual(log.head().hash);
+    expect(log.hashAt(1)).not.toEqual(log.head().hash);
+    expect(log.hashAt(3)).toBeUndefined();
+    expect(leads.map(({ signal }) => signal.aborted)).toEqual([false]);
+    const late: number[] = [];
+    log.onLeading(({ term }) => late.push(term));
+    expect(late).toEqual([leads[0]?.term ?? 0]);
+    stopDuty();
+    await log.close();
+    expect(leads.map(({ signal }) => signal.aborted)).toEqual([true]);
+  });
+
+  test("stopped from outside, it tells why, once, and takes nothing more", async () => {
+    const { log, fatal } = await open(temporaryFolder());
+    await log.propose(putCommand("a/x", 1));
+    const reason = new Fault("log_failed", "another history");
+    log.stopApply(reason);
+    log.stopApply(new Fault("log_failed", "again"));
+    expect(fatal).toEqual([reason]);
+    expect(log.leadership().leading).toBe(false);
+    expect(log.propose(putCommand("a/x", 2))).rejects.toMatchObject({ code: "unavailable" });
+    expect(log.barrier()).rejects.toMatchObject({ code: "unavailable" });
+  });
+
+  test("a key that a node made for a forward is kept for five minutes, one of a client for a day", async () => {
+    let now = 1_700_000_000_000;
+    const { log } = await open(temporaryFolder(), { nowMs: () => now });
+    const forward = `forward-${crypto.randomUUID()}`;
+    const put = (id: string, key: string) => log.propose(putCommand(id, 1, key));
+    const first = [await put("a/x", forward), await put("a/y", "mine")];
+    now += 4 * 60_000;
+    expect([await put("a/x", forward), await put("a/y", "mine")]).toEqual(first);
+    now += 2 * 60_000;
+    expect((await put("a/x", forward)).output).toMatchObject({ version: 2 });
+    expect(await put("a/y", "mine")).toEqual(first[1] as Applied);
+  });
+
+  test("a store of a higher fleet level is refused, and so is an entry of one", async () => {
+    const folder = temporaryFolder();
+    const first = await open(folder);
+    await first.log.propose(putCommand("a/x", 1));
+    await stop(first);
+    const store = Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
+    store.transaction((tx) => tx.run("UPDATE meta SET value = 99 WHERE key = 'fleet_level'"));
+    store.close();
+    expect(open(folder)).rejects.toMatchObject({ code: "data_newer", message: expect.stringContaining("level 99") });
+    const raise: Apply = (tx, command, stamp) => {
+      tx.run("UPDATE meta SET value = 7 WHERE key = 'fleet_level'");
+      return applyContexts(tx, command, stamp);
+    };
+    const other = await open(temporaryFolder(), { apply: raise });
+    await other.log.propose(putCommand("a/x", 1)).catch(() => {});
+    expect(other.fatal).toMatchObject([{ code: "data_newer" }]);
+    expect(other.store.reader.get("SELECT value FROM meta WHERE key = 'fleet_level'")).toEqual({ value: 1 });
+  });
+
   test("an error that is no refusal stops it: the outcome is unknown, nothing is half written, later writes are refused", async () => {
     const apply: Apply = (tx, command, stamp) => {
       const effect = applyContexts(tx, command, stamp);
@@ -205,11 +276,13 @@ describe("raft alone", () => {
     running.add({ ...member, stop: () => stopMember(member) });
     await eventually("the only voter to lead", () => member.log.leadership().leading);
     await member.log.propose(putCommand("a/x", 1));
+    await new Promise<void>((resolve) => member.log.onLeading(() => resolve()));
     const before = digestOfStore(member.store);
+    const lastEntry = async () => (await member.driver.command<{ last: number }>({ do: "state" })).last;
+    const last = await lastEntry();
     await Promise.all(Array.from({ length: 50 }, () => member.log.barrier()));
-    const { last } = await member.driver.command<{ last: number }>({ do: "state" });
-    // Bootstrap is entry 1, then a no-op, the write, and the barriers: one for the first reader, one for all others.
-    expect(last).toBe(5);
+    // One for the first reader, one for all others.
+    expect(await lastEntry()).toBe(last + 2);
     expect(digestOfStore(member.store)).toBe(before);
   });
 

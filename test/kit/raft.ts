@@ -6,7 +6,8 @@ import { host } from "../../scripts/targets.ts";
 import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import type { Command } from "../../src/log/log.ts";
-import { openRaftLog, type RaftLog } from "../../src/log/raft.ts";
+import { createRaftLog, type RaftLog, type RaftOptions } from "../../src/log/raft.ts";
+import { fleetOf } from "../../src/log/raft-install.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
@@ -126,23 +127,38 @@ export interface Member {
 export async function startMember(
   options: DriverOptions & {
     nowMs?: () => number;
-    apply?: Parameters<typeof openRaftLog>[0]["apply"];
+    apply?: RaftOptions["apply"];
+    cleanCopy?: RaftOptions["cleanCopy"];
+    park?: RaftOptions["park"];
     peers?: readonly Member[];
+    /** The fleet that it is to become a member of; without it that of its store. */
+    of?: Member;
+    sync?: "commit" | "checkpoint";
   },
 ): Promise<Member> {
   const driver = await Driver.start(options);
   for (const peer of options.peers ?? []) await introduce(driver, peer.driver);
-  const store = Store.open({ folder: join(options.folder, "store"), migrations: MIGRATIONS, log: () => {} });
+  const store = Store.open({
+    folder: join(options.folder, "store"),
+    migrations: MIGRATIONS,
+    log: () => {},
+    sync: options.sync ?? "checkpoint",
+  });
   const fatal: unknown[] = [];
   try {
-    const log = await openRaftLog({
+    const log = createRaftLog({
       store,
       apply: options.apply ?? applyContexts,
-      socketPath: driver.socketPath,
-      nowMs: options.nowMs ?? Date.now,
+      stampMs: options.nowMs ?? Date.now,
       onFatal: (error) => fatal.push(error),
-      signal: AbortSignal.timeout(20_000),
       unknownAfterMs: 4000,
+      ...(options.cleanCopy === undefined ? {} : { cleanCopy: options.cleanCopy }),
+      ...(options.park === undefined ? {} : { park: options.park }),
+    });
+    await log.start({
+      socketPath: driver.socketPath,
+      ...fleetOf((options.of?.store ?? store).reader),
+      signal: AbortSignal.timeout(20_000),
     });
     return { folder: options.folder, driver, store, log, fatal };
   } catch (error) {

@@ -17,7 +17,9 @@ afterEach(async () => {
 /** Starts three, the second and third from nothing but the first one's snapshot. */
 async function startThree(flags: readonly string[] = []): Promise<void> {
   for (let at = 0; at < 3; at++) {
-    members.push(await startMember({ folder: temporaryFolder(), bootstrap: at === 0, flags, peers: members.slice() }));
+    const of = members[0];
+    const more = of === undefined ? { bootstrap: true } : { of };
+    members.push(await startMember({ folder: temporaryFolder(), flags, peers: members.slice(), ...more }));
   }
   const [first, ...others] = members;
   if (first === undefined) throw new Error("no members");

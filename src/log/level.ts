@@ -1,0 +1,24 @@
+// The fleet level (replication.md 8): what all full members understand. It stands in the table `meta` and is raised by a command.
+
+import { Fault } from "../lib/fault.ts";
+import type { Reader } from "../store/store.ts";
+
+/** The highest level this build understands. */
+export const KNOWN_LEVEL = 1;
+
+/** The level of the state. */
+export function levelOf(reader: Reader): number {
+  return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'fleet_level'")?.value ?? 1);
+}
+
+/** Fault `data_newer` for a level that this build does not understand; `where` says of what. */
+export function refuseHigherLevel(level: number, where: string): void {
+  if (level <= KNOWN_LEVEL) return;
+  throw new Fault(
+    "data_newer",
+    `${where} has fleet level ${level}; this version of cairn knows levels up to ${KNOWN_LEVEL}`,
+    {
+      hint: "Start the version that the other members run, or a newer one; nothing was changed.",
+    },
+  );
+}

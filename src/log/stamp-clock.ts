@@ -1,0 +1,41 @@
+// The time that a leader stamps on entries (replication.md 7): the wall clock, unless that jumps ahead of the time that really went by. What expires would else expire for everyone because one clock was set wrong.
+
+import { sleepClock } from "../lib/sleep-clock.ts";
+
+/** How far the wall clock may run ahead of elapsed time. */
+const TOLERATED_MS = 5_000;
+
+export interface StampClockOptions {
+  /** Wall clock in ms. */
+  nowMs: () => number;
+  /** Ms that went by, sleep included, whatever the wall clock says. */
+  elapsedMs?: () => number;
+  /** Called when the wall clock is not followed any more (with how far it is ahead, in ms), and with 0 when it is again. */
+  onJump?: (aheadMs: number) => void;
+}
+
+/** Answers stamps in ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
+export function stampClock({ nowMs, elapsedMs = sleepClock(), onJump = () => {} }: StampClockOptions): () => number {
+  let wallThen = nowMs();
+  let elapsedThen = elapsedMs();
+  let jumped = false;
+  return () => {
+    const wall = nowMs();
+    const elapsed = elapsedMs();
+    const expected = wallThen + elapsed - elapsedThen;
+    const ahead = wall - expected;
+    if (ahead > TOLERATED_MS) {
+      if (!jumped) onJump(ahead);
+      jumped = true;
+      return expected;
+    }
+    if (jumped) onJump(0);
+    jumped = false;
+    // Small differences are the clock being trimmed; a large step back may be undone, and then must not look like a jump.
+    if (ahead >= -TOLERATED_MS) {
+      wallThen = wall;
+      elapsedThen = elapsed;
+    }
+    return wall;
+  };
+}

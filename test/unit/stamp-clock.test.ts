@@ -1,0 +1,70 @@
+// Times that a leader stamps: the wall clock, as long as it does not run ahead of the time that went by.
+
+import { expect, test } from "bun:test";
+import { sleepClock } from "../../src/lib/sleep-clock.ts";
+import { stampClock } from "../../src/log/stamp-clock.ts";
+
+function clocks() {
+  const at = { wall: 1_700_000_000_000, elapsed: 1000 };
+  const jumps: number[] = [];
+  const stamp = stampClock({ nowMs: () => at.wall, elapsedMs: () => at.elapsed, onJump: (ahead) => jumps.push(ahead) });
+  const pass = (ms: number) => {
+    at.wall += ms;
+    at.elapsed += ms;
+  };
+  return { at, jumps, stamp, pass };
+}
+
+test("a wall clock that goes with the time is followed, small corrections included", () => {
+  const { at, jumps, stamp, pass } = clocks();
+  for (const correction of [0, 4_000, -2_000, 5_000, 4_900]) {
+    pass(60_000);
+    at.wall += correction;
+    expect(stamp()).toBe(at.wall);
+  }
+  expect(jumps).toEqual([]);
+});
+
+test("one that jumps a day ahead is not followed, whatever the number of stamps, until it is right again", () => {
+  const { at, jumps, stamp, pass } = clocks();
+  const begin = at.wall;
+  at.wall += 86_400_000;
+  for (let second = 1; second <= 100; second++) {
+    pass(1000);
+    expect(stamp()).toBe(begin + second * 1000);
+  }
+  expect(jumps).toEqual([86_400_000]);
+  at.wall -= 86_400_000;
+  expect(stamp()).toBe(at.wall);
+  expect(jumps).toEqual([86_400_000, 0]);
+});
+
+test("one that went back a day and comes again is followed both times: log time itself does not go back", () => {
+  const { at, jumps, stamp, pass } = clocks();
+  at.wall -= 86_400_000;
+  pass(1000);
+  expect(stamp()).toBe(at.wall);
+  at.wall += 86_400_000;
+  pass(1000);
+  expect(stamp()).toBe(at.wall);
+  expect(jumps).toEqual([]);
+});
+
+test("time while the machine slept counts, though the exact clock stood still", () => {
+  let exact = 500;
+  let uptime = 100;
+  const elapsed = sleepClock(
+    () => exact,
+    () => uptime,
+  );
+  exact += 1500;
+  uptime += 1;
+  expect(elapsed()).toBe(1500);
+  uptime += 8 * 3600;
+  exact += 10;
+  const after = elapsed();
+  expect(after).toBeGreaterThanOrEqual(8 * 3_600_000);
+  expect(after).toBeLessThan(8 * 3_600_000 + 2_000);
+  exact += 100;
+  expect(elapsed()).toBe(after + 100);
+});
