@@ -134,8 +134,8 @@ function sources(part: Part): string[] {
   const needed = (file: string) => {
     if (file.endsWith("_test.go")) return false;
     if (file.startsWith("tailnettest/")) return part === "tailnet";
-    // Not in the product yet; only the driver of its tests holds it.
-    if (file.startsWith("raftlog/")) return part === "raftnode";
+    if (file.startsWith("raftlog/loopback/")) return part === "raftnode";
+    if (file.startsWith("raftlog/")) return part === "library" || part === "sidecar" || part === "raftnode";
     return !file.startsWith("cmd/") || file.startsWith(`cmd/${folderOf(part)}/`);
   };
   return found.filter(needed).sort();

@@ -22,6 +22,7 @@ const (
 	requestDeadline     = 30 * time.Second
 	upDeadline          = 60 * time.Second
 	closeDeadline       = 950 * time.Millisecond
+	raftCloseDeadline   = 1200 * time.Millisecond
 	// A Raspberry Pi runs this beside Bun: collect early, and hard above this.
 	memoryLimitBytes = 256 << 20
 )
@@ -41,7 +42,8 @@ func ServeWith(stream io.ReadWriteCloser, options Options) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	current := &session{ctx: ctx, box: newOutbox(), options: options, slots: make(chan struct{}, maxRequestsInFlight)}
+	current := &session{ctx: ctx, box: newOutbox(), options: options, slots: make(chan struct{}, maxRequestsInFlight), upped: make(chan struct{})}
+	current.raft = &raftHost{session: current}
 	written := make(chan struct{})
 	goSafe("the channel's writer", func(string) {}, func() {
 		defer close(written)
@@ -83,10 +85,12 @@ type session struct {
 	options Options
 	slots   chan struct{}
 	running sync.WaitGroup
+	raft    *raftHost
 
 	mu       sync.Mutex
 	starting bool
 	node     *Node
+	upped    chan struct{} // closed and made anew when a node is up
 }
 
 func (current *session) logError(message string) {

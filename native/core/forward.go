@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// newForward makes the reverse proxy to the target socket.
-func newForward(node *Node) http.Handler {
+// newForward makes the reverse proxy to a target socket, which takes bodies up to so many bytes.
+func newForward(node *Node, target string, maxBody int64) http.Handler {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", node.params.Target)
+			return dialer.DialContext(ctx, "unix", target)
 		},
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 256,
@@ -33,7 +33,9 @@ func newForward(node *Node) http.Handler {
 		FlushInterval: -1, // SSE goes out as it comes in
 		BufferPool:    &bufferPool{},
 		ErrorLog:      log.New(logWriter{node}, "", 0),
-		ErrorHandler:  node.forwardFailed,
+		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
+			node.forwardFailed(writer, request, err, maxBody)
+		},
 		ModifyResponse: func(response *http.Response) error {
 			for name := range response.Header {
 				if strings.HasPrefix(strings.ToLower(name), "cairn-internal-") {
@@ -45,7 +47,7 @@ func newForward(node *Node) http.Handler {
 	}
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		if request.Body != nil && request.Body != http.NoBody {
-			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, request.Body, node.params.MaxBodyBytes)}
+			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, request.Body, maxBody)}
 			request = request.WithContext(context.WithValue(request.Context(), bodyKey{}, body))
 			request.Body = body
 		}
@@ -75,11 +77,11 @@ func (node *Node) rewrite(hop *httputil.ProxyRequest) {
 	out.Header.Set(headerScheme, scheme)
 }
 
-func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error) {
+func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error, maxBody int64) {
 	body, _ := request.Context().Value(bodyKey{}).(*boundedBody)
 	if body != nil && body.exceeded() {
 		writer.Header().Set("Connection", "close")
-		writeTooLarge(writer, node.params.MaxBodyBytes)
+		writeTooLarge(writer, maxBody)
 		return
 	}
 	if request.Context().Err() != nil {

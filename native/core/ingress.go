@@ -23,14 +23,15 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 120 * time.Second
 	maxListeners      = 16
+	// What members send each other is at most 6 MiB, which the target checks itself.
+	maxPeerBodyBytes = 8 << 20
 )
 
 // servedMethods are those that the target knows; it cuts the connection at any other.
 var servedMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 type ingress struct {
-	node    *Node
-	forward http.Handler
+	node *Node
 
 	mu      sync.Mutex
 	servers []*http.Server
@@ -38,13 +39,11 @@ type ingress struct {
 }
 
 func newIngress(node *Node) *ingress {
-	way := &ingress{node: node}
-	way.forward = newForward(node)
-	return way
+	return &ingress{node: node}
 }
 
-// listen serves a tailnet port; it works before the node has joined.
-func (node *Node) listen(port uint16, withTLS bool) error {
+// listen serves a tailnet port, for another target than the node's own where one is named; it works before the node has joined.
+func (node *Node) listen(port uint16, withTLS bool, target string) error {
 	way := node.ingress
 	way.mu.Lock()
 	defer way.mu.Unlock()
@@ -58,7 +57,16 @@ func (node *Node) listen(port uint16, withTLS bool) error {
 	if err != nil {
 		return badRequest("cannot listen on tailnet port %d: %v", port, err)
 	}
-	door := &door{node: node, port: strconv.Itoa(int(port)), scheme: "http"}
+	door := &door{node: node, port: strconv.Itoa(int(port)), scheme: "http", maxBody: node.params.MaxBodyBytes}
+	if target == "" {
+		target = node.params.Target
+	} else {
+		door.maxBody = max(door.maxBody, maxPeerBodyBytes)
+	}
+	door.forward = newForward(node, target, door.maxBody)
+	if around := node.options.Around; around != nil {
+		door.forward = around(door.forward)
+	}
 	server := &http.Server{
 		Handler: door, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout,
 		// Over our own limit the door answers a problem document; this one only bounds memory.
@@ -130,9 +138,11 @@ func (listener *trackingListener) Accept() (net.Conn, error) {
 
 // door judges each request at one listener.
 type door struct {
-	node   *Node
-	port   string
-	scheme string
+	node    *Node
+	port    string
+	scheme  string
+	maxBody int64
+	forward http.Handler
 }
 
 type schemeKey struct{}
@@ -190,13 +200,13 @@ func (door *door) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 		writeProblem(writer, http.StatusForbidden, "origin_not_allowed", "Refused: "+why+".", "Add the origin to http.allowed_origins if it may use this node.")
 		return
 	}
-	if request.ContentLength > node.params.MaxBodyBytes {
+	if request.ContentLength > door.maxBody {
 		writer.Header().Set("Connection", "close")
-		writeTooLarge(writer, node.params.MaxBodyBytes)
+		writeTooLarge(writer, door.maxBody)
 		return
 	}
 	ctx := context.WithValue(context.WithValue(request.Context(), verdictKey{}, judged), schemeKey{}, door.scheme)
-	node.ingress.forward.ServeHTTP(writer, request.WithContext(ctx))
+	door.forward.ServeHTTP(writer, request.WithContext(ctx))
 }
 
 // hostAllowed looks once more with a fresh network map before it says no: a name may be seconds old.

@@ -168,16 +168,15 @@ func TestTargetAway(t *testing.T) {
 
 func TestAPanicInARequestCutsOnlyThatRequest(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, setUp{options: Options{Around: func(forward http.Handler) http.Handler {
+		return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			if request.URL.Path == "/panic" {
+				panic("on purpose")
+			}
+			forward.ServeHTTP(writer, request)
+		})
+	}}})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
-	node := r.node()
-	forward := node.ingress.forward
-	node.ingress.forward = http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		if request.URL.Path == "/panic" {
-			panic("on purpose")
-		}
-		forward.ServeHTTP(writer, request)
-	})
 	if got := get(t, client, "http://cairn/"); got.Status != 200 {
 		t.Fatalf("got %d", got.Status)
 	}

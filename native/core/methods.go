@@ -49,6 +49,14 @@ var methods = map[string]method{
 		}
 		return node.whoIs(ctx, addr)
 	}),
+	"caller": onNode(func(ctx context.Context, node *Node, params CallerParams) (any, error) {
+		return node.callerOf(ctx, params.ID)
+	}),
+	"raft-open":    onRaft((*raftHost).open),
+	"raft-members": onRaft((*raftHost).setMembers),
+	"raft-state":   onRaft((*raftHost).state),
+	"raft-change":  onRaft((*raftHost).change),
+	"raft-close":   onRaft((*raftHost).close),
 	"grants": onNode(func(_ context.Context, node *Node, params GrantsParams) (any, error) {
 		list, known := node.grants.lookUp(params.Hash)
 		if !known {
@@ -61,7 +69,10 @@ var methods = map[string]method{
 		if params.Port < 1 || params.Port > 65535 {
 			return nil, badRequest("port must be 1 to 65535, not %d", params.Port)
 		}
-		return empty{}, node.listen(uint16(params.Port), params.TLS)
+		if params.Target != "" && !filepath.IsAbs(params.Target) {
+			return nil, badRequest("target must be the absolute path of a unix socket, not %.120q", params.Target)
+		}
+		return empty{}, node.listen(uint16(params.Port), params.TLS, params.Target)
 	}),
 	"ping": onNode(func(ctx context.Context, node *Node, params PingParams) (any, error) {
 		addr, err := netip.ParseAddr(params.IP)
@@ -119,6 +130,17 @@ func onNode[Params any](run func(context.Context, *Node, Params) (any, error)) m
 	}
 }
 
+// onRaft wraps a method of the raft member, which needs no node.
+func onRaft[Params any](run func(*raftHost, context.Context, Params) (any, error)) method {
+	return func(ctx context.Context, current *session, raw json.RawMessage) (any, error) {
+		var params Params
+		if err := decodeParams(raw, &params); err != nil {
+			return nil, err
+		}
+		return run(current.raft, ctx, params)
+	}
+}
+
 // up starts the node. The engine cannot be interrupted while it starts, so on a deadline
 // it is left to itself and closed as soon as it is there.
 func (current *session) up(ctx context.Context, params UpParams) error {
@@ -147,6 +169,7 @@ func (current *session) up(ctx context.Context, params UpParams) error {
 		gone := result.err == nil && current.ctx.Err() != nil
 		if result.err == nil && !gone {
 			current.node = result.node
+			current.tellNode()
 		}
 		current.mu.Unlock()
 		if gone {
@@ -172,8 +195,32 @@ func (current *session) up(ctx context.Context, params UpParams) error {
 	}
 }
 
-// shutdown closes the node, if there is one, and returns within closeDeadline.
+// tellNode wakes who waits for a node; the lock is held.
+func (current *session) tellNode() {
+	close(current.upped)
+	current.upped = make(chan struct{})
+}
+
+// awaitNode answers the node once it is up.
+func (current *session) awaitNode(ctx context.Context) (*Node, error) {
+	for {
+		current.mu.Lock()
+		node, upped := current.node, current.upped
+		current.mu.Unlock()
+		if node != nil {
+			return node, nil
+		}
+		select {
+		case <-upped:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// shutdown closes the raft member, whose last words need the node, then the node; it returns within raftCloseDeadline and closeDeadline.
 func (current *session) shutdown() {
+	current.raft.end(raftCloseDeadline)
 	current.mu.Lock()
 	node := current.node
 	current.node = nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -31,6 +32,8 @@ type Options struct {
 	Certificates CertSource
 	// Egress verifies https peers; nil means the system's roots.
 	Egress *EgressTrust
+	// Around wraps what hands admitted requests on; nil means nothing does.
+	Around func(http.Handler) http.Handler
 }
 
 // Node is one running tsnet node.
@@ -53,6 +56,7 @@ type Node struct {
 	watch    watchState
 	ingress  *ingress
 	egress   *egress
+	raft     atomic.Pointer[raftNetwork] // the raft member whose connections come over this node, if any
 
 	loops     sync.WaitGroup
 	closeOnce sync.Once

@@ -25,6 +25,8 @@ const (
 	CodeAuthKey       = "auth_key"
 	CodeNotFound      = "not_found"
 	CodeDialRefused   = "dial_refused"
+	CodeNotLeader     = "not_leader"
+	CodeChanged       = "changed"
 	CodeTimeout       = "timeout"
 	CodeInternal      = "internal"
 )
@@ -100,10 +102,82 @@ type GrantsResult struct {
 	Grants []json.RawMessage `json:"grants"`
 }
 
-// ListenParams ask for ingress on a tailnet port.
+// ListenParams ask for ingress on a tailnet port. Target is another unix socket than that of UpParams, empty for the same.
 type ListenParams struct {
-	Port int  `json:"port"`
-	TLS  bool `json:"tls"`
+	Port   int    `json:"port"`
+	TLS    bool   `json:"tls"`
+	Target string `json:"target,omitempty"`
+}
+
+// CallerParams name a node by its StableNodeID.
+type CallerParams struct {
+	ID string `json:"id"`
+}
+
+// RaftMember is one member of the fleet: its raft server, its StableNodeID, and whether it may order entries.
+type RaftMember struct {
+	Server string `json:"server"`
+	Node   string `json:"node"`
+	Voter  bool   `json:"voter"`
+}
+
+// RaftOpenParams say which raft member to run, and where its socket to TypeScript is to be.
+type RaftOpenParams struct {
+	Folder    string       `json:"folder"`
+	Socket    string       `json:"socket"`
+	Fleet     string       `json:"fleet"`
+	Epoch     string       `json:"epoch"`
+	Profile   string       `json:"profile"`
+	Bootstrap bool         `json:"bootstrap"`
+	Members   []RaftMember `json:"members"`
+}
+
+// RaftOpenResult is the server id of the raft folder.
+type RaftOpenResult struct {
+	Server string `json:"server"`
+}
+
+// RaftMembersParams replace the list of members.
+type RaftMembersParams struct {
+	Members []RaftMember `json:"members"`
+}
+
+// RaftServer is one server of raft's own configuration.
+type RaftServer struct {
+	Server string `json:"server"`
+	Voter  bool   `json:"voter"`
+}
+
+// RaftRefusal is the last refusal that a member gave us; Reason begins with a code.
+type RaftRefusal struct {
+	Server string `json:"server"`
+	Reason string `json:"reason"`
+	AtMs   int64  `json:"atMs"`
+}
+
+// RaftState is what the raft member knows now. Configuration is the entry that holds Members; Leader is empty while nobody is known to lead.
+type RaftState struct {
+	Server           string        `json:"server"`
+	Leading          bool          `json:"leading"`
+	Leader           string        `json:"leader"`
+	Term             uint64        `json:"term"`
+	Last             uint64        `json:"last"`
+	Commit           uint64        `json:"commit"`
+	Applied          uint64        `json:"applied"`
+	Snapshot         uint64        `json:"snapshot"`
+	Configuration    uint64        `json:"configuration"`
+	Members          []RaftServer  `json:"members"`
+	FsyncP99Ms       float64       `json:"fsyncP99Ms"`
+	ElectionsIn10Min int           `json:"electionsIn10Min"`
+	Refused          []RaftRefusal `json:"refused"`
+}
+
+// RaftChangeParams are one change of the configuration, a transfer of the leadership, or another profile.
+type RaftChangeParams struct {
+	Do       string `json:"do"`
+	Server   string `json:"server,omitempty"`
+	Previous uint64 `json:"previous,omitempty"`
+	Profile  string `json:"profile,omitempty"`
 }
 
 // PingParams name a tailnet address and a deadline in milliseconds.

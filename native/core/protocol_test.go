@@ -55,6 +55,7 @@ func roundTrip(t *testing.T, line []byte, shape any) any {
 
 var paramShapes = map[string]any{
 	"up": UpParams{}, "login": LoginParams{}, "logout": empty{}, "status": empty{}, "peers": empty{}, "whois": WhoIsParams{}, "grants": GrantsParams{},
+	"caller": CallerParams{}, "raft-open": RaftOpenParams{}, "raft-members": RaftMembersParams{}, "raft-state": empty{}, "raft-change": RaftChangeParams{}, "raft-close": empty{},
 	"listen": ListenParams{}, "ping": PingParams{}, "cert": empty{}, "serve-config": empty{}, "drop": DropParams{}, "notify": NotifyParams{}, "close": empty{},
 }
 
@@ -78,7 +79,8 @@ func TestGoldenRequests(t *testing.T) {
 		}
 	}
 	resultShapes := map[string]any{"status": Status{}, "peers": PeersResult{}, "whois": WhoIsResult{}, "grants": GrantsResult{}, "ping": PingResult{},
-		"cert": CertResult{}, "serve-config": ServeConfigResult{}, "drop": DropResult{}}
+		"cert": CertResult{}, "serve-config": ServeConfigResult{}, "drop": DropResult{},
+		"caller": WhoIsResult{}, "raft-open": RaftOpenResult{}, "raft-state": RaftState{}}
 	codes := map[string]bool{}
 	answered := map[string]bool{}
 	for _, line := range goldenLines(t, "replies.jsonl") {
@@ -108,7 +110,7 @@ func TestGoldenRequests(t *testing.T) {
 			t.Errorf("no golden result for %s", name)
 		}
 	}
-	for _, code := range []string{CodeBadRequest, CodeUnknownMethod, CodeNotUp, CodeAlreadyUp, CodeAuthKey, CodeNotFound, CodeDialRefused, CodeTimeout, CodeInternal} {
+	for _, code := range []string{CodeBadRequest, CodeUnknownMethod, CodeNotUp, CodeAlreadyUp, CodeAuthKey, CodeNotFound, CodeDialRefused, CodeNotLeader, CodeChanged, CodeTimeout, CodeInternal} {
 		if !codes[code] {
 			t.Errorf("no golden error with code %s", code)
 		}

@@ -44,6 +44,9 @@ func (node *Node) revoke(ctx context.Context) {
 		}
 	}
 	node.egress.judgeAgain(ctx)
+	if network := node.raft.Load(); network != nil {
+		network.judgeAgain(ctx)
+	}
 	if closed > 0 && len(callers) > 0 {
 		node.emit(RevokedEvent{Event: "revoked", Callers: callers, Connections: closed})
 	}

@@ -85,6 +85,36 @@ func (node *Node) whoIs(ctx context.Context, addr netip.Addr) (WhoIsResult, erro
 	return WhoIsResult{Caller: judged.caller}, nil
 }
 
+// addressOf finds the address of a peer by its StableNodeID; a miss looks once more with a fresh map.
+func (node *Node) addressOf(ctx context.Context, id string) (netip.Addr, error) {
+	for _, maxAge := range []time.Duration{0, time.Second} {
+		snapshot, err := node.look(ctx, maxAge)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		for _, peer := range snapshot.status.Peer {
+			if string(peer.ID) != id || len(peer.TailscaleIPs) == 0 {
+				continue
+			}
+			if index := slices.IndexFunc(peer.TailscaleIPs, netip.Addr.Is4); index >= 0 {
+				return peer.TailscaleIPs[index], nil
+			}
+			return peer.TailscaleIPs[0], nil
+		}
+	}
+	return netip.Addr{}, &Fault{Code: CodeNotFound, Message: fmt.Sprintf("caller_unknown: no peer of this tailnet has the id %.64q", id),
+		Hint: "The tailnet's policy may hide it from this node: nodes of a fleet must see each other and each other's callers."}
+}
+
+// callerOf is who a node is, by its StableNodeID.
+func (node *Node) callerOf(ctx context.Context, id string) (WhoIsResult, error) {
+	addr, err := node.addressOf(ctx, id)
+	if err != nil {
+		return WhoIsResult{}, err
+	}
+	return node.whoIs(ctx, addr)
+}
+
 func (node *Node) serveConfig(ctx context.Context) (ServeConfigResult, error) {
 	raw, err := node.lc.StatusWithoutPeers(ctx)
 	if err != nil {

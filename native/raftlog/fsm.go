@@ -22,6 +22,8 @@ const (
 type Machine interface {
 	// Apply takes the next entries and returns; it waits only while too much is not applied yet. An error means that the store is gone.
 	Apply(batch []Entry) error
+	// AppliedIndex is the last entry that the store holds.
+	AppliedIndex() uint64
 	// Behind is how long the oldest batch that was handed on waits to be applied.
 	Behind() time.Duration
 	// WaitApplied returns once everything up to index is applied.

@@ -156,6 +156,13 @@ func (to *link) Behind() time.Duration {
 	return time.Since(to.unapplied[0].at)
 }
 
+// AppliedIndex is the last entry that the store acknowledged.
+func (to *link) AppliedIndex() uint64 {
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	return to.applied
+}
+
 // WaitApplied returns once the store holds entry index.
 func (to *link) WaitApplied(ctx context.Context, index uint64) error {
 	to.mu.Lock()

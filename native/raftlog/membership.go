@@ -23,35 +23,57 @@ type Membership struct {
 	Members []Member `json:"members"`
 }
 
-// State is what a member knows of the fleet's log.
+// State is what a member knows of the fleet's log. Applied is how far its store is, Queued what the store was given.
 type State struct {
 	Leadership
 	Server   string `json:"server"`
 	Last     uint64 `json:"last"`
 	Commit   uint64 `json:"commit"`
 	Queued   uint64 `json:"queued"`
+	Applied  uint64 `json:"applied"`
 	Snapshot uint64 `json:"snapshot"`
+}
+
+// Health is how this member's disk and its connections to others fare.
+type Health struct {
+	// FsyncP99Ms is the 99th percentile of the last writes to the log, 0 before the first.
+	FsyncP99Ms       float64   `json:"fsyncP99Ms"`
+	ElectionsIn10Min int       `json:"electionsIn10Min"`
+	Refused          []Refusal `json:"refused"`
+}
+
+// Health answers without waiting for anything.
+func (node *Node) Health() Health {
+	return Health{FsyncP99Ms: node.log.syncs.p99(), ElectionsIn10Min: node.elections.count(time.Now()), Refused: node.refusals.list()}
 }
 
 // State answers without waiting for anything.
 func (node *Node) State() State {
 	now := node.current()
 	snapshot, _ := node.snapshots.newest()
-	state := State{Leadership: leadershipOf(now), Server: node.server, Last: now.LastIndex(), Commit: now.CommitIndex(), Queued: node.fsm.queued.Load()}
+	state := State{Leadership: leadershipOf(now), Server: node.server, Last: now.LastIndex(), Commit: now.CommitIndex(), Queued: node.fsm.queued.Load(), Applied: node.options.Machine.AppliedIndex()}
 	if snapshot != nil {
 		state.Snapshot = snapshot.Index
 	}
 	return state
 }
 
-// Membership reads the configuration as this member knows it.
+// Membership reads the newest configuration of this member, committed or not. raft itself does not tell its entry (Configuration().Index()
+// is always 0 in 1.7.3), so it is read where it is written: in the log, or with the snapshot.
 func (node *Node) Membership() (Membership, error) {
-	configuration := node.current().GetConfiguration()
-	if err := configuration.Error(); err != nil {
-		return Membership{}, err
+	found := Membership{Members: []Member{}}
+	snapshot, err := node.snapshots.newest()
+	if err != nil {
+		return found, err
 	}
-	found := Membership{Index: configuration.Index(), Members: []Member{}}
-	for _, server := range configuration.Configuration().Servers {
+	var servers raft.Configuration
+	if snapshot != nil {
+		found.Index, servers = snapshot.ConfigurationIndex, raft.DecodeConfiguration(snapshot.Configuration)
+	}
+	if newest := node.log.newest(); newest != nil && newest.index > found.Index {
+		found.Index, servers = newest.index, newest.servers
+	}
+	for _, server := range servers.Servers {
 		found.Members = append(found.Members, Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
 	}
 	return found, nil
@@ -77,6 +99,11 @@ func (node *Node) Promote(server string, previous uint64) error {
 		}
 	}
 	return fmt.Errorf("server %.64q is no member; add it as a non-voter first", server)
+}
+
+// Demote makes a voter a member that does not count.
+func (node *Node) Demote(server string, previous uint64) error {
+	return node.current().DemoteVoter(raft.ServerID(server), previous, membershipDeadline).Error()
 }
 
 // Remove takes a member out.

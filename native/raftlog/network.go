@@ -48,21 +48,33 @@ type helloReply struct {
 	Refused string `json:"refused"`
 }
 
+// RefusedError is why the other side did not take a connection: a code, then words.
+type RefusedError struct{ Server, Reason string }
+
+func (err *RefusedError) Error() string {
+	return fmt.Sprintf("server %s refused the connection: %.200s", err.Server, err.Reason)
+}
+
+// refuse makes a reason that begins with its code.
+func refuse(code, format string, values ...any) error {
+	return errors.New(code + ": " + fmt.Sprintf(format, values...))
+}
+
 // check refuses what is not for this node of this fleet, before the embedder's own check.
 func (hello Hello) check(own Hello) error {
 	switch {
 	case hello.Wire != own.Wire:
-		return fmt.Errorf("wire version %d, this node speaks %d", hello.Wire, own.Wire)
+		return refuse("other_wire", "wire version %d, this node speaks %d", hello.Wire, own.Wire)
 	case hello.Fleet != own.Fleet:
-		return fmt.Errorf("fleet %.64q, this node is in %q", hello.Fleet, own.Fleet)
+		return refuse("other_fleet", "fleet %.64q, this node is in %q", hello.Fleet, own.Fleet)
 	case hello.Epoch != own.Epoch:
-		return fmt.Errorf("epoch %.64q, this node is in %q", hello.Epoch, own.Epoch)
+		return refuse("other_epoch", "epoch %.64q, this node is in %q", hello.Epoch, own.Epoch)
 	case hello.To != own.From:
-		return fmt.Errorf("server %.64q was dialled, this is %s", hello.To, own.From)
+		return refuse("other_server", "server %.64q was dialled, this is %s", hello.To, own.From)
 	case !serverPattern.MatchString(hello.From) || hello.From == own.From:
-		return fmt.Errorf("server id %.64q", hello.From)
+		return refuse("bad_hello", "server id %.64q", hello.From)
 	case hello.Pool != PoolControl && hello.Pool != PoolBulk:
-		return fmt.Errorf("pool %.64q", hello.Pool)
+		return refuse("bad_hello", "pool %.64q", hello.Pool)
 	}
 	return nil
 }
@@ -78,7 +90,7 @@ func (hello Hello) open(conn net.Conn) error {
 		return err
 	}
 	if reply.Refused != "" {
-		return fmt.Errorf("server %s refused the connection: %.200s", hello.To, reply.Refused)
+		return &RefusedError{hello.To, reply.Refused}
 	}
 	return conn.SetDeadline(time.Time{})
 }

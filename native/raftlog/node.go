@@ -15,12 +15,12 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 const (
-	enqueueDeadline = time.Second
-	maxGreetings    = 64
+	enqueueDeadline  = time.Second
+	handOverDeadline = time.Second
+	maxGreetings     = 64
 )
 
 // Leadership is what this member knows of who leads. Leader is "" while nobody is known to.
@@ -54,13 +54,16 @@ type Options struct {
 type Node struct {
 	server    string
 	options   Options
-	log       *boltdb.BoltStore
+	log       *logStore
 	stable    *votes
 	fsm       *fsm
 	snapshots *snapshots
 	own       Hello
+	refusals  *refusals
+	elections *recent
 
 	mu        sync.Mutex
+	profile   atomic.Pointer[Profile]
 	raft      atomic.Pointer[raft.Raft]
 	transport atomic.Pointer[transport]
 	closed    bool
@@ -83,7 +86,9 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		return nil, err
 	}
 	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
-		own: Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server}}
+		own:      Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
+		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{}}
+	node.profile.Store(&options.Profile)
 	node.snapshots = &snapshots{folder: options.Folder, machine: options.Machine, log: log}
 	node.fsm = &fsm{server: server, machine: options.Machine, snapshots: node.snapshots, failed: node.fail}
 	node.fsm.conflicted = func() {
@@ -116,9 +121,9 @@ func (node *Node) ID() string { return node.server }
 
 // run begins one life of raft over what is on disk.
 func (node *Node) run() error {
-	transport := newTransport(node.options.Network, node.own, node.options.Log)
+	transport := newTransport(node.options.Network, node.own, node.refusals, node.options.Log)
 	node.transport.Store(transport)
-	config := configOf(node.server, node.options.Profile, node.options.Keep, node.options.Log)
+	config := configOf(node.server, *node.profile.Load(), node.options.Keep, node.options.Log)
 	// Entries are read again and again while they are sent to several members.
 	cached, err := raft.NewLogCache(512, node.log)
 	if err != nil {
@@ -166,6 +171,17 @@ func (node *Node) watch(of *raft.Raft, seen <-chan raft.Observation) {
 	defer node.running.Done()
 	var last Leadership
 	for {
+		if of.State() == raft.Shutdown {
+			return
+		}
+		now := leadershipOf(of)
+		if last.Term != 0 && now.Term > last.Term {
+			node.elections.add(time.Now())
+		}
+		if now != last && node.options.OnLeadership != nil {
+			node.options.OnLeadership(now)
+		}
+		last = now
 		select {
 		case <-seen:
 		// An observation that found the channel full was dropped.
@@ -173,14 +189,6 @@ func (node *Node) watch(of *raft.Raft, seen <-chan raft.Observation) {
 		case <-node.stopped:
 			return
 		}
-		if of.State() == raft.Shutdown {
-			return
-		}
-		now := leadershipOf(of)
-		if now != last && node.options.OnLeadership != nil {
-			node.options.OnLeadership(now)
-		}
-		last = now
 	}
 }
 
@@ -192,17 +200,16 @@ func leadershipOf(of *raft.Raft) Leadership {
 // guard hands the leadership over while the store does not follow: others would wait for a leader that can answer nothing (replication.md 23).
 func (node *Node) guard() {
 	defer node.running.Done()
-	ticker := time.NewTicker(node.options.Profile.Heartbeat / 2)
-	defer ticker.Stop()
 	for {
+		heartbeat := node.profile.Load().Heartbeat
 		select {
-		case <-ticker.C:
+		case <-time.After(heartbeat / 2):
 		case <-node.stopped:
 			return
 		}
 		now := node.current()
 		behind := node.options.Machine.Behind()
-		if behind < 2*node.options.Profile.Heartbeat || now.State() != raft.Leader || node.alone(now) {
+		if behind < 2*heartbeat || now.State() != raft.Leader || node.alone(now) {
 			continue
 		}
 		node.options.Log.Warn("the store does not follow; handing over", "behind", behind)
@@ -264,6 +271,54 @@ func (node *Node) restart() {
 	}
 }
 
+// SetProfile changes the timing. Of it hashicorp/raft can reload all but the leader's lease, and a lease that does not fit the heartbeats
+// makes a leader step down all the time: so raft starts again in this process, after a leader handed over.
+func (node *Node) SetProfile(next Profile) error {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	if node.closed {
+		return errors.New("the member is closed")
+	}
+	if *node.profile.Load() == next {
+		return nil
+	}
+	node.profile.Store(&next)
+	if err := node.again(); err != nil {
+		err = fmt.Errorf("starting raft again with another profile: %w", err)
+		go node.fail(err)
+		return err
+	}
+	return nil
+}
+
+// again ends this life of raft and begins the next over the same folder, as a follower; the lock is held.
+func (node *Node) again() error {
+	last := node.current()
+	node.handOver(last)
+	if err := last.Shutdown().Error(); err != nil {
+		return err
+	}
+	// The store gets what was handed on already; it must not come twice.
+	node.fsm.skip.Store(max(node.fsm.skip.Load(), node.fsm.queued.Load()))
+	return node.run()
+}
+
+// handOver gives a leader one second to find another one.
+func (node *Node) handOver(from *raft.Raft) {
+	if from.State() != raft.Leader || node.alone(from) {
+		return
+	}
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		_ = from.LeadershipTransfer().Error()
+	}()
+	select {
+	case <-handed:
+	case <-time.After(handOverDeadline):
+	}
+}
+
 func (node *Node) fail(err error) {
 	node.fatal.Do(func() {
 		if node.options.OnFatal != nil {
@@ -317,17 +372,7 @@ func (node *Node) Close() error {
 	}
 	node.closed = true
 	last := node.current()
-	if last.State() == raft.Leader && !node.alone(last) {
-		handed := make(chan struct{})
-		go func() {
-			defer close(handed)
-			_ = last.LeadershipTransfer().Error()
-		}()
-		select {
-		case <-handed:
-		case <-time.After(time.Second):
-		}
-	}
+	node.handOver(last)
 	close(node.stopped)
 	err := errors.Join(last.Shutdown().Error(), node.options.Network.Close())
 	node.running.Wait()

@@ -50,6 +50,12 @@ func (store *machine) Apply(batch []raftlog.Entry) error {
 	return nil
 }
 
+func (store *machine) AppliedIndex() uint64 {
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	return store.applied.Index
+}
+
 func (store *machine) Behind() time.Duration {
 	store.mu.Lock()
 	defer store.mu.Unlock()

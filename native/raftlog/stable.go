@@ -1,4 +1,4 @@
-// The log and the small facts of raft on disk: raft-boltdb, fsynced at each write, with the vote as one value.
+// The small facts of raft on disk: the vote as one value, the server id; and how a log is removed.
 
 package raftlog
 
@@ -11,8 +11,6 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
-	boltdb "github.com/hashicorp/raft-boltdb/v2"
-	bolt "go.etcd.io/bbolt"
 )
 
 var (
@@ -74,16 +72,6 @@ func (store *votes) Get(key []byte) ([]byte, error) {
 		return nil, err
 	}
 	return vote[8:], nil
-}
-
-// openLog opens `<folder>/log.db`, made 0600 by bolt.
-func openLog(folder string) (*boltdb.BoltStore, error) {
-	path := filepath.Join(folder, "log.db")
-	store, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the raft log %s: %w; see that no other process has it open and the disk has room", path, err)
-	}
-	return store, nil
 }
 
 // deleteLog removes every entry: what a snapshot over another history leaves must not be appended to (replication.md 15).

@@ -31,14 +31,14 @@ type transport struct {
 	layer                  *layer
 }
 
-func newTransport(network Network, own Hello, log hclog.Logger) *transport {
-	accepting := newLayer(network, own, PoolControl)
+func newTransport(network Network, own Hello, refused *refusals, log hclog.Logger) *transport {
+	accepting := newLayer(network, own, PoolControl, refused)
 	made := func(stream raft.StreamLayer, timeout time.Duration) *raft.NetworkTransport {
 		return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: stream, MaxPool: poolSize, Timeout: timeout, Logger: log, MaxRPCsInFlight: 16})
 	}
 	both := &transport{NetworkTransport: made(accepting, controlDeadline), self: raft.ServerAddress(own.From), layer: accepting,
-		bulk: made(newLayer(network, own, PoolBulk), bulkDeadline), calls: make(chan raft.RPC), closed: make(chan struct{})}
+		bulk: made(newLayer(network, own, PoolBulk, refused), bulkDeadline), calls: make(chan raft.RPC), closed: make(chan struct{})}
 	go both.forward()
 	return both
 }
@@ -109,12 +109,14 @@ type layer struct {
 	incoming chan net.Conn
 	closed   chan struct{}
 	once     sync.Once
+	refusals *refusals
 	mu       sync.Mutex
 	open     map[net.Conn]struct{}
 }
 
-func newLayer(network Network, own Hello, pool string) *layer {
-	return &layer{network: network, own: own, pool: pool, incoming: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]struct{}{}}
+func newLayer(network Network, own Hello, pool string, refused *refusals) *layer {
+	return &layer{network: network, own: own, pool: pool, refusals: refused,
+		incoming: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]struct{}{}}
 }
 
 // hand gives an accepted connection to raft, which serves it until it ends.
@@ -169,7 +171,9 @@ func (stream *layer) Dial(address raft.ServerAddress, timeout time.Duration) (ne
 	}
 	hello := stream.own
 	hello.To, hello.Pool = string(address), stream.pool
-	if err := hello.open(conn); err != nil {
+	err = hello.open(conn)
+	stream.refusals.note(hello.To, err)
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}

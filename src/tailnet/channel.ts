@@ -50,6 +50,8 @@ const FAULT_OF: Record<ReplyError["code"], FaultCode> = {
   auth_key: "auth_key",
   not_found: "not_found",
   dial_refused: "forbidden",
+  not_leader: "unavailable",
+  changed: "version_mismatch",
   timeout: "unavailable",
   internal: "tailnet_failed",
 };

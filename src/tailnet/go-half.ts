@@ -9,13 +9,23 @@ import {
   type ChannelEvent,
   type Peer,
   PROTOCOL_VERSION,
+  type RaftState,
   type Status,
   type UpParams,
 } from "./protocol.ts";
+import type { RaftChange, RaftHost, RaftMember, RaftOpenParams } from "./raft-host.ts";
 import type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 /** How long each kind of call may take, in milliseconds. */
-const DEADLINE_MS = { hello: 10_000, up: 60_000, login: 60_000, plain: 15_000, listen: 30_000, close: 3_000 };
+const DEADLINE_MS = {
+  hello: 10_000,
+  up: 60_000,
+  login: 60_000,
+  plain: 15_000,
+  listen: 30_000,
+  change: 45_000,
+  close: 3_000,
+};
 
 export interface Started {
   wire: Wire;
@@ -26,7 +36,7 @@ export interface Started {
 /** Starts the carrier. It must call `receive` and `lost` for as long as it lives. */
 export type Start = (to: { receive: (chunk: Uint8Array) => void; lost: (reason: string) => void }) => Promise<Started>;
 
-export class GoHalf implements Tailnet {
+export class GoHalf implements Tailnet, RaftHost {
   readonly kind: "library" | "sidecar";
   versions = { tailscale: "", go: "" };
   readonly #log: TailnetLog;
@@ -91,8 +101,26 @@ export class GoHalf implements Tailnet {
   async grants(hash: string): Promise<unknown[]> {
     return (await this.#call("grants", { hash })).grants;
   }
-  async listen(port: number, options: { tls: boolean }): Promise<void> {
-    await this.#call("listen", { port, tls: options.tls }, DEADLINE_MS.listen);
+  async listen(port: number, { tls, target }: { tls: boolean; target?: string }): Promise<void> {
+    await this.#call("listen", target === undefined ? { port, tls } : { port, tls, target }, DEADLINE_MS.listen);
+  }
+  async caller(id: string): Promise<CallerWire> {
+    return (await this.#call("caller", { id })).caller;
+  }
+  raftOpen(params: RaftOpenParams): Promise<{ server: string }> {
+    return this.#call("raft-open", params);
+  }
+  async raftMembers(members: readonly RaftMember[]): Promise<void> {
+    await this.#call("raft-members", { members });
+  }
+  raftState(): Promise<RaftState> {
+    return this.#call("raft-state", {});
+  }
+  async raftChange(change: RaftChange): Promise<void> {
+    await this.#call("raft-change", change, DEADLINE_MS.change);
+  }
+  async raftClose(): Promise<void> {
+    await this.#call("raft-close", {});
   }
   ping(ip: string, timeoutMs: number) {
     // The Go half holds the deadline of the ping; ours is only for a Go half that hangs.

@@ -3,13 +3,15 @@
 import { join } from "node:path";
 import { type Artifact, type Engine, nativeArtifact } from "./embedded.ts";
 import { openLibrary } from "./native.ts";
+import type { RaftHost } from "./raft-host.ts";
 import { openSidecar } from "./sidecar.ts";
 import type { Tailnet, TailnetLog } from "./tailnet.ts";
 
 export type { Artifact, Engine } from "./embedded.ts";
 export { LoopbackTailnet } from "./loopback.ts";
-export type { CallerWire, LogLevel, Peer, Status, UpParams } from "./protocol.ts";
+export type { CallerWire, LogLevel, Peer, RaftState, Status, UpParams } from "./protocol.ts";
 export { caller } from "./protocol.ts";
+export type { RaftChange, RaftHost, RaftMember, RaftOpenParams, RaftProfile } from "./raft-host.ts";
 export type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 export interface OpenTailnetOptions {
@@ -25,10 +27,11 @@ export interface OpenTailnetOptions {
 }
 
 /**
- * Starts the Go half and waits for its greeting; it joins nothing before `up`. Throws a Fault `library_failed` with a hint.
+ * Starts the Go half: a tailnet node once `up` is called, and a raft member without it, too. Waits for its greeting; it joins
+ * nothing before `up`. Throws a Fault `library_failed` with a hint.
  * Add listeners before `up`.
  */
-export async function openTailnet(options: OpenTailnetOptions): Promise<Tailnet> {
+export async function openTailnet(options: OpenTailnetOptions): Promise<Tailnet & RaftHost> {
   const artifact = options.artifact ?? (await nativeArtifact(options.engine));
   const folders = [options.dataDir, ...(options.runtimeDir === undefined ? [] : [options.runtimeDir])];
   const open = artifact.engine === "library" ? openLibrary : openSidecar;

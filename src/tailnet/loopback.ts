@@ -69,7 +69,13 @@ export class LoopbackTailnet implements Tailnet {
     if (found === undefined) throw failed("grants", "not_found", "not_found", `no grants are named ${hash}`);
     return found;
   }
-  async listen(port: number): Promise<void> {
+  async caller(id: string): Promise<CallerWire> {
+    this.#running("caller");
+    const found = [...this.#callers.values()].find((known) => known.id === id);
+    if (found === undefined) throw failed("caller", "not_found", "not_found", `no node has the id ${id}`);
+    return found;
+  }
+  async listen(port: number, _options: { tls: boolean; target?: string }): Promise<void> {
     this.#running("listen");
     if (this.#ports.has(port)) throw failed("listen", "internal", "bad_request", `port ${port} is in use`);
     this.#ports.add(port);

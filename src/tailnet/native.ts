@@ -6,10 +6,10 @@ import type { Artifact } from "./embedded.ts";
 import { loadLibrary } from "./ffi.ts";
 import { GoHalf } from "./go-half.ts";
 import { withExtracted } from "./loader.ts";
-import type { Tailnet, TailnetLog } from "./tailnet.ts";
+import type { TailnetLog } from "./tailnet.ts";
 
 /** Loads the library from the first of these folders that can run it, and opens one node's channel. */
-export async function openLibrary(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<Tailnet> {
+export async function openLibrary(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<GoHalf> {
   const library = await withExtracted(artifact, folders, loadLibrary, log);
   return GoHalf.open(
     "library",

@@ -67,6 +67,30 @@ export type Peer = z.infer<typeof peer>;
 /** The caller as it stands in `Cairn-Internal-Caller`. */
 export type CallerWire = z.infer<typeof caller>;
 
+/** What the raft member of this node knows now. */
+export const raftState = z.object({
+  server: z.string(),
+  leading: z.boolean(),
+  /** Server id of the leader, "" while nobody is known to lead. */
+  leader: z.string(),
+  term: z.number().int(),
+  /** Entries of the raft log: the last, the last committed, the last in the store, the last that a snapshot stands for. */
+  last: z.number().int(),
+  commit: z.number().int(),
+  applied: z.number().int(),
+  snapshot: z.number().int(),
+  /** The entry that holds `members`; a change names it as `previous`. */
+  configuration: z.number().int(),
+  members: z.array(z.object({ server: z.string(), voter: z.boolean() })),
+  /** 99th percentile of the last 512 writes to the log, in ms; 0 before the first. */
+  fsyncP99Ms: z.number(),
+  /** Changes of the term that this member saw in the last ten minutes. */
+  electionsIn10Min: z.number().int(),
+  /** The last refusal of each member that does not take our connections; the reason begins with a code and a colon. */
+  refused: z.array(z.object({ server: z.string(), reason: z.string(), atMs: z.number() })),
+});
+export type RaftState = z.infer<typeof raftState>;
+
 export const level = z.enum(["debug", "info", "warning", "error"]);
 export type LogLevel = z.infer<typeof level>;
 
@@ -78,6 +102,12 @@ export const results = {
   status,
   peers: z.object({ peers: z.array(peer) }),
   whois: z.object({ caller }),
+  caller: z.object({ caller }),
+  "raft-open": z.object({ server: z.string() }),
+  "raft-members": z.object({}),
+  "raft-state": raftState,
+  "raft-change": z.object({}),
+  "raft-close": z.object({}),
   grants: z.object({ grants: z.array(z.unknown()) }),
   listen: z.object({}),
   ping: z.object({ latencyMs: z.number(), path: z.enum(["direct", "relay"]), relay: z.string().optional() }),
@@ -98,6 +128,8 @@ export const errorCode = z.enum([
   "auth_key",
   "not_found",
   "dial_refused",
+  "not_leader",
+  "changed",
   "timeout",
   "internal",
 ]);

@@ -9,7 +9,7 @@ import { NotExecutable } from "./ffi.ts";
 import { GoHalf } from "./go-half.ts";
 import { LineSplitter } from "./lines.ts";
 import { withExtracted } from "./loader.ts";
-import type { Tailnet, TailnetLog } from "./tailnet.ts";
+import type { TailnetLog } from "./tailnet.ts";
 
 /** What the child may see of our environment: where home, temporary files, CA certificates and proxies are. Never TS_*, BUN_*, LD_*, NODE_OPTIONS. */
 const ENVIRONMENT = [
@@ -27,7 +27,7 @@ const END_MS = 2_000;
 const MAX_STDERR_LINE_BYTES = 16 * 1024;
 
 /** Spawns the sidecar from the first of these folders that can run it. */
-export async function openSidecar(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<Tailnet> {
+export async function openSidecar(artifact: Artifact, folders: readonly string[], log: TailnetLog): Promise<GoHalf> {
   const child = await withExtracted(artifact, folders, spawn, log);
   const kill = (): void => child.kill("SIGKILL");
   process.on("exit", kill);

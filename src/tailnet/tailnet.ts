@@ -28,9 +28,12 @@ export interface Tailnet {
   status(): Promise<Status>;
   peers(): Promise<Peer[]>;
   whois(addr: string): Promise<CallerWire>;
+  /** Who a node is, by its StableNodeID, as this node's network map shows it; Fault `not_found` as for `whois`. */
+  caller(id: string): Promise<CallerWire>;
   /** The capability objects behind `CallerWire.grants`. */
   grants(hash: string): Promise<unknown[]>;
-  listen(port: number, options: { tls: boolean }): Promise<void>;
+  /** Serves a tailnet port; `target` is another unix socket than that of `up`, which takes bodies up to 8 MiB. */
+  listen(port: number, options: { tls: boolean; target?: string }): Promise<void>;
   ping(
     ip: string,
     timeoutMs: number,

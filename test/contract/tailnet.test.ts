@@ -1,17 +1,19 @@
 // One suite over every Tailnet: library, sidecar, loopback. The first two are real nodes of a test tailnet with another real node as peer.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { answerFrame, FrameReader, helloFrame } from "../../src/log/raft-frames.ts";
 import {
   type CallerWire,
   caller,
   LoopbackTailnet,
   openTailnet,
+  type RaftHost,
   type Status,
   type Tailnet,
   type UpParams,
@@ -191,6 +193,7 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
       () => world.tailnet.status(),
       () => world.tailnet.peers(),
       () => world.tailnet.whois(world.peerIp),
+      () => world.tailnet.caller("nPEER"),
       () => world.tailnet.grants(HASH),
       () => world.tailnet.listen(80, { tls: false }),
       () => world.tailnet.ping(world.peerIp, 100),
@@ -230,6 +233,12 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     expect(found.node).toMatch(/^peer(\.|$)/);
     expect(await world.tailnet.whois(`${world.peerIp}:1234`)).toEqual(found);
     expect(await world.tailnet.grants(found.grants)).toEqual([GRANT]);
+  });
+
+  test("a caller is found by its node's id, too", async () => {
+    const found = await world.tailnet.whois(world.peerIp);
+    expect(await world.tailnet.caller(found.id)).toEqual(found);
+    expect(await faultOf(world.tailnet.caller("nNOBODY"))).toMatchObject({ code: "not_found" });
   });
 
   test("an unknown address and unknown grants are not found", async () => {
@@ -372,4 +381,72 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     },
     30_000,
   );
+});
+
+describe.each(["library", "sidecar"] as const)("the raft host of the %s", (engine) => {
+  const server = "ab".repeat(16);
+  let base: string;
+  let half: Tailnet & RaftHost;
+
+  beforeAll(async () => {
+    if (host === undefined) throw new Error("this machine is none that Cairn is built for");
+    ensureNative(host, engine);
+    base = mkdtempSync(join(tmpdir(), "cr-"));
+    half = await openTailnet({ engine, dataDir: base, log });
+  }, 120_000);
+
+  afterAll(async () => {
+    await half.close();
+    rmSync(base, { recursive: true, force: true });
+  });
+
+  test("opens a member before up, starts it when its store comes, and ends it", async () => {
+    const socket = join(base, "raft.sock");
+    const params = {
+      folder: join(base, "raft"),
+      socket,
+      fleet: "f1",
+      epoch: "e1",
+      profile: "home" as const,
+      members: [],
+    };
+    expect(await faultOf(half.raftState())).toMatchObject({ code: "unavailable", details: { tailnetCode: "not_up" } });
+    const opened = await half.raftOpen({ ...params, bootstrap: true });
+    expect(opened.server).toMatch(/^[0-9a-f]{32}$/);
+    expect(statSync(socket).mode & 0o777).toBe(0o600);
+    expect(await faultOf(half.raftOpen({ ...params, bootstrap: true }))).toMatchObject({
+      details: { tailnetCode: "already_up" },
+    });
+    await half.raftMembers([{ server, node: "nPEER", voter: false }]);
+
+    const { promise: welcome, resolve } = Promise.withResolvers<void>();
+    // One who only says hello and answers what is asked: enough for a member to run.
+    const frames = new FrameReader();
+    const socketClient = await Bun.connect({
+      unix: socket,
+      socket: {
+        data(from, bytes) {
+          for (const frame of frames.push(Uint8Array.from(bytes))) {
+            if (frame.type === "welcome") resolve();
+            if (frame.type === "ask") from.write(answerFrame(frame.request, { ok: { applied: 1, seq: 0, chain: "" } }));
+          }
+        },
+      },
+    });
+    socketClient.write(helloFrame({ index: 0, term: 0, server: "" }));
+    await welcome;
+    const state = await half.raftState();
+    expect(state).toMatchObject({
+      server: opened.server,
+      members: [{ server: opened.server, voter: true }],
+      refused: [],
+    });
+    expect(await faultOf(half.raftChange({ do: "add", server, previous: state.configuration + 1 }))).toMatchObject({
+      code: "version_mismatch",
+      details: { tailnetCode: "changed" },
+    });
+    await half.raftClose();
+    await half.raftClose();
+    expect(await faultOf(half.raftState())).toMatchObject({ details: { tailnetCode: "not_up" } });
+  });
 });

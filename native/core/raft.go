@@ -1,0 +1,312 @@
+// The raft member of this node, as the channel's raft-* methods drive it: opened, told who the members are, asked, changed, closed.
+// What it does is raftlog's; how members reach each other over the tailnet is raftnet.go's. It needs no node until it has peers.
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cairn.internal/native/raftlog"
+	"github.com/hashicorp/raft"
+)
+
+const (
+	maxRaftMembers = 256
+	// A unix socket's path: 108 bytes on Linux, 104 on macOS, the final zero included.
+	maxSocketPath = 103
+)
+
+var (
+	serverShape = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	nodeShape   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	fleetShape  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+)
+
+// raftHost holds the one member that may be open.
+type raftHost struct {
+	session *session
+
+	mu   sync.Mutex
+	life *raftLife
+}
+
+// raftLife is one member from raft-open until raft-close or the end of raft.sock.
+type raftLife struct {
+	network *raftNetwork
+	cancel  context.CancelFunc
+	member  atomic.Pointer[raftlog.Node]
+	done    chan struct{}
+}
+
+func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error) {
+	profile, err := checkRaftOpen(&params)
+	if err != nil {
+		return nil, err
+	}
+	host.mu.Lock()
+	defer host.mu.Unlock()
+	if host.life != nil {
+		return nil, &Fault{Code: CodeAlreadyUp, Message: "a raft member is open already", Hint: "Call raft-close first."}
+	}
+	server, err := raftlog.ServerID(params.Folder)
+	if err != nil {
+		return nil, &Fault{Code: CodeInternal, Message: "cannot open the raft folder: " + err.Error()}
+	}
+	listener, err := listenPrivate(params.Socket)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(host.session.ctx)
+	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(ctx, host.session, server)}
+	life.network.setMembers(params.Members)
+	host.life = life
+	goSafe("the raft member", host.session.logError, func() {
+		defer func() {
+			cancel()
+			listener.Close()
+			_ = life.network.Close()
+			host.mu.Lock()
+			host.life = nil
+			host.mu.Unlock()
+			close(life.done)
+		}()
+		stop := context.AfterFunc(ctx, func() { listener.Close() })
+		defer stop()
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		// There is one connection in a life; nobody else can come while it lasts.
+		listener.Close()
+		err = raftlog.Serve(ctx, conn, raftlog.Options{
+			Folder: params.Folder, Fleet: params.Fleet, Epoch: params.Epoch, Profile: profile, Bootstrap: params.Bootstrap,
+			Network: life.network, Admit: life.network.admit, Log: raftLogger(host.session),
+		}, func(member *raftlog.Node) { life.member.Store(member) })
+		life.member.Store(nil)
+		if err != nil {
+			host.session.logError("the raft member ended: " + err.Error())
+		}
+	})
+	return RaftOpenResult{Server: server}, nil
+}
+
+func (host *raftHost) setMembers(_ context.Context, params RaftMembersParams) (any, error) {
+	if err := checkRaftMembers(params.Members); err != nil {
+		return nil, err
+	}
+	life, err := host.current()
+	if err != nil {
+		return nil, err
+	}
+	life.network.setMembers(params.Members)
+	return empty{}, nil
+}
+
+func (host *raftHost) state(_ context.Context, _ empty) (any, error) {
+	member, err := host.member()
+	if err != nil {
+		return nil, err
+	}
+	membership, err := member.Membership()
+	if err != nil {
+		return nil, err
+	}
+	state, health := member.State(), member.Health()
+	told := RaftState{
+		Server: state.Server, Leading: state.Leading, Leader: state.Leader, Term: state.Term, Last: state.Last, Commit: state.Commit,
+		Applied: state.Applied, Snapshot: state.Snapshot, Configuration: membership.Index, Members: []RaftServer{},
+		FsyncP99Ms: health.FsyncP99Ms, ElectionsIn10Min: health.ElectionsIn10Min, Refused: []RaftRefusal{},
+	}
+	for _, known := range membership.Members {
+		told.Members = append(told.Members, RaftServer(known))
+	}
+	for _, refusal := range health.Refused {
+		told.Refused = append(told.Refused, RaftRefusal(refusal))
+	}
+	return told, nil
+}
+
+func (host *raftHost) change(_ context.Context, params RaftChangeParams) (any, error) {
+	member, err := host.member()
+	if err != nil {
+		return nil, err
+	}
+	if params.Do != "profile" && params.Profile != "" || params.Do == "profile" && params.Server != "" {
+		return nil, badRequest("%.32q takes %s", params.Do, map[bool]string{true: "a profile and no server", false: "no profile"}[params.Do == "profile"])
+	}
+	var run func(string, uint64) error
+	switch params.Do {
+	case "transfer":
+		if params.Server != "" && !serverShape.MatchString(params.Server) {
+			return nil, badRequest("server must be 32 hex digits or left out, not %.64q", params.Server)
+		}
+		return empty{}, raftFault(member.Transfer(params.Server))
+	case "profile":
+		profile, err := raftlog.ProfileOf(params.Profile)
+		if err != nil {
+			return nil, badRequest("%v", err)
+		}
+		return empty{}, raftFault(member.SetProfile(profile))
+	case "add":
+		run = member.AddNonvoter
+	case "promote":
+		run = member.Promote
+	case "demote":
+		run = member.Demote
+	case "remove":
+		run = member.Remove
+	default:
+		return nil, badRequest("do must be add, promote, demote, remove, transfer or profile, not %.32q", params.Do)
+	}
+	if !serverShape.MatchString(params.Server) {
+		return nil, badRequest("server must be 32 hex digits, not %.64q", params.Server)
+	}
+	if params.Previous == 0 {
+		return nil, badRequest("%s needs previous: the configuration of raft-state that it was decided upon", params.Do)
+	}
+	membership, err := member.Membership()
+	if err != nil {
+		return nil, err
+	}
+	if membership.Index != params.Previous {
+		return nil, changedFault(params.Previous, fmt.Sprintf("entry %d", membership.Index))
+	}
+	return empty{}, raftFault(run(params.Server, params.Previous))
+}
+
+func (host *raftHost) close(_ context.Context, _ empty) (any, error) {
+	if !host.end(10 * time.Second) {
+		return nil, &Fault{Code: CodeTimeout, Message: "the raft member did not end in 10 s", Hint: "Start the process again."}
+	}
+	return empty{}, nil
+}
+
+// end stops the member, if one is open, and waits for that so long; a leader hands over meanwhile.
+func (host *raftHost) end(patience time.Duration) bool {
+	host.mu.Lock()
+	life := host.life
+	host.mu.Unlock()
+	if life == nil {
+		return true
+	}
+	life.cancel()
+	select {
+	case <-life.done:
+		return true
+	case <-time.After(patience):
+		return false
+	}
+}
+
+func (host *raftHost) current() (*raftLife, error) {
+	host.mu.Lock()
+	defer host.mu.Unlock()
+	if host.life == nil {
+		return nil, &Fault{Code: CodeNotUp, Message: "no raft member is open", Hint: "Call raft-open first."}
+	}
+	return host.life, nil
+}
+
+func (host *raftHost) member() (*raftlog.Node, error) {
+	life, err := host.current()
+	if err != nil {
+		return nil, err
+	}
+	member := life.member.Load()
+	if member == nil {
+		return nil, &Fault{Code: CodeNotUp, Message: "the raft member waits for its store", Hint: "Connect to raft.sock and wait for its welcome."}
+	}
+	return member, nil
+}
+
+// raftFault gives the channel's codes to what raft refuses.
+func raftFault(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress),
+		errors.Is(err, raft.ErrRaftShutdown):
+		return &Fault{Code: CodeNotLeader, Message: err.Error(), Hint: "Ask the leader."}
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return &Fault{Code: CodeTimeout, Message: "raft did not take the change in time: " + err.Error()}
+	case strings.HasPrefix(err.Error(), "configuration changed since"):
+		return &Fault{Code: CodeChanged, Message: err.Error(), Hint: "Read raft-state again and decide anew."}
+	}
+	return &Fault{Code: CodeInternal, Message: err.Error()}
+}
+
+func changedFault(previous uint64, newest string) error {
+	return &Fault{Code: CodeChanged, Message: fmt.Sprintf("the change was decided upon the configuration of entry %d, and the newest is that of %s", previous, newest),
+		Hint: "Read raft-state again and decide anew."}
+}
+
+func checkRaftOpen(params *RaftOpenParams) (raftlog.Profile, error) {
+	profile, err := raftlog.ProfileOf(params.Profile)
+	switch {
+	case err != nil:
+		return profile, badRequest("%v", err)
+	case !filepath.IsAbs(params.Folder):
+		return profile, badRequest("folder must be an absolute path, not %.200q", params.Folder)
+	case !filepath.IsAbs(params.Socket) || len(params.Socket) > maxSocketPath:
+		return profile, badRequest("socket must be an absolute path of at most %d bytes, not %.200q", maxSocketPath, params.Socket)
+	case !fleetShape.MatchString(params.Fleet):
+		return profile, badRequest("fleet must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', not %.80q", params.Fleet)
+	case !fleetShape.MatchString(params.Epoch):
+		return profile, badRequest("epoch must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', not %.80q", params.Epoch)
+	}
+	if err := checkRaftMembers(params.Members); err != nil {
+		return profile, err
+	}
+	if err := privateFolder(params.Folder); err != nil {
+		return profile, err
+	}
+	return profile, privateFolder(filepath.Dir(params.Socket))
+}
+
+func checkRaftMembers(members []RaftMember) error {
+	if len(members) > maxRaftMembers {
+		return badRequest("%d members; at most %d are possible", len(members), maxRaftMembers)
+	}
+	seen := map[string]bool{}
+	for _, member := range members {
+		switch {
+		case !serverShape.MatchString(member.Server):
+			return badRequest("a member's server must be 32 hex digits, not %.64q", member.Server)
+		case !nodeShape.MatchString(member.Node):
+			return badRequest("a member's node must be a StableNodeID, not %.80q", member.Node)
+		case seen[member.Server]:
+			return badRequest("server %s stands twice in the members", member.Server)
+		}
+		seen[member.Server] = true
+	}
+	return nil
+}
+
+// listenPrivate makes a socket with mode 0600 in place of one that nobody listens on any more.
+func listenPrivate(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&os.ModeSocket == 0 {
+			return nil, badRequest("%s exists and is no socket", path)
+		}
+		_ = os.Remove(path)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, badRequest("cannot make the socket %s: %v", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, badRequest("cannot close the socket %s to others: %v", path, err)
+	}
+	return listener, nil
+}

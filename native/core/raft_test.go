@@ -1,0 +1,319 @@
+// The raft-* methods: a member without a node, and two members over real WireGuard, whose connections are admitted by WhoIs.
+// The store behind raft.sock is a list in memory.
+
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cairn.internal/native/raftlog"
+	"cairn.internal/native/tailnettest"
+)
+
+// raftStore stands for src/log/raft.ts on one life of raft.sock.
+type raftStore struct {
+	conn    net.Conn
+	writing sync.Mutex
+	mu      sync.Mutex
+	index   uint64
+	values  []string
+	answers map[uint64]byte // frame type by ticket: proposed or refused
+	fatal   string
+	ended   chan struct{}
+}
+
+func connectStore(t *testing.T, socket string) *raftStore {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &raftStore{conn: conn, answers: map[uint64]byte{}, ended: make(chan struct{})}
+	t.Cleanup(func() { conn.Close() })
+	store.send(raftlog.EncodeHello(raftlog.Applied{}))
+	go store.read()
+	return store
+}
+
+func (store *raftStore) send(frame []byte) {
+	store.writing.Lock()
+	defer store.writing.Unlock()
+	_, _ = store.conn.Write(frame)
+}
+
+func (store *raftStore) read() {
+	defer close(store.ended)
+	for {
+		kind, payload, err := raftlog.ReadFrame(store.conn)
+		if err != nil {
+			return
+		}
+		switch kind {
+		case raftlog.FrameCommitted:
+			store.apply(payload)
+		case raftlog.FrameProposed, raftlog.FrameRefused:
+			store.mu.Lock()
+			store.answers[binary.BigEndian.Uint64(payload)] = kind
+			store.mu.Unlock()
+		case raftlog.FrameAsk:
+			store.answer(payload)
+		case raftlog.FrameFatal:
+			store.mu.Lock()
+			store.fatal = string(payload)
+			store.mu.Unlock()
+		}
+	}
+}
+
+func (store *raftStore) apply(payload []byte) {
+	store.mu.Lock()
+	for count, at := binary.BigEndian.Uint32(payload), 4; count > 0; count-- {
+		size := int(binary.BigEndian.Uint32(payload[at+16:]))
+		store.index = binary.BigEndian.Uint64(payload[at:])
+		if size > 0 {
+			store.values = append(store.values, string(payload[at+20:at+20+size]))
+		}
+		at += 20 + size
+	}
+	index := store.index
+	store.mu.Unlock()
+	store.send(raftlog.EncodeFrame(raftlog.FrameApplied, binary.BigEndian.AppendUint64(nil, index)))
+}
+
+func (store *raftStore) answer(payload []byte) {
+	var ask struct {
+		Do, Path    string
+		Index, Term uint64
+	}
+	_ = json.Unmarshal(payload[8:], &ask)
+	store.mu.Lock()
+	var said any = map[string]any{}
+	switch ask.Do {
+	case "mark":
+		store.index = max(store.index, ask.Index)
+		said = map[string]any{"applied": store.index}
+	case "copy":
+		text, _ := json.Marshal(map[string]any{"index": store.index, "values": store.values})
+		_ = os.WriteFile(ask.Path, text, 0o600)
+	case "install":
+		var found struct {
+			Index  uint64
+			Values []string
+		}
+		text, _ := os.ReadFile(ask.Path)
+		_ = json.Unmarshal(text, &found)
+		store.index, store.values = found.Index, found.Values
+		said = map[string]any{"index": store.index, "term": ask.Term}
+	}
+	store.mu.Unlock()
+	text, _ := json.Marshal(map[string]any{"ok": said})
+	store.send(raftlog.EncodeFrame(raftlog.FrameAnswer, payload[:8], text))
+}
+
+func (store *raftStore) propose(t *testing.T, ticket uint64, value string) {
+	t.Helper()
+	send := func() {
+		store.send(raftlog.EncodeFrame(raftlog.FramePropose, binary.BigEndian.AppendUint64(nil, ticket), []byte(value)))
+	}
+	send()
+	eventually(t, "an answer to the proposal", testPatience, func() bool {
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		if store.answers[ticket] == raftlog.FrameRefused {
+			delete(store.answers, ticket)
+			send() // there was no leader yet
+		}
+		return store.answers[ticket] == raftlog.FrameProposed
+	})
+}
+
+func (store *raftStore) holds(values ...string) bool {
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	return fmt.Sprint(store.values) == fmt.Sprint(values)
+}
+
+func raftParams(t *testing.T, bootstrap bool, members ...RaftMember) RaftOpenParams {
+	dir := shortDir(t)
+	return RaftOpenParams{Folder: filepath.Join(dir, "raft"), Socket: filepath.Join(dir, "raft.sock"), Fleet: "f1", Epoch: "e1", Profile: "lan",
+		Bootstrap: bootstrap, Members: append([]RaftMember{}, members...)}
+}
+
+func (r *rig) raftState() RaftState {
+	var state RaftState
+	r.must("raft-state", empty{}, &state)
+	return state
+}
+
+// openRaft opens a member, connects its store and waits until it runs.
+func (r *rig) openRaft(t *testing.T, params RaftOpenParams) (server string, store *raftStore) {
+	t.Helper()
+	var opened RaftOpenResult
+	r.must("raft-open", params, &opened)
+	store = connectStore(t, params.Socket)
+	eventually(t, "the member to run", testPatience, func() bool { return r.call("raft-state", empty{}, nil) == nil })
+	return opened.Server, store
+}
+
+func TestARaftMemberNeedsNoNode(t *testing.T) {
+	r := openChannel(t, Options{})
+	params := raftParams(t, true)
+	if fault := r.call("raft-state", empty{}, nil); fault == nil || fault.Code != CodeNotUp {
+		t.Errorf("before raft-open: %v", fault)
+	}
+	for name, change := range map[string]func(*RaftOpenParams){
+		"relative folder": func(params *RaftOpenParams) { params.Folder = "raft" },
+		"long socket":     func(params *RaftOpenParams) { params.Socket = "/" + strings.Repeat("x", 110) },
+		"profile":         func(params *RaftOpenParams) { params.Profile = "slow" },
+		"fleet":           func(params *RaftOpenParams) { params.Fleet = "" },
+		"member":          func(params *RaftOpenParams) { params.Members = []RaftMember{{Server: "x", Node: "n"}} },
+	} {
+		wrong := params
+		change(&wrong)
+		if fault := r.call("raft-open", wrong, nil); fault == nil || fault.Code != CodeBadRequest {
+			t.Errorf("%s: %v", name, fault)
+		}
+	}
+	server, store := r.openRaft(t, params)
+	if info, err := os.Stat(params.Folder); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the raft folder: %v %v", info, err)
+	}
+	if fault := r.call("raft-open", params, nil); fault == nil || fault.Code != CodeAlreadyUp {
+		t.Errorf("a second one: %v", fault)
+	}
+	store.propose(t, 1, "one")
+	state := r.raftState()
+	if !state.Leading || state.Leader != server || len(state.Members) != 1 || state.FsyncP99Ms <= 0 || state.Applied == 0 {
+		t.Errorf("state %+v", state)
+	}
+	other := strings.Repeat("ab", 16)
+	for name, row := range map[string]struct {
+		params RaftChangeParams
+		code   string
+	}{
+		"nothing":          {RaftChangeParams{Do: "grow"}, CodeBadRequest},
+		"without previous": {RaftChangeParams{Do: "promote", Server: other}, CodeBadRequest},
+		"an old previous":  {RaftChangeParams{Do: "add", Server: other, Previous: state.Configuration + 7}, CodeChanged},
+		"no member":        {RaftChangeParams{Do: "promote", Server: other, Previous: state.Configuration}, CodeInternal},
+		"bad profile":      {RaftChangeParams{Do: "profile", Profile: "fast"}, CodeBadRequest},
+	} {
+		if fault := r.call("raft-change", row.params, nil); fault == nil || fault.Code != row.code {
+			t.Errorf("%s: %v", name, fault)
+		}
+	}
+	r.must("raft-change", RaftChangeParams{Do: "profile", Profile: "wan"}, nil)
+	store.propose(t, 2, "two")
+	r.must("raft-close", empty{}, nil)
+	<-store.ended
+	if fault := r.call("raft-state", empty{}, nil); fault == nil || fault.Code != CodeNotUp {
+		t.Errorf("after raft-close: %v", fault)
+	}
+	if !store.holds("one", "two") {
+		t.Errorf("applied %v", store.values)
+	}
+	r.must("raft-close", empty{}, nil)
+	r.must("raft-open", params, nil) // the folder is free again
+}
+
+func TestRaftMembersOverTheTailnet(t *testing.T) {
+	tailnet := startTailnet(t)
+	first := startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = "first" }})
+	second := startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = "second" }})
+	stranger := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "stranger"})
+
+	firstServer, firstStore := first.openRaft(t, raftParams(t, true))
+	firstMember := RaftMember{firstServer, first.state.Self.ID, true}
+	firstStore.propose(t, 1, "one")
+	secondServer, secondStore := second.openRaft(t, raftParams(t, false, firstMember))
+	secondMember := RaftMember{secondServer, second.state.Self.ID, false}
+
+	first.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember}}, nil)
+	first.must("raft-change", RaftChangeParams{Do: "add", Server: secondServer, Previous: first.raftState().Configuration}, nil)
+	eventually(t, "the copy and the entries to arrive", testPatience, func() bool { return secondStore.holds("one") })
+	first.must("raft-change", RaftChangeParams{Do: "promote", Server: secondServer, Previous: first.raftState().Configuration}, nil)
+	firstStore.propose(t, 2, "two")
+	eventually(t, "the second to follow", testPatience, func() bool { return secondStore.holds("one", "two") })
+
+	for name, row := range map[string]struct {
+		hello raftlog.Hello
+		code  string
+	}{
+		"in a member's name": {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e1", From: firstServer, To: secondServer, Pool: "control"}, "other_node"},
+		"as a new server":    {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e1", From: strings.Repeat("cd", 16), To: secondServer, Pool: "bulk"}, "not_a_member"},
+		"of another epoch":   {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e0", From: firstServer, To: secondServer, Pool: "bulk"}, "other_epoch"},
+	} {
+		if reason := sayHello(t, stranger, second.ip(), row.hello); !strings.HasPrefix(reason, row.code+": ") {
+			t.Errorf("a stranger %s was told %q", name, reason)
+		}
+	}
+
+	// The leader goes: it hands over, and the second is alone among two voters, so it only can be asked to lead.
+	first.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
+	eventually(t, "the second to lead", testPatience, func() bool { return second.raftState().Leading })
+	secondStore.propose(t, 3, "three")
+
+	// Who is taken from the list is cut at once and refused from then on; the other side learns why.
+	first.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember}}, nil)
+	eventually(t, "the second to learn that it is refused", testPatience, func() bool {
+		state := second.raftState()
+		return len(state.Refused) == 1 && state.Refused[0].Server == firstServer && strings.HasPrefix(state.Refused[0].Reason, "not_a_member: ")
+	})
+}
+
+// sayHello dials the raft port as a tailnet client and answers the refusal.
+func sayHello(t *testing.T, client *tailnettest.Client, ip string, hello raftlog.Hello) string {
+	t.Helper()
+	conn := dialRaw(t, client, ip+":4748")
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(testPatience))
+	text, _ := json.Marshal(hello)
+	_, _ = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
+	var head [4]byte
+	if _, err := conn.Read(head[:]); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, binary.BigEndian.Uint32(head[:]))
+	if _, err := conn.Read(reply); err != nil {
+		t.Fatal(err)
+	}
+	var said struct{ Refused string }
+	if err := json.Unmarshal(reply, &said); err != nil {
+		t.Fatal(err)
+	}
+	return said.Refused
+}
+
+func TestACallerByIDAndAnotherTarget(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, setUp{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	peers := startTarget(t)
+	r.must("listen", ListenParams{Port: 4747, Target: peers.path}, nil)
+	caller := get(t, client, "http://cairn:4747/peer/beat").caller(t)
+	if peers.seen.Load() != 1 || r.target.seen.Load() != 0 {
+		t.Errorf("%d requests came to the peer socket, %d to the other", peers.seen.Load(), r.target.seen.Load())
+	}
+	var found WhoIsResult
+	r.must("caller", CallerParams{ID: caller.ID}, &found)
+	if fmt.Sprint(found.Caller) != fmt.Sprint(caller) {
+		t.Errorf("%v is not %v", found.Caller, caller)
+	}
+	for _, id := range []string{"nOBODY", r.state.Self.ID} {
+		if fault := r.call("caller", CallerParams{ID: id}, nil); fault == nil || fault.Code != CodeNotFound {
+			t.Errorf("%s: %v", id, fault)
+		}
+	}
+	if _, err := r.node().addressOf(context.Background(), caller.ID); err != nil {
+		t.Error(err)
+	}
+}
