@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import type { Environment } from "../config/load.ts";
 import { defaultDataDir, socketCandidates } from "../config/paths.ts";
 import { Fault, type FaultCode, isFaultCode } from "../lib/fault.ts";
-import { type Invocation, textOption } from "./command.ts";
+import { type Invocation, textOption, textsOption } from "./command.ts";
 
 /** How long a node may take to answer, in milliseconds, unless the question takes longer by nature. */
 const ANSWER_MS = 30_000;
@@ -22,7 +22,7 @@ export interface NodeAnswer {
 /** The node that `--url`, CAIRN_URL, `--data` or the default data folder name. Throws Fault `not_running` when there is no socket. */
 export function nodeAddress(invocation: Invocation): NodeAddress {
   const url =
-    textOption(invocation, "url") ??
+    textsOption(invocation, "url")[0] ??
     (textOption(invocation, "data") === undefined ? invocation.env["CAIRN_URL"] : undefined);
   return url === undefined || url === ""
     ? { socketPath: localSocket(dataDirOf(invocation), invocation.env) }
@@ -97,6 +97,11 @@ export function dataDirOf(invocation: Invocation): string {
   return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
 }
 
+/** The node of the data folder on this machine, whatever URL is given. Throws Fault `not_running` when there is no socket. */
+export function localAddress(invocation: Invocation): NodeAddress {
+  return { socketPath: localSocket(dataDirOf(invocation), invocation.env) };
+}
+
 /** A socket in a folder of the data folder's owner: anyone could put a folder of that name into /tmp. */
 function localSocket(dataDir: string, env: Environment): string {
   const owner = existsSync(dataDir) ? statSync(dataDir).uid : process.getuid?.();
@@ -110,7 +115,8 @@ function localSocket(dataDir: string, env: Environment): string {
   });
 }
 
-function baseUrl(url: string): string {
+/** The origin of a URL that a person gave for a node; Fault `invalid_input` for what is none. */
+export function baseUrl(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
     throw new Fault("invalid_input", `${JSON.stringify(url)} is not the address of a node`, {

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { readExport } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { readLines } from "./bridge-lines.ts";
+import { readLines } from "./bridge/lines.ts";
 
 /** A document of 4 MiB whose characters are all escaped, and what stands around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
-import { bridge } from "./bridge-command.ts";
+import { bridge } from "./bridge/command.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
 import { completionCommand } from "./completion/completion.ts";

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { z } from "zod";
-import { runBridge } from "../../src/cli/bridge.ts";
+import { runBridge } from "../../src/cli/bridge/bridge.ts";
+import { OneRoute } from "../../src/cli/bridge/route.ts";
 import { contextDelete, contextGet, contextList, contextPut } from "../../src/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
@@ -170,7 +171,7 @@ function inProcess() {
   const end = new AbortController();
   const log: string[] = [];
   const done = runBridge({
-    address: () => ({ socketPath: unix }),
+    route: new OneRoute(() => ({ socketPath: unix })),
     stdin: lines.readable,
     stdout: {
       write: (text, finished) => {

@@ -2,7 +2,7 @@
 
 import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
 import { readEvents } from "../../lib/server-sent-events.ts";
-import { pause } from "../bridge-link.ts";
+import { pause } from "../bridge/place.ts";
 import { askNode, openStream, parseObject } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
 import { objectsOf, say, showAnswer, writeData } from "../output.ts";

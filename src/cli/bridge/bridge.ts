@@ -1,14 +1,18 @@
 // stdio MCP to a node's /mcp: each line of the client becomes one POST as it is, each answer one line. Both protocol eras, told apart message by message.
 // Nothing but protocol is written to stdout. It keeps no state of its own beyond what is in flight and the session of an older client.
 
-import type { LogLine } from "../observe/logging.ts";
-import { readLines } from "./bridge-lines.ts";
-import { type BridgeAddress, Link, LinkError, type Message, type MessageId, parseMessage } from "./bridge-link.ts";
-import { BridgeSession, idOf } from "./bridge-session.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import { carry, note } from "./carry.ts";
+import { readLines } from "./lines.ts";
+import { LISTEN, Listens } from "./listen.ts";
+import { idOf, LinkError, type Message, type MessageId, modernHeaders, parseMessage, versionOf } from "./message.ts";
+import { answers, post } from "./place.ts";
+import type { Route } from "./route.ts";
+import { BridgeSession, withListChanged } from "./session.ts";
 
 export interface BridgeOptions {
-  /** Where the node is now; fails with a Fault while there is no way to it, `not_running` where that may pass in a moment. */
-  address: () => BridgeAddress | Promise<BridgeAddress>;
+  /** Which node is asked; closed with the bridge. */
+  route: Route;
   stdin: AsyncIterable<Uint8Array | string>;
   stdout: { write(text: string, done: (error?: Error | null) => void): unknown };
   /** Ends the bridge at once. */
@@ -20,7 +24,6 @@ export interface BridgeOptions {
 const MAX_IN_FLIGHT = 128;
 /** After stdin ended, answers still to come are waited for this long. */
 const DRAIN_MS = 10_000;
-const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
 
 const TOO_LONG = new LinkError(-32600, "The message is too long", { hint: "Send less at once." });
 const NO_MESSAGE = new LinkError(-32700, "The line is no JSON object", {
@@ -54,7 +57,7 @@ export async function runBridge(options: BridgeOptions): Promise<void> {
 class Bridge {
   readonly #options: BridgeOptions;
   readonly #signal: AbortSignal;
-  readonly #link: Link;
+  readonly #listens: Listens;
   readonly #session: BridgeSession;
   /** Calls by id. Aborting one closes its HTTP request: that cancels a modern call, and only stops waiting for an older one. */
   readonly #calls = new Map<string, AbortController>();
@@ -67,8 +70,9 @@ class Bridge {
     this.#options = options;
     this.#signal = signal;
     this.#broken = broken;
-    this.#link = new Link(options.address);
-    this.#session = new BridgeSession({ link: this.#link, emit: (text) => this.#emit(text), signal, log: options.log });
+    const { route, log } = options;
+    this.#listens = new Listens(route);
+    this.#session = new BridgeSession({ route, emit: (text) => this.#emit(text), signal, log });
   }
 
   /** Starts carrying one line; never throws and never waits. */
@@ -103,7 +107,7 @@ class Bridge {
       if (id !== undefined) this.#fail(id, error);
     });
     this.#running.add(done);
-    if (message.method === "subscriptions/listen") this.#endless.add(done);
+    if (message.method === LISTEN) this.#endless.add(done);
     done.finally(() => {
       this.#running.delete(done);
       this.#endless.delete(done);
@@ -122,6 +126,7 @@ class Bridge {
   async close(): Promise<void> {
     for (const call of this.#calls.values()) call.abort();
     await this.#session.close();
+    this.#options.route.close();
     await this.#written;
   }
 
@@ -141,10 +146,27 @@ class Bridge {
   }
 
   /** A request or notification of the 2026-07-28 revision: headers mirror the body, the body goes as it came. */
-  async #call(line: string, message: Message, version: string, signal: AbortSignal): Promise<void> {
-    const response = await this.#link.post(line, modernHeaders(message, version), signal);
-    await this.#link.answers(response, idOf(message), async (text) => {
-      if (!signal.aborted) await this.#emit(text);
+  async #call(text: string, message: Message, version: string, signal: AbortSignal): Promise<void> {
+    const { route } = this.#options;
+    const emit = (answer: string) => this.#emit(answer);
+    if (route.several && message.method === LISTEN)
+      return this.#listens.carry({ route, text, message, version, signal, emit });
+    const discovers = route.several && message.method === "server/discover";
+    await carry({
+      route,
+      text,
+      message,
+      signal,
+      unserved: emit,
+      attempt: async (member, sent, either) => {
+        const response = await post(member, sent, modernHeaders(message, version), either);
+        const take = async (answer: string, parsed: Message) => {
+          if (signal.aborted) return;
+          note(route, parsed);
+          await emit(discovers ? withListChanged(answer, true) : answer);
+        };
+        await answers(response, idOf(message), take, route.several);
+      },
     });
   }
 
@@ -183,41 +205,6 @@ class Bridge {
     });
     return promise;
   }
-}
-
-/** The revision that a message of the modern era names in its envelope. */
-function versionOf(message: Message): string | undefined {
-  const meta = message.params?.["_meta"];
-  if (typeof meta !== "object" || meta === null || message.method === undefined) return undefined;
-  const version = Object.entries(meta).find(([key]) => key === VERSION_KEY)?.[1];
-  return typeof version === "string" ? version : undefined;
-}
-
-/** Which parameter `Mcp-Name` mirrors. */
-const NAMED_BY: Record<string, string> = {
-  "tools/call": "name",
-  "prompts/get": "name",
-  "resources/read": "uri",
-  "tasks/get": "taskId",
-  "tasks/update": "taskId",
-  "tasks/cancel": "taskId",
-};
-
-function modernHeaders(message: Message, version: string): Record<string, string> {
-  const method = message.method ?? "";
-  const field = Object.hasOwn(NAMED_BY, method) ? NAMED_BY[method] : undefined;
-  const name = field === undefined ? undefined : message.params?.[field];
-  return {
-    "mcp-protocol-version": headerValue(version),
-    "mcp-method": headerValue(method),
-    ...(typeof name === "string" ? { "mcp-name": headerValue(name) } : {}),
-  };
-}
-
-/** A value as a header may carry it: plain, or base64 in the form that the revision defines. */
-function headerValue(value: string): string {
-  const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !value.startsWith("=?base64?");
-  return plain ? value : `=?base64?${Buffer.from(value, "utf8").toString("base64")}?=`;
 }
 
 function isAbort(error: unknown): boolean {

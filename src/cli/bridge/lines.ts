@@ -1,6 +1,6 @@
 // Lines of a stream, bounded: what `cairn bridge` reads from its client, and the lines of an export.
 
-import { MAX_MESSAGE } from "./bridge-link.ts";
+import { MAX_MESSAGE } from "./message.ts";
 
 /** The lines of a stream, undefined in place of one that is too long. Ends with the stream, or at once when the signal aborts. */
 export async function* readLines(

@@ -4,18 +4,18 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Environment, Loaded } from "../config/load.ts";
-import { socketPaths } from "../config/paths.ts";
-import type { Secrets } from "../config/secrets.ts";
-import { Fault } from "../lib/fault.ts";
-import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { refuseRealControl, refuseUntagged } from "../node/check-settings.ts";
-import { prepareSockets } from "../node/sockets.ts";
-import type { LogLine } from "../observe/logging.ts";
-import { registerSecret } from "../observe/redact.ts";
-import { type DataLock, lockDataFolder } from "../store/lock.ts";
-import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
-import { type EgressAddress, pause } from "./bridge-link.ts";
+import type { Environment, Loaded } from "../../config/load.ts";
+import { socketPaths } from "../../config/paths.ts";
+import type { Secrets } from "../../config/secrets.ts";
+import { Fault } from "../../lib/fault.ts";
+import { ensurePrivateFolder } from "../../lib/private-folder.ts";
+import { refuseRealControl, refuseUntagged } from "../../node/check-settings.ts";
+import { prepareSockets } from "../../node/sockets.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import { registerSecret } from "../../observe/redact.ts";
+import { type DataLock, lockDataFolder } from "../../store/lock.ts";
+import { openTailnet, type Tailnet, type UpParams } from "../../tailnet/index.ts";
+import { type EgressAddress, pause } from "./place.ts";
 
 const LOOK_AGAIN_MS = 100;
 /** Where the holder says how others reach its egress. */
