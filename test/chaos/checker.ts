@@ -1,0 +1,40 @@
+// The checker (replication.md 31): a whole run against every rule, in n log n, with versions as witness. What the rules are stands in write-rules, read-rules and end-rules.
+
+import { judgeEnds, judgeFeeds } from "./end-rules.ts";
+import { type Finding, Findings, type Run } from "./history.ts";
+import { judgeReads } from "./read-rules.ts";
+import { Reference } from "./reference.ts";
+import { judgeWrites } from "./write-rules.ts";
+
+/** What is wrong with a run; nothing, if it is right. At most a few of each rule, whose number `summary` tells. */
+export function check(run: Run): Finding[] {
+  return judge(run).list;
+}
+
+/** The same as text: how much was looked at, and every finding with its rows. */
+export function report(run: Run): { isRight: boolean; text: string } {
+  const findings = judge(run);
+  const count = (outcome: string, operation: string) =>
+    run.rows.filter((row) => row.outcome === outcome && row.operation === operation).length;
+  const looked = [
+    `${count("ok", "put")} writes, ${count("unknown", "put")} unknown, ${count("fail", "put")} refused`,
+    `${count("ok", "get")} reads, ${run.rows.length} rows`,
+    `${run.feeds.length} feeds of ${run.feeds.reduce((sum, { changes }) => sum + changes.length, 0)} changes`,
+    `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
+  ].join("; ");
+  const lines = findings.list.flatMap(({ rule, message, rows }) => [
+    `${rule} (${findings.counts.get(rule) ?? 0}): ${message}`,
+    ...rows.map((row) => `    ${row}`),
+  ]);
+  return { isRight: lines.length === 0, text: [looked, ...lines].join("\n") };
+}
+
+function judge(run: Run): Findings {
+  const findings = new Findings();
+  const reference = new Reference(run);
+  judgeEnds(run, findings);
+  judgeWrites(run, reference, findings);
+  judgeReads(run, reference, findings);
+  judgeFeeds(run, reference, findings);
+  return findings;
+}

@@ -1,0 +1,136 @@
+// What happened in a run, as clients, followers and nodes saw it (replication.md 31): the words of recorder and checker. Nothing here judges.
+
+/** What one client asked and what it heard. Times in ms of one monotonic clock for all of them. */
+export interface Row {
+  /** The client; it asks one thing after the other. */
+  process: string;
+  operation: "put" | "get";
+  /** Id of the context. */
+  key: string;
+  invokeMs: number;
+  /** When the answer was there; of an unknown outcome, when the client gave up. */
+  completeMs: number;
+  /** The node that was asked. */
+  node: string;
+  /** `fail`: certainly not done. `unknown`: done once, or not at all. */
+  outcome: "ok" | "fail" | "unknown";
+  /** Code of the fault, or "". */
+  code: string;
+  /** Version that was written or read; 0 where there is none or none was heard of. */
+  version: number;
+  /** First 12 hex digits of the content's SHA-256: of what was sent, or of what was read. Each put has a content of its own, so this names it. */
+  hash: string;
+  /** What the answer named, or undefined. */
+  position: Place | undefined;
+  /** Condition of a put: the ETag that must be current, or `new`: there must be none. */
+  condition?: string | undefined;
+  consistency?: "any" | "session" | "leader";
+  /** Position that a read showed. */
+  shown?: Place | undefined;
+  /** How old an answer of an edge says it may be, in ms; undefined for answers of full nodes. */
+  ageMs?: number | undefined;
+}
+
+/** A position: history and seq. */
+export interface Place {
+  epoch: string;
+  seq: number;
+}
+
+/** A change, as a feed or a node's table shows it. */
+export interface SeenChange extends Place {
+  key: string;
+  version: number;
+  /** 12 hex digits. */
+  hash: string;
+}
+
+/** What a follower got of one node's feed, or of several one after the other. */
+export interface Feed {
+  follower: string;
+  /** Where it began: the first change is behind this. */
+  since: Place;
+  /** In the order in which they came, each once; only contexts whose id starts with `prefix`. */
+  changes: readonly SeenChange[];
+  prefix: string;
+  /** The position it had reached at the end. */
+  until: Place;
+}
+
+/** What a full node held at the end. */
+export interface End {
+  node: string;
+  /** Newest change, its chain hash in hex, and the digest of all that is replicated. */
+  seq: number;
+  hash: string;
+  digest: string;
+  /** All changes that are kept; those up to `floor` were compacted away. */
+  changes: readonly SeenChange[];
+  floor: number;
+}
+
+/** A history: it left the one before at `forkSeq`. In their order, the first has no parent. */
+export interface Epoch {
+  id: string;
+  forkSeq: number;
+}
+
+/** A whole run. */
+export interface Run {
+  rows: readonly Row[];
+  feeds: readonly Feed[];
+  ends: readonly End[];
+  /** More than one only where a fleet was recovered. */
+  epochs: readonly Epoch[];
+  /** Acknowledged writes behind a fork may be gone: the recovery said so. */
+  mayLose?: boolean;
+}
+
+/** What is wrong: the rule, and the rows that show it. */
+export interface Finding {
+  rule: string;
+  message: string;
+  rows: readonly string[];
+}
+
+/** Collects findings; after some of one rule only their number goes on. */
+export class Findings {
+  readonly list: Finding[] = [];
+  readonly counts = new Map<string, number>();
+  static readonly SHOWN = 5;
+
+  add(rule: string, message: string, ...rows: readonly (Row | SeenChange)[]): void {
+    const count = (this.counts.get(rule) ?? 0) + 1;
+    this.counts.set(rule, count);
+    if (count <= Findings.SHOWN) this.list.push({ rule, message, rows: rows.map(describe) });
+  }
+}
+
+/** One line about a row or a change. */
+export function describe(row: Row | SeenChange): string {
+  if (!("process" in row)) return `change ${row.epoch}-${row.seq} ${row.key} ${row.version}-${row.hash}`;
+  const parts = [
+    `${row.process} ${row.operation} ${row.key}`,
+    `at ${row.node}`,
+    `${row.invokeMs.toFixed(1)}–${row.completeMs.toFixed(1)} ms`,
+    row.consistency,
+    row.condition === undefined ? undefined : `if ${row.condition}`,
+    row.shown === undefined ? undefined : `shown ${row.shown.epoch}-${row.shown.seq}`,
+    `→ ${row.outcome}${row.code === "" ? "" : ` ${row.code}`} ${row.version}-${row.hash}`,
+    row.position === undefined ? undefined : `position ${row.position.epoch}-${row.position.seq}`,
+    row.ageMs === undefined ? undefined : `age ${row.ageMs} ms`,
+  ];
+  return parts.filter((part) => part !== undefined).join(" ");
+}
+
+/** Reads `<epoch>-<seq>`; undefined where there is none. */
+export function placeOf(text: string | null | undefined): Place | undefined {
+  const match = /^([0-9a-z]+)-(\d+)$/.exec(text ?? "");
+  return match?.[1] === undefined ? undefined : { epoch: match[1], seq: Number(match[2]) };
+}
+
+/** Reads an ETag such as `"7-1f3a9c0b22de+gzip"`; version 0 where there is none. */
+export function tagOf(etag: string | null | undefined): { version: number; hash: string } {
+  const match = /^"?(\d+)-([0-9a-f]{12})/.exec(etag ?? "");
+  return match?.[2] === undefined ? { version: 0, hash: "" } : { version: Number(match[1]), hash: match[2] };
+}

@@ -1,0 +1,148 @@
+// The checker is itself checked: a model that is right passes whatever its seed, and each planted bug of replication.md 32 is found by the rule that is about it.
+
+import { describe, expect, test } from "bun:test";
+import { check, report } from "../chaos/checker.ts";
+import type { Row, Run } from "../chaos/history.ts";
+import { BUGS, type Bug, runModel } from "../chaos/model.ts";
+
+const SEEDS = [1, 2, 3, 4, 5].map((at) => at * 7919 + (Date.now() % 7919));
+
+describe("a model that is right", () => {
+  test.each(SEEDS)("passes with seed %d", (seed) => {
+    const run = runModel({ seed, asks: 4000 });
+    expect(report(run).text.split("\n").slice(1)).toEqual([]);
+    expect(run.rows.length).toBeGreaterThan(1000);
+  });
+
+  test.each(SEEDS)("passes with seed %d, recovered half way", (seed) => {
+    const run = runModel({ seed, asks: 4000, recover: true });
+    expect(report(run).text.split("\n").slice(1)).toEqual([]);
+  });
+});
+
+/** Rules of which at least one must find the bug. */
+const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
+  "ack before commit": ["lost"],
+  "leader read without a barrier": ["leader"],
+  "skipped apply": ["ends"],
+  "doubled apply": ["ends"],
+  "dedupe lost in a snapshot": ["once"],
+  "label ahead of content": ["state"],
+  "feed drops the last row of a batch": ["feed"],
+  "edge fill race": ["age"],
+  "etag without hash": ["condition"],
+  "position reused after recover": ["seq-unique"],
+};
+
+describe.each(BUGS)("%s", (bug) => {
+  test.each(SEEDS)("is found with seed %d", (seed) => {
+    const recover = bug === "etag without hash" || bug === "position reused after recover";
+    const rules = new Set(check(runModel({ seed, asks: 4000, bug, recover })).map(({ rule }) => rule));
+    for (const rule of FOUND_BY[bug]) expect(rules).toContain(rule);
+  });
+});
+
+describe("small histories", () => {
+  const put = (seq: number, more: Partial<Row> = {}): Row => ({
+    process: "p",
+    operation: "put",
+    key: "k",
+    invokeMs: seq * 10,
+    completeMs: seq * 10 + 5,
+    node: "one",
+    outcome: "ok",
+    code: "",
+    version: seq,
+    hash: `h${seq}`,
+    position: { epoch: "e1", seq },
+    ...more,
+  });
+  const get = (version: number, more: Partial<Row> = {}): Row =>
+    put(version, { operation: "get", invokeMs: 1000, completeMs: 1001, consistency: "any", ...more });
+  /** A run of these rows over three changes that all nodes have. */
+  const run = (rows: Row[], more: Partial<Run> = {}): Run => {
+    const changes = [1, 2, 3].map((seq) => ({ epoch: "e1", seq, key: "k", version: seq, hash: `h${seq}` }));
+    const end = { node: "one", seq: 3, hash: "x", digest: "y", changes, floor: 0 };
+    return { rows, feeds: [], ends: [end], epochs: [{ id: "e1", forkSeq: 0 }], ...more };
+  };
+  const rulesOf = (from: Run) => [...new Set(check(from).map(({ rule }) => rule))];
+  const three = [put(1), put(2), put(3)];
+
+  test("three writes and their reads are right", () => {
+    const reads = [
+      get(3, { consistency: "leader" }),
+      get(2),
+      get(3, { consistency: "session", shown: { epoch: "e1", seq: 3 } }),
+    ];
+    expect(rulesOf(run([...three, ...reads]))).toEqual([]);
+  });
+
+  test("a refused write that was done, and one done twice by an unknown outcome", () => {
+    expect(rulesOf(run([put(1), put(2), put(3, { outcome: "fail", position: undefined })]))).toEqual(["failed"]);
+    expect(rulesOf(run([put(1), put(2), put(3, { outcome: "unknown", position: undefined, version: 0 })]))).toEqual([]);
+    const twice = run([put(1), put(2, { hash: "h3", outcome: "unknown", position: undefined, version: 0 }), put(3)]);
+    expect(rulesOf(twice)).toContain("unasked");
+  });
+
+  test("an order that is not that of real time", () => {
+    const late = put(1, { invokeMs: 500, completeMs: 505 });
+    expect(rulesOf(run([late, put(2), put(3)]))).toEqual(["real-time"]);
+    const unknown = put(1, { invokeMs: 500, completeMs: 505, outcome: "unknown", position: undefined });
+    expect(rulesOf(run([unknown, put(2), put(3)]))).toEqual(["real-time"]);
+  });
+
+  test("a session that goes back, by what it was shown and by what it saw", () => {
+    const shown = get(2, { consistency: "session", shown: { epoch: "e1", seq: 3 } });
+    expect(rulesOf(run([...three, shown]))).toContain("session");
+    const rows = [
+      get(3, { consistency: "session" }),
+      get(2, { consistency: "session", invokeMs: 1010, completeMs: 1011 }),
+    ];
+    expect(rulesOf(run([...three.map((row) => ({ ...row, process: "q" })), ...rows]))).toEqual(["session"]);
+  });
+
+  test("a position of a history that was left is not one of this", () => {
+    const epochs = [
+      { id: "e0", forkSeq: 0 },
+      { id: "e1", forkSeq: 0 },
+    ];
+    const row = get(3, { consistency: "session", shown: { epoch: "e0", seq: 2 } });
+    expect(rulesOf(run([...three, row], { epochs }))).toEqual(["forked"]);
+  });
+
+  test("a condition that did not hold, and one that held and was refused", () => {
+    expect(rulesOf(run([put(1), put(2, { condition: "1-000000000000" }), put(3)]))).toEqual(["condition"]);
+    const hashes = ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"];
+    const changes = hashes.map((hash, at) => ({ epoch: "e1", seq: at + 1, key: "k", version: at + 1, hash }));
+    const rows = hashes.map((hash, at) => put(at + 1, { hash }));
+    const refused = put(9, {
+      hash: "d",
+      outcome: "fail",
+      code: "precondition_failed",
+      condition: "3-cccccccccccc",
+      position: undefined,
+    });
+    const ends = [{ node: "one", seq: 3, hash: "x", digest: "y", changes, floor: 0 }];
+    expect(rulesOf(run([...rows, refused], { ends }))).toEqual(["condition"]);
+    expect(rulesOf(run([...rows, { ...refused, condition: "2-bbbbbbbbbbbb" }], { ends }))).toEqual([]);
+  });
+
+  test("nodes that differ, a node with a gap, and a run in which none was looked at", () => {
+    const [end] = run([]).ends;
+    if (end === undefined) throw new Error("no end");
+    const other = { ...end, node: "two", digest: "z" };
+    expect(rulesOf(run(three, { ends: [end, other] }))).toEqual(["ends"]);
+    expect(check(run(three, { ends: [end, { ...end, node: "two", changes: end.changes.slice(1) }] }))).toMatchObject([
+      { rule: "ends", message: "two has no change 1" },
+    ]);
+    expect(rulesOf(run([], { ends: [] }))).toEqual(["ends"]);
+  });
+
+  test("a finding names the rows that show it", () => {
+    const [finding] = check(run([put(1), put(2), put(3, { version: 4 })]));
+    expect(finding).toMatchObject({
+      rule: "lost",
+      rows: [expect.stringContaining("p put k at one"), "change e1-3 k 3-h3"],
+    });
+  });
+});
