@@ -3,14 +3,16 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
+import { writeAlone } from "../log/raft-store.ts";
 import { write } from "../operation/define.ts";
-import type { Reader } from "../store/store.ts";
+import type { Reader, Writer } from "../store/store.ts";
 import {
   allMembers,
   approvalOf,
   type FleetRole,
-  fleetLevel,
+  fleetRevision,
   fleetValue,
   framedSpaces,
   type Member,
@@ -36,6 +38,11 @@ const level = z.number().int().min(1).max(65_535);
 /** One change of the fleet as the feed and the audit show it. */
 export function fleetChange(what: string, outcome: string): Changed {
   return { target: `fleet/${what}`, version: 0, contentHash: "", outcome };
+}
+
+/** Tells followers of the members table that it changed: they compare one number instead of all rows. */
+export function bumpRevision(tx: Writer): void {
+  tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_revision', ?)", fleetRevision(tx) + 1);
 }
 
 /** A fleet's first row: the member that begins it. Also gives the only member another device, when its tailnet state was lost. */
@@ -82,6 +89,7 @@ export const fleetBegin = write({
         command.profile,
       );
     }
+    bumpRevision(tx);
     // No change of its own: a store into which nobody wrote stays at seq 0, and may be given up for another fleet.
     return { output: { begun: only === undefined }, changes: [] };
   },
@@ -106,6 +114,7 @@ export const fleetMemberUpdate = write({
       known,
       node,
     );
+    bumpRevision(tx);
     return { output: { updated: changes > 0 }, changes: [] };
   },
 });
@@ -172,6 +181,7 @@ export const fleetMemberRemove = write({
     // A server leaves raft's configuration before its row goes, so that it is heard until then.
     if (member.server === "") tx.run("DELETE FROM members WHERE node = ?", node);
     else tx.run("UPDATE members SET state = 'leaving' WHERE node = ?", node);
+    bumpRevision(tx);
     const state = member.server === "" ? ("removed" as const) : ("leaving" as const);
     return { output: { node, state }, changes: [fleetChange(`members/${node}`, state)] };
   },
@@ -190,6 +200,9 @@ export const fleetMemberForget = write({
   prepare: (input) => input,
   apply(tx, { node, server }) {
     const { changes } = tx.run("DELETE FROM members WHERE node = ? AND server = ? AND state = 'leaving'", node, server);
+    if (changes > 0) bumpRevision(tx);
+    const full = allMembers(tx).filter((member) => member.server !== "").length;
+    if (full === 1) writeAlone(tx, true);
     return {
       output: { forgotten: changes > 0 },
       changes: changes > 0 ? [fleetChange(`members/${node}`, "removed")] : [],
@@ -220,6 +233,7 @@ export const fleetMemberPromote = write({
     const output = { node, role: central };
     if (member.role === "central") return { output, changes: [] };
     tx.run("UPDATE members SET role = 'central' WHERE node = ?", node);
+    bumpRevision(tx);
     return { output, changes: [fleetChange(`members/${node}`, "promoted")] };
   },
 });
@@ -237,7 +251,10 @@ export const fleetProfileSet = write({
   prepare: (input) => input,
   apply(tx, { profile }) {
     const same = fleetValue(tx, "fleet_profile") === profile;
-    if (!same) tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_profile', ?)", profile);
+    if (!same) {
+      tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_profile', ?)", profile);
+      bumpRevision(tx);
+    }
     return { output: { profile }, changes: same ? [] : [fleetChange("profile", profile)] };
   },
 });
@@ -254,10 +271,11 @@ export const fleetLevelRaise = write({
   access: FLEET,
   prepare: (input) => input,
   apply(tx, command) {
-    const now = fleetLevel(tx);
+    const now = levelOf(tx);
     const behind = allMembers(tx).find((member) => member.server !== "" && member.level < command.level);
     if (command.level !== now + 1 || behind !== undefined) return { output: { level: now }, changes: [] };
     tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_level', ?)", command.level);
+    bumpRevision(tx);
     return { output: { level: command.level }, changes: [fleetChange("level", String(command.level))] };
   },
 });

@@ -2,9 +2,10 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { writeAlone } from "../log/raft-store.ts";
 import { write } from "../operation/define.ts";
 import type { Reader, Writer } from "../store/store.ts";
-import { fleetChange, shortName } from "./commands.ts";
+import { bumpRevision, fleetChange, shortName } from "./commands.ts";
 import {
   approvalOf,
   type FleetRole,
@@ -115,6 +116,9 @@ export const fleetMemberJoin = write({
       command.version,
       stamp.timeMs,
     );
+    // From now on a store of this fleet whose raft folder is lost is not to go on alone.
+    if (right.role !== "edge") writeAlone(tx, false);
+    bumpRevision(tx);
     return {
       output: { role: right.role, spaces: [...right.spaces], outcome: "joined" as const },
       changes: [fleetChange(`members/${command.node}`, `joined as ${right.role}`)],
@@ -138,6 +142,7 @@ function comeBack(tx: Writer, member: Member, { node, server, name, version, lev
     level,
     node,
   );
+  bumpRevision(tx);
   const same = member.server === server;
   return {
     output: {

@@ -103,9 +103,9 @@ export function fleetValue(reader: Reader, key: "fleet_id" | "fleet_name" | "fle
   return String(reader.get<{ value: string | number }>("SELECT value FROM meta WHERE key = ?", key)?.value ?? "");
 }
 
-/** The level up to which commands are proposed; 1 before any was raised. */
-export function fleetLevel(reader: Reader): number {
-  return Number(fleetValue(reader, "fleet_level")) || 1;
+/** Counts the changes of the members table. */
+export function fleetRevision(reader: Reader): number {
+  return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'fleet_revision'")?.value ?? 0);
 }
 
 export function framedSpaces(spaces: readonly string[]): string {

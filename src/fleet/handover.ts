@@ -1,0 +1,68 @@
+// When a leader should let another voter lead: its clock is far off the voters' (replication.md 7), or its disk is much slower than theirs (replication.md 25).
+
+/** A voter as the leader sees it, itself among them. */
+export interface Candidate {
+  server: string;
+  /** Heard lately, and as far as what is committed. */
+  fit: boolean;
+  /** Its wall clock against this node's, in ms; 0 for this node. */
+  skewMs: number;
+  fsyncP99Ms: number;
+}
+
+/** Further off the voters' median than this, a node does not lead. */
+export const MAX_SKEW_MS = 60_000;
+const SLOWER = 4;
+/** A disk this fast never hands over, however fast others are. */
+const FAST_MS = 20;
+
+export interface Handover {
+  server: string;
+  reason: "clock" | "disk";
+  why: string;
+}
+
+/** To whom the leader `self` should hand over, and why; undefined when it may stay. */
+export function handover(self: string, voters: readonly Candidate[]): Handover | undefined {
+  const own = voters.find(({ server }) => server === self);
+  const others = voters.filter(({ server, fit }) => server !== self && fit);
+  if (own === undefined || others.length === 0) return undefined;
+  return byClock(voters, others) ?? byDisk(own, others);
+}
+
+/** Two clocks cannot tell which of them is wrong. */
+function byClock(voters: readonly Candidate[], others: readonly Candidate[]): Handover | undefined {
+  const known = voters.filter((voter) => voter.fit || voter.skewMs === 0);
+  if (known.length < 3) return undefined;
+  const median = medianOf(known.map(({ skewMs }) => skewMs));
+  if (Math.abs(median) <= MAX_SKEW_MS) return undefined;
+  const best = nearest(others, median);
+  if (best === undefined || Math.abs(best.skewMs - median) > MAX_SKEW_MS) return undefined;
+  return {
+    server: best.server,
+    reason: "clock",
+    why: `the clock of this node is ${Math.round(Math.abs(median) / 1000)} s off that of the voters`,
+  };
+}
+
+function byDisk(own: Candidate, others: readonly Candidate[]): Handover | undefined {
+  const best = others
+    .filter(({ fsyncP99Ms }) => fsyncP99Ms > 0)
+    .sort((one, other) => one.fsyncP99Ms - other.fsyncP99Ms)[0];
+  if (best === undefined || own.fsyncP99Ms <= Math.max(FAST_MS, SLOWER * best.fsyncP99Ms)) return undefined;
+  return {
+    server: best.server,
+    reason: "disk",
+    why: `syncing takes ${Math.round(own.fsyncP99Ms)} ms here and ${Math.round(best.fsyncP99Ms)} ms there`,
+  };
+}
+
+/** The middle value; of an even number the lower one of the two. */
+export function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;
+}
+
+function nearest(candidates: readonly Candidate[], skewMs: number): Candidate | undefined {
+  return [...candidates].sort((one, other) => Math.abs(one.skewMs - skewMs) - Math.abs(other.skewMs - skewMs))[0];
+}

@@ -1,0 +1,87 @@
+// The members as the rest of the node looks them up: by device, by raft server. Full nodes read the table of the log, edges what a full node told them.
+
+import type { Changes } from "../log/changes.ts";
+import type { Reader } from "../store/store.ts";
+import { allMembers, fleetRevision, type Member } from "./rows.ts";
+
+/** Who is in the fleet, now. */
+export interface Members {
+  /** The member that this device is. */
+  get(node: string): Member | undefined;
+  byServer(server: string): Member | undefined;
+  /** In the order in which they joined. */
+  list(): readonly Member[];
+  /** Calls `listener` after each change of the list; answers the function that ends it. */
+  onChange(listener: () => void): () => void;
+  /** Looks whether the list has changed: some changes are no rows of the feed. */
+  refresh(): void;
+}
+
+/** A view over any source of the list. */
+class MemberList implements Members {
+  #list: readonly Member[] = [];
+  #byNode: ReadonlyMap<string, Member> = new Map();
+  #byServer: ReadonlyMap<string, Member> = new Map();
+  readonly #listeners = new Set<() => void>();
+
+  get(node: string): Member | undefined {
+    return this.#byNode.get(node);
+  }
+  byServer(server: string): Member | undefined {
+    return this.#byServer.get(server);
+  }
+  list(): readonly Member[] {
+    return this.#list;
+  }
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  refresh(): void {}
+
+  protected take(list: readonly Member[]): void {
+    this.#list = list;
+    this.#byNode = new Map(list.map((member) => [member.node, member]));
+    this.#byServer = new Map(list.filter(({ server }) => server !== "").map((member) => [member.server, member]));
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+class StoredMembers extends MemberList {
+  readonly #reader: Reader;
+  readonly #changes: Changes;
+  #seen = "";
+
+  constructor(reader: Reader, changes: Changes) {
+    super();
+    this.#reader = reader;
+    this.#changes = changes;
+    this.refresh();
+    changes.onApplied(() => this.refresh());
+  }
+
+  override refresh(): void {
+    this.#read(this.#changes.head().epoch);
+  }
+
+  /** One number is compared after each batch; the rows are read when it differs. */
+  #read(epoch: string): void {
+    const now = `${epoch} ${fleetRevision(this.#reader)}`;
+    if (now === this.#seen) return;
+    this.#seen = now;
+    this.take(allMembers(this.#reader));
+  }
+}
+
+/** What an edge was told. */
+export class ToldMembers extends MemberList {
+  /** Takes a list that a full member told. */
+  set(list: readonly Member[]): void {
+    if (JSON.stringify(list) !== JSON.stringify(this.list())) this.take(list);
+  }
+}
+
+/** The members as the store of a full node has them. */
+export function openMembers(reader: Reader, changes: Changes): Members {
+  return new StoredMembers(reader, changes);
+}

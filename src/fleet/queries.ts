@@ -1,0 +1,81 @@
+// fleet_members: who is in the fleet and who waits to come in. What only this node knows of them (waiting devices, freshness) is handed in.
+
+import { z } from "zod";
+import { type ReadOperation, read } from "../operation/define.ts";
+import type { Pending } from "./admit.ts";
+import { allMembers, fleetValue, ROLES, type TicketRow } from "./rows.ts";
+
+const output = z.object({
+  fleet: z.object({ name: z.string(), id: z.string(), profile: z.string() }),
+  members: z.array(
+    z.object({
+      node: z.string().describe("StableNodeID of its device."),
+      server: z.string().describe("Id of its raft server; empty for an edge."),
+      name: z.string(),
+      role: z.enum(ROLES),
+      state: z.enum(["active", "leaving"]),
+      spaces: z.array(z.string()).describe("What an edge may keep."),
+      level: z.number().int(),
+      version: z.string(),
+      joined_at: z.string(),
+    }),
+  ),
+  pending: z
+    .array(
+      z.object({
+        node: z.string(),
+        name: z.string(),
+        caller: z.string().describe("Its user or tags, as the tailnet proves them."),
+        role: z.string().describe("What it asks to be; empty: whatever the approval says."),
+        version: z.string(),
+        since: z.string(),
+      }),
+    )
+    .describe("Devices that wait for fleet_member_approve; only the leader knows them."),
+  approvals: z
+    .array(z.object({ node: z.string(), role: z.enum(ROLES), expires_at: z.string() }))
+    .describe("Given, and not used yet."),
+  tickets: z.number().int().describe("Tickets that can still be used."),
+});
+
+/** The operation over this node's list of waiting devices. */
+export function fleetMembers(pending: () => readonly Pending[]): ReadOperation<z.ZodObject, typeof output> {
+  return read({
+    name: "fleet_members",
+    title: "Members of the fleet",
+    description:
+      "Lists the nodes of the fleet with their roles, and on the leader the devices that ask to join. Use node_status for how they do.",
+    input: z.object({}),
+    output,
+    access: { verb: "read", spaces: () => ["fleet"] },
+    hints: { idempotent: true },
+    run(reader) {
+      const tickets = reader.all<TicketRow>("SELECT * FROM tickets WHERE used_by = '' ORDER BY hash");
+      const now = reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0;
+      const open = tickets.filter(({ expires_at }) => expires_at > now);
+      const approvals = open.filter(({ hash }) => hash.startsWith("node:"));
+      return {
+        fleet: {
+          name: fleetValue(reader, "fleet_name"),
+          id: fleetValue(reader, "fleet_id"),
+          profile: fleetValue(reader, "fleet_profile"),
+        },
+        members: allMembers(reader).map(({ joinedMs, spaces, ...member }) => ({
+          ...member,
+          spaces: [...spaces],
+          joined_at: new Date(joinedMs).toISOString(),
+        })),
+        pending: pending().map(({ sinceMs, lastMs: _, ...waiting }) => ({
+          ...waiting,
+          since: new Date(sinceMs).toISOString(),
+        })),
+        approvals: approvals.map(({ node, role, expires_at }) => ({
+          node,
+          role,
+          expires_at: new Date(expires_at).toISOString(),
+        })),
+        tickets: open.length - approvals.length,
+      };
+    },
+  });
+}

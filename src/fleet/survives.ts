@@ -1,0 +1,30 @@
+// What the present voters can survive, in words: the same sentence in status and at a join.
+
+/** A voter as this is judged: whether it is heard now. */
+export interface VoterState {
+  alive: boolean;
+}
+
+/** Says how many voters may fail, and what it means where none may. `full` counts members that hold the whole store. */
+export function survivesText(voters: readonly VoterState[], full: number): string {
+  const count = voters.length;
+  const alive = voters.filter((voter) => voter.alive).length;
+  const majority = Math.floor(count / 2) + 1;
+  if (count === 0) return "This node does not know the voters of its fleet yet.";
+  if (alive < majority) {
+    return `No writes now: ${alive} of ${count} voters ${alive === 1 ? "is" : "are"} there, and ${majority} are needed; see cairn promote --accept-loss where they are lost for good.`;
+  }
+  const spare = alive - majority;
+  if (spare > 0) return `${spare} of ${count} voters may fail${away(count - alive)}.`;
+  if (count > 1) return `No more voter may fail${away(count - alive)}: bring one back or replace it.`;
+  if (full === 1)
+    return "No voter may fail: this node is the only one that holds the store; scheduled backups are its only copy.";
+  if (full === 2) {
+    return "No voter may fail: with two full nodes there is no automatic failover; see cairn promote --accept-loss. A third full node, promoted, changes that.";
+  }
+  return `No voter may fail: one of ${full} full nodes votes; cairn promote two others for automatic failover.`;
+}
+
+function away(count: number): string {
+  return count === 0 ? "" : `; ${count} ${count === 1 ? "is" : "are"} not heard now`;
+}

@@ -1,0 +1,347 @@
+// The members table: who comes in by what, who goes, and that the same commands end in the same rows on another store.
+
+import { describe, expect, test } from "bun:test";
+import { copyFileSync, mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
+import { drawSecret, FLEET_TABLES, fleetCommands, fleetMembers, hashOf } from "../../src/fleet/index.ts";
+import { isFaultCode } from "../../src/lib/fault.ts";
+import { applyEntry } from "../../src/log/apply-batch.ts";
+import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { encodeEntry, packCommand } from "../../src/log/entry.ts";
+import { openHistory } from "../../src/log/history.ts";
+import type { Command } from "../../src/log/log.ts";
+import { isAlone } from "../../src/log/raft-store.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { applierOf } from "../../src/operation/invoke.ts";
+import { Store } from "../../src/store/store.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
+
+const OPERATIONS = [...contextOperations, ...fleetCommands, fleetMembers(() => [])];
+const MINUTE = 60_000;
+
+/** One store that commands are applied to, with a clock of its own. */
+class Applied {
+  readonly folder = mkdtempSync(join(tmpdir(), "cairn-fleet-"));
+  readonly commands: { stampMs: number; command: Command }[] = [];
+  readonly store = Store.open({ folder: this.folder, migrations: MIGRATIONS, log: () => {} });
+  state = openHistory(this.store);
+  nowMs = Date.parse("2026-01-01T00:00:00Z");
+
+  /** The outcome: the output, or the Fault. */
+  run(name: string, input: Record<string, unknown>, caller = "local"): Record<string, unknown> {
+    const operation = OPERATIONS.find((each) => each.name === name);
+    if (operation?.kind !== "write") throw new Error(`no write ${name}`);
+    const prepared = operation.prepare(operation.input.parse(input), DEFAULT_WRITE_LIMITS);
+    const command = { name, v: operation.v, input: prepared, caller, via: "", key: "" };
+    this.commands.push({ stampMs: this.nowMs, command });
+    const { state, outcomes } = applyOn(this.store, this.state, this.nowMs, [command]);
+    this.state = { ...this.state, ...state };
+    const outcome = outcomes[0];
+    if (outcome === undefined) throw new Error("no outcome");
+    if ("fault" in outcome) {
+      expect(isFaultCode(outcome.fault.code)).toBe(true);
+      expect(outcome.fault.hint).toBeString();
+      return { fault: outcome.fault.code, ...outcome.fault.details };
+    }
+    return operation.output.parse(outcome.output);
+  }
+
+  get fleetId(): string {
+    return this.store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";
+  }
+
+  members(): string[] {
+    return this.store.reader
+      .all<{ text: string }>(
+        "SELECT node || ' ' || server || ' ' || role || ' ' || state AS text FROM members ORDER BY node",
+      )
+      .map(({ text }) => text);
+  }
+
+  begin(node = "n1"): this {
+    this.run("fleet_begin", {
+      fleet: "home",
+      profile: "home",
+      node,
+      server: "s1",
+      name: "one",
+      version: "1",
+      level: 1,
+    });
+    return this;
+  }
+
+  join(node: string, options: Record<string, unknown> = {}): Record<string, unknown> {
+    return this.run("fleet_member_join", {
+      ...{ fleet: this.fleetId, node, server: `s-${node}`, name: node, version: "1", level: 1, granted: [] },
+      ...options,
+    });
+  }
+
+  ticket(role: string, more: Record<string, unknown> = {}): string {
+    const hash = hashOf(drawSecret());
+    expect(this.run("fleet_ticket_create", { hash, role, ...more })).toMatchObject({ role, fleet_id: this.fleetId });
+    return hash;
+  }
+}
+
+function applyOn(store: Store, state: Applied["state"], stampMs: number, commands: readonly Command[]) {
+  const header = { level: 1, origin: "0".repeat(32), ticket: 1, stampMs };
+  return applyEntry(store, applierOf(OPERATIONS), state, encodeEntry(header, commands.map(packCommand)));
+}
+
+describe("the begin of a fleet", () => {
+  test("makes its first member central, and no change: the store stays one that nobody wrote to", () => {
+    const fleet = new Applied().begin();
+    expect(fleet.members()).toEqual(["n1 s1 central active"]);
+    expect(fleet.state.seq).toBe(0);
+    expect(isAlone(fleet.store.reader)).toBe(true);
+  });
+
+  test("gives the only member another device, and refuses where there are others", () => {
+    const fleet = new Applied().begin("n1").begin("n2");
+    expect(fleet.members()).toEqual(["n2 s1 central active"]);
+    fleet.join("n3", { ticket: fleet.ticket("regional") });
+    expect(
+      fleet.run("fleet_begin", {
+        ...{ fleet: "x", profile: "lan", node: "n4", server: "s1", name: "one", version: "1", level: 1 },
+      }),
+    ).toMatchObject({ fault: "data_exists" });
+  });
+});
+
+describe("a join", () => {
+  test("by a ticket has the ticket's role, and ends the store's being alone", () => {
+    const fleet = new Applied().begin();
+    expect(fleet.join("n2", { ticket: fleet.ticket("regional") })).toMatchObject({
+      role: "regional",
+      outcome: "joined",
+    });
+    expect(fleet.members()).toEqual(["n1 s1 central active", "n2 s-n2 regional active"]);
+    expect(isAlone(fleet.store.reader)).toBe(false);
+  });
+
+  test("uses a ticket once", () => {
+    const fleet = new Applied().begin();
+    const ticket = fleet.ticket("regional");
+    fleet.join("n2", { ticket });
+    expect(fleet.join("n3", { ticket })).toMatchObject({ fault: "join_refused", reason: "ticket_used" });
+    // The same device again, whose answer was lost, is in already.
+    expect(fleet.join("n2", { ticket })).toMatchObject({ outcome: "member" });
+  });
+
+  test.each([
+    [
+      "late",
+      "ticket_expired",
+      (fleet: Applied) => {
+        const ticket = fleet.ticket("regional");
+        fleet.nowMs += 15 * MINUTE;
+        return fleet.join("n2", { ticket });
+      },
+    ],
+    ["with an unknown ticket", "ticket_unknown", (fleet: Applied) => fleet.join("n2", { ticket: hashOf("x") })],
+    [
+      "with the ticket of another device",
+      "ticket_other_node",
+      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional", { node: "n9" }) }),
+    ],
+    [
+      "as more than the ticket says",
+      "ticket_other_role",
+      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional"), role: "central" }),
+    ],
+    [
+      "to a fleet with another id",
+      "other_fleet",
+      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional"), fleet: "0".repeat(32) }),
+    ],
+    ["with nothing", "needs_approval", (fleet: Applied) => fleet.join("n2")],
+    [
+      "as central by a grant",
+      "needs_approval",
+      (fleet: Applied) => fleet.join("n2", { role: "central", granted: ["edge"] }),
+    ],
+    [
+      "as central by a grant that says so",
+      "needs_approval",
+      (fleet: Applied) => fleet.join("n2", { role: "central", granted: ["central"] }),
+    ],
+  ] as const)("%s is refused: %s", (_, reason, run) => {
+    const fleet = new Applied().begin();
+    expect(run(fleet)).toMatchObject({ fault: "join_refused", reason });
+    expect(fleet.members()).toEqual(["n1 s1 central active"]);
+  });
+
+  test("a ticket counts to the last moment of its 15 minutes", () => {
+    const fleet = new Applied().begin();
+    const ticket = fleet.ticket("regional");
+    fleet.nowMs += 15 * MINUTE - 1;
+    expect(fleet.join("n2", { ticket })).toMatchObject({ outcome: "joined" });
+  });
+
+  test("by a grant is for edges, which have no server", () => {
+    const fleet = new Applied().begin();
+    expect(fleet.join("n2", { server: "", role: "edge", granted: ["edge"] })).toMatchObject({
+      role: "edge",
+      spaces: ["*"],
+    });
+    expect(fleet.members()).toContain("n2  edge active");
+    expect(isAlone(fleet.store.reader)).toBe(true);
+  });
+
+  test("by an approval has its role, once", () => {
+    const fleet = new Applied().begin();
+    fleet.run("fleet_member_approve", { node: "n2", role: "central" });
+    expect(fleet.join("n3")).toMatchObject({ reason: "needs_approval" });
+    expect(fleet.join("n2")).toMatchObject({ role: "central" });
+    fleet.run("fleet_member_remove", { node: "n2" });
+    fleet.run("fleet_member_forget", { node: "n2", server: "s-n2" });
+    expect(fleet.join("n2")).toMatchObject({ reason: "needs_approval" });
+  });
+
+  test("an edge's ticket names what it may keep", () => {
+    const fleet = new Applied().begin();
+    const ticket = fleet.ticket("edge", { spaces: ["team-a", "pub-*"] });
+    expect(fleet.join("n2", { server: "", ticket })).toMatchObject({ role: "edge", spaces: ["team-a", "pub-*"] });
+  });
+
+  test("a full node cannot use the approval of an edge, and it stays good", () => {
+    const fleet = new Applied().begin();
+    fleet.run("fleet_member_approve", { node: "n2", role: "edge" });
+    expect(fleet.join("n2")).toMatchObject({ fault: "invalid_input" });
+    expect(fleet.join("n2", { server: "" })).toMatchObject({ role: "edge" });
+  });
+});
+
+describe("coming back", () => {
+  test("a wiped disk: the device is in again with its new server, and keeps its role", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("central") });
+    expect(fleet.join("n2", { server: "s-new", role: "regional" })).toMatchObject({
+      role: "central",
+      outcome: "rejoined",
+    });
+    expect(fleet.members()).toContain("n2 s-new central active");
+  });
+
+  test("a wiped disk and tailnet state: another device, which needs a ticket or an approval", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("central") });
+    expect(fleet.join("n2b", { name: "n2" })).toMatchObject({ reason: "needs_approval" });
+  });
+
+  test("a copied folder: its server is another device's", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("central") });
+    expect(fleet.join("n3", { server: "s-n2", ticket: fleet.ticket("central") })).toMatchObject({
+      reason: "server_of_another",
+    });
+  });
+
+  test("an edge does not become a full member without a ticket", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { server: "", role: "edge", granted: ["edge"] });
+    expect(fleet.join("n2", { server: "s2", role: "regional", granted: ["edge"] })).toMatchObject({
+      reason: "needs_approval",
+    });
+    expect(fleet.join("n2", { server: "s2", ticket: fleet.ticket("regional") })).toMatchObject({ role: "regional" });
+  });
+});
+
+describe("promotion and leaving", () => {
+  test("regional becomes central, an edge does not", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("regional") });
+    fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
+    expect(fleet.run("fleet_member_promote", { node: "n2" })).toEqual({ node: "n2", role: "central" });
+    expect(fleet.run("fleet_member_promote", { node: "n3" })).toMatchObject({ fault: "invalid_input" });
+    expect(fleet.run("fleet_member_promote", { node: "n9" })).toMatchObject({ fault: "not_found" });
+  });
+
+  test("the only central stays; another one leaves in two steps, and then the last one is alone again", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("regional") });
+    expect(fleet.run("fleet_member_remove", { node: "n1" })).toMatchObject({ fault: "last_voter" });
+    fleet.run("fleet_member_promote", { node: "n2" });
+    expect(fleet.run("fleet_member_remove", { node: "n1" })).toMatchObject({ state: "leaving" });
+    expect(fleet.join("n1", { server: "s1" })).toMatchObject({ reason: "leaving" });
+    expect(fleet.run("fleet_member_remove", { node: "n2" })).toMatchObject({ fault: "last_voter" });
+    expect(fleet.run("fleet_member_forget", { node: "n1", server: "other" })).toEqual({ forgotten: false });
+    expect(fleet.run("fleet_member_forget", { node: "n1", server: "s1" })).toEqual({ forgotten: true });
+    expect(fleet.members()).toEqual(["n2 s-n2 central active"]);
+    expect(isAlone(fleet.store.reader)).toBe(true);
+  });
+
+  test("an edge is gone at once", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { server: "", ticket: fleet.ticket("edge") });
+    expect(fleet.run("fleet_member_remove", { node: "n2" })).toMatchObject({ state: "removed" });
+    expect(fleet.members()).toEqual(["n1 s1 central active"]);
+  });
+});
+
+describe("level, profile, bounds", () => {
+  test("the level rises by one, when every full member knows it", () => {
+    const fleet = new Applied().begin();
+    fleet.join("n2", { ticket: fleet.ticket("regional"), level: 2 });
+    fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
+    expect(fleet.run("fleet_level_raise", { level: 2 })).toEqual({ level: 1 });
+    fleet.run("fleet_member_update", { node: "n1", name: "uno", version: "2", level: 3 });
+    expect(fleet.run("fleet_level_raise", { level: 3 })).toEqual({ level: 1 });
+    // All say that they know it; a build that does not, such as this one, stops instead of going on blindly.
+    expect(() => fleet.run("fleet_level_raise", { level: 2 })).toThrow("fleet level 2");
+  });
+
+  test("tickets are bounded, and expired ones make room", () => {
+    const fleet = new Applied().begin();
+    for (let count = 0; count < 64; count += 1) fleet.ticket("edge");
+    const more = { hash: hashOf(drawSecret()), role: "edge" };
+    expect(fleet.run("fleet_ticket_create", more)).toMatchObject({ fault: "rate_limited" });
+    fleet.nowMs += 15 * MINUTE;
+    expect(fleet.run("fleet_ticket_create", more)).toMatchObject({ role: "edge" });
+  });
+});
+
+test("replayed on a copy of the store, however cut into entries, everything ends the same", () => {
+  const fleet = new Applied();
+  const twin = mkdtempSync(join(tmpdir(), "cairn-fleet-"));
+  Store.open({ folder: twin, migrations: MIGRATIONS, log: () => {} }).close();
+  fleet.store.close();
+  copyFileSync(join(fleet.folder, "1", "cairn.db"), join(twin, "1", "cairn.db"));
+  const [first, second] = [fleet.folder, twin].map((folder) =>
+    Store.open({ folder, migrations: MIGRATIONS, log: () => {} }),
+  );
+  if (first === undefined || second === undefined) throw new Error("no stores");
+  Object.assign(fleet, { store: first });
+  fleet.begin();
+  const ticket = fleet.ticket("regional");
+  fleet.join("n2", { ticket });
+  fleet.join("n3", { ticket });
+  fleet.run("fleet_member_approve", { node: "n3", role: "central" });
+  fleet.join("n3", { level: 2 });
+  fleet.run("fleet_member_promote", { node: "n2" });
+  fleet.nowMs += MINUTE;
+  fleet.join("n2", { server: "s-other" });
+  fleet.run("fleet_profile_set", { profile: "wan" });
+  fleet.run("fleet_member_remove", { node: "n3" });
+  fleet.run("fleet_member_forget", { node: "n3", server: "s-n3" });
+
+  let state = openHistory(second);
+  const early = fleet.commands.filter(({ stampMs }) => stampMs < fleet.nowMs);
+  const late = fleet.commands.filter(({ stampMs }) => stampMs === fleet.nowMs);
+  for (const part of [early, late]) {
+    const applied = applyOn(
+      second,
+      state,
+      part[0]?.stampMs ?? 0,
+      part.map(({ command }) => command),
+    );
+    state = { ...state, ...applied.state };
+  }
+  const tables = [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES];
+  expect(fleet.members()).toEqual(["n1 s1 central active", "n2 s-other central active"]);
+  expect(digestOf(second.reader, tables)).toBe(digestOf(first.reader, tables));
+});
