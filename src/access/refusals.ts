@@ -1,6 +1,6 @@
 // Refused calls, kept on this node for the audit (security.md 23): counted in memory, written every few seconds, bounded in rows whatever hostile callers do.
 
-import type { Store } from "../store/store.ts";
+import type { Store, Writer } from "../store/store.ts";
 import schema from "./refusals.sql" with { type: "text" };
 
 /** Table of refused calls. */
@@ -28,6 +28,11 @@ const FLUSH_MS = 5_000;
 const MAX_PENDING_OF_CALLER = 50;
 const MAX_PENDING = 500;
 const MAX_ROWS = 20_000;
+
+/** Removes the refusals of another node from a copy of its store. */
+export function removeRefusals(tx: Writer): void {
+  tx.run("DELETE FROM refusals");
+}
 
 /** Calls that the gate refused on this node, one row per caller, verb, space and minute. */
 export class Refusals {

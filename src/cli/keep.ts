@@ -148,7 +148,7 @@ export const backup: Command = {
 export const restore: Command = {
   words: ["restore"],
   summary: "make the store of a data folder out of a backup, checked first; never over live data",
-  more: "The node must not run. A data folder that has a store already is refused; with --aside its store is kept beside, as store-before-restore-…\nA new history begins: positions of before answer history_forked.",
+  more: "The node must not run. A data folder that has a store already is refused; with --aside its store is kept, in aside/ of the data folder.\nA new history begins: positions of before answer history_forked.",
   args: [{ name: "FOLDER", help: "what cairn backup made", offers: "files" }],
   options: [
     { flags: "--data <dir>", help: "the data folder" },

@@ -15,6 +15,7 @@ import { doctor } from "./doctor/doctor.ts";
 import { backup, exportContexts, importContexts, restore } from "./keep.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
+import { recover } from "./recover.ts";
 import { dev, serve } from "./serve.ts";
 import { serviceInstall, serviceStatus, serviceUninstall } from "./service/service.ts";
 import { setup } from "./setup.ts";
@@ -56,6 +57,7 @@ export const COMMANDS: readonly Command[] = [
   importContexts,
   backup,
   restore,
+  recover,
   configShow,
   configValidate,
   configExample,

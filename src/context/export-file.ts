@@ -8,11 +8,12 @@ import { MAX_IMPORT_LINES } from "./import.ts";
 /** Calls an operation and answers its output; rejects with a Fault. */
 export type CallOperation = (operation: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;
 
-const FORMAT = 1;
+/** Format of the file, in its first line. */
+export const EXPORT_FORMAT = 1;
 /** Text of one import command; well under the limit of one, whatever is escaped. */
 const MAX_BATCH_CHARACTERS = 2 * 1024 * 1024;
 
-const first = z.strictObject({ cairn_export: z.literal(FORMAT), position: z.string(), prefix: z.string() });
+const first = z.strictObject({ cairn_export: z.literal(EXPORT_FORMAT), position: z.string(), prefix: z.string() });
 const last = z.strictObject({
   end: z.literal(true),
   contexts: z.number().int(),
@@ -36,7 +37,8 @@ export async function* exportLines(call: CallOperation, prefix = ""): AsyncGener
   let cursor: string | undefined;
   do {
     const page = pageShape.parse(await call("context_export", { prefix, ...(cursor === undefined ? {} : { cursor }) }));
-    if (cursor === undefined) yield said(JSON.stringify({ cairn_export: FORMAT, position: page.snapshot, prefix }));
+    if (cursor === undefined)
+      yield said(JSON.stringify({ cairn_export: EXPORT_FORMAT, position: page.snapshot, prefix }));
     for (const line of page.lines) {
       const { id } = idShape.parse(JSON.parse(line));
       versions += 1;

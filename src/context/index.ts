@@ -27,6 +27,7 @@ export { contextDiff, contextHistory } from "./history.ts";
 export { idProblem, spaceOf } from "./id.ts";
 export { contextList } from "./list.ts";
 export { Maintenance } from "./maintenance.ts";
+export { parkedLines } from "./park.ts";
 export { contextGet, contextMetadata } from "./queries.ts";
 export { metadata } from "./rows.ts";
 export { contextWait } from "./wait.ts";

@@ -1,4 +1,4 @@
-// What the node does by itself to its store, in small steps between other work: proposes compactions where limits are passed, and compresses texts that rest.
+// What the node does by itself to its store, in small steps between other work: proposes compactions where limits are passed, while it leads, and compresses texts that rest.
 // Compression is this node's own business and no command: no state that counts changes by it.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -31,11 +31,17 @@ const COMPRESS_STEP = 16;
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #stop = new AbortController();
+  readonly #stopDuty: () => void;
+  /** Not aborted while this node leads: only then it proposes. */
+  #leading: AbortSignal = AbortSignal.abort();
   #running: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
+    this.#stopDuty = options.log.onLeading(({ signal }) => {
+      this.#leading = AbortSignal.any([signal, this.#stop.signal]);
+    });
   }
 
   /** Begins to run every minute. */
@@ -52,6 +58,7 @@ export class Maintenance {
   /** Ends it; resolves when no step is under way. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#stopDuty();
     clearTimeout(this.#timer);
     await this.#running;
   }
@@ -67,7 +74,7 @@ export class Maintenance {
   async compactHistory(): Promise<void> {
     const { store } = this.#options;
     let after = "";
-    while (!this.#stop.signal.aborted) {
+    while (!this.#leading.aborted) {
       const page = store.reader.all<Oldest>(
         "SELECT c.id AS id, c.version AS newest, (SELECT MIN(version) FROM versions v WHERE v.id = c.id) AS oldest FROM contexts c WHERE c.id > ? ORDER BY c.id LIMIT ?",
         after,
@@ -104,7 +111,7 @@ export class Maintenance {
   /** Proposes to remove changes beyond the number that is kept, in whole steps. */
   async compactChanges(): Promise<void> {
     const { store, log, maxChanges } = this.#options;
-    while (maxChanges > 0 && !this.#stop.signal.aborted) {
+    while (maxChanges > 0 && !this.#leading.aborted) {
       const floor = store.reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
       if (log.position().seq - floor < maxChanges + MAX_COMPACTED_CHANGES) return;
       await this.#propose(changesCompact.name, changesCompact.v, { floor: floor + MAX_COMPACTED_CHANGES });

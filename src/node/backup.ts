@@ -6,12 +6,13 @@ import { CONTEXT_TABLES } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf, LOG_TABLES } from "../log/digest.ts";
-import { beginEpoch } from "../log/new-epoch.ts";
+import { forkHistory } from "../log/new-epoch.ts";
 import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
 import { MIGRATIONS } from "./schema.ts";
+import { setAside } from "./set-aside.ts";
 
 /** Copies the store of a data folder, of a running node too, into the new folder `to`, and checks the copy. */
 export async function backupNode(options: { dataDir: string; to: string; nowMs?: () => number }): Promise<Manifest> {
@@ -34,7 +35,7 @@ export interface Restored {
   manifest: Manifest;
   /** The new history that begins with it. */
   epoch: string;
-  /** Where the store that was there before is kept, if there was one. */
+  /** Where the store and the raft folder that were there before are kept, if there were any. */
   aside: string | undefined;
 }
 
@@ -59,9 +60,8 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     const partial = `${target}.partial`;
     rmSync(partial, { recursive: true, force: true });
     const epoch = buildStore(partial, join(from, manifest.file.name));
-    // Only now, with the new one whole and flushed, does the old one move.
-    const kept = existsSync(target) ? asidePath(dataDir, nowMs()) : undefined;
-    if (kept !== undefined) renameSync(target, kept);
+    // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
+    const kept = setAside(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
     renameSync(partial, target);
     sync(dataDir);
     return { manifest, epoch, aside: kept };
@@ -75,16 +75,8 @@ export function refuseBrokenRestore(dataDir: string): void {
   const target = join(dataDir, "store");
   if (existsSync(target) || !existsSync(`${target}.partial`)) return;
   throw new Fault("data_corrupt", `A restore into ${dataDir} did not end`, {
-    hint: "Run cairn restore again; the store of before is beside it as store-before-restore-….",
+    hint: "Run cairn restore again; the store of before is in aside/.",
   });
-}
-
-/** Beside the store, so that moving it is a rename on one disk. */
-function asidePath(dataDir: string, nowMs: number): string {
-  const time = new Date(nowMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
-  const wanted = join(dataDir, `store-before-restore-${time}`);
-  if (existsSync(wanted)) throw exists(wanted, "Wait a second, then try again.");
-  return wanted;
 }
 
 function buildStore(folder: string, file: string): string {
@@ -95,7 +87,7 @@ function buildStore(folder: string, file: string): string {
   sync(copy);
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
-    return beginEpoch(store);
+    return forkHistory(store);
   } finally {
     store.close();
     writeFileSync(join(folder, "CURRENT"), "1\n", { mode: 0o600 });

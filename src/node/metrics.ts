@@ -12,8 +12,8 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 export interface NodeMetricsOptions {
   conditions: Conditions;
-  /** Path of the database file. */
-  storePath: string;
+  /** Path of the database file, which a copy of a peer may replace. */
+  storePath: () => string;
   /** Asked at each scrape. */
   invoker: () => Pick<Invoker, "changes" | "openStreams">;
 }
@@ -44,8 +44,8 @@ export function nodeMetrics({ conditions, storePath, invoker }: NodeMetricsOptio
 
   single("cairn_streams", "Streams and waits that are open.", () => invoker().openStreams);
   single("cairn_position_seq", "Number of the newest change that is applied here.", () => invoker().changes.head().seq);
-  single("cairn_store_bytes", "Size of the database file.", () => sizeOf(storePath));
-  single("cairn_store_wal_bytes", "Size of its write-ahead log.", () => sizeOf(`${storePath}-wal`));
+  single("cairn_store_bytes", "Size of the database file.", () => sizeOf(storePath()));
+  single("cairn_store_wal_bytes", "Size of its write-ahead log.", () => sizeOf(`${storePath()}-wal`));
   metrics.gauge("cairn_conditions", "Health conditions that are true now.", ["code", "severity"], () =>
     conditions.list().map(({ code, severity }) => [[code, severity], 1] as const),
   );

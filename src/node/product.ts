@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { Access } from "../access/access.ts";
-import { Refusals } from "../access/refusals.ts";
+import { Refusals, removeRefusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
@@ -11,6 +11,10 @@ import { nodeStatus } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { openDirectLog } from "../log/direct.ts";
+import type { Apply, Log } from "../log/log.ts";
+import { createRaftLog, type RaftLog } from "../log/raft.ts";
+import { fleetOf } from "../log/raft-install.ts";
+import { stampClock } from "../log/stamp-clock.ts";
 import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
@@ -26,6 +30,7 @@ import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
+import { parkSuffix } from "./set-aside.ts";
 
 /** Where each surface is, for /.well-known/cairn. */
 const SURFACES = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", pages: "/" };
@@ -33,6 +38,8 @@ const SURFACES = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", page
 export interface ProductOptions {
   settings: Settings & { readonly data: string };
   conditions: Conditions;
+  /** What orders writes: `direct` only in tests of what lies above. */
+  engine: "raft" | "direct";
   /** Adds the fixtures of the official MCP suite. */
   conformance: boolean;
   closers: Closers;
@@ -48,6 +55,10 @@ export interface ProductOptions {
 
 export interface Product extends Surfaces {
   access: Access;
+  store: Store;
+  log: Log;
+  /** The log where it is raft's: readable now, written once it is started (`startEngine`). */
+  raft: RaftLog | undefined;
   /** Rights of these callers, or of all, may have changed. */
   callersChanged: (ids?: readonly string[]) => void;
   /** Ends open streams with a reason. */
@@ -57,7 +68,13 @@ export interface Product extends Surfaces {
 /** Opens the store and everything over it; each part is added to `closers`. Throws Faults of the store. */
 export function openProduct(options: ProductOptions): Product {
   const { settings, conditions, closers, facts, nowMs } = options;
-  const store = Store.open({ folder: join(settings.data, "store"), migrations: MIGRATIONS, log: logFor("store") });
+  const store = Store.open({
+    folder: join(settings.data, "store"),
+    migrations: MIGRATIONS,
+    log: logFor("store"),
+    // Under raft its log is the durable one.
+    sync: options.engine === "raft" ? "checkpoint" : "commit",
+  });
   closers.add("store", () => store.close());
 
   let position = (): string => "";
@@ -76,12 +93,8 @@ export function openProduct(options: ProductOptions): Product {
   const explain = accessExplain({ access, find: options.findCallers });
   const operations: Operation[] = [...contextOperations, auditQuery(refusals), whoami, status, explain];
 
-  const log = openDirectLog({
-    store,
-    apply: applierOf(operations),
-    nowMs,
-    onFatal: (error) => options.onFatal(storeFailed(error)),
-  });
+  const raft = options.engine === "raft" ? openRaft(options, store, applierOf(operations)) : undefined;
+  const log = raft ?? openDirect(options, store, applierOf(operations));
   closers.add("log", () => log.close());
 
   const disk = watchDisk(settings.data, store, conditions);
@@ -98,7 +111,7 @@ export function openProduct(options: ProductOptions): Product {
   maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
 
-  const metrics = nodeMetrics({ conditions, storePath: store.path, invoker: () => invoker });
+  const metrics = nodeMetrics({ conditions, storePath: () => store.path, invoker: () => invoker });
   closers.add("metrics", () => metrics.stop());
   const invoker: Invoker = new Invoker({
     operations,
@@ -117,13 +130,12 @@ export function openProduct(options: ProductOptions): Product {
     },
   });
   position = () => invoker.position();
-  const fleetId = store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";
 
   const api = createApi({
     invoker,
     version: buildInfo.version,
     health: () => ({ ready: options.serving(), status: conditions.overall(), conditions: conditions.list() }),
-    identity: () => ({ fleetId, role: "central", surfaces: SURFACES }),
+    identity: () => ({ fleetId: fleetOf(store.reader).fleet, role: "central", surfaces: SURFACES }),
     metrics: () => metrics.text(),
     nowMs,
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
@@ -138,6 +150,9 @@ export function openProduct(options: ProductOptions): Product {
   });
   return {
     access,
+    store,
+    log,
+    raft,
     api,
     mcp,
     web,
@@ -153,6 +168,26 @@ export function openProduct(options: ProductOptions): Product {
       await mcp.close();
     },
   };
+}
+
+function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): RaftLog {
+  const onJump = (aheadMs: number): void => {
+    const text = `The clock of this machine is ${Math.round(aheadMs / 1000)} s ahead of the time that went by`;
+    if (aheadMs === 0) conditions.clear("clock_jumped");
+    else conditions.raise("clock_jumped", text);
+  };
+  return createRaftLog({
+    store,
+    apply,
+    stampMs: stampClock({ nowMs, onJump }),
+    onFatal,
+    cleanCopy: removeRefusals,
+    park: (afterSeq) => parkSuffix(settings.data, store.reader, afterSeq, nowMs()),
+  });
+}
+
+function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): Log {
+  return openDirectLog({ store, apply, nowMs, onFatal: (error) => onFatal(storeFailed(error)) });
 }
 
 /** Logs what should not happen, the stack at debug only; answers the id that callers are shown. */

@@ -14,15 +14,17 @@ import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { lockDataFolder } from "../store/lock.ts";
-import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
+import type { Tailnet, UpParams } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
 import { Callers } from "./callers.ts";
 import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
+import { loadGoHalf } from "./go-half.ts";
 import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
 import { type Listener, listen } from "./listen.ts";
+import { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
 import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
 import { openProduct } from "./product.ts";
 import { type ServiceManager, serviceManager } from "./service-manager.ts";
@@ -31,6 +33,10 @@ import { addressesOf, allUrls, readyEvent } from "./urls.ts";
 
 /** Running requests may take this long to finish when the node stops. */
 const DRAIN_MS = 10_000;
+/** A start may include the install of a whole store. */
+const START_MS = 600_000;
+/** Where the Go half ends, the log loses it too; this long the half may say why itself. */
+const OTHERS_SPEAK_MS = 250;
 /** The ready event comes after this time even if the tailnet has said nothing. */
 const PATIENCE_MS = 15_000;
 
@@ -47,8 +53,10 @@ export interface StartOptions {
   privateTailnet?: boolean;
   /** Serve the official MCP suite's fixtures on the loopback port, and join no tailnet. */
   conformance?: boolean;
-  /** Another tailnet, for tests. */
+  /** Another tailnet, for development and tests; the Go half is then loaded for the log alone. */
   tailnet?: (log: ReturnType<typeof logFor>) => Promise<Tailnet>;
+  /** `direct`: a log without raft and Go half, for tests of what lies above it. */
+  engine?: "raft" | "direct";
   nowMs?: () => number;
 }
 
@@ -68,6 +76,12 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   const log = logFor("node");
   const nowMs = options.nowMs ?? Date.now;
   const failed = Promise.withResolvers<Fault>();
+  const logFailed = (reason: Fault): void => {
+    if (reason.code === "log_failed") setTimeout(failed.resolve, OTHERS_SPEAK_MS, reason);
+    else failed.resolve(reason);
+  };
+  const engine = options.engine ?? "raft";
+  const ownTailnet = options.conformance !== true && options.tailnet === undefined;
   const closers = createClosers();
   const closeAll = () =>
     closers.closeAll((name, error) =>
@@ -85,8 +99,24 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     refuseBrokenRestore(settings.data);
     const lock = lockDataFolder(settings.data);
     closers.add("data lock", () => lock.release());
+    refuseLostStore(settings.data);
 
-    // 3. The product: store, log, gate, operations, surfaces.
+    // 3. The sockets' folder, and the Go half, which loads beside what follows; it ends after the log.
+    const paths = socketPaths(settings.data, options.env);
+    const { mode, gid } = prepareSockets(paths, settings["cli.group"]);
+    closers.add("sockets", () => rmSync(paths.folder, { recursive: true, force: true }));
+    const half =
+      engine === "raft" || ownTailnet
+        ? loadGoHalf({
+            settings,
+            runtimeDir: paths.internal,
+            log: logFor("tailnet"),
+            closers,
+            onFatal: failed.resolve,
+          })
+        : undefined;
+
+    // 4. The product: store, log, gate, operations, surfaces.
     const conditions = new Conditions(logFor("condition"), nowMs);
     let joined: TailnetSession | undefined;
     let serving = false;
@@ -101,6 +131,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       settings,
       findCallers: findCallers(() => known),
       conditions,
+      engine,
       conformance: options.conformance === true,
       closers,
       nowMs,
@@ -111,10 +142,10 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         startedMs: nowMs(),
       },
       serving: () => serving && !draining,
-      onFatal: failed.resolve,
+      onFatal: logFailed,
     });
 
-    // 4. The policy file, if there is one: without it the node would serve under other rights than were meant.
+    // 5. The policy file, if there is one: without it the node would serve under other rights than were meant.
     const dropAll = (): void => {
       product.callersChanged();
       tailnet
@@ -134,10 +165,21 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       closers.add("policy file", () => policy?.stop());
     }
 
-    // 5. The doors: local socket, loopback where it is allowed, ingress for the Go half.
-    const paths = socketPaths(settings.data, options.env);
-    const { mode, gid } = prepareSockets(paths, settings["cli.group"]);
-    closers.add("sockets", () => rmSync(paths.folder, { recursive: true, force: true }));
+    // 6. The member of the replicated log: a fleet of one orders writes when this is done.
+    if (product.raft !== undefined && half !== undefined) {
+      await startEngine({
+        log: product.raft,
+        plan: planEngine(settings.data, product.store.reader),
+        host: await half,
+        dataDir: settings.data,
+        socketPath: join(paths.internal, "raft.sock"),
+        profile: settings["fleet.profile"],
+        members: [],
+        signal: AbortSignal.timeout(START_MS),
+      });
+    }
+
+    // 7. The doors: local socket, loopback where it is allowed, ingress for the Go half.
     const listeners: Listener[] = [];
     const open = (at: Parameters<typeof listen>[0]["at"], door: Parameters<typeof listen>[0]["door"]): Listener => {
       const listener = listen({
@@ -163,7 +205,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       localUrl = `http://127.0.0.1:${loopback.port}`;
     }
 
-    // 6. The tailnet. From here on the node is up; who can reach it depends on logins, keys and networks, and may change at any time.
+    // 8. The tailnet. From here on the node is up; who can reach it depends on logins, keys and networks, and may change at any time.
     let announced = false;
     const announce = (): void => {
       if (announced) return;
@@ -189,9 +231,10 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       serving = true;
       announce();
     } else {
-      tailnet = await (options.tailnet ?? ((line) => openEngine(options, paths.internal, line)))(logFor("tailnet"));
-      const going = tailnet;
-      closers.add("tailnet", () => going.close());
+      const going = await (options.tailnet?.(logFor("tailnet")) ?? half);
+      if (going === undefined) throw new Error("a node without a tailnet");
+      tailnet = going;
+      if (!ownTailnet) closers.add("tailnet", () => going.close());
       manager = serviceManager({
         env: options.env,
         notify: (socket, state) => going.notify(socket, state),
@@ -248,7 +291,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       manager.ready();
     }
 
-    // 7. The end, in reverse: no new requests, streams told, running requests finished, then the tailnet, the log, the store, the lock.
+    // 9. The end, in reverse: no new requests, streams told, running requests finished, then the log, the store, the Go half, the lock.
     let stopping: Promise<void> | undefined;
     const stop = async (reason: string): Promise<void> => {
       log("debug", `stopping: ${reason}`);
@@ -286,12 +329,6 @@ function refuseUnsafeModes(options: StartOptions): void {
       hint: "Agents on this machine use `cairn bridge`; agents elsewhere use the tailnet address.",
     });
   }
-}
-
-function openEngine(options: StartOptions, runtimeDir: string, log: ReturnType<typeof logFor>): Promise<Tailnet> {
-  const { settings } = options.loaded;
-  const engine = settings["tailnet.engine"];
-  return openTailnet({ dataDir: settings.data, runtimeDir, log, ...(engine === "auto" ? {} : { engine }) });
 }
 
 function newSecret(): string {

@@ -73,6 +73,11 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "Every write waits for this disk: use a faster one, or let a node with a faster one vote.",
   },
+  clock_jumped: {
+    title: "Clock jumped",
+    severity: "warning",
+    hint: "Set the clock by NTP. If it is right now, restart the node; until then its log goes by the time that went by.",
+  },
   clock_skew: {
     title: "Clocks differ",
     severity: "warning",

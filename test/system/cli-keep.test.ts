@@ -228,7 +228,8 @@ describe("backup and restore", () => {
     const kept = await run(node, "restore", backup, "--data", data("one"), "--aside", "--json");
     expect(kept.code).toBe(0);
     const path = JSON.parse(kept.out).aside;
-    expect(existsSync(join(path, "CURRENT"))).toBe(true);
+    expect(existsSync(join(path, "store", "CURRENT"))).toBe(true);
+    expect(existsSync(join(path, "raft", "snapshot.json"))).toBe(true);
     await using again = await spawnNode({ args: ["--conformance"], dataDir: data("one") });
     await again.ready();
     expect((await again.cli(["context", "get", "after/it"])).code).toBe(4);

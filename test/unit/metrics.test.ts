@@ -49,7 +49,7 @@ test("a node counts calls by operation, surface and code, streams, its store and
   conditions.raise("key_expires_soon", "in a day");
   let metrics: ReturnType<typeof nodeMetrics> | undefined;
   await using core = startCore({ onOutcome: (outcome) => metrics?.onOutcome(outcome) });
-  metrics = nodeMetrics({ conditions, storePath: core.store.path, invoker: () => core.invoker });
+  metrics = nodeMetrics({ conditions, storePath: () => core.store.path, invoker: () => core.invoker });
   try {
     const put = { method: "PUT", body: "1", headers: { "content-type": "application/json" } };
     for (let index = 0; index < 3; index++) await core.http("/contexts/secret-space/secret-id", put);
