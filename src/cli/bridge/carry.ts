@@ -30,8 +30,12 @@ export async function carry({ route, text, message, signal, attempt, unserved }:
   let waitMs = FIRST_PAUSE_MS;
   let call: Repeatable | undefined;
   let unsure: { member: Member; cause: Error } | undefined;
+  const unable = new Map<string, string>();
   for (;;) {
     const member = await route.member(signal);
+    // All that are left have said that they cannot.
+    const said = unable.get(member.name);
+    if (said !== undefined && call?.waits !== true) return unserved(said);
     call ??= await repeatable(route, member, text, message, signal);
     // A key belongs to a caller: as somebody else the same write would be another one.
     if (unsure !== undefined && call.writes && unsure.member.caller !== member.caller)
@@ -46,6 +50,7 @@ export async function carry({ route, text, message, signal, attempt, unserved }:
       // Who waited for something may be told to wait again; what took so long is not asked for twice.
       const slow = !call.waits && performance.now() - startedMs > route.patienceMs / 2;
       if (!mayRepeat || late || slow) return unserved(failure.text);
+      unable.set(member.name, failure.text);
     } else if (!mayRepeat) throw lost(member, failure);
     else if (late) throw away(failure instanceof NotSent && failure.whole ? failure.message : nobody(member, failure));
     if (!(failure instanceof NotSent)) unsure = { member, cause: failure };

@@ -2,9 +2,10 @@
 // What moving on means for a call is carry.ts's, for conversations session.ts's and listen.ts's.
 
 import type { LogLine } from "../../observe/logging.ts";
+import { parseObject } from "../client.ts";
 import type { Candidates, Found } from "./candidates.ts";
 import { LinkError } from "./message.ts";
-import { type Init, NotSent, pause, reasonOf, SHUT_OUT } from "./place.ts";
+import { type Init, Lost, NotSent, pause, reasonOf, SHUT_OUT } from "./place.ts";
 import { askCaller, askMembers, askReady, type Probed, partsOf, probe, Shut } from "./probe.ts";
 import type { Member, Route, Switch } from "./route.ts";
 import { askTools, type ToolFacts } from "./tools.ts";
@@ -38,6 +39,7 @@ const MISSED_BEATS = 2;
 /** After the first live full node answered, others that may be nearer are waited for so long, in ms. */
 const NEARER_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
+const BAD_GATEWAY = 502;
 const CATCH_UP_STEP_MS = 50;
 
 export interface FleetOptions {
@@ -301,13 +303,15 @@ export class FleetRoute implements Route {
     return { send: (path: string, init: Init) => found.send(path, init) };
   }
 
-  /** As calls are sent: who is shut out is asked elsewhere, and so is what an egress could not deliver. */
+  /** As calls are sent: who is shut out is asked elsewhere, and so is what our own egress could not deliver. */
   async #send(current: Current, path: string, init: Init): Promise<Response> {
     const response = await current.found.send(path, init);
-    if (!SHUT_OUT.has(response.status)) return response;
-    await response.body?.cancel();
-    const why = `it refuses this caller (${response.status})`;
-    this.failed(current, "shut", why);
+    const shut = SHUT_OUT.has(response.status);
+    if (!shut && response.status !== BAD_GATEWAY) return response;
+    const body = parseObject(await response.text());
+    if (!shut && body?.["code"] !== "dial_failed") throw new Lost("the way to it broke");
+    const why = shut ? `it refuses this caller (${response.status})` : "there is no way to it";
+    this.failed(current, shut ? "shut" : "gone", why);
     throw new NotSent(why);
   }
 

@@ -164,12 +164,26 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Why something failed, in its own words. */
+/** Why something failed, for people. */
 export function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return REASONS[codeOf(cause)] ?? message;
+}
+
+/** What Bun says of connections is for those who call fetch. */
+const REASONS: Readonly<Record<string, string>> = {
+  ConnectionRefused: "the connection was refused",
+  ECONNREFUSED: "the connection was refused",
+  ECONNRESET: "the connection broke",
+  ConnectionClosed: "the connection broke",
+  FailedToOpenSocket: "the socket cannot be opened",
+  ENOENT: "there is no such socket",
+};
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 function wasNeverSent(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(code);
+  return ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(codeOf(error));
 }

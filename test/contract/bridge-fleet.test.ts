@@ -1,0 +1,500 @@
+// `cairn bridge --fleet` over real MCP endpoints that die, hang, drain, refuse and lag: the agent sees a slow call at most, and each write is done once.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { runBridge } from "../../src/cli/bridge/bridge.ts";
+import { Candidates } from "../../src/cli/bridge/candidates.ts";
+import { FleetRoute, type FleetTimes } from "../../src/cli/bridge/fleet.ts";
+import { contextOperations } from "../../src/context/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { whoami } from "../../src/operation/whoami.ts";
+import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { ERAS, newClient, textOf, until } from "../kit/mcp-client.ts";
+import { Door, type DoorOptions, tellMembers } from "../kit/mcp-fleet.ts";
+
+const TIMES: Partial<FleetTimes> = { beatMs: 50, beatAnswerMs: 100, probeMs: 500, patienceMs: 3000, catchUpMs: 1000 };
+
+let folder: string;
+let core: Core;
+let doors: Door[];
+let told: Door[];
+const cleanup: (() => unknown)[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "cairn-fleet-"));
+  told = [];
+  cores.length = 0;
+  core = newCore();
+  doors = [];
+});
+
+afterEach(async () => {
+  for (const door of doors) await door[Symbol.asyncDispose]();
+  for (const each of cleanup.splice(0).reverse()) await each();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function newCore(): Core {
+  const members = tellMembers(() => told.map((door, at) => ({ name: `cairn-${at}`, url: door.url })));
+  const made = startCore({ operations: [...contextOperations, whoami, members] });
+  cleanup.push(() => made[Symbol.asyncDispose]());
+  return made;
+}
+
+function open(options: DoorOptions = {}, of = core): Door {
+  const door = new Door(of, options);
+  doors.push(door);
+  return door;
+}
+
+type Json = Record<string, unknown> & {
+  result?: { structuredContent?: Record<string, unknown>; isError?: boolean };
+  error?: { code: number; message: string; data?: { code?: string } };
+  params?: Record<string, unknown>;
+};
+
+/** Runs the bridge in this process over lines, given these members. */
+function bridge(given: readonly { url: string }[], options: { file?: string; times?: Partial<FleetTimes> } = {}) {
+  const written: Json[] = [];
+  const log: string[] = [];
+  const lines = new TransformStream<string, string>();
+  const writer = lines.writable.getWriter();
+  const end = new AbortController();
+  const line = (level: string, message: string) => void log.push(`${level}: ${message}`);
+  const candidates = new Candidates({
+    given: given.map(({ url }) => ({ name: url, address: () => ({ url }) })),
+    toldAddress: (url) => ({ url }),
+    file: options.file,
+    log: line,
+  });
+  const route = new FleetRoute({
+    candidates,
+    preferEdges: false,
+    signal: end.signal,
+    log: line,
+    times: { ...TIMES, ...options.times },
+  });
+  const done = runBridge({
+    route,
+    stdin: lines.readable,
+    stdout: {
+      write: (text, finished) => {
+        written.push(JSON.parse(text));
+        finished();
+      },
+    },
+    signal: end.signal,
+    log: line,
+  });
+  cleanup.push(async () => {
+    end.abort();
+    await done;
+  });
+  let last = 0;
+  const post = async (method: string, params: Record<string, unknown> = {}) => {
+    const id = ++last;
+    await writer.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`);
+    return id;
+  };
+  const answer = async (id: number, withinMs = 4000): Promise<Json> => {
+    const find = () => written.find((message) => message["id"] === id);
+    await until(
+      () => find() !== undefined,
+      () => [written, log],
+      withinMs,
+    );
+    return find() ?? {};
+  };
+  return {
+    written,
+    log,
+    post,
+    answer,
+    write: (text: string) => writer.write(text),
+    call: async (name: string, args: Record<string, unknown>) =>
+      answer(await post("tools/call", { name, arguments: args })),
+    warnings: () => log.filter((each) => each.startsWith("warning")),
+    end: () => end.abort(),
+  };
+}
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+
+const put = (id: string, content: unknown = 1) => ["context_put", { id, content }] as const;
+const versions = async (id: string) => (await core.call("context_get", { id }))["version"];
+
+/** The one that is asked, and the others. */
+function inUse(): { used: Door; others: Door[] } {
+  const used = doors.find((door) => door.calls.length > 0);
+  if (used === undefined) throw new Error("no door was called");
+  return { used, others: doors.filter((door) => door !== used) };
+}
+
+describe("a member that goes", () => {
+  test("killed between calls: the next call is answered by another, with one line about it", async () => {
+    const agent = bridge([open(), open(), open()]);
+    await agent.call(...put("team/a"));
+    const { used } = inUse();
+    await used.kill();
+    expect(await agent.call(...put("team/a", 2))).toMatchObject({ result: { structuredContent: { version: 2 } } });
+    expect(agent.warnings()).toHaveLength(1);
+    expect(agent.warnings()[0]).toContain(`switched from ${used.url} to http://127.0.0.1:`);
+  });
+
+  test("killed with the answer in hand: the write is asked again under one key, and done once", async () => {
+    const agent = bridge([open(), open()]);
+    await agent.call("context_get", { id: "team/none" });
+    const { used, others } = inUse();
+    used.mood = "dies with the answer";
+    const answered = await agent.call(...put("team/once", "mine"));
+    expect(answered).toMatchObject({ result: { structuredContent: { version: 1, created: true } } });
+    expect(await versions("team/once")).toBe(1);
+    const keys = [used, ...others].map((door) => /"idempotency_key":"(bridge-[^"]+)"/.exec(door.calls.join())?.[1]);
+    expect(keys[0]).toMatch(/^bridge-/);
+    expect(keys[1]).toBe(keys[0]);
+  });
+
+  test("the agent's own key and every digit of its arguments stay as they are", async () => {
+    const agent = bridge([open(), open()]);
+    const arguments_ = '{ "id":"team/digits", "content":{"n":12345678901234567890.10,"__proto__":1}}';
+    const meta = JSON.stringify(META);
+    const line = (id: number, args: string) =>
+      `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"context_put","arguments":${args},"_meta":${meta}}}\n`;
+    await agent.write(line(901, arguments_));
+    await agent.answer(901);
+    expect((await core.http("/contexts/team/digits")).text()).resolves.toContain("12345678901234567890.10");
+    await agent.write(line(902, '{"id":"team/own","content":1,"idempotency_key":"mine"}'));
+    await agent.answer(902);
+    expect(inUse().used.calls.at(-1)).toContain('"idempotency_key":"mine"');
+    expect(inUse().used.calls.at(-1)).not.toContain("bridge-");
+  });
+
+  test("half-open: what it was asked is asked elsewhere within a few beats", async () => {
+    const agent = bridge([open(), open()]);
+    await agent.call(...put("team/h"));
+    const { used } = inUse();
+    used.mood = "hangs";
+    const begun = performance.now();
+    expect(await agent.call(...put("team/h", 2))).toMatchObject({ result: { structuredContent: { version: 2 } } });
+    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(agent.warnings()[0]).toContain("does not answer any more");
+  });
+
+  test.each(["draining", "unreachable", "shut"] as const)("%s: calls go elsewhere at once", async (mood) => {
+    const agent = bridge([open(), open()]);
+    await agent.call(...put("team/d"));
+    const { used } = inUse();
+    used.mood = mood;
+    const begun = performance.now();
+    expect(await agent.call(...put("team/d", 2))).toMatchObject({ result: { structuredContent: { version: 2 } } });
+    expect(performance.now() - begun).toBeLessThan(1000);
+  });
+
+  test("unavailable: another is asked, and when all say so the agent hears it", async () => {
+    const unable = new Set<Core>();
+    const agent = bridge([open({}, ableUnless(unable)), open({}, ableUnless(unable))]);
+    const [one, other] = cores;
+    if (one === undefined || other === undefined) throw new Error("two cores");
+    await agent.call(...put("team/u"));
+    unable.add(doors[0]?.calls.length === 1 ? one : other);
+    expect(await agent.call(...put("team/u", 2))).toMatchObject({ result: { structuredContent: { version: 2 } } });
+    for (const each of cores) unable.add(each);
+    const begun = performance.now();
+    expect((await agent.call(...put("team/u", 3))).result).toMatchObject({
+      isError: true,
+      _meta: { "cairn.internal/fault": { code: "unavailable" } },
+    });
+    expect(performance.now() - begun).toBeLessThan(1500);
+  });
+
+  test("as somebody else a write is not asked again: it would be another one", async () => {
+    const other = callerWith({ id: "nOTHER", login: "other@example.com", own: true });
+    const agent = bridge([open(), open({ caller: other })]);
+    await agent.call("whoami", {});
+    const { used } = inUse();
+    used.mood = "dies with the answer";
+    const failed = await agent.call(...put("team/who"));
+    expect(failed.error).toMatchObject({ code: 503, data: { code: "unavailable" } });
+    expect(await versions("team/who")).toBe(1);
+    expect(await agent.call("context_get", { id: "team/who" })).toMatchObject({
+      result: { structuredContent: { version: 1 } },
+    });
+  });
+});
+
+describe("whom it asks", () => {
+  test("not one that refuses the caller, nor an edge while a full node is there", async () => {
+    const shut = open();
+    shut.mood = "shut";
+    const edge = open({ role: "edge" });
+    const full = open();
+    const agent = bridge([shut, edge, full]);
+    await agent.call("whoami", {});
+    expect(doors.map((door) => door.calls.length)).toEqual([0, 0, 1]);
+    await full.kill();
+    await agent.call("whoami", {});
+    expect(edge.calls).toHaveLength(1);
+    expect(shut.calls).toHaveLength(0);
+  });
+
+  test("all refuse: an answer at once that says so", async () => {
+    const agent = bridge([open(), open()]);
+    for (const door of doors) door.mood = "shut";
+    const begun = performance.now();
+    const { error } = await agent.call("whoami", {});
+    expect(performance.now() - begun).toBeLessThan(1500);
+    expect(error).toMatchObject({ code: 403, data: { code: "forbidden" } });
+    expect(error?.message).toContain(`${doors[0]?.url}: it refuses this caller (403: no grant)`);
+  });
+
+  test("none is there: the call fails after its patience, with the reason of each; the next works", async () => {
+    const door = open();
+    const agent = bridge([door], { times: { patienceMs: 400 } });
+    await door.kill();
+    const { error } = await agent.call("whoami", {});
+    expect(error).toMatchObject({ code: 503, data: { code: "not_running" } });
+    expect(error?.message).toContain(`${door.url}: `);
+    await door.startAgain();
+    expect(await agent.call("whoami", {})).toMatchObject({ result: { structuredContent: { kind: "user" } } });
+  });
+
+  test("members that were told of are used, and kept for a start while the first is down", async () => {
+    const first = open();
+    const second = open();
+    told = [first, second];
+    const file = join(folder, "cairn", "fleet.json");
+    const agent = bridge([first], { file });
+    await agent.call("whoami", {});
+    await until(
+      () => existsSync(file),
+      () => agent.log,
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({
+      fleet: "f".repeat(32),
+      members: [first.url, second.url],
+    });
+    await first.kill();
+    expect(await agent.call("whoami", {})).toMatchObject({ result: {} });
+    const later = bridge([first], { file });
+    expect(await later.call("whoami", {})).toMatchObject({ result: {} });
+    expect(second.calls).toHaveLength(2);
+    // A list that others could have written leads nowhere.
+    chmodSync(file, 0o644);
+    const careful = bridge([first], { file, times: { patienceMs: 300 } });
+    expect((await careful.call("whoami", {})).error?.message).not.toContain(second.url);
+    expect(careful.warnings()[0]).toContain("open to others");
+  });
+
+  test("a node of another fleet is never asked because it was told of", async () => {
+    const first = open();
+    const stranger = open({ fleetId: "e".repeat(32) });
+    told = [first, stranger];
+    const agent = bridge([first], { times: { patienceMs: 1000 } });
+    await agent.call("whoami", {});
+    await until(
+      () => first.asked.includes("/operations/fleet_members"),
+      () => first.asked,
+    );
+    await first.kill();
+    expect((await agent.call("whoami", {})).error?.message).toContain("another fleet");
+    expect(stranger.calls).toHaveLength(0);
+  });
+});
+
+describe("where the agent stands", () => {
+  test("a wait goes on from its position at the next member", async () => {
+    const agent = bridge([open(), open()]);
+    await agent.call("whoami", {});
+    const { used, others } = inUse();
+    const id = await agent.post("tools/call", {
+      name: "context_wait",
+      arguments: { prefix: "team/", timeout_seconds: 20 },
+    });
+    await until(
+      () => used.calls.length === 2,
+      () => used.calls,
+    );
+    expect(used.calls[1]).toContain('"since":"');
+    used.mood = "hangs";
+    for (const door of others) door.mood = "hangs";
+    // Nobody serves the wait while this is written; its position finds it.
+    await core.call("context_put", { id: "team/missed", content: 1 });
+    for (const door of others) door.mood = "well";
+    await used.kill();
+    const answered = await agent.answer(id, 8000);
+    expect(answered.result?.structuredContent).toMatchObject({
+      timed_out: false,
+      changes: [{ target: "team/missed" }],
+    });
+  }, 15_000);
+
+  test("a member that is behind is waited for, so that own writes are read", async () => {
+    const first = open();
+    const second = open({}, oneBehind(core));
+    await second.kill();
+    const agent = bridge([first, second]);
+    await agent.call(...put("team/seen", "new"));
+    await second.startAgain();
+    await first.kill();
+    const reading = agent.call("context_get", { id: "team/seen" });
+    await Bun.sleep(200);
+    expect(agent.written).toHaveLength(1);
+    caughtUp = true;
+    expect(await reading).toMatchObject({ result: {} });
+  });
+
+  test("another history is used only when no other is left, and is said", async () => {
+    const forked = newCore();
+    await forked.call("context_put", { id: "team/x", content: "forked" });
+    const [first, second, other] = [open(), open(), open({}, forked)];
+    await other.kill();
+    const agent = bridge([first, second, other]);
+    await agent.call("context_put", { id: "team/x", content: "ours" });
+    const { used, others } = inUse();
+    await other.startAgain();
+    await used.kill();
+    expect(await agent.call("context_get", { id: "team/x" })).toMatchObject({
+      result: { structuredContent: { content: "ours" } },
+    });
+    for (const door of others) if (door !== other) await door.kill();
+    expect(await agent.call("context_get", { id: "team/x" })).toMatchObject({
+      result: { structuredContent: { content: "forked" } },
+    });
+    expect(agent.warnings().at(-1)).toContain("its history is another one");
+  });
+
+  test("a stream goes on at the next member: one acknowledgement, and a word to look again", async () => {
+    const agent = bridge([open(), open()]);
+    const id = await agent.post("subscriptions/listen", {
+      notifications: { resourceSubscriptions: ["cairn://team/s"], resourcesListChanged: true, toolsListChanged: true },
+    });
+    const of = (method: string) => agent.written.filter((message) => message["method"] === method);
+    await until(
+      () => of("notifications/subscriptions/acknowledged").length === 1,
+      () => agent.written,
+    );
+    const used = doors.find((door) => door.asked.includes("subscriptions/listen"));
+    await used?.kill();
+    await until(
+      () => of("notifications/resources/updated").length === 1,
+      () => [agent.written, agent.log],
+    );
+    await core.call("context_put", { id: "team/s", content: 1 });
+    await until(
+      () => of("notifications/resources/updated").length === 2,
+      () => [agent.written, agent.log],
+    );
+    expect(of("notifications/resources/updated")[1]?.params).toMatchObject({
+      uri: "cairn://team/s",
+      _meta: { "io.modelcontextprotocol/subscriptionId": id },
+    });
+    expect(of("notifications/subscriptions/acknowledged")).toHaveLength(1);
+  });
+
+  test("other tools at the next member are told", async () => {
+    const few = startCore({ operations: [...contextOperations.slice(0, 3), whoami] });
+    cleanup.push(() => few[Symbol.asyncDispose]());
+    const first = open();
+    const agent = bridge([first, open({ role: "edge" }, few)]);
+    await agent.post("subscriptions/listen", { notifications: { toolsListChanged: true, resourcesListChanged: true } });
+    await until(
+      () => agent.written.length === 1,
+      () => agent.written,
+    );
+    expect(agent.written[0]?.params).toMatchObject({ notifications: { toolsListChanged: true } });
+    await first.kill();
+    await until(
+      () => agent.written.some((message) => message["method"] === "notifications/tools/list_changed"),
+      () => [agent.written, agent.log],
+    );
+  });
+});
+
+const cores: Core[] = [];
+/** The store through a node that answers writes as unavailable while it is in the set. */
+function ableUnless(unable: ReadonlySet<Core>): Core {
+  const invoker = new Proxy(core.invoker, {
+    get: (target, key) => {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== "function") return value;
+      if (key !== "invoke") return value.bind(target);
+      return (call: { operation: string }) =>
+        call.operation === "context_put" && unable.has(made)
+          ? Promise.reject(new Fault("unavailable", "There is no leader"))
+          : value.call(target, call);
+    },
+  });
+  const made = { ...core, invoker };
+  cores.push(made);
+  return made;
+}
+
+let caughtUp = false;
+/** A node that stands a position behind this one until the test says that it caught up. */
+function oneBehind(of: Core): Core {
+  caughtUp = false;
+  const position = (): string => {
+    const [epoch, seq] = of.invoker.position().split("-");
+    return `${epoch}-${Number(seq) - (caughtUp ? 0 : 1)}`;
+  };
+  const invoker = new Proxy(of.invoker, {
+    get: (target, key) => {
+      if (key === "position") return position;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { ...of, invoker };
+}
+
+describe.each(ERAS)("%s client as a process", (era) => {
+  test("a stream of writes over kills of whoever is asked: each is done once, in order", async () => {
+    const gates = [open(), open(), open()];
+    const client = newClient(era);
+    const transport = new StdioClientTransport({
+      command: process.execPath,
+      args: [join(import.meta.dir, "../kit/bridge-main.ts"), ...gates.map(({ url }) => url)],
+      stderr: "pipe",
+    });
+    let said = "";
+    transport.stderr?.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const updated: string[] = [];
+    client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
+    await client.connect(transport);
+    cleanup.push(() => client.close());
+    const uri = "cairn://team/watched";
+    if (era === "legacy") await client.subscribeResource({ uri });
+    else await client.listen({ resourceSubscriptions: [uri] });
+    let dead: Door | undefined;
+    for (let at = 1; at <= 30; at++) {
+      if (at % 10 === 0) {
+        dead = gates.find((gate) => gate.calls.length > 0);
+        if (at === 20) await dead?.kill();
+        else if (dead !== undefined) dead.mood = "dies with the answer";
+      }
+      const written = await client.callTool({ name: "context_put", arguments: { id: "team/count", content: at } });
+      expect(textOf(written)).toMatchObject({ version: at });
+      if (at % 10 === 0) for (const gate of gates) gate.asked.length = 0;
+      if (at % 10 === 5) await dead?.startAgain();
+    }
+    await until(
+      () => said.split("\n").filter((line) => line.includes("switched from")).length === 3,
+      () => said,
+    );
+    const before = updated.length;
+    await core.call("context_put", { id: "team/watched", content: 1 });
+    await until(
+      () => updated.length > before,
+      () => [updated, said],
+    );
+  }, 30_000);
+});

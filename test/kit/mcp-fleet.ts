@@ -1,0 +1,136 @@
+// Members of a fleet for tests of the bridge: several doors with an MCP endpoint each over one store, or a store of its own. A door can be killed, hang, drain, shut callers out, or die with an answer in hand.
+
+import { z } from "zod";
+import type { Caller } from "../../src/access/caller.ts";
+import { createApi } from "../../src/api/index.ts";
+import { createMcp } from "../../src/mcp/index.ts";
+import { act } from "../../src/operation/define.ts";
+import type { Core } from "./core.ts";
+import { member } from "./mcp-server.ts";
+
+export type Mood =
+  | "well"
+  /** Takes connections and requests, and answers nothing; what is open stays open. */
+  | "hangs"
+  | "draining"
+  /** An egress finds no way to it. */
+  | "unreachable"
+  /** Refuses every caller. */
+  | "shut"
+  /** Does the next call, and dies before it answers. */
+  | "dies with the answer";
+
+/** Tells who the members are, as `fleet_members` does; the test says who. */
+export function tellMembers(members: () => { name: string; url: string }[]) {
+  return act({
+    name: "fleet_members",
+    title: "Members",
+    description: "Lists the members.",
+    input: z.object({}),
+    output: z.object({ members: z.array(z.object({ name: z.string(), url: z.string() })) }),
+    access: { verb: "read", spaces: "visible" },
+    run: async () => ({ members: members() }),
+  });
+}
+
+export interface DoorOptions {
+  role?: "central" | "edge";
+  fleetId?: string;
+  caller?: Caller;
+}
+
+/** One member. */
+export class Door implements AsyncDisposable {
+  mood: Mood = "well";
+  /** Requests that it has seen, as `tools/call context_put` or a path. */
+  readonly asked: string[] = [];
+  readonly #core: Core;
+  readonly #options: DoorOptions;
+  #server: ReturnType<typeof Bun.serve> | undefined;
+  #mcp: ReturnType<typeof createMcp>;
+  readonly #port: number;
+
+  constructor(core: Core, options: DoorOptions = {}) {
+    this.#core = core;
+    this.#options = options;
+    this.#mcp = this.#endpoint();
+    this.#server = this.#serve(0);
+    this.#port = this.#server.port ?? 0;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get calls(): string[] {
+    return this.asked.filter((line) => line.startsWith("tools/call"));
+  }
+
+  /** As a killed process: every connection breaks. */
+  async kill(): Promise<void> {
+    await this.#server?.stop(true);
+    this.#server = undefined;
+  }
+
+  async startAgain(): Promise<void> {
+    this.mood = "well";
+    this.#mcp = this.#endpoint();
+    this.#server = this.#serve(this.#port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#mcp.close();
+    await this.kill();
+  }
+
+  #endpoint() {
+    return createMcp({ invoker: this.#core.invoker, version: "0.0.0-test", log: () => {} });
+  }
+
+  #serve(port: number) {
+    const caller = this.#options.caller ?? member;
+    const api = createApi({
+      invoker: this.#core.invoker,
+      version: "0.0.0-test",
+      health: () => ({ ready: this.mood !== "draining", status: "ok", conditions: [] }),
+      identity: () => ({
+        fleetId: this.#options.fleetId ?? "f".repeat(32),
+        role: this.#options.role ?? "central",
+        surfaces: {},
+      }),
+      metrics: () => "",
+      nowMs: Date.now,
+      onUnexpected: (error) => String(error),
+    });
+    return Bun.serve({
+      hostname: "127.0.0.1",
+      port,
+      idleTimeout: 0,
+      fetch: async (request) => {
+        const { pathname } = new URL(request.url);
+        const said =
+          pathname === "/mcp" && request.method === "POST" ? describe(await request.clone().text()) : pathname;
+        this.asked.push(said);
+        if (this.mood === "hangs") await new Promise(() => {});
+        if (this.mood === "shut") return Response.json({ code: "forbidden", detail: "no grant" }, { status: 403 });
+        if (this.mood === "unreachable") return Response.json({ code: "dial_failed" }, { status: 502 });
+        if (pathname !== "/mcp") return api.fetch(request, caller);
+        if (this.mood === "draining") return Response.json({ code: "unavailable" }, { status: 503 });
+        const answer = await this.#mcp.fetch(request, caller);
+        if (this.mood !== "dies with the answer" || !said.startsWith("tools/call")) return answer;
+        await answer.text();
+        await this.kill();
+        return answer;
+      },
+    });
+  }
+}
+
+function describe(body: string): string {
+  try {
+    const { method, params } = JSON.parse(body);
+    return method === "tools/call" ? `tools/call ${params.name} ${JSON.stringify(params.arguments)}` : String(method);
+  } catch {
+    return "no JSON";
+  }
+}
