@@ -5,17 +5,13 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { runBridge } from "../../src/cli/bridge/bridge.ts";
-import { Candidates } from "../../src/cli/bridge/candidates.ts";
-import { FleetRoute, type FleetTimes } from "../../src/cli/bridge/fleet.ts";
 import { contextOperations } from "../../src/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { fleetBridge } from "../kit/fleet-bridge.ts";
 import { ERAS, newClient, textOf, until } from "../kit/mcp-client.ts";
 import { Door, type DoorOptions, tellMembers } from "../kit/mcp-fleet.ts";
-
-const TIMES: Partial<FleetTimes> = { beatMs: 50, beatAnswerMs: 100, probeMs: 500, patienceMs: 3000, catchUpMs: 1000 };
 
 let folder: string;
 let core: Core;
@@ -50,81 +46,11 @@ function open(options: DoorOptions = {}, of = core): Door {
   return door;
 }
 
-type Json = Record<string, unknown> & {
-  result?: { structuredContent?: Record<string, unknown>; isError?: boolean };
-  error?: { code: number; message: string; data?: { code?: string } };
-  params?: Record<string, unknown>;
-};
-
-/** Runs the bridge in this process over lines, given these members. */
-function bridge(given: readonly { url: string }[], options: { file?: string; times?: Partial<FleetTimes> } = {}) {
-  const written: Json[] = [];
-  const log: string[] = [];
-  const lines = new TransformStream<string, string>();
-  const writer = lines.writable.getWriter();
-  const end = new AbortController();
-  const line = (level: string, message: string) => void log.push(`${level}: ${message}`);
-  const candidates = new Candidates({
-    given: given.map(({ url }) => ({ name: url, address: () => ({ url }) })),
-    toldAddress: (url) => ({ url }),
-    file: options.file,
-    log: line,
-  });
-  const route = new FleetRoute({
-    candidates,
-    preferEdges: false,
-    signal: end.signal,
-    log: line,
-    times: { ...TIMES, ...options.times },
-  });
-  const done = runBridge({
-    route,
-    stdin: lines.readable,
-    stdout: {
-      write: (text, finished) => {
-        written.push(JSON.parse(text));
-        finished();
-      },
-    },
-    signal: end.signal,
-    log: line,
-  });
-  cleanup.push(async () => {
-    end.abort();
-    await done;
-  });
-  let last = 0;
-  const post = async (method: string, params: Record<string, unknown> = {}) => {
-    const id = ++last;
-    await writer.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`);
-    return id;
-  };
-  const answer = async (id: number, withinMs = 4000): Promise<Json> => {
-    const find = () => written.find((message) => message["id"] === id);
-    await until(
-      () => find() !== undefined,
-      () => [written, log],
-      withinMs,
-    );
-    return find() ?? {};
-  };
-  return {
-    written,
-    log,
-    post,
-    answer,
-    write: (text: string) => writer.write(text),
-    call: async (name: string, args: Record<string, unknown>) =>
-      answer(await post("tools/call", { name, arguments: args })),
-    warnings: () => log.filter((each) => each.startsWith("warning")),
-    end: () => end.abort(),
-  };
+function bridge(...words: Parameters<typeof fleetBridge>) {
+  const made = fleetBridge(...words);
+  cleanup.push(made.stop);
+  return made;
 }
-
-const META = {
-  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-  "io.modelcontextprotocol/clientCapabilities": {},
-};
 
 const put = (id: string, content: unknown = 1) => ["context_put", { id, content }] as const;
 const versions = async (id: string) => (await core.call("context_get", { id }))["version"];
