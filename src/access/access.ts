@@ -8,6 +8,8 @@ import { type Policy, policyGrants, policyJoinRoles } from "./policy-file.ts";
 import {
   allows,
   allowsSomewhere,
+  type Cap,
+  capAllows,
   type Grant,
   isReservedSpace,
   joinRolesOf,
@@ -35,6 +37,8 @@ export interface Ask {
   operation: string;
   verb: Verb;
   spaces: readonly string[] | "visible";
+  /** The call came from another node, and may be no more than this. */
+  cap?: Cap;
 }
 
 const OWN: readonly string[] = ["*"];
@@ -74,6 +78,7 @@ export class Access {
   /** Answers the grants that allow it, or throws Fault `forbidden` naming verb, space and the missing grant (security.md 5). */
   judge(caller: Caller, ask: Ask): readonly Grant[] {
     const { grants } = this.rights(caller);
+    if (ask.cap !== undefined) refuseCapped(ask, ask.cap);
     if (ask.spaces === "visible") {
       const found = grants.filter((grant) => allowsSomewhere(grant, ask.verb, ask.operation));
       if (found.length === 0) throw this.#refusal(caller, ask, undefined);
@@ -89,7 +94,8 @@ export class Access {
   }
 
   /** Whether a caller may use a verb by an operation in one space, for filtering. */
-  permits(caller: Caller, question: Question): boolean {
+  permits(caller: Caller, question: Question, cap?: Cap): boolean {
+    if (cap !== undefined && !capAllows(cap, question.verb, question.space)) return false;
     return this.rights(caller).grants.some((grant) => allows(grant, question));
   }
 
@@ -112,9 +118,7 @@ export class Access {
 
   #derive(caller: Caller): { grants: SourcedGrant[]; problems: readonly string[] } {
     if (caller.kind === "local") {
-      const admin = caller.id === "local";
-      const grant = plainGrant(admin ? "admin" : "member", admin ? LOCAL_ADMIN : OWN);
-      return { grants: [{ source: admin ? "the local socket" : `the way in (${caller.id})`, grant }], problems: [] };
+      return { grants: [localGrant(caller.id)], problems: [] };
     }
     const granted = parseGrants(caller.grants, `The grant for ${nameForPeople(caller)}`);
     const grants: SourcedGrant[] = granted.grants.map((grant, index) => ({
@@ -165,6 +169,26 @@ export class Access {
 }
 
 const ROLE_FOR: Record<Verb, Role> = { read: "reader", write: "member", operate: "operator", admin: "admin" };
+
+/** The local socket of this machine is its admin, the one of another member's at most an operator here; other ways in are members. */
+function localGrant(id: string): SourcedGrant {
+  if (id === "local") return { source: "the local socket", grant: plainGrant("admin", LOCAL_ADMIN) };
+  const source = `the way in (${id})`;
+  if (id.startsWith("local@")) return { source, grant: plainGrant("operator", LOCAL_ADMIN) };
+  return { source, grant: plainGrant("member", OWN) };
+}
+
+function refuseCapped(ask: Ask, cap: Cap): void {
+  const spaces = ask.spaces === "visible" ? [undefined] : ask.spaces;
+  const refused = spaces.findIndex((space) => !capAllows(cap, ask.verb, space));
+  if (refused < 0) return;
+  const space = spaces[refused];
+  const where = space === undefined ? "" : ` in space ${JSON.stringify(space)}`;
+  throw new Fault("forbidden", `What this node forwards may not ${ask.verb}${where} (${ask.operation})`, {
+    hint: "Ask the leader itself; `cairn status` names it.",
+    details: { verb: ask.verb, ...(space === undefined ? {} : { space }) },
+  });
+}
 
 function plainGrant(role: Role, spaces: readonly string[]): Grant {
   return { role, spaces, tools: undefined, requestsPerMinute: undefined };

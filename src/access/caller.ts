@@ -6,7 +6,7 @@ export type CallerKind = "user" | "tagged" | "shared" | "local";
 /** A proven caller; made by node/callers.ts and the local doors, nowhere else. */
 export interface Caller {
   kind: CallerKind;
-  /** StableNodeID of the calling device; `local` for cairn.sock, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`. */
+  /** StableNodeID of the calling device; `local` for cairn.sock, `local:bridge` for `/mcp` there, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`; one of these and `@<member id>` for a caller of another member's machine. */
   id: string;
   /** MagicDNS name of the device, for people; never judged by. */
   node: string;

@@ -21,6 +21,13 @@ export interface Grant {
   requestsPerMinute: number | undefined;
 }
 
+/** What a call may be at most that another node forwards, whatever its caller's grants say (security.md 9). */
+export interface Cap {
+  role: Role;
+  /** Globs of the spaces that the node is enrolled for; undefined: all. */
+  spaces: readonly string[] | undefined;
+}
+
 /** All grants of a caller, added up. */
 export interface Rights {
   readonly grants: readonly Grant[];
@@ -141,6 +148,16 @@ export function globMatches(glob: string, text: string): boolean {
     at = found + part.length;
   }
   return true;
+}
+
+/** Whether a cap lets a verb through, in a space or (undefined) anywhere. Writing what is reserved needs admin, which is never forwarded. */
+export function capAllows(cap: Cap, verb: Verb, space: string | undefined): boolean {
+  if (rankOf(cap.role) < VERBS.indexOf(verb)) return false;
+  if (space === undefined) return true;
+  const reserved = isReservedSpace(space);
+  if (reserved && verb !== "read") return false;
+  if (cap.spaces === undefined) return true;
+  return reserved ? cap.spaces.includes(space) : cap.spaces.some((glob) => globMatches(glob, space));
 }
 
 function rankOf(role: Role): number {

@@ -1,6 +1,7 @@
 // Answers with a body: safe headers, the content coding with its ETag suffix, 304, and what HEAD gets in place of the body. Errors are problem.ts.
 
 import { matchesWeakly, parseCondition } from "../context/index.ts";
+import type { Answer } from "../operation/invoke.ts";
 import { encode, MIN_CODED_BYTES, negotiateCoding } from "./coding.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 
@@ -32,6 +33,17 @@ export async function answer(request: Request, content: Content): Promise<Respon
   if (request.method !== "HEAD") return new Response(body, { status, headers });
   headers["Content-Length"] = String(typeof body === "string" ? Buffer.byteLength(body, "utf8") : body.byteLength);
   return new Response(null, { status, headers });
+}
+
+/** Where an answer stands: its position, and how old it may be where it is not the leader's (design 8). */
+export function freshnessOf({ position, cache, ageSeconds }: Answer): Record<string, string> {
+  const age = cache?.ageSeconds ?? ageSeconds;
+  return {
+    "Cairn-Position": position,
+    ...(cache === undefined ? {} : { "Cairn-Cache": cache.state }),
+    // A whole number (RFC 9111): rounded up, so that it never says less than it is.
+    ...(age === undefined ? {} : { Age: String(Math.ceil(age)) }),
+  };
 }
 
 /** An answer in JSON. */

@@ -5,7 +5,7 @@ import type { Caller } from "../access/caller.ts";
 import { MAX_DOCUMENT_BYTES } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import { answerJson } from "./answer.ts";
+import { answerJson, freshnessOf } from "./answer.ts";
 import { changeRoutes, contextStream } from "./changes.ts";
 import { contextRoutes, notAllowed } from "./contexts.ts";
 import type { StreamTiming } from "./event-stream.ts";
@@ -57,14 +57,14 @@ export function createApi(options: ApiOptions): Api {
     conditionsOf(request, []);
     const body = await readJson(request, MAX_BODY_BYTES);
     const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
-    const { output, position } = await invoker.invoke({
+    const answer = await invoker.invoke({
       operation: c.req.param("name"),
       input: isObject ? { ...commonHeaders(request), ...body } : body,
       caller: c.env.caller,
       signal: request.signal,
       surface: "rest",
     });
-    return answerJson(request, output, { headers: { "Cairn-Position": position } });
+    return answerJson(request, answer.output, { headers: freshnessOf(answer) });
   });
   app.route("/", changeRoutes(invoker, streams));
   app.route("/", contextRoutes(invoker, contextStream(invoker, streams)));

@@ -4,7 +4,7 @@ import { type Context, Hono } from "hono";
 import { isJsonType, MAX_DOCUMENT_BYTES } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer, Invoker } from "../operation/invoke.ts";
-import { answerJson, answer as respond } from "./answer.ts";
+import { answerJson, freshnessOf, answer as respond } from "./answer.ts";
 import type { ApiEnv } from "./app.ts";
 import { ACCEPT_PATCH, METHODS_OF, PATCHES, type Place, type Placed, placeOf } from "./places.ts";
 import { SAFE_HEADERS } from "./problem.ts";
@@ -141,8 +141,8 @@ async function patchDocument(request: Request, { id }: Placed, call: Caller): Pr
 
 async function deleteDocument(request: Request, { id }: Placed, call: Caller): Promise<Response> {
   readQuery(request.url, []);
-  const { position } = await call("context_delete", { ...conditionsOf(request, ["if-match"]), id });
-  return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, "Cairn-Position": position } });
+  const deleted = await call("context_delete", { ...conditionsOf(request, ["if-match"]), id });
+  return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, ...freshnessOf(deleted) } });
 }
 
 async function getMetadata(request: Request, { id }: Placed, call: Caller): Promise<Response> {
@@ -183,17 +183,19 @@ async function restore(request: Request, { id }: Placed, call: Caller): Promise<
 }
 
 /** The output as JSON; 201 where it says `created`. */
-function json(request: Request, { output, position }: Answer): Promise<Response> {
+function json(request: Request, found: Answer): Promise<Response> {
+  const { output } = found;
   const etag = output["etag"];
   return answerJson(request, output, {
     status: output["created"] === true ? 201 : 200,
-    headers: { "Cairn-Position": position },
+    headers: freshnessOf(found),
     ...(typeof etag === "string" ? { etag } : {}),
   });
 }
 
 /** The stored text itself, only ever as JSON or plain text; its own type stands beside it (security.md 15). */
-function document(request: Request, { output, position }: Answer): Promise<Response> {
+function document(request: Request, found: Answer): Promise<Response> {
+  const { output } = found;
   const type = String(output["content_type"]);
   return respond(request, {
     text: String(output["content"]),
@@ -201,7 +203,7 @@ function document(request: Request, { output, position }: Answer): Promise<Respo
     etag: String(output["etag"]),
     conditional: true,
     headers: {
-      "Cairn-Position": position,
+      ...freshnessOf(found),
       "Cairn-Version": String(output["version"]),
       "Cairn-Author": encodeURI(String(output["author"])),
       "Cairn-Content-Type": type,

@@ -84,6 +84,19 @@ export const COMMON_HEADERS: readonly Json[] = [
   header("Cairn-Min-Position", "A position an earlier answer named; the read is at least that new"),
 ];
 
+/** Headers of answers: where they stand in the order of changes. */
+export const POSITION_HEADERS: Json = {
+  "Cairn-Position": { schema: { type: "string" } },
+  "Cairn-Cache": {
+    description: "Of an edge: how its cache answered",
+    schema: { type: "string", enum: ["hit", "miss", "stale", "revalidated"] },
+  },
+  Age: {
+    description: "Seconds that the answer may be old, where it is not the leader's",
+    schema: { type: "integer", minimum: 0 },
+  },
+};
+
 /** Of writes. */
 export const IDEMPOTENCY: Json = header("Idempotency-Key", "Done once, answered as often as it is asked", {
   type: "string",

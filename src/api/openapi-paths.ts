@@ -8,6 +8,7 @@ import {
   IF_NONE_MATCH,
   type Json,
   jsonOf,
+  POSITION_HEADERS,
   problems,
   query,
   ref,
@@ -19,8 +20,7 @@ const count: Json = { type: "integer", minimum: 1 };
 const READ_ERRORS = [400, 403, 404, 410, 429, 500, 503];
 const WRITE_ERRORS = [400, 403, 404, 410, 412, 413, 415, 422, 429, 500, 503, 507];
 
-const position: Json = { "Cairn-Position": { schema: text } };
-const tagged: Json = { ...position, ETag: { description: "Version and content hash", schema: text } };
+const tagged: Json = { ...POSITION_HEADERS, ETag: { description: "Version and content hash", schema: text } };
 const stored: Json = {
   ...tagged,
   "Cairn-Version": { schema: { type: "integer" } },
@@ -66,7 +66,7 @@ function write(operationId: string, summary: string, parts: Json, ok: Json, erro
 }
 
 /** `200` with the output of an operation. */
-function output(operation: string, headers: Json = position, status = "200"): Json {
+function output(operation: string, headers: Json = POSITION_HEADERS, status = "200"): Json {
   return { [status]: { description: "The output", headers, content: jsonOf(ref(`${operation}.output`)) } };
 }
 
@@ -78,7 +78,7 @@ const written = (operation: string): Json => ({
   ...output(operation, tagged),
   ...output(operation, tagged, "201"),
 });
-const followed: Json = { "200": { description: "The stream", headers: position, content: stream } };
+const followed: Json = { "200": { description: "The stream", headers: POSITION_HEADERS, content: stream } };
 const since = query("since", text, "Changes after this position; left out: from now on");
 const lastEventId = header("Last-Event-ID", "Where an earlier stream stopped; wins over since");
 
@@ -155,7 +155,7 @@ function contextPaths(): Json {
         "deleteContext",
         "Delete a context",
         { parameters: [IF_MATCH] },
-        { "204": { description: "Deleted", headers: position } },
+        { "204": { description: "Deleted", headers: POSITION_HEADERS } },
         WRITE_ERRORS,
       ),
     }),
@@ -225,7 +225,7 @@ function feedPaths(): Json {
         {
           "200": {
             description: "The stream, or the answer of a long poll",
-            headers: position,
+            headers: POSITION_HEADERS,
             content: { ...stream, ...jsonOf(ref("context_wait.output")) },
           },
         },

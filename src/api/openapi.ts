@@ -1,7 +1,17 @@
 // /openapi.json: a row for every operation, made from its definition, and the HTTP-shaped routes beside them. Made once: it holds nothing of the store and nothing of the caller.
 
 import type { Invoker } from "../operation/invoke.ts";
-import { COMMON_HEADERS, ERRORS, IDEMPOTENCY, type Json, jsonOf, PROBLEM, problems, ref } from "./openapi-parts.ts";
+import {
+  COMMON_HEADERS,
+  ERRORS,
+  IDEMPOTENCY,
+  type Json,
+  jsonOf,
+  POSITION_HEADERS,
+  PROBLEM,
+  problems,
+  ref,
+} from "./openapi-parts.ts";
 import { httpPaths } from "./openapi-paths.ts";
 
 /** The OpenAPI 3.1 document of this build; admin operations stand in it too, since the gate decides. */
@@ -21,7 +31,7 @@ export function openApi(invoker: Invoker, version: string): Json {
         parameters: kind === "write" ? [...COMMON_HEADERS, IDEMPOTENCY] : COMMON_HEADERS,
         requestBody: { required: false, content: jsonOf(ref(`${name}.input`)) },
         responses: {
-          "200": { description: "The output", headers: POSITION_HEADER, content: jsonOf(ref(`${name}.output`)) },
+          "200": { description: "The output", headers: POSITION_HEADERS, content: jsonOf(ref(`${name}.output`)) },
           ...problems(kind === "write" ? WRITE_ERRORS : READ_ERRORS),
         },
       },
@@ -40,7 +50,6 @@ export function openApi(invoker: Invoker, version: string): Json {
   };
 }
 
-const POSITION_HEADER: Json = { "Cairn-Position": { schema: { type: "string" } } };
 const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
 const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
 

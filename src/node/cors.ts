@@ -5,7 +5,7 @@ const REQUEST_HEADERS =
   "Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID, Cairn-Consistency, Cairn-Min-Position, " +
   "Mcp-Session-Id, Mcp-Protocol-Version, Mcp-Method, Mcp-Name";
 const EXPOSED_HEADERS =
-  "ETag, Retry-After, Allow, Accept-Patch, Age, Cairn-Position, Cairn-Version, Cairn-Author, Cairn-Content-Type, Mcp-Session-Id";
+  "ETag, Retry-After, Allow, Accept-Patch, Age, Cairn-Cache, Cairn-Position, Cairn-Version, Cairn-Author, Cairn-Content-Type, Mcp-Session-Id";
 const PREFLIGHT_SECONDS = 600;
 
 /** The origin of the request if the settings allow it, or undefined: then nothing is added. */

@@ -2,8 +2,8 @@
 
 import type { Settings } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
+import type { CallerLimits } from "../operation/caller-limits.ts";
 import type { HistoryLimits, WriteLimits } from "../operation/define.ts";
-import type { CallerLimits } from "../operation/invoke.ts";
 
 /** Throws Fault `config_invalid` for a `history.spaces` that cannot be read. */
 export function writeLimitsOf(settings: Settings): WriteLimits {

@@ -4,10 +4,12 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "./define.ts";
+import type { Consistency } from "./elsewhere.ts";
 import { commonInput, writeInput } from "./registry.ts";
 
-/** Of the common arguments, what changes how a call runs here. `consistency` is checked and changes nothing while one node orders all writes (DESIGN.md). */
+/** The common arguments of a call. */
 export interface Common {
+  consistency: Consistency;
   minPosition: string | undefined;
   idempotencyKey: string | undefined;
 }
@@ -22,7 +24,7 @@ export interface Arguments {
 
 const COMMON_NAMES = new Set([...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)]);
 const COMMON_LIST: readonly string[] = [...COMMON_NAMES];
-const NOTHING_COMMON: Common = { minPosition: undefined, idempotencyKey: undefined };
+const NOTHING_COMMON: Common = { consistency: "session", minPosition: undefined, idempotencyKey: undefined };
 const commonForReads = z.strictObject(commonInput.shape);
 const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
 const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
@@ -45,6 +47,7 @@ export function splitInput(operation: Operation, raw: unknown): { input: Record<
   return {
     input,
     common: {
+      consistency: common.consistency ?? "session",
       minPosition: common.min_position,
       idempotencyKey:
         "idempotency_key" in common && typeof common.idempotency_key === "string" ? common.idempotency_key : undefined,

@@ -5,17 +5,20 @@ import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
-import { Slots } from "../lib/slots.ts";
-import { TokenBuckets } from "../lib/token-bucket.ts";
 import type { Changes } from "../log/changes.ts";
 import { type Apply, type Log, UnknownCommand } from "../log/log.ts";
-import { formatPosition, parsePosition } from "../log/position.ts";
+import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
+import { type CallerLimits, LimitedCallers } from "./caller-limits.ts";
 import type { CallContext, Operation, WriteLimits } from "./define.ts";
+import { type Elsewhere, type Forwarded, notReady } from "./elsewhere.ts";
 import { Following } from "./follow.ts";
 import { splitInput } from "./input.ts";
+import { Positions } from "./positions.ts";
+import { MAX_POSITION_WAIT_MS, Reads } from "./reads.ts";
 import { Registry } from "./registry.ts";
+import { Writes } from "./writes.ts";
 
 export interface Call {
   /** Name of the operation. */
@@ -26,10 +29,12 @@ export interface Call {
   signal: AbortSignal;
   /** Through which surface it came, for the metrics; left out: `other`. */
   surface?: Surface;
+  /** It came from another node of the fleet, and is judged by what that one may bring as well. */
+  forwarded?: Forwarded;
 }
 
 /** The ways in, as the metrics name them. */
-export type Surface = "rest" | "mcp" | "web" | "other";
+export type Surface = "rest" | "mcp" | "web" | "peer" | "other";
 
 /** How a call ended: what is counted. */
 export interface Outcome {
@@ -47,6 +52,10 @@ export interface Answer {
   output: Record<string, unknown>;
   /** `<epoch>-<seq>`: of the change for a write, of what was read for a read. */
   position: string;
+  /** Where an edge's cache had a part in it. */
+  cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds: number };
+  /** How old it may be, where it is a replica's own. */
+  ageSeconds?: number;
 }
 
 export interface InvokerOptions {
@@ -58,6 +67,8 @@ export interface InvokerOptions {
   callerLimits: CallerLimits;
   /** Why no write can be taken now (a full disk), or undefined. */
   writesRefused?: () => Fault | undefined;
+  /** The rest of the fleet; without it this node answers everything. */
+  elsewhere?: Elsewhere;
   /** Hears each call that the gate refused. */
   onRefused?: (refusal: Refusal) => void;
   /** Hears how each call ended. */
@@ -67,31 +78,25 @@ export interface InvokerOptions {
   onUnexpected: (error: unknown, operation: string) => string;
 }
 
-/** Bounds of one caller where its grants say nothing else. */
-export interface CallerLimits {
-  /** Requests a minute; 0: no limit. */
-  requestsPerMinute: number;
-  /** Streams and waits open at the same time, over all surfaces. */
-  streamsPerCaller: number;
-}
-
-/** How long a read waits for a position that this node has not applied yet. */
-const MAX_POSITION_WAIT_MS = 2000;
-const MAX_LIMITED_CALLERS = 10_000;
-
 /** What every surface gets. */
 export class Invoker {
   readonly registry: Registry;
   readonly changes: Changes;
   readonly #options: InvokerOptions;
-  readonly #buckets: TokenBuckets;
-  readonly #streams = new Slots();
+  readonly #limited: LimitedCallers;
+  readonly #positions: Positions;
+  readonly #reads: Reads;
+  readonly #writes: Writes;
 
   constructor(options: InvokerOptions) {
     this.#options = options;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    this.#buckets = new TokenBuckets({ maxKeys: MAX_LIMITED_CALLERS, nowMs: options.nowMs });
+    const { log, limits, writesRefused, elsewhere } = options;
+    this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
+    this.#positions = new Positions(log);
+    this.#reads = new Reads({ log, positions: this.#positions, elsewhere });
+    this.#writes = new Writes({ log, positions: this.#positions, limits, writesRefused, elsewhere });
   }
 
   rights(caller: Caller): Rights {
@@ -100,24 +105,17 @@ export class Invoker {
 
   /** Position of what is applied on this node, as answers write it. */
   position(): string {
-    return formatPosition(this.#options.log.position());
+    return this.#positions.here();
   }
 
   /** Counts an open stream or wait of a caller until the answered function is called; Fault `rate_limited` above the limit. */
   holdStream(caller: Caller): () => void {
-    const { streamsPerCaller } = this.#options.callerLimits;
-    const release = this.#streams.take(callerName(caller), streamsPerCaller);
-    if (release !== undefined) return release;
-    throw new Fault("rate_limited", `${callerName(caller)} has ${streamsPerCaller} streams and waits open already`, {
-      hint: "Close one, or raise limits.streams_per_caller on the node.",
-      details: { retryAfterSeconds: 5 },
-    });
+    return this.#limited.holdStream(caller);
   }
 
   /** Reads a position a caller shows and waits (at most 2 s) until it is applied here; answers its seq. Faults: `invalid_input`, `history_forked`, `unavailable`. */
-  async reach(position: string, signal: AbortSignal): Promise<number> {
-    await this.#waitFor(position, signal);
-    return parsePosition(position).seq;
+  reach(position: string, signal: AbortSignal): Promise<number> {
+    return this.#positions.reach(position, MAX_POSITION_WAIT_MS, signal);
   }
 
   /** The position of a seq of this history, as answers write it. */
@@ -154,7 +152,7 @@ export class Invoker {
 
   /** Streams and waits that are open now, of all callers. */
   get openStreams(): number {
-    return this.#streams.total;
+    return this.#limited.openStreams;
   }
 
   async #follow(call: Call): Promise<Following> {
@@ -162,7 +160,8 @@ export class Invoker {
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
-    if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
+    if (this.#options.elsewhere?.place() === "waiting") throw notReady();
+    if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const context = this.#context(call, operation);
     const { since, show } = operation.follow(input, context);
     const release = context.holdStream();
@@ -172,7 +171,7 @@ export class Invoker {
         cursor: context.changes.cursor(seq),
         position: context.positionAt(seq),
         show,
-        judge: () => this.#judge(call.caller, operation, spaces),
+        judge: () => this.#judge(call, operation, spaces),
         release,
       });
       following.begin();
@@ -209,28 +208,38 @@ export class Invoker {
     if (operation === undefined) throw unknownOperation(call.operation, this.registry);
     const { input, common } = splitInput(operation, call.input);
     const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
-    const grants = this.#judge(call.caller, operation, spaces);
-    this.#limitRate(call.caller, grants);
+    const grants = this.#judge(call, operation, spaces);
+    if (call.forwarded !== undefined) this.#limited.forwarded(call.forwarded.via);
+    this.#limited.request(call.caller, grants);
     return { operation, input, common, spaces };
   }
 
   async #run(call: Call): Promise<Answer> {
-    const { operation, input, common } = this.#admit(call);
-    if (operation.kind === "write") return this.#write(operation, input, call.caller, common.idempotencyKey);
-    if (common.minPosition !== undefined) await this.#waitFor(common.minPosition, call.signal);
+    const { operation, input, common, spaces } = this.#admit(call);
+    const { caller, signal, forwarded } = call;
+    const raw = call.input as Record<string, unknown>;
+    if (operation.kind === "write") {
+      const key = common.idempotencyKey;
+      return this.#writes.run({ operation, spaces, input, raw, caller, key, forwarded, signal });
+    }
     const context = this.#context(call, operation);
-    const position = this.position();
-    const output =
-      operation.kind === "read"
-        ? await operation.run(this.#options.store.reader, input, context)
-        : await operation.run(input, context);
-    return { output, position };
+    if (operation.kind === "act") {
+      if (common.minPosition !== undefined) await this.reach(common.minPosition, signal);
+      const position = this.position();
+      return { output: await operation.run(input, context), position };
+    }
+    const run = async (): Promise<Answer> => {
+      const position = this.position();
+      return { output: await operation.run(this.#options.store.reader, input, context), position };
+    };
+    return this.#reads.run({ ...common, operation, input: raw, parsed: input, caller, forwarded, signal, run });
   }
 
-  #judge(caller: Caller, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
+  #judge({ caller, forwarded }: Call, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
     const { verb } = operation.access;
+    const cap = forwarded === undefined ? {} : { cap: forwarded };
     try {
-      return this.#options.access.judge(caller, { operation: operation.name, verb, spaces });
+      return this.#options.access.judge(caller, { operation: operation.name, verb, spaces, ...cap });
     } catch (error) {
       const space = error instanceof Fault ? error.details["space"] : undefined;
       this.#options.onRefused?.({
@@ -243,27 +252,6 @@ export class Invoker {
     }
   }
 
-  async #write(
-    operation: Extract<Operation, { kind: "write" }>,
-    input: unknown,
-    caller: Caller,
-    key: string | undefined,
-  ): Promise<Answer> {
-    const refused = this.#options.writesRefused?.();
-    if (refused !== undefined) throw refused;
-    const command: unknown = operation.prepare(input, this.#options.limits);
-    const applied = await this.#options.log.propose({
-      name: operation.name,
-      v: operation.v,
-      input: command,
-      caller: callerName(caller),
-      via: "",
-      key: key ?? "",
-      weight: operation.weight?.(command) ?? 0,
-    });
-    return { output: applied.output, position: formatPosition(applied.position) };
-  }
-
   #context(call: Call, operation: Operation): CallContext {
     const { access, log } = this.#options;
     return {
@@ -271,7 +259,7 @@ export class Invoker {
       rights: access.rights(call.caller),
       signal: call.signal,
       visible: (space) =>
-        access.permits(call.caller, { operation: operation.name, verb: operation.access.verb, space }),
+        access.permits(call.caller, { operation: operation.name, verb: operation.access.verb, space }, call.forwarded),
       changes: log.changes,
       position: () => log.position(),
       head: () => log.head(),
@@ -279,51 +267,6 @@ export class Invoker {
       reach: (position) => this.reach(position, call.signal),
       holdStream: () => this.holdStream(call.caller),
     };
-  }
-
-  /** The most generous of the grants that allow a call counts; one that names no limit counts as the node's own. The admin on this machine has none. */
-  #limitRate(caller: Caller, grants: readonly Grant[]): void {
-    if (caller.kind === "local" && caller.id === "local") return;
-    const { requestsPerMinute } = this.#options.callerLimits;
-    let perMinute = 0;
-    for (const grant of grants) {
-      if (grant.requestsPerMinute === undefined && requestsPerMinute === 0) return;
-      perMinute = Math.max(perMinute, grant.requestsPerMinute ?? requestsPerMinute);
-    }
-    const waitMs = this.#buckets.take(callerName(caller), perMinute);
-    if (waitMs === 0) return;
-    throw new Fault("rate_limited", `${callerName(caller)} is limited to ${perMinute} requests a minute`, {
-      hint: "Wait, then try again; the limit stands in the grant, or in limits.requests_per_minute of the node.",
-      details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
-    });
-  }
-
-  async #waitFor(text: string, signal: AbortSignal): Promise<void> {
-    const { log } = this.#options;
-    const wanted = parsePosition(text);
-    if (!log.sameHistory(wanted)) {
-      throw new Fault(
-        "history_forked",
-        `The position ${text} is of another history than this store's (epoch ${log.position().epoch})`,
-        {
-          hint: "The store was restored or recovered since; read again without min_position.",
-        },
-      );
-    }
-    const bound = AbortSignal.any([signal, AbortSignal.timeout(MAX_POSITION_WAIT_MS)]);
-    const cursor = log.changes.cursor();
-    while (log.position().seq < wanted.seq) {
-      try {
-        await cursor.wait(bound);
-        cursor.next(1);
-      } catch {
-        signal.throwIfAborted();
-        throw new Fault("unavailable", `This node has applied ${this.position()}, not yet ${text}`, {
-          hint: "Try again in a moment.",
-          details: { retryAfterSeconds: 1 },
-        });
-      }
-    }
   }
 }
 

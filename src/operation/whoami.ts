@@ -28,6 +28,7 @@ export const whoami = read({
   }),
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
+  here: true,
   run: (_reader, _input, { caller, rights }) => ({
     caller: callerName(caller),
     kind: caller.kind,

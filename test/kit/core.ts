@@ -11,8 +11,10 @@ import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { auditQuery, contextOperations } from "../../src/context/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
+import type { Log } from "../../src/log/log.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
+import type { Elsewhere } from "../../src/operation/elsewhere.ts";
 import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
@@ -52,6 +54,10 @@ export interface CoreOptions {
   requestsPerMinute?: number;
   streamsPerCaller?: number;
   writesRefused?: () => Fault | undefined;
+  /** The rest of a fleet, over this node's log. */
+  elsewhere?: (log: Log) => Elsewhere;
+  /** Puts something before the log, such as a leadership that comes and goes. */
+  wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
   /** Times of streams, shorter than the usual ones. */
   streams?: ApiOptions["streams"];
@@ -75,7 +81,8 @@ export function startCore(options: CoreOptions = {}) {
   const operations = options.operations ?? [...contextOperations, auditQuery(refusals), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
-  const log = openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
+  const direct = openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
+  const log = options.wrapLog?.(direct) ?? direct;
   const access = new Access(
     { capability: CAPABILITY, defaultRole: "none", admins: [], ...options.access },
     options.policy,
@@ -97,6 +104,7 @@ export function startCore(options: CoreOptions = {}) {
       streamsPerCaller: options.streamsPerCaller ?? 64,
     },
     ...(options.writesRefused === undefined ? {} : { writesRefused: options.writesRefused }),
+    ...(options.elsewhere === undefined ? {} : { elsewhere: options.elsewhere(log) }),
     onRefused: (refusal) => refusals.record(refusal),
     ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome }),
     onUnexpected,

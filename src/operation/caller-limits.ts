@@ -1,0 +1,78 @@
+// What one caller may ask for: requests a minute by the grants that allow them, streams and waits at the same time. A forward counts for its caller and for the node that forwards it (security.md 24).
+
+import { type Caller, callerName } from "../access/caller.ts";
+import type { Grant } from "../access/rights.ts";
+import { Fault } from "../lib/fault.ts";
+import { Slots } from "../lib/slots.ts";
+import { TokenBuckets } from "../lib/token-bucket.ts";
+
+/** Bounds of one caller where its grants say nothing else. */
+export interface CallerLimits {
+  /** Requests a minute; 0: no limit. */
+  requestsPerMinute: number;
+  /** Streams and waits open at the same time, over all surfaces. */
+  streamsPerCaller: number;
+}
+
+const MAX_LIMITED_CALLERS = 10_000;
+/** A member forwards for many callers: it may ask as much as so many of them. */
+const CALLERS_OF_MEMBER = 20;
+
+/** Keeps count for all callers of a node. */
+export class LimitedCallers {
+  readonly #limits: CallerLimits;
+  readonly #buckets: TokenBuckets;
+  readonly #streams = new Slots();
+
+  constructor(limits: CallerLimits, nowMs: () => number) {
+    this.#limits = limits;
+    this.#buckets = new TokenBuckets({ maxKeys: MAX_LIMITED_CALLERS, nowMs });
+  }
+
+  /** Streams and waits that are open now, of all callers. */
+  get openStreams(): number {
+    return this.#streams.total;
+  }
+
+  /** Counts an open stream or wait of a caller until the answered function is called; Fault `rate_limited` above the limit. */
+  holdStream(caller: Caller): () => void {
+    const { streamsPerCaller } = this.#limits;
+    const release = this.#streams.take(callerName(caller), streamsPerCaller);
+    if (release !== undefined) return release;
+    throw new Fault("rate_limited", `${callerName(caller)} has ${streamsPerCaller} streams and waits open already`, {
+      hint: "Close one, or raise limits.streams_per_caller on the node.",
+      details: { retryAfterSeconds: 5 },
+    });
+  }
+
+  /** Counts a request. The most generous of the grants that allow a call counts; one that names no limit counts as the node's own. The admin on this machine has none. */
+  request(caller: Caller, grants: readonly Grant[]): void {
+    if (caller.kind === "local" && caller.id === "local") return;
+    const { requestsPerMinute } = this.#limits;
+    let perMinute = 0;
+    for (const grant of grants) {
+      if (grant.requestsPerMinute === undefined && requestsPerMinute === 0) return;
+      perMinute = Math.max(perMinute, grant.requestsPerMinute ?? requestsPerMinute);
+    }
+    this.#take(
+      callerName(caller),
+      perMinute,
+      "the limit stands in the grant, or in limits.requests_per_minute of the node",
+    );
+  }
+
+  /** Counts a request for the member that forwarded it. */
+  forwarded(via: string): void {
+    const perMinute = CALLERS_OF_MEMBER * this.#limits.requestsPerMinute;
+    if (perMinute > 0) this.#take(`via:${via}`, perMinute, "its limit follows limits.requests_per_minute of the node");
+  }
+
+  #take(name: string, perMinute: number, where: string): void {
+    const waitMs = this.#buckets.take(name, perMinute);
+    if (waitMs === 0) return;
+    throw new Fault("rate_limited", `${name} is limited to ${perMinute} requests a minute`, {
+      hint: `Wait, then try again; ${where}.`,
+      details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+    });
+  }
+}

@@ -1,0 +1,127 @@
+// Sends a call to the node that orders writes, and stays with it over a change of leader: the same call with the same key, to the next leader, until the time is over.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { Fault } from "../lib/fault.ts";
+import { type ForwardCall, gaveUp } from "./elsewhere.ts";
+import { answerOf, wireOf } from "./forward-wire.ts";
+import type { Answer } from "./invoke.ts";
+
+export interface ForwarderOptions {
+  /** Asks the path `forward` of a member. Rejects with the Fault that it answered (`details.peer` true), or with `unavailable` and whether anything was sent (`details.notSent`). */
+  ask(node: string, value: unknown, options: { timeoutMs: number; signal: AbortSignal }): Promise<unknown>;
+  /** Member id of the node that is known to order writes; undefined while nobody is. */
+  leader(): string | undefined;
+  /** Whether this node orders writes itself. */
+  leadsHere(): boolean;
+  /** Calls `listener` after each change of who leads; answers the function that ends it. */
+  onLeader(listener: () => void): () => void;
+  /** For tests: when it gives up, in ms, instead of 30 s. */
+  withinMs?: number;
+}
+
+/** Forwarders stop after this time (replication.md 10). */
+const WITHIN_MS = 30_000;
+/** Between two tries while nobody new is known to lead; each is twice the one before. */
+const FIRST_PAUSE_MS = 25;
+const LAST_PAUSE_MS = 400;
+
+/** The way to the leader, whoever that is. */
+export class Forwarder {
+  readonly #options: ForwarderOptions;
+
+  constructor(options: ForwarderOptions) {
+    this.#options = options;
+  }
+
+  /** The leader's answer, or its Fault; `here` as soon as this node leads. Fault `unavailable` after 30 s. */
+  async toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "here"> {
+    const { withinMs = WITHIN_MS, leader, leadsHere } = this.#options;
+    const value = wireOf(call);
+    const late = AbortSignal.timeout(withinMs);
+    const either = AbortSignal.any([signal, late]);
+    let mayBeDone = false;
+    let last: unknown;
+    let told: string | undefined;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
+      if (leadsHere()) return "here";
+      const node = told ?? leader();
+      told = undefined;
+      if (node !== undefined) {
+        try {
+          return answerOf(await this.#attempt(node, value, either, withinMs));
+        } catch (error) {
+          signal.throwIfAborted();
+          if (error instanceof Fault && isFinal(error)) throw asAnswered(error);
+          mayBeDone ||= !isUntouched(error);
+          last = error;
+          told = otherLeader(error, node);
+        }
+      }
+      if (late.aborted) throw gaveUp(mayBeDone, last);
+      if (told === undefined) await this.#changeOr(pauseMs, either);
+      signal.throwIfAborted();
+      if (late.aborted) throw gaveUp(mayBeDone, last);
+    }
+  }
+
+  /** One try at one node, such as an edge's upstream; its answer, its Fault, or `unavailable`. */
+  async toNode(node: string, call: ForwardCall, signal: AbortSignal, timeoutMs: number): Promise<Answer> {
+    try {
+      return answerOf(await this.#options.ask(node, wireOf(call), { timeoutMs, signal }));
+    } catch (error) {
+      throw error instanceof Fault ? asAnswered(error) : error;
+    }
+  }
+
+  /** Given up when another node is known to lead: one that is cut off or stopped would hold the call to the end. */
+  async #attempt(node: string, value: unknown, signal: AbortSignal, timeoutMs: number): Promise<unknown> {
+    const { ask, leader, leadsHere, onLeader } = this.#options;
+    const moved = new AbortController();
+    const before = leader();
+    const stop = onLeader(() => {
+      const now = leader();
+      if (leadsHere() || (now !== undefined && now !== node && now !== before)) moved.abort();
+    });
+    try {
+      return await ask(node, value, { timeoutMs, signal: AbortSignal.any([signal, moved.signal]) });
+    } finally {
+      stop();
+    }
+  }
+
+  async #changeOr(ms: number, signal: AbortSignal): Promise<void> {
+    const changed = new AbortController();
+    const stop = this.#options.onLeader(() => changed.abort());
+    try {
+      await pause(ms, undefined, { signal: AbortSignal.any([signal, changed.signal]) });
+    } catch {
+      // Woken before the time: by a change, or by the end that the loop looks for itself.
+    } finally {
+      stop();
+    }
+  }
+}
+
+/** A peer's answer that another node would give as well; `unavailable` is the one that may be different elsewhere, unless it is about a position nobody has. */
+function isFinal({ code, details }: Fault): boolean {
+  if (details["peer"] !== true) return false;
+  return code !== "unavailable" && code !== "not_ready" ? true : details["applied"] !== undefined;
+}
+
+function isUntouched(error: unknown): boolean {
+  if (!(error instanceof Fault)) return false;
+  const { notSent, outcome } = error.details;
+  return notSent === true || outcome === "not_written" || error.code === "not_ready";
+}
+
+/** Who the asked node says leads instead. */
+function otherLeader(error: unknown, asked: string): string | undefined {
+  const told = error instanceof Fault ? error.details["leader"] : undefined;
+  return typeof told === "string" && told !== asked && told !== "" ? told : undefined;
+}
+
+/** A Fault as its caller sees it: how it came here is nothing to them. */
+function asAnswered({ code, message, hint, details }: Fault): Fault {
+  const { peer: _peer, notSent: _notSent, ...rest } = details;
+  return new Fault(code, message, { ...(hint === undefined ? {} : { hint }), details: rest });
+}

@@ -1,0 +1,93 @@
+// Waiting for positions, and the last position of each caller whose call went to another node: so an agent reads its own writes here without naming any (replication.md 27).
+
+import { LRUCache } from "lru-cache";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import { formatPosition, type Position, parsePosition } from "../log/position.ts";
+
+const MAX_CALLERS = 10_000;
+
+/** How far this node is, and how far each caller has seen. */
+export class Positions {
+  readonly #log: Log;
+  /** Only of callers that saw more than this node had: the rest need no memory. */
+  readonly #seen = new LRUCache<string, Position>({ max: MAX_CALLERS });
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Position of what is applied on this node, as answers write it. */
+  here(): string {
+    return formatPosition(this.#log.position());
+  }
+
+  /** A caller was shown an answer of this position by another node. */
+  saw(caller: string, position: string): void {
+    const shown = parsePosition(position);
+    if (this.#log.sameHistory(shown) && shown.seq <= this.#log.position().seq) return;
+    const before = this.#seen.get(caller);
+    if (before?.epoch !== shown.epoch || before.seq < shown.seq) this.#seen.set(caller, shown);
+  }
+
+  /** The position that a session read must have seen and this node has not applied yet; undefined: none. Faults: `invalid_input`, `history_forked`. */
+  missing(caller: string, shown: string | undefined): Position | undefined {
+    const asked = shown === undefined ? undefined : this.#parse(shown);
+    const own = this.#ownOf(caller);
+    const wanted = own !== undefined && own.seq > (asked?.seq ?? 0) ? own : asked;
+    return wanted !== undefined && wanted.seq > this.#log.position().seq ? wanted : undefined;
+  }
+
+  /** Resolves to the seq of a position that a caller shows once it is applied here. Faults: `invalid_input`, `history_forked`, `unavailable` after `withinMs`. */
+  async reach(text: string, withinMs: number, signal: AbortSignal): Promise<number> {
+    const wanted = this.#parse(text);
+    if (!(await this.reached(wanted, withinMs, signal))) throw this.behind(text);
+    return wanted.seq;
+  }
+
+  /** Whether a position was applied here within the time. Rejects when the signal aborts. */
+  async reached(wanted: Position, withinMs: number, signal: AbortSignal): Promise<boolean> {
+    const log = this.#log;
+    if (log.position().seq >= wanted.seq) return true;
+    const bound = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+    const cursor = log.changes.cursor();
+    while (log.position().seq < wanted.seq) {
+      try {
+        await cursor.wait(bound);
+        cursor.next(1);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!bound.aborted) throw error;
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The answer to a read that this node is too far behind for; `details.applied` says how far it is. */
+  behind(text: string): Fault {
+    return new Fault("unavailable", `This node has applied ${this.here()}, not yet ${text}`, {
+      hint: "Try again in a moment.",
+      details: { retryAfterSeconds: 1, applied: this.here() },
+    });
+  }
+
+  #ownOf(caller: string): Position | undefined {
+    const own = this.#seen.size === 0 ? undefined : this.#seen.get(caller);
+    if (own === undefined) return undefined;
+    const { epoch, seq } = this.#log.position();
+    const isPast = own.epoch === epoch ? own.seq <= seq : !this.#log.sameHistory(own);
+    if (isPast) this.#seen.delete(caller);
+    return isPast ? undefined : own;
+  }
+
+  #parse(text: string): Position {
+    const wanted = parsePosition(text);
+    if (this.#log.sameHistory(wanted)) return wanted;
+    throw new Fault(
+      "history_forked",
+      `The position ${text} is of another history than this store's (epoch ${this.#log.position().epoch})`,
+      { hint: "The store was restored or recovered since; read again without min_position." },
+    );
+  }
+}

@@ -1,0 +1,169 @@
+// Where a read is answered: by this node as it is, once it is far enough, or by the node that is. The three levels of design 5.
+
+import { callerName } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import { formatPosition, type Position } from "../log/position.ts";
+import type { ReadOperation } from "./define.ts";
+import { type CachedCall, type Elsewhere, type Forwarded, notLeader, notReady } from "./elsewhere.ts";
+import type { Answer } from "./invoke.ts";
+import type { Positions } from "./positions.ts";
+
+/** A read, parsed and admitted on this node. */
+export interface AdmittedRead extends Omit<CachedCall, "operation"> {
+  operation: ReadOperation;
+  forwarded: Forwarded | undefined;
+  /** Runs it on the store of this node. */
+  run(): Promise<Answer>;
+}
+
+export interface ReadsOptions {
+  log: Log;
+  positions: Positions;
+  elsewhere: Elsewhere | undefined;
+}
+
+/** How long a read waits for a position that this node has not applied yet, elsewhere or here. */
+export const MAX_POSITION_WAIT_MS = 2000;
+
+/** Finds who answers a read. */
+export class Reads {
+  readonly #options: ReadsOptions;
+
+  constructor(options: ReadsOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with the read's Fault, or with `unavailable`, `not_ready`, `history_forked`. */
+  run(read: AdmittedRead): Promise<Answer> {
+    const { operation, consistency } = read;
+    const place = this.#options.elsewhere?.place() ?? "leader";
+    if (operation.here === true) return read.run();
+    if (place === "waiting") throw notReady();
+    // A wait for changes is of this node's own feed, whatever it is; how new that must be is said by `since`.
+    if (operation.follow !== undefined) return this.#hereFrom(read);
+    if (place === "edge") return this.#onEdge(read);
+    if (consistency === "leader") return this.#fromLeader(read);
+    const missing = consistency === "any" ? undefined : this.#missing(read);
+    return missing === undefined ? this.#here(read, place) : this.#session(read, missing);
+  }
+
+  /** From the store of this node as it is. */
+  #here(read: AdmittedRead, place = this.#options.elsewhere?.place()): Promise<Answer> {
+    return place === "replica" ? this.#aged(read) : read.run();
+  }
+
+  async #aged(read: AdmittedRead): Promise<Answer> {
+    const ageSeconds = this.#options.elsewhere?.ageSeconds?.();
+    const answer = await read.run();
+    return ageSeconds === undefined ? answer : { ...answer, ageSeconds };
+  }
+
+  async #hereFrom(read: AdmittedRead): Promise<Answer> {
+    if (read.minPosition !== undefined)
+      await this.#options.positions.reach(read.minPosition, MAX_POSITION_WAIT_MS, read.signal);
+    return this.#here(read);
+  }
+
+  /** Behind: asked at once where it is known, and answered here if that is sooner or cannot be (replication.md 27). */
+  async #session(read: AdmittedRead, missing: Position): Promise<Answer> {
+    const { positions, elsewhere } = this.#options;
+    const text = formatPosition(missing);
+    const done = new AbortController();
+    const signal = AbortSignal.any([read.signal, done.signal]);
+    try {
+      const reached = positions.reached(missing, MAX_POSITION_WAIT_MS, signal);
+      reached.catch(() => {});
+      // A call that was forwarded already waits here: the node that sent it can ask the leader itself.
+      if (elsewhere?.place() === "replica" && read.forwarded === undefined) {
+        const asked = this.#try({ ...read, minPosition: text, signal }, elsewhere);
+        asked.catch(() => {});
+        const first = await Promise.race([asked, reached.then((isHere) => (isHere ? "here" : undefined))]);
+        if (first !== undefined && first !== "here") return first;
+      }
+      if (await reached) return await this.#here(read);
+    } finally {
+      done.abort();
+    }
+    throw positions.behind(text);
+  }
+
+  /** The position that a session read needs and this node has not; what other nodes forward shows what they need. */
+  #missing(read: AdmittedRead): Position | undefined {
+    const { positions } = this.#options;
+    return positions.missing(read.forwarded === undefined ? callerName(read.caller) : "", read.minPosition);
+  }
+
+  async #fromLeader(read: AdmittedRead): Promise<Answer> {
+    const { log, elsewhere } = this.#options;
+    if (read.minPosition !== undefined && (elsewhere?.place() ?? "leader") === "leader")
+      await this.#options.positions.reach(read.minPosition, MAX_POSITION_WAIT_MS, read.signal);
+    for (;;) {
+      read.signal.throwIfAborted();
+      if ((elsewhere?.place() ?? "leader") === "leader") {
+        try {
+          await log.barrier();
+          return await this.#here(read);
+        } catch (error) {
+          if (elsewhere === undefined || !elsewhere.several() || !isLost(error, elsewhere)) throw error;
+        }
+      }
+      if (elsewhere === undefined) throw notLeader(undefined);
+      if (read.forwarded !== undefined) throw notLeader(elsewhere.leader());
+      const answer = await this.#ask(read, "leader", elsewhere, read.signal);
+      if (answer !== "here") return answer;
+    }
+  }
+
+  async #onEdge(read: AdmittedRead): Promise<Answer> {
+    const { elsewhere, positions } = this.#options;
+    if (elsewhere === undefined) throw notReady();
+    const missing = read.consistency === "session" ? this.#missing(read) : undefined;
+    const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
+    const { operation, input, caller, parsed, consistency, signal } = read;
+    const call: CachedCall = { operation: operation.name, input, caller, parsed, consistency, minPosition, signal };
+    const cached = consistency === "leader" ? undefined : await elsewhere.answer?.(call);
+    if (cached !== undefined) {
+      positions.saw(callerName(caller), cached.position);
+      return cached;
+    }
+    const to = consistency === "leader" ? "leader" : "upstream";
+    const answer = await this.#ask(minPosition === undefined ? read : { ...read, minPosition }, to, elsewhere, signal);
+    if (answer === "here") throw notReady();
+    return answer;
+  }
+
+  /** The leader's answer, or undefined where it cannot be had: then this node goes on by itself. */
+  async #try(read: AdmittedRead, elsewhere: Elsewhere): Promise<Answer | undefined> {
+    try {
+      const answer = await this.#ask(read, "leader", elsewhere, read.signal);
+      return answer === "here" ? undefined : answer;
+    } catch (error) {
+      // A leader that does not see the caller is no reason to refuse what this node will have in a moment.
+      if (error instanceof Fault && (error.code === "unavailable" || error.code === "forward_unseen")) return undefined;
+      throw error;
+    }
+  }
+
+  async #ask(
+    read: AdmittedRead,
+    to: "leader" | "upstream",
+    elsewhere: Elsewhere,
+    signal: AbortSignal,
+  ): Promise<Answer | "here"> {
+    const { operation, input, caller, consistency, minPosition } = read;
+    const asked = {
+      ...input,
+      consistency,
+      ...(minPosition === undefined ? {} : { min_position: minPosition }),
+    };
+    const answer = await elsewhere.forward({ operation: operation.name, input: asked, caller }, to, signal);
+    if (answer !== "here") this.#options.positions.saw(callerName(caller), answer.position);
+    return answer;
+  }
+}
+
+/** Whether a barrier failed because this node leads no more. */
+function isLost(error: unknown, elsewhere: Elsewhere): boolean {
+  return error instanceof Fault && error.code === "unavailable" && elsewhere.place() !== "leader";
+}

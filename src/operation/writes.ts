@@ -1,0 +1,185 @@
+// The way of one write to the node that orders writes: here, or by forward, over any change of leader, with one key (replication.md 10).
+
+import { type Caller, callerName } from "../access/caller.ts";
+import { isReservedSpace } from "../access/rights.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Operation, WriteLimits } from "./define.ts";
+import {
+  type Elsewhere,
+  type Forwarded,
+  forwardKey,
+  gaveUp,
+  localName,
+  neverForwarded,
+  notLeader,
+  notReady,
+  type Place,
+} from "./elsewhere.ts";
+import type { Answer } from "./invoke.ts";
+import type { Positions } from "./positions.ts";
+
+/** A write, parsed and admitted on this node. */
+export interface AdmittedWrite {
+  operation: Extract<Operation, { kind: "write" }>;
+  spaces: string[] | "visible";
+  input: Record<string, unknown>;
+  /** The arguments as they came, for the node that they are forwarded to. */
+  raw: Record<string, unknown>;
+  caller: Caller;
+  key: string | undefined;
+  forwarded: Forwarded | undefined;
+  signal: AbortSignal;
+}
+
+export interface WritesOptions {
+  log: Log;
+  positions: Positions;
+  limits: WriteLimits;
+  writesRefused: (() => Fault | undefined) | undefined;
+  elsewhere: Elsewhere | undefined;
+}
+
+/** After this time a write whose outcome is not known is answered so. */
+const WITHIN_MS = 30_000;
+/** Between two tries at this node while it hands the leadership over, or takes it. */
+const HERE_AGAIN_MS = 50;
+/** Most of what a leader has on its way when it loses the leadership is applied soon after. */
+const MOVED_GRACE_MS = 500;
+/** How long a forwarded write waits until it is applied here as well, so that whoever asks here next sees it. */
+const APPLIED_HERE_MS = 5_000;
+
+/** Takes writes to where they are ordered. */
+export class Writes {
+  readonly #options: WritesOptions;
+
+  constructor(options: WritesOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with the write's Fault, or with `unavailable` and what is known of its outcome. */
+  run(write: AdmittedWrite): Promise<Answer> {
+    const { elsewhere } = this.#options;
+    const place = elsewhere?.place() ?? "leader";
+    if (place === "waiting") throw notReady();
+    if (elsewhere === undefined || (place === "leader" && !elsewhere.several())) return this.#propose(write, write);
+    if (write.forwarded === undefined) return this.#anywhere(write, elsewhere);
+    return this.#asLeader(write, elsewhere, place);
+  }
+
+  /** Never on from here: the node that forwarded it finds the leader itself, and is judged by its own role. */
+  async #asLeader(write: AdmittedWrite, elsewhere: Elsewhere, place: Place): Promise<Answer> {
+    if (place !== "leader") throw notLeader(elsewhere.leader());
+    const answer = await this.#unlessMoved(this.#propose(write, { key: write.key }));
+    if (answer === "moved") throw lostMeanwhile(elsewhere.leader());
+    return answer;
+  }
+
+  async #anywhere(write: AdmittedWrite, elsewhere: Elsewhere): Promise<Answer> {
+    const key = write.key ?? forwardKey();
+    const { caller } = write;
+    // By whatever node it is ordered in the end: the same caller, operation and key.
+    const name = caller.kind === "local" ? localName(caller.id, elsewhere.self()) : callerName(caller);
+    const late = AbortSignal.timeout(WITHIN_MS);
+    const signal = AbortSignal.any([write.signal, late]);
+    let mayBeDone = false;
+    let last: unknown;
+    while (!late.aborted) {
+      if (elsewhere.place() === "leader") {
+        try {
+          const answer = await this.#unlessMoved(this.#propose(write, { key, name }));
+          if (answer !== "moved") return answer;
+          mayBeDone = true;
+        } catch (error) {
+          const outcome = error instanceof Fault ? error.details["outcome"] : undefined;
+          if (outcome !== "not_written" && outcome !== "unknown") throw error;
+          mayBeDone ||= outcome === "unknown";
+          last = error;
+        }
+        await Bun.sleep(HERE_AGAIN_MS);
+        continue;
+      }
+      refuseUnforwardable(write, elsewhere);
+      const answer = await this.#forward(write, key, elsewhere, signal).catch((error: unknown) => {
+        write.signal.throwIfAborted();
+        throw late.aborted && !(error instanceof Fault) ? gaveUp(true, last) : asUnknown(error, mayBeDone);
+      });
+      if (answer !== "here") return answer;
+    }
+    throw gaveUp(mayBeDone, last);
+  }
+
+  /** What was proposed here may wait for long once another node leads; that one is asked again, and knows it by its key. */
+  async #unlessMoved(proposed: Promise<Answer>): Promise<Answer | "moved"> {
+    const moved = Promise.withResolvers<"moved">();
+    let grace: ReturnType<typeof setTimeout> | undefined;
+    const stop = this.#options.log.onLeadership(({ leading }) => {
+      if (!leading) grace ??= setTimeout(() => moved.resolve("moved"), MOVED_GRACE_MS);
+    });
+    proposed.catch(() => {});
+    try {
+      return await Promise.race([proposed, moved.promise]);
+    } finally {
+      stop();
+      clearTimeout(grace);
+    }
+  }
+
+  async #forward(
+    { operation, raw, caller, signal: gone }: AdmittedWrite,
+    key: string,
+    elsewhere: Elsewhere,
+    signal: AbortSignal,
+  ): Promise<Answer | "here"> {
+    const { positions } = this.#options;
+    const call = { operation: operation.name, input: { ...raw, idempotency_key: key }, caller };
+    const answer = await elsewhere.forward(call, "leader", signal);
+    if (answer === "here") return answer;
+    positions.saw(callerName(caller), answer.position);
+    // An edge has what it may have: a session read that misses this write goes upstream.
+    if (elsewhere.place() === "replica")
+      await positions.reached(parsePosition(answer.position), APPLIED_HERE_MS, gone).catch(() => false);
+    return answer;
+  }
+
+  async #propose(
+    { operation, input, caller, forwarded }: AdmittedWrite,
+    { key, name = callerName(caller) }: { key: string | undefined; name?: string },
+  ): Promise<Answer> {
+    const { log, limits, writesRefused } = this.#options;
+    const refused = writesRefused?.();
+    if (refused !== undefined) throw refused;
+    const command: unknown = operation.prepare(input, limits);
+    const applied = await log.propose({
+      name: operation.name,
+      v: operation.v,
+      input: command,
+      caller: name,
+      via: forwarded?.via ?? "",
+      key: key ?? "",
+      weight: operation.weight?.(command) ?? 0,
+    });
+    return { output: applied.output, position: formatPosition(applied.position) };
+  }
+}
+
+/** What needs admin is done where admin was proved: at the leader, or nowhere. */
+function refuseUnforwardable({ operation, spaces }: AdmittedWrite, elsewhere: Elsewhere): void {
+  const { verb } = operation.access;
+  const needsAdmin = verb === "admin" || (spaces !== "visible" && spaces.some(isReservedSpace));
+  if (needsAdmin) throw neverForwarded(operation.name, elsewhere.leader());
+}
+
+function lostMeanwhile(leader: { node: string } | undefined): Fault {
+  return new Fault("unavailable", "This node lost the leadership while it ordered the write", {
+    hint: "Ask the leader, with the same idempotency key.",
+    details: { retryAfterSeconds: 1, outcome: "unknown", ...(leader === undefined ? {} : { leader: leader.node }) },
+  });
+}
+
+/** An earlier try may have gone through, whatever the last one said. */
+function asUnknown(error: unknown, mayBeDone: boolean): unknown {
+  const isOpen = error instanceof Fault && error.code === "unavailable";
+  return mayBeDone && isOpen ? gaveUp(true, error) : error;
+}

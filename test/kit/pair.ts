@@ -1,0 +1,225 @@
+// Several nodes of one fleet in one process: real stores and invokers over one list of commands, real frames between their peer servers, and a leadership,
+// lag and links that a test sets. What orders writes in the product is raft; here the test does.
+
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Caller } from "../../src/access/caller.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import type { Command, Leadership, Log } from "../../src/log/log.ts";
+import { lost } from "../../src/log/raft-faults.ts";
+import { fullNodeElsewhere } from "../../src/node/elsewhere.ts";
+import { answerForwarded } from "../../src/operation/answer-forwarded.ts";
+import type { Elsewhere } from "../../src/operation/elsewhere.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
+import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
+import { type Core, type CoreOptions, callerWith, startCore } from "./core.ts";
+
+export type Pair = Awaited<ReturnType<typeof startPair>>;
+
+export interface PairNode {
+  /** Member id. */
+  id: string;
+  core: Core;
+  /** What its network map shows of callers. */
+  sees: Map<string, Caller>;
+  /** Applies nothing of the others while true. */
+  behind: boolean;
+  /** What the next proposals here do instead of being applied. */
+  proposes: "apply" | "refuse" | "lose" | "apply and lose";
+  /** Applies what it has not. */
+  catchUp(): Promise<void>;
+}
+
+export interface PairOptions extends Omit<CoreOptions, "elsewhere" | "wrapLog" | "folder"> {
+  /** Roles of the members; two centrals. */
+  roles?: readonly PeerMember["role"][];
+  /** When a forward gives up, in ms. */
+  withinMs?: number;
+}
+
+/** Opens the nodes `n0`, `n1`, … of which `n0` leads. */
+export async function startPair(options: PairOptions = {}) {
+  const { roles = ["central", "central"], withinMs = 2_000, ...coreOptions } = options;
+  const home = mkdtempSync(join(tmpdir(), "cairn-pair-"));
+  const first = startCore({ folder: join(home, "n0") });
+  await first.close();
+  for (const index of roles.keys())
+    if (index > 0) cpSync(join(home, "n0"), join(home, `n${index}`), { recursive: true });
+
+  const commands: Command[] = [];
+  const members = roles.map((role, index) => ({
+    node: `n${index}`,
+    name: `cairn-${index}`,
+    server: `s${index}`,
+    role,
+    spaces: role === "edge" ? ["team-a"] : [],
+  }));
+  /** Server id of the leader; "" nobody. */
+  let leader = "s0";
+  let term = 1;
+  const listeners = new Set<() => void>();
+  const nodes: PairNode[] = [];
+  const servers: PeerServer[] = [];
+  const elsewheres: Elsewhere[] = [];
+  /** Every frame that went between nodes: `from to`. */
+  const calls: string[] = [];
+  /** Replaces the link between two nodes. */
+  let link: (from: string, to: string, deliver: () => Promise<unknown>) => Promise<unknown> = (_from, _to, deliver) =>
+    deliver();
+
+  const leadershipOf = (index: number): Leadership => ({ leading: leader === `s${index}`, server: leader, term });
+
+  function wrap(index: number): (inner: Log) => Log {
+    return (inner) => {
+      let applied = 0;
+      let turn: Promise<unknown> = Promise.resolve();
+      const catchUp = async (upTo = commands.length): Promise<void> => {
+        turn = turn.then(async () => {
+          while (applied < upTo) {
+            const command = commands[applied];
+            applied += 1;
+            if (command !== undefined) await inner.propose(command).catch(() => {});
+          }
+        });
+        await turn;
+      };
+      const lead = async (command: Command): ReturnType<Log["propose"]> => {
+        await catchUp();
+        commands.push(command);
+        applied = commands.length;
+        const outcome = inner.propose(command);
+        await outcome.catch(() => {});
+        for (const node of nodes) if (node.id !== `n${index}` && !node.behind) void node.catchUp();
+        return outcome;
+      };
+      queueMicrotask(() => {
+        const node = nodes[index];
+        if (node !== undefined) node.catchUp = () => catchUp();
+      });
+      return {
+        ...inner,
+        leadership: () => leadershipOf(index),
+        onLeadership: (listener) => {
+          const tell = () => listener(leadershipOf(index));
+          listeners.add(tell);
+          return () => listeners.delete(tell);
+        },
+        barrier: () => (leader === `s${index}` ? catchUp() : Promise.reject(lost("not_leader", leader))),
+        propose: async (command) => {
+          const { proposes } = nodes[index] ?? { proposes: "apply" };
+          if (leader !== `s${index}` || proposes === "refuse") throw lost("not_leader", leader);
+          if (proposes === "lose") throw lost("unknown", leader);
+          const outcome = lead(command);
+          if (proposes === "apply") return outcome;
+          await outcome.catch(() => {});
+          throw lost("unknown", leader);
+        },
+      };
+    };
+  }
+
+  for (const [index, member] of members.entries()) {
+    const id = member.node;
+    const core = startCore({
+      ...coreOptions,
+      folder: join(home, id),
+      wrapLog: wrap(index),
+      elsewhere: (log) => {
+        const elsewhere = fullNodeElsewhere({
+          log,
+          members: {
+            get: (node) => members.find((candidate) => candidate.node === node),
+            byServer: (server) => members.find((candidate) => candidate.server === server),
+            list: () => members,
+          },
+          self: () => id,
+          withinMs,
+          ageSeconds: () => 0.3,
+          ask: (to, value, { signal }) => {
+            calls.push(`${id} ${to}`);
+            return raced(
+              link(id, to, () => deliver(id, to, value, signal)),
+              signal,
+            );
+          },
+        });
+        elsewheres.push(elsewhere);
+        return elsewhere;
+      },
+    });
+    nodes.push({ id, core, sees: new Map(), behind: false, proposes: "apply", catchUp: async () => {} });
+    const server = new PeerServer({
+      members: (node) => members.find((candidate) => candidate.node === node),
+      onUnexpected: (error) => `p${core.unexpected.push(error)}`,
+    });
+    const node = nodes[index];
+    server.register(
+      "forward",
+      answerForwarded({ invoker: core.invoker, callerOf: async (callerId) => node?.sees.get(callerId) }),
+    );
+    servers.push(server);
+  }
+  await Promise.resolve();
+
+  /** As the link does it: a frame there, a frame back, a Fault as the peer's. */
+  async function deliver(from: string, to: string, value: unknown, signal: AbortSignal): Promise<unknown> {
+    const server = servers[members.findIndex(({ node }) => node === to)];
+    if (server === undefined) throw new Fault("unavailable", `${to} is not there`, { details: { notSent: true } });
+    const request = new Request("http://peer:4747/peer/forward", {
+      method: "POST",
+      headers: { "content-type": FRAME_TYPE },
+      body: encodeFrame(value),
+      signal,
+    });
+    const response = await server.fetch(
+      request,
+      callerWith({ kind: "tagged", id: from, node: from, login: "", tags: ["tag:cairn"] }),
+    );
+    const frame = decodeFrame(await response.bytes()) as { value?: unknown; fault?: Record<string, string> };
+    const { fault } = frame;
+    if (fault === undefined) return frame.value;
+    throw new Fault(fault["code"] as Fault["code"], fault["message"] ?? "", {
+      hint: fault["hint"] ?? "",
+      details: { ...JSON.parse(fault["details"] ?? "{}"), peer: true },
+    });
+  }
+
+  return {
+    nodes,
+    calls,
+    commands,
+    /** Another server leads, or "" nobody. */
+    elect: (server: string) => {
+      leader = server;
+      term += 1;
+      for (const tell of [...listeners]) tell();
+    },
+    useLink: (replacement: typeof link) => {
+      link = replacement;
+    },
+    node: (index: number): PairNode => {
+      const found = nodes[index];
+      if (found === undefined) throw new Error(`no node ${index}`);
+      return found;
+    },
+    /** What a node says without having judged anything. */
+    elsewhereOf: (index: number): Elsewhere => {
+      const found = elsewheres[index];
+      if (found === undefined) throw new Error(`no node ${index}`);
+      return found;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { core } of nodes) await core.close();
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => {});
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}

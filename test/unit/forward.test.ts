@@ -1,0 +1,418 @@
+// Writes and reads anywhere: what is answered here, what goes to the leader, under whose rights, and that a change of leader doubles and loses nothing.
+
+import { describe, expect, test } from "bun:test";
+import type { Caller } from "../../src/access/caller.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import type { Elsewhere } from "../../src/operation/elsewhere.ts";
+import type { Answer } from "../../src/operation/invoke.ts";
+import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
+import { type Pair, type PairNode, startPair } from "../kit/pair.ts";
+import { refusal } from "../kit/refusal.ts";
+
+const member = granted({ role: "member", spaces: ["*"] });
+
+async function pairFor(caller: Caller, options?: Parameters<typeof startPair>[0]): Promise<Pair> {
+  const pair = await startPair(options);
+  for (const { sees } of pair.nodes) sees.set(caller.id, caller);
+  return pair;
+}
+
+function ask(
+  node: PairNode,
+  operation: string,
+  input: Record<string, unknown>,
+  caller: Caller = member,
+): Promise<Answer> {
+  return node.core.invoker.invoke({ operation, input, caller, signal: new AbortController().signal });
+}
+
+const put = (node: PairNode, content: unknown, more: Record<string, unknown> = {}, caller = member) =>
+  ask(node, "context_put", { id: "team-a/x", content, ...more }, caller);
+const get = (node: PairNode, more: Record<string, unknown> = {}, caller = member) =>
+  ask(node, "context_get", { id: "team-a/x", ...more }, caller);
+
+const versions = (node: PairNode): unknown =>
+  node.core.store.reader.all("SELECT operation, caller, via, outcome FROM changes ORDER BY seq");
+
+describe("writes", () => {
+  test("are ordered by the leader wherever they come in, read at once there, and keep caller and via", async () => {
+    await using pair = await pairFor(member);
+    const written = await put(pair.node(1), { a: 1 });
+    expect(pair.calls).toEqual(["n1 n0"]);
+    expect((await get(pair.node(1))).output["content"]).toEqual({ a: 1 });
+    expect(pair.calls).toHaveLength(1);
+    expect(written.position).toBe(pair.node(0).core.invoker.position());
+    const row = { operation: "context_put", caller: "user:alice@example.com", outcome: "created" };
+    expect(versions(pair.node(0))).toEqual([{ ...row, via: "n1" }]);
+    expect(versions(pair.node(1))).toEqual(versions(pair.node(0)));
+    expect(await refusal(put(pair.node(1), 2, { if_none_match: "*" }))).toMatchObject({ code: "version_mismatch" });
+  });
+
+  test("carry odd keys and long numbers as they were sent", async () => {
+    await using pair = await pairFor(member);
+    const text = '{"__proto__":{"a":1},"constructor":2,"n":12345678901234567890}';
+    await put(pair.node(1), text, { content_type: "application/json" });
+    const whole = JSON.parse(`{"id":"team-a/x","content":${text}}`);
+    await ask(pair.node(1), "context_put", whole);
+    const { content } = (await get(pair.node(0), { format: "text", version: 1 })).output;
+    expect(content).toBe(text);
+    expect(String((await get(pair.node(0), { format: "text" })).output["content"])).toContain('"__proto__":{"a":1}');
+  });
+
+  test("wait for a leader and find it", async () => {
+    await using pair = await pairFor(member);
+    pair.elect("");
+    const waiting = put(pair.node(1), 1);
+    await Bun.sleep(60);
+    expect(pair.calls).toEqual([]);
+    pair.elect("s0");
+    expect((await waiting).output["version"]).toBe(1);
+    pair.elect("s1");
+    expect((await put(pair.node(0), 2)).output["version"]).toBe(2);
+    expect(pair.calls).toEqual(["n1 n0", "n0 n1"]);
+  });
+
+  test("whose answer was lost on the way are asked again with their key, and made once", async () => {
+    await using pair = await pairFor(member);
+    let dropped = 0;
+    pair.useLink(async (_from, _to, deliver) => {
+      const answer = await deliver();
+      if (dropped++ > 0) return answer;
+      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+    });
+    expect((await put(pair.node(1), 1)).output).toMatchObject({ version: 1, created: true });
+    expect(dropped).toBe(2);
+    expect(versions(pair.node(0))).toHaveLength(1);
+    expect(new Set(pair.commands.map(({ key }) => key)).size).toBe(1);
+  });
+
+  test("that a lost leader held are asked again at the next one", async () => {
+    await using pair = await pairFor(member);
+    const { promise: hangs } = Promise.withResolvers<unknown>();
+    pair.useLink(async (_from, to, deliver) => {
+      if (to !== "n0") return deliver();
+      await deliver();
+      return hangs;
+    });
+    await using three = await pairFor(member, { roles: ["central", "central", "central"] });
+    three.useLink(async (_from, to, deliver) => {
+      const answer = await deliver();
+      return to === "n0" ? hangs : answer;
+    });
+    const writing = put(three.node(2), 1);
+    await Bun.sleep(50);
+    three.elect("s1");
+    expect((await writing).output).toMatchObject({ version: 1, created: true });
+    expect(three.calls).toEqual(["n2 n0", "n2 n1"]);
+    expect(versions(three.node(1))).toHaveLength(1);
+  });
+
+  test("refused by a node that just lost the leadership go on to the next; unknown ones too, and count once", async () => {
+    await using pair = await pairFor(member);
+    pair.node(0).proposes = "refuse";
+    const refused = put(pair.node(0), 1);
+    await Bun.sleep(20);
+    pair.elect("s1");
+    expect((await refused).output["version"]).toBe(1);
+    pair.node(1).proposes = "apply and lose";
+    const unknown = put(pair.node(1), 2);
+    await Bun.sleep(20);
+    pair.node(0).proposes = "apply";
+    pair.elect("s0");
+    expect((await unknown).output).toMatchObject({ version: 2 });
+    expect(versions(pair.node(0))).toHaveLength(2);
+  });
+
+  test("of local callers have the same name wherever they are ordered in the end", async () => {
+    await using pair = await pairFor(member);
+    pair.node(0).proposes = "apply and lose";
+    const writing = put(pair.node(0), 1, { idempotency_key: "k" }, localAdmin);
+    await Bun.sleep(20);
+    pair.elect("s1");
+    expect((await writing).output).toMatchObject({ version: 1, created: true });
+    expect(versions(pair.node(1))).toEqual([
+      { operation: "context_put", caller: "local@n0", via: "", outcome: "created" },
+    ]);
+    const bridge = callerWith({ kind: "local", id: "local:bridge", login: "" });
+    await put(pair.node(0), 2, {}, bridge);
+    expect(versions(pair.node(1))).toContainEqual(
+      expect.objectContaining({ caller: "local:bridge@n0", via: "n0", outcome: "updated" }),
+    );
+  });
+
+  test("that nobody takes say what is known of their outcome", async () => {
+    await using pair = await pairFor(member, { withinMs: 150 });
+    pair.elect("");
+    const nobody = await refusal(put(pair.node(1), 1));
+    expect(nobody).toMatchObject({ code: "unavailable", details: { outcome: "not_written" } });
+    pair.elect("s0");
+    pair.useLink(async () => {
+      throw new Fault("unavailable", "no route", { details: { notSent: true } });
+    });
+    expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "not_written" } });
+    pair.useLink(async () => {
+      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+    });
+    expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "unknown" } });
+  });
+
+  test("that were left by their caller are not tried again", async () => {
+    await using pair = await pairFor(member);
+    pair.elect("");
+    const left = new AbortController();
+    const { invoker } = pair.node(1).core;
+    const input = { id: "team-a/x", content: 1 };
+    const writing = invoker.invoke({ operation: "context_put", input, caller: member, signal: left.signal });
+    left.abort();
+    expect(await refusal(writing)).toMatchObject({ code: "cancelled" });
+    pair.elect("s0");
+    await Bun.sleep(60);
+    expect(pair.calls).toEqual([]);
+  });
+
+  test("of a fleet of one carry no key", async () => {
+    await using pair = await pairFor(member, { roles: ["central"] });
+    await put(pair.node(0), 1);
+    expect(pair.node(0).core.store.reader.get("SELECT COUNT(*) AS n FROM idempotency")).toEqual({ n: 0 });
+    expect(pair.commands[0]).toMatchObject({ key: "", caller: "user:alice@example.com" });
+  });
+});
+
+describe("reads", () => {
+  test("any is what is here; session has seen what was shown; leader has seen everything", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    await pair.node(1).catchUp();
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 2);
+    expect((await get(pair.node(1), { consistency: "any" })).output["content"]).toBe(1);
+    expect((await get(pair.node(1))).output["content"]).toBe(1);
+    expect(pair.calls).toEqual([]);
+    expect((await get(pair.node(1), { min_position: position })).output["content"]).toBe(2);
+    expect(pair.calls).toEqual(["n1 n0"]);
+    const other = callerWith({ id: "nBOB", login: "bob@example.com", grants: member.grants });
+    for (const { sees } of pair.nodes) sees.set(other.id, other);
+    expect((await get(pair.node(1), { consistency: "leader" }, other)).output["content"]).toBe(2);
+    expect(pair.calls).toHaveLength(2);
+  });
+
+  test("a caller that saw more elsewhere never sees less here", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    await put(pair.node(0), 1);
+    expect((await get(pair.node(1), { consistency: "leader" })).output["content"]).toBe(1);
+    expect((await get(pair.node(1))).output["content"]).toBe(1);
+    expect(pair.calls).toHaveLength(2);
+    await pair.node(1).catchUp();
+    expect((await get(pair.node(1))).output["content"]).toBe(1);
+    expect(pair.calls).toHaveLength(2);
+  });
+
+  test("behind and without a leader: what comes in time, else 503 with Retry-After", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    pair.elect("");
+    const late = get(pair.node(1), { min_position: position });
+    await Bun.sleep(30);
+    await pair.node(1).catchUp();
+    expect((await late).output["content"]).toBe(1);
+    const [epoch, seq] = position.split("-");
+    const far = await pair.node(1).core.http("/contexts/team-a/x", {
+      headers: { "cairn-min-position": `${epoch}-${Number(seq) + 9}` },
+    });
+    expect(far.status).toBe(503);
+    expect(far.headers.get("retry-after")).toBe("1");
+  });
+
+  test("of the leader go through a barrier, and to the next one when it is lost", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    pair.elect("s1");
+    expect((await get(pair.node(0), { consistency: "leader" })).output["content"]).toBe(1);
+    expect(pair.calls).toEqual(["n0 n1"]);
+    expect((await get(pair.node(1), { consistency: "leader" })).output["content"]).toBe(1);
+    expect(pair.calls).toHaveLength(1);
+  });
+
+  test("over HTTP say where they stand", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    await pair.node(1).catchUp();
+    const here = await pair.node(1).core.http("/contexts/team-a/x", {}, member);
+    expect(here.headers.get("age")).toBe("1");
+    expect(here.headers.get("cairn-position")).toBe(pair.node(0).core.invoker.position());
+    const asked = await pair
+      .node(1)
+      .core.http("/contexts/team-a/x", { headers: { "cairn-consistency": "leader" } }, member);
+    expect(asked.headers.get("age")).toBeNull();
+    expect((await pair.node(0).core.http("/contexts/team-a/x", {}, member)).headers.get("age")).toBeNull();
+    const wrong = await pair
+      .node(1)
+      .core.http("/contexts/team-a/x", { headers: { "cairn-consistency": "some" } }, member);
+    expect(wrong.status).toBe(400);
+  });
+});
+
+describe("rights of what is forwarded", () => {
+  test("both nodes must say yes, and a caller that the leader does not see is told what to change", async () => {
+    await using pair = await startPair();
+    const unseen = await refusal(put(pair.node(1), 1));
+    expect(unseen).toMatchObject({ code: "forward_unseen" });
+    expect(unseen.message).toContain("nALICE");
+    pair.node(0).sees.set(member.id, granted({ role: "reader", spaces: ["*"] }));
+    expect(await refusal(put(pair.node(1), 1))).toMatchObject({ code: "forbidden" });
+    pair.node(0).sees.set(member.id, member);
+    expect((await put(pair.node(1), 1)).output["version"]).toBe(1);
+    pair.calls.length = 0;
+    const nobody = callerWith({ id: "nEVE", login: "eve@example.com" });
+    expect(await refusal(put(pair.node(1), 1, {}, nobody))).toMatchObject({ code: "forbidden" });
+    expect(pair.calls).toEqual([]);
+  });
+
+  const operator = granted({ role: "operator", spaces: ["*"] });
+  const admin = granted({ role: "admin", spaces: ["*", "fleet"] });
+
+  test("a full node forwards up to operator, admin never", async () => {
+    for (const role of ["central", "regional"] as const) {
+      await using pair = await pairFor(operator, { roles: ["central", role] });
+      await put(pair.node(1), 1, {}, operator);
+      const purged = await ask(pair.node(1), "context_purge", { id: "team-a/x" }, operator);
+      expect(purged.output).toBeDefined();
+      for (const { sees } of pair.nodes) sees.set(admin.id, admin);
+      const kept = await refusal(ask(pair.node(1), "context_put", { id: "fleet/x", content: 1 }, admin));
+      expect(kept).toMatchObject({ code: "forbidden", hint: "Run it on cairn-0." });
+      expect((await ask(pair.node(0), "context_put", { id: "fleet/x", content: 1 }, admin)).output["version"]).toBe(1);
+    }
+  });
+
+  /** What a member sends that judges nothing itself. */
+  const lie = (pair: Pair, from: number, operation: string, input: Record<string, unknown>, caller: Caller) => {
+    const elsewhere = pair.elsewhereOf(from);
+    return elsewhere.forward({ operation, input, caller }, "leader", new AbortController().signal);
+  };
+
+  test("an edge brings member rights in its spaces at most, whatever it claims", async () => {
+    await using pair = await pairFor(admin, { roles: ["central", "edge", "central"] });
+    const write = (id: string, from = 1) => lie(pair, from, "context_put", { id, content: 1 }, admin);
+    expect(await write("team-a/x")).toMatchObject({ output: { version: 1 } });
+    expect(await refusal(write("team-b/x"))).toMatchObject({ code: "forbidden" });
+    expect(await refusal(write("fleet/x"))).toMatchObject({ code: "forbidden" });
+    expect(await refusal(lie(pair, 1, "context_purge", { id: "team-a/x" }, admin))).toMatchObject({
+      code: "forbidden",
+    });
+    expect(await refusal(write("fleet/x", 2))).toMatchObject({ code: "forbidden" });
+    expect(await refusal(write("_own/x", 2))).toMatchObject({ code: "forbidden" });
+    await write("team-b/y", 2);
+    const listed = await lie(pair, 1, "context_list", { consistency: "leader" }, admin);
+    expect(JSON.stringify(listed)).toContain("team-a/x");
+    expect(JSON.stringify(listed)).not.toContain("team-b/y");
+  });
+
+  test("callers of its machine are operators by a full node, members by an edge, and bridges members", async () => {
+    await using pair = await pairFor(member, { roles: ["central", "edge", "central"] });
+    const bridge = callerWith({ kind: "local", id: "local:bridge", login: "" });
+    await put(pair.node(2), 1, {}, localAdmin);
+    const purge = (from: number, caller: Caller) => lie(pair, from, "context_purge", { id: "team-a/x" }, caller);
+    expect(await refusal(purge(2, bridge))).toMatchObject({ code: "forbidden" });
+    expect(await refusal(purge(1, localAdmin))).toMatchObject({ code: "forbidden" });
+    expect(await purge(2, localAdmin)).toMatchObject({ output: {} });
+    expect(versions(pair.node(0))).toContainEqual(
+      expect.objectContaining({ operation: "context_purge", caller: "local@n2", via: "n2" }),
+    );
+    expect(
+      await refusal(lie(pair, 2, "context_put", { id: "team-a/x", content: 1 }, { ...localAdmin, id: "local@n0" })),
+    ).toMatchObject({
+      code: "forward_unseen",
+    });
+  });
+
+  test("a forwarded call goes no further, and counts for the member that brings it", async () => {
+    await using pair = await pairFor(member, { requestsPerMinute: 1, roles: ["central", "central", "central"] });
+    const { invoker } = pair.node(1).core;
+    const forwarded = { via: "n2", role: "operator" as const, spaces: undefined };
+    const signal = new AbortController().signal;
+    const call = (caller: Caller) =>
+      invoker.invoke({ operation: "context_put", input: { id: "team-a/x", content: 1 }, caller, signal, forwarded });
+    expect(await refusal(call(member))).toMatchObject({
+      code: "unavailable",
+      details: { leader: "n0", outcome: "not_written" },
+    });
+    expect(pair.calls).toEqual([]);
+    const others = Array.from({ length: 20 }, (_, index) =>
+      callerWith({ id: `n${index}X`, login: `x${index}@example.com`, grants: member.grants }),
+    );
+    const codes = await Promise.all(others.map(async (caller) => (await refusal(call(caller))).message));
+    expect(codes.slice(0, 19).every((message) => message.includes("does not order"))).toBe(true);
+    expect(codes[19]).toContain("via:n2 is limited");
+  });
+
+  test("a connection that only reads stays so", async () => {
+    await using pair = await pairFor(member);
+    const reading: Caller = { ...member, readOnly: true };
+    expect(await refusal(lie(pair, 1, "context_put", { id: "team-a/x", content: 1 }, reading))).toMatchObject({
+      code: "forbidden",
+    });
+  });
+});
+
+describe("other places", () => {
+  const placed = (elsewhere: Partial<Elsewhere>) => () => ({
+    place: () => "leader" as const,
+    several: () => true,
+    self: () => "nSelf",
+    leader: () => undefined,
+    forward: async () => "here" as const,
+    ...elsewhere,
+  });
+
+  test("a node that waits for its store answers about itself and nothing else", async () => {
+    await using core = startCore({ elsewhere: placed({ place: () => "waiting" }) });
+    expect(await core.call("whoami", {})).toMatchObject({ caller: "local" });
+    for (const operation of ["context_list", "context_wait"])
+      expect(await refusal(core.call(operation, {}))).toMatchObject({ code: "not_ready" });
+    expect(await refusal(core.call("context_put", { id: "a/x", content: 1 }))).toMatchObject({ code: "not_ready" });
+    const refused = await core.http("/changes?feed=sse");
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: "not_ready", retryable: true });
+  });
+
+  test("an edge answers from its cache after the gate, says so, and asks upstream for the rest", async () => {
+    const asked: string[] = [];
+    let epoch = "0123456789";
+    const cached = (): Answer => ({
+      output: {
+        id: "a/x",
+        content: "kept",
+        content_type: "text/plain",
+        etag: "1-000000000000",
+        version: 1,
+        author: "user:a",
+        updated_at: "2026-01-01T00:00:00.000Z",
+      },
+      position: `${epoch}-0`,
+      cache: { state: "stale", ageSeconds: 4.2 },
+    });
+    const elsewhere = placed({
+      place: () => "edge",
+      answer: async ({ operation, minPosition }) =>
+        operation === "context_get" && minPosition === undefined ? cached() : undefined,
+      forward: async ({ operation, input }, to) => {
+        asked.push(`${operation} ${to} ${String(input["consistency"])}`);
+        return { output: { id: "a/y" }, position: `${epoch}-9` };
+      },
+    });
+    await using core = startCore({ elsewhere });
+    epoch = core.invoker.position().split("-")[0] ?? "";
+    const hit = await core.http("/contexts/a/x");
+    expect([hit.status, hit.headers.get("cairn-cache"), hit.headers.get("age")]).toEqual([200, "stale", "5"]);
+    const nobody = callerWith();
+    expect((await core.http("/contexts/a/x", {}, nobody)).status).toBe(403);
+    await core.call("context_list", {});
+    await core.call("context_get", { id: "a/x", consistency: "leader" });
+    expect(asked).toEqual(["context_list upstream session", "context_get leader leader"]);
+    // It saw 9 elsewhere: what the cache has may be older than that.
+    await core.call("context_get", { id: "a/x" });
+    expect(asked.at(-1)).toBe("context_get upstream session");
+  });
+});
