@@ -9,7 +9,7 @@ import { contextOperations } from "../../src/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
-import { fleetBridge } from "../kit/fleet-bridge.ts";
+import { fleetBridge, META } from "../kit/fleet-bridge.ts";
 import { ERAS, newClient, textOf, until } from "../kit/mcp-client.ts";
 import { Door, type DoorOptions, tellMembers } from "../kit/mcp-fleet.ts";
 

@@ -81,7 +81,8 @@ export function fleetBridge(
   };
 }
 
-const META = {
+/** The envelope of its requests. */
+export const META = {
   "io.modelcontextprotocol/protocolVersion": "2026-07-28",
   "io.modelcontextprotocol/clientCapabilities": {},
 };
