@@ -17,6 +17,8 @@ const LISTEN_AGAIN_MS = 5_000;
 export interface JoinOptions {
   tailnet: Tailnet;
   params: UpParams;
+  /** The port for the other nodes of the fleet, and the socket that answers there. */
+  peers?: { port: number; target: string };
   /** Whether this data folder has been on a tailnet before. */
   hasState: boolean;
   conditions: Conditions;
@@ -60,11 +62,11 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
   let stopped = false;
   let serving = Promise.resolve();
 
-  const openPort = async (port: number, tls: boolean): Promise<boolean> => {
+  const openPort = async (port: number, tls: boolean, target?: string): Promise<boolean> => {
     if (listening.has(port)) return false;
     listening.add(port);
     try {
-      await tailnet.listen(port, { tls });
+      await tailnet.listen(port, target === undefined ? { tls } : { tls, target });
       if (port === HTTP_PORT) conditions.clear("not_listening");
       return true;
     } catch (error) {
@@ -87,6 +89,7 @@ export function joinTailnet(options: JoinOptions): TailnetSession {
   };
 
   const openAndTell = async (next: Status): Promise<void> => {
+    if (options.peers !== undefined) await openPort(options.peers.port, false, options.peers.target);
     const plain = await openPort(HTTP_PORT, false);
     const secure = next.https && next.domains.length > 0 && (await openPort(HTTPS_PORT, true));
     // Nobody gets in by a port that is not open, whatever the tailnet says.

@@ -1,4 +1,4 @@
-// The only Bun.serve. A listener is a place (unix socket or loopback port) with a door that says who is calling; behind every door are the same surfaces.
+// The only Bun.serve. A listener is a place (unix socket or loopback port) with a door that says who is calling; behind the doors for callers are the same surfaces, behind the peers' only theirs.
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../access/caller.ts";
@@ -30,7 +30,8 @@ export interface ListenOptions {
   /** A unix socket that is made with `mode`, or a port on 127.0.0.1 (0: any free one). */
   at: { unix: string; mode: number } | { loopbackPort: number };
   door: Door;
-  surfaces: Surfaces;
+  /** The surfaces of the product, by path, or one that has this listener to itself. */
+  surfaces: Surfaces | Surface;
   maxBodyBytes: number;
   /** Origins whose pages may read the answers; the doors and the Go half have refused every other. */
   origins: readonly string[];
@@ -90,6 +91,7 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     const caller = await options.door(request, path);
     const asked = origin === undefined ? undefined : preflight(request, origin);
     if (asked !== undefined) return asked;
+    if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);
     const { api, mcp, web } = options.surfaces;
     if (path === "/mcp") return harmless(await mcp.fetch(request, caller));
     const page =

@@ -6,6 +6,7 @@ import { type ForwardCall, gaveUp } from "./elsewhere.ts";
 import { answerOf, wireOf } from "./forward-wire.ts";
 import type { Answer } from "./invoke.ts";
 
+/** What a forwarder needs to know and to do. */
 export interface ForwarderOptions {
   /** Asks the path `forward` of a member. Rejects with the Fault that it answered (`details.peer` true), or with `unavailable` and whether anything was sent (`details.notSent`). */
   ask(node: string, value: unknown, options: { timeoutMs: number; signal: AbortSignal }): Promise<unknown>;
