@@ -167,7 +167,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
 
     // 6. The member of the replicated log: a fleet of one orders writes when this is done.
     if (product.raft !== undefined && half !== undefined) {
-      await startEngine({
+      const starting = startEngine({
         log: product.raft,
         plan: planEngine(settings.data, product.store.reader),
         host: await half,
@@ -177,6 +177,8 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         members: [],
         signal: AbortSignal.timeout(START_MS),
       });
+      // An entry that cannot be applied shows only now, when the log is read again.
+      await Promise.race([starting, failed.promise.then((reason) => Promise.reject(reason))]);
     }
 
     // 7. The doors: local socket, loopback where it is allowed, ingress for the Go half.
