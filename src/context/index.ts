@@ -14,6 +14,7 @@ import { prime } from "./prime.ts";
 import { contextPurge } from "./purge.ts";
 import { contextGet, contextMetadata } from "./queries.ts";
 import schema from "./schema.sql" with { type: "text" };
+import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextWait } from "./wait.ts";
 
 export { auditQuery } from "./audit-query.ts";
@@ -30,6 +31,7 @@ export { Maintenance } from "./maintenance.ts";
 export { parkedLines } from "./park.ts";
 export { contextGet, contextMetadata } from "./queries.ts";
 export { metadata } from "./rows.ts";
+export { EDGE_MODES, type EdgeMode, edgeModes } from "./space-settings.ts";
 export { contextWait } from "./wait.ts";
 /** Tables of contexts and their versions. */
 export const contextSchema: string = schema;
@@ -52,6 +54,8 @@ export const contextOperations: readonly Operation[] = [
   prime,
   contextExport,
   contextImport,
+  spaceConfigure,
+  spaceSettings,
   historyCompact,
   changesCompact,
 ];

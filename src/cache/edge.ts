@@ -1,0 +1,193 @@
+// An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
+
+import { contextGet, spaceOf } from "../context/index.ts";
+import { Fault } from "../lib/fault.ts";
+import type { CachedCall, Elsewhere, ForwardCall } from "../operation/elsewhere.ts";
+import type { Answer } from "../operation/invoke.ts";
+import type { Store } from "../store/store.ts";
+import { openSleepClock, type SleepClock } from "./clock.ts";
+import type { EdgeLog } from "./edge-log.ts";
+import { EdgeState } from "./edge-state.ts";
+import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
+import { Freshness } from "./freshness.ts";
+import type { CacheReport } from "./report.ts";
+
+/** The settings of an edge. */
+export interface EdgeSettings {
+  /** Globs of the spaces to keep, of those that the member is enrolled for; none: all of them. */
+  spaces: readonly string[];
+  /** Bytes of documents in memory, and as many again in the file. */
+  maxBytes: number;
+  /** How old an answer of a space with mode `stale` may be, in ms. */
+  maxStaleMs: number;
+}
+
+export interface EdgeOptions {
+  /** With the tables of the log and of the cache. */
+  store: Store;
+  settings: EdgeSettings;
+  /** Whom to follow before the feed has said so. */
+  nodes: () => readonly string[];
+  ask: FeedClientOptions["ask"];
+  roundTripMs: FeedClientOptions["roundTripMs"];
+  /** Takes a call to the leader, or to the node that `upstream` names. */
+  forward: Elsewhere["forward"];
+  /** Whether an operation is a write. */
+  isWrite: (operation: string) => boolean;
+  onUpstream?: FeedClientOptions["onChange"];
+  clock?: SleepClock;
+  wallMs?: () => number;
+  patienceMs?: number;
+}
+
+/** After this time without an upstream writes are refused at once instead of tried for long, in ms. */
+const CUT_OFF_MS = 5000;
+/** Arguments that name the context of a write, aliases included. */
+const ID_NAMES = ["id", "key", "name", "path"] as const;
+
+export class Edge {
+  readonly state: EdgeState;
+  readonly client: FeedClient;
+  readonly #options: EdgeOptions;
+  readonly #freshness: Freshness;
+  readonly #startedMs: number;
+
+  constructor(options: EdgeOptions) {
+    const { store, settings, ask, roundTripMs, onUpstream, patienceMs } = options;
+    this.#options = options;
+    this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
+    this.#startedMs = this.#freshness.nowMs();
+    this.state = new EdgeState({
+      ...settings,
+      store,
+      spaces: settings.spaces.length === 0 ? ["*"] : settings.spaces,
+      freshness: this.#freshness,
+      away: () => this.client.away(),
+    });
+    this.client = new FeedClient({
+      state: this.state,
+      freshness: this.#freshness,
+      ask,
+      nodes: () => this.nodes(),
+      roundTripMs,
+      ...(onUpstream === undefined ? {} : { onChange: onUpstream }),
+      ...(patienceMs === undefined ? {} : { patienceMs }),
+    });
+  }
+
+  get log(): EdgeLog {
+    return this.state.log;
+  }
+
+  start(): void {
+    this.client.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.client.stop();
+    this.state.settle();
+  }
+
+  /** Full members: as the feed told them last, and until then as they are known from joining. */
+  nodes(): readonly string[] {
+    const told = this.state.terms?.nodes ?? [];
+    return told.length > 0 ? told : this.#options.nodes();
+  }
+
+  /** StableNodeID of the node that reads go to; undefined while none can be asked. */
+  upstream(): string | undefined {
+    return this.client.upstream()?.node;
+  }
+
+  /** For `Elsewhere.answer`: reads of the newest version of a document; undefined for all others. The gate has said yes before. */
+  async answer(call: CachedCall): Promise<Answer | undefined> {
+    const { id, format, version, at } = call.parsed;
+    if (call.operation !== contextGet.name || version !== undefined || at !== undefined) return undefined;
+    if (typeof id !== "string") return undefined;
+    if (this.state.terms !== undefined && !this.state.isEnrolled(spaceOf(id))) throw notEnrolled(spaceOf(id));
+    return this.state.cache.read({
+      id,
+      format: format === "text" ? "text" : "value",
+      consistency: call.consistency,
+      minPosition: call.minPosition,
+      signal: call.signal,
+      fetch: (minPosition, signal) => this.#fetch(call, { id, minPosition }, signal),
+    });
+  }
+
+  /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */
+  async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "here"> {
+    if (to === "leader" && this.#isCutOff()) throw cutOff();
+    if (!this.#options.isWrite(call.operation)) return this.#options.forward(call, to, signal);
+    const named = ID_NAMES.map((name) => call.input[name]).find((value) => typeof value === "string");
+    const done = this.state.cache.writing(typeof named === "string" ? named : undefined);
+    let position: string | undefined;
+    try {
+      const answer = await this.#options.forward(call, to, signal);
+      if (answer !== "here") position = answer.position;
+      return answer;
+    } finally {
+      done(position);
+    }
+  }
+
+  /** What `node_status`, the metrics and the page show. */
+  report(): CacheReport {
+    const { stats, cache, terms } = this.state;
+    const ageMs = this.#freshness.ageOf(this.#freshness.provenMs);
+    return {
+      upstream: this.client.away() ? null : (this.upstream() ?? null),
+      fresh: this.#freshness.isFresh(),
+      age_seconds: Number.isFinite(ageMs) ? Math.ceil(ageMs / 1000) : null,
+      spaces: [...(terms?.spaces ?? [])],
+      entries: cache.entries.count,
+      bytes: cache.entries.bytes,
+      max_bytes: this.#options.settings.maxBytes,
+      disk_bytes: cache.entries.diskBytes,
+      ...stats.counts,
+    };
+  }
+
+  async #fetch(
+    { caller }: CachedCall,
+    { id, minPosition }: { id: string; minPosition: string | undefined },
+    signal: AbortSignal,
+  ): Promise<{ output: Record<string, unknown>; position: string }> {
+    const upstream = this.client.upstream();
+    if (upstream === undefined) throw cutOff();
+    const position = minPosition === undefined ? {} : { min_position: minPosition };
+    const call = {
+      operation: contextGet.name,
+      input: { id, format: "text", consistency: "session", ...position },
+      caller,
+    };
+    try {
+      const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.given]));
+      if (answer !== "here") return answer;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!upstream.given.aborted || error instanceof Fault) throw error;
+    }
+    throw cutOff();
+  }
+
+  /** Nobody answered for so long that a write need not be tried for half a minute. */
+  #isCutOff(): boolean {
+    const lastMs = Math.max(this.#startedMs, this.#freshness.pongMs);
+    return this.client.away() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
+  }
+}
+
+function cutOff(): Fault {
+  return new Fault("unavailable", "This edge reaches no full node of its fleet now; nothing was written", {
+    hint: "Try again when the network is back; `cairn status` shows what it looks for.",
+    details: { retryAfterSeconds: 5, outcome: "not_written" },
+  });
+}
+
+function notEnrolled(space: string): Fault {
+  return new Fault("forbidden", `This edge is not enrolled for the space ${JSON.stringify(space)}`, {
+    hint: "Ask a full node of the fleet, or let the edge join with a ticket that names the space.",
+    details: { space },
+  });
+}

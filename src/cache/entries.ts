@@ -1,0 +1,259 @@
+// What an edge keeps: answers in memory, bounded by bytes, over rows for spaces that may be served stale. Whether one may be given is decided in cache.ts.
+
+import { LRUCache } from "lru-cache";
+import { spaceOf } from "../context/index.ts";
+import type { Fault } from "../lib/fault.ts";
+import type { Change } from "../log/changes.ts";
+import type { Store, Writer } from "../store/store.ts";
+import type { Freshness, Moment } from "./freshness.ts";
+
+/** A document as `context_get` answers it as text. */
+export interface Kept {
+  output: Readonly<Record<string, unknown>>;
+  /** Everything up to this seq is in it. */
+  seq: number;
+  /** When it was surely true by itself, on the clock that counts sleep. */
+  provenMs: number;
+  /** Whether every change since came by the feed, so that it is as new as the feed. */
+  sure: boolean;
+}
+
+/** That there was none: a 404 or 410. */
+export interface Absent {
+  fault: Fault;
+  seq: number;
+  provenMs: number;
+  untilMs: number;
+}
+
+export interface EntriesOptions {
+  store: Store;
+  freshness: Freshness;
+  /** Bytes in memory, and as many again in the file. */
+  maxBytes: number;
+  /** Whether answers of a space outlive the process. */
+  keepsOnDisk: (space: string) => boolean;
+  onEvicted: () => void;
+}
+
+interface Row extends Moment {
+  id: string;
+  seq: number;
+  sure: number;
+  output: string;
+}
+
+/** What an entry costs beside its text, about. */
+const OVERHEAD_BYTES = 1024;
+const MAX_ABSENT = 10_000;
+const FLUSH_MS = 500;
+
+/** The kept answers of an edge. */
+export class Entries {
+  readonly #options: EntriesOptions;
+  readonly #memory: LRUCache<string, Kept>;
+  readonly #absent = new LRUCache<string, Absent>({ max: MAX_ABSENT });
+  readonly #unwritten = new Set<string>();
+  #diskBytes: number;
+  #flush: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: EntriesOptions) {
+    this.#options = options;
+    this.#memory = new LRUCache({
+      maxSize: options.maxBytes,
+      sizeCalculation: bytesOf,
+      dispose: (_kept, _id, reason) => {
+        if (reason === "evict") options.onEvicted();
+      },
+    });
+    this.#diskBytes =
+      options.store.reader.get<{ bytes: number | null }>("SELECT SUM(bytes) AS bytes FROM cached")?.bytes ?? 0;
+  }
+
+  get count(): number {
+    return this.#memory.size;
+  }
+
+  /** In memory. */
+  get bytes(): number {
+    return this.#memory.calculatedSize;
+  }
+
+  get diskBytes(): number {
+    return this.#diskBytes;
+  }
+
+  find(id: string): Kept | undefined {
+    return this.#memory.get(id) ?? this.#load(id);
+  }
+
+  absent(id: string): Absent | undefined {
+    return this.#absent.get(id);
+  }
+
+  put(id: string, kept: Kept): void {
+    this.#absent.delete(id);
+    this.#memory.set(id, kept);
+    if (!this.#options.keepsOnDisk(spaceOf(id))) return;
+    this.#unwritten.add(id);
+    this.#flush ??= setTimeout(() => this.flush(), FLUSH_MS);
+  }
+
+  putAbsent(id: string, absent: Absent): void {
+    this.drop(id);
+    this.#absent.set(id, absent);
+  }
+
+  /** Lets go of a key in memory; its row is older still and goes with the change that follows. */
+  drop(id: string): void {
+    this.#memory.delete(id);
+    this.#absent.delete(id);
+    this.#unwritten.delete(id);
+    if (this.#options.keepsOnDisk(spaceOf(id))) this.#options.store.transaction((tx) => this.#forget(tx, "id = ?", id));
+  }
+
+  /** Drops what these changes made old: iff their seq is greater. In memory at once, in the file by the answered function. */
+  changed(changes: readonly Change[]): (tx: Writer) => void {
+    for (const { target, seq } of changes) {
+      if ((this.#memory.peek(target)?.seq ?? seq) < seq) {
+        this.#memory.delete(target);
+        this.#unwritten.delete(target);
+      }
+      if ((this.#absent.peek(target)?.seq ?? seq) < seq) this.#absent.delete(target);
+    }
+    return (tx) => {
+      for (const { target, seq } of changes)
+        if (this.#options.keepsOnDisk(spaceOf(target))) this.#forget(tx, "id = ? AND seq < ?", target, seq);
+    };
+  }
+
+  /** Changes were missed: what is kept stays, but is as new as the feed was until now, and not sure. */
+  doubt(): (tx: Writer) => void {
+    const { freshness } = this.#options;
+    const { provenMs } = freshness;
+    for (const kept of this.#memory.values()) {
+      if (kept.sure) kept.provenMs = Math.max(kept.provenMs, provenMs);
+      kept.sure = false;
+    }
+    this.#absent.clear();
+    const moment = freshness.write(provenMs);
+    return (tx) => {
+      tx.run(
+        "UPDATE cached SET proven_wall = ?, proven_clock = ?, clock = ? WHERE sure = 1 AND proven_wall < ?",
+        moment.proven_wall,
+        moment.proven_clock,
+        moment.clock,
+        moment.proven_wall,
+      );
+      tx.run("UPDATE cached SET sure = 0");
+    };
+  }
+
+  /** Drops everything of spaces that are not (any more) to be kept, in memory or in the file. */
+  prune(mayKeep: (space: string) => boolean): (tx: Writer) => void {
+    for (const id of [...this.#memory.keys()]) {
+      if (mayKeep(spaceOf(id))) continue;
+      this.#memory.delete(id);
+      this.#unwritten.delete(id);
+    }
+    for (const id of [...this.#absent.keys()]) if (!mayKeep(spaceOf(id))) this.#absent.delete(id);
+    return (tx) => {
+      for (const { space } of tx.all<{ space: string }>("SELECT DISTINCT space FROM cached"))
+        if (!mayKeep(space) || !this.#options.keepsOnDisk(space)) this.#forget(tx, "space = ?", space);
+    };
+  }
+
+  clear(): (tx: Writer) => void {
+    this.#memory.clear();
+    this.#absent.clear();
+    this.#unwritten.clear();
+    return (tx) => this.#forget(tx, "1 = 1");
+  }
+
+  /** Writes what is to outlive the process. */
+  flush(): void {
+    clearTimeout(this.#flush);
+    this.#flush = undefined;
+    const ids = [...this.#unwritten];
+    this.#unwritten.clear();
+    if (ids.length === 0) return;
+    this.#options.store.transaction((tx) => {
+      for (const id of ids) {
+        const kept = this.#memory.peek(id);
+        if (kept !== undefined) this.#write(tx, id, kept);
+      }
+      this.#makeRoom(tx);
+    });
+  }
+
+  #write(tx: Writer, id: string, kept: Kept): void {
+    this.#forget(tx, "id = ?", id);
+    const { proven_wall, proven_clock, clock } = this.#options.freshness.write(kept.provenMs);
+    const bytes = bytesOf(kept);
+    tx.run(
+      "INSERT INTO cached (id, space, seq, sure, proven_wall, proven_clock, clock, bytes, output) VALUES (?,?,?,?,?,?,?,?,?)",
+      id,
+      spaceOf(id),
+      kept.seq,
+      kept.sure ? 1 : 0,
+      proven_wall,
+      proven_clock,
+      clock,
+      bytes,
+      JSON.stringify(kept.output),
+    );
+    this.#diskBytes += bytes;
+  }
+
+  #makeRoom(tx: Writer): void {
+    while (this.#diskBytes > this.#options.maxBytes) {
+      const oldest = tx.get<{ id: string }>("SELECT id FROM cached ORDER BY proven_wall LIMIT 1");
+      if (oldest === undefined) return;
+      this.#forget(tx, "id = ?", oldest.id);
+      this.#options.onEvicted();
+    }
+  }
+
+  #forget(
+    tx: Writer,
+    where: "id = ?" | "id = ? AND seq < ?" | "space = ?" | "1 = 1",
+    ...values: (string | number)[]
+  ): void {
+    const gone = tx.get<{ bytes: number | null }>(`SELECT SUM(bytes) AS bytes FROM cached WHERE ${where}`, ...values);
+    if (gone?.bytes === null || gone?.bytes === undefined) return;
+    tx.run(`DELETE FROM cached WHERE ${where}`, ...values);
+    this.#diskBytes -= gone.bytes;
+  }
+
+  #load(id: string): Kept | undefined {
+    if (!this.#options.keepsOnDisk(spaceOf(id))) return undefined;
+    const row = this.#options.store.reader.get<Row>(
+      "SELECT id, seq, sure, proven_wall, proven_clock, clock, output FROM cached WHERE id = ?",
+      id,
+    );
+    if (row === undefined) return undefined;
+    const output: Record<string, unknown> = JSON.parse(row.output);
+    if (!isIntact(output)) {
+      this.#options.store.transaction((tx) => this.#forget(tx, "id = ?", id));
+      return undefined;
+    }
+    const kept = { output, seq: row.seq, sure: row.sure === 1, provenMs: this.#options.freshness.read(row) };
+    this.#memory.set(id, kept);
+    return kept;
+  }
+}
+
+function bytesOf({ output }: Kept): number {
+  return Buffer.byteLength(String(output["content"]), "utf8") + OVERHEAD_BYTES;
+}
+
+/** SQLite keeps no checksums: the text must be the one that its ETag names. */
+function isIntact(output: Record<string, unknown>): boolean {
+  const text = output["content"];
+  const etag = output["etag"];
+  if (typeof text !== "string" || typeof etag !== "string") return false;
+  return new Bun.CryptoHasher("sha256")
+    .update(text)
+    .digest("hex")
+    .startsWith(etag.slice(etag.indexOf("-") + 1));
+}

@@ -1,0 +1,162 @@
+// A full node and an edge of it in one process: real stores, invokers, feed and cache, frames as they go between nodes; what lies between the two, and the clock, a test holds in its hand.
+
+import { join } from "node:path";
+import type { Caller } from "../../src/access/caller.ts";
+import type { SleepClock } from "../../src/cache/clock.ts";
+import { Edge, type EdgeSettings, edgeMigrations, FeedServer, feedRequest } from "../../src/cache/index.ts";
+import { edgeModes } from "../../src/context/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { capOf } from "../../src/operation/elsewhere.ts";
+import type { Answer } from "../../src/operation/invoke.ts";
+import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";
+import { Store } from "../../src/store/store.ts";
+import { type Core, startCore } from "./core.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+/** A clock that moves when it is told. */
+export function handClock(startMs = 1_000_000): SleepClock & { add(ms: number): void; wallMs(): number } {
+  let ms = startMs;
+  return {
+    nowMs: () => ms,
+    wallMs: () => 1_800_000_000_000 + ms,
+    since: "test",
+    stepMs: 0,
+    add: (more) => {
+      ms += more;
+    },
+  };
+}
+
+export interface EdgePairOptions {
+  settings?: Partial<EdgeSettings>;
+  /** What the edge's member row says; undefined: no member. */
+  enrolled?: readonly string[];
+  clock?: ReturnType<typeof handClock>;
+  /** Of the edge's store, to open it again. */
+  folder?: string;
+  upstream?: Core;
+  access?: Parameters<typeof startCore>[0];
+}
+
+const EDGE = "nEDGE";
+
+/** Opens them; the feed is followed only once a test starts it or takes answers by hand. */
+export function startEdgePair(options: EdgePairOptions = {}) {
+  const { clock = handClock() } = options;
+  const folder = options.folder ?? temporaryFolder();
+  const upstream = options.upstream ?? startCore({ folder: temporaryFolder(), nowMs: clock.wallMs });
+  let enrolled: readonly string[] | undefined = options.enrolled ?? ["*"];
+  let upstreamAgeMs = 0;
+  /** What happens to a call on its way there or back. */
+  let link: (path: "feed" | "forward", deliver: () => Promise<unknown>) => Promise<unknown> = (_path, deliver) =>
+    deliver();
+  const server = new FeedServer({
+    log: upstream.log,
+    reader: upstream.store.reader,
+    enrolled: () => enrolled,
+    nodes: () => ["nCENTRAL"],
+    modes: () => edgeModes(upstream.store.reader),
+    fleet: () => "f1",
+    ageMs: () => upstreamAgeMs,
+    nowMs: clock.nowMs,
+  });
+  const asked: string[] = [];
+  const store = Store.open({ folder: join(folder, "edge"), migrations: edgeMigrations([]), log: () => {} });
+  const edge = new Edge({
+    store,
+    settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, ...options.settings },
+    nodes: () => ["nCENTRAL"],
+    roundTripMs: () => 1,
+    isWrite: (name) => upstream.invoker.registry.get(name)?.operation.kind === "write",
+    clock,
+    wallMs: clock.wallMs,
+    ask: (_node, request, { signal, timeoutMs }) =>
+      raced(
+        link("feed", async () => {
+          const value = feedRequest.parse(decodeFrame(encodeFrame(request)));
+          return decodeFrame(encodeFrame(await asPeer(server.answer(EDGE, value, signal))));
+        }),
+        AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      ),
+    forward: ({ operation, input, caller }, _to, signal) =>
+      raced(
+        link("forward", async () => {
+          asked.push(`${operation} ${String(input["id"] ?? "")}`);
+          const forwarded = { via: EDGE, ...capOf({ role: "edge", spaces: enrolled ?? [] }) };
+          return upstream.invoker.invoke({ operation, input, caller, signal, surface: "peer", forwarded });
+        }),
+        signal,
+      ) as Promise<Answer>,
+  });
+  const core = startCore({
+    ...options.access,
+    folder: temporaryFolder(),
+    nowMs: clock.wallMs,
+    wrapLog: () => edge.log,
+    elsewhere: () => ({
+      place: () => (edge.log.ready() ? "edge" : "waiting"),
+      several: () => true,
+      self: () => EDGE,
+      leader: () => ({ node: "nCENTRAL", name: "central" }),
+      forward: (call, to, signal) => edge.forward(call, to, signal),
+      answer: (call) => edge.answer(call),
+    }),
+  });
+  const invoke = (operation: string, input: Record<string, unknown>, caller: Caller) =>
+    core.invoker.invoke({ operation, input, caller, signal: AbortSignal.timeout(20_000) });
+  return {
+    upstream,
+    edge,
+    core,
+    clock,
+    folder,
+    /** Forwards that reached the upstream: `operation id`. */
+    asked,
+    invoke,
+    enrol: (spaces: readonly string[] | undefined) => {
+      enrolled = spaces;
+    },
+    setUpstreamAge: (ms: number) => {
+      upstreamAgeMs = ms;
+    },
+    setLink: (next: typeof link) => {
+      link = next;
+    },
+    /** One answer of the feed, asked and taken at once. */
+    poll: async (holdMs = 0): Promise<void> => {
+      const sentMs = clock.nowMs();
+      const answer = await server.answer(EDGE, edge.state.request(holdMs), AbortSignal.timeout(5000));
+      edge.state.take(answer, { sentMs, tookMs: clock.nowMs() - sentMs });
+    },
+    /** What the upstream answers now, to be taken later. */
+    pull: () => server.answer(EDGE, edge.state.request(0), AbortSignal.timeout(5000)),
+    close: async (): Promise<void> => {
+      await edge.stop();
+      await core.close();
+      store.close();
+      if (options.upstream === undefined) await upstream.close();
+    },
+  };
+}
+
+export type EdgePair = ReturnType<typeof startEdgePair>;
+
+/** A Fault as it comes from a peer. */
+async function asPeer<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(error.code, error.message, { details: { ...error.details, peer: true } });
+  }
+}
+
+function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const gone = Promise.withResolvers<never>();
+  const leave = () =>
+    gone.reject(new Fault("unavailable", "The node nCENTRAL did not answer", { details: { notSent: false } }));
+  if (signal.aborted) leave();
+  signal.addEventListener("abort", leave, { once: true });
+  work.catch(() => {});
+  return Promise.race([work, gone.promise]).finally(() => signal.removeEventListener("abort", leave));
+}
