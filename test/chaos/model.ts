@@ -207,7 +207,7 @@ class Model {
     this.#rows.push(row);
     const fate = this.#random.next();
     if (!this.#holds(condition, current)) {
-      Object.assign(row, { outcome: "fail", code: "precondition_failed" });
+      Object.assign(row, { outcome: "fail", code: "version_mismatch" });
       client.tags.delete(key);
       if (current !== undefined) client.tags.set(key, tag(current));
       return;

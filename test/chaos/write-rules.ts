@@ -127,7 +127,7 @@ function conditionsHeld(
   const writerOf = (change: { key: string; hash: string } | undefined) =>
     change === undefined ? undefined : byContent.get(`${change.key} ${change.hash}`);
   for (const row of puts) {
-    if (row.outcome !== "fail" || row.code !== "precondition_failed" || row.condition === undefined) continue;
+    if (row.outcome !== "fail" || row.code !== "version_mismatch" || row.condition === undefined) continue;
     const wanted = row.condition === "new" ? { version: 0, hash: "" } : tagOf(row.condition);
     const current = reference.version(row.key, wanted.version);
     const next = writerOf(reference.version(row.key, wanted.version + 1));

@@ -118,7 +118,7 @@ describe("small histories", () => {
     const refused = put(9, {
       hash: "d",
       outcome: "fail",
-      code: "precondition_failed",
+      code: "version_mismatch",
       condition: "3-cccccccccccc",
       position: undefined,
     });

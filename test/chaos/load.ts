@@ -1,0 +1,224 @@
+// Clients that write and read at random and write down what they hear: the history of a run. How a node is asked is a `Target`; which faults happen meanwhile is the scenario's.
+
+import { eventually } from "../kit/eventually.ts";
+import type { Place, Row } from "./history.ts";
+import type { Random } from "./random.ts";
+
+/** What one attempt came to. `fail` is certain: nothing was done, and nothing will be. */
+export type Said =
+  | { outcome: "ok"; version: number; hash: string; position: Place | undefined; ageMs?: number | undefined }
+  | { outcome: "fail"; code: string /** Whether the same may be asked again. */; again: boolean }
+  | { outcome: "unknown"; code: string };
+
+export interface PutAsk {
+  key: string;
+  content: string;
+  /** As in Row. */
+  condition: string | undefined;
+  idempotencyKey: string;
+}
+
+export interface GetAsk {
+  key: string;
+  consistency: "any" | "session" | "leader";
+  shown: Place | undefined;
+}
+
+/** A node as clients reach it. Neither rejects. */
+export interface Target {
+  readonly name: string;
+  put(ask: PutAsk, signal: AbortSignal): Promise<Said>;
+  get(ask: GetAsk, signal: AbortSignal): Promise<Said>;
+}
+
+export interface LoadOptions {
+  random: Random;
+  /** Asked anew for each attempt, so that nodes may come and go; none: the client waits. */
+  targets: () => readonly Target[];
+  clients: number;
+  /** Contexts `<prefix>k0` … that all of them use. */
+  prefix: string;
+  keys: number;
+  /** Part of the asks that are writes; and of those, part with a condition. */
+  writes?: number;
+  conditional?: number;
+  /** Which reads there are; one is drawn for each. */
+  consistencies?: readonly GetAsk["consistency"][];
+  /** Longest pause of a client between two asks, in ms. */
+  pauseMs?: number;
+  /** How long a write is tried again, with its key, before its client gives up. */
+  patienceMs?: number;
+  /** Further letters in each document. */
+  padding?: number;
+}
+
+const READ_MS = 5_000;
+const MAX_ROWS = 500_000;
+
+/** A running load. */
+export class Load {
+  readonly rows: Row[] = [];
+  readonly #options: Required<LoadOptions>;
+  readonly #stopping = new AbortController();
+  readonly #clients: Promise<void>[];
+  readonly #run = crypto.randomUUID().slice(0, 8);
+
+  constructor(options: LoadOptions) {
+    this.#options = {
+      writes: 0.5,
+      conditional: 0.4,
+      consistencies: ["any", "session", "leader"],
+      pauseMs: 5,
+      patienceMs: 25_000,
+      padding: 0,
+      ...options,
+    };
+    this.#clients = Array.from({ length: options.clients }, (_, at) => this.#client(`c${at}`, options.random.fork()));
+  }
+
+  /** Writes that were acknowledged so far. */
+  get acknowledged(): number {
+    return this.rows.reduce((sum, row) => sum + Number(row.operation === "put" && row.outcome === "ok"), 0);
+  }
+
+  /** Resolves when so many more writes are acknowledged; answers how long that took, in ms. */
+  async more(count: number, withinMs = 30_000): Promise<number> {
+    const started = performance.now();
+    const wanted = this.acknowledged + count;
+    const seen = () => JSON.stringify(this.rows.slice(-4));
+    await eventually(`${wanted} acknowledged writes`, () => this.acknowledged >= wanted, { withinMs, seen });
+    return performance.now() - started;
+  }
+
+  /** Ends it; what is under way is given up as unknown. */
+  async stop(): Promise<Row[]> {
+    this.#stopping.abort(new Error("the load ends"));
+    await Promise.all(this.#clients);
+    return this.rows;
+  }
+
+  async #client(process: string, random: Random): Promise<void> {
+    const { prefix, keys, pauseMs, writes } = this.#options;
+    const client = {
+      process,
+      random,
+      tags: new Map<string, string>(),
+      shown: undefined as Place | undefined,
+      asked: 0,
+    };
+    while (!this.#stopping.signal.aborted && this.rows.length < MAX_ROWS) {
+      await Bun.sleep(random.next() * pauseMs);
+      const key = `${prefix}k${random.between(0, keys - 1)}`;
+      client.asked += 1;
+      const row = random.chance(writes) ? await this.#put(client, key) : await this.#get(client, key);
+      if (row === undefined) continue;
+      this.rows.push(row);
+      if (row.outcome !== "ok") {
+        client.tags.delete(key);
+        continue;
+      }
+      if (row.version > 0) client.tags.set(key, `${row.version}-${row.hash}`);
+      // A client that asks for sessions shows the newest position that it saw.
+      if (row.position !== undefined && row.consistency !== "any" && isNewer(row.position, client.shown))
+        client.shown = row.position;
+    }
+  }
+
+  async #put(client: Client, key: string): Promise<Row | undefined> {
+    const { conditional, patienceMs, padding } = this.#options;
+    const { process, random } = client;
+    const content = `${process} ${this.#run} ${client.asked} ${"x".repeat(padding)}`;
+    const condition = random.chance(conditional) ? (client.tags.get(key) ?? "new") : undefined;
+    const ask = { key, content, condition, idempotencyKey: `${this.#run}-${process}-${client.asked}` };
+    const invokeMs = performance.now();
+    const deadline = invokeMs + patienceMs;
+    const row = { process, operation: "put" as const, key, invokeMs, condition, hash: hashOf(content) };
+    let maybe = false;
+    for (;;) {
+      const target = this.#target(random);
+      if (target === undefined) {
+        if (this.#stopping.signal.aborted && !maybe) return undefined;
+      } else {
+        const said = await target.put(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(patienceMs)]));
+        const node = target.name;
+        const completeMs = performance.now();
+        // The key makes a certain answer certain for all attempts.
+        if (said.outcome === "ok")
+          return {
+            ...row,
+            ...said,
+            hash: row.hash,
+            node,
+            completeMs,
+            code: said.hash === row.hash ? "" : "other content",
+          };
+        if (said.outcome === "fail" && !said.again)
+          return { ...row, node, completeMs, outcome: "fail", code: said.code, version: 0, position: undefined };
+        maybe ||= said.outcome === "unknown";
+        if (completeMs > deadline || this.#stopping.signal.aborted) {
+          const outcome = maybe ? "unknown" : "fail";
+          return { ...row, node, completeMs, outcome, code: said.code, version: 0, position: undefined };
+        }
+      }
+      if (this.#stopping.signal.aborted)
+        return {
+          ...row,
+          node: "",
+          completeMs: performance.now(),
+          outcome: "unknown",
+          code: "",
+          version: 0,
+          position: undefined,
+        };
+      await Bun.sleep(10 + random.next() * 40);
+    }
+  }
+
+  async #get(client: Client, key: string): Promise<Row | undefined> {
+    const { process, random } = client;
+    const target = this.#target(random);
+    if (target === undefined) return undefined;
+    const consistency = random.pick(this.#options.consistencies);
+    const shown = consistency === "session" ? client.shown : undefined;
+    const invokeMs = performance.now();
+    const said = await target.get(
+      { key, consistency, shown },
+      AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(READ_MS)]),
+    );
+    const row = {
+      process,
+      operation: "get" as const,
+      key,
+      invokeMs,
+      completeMs: performance.now(),
+      node: target.name,
+      consistency,
+      shown,
+    };
+    if (said.outcome === "ok") return { ...row, ...said, code: "" };
+    return { ...row, outcome: "fail", code: said.code, version: 0, hash: "", position: undefined };
+  }
+
+  #target(random: Random): Target | undefined {
+    const targets = this.#options.targets();
+    return targets.length === 0 || this.#stopping.signal.aborted ? undefined : random.pick(targets);
+  }
+}
+
+interface Client {
+  process: string;
+  random: Random;
+  tags: Map<string, string>;
+  shown: Place | undefined;
+  asked: number;
+}
+
+/** First 12 hex digits of the SHA-256, as ETags and the checker have it. */
+export function hashOf(content: string): string {
+  return new Bun.CryptoHasher("sha256").update(content).digest("hex").slice(0, 12);
+}
+
+/** Another history replaces what was shown: its seq cannot be compared. */
+function isNewer(position: Place, shown: Place | undefined): boolean {
+  return shown === undefined || position.epoch !== shown.epoch || position.seq > shown.seq;
+}

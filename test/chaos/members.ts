@@ -1,0 +1,180 @@
+// Raft members of this machine (test/kit/raft.ts) as targets of a load, followers of their feeds, and what they held at the end. No tailnet, no doors: the log alone.
+
+import { contextOperations } from "../../src/context/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { formatPosition } from "../../src/log/position.ts";
+import type { Store } from "../../src/store/store.ts";
+import { eventually } from "../kit/eventually.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
+import { digestOfStore, type Member, startMember } from "../kit/raft.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+import { type End, type Epoch, type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
+import type { GetAsk, PutAsk, Said, Target } from "./load.ts";
+
+/** How long a busy machine may need until all members are equal. */
+const SETTLE_MS = 10_000;
+
+export type MemberOptions = Omit<Parameters<typeof startMember>[0], "folder" | "bootstrap" | "peers" | "of">;
+
+/** A fleet of voters; `plant` may give each one, by its number, something of its own. */
+export async function startMembers(
+  count: number,
+  plant: (at: number) => MemberOptions = () => ({}),
+): Promise<Member[]> {
+  const members: Member[] = [];
+  for (let at = 0; at < count; at++) {
+    const [of] = members;
+    const more = of === undefined ? { bootstrap: true } : { of };
+    members.push(await startMember({ ...plant(at), folder: temporaryFolder(), peers: members.slice(), ...more }));
+  }
+  const [first, ...others] = members;
+  if (first === undefined) throw new Error("no members");
+  await eventually("the first to lead", () => first.log.leadership().leading);
+  await first.log.propose(
+    putCommand({ key: "before/joining", content: "1", condition: undefined, idempotencyKey: "" }),
+  );
+  for (const { driver } of others) {
+    const { index } = await first.driver.command<{ index: number }>({ do: "members" });
+    await first.driver.command({ do: "add", server: driver.server, previous: index });
+    await first.driver.command({ do: "promote", server: driver.server });
+  }
+  await eventually("the others to have joined", async () => {
+    for (const { driver, log } of members) {
+      const known = await driver.command<{ members: { voter: boolean }[] }>({ do: "members" });
+      if (known.members.filter(({ voter }) => voter).length !== count) return false;
+      if (log.position().epoch !== first.log.position().epoch || log.position().seq < 1) return false;
+    }
+    return true;
+  });
+  return members;
+}
+
+function putCommand({ key, content, condition, idempotencyKey }: PutAsk) {
+  const operation = contextOperations.find(({ name }) => name === "context_put");
+  if (operation?.kind !== "write") throw new Error("no operation context_put");
+  const conditions =
+    condition === undefined ? {} : condition === "new" ? { if_none_match: "*" } : { if_match: `"${condition}"` };
+  const input = operation.prepare(operation.input.parse({ id: key, content, ...conditions }), DEFAULT_WRITE_LIMITS);
+  return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key: idempotencyKey };
+}
+
+/** A member as clients reach it. `barrier` is what a leader read waits for; a test may plant another. */
+export function memberTarget(
+  member: Member,
+  name: string,
+  barrier: (member: Member) => Promise<void> = ({ log }) => log.barrier(),
+): Target {
+  const { log, store } = member;
+  return {
+    name,
+    put: async (ask) => {
+      try {
+        const { output, position } = await log.propose(putCommand(ask));
+        const { version, hash } = tagOf(String(output["etag"]));
+        return { outcome: "ok", version, hash, position: placeOf(formatPosition(position)) };
+      } catch (error) {
+        return saidOf(error);
+      }
+    },
+    get: async ({ key, consistency, shown }: GetAsk, signal) => {
+      try {
+        if (consistency === "leader") await barrier(member);
+        while (shown !== undefined && log.position().seq < shown.seq) {
+          signal.throwIfAborted();
+          await Bun.sleep(2);
+        }
+        const row = store.reader.get<{ version: number; hash: string }>(
+          "SELECT version, hash FROM contexts WHERE id = ?",
+          key,
+        );
+        const hash = row?.hash.slice(0, 12) ?? "";
+        return { outcome: "ok", version: row?.version ?? 0, hash, position: log.position() };
+      } catch (error) {
+        return saidOf(error);
+      }
+    },
+  };
+}
+
+function saidOf(error: unknown): Said {
+  if (!(error instanceof Fault)) return { outcome: "fail", code: String(error), again: false };
+  const { code, details } = error;
+  if (details["outcome"] === "unknown") return { outcome: "unknown", code };
+  return { outcome: "fail", code, again: code === "unavailable" };
+}
+
+/** Follows the feed of a member until `stop`; `alter` may plant something between. */
+export function followMember(
+  member: Member,
+  name: string,
+  alter: (batch: SeenChange[]) => SeenChange[] = (batch) => batch,
+) {
+  const since = { epoch: member.log.position().epoch, seq: member.log.position().seq };
+  const cursor = member.log.changes.cursor(since.seq);
+  const changes: SeenChange[] = [];
+  const ending = new AbortController();
+  let until = since;
+  const take = () => {
+    const batch = cursor.next(1000);
+    const last = batch.at(-1);
+    if (last !== undefined) until = { epoch: last.epoch, seq: last.seq };
+    changes.push(
+      ...alter(
+        batch.map(({ epoch, seq, target, version, contentHash }) => ({
+          epoch,
+          seq,
+          key: target,
+          version,
+          hash: contentHash.slice(0, 12),
+        })),
+      ),
+    );
+  };
+  const follow = async () => {
+    for (;;) {
+      take();
+      await cursor.wait(ending.signal);
+    }
+  };
+  const following = follow().catch(() => {});
+  return async (): Promise<Feed> => {
+    ending.abort();
+    await following;
+    take();
+    return { follower: name, since, changes, prefix: "", until };
+  };
+}
+
+/** What a store holds. */
+export function endOf(store: Store, node: string): End {
+  const head = store.reader.get<{ seq: number; hash: Uint8Array; floor: number }>("SELECT seq, hash, floor FROM head");
+  if (head === undefined) throw new Error(`${node} has no head`);
+  const changes = store.reader.all<SeenChange>(
+    "SELECT epoch, seq, target AS key, version, substr(content_hash, 1, 12) AS hash FROM changes ORDER BY seq",
+  );
+  return {
+    node,
+    seq: head.seq,
+    hash: Buffer.from(head.hash).toString("hex"),
+    digest: digestOfStore(store),
+    changes,
+    floor: head.floor,
+  };
+}
+
+/** The histories of a store, in their order. */
+export function epochsOf(store: Store): Epoch[] {
+  return store.reader.all<Epoch>("SELECT id, fork_seq AS forkSeq FROM epochs ORDER BY n");
+}
+
+/** Waits until all are at the same place, if they get there, and looks at them. Refusals leave no change, so equal positions alone do not say that all is applied. */
+export async function endOfMembers(
+  members: readonly Member[],
+  withinMs = SETTLE_MS,
+): Promise<Pick<Run, "ends" | "epochs">> {
+  const look = () => members.map(({ store }, at) => endOf(store, `member ${at}`));
+  const areEqual = () => new Set(look().map(({ seq, digest }) => `${seq} ${digest}`)).size === 1;
+  await eventually("all to be equal", areEqual, { withinMs }).catch(() => {});
+  const [first] = members;
+  return { ends: look(), epochs: first === undefined ? [] : epochsOf(first.store) };
+}

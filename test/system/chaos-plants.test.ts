@@ -1,0 +1,191 @@
+// The checker over real logs: three members under load pass, and with a fault planted around them — an apply that skips or doubles, a feed that drops, a leader read without a
+// barrier, an acknowledgement before commit, a copy without its keyed answers — they do not.
+
+import { afterEach, expect, test } from "bun:test";
+import { check, report } from "../chaos/checker.ts";
+import type { Row, Run } from "../chaos/history.ts";
+import { Load, type Target } from "../chaos/load.ts";
+import { endOfMembers, followMember, type MemberOptions, memberTarget, startMembers } from "../chaos/members.ts";
+import { Random } from "../chaos/random.ts";
+import { eventually } from "../kit/eventually.ts";
+import { applyContexts, type Member, stopMember } from "../kit/raft.ts";
+
+const SEED = Date.now() % 100_000;
+let members: Member[] = [];
+
+afterEach(async () => {
+  for (const member of members.splice(0)) {
+    member.driver.signal("SIGCONT");
+    await stopMember(member);
+  }
+});
+
+const nameOf = (member: Member) => `member ${members.indexOf(member)}`;
+const leader = (besides?: Member) =>
+  eventually("a leader", () => members.find((member) => member !== besides && member.log.leadership().leading), {
+    withinMs: 15_000,
+  });
+
+async function start(plant?: (at: number) => MemberOptions): Promise<void> {
+  members = await startMembers(3, plant);
+}
+
+function load(targets: () => readonly Target[]): Load {
+  console.log(`seed ${SEED}`);
+  return new Load({ random: new Random(SEED), targets, clients: 6, prefix: "load/", keys: 5, patienceMs: 6000 });
+}
+
+async function ended(rows: Row[], withinMs?: number): Promise<Run> {
+  return { rows, feeds: [], ...(await endOfMembers(members, withinMs)) };
+}
+
+/** Where the members never become equal, so that nobody waits for that. */
+const PLANTED_MS = 500;
+
+const rulesOf = (run: Run) => [...new Set(check(run).map(({ rule }) => rule))];
+const honest = () => members.map((member) => memberTarget(member, nameOf(member)));
+
+test("nothing is wrong with members and feeds as they are, and a feed that drops the last row of a batch is found", async () => {
+  await start();
+  const follow = members.map((member) => followMember(member, nameOf(member)));
+  const [first] = members;
+  if (first === undefined) throw new Error("no members");
+  const dropping = followMember(first, "that drops", (batch) => (batch.length > 1 ? batch.slice(0, -1) : batch));
+  const running = load(honest);
+  await running.more(150);
+  const old = await leader();
+  await old.driver.command({ do: "transfer" });
+  await running.more(50);
+  const rows = await running.stop();
+  const run = await ended(rows);
+  const feeds = await Promise.all(follow.map((stop) => stop()));
+  expect(
+    report({ ...run, feeds })
+      .text.split("\n")
+      .slice(1),
+  ).toEqual([]);
+  expect(rulesOf({ ...run, feeds: [await dropping()] })).toEqual(["feed"]);
+}, 60_000);
+
+test.each(["skips", "doubles"])(
+  "an apply that %s one command on one node is found",
+  async (what) => {
+    let count = 0;
+    await start((at) =>
+      at !== 2
+        ? {}
+        : {
+            apply: (tx, command, stamp) => {
+              count += 1;
+              if (count !== 40) return applyContexts(tx, command, stamp);
+              if (what === "skips") return { output: {}, changes: [] };
+              applyContexts(tx, command, stamp);
+              return applyContexts(tx, { ...command, input: withoutCondition(command.input) }, stamp);
+            },
+          },
+    );
+    const running = load(honest);
+    await running.more(120);
+    expect(rulesOf(await ended(await running.stop(), PLANTED_MS))).toContain("ends");
+  },
+  60_000,
+);
+
+test("a leader read that trusts what a stopped leader believes of itself is found", async () => {
+  await start();
+  const old = await leader();
+  const others = () => honest().filter(({ name }) => name !== nameOf(old));
+  old.driver.signal("SIGSTOP");
+  await leader(old);
+  const running = load(others);
+  await running.more(30);
+  // It was not told yet that it leads no more; a barrier would not pass.
+  const trusting = memberTarget(old, nameOf(old), async ({ log }) => {
+    if (!log.leadership().leading) throw new Error("not the leader");
+  });
+  const reads: Row[] = [];
+  for (let at = 0; at < 5; at++) {
+    const ask = { key: `load/k${at}`, consistency: "leader", shown: undefined } as const;
+    const invokeMs = performance.now();
+    const said = await trusting.get(ask, AbortSignal.timeout(1000));
+    if (said.outcome !== "ok") throw new Error(`the old leader said ${said.code}`);
+    reads.push({
+      ...said,
+      ...ask,
+      process: "reader",
+      operation: "get",
+      invokeMs,
+      completeMs: performance.now(),
+      node: nameOf(old),
+      code: "",
+    });
+  }
+  old.driver.signal("SIGCONT");
+  await running.more(10);
+  const rows = await running.stop();
+  expect(
+    report(await ended(rows))
+      .text.split("\n")
+      .slice(1),
+  ).toEqual([]);
+  expect(rulesOf(await ended([...rows, ...reads]))).toContain("leader");
+}, 60_000);
+
+test("an acknowledgement before the commit is found when its leader is cut off", async () => {
+  await start();
+  const old = await leader();
+  const others = members.filter((member) => member !== old);
+  const rule = async (cut: boolean) => {
+    for (const { driver } of others) {
+      await old.driver.command({ do: "rule", server: driver.server, rule: { cutOut: cut, cutIn: cut } });
+      await driver.command({ do: "rule", server: old.driver.server, rule: { cutOut: cut, cutIn: cut } });
+    }
+  };
+  // Acknowledges what it has sent on its way, at the place that it expects.
+  const hasty = { ...memberTarget(old, nameOf(old)) };
+  const proper = hasty.put;
+  hasty.put = async (ask, signal) => {
+    const said = proper(ask, signal);
+    const place = { epoch: old.log.position().epoch, seq: old.log.position().seq + 1 };
+    const soon = await Promise.race([said, Bun.sleep(20)]);
+    return soon ?? { outcome: "ok", version: 1, hash: "", position: place };
+  };
+  await rule(true);
+  const lost = load(() => [hasty]);
+  await lost.more(3);
+  await leader(old);
+  const lostRows = await lost.stop();
+  const kept = load(() => honest().filter(({ name }) => name !== nameOf(old)));
+  await kept.more(20);
+  await rule(false);
+  const rows = await kept.stop();
+  expect(rulesOf(await ended([...lostRows, ...rows]))).toContain("lost");
+}, 60_000);
+
+test("a copy without its keyed answers is found", async () => {
+  const plant = (at: number): MemberOptions =>
+    at === 2
+      ? { cleanCopy: (tx) => tx.run("DELETE FROM idempotency") }
+      : { flags: ["--trailing=16", "--threshold=64"] };
+  await start(plant);
+  const away = members[2];
+  if (away === undefined) throw new Error("no third member");
+  const others = members.slice(0, 2);
+  for (const { driver } of others) {
+    await driver.command({ do: "rule", server: away.driver.server, rule: { cutOut: true, cutIn: true } });
+    await away.driver.command({ do: "rule", server: driver.server, rule: { cutOut: true, cutIn: true } });
+  }
+  const running = load(() => honest().slice(0, 2));
+  await running.more(300);
+  for (const { driver } of others) {
+    await driver.command({ do: "snapshot" });
+    await driver.command({ do: "rule", server: away.driver.server, rule: { cutOut: false, cutIn: false } });
+    await away.driver.command({ do: "rule", server: driver.server, rule: { cutOut: false, cutIn: false } });
+  }
+  const rows = await running.stop();
+  expect(rulesOf(await ended(rows, PLANTED_MS))).toEqual(["ends"]);
+}, 60_000);
+
+function withoutCondition(input: unknown): unknown {
+  return { ...(input as object), if_match: null, if_none_match: null };
+}
