@@ -132,6 +132,20 @@ export const SETTINGS = {
     "Kept bytes that one caller may have written; 0: no limit.",
   ),
   "quota.space_bytes": bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Kept bytes that one space may hold; 0: no limit."),
+  "cache.max_bytes": bytes(
+    64 * MIB,
+    { min: MIB, max: 64 * GIB },
+    "Documents that an edge keeps in memory, in bytes (or 64MiB), and as many again on disk for spaces that may be served stale.",
+  ),
+  "cache.max_stale": count(
+    86_400,
+    { min: 0, max: 31_536_000 },
+    "Seconds for which an edge without a full node in reach answers from spaces that may be served stale; 0: never.",
+  ),
+  "cache.spaces": list(
+    "SPACE,…",
+    "Of the spaces that the fleet lets this edge keep, those that it does keep, such as team-a,docs-*; without it all.",
+  ),
   "limits.requests_per_minute": count(
     6000,
     { min: 0, max: 10_000_000 },

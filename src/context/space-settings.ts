@@ -7,6 +7,7 @@ import { spaceName } from "./id.ts";
 
 /** Not at all, only while fresh (where nothing is set), or also while the edge is cut off. */
 export const EDGE_MODES = ["never", "fresh", "stale"] as const;
+/** How edges may keep a space. */
 export type EdgeMode = (typeof EDGE_MODES)[number];
 
 /** In the table meta, so that no table is needed for what few spaces have. */

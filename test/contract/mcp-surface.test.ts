@@ -89,6 +89,9 @@ describe.each(ERAS)("%s client", (era) => {
     await run("audit_query", { limit: 3 });
     await run("audit_verify", {});
     await run("whoami", {});
+    await run("space_configure", { space: `team-${era}`, edge: "stale" });
+    expect(await run("space_settings", {})).toMatchObject({ spaces: [{ space: `team-${era}`, edge: "stale" }] });
+    await run("space_configure", { space: `team-${era}`, edge: "fresh" });
     await run("prime", {});
     await run("prime", { space: `team-${era}`, format: "text" });
     expect([...seen].sort()).toEqual(tools.map((tool) => tool.name).sort());
