@@ -7,7 +7,7 @@ import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { auditQuery, contextOperations, Maintenance } from "../context/index.ts";
-import { nodeStatus } from "../fleet/index.ts";
+import { type Members, nodeStatus, openMembers } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { openDirectLog } from "../log/direct.ts";
@@ -19,15 +19,18 @@ import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
 import { accessExplain, type FindCallers } from "../operation/access-explain.ts";
+import { answerForwarded } from "../operation/answer-forwarded.ts";
 import type { Operation } from "../operation/define.ts";
 import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { watchDisk } from "./disk-watch.ts";
+import { fullNodeElsewhere } from "./elsewhere.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
+import { Peers } from "./peers.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { parkSuffix } from "./set-aside.ts";
@@ -59,6 +62,9 @@ export interface Product extends Surfaces {
   log: Log;
   /** The log where it is raft's: readable now, written once it is started (`startEngine`). */
   raft: RaftLog | undefined;
+  members: Members;
+  /** The other nodes of the fleet, once `connect`ed. */
+  peers: Peers;
   /** Rights of these callers, or of all, may have changed. */
   callersChanged: (ids?: readonly string[]) => void;
   /** Ends open streams with a reason. */
@@ -111,6 +117,18 @@ export function openProduct(options: ProductOptions): Product {
   maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
 
+  const members = openMembers(store.reader, log.changes);
+  const peers = new Peers({
+    members: (node) => members.get(node),
+    onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
+  });
+  const elsewhere = fullNodeElsewhere({
+    log,
+    members,
+    self: () => facts.tailnet()?.self?.id ?? "",
+    ask: (node, value, ends) => peers.call({ node }, "forward", value, ends),
+  });
+
   const metrics = nodeMetrics({ conditions, storePath: () => store.path, invoker: () => invoker });
   closers.add("metrics", () => metrics.stop());
   const invoker: Invoker = new Invoker({
@@ -121,6 +139,7 @@ export function openProduct(options: ProductOptions): Product {
     limits,
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),
+    elsewhere,
     onRefused: (refusal) => refusals.record(refusal),
     onOutcome: (outcome) => metrics.onOutcome(outcome),
     nowMs,
@@ -130,6 +149,7 @@ export function openProduct(options: ProductOptions): Product {
     },
   });
   position = () => invoker.position();
+  peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
 
   const api = createApi({
     invoker,
@@ -153,6 +173,8 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     raft,
+    members,
+    peers,
     api,
     mcp,
     web,

@@ -13,6 +13,7 @@ import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
+import { MAX_FRAME_BYTES } from "../peer/frames.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import type { Tailnet, UpParams } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
@@ -26,6 +27,7 @@ import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
 import { type Listener, listen } from "./listen.ts";
 import { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
 import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
+import { PEER_PORT } from "./peers.ts";
 import { openProduct } from "./product.ts";
 import { type ServiceManager, serviceManager } from "./service-manager.ts";
 import { giveToGroup, prepareSockets } from "./sockets.ts";
@@ -183,12 +185,17 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
 
     // 7. The doors: local socket, loopback where it is allowed, ingress for the Go half.
     const listeners: Listener[] = [];
-    const open = (at: Parameters<typeof listen>[0]["at"], door: Parameters<typeof listen>[0]["door"]): Listener => {
+    type Opening = Parameters<typeof listen>[0];
+    const open = (
+      at: Opening["at"],
+      door: Opening["door"],
+      { surfaces = product, maxBodyBytes = settings["http.max_body_bytes"] }: Partial<Opening> = {},
+    ): Listener => {
       const listener = listen({
         at,
         door,
-        surfaces: product,
-        maxBodyBytes: settings["http.max_body_bytes"],
+        surfaces,
+        maxBodyBytes,
         origins: settings["http.allowed_origins"],
         draining: () => draining,
         log: logFor("http"),
@@ -243,6 +250,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         log: logFor("service"),
       });
       const ingressSecret = newSecret();
+      const egressSecret = newSecret();
       const callers = new Callers({
         grants: (hash) => going.grants(hash),
         problems: (caller) => product.access.rights(caller).problems,
@@ -250,13 +258,25 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
       });
       known = { tailnet: going, callers };
       open({ unix: paths.ingress, mode: 0o600 }, ingressDoor(ingressSecret, callers));
+      const peerSocket = join(paths.internal, "peer.sock");
+      open({ unix: peerSocket, mode: 0o600 }, ingressDoor(ingressSecret, callers), {
+        surfaces: product.peers.server,
+        maxBodyBytes: MAX_FRAME_BYTES,
+      });
+      product.peers.connect({
+        tailnet: going,
+        callers,
+        egress: join(paths.internal, "egress.sock"),
+        secret: egressSecret,
+      });
       going.on("revoked", (ids, connections) => {
         log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
         product.callersChanged(ids);
       });
       joined = joinTailnet({
         tailnet: going,
-        params: upParams(options, { ingressSecret, target: paths.ingress, socketDir: paths.internal }),
+        params: upParams(options, { ingressSecret, egressSecret, target: paths.ingress, socketDir: paths.internal }),
+        peers: { port: PEER_PORT, target: peerSocket },
         hasState: existsSync(join(settings.data, "tailnet", "tailscaled.state")),
         conditions,
         log: logFor("tailnet"),
@@ -341,7 +361,7 @@ function newSecret(): string {
 
 function upParams(
   options: StartOptions,
-  sockets: { ingressSecret: string; target: string; socketDir: string },
+  sockets: { ingressSecret: string; egressSecret: string; target: string; socketDir: string },
 ): UpParams {
   const { settings } = options.loaded;
   const { authKey, clientSecret } = options.secrets;
@@ -358,7 +378,7 @@ function upParams(
     socketDir: sockets.socketDir,
     target: sockets.target,
     ingressSecret: sockets.ingressSecret,
-    egressSecret: newSecret(),
+    egressSecret: sockets.egressSecret,
     shared: settings["access.shared"],
     allowedHosts: [...settings["http.allowed_hosts"]],
     allowedOrigins: [...settings["http.allowed_origins"]],

@@ -103,9 +103,8 @@ export class Forwarder {
   }
 }
 
-/** A peer's answer that another node would give as well; `unavailable` is the one that may be different elsewhere, unless it is about a position nobody has. */
+/** What another node would say as well; `unavailable` is the one that may be different elsewhere, unless it is about a position nobody has. */
 function isFinal({ code, details }: Fault): boolean {
-  if (details["peer"] !== true) return false;
   return code !== "unavailable" && code !== "not_ready" ? true : details["applied"] !== undefined;
 }
 

@@ -156,6 +156,15 @@ describe("writes", () => {
     expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "unknown" } });
   });
 
+  test("that no node can take are refused at once", async () => {
+    await using pair = await pairFor(member);
+    pair.useLink(async () => {
+      throw new Fault("too_large", "a frame of 7 MiB");
+    });
+    expect(await refusal(put(pair.node(1), 1))).toMatchObject({ code: "too_large" });
+    expect(pair.calls).toHaveLength(1);
+  });
+
   test("that were left by their caller are not tried again", async () => {
     await using pair = await pairFor(member);
     pair.elect("");
