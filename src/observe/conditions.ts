@@ -123,6 +123,11 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Join again with cairn join, or start without --join to begin a fleet of its own.",
   },
+  upstream_away: {
+    title: "No full node in reach",
+    severity: "warning",
+    hint: "See the network of this edge; until a full node answers, it serves only what may be stale, and takes no writes.",
+  },
   member_unreachable: {
     title: "A member is not reachable",
     severity: "warning",
