@@ -16,6 +16,7 @@ import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { sync } from "./backup.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
+import { isDamaged } from "./damage.ts";
 import { APPLICATION_ID, type Migration, refuseDamage, schemaOf } from "./open.ts";
 import { type Writer, writerOf } from "./store.ts";
 
@@ -70,6 +71,8 @@ export function bringCopy({ folder, copy, migrations, prepare }: BringOptions): 
     database.run("PRAGMA synchronous = FULL");
     database.run("PRAGMA secure_delete = ON");
     database.transaction(() => prepare(writerOf(database)))();
+  } catch (error) {
+    throw isDamaged(error) ? foreign(copy, `it is damaged: ${String(error)}`) : error;
   } finally {
     database.close();
   }

@@ -44,6 +44,8 @@ export const localAdmin: Caller = callerWith({ kind: "local", id: "local", node:
 
 export interface CoreOptions {
   folder?: string;
+  /** A store and a log that are open already, and stay so; otherwise `direct` over a store of its own. */
+  over?: { store: Store; log: Log };
   access?: Partial<AccessSettings>;
   policy?: Policy;
   operations?: readonly Operation[];
@@ -66,11 +68,8 @@ export interface CoreOptions {
 export function startCore(options: CoreOptions = {}) {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "cairn-core-"));
   const nowMs = options.nowMs ?? Date.now;
-  const store = Store.open({
-    folder: join(folder, "store"),
-    migrations: MIGRATIONS,
-    log: () => {},
-  });
+  const store =
+    options.over?.store ?? Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
   const refusals = new Refusals({
     store,
     nowMs,
@@ -81,8 +80,10 @@ export function startCore(options: CoreOptions = {}) {
   const operations = options.operations ?? [...contextOperations, auditQuery(refusals), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
-  const direct = openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
-  const log = options.wrapLog?.(direct) ?? direct;
+  const opened =
+    options.over?.log ??
+    openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
+  const log = options.wrapLog?.(opened) ?? opened;
   const access = new Access(
     { capability: CAPABILITY, defaultRole: "none", admins: [], ...options.access },
     options.policy,
@@ -125,10 +126,12 @@ export function startCore(options: CoreOptions = {}) {
     api.fetch(new Request(`http://cairn${path}`, init), caller);
   const close = async () => {
     api.close();
-    log.changes.end();
-    await log.close();
+    if (options.over === undefined) {
+      log.changes.end();
+      await log.close();
+    }
     refusals.close();
-    store.close();
+    if (options.over === undefined) store.close();
   };
   return {
     folder,

@@ -1,0 +1,80 @@
+// A member that was away gets the whole store as a copy while its readers, streams and waits are open: they go on as if nothing had happened, without a gap.
+
+import { afterEach, expect, test } from "bun:test";
+import { removeRefusals } from "../../src/access/refusals.ts";
+import { formatPosition } from "../../src/log/position.ts";
+import { granted, startCore } from "../kit/core.ts";
+import { EventReader } from "../kit/event-reader.ts";
+import { eventually } from "../kit/eventually.ts";
+import { digestOfStore, type Member, putCommand, startMember, stopMember } from "../kit/raft.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const members: Member[] = [];
+afterEach(async () => {
+  for (const member of members.splice(0)) await stopMember(member);
+});
+
+const FLAGS = ["--trailing=16", "--threshold=64"];
+const reader = granted({ role: "reader", spaces: ["*"] });
+
+test("streams and waits that are open go on over the install of a copy", async () => {
+  const leader = await startMember({ folder: temporaryFolder(), bootstrap: true, flags: FLAGS });
+  members.push(leader);
+  await eventually("the first to lead", () => leader.log.leadership().leading);
+  await leader.log.propose(putCommand("team/x0", 0));
+  let installs = 0;
+  const follower = await startMember({
+    folder: temporaryFolder(),
+    flags: FLAGS,
+    peers: [leader],
+    of: leader,
+    cleanCopy: (tx) => {
+      installs += 1;
+      removeRefusals(tx);
+    },
+  });
+  members.push(follower);
+  expect(follower.log.ready()).toBe(false);
+  expect(follower.log.propose(putCommand("team/no", 1))).rejects.toMatchObject({ code: "unavailable" });
+  await leader.driver.command({ do: "add", server: follower.driver.server, previous: 0 });
+  await eventually("the follower to have the first write", () => follower.log.position().seq === 1);
+  expect(follower.log.ready()).toBe(true);
+  const installsBefore = installs;
+  const before = follower.store.path;
+
+  await using core = startCore({ over: follower });
+  const since = formatPosition(follower.log.position());
+  const response = await core.http(`/changes?since=${since}`, { headers: { accept: "text/event-stream" } }, reader);
+  expect(response.status).toBe(200);
+  await using stream = new EventReader(response);
+  const wait = core.call("context_wait", { id: "team/x300", since, timeout_seconds: 30 }, reader);
+  const list = core.call("context_list", {}, reader);
+
+  const cut = async (on: boolean) => {
+    const rule = { cutOut: on, cutIn: on };
+    await leader.driver.command({ do: "rule", server: follower.driver.server, rule });
+    await follower.driver.command({ do: "rule", server: leader.driver.server, rule });
+  };
+  await cut(true);
+  // One entry each: what is away is longer than what stays behind a snapshot.
+  for (let at = 1; at <= 300; at++) await leader.log.propose(putCommand(`team/x${at}`, at));
+  leader.store.transaction((tx) =>
+    tx.run("INSERT INTO refusals (minute, caller, verb, space, operation, count) VALUES (1, 'x', 'read', 's', 'o', 1)"),
+  );
+  await leader.driver.command({ do: "snapshot" });
+  expect(follower.log.position().seq).toBe(1);
+  await cut(false);
+
+  for (let at = 1; at <= 300; at++) expect((await stream.change()).target).toBe(`team/x${at}`);
+  expect(await wait).toMatchObject({ changes: [{ target: "team/x300" }] });
+  await list;
+  expect(installs).toBe(installsBefore + 1);
+  expect(follower.store.path).not.toBe(before);
+  expect(follower.store.reader.get("SELECT COUNT(*) AS n FROM refusals")).toEqual({ n: 0 });
+  // And over what comes as entries afterwards.
+  await leader.log.propose(putCommand("team/after", 1));
+  expect((await stream.change()).target).toBe("team/after");
+  expect(await core.call("context_get", { id: "team/x123" }, reader)).toMatchObject({ content: 123 });
+  expect(digestOfStore(follower.store)).toBe(digestOfStore(leader.store));
+  expect(follower.fatal).toEqual([]);
+}, 60_000);
