@@ -8,7 +8,7 @@ import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
 export interface MemberView {
   get(node: string): { name: string } | undefined;
   byServer(server: string): { node: string; name: string } | undefined;
-  list(): readonly unknown[];
+  list(): readonly { role: string }[];
 }
 
 export interface ElsewhereOptions {
@@ -31,7 +31,8 @@ export function fullNodeElsewhere({ log, members, self, ask, ageSeconds, withinM
     const found = server === "" ? undefined : members.byServer(server);
     return found === undefined ? undefined : { node: found.node, name: found.name };
   };
-  const several = (): boolean => members.list().length > 1;
+  /** Edges never order writes: beside them a node is as alone as without. */
+  const several = (): boolean => members.list().filter(({ role }) => role !== "edge").length > 1;
   const forwarder = new Forwarder({
     ask,
     leader: () => leader()?.node,
