@@ -179,12 +179,15 @@ describe("writes", () => {
     expect(pair.calls).toEqual([]);
   });
 
-  test("of a fleet of one carry no key", async () => {
-    await using pair = await pairFor(member, { roles: ["central"] });
-    await put(pair.node(0), 1);
-    expect(pair.node(0).core.store.reader.get("SELECT COUNT(*) AS n FROM idempotency")).toEqual({ n: 0 });
-    expect(pair.commands[0]).toMatchObject({ key: "", caller: "user:alice@example.com" });
-  });
+  test.each([[["central"]], [["central", "edge"]]] as const)(
+    "where only one may lead carry no key: %p",
+    async (roles) => {
+      await using pair = await pairFor(member, { roles });
+      await put(pair.node(0), 1, {}, localAdmin);
+      expect(pair.node(0).core.store.reader.get("SELECT COUNT(*) AS n FROM idempotency")).toEqual({ n: 0 });
+      expect(pair.commands[0]).toMatchObject({ key: "", caller: "local" });
+    },
+  );
 });
 
 describe("reads", () => {
