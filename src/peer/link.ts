@@ -24,6 +24,7 @@ export interface PeerLinkOptions {
   secret: string;
 }
 
+/** How a call may end before its answer. */
 export interface PeerCallOptions {
   /** The peer has this long to answer. */
   timeoutMs: number;
