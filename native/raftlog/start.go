@@ -45,6 +45,9 @@ func reconcile(ctx context.Context, server string, applied Applied, log raft.Log
 	if err := fits(applied, snapshot, log); err != nil {
 		return applied, err
 	}
+	if err := standAlone(server, log, snapshot, snapshots.folder); err != nil {
+		return applied, fmt.Errorf("going on without the other members: %w", err)
+	}
 	return applied, snapshots.installed(applied.Index)
 }
 
