@@ -92,7 +92,7 @@ export class Subscriptions {
 
   /** Changes were missed: anything may have changed, so everybody is told to look. */
   #afterGap(error: unknown, touched: Set<Subscriber>): void {
-    const level = error instanceof Fault && error.code === "below_floor" ? "warning" : "error";
+    const level = error instanceof Fault ? "warning" : "error";
     this.#log(level, `changes were missed, all MCP subscribers are told to read again: ${String(error)}`);
     this.#cursor = this.#invoker.changes.cursor();
     for (const subscriber of this.#all) {
