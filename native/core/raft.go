@@ -69,6 +69,13 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 	ctx, cancel := context.WithCancel(host.session.ctx)
 	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(ctx, host.session, server)}
 	life.network.setMembers(params.Members)
+	life.network.ask = func(server string) (raftlog.Testimony, error) {
+		member := life.member.Load()
+		if member == nil {
+			return raftlog.Testimony{}, nil
+		}
+		return member.Ask(server)
+	}
 	host.life = life
 	goSafe("the raft member", host.session.logError, func() {
 		defer func() {
@@ -90,7 +97,7 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 		listener.Close()
 		err = raftlog.Serve(ctx, conn, raftlog.Options{
 			Folder: params.Folder, Fleet: params.Fleet, Epoch: params.Epoch, Profile: profile, Bootstrap: params.Bootstrap,
-			Network: life.network, Admit: life.network.admit, Log: raftLogger(host.session),
+			Network: life.network, Admit: life.network.admit, Voter: life.network.voter, NodeOf: life.network.nodeOf, Log: raftLogger(host.session),
 		}, func(member *raftlog.Node) { life.member.Store(member) })
 		life.member.Store(nil)
 		if err != nil {

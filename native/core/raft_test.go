@@ -227,8 +227,10 @@ func TestARaftMemberNeedsNoNode(t *testing.T) {
 
 func TestRaftMembersOverTheTailnet(t *testing.T) {
 	tailnet := startTailnet(t)
-	first := startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = "first" }})
-	second := startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = "second" }})
+	named := func(name string) *rig {
+		return startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = name }})
+	}
+	first, second, third := named("first"), named("second"), named("third")
 	stranger := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "stranger"})
 
 	firstServer, firstStore := first.openRaft(t, raftParams(t, true))
@@ -261,6 +263,25 @@ func TestRaftMembersOverTheTailnet(t *testing.T) {
 	first.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
 	eventually(t, "the second to lead", testPatience, func() bool { return second.raftState().Leading })
 	secondStore.propose(t, 3, "three")
+
+	// A third one joins, and the first, which was not told of it, follows it when it leads: the voters that it knows tell it.
+	secondMember.Voter = true
+	thirdServer, thirdStore := third.openRaft(t, raftParams(t, false, firstMember, secondMember))
+	thirdMember := RaftMember{thirdServer, third.state.Self.ID, false}
+	second.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember, thirdMember}}, nil)
+	third.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember, thirdMember}}, nil)
+	second.must("raft-change", RaftChangeParams{Do: "add", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
+	eventually(t, "the third to follow", testPatience, func() bool { return thirdStore.holds("one", "two", "three") })
+	second.must("raft-change", RaftChangeParams{Do: "promote", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
+	eventually(t, "all to know all voters", testPatience, func() bool {
+		return first.raftState().Configuration == second.raftState().Configuration && third.raftState().Configuration == second.raftState().Configuration
+	})
+	second.must("raft-change", RaftChangeParams{Do: "transfer", Server: thirdServer}, nil)
+	eventually(t, "the third to lead", testPatience, func() bool { return third.raftState().Leading })
+	thirdStore.propose(t, 4, "four")
+	eventually(t, "the first to follow whom it was not told of", testPatience, func() bool { return firstStore.holds("one", "two", "three", "four") })
+	third.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
+	eventually(t, "the second to lead again", testPatience, func() bool { return second.raftState().Leading })
 
 	// Who is taken from the list is cut at once and refused from then on; the other side learns why.
 	first.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember}}, nil)

@@ -29,8 +29,12 @@ type raftNetwork struct {
 	session *session
 	self    string
 
+	// ask has the voters tell of a server that is not in the list yet: this node may have been away when it joined.
+	ask func(server string) (raftlog.Testimony, error)
+
 	mu       sync.Mutex
 	members  map[string]RaftMember
+	vouched  map[string]RaftMember // by voters, until the next list
 	listener net.Listener
 	node     *Node
 	open     map[*raftConn]struct{}
@@ -55,7 +59,7 @@ func (conn *raftConn) Close() error {
 
 func newRaftNetwork(ctx context.Context, session *session, self string) *raftNetwork {
 	ctx, cancel := context.WithCancel(ctx)
-	return &raftNetwork{ctx: ctx, cancel: cancel, session: session, self: self, members: map[string]RaftMember{}, open: map[*raftConn]struct{}{}}
+	return &raftNetwork{ctx: ctx, cancel: cancel, session: session, self: self, members: map[string]RaftMember{}, vouched: map[string]RaftMember{}, open: map[*raftConn]struct{}{}}
 }
 
 // setMembers replaces the list; connections of servers that are no longer in it, or of another node now, end.
@@ -72,6 +76,7 @@ func (network *raftNetwork) setMembers(members []RaftMember) {
 			gone = append(gone, conn)
 		}
 	}
+	clear(network.vouched)
 	network.mu.Unlock()
 	for _, conn := range gone {
 		conn.Close()
@@ -82,7 +87,37 @@ func (network *raftNetwork) member(server string) (RaftMember, bool) {
 	network.mu.Lock()
 	defer network.mu.Unlock()
 	found, known := network.members[server]
+	if !known {
+		found, known = network.vouched[server]
+	}
 	return found, known
+}
+
+func (network *raftNetwork) voter(server string) bool {
+	found, known := network.member(server)
+	return known && found.Voter
+}
+
+func (network *raftNetwork) nodeOf(server string) string {
+	found, _ := network.member(server)
+	return found.Node
+}
+
+// inquire asks the voters about a server that is not in the list, and believes them.
+func (network *raftNetwork) inquire(server string) {
+	if _, known := network.member(server); known || network.ask == nil {
+		return
+	}
+	testimony, err := network.ask(server)
+	if err != nil || !testimony.Voter || testimony.Node == "" {
+		return
+	}
+	network.mu.Lock()
+	defer network.mu.Unlock()
+	if len(network.vouched) >= maxRaftMembers {
+		clear(network.vouched)
+	}
+	network.vouched[server] = RaftMember{server, testimony.Node, true}
 }
 
 // Accept answers the next connection on the raft port; it waits while the node is not up.
@@ -162,6 +197,7 @@ func (network *raftNetwork) admit(hello raftlog.Hello, accepted net.Conn) error 
 	network.mu.Lock()
 	conn.server = hello.From
 	network.mu.Unlock()
+	network.inquire(hello.From)
 	ctx, cancel := context.WithTimeout(network.ctx, 4*time.Second)
 	defer cancel()
 	return network.judge(ctx, conn, hello.From)
@@ -268,7 +304,11 @@ func (sink raftSink) Accept(_ string, level hclog.Level, message string, values 
 		return
 	}
 	for at := 0; at+1 < len(values); at += 2 {
-		message += fmt.Sprintf(" %v=%v", values[at], values[at+1])
+		value := values[at+1]
+		if pattern, is := value.(hclog.Format); is && len(pattern) > 0 {
+			value = fmt.Sprintf(fmt.Sprint(pattern[0]), pattern[1:]...)
+		}
+		message += fmt.Sprintf(" %v=%v", values[at], value)
 	}
 	sink.session.box.send(LogEvent{Event: "log", Level: told, Message: "raft: " + message})
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 
 	"tailscale.com/client/local"
 	"tailscale.com/envknob"
@@ -26,6 +27,8 @@ import (
 // strayVariables are read by tsnet when the matching argument is empty. What is passed must win, also when it is empty.
 var strayVariables = []string{"TS_AUTHKEY", "TS_AUTH_KEY", "TS_CLIENT_SECRET", "TS_CLIENT_ID", "TS_ID_TOKEN", "TS_AUDIENCE", "TS_CONTROL_URL"}
 
+var testModeOnce sync.Once
+
 // isolate turns log upload off, forgets stray TS_* variables of this process and, on a test tailnet, keeps to plain sockets.
 func isolate(testMode bool) {
 	envknob.SetNoLogsNoSupport()
@@ -33,8 +36,11 @@ func isolate(testMode bool) {
 		os.Unsetenv(name)
 	}
 	if testMode {
-		netns.SetEnabled(false)
-		envknob.Setenv("TS_DISABLE_PORTMAPPER", "true")
+		// Once: nodes that run already read these.
+		testModeOnce.Do(func() {
+			netns.SetEnabled(false)
+			envknob.Setenv("TS_DISABLE_PORTMAPPER", "true")
+		})
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,27 +124,157 @@ func TestHellosAreChecked(t *testing.T) {
 		"to":    func(hello *Hello) { hello.To = randomID() },
 		"from":  func(hello *Hello) { hello.From = own.From },
 		"pool":  func(hello *Hello) { hello.Pool = "x" },
-		"admit": func(hello *Hello) { hello.From = "0123456789abcdef0123456789abcdef" },
 	} {
 		hello := good
 		change(&hello)
 		one, other := net.Pipe()
 		answered := make(chan error, 1)
 		go func() {
-			err := own.answer(other, func(from Hello, _ net.Conn) error {
-				if from.From == "0123456789abcdef0123456789abcdef" {
-					return errors.New("not a member")
-				}
-				return nil
-			})
+			_, err := own.read(other)
+			if err != nil {
+				err = errors.Join(err, writeJSON(other, helloReply{Refused: err.Error()}))
+			} else {
+				err = own.accept(other, 7)
+			}
 			answered <- err
 		}()
-		opened, taken := hello.open(one), <-answered
+		reply, opened := hello.open(one)
+		taken := <-answered
+		if opened == nil && reply.Last != 7 {
+			t.Errorf("the log of the other side ends at %d", reply.Last)
+		}
 		if refused := opened != nil && taken != nil; refused != (name != "") {
 			t.Errorf("%q: dialler %v, listener %v", name, opened, taken)
 		}
 		one.Close()
 		other.Close()
+	}
+}
+
+func TestADiallerChecksWhoTookIt(t *testing.T) {
+	hello := Hello{Wire: Wire, Fleet: "f", Epoch: "e", From: randomID(), To: randomID(), Pool: PoolBulk}
+	for code, change := range map[string]func(*Hello){
+		"":             func(*Hello) {},
+		"other_wire":   func(theirs *Hello) { theirs.Wire++ },
+		"other_fleet":  func(theirs *Hello) { theirs.Fleet = "other" },
+		"other_epoch":  func(theirs *Hello) { theirs.Epoch = "other" },
+		"other_server": func(theirs *Hello) { theirs.From = randomID() },
+		"bad_hello":    func(theirs *Hello) { theirs.From = hello.From },
+	} {
+		theirs := Hello{Wire: Wire, Fleet: "f", Epoch: "e", From: hello.To}
+		change(&theirs)
+		one, other := net.Pipe()
+		go func() {
+			// One that takes whatever comes.
+			var said Hello
+			_ = readJSON(other, &said, maxHelloBytes)
+			_ = theirs.accept(other, 1)
+		}()
+		_, err := hello.open(one)
+		var refused *RefusedError
+		if code == "" && err != nil || code != "" && (!errors.As(err, &refused) || !strings.HasPrefix(refused.Reason, code+": ")) {
+			t.Errorf("%q: %v", code, err)
+		}
+		one.Close()
+		other.Close()
+	}
+}
+
+func TestACopyIsTakenOnlyWhole(t *testing.T) {
+	folder := t.TempDir()
+	content := bytes.Repeat([]byte("0123456789abcdef"), 10_000)
+	stream := func(fleet string, change func([]byte) []byte) []byte {
+		path := filepath.Join(folder, "copy-1.db")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		source, err := openCopy(path, fleet, "e", func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, err := io.ReadAll(source)
+		if err != nil || int64(len(sent)) != source.size {
+			t.Fatal(len(sent), source.size, err)
+		}
+		source.Close()
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Error("the copy that was sent stays")
+		}
+		return change(sent)
+	}
+	for name, row := range map[string]struct {
+		fleet  string
+		change func([]byte) []byte
+		good   bool
+	}{
+		"whole":          {"f", func(sent []byte) []byte { return sent }, true},
+		"another fleet":  {"g", func(sent []byte) []byte { return sent }, false},
+		"a changed byte": {"f", func(sent []byte) []byte { sent[len(sent)-9] ^= 1; return sent }, false},
+		"cut":            {"f", func(sent []byte) []byte { return sent[:len(sent)-1] }, false},
+		"only a header":  {"f", func(sent []byte) []byte { return sent[:40] }, false},
+		"more":           {"f", func(sent []byte) []byte { return append(sent, 'x') }, false},
+		"no header":      {"f", func(sent []byte) []byte { return content }, false},
+		"nothing":        {"f", func([]byte) []byte { return nil }, false},
+	} {
+		store := &snapshots{folder: folder, fleet: "f", epoch: "e", log: raft.NewInmemStore(), failed: func(err error) { t.Error(err) }}
+		target, err := store.Create(1, 5, 1, raft.Configuration{Servers: []raft.Server{{ID: "a"}}}, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := stream(row.fleet, row.change)
+		for from := 0; from < len(sent) && err == nil; from += 7001 {
+			_, err = target.Write(sent[from:min(from+7001, len(sent))])
+		}
+		if err != nil {
+			_ = target.Cancel()
+		} else {
+			err = target.Close()
+		}
+		if (err == nil) != row.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		left, _ := filepath.Glob(filepath.Join(folder, "*"))
+		if (len(left) > 0) != row.good {
+			t.Errorf("%s leaves %v", name, left)
+		}
+		if row.good {
+			found, _ := store.newest()
+			if got, _ := os.ReadFile(found.File); !bytes.Equal(got, content) {
+				t.Error("what arrived is not what was sent")
+			}
+			// What an interrupted transfer left goes at the next start; what the record names stays.
+			stray := filepath.Join(folder, "received-9-9.db")
+			if err := os.WriteFile(stray, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := store.sweep(); err != nil {
+				t.Fatal(err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(folder, "received-*")); len(left) != 1 || left[0] != found.File {
+				t.Errorf("a sweep leaves %v", left)
+			}
+			_ = os.Remove(found.File)
+			_ = os.Remove(store.path())
+		}
+	}
+}
+
+func TestAnAcknowledgementCountsOnceItIsCommitted(t *testing.T) {
+	all := &acks{byServer: map[string]*ack{}}
+	all.note("a", 3, 10, 5)
+	if kept := all.kept("a", 3, 8); kept != 8 {
+		t.Errorf("10 acknowledged, 8 committed: %d", kept)
+	}
+	// Another leader may have replaced 9 and 10 since.
+	if kept := all.kept("a", 5, 20); kept != 8 {
+		t.Errorf("in a later term: %d", kept)
+	}
+	all.note("a", 7, 25, 22)
+	if kept := all.kept("a", 7, 24); kept != 24 {
+		t.Errorf("leading again: %d", kept)
+	}
+	if kept := all.kept("b", 7, 24); kept != 0 {
+		t.Errorf("one never heard of: %d", kept)
 	}
 }
 

@@ -107,9 +107,9 @@ func (snapshot *reference) Persist(raw raft.SnapshotSink) error {
 		return errors.Join(err, target.Cancel())
 	}
 	if marked.Applied < target.record.Index {
-		return fmt.Errorf("the store is at entry %d, and a snapshot at %d was wanted", marked.Applied, target.record.Index)
+		return errors.Join(fmt.Errorf("the store is at entry %d, and a snapshot at %d was wanted", marked.Applied, target.record.Index), target.Cancel())
 	}
-	target.record.Marked = marked
+	target.record.Marked, target.own = marked, true
 	return target.Close()
 }
 

@@ -27,6 +27,8 @@ type configured struct {
 type logStore struct {
 	*boltdb.BoltStore
 	syncs *meter
+	// failed is told of the first write that did not succeed: after it nothing on this disk is trusted, and nothing tried again.
+	failed func(error)
 
 	mu             sync.Mutex
 	configurations []configured
@@ -39,7 +41,7 @@ func openLog(folder string) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the raft log %s: %w; see that no other process has it open and the disk has room", path, err)
 	}
-	return &logStore{BoltStore: store, syncs: &meter{}}, nil
+	return &logStore{BoltStore: store, syncs: &meter{}, failed: func(error) {}}, nil
 }
 
 // GetLog reads one entry.
@@ -58,6 +60,7 @@ func (log *logStore) StoreLog(entry *raft.Log) error { return log.StoreLogs([]*r
 func (log *logStore) StoreLogs(entries []*raft.Log) error {
 	before := time.Now()
 	if err := log.BoltStore.StoreLogs(entries); err != nil {
+		log.failed(fmt.Errorf("writing %d entries: %w", len(entries), err))
 		return err
 	}
 	log.syncs.add(time.Since(before))
@@ -70,6 +73,7 @@ func (log *logStore) StoreLogs(entries []*raft.Log) error {
 // DeleteRange forgets entries, both ends included.
 func (log *logStore) DeleteRange(from, to uint64) error {
 	if err := log.BoltStore.DeleteRange(from, to); err != nil {
+		log.failed(fmt.Errorf("removing entries: %w", err))
 		return err
 	}
 	log.mu.Lock()

@@ -58,25 +58,31 @@ func (node *Node) State() State {
 	return state
 }
 
-// Membership reads the newest configuration of this member, committed or not. raft itself does not tell its entry (Configuration().Index()
-// is always 0 in 1.7.3), so it is read where it is written: in the log, or with the snapshot.
-func (node *Node) Membership() (Membership, error) {
-	found := Membership{Members: []Member{}}
-	snapshot, err := node.snapshots.newest()
+// configuration is the newest one of this member, committed or not; nil before it has any. raft itself does not tell its entry
+// (GetConfiguration().Index() is always 0 in 1.7.3), so it is read where it is written: in the log, or with the snapshot.
+func (node *Node) configuration() (*configured, error) {
+	found, err := node.snapshots.configured()
 	if err != nil {
-		return found, err
+		return nil, err
 	}
-	var servers raft.Configuration
-	if snapshot != nil {
-		found.Index, servers = snapshot.ConfigurationIndex, raft.DecodeConfiguration(snapshot.Configuration)
-	}
-	if newest := node.log.newest(); newest != nil && newest.index > found.Index {
-		found.Index, servers = newest.index, newest.servers
-	}
-	for _, server := range servers.Servers {
-		found.Members = append(found.Members, Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
+	if newest := node.log.newest(); newest != nil && (found == nil || newest.index > found.index) {
+		found = newest
 	}
 	return found, nil
+}
+
+// Membership reads the configuration as this member knows it.
+func (node *Node) Membership() (Membership, error) {
+	told := Membership{Members: []Member{}}
+	newest, err := node.configuration()
+	if err != nil || newest == nil {
+		return told, err
+	}
+	told.Index = newest.index
+	for _, server := range newest.servers.Servers {
+		told.Members = append(told.Members, Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
+	}
+	return told, nil
 }
 
 // AddNonvoter has the leader send its log to a server that does not count yet. previous is the index of the configuration it was decided upon, 0 for any.
@@ -114,7 +120,7 @@ func (node *Node) Remove(server string, previous uint64) error {
 // Transfer hands the leadership to that voter, or to the most current one for "".
 func (node *Node) Transfer(server string) error {
 	if server == "" {
-		return node.current().LeadershipTransfer().Error()
+		return node.transfer(node.current())
 	}
 	return node.current().LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -22,9 +23,16 @@ const (
 	PoolBulk    = "bulk"
 )
 
+// Besides there are connections for one question: who the members are, and the news that the other side lost what it had acknowledged.
+const (
+	poolAsk     = "ask"
+	poolVerdict = "verdict"
+)
+
 const (
 	helloDeadline = 5 * time.Second
 	maxHelloBytes = 4096
+	maxReplyBytes = 64 << 10
 )
 
 // Network reaches members by their server id.
@@ -42,10 +50,18 @@ type Hello struct {
 	From  string `json:"from"`
 	To    string `json:"to"`
 	Pool  string `json:"pool"`
+	// Last is the entry that the receiver must have, in a verdict.
+	Last uint64 `json:"last,omitempty"`
 }
 
+// helloReply takes or refuses a connection. Who takes it says who it is and where its log ends.
 type helloReply struct {
 	Refused string `json:"refused"`
+	Wire    int    `json:"wire"`
+	Fleet   string `json:"fleet"`
+	Epoch   string `json:"epoch"`
+	From    string `json:"from"`
+	Last    uint64 `json:"last"`
 }
 
 // RefusedError is why the other side did not take a connection: a code, then words.
@@ -73,46 +89,47 @@ func (hello Hello) check(own Hello) error {
 		return refuse("other_server", "server %.64q was dialled, this is %s", hello.To, own.From)
 	case !serverPattern.MatchString(hello.From) || hello.From == own.From:
 		return refuse("bad_hello", "server id %.64q", hello.From)
-	case hello.Pool != PoolControl && hello.Pool != PoolBulk:
+	case !slices.Contains([]string{PoolControl, PoolBulk, poolAsk, poolVerdict}, hello.Pool):
 		return refuse("bad_hello", "pool %.64q", hello.Pool)
 	}
 	return nil
 }
 
-// open says hello on a dialled connection and waits until it is taken.
-func (hello Hello) open(conn net.Conn) error {
+// open says hello on a dialled connection, waits until it is taken, and checks in turn who took it.
+func (hello Hello) open(conn net.Conn) (helloReply, error) {
+	var reply helloReply
 	_ = conn.SetDeadline(time.Now().Add(helloDeadline))
 	if err := writeJSON(conn, hello); err != nil {
-		return err
+		return reply, err
 	}
-	var reply helloReply
-	if err := readJSON(conn, &reply); err != nil {
-		return err
+	if err := readJSON(conn, &reply, maxHelloBytes); err != nil {
+		return reply, err
 	}
 	if reply.Refused != "" {
-		return &RefusedError{hello.To, reply.Refused}
+		return reply, &RefusedError{hello.To, reply.Refused}
 	}
-	return conn.SetDeadline(time.Time{})
+	theirs := Hello{Wire: reply.Wire, Fleet: reply.Fleet, Epoch: reply.Epoch, From: reply.From, To: hello.From, Pool: hello.Pool}
+	if err := theirs.check(hello); err != nil {
+		return reply, &RefusedError{hello.To, err.Error()}
+	}
+	if reply.From != hello.To {
+		return reply, &RefusedError{hello.To, refuse("other_server", "server %.64q answered there", reply.From).Error()}
+	}
+	return reply, conn.SetDeadline(time.Time{})
 }
 
-// answer reads the hello of an accepted connection, checks it and says so.
-func (hello Hello) answer(conn net.Conn, admit func(Hello, net.Conn) error) error {
+// read takes the hello of an accepted connection and checks that it is for this server; the deadline stays.
+func (hello Hello) read(conn net.Conn) (theirs Hello, err error) {
 	_ = conn.SetDeadline(time.Now().Add(helloDeadline))
-	var theirs Hello
-	if err := readJSON(conn, &theirs); err != nil {
-		return err
+	if err := readJSON(conn, &theirs, maxHelloBytes); err != nil {
+		return theirs, err
 	}
-	err := theirs.check(hello)
-	if err == nil && admit != nil {
-		err = admit(theirs, conn)
-	}
-	if err != nil {
-		return errors.Join(err, writeJSON(conn, helloReply{Refused: err.Error()}))
-	}
-	if err := writeJSON(conn, helloReply{}); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
+	return theirs, theirs.check(hello)
+}
+
+// accept tells the other side that it is taken, by whom, and where the log of this server ends.
+func (hello Hello) accept(conn net.Conn, last uint64) error {
+	return writeJSON(conn, helloReply{Wire: hello.Wire, Fleet: hello.Fleet, Epoch: hello.Epoch, From: hello.From, Last: last})
 }
 
 func writeJSON(writer io.Writer, value any) error {
@@ -124,14 +141,14 @@ func writeJSON(writer io.Writer, value any) error {
 	return err
 }
 
-func readJSON(reader io.Reader, into any) error {
+func readJSON(reader io.Reader, into any, limit uint32) error {
 	var head [4]byte
 	if _, err := io.ReadFull(reader, head[:]); err != nil {
 		return err
 	}
 	size := binary.BigEndian.Uint32(head[:])
-	if size > maxHelloBytes {
-		return fmt.Errorf("a hello of %d bytes", size)
+	if size > limit {
+		return fmt.Errorf("a hello or its answer of %d bytes", size)
 	}
 	text := make([]byte, size)
 	if _, err := io.ReadFull(reader, text); err != nil {

@@ -40,7 +40,11 @@ type Options struct {
 	Keep    Keep
 	Network Network
 	// Admit is asked for each accepted connection after its hello was found to be for this member; nil admits all.
-	Admit     func(Hello, net.Conn) error
+	Admit func(Hello, net.Conn) error
+	// Voter says whether the embedder knows a server as a voter: asked of a joiner's admitting leader, and when no voter can be asked. Nil: a joiner takes all.
+	Voter func(server string) bool
+	// NodeOf names the device of a server, "" when it is unknown; told to members that ask. May be nil.
+	NodeOf    func(server string) string
 	Machine   Machine
 	Applied   Applied
 	Bootstrap bool
@@ -61,6 +65,10 @@ type Node struct {
 	own       Hello
 	refusals  *refusals
 	elections *recent
+	acks      *acks
+
+	testimonies testimonies
+	keeping     keeping
 
 	mu        sync.Mutex
 	profile   atomic.Pointer[Profile]
@@ -68,6 +76,7 @@ type Node struct {
 	transport atomic.Pointer[transport]
 	closed    bool
 	fatal     sync.Once
+	transfer  func(*raft.Raft) error
 	stopped   chan struct{}
 	running   sync.WaitGroup
 }
@@ -87,9 +96,15 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	}
 	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
 		own:      Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
-		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{}}
+		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{},
+		acks: &acks{byServer: map[string]*ack{}}, testimonies: testimonies{byServer: map[string]heard{}}}
+	node.transfer = func(from *raft.Raft) error { return from.LeadershipTransfer().Error() }
 	node.profile.Store(&options.Profile)
-	node.snapshots = &snapshots{folder: options.Folder, machine: options.Machine, log: log}
+	node.snapshots = &snapshots{folder: options.Folder, fleet: options.Fleet, epoch: options.Epoch, machine: options.Machine, log: log,
+		hold: node.holdLog, failed: node.diskFailed}
+	if err := node.snapshots.sweep(); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
 	node.fsm = &fsm{server: server, machine: options.Machine, snapshots: node.snapshots, failed: node.fail}
 	node.fsm.conflicted = func() {
 		// Nothing may be acknowledged any more that the removed log then lacks.
@@ -105,6 +120,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	}
 	if err == nil {
 		node.fsm.skip.Store(applied.Index)
+		log.failed, node.stable.failed = node.diskFailed, node.diskFailed
 		err = node.run()
 	}
 	if err != nil {
@@ -121,9 +137,10 @@ func (node *Node) ID() string { return node.server }
 
 // run begins one life of raft over what is on disk.
 func (node *Node) run() error {
-	transport := newTransport(node.options.Network, node.own, node.refusals, node.options.Log)
+	transport := newTransport(node)
 	node.transport.Store(transport)
 	config := configOf(node.server, *node.profile.Load(), node.options.Keep, node.options.Log)
+	node.keeping.begin(config)
 	// Entries are read again and again while they are sent to several members.
 	cached, err := raft.NewLogCache(512, node.log)
 	if err != nil {
@@ -197,6 +214,18 @@ func leadershipOf(of *raft.Raft) Leadership {
 	return Leadership{Leading: of.State() == raft.Leader, Leader: string(leader), Term: of.CurrentTerm()}
 }
 
+// stepDown begins the next life of raft, in which this member does not lead until it is elected again.
+func (node *Node) stepDown(from *raft.Raft) {
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	if node.closed || node.current() != from {
+		return
+	}
+	if err := node.again(); err != nil {
+		go node.fail(fmt.Errorf("starting raft again as a follower: %w", err))
+	}
+}
+
 // guard hands the leadership over while the store does not follow: others would wait for a leader that can answer nothing (replication.md 23).
 func (node *Node) guard() {
 	defer node.running.Done()
@@ -213,41 +242,10 @@ func (node *Node) guard() {
 			continue
 		}
 		node.options.Log.Warn("the store does not follow; handing over", "behind", behind)
-		if err := now.LeadershipTransfer().Error(); err != nil {
-			node.options.Log.Warn("nobody takes over", "reason", err)
+		if err := node.transfer(now); err != nil {
+			node.options.Log.Warn("nobody takes over; raft starts again as a follower", "reason", err)
+			node.stepDown(now)
 		}
-	}
-}
-
-// accept greets connections until the network closes; each greeting has its own goroutine and a deadline.
-func (node *Node) accept() {
-	defer node.running.Done()
-	greeting := make(chan struct{}, maxGreetings)
-	for {
-		conn, err := node.options.Network.Accept()
-		if err != nil {
-			select {
-			case <-node.stopped:
-			default:
-				node.fail(fmt.Errorf("taking connections of members: %w", err))
-			}
-			return
-		}
-		select {
-		case greeting <- struct{}{}:
-		default:
-			conn.Close()
-			continue
-		}
-		go func() {
-			defer func() { <-greeting }()
-			if err := node.own.answer(conn, node.options.Admit); err != nil {
-				node.options.Log.Warn("a connection was refused", "reason", err)
-				conn.Close()
-				return
-			}
-			node.transport.Load().layer.hand(conn)
-		}()
 	}
 }
 
@@ -283,6 +281,7 @@ func (node *Node) SetProfile(next Profile) error {
 		return nil
 	}
 	node.profile.Store(&next)
+	node.handOver(node.current())
 	if err := node.again(); err != nil {
 		err = fmt.Errorf("starting raft again with another profile: %w", err)
 		go node.fail(err)
@@ -293,9 +292,7 @@ func (node *Node) SetProfile(next Profile) error {
 
 // again ends this life of raft and begins the next over the same folder, as a follower; the lock is held.
 func (node *Node) again() error {
-	last := node.current()
-	node.handOver(last)
-	if err := last.Shutdown().Error(); err != nil {
+	if err := node.current().Shutdown().Error(); err != nil {
 		return err
 	}
 	// The store gets what was handed on already; it must not come twice.
@@ -311,12 +308,21 @@ func (node *Node) handOver(from *raft.Raft) {
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
-		_ = from.LeadershipTransfer().Error()
+		_ = node.transfer(from)
 	}()
 	select {
 	case <-handed:
 	case <-time.After(handOverDeadline):
 	}
+}
+
+// diskFailed ends the member: what a disk lost once it may lose again, silently (replication.md 5). Connections go first, so that nothing
+// that was not written is acknowledged.
+func (node *Node) diskFailed(err error) {
+	if open := node.transport.Load(); open != nil {
+		open.Close()
+	}
+	node.fail(fmt.Errorf("the raft folder %s cannot be written: %w; see that its disk has room and is sound, then start again", filepath.Clean(node.options.Folder), err))
 }
 
 func (node *Node) fail(err error) {

@@ -37,6 +37,8 @@ const maxAppendEntries = 16
 type Keep struct {
 	Trailing  uint64
 	Threshold uint64
+	// After is how long everything is kept after a copy was sent; 0 means ten minutes.
+	After time.Duration
 }
 
 func configOf(server string, profile Profile, keep Keep, log hclog.Logger) *raft.Config {

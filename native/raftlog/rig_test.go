@@ -15,6 +15,7 @@ import (
 
 	"cairn.internal/native/raftlog"
 	"cairn.internal/native/raftlog/loopback"
+	"github.com/hashicorp/go-hclog"
 )
 
 // machine is a store in memory; what it "has on disk" survives a restart of its member.
@@ -135,6 +136,9 @@ type member struct {
 	store   *machine
 	network *loopback.Network
 	node    *raftlog.Node
+	fatal   chan error
+	// doomed members may fail.
+	doomed bool
 }
 
 type fleet struct {
@@ -145,12 +149,15 @@ type fleet struct {
 
 func newFleet(t *testing.T, count int, keep raftlog.Keep) *fleet {
 	t.Helper()
+	if keep.After == 0 {
+		keep.After = time.Millisecond
+	}
 	all := &fleet{t: t, keep: keep}
 	for at := range count {
 		folder := filepath.Join(t.TempDir(), "raft")
 		id, err := raftlog.ServerID(folder)
 		must(t, err)
-		one := &member{id: id, folder: folder, store: newMachine()}
+		one := &member{id: id, folder: folder, store: newMachine(), fatal: make(chan error, 8)}
 		all.members = append(all.members, one)
 		all.start(one, at == 0)
 	}
@@ -201,14 +208,19 @@ func (all *fleet) start(one *member, bootstrap bool) {
 	profile, err := raftlog.ProfileOf("lan")
 	must(all.t, err)
 	one.node, err = raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile, Keep: all.keep,
-		Network: network, Admit: network.Admit, Machine: one.store, Applied: one.store.applied, Bootstrap: bootstrap,
-		OnFatal: func(err error) { all.t.Errorf("%s failed: %v", one.id, err) }})
+		Network: network, Admit: network.Admit, Machine: one.store, Applied: one.store.applied, Bootstrap: bootstrap, Log: testLog(one.id),
+		OnFatal: func(err error) {
+			if !one.doomed {
+				all.t.Errorf("%s failed: %v", one.id, err)
+			}
+			one.fatal <- err
+		}})
 	must(all.t, err)
 }
 
 func (all *fleet) stop(one *member) {
 	if one.node != nil {
-		if err := one.node.Close(); err != nil {
+		if err := one.node.Close(); err != nil && !one.doomed {
 			all.t.Errorf("closing %s: %v", one.id, err)
 		}
 		one.node = nil
@@ -285,6 +297,14 @@ func (all *fleet) cut(one *member, rule loopback.Rule) {
 			other.network.Set(one.id, loopback.Rule{CutIn: rule.CutOut, CutOut: rule.CutIn})
 		}
 	}
+}
+
+// testLog shows what members say when CAIRN_TEST_LOG is set.
+func testLog(name string) hclog.Logger {
+	if os.Getenv("CAIRN_TEST_LOG") == "" {
+		return nil
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: name[:4], Level: hclog.Debug})
 }
 
 func must(t *testing.T, err error) {

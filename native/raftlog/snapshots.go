@@ -3,6 +3,7 @@
 package raftlog
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,10 +40,19 @@ type record struct {
 // snapshots is the SnapshotStore over `<folder>/snapshot.json`: the newest record only, since every record means the one living store.
 type snapshots struct {
 	folder  string
+	fleet   string
+	epoch   string
 	machine Machine
 	log     raft.LogStore
-	mu      sync.Mutex
-	copies  atomic.Uint64
+	// hold keeps the log while a copy is made and sent; what it answers is called at the end.
+	hold func() (release func())
+	// failed is told when the folder cannot be written.
+	failed func(error)
+	mu     sync.Mutex
+	loaded bool
+	cached *record
+	known  *configured
+	copies atomic.Uint64
 	// conflict is set when a snapshot arrives over an entry of another term.
 	conflict atomic.Bool
 }
@@ -56,7 +66,38 @@ func (store *snapshots) newest() (*record, error) {
 	return store.read()
 }
 
+// configured is the configuration of the record, nil where there is none.
+func (store *snapshots) configured() (*configured, error) {
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	_, err := store.read()
+	return store.known, err
+}
+
+// read answers a copy of the record; the lock is held.
 func (store *snapshots) read() (*record, error) {
+	if !store.loaded {
+		found, err := store.load()
+		if err != nil {
+			return nil, err
+		}
+		store.remember(found)
+	}
+	if store.cached == nil {
+		return nil, nil
+	}
+	copied := *store.cached
+	return &copied, nil
+}
+
+func (store *snapshots) remember(found *record) {
+	store.loaded, store.cached = true, found
+	if found != nil {
+		store.known = &configured{found.ConfigurationIndex, raft.DecodeConfiguration(found.Configuration)}
+	}
+}
+
+func (store *snapshots) load() (*record, error) {
 	text, err := os.ReadFile(store.path())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -85,7 +126,39 @@ func (store *snapshots) write(next record) error {
 	if err != nil {
 		return err
 	}
-	return writeDurable(store.path(), text)
+	if err := writeDurable(store.path(), text); err != nil {
+		err = fmt.Errorf("writing the snapshot record %s: %w", store.path(), err)
+		store.failed(err)
+		return err
+	}
+	if found != nil && found.File != "" && found.File != next.File {
+		_ = os.Remove(found.File)
+	}
+	store.remember(&next)
+	return nil
+}
+
+// sweep removes what an interrupted copy or transfer left.
+func (store *snapshots) sweep() error {
+	found, err := store.newest()
+	if err != nil {
+		return err
+	}
+	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*"} {
+		left, err := filepath.Glob(filepath.Join(store.folder, pattern))
+		if err != nil {
+			return err
+		}
+		for _, path := range left {
+			if found != nil && path == found.File {
+				continue
+			}
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // installed says that the copy of the record is the store now, which may be ahead of the label.
@@ -94,15 +167,8 @@ func (store *snapshots) installed(applied uint64) error {
 	if err != nil || found == nil || found.File == "" {
 		return err
 	}
-	file := found.File
 	found.File, found.Marked.Applied = "", applied
-	if err := store.write(*found); err != nil {
-		return err
-	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	return store.write(*found)
 }
 
 func (found *record) meta(size int64) *raft.SnapshotMeta {
@@ -120,7 +186,8 @@ func (store *snapshots) List() ([]*raft.SnapshotMeta, error) {
 	return []*raft.SnapshotMeta{found.meta(0)}, nil
 }
 
-// Open has the store copied to a file that goes with the reader. The copy may be ahead of its label; entries up to it are skipped where it is installed.
+// Open has the store copied to a file that goes with the reader, behind a header that says what it is. The copy may be ahead of its label;
+// entries up to it are skipped where it is installed.
 func (store *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	found, err := store.newest()
 	if err != nil {
@@ -129,39 +196,26 @@ func (store *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 	if found == nil || found.meta(0).ID != id {
 		return nil, nil, fmt.Errorf("there is no snapshot %s any more", id)
 	}
-	path, keep := found.File, true
-	if path == "" {
-		path, keep = filepath.Join(store.folder, fmt.Sprintf("copy-%d.db", store.copies.Add(1))), false
+	if found.File != "" {
+		// What was received is installed by its path, and not read here.
+		return found.meta(0), io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	release := store.hold()
+	path := filepath.Join(store.folder, fmt.Sprintf("copy-%d.db", store.copies.Add(1)))
+	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
+	defer cancel()
+	_ = os.Remove(path)
+	err = store.machine.Copy(ctx, path)
+	var source *copyReader
+	if err == nil {
+		source, err = openCopy(path, store.fleet, store.epoch, release)
+	}
+	if err != nil {
+		release()
 		_ = os.Remove(path)
-		ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
-		defer cancel()
-		if err := store.machine.Copy(ctx, path); err != nil {
-			_ = os.Remove(path)
-			return nil, nil, fmt.Errorf("copying the store for a peer: %w", err)
-		}
+		return nil, nil, fmt.Errorf("copying the store for a peer: %w", err)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return nil, nil, err
-	}
-	return found.meta(info.Size()), &copyReader{File: file, keep: keep}, nil
-}
-
-type copyReader struct {
-	*os.File
-	keep bool
-}
-
-func (reader *copyReader) Close() error {
-	if !reader.keep {
-		_ = os.Remove(reader.Name())
-	}
-	return reader.File.Close()
+	return found.meta(source.size), source, nil
 }
 
 // Create begins a record: one of our own, or one that a leader sends with its content.
@@ -171,25 +225,28 @@ func (store *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, confi
 		Configuration: raft.EncodeConfiguration(configuration), ConfigurationIndex: configurationIndex}}, nil
 }
 
+// sink is a record being made. own is set by our own snapshots; what a peer sends has content instead.
 type sink struct {
-	store  *snapshots
-	record record
-	file   *os.File
-	done   bool
+	store    *snapshots
+	record   record
+	own      bool
+	received *received
+	done     bool
 }
 
 func (target *sink) ID() string { return target.record.meta(0).ID }
 
 func (target *sink) Write(content []byte) (int, error) {
-	if target.file == nil {
+	if target.received == nil {
 		path := filepath.Join(target.store.folder, "received-"+target.ID()+".db")
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-		if err != nil {
-			return 0, err
-		}
-		target.file, target.record.File = file, path
+		target.received = &received{path: path, fleet: target.store.fleet, epoch: target.store.epoch}
 	}
-	return target.file.Write(content)
+	count, err := target.received.Write(content)
+	var disk *diskError
+	if errors.As(err, &disk) {
+		target.store.failed(err)
+	}
+	return count, err
 }
 
 // Close makes content and record durable, in that order.
@@ -198,10 +255,19 @@ func (target *sink) Close() error {
 		return nil
 	}
 	target.done = true
-	if target.file != nil {
-		if err := errors.Join(target.file.Sync(), target.file.Close()); err != nil {
+	if !target.own {
+		if target.received == nil {
+			return errors.New("a snapshot without content")
+		}
+		if err := target.received.finish(); err != nil {
+			target.received.remove()
+			var disk *diskError
+			if errors.As(err, &disk) {
+				target.store.failed(err)
+			}
 			return err
 		}
+		target.record.File = target.received.path
 		var entry raft.Log
 		err := target.store.log.GetLog(target.record.Index, &entry)
 		if err == nil && entry.Term != target.record.Term {
@@ -212,10 +278,9 @@ func (target *sink) Close() error {
 }
 
 func (target *sink) Cancel() error {
-	if target.done || target.file == nil {
-		return nil
+	if !target.done && target.received != nil {
+		target.received.remove()
 	}
 	target.done = true
-	target.file.Close()
-	return os.Remove(target.file.Name())
+	return nil
 }

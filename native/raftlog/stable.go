@@ -24,14 +24,25 @@ var (
 // the new term beside the old candidate, and a second vote in one term could be given (replication.md 16).
 type votes struct {
 	raft.StableStore
+	// failed is told of a write that did not succeed, while raft runs. raft panics at such an error, which would end the process before it could
+	// say why; so the write counts as done after failed has closed every connection: nobody ever hears of that vote or term.
+	failed  func(error)
 	mu      sync.Mutex
 	term    uint64
 	pending bool
 }
 
+func (store *votes) wrote(err error) error {
+	if err == nil || store.failed == nil {
+		return err
+	}
+	store.failed(fmt.Errorf("writing the vote or the term: %w", err))
+	return nil
+}
+
 func (store *votes) SetUint64(key []byte, value uint64) error {
 	if string(key) != string(keyVoteTerm) {
-		return store.StableStore.SetUint64(key, value)
+		return store.wrote(store.StableStore.SetUint64(key, value))
 	}
 	store.mu.Lock()
 	defer store.mu.Unlock()
@@ -41,7 +52,7 @@ func (store *votes) SetUint64(key []byte, value uint64) error {
 
 func (store *votes) Set(key, value []byte) error {
 	if string(key) != string(keyVoteCand) {
-		return store.StableStore.Set(key, value)
+		return store.wrote(store.StableStore.Set(key, value))
 	}
 	store.mu.Lock()
 	defer store.mu.Unlock()
@@ -49,7 +60,7 @@ func (store *votes) Set(key, value []byte) error {
 		return errors.New("a vote's candidate was stored without its term")
 	}
 	store.pending = false
-	return store.StableStore.Set(keyVote, append(numbers(store.term), value...))
+	return store.wrote(store.StableStore.Set(keyVote, append(numbers(store.term), value...)))
 }
 
 func (store *votes) GetUint64(key []byte) (uint64, error) {

@@ -1,4 +1,5 @@
 // Raft's transport over two pools of connections. One life of raft has one transport; the network below outlives it.
+// What is accepted comes by line.go.
 
 package raftlog
 
@@ -10,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -22,40 +22,25 @@ const (
 
 // transport sends heartbeats and votes over the control pool, entries and snapshots over the bulk pool.
 type transport struct {
-	*raft.NetworkTransport // control; it also serves what is accepted
+	*raft.NetworkTransport // control
 	bulk                   *raft.NetworkTransport
+	node                   *Node
 	self                   raft.ServerAddress
 	calls                  chan raft.RPC
 	closed                 chan struct{}
 	once                   sync.Once
-	layer                  *layer
+
+	mu    sync.Mutex
+	lines map[*line]struct{}
 }
 
-func newTransport(network Network, own Hello, refused *refusals, log hclog.Logger) *transport {
-	accepting := newLayer(network, own, PoolControl, refused)
-	made := func(stream raft.StreamLayer, timeout time.Duration) *raft.NetworkTransport {
+func newTransport(node *Node) *transport {
+	made := func(pool string, timeout time.Duration) *raft.NetworkTransport {
 		return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: stream, MaxPool: poolSize, Timeout: timeout, Logger: log, MaxRPCsInFlight: 16})
+			Stream: newLayer(node, pool), MaxPool: poolSize, Timeout: timeout, Logger: node.options.Log, MaxRPCsInFlight: maxInFlight})
 	}
-	both := &transport{NetworkTransport: made(accepting, controlDeadline), self: raft.ServerAddress(own.From), layer: accepting,
-		bulk: made(newLayer(network, own, PoolBulk, refused), bulkDeadline), calls: make(chan raft.RPC), closed: make(chan struct{})}
-	go both.forward()
-	return both
-}
-
-func (both *transport) forward() {
-	for {
-		select {
-		case call := <-both.NetworkTransport.Consumer():
-			select {
-			case both.calls <- call:
-			case <-both.closed:
-				return
-			}
-		case <-both.closed:
-			return
-		}
-	}
+	return &transport{NetworkTransport: made(PoolControl, controlDeadline), bulk: made(PoolBulk, bulkDeadline), node: node,
+		self: raft.ServerAddress(node.server), calls: make(chan raft.RPC), closed: make(chan struct{}), lines: map[*line]struct{}{}}
 }
 
 // stand has this server ask for votes at once; a voter that is alone need not wait for a silence.
@@ -81,11 +66,23 @@ func (both *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	if len(request.Entries) == 0 {
 		return both.NetworkTransport.AppendEntries(id, target, request, response)
 	}
-	return both.bulk.AppendEntries(id, target, request, response)
+	err := both.bulk.AppendEntries(id, target, request, response)
+	if err == nil {
+		both.node.acknowledged(string(id), request, response)
+	}
+	return err
 }
 
 func (both *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	return both.bulk.AppendEntriesPipeline(id, target)
+	inner, err := both.bulk.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	watched := &pipeline{AppendPipeline: inner, done: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	go watched.watch(func(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) {
+		both.node.acknowledged(string(id), request, response)
+	})
+	return watched, nil
 }
 
 func (both *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
@@ -97,62 +94,62 @@ func (both *transport) Close() error {
 	err := errors.Join(both.NetworkTransport.Close(), both.bulk.Close())
 	both.NetworkTransport.CloseStreams()
 	both.bulk.CloseStreams()
-	both.layer.drop()
+	both.mu.Lock()
+	defer both.mu.Unlock()
+	for open := range both.lines {
+		open.Close()
+	}
 	return err
 }
 
-// layer is a StreamLayer over the network: it says hello on what it dials, and takes what was accepted and checked elsewhere.
-type layer struct {
-	network  Network
-	own      Hello
-	pool     string
-	incoming chan net.Conn
-	closed   chan struct{}
-	once     sync.Once
-	refusals *refusals
-	mu       sync.Mutex
-	open     map[net.Conn]struct{}
+// pipeline passes on what comes back, and looks at it.
+type pipeline struct {
+	raft.AppendPipeline
+	done   chan raft.AppendFuture
+	closed chan struct{}
+	once   sync.Once
 }
 
-func newLayer(network Network, own Hello, pool string, refused *refusals) *layer {
-	return &layer{network: network, own: own, pool: pool, refusals: refused,
-		incoming: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]struct{}{}}
+func (line *pipeline) Consumer() <-chan raft.AppendFuture { return line.done }
+
+func (line *pipeline) Close() error {
+	line.once.Do(func() { close(line.closed) })
+	return line.AppendPipeline.Close()
 }
 
-// hand gives an accepted connection to raft, which serves it until it ends.
-func (stream *layer) hand(conn net.Conn) {
-	stream.mu.Lock()
-	for known := range stream.open {
-		if tracked, is := known.(*trackedConn); is && tracked.ended() {
-			delete(stream.open, known)
+func (line *pipeline) watch(look func(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse)) {
+	for {
+		select {
+		case ready := <-line.AppendPipeline.Consumer():
+			if ready.Error() == nil {
+				look(ready.Request(), ready.Response())
+			}
+			select {
+			case line.done <- ready:
+			case <-line.closed:
+				return
+			}
+		case <-line.closed:
+			return
 		}
 	}
-	tracked := &trackedConn{Conn: conn, gone: make(chan struct{})}
-	stream.open[tracked] = struct{}{}
-	stream.mu.Unlock()
-	select {
-	case stream.incoming <- tracked:
-	case <-stream.closed:
-		conn.Close()
-	}
 }
 
-func (stream *layer) drop() {
-	stream.mu.Lock()
-	defer stream.mu.Unlock()
-	for conn := range stream.open {
-		conn.Close()
-	}
-	clear(stream.open)
+// layer is a StreamLayer that dials and says hello; nothing is accepted by it.
+type layer struct {
+	node   *Node
+	pool   string
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newLayer(node *Node, pool string) *layer {
+	return &layer{node: node, pool: pool, closed: make(chan struct{})}
 }
 
 func (stream *layer) Accept() (net.Conn, error) {
-	select {
-	case conn := <-stream.incoming:
-		return conn, nil
-	case <-stream.closed:
-		return nil, net.ErrClosed
-	}
+	<-stream.closed
+	return nil, net.ErrClosed
 }
 
 func (stream *layer) Close() error {
@@ -160,47 +157,15 @@ func (stream *layer) Close() error {
 	return nil
 }
 
-func (stream *layer) Addr() net.Addr { return serverAddr(stream.own.From) }
+func (stream *layer) Addr() net.Addr { return serverAddr(stream.node.server) }
 
 func (stream *layer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, helloDeadline))
 	defer cancel()
-	conn, err := stream.network.Dial(ctx, string(address))
-	if err != nil {
-		return nil, err
-	}
-	hello := stream.own
-	hello.To, hello.Pool = string(address), stream.pool
-	err = hello.open(conn)
-	stream.refusals.note(hello.To, err)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
+	return stream.node.dial(ctx, string(address), stream.pool)
 }
 
 type serverAddr string
 
 func (serverAddr) Network() string        { return "raft" }
 func (address serverAddr) String() string { return string(address) }
-
-type trackedConn struct {
-	net.Conn
-	once sync.Once
-	gone chan struct{}
-}
-
-func (conn *trackedConn) Close() error {
-	conn.once.Do(func() { close(conn.gone) })
-	return conn.Conn.Close()
-}
-
-func (conn *trackedConn) ended() bool {
-	select {
-	case <-conn.gone:
-		return true
-	default:
-		return false
-	}
-}

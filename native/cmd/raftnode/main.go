@@ -13,6 +13,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"cairn.internal/native/raftlog"
 	"cairn.internal/native/raftlog/loopback"
@@ -61,6 +62,7 @@ func run() error {
 	alone := flag.Bool("bootstrap", false, "begin a fleet of one, unless the folder has one")
 	trailing := flag.Uint64("trailing", 0, "entries kept behind a snapshot")
 	threshold := flag.Uint64("threshold", 0, "entries until the next snapshot")
+	keepAfter := flag.Duration("keep-after", time.Millisecond, "how long everything is kept after a copy was sent")
 	verbose := flag.Bool("verbose", false, "log of raft on stderr")
 	flag.Parse()
 	if *folder == "" || *socket == "" {
@@ -120,7 +122,7 @@ func run() error {
 	}
 	return raftlog.Serve(ctx, conn, raftlog.Options{
 		Folder: *folder, Fleet: *fleet, Epoch: *epoch, Profile: profile, Network: network, Admit: network.Admit, Bootstrap: *alone, Log: log,
-		Keep: raftlog.Keep{Trailing: *trailing, Threshold: *threshold},
+		Keep: raftlog.Keep{Trailing: *trailing, Threshold: *threshold, After: *keepAfter},
 	}, func(node *raftlog.Node) { running.Store(node) })
 }
 
