@@ -6,7 +6,7 @@ import { dirname, join, normalize } from "node:path";
 /** Folder → folders below it that it may import. `main.ts` is the folder `main`. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],
-  cli: ["node", "fleet", "context", "store", "tailnet", "observe", "config", "lib"],
+  cli: ["node", "simulate", "fleet", "context", "store", "tailnet", "observe", "config", "lib"],
   node: [
     "api",
     "mcp",
@@ -38,11 +38,12 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   tailnet: ["lib"],
   observe: ["lib"],
   config: ["lib"],
+  simulate: ["lib"],
   lib: [],
 };
 
 /** Folders that others enter only by their index. */
-const CLOSED = new Set(["api", "mcp", "web", "context", "tailnet", "fleet"]);
+const CLOSED = new Set(["simulate", "api", "mcp", "web", "context", "tailnet", "fleet"]);
 
 interface Reserved {
   what: string;

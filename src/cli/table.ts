@@ -18,6 +18,7 @@ import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
 import { dev, serve } from "./serve.ts";
 import { serviceInstall, serviceStatus, serviceUninstall } from "./service/service.ts";
+import { simulate } from "./simulate.ts";
 import { setup } from "./setup.ts";
 import { status } from "./status.ts";
 import { version } from "./version.ts";
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   contextPurge,
   call,
   bridge,
+  simulate,
   prime,
   setup,
   status,

@@ -51,7 +51,10 @@ export const bridge: Command = {
     refuseUnclear(invocation, fleet);
     if (name === undefined) {
       refuseWithoutName(invocation, fleet);
-      return carry(fleet ? fleetOf(invocation, end.signal) : new OneRoute(() => nodeAddress(invocation)), end.signal);
+      return carry(
+        fleet ? fleetRoute(invocation, end.signal) : new OneRoute(() => nodeAddress(invocation)),
+        end.signal,
+      );
     }
     const node = joinedNode(invocation, name);
     end.signal.addEventListener("abort", () => void node.close(), { once: true });
@@ -77,7 +80,7 @@ async function carry(route: Route, signal: AbortSignal): Promise<number> {
 }
 
 /** The members that `--url` names, or CAIRN_URL, and the node of this machine: alone it says which fleet it is, beside them it counts if it is of theirs. */
-function fleetOf(invocation: Invocation, signal: AbortSignal): Route {
+export function fleetRoute(invocation: Invocation, signal: AbortSignal): Route {
   const urls = urlsOf(invocation);
   const byUrl = urls.map((url) => ({ name: url, address: () => ({ url }) }));
   const local = {
@@ -109,7 +112,8 @@ function openFleet(
   return new FleetRoute({ candidates, preferEdges: invocation.options["preferEdges"] === true, signal, log });
 }
 
-function urlsOf(invocation: Invocation): string[] {
+/** The URLs that `--url` names, else CAIRN_URL unless a data folder is named. Fault `invalid_input` for what is none. */
+export function urlsOf(invocation: Invocation): string[] {
   const given = textsOption(invocation, "url");
   const byVariable = textOption(invocation, "data") === undefined ? invocation.env["CAIRN_URL"] : undefined;
   const urls = given.length > 0 ? given : byVariable === undefined || byVariable === "" ? [] : [byVariable];

@@ -1,0 +1,215 @@
+// `cairn simulate` over real MCP endpoints: an honest one passes in both revisions, and each way of lying is caught and named.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { contextOperations } from "../../src/context/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import type { Answer, Call } from "../../src/operation/invoke.ts";
+import { whoami } from "../../src/operation/whoami.ts";
+import { type Place, simulate, tellJson, tellPeople, Wrong } from "../../src/simulate/index.ts";
+import { type Core, startCore } from "../kit/core.ts";
+import { Door } from "../kit/mcp-fleet.ts";
+
+let core: Core;
+let doors: Door[];
+
+beforeEach(() => {
+  core = startCore({ operations: [...contextOperations, whoami] });
+  doors = [];
+});
+
+afterEach(async () => {
+  for (const door of doors) await door[Symbol.asyncDispose]();
+  await core[Symbol.asyncDispose]();
+});
+
+type Invoke = (call: Call) => Promise<Answer>;
+
+/** A node over the store; `lie` stands between calls and the truth. */
+function node(lie: (call: Call, truth: Invoke) => Promise<Answer> = (call, truth) => truth(call)): Place {
+  const truth: Invoke = (call) => core.invoker.invoke(call);
+  const invoker = new Proxy(core.invoker, {
+    get: (target, key) => {
+      if (key === "invoke") return (call: Call) => lie(call, truth);
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const door = new Door({ ...core, invoker });
+  doors.push(door);
+  return { name: door.url, connect: () => new StreamableHTTPClientTransport(new URL(`${door.url}/mcp`)) };
+}
+
+async function play(places: readonly [Place, ...Place[]], options: { rounds?: number; clean?: boolean } = {}) {
+  const lines: string[] = [];
+  const failure = await simulate({
+    places,
+    space: "simulate",
+    agents: 6,
+    rounds: options.rounds ?? 5,
+    seed: 42,
+    clean: options.clean ?? false,
+    tell: tellJson((line) => void lines.push(line)),
+    signal: new AbortController().signal,
+  }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  return { failure, told: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+}
+
+const inputOf = (call: Call) => call.input as Record<string, unknown>;
+
+describe("a store that tells the truth", () => {
+  test("passes, shows every scene, and leaves only what it wrote; --clean takes that away", async () => {
+    await core.call("context_put", { id: "simulate/mine", content: "not of a run" });
+    const { failure, told } = await play([node(), node()]);
+    expect(failure).toBeUndefined();
+    const deeds = told.filter(({ event }) => event === "did").map(({ did }) => String(did).split(" ")[0]);
+    expect(deeds).toHaveLength(30);
+    expect([...new Set(deeds)].sort()).toEqual(["counted", "handed", "was", "wrote"]);
+    expect(told.at(-1)).toMatchObject({ event: "right" });
+    const list = async () => (await core.call("context_list", { prefix: "simulate/" }))["contexts"] as { id: string }[];
+    expect((await list()).length).toBe(Number(told.at(-1)?.["contexts"]) + 1);
+    const again = await play([node()], { rounds: 0, clean: true });
+    expect(again.failure).toBeUndefined();
+    expect((await list()).map(({ id }) => id)).toEqual(["simulate/mine"]);
+  });
+
+  test("the same seed plays the same scenes", async () => {
+    const scenes = async () =>
+      (await play([node()])).told
+        .filter(({ event }) => event === "did")
+        .map(({ round, agent, did }) => `${round} ${agent} ${did}`)
+        .sort();
+    expect(await scenes()).toEqual(await scenes());
+  });
+
+  test("what passes by itself is waited for, and is one write", async () => {
+    let refused = 0;
+    const { failure } = await play([
+      node(async (call, truth) => {
+        const answer = await truth(call);
+        // Done, and not said: as a leader that dies in between.
+        if (call.operation === "context_put" && refused++ % 3 === 0) throw unavailable();
+        return answer;
+      }),
+    ]);
+    expect(failure).toBeUndefined();
+    expect(refused).toBeGreaterThan(5);
+  }, 20_000);
+
+  test("lines for people name seed, space, places and what was done", async () => {
+    const lines: string[] = [];
+    await simulate({
+      places: [node()],
+      space: "tour",
+      agents: 2,
+      rounds: 1,
+      seed: 7,
+      clean: true,
+      tell: tellPeople((line) => void lines.push(line)),
+      signal: new AbortController().signal,
+    });
+    expect(lines[0]).toMatch(/^simulate {3}seed 7: 2 agents, 1 rounds, below tour\/ \(run 7-[0-9a-f]{6}\)$/);
+    expect(lines.join("\n")).toMatch(/^round 1 +agent-\d +.* tour\/.*\(\d+ ms, http:/m);
+    expect(lines.at(-1)).toMatch(/^removed {4}\d+ contexts$/);
+  });
+});
+
+function unavailable(): Error {
+  return new Fault("unavailable", "The leader is away");
+}
+
+describe("a store that lies is caught", () => {
+  const older = new Map<string, Answer>();
+  const cases: readonly [string, RegExp, (call: Call, truth: Invoke) => Promise<Answer>][] = [
+    [
+      "answers the version before",
+      /is version 1, and version 2 was acknowledged|is version \d+, and \d+ was acknowledged before|an update is lost/,
+      async (call, truth) => {
+        const answer = await truth(call);
+        if (call.operation !== "context_get") return answer;
+        const id = String(inputOf(call)["id"]);
+        const stale = older.get(id);
+        older.set(id, answer);
+        return stale ?? answer;
+      },
+    ],
+    [
+      "acknowledges a write that it does not make",
+      /one of them is lost|an update is lost|is version \d+, and (version )?\d+ was acknowledged/,
+      async (call, truth) => {
+        if (call.operation !== "context_patch") return truth(call);
+        const { id } = inputOf(call);
+        const { output, position } = await truth({ ...call, operation: "context_get", input: { id } });
+        const version = Number(output["version"]) + 1;
+        return {
+          output: { id, version, etag: `${version}-0`, created: false, updated_at: "2026-01-01T00:00:00Z" },
+          position,
+        };
+      },
+    ],
+    [
+      "writes over what others wrote",
+      /on top of version \d+ became version|an update is lost/,
+      async (call, truth) => {
+        if (call.operation !== "context_patch") return truth(call);
+        const { if_match: _, ...input } = inputOf(call);
+        // Others write in between, as they do between a read and a write.
+        const { id } = inputOf(call);
+        await truth({ ...call, operation: "context_patch", input: { id, format: "merge", patch: { other: 1 } } });
+        return truth({ ...call, input });
+      },
+    ],
+    [
+      "does not wake who waits",
+      /was not told of version/,
+      async (call, truth) => {
+        if (call.operation !== "context_wait") return truth(call);
+        const { position } = await truth({ ...call, operation: "whoami", input: {} });
+        return { output: { changes: [], position, timed_out: true }, position };
+      },
+    ],
+    [
+      "hides a handoff",
+      /does not find the handoff/,
+      async (call, truth) => {
+        const answer = await truth(call);
+        return call.operation === "context_list" ? { ...answer, output: { contexts: [] } } : answer;
+      },
+    ],
+  ];
+
+  test.each(cases)("it %s", async (_what, said, lie) => {
+    older.clear();
+    const { failure, told } = await play([node(lie)]);
+    expect(failure).toBeInstanceOf(Wrong);
+    expect((failure as Wrong).message).toMatch(said);
+    expect((failure as Wrong).message).toMatch(/^in round \d agent-\d /);
+    expect(told.some(({ event }) => event === "right")).toBe(false);
+  });
+
+  test("it shows something else at another URL", async () => {
+    const other = node(async (call, truth) => {
+      const answer = await truth(call);
+      if (call.operation !== "context_get" || !String(inputOf(call)["id"]).endsWith("/bell")) return answer;
+      return { ...answer, output: { ...answer.output, content: "something else" } };
+    });
+    const { failure } = await play([node(), other]);
+    expect(failure).toBeInstanceOf(Wrong);
+    expect((failure as Wrong).message).toContain(`at ${other.name} is`);
+    expect((failure as Wrong).message).toContain('"something else"');
+  });
+
+  test("it holds what nobody wrote", async () => {
+    const planted = node(async (call, truth) => {
+      const { id, content } = inputOf(call);
+      if (call.operation === "context_put" && String(id).endsWith("/board-0"))
+        await truth({ ...call, input: { id: `${id}-too`, content, tags: ["simulate"] } });
+      return truth(call);
+    });
+    const { failure } = await play([planted]);
+    expect((failure as Wrong).message).toMatch(/board-0-too is at .*, and no agent wrote it/);
+  });
+});
