@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { openDirectLog } from "../../src/log/direct.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";
@@ -147,6 +147,33 @@ describe("folders that do not belong together are refused with words, and recove
     await withNode(dataDir, async (node) => expect((await node.cli(["context", "get", "a/x"])).out).toBe("two"));
   }, 60_000);
 });
+
+test("who is left goes on alone with all that its log holds, though its store is behind", async () => {
+  const dataDir = dataFolder();
+  await withNode(dataDir, put("a/x", "one"));
+  const behind = join(dataDir, "..", "before");
+  cpSync(join(dataDir, "store"), behind, { recursive: true });
+  const first = await startMember({ folder: dataDir });
+  await eventually("it to lead", () => first.log.leadership().leading);
+  // A second voter, without which nothing is acknowledged from then on.
+  const second = await startMember({ folder: dirname(dataFolder()), peers: [first], of: first });
+  await first.driver.command({ do: "add", server: second.driver.server, previous: 0 });
+  await eventually("it to follow", () => second.log.ready());
+  await first.driver.command({ do: "promote", server: second.driver.server });
+  for (const text of ["two", "three"]) await first.log.propose(putCommand("a/x", text));
+  await stopMember(second);
+  await stopMember(first);
+  rmSync(join(dataDir, "store"), { recursive: true });
+  cpSync(behind, join(dataDir, "store"), { recursive: true });
+
+  const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
+  expect(recovered.err).not.toContain("only the store was used");
+  expect(recovered.out).toMatch(/kept 1 contexts, up to [0-9a-f]{10}-3; a new history/);
+  await withNode(dataDir, async (node) => {
+    expect((await node.cli(["context", "get", "a/x"])).out).toBe("three");
+    await put("a/x", "four")(node);
+  });
+}, 60_000);
 
 test("an entry that this build does not know stops every start with words, and loses nothing for the build that does", async () => {
   const dataDir = dataFolder();

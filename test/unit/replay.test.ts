@@ -8,9 +8,10 @@ import fc from "fast-check";
 import { CONTEXT_TABLES, contextOperations, Maintenance } from "../../src/context/index.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { Duties } from "../../src/log/duties.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
-import type { Command } from "../../src/log/log.ts";
+import type { Command, Log } from "../../src/log/log.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
@@ -188,6 +189,27 @@ describe("maintenance", () => {
     const before = core.log.position().seq;
     await maintenanceOf(core, { limits }).run();
     expect(core.log.position().seq).toBe(before);
+  });
+
+  test("proposes only while its node leads", async () => {
+    await using core = startCore();
+    for (let i = 0; i < 10; i++) await core.call("context_put", { id: "a/x", content: i });
+    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 2, maxDays: 0, spaces: {} } };
+    const duties = new Duties();
+    const log: Log = { ...core.log, onLeading: (duty) => duties.on(duty) };
+    const maintenance = maintenanceOf(core, { limits, log });
+    await maintenance.run();
+    expect(core.log.position().seq).toBe(10);
+    duties.begin(7);
+    duties.end();
+    await maintenance.run();
+    expect(core.log.position().seq).toBe(10);
+    duties.begin(8);
+    await maintenance.run();
+    expect(core.log.position().seq).toBe(11);
+    await maintenance.stop();
+    await maintenance.run();
+    expect(core.log.position().seq).toBe(11);
   });
 
   test("by age: only versions that a younger one replaced", async () => {
