@@ -66,7 +66,7 @@ export class Barriers {
   #send(): void {
     const ticket = this.#newTicket();
     const late = new Fault("unavailable", `No majority answered within ${this.#options.afterMs} ms`, {
-      hint: "Read with consistency `session` or `local`, or try again.",
+      hint: "Read with consistency `session` or `any`, or try again.",
     });
     const timer = setTimeout(() => this.#land((waiter) => waiter.reject(late)), this.#options.afterMs);
     this.#flying = { ticket, index: undefined, waiters: this.#next.splice(0), timer };

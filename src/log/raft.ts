@@ -269,8 +269,11 @@ export function createRaftLog(options: RaftOptions): RaftLog {
         },
         onEnd: fail,
       });
+      if (ended) {
+        socket.close();
+        throw stopping();
+      }
       member = { start, socket };
-      if (ended) return socket.close();
       send(helloFrame(place));
       const stop = () => fail(start.signal.reason);
       start.signal.addEventListener("abort", stop, { once: true });
@@ -299,6 +302,7 @@ export function createRaftLog(options: RaftOptions): RaftLog {
       const until = performance.now() + CLOSE_MS;
       while (!ended && flights.open > 0 && performance.now() < until) await Bun.sleep(5);
       if (!ended) end();
+      started.reject(stopping());
     },
   };
 }

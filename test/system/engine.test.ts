@@ -103,8 +103,8 @@ describe("folders that do not belong together are refused with words, and recove
       expect(bare.err).toContain("--accept-loss");
       const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
       expect(recovered.code).toBe(0);
-    // Another node's log is not read, and that is said.
-    expect(recovered.err.includes("only the store was used")).toBe(words.includes("beside it of"));
+      // Another node's log is not read, and that is said.
+      expect(recovered.err.includes("only the store was used")).toBe(words.includes("beside it of"));
       expect(recovered.out).toMatch(/kept 1 contexts, up to [0-9a-f]{10}-1; a new history [0-9a-f]{10} begins/);
       const before = recovered.out.match(/[0-9a-f]{10}-1/)?.[0] ?? "";
       await withNode(dataDir, async (again) => {
