@@ -27,8 +27,10 @@ export interface Row {
   consistency?: "any" | "session" | "leader";
   /** Position that a read showed. */
   shown?: Place | undefined;
-  /** How old an answer of an edge says it may be, in ms; undefined for answers of full nodes. */
+  /** How old an answer says it may be, in ms; undefined where it says nothing. */
   ageMs?: number | undefined;
+  /** From an edge, which may know less of other contexts than its position says. */
+  cached?: boolean | undefined;
 }
 
 /** A position: history and seq. */
@@ -119,6 +121,7 @@ export function describe(row: Row | SeenChange): string {
     `→ ${row.outcome}${row.code === "" ? "" : ` ${row.code}`} ${row.version}-${row.hash}`,
     row.position === undefined ? undefined : `position ${row.position.epoch}-${row.position.seq}`,
     row.ageMs === undefined ? undefined : `age ${row.ageMs} ms`,
+    row.cached === true ? "cached" : undefined,
   ];
   return parts.filter((part) => part !== undefined).join(" ");
 }

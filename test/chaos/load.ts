@@ -6,7 +6,7 @@ import type { Random } from "./random.ts";
 
 /** What one attempt came to. `fail` is certain: nothing was done, and nothing will be. */
 export type Said =
-  | { outcome: "ok"; version: number; hash: string; position: Place | undefined; ageMs?: number | undefined }
+  | { outcome: "ok"; version: number; hash: string; position: Place | undefined; ageMs?: number; cached?: boolean }
   | { outcome: "fail"; code: string /** Whether the same may be asked again. */; again: boolean }
   | { outcome: "unknown"; code: string };
 

@@ -3,12 +3,12 @@
 import { contextOperations } from "../../src/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { formatPosition } from "../../src/log/position.ts";
-import type { Store } from "../../src/store/store.ts";
 import { eventually } from "../kit/eventually.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { digestOfStore, type Member, startMember } from "../kit/raft.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
-import { type End, type Epoch, type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
+import { endOf, epochsOf } from "./ends.ts";
+import { type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
 import type { GetAsk, PutAsk, Said, Target } from "./load.ts";
 
 /** How long a busy machine may need until all members are equal. */
@@ -145,36 +145,14 @@ export function followMember(
   };
 }
 
-/** What a store holds. */
-export function endOf(store: Store, node: string): End {
-  const head = store.reader.get<{ seq: number; hash: Uint8Array; floor: number }>("SELECT seq, hash, floor FROM head");
-  if (head === undefined) throw new Error(`${node} has no head`);
-  const changes = store.reader.all<SeenChange>(
-    "SELECT epoch, seq, target AS key, version, substr(content_hash, 1, 12) AS hash FROM changes ORDER BY seq",
-  );
-  return {
-    node,
-    seq: head.seq,
-    hash: Buffer.from(head.hash).toString("hex"),
-    digest: digestOfStore(store),
-    changes,
-    floor: head.floor,
-  };
-}
-
-/** The histories of a store, in their order. */
-export function epochsOf(store: Store): Epoch[] {
-  return store.reader.all<Epoch>("SELECT id, fork_seq AS forkSeq FROM epochs ORDER BY n");
-}
-
 /** Waits until all are at the same place, if they get there, and looks at them. Refusals leave no change, so equal positions alone do not say that all is applied. */
 export async function endOfMembers(
   members: readonly Member[],
   withinMs = SETTLE_MS,
 ): Promise<Pick<Run, "ends" | "epochs">> {
-  const look = () => members.map(({ store }, at) => endOf(store, `member ${at}`));
+  const look = () => members.map(({ store }, at) => endOf(store.reader, `member ${at}`, digestOfStore(store)));
   const areEqual = () => new Set(look().map(({ seq, digest }) => `${seq} ${digest}`)).size === 1;
   await eventually("all to be equal", areEqual, { withinMs }).catch(() => {});
   const [first] = members;
-  return { ends: look(), epochs: first === undefined ? [] : epochsOf(first.store) };
+  return { ends: look(), epochs: first === undefined ? [] : epochsOf(first.store.reader) };
 }

@@ -273,6 +273,7 @@ class Model {
       consistency,
       shown: consistency === "session" ? client.position : undefined,
       ageMs,
+      cached: atEdge,
     });
     if (consistency !== "any" && (client.position === undefined || seq > client.position.seq))
       client.position = position;

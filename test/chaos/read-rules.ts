@@ -117,7 +117,7 @@ function answersTheStateOfItsPosition(reads: readonly Placed[], reference: Refer
     if (row.position.seq <= reference.floor) continue;
     const change = reference.newest(row.key, row.position.seq);
     const version = change?.version ?? (reference.floor === 0 ? 0 : row.version);
-    if (row.ageMs === undefined ? version !== row.version : version < row.version)
+    if (row.cached === true ? version < row.version : version !== row.version)
       findings.add("state", "an answer is not the state of its position", row, ...(change ? [change] : []));
   }
 }

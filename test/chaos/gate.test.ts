@@ -1,0 +1,34 @@
+// The six faults of every test run, on one fleet of real nodes after each other: real processes, signals and WireGuard. `npm run chaos` has the others, each on a fleet of its own.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type Fleet, startFleet } from "../kit/fleet.ts";
+import { runScenario } from "./scenario.ts";
+import { SCENARIOS } from "./scenarios/index.ts";
+import { THREE } from "./shapes.ts";
+
+const SEED = Date.now() % 1_000_000;
+let fleet: Fleet;
+let device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+
+beforeAll(async () => {
+  fleet = await startFleet(THREE);
+  device = await fleet.tailnet.client({ hostname: "clients" });
+}, 90_000);
+
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+}, 30_000);
+
+for (const scenario of SCENARIOS.filter(({ inGate }) => inGate === true)) {
+  test(
+    scenario.title,
+    async () => {
+      const say = (line: string) => console.log(`${scenario.name}: ${line}`);
+      say(`seed ${SEED}`);
+      expect(scenario.fleet).toBe(THREE);
+      const looked = await runScenario(scenario, { fleet, seed: SEED, device, say });
+      say(looked);
+    },
+    (scenario.seconds + 10) * 1000,
+  );
+}

@@ -1,0 +1,145 @@
+// What a scenario is, and how one runs: a fleet, a load, followers, a fault; then the checker over everything. Scenarios are in scenarios/, scripts/chaos.ts runs them.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Fleet, FleetOptions } from "../kit/fleet.ts";
+import { report } from "./checker.ts";
+import { Follower, nodeTarget } from "./fleet-clients.ts";
+import { endOfFleet } from "./fleet-end.ts";
+import type { Feed, Row, Run } from "./history.ts";
+import { Load, type LoadOptions } from "./load.ts";
+import { Random } from "./random.ts";
+
+/** A fault, and what must hold through it. */
+export interface Scenario {
+  /** Word on the command line. */
+  name: string;
+  /** What happens, as a sentence without subject. */
+  title: string;
+  /** The fleet it wants. Equal wishes can share one, so it leaves the fleet as it found it. */
+  fleet: FleetOptions;
+  /** One of the six of the gate. */
+  inGate?: boolean;
+  /** It must have ended after this time, in seconds, the start of its fleet left out. */
+  seconds: number;
+  run(trial: Trial): Promise<void>;
+}
+
+/** What a scenario works with. */
+export class Trial {
+  readonly fleet: Fleet;
+  readonly random: Random;
+  readonly prefix: string;
+  readonly #device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+  readonly #loads: Load[] = [];
+  readonly #followers: Follower[] = [];
+  readonly #say: (line: string) => void;
+  /** Rows that no load made. */
+  readonly rows: Row[] = [];
+  /** What the checker is told beside what was seen. */
+  mayLose = false;
+
+  constructor(options: {
+    fleet: Fleet;
+    seed: number;
+    prefix: string;
+    device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+    say: (line: string) => void;
+  }) {
+    this.fleet = options.fleet;
+    this.random = new Random(options.seed);
+    this.prefix = options.prefix;
+    this.#device = options.device;
+    this.#say = options.say;
+  }
+
+  say(line: string): void {
+    this.#say(line);
+  }
+
+  /** The device that clients ask from. */
+  get device() {
+    return this.#device;
+  }
+
+  /** Starts a load on the full nodes that are up, or on those that `targets` answers. */
+  load(options: Partial<LoadOptions> = {}): Load {
+    const targets = () => this.fleet.up().map((node) => nodeTarget(this.#device, node));
+    const defaults = { random: this.random.fork(), targets, clients: 6, prefix: this.prefix, keys: 8 };
+    const load = new Load({ ...defaults, ...options });
+    this.#loads.push(load);
+    return load;
+  }
+
+  /** Starts a follower of the feed on each full node that is up, each of which goes on at the others when its own is gone. */
+  async follow(): Promise<void> {
+    const nodes = this.fleet.up();
+    const started = nodes.map(async (first) => {
+      const order = () => [first, ...this.fleet.up().filter((node) => node !== first)].filter(({ isUp }) => isUp);
+      const follower = new Follower(`of ${first.name}`, this.#device, order, this.prefix);
+      this.#followers.push(follower);
+      await follower.started();
+    });
+    await Promise.all(started);
+  }
+
+  /** Ends loads and followers, compares the nodes, and throws what the checker finds. */
+  async judge(): Promise<string> {
+    const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
+    const { ends, epochs } = await endOfFleet(this.fleet);
+    const seq = Math.max(...ends.map((end) => end.seq));
+    const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(seq)));
+    for (const { ended } of this.#followers) if (ended !== undefined) throw new Error(`a follower was told ${ended}`);
+    const run: Run = { rows: [...rows, ...this.rows], feeds, ends, epochs, mayLose: this.mayLose };
+    const { isRight, text } = report(run);
+    if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
+    return text;
+  }
+
+  /** Ends what still runs after a failure. */
+  async end(): Promise<void> {
+    await Promise.all(this.#loads.map((load) => load.stop()));
+    await Promise.all(this.#followers.map((follower) => follower.stop(0, 0).catch(() => {})));
+  }
+}
+
+/** Runs one scenario on a fleet; answers what was looked at, or throws with the newest lines of every node. */
+export async function runScenario(
+  scenario: Scenario,
+  options: {
+    fleet: Fleet;
+    seed: number;
+    device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+    say: (line: string) => void;
+  },
+): Promise<string> {
+  const trial = new Trial({ ...options, prefix: `${scenario.name}/` });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${scenario.seconds} s`)), scenario.seconds * 1000);
+  });
+  const whole = async () => {
+    await scenario.run(trial);
+    return trial.judge();
+  };
+  try {
+    return await Promise.race([whole(), late]);
+  } catch (error) {
+    await trial.end();
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Error(`${scenario.name} with seed ${options.seed}: ${message}\n${options.fleet.tails()}`, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Writes the history down for whoever looks for the cause; answers where. */
+function keep(prefix: string, run: Run): string {
+  const folder = join(import.meta.dir, "..", "..", "build", "chaos");
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, `${prefix.replace("/", "")}-${Date.now()}.json`);
+  writeFileSync(path, JSON.stringify(run));
+  return `history: ${path}`;
+}

@@ -1,0 +1,9 @@
+// Fleets that several scenarios want: equal wishes share one where that is said.
+
+import type { FleetOptions } from "../kit/fleet.ts";
+
+/** Settings that keep a test's load from being refused. */
+const UNLIMITED = ["--limits-requests-per-minute", "0"];
+
+/** Three voters and an edge, all traffic by the relay so that links can be cut. */
+export const THREE: FleetOptions = { centrals: 3, edges: 1, relayed: true, profile: "lan", args: UNLIMITED };
