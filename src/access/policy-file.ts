@@ -27,7 +27,7 @@ export interface PolicyRule {
   src: readonly string[];
   grants: readonly Grant[];
   /** What it lets its sources join a fleet as. */
-  join: readonly "edge"[];
+  join?: readonly "edge"[];
 }
 
 /** A policy file that was read and checked. */
@@ -67,7 +67,7 @@ export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
 /** What the policy lets a caller join a fleet as. */
 export function policyJoinRoles(policy: Policy, caller: Caller): readonly "edge"[] {
   if (caller.kind === "local") return [];
-  return policy.rules.flatMap(({ src, join }) => (src.some((each) => sourceMatches(each, caller)) ? join : []));
+  return policy.rules.flatMap(({ src, join }) => (src.some((each) => sourceMatches(each, caller)) ? (join ?? []) : []));
 }
 
 /** A login names users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag (security.md 2). */

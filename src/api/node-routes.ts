@@ -21,8 +21,11 @@ export interface Health {
 
 /** What the node is, for /.well-known/cairn. */
 export interface Identity {
-  /** Random id of the fleet. */
+  /** Random id of the fleet, and its name. */
   fleetId: string;
+  fleet: string;
+  /** StableNodeID of the member that orders writes; "" while nobody is known to. */
+  leader: string;
   role: "central" | "regional" | "edge";
   /** Path of each surface by its name. */
   surfaces: Readonly<Record<string, string>>;
@@ -32,6 +35,8 @@ export interface NodeFacts {
   version: string;
   health: () => Health;
   identity: () => Identity;
+  /** Whether a caller without rights may know which fleet this is, since it could join. */
+  isCandidate?: (caller: Caller) => boolean;
   /** The metrics in Prometheus' text format. */
   metrics: () => string;
   nowMs: () => number;
@@ -75,12 +80,16 @@ export function nodeRoutes(invoker: Invoker, facts: NodeFacts): Hono<ApiEnv> {
 
   routes.get("/.well-known/cairn", (c) => {
     readQuery(c.req.url, []);
-    if (!hasRights(c.env.caller)) throw forbidden("/.well-known/cairn", "the role reader in some space");
-    const { fleetId, role, surfaces } = facts.identity();
+    const candidate = !hasRights(c.env.caller);
+    if (candidate && facts.isCandidate?.(c.env.caller) !== true)
+      throw forbidden("/.well-known/cairn", "the role reader in some space, or the fleet's own tag");
+    const { fleetId, fleet, leader, role, surfaces } = facts.identity();
     const position = invoker.position();
     return answerJson(c.req.raw, {
       version: facts.version,
+      fleet,
       fleet_id: fleetId,
+      leader,
       epoch: position.split("-")[0],
       position,
       role,

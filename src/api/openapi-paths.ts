@@ -250,10 +250,12 @@ function nodePaths(): Json {
   };
   const self = {
     type: "object",
-    required: ["version", "fleet_id", "epoch", "position", "role", "surfaces"],
+    required: ["version", "fleet", "fleet_id", "leader", "epoch", "position", "role", "surfaces"],
     properties: {
       version: text,
+      fleet: { ...text, description: "Name of the fleet" },
       fleet_id: text,
+      leader: { ...text, description: "StableNodeID of the member that orders writes; empty: none is known" },
       epoch: text,
       position: text,
       role: { type: "string", enum: ["central", "regional", "edge"] },

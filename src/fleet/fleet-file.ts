@@ -30,7 +30,7 @@ const shape = z.object({
   /** StableNodeID of this node when it was admitted: another one means that the folder was copied. */
   node: z.string(),
   spaces: z.array(z.string()),
-  members: z.array(memberShape).max(1000),
+  members: z.array(toldMember).max(1000),
   /** It left: the next start begins anew, with these data set aside. */
   left: z.boolean().optional(),
 });

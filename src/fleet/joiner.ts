@@ -27,6 +27,8 @@ export interface JoinerOptions {
   place: string;
   /** Name of the fleet: the one that `auto` looks for; with a HOST undefined means any. */
   fleet: string | undefined;
+  /** Id of the fleet where it is known: no other is believed. */
+  fleetId?: string | undefined;
   /** What it wants to be; undefined: what its ticket or the approval says. */
   role: FleetRole | undefined;
   ticket: Ticket | undefined;
@@ -99,7 +101,7 @@ class Joiner {
   constructor(options: JoinerOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
-    this.#pinned = options.ticket?.fleetId;
+    this.#pinned = options.ticket?.fleetId ?? options.fleetId;
   }
 
   async run(): Promise<Joined> {

@@ -1,7 +1,45 @@
-// node_status: what this node is and how it does. The node hands in where the facts come from; here is only their shape.
+// node_status: what this node is, what its fleet is, and how both do. The node hands in where the facts come from; here is only their shape.
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
+import { ROLES } from "./rows.ts";
+
+/** A member as status shows it, seen from the answering node. */
+export const memberReport = z.object({
+  node: z.string().describe("StableNodeID of its device."),
+  name: z.string(),
+  role: z.enum(ROLES),
+  state: z.enum(["active", "leaving"]),
+  self: z.boolean(),
+  votes: z.boolean(),
+  leader: z.boolean(),
+  position: z.string().describe("What it has applied, as it said last; empty: not heard yet."),
+  lag: z.number().int().nullable().describe("Changes that it is behind the leader, or behind this node."),
+  path: z.enum(["self", "direct", "relay", "none"]),
+  relay: z.string(),
+  round_trip_ms: z.number().nullable(),
+  skew_ms: z.number().nullable().describe("How far its clock is ahead of this node's."),
+  fsync_p99_ms: z.number().nullable(),
+  version: z.string(),
+  level: z.number().int(),
+  age_seconds: z.number().nullable().describe("Since it was heard last; null: never since this node started."),
+  conditions: z.array(z.string()),
+});
+
+/** The fleet as status shows it. */
+export const fleetReport = z.object({
+  name: z.string(),
+  id: z.string(),
+  epoch: z.string(),
+  position: z.string(),
+  leader: z.string().describe("Name of the member that orders writes; empty: none is known."),
+  leader_node: z.string(),
+  term: z.number().int(),
+  profile: z.string(),
+  level: z.number().int(),
+  voters: z.number().int(),
+  survives: z.string().describe("What may fail without harm, in words."),
+});
 
 /** Schema of the answer of `node_status`. */
 export const nodeReport = z.object({
@@ -10,8 +48,10 @@ export const nodeReport = z.object({
   commit: z.string(),
   uptime_seconds: z.number().int(),
   position: z.string(),
-  role: z.literal("central"),
-  fleet_size: z.literal(1),
+  role: z.enum(ROLES),
+  fleet_size: z.number().int(),
+  fleet: fleetReport,
+  members: z.array(memberReport),
   tailnet: z.object({
     engine: z.enum(["library", "sidecar", "loopback"]),
     state: z.string(),
@@ -37,14 +77,17 @@ export const nodeReport = z.object({
 
 /** What `node_status` answers. */
 export type NodeReport = z.infer<typeof nodeReport>;
+export type MemberReport = z.infer<typeof memberReport>;
+/** Role, fleet and members of a report. */
+export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
 
 /** The operation, over a function that gathers the facts when asked. */
 export function nodeStatus(report: () => Promise<NodeReport>): ActOperation<z.ZodObject, typeof nodeReport> {
   return act({
     name: "node_status",
-    title: "Status of this node",
+    title: "Status of this node and its fleet",
     description:
-      "Says how this cairn node does: tailnet state, URLs, position of the store, and conditions that need attention.",
+      "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what may fail, tailnet state, URLs, and conditions that need attention.",
     input: z.object({}),
     output: nodeReport,
     access: { verb: "read", spaces: "visible" },

@@ -33,6 +33,8 @@ export type NodeEvent =
   /** The node serves after it had to wait, or under new names. */
   | { event: "serving"; url: string; mcpUrl: string; name: string; ips: string[] }
   | { event: "login"; url: string }
+  /** What the node does about fleets: waits, joined, sees another one. */
+  | { event: "fleet"; text: string }
   | { event: "stopping"; reason: string };
 
 /** One JSON line, newline included. */
@@ -49,6 +51,8 @@ export function terminalEvent(event: NodeEvent): string {
       return `${printableLine(`tailnet    serving as ${event.name}; MCP ${event.mcpUrl}`)}\n`;
     case "login":
       return `${printableLine(`tailnet    log in: ${event.url}`)}\n`;
+    case "fleet":
+      return `${printableLine(`fleet      ${event.text}`)}\n`;
     case "stopping":
       return `${printableLine(`stopping   ${event.reason}`)}\n`;
   }

@@ -7,13 +7,21 @@ import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { auditQuery, contextOperations, Maintenance } from "../context/index.ts";
-import { type Members, nodeStatus, openMembers } from "../fleet/index.ts";
+import {
+  fleetCommands,
+  fleetLeave,
+  fleetMembers,
+  fleetTransfer,
+  isCandidate,
+  type Members,
+  nodeStatus,
+  openMembers,
+} from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { openDirectLog } from "../log/direct.ts";
 import type { Apply, Log } from "../log/log.ts";
 import { createRaftLog, type RaftLog } from "../log/raft.ts";
-import { fleetOf } from "../log/raft-install.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { createMcp } from "../mcp/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -27,6 +35,7 @@ import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { watchDisk } from "./disk-watch.ts";
 import { fullNodeElsewhere } from "./elsewhere.ts";
+import { aboutOf, type NodeFleet, partOf } from "./fleet.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
@@ -47,7 +56,9 @@ export interface ProductOptions {
   conformance: boolean;
   closers: Closers;
   nowMs: () => number;
-  facts: Omit<NodeFacts, "conditions" | "position" | "nowMs">;
+  facts: Omit<NodeFacts, "conditions" | "position" | "fleet" | "nowMs">;
+  /** This node as a member of its fleet; undefined while it is on no tailnet. */
+  fleet: () => NodeFleet | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
   /** Whether requests are served now. */
@@ -84,7 +95,12 @@ export function openProduct(options: ProductOptions): Product {
   closers.add("store", () => store.close());
 
   let position = (): string => "";
-  const status = nodeStatus(async () => nodeReport({ ...facts, conditions, nowMs, position: () => position() }));
+  const status = nodeStatus(async () =>
+    nodeReport({
+      ...{ ...facts, conditions, nowMs, position: () => position() },
+      fleet: await partOf(options.fleet(), log, store, settings),
+    }),
+  );
   const refusals = new Refusals({
     store,
     nowMs,
@@ -97,7 +113,17 @@ export function openProduct(options: ProductOptions): Product {
     admins: settings["access.admins"],
   });
   const explain = accessExplain({ access, find: options.findCallers });
-  const operations: Operation[] = [...contextOperations, auditQuery(refusals), whoami, status, explain];
+  const operations: Operation[] = [
+    ...contextOperations,
+    auditQuery(refusals),
+    whoami,
+    status,
+    explain,
+    ...fleetCommands,
+    fleetMembers(() => options.fleet()?.pending() ?? []),
+    fleetTransfer(() => handsOf(options.fleet())),
+    fleetLeave(() => handsOf(options.fleet())),
+  ];
 
   const raft = options.engine === "raft" ? openRaft(options, store, applierOf(operations)) : undefined;
   const log = raft ?? openDirect(options, store, applierOf(operations));
@@ -127,6 +153,7 @@ export function openProduct(options: ProductOptions): Product {
     members,
     self: () => facts.tailnet()?.self?.id ?? "",
     ask: (node, value, ends) => peers.call({ node }, "forward", value, ends),
+    ageSeconds: () => options.fleet()?.ageSeconds(),
   });
 
   const metrics = nodeMetrics({ conditions, storePath: () => store.path, invoker: () => invoker });
@@ -155,7 +182,10 @@ export function openProduct(options: ProductOptions): Product {
     invoker,
     version: buildInfo.version,
     health: () => ({ ready: options.serving(), status: conditions.overall(), conditions: conditions.list() }),
-    identity: () => ({ fleetId: fleetOf(store.reader).fleet, role: "central", surfaces: SURFACES }),
+    identity: () => ({ ...aboutOf(options.fleet(), store, settings), surfaces: SURFACES }),
+    isCandidate: (caller) =>
+      isCandidate(caller, facts.tailnet()?.self?.tags ?? [], access.joinRoles(caller)) ||
+      members.get(caller.id) !== undefined,
     metrics: () => metrics.text(),
     nowMs,
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
@@ -210,6 +240,14 @@ function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, stor
 
 function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): Log {
   return openDirectLog({ store, apply, nowMs, onFatal: (error) => onFatal(storeFailed(error)) });
+}
+
+/** Fault `unavailable` where there is no fleet to do anything to. */
+function handsOf(fleet: NodeFleet | undefined): NodeFleet {
+  if (fleet !== undefined) return fleet;
+  throw new Fault("unavailable", "This node is in no fleet: it is on no tailnet", {
+    hint: "Start it with cairn serve.",
+  });
 }
 
 /** Logs what should not happen, the stack at debug only; answers the id that callers are shown. */

@@ -1,7 +1,7 @@
 // What the operation `node_status` answers, put together from the parts that only the node knows.
 
 import { buildInfo } from "../config/build-info.ts";
-import type { NodeReport } from "../fleet/index.ts";
+import type { FleetPart, NodeReport } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Status, Tailnet } from "../tailnet/index.ts";
 
@@ -14,6 +14,8 @@ export interface NodeFacts {
   /** Base URLs, the best one first. */
   urls: () => string[];
   position: () => string;
+  /** Role, fleet and members. */
+  fleet: FleetPart;
   startedMs: number;
   nowMs: () => number;
 }
@@ -26,8 +28,7 @@ export function nodeReport(facts: NodeFacts): NodeReport {
     commit: buildInfo.commit,
     uptime_seconds: Math.max(0, Math.floor((facts.nowMs() - facts.startedMs) / 1000)),
     position: facts.position(),
-    role: "central",
-    fleet_size: 1,
+    ...facts.fleet,
     tailnet: {
       engine: facts.engine() ?? "loopback",
       state: tailnet?.state ?? "NoState",

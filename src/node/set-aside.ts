@@ -19,8 +19,8 @@ import { fleetOf } from "../log/raft-install.ts";
 import { sync } from "../store/backup.ts";
 import type { Reader } from "../store/store.ts";
 
-/** Folders of a data folder that belong to the store of a member. */
-const FOLDERS = ["store", "raft"];
+/** Folders of a data folder that belong to the store of a member, or to the cache of an edge. */
+const FOLDERS = ["store", "edge", "raft"];
 
 /** Moves store and raft folder of a stopped node aside, with a file `why.txt`; answers where they are, or undefined where there was nothing. The data folder must be locked. */
 export function setAside(dataDir: string, why: string, nowMs = Date.now()): string | undefined {

@@ -22,6 +22,9 @@ import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
+import { raftMembersOf } from "./fleet.ts";
+import { planFleet } from "./fleet-plan.ts";
+import { comesBack, openFleet, profileOf, type RunningFleet } from "./fleet-wiring.ts";
 import { loadGoHalf } from "./go-half.ts";
 import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
 import { type Listener, listen } from "./listen.ts";
@@ -72,13 +75,23 @@ export interface RunningNode {
   readonly failed: Promise<Fault>;
 }
 
-/** Starts a node. Resolves when it serves locally; the tailnet follows as events. Throws a Fault, with everything closed again. */
+/** Starts a node. Resolves when it serves locally; the tailnet follows as events. Throws a Fault, with everything closed again. A member whose data do not fit together comes back as a new one. */
 export async function startNode(options: StartOptions): Promise<RunningNode> {
+  try {
+    return await startOnce(options);
+  } catch (error) {
+    if (!comesBack(options.loaded.settings.data, error)) throw error;
+    return startOnce(options);
+  }
+}
+
+async function startOnce(options: StartOptions): Promise<RunningNode> {
   const { settings } = options.loaded;
   const log = logFor("node");
   const nowMs = options.nowMs ?? Date.now;
   const failed = Promise.withResolvers<Fault>();
   const logFailed = (reason: Fault): void => {
+    comesBack(settings.data, reason);
     if (reason.code === "log_failed") setTimeout(failed.resolve, OTHERS_SPEAK_MS, reason);
     else failed.resolve(reason);
   };
@@ -101,6 +114,9 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     refuseBrokenRestore(settings.data);
     const lock = lockDataFolder(settings.data);
     closers.add("data lock", () => lock.release());
+    const plan = ownTailnet ? planFleet(options.loaded, options.secrets, nowMs) : undefined;
+    const say = (text: string): void => options.report({ event: "fleet", text });
+    for (const line of plan?.lines ?? []) say(line);
     refuseLostStore(settings.data);
 
     // 3. The sockets' folder, and the Go half, which loads beside what follows; it ends after the log.
@@ -129,8 +145,10 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     /** The loopback engine has a name and an address too, and nobody gets there. */
     const reachable = () => (tailnet?.kind === "loopback" ? undefined : joined?.status());
     let known: { tailnet: Tailnet; callers: Callers } | undefined;
+    let running: RunningFleet | undefined;
     const product = openProduct({
       settings,
+      fleet: () => running?.fleet,
       findCallers: findCallers(() => known),
       conditions,
       engine,
@@ -168,15 +186,18 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
     }
 
     // 6. The member of the replicated log: a fleet of one orders writes when this is done.
-    if (product.raft !== undefined && half !== undefined) {
+    const socketPath = join(paths.internal, "raft.sock");
+    if (product.raft !== undefined && half !== undefined && plan?.wish === undefined) {
       const starting = startEngine({
         log: product.raft,
         plan: planEngine(settings.data, product.store.reader),
         host: await half,
         dataDir: settings.data,
-        socketPath: join(paths.internal, "raft.sock"),
-        profile: settings["fleet.profile"],
-        members: [],
+        socketPath,
+        profile: profileOf(product.store, settings["fleet.profile"]),
+        members: raftMembersOf(
+          product.members.list().length === 0 ? (plan?.file?.members ?? []) : product.members.list(),
+        ),
         signal: AbortSignal.timeout(START_MS),
       });
       // An entry that cannot be applied shows only now, when the log is read again.
@@ -273,6 +294,26 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
         product.callersChanged(ids);
       });
+      if (ownTailnet && plan !== undefined && product.raft !== undefined && half !== undefined) {
+        running = openFleet({
+          ...{
+            loaded: options.loaded,
+            plan,
+            product,
+            tailnet: going,
+            host: await half,
+            socketPath,
+            conditions,
+            say,
+            nowMs,
+          },
+          status: () => joined?.status(),
+          onFatal: logFailed,
+          startedMs: nowMs(),
+        });
+        const opened = running;
+        closers.add("fleet", () => opened.stop());
+      }
       joined = joinTailnet({
         tailnet: going,
         params: upParams(options, { ingressSecret, egressSecret, target: paths.ingress, socketDir: paths.internal }),
@@ -283,6 +324,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
         nowMs,
         onServing: (status) => {
           serving = true;
+          running?.up();
           const now = addressesOf(going.kind === "loopback" ? undefined : status, localUrl);
           manager?.status(`serving as ${status.self?.dnsName ?? settings.hostname}`);
           if (announced)

@@ -61,6 +61,8 @@ export interface CoreOptions {
   /** Puts something before the log, such as a leadership that comes and goes. */
   wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
+  /** Who may see /.well-known/cairn without rights. */
+  isCandidate?: ApiOptions["isCandidate"];
   /** Times of streams, shorter than the usual ones. */
   streams?: ApiOptions["streams"];
 }
@@ -114,7 +116,11 @@ export function startCore(options: CoreOptions = {}) {
     invoker,
     version: "0.0.0-test",
     health: () => ({ ready: true, status: "ok", conditions: [] }),
-    identity: () => ({ fleetId: "f".repeat(32), role: "central", surfaces: { rest: "/openapi.json" } }),
+    identity: () => ({
+      ...{ fleetId: "f".repeat(32), fleet: "test", leader: "nLEADER", role: "central" },
+      surfaces: { rest: "/openapi.json" },
+    }),
+    ...(options.isCandidate === undefined ? {} : { isCandidate: options.isCandidate }),
     metrics: () => "# HELP cairn_build_info Always 1.\n",
     nowMs,
     onUnexpected,

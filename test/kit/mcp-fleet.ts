@@ -20,16 +20,19 @@ export type Mood =
   /** Does the next call, and dies before it answers. */
   | "dies with the answer";
 
-/** Tells who the members are, as `fleet_members` does; the test says who. */
+/** Tells who the members are, as `node_status` does; the test says who. */
 export function tellMembers(members: () => { name: string; url: string }[]) {
   return act({
-    name: "fleet_members",
+    name: "node_status",
     title: "Members",
     description: "Lists the members.",
     input: z.object({}),
-    output: z.object({ members: z.array(z.object({ name: z.string(), url: z.string() })) }),
+    output: z.object({
+      tailnet: z.object({ name: z.string() }),
+      members: z.array(z.object({ name: z.string(), url: z.string() })),
+    }),
     access: { verb: "read", spaces: "visible" },
-    run: async () => ({ members: members() }),
+    run: async () => ({ tailnet: { name: "" }, members: members() }),
   });
 }
 
@@ -95,6 +98,7 @@ export class Door implements AsyncDisposable {
       health: () => ({ ready: this.mood !== "draining", status: "ok", conditions: [] }),
       identity: () => ({
         fleetId: this.#options.fleetId ?? "f".repeat(32),
+        ...{ fleet: "test", leader: "" },
         role: this.#options.role ?? "central",
         surfaces: {},
       }),

@@ -10,6 +10,7 @@ import { checkRunning } from "../../src/cli/doctor/running.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import type { NodeReport } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { ALONE } from "../kit/fleet-report.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
@@ -22,8 +23,7 @@ const report: NodeReport = {
   commit: "source",
   uptime_seconds: 1,
   position: "0000000000-1",
-  role: "central",
-  fleet_size: 1,
+  ...ALONE,
   tailnet: {
     engine: "library",
     state: "Running",

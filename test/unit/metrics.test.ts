@@ -1,6 +1,7 @@
 // Metrics: the text format, the bound on series, what of a node is counted, who may read it; and what a node says it is.
 
 import { expect, test } from "bun:test";
+import { isCandidate } from "../../src/fleet/index.ts";
 import { nodeMetrics } from "../../src/node/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
@@ -144,19 +145,24 @@ test("/metrics wants the role reader on *, by that very word; no sum of grants, 
   expect((await core.http("/metrics", {}, localAdmin)).status).toBe(200);
 });
 
-test("/.well-known/cairn says what the node is to callers with rights only", async () => {
-  await using core = startCore();
+test("/.well-known/cairn says what the node is to callers with rights, and to those who could join", async () => {
+  await using core = startCore({ isCandidate: (caller) => isCandidate(caller, ["tag:cairn"], []) });
   await core.call("context_put", { id: "a", content: 1 });
   const reader = granted({ role: "reader", spaces: ["team"] });
   const position = core.invoker.position();
   expect(await (await core.http("/.well-known/cairn", {}, reader)).json()).toEqual({
     version: "0.0.0-test",
+    fleet: "test",
     fleet_id: "f".repeat(32),
+    leader: "nLEADER",
     epoch: position.split("-")[0],
     position,
     role: "central",
     surfaces: { rest: "/openapi.json" },
   });
-  expect((await core.http("/.well-known/cairn", {}, callerWith())).status).toBe(403);
+  const tagged = (tag: string) => callerWith({ kind: "tagged", login: "", tags: [tag] });
+  expect((await core.http("/.well-known/cairn", {}, tagged("tag:cairn"))).status).toBe(200);
+  for (const stranger of [callerWith(), tagged("tag:other"), callerWith({ kind: "shared", own: true })])
+    expect((await core.http("/.well-known/cairn", {}, stranger)).status).toBe(403);
   expect((await core.http("/.well-known/cairn?x=1", {}, reader)).status).toBe(400);
 });

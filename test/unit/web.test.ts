@@ -11,6 +11,7 @@ import { whoami } from "../../src/operation/whoami.ts";
 import { indentJson } from "../../src/web/indent-json.ts";
 import { createWeb, type Scheme } from "../../src/web/index.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
+import { ALONE } from "../kit/fleet-report.ts";
 
 const status = nodeStatus(async () => ({
   status: "warning",
@@ -18,8 +19,7 @@ const status = nodeStatus(async () => ({
   commit: "source",
   uptime_seconds: 90,
   position: "0000000000-0",
-  role: "central",
-  fleet_size: 1,
+  ...ALONE,
   tailnet: {
     engine: "loopback",
     state: "Running",

@@ -1,0 +1,123 @@
+// Role, fleet and members for node_status, put together from the table, the beats, raft's configuration and the tailnet's paths. Pure: whoever asks has the facts.
+
+import type { Peer, RaftState } from "../tailnet/index.ts";
+import type { Beat, Heard } from "./beat.ts";
+import type { FleetPart, MemberReport } from "./node-status.ts";
+import type { FleetRole, Member } from "./rows.ts";
+import { survivesText } from "./survives.ts";
+
+/** What a node knows of its fleet at one moment. */
+export interface FleetFacts {
+  /** StableNodeID of this node; "" while it is not known. */
+  self: string;
+  name: string;
+  role: FleetRole;
+  fleet: { name: string; id: string; epoch: string; profile: string; level: number };
+  position: { epoch: string; seq: number };
+  leadership: { server: string; term: number };
+  /** For nodes without a raft member: who leads as others said. */
+  leaderNode: string | undefined;
+  members: readonly Member[];
+  /** Undefined where raft has not started, or on an edge. */
+  raft: RaftState | undefined;
+  own: Beat | undefined;
+  heard: (node: string) => Heard | undefined;
+  isAway: (node: string) => boolean;
+  peers: readonly Peer[];
+  monotonicMs: number;
+  version: string;
+  level: number;
+}
+
+export function fleetPart(facts: FleetFacts): FleetPart {
+  const { members, leadership, fleet, position, role } = facts;
+  const listed = members.length === 0 ? [ownRow(facts)] : members;
+  const leader = listed.find(
+    (member) => member.node === facts.leaderNode || (leadership.server !== "" && member.server === leadership.server),
+  );
+  const leaderSeq = leader === undefined ? undefined : seqOf(facts, leader);
+  const votes = votersOf(facts, listed);
+  return {
+    role,
+    fleet_size: listed.length,
+    fleet: {
+      ...{ name: fleet.name, id: fleet.id, epoch: fleet.epoch, profile: fleet.profile, level: fleet.level },
+      position: `${position.epoch}-${position.seq}`,
+      leader: leader?.name ?? "",
+      leader_node: leader?.node ?? "",
+      term: leadership.term,
+      voters: votes.size,
+      survives: survivesOf(facts),
+    },
+    members: listed.map((member) => memberRow(facts, member, { leader, leaderSeq, votes })),
+  };
+}
+
+/** The sentence on what may fail, from the same facts. */
+export function survivesOf(facts: FleetFacts): string {
+  const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
+  const voters = [...votersOf(facts, listed)].map((server) => {
+    const member = listed.find((each) => each.server === server);
+    return { alive: member !== undefined && (isSelf(facts, member) || !facts.isAway(member.node)) };
+  });
+  return survivesText(voters, listed.filter((member) => member.role !== "edge").length);
+}
+
+/** Servers that vote: raft knows; an edge goes by the roles. */
+function votersOf({ raft }: FleetFacts, listed: readonly Member[]): ReadonlySet<string> {
+  if (raft !== undefined) return new Set(raft.members.filter(({ voter }) => voter).map(({ server }) => server));
+  return new Set(listed.filter(({ role }) => role === "central").map(({ server }) => server));
+}
+
+interface Around {
+  leader: Member | undefined;
+  leaderSeq: number | undefined;
+  votes: ReadonlySet<string>;
+}
+
+function memberRow(facts: FleetFacts, member: Member, { leader, leaderSeq, votes }: Around): MemberReport {
+  const self = isSelf(facts, member);
+  const heard = self ? undefined : facts.heard(member.node);
+  const peer = facts.peers.find(({ id }) => id === member.node);
+  const seq = seqOf(facts, member);
+  const epoch = self ? facts.position.epoch : heard?.beat.epoch;
+  const against = leaderSeq ?? facts.position.seq;
+  return {
+    ...{ node: member.node, name: member.name, role: member.role, state: member.state, self },
+    votes: member.server !== "" && votes.has(member.server),
+    leader: member === leader,
+    position: seq === undefined ? "" : `${epoch}-${seq}`,
+    lag: seq === undefined ? null : Math.max(0, against - seq),
+    path: self ? "self" : (peer?.path ?? "none"),
+    relay: self ? "" : (peer?.relay ?? ""),
+    round_trip_ms: heard?.roundTripMs === undefined ? null : tenths(heard.roundTripMs),
+    skew_ms: heard === undefined ? null : Math.round(heard.skewMs),
+    fsync_p99_ms: tenthsOrNull(self ? facts.own?.fsyncP99Ms : heard?.beat.fsyncP99Ms),
+    version: heard?.beat.version ?? member.version,
+    level: heard?.beat.level ?? member.level,
+    age_seconds: self ? 0 : heard === undefined ? null : tenths((facts.monotonicMs - heard.atMs) / 1000),
+    conditions: [...(self ? (facts.own?.conditions ?? []) : (heard?.beat.conditions ?? []))],
+  };
+}
+
+function isSelf({ self, raft }: FleetFacts, member: Member): boolean {
+  return member.node === self || (self === "" && raft !== undefined && member.server === raft.server);
+}
+
+function seqOf(facts: FleetFacts, member: Member): number | undefined {
+  return isSelf(facts, member) ? facts.position.seq : facts.heard(member.node)?.beat.seq;
+}
+
+/** A node that no table has yet: alone, or not admitted. */
+function ownRow({ self, name, role, raft, version, level }: FleetFacts): Member {
+  const server = raft?.server ?? "";
+  return { node: self, server, name, role, state: "active", spaces: [], level, version, joinedMs: 0 };
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function tenthsOrNull(value: number | undefined): number | null {
+  return value === undefined ? null : tenths(value);
+}

@@ -1,0 +1,179 @@
+// The conditions of a fleet, judged once a second from what the beats and raft say. Only judges; who is asked for what is elsewhere.
+
+import type { ConditionCode, Conditions } from "../observe/conditions.ts";
+import type { RaftState } from "../tailnet/index.ts";
+import type { Beat, Heard } from "./beat.ts";
+import { medianOf } from "./handover.ts";
+import type { Member, Profile } from "./rows.ts";
+
+/** What one judgement goes by. */
+export interface HealthFacts {
+  self: string;
+  /** Whether this node has its fleet's store; before that it has other worries. */
+  ready: boolean;
+  leading: boolean;
+  leaderKnown: boolean;
+  members: readonly Member[];
+  raft: RaftState | undefined;
+  own: Beat | undefined;
+  heard: (node: string) => Heard | undefined;
+  ageMs: (node: string) => number;
+  isAway: (node: string) => boolean;
+  leaderNode: string | undefined;
+  profile: Profile;
+  monotonicMs: number;
+}
+
+const LEADERLESS_MS = 5_000;
+const BEHIND_MS = 10_000;
+const UNREACHABLE_MS = 15_000;
+const MAX_ELECTIONS = 3;
+const SKEW_MS = 5_000;
+/** Above this a disk slows every write down; by profile, in ms. */
+const SLOW_FSYNC_MS: Readonly<Record<Profile, number>> = { lan: 50, home: 150, wan: 500 };
+
+/** The codes that this file raises and clears. */
+const JUDGED = [
+  "no_quorum",
+  "lagging_follower",
+  "flapping_leader",
+  "slow_fsync",
+  "clock_skew",
+  "version_skew",
+  "level_skew",
+  "member_unreachable",
+] as const satisfies readonly ConditionCode[];
+type Judged = (typeof JUDGED)[number];
+
+export class Health {
+  #leaderlessMs: number | undefined;
+  /** Since when a member is behind without a break, on the monotonic clock. */
+  readonly #behindMs = new Map<string, number>();
+
+  /** What is true by these facts, with its text. */
+  judge(facts: HealthFacts): ReadonlyMap<Judged, string> {
+    const found: [Judged, string | undefined][] = [
+      ["no_quorum", this.#noQuorum(facts)],
+      ["lagging_follower", this.#lagging(facts)],
+      ["flapping_leader", flapping(facts)],
+      ["slow_fsync", slowFsync(facts)],
+      ["clock_skew", clockSkew(facts)],
+      ["version_skew", versionSkew(facts)],
+      ["level_skew", levelSkew(facts)],
+      ["member_unreachable", unreachable(facts)],
+    ];
+    return new Map(found.flatMap(([code, text]) => (text === undefined ? [] : [[code, text] as const])));
+  }
+
+  /** Makes the conditions of a node what is true. */
+  tell(facts: HealthFacts, conditions: Conditions): void {
+    const found = this.judge(facts);
+    for (const code of JUDGED) {
+      const text = found.get(code);
+      if (text === undefined) conditions.clear(code);
+      else conditions.raise(code, text);
+    }
+  }
+
+  #noQuorum({ leaderKnown, ready, raft, monotonicMs, members, isAway, self }: HealthFacts): string | undefined {
+    if (leaderKnown || !ready || raft === undefined) {
+      this.#leaderlessMs = undefined;
+      return undefined;
+    }
+    this.#leaderlessMs ??= monotonicMs;
+    if (monotonicMs - this.#leaderlessMs < LEADERLESS_MS) return undefined;
+    const voters = raft.members.filter(({ voter }) => voter);
+    const away = voters
+      .map(({ server }) => members.find((member) => member.server === server))
+      .filter((member) => member !== undefined && member.node !== self && isAway(member.node));
+    const names = away.length === 0 ? "" : `; not heard: ${namesOf(away)}`;
+    return `No member leads, so nothing can be written; ${voters.length - away.length} of ${voters.length} voters are heard${names}`;
+  }
+
+  /** The leader looks at all, everyone else at itself. Behind means: not all that was there ten seconds ago. */
+  #lagging(facts: HealthFacts): string | undefined {
+    const { leading, members, self, heard, own, isAway, leaderNode, monotonicMs } = facts;
+    const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : heard(leaderNode)?.beat.seq;
+    const late: string[] = [];
+    for (const member of members) {
+      const seq = member.node === self ? own?.seq : isAway(member.node) ? undefined : heard(member.node)?.beat.seq;
+      const judged = member.role !== "edge" && (leading ? member.node !== self : member.node === self);
+      const behind = judged && leaderSeq !== undefined && seq !== undefined ? leaderSeq - seq : 0;
+      if (behind <= BEHIND_CHANGES) this.#behindMs.delete(member.node);
+      else if (!this.#behindMs.has(member.node)) this.#behindMs.set(member.node, monotonicMs);
+      const since = this.#behindMs.get(member.node);
+      if (since !== undefined && monotonicMs - since >= BEHIND_MS)
+        late.push(`${member.node === self ? "this node" : member.name} is ${behind} changes behind the leader`);
+    }
+    for (const node of this.#behindMs.keys())
+      if (!members.some((member) => member.node === node)) this.#behindMs.delete(node);
+    return late.length === 0 ? undefined : late.join("; ");
+  }
+}
+
+/** What a beat's age alone explains under load. */
+const BEHIND_CHANGES = 1_000;
+
+function flapping({ raft }: HealthFacts): string | undefined {
+  const count = raft?.electionsIn10Min ?? 0;
+  return count > MAX_ELECTIONS ? `${count} elections in the last ten minutes` : undefined;
+}
+
+function slowFsync({ own, profile }: HealthFacts): string | undefined {
+  const ms = own?.fsyncP99Ms ?? 0;
+  if (ms <= SLOW_FSYNC_MS[profile]) return undefined;
+  return `Syncing the log to this disk takes ${Math.round(ms)} ms (99 of 100), and ${SLOW_FSYNC_MS[profile]} are fine for the profile ${profile}`;
+}
+
+/** Three clocks tell which of them is wrong; it is this node's own matter then. Two only tell that they differ. */
+function clockSkew({ members, self, heard, isAway }: HealthFacts): string | undefined {
+  const others = members.flatMap((member) => {
+    const skewMs = member.node === self || isAway(member.node) ? undefined : heard(member.node)?.skewMs;
+    return skewMs === undefined ? [] : [{ name: member.name, skewMs }];
+  });
+  const [only] = others;
+  if (only !== undefined && others.length === 1) {
+    if (Math.abs(only.skewMs) <= SKEW_MS) return undefined;
+    return `The clocks of this node and ${only.name} differ by ${seconds(only.skewMs)} s`;
+  }
+  const median = medianOf([0, ...others.map(({ skewMs }) => skewMs)]);
+  if (Math.abs(median) <= SKEW_MS) return undefined;
+  return `The clock of this node is ${seconds(median)} s ${median > 0 ? "behind" : "ahead of"} that of the other members`;
+}
+
+function versionSkew({ members, heard, own, self }: HealthFacts): string | undefined {
+  const said = members.map((member) => ({
+    name: member.name,
+    version: (member.node === self ? own?.version : heard(member.node)?.beat.version) ?? member.version,
+  }));
+  if (new Set(said.map(({ version }) => version)).size < 2) return undefined;
+  return said.map(({ name, version }) => `${name} runs ${version}`).join(", ");
+}
+
+function levelSkew({ members, heard, own, self }: HealthFacts): string | undefined {
+  const said = members
+    .filter(({ role }) => role !== "edge")
+    .map((member) => ({
+      name: member.name,
+      level: (member.node === self ? own?.level : heard(member.node)?.beat.level) ?? member.level,
+    }));
+  if (new Set(said.map(({ level }) => level)).size < 2) return undefined;
+  return `${said.map(({ name, level }) => `${name} knows level ${level}`).join(", ")}; the fleet stays at the lowest`;
+}
+
+/** Edges come and go; full members should not. */
+function unreachable({ members, self, ageMs }: HealthFacts): string | undefined {
+  const away = members.filter(
+    (member) => member.node !== self && member.role !== "edge" && ageMs(member.node) > UNREACHABLE_MS,
+  );
+  if (away.length === 0) return undefined;
+  return away.map((member) => `${member.name} was not heard for ${seconds(ageMs(member.node))} s`).join("; ");
+}
+
+function namesOf(members: readonly (Member | undefined)[]): string {
+  return members.map((member) => member?.name ?? "").join(", ");
+}
+
+function seconds(ms: number): number {
+  return Math.round(Math.abs(ms) / 1000);
+}

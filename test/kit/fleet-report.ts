@@ -1,0 +1,21 @@
+// The fleet's part of a node_status for tests of what shows it: a fleet of one.
+
+import type { FleetPart } from "../../src/fleet/index.ts";
+
+/** A node that is alone. */
+export const ALONE: FleetPart = {
+  role: "central",
+  fleet_size: 1,
+  fleet: {
+    ...{ name: "cairn", id: "f".repeat(32), epoch: "0000000000", position: "0000000000-1" },
+    ...{ leader: "cairn", leader_node: "nSELF", term: 2, profile: "home", level: 1, voters: 1 },
+    survives: "No voter may fail: this node is the only one.",
+  },
+  members: [
+    {
+      ...{ node: "nSELF", name: "cairn", role: "central", state: "active", self: true, votes: true, leader: true },
+      ...{ position: "0000000000-1", lag: 0, path: "self", relay: "", round_trip_ms: null, skew_ms: null },
+      ...{ fsync_p99_ms: 0.6, version: "0.1.0", level: 1, age_seconds: 0, conditions: [] },
+    },
+  ],
+};
