@@ -14,7 +14,7 @@ export interface StampClockOptions {
   onJump?: (aheadMs: number) => void;
 }
 
-/** Answers stamps in ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
+/** Answers stamps in whole ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
 export function stampClock({ nowMs, elapsedMs = sleepClock(), onJump = () => {} }: StampClockOptions): () => number {
   let wallThen = nowMs();
   let elapsedThen = elapsedMs();
@@ -27,7 +27,7 @@ export function stampClock({ nowMs, elapsedMs = sleepClock(), onJump = () => {} 
     if (ahead > TOLERATED_MS) {
       if (!jumped) onJump(ahead);
       jumped = true;
-      return expected;
+      return Math.floor(expected);
     }
     if (jumped) onJump(0);
     jumped = false;

@@ -4,11 +4,16 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { loadSettings } from "../../src/config/load.ts";
+import { readSecrets } from "../../src/config/secrets.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";
+import type { NodeEvent } from "../../src/node/events.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
+import { startNode } from "../../src/node/start.ts";
 import { Store } from "../../src/store/store.ts";
+import { LoopbackTailnet } from "../../src/tailnet/index.ts";
 import { eventually } from "../kit/eventually.ts";
 import { cairnCommand, spawnNode, type TestNode } from "../kit/node.ts";
 import { applyContexts, putCommand, startMember, stopMember } from "../kit/raft.ts";
@@ -218,4 +223,53 @@ test("a store of a higher fleet level is refused, and left as it is", async () =
   expect(code).toBe(42);
   expect(err).toContain("fleet level 99");
   expect(readFileSync(join(dataDir, "raft", "snapshot.json"), "utf8")).toBe(record);
+}, 60_000);
+
+test("a clock that jumps a day ahead is not followed: what is written keeps the time that went by, and status says so", async () => {
+  const dataDir = dataFolder();
+  let aheadMs = 0;
+  const env = { TMPDIR: dirname(dataDir) };
+  const events: NodeEvent[] = [];
+  const node = await startNode({
+    loaded: loadSettings({ flags: { data: dataDir }, env }),
+    secrets: readSecrets(env),
+    env,
+    report: (event) => events.push(event),
+    loopbackPort: 0,
+    tailnet: async (log) => new LoopbackTailnet(log),
+    nowMs: () => Date.now() + aheadMs,
+  });
+  try {
+    const url = await eventually("the node to serve", () =>
+      events.flatMap((event) => (event.event === "ready" ? [event.localUrl ?? ""] : [])).at(0),
+    );
+    const write = async (): Promise<number> => {
+      const put = await fetch(`${url}/contexts/a/x`, {
+        method: "PUT",
+        body: "text",
+        headers: { "content-type": "text/plain" },
+      });
+      expect(put.ok).toBe(true);
+      const metadata = (await (await fetch(`${url}/contexts/a/x/metadata`)).json()) as { updated_at: string };
+      return Date.parse(metadata.updated_at);
+    };
+    const codes = async (): Promise<string[]> => {
+      const answer = await fetch(`${url}/operations/node_status`, {
+        method: "POST",
+        body: "{}",
+        headers: { "content-type": "application/json" },
+      });
+      return ((await answer.json()) as { conditions: { code: string }[] }).conditions.map(({ code }) => code);
+    };
+    await write();
+    expect(await codes()).not.toContain("clock_jumped");
+    aheadMs = 86_400_000;
+    expect(Math.abs((await write()) - Date.now())).toBeLessThan(60_000);
+    expect(await codes()).toContain("clock_jumped");
+    aheadMs = 0;
+    await write();
+    expect(await codes()).not.toContain("clock_jumped");
+  } finally {
+    await node.stop("the test is over");
+  }
 }, 60_000);
