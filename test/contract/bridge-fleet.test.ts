@@ -225,7 +225,7 @@ describe("whom it asks", () => {
     const agent = bridge([first], { times: { patienceMs: 1000 } });
     await agent.call("whoami", {});
     await until(
-      () => first.asked.includes("/operations/fleet_members"),
+      () => first.asked.includes("/operations/node_status"),
       () => first.asked,
     );
     await first.kill();

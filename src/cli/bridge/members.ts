@@ -64,21 +64,24 @@ export function writeKept(path: string, value: Kept, log: LogLine): void {
   }
 }
 
-/** The base URLs of the members in an answer of `fleet_members`. */
+/** The base URLs of the members in an answer of `node_status`. */
 export function membersIn(answer: unknown, toldBy: string): string[] {
-  const rows: unknown = typeof answer === "object" && answer !== null && "members" in answer ? answer.members : [];
-  const bases = (Array.isArray(rows) ? rows : []).flatMap((row: unknown) => baseOf(row) ?? []);
+  const said = status.safeParse(answer);
+  if (!said.success) return [];
+  const domain = /^[^.]+\.(.+)$/.exec(said.data.tailnet.name)?.[1];
+  const bases = said.data.members.flatMap((member) => {
+    // The full name where it is known: a short one may be somebody else's outside of the tailnet.
+    const host = domain === undefined || member.name.includes(".") ? member.name : `${member.name}.${domain}`;
+    const base = member.url ?? `http://${host}`;
+    return isPlainBase(base) ? [new URL(base).origin] : [];
+  });
   return [...new Set(bases)].filter((base) => mayTell(toldBy, base)).slice(0, MAX_MEMBERS);
 }
 
-const row = z.looseObject({ name: z.string().max(253), url: z.string().max(300).optional() });
-
-function baseOf(given: unknown): string | undefined {
-  const parsed = row.safeParse(given);
-  if (!parsed.success) return undefined;
-  const base = parsed.data.url ?? `http://${parsed.data.name}`;
-  return isPlainBase(base) ? new URL(base).origin : undefined;
-}
+const status = z.object({
+  tailnet: z.object({ name: z.string().max(253) }),
+  members: z.array(z.object({ name: z.string().max(253), url: z.string().max(300).optional() })),
+});
 
 /** Whether a text is nothing but scheme, host and port. */
 export function isPlainBase(text: string): boolean {

@@ -39,9 +39,9 @@ export async function askCaller(node: Sender, signal: AbortSignal): Promise<stri
   return caller;
 }
 
-/** What it knows of its fleet; rejects where it does not tell. */
+/** What it knows of itself and its fleet; rejects where it does not tell. */
 export async function askMembers(node: Sender, signal: AbortSignal): Promise<unknown> {
-  return ask(node, "POST", "/operations/fleet_members", signal);
+  return ask(node, "POST", "/operations/node_status", signal);
 }
 
 async function ask(
