@@ -220,7 +220,7 @@ export class EdgeCache {
     return {
       output,
       position,
-      cache: { state, ageSeconds: Math.ceil(this.#options.freshness.ageOf(provenMs) / 1000) },
+      cache: { state, ageSeconds: this.#options.freshness.ageOf(provenMs) / 1000 },
     };
   }
 

@@ -169,12 +169,12 @@ describe("freshness", () => {
     await pair.poll();
     expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "miss", ageSeconds: 7 } });
     pair.clock.add(500);
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 8 } });
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 7.5 } });
     const sentMs = pair.clock.nowMs();
     pair.clock.add(1200);
     const answer = await pair.pull();
     pair.edge.state.take({ ...answer, heldMs: 1000, ageMs: 0 }, { sentMs, tookMs: 1200 });
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 1 } });
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 0.2 } });
   });
 
   test("a shown position that the feed has not reached goes upstream", async () => {
