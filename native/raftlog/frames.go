@@ -29,11 +29,12 @@ const (
 	FrameFatal      byte = 22
 )
 
-// Reasons of a refused proposal. Only RefusedUnknown may still be committed.
+// Reasons of a refused proposal. Only RefusedUnknown may still be committed; RefusedReplaced may follow it, and settles that it is not.
 const (
 	RefusedNotLeader byte = 1
 	RefusedBusy      byte = 2
 	RefusedUnknown   byte = 3
+	RefusedReplaced  byte = 4
 )
 
 // Entry is one committed command entry; Data is empty for a barrier.

@@ -45,6 +45,7 @@ func TestFramesHaveTheirBytes(t *testing.T) {
 		"committed":  EncodeCommitted([]Entry{{Index: 9, Term: 2, Data: []byte("abc")}, {Index: 11, Term: 3}}),
 		"proposed":   EncodeProposed(7, 9, 2),
 		"refused":    EncodeRefused(7, RefusedUnknown),
+		"replaced":   EncodeRefused(7, RefusedReplaced),
 		"leadership": EncodeFrame(FrameLeadership, []byte(`{"leading":true,"leader":"ab","term":2}`)),
 		"ask":        EncodeFrame(FrameAsk, numbers(5), []byte(`{"do":"mark","server":"ab","index":9,"term":2}`)),
 		"fatal":      EncodeFrame(FrameFatal, []byte(`{"code":"quarantine","message":"why"}`)),

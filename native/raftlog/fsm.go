@@ -43,6 +43,8 @@ type fsm struct {
 	// skip is the last entry that the store already holds.
 	skip   atomic.Uint64
 	queued atomic.Uint64
+	// installs counts copies that replaced the store: what the log says of entries before them need not be what was committed.
+	installs atomic.Uint64
 	// conflicted is called after a snapshot came over another history.
 	conflicted func()
 	failed     func(error)
@@ -131,6 +133,7 @@ func (machine *fsm) Restore(source io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
+	machine.installs.Add(1)
 	machine.skip.Store(applied.Index)
 	machine.queued.Store(0)
 	if err := machine.snapshots.installed(applied.Index); err != nil {

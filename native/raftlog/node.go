@@ -337,38 +337,6 @@ func (node *Node) current() *raft.Raft {
 	return node.raft.Load()
 }
 
-// Proposal is an entry on its way.
-type Proposal struct{ future raft.ApplyFuture }
-
-// Propose appends an entry if this member leads; an empty one is a barrier.
-func (node *Node) Propose(data []byte) Proposal {
-	return Proposal{node.current().Apply(data, enqueueDeadline)}
-}
-
-// Wait answers where the entry is committed, or why it is not.
-func (proposal Proposal) Wait() (index, term uint64, err error) {
-	if err := proposal.future.Error(); err != nil {
-		return 0, 0, err
-	}
-	future, withTerm := proposal.future.(interface{ Index() uint64 })
-	if !withTerm {
-		return 0, 0, errors.New("a future without an index")
-	}
-	term, _ = proposal.future.Response().(uint64)
-	return future.Index(), term, nil
-}
-
-// RefusalOf says whether a failed proposal may still be committed.
-func RefusalOf(err error) byte {
-	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrNotVoter):
-		return RefusedNotLeader
-	case errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return RefusedBusy
-	}
-	return RefusedUnknown
-}
-
 // Close stops the member; a leader hands over first, within a second.
 func (node *Node) Close() error {
 	node.mu.Lock()

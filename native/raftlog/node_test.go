@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,6 +165,50 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 	}
 	all.start(one, false)
 	all.put(100, 1)
+}
+
+func TestALostEntryIsKnownToBeReplaced(t *testing.T) {
+	all := newFleet(t, 3, raftlog.Keep{})
+	acknowledged := all.put(0, 5)
+	old := all.leader()
+	all.cut(old, loopback.Rule{CutIn: true, CutOut: true})
+	lost := old.node.Propose([]byte("lost"))
+	barrier := old.node.Propose(nil)
+	if _, _, err := lost.Wait(); err == nil || raftlog.RefusalOf(err) != raftlog.RefusedUnknown {
+		t.Fatalf("a leader without followers said %v", err)
+	}
+	never := make(chan struct{})
+	replaced := make(chan bool, 1)
+	go func() { replaced <- lost.Replaced(never) }()
+	acknowledged = append(acknowledged, all.put(10, 5, old)...)
+	select {
+	case <-replaced:
+		t.Fatal("it was settled before anything was heard of the others")
+	case <-time.After(50 * time.Millisecond):
+	}
+	all.cut(old, loopback.Rule{})
+	if !<-replaced {
+		t.Error("an entry whose place another one holds stays unknown")
+	}
+	if _, _, err := barrier.Wait(); err == nil || barrier.Replaced(never) {
+		t.Error("a barrier is never settled, as barriers are all alike")
+	}
+	all.settled(acknowledged)
+
+	// Only the answers are lost: the entry reaches the others, is committed by the next leader, and nobody may call it replaced.
+	leader := all.leader()
+	all.cut(leader, loopback.Rule{CutIn: true})
+	kept := leader.node.Propose([]byte("kept"))
+	if _, _, err := kept.Wait(); err == nil {
+		t.Fatal("a leader that hears nobody acknowledged")
+	}
+	all.put(20, 2, leader)
+	all.cut(leader, loopback.Rule{})
+	until(t, "equal values", func() bool { return fmt.Sprint(leader.store.seen()) == fmt.Sprint(all.leader().store.seen()) })
+	written := slices.Contains(leader.store.seen(), "kept")
+	if kept.Replaced(never) == written {
+		t.Errorf("written: %v, and settled as the opposite", written)
+	}
 }
 
 func TestASnapshotOverAnotherHistory(t *testing.T) {

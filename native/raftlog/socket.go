@@ -94,13 +94,16 @@ func propose(node *Node, to *link, queue <-chan wanted, ended <-chan struct{}) {
 		}
 		proposal := node.Propose(next.data)
 		go func() {
-			defer func() { <-slots }()
 			index, term, err := proposal.Wait()
-			if err != nil {
-				_ = to.send(EncodeRefused(next.ticket, RefusalOf(err)))
+			<-slots
+			if err == nil {
+				_ = to.send(EncodeProposed(next.ticket, index, term))
 				return
 			}
-			_ = to.send(EncodeProposed(next.ticket, index, term))
+			_ = to.send(EncodeRefused(next.ticket, RefusalOf(err)))
+			if proposal.Replaced(ended) {
+				_ = to.send(EncodeRefused(next.ticket, RefusedReplaced))
+			}
 		}()
 	}
 }

@@ -11,7 +11,9 @@ export function lost(reason: RefusedReason, leader: string): Fault {
   const message =
     reason === "busy"
       ? "The leader is handing over or takes no more writes at this moment; nothing was written"
-      : `This node does not lead${leader === "" ? " and knows no leader" : ""}; nothing was written`;
+      : reason === "replaced"
+        ? "The leader changed while this was on its way, and another entry took its place; nothing was written"
+        : `This node does not lead${leader === "" ? " and knows no leader" : ""}; nothing was written`;
   return new Fault("unavailable", message, {
     hint: "Try again in a moment.",
     details: { retryAfterSeconds: 1, outcome: "not_written" },

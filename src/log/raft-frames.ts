@@ -31,7 +31,8 @@ interface LeadershipFrame {
   term: number;
 }
 
-export type RefusedReason = "not_leader" | "busy" | "unknown";
+/** `replaced` may follow an `unknown`: another entry holds its place in the log, so it is not written and never will be. */
+export type RefusedReason = "not_leader" | "busy" | "unknown" | "replaced";
 
 /** Frames that come from the Go half. */
 export type RaftFrame =
@@ -43,7 +44,7 @@ export type RaftFrame =
   | { type: "ask"; request: number; ask: StoreAsk }
   | { type: "fatal"; code: string; message: string };
 
-const REASONS: Readonly<Record<number, RefusedReason>> = { 1: "not_leader", 2: "busy", 3: "unknown" };
+const REASONS: Readonly<Record<number, RefusedReason>> = { 1: "not_leader", 2: "busy", 3: "unknown", 4: "replaced" };
 
 /** First frame of this side. */
 export function helloFrame(applied: AppliedPlace): Uint8Array {

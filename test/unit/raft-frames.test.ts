@@ -39,6 +39,7 @@ const COMING: readonly [keyof typeof vectors, RaftFrame][] = [
   ],
   ["proposed", { type: "proposed", ticket: 7, index: 9, term: 2 }],
   ["refused", { type: "refused", ticket: 7, reason: "unknown" }],
+  ["replaced", { type: "refused", ticket: 7, reason: "replaced" }],
   ["leadership", { type: "leadership", leading: true, leader: "ab", term: 2 }],
   ["ask", { type: "ask", request: 5, ask: { do: "mark", server: "ab", index: 9, term: 2 } }],
   ["fatal", { type: "fatal", code: "quarantine", message: "why" }],
