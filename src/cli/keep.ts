@@ -121,7 +121,7 @@ export const importContexts: Command = {
 export const backup: Command = {
   words: ["backup"],
   summary: "copy the store of this machine's node into a new folder, checked; the node may run meanwhile",
-  more: "A backup is a folder with cairn.db and manifest.json. Keys of the tailnet are never in it. --verify only checks one that is there.",
+  more: "A backup is a folder with cairn.db and manifest.json. Keys of the tailnet are never in it. --verify only checks one that is there.\nA running node makes backups by itself: see cairn backup list.",
   args: [{ name: "FOLDER", help: "must not be there yet", offers: "files" }],
   options: [
     { flags: "--verify", help: "check the backup in FOLDER instead" },
@@ -144,6 +144,12 @@ export const backup: Command = {
     return 0;
   },
 };
+
+/** What only the operator knows: whether anything of the old fleet is left. */
+const AFTER_RESTORE = `this node is now a fleet of its own; if it had other members, they are no part of it:
+  stop them, so that agents do not write to two histories
+  what one of them wrote after the backup: cairn export --to FILE there, then cairn import --missing-only FILE here
+  then start each with --join and --discard-local; it keeps a copy of what it had in aside/`;
 
 export const restore: Command = {
   words: ["restore"],
@@ -171,6 +177,7 @@ export const restore: Command = {
         : `${dataDir}: ${contexts} contexts as they were at ${position}; a new history ${epoch} begins\n`,
     );
     if (aside !== undefined) say(`what was there before is in ${aside}`);
+    say(AFTER_RESTORE);
     return 0;
   },
 };

@@ -28,12 +28,16 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
     .description(
       "One executable that joins a tailnet as its own node and gives your AI agents one versioned context store.",
     )
+    .enablePositionalOptions()
     .addHelpText("after", "\nStart with `cairn serve`. Settings: docs/settings.md. Every command has --help.");
   const groups = new Map<string, CommanderCommand>();
   for (const command of COMMANDS) {
     const [first, second] = command.words;
     const parent = second === undefined ? program : groupOf(program, groups, first);
-    parent.addCommand(commandOf(command, second ?? first, env, done));
+    const built = commandOf(command, second ?? first, env, done);
+    parent.addCommand(built);
+    // `backup FOLDER` does something, and so does `backup list`: what comes behind a second word is that one's.
+    if (second === undefined) groups.set(first, built.enablePositionalOptions());
   }
   return program;
 }

@@ -14,6 +14,7 @@ import { registerSecret } from "../observe/redact.ts";
 import { LoopbackTailnet } from "../tailnet/index.ts";
 import { type Command, type Invocation, type Option, textOption } from "./command.ts";
 import { reportFailure } from "./exit.ts";
+import { ownCommand } from "./own-command.ts";
 
 const START_PATIENCE_MS = 3_000;
 const DEV_PORT = 8470;
@@ -115,7 +116,7 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   const onTerminal = process.stdout.isTTY === true;
   process.on("SIGHUP", () => (onTerminal ? ended.resolve("SIGHUP") : node?.reload()));
 
-  const starting = startNode({ loaded, secrets, env: invocation.env, report, ...mode });
+  const starting = startNode({ loaded, secrets, command: ownCommand(), env: invocation.env, report, ...mode });
   // A signal that comes while the node still starts waits for it only so long.
   node = await Promise.race([starting, ended.promise.then(() => afterPatience())]);
   if (node === undefined) return 0;

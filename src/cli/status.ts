@@ -21,6 +21,15 @@ export const status: Command = {
   },
 };
 
+type Backup = NonNullable<NodeReport["backup"]>;
+
+function backupLine({ at, position, bytes, target, next }: Backup): string {
+  const due = next === null ? "" : `; next ${next}`;
+  if (at === null) return `none yet${due}`;
+  const hours = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 3_600_000));
+  return `${at} (${hours} h ago) at ${position}, ${bytes} bytes, in ${target}${due}`;
+}
+
 function screen(shown: NodeReport): string {
   const { tailnet } = shown;
   const problems = shown.conditions.map((condition) => [
@@ -36,6 +45,7 @@ function screen(shown: NodeReport): string {
     ...shown.urls.slice(0, 1).map((url) => ["MCP", `${url}/mcp`]),
     ...shown.urls.map((url) => ["REST", `${url}/contexts`]),
     ["store", `position ${shown.position}`],
+    ...(shown.backup === undefined ? [] : [["backup", backupLine(shown.backup)]]),
     ["version", `${shown.version} (${shown.commit}), up ${shown.uptime_seconds} s, tailnet ${tailnet.engine}`],
   ]);
 }

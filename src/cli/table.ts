@@ -2,6 +2,7 @@
 
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
+import { backupFetch, backupList, backupNow } from "./backups.ts";
 import { bridge } from "./bridge/command.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
@@ -18,8 +19,8 @@ import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
 import { dev, serve } from "./serve.ts";
 import { serviceInstall, serviceStatus, serviceUninstall } from "./service/service.ts";
-import { simulate } from "./simulate.ts";
 import { setup } from "./setup.ts";
+import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 import { version } from "./version.ts";
 import { whoami } from "./whoami.ts";
@@ -58,6 +59,9 @@ export const COMMANDS: readonly Command[] = [
   exportContexts,
   importContexts,
   backup,
+  backupList,
+  backupNow,
+  backupFetch,
   restore,
   recover,
   configShow,

@@ -62,6 +62,16 @@ export const nodeReport = z.object({
     https: z.boolean(),
     funnel_available: z.boolean(),
   }),
+  /** The last good scheduled backup, where it is, and when the next one is due; an edge makes none. */
+  backup: z
+    .object({
+      at: z.string().nullable(),
+      position: z.string().nullable(),
+      bytes: z.number().int().nullable(),
+      target: z.string(),
+      next: z.string().nullable(),
+    })
+    .optional(),
   urls: z.array(z.string()),
   conditions: z.array(
     z.object({

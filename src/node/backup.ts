@@ -3,16 +3,21 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CONTEXT_TABLES } from "../context/index.ts";
+import { FLEET_TABLES } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf, LOG_TABLES } from "../log/digest.ts";
 import { forkHistory } from "../log/new-epoch.ts";
+import { verifyChain } from "../log/verify.ts";
 import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { setAside } from "./set-aside.ts";
+
+/** Recomputing a million changes takes seconds, on a small machine minutes. */
+const CHAIN_MS = 60 * 60_000;
 
 /** Copies the store of a data folder, of a running node too, into the new folder `to`, and checks the copy. */
 export async function backupNode(options: { dataDir: string; to: string; nowMs?: () => number }): Promise<Manifest> {
@@ -95,17 +100,24 @@ function buildStore(folder: string, file: string): string {
   }
 }
 
-/** Position, fleet and the digest of everything that counts. */
-const describe: Describe = (reader) => {
+/** Position, fleet and the digest of everything that counts. Fault `data_corrupt` where the chain of changes is broken. */
+const describe: Describe = async (reader) => {
   const head = reader.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
   const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1");
   const fleet = reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'");
   const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");
+  const known = { seq: head?.seq ?? 0, hash: head?.hash ?? new Uint8Array(32) };
+  const { problem } = await verifyChain(reader, known, AbortSignal.timeout(CHAIN_MS));
+  if (problem !== undefined) {
+    throw new Fault("data_corrupt", `The audit of the copy does not hold: ${problem}`, {
+      hint: "See `cairn audit --verify`; if it says the same of the node, restore an earlier backup.",
+    });
+  }
   return {
     position: `${epoch?.id ?? ""}-${head?.seq ?? 0}`,
     head: Buffer.from(head?.hash ?? []).toString("hex"),
     fleet: fleet?.value ?? "",
     contexts: count?.n ?? 0,
-    digest: digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES]),
+    digest: digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]),
   };
 };

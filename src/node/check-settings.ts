@@ -4,11 +4,13 @@ import { loadPolicyFile } from "../access/policy-file.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { Fault } from "../lib/fault.ts";
+import { backupSettings } from "./backups.ts";
 import { writeLimitsOf } from "./limits.ts";
 
 /** Answers what is no failure but should be known. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {
   writeLimitsOf(settings);
+  backupSettings(settings, secrets);
   refuseUntagged(settings, secrets);
   const policyFile = settings["access.policy_file"];
   return policyFile === undefined ? [] : [...loadPolicyFile(policyFile, settings["access.capability"]).problems];

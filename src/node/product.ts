@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Access } from "../access/access.ts";
 import { Refusals, removeRefusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
+import { type Backups, backupOperations, reportOf } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { auditQuery, contextOperations, Maintenance } from "../context/index.ts";
@@ -56,7 +57,9 @@ export interface ProductOptions {
   conformance: boolean;
   closers: Closers;
   nowMs: () => number;
-  facts: Omit<NodeFacts, "conditions" | "position" | "fleet" | "nowMs">;
+  facts: Omit<NodeFacts, "conditions" | "position" | "backups" | "fleet" | "nowMs">;
+  /** The scheduled backups over the store; the log is asked only later. */
+  backups: (store: Store, log: () => Log) => Backups;
   /** This node as a member of its fleet; undefined while it is on no tailnet. */
   fleet: () => NodeFleet | undefined;
   /** Finds the callers that `access_explain` is asked about. */
@@ -95,9 +98,10 @@ export function openProduct(options: ProductOptions): Product {
   closers.add("store", () => store.close());
 
   let position = (): string => "";
+  const backups = options.backups(store, () => log);
   const status = nodeStatus(async () =>
     nodeReport({
-      ...{ ...facts, conditions, nowMs, position: () => position() },
+      ...{ ...facts, conditions, nowMs, position: () => position(), backups: () => reportOf(backups) },
       fleet: await partOf(options.fleet(), log, store, settings),
     }),
   );
@@ -119,6 +123,7 @@ export function openProduct(options: ProductOptions): Product {
     whoami,
     status,
     explain,
+    ...backupOperations(backups),
     ...fleetCommands,
     fleetMembers(() => options.fleet()?.pending() ?? []),
     fleetTransfer(() => handsOf(options.fleet())),
@@ -142,6 +147,8 @@ export function openProduct(options: ProductOptions): Product {
   });
   maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
+  backups.start();
+  closers.add("backups", () => backups.stop());
 
   const members = openMembers(store.reader, log.changes);
   const peers = new Peers({
@@ -217,7 +224,8 @@ export function openProduct(options: ProductOptions): Product {
       api.close();
       log.changes.end();
       web.close();
-      await mcp.close();
+      // Who waits for a backup would hold the end up until it is made.
+      await Promise.all([mcp.close(), backups.stop()]);
     },
   };
 }

@@ -1,5 +1,6 @@
 // What the operation `node_status` answers, put together from the parts that only the node knows.
 
+import type { BackupReport } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { FleetPart, NodeReport } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -14,6 +15,7 @@ export interface NodeFacts {
   /** Base URLs, the best one first. */
   urls: () => string[];
   position: () => string;
+  backups: () => BackupReport;
   /** Role, fleet and members. */
   fleet: FleetPart;
   startedMs: number;
@@ -39,7 +41,13 @@ export function nodeReport(facts: NodeFacts): NodeReport {
       https: tailnet?.https ?? false,
       funnel_available: tailnet?.funnel ?? false,
     },
+    backup: backupOf(facts.backups()),
     urls: facts.urls(),
     conditions: facts.conditions.list(),
   };
+}
+
+function backupOf({ last, next, bucket, folder }: BackupReport): NodeReport["backup"] {
+  const { at = null, position = null, bytes = null } = last ?? {};
+  return { at, position, bytes, target: last?.in_bucket === true ? `${folder}, ${bucket}` : folder, next };
 }

@@ -17,6 +17,7 @@ import { MAX_FRAME_BYTES } from "../peer/frames.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import type { Tailnet, UpParams } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
+import { openBackups } from "./backups.ts";
 import { Callers } from "./callers.ts";
 import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
@@ -29,8 +30,9 @@ import { loadGoHalf } from "./go-half.ts";
 import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
 import { type Listener, listen } from "./listen.ts";
 import { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
-import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
+import { outboundBy } from "./outbound.ts";
 import { PEER_PORT } from "./peers.ts";
+import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
 import { openProduct } from "./product.ts";
 import { type ServiceManager, serviceManager } from "./service-manager.ts";
 import { giveToGroup, prepareSockets } from "./sockets.ts";
@@ -62,6 +64,8 @@ export interface StartOptions {
   tailnet?: (log: ReturnType<typeof logFor>) => Promise<Tailnet>;
   /** `direct`: a log without raft and Go half, for tests of what lies above it. */
   engine?: "raft" | "direct";
+  /** The words that run this executable, for backups in a child; without them there are none. */
+  command?: readonly string[];
   nowMs?: () => number;
 }
 
@@ -145,6 +149,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
     /** The loopback engine has a name and an address too, and nobody gets there. */
     const reachable = () => (tailnet?.kind === "loopback" ? undefined : joined?.status());
     let known: { tailnet: Tailnet; callers: Callers } | undefined;
+    const egressSecret = newSecret();
     let running: RunningFleet | undefined;
     const product = openProduct({
       settings,
@@ -161,6 +166,18 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         urls: () => allUrls(serving ? reachable() : undefined, localUrl),
         startedMs: nowMs(),
       },
+      backups: (store, ownLog) =>
+        openBackups({
+          settings,
+          secrets: options.secrets,
+          env: options.env,
+          command: options.command,
+          outbound: outboundBy(join(paths.internal, "egress.sock"), egressSecret),
+          store,
+          log: ownLog,
+          conditions,
+          nowMs,
+        }),
       serving: () => serving && !draining,
       onFatal: logFailed,
     });
@@ -271,7 +288,6 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         log: logFor("service"),
       });
       const ingressSecret = newSecret();
-      const egressSecret = newSecret();
       const callers = new Callers({
         grants: (hash) => going.grants(hash),
         problems: (caller) => product.access.rights(caller).problems,

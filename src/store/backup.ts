@@ -36,8 +36,8 @@ const manifestShape = z.object({
 /** What a backup is and must hold. */
 export type Manifest = z.infer<typeof manifestShape>;
 
-/** Says what a store holds, such as its position and digest; the same for equal content. */
-export type Describe = (reader: Reader) => Manifest["content"];
+/** Says what a store holds, such as its position and digest; the same for equal content. Throws a Fault for a store that contradicts itself. */
+export type Describe = (reader: Reader) => Manifest["content"] | Promise<Manifest["content"]>;
 
 export interface BackupOptions {
   /** The store's file; a node may have it open. */
@@ -59,7 +59,7 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
     vacuumInto(path, file);
     chmodSync(file, 0o600);
     sync(file);
-    const { schema, content } = inspect(file, describe);
+    const { schema, content } = await inspect(file, describe);
     const manifest: Manifest = {
       format: 1,
       created_at: new Date(nowMs()).toISOString(),
@@ -97,16 +97,22 @@ export async function verifyBackup(folder: string, describe: Describe, knownSche
   if ((await sha256Of(file)) !== manifest.file.sha256)
     throw broken(folder, "cairn.db has another hash than the manifest says");
   // An older schema is brought up to date first; only then can its tables be described.
-  const { schema, content } = inspect(file, manifest.schema === knownSchema ? describe : () => manifest.content);
+  const { schema, content } = await inspect(file, manifest.schema === knownSchema ? describe : () => manifest.content);
   const differs = Object.entries(manifest.content).find(([name, value]) => content[name] !== value);
   if (schema !== manifest.schema || differs !== undefined)
     throw broken(folder, `it holds another ${differs?.[0] ?? "schema"} than the manifest says`);
   return manifest;
 }
 
-function readManifest(folder: string): Manifest {
+/** Reads a manifest's text; throws for anything else. */
+export function parseManifest(text: string): Manifest {
+  return manifestShape.parse(JSON.parse(text));
+}
+
+/** The manifest of the backup in a folder. Fault `data_corrupt`. */
+export function readManifest(folder: string): Manifest {
   try {
-    return manifestShape.parse(JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")));
+    return parseManifest(readFileSync(join(folder, "manifest.json"), "utf8"));
   } catch (cause) {
     throw broken(folder, "its manifest.json is missing or cannot be read", cause);
   }
@@ -123,13 +129,13 @@ function vacuumInto(path: string, file: string): void {
   }
 }
 
-function inspect(file: string, describe: Describe): { schema: number; content: Manifest["content"] } {
+async function inspect(file: string, describe: Describe): Promise<{ schema: number; content: Manifest["content"] }> {
   const copy = new Database(file, { readonly: true, strict: true });
   try {
     const id = copy.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
     if (id !== APPLICATION_ID) throw broken(dirname(file), `cairn.db is no file of Cairn (application id ${id})`);
     refuseDamage(copy, file);
-    return { schema: schemaOf(copy), content: describe(readerOf(copy)) };
+    return { schema: schemaOf(copy), content: await describe(readerOf(copy)) };
   } catch (error) {
     throw isDamaged(error) ? broken(dirname(file), String(error), error) : error;
   } finally {

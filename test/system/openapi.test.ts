@@ -14,7 +14,7 @@ let description: Description;
 const ask = (path: string, init: BunFetchRequestInit = {}) => fetch(`http://cairn${path}`, { ...init, unix: socket });
 
 beforeAll(async () => {
-  node = await spawnNode({ args: ["--conformance", "--limits-streams-per-caller", "1"] });
+  node = await spawnNode({ args: ["--conformance", "--limits-streams-per-caller", "1", "--log-level", "warning"] });
   socket = (await node.ready()).socket;
   description = new Description((await (await ask("/openapi.json")).json()) as Record<string, unknown>);
 }, 120_000);
