@@ -77,13 +77,6 @@ export async function openStream(
   throw faultOf(response.status, parseObject(await response.text()));
 }
 
-/** A `fetch` that goes to this node: by its socket where it has one, with a new connection for each request there. */
-export function fetchBy(address: NodeAddress): (url: string | URL, init?: RequestInit) => Promise<Response> {
-  if ("url" in address) return (url, init) => fetch(url, init);
-  const unix = { unix: address.socketPath, keepalive: false };
-  return (url, init) => fetch(url, { ...init, ...unix });
-}
-
 function request(address: NodeAddress, path: string, init: RequestInit): Promise<Response> {
   const base = "url" in address ? address.url : "http://cairn";
   const target = "socketPath" in address ? { unix: address.socketPath } : {};

@@ -4,9 +4,12 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { MAX_AGENTS, type Place, simulate as run, SEEDS, tellJson, tellPeople, Wrong } from "../simulate/index.ts";
-import { fleetRoute, urlsOf } from "./bridge/command.ts";
+
 import { BridgeTransport } from "./bridge/in-process.ts";
-import { fetchBy, localAddress, type NodeAddress } from "./client.ts";
+import type { BridgeNode } from "./bridge/node.ts";
+import { type BridgeAddress, fetchBy } from "./bridge/place.ts";
+import { fleetBy, fleetRoute, JOIN_MS, joinedNode, urlsOf } from "./bridge/ways.ts";
+import { localAddress } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
 import { say, writeData } from "./output.ts";
 
@@ -26,7 +29,12 @@ export const simulate: Command = {
     { flags: "--space <space>", help: "write below this space (default: simulate)" },
     { flags: "--url <url>", help: "a node at this address; several share the agents", repeated: true },
     { flags: "--fleet", help: "through `cairn bridge --fleet`: any live member" },
-    { flags: "--data <dir>", help: "the node of this data folder" },
+    {
+      flags: "--hostname <name>",
+      help: "join the tailnet as a node of its own, for machines without Tailscale (TS_AUTHKEY)",
+    },
+    { flags: "--data <dir>", help: "the node of this data folder; with --hostname, where its state is kept" },
+    { flags: "--private-tailnet", help: "the control server is a test tailnet on 127.0.0.1" },
     { flags: "--json", help: "print JSON lines" },
     { flags: "--clean", help: "remove at the end what was written; with --rounds 0, what earlier runs left" },
   ],
@@ -40,7 +48,9 @@ export const simulate: Command = {
     const clean = invocation.options["clean"] === true;
     if (numbers.rounds === 0 && !clean)
       throw new Fault("invalid_input", "--rounds 0 plays nothing", { hint: "Add --clean to remove what runs left." });
-    const places = placesOf(invocation);
+    const urls = urlsOf(invocation);
+    const node = nodeOf(invocation, urls);
+    const places = placesOf(invocation, urls, node);
     const end = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end.abort());
     const lines = new Lines();
@@ -57,6 +67,7 @@ export const simulate: Command = {
       return WRONG_EXIT;
     } finally {
       await lines.written();
+      await node?.close();
     }
   },
 };
@@ -76,23 +87,35 @@ class Lines {
   }
 }
 
-function placesOf(invocation: Invocation): [Place, ...Place[]] {
-  const log = logFor("bridge");
+/** The node of our own that `--hostname` names. */
+function nodeOf(invocation: Invocation, [base]: readonly string[]): BridgeNode | undefined {
+  const hostname = textOption(invocation, "hostname");
+  if (hostname === undefined) return undefined;
+  if (base !== undefined) return joinedNode(invocation, { base, hostname, joinMs: JOIN_MS });
+  throw new Fault("invalid_input", "--hostname joins the tailnet, and no --url says which nodes to ask there", {
+    hint: "Add --url http://cairn.",
+  });
+}
+
+function placesOf(invocation: Invocation, urls: readonly string[], node: BridgeNode | undefined): [Place, ...Place[]] {
   if (invocation.options["fleet"] === true) {
-    const connect = () => new BridgeTransport((signal) => fleetRoute(invocation, signal), log);
-    return [{ name: "the fleet", connect }];
+    const route = (signal: AbortSignal) =>
+      node === undefined ? fleetRoute(invocation, signal) : fleetBy(invocation, node, urls, signal);
+    return [{ name: "the fleet", connect: () => new BridgeTransport(route, logFor("bridge")) }];
   }
-  const [first, ...others] = urlsOf(invocation).map((url) => placeAt(url, { url }));
+  const way = (base: string) => (node === undefined ? { url: base } : node.address().then((by) => ({ ...by, base })));
+  const [first, ...others] = urls.map((url) => placeAt(url, () => way(url)));
   return first === undefined ? [localPlace(invocation)] : [first, ...others];
 }
 
 function localPlace(invocation: Invocation): Place {
   const address = localAddress(invocation);
-  return placeAt("socketPath" in address ? address.socketPath : address.url, address);
+  return placeAt("socketPath" in address ? address.socketPath : address.url, () => address);
 }
 
-function placeAt(name: string, address: NodeAddress): Place {
-  const url = new URL("/mcp", "url" in address ? address.url : "http://cairn");
+function placeAt(name: string, address: () => BridgeAddress | Promise<BridgeAddress>): Place {
+  // The host is the address's.
+  const url = new URL("http://cairn/mcp");
   return { name, connect: () => new StreamableHTTPClientTransport(url, { fetch: fetchBy(address) }) };
 }
 

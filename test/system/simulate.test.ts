@@ -9,7 +9,8 @@ let node: TestNode;
 
 beforeAll(async () => {
   tailnet = await TestTailnet.start();
-  node = await startNode({ tailnet });
+  for (const hostname of ["cairn", "player"]) await tailnet.expect({ hostname, user: "owner@example.com" });
+  node = await startNode({ tailnet, env: { CAIRN_CONTROL_URL: tailnet.controlUrl } });
 }, 600_000);
 
 afterAll(async () => {
@@ -49,7 +50,19 @@ test("through the fleet bridge, as JSON lines, and cleaned up", async () => {
   expect(JSON.parse(left).contexts).toEqual([]);
 }, 60_000);
 
+test("over the tailnet, by a node of its own", async () => {
+  const words = ["simulate", "--hostname", "player", "--private-tailnet", "--url", "http://cairn", "--agents", "3"];
+  const { code, out, err } = await node.cli([...words, "--rounds", "4", "--space", "far"]);
+  expect({ code, wrong: err.includes("WRONG") }).toEqual({ code: 0, wrong: false });
+  expect(out).toContain("http://cairn)");
+  const { out: authors } = await node.cli(["context", "ls", "far/", "--json"]);
+  expect(new Set(JSON.parse(authors).contexts.map(({ author }: { author: string }) => author))).toEqual(
+    new Set(["user:owner@example.com"]),
+  );
+}, 60_000);
+
 test.each([
+  ["a node of its own that goes nowhere", ["--hostname", "player"], 2, "Add --url http://cairn"],
   [
     "a number that is none",
     ["--agents", "many"],

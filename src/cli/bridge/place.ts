@@ -74,6 +74,19 @@ export async function send(address: BridgeAddress, path: string, init: Init): Pr
   }
 }
 
+/** A `fetch` that goes to this node, for the SDK's own transport; rejects as `send` does. */
+export function fetchBy(address: () => BridgeAddress | Promise<BridgeAddress>) {
+  return async (url: string | URL, { method = "GET", headers, body, signal }: RequestInit = {}): Promise<Response> => {
+    const { pathname, search } = new URL(url);
+    return send(await address(), `${pathname}${search}`, {
+      method,
+      headers: Object.fromEntries(new Headers(headers)),
+      ...(typeof body === "string" ? { body } : {}),
+      signal: signal ?? new AbortController().signal,
+    });
+  };
+}
+
 /** POSTs one message to `/mcp`. Rejects as `send` does; a node that takes nothing any more, and an egress that finds no way, are NotSent. */
 export async function post(
   to: Sender,
