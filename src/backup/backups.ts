@@ -58,6 +58,7 @@ export interface BackupsReport {
   running: boolean;
 }
 
+/** The scheduled backups of one node. */
 export class Backups {
   readonly #options: BackupsOptions;
   readonly #folder: BackupFolder;
@@ -224,6 +225,11 @@ export class Backups {
       }
       const atMs = Math.floor(nowMs() / 1000) * 1000;
       const name = nameOf({ hostname, maker: this.#state.maker, atMs, position });
+      if (parseName(name) === undefined) {
+        throw new Fault("unavailable", `There is nothing to back up yet (position ${JSON.stringify(position)})`, {
+          hint: "A node that joins has its store once the fleet let it in.",
+        });
+      }
       const path = this.#folder.finish(place, name);
       const made = madeOf(name, atMs, manifest);
       this.#remember({ made });

@@ -37,9 +37,10 @@ export interface BackupsParts {
   nowMs: () => number;
 }
 
-/** The backups of a node, not started. Fault `config_invalid`. */
-export function openBackups(parts: BackupsParts): Backups {
+/** The backups of a node, not started; none for an edge, whose file is a cache of what others keep. Fault `config_invalid`. */
+export function openBackups(parts: BackupsParts): Backups | undefined {
   const { settings, store, conditions, nowMs, outbound } = parts;
+  if (!store.path.startsWith(`${join(settings.data, "store")}/`)) return undefined;
   const { schedule, s3 } = backupSettings(settings, parts.secrets);
   const child = { command: parts.command ?? [], dataDir: settings.data, env: parts.env };
   const bucket = (maker: string): Bucket | undefined =>

@@ -58,8 +58,8 @@ export interface ProductOptions {
   closers: Closers;
   nowMs: () => number;
   facts: Omit<NodeFacts, "conditions" | "position" | "backups" | "fleet" | "nowMs">;
-  /** The scheduled backups over the store; the log is asked only later. */
-  backups: (store: Store, log: () => Log) => Backups;
+  /** The scheduled backups over the store, where it is a full one; the log is asked only later. */
+  backups: (store: Store, log: () => Log) => Backups | undefined;
   /** This node as a member of its fleet; undefined while it is on no tailnet. */
   fleet: () => NodeFleet | undefined;
   /** Finds the callers that `access_explain` is asked about. */
@@ -101,7 +101,7 @@ export function openProduct(options: ProductOptions): Product {
   const backups = options.backups(store, () => log);
   const status = nodeStatus(async () =>
     nodeReport({
-      ...{ ...facts, conditions, nowMs, position: () => position(), backups: () => reportOf(backups) },
+      ...{ ...facts, conditions, nowMs, position: () => position(), backups: () => backups && reportOf(backups) },
       fleet: await partOf(options.fleet(), log, store, settings),
     }),
   );
@@ -123,7 +123,7 @@ export function openProduct(options: ProductOptions): Product {
     whoami,
     status,
     explain,
-    ...backupOperations(backups),
+    ...(backups === undefined ? [] : backupOperations(backups)),
     ...fleetCommands,
     fleetMembers(() => options.fleet()?.pending() ?? []),
     fleetTransfer(() => handsOf(options.fleet())),
@@ -147,8 +147,8 @@ export function openProduct(options: ProductOptions): Product {
   });
   maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
-  backups.start();
-  closers.add("backups", () => backups.stop());
+  backups?.start();
+  closers.add("backups", () => backups?.stop());
 
   const members = openMembers(store.reader, log.changes);
   const peers = new Peers({
@@ -225,7 +225,7 @@ export function openProduct(options: ProductOptions): Product {
       log.changes.end();
       web.close();
       // Who waits for a backup would hold the end up until it is made.
-      await Promise.all([mcp.close(), backups.stop()]);
+      await Promise.all([mcp.close(), backups?.stop()]);
     },
   };
 }

@@ -15,7 +15,7 @@ export interface NodeFacts {
   /** Base URLs, the best one first. */
   urls: () => string[];
   position: () => string;
-  backups: () => BackupReport;
+  backups: () => BackupReport | undefined;
   /** Role, fleet and members. */
   fleet: FleetPart;
   startedMs: number;
@@ -41,13 +41,16 @@ export function nodeReport(facts: NodeFacts): NodeReport {
       https: tailnet?.https ?? false,
       funnel_available: tailnet?.funnel ?? false,
     },
-    backup: backupOf(facts.backups()),
+    ...backupOf(facts.backups()),
     urls: facts.urls(),
     conditions: facts.conditions.list(),
   };
 }
 
-function backupOf({ last, next, bucket, folder }: BackupReport): NodeReport["backup"] {
+function backupOf(report: BackupReport | undefined): Pick<NodeReport, "backup"> {
+  if (report === undefined) return {};
+  const { last, next, bucket, folder } = report;
   const { at = null, position = null, bytes = null } = last ?? {};
-  return { at, position, bytes, target: last?.in_bucket === true ? `${folder}, ${bucket}` : folder, next };
+  const target = last?.in_bucket === true ? `${folder}, ${bucket}` : folder;
+  return { backup: { at, position, bytes, target, next } };
 }
