@@ -33,6 +33,8 @@ export class Steward {
   readonly #keptUp = new Map<string, number>();
   readonly #handedOverMs = { clock: Number.NEGATIVE_INFINITY, disk: Number.NEGATIVE_INFINITY };
   #committed = 0;
+  /** What the leader's store held then: entries without commands, such as configurations, are committed and never applied. */
+  #applied = 0;
   #busy = false;
   #active = false;
   #complaint = "";
@@ -46,6 +48,7 @@ export class Steward {
     this.#active = true;
     this.#keptUp.clear();
     this.#committed = 0;
+    this.#applied = 0;
     signal.addEventListener(
       "abort",
       () => {
@@ -80,12 +83,17 @@ export class Steward {
     for (const { server } of state.members) {
       const heard = this.#heardOf(server);
       const kept =
-        heard !== undefined && !this.#isAway(server) && this.#committed > 0 && heard.applied >= this.#committed;
+        heard !== undefined &&
+        !this.#isAway(server) &&
+        this.#committed > 0 &&
+        heard.last >= this.#committed &&
+        heard.applied >= this.#applied;
       this.#keptUp.set(server, kept ? (this.#keptUp.get(server) ?? 0) + 1 : 0);
     }
     for (const server of this.#keptUp.keys())
       if (!state.members.some((member) => member.server === server)) this.#keptUp.delete(server);
     this.#committed = state.commit;
+    this.#applied = state.applied;
   }
 
   async #step(state: RaftState): Promise<void> {
