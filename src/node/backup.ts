@@ -13,6 +13,7 @@ import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup }
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
+import { forgetRequests } from "./fleet-plan.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { setAside } from "./set-aside.ts";
 
@@ -67,6 +68,7 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     const epoch = buildStore(partial, join(from, manifest.file.name));
     // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
     const kept = setAside(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
+    forgetRequests(dataDir);
     renameSync(partial, target);
     sync(dataDir);
     return { manifest, epoch, aside: kept };

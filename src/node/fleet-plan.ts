@@ -98,6 +98,11 @@ export function forgetJoinRequest(dataDir: string): void {
   rmSync(join(dataDir, REQUEST), { force: true });
 }
 
+/** What was asked of the next start was asked of other data than it will find: of those before a restore or a recovery. */
+export function forgetRequests(dataDir: string): void {
+  for (const name of [REQUEST, ASIDE]) rmSync(join(dataDir, name), { force: true });
+}
+
 /** Asks the next start to set store and raft folder aside, and perhaps to join again. */
 export function requestAside(dataDir: string, why: string, rejoin?: JoinRequest): void {
   writeJson(join(dataDir, ASIDE), { why, ...(rejoin === undefined ? {} : { rejoin }) });

@@ -7,9 +7,8 @@ import { createApi } from "../api/index.ts";
 import { type Backups, backupOperations, reportOf } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { auditQuery, contextOperations, Maintenance } from "../context/index.ts";
+import { auditQuery, Maintenance } from "../context/index.ts";
 import {
-  fleetCommands,
   fleetLeave,
   fleetMembers,
   fleetTransfer,
@@ -44,6 +43,7 @@ import { Peers } from "./peers.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { parkSuffix } from "./set-aside.ts";
+import { WRITES } from "./writes.ts";
 
 /** Where each surface is, for /.well-known/cairn. */
 const SURFACES = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", pages: "/" };
@@ -118,13 +118,12 @@ export function openProduct(options: ProductOptions): Product {
   });
   const explain = accessExplain({ access, find: options.findCallers });
   const operations: Operation[] = [
-    ...contextOperations,
+    ...WRITES,
     auditQuery(refusals),
     whoami,
     status,
     explain,
     ...(backups === undefined ? [] : backupOperations(backups)),
-    ...fleetCommands,
     fleetMembers(() => options.fleet()?.pending() ?? []),
     fleetTransfer(() => handsOf(options.fleet())),
     fleetLeave(() => handsOf(options.fleet())),

@@ -12,6 +12,7 @@ import { applierOf } from "../operation/invoke.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { Store } from "../store/store.ts";
 import { openTailnet } from "../tailnet/index.ts";
+import { forgetRequests } from "./fleet-plan.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { setRaftAside } from "./set-aside.ts";
@@ -51,7 +52,9 @@ export async function recoverNode(options: { dataDir: string; nowMs?: () => numb
       const found = whereIs(store);
       // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
       const aside = setRaftAside(dataDir, `a new history began from ${found.position}`, nowMs());
-      return { ...found, epoch: forkHistory(store), aside, unread };
+      const epoch = forkHistory(store);
+      forgetRequests(dataDir);
+      return { ...found, epoch, aside, unread };
     } finally {
       store.close();
     }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
+import { FLEET_TABLES } from "../../src/fleet/index.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import type { Command } from "../../src/log/log.ts";
 import { createRaftLog, type RaftLog, type RaftOptions } from "../../src/log/raft.ts";
@@ -25,7 +26,7 @@ export function putCommand(id: string, content: unknown, key = ""): Command {
 
 /** All that is replicated, as one hash. */
 export function digestOfStore(store: Store): string {
-  return digestOf(store.reader, [...LOG_TABLES, ...CONTEXT_TABLES]);
+  return digestOf(store.reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]);
 }
 
 type Replies = Map<number, (reply: { ok: unknown; error?: string }) => void>;

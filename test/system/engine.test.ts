@@ -10,6 +10,7 @@ import { openDirectLog } from "../../src/log/direct.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import type { NodeEvent } from "../../src/node/events.ts";
+import { requestAside } from "../../src/node/fleet-plan.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import { startNode } from "../../src/node/start.ts";
 import { Store } from "../../src/store/store.ts";
@@ -106,8 +107,11 @@ describe("folders that do not belong together are refused with words, and recove
       const bare = await cairn("recover", "--data", dataDir);
       expect(bare.code).toBe(2);
       expect(bare.err).toContain("--accept-loss");
+      // What a member of a larger fleet leaves for its next start must not undo the recovery.
+      requestAside(dataDir, "it was quarantined");
       const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
       expect(recovered.code).toBe(0);
+      expect(existsSync(join(dataDir, "set-aside.json"))).toBe(false);
       // Another node's log is not read, and that is said.
       expect(recovered.err.includes("only the store was used")).toBe(words.includes("beside it of"));
       expect(recovered.out).toMatch(/kept 1 contexts, up to [0-9a-f]{10}-1; a new history [0-9a-f]{10} begins/);

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { CONTEXT_TABLES, contextOperations, Maintenance } from "../../src/context/index.ts";
+import { FLEET_TABLES } from "../../src/fleet/index.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import { Duties } from "../../src/log/duties.ts";
@@ -20,7 +21,7 @@ import { type Core, startCore } from "../kit/core.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
-const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES];
+const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES];
 const LIMITS: WriteLimits = {
   maxDocumentBytes: 4096,
   history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
