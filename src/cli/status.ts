@@ -3,7 +3,8 @@
 import type { NodeReport } from "../fleet/index.ts";
 import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
-import { columns, writeData } from "./output.ts";
+import { memberRows } from "./fleet/table.ts";
+import { cell, columns, writeData } from "./output.ts";
 
 /** Asked for, and not true now. */
 const UNHEALTHY_EXIT = 3;
@@ -37,15 +38,23 @@ function screen(shown: NodeReport): string {
     `${condition.title}: ${condition.text}. ${condition.hint}`,
   ]);
   const key = tailnet.key_expiry === null ? "" : `, key until ${tailnet.key_expiry}`;
-  return columns([
+  const screenful = columns([
     ["status", shown.status],
     ...problems,
     ["node", `${tailnet.name || "not on a tailnet"}${tailnet.ips.length === 0 ? "" : ` (${tailnet.ips.join(", ")})`}`],
     ["tailnet", `${tailnet.state}, control ${tailnet.control}${tailnet.https ? ", https" : ""}${key}`],
+    ["fleet", fleetLine(shown)],
+    ["survives", shown.fleet.survives],
     ...shown.urls.slice(0, 1).map((url) => ["MCP", `${url}/mcp`]),
     ...shown.urls.map((url) => ["REST", `${url}/contexts`]),
     ["store", `position ${shown.position}`],
     ...(shown.backup === undefined ? [] : [["backup", backupLine(shown.backup)]]),
     ["version", `${shown.version} (${shown.commit}), up ${shown.uptime_seconds} s, tailnet ${tailnet.engine}`],
   ]);
+  return shown.members.length < 2 ? screenful : `${screenful}\n${columns(memberRows(shown.members))}`;
+}
+
+function fleetLine({ fleet, role }: NodeReport): string {
+  const leader = fleet.leader === "" ? "no leader known" : `leader ${cell(fleet.leader)} in term ${fleet.term}`;
+  return `${cell(fleet.name)} (${fleet.id.slice(0, 8)}), this node ${role}; ${leader}, ${fleet.voters} voting, profile ${fleet.profile}`;
 }

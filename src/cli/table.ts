@@ -13,6 +13,9 @@ import { contextDiff, contextGet, contextHistory, contextList, contextMetadata }
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { doctor } from "./doctor/doctor.ts";
+import { leave, promote, transfer } from "./fleet/change.ts";
+import { join, ticket } from "./fleet/join.ts";
+import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
 import { backup, exportContexts, importContexts, restore } from "./keep.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
@@ -52,6 +55,14 @@ export const COMMANDS: readonly Command[] = [
   prime,
   setup,
   status,
+  membersList,
+  membersApprove,
+  membersRemove,
+  ticket,
+  join,
+  leave,
+  promote,
+  transfer,
   doctor,
   whoami,
   accessExplain,

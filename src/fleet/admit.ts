@@ -185,6 +185,6 @@ export class Admission {
 export function notTheLeader(leader: { node: string; name: string } | undefined, what: string): Fault {
   return new Fault("not_leader", `${what} is the leader's business, and ${leader?.name ?? "no member"} leads now`, {
     hint: leader === undefined ? "Try again once there is a leader; see cairn status." : `Ask ${leader.name}.`,
-    details: { leader: leader?.node ?? "", retryAfterSeconds: 1 },
+    details: { leader: leader?.node ?? "", leader_name: leader?.name ?? "", retryAfterSeconds: 1 },
   });
 }

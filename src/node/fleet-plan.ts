@@ -9,6 +9,7 @@ import { type FleetFile, type FleetRole, parseTicket, ROLES, readFleetFile, type
 import { Fault } from "../lib/fault.ts";
 import { sync } from "../store/backup.ts";
 import { inspectStore } from "../store/inspect.ts";
+import type { Reader } from "../store/store.ts";
 import { setAside } from "./set-aside.ts";
 
 /** Which fleet a node asks to be let into. */
@@ -136,17 +137,20 @@ function isMemberStore(data: string): boolean {
   return (members?.seen ?? 0) > 1;
 }
 
+/** How many changes the store of a data folder holds; 0 where there is none. Beside a running node too. */
+export function ownChanges(data: string): number {
+  const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+  return inspectStore(join(data, "store"), look)?.seen ?? 0;
+}
+
 /** Makes room for another fleet's store; answers where the own one is kept, if there was one. Fault `data_exists` unless it may be given up. */
 function giveUpOwn(data: string, discard: boolean, nowMs: number): string | undefined {
-  const own = inspectStore(
-    join(data, "store"),
-    (reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0,
-  );
-  if (own === undefined && !existsSync(join(data, "raft"))) return undefined;
-  if ((own?.seen ?? 0) > 0 && !discard) {
+  const held = ownChanges(data);
+  if (!existsSync(join(data, "store")) && !existsSync(join(data, "raft"))) return undefined;
+  if (held > 0 && !discard) {
     throw new Fault(
       "data_exists",
-      `This node holds ${own?.seen} changes of its own, and a fleet's store would replace them`,
+      `This node holds ${held} changes of its own, and a fleet's store would replace them`,
       {
         hint: "Export what you need with cairn export, then join with --discard-local: a copy is kept under aside/ in the data folder.",
       },

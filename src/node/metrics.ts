@@ -2,10 +2,12 @@
 
 import { statSync } from "node:fs";
 import { buildInfo } from "../config/build-info.ts";
+import type { FleetPart } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { EventLoopLag } from "../observe/event-loop-lag.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { Invoker, Outcome } from "../operation/invoke.ts";
+import { fleetMetrics } from "./fleet-metrics.ts";
 
 /** Bounds of durations in seconds; waits last up to five minutes. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
@@ -14,6 +16,8 @@ export interface NodeMetricsOptions {
   conditions: Conditions;
   /** Path of the database file, which a copy of a peer may replace. */
   storePath: () => string;
+  /** What status tells of the fleet, without asking anyone; undefined where there is none. */
+  fleet: () => FleetPart | undefined;
   /** Asked at each scrape. */
   invoker: () => Pick<Invoker, "changes" | "openStreams">;
 }
@@ -25,7 +29,7 @@ export interface NodeMetrics {
   stop(): void;
 }
 
-export function nodeMetrics({ conditions, storePath, invoker }: NodeMetricsOptions): NodeMetrics {
+export function nodeMetrics({ conditions, storePath, invoker, fleet }: NodeMetricsOptions): NodeMetrics {
   const metrics = new Metrics();
   const lag = new EventLoopLag();
   const calls = metrics.counter("cairn_operations_total", "Calls of operations by how they ended.", [
@@ -55,6 +59,7 @@ export function nodeMetrics({ conditions, storePath, invoker }: NodeMetricsOptio
   single("process_start_time_seconds", "Start of the process, as Unix time.", () => {
     return Math.round(Date.now() / 1000 - process.uptime());
   });
+  fleetMetrics(metrics, fleet);
   metrics.gauge("cairn_build_info", "Always 1.", ["version", "commit"], () => [
     [[buildInfo.version, buildInfo.commit], 1],
   ]);

@@ -162,7 +162,12 @@ export function openProduct(options: ProductOptions): Product {
     ageSeconds: () => options.fleet()?.ageSeconds(),
   });
 
-  const metrics = nodeMetrics({ conditions, storePath: () => store.path, invoker: () => invoker });
+  const metrics = nodeMetrics({
+    fleet: () => options.fleet()?.partNow(),
+    conditions,
+    storePath: () => store.path,
+    invoker: () => invoker,
+  });
   closers.add("metrics", () => metrics.stop());
   const invoker: Invoker = new Invoker({
     operations,

@@ -5,6 +5,7 @@ import { Fault } from "../lib/fault.ts";
 import type { Asker, Shown } from "./ask.ts";
 import { Connect } from "./connect.tsx";
 import { ContextList, type ListFilter } from "./context-list.tsx";
+import { Fleet } from "./fleet.tsx";
 import { Refused, spanText, Words } from "./text.tsx";
 import { You } from "./you.tsx";
 
@@ -49,6 +50,7 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
         <ContextList list={facts.list} filter={facts.filter} nowMs={facts.nowMs} />
       </div>
       <div class="side">
+        <Fleet status={facts.status} />
         <Node status={facts.status} />
         <You whoami={facts.whoami} />
         <Connect base={facts.base} />

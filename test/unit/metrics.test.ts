@@ -6,6 +6,7 @@ import { nodeMetrics } from "../../src/node/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
+import { ALONE } from "../kit/fleet-report.ts";
 
 test("counters, gauges and histograms are written as Prometheus reads them", () => {
   const metrics = new Metrics();
@@ -50,7 +51,12 @@ test("a node counts calls by operation, surface and code, streams, its store and
   conditions.raise("key_expires_soon", "in a day");
   let metrics: ReturnType<typeof nodeMetrics> | undefined;
   await using core = startCore({ onOutcome: (outcome) => metrics?.onOutcome(outcome) });
-  metrics = nodeMetrics({ conditions, storePath: () => core.store.path, invoker: () => core.invoker });
+  metrics = nodeMetrics({
+    fleet: () => ALONE,
+    conditions,
+    storePath: () => core.store.path,
+    invoker: () => core.invoker,
+  });
   try {
     const put = { method: "PUT", body: "1", headers: { "content-type": "application/json" } };
     for (let index = 0; index < 3; index++) await core.http("/contexts/secret-space/secret-id", put);
@@ -85,6 +91,11 @@ test("a node counts calls by operation, surface and code, streams, its store and
       streams: value("cairn_streams"),
       position: value("cairn_position_seq"),
       condition: value('cairn_conditions{code="key_expires_soon",severity="warning"}'),
+      centrals: value('cairn_fleet_members{role="central"}'),
+      voters: value("cairn_fleet_voters"),
+      leading: value("cairn_fleet_leading"),
+      away: value("cairn_fleet_members_away"),
+      fsync: value("cairn_fleet_fsync_p99_seconds"),
     }).toEqual({
       put: 3,
       missing: 1,
@@ -97,7 +108,9 @@ test("a node counts calls by operation, surface and code, streams, its store and
       streams: 1,
       position: 3,
       condition: 1,
+      ...{ centrals: 1, voters: 1, leading: 1, away: 0, fsync: 0.0006 },
     });
+    expect(text).not.toContain("nSELF");
     // A stream lasts for hours; among durations it would only mislead.
     expect(text).not.toContain('duration_seconds_count{operation="context_wait"');
     for (const name of [

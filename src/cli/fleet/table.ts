@@ -1,0 +1,32 @@
+// The members of a fleet as a table for people, for cairn status and cairn members.
+
+import type { NodeReport } from "../../fleet/index.ts";
+import { cell } from "../output.ts";
+
+type Member = NodeReport["members"][number];
+
+/** Rows with a head; the first column is empty, as status has its words there. */
+export function memberRows(members: readonly Member[]): string[][] {
+  const head = ["name", "role", "vote", "position", "behind", "path", "round trip", "disk", "heard", "version"];
+  return [head, ...members.map(rowOf)];
+}
+
+function rowOf(member: Member): string[] {
+  const { path, relay, round_trip_ms, fsync_p99_ms, age_seconds, lag } = member;
+  const marks = [
+    member.leader ? "leader" : member.votes ? "votes" : "-",
+    ...(member.state === "leaving" ? ["leaving"] : []),
+  ];
+  return [
+    `${cell(member.name)}${member.self ? " (this)" : ""}`,
+    member.role,
+    marks.join(", "),
+    member.position || "-",
+    lag === null ? "-" : String(lag),
+    path === "relay" ? `relay ${cell(relay)}` : path,
+    round_trip_ms === null ? "-" : `${round_trip_ms} ms`,
+    fsync_p99_ms === null || fsync_p99_ms === 0 ? "-" : `${fsync_p99_ms} ms`,
+    member.self ? "now" : age_seconds === null ? "never" : `${age_seconds} s ago`,
+    cell(member.version),
+  ];
+}

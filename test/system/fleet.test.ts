@@ -1,0 +1,140 @@
+// A fleet as people make it: three real nodes on the test tailnet, by the commands they type. Plain start, ticket, approval, promotion, hand over, status on each, leaving.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { NodeReport } from "../../src/fleet/index.ts";
+import { eventually } from "../kit/eventually.ts";
+import { spawnNode, startNode, type TestNode } from "../kit/node.ts";
+import { TestTailnet } from "../kit/tailnet.ts";
+
+let tailnet: TestTailnet;
+let one: TestNode;
+let two: TestNode;
+let three: TestNode;
+
+beforeAll(async () => {
+  tailnet = await TestTailnet.start();
+  one = await startNode({ tailnet, hostname: "one" });
+}, 600_000);
+
+afterAll(async () => {
+  for (const node of [three, two, one]) await node?.[Symbol.asyncDispose]();
+  await tailnet?.[Symbol.asyncDispose]();
+}, 60_000);
+
+async function report(node: TestNode): Promise<NodeReport> {
+  const { out, err } = await node.cli(["status", "--json"]);
+  if (out === "") throw new Error(err);
+  return JSON.parse(out);
+}
+
+/** Waits until the report of a node fits. */
+function until(what: string, node: TestNode, fits: (found: NodeReport) => boolean): Promise<NodeReport> {
+  let last: NodeReport | undefined;
+  return eventually(
+    what,
+    async () => {
+      last = await report(node);
+      return fits(last) ? last : undefined;
+    },
+    { seen: () => `${JSON.stringify([last?.fleet, last?.members])}\n${one.stderr}\n${node.stdout}` },
+  );
+}
+
+async function ok(node: TestNode, words: readonly string[], input?: string): Promise<string> {
+  const { code, out, err } = await node.cli(words, input);
+  if (code !== 0) throw new Error(`cairn ${words.join(" ")} ended with ${code}: ${err}`);
+  return out;
+}
+
+const voters = (found: NodeReport) => found.members.filter(({ votes }) => votes).map(({ name }) => name);
+
+test("a plain start is a fleet of one that says what that means", async () => {
+  const found = await until("the first row", one, ({ members }) => members[0]?.node.startsWith("n") === true);
+  expect(found).toMatchObject({ role: "central", fleet_size: 1, fleet: { name: "cairn", leader: "one", voters: 1 } });
+  expect(found.fleet.survives).toStartWith("No voter may fail: this node is the only one");
+  await ok(one, ["context", "put", "team-a/plan", "-"], "first");
+});
+
+test("a ticket of another role, and one that was changed, let nobody in", async () => {
+  const ticket = (await ok(one, ["ticket", "--role", "regional"])).trim();
+  const wrong = `${ticket.slice(0, -1)}${ticket.endsWith("0") ? "1" : "0"}`;
+  for (const [args, env, says] of [
+    [["--role", "central"], { CAIRN_JOIN_TICKET: ticket }, "The ticket is for the role regional"],
+    [[], { CAIRN_JOIN_TICKET: wrong }, "knows no such ticket"],
+  ] as const) {
+    await using node = await spawnNode({ tailnet, hostname: "stranger", args: ["--join", "one", ...args], env });
+    const { code, err } = await node.exited();
+    expect([code, err.includes(says)]).toEqual([10, true]);
+    expect(err).not.toContain(ticket.slice(-32));
+  }
+});
+
+test("a second node joins by ticket as regional, has all data, and reads them itself", async () => {
+  two = await spawnNode({ tailnet, hostname: "two" });
+  await two.stop();
+  const file = join(two.home, "ticket");
+  writeFileSync(file, await ok(one, ["ticket", "--role", "regional"]), { mode: 0o600 });
+  two.env["CAIRN_JOIN_TICKET_FILE"] = file;
+  expect(await ok(two, ["join", "one"])).toContain("as regional");
+  two.env["CAIRN_JOIN_TICKET_FILE"] = "";
+  two = await two.again();
+  const joined = await two.eventOf("fleet", ({ text }) => text.startsWith("joined"));
+  expect(joined.text).toContain("with two full nodes there is no automatic failover");
+  const found = await until("the second member", two, ({ members }) => members.length === 2 && members[1]?.lag === 0);
+  expect(found).toMatchObject({ role: "regional", fleet: { leader: "one", voters: 1 } });
+  expect(await ok(two, ["context", "get", "team-a/plan"])).toContain("first");
+  await ok(two, ["context", "put", "team-a/two", "-"], "by the second");
+  expect(await ok(one, ["context", "get", "team-a/two"])).toContain("by the second");
+});
+
+test("what an admin does is done on the leader, and the other node says where", async () => {
+  const { code, err } = await two.cli(["ticket", "--role", "edge"]);
+  expect([code, err.includes("Type on one: cairn ticket --role edge")]).toEqual([5, true]);
+  expect((await two.cli(["transfer"])).err).toContain("Type on one: cairn transfer");
+});
+
+test("a third node asks, waits, and is approved as central; it does not vote yet", async () => {
+  three = await spawnNode({ tailnet, hostname: "three", args: ["--join", "auto", "--role", "central"] });
+  const asks = await three.eventOf("fleet", ({ text }) => text.includes("members approve"));
+  expect(asks.text).toContain("cairn members approve three --role central");
+  expect(await three.conditions()).toContain("waiting_for_approval");
+  expect(await ok(one, ["members"])).toContain("cairn members approve three --role central");
+  await ok(one, ["members", "approve", "three", "--role", "central"]);
+  const found = await until("the third member", three, ({ members }) => members.length === 3);
+  expect(found.role).toBe("central");
+  expect(voters(await report(one))).toEqual(["one"]);
+});
+
+test("promoted, the second one makes three voters, and one of them may fail", async () => {
+  await ok(one, ["promote", "two"]);
+  for (const node of [one, two, three]) {
+    const found = await until("three voters", node, (each) => voters(each).length === 3);
+    expect(found.fleet.survives).toBe("1 of 3 voters may fail.");
+    expect(found.fleet.leader).toBe("one");
+  }
+  expect(await ok(two, ["status"])).toContain("1 of 3 voters may fail.");
+});
+
+test("the lead is handed over, and everyone knows", async () => {
+  expect(await ok(one, ["transfer", "two"])).toBe("two leads\n");
+  for (const node of [one, two, three]) await until("the new leader", node, ({ fleet }) => fleet.leader === "two");
+  await ok(one, ["context", "put", "team-a/after", "-"], "through the new leader");
+  expect(await ok(three, ["context", "get", "team-a/after", "--consistency", "leader"])).toContain("new leader");
+});
+
+test("a voter leaves: two are left, one of them votes, and the one that left begins anew", async () => {
+  await ok(one, ["leave", "--yes"]);
+  await one.exited();
+  const found = await until("two members", two, (each) => each.members.length === 2 && voters(each).length === 1);
+  expect(found.fleet.survives).toContain("no automatic failover");
+  one = await one.again();
+  await one.serving();
+  const alone = await until("its own fleet", one, ({ fleet }) => fleet.leader === "one");
+  expect(alone.fleet.id).not.toBe(found.fleet.id);
+  const kept = join(one.dataDir, "aside");
+  expect(readdirSync(kept).some((name) => existsSync(join(kept, name, "store")))).toBe(true);
+  const seen = await one.eventOf("fleet", ({ text }) => text.includes("is on this tailnet"));
+  expect(seen.text).toContain("cairn join two --role regional");
+});
