@@ -53,7 +53,7 @@ export function fleetOf(reader: Reader): { fleet: string; epoch: string } {
   };
 }
 
-/** The last change that both have, where `own` does not go on into `other`; undefined where it does. */
+/** The last change that both are known to have, where `own` does not go on into `other`; undefined where it does. */
 export function forkOf(own: Reader, other: Reader): number | undefined {
   const head = own.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
   const there = other.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
@@ -67,7 +67,8 @@ export function forkOf(own: Reader, other: Reader): number | undefined {
     if (sameAt(own, other, middle)) same = middle;
     else differs = middle;
   }
-  return same;
+  // What was compacted away may differ too, as in a history that was never the same.
+  return sameAt(own, other, same) ? same : 0;
 }
 
 function sameAt(own: Reader, other: Reader, seq: number): boolean {

@@ -44,6 +44,8 @@ export interface RaftOptions {
   cleanCopy?: (tx: Writer) => void;
   /** Keeps what only this store has, the changes after a seq, before it is given up; answers where it is. */
   park?: (afterSeq: number) => string;
+  /** Called when the fleet's store came in place of one that was never in a fleet. */
+  onJoined?: () => void;
   /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
   unknownAfterMs?: number;
 }
@@ -212,6 +214,7 @@ export function createRaftLog(options: RaftOptions): RaftLog {
       return marked;
     }
     if (member === undefined) throw new Error("an install before the start");
+    const wasReady = place.server !== "";
     installStore(store, ask, {
       fleet: member.start.fleet,
       epoch: member.start.epoch,
@@ -225,6 +228,7 @@ export function createRaftLog(options: RaftOptions): RaftLog {
     place = placeOf(store.reader);
     changes.restart({ epoch: state.epoch, seq: state.seq });
     barriers.applied(place.index);
+    if (!wasReady) options.onJoined?.();
     return { index: place.index, term: place.term };
   }
 

@@ -42,7 +42,7 @@ import { nodeMetrics } from "./metrics.ts";
 import { Peers } from "./peers.ts";
 import { type NodeFacts, nodeReport } from "./report.ts";
 import { MIGRATIONS } from "./schema.ts";
-import { parkSuffix } from "./set-aside.ts";
+import { parkForks, parkSuffix } from "./set-aside.ts";
 import { WRITES } from "./writes.ts";
 
 /** Where each surface is, for /.well-known/cairn. */
@@ -247,7 +247,19 @@ function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, stor
     onFatal,
     cleanCopy: removeRefusals,
     park: (afterSeq) => parkSuffix(settings.data, store.reader, afterSeq, nowMs()),
+    onJoined: () => parkWhatWasGivenUp(settings.data, store),
   });
+}
+
+/** What a joiner held before is whole in `aside/`; the export beside it is for people, so its failure is no reason not to join. */
+function parkWhatWasGivenUp(dataDir: string, store: Store): void {
+  const log = logFor("store");
+  try {
+    for (const home of parkForks(dataDir, store.reader))
+      log("info", `what only this node had is written down in ${home}`);
+  } catch (error) {
+    log("warning", `what only this node had could not be written down: ${String(error)}`);
+  }
 }
 
 function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): Log {

@@ -15,10 +15,13 @@ import { join } from "node:path";
 import { parkedLines } from "../context/index.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type ChangeRow, changeOf } from "../log/changes.ts";
-import { fleetOf } from "../log/raft-install.ts";
+import { fleetOf, forkOf } from "../log/raft-install.ts";
 import { sync } from "../store/backup.ts";
+import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
+/** The export beside what was set aside. */
+const CONTEXTS_FILE = "contexts.jsonl";
 /** Folders of a data folder that belong to the store of a member, or to the cache of an edge. */
 const FOLDERS = ["store", "edge", "raft"];
 
@@ -49,13 +52,34 @@ export function setRaftAside(dataDir: string, why: string, nowMs = Date.now()): 
 /** Writes what only this store has, the changes after a seq and the contexts they changed, into a new folder under `aside/`; answers the folder. */
 export function parkSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
   const home = asideFolder(dataDir, nowMs);
+  writeSuffix(home, reader, afterSeq);
+  return home;
+}
+
+/** For a node that has a fleet's store in place of its own: writes beside each store that was set aside what only that one has, where that was not done yet. Answers the folders. Faults as `inspectStore`. */
+export function parkForks(dataDir: string, fleet: Reader): string[] {
+  const aside = join(dataDir, "aside");
+  if (!existsSync(aside)) return [];
+  return readdirSync(aside)
+    .map((name) => join(aside, name))
+    .filter((home) => existsSync(join(home, "store", "CURRENT")) && !existsSync(join(home, CONTEXTS_FILE)))
+    .filter(
+      (home) =>
+        inspectStore(join(home, "store"), (own) => {
+          const fork = own.get("SELECT 1 FROM head") === undefined ? undefined : forkOf(own, fleet);
+          if (fork !== undefined) writeSuffix(home, own, fork);
+          return fork !== undefined;
+        })?.seen === true,
+    );
+}
+
+function writeSuffix(home: string, reader: Reader, afterSeq: number): void {
   const seq = reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
   const position = { epoch: fleetOf(reader).epoch, seq };
-  writeLines(join(home, "contexts.jsonl"), parkedLines(reader, afterSeq, position));
   const rows = reader.iterate<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq", afterSeq);
   writeLines(join(home, "changes.jsonl"), changeLines(rows));
+  writeLines(join(home, CONTEXTS_FILE), parkedLines(reader, afterSeq, position));
   sync(home);
-  return home;
 }
 
 function* changeLines(rows: Iterable<ChangeRow>): Generator<string> {
@@ -63,13 +87,15 @@ function* changeLines(rows: Iterable<ChangeRow>): Generator<string> {
 }
 
 function writeLines(path: string, lines: Iterable<string>): void {
-  const file = openSync(path, "wx", 0o600);
+  // Under its name only when it is whole: a start that ended in between does it again.
+  const file = openSync(`${path}.partial`, "w", 0o600);
   try {
     for (const line of lines) writeSync(file, `${line}\n`);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  renameSync(`${path}.partial`, path);
 }
 
 /** A new folder `aside/<date>-<n>`. */

@@ -131,6 +131,7 @@ export async function startMember(
     apply?: RaftOptions["apply"];
     cleanCopy?: RaftOptions["cleanCopy"];
     park?: RaftOptions["park"];
+    onJoined?: RaftOptions["onJoined"];
     peers?: readonly Member[];
     /** The fleet that it is to become a member of; without it that of its store. */
     of?: Member;
@@ -155,6 +156,7 @@ export async function startMember(
       unknownAfterMs: 4000,
       ...(options.cleanCopy === undefined ? {} : { cleanCopy: options.cleanCopy }),
       ...(options.park === undefined ? {} : { park: options.park }),
+      ...(options.onJoined === undefined ? {} : { onJoined: options.onJoined }),
     });
     await log.start({
       socketPath: driver.socketPath,

@@ -23,11 +23,15 @@ test("streams and waits that are open go on over the install of a copy", async (
   await eventually("the first to lead", () => leader.log.leadership().leading);
   await leader.log.propose(putCommand("team/x0", 0));
   let installs = 0;
+  let joins = 0;
   const follower = await startMember({
     folder: temporaryFolder(),
     flags: FLAGS,
     peers: [leader],
     of: leader,
+    onJoined: () => {
+      joins += 1;
+    },
     cleanCopy: (tx) => {
       installs += 1;
       removeRefusals(tx);
@@ -68,7 +72,7 @@ test("streams and waits that are open go on over the install of a copy", async (
   for (let at = 1; at <= 300; at++) expect((await stream.change()).target).toBe(`team/x${at}`);
   expect(await wait).toMatchObject({ changes: [{ target: "team/x300" }] });
   await list;
-  expect(installs).toBe(installsBefore + 1);
+  expect([installs, joins]).toEqual([installsBefore + 1, 1]);
   expect(follower.store.path).not.toBe(before);
   expect(follower.store.reader.get("SELECT COUNT(*) AS n FROM refusals")).toEqual({ n: 0 });
   // And over what comes as entries afterwards.

@@ -10,7 +10,7 @@ import { openDirectLog } from "../../src/log/direct.ts";
 import { fleetOf, forkOf, installStore } from "../../src/log/raft-install.ts";
 import { placeOf, writeApplied } from "../../src/log/raft-store.ts";
 import { MIGRATIONS } from "../../src/node/schema.ts";
-import { parkSuffix, setAside } from "../../src/node/set-aside.ts";
+import { parkForks, parkSuffix, setAside } from "../../src/node/set-aside.ts";
 import { Store } from "../../src/store/store.ts";
 import { flipBit } from "../kit/flip-bit.ts";
 import { applyContexts, digestOfStore, putCommand } from "../kit/raft.ts";
@@ -139,6 +139,28 @@ test("changes that the fleet does not have are kept as an export before the memb
   expect(changes.map((line) => JSON.parse(line).target)).toEqual(["b/mine", "a/1"]);
 });
 
+test("what a node gave up to join is written down beside it once the fleet's store is there, and only what the fleet does not have", async () => {
+  const { peer, own, folder } = await peerAndOwn();
+  await write(own, ["b/mine"]);
+  own.close();
+  const day = Date.UTC(2026, 0, 2);
+  const home = setAside(folder, "Joined another fleet", day) ?? "";
+  // Another one, that holds nothing of its own.
+  const same = openStore(folder);
+  const early = join(folder, "early.db");
+  await peer.copyTo(early);
+  same.replaceBy(early, () => {});
+  same.close();
+  setAside(folder, "again", day);
+  expect(parkForks(folder, peer.reader)).toEqual([home]);
+  expect(parkForks(folder, peer.reader)).toEqual([]);
+  const ids: string[] = [];
+  const lines = readFileSync(join(home, "contexts.jsonl"), "utf8").trim().split("\n");
+  for await (const line of readExport(lines)) ids.push(JSON.parse(line).id);
+  expect(ids).toEqual(["b/mine"]);
+  expect(readFileSync(join(home, "changes.jsonl"), "utf8").trim().split("\n")).toHaveLength(1);
+});
+
 test("a store that goes on into the other has no fork, compacted or not", async () => {
   const { peer, own } = await peerAndOwn();
   expect(forkOf(own.reader, peer.reader)).toBeUndefined();
@@ -149,6 +171,9 @@ test("a store that goes on into the other has no fork, compacted or not", async 
     tx.run("DELETE FROM changes WHERE seq <= 3");
   });
   expect(forkOf(own.reader, peer.reader)).toBeUndefined();
+  const stranger = openStore(temporaryFolder());
+  await write(stranger, ["a/1", "a/2", "a/3", "a/4", "a/5"]);
+  expect(forkOf(stranger.reader, peer.reader)).toBe(0);
 });
 
 test("what is set aside keeps its place for good, each time its own", async () => {
