@@ -7,17 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-const verdictPause = 10 * time.Second
+const (
+	verdictPause        = 10 * time.Second
+	maxGreetings        = 512
+	maxGreetingsPerHost = 32
+)
 
 // accept greets connections until the network closes; each greeting has its own goroutine and a deadline.
 func (node *Node) accept() {
 	defer node.running.Done()
-	greeting := make(chan struct{}, maxGreetings)
+	greeting := &greetings{byHost: map[string]int{}}
 	for {
 		conn, err := node.options.Network.Accept()
 		if err != nil {
@@ -28,15 +33,14 @@ func (node *Node) accept() {
 			}
 			return
 		}
-		select {
-		case greeting <- struct{}{}:
-		default:
+		done, taken := greeting.begin(conn)
+		if !taken {
 			conn.Close()
 			continue
 		}
 		go func() {
 			hello, err := node.greet(conn)
-			<-greeting
+			done()
 			if err != nil {
 				node.options.Log.Warn("a connection was refused", "from", hello.From, "reason", err)
 				conn.Close()
@@ -50,6 +54,35 @@ func (node *Node) accept() {
 			}
 		}()
 	}
+}
+
+// greetings bounds the connections whose hello is awaited or judged: in all, and of one host, so that no stranger keeps members out.
+type greetings struct {
+	mu     sync.Mutex
+	count  int
+	byHost map[string]int
+}
+
+func (all *greetings) begin(conn net.Conn) (done func(), taken bool) {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return nil, false
+	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.count >= maxGreetings || all.byHost[host] >= maxGreetingsPerHost {
+		return nil, false
+	}
+	all.count++
+	all.byHost[host]++
+	return func() {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		all.count--
+		if all.byHost[host]--; all.byHost[host] == 0 {
+			delete(all.byHost, host)
+		}
+	}, true
 }
 
 // greet answers a hello: refused with the reason, or taken. Questions are answered here, too.

@@ -15,7 +15,7 @@ import (
 
 const (
 	maxInFlight = 16
-	// A member opens some three connections of each pool; more come while it is restarted or its network changes.
+	// A member opens some three connections of each pool. More are left by lives that ended without a word; the oldest go first.
 	maxLinesPerServer = 32
 )
 
@@ -23,6 +23,7 @@ const (
 type line struct {
 	conn   *lineConn
 	from   string
+	number uint64
 	given  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
@@ -109,14 +110,22 @@ func (both *transport) take(one *line) bool {
 	default:
 	}
 	open := 0
+	var oldest *line
 	for known := range both.lines {
-		if known.from == one.from {
-			open++
+		if known.from != one.from {
+			continue
+		}
+		open++
+		if oldest == nil || known.number < oldest.number {
+			oldest = known
 		}
 	}
 	if open >= maxLinesPerServer {
-		return false
+		oldest.conn.Close()
+		delete(both.lines, oldest)
 	}
+	both.taken++
+	one.number = both.taken
 	both.lines[one] = struct{}{}
 	return true
 }

@@ -20,7 +20,6 @@ import (
 const (
 	enqueueDeadline  = time.Second
 	handOverDeadline = time.Second
-	maxGreetings     = 64
 )
 
 // Leadership is what this member knows of who leads. Leader is "" while nobody is known to.

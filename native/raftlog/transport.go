@@ -32,6 +32,7 @@ type transport struct {
 
 	mu    sync.Mutex
 	lines map[*line]struct{}
+	taken uint64
 }
 
 func newTransport(node *Node) *transport {
