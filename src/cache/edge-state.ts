@@ -18,6 +18,8 @@ export interface EdgeStateOptions {
   maxStaleMs: number;
   /** Whether no upstream answers at the moment. */
   away: () => boolean;
+  /** Hears the terms whenever an upstream tells other ones. */
+  onTerms?: (terms: FeedTerms) => void;
 }
 
 /** The moment of the feed is written this often at most while nothing changes, in ms: a later start knows how old its answers are. */
@@ -98,6 +100,7 @@ export class EdgeState {
     if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), answer.ageMs);
     this.cache.reached(this.log.position().seq, answer.ageMs);
     if (freshness.nowMs() - this.#settledMs >= SETTLE_MS) this.settle();
+    if (answer.terms !== null) this.#options.onTerms?.(answer.terms);
   }
 
   /** The upstream no longer has what came after the position of this edge. */

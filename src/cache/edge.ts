@@ -1,6 +1,7 @@
 // An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
 
 import { contextGet, spaceOf } from "../context/index.ts";
+import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { CachedCall, Elsewhere, ForwardCall } from "../operation/elsewhere.ts";
 import type { Answer } from "../operation/invoke.ts";
@@ -9,8 +10,8 @@ import { openSleepClock, type SleepClock } from "./clock.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
+import type { FeedTerms } from "./frames.ts";
 import { Freshness } from "./freshness.ts";
-import type { CacheReport } from "./report.ts";
 
 /** The settings of an edge. */
 export interface EdgeSettings {
@@ -26,8 +27,10 @@ export interface EdgeOptions {
   /** With the tables of the log and of the cache. */
   store: Store;
   settings: EdgeSettings;
-  /** Whom to follow before the feed has said so. */
+  /** Full members that may be followed, by StableNodeID. */
   nodes: () => readonly string[];
+  /** Hears the terms whenever an upstream tells other ones. */
+  onTerms?: (terms: FeedTerms) => void;
   ask: FeedClientOptions["ask"];
   roundTripMs: FeedClientOptions["roundTripMs"];
   /** Takes a call to the leader, or to the node that `upstream` names. */
@@ -53,7 +56,7 @@ export class Edge {
   readonly #startedMs: number;
 
   constructor(options: EdgeOptions) {
-    const { store, settings, ask, roundTripMs, onUpstream, patienceMs } = options;
+    const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, patienceMs } = options;
     this.#options = options;
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
     this.#startedMs = this.#freshness.nowMs();
@@ -63,12 +66,13 @@ export class Edge {
       spaces: settings.spaces.length === 0 ? ["*"] : settings.spaces,
       freshness: this.#freshness,
       away: () => this.client.away(),
+      ...(onTerms === undefined ? {} : { onTerms }),
     });
     this.client = new FeedClient({
       state: this.state,
       freshness: this.#freshness,
       ask,
-      nodes: () => this.nodes(),
+      nodes,
       roundTripMs,
       ...(onUpstream === undefined ? {} : { onChange: onUpstream }),
       ...(patienceMs === undefined ? {} : { patienceMs }),
@@ -86,12 +90,6 @@ export class Edge {
   async stop(): Promise<void> {
     await this.client.stop();
     this.state.settle();
-  }
-
-  /** Full members: as the feed told them last, and until then as they are known from joining. */
-  nodes(): readonly string[] {
-    const told = this.state.terms?.nodes ?? [];
-    return told.length > 0 ? told : this.#options.nodes();
   }
 
   /** StableNodeID of the node that reads go to; undefined while none can be asked. */

@@ -41,6 +41,8 @@ export class FeedClient {
   readonly #options: FeedClientOptions;
   readonly #stop = new AbortController();
   readonly #tried = new Map<string, Tried>();
+  /** Nodes that said that this one is no member, since another said that it is. */
+  readonly #refusedBy = new Set<string>();
   #current: string | undefined;
   #answers = false;
   /** Aborts when the upstream of now is given up. */
@@ -98,6 +100,7 @@ export class FeedClient {
       try {
         const ageMs = await this.#poll(node, first ? 0 : MAX_HOLD_MS);
         this.#tried.delete(node);
+        this.#refusedBy.clear();
         this.#answers = true;
         if (first) onChange?.(node, "");
         first = false;
@@ -107,12 +110,21 @@ export class FeedClient {
         if (code === "below_floor") state.missed();
         else if (code === "history_forked") state.forget();
         else {
-          if (code === "not_a_member") state.forget();
+          if (code === "not_a_member") this.#refused(node);
           throw error;
         }
       }
       if (this.#isFar(node)) return;
     }
+  }
+
+  /** A full node that has no table of members yet refuses as well: it counts when nobody who can be asked says otherwise. */
+  #refused(node: string): void {
+    this.#refusedBy.add(node);
+    const others = this.#options.nodes().filter((other) => !this.#refusedBy.has(other) && !this.#tried.has(other));
+    if (others.length > 0) return;
+    this.#refusedBy.clear();
+    this.#options.state.forget();
   }
 
   async #poll(node: string, holdMs: number): Promise<number> {

@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { globMatches, isReservedSpace } from "../access/rights.ts";
 import { type EdgeMode, spaceOf } from "../context/index.ts";
+import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
@@ -21,8 +22,7 @@ export interface FeedServerOptions {
   reader: Reader;
   /** Spaces that a member is enrolled for; undefined when it is no member any more. */
   enrolled: (node: string) => readonly string[] | undefined;
-  /** StableNodeIDs of the full members. */
-  nodes: () => readonly string[];
+  members: () => readonly Member[];
   /** Spaces with another mode than `fresh`. */
   modes: () => readonly (readonly [string, EdgeMode])[];
   fleet: () => string;
@@ -134,7 +134,7 @@ export class FeedServer {
         .modes()
         .filter(([space]) => isKept({ spaces, wanted }, space))
         .map(([space, mode]): [string, EdgeMode] => [space, mode]),
-      nodes: [...this.#options.nodes()],
+      members: [...this.#options.members()],
     };
     return { id: new Bun.CryptoHasher("sha256").update(JSON.stringify(terms)).digest("hex").slice(0, 16), ...terms };
   }

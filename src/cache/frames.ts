@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { EDGE_MODES } from "../context/index.ts";
+import { toldMember } from "../fleet/index.ts";
 import type { Change } from "../log/changes.ts";
 
 /** The longest that a feed call is held, in ms. */
@@ -46,8 +47,8 @@ export const feedTerms = z.strictObject({
   wanted: z.array(text(256)).max(1000),
   /** Spaces whose mode was set; the others are `fresh`. */
   modes: z.array(z.tuple([text(256), z.enum(EDGE_MODES)])).max(100_000),
-  /** Full members of the fleet, by StableNodeID: whom to follow instead. */
-  nodes: z.array(text(64)).max(1000),
+  /** Members of the fleet: whom to follow, and whom to show. */
+  members: z.array(toldMember).max(1000),
 });
 export type FeedTerms = z.infer<typeof feedTerms>;
 

@@ -8,7 +8,7 @@ export { openSleepClock } from "./clock.ts";
 export { Edge, type EdgeOptions, type EdgeSettings } from "./edge.ts";
 export { FeedServer } from "./feed-server.ts";
 export { feedRequest } from "./frames.ts";
-export { type CacheReport, cacheReport } from "./report.ts";
+export { StateAge } from "./state-age.ts";
 
 /** Peer path of the feed. */
 export const FEED = "feed";

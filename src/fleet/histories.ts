@@ -11,7 +11,8 @@ export interface HistoryFacts {
 
 /** What a beat says of the two histories: the same, another, or nothing that can be compared. */
 export function compareHistory({ beat }: Heard, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
-  if (beat.epoch === "" || beat.seq === 0) return "unknown";
+  // An edge has no chain of its own.
+  if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
   if (beat.epoch !== epoch) return "other";
   const own = hashAt(beat.seq);
   if (own === undefined) return "unknown";

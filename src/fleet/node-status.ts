@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
+import { cacheReport } from "./cache-report.ts";
 import { ROLES } from "./rows.ts";
 
 /** A member as status shows it, seen from the answering node. */
@@ -72,6 +73,8 @@ export const nodeReport = z.object({
       next: z.string().nullable(),
     })
     .optional(),
+  /** Only of an edge. */
+  cache: cacheReport.optional(),
   urls: z.array(z.string()),
   conditions: z.array(
     z.object({

@@ -5,7 +5,7 @@ import { refusalsSchema } from "../access/refusals.ts";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
 import type { Settings } from "../config/settings.ts";
 import { contextOperations, contextSchema } from "../context/index.ts";
-import { fleetCommands, fleetSchema } from "../fleet/index.ts";
+import { fleetCommands, fleetSchema, type Member, ToldMembers } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
@@ -17,10 +17,8 @@ import type { Peers } from "./peers.ts";
 /** Folder of an edge's store below the data folder. */
 export const EDGE_FOLDER = "edge";
 
-/** What an edge is told of its fleet: by joining, and by the beats. */
+/** What beats tell an edge of its fleet. */
 export interface FleetView {
-  /** StableNodeIDs of the full members, as far as they are known. */
-  fullNodes(): readonly string[];
   /** Measured, in ms. */
   roundTripMs(node: string): number | undefined;
   /** The member that orders writes. */
@@ -34,13 +32,17 @@ export interface EdgePartsOptions {
   peers: () => Peers;
   /** StableNodeID of this node; "" while it is not known. */
   self: () => string;
-  fleet: () => FleetView;
+  /** Undefined while this node is on no tailnet. */
+  fleet: () => FleetView | undefined;
+  /** Members as they are known from an earlier run. */
+  told: readonly Member[];
 }
 
 export interface EdgeParts {
   store: Store;
   edge: Edge;
   elsewhere: Elsewhere;
+  members: ToldMembers;
 }
 
 /** An upstream that does not answer a forwarded read within this time is asked no longer, in ms; the feed finds out sooner. */
@@ -51,7 +53,7 @@ const SAID_MS = 5000;
 
 /** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
 export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
-  const { settings, conditions, closers, peers, self, fleet } = options;
+  const { settings, conditions, closers, peers, self, fleet, told } = options;
   const store = Store.open({
     folder: join(settings.data, EDGE_FOLDER),
     migrations: edgeMigrations([
@@ -69,10 +71,12 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   const forwarder = new Forwarder({
     ask: (node, value, ends) => ask(node, "forward", value, ends),
     // A full node that does not lead says who does.
-    leader: () => fleet().leader()?.node ?? edge.upstream(),
+    leader: () => fleet()?.leader()?.node ?? edge.upstream(),
     leadsHere: () => false,
     onLeader: () => () => {},
   });
+  const members = new ToldMembers();
+  members.set(told);
   const away = awayCondition(conditions);
   closers.add("upstream condition", away.stop);
   const writes = new Set(
@@ -85,8 +89,13 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
       maxBytes: settings["cache.max_bytes"],
       maxStaleMs: settings["cache.max_stale"] * 1000,
     },
-    nodes: () => fleet().fullNodes(),
-    roundTripMs: (node) => fleet().roundTripMs(node),
+    nodes: () =>
+      members
+        .list()
+        .filter(({ role, state }) => role !== "edge" && state === "active")
+        .map(({ node }) => node),
+    roundTripMs: (node) => fleet()?.roundTripMs(node),
+    onTerms: (terms) => members.set(terms.members),
     ask: (node, request, ends) => ask(node, FEED, request, ends),
     isWrite: (operation) => writes.has(operation),
     forward: (call, to, signal) => {
@@ -103,11 +112,11 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     place: () => (edge.log.ready() ? "edge" : "waiting"),
     several: () => true,
     self,
-    leader: () => fleet().leader(),
+    leader: () => fleet()?.leader(),
     forward: (call, to, signal) => edge.forward(call, to, signal),
     answer: (call) => edge.answer(call),
   };
-  return { store, edge, elsewhere };
+  return { store, edge, elsewhere, members };
 }
 
 /** Tells people when no full node answers for a while; another one is mostly found at once. */

@@ -12,15 +12,15 @@ export interface ServeFeedOptions {
   log: Log;
   reader: Reader;
   members: Members;
-  /** How old the state of this node may be, in seconds: 0 where it orders writes; undefined while that is not known. */
-  ageSeconds: () => number | undefined;
+  /** How old the state of this node may be, in ms; infinite while that is not known. */
+  ageMs: () => number;
 }
 
 /** Where nobody knows how old a state is, it is told as this old: an edge then follows another node, and its answers say so. */
 const UNKNOWN_AGE_MS = 24 * 60 * 60 * 1000;
 
 /** Answers edges from now on. */
-export function serveFeed({ server, log, reader, members, ageSeconds }: ServeFeedOptions): void {
+export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOptions): void {
   const clock = openSleepClock();
   const feed = new FeedServer({
     log,
@@ -30,17 +30,10 @@ export function serveFeed({ server, log, reader, members, ageSeconds }: ServeFee
       // Full members hold all there is.
       return member?.role === "edge" ? member.spaces : member === undefined ? undefined : ["*"];
     },
-    nodes: () =>
-      members
-        .list()
-        .filter(({ role, state }) => role !== "edge" && state === "active")
-        .map(({ node }) => node),
+    members: () => members.list(),
     modes: () => edgeModes(reader),
     fleet: () => fleetValue(reader, "fleet_id"),
-    ageMs: () => {
-      const seconds = ageSeconds();
-      return seconds === undefined ? UNKNOWN_AGE_MS : seconds * 1000;
-    },
+    ageMs: () => Math.max(0, Math.min(ageMs(), UNKNOWN_AGE_MS)),
     nowMs: () => clock.nowMs(),
   });
   server.register(FEED, {

@@ -11,6 +11,7 @@ import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";
 import type { RaftHost, Status, Tailnet } from "../tailnet/index.ts";
 import { NodeFleet } from "./fleet.ts";
+import type { FleetFace } from "./fleet-face.ts";
 import { joinAsMember } from "./fleet-join.ts";
 import { type FleetPlan, requestAside, requestRejoin } from "./fleet-plan.ts";
 import { Sight } from "./fleet-sight.ts";
@@ -33,7 +34,7 @@ export interface FleetWiring {
 }
 
 export interface RunningFleet {
-  fleet: NodeFleet;
+  fleet: FleetFace;
   /** The tailnet serves: beats begin, and so does a join that is wished. */
   up(): void;
   stop(): Promise<void>;

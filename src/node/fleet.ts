@@ -3,6 +3,7 @@
 import { statfsSync } from "node:fs";
 import { z } from "zod";
 import type { Access } from "../access/access.ts";
+import { StateAge } from "../cache/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import {
@@ -44,6 +45,7 @@ import type { WriteOperation } from "../operation/define.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost, RaftState, Status } from "../tailnet/index.ts";
+import type { FleetFace } from "./fleet-face.ts";
 import { leaveFleet, transferLead } from "./fleet-hands.ts";
 import type { Peers } from "./peers.ts";
 
@@ -86,6 +88,7 @@ export class NodeFleet implements FleetHands {
   readonly #admission: Admission;
   readonly #health = new Health();
   readonly #histories = new Histories();
+  readonly #stateAge = new StateAge();
   readonly #ends: (() => void)[] = [];
   /** Beats in a row that a member refused; only members are asked. */
   readonly #refusals = new Map<string, number>();
@@ -243,6 +246,22 @@ export class NodeFleet implements FleetHands {
     if (leader === undefined || leader.node === this.self()) return undefined;
     const heard = this.#beats.heard(leader.node);
     return heard === undefined ? undefined : (performance.now() - heard.atMs) / 1000;
+  }
+
+  /** How old what this node has may be at most, in ms, as beats proved; infinite while nothing is proved. */
+  stateAgeMs(): number {
+    const { members, log } = this.#options;
+    const leader = this.leader();
+    const votes = (this.#raft?.members ?? []).filter(({ voter }) => voter);
+    return this.#stateAge.of({
+      ...{ nowMs: performance.now(), ...log.position(), self: this.self() },
+      voters: votes.map(({ server }) => members.byServer(server)?.node ?? server),
+      leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
+      heard: (node) => {
+        const last = this.#beats.heard(node);
+        return last === undefined ? undefined : { ...last, ...last.beat };
+      },
+    });
   }
 
   /** Milliseconds to a member and back, as beats measured it. */
@@ -429,7 +448,7 @@ export class NodeFleet implements FleetHands {
 
 /** What status tells of the fleet; a node without a tailnet is alone. */
 export async function partOf(
-  fleet: NodeFleet | undefined,
+  fleet: FleetFace | undefined,
   log: Log,
   { reader }: Store,
   settings: Settings,
@@ -445,7 +464,7 @@ export async function partOf(
 }
 
 /** What /.well-known/cairn tells. */
-export function aboutOf(fleet: NodeFleet | undefined, { reader }: Store, settings: Settings) {
+export function aboutOf(fleet: FleetFace | undefined, { reader }: Store, settings: Settings) {
   if (fleet !== undefined) return fleet.about();
   return { fleetId: fleetOf(reader).fleet, fleet: settings.fleet, role: settings.role, leader: "" };
 }

@@ -13,6 +13,7 @@ import {
   fleetMembers,
   fleetTransfer,
   isCandidate,
+  type Member,
   type Members,
   nodeStatus,
   openMembers,
@@ -34,8 +35,11 @@ import { whoami } from "../operation/whoami.ts";
 import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { watchDisk } from "./disk-watch.ts";
+import { type EdgeParts, openEdgeParts } from "./edge.ts";
 import { fullNodeElsewhere } from "./elsewhere.ts";
-import { aboutOf, type NodeFleet, partOf } from "./fleet.ts";
+import { serveFeed } from "./feed.ts";
+import { aboutOf, partOf } from "./fleet.ts";
+import type { FleetFace } from "./fleet-face.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
@@ -57,11 +61,13 @@ export interface ProductOptions {
   conformance: boolean;
   closers: Closers;
   nowMs: () => number;
-  facts: Omit<NodeFacts, "conditions" | "position" | "backups" | "fleet" | "nowMs">;
+  facts: Omit<NodeFacts, "conditions" | "position" | "backups" | "cache" | "fleet" | "nowMs">;
   /** The scheduled backups over the store, where it is a full one; the log is asked only later. */
   backups: (store: Store, log: () => Log) => Backups | undefined;
   /** This node as a member of its fleet; undefined while it is on no tailnet. */
-  fleet: () => NodeFleet | undefined;
+  fleet: () => FleetFace | undefined;
+  /** For an edge: the members as they were known last; undefined for a full node. */
+  edge: { told: readonly Member[] } | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
   /** Whether requests are served now. */
@@ -76,6 +82,8 @@ export interface Product extends Surfaces {
   log: Log;
   /** The log where it is raft's: readable now, written once it is started (`startEngine`). */
   raft: RaftLog | undefined;
+  /** What an edge has in place of a replicated store. */
+  edge: EdgeParts | undefined;
   members: Members;
   /** The other nodes of the fleet, once `connect`ed. */
   peers: Peers;
@@ -88,20 +96,17 @@ export interface Product extends Surfaces {
 /** Opens the store and everything over it; each part is added to `closers`. Throws Faults of the store. */
 export function openProduct(options: ProductOptions): Product {
   const { settings, conditions, closers, facts, nowMs } = options;
-  const store = Store.open({
-    folder: join(settings.data, "store"),
-    migrations: MIGRATIONS,
-    log: logFor("store"),
-    // Under raft its log is the durable one.
-    sync: options.engine === "raft" ? "checkpoint" : "commit",
-  });
-  closers.add("store", () => store.close());
+  const self = (): string => facts.tailnet()?.self?.id ?? "";
+  const edge =
+    options.edge === undefined ? undefined : openEdgeParts({ ...options, ...options.edge, peers: () => peers, self });
+  const store = edge?.store ?? openStore(options);
 
   let position = (): string => "";
-  const backups = options.backups(store, () => log);
+  const backups = edge === undefined ? options.backups(store, () => log) : undefined;
   const status = nodeStatus(async () =>
     nodeReport({
       ...{ ...facts, conditions, nowMs, position: () => position(), backups: () => backups && reportOf(backups) },
+      cache: edge?.edge.report(),
       fleet: await partOf(options.fleet(), log, store, settings),
     }),
   );
@@ -129,8 +134,9 @@ export function openProduct(options: ProductOptions): Product {
     fleetLeave(() => handsOf(options.fleet())),
   ];
 
-  const raft = options.engine === "raft" ? openRaft(options, store, applierOf(operations)) : undefined;
-  const log = raft ?? openDirect(options, store, applierOf(operations));
+  const replicated = edge === undefined && options.engine === "raft";
+  const raft = replicated ? openRaft(options, store, applierOf(operations)) : undefined;
+  const log = edge?.edge.log ?? raft ?? openDirect(options, store, applierOf(operations));
   closers.add("log", () => log.close());
 
   const disk = watchDisk(settings.data, store, conditions);
@@ -144,23 +150,26 @@ export function openProduct(options: ProductOptions): Product {
     nowMs,
     onError: (error) => logFor("store")("warning", `looking after the store failed: ${String(error)}`),
   });
-  maintenance.start();
+  // An edge holds nothing that it could look after.
+  if (edge === undefined) maintenance.start();
   closers.add("maintenance", () => maintenance.stop());
   backups?.start();
   closers.add("backups", () => backups?.stop());
 
-  const members = openMembers(store.reader, log.changes);
+  const members = edge?.members ?? openMembers(store.reader, log.changes);
   const peers = new Peers({
     members: (node) => members.get(node),
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
-  const elsewhere = fullNodeElsewhere({
-    log,
-    members,
-    self: () => facts.tailnet()?.self?.id ?? "",
-    ask: (node, value, ends) => peers.call({ node }, "forward", value, ends),
-    ageSeconds: () => options.fleet()?.ageSeconds(),
-  });
+  const elsewhere =
+    edge?.elsewhere ??
+    fullNodeElsewhere({
+      log,
+      members,
+      self,
+      ask: (node, value, ends) => peers.call({ node }, "forward", value, ends),
+      ageSeconds: () => options.fleet()?.ageSeconds(),
+    });
 
   const metrics = nodeMetrics({
     fleet: () => options.fleet()?.partNow(),
@@ -187,7 +196,11 @@ export function openProduct(options: ProductOptions): Product {
     },
   });
   position = () => invoker.position();
-  peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
+  if (edge === undefined) {
+    peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
+    const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
+    serveFeed({ server: peers.server, log, reader: store.reader, members, ageMs });
+  }
 
   const api = createApi({
     invoker,
@@ -214,6 +227,7 @@ export function openProduct(options: ProductOptions): Product {
     store,
     log,
     raft,
+    edge,
     members,
     peers,
     api,
@@ -232,6 +246,18 @@ export function openProduct(options: ProductOptions): Product {
       await Promise.all([mcp.close(), backups?.stop()]);
     },
   };
+}
+
+function openStore({ settings, engine, closers }: ProductOptions): Store {
+  const store = Store.open({
+    folder: join(settings.data, "store"),
+    migrations: MIGRATIONS,
+    log: logFor("store"),
+    // Under raft its log is the durable one.
+    sync: engine === "raft" ? "checkpoint" : "commit",
+  });
+  closers.add("store", () => store.close());
+  return store;
 }
 
 function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): RaftLog {
@@ -267,7 +293,7 @@ function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: App
 }
 
 /** Fault `unavailable` where there is no fleet to do anything to. */
-function handsOf(fleet: NodeFleet | undefined): NodeFleet {
+function handsOf(fleet: FleetFace | undefined): FleetFace {
   if (fleet !== undefined) return fleet;
   throw new Fault("unavailable", "This node is in no fleet: it is on no tailnet", {
     hint: "Start it with cairn serve.",

@@ -2,7 +2,7 @@
 
 import type { BackupReport } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
-import type { FleetPart, NodeReport } from "../fleet/index.ts";
+import type { CacheReport, FleetPart, NodeReport } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Status, Tailnet } from "../tailnet/index.ts";
 
@@ -16,6 +16,8 @@ export interface NodeFacts {
   urls: () => string[];
   position: () => string;
   backups: () => BackupReport | undefined;
+  /** Only of an edge. */
+  cache: CacheReport | undefined;
   /** Role, fleet and members. */
   fleet: FleetPart;
   startedMs: number;
@@ -42,6 +44,7 @@ export function nodeReport(facts: NodeFacts): NodeReport {
       funnel_available: tailnet?.funnel ?? false,
     },
     ...backupOf(facts.backups()),
+    ...(facts.cache === undefined ? {} : { cache: facts.cache }),
     urls: facts.urls(),
     conditions: facts.conditions.list(),
   };

@@ -21,6 +21,7 @@ import { openBackups } from "./backups.ts";
 import { Callers } from "./callers.ts";
 import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
+import { openEdgeFleet } from "./edge-fleet.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
 import { raftMembersOf } from "./fleet.ts";
@@ -154,6 +155,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
     const product = openProduct({
       settings,
       fleet: () => running?.fleet,
+      edge: plan?.kind === "edge" ? { told: plan.file?.members ?? [] } : undefined,
       findCallers: findCallers(() => known),
       conditions,
       engine,
@@ -310,7 +312,22 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
         product.callersChanged(ids);
       });
-      if (ownTailnet && plan !== undefined && product.raft !== undefined && half !== undefined) {
+      if (plan !== undefined && product.edge !== undefined) {
+        running = openEdgeFleet({
+          ...{
+            loaded: options.loaded,
+            plan,
+            parts: product.edge,
+            link: product.peers,
+            tailnet: going,
+            conditions,
+            say,
+          },
+          ...{ status: () => joined?.status(), onFatal: failed.resolve, nowMs, startedMs: nowMs() },
+        });
+        const opened = running;
+        closers.add("fleet", () => opened.stop());
+      } else if (ownTailnet && plan !== undefined && product.raft !== undefined && half !== undefined) {
         running = openFleet({
           ...{
             loaded: options.loaded,

@@ -54,7 +54,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     log: upstream.log,
     reader: upstream.store.reader,
     enrolled: () => enrolled,
-    nodes: () => ["nCENTRAL"],
+    members: () => [],
     modes: () => edgeModes(upstream.store.reader),
     fleet: () => "f1",
     ageMs: () => upstreamAgeMs,
