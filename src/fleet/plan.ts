@@ -78,14 +78,17 @@ function demoted(situation: Situation): Step | undefined {
   const wanted = wantedVoters(situation);
   const voters = votersOf(state);
   const extra = voters.filter((server) => !wanted.includes(server));
-  // Those that are gone first, this node last.
-  const order = (server: string): number => (server === state.server ? 2 : facts(server).alive ? 1 : 0);
+  // Whoever leads after this one goes on with the rest.
+  const next = voters.find((server) => wanted.includes(server) && server !== state.server && facts(server).alive);
+  if (extra.includes(state.server) && next !== undefined)
+    return { do: "transfer", server: next, why: "this node is not to vote any more" };
+  const isActive = (server: string) => members.some((each) => each.server === server && each.state === "active");
+  // Those that are gone or go first, then those that are one too many.
+  const order = (server: string): number => (facts(server).alive && isActive(server) ? 1 : 0);
   for (const server of extra.sort((one, other) => order(one) - order(other))) {
     const rest = voters.filter((each) => each !== server);
-    if (rest.length === 0 || !mostAlive(rest, facts)) continue;
-    if (server !== state.server) return { do: "demote", server, why: whyNot(server, members, facts) };
-    const next = rest.find((each) => wanted.includes(each) && facts(each).alive);
-    if (next !== undefined) return { do: "transfer", server: next, why: "this node is not to vote any more" };
+    if (server === state.server || !mostAlive(rest, facts)) continue;
+    return { do: "demote", server, why: whyNot(server, members, facts) };
   }
   return undefined;
 }

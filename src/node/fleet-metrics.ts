@@ -39,7 +39,7 @@ export function fleetMetrics(metrics: Metrics, fleet: () => FleetPart | undefine
   single("cairn_fleet_worst_round_trip_seconds", "Longest round trip of the last beats.", ({ members }) => {
     return Math.max(0, ...members.map(({ round_trip_ms }) => round_trip_ms ?? 0)) / 1000;
   });
-  single("cairn_fleet_fsync_p99_seconds", "99th percentile of syncing the log here.", ({ members }) => {
+  single("cairn_fleet_fsync_seconds", "99th percentile of syncing the log here.", ({ members }) => {
     const own = members.find(({ self }) => self)?.fsync_p99_ms;
     return own === null || own === undefined ? undefined : own / 1000;
   });

@@ -1,8 +1,7 @@
 // The members table: who comes in by what, who goes, and that the same commands end in the same rows on another store.
 
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
 import { drawSecret, FLEET_TABLES, fleetCommands, fleetMembers, hashOf } from "../../src/fleet/index.ts";
@@ -17,13 +16,14 @@ import { MIGRATIONS } from "../../src/node/schema.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const OPERATIONS = [...contextOperations, ...fleetCommands, fleetMembers(() => [])];
 const MINUTE = 60_000;
 
 /** One store that commands are applied to, with a clock of its own. */
 class Applied {
-  readonly folder = mkdtempSync(join(tmpdir(), "cairn-fleet-"));
+  readonly folder = temporaryFolder();
   readonly commands: { stampMs: number; command: Command }[] = [];
   readonly store = Store.open({ folder: this.folder, migrations: MIGRATIONS, log: () => {} });
   state = openHistory(this.store);
@@ -307,7 +307,7 @@ describe("level, profile, bounds", () => {
 
 test("replayed on a copy of the store, however cut into entries, everything ends the same", () => {
   const fleet = new Applied();
-  const twin = mkdtempSync(join(tmpdir(), "cairn-fleet-"));
+  const twin = temporaryFolder();
   Store.open({ folder: twin, migrations: MIGRATIONS, log: () => {} }).close();
   fleet.store.close();
   copyFileSync(join(fleet.folder, "1", "cairn.db"), join(twin, "1", "cairn.db"));

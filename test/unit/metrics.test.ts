@@ -95,7 +95,7 @@ test("a node counts calls by operation, surface and code, streams, its store and
       voters: value("cairn_fleet_voters"),
       leading: value("cairn_fleet_leading"),
       away: value("cairn_fleet_members_away"),
-      fsync: value("cairn_fleet_fsync_p99_seconds"),
+      fsync: value("cairn_fleet_fsync_seconds"),
     }).toEqual({
       put: 3,
       missing: 1,

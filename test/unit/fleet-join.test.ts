@@ -1,0 +1,389 @@
+// Getting in, without a network: joiners and a leader whose log is a real store, over a link that a test can bend. Who is believed, who is refused, who waits.
+
+import { describe, expect, test } from "bun:test";
+import type { Caller } from "../../src/access/caller.ts";
+import { ABOUT, type About } from "../../src/fleet/about.ts";
+import { Admission, JOIN, joinRequest } from "../../src/fleet/admit.ts";
+import {
+  drawSecret,
+  fleetCommands,
+  hashOf,
+  openMembers,
+  parseTicket,
+  type Ticket,
+  ticketText,
+} from "../../src/fleet/index.ts";
+import { type JoinerOptions, joinFleet } from "../../src/fleet/joiner.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { openDirectLog } from "../../src/log/direct.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { Conditions } from "../../src/observe/conditions.ts";
+import { applierOf } from "../../src/operation/invoke.ts";
+import { Store } from "../../src/store/store.ts";
+import type { Peer } from "../../src/tailnet/index.ts";
+import { callerWith } from "../kit/core.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+function peer(id: string, name: string, more: Partial<Peer> = {}): Peer {
+  return {
+    ...{ id, hostname: name, dnsName: `${name}.example.ts.net`, ips: [`100.64.0.${id.length}`], tags: [], login: "" },
+    ...{
+      userId: "1",
+      os: "linux",
+      online: true,
+      lastSeen: null,
+      path: "direct",
+      relay: "",
+      expired: false,
+      shared: false,
+    },
+    ...more,
+  };
+}
+
+/** The world of one test: devices that answer, and what each caller is. */
+class World {
+  readonly answers = new Map<string, (path: string, value: unknown, caller: Caller) => unknown>();
+  readonly peers: Peer[] = [];
+  /** What was asked: `path of device`. */
+  readonly asked: string[] = [];
+
+  add(id: string, name: string, answer: (path: string, value: unknown, caller: Caller) => unknown): void {
+    this.peers.push(peer(id, name));
+    this.answers.set(id, answer);
+  }
+
+  link(caller: Caller): JoinerOptions["link"] {
+    return {
+      call: async ({ node }, path, value) => {
+        this.asked.push(`${path} ${node}`);
+        const answer = this.answers.get(node);
+        if (answer === undefined) throw new Fault("unavailable", "nobody there", { details: { notSent: true } });
+        // Over the wire everything becomes plain values.
+        return structuredClone(await answer(path, structuredClone(value), caller));
+      },
+    };
+  }
+}
+
+/** A fleet of one with a real store, answering as its leader. */
+function startLeader(world: World, id = "nLEAD", fleet = "home") {
+  const folder = temporaryFolder();
+  const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  let nowMs = Date.parse("2026-01-01T00:00:00Z");
+  const log = openDirectLog({
+    ...{ store, apply: applierOf(fleetCommands), nowMs: () => nowMs },
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const members = openMembers(store.reader, log.changes);
+  const fleetId = store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";
+  const run = async (name: string, input: Record<string, unknown>) => {
+    const operation = fleetCommands.find((each) => each.name === name);
+    if (operation?.kind !== "write") throw new Error(name);
+    const prepared = operation.prepare(operation.input.parse(input), undefined as never);
+    return (await log.propose({ name, v: 1, input: prepared, caller: "local", via: "", key: "" })).output;
+  };
+  let leading = true;
+  const about = (): About => ({
+    ...{ fleetId, fleet, epoch: log.position().epoch, profile: "home", role: "central", leader: id, size: 1 },
+    ...{ version: "1", level: 1 },
+  });
+  const admission = new Admission({
+    ...{ reader: store.reader, members, propose: (command) => log.propose(command), nowMs: () => nowMs },
+    leading: () => leading,
+    leader: () => ({ node: id, name: "lead" }),
+    self: () => id,
+    fleet: () => ({ fleet, fleetId, epoch: log.position().epoch, profile: "home" }),
+    joinRoles: (caller) => (caller.tags.includes("tag:edge") ? ["edge"] : []),
+    survives: () => "No voter may fail.",
+  });
+  world.add(id, "lead", (path, value, caller) =>
+    path === ABOUT ? about() : admission.handle(caller, joinRequest.parse(value)),
+  );
+  return {
+    ...{ id, fleetId, admission, members, run, about },
+    begin: () =>
+      run("fleet_begin", { fleet, profile: "home", node: id, server: "s-lead", name: "lead", version: "1", level: 1 }),
+    ticket: async (role: Ticket["role"], more: Record<string, unknown> = {}): Promise<Ticket> => {
+      const secret = drawSecret();
+      await run("fleet_ticket_create", { hash: hashOf(secret), role, ...more });
+      return { role, fleetId, secret };
+    },
+    wait: (ms: number) => {
+      nowMs += ms;
+    },
+    lead: (now: boolean) => {
+      leading = now;
+    },
+  };
+}
+
+function joiner(world: World, more: Partial<JoinerOptions> & { node?: string; tags?: string[] } = {}) {
+  const { node = "nNEW", tags = [], ...options } = more;
+  const lines: string[] = [];
+  const opened: string[] = [];
+  const conditions = new Conditions(() => {});
+  const stop = new AbortController();
+  const caller = callerWith({ id: node, kind: tags.length > 0 ? "tagged" : "user", tags });
+  const done = joinFleet(
+    {
+      ...{ link: world.link(caller), peers: async () => world.peers, place: "auto", fleet: "home", role: undefined },
+      ...{ ticket: undefined, name: () => "new", version: "1", level: 1, conditions, stepMs: 5 },
+      serverFor: async ({ fleetId }) => {
+        opened.push(fleetId);
+        return `s-${node}`;
+      },
+      say: (line) => lines.push(line),
+      ...options,
+    },
+    stop.signal,
+  );
+  done.catch(() => {});
+  const until = async (text: string) => {
+    for (let count = 0; count < 400; count += 1) {
+      if (lines.some((line) => line.includes(text))) return;
+      await Bun.sleep(5);
+    }
+    throw new Error(`never said ${text}: ${lines.join(" / ")}`);
+  };
+  const end = async () => {
+    stop.abort();
+    await done.catch(() => {});
+  };
+  return { done, lines, opened, conditions, until, end };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => "joined",
+    (error: unknown) =>
+      error instanceof Fault ? `${error.code} ${String(error.details["reason"] ?? "")}`.trim() : String(error),
+  );
+
+describe("by ticket", () => {
+  test("in, with the members and what they survive; the secret went only to the node that proved itself", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const { done, conditions } = joiner(world, { ticket: await leader.ticket("regional") });
+    const { admitted, server } = await done;
+    expect(admitted).toMatchObject({
+      outcome: "joined",
+      role: "regional",
+      fleetId: leader.fleetId,
+      survives: "No voter may fail.",
+    });
+    expect(admitted.members.map(({ node }) => node)).toEqual(["nLEAD", "nNEW"]);
+    expect([server, conditions.list()]).toEqual(["s-nNEW", []]);
+  });
+
+  test("a rogue with the fleet's name and id gets no secret, is asked no more, and the right one is found", async () => {
+    const world = new World();
+    const seen: unknown[] = [];
+    const leader = startLeader(world, "nZZZ");
+    await leader.begin();
+    world.add("nAAA", "rogue", (path, value) => {
+      seen.push(value);
+      return path === ABOUT ? { ...leader.about(), leader: "nAAA" } : { proof: "0".repeat(64) };
+    });
+    const ticket = await leader.ticket("regional");
+    const { done, until } = joiner(world, { ticket });
+    await until("nAAA says it is of this node's fleet");
+    expect((await done).admitted.outcome).toBe("joined");
+    expect(JSON.stringify(seen)).not.toContain(ticket.secret);
+    expect(JSON.stringify(seen)).not.toContain(hashOf(ticket.secret));
+  });
+
+  test("a rogue in between that passes the question on cannot use the answer", async () => {
+    const world = new World();
+    const leader = startLeader(world, "nZZZ");
+    await leader.begin();
+    world.add("nAAA", "rogue", (path, value, caller) =>
+      path === ABOUT
+        ? { ...leader.about(), leader: "nAAA" }
+        : leader.admission.handle(caller, joinRequest.parse(value)),
+    );
+    const { done } = joiner(world, { ticket: await leader.ticket("regional") });
+    await done;
+    expect(world.asked.filter((line) => line === `${JOIN} nAAA`)).toHaveLength(1);
+  });
+
+  test("only a rogue there: the node waits, and then says that nobody knows its ticket", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    world.answers.clear();
+    world.peers.length = 0;
+    world.add("nAAA", "rogue", (path) => {
+      if (path === ABOUT) return { ...leader.about(), leader: "nAAA" };
+      throw new Fault("join_refused", "no");
+    });
+    expect(await codeOf(joiner(world, { ticket: await leader.ticket("regional") }).done)).toBe("join_refused");
+  });
+
+  test("of another fleet with the same name is not even opened for", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const { until, opened, end } = joiner(world, {
+      ticket: { role: "regional", fleetId: "0".repeat(32), secret: drawSecret() },
+    });
+    await until("with another id");
+    await end();
+    expect([opened, world.asked.filter((line) => line.startsWith(JOIN))]).toEqual([[], []]);
+  });
+
+  test.each([
+    ["used", "ticket_used"],
+    ["late", "ticket_expired"],
+    ["of another device", "ticket_other_node"],
+    ["of another role", "ticket_other_role"],
+  ] as const)("%s is the end: %s", async (what, reason) => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const ticket = await leader.ticket("regional", what === "of another device" ? { node: "nOTHER" } : {});
+    if (what === "used") await joiner(world, { ticket, node: "nFIRST" }).done;
+    if (what === "late") leader.wait(15 * 60_000);
+    const options = what === "of another role" ? { ticket, role: "central" as const } : { ticket };
+    expect(await codeOf(joiner(world, options).done)).toBe(`join_refused ${reason}`);
+  });
+});
+
+describe("without a ticket", () => {
+  test("it waits, is listed, and comes in once it is approved", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const { done, until, conditions } = joiner(world, { role: "central" });
+    await until("cairn members approve new --role central");
+    expect(conditions.has("waiting_for_approval")).toBe(true);
+    expect(leader.admission.pending()).toMatchObject([{ node: "nNEW", name: "new", role: "central" }]);
+    await leader.run("fleet_member_approve", { node: "nNEW", role: "central" });
+    expect((await done).admitted.role).toBe("central");
+    expect([leader.admission.pending(), conditions.list()]).toEqual([[], []]);
+  });
+
+  test("who stops asking is forgotten, and no more than 32 wait", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const ask = (node: string) =>
+      leader.admission.handle(callerWith({ id: node }), {
+        ...{ ask: "join", fleet: leader.fleetId, server: `s-${node}`, name: node, version: "1", level: 1 },
+      });
+    for (let count = 0; count < 32; count += 1) expect(await ask(`n${count}`)).toEqual({ outcome: "pending" });
+    expect(await codeOf(ask("n99"))).toStartWith("rate_limited");
+    leader.wait(61_000);
+    expect(await ask("n99")).toEqual({ outcome: "pending" });
+    expect(leader.admission.pending()).toHaveLength(1);
+  });
+
+  test("a grant lets an edge in, and nobody else", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const edge = { role: "edge" as const, serverFor: async () => "" };
+    expect((await joiner(world, { ...edge, node: "nE", tags: ["tag:edge"] }).done).admitted.role).toBe("edge");
+    const other = joiner(world, { ...edge, node: "nF", tags: ["tag:none"] });
+    await other.until("members approve");
+    await other.end();
+  });
+
+  test("devices of other tailnets are refused", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const request = { ask: "join" as const, fleet: leader.fleetId, server: "s", name: "x", version: "1", level: 1 };
+    expect(await codeOf(leader.admission.handle(callerWith({ kind: "shared" }), request))).toBe("join_refused");
+  });
+});
+
+describe("looking for a fleet", () => {
+  test("none is there: it waits, says so, and begins none; it joins when one appears", async () => {
+    const world = new World();
+    world.peers.push(peer("nPHONE", "phone"));
+    const { done, until, conditions, opened } = joiner(world, {
+      tags: ["tag:edge"],
+      role: "edge",
+      serverFor: async () => "",
+    });
+    await until("No member of a fleet called home answers");
+    expect([conditions.has("waiting_for_fleet"), opened]).toEqual([true, []]);
+    const leader = startLeader(world);
+    await leader.begin();
+    expect((await done).admitted.fleetId).toBe(leader.fleetId);
+  });
+
+  test("two of one name: it chooses none and lists both", async () => {
+    const world = new World();
+    const [first, second] = [startLeader(world, "nONE"), startLeader(world, "nTWO")];
+    await Promise.all([first.begin(), second.begin()]);
+    const { lines, until, end, opened } = joiner(world);
+    await until("2 fleets are called home");
+    await end();
+    for (const { fleetId } of [first, second]) expect(lines.join()).toContain(fleetId.slice(0, 8));
+    expect(opened).toEqual([]);
+  });
+
+  test("another name, offline, shared and expired devices are not looked at", async () => {
+    const world = new World();
+    await startLeader(world, "nLEAD", "other").begin();
+    world.peers.push(
+      peer("nX", "x", { online: false }),
+      peer("nY", "y", { shared: true }),
+      peer("nZ", "z", { expired: true }),
+    );
+    const { until, end } = joiner(world);
+    await until("No member of a fleet called home answers");
+    await end();
+    expect(new Set(world.asked)).toEqual(new Set([`${ABOUT} nLEAD`]));
+  });
+
+  test.each(["lead", "LEAD.example.ts.net.", "100.64.0.5", "nLEAD"])("a member named as %s is found", async (place) => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const { done } = joiner(world, { place, fleet: undefined, ticket: await leader.ticket("regional") });
+    expect((await done).admitted.outcome).toBe("joined");
+  });
+
+  test("a named member of another fleet than wished is the end", async () => {
+    const world = new World();
+    await startLeader(world, "nLEAD", "other").begin();
+    expect(await codeOf(joiner(world, { place: "lead", fleet: "home" }).done)).toBe("join_refused other_fleet");
+  });
+
+  test("a member that does not lead now is asked again", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    leader.lead(false);
+    const { done, until } = joiner(world, { ticket: await leader.ticket("regional") });
+    await until("does not let this node in yet");
+    leader.lead(true);
+    expect((await done).admitted.outcome).toBe("joined");
+  });
+});
+
+test("a ticket's text is read back, and nothing else is a ticket", () => {
+  const ticket: Ticket = { role: "edge", fleetId: "a".repeat(32), secret: drawSecret() };
+  expect(parseTicket(`${ticketText(ticket)}\n`)).toEqual(ticket);
+  for (const text of [
+    "",
+    "tskey-auth-x",
+    ticketText(ticket).slice(1),
+    `${ticketText(ticket)}0`,
+    ticketText(ticket).replace("edge", "admin"),
+  ]) {
+    const read = () => parseTicket(text);
+    expect(read).toThrow("no ticket");
+    try {
+      read();
+    } catch (error) {
+      expect(String(error)).not.toContain(ticket.secret);
+    }
+  }
+});
