@@ -1,6 +1,5 @@
 // The start-up story of a node, in order, and its end in reverse. The only place that wires the parts together; none of them knows the others.
 
-import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
@@ -12,14 +11,13 @@ import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
-import { registerSecret } from "../observe/redact.ts";
 import { MAX_FRAME_BYTES } from "../peer/frames.ts";
 import { lockDataFolder } from "../store/lock.ts";
-import type { Tailnet, UpParams } from "../tailnet/index.ts";
+import type { Tailnet } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
 import { openBackups } from "./backups.ts";
 import { Callers } from "./callers.ts";
-import { refuseRealControl, refuseUntagged } from "./check-settings.ts";
+import { refuseRealControl } from "./check-settings.ts";
 import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import { openEdgeFleet } from "./edge-fleet.ts";
 import type { NodeEvent } from "./events.ts";
@@ -37,6 +35,7 @@ import { type PolicyWatch, watchPolicy } from "./policy-watch.ts";
 import { openProduct } from "./product.ts";
 import { type ServiceManager, serviceManager } from "./service-manager.ts";
 import { giveToGroup, prepareSockets } from "./sockets.ts";
+import { newSecret, upParams } from "./up-params.ts";
 import { addressesOf, allUrls, readyEvent } from "./urls.ts";
 
 /** Running requests may take this long to finish when the node stops. */
@@ -426,39 +425,4 @@ function refuseUnsafeModes(options: StartOptions): void {
       hint: "Agents on this machine use `cairn bridge`; agents elsewhere use the tailnet address.",
     });
   }
-}
-
-function newSecret(): string {
-  const secret = randomBytes(32).toString("hex");
-  registerSecret(secret);
-  return secret;
-}
-
-function upParams(
-  options: StartOptions,
-  sockets: { ingressSecret: string; egressSecret: string; target: string; socketDir: string },
-): UpParams {
-  const { settings } = options.loaded;
-  const { authKey, clientSecret } = options.secrets;
-  refuseUntagged(settings, options.secrets);
-  return {
-    stateDir: join(settings.data, "tailnet"),
-    hostname: settings.hostname,
-    ...(settings.control_url === undefined ? {} : { controlUrl: settings.control_url }),
-    ...(authKey === undefined ? {} : { authKey }),
-    ...(clientSecret === undefined ? {} : { clientSecret }),
-    tags: [...settings.tags],
-    ephemeral: settings.ephemeral,
-    capability: settings["access.capability"],
-    socketDir: sockets.socketDir,
-    target: sockets.target,
-    ingressSecret: sockets.ingressSecret,
-    egressSecret: sockets.egressSecret,
-    shared: settings["access.shared"],
-    allowedHosts: [...settings["http.allowed_hosts"]],
-    allowedOrigins: [...settings["http.allowed_origins"]],
-    maxBodyBytes: settings["http.max_body_bytes"],
-    outboundAllow: [...settings["outbound.allow"]],
-    ...(options.privateTailnet === true ? { testMode: true } : {}),
-  };
 }
