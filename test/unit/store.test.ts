@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/node/schema.ts";
 import { DiskGauge } from "../../src/store/disk.ts";
-import { type Migration, Store } from "../../src/store/store.ts";
+import { type Migration, Store, type Writer } from "../../src/store/store.ts";
 import { startCore } from "../kit/core.ts";
 
 const fresh = () => mkdtempSync(join(tmpdir(), "cairn-store-"));
@@ -56,6 +56,29 @@ test("a migration changes rows of a filled store; one that fails leaves the stor
   expect(() => startCore({ folder: core.folder })).toThrow(
     `schema ${MIGRATIONS.length + 1}; this version of cairn knows schemas up to ${MIGRATIONS.length}`,
   );
+});
+
+test("commits are synced as the owner wants it, and always where what was committed must be on the disk", () => {
+  const synced = (tx: Writer) => tx.get<{ synchronous: number }>("PRAGMA synchronous")?.synchronous;
+  const [NORMAL, FULL] = [1, 2];
+  const strict = open(fresh(), MIGRATIONS);
+  expect([strict.transaction(synced), strict.durably(synced), strict.transaction(synced)]).toEqual([FULL, FULL, FULL]);
+  strict.close();
+  const folder = fresh();
+  const loose = Store.open({ folder, migrations: MIGRATIONS, log: () => {}, sync: "checkpoint" });
+  expect([loose.transaction(synced), loose.durably(synced), loose.transaction(synced)]).toEqual([NORMAL, FULL, NORMAL]);
+  const fails = () => {
+    throw new Error("no");
+  };
+  expect(() => loose.durably(fails)).toThrow("no");
+  expect(loose.transaction(synced)).toBe(NORMAL);
+  // A copy that takes its place is written as this one was.
+  const copy = join(folder, "copy.db");
+  loose.transaction((tx) => tx.run("INSERT INTO meta (key, value) VALUES ('kept', 1)"));
+  new Database(loose.path).run("VACUUM INTO ?", [copy]);
+  loose.replaceBy(copy, () => {});
+  expect(loose.transaction(synced)).toBe(NORMAL);
+  loose.close();
 });
 
 test("an end out of order is marked, and only then the next start checks the pages", () => {
