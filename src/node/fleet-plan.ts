@@ -5,7 +5,15 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { type FleetFile, type FleetRole, parseTicket, ROLES, readFleetFile, type Ticket } from "../fleet/index.ts";
+import {
+  type FleetFile,
+  type FleetRole,
+  fleetValue,
+  parseTicket,
+  ROLES,
+  readFleetFile,
+  type Ticket,
+} from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { sync } from "../store/backup.ts";
 import { inspectStore } from "../store/inspect.ts";
@@ -111,10 +119,24 @@ export function requestAside(dataDir: string, why: string, rejoin?: JoinRequest)
 
 /** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where it has no fleet to ask. */
 export function requestRejoin(dataDir: string, why: string): boolean {
-  const file = readFleetFile(join(dataDir, "raft"));
-  if (file === undefined || file.members.filter(({ server }) => server !== "").length < 2) return false;
-  requestAside(dataDir, why, { place: "auto", fleet: file.fleet, fleetId: file.fleetId });
+  const found = largerFleetOf(dataDir);
+  if (found === undefined) return false;
+  requestAside(dataDir, why, { place: "auto", ...found });
   return true;
+}
+
+/** Name and id of the fleet that this folder's member is of, by its file or, where the raft folder is lost, by its store; undefined where no other full member could take it in. */
+function largerFleetOf(dataDir: string): { fleet: string; fleetId: string } | undefined {
+  const file = readFleetFile(join(dataDir, "raft"));
+  if (file !== undefined) {
+    const full = file.members.filter(({ server }) => server !== "");
+    return full.length < 2 ? undefined : { fleet: file.fleet, fleetId: file.fleetId };
+  }
+  if (!isMemberStore(dataDir)) return undefined;
+  return inspectStore(join(dataDir, "store"), (reader) => ({
+    fleet: fleetValue(reader, "fleet_name"),
+    fleetId: fleetValue(reader, "fleet_id"),
+  }))?.seen;
 }
 
 function doSetAside(data: string, nowMs: () => number): string[] {
