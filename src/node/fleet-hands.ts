@@ -71,10 +71,12 @@ export async function leaveFleet(
   }
   const late = AbortSignal.timeout(LEAVE_MS);
   let last = "no member leads";
+  let node: string | undefined;
   while (!late.aborted) {
     signal.throwIfAborted();
     try {
-      const node = leader();
+      // Once it is forgotten it hears of no leader any more; who was asked last tells it so.
+      node = leader() ?? node;
       if (leading()) await remove();
       else if (node !== undefined) await link.call({ node }, "leave", {}, { timeoutMs: ASK_MS, signal });
       // Its own table may say so first: an edge is gone at once.
