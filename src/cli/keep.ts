@@ -147,9 +147,9 @@ export const backup: Command = {
 
 /** What only the operator knows: whether anything of the old fleet is left. */
 const AFTER_RESTORE = `this node is now a fleet of its own; if it had other members, they are no part of it:
-  stop them, so that agents do not write to two histories
-  what one of them wrote after the backup: cairn export --to FILE there, then cairn import --missing-only FILE here
-  then start each with --join and --discard-local; it keeps a copy of what it had in aside/`;
+  stop what is left of the old fleet, so that agents do not write to two histories
+  what it took after the backup: cairn export --to FILE there, then cairn import --missing-only FILE here
+  to bring a member over: cairn leave there (a copy stays in its aside/), or a new --data folder, then --join this node`;
 
 export const restore: Command = {
   words: ["restore"],
