@@ -278,8 +278,12 @@ func TestRaftMembersOverTheTailnet(t *testing.T) {
 	})
 	second.must("raft-change", RaftChangeParams{Do: "transfer", Server: thirdServer}, nil)
 	eventually(t, "the third to lead", testPatience, func() bool { return third.raftState().Leading })
+	term := third.raftState().Term
 	thirdStore.propose(t, 4, "four")
 	eventually(t, "the first to follow whom it was not told of", testPatience, func() bool { return firstStore.holds("one", "two", "three", "four") })
+	if state := first.raftState(); state.Term != term || state.Leader != thirdServer {
+		t.Errorf("it came by another leader: %+v", state)
+	}
 	third.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
 	eventually(t, "the second to lead again", testPatience, func() bool { return second.raftState().Leading })
 

@@ -93,7 +93,8 @@ type heard struct {
 	until     time.Time
 }
 
-// Ask has the known voters tell what they know of a server. The word of one whose configuration is newer than ours is enough, as voters are trusted.
+// Ask has the known voters tell what they know of a server. The word of one whose configuration is not older than ours is
+// enough, as voters are trusted.
 func (node *Node) Ask(server string) (Testimony, error) {
 	all := &node.testimonies
 	all.mu.Lock()
@@ -141,7 +142,7 @@ func (node *Node) askVoters(server string) (Testimony, error) {
 		}
 		anyone = true
 		for _, member := range told.Members {
-			if member.Server == server && told.Index > newest.index {
+			if member.Server == server && told.Index >= newest.index {
 				return Testimony{Node: member.Node, Voter: member.Voter}, nil
 			}
 		}

@@ -89,6 +89,7 @@ export const raftState = z.object({
   /** The last refusal of each member that does not take our connections; the reason begins with a code and a colon. */
   refused: z.array(z.object({ server: z.string(), reason: z.string(), atMs: z.number() })),
 });
+/** State of the raft member, as `raftState` answers it. */
 export type RaftState = z.infer<typeof raftState>;
 
 export const level = z.enum(["debug", "info", "warning", "error"]);
