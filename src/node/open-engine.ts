@@ -12,7 +12,7 @@ import { isAlone, placeOf } from "../log/raft-store.ts";
 import type { Reader } from "../store/store.ts";
 import type { RaftHost, RaftMember, RaftProfile } from "../tailnet/index.ts";
 
-/** A fleet of one leads within milliseconds; what takes longer shows by refused writes and not by a start that hangs. */
+/** A fleet of one leads within milliseconds, or once it has read its log again; what stands still for so long shows by refused writes and not by a start that hangs. */
 const LEAD_MS = 3_000;
 
 /** Which fleet a member is of, and whether it begins it. */
@@ -88,19 +88,27 @@ export async function startEngine({ log, host, plan, dataDir, socketPath, profil
   const folder = join(dataDir, "raft");
   await host.raftOpen({ folder, socket: socketPath, fleet, epoch, profile, bootstrap, members });
   await log.start({ socketPath, fleet, epoch, signal });
-  if (alone) await leads(log, AbortSignal.any([signal, AbortSignal.timeout(LEAD_MS)]));
+  if (alone) await leads(log, signal);
 }
 
 function leads(log: Log, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const stop = log.onLeading(() => done());
+    let last = log.position().seq;
+    const watch = setInterval(() => {
+      const { seq } = log.position();
+      if (seq === last) done();
+      last = seq;
+    }, LEAD_MS);
     const done = () => {
+      clearInterval(watch);
       signal.removeEventListener("abort", done);
-      // Called at once where it leads already, before `stop` is known.
-      queueMicrotask(() => stop());
       resolve();
     };
     signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
+    const stop = log.onLeading(() => {
+      // Called at once where it leads already, before `stop` is known.
+      queueMicrotask(() => stop());
+      done();
+    });
   });
 }
