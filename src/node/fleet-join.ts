@@ -9,8 +9,8 @@ import { KNOWN_LEVEL } from "../log/level.ts";
 import type { RaftLog } from "../log/raft.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
-import { raftMembersOf } from "./fleet.ts";
 import { forgetJoinRequest, type JoinWish } from "./fleet-plan.ts";
+import { raftMembersOf } from "./fleet-views.ts";
 import type { Peers } from "./peers.ts";
 
 export interface FleetJoinOptions {

@@ -1,20 +1,15 @@
 // A full node as a member of its fleet while it runs: its row, beats, the steward while it leads, what peers ask of it, and what status tells. Getting in is fleet-join.ts; what a start does is fleet-plan.ts.
 
 import { statfsSync } from "node:fs";
-import { z } from "zod";
 import type { Access } from "../access/access.ts";
 import { StateAge } from "../cache/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import {
-  ABOUT,
   type About,
   Admission,
-  BEAT,
   type Beat,
   Beats,
-  beatShape,
-  type FleetHands,
   type FleetPart,
   type FleetRole,
   fleetBegin,
@@ -23,12 +18,8 @@ import {
   fleetValue,
   Health,
   Histories,
-  isCandidate,
-  JOIN,
-  joinRequest,
   type Member,
   type Members,
-  notTheLeader,
   type Pending,
   PROFILES,
   type Profile,
@@ -47,6 +38,8 @@ import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost, RaftState, Status } from "../tailnet/index.ts";
 import type { FleetFace } from "./fleet-face.ts";
 import { leaveFleet, transferLead } from "./fleet-hands.ts";
+import { servePeers } from "./fleet-serve.ts";
+import { raftMembersOf } from "./fleet-views.ts";
 import type { Peers } from "./peers.ts";
 
 export interface NodeFleetOptions {
@@ -81,7 +74,7 @@ export interface NodeFleetOptions {
 const PATHS_EVERY_MS = 5_000;
 const REFUSALS = 3;
 
-export class NodeFleet implements FleetHands {
+export class NodeFleet implements FleetFace {
   readonly #options: NodeFleetOptions;
   readonly #beats: Beats;
   readonly #steward: Steward;
@@ -171,31 +164,14 @@ export class NodeFleet implements FleetHands {
 
   /** Answers what peers ask of a member. */
   serve(server: PeerServer): void {
-    server.register(ABOUT, {
-      open: true,
-      schema: z.object({}),
-      handle: async ({ caller, member }) => {
-        const { access } = this.#options;
-        const tags = this.#options.status()?.self?.tags ?? [];
-        const known = member !== undefined || access.rights(caller).grants.length > 0;
-        if (known || isCandidate(caller, tags, access.joinRoles(caller))) return this.about();
-        throw new Fault("forbidden", "This device may not know which fleet this is", {
-          hint: "Give it the fleet's tag or a grant.",
-        });
-      },
-    });
-    server.register(JOIN, {
-      open: true,
-      schema: joinRequest,
-      handle: ({ caller, input }) => this.#admission.handle(caller, input),
-    });
-    server.register(BEAT, { schema: beatShape, handle: ({ node, input }) => this.#beats.answer(node, input) });
-    server.register("leave", {
-      schema: z.object({}),
-      handle: async ({ node }) => {
-        if (!this.leading()) throw notTheLeader(this.leader(), "Leaving");
-        return this.propose(fleetMemberRemove, { node }, `node:${node}`);
-      },
+    const { access, status } = this.#options;
+    servePeers(server, {
+      ...{ access, admission: this.#admission, beats: this.#beats },
+      tags: () => status()?.self?.tags ?? [],
+      about: () => this.about(),
+      leading: () => this.leading(),
+      leader: () => this.leader(),
+      remove: (node) => this.propose(fleetMemberRemove, { node }, `node:${node}`),
     });
   }
 
@@ -444,36 +420,6 @@ export class NodeFleet implements FleetHands {
       ...{ version: buildInfo.version, level: KNOWN_LEVEL },
     };
   }
-}
-
-/** What status tells of the fleet; a node without a tailnet is alone. */
-export async function partOf(
-  fleet: FleetFace | undefined,
-  log: Log,
-  { reader }: Store,
-  settings: Settings,
-): Promise<FleetPart> {
-  if (fleet !== undefined) return fleet.part();
-  const { fleet: id, epoch } = fleetOf(reader);
-  return fleetPart({
-    ...{ self: "", name: settings.hostname, role: settings.role, members: [], raft: undefined, own: undefined },
-    fleet: { name: settings.fleet, id, epoch, profile: settings["fleet.profile"], level: levelOf(reader) },
-    ...{ position: log.position(), leadership: log.leadership(), leaderNode: "", peers: [], monotonicMs: 0 },
-    ...{ heard: () => undefined, isAway: () => false, version: buildInfo.version, level: KNOWN_LEVEL },
-  });
-}
-
-/** What /.well-known/cairn tells. */
-export function aboutOf(fleet: FleetFace | undefined, { reader }: Store, settings: Settings) {
-  if (fleet !== undefined) return fleet.about();
-  return { fleetId: fleetOf(reader).fleet, fleet: settings.fleet, role: settings.role, leader: "" };
-}
-
-/** Members as the Go half lets them in: all that have a raft server. */
-export function raftMembersOf(members: readonly Member[]): { server: string; node: string; voter: boolean }[] {
-  return members
-    .filter(({ server }) => server !== "")
-    .map(({ server, node, role }) => ({ server, node, voter: role === "central" }));
 }
 
 function hex(bytes: Uint8Array | undefined): string | undefined {

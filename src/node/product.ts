@@ -38,7 +38,7 @@ import { watchDisk } from "./disk-watch.ts";
 import { type EdgeParts, openEdgeParts } from "./edge.ts";
 import { fullNodeElsewhere } from "./elsewhere.ts";
 import { serveFeed } from "./feed.ts";
-import { aboutOf, partOf } from "./fleet.ts";
+import { aboutOf, partOf } from "./fleet-views.ts";
 import type { FleetFace } from "./fleet-face.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";

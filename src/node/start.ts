@@ -22,7 +22,7 @@ import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import { openEdgeFleet } from "./edge-fleet.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
-import { raftMembersOf } from "./fleet.ts";
+import { raftMembersOf } from "./fleet-views.ts";
 import { planFleet } from "./fleet-plan.ts";
 import { comesBack, openFleet, profileOf, type RunningFleet } from "./fleet-wiring.ts";
 import { loadGoHalf } from "./go-half.ts";
