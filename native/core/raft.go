@@ -67,7 +67,7 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(host.session.ctx)
-	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(ctx, host.session, server)}
+	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(host.session)}
 	life.network.setMembers(params.Members)
 	life.network.ask = func(server string) (raftlog.Testimony, error) {
 		member := life.member.Load()

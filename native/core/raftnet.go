@@ -27,7 +27,6 @@ type raftNetwork struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	session *session
-	self    string
 
 	// ask has the voters tell of a server that is not in the list yet: this node may have been away when it joined.
 	ask func(server string) (raftlog.Testimony, error)
@@ -57,9 +56,10 @@ func (conn *raftConn) Close() error {
 	return conn.Conn.Close()
 }
 
-func newRaftNetwork(ctx context.Context, session *session, self string) *raftNetwork {
-	ctx, cancel := context.WithCancel(ctx)
-	return &raftNetwork{ctx: ctx, cancel: cancel, session: session, self: self, members: map[string]RaftMember{}, vouched: map[string]RaftMember{}, open: map[*raftConn]struct{}{}}
+// newRaftNetwork makes a network that lasts until Close: a leader that is told to end still hands over by it.
+func newRaftNetwork(session *session) *raftNetwork {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &raftNetwork{ctx: ctx, cancel: cancel, session: session, members: map[string]RaftMember{}, vouched: map[string]RaftMember{}, open: map[*raftConn]struct{}{}}
 }
 
 // setMembers replaces the list; connections of servers that are no longer in it, or of another node now, end.
