@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { COMMANDS } from "../src/cli/table.ts";
+import { SECRET_NAMES } from "../src/config/secrets.ts";
 import { envOf, flagOf, settingRows } from "../src/config/settings.ts";
 import { FAULTS } from "../src/lib/fault.ts";
 import { CONDITIONS } from "../src/observe/conditions.ts";
@@ -55,7 +56,7 @@ function settingsPage(): string {
     "",
     "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
     "",
-    "Secrets are no settings: `TS_AUTHKEY`, `TS_AUTH_KEY`, `TAILSCALE_AUTH_KEY` and `TS_CLIENT_SECRET` as variables, as `NAME_FILE` with the path of a file, or as systemd credentials of that name. On the command line they are refused.",
+    `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
     "",
   ].join("\n");
 }

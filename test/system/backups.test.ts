@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
 import { type NodeOptions, spawnNode, startNode, type TestNode } from "../kit/node.ts";
-import { processTree } from "../kit/processes.ts";
+import { commandLine, environment, processTree } from "../kit/processes.ts";
 import { S3_BUCKET, S3_KEYS, TestS3 } from "../kit/s3.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
 
@@ -79,6 +79,10 @@ test("the node serves while a copy is made; killed in the middle it leaves nothi
   const asking = other.cli(["backup", "now"]);
   const child = await eventually("the copying child", () => processTree(other.pid).find((pid) => pid !== other.pid));
   process.kill(child, "SIGSTOP");
+  expect(commandLine(child)).toContain("backup");
+  expect(Object.keys(environment(child)).filter((name) => /^(TS_|TAILSCALE|CAIRN_|BUN_|LD_|NODE_)/.test(name))).toEqual(
+    [],
+  );
   const began = performance.now();
   await call(other, "context_put", { id: "team/meanwhile", content: "x" });
   expect(performance.now() - began).toBeLessThan(5_000);
