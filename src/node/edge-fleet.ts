@@ -116,10 +116,6 @@ export class EdgeFleet implements FleetFace {
   }
 
   /** Every answer of an edge tells its own age. */
-  ageSeconds(): undefined {
-    return undefined;
-  }
-
   stateAgeMs(): number {
     return Number.POSITIVE_INFINITY;
   }

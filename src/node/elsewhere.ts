@@ -18,14 +18,14 @@ export interface ElsewhereOptions {
   self: () => string;
   /** Asks the path `forward` of a member. */
   ask: ForwarderOptions["ask"];
-  /** How old the state of this node may be while it does not lead, in seconds; undefined while that is not known. */
-  ageSeconds?: () => number | undefined;
+  /** How old the state of this node may be at most, in ms; infinite while that is not known. */
+  ageMs: () => number;
   /** For tests: when a forward gives up, in ms. */
   withinMs?: number;
 }
 
 /** What `invoke` knows of the other nodes. */
-export function fullNodeElsewhere({ log, members, self, ask, ageSeconds, withinMs }: ElsewhereOptions): Elsewhere {
+export function fullNodeElsewhere({ log, members, self, ask, ageMs, withinMs }: ElsewhereOptions): Elsewhere {
   const leader = (): { node: string; name: string } | undefined => {
     const { server } = log.leadership();
     const found = server === "" ? undefined : members.byServer(server);
@@ -50,6 +50,9 @@ export function fullNodeElsewhere({ log, members, self, ask, ageSeconds, withinM
     self,
     leader,
     forward: (call, to, signal) => (to === "leader" ? forwarder.toLeader(call, signal) : Promise.reject(notReady())),
-    ...(ageSeconds === undefined ? {} : { ageSeconds }),
+    ageSeconds: () => {
+      const ms = ageMs();
+      return Number.isFinite(ms) ? ms / 1000 : undefined;
+    },
   };
 }

@@ -14,8 +14,6 @@ export interface FleetFace extends FleetHands {
   about(): { fleetId: string; fleet: string; role: FleetRole; leader: string };
   /** The member that orders writes, as far as it is known. */
   leader(): Member | undefined;
-  /** How old the state of this node may be; undefined where it is not known, or told otherwise. */
-  ageSeconds(): number | undefined;
   /** How old what this node has may be at most, in ms; infinite while that is not known. */
   stateAgeMs(): number;
   /** Milliseconds to a member and back; undefined where it was not measured. */

@@ -216,14 +216,6 @@ export class NodeFleet implements FleetFace {
     return { ...this.fleet(), role: this.role(), leader, size, version: buildInfo.version, level: KNOWN_LEVEL };
   }
 
-  /** Seconds since the leader was heard; undefined where it was not, or is this node. */
-  ageSeconds(): number | undefined {
-    const leader = this.leader();
-    if (leader === undefined || leader.node === this.self()) return undefined;
-    const heard = this.#beats.heard(leader.node);
-    return heard === undefined ? undefined : (performance.now() - heard.atMs) / 1000;
-  }
-
   /** How old what this node has may be at most, in ms, as beats proved; infinite while nothing is proved. */
   stateAgeMs(): number {
     const { members, log } = this.#options;

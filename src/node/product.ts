@@ -38,8 +38,8 @@ import { watchDisk } from "./disk-watch.ts";
 import { type EdgeParts, openEdgeParts } from "./edge.ts";
 import { fullNodeElsewhere } from "./elsewhere.ts";
 import { serveFeed } from "./feed.ts";
-import { aboutOf, partOf } from "./fleet-views.ts";
 import type { FleetFace } from "./fleet-face.ts";
+import { aboutOf, partOf } from "./fleet-views.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
 import type { Surfaces } from "./listen.ts";
 import { nodeMetrics } from "./metrics.ts";
@@ -161,6 +161,7 @@ export function openProduct(options: ProductOptions): Product {
     members: (node) => members.get(node),
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
+  const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
   const elsewhere =
     edge?.elsewhere ??
     fullNodeElsewhere({
@@ -168,11 +169,12 @@ export function openProduct(options: ProductOptions): Product {
       members,
       self,
       ask: (node, value, ends) => peers.call({ node }, "forward", value, ends),
-      ageSeconds: () => options.fleet()?.ageSeconds(),
+      ageMs,
     });
 
   const metrics = nodeMetrics({
     fleet: () => options.fleet()?.partNow(),
+    cache: () => edge?.edge.report(),
     conditions,
     storePath: () => store.path,
     invoker: () => invoker,
@@ -198,7 +200,6 @@ export function openProduct(options: ProductOptions): Product {
   position = () => invoker.position();
   if (edge === undefined) {
     peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
-    const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
     serveFeed({ server: peers.server, log, reader: store.reader, members, ageMs });
   }
 

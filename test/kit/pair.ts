@@ -135,7 +135,7 @@ export async function startPair(options: PairOptions = {}) {
           },
           self: () => id,
           withinMs,
-          ageSeconds: () => 0.3,
+          ageMs: () => 300,
           ask: (to, value, { signal }) => {
             calls.push(`${id} ${to}`);
             return raced(
