@@ -43,8 +43,10 @@ export interface EdgeOptions {
   patienceMs?: number;
 }
 
-/** After this time without an upstream writes are refused at once instead of tried for long, in ms. */
+/** After this time without an upstream calls for the leader are refused instead of tried for long, in ms. */
 const CUT_OFF_MS = 5000;
+/** How often that is looked at while a call is on its way, in ms. */
+const LOOK_MS = 250;
 /** Arguments that name the context of a write, aliases included. */
 const ID_NAMES = ["id", "key", "name", "path"] as const;
 
@@ -115,13 +117,27 @@ export class Edge {
 
   /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */
   async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "here"> {
-    if (to === "leader" && this.#isCutOff()) throw cutOff();
-    if (!this.#options.isWrite(call.operation)) return this.#options.forward(call, to, signal);
+    if (to === "upstream") return this.#options.forward(call, to, signal);
+    if (this.#isCutOff()) throw cutOff();
+    const lost = new AbortController();
+    const watch = setInterval(() => {
+      if (this.#isCutOff()) lost.abort(lostOnTheWay(call.operation));
+    }, LOOK_MS);
+    try {
+      return await this.#toLeader(call, AbortSignal.any([signal, lost.signal]));
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "here"> {
+    const { forward, isWrite } = this.#options;
+    if (!isWrite(call.operation)) return forward(call, "leader", signal);
     const named = ID_NAMES.map((name) => call.input[name]).find((value) => typeof value === "string");
     const done = this.state.cache.writing(typeof named === "string" ? named : undefined);
     let position: string | undefined;
     try {
-      const answer = await this.#options.forward(call, to, signal);
+      const answer = await forward(call, "leader", signal);
       if (answer !== "here") position = answer.position;
       return answer;
     } finally {
@@ -169,7 +185,7 @@ export class Edge {
     throw cutOff();
   }
 
-  /** Nobody answered for so long that a write need not be tried for half a minute. */
+  /** Nobody answered for so long that the leader need not be looked for for half a minute. */
   #isCutOff(): boolean {
     const lastMs = Math.max(this.#startedMs, this.#freshness.pongMs);
     return this.client.away() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
@@ -180,6 +196,14 @@ function cutOff(): Fault {
   return new Fault("unavailable", "This edge reaches no full node of its fleet now; nothing was written", {
     hint: "Try again when the network is back; `cairn status` shows what it looks for.",
     details: { retryAfterSeconds: 5, outcome: "not_written" },
+  });
+}
+
+/** The call was sent while a full node was in reach. */
+function lostOnTheWay(operation: string): Fault {
+  return new Fault("unavailable", `No full node answers this edge any more; whether ${operation} was done is unknown`, {
+    hint: "Read before you write again, or repeat it with the same idempotency key when the network is back.",
+    details: { retryAfterSeconds: 5, outcome: "unknown" },
   });
 }
 

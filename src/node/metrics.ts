@@ -2,11 +2,12 @@
 
 import { statSync } from "node:fs";
 import { buildInfo } from "../config/build-info.ts";
-import type { FleetPart } from "../fleet/index.ts";
+import type { CacheReport, FleetPart } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { EventLoopLag } from "../observe/event-loop-lag.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { Invoker, Outcome } from "../operation/invoke.ts";
+import { cacheMetrics } from "./cache-metrics.ts";
 import { fleetMetrics } from "./fleet-metrics.ts";
 
 /** Bounds of durations in seconds; waits last up to five minutes. */
@@ -18,6 +19,8 @@ export interface NodeMetricsOptions {
   storePath: () => string;
   /** What status tells of the fleet, without asking anyone; undefined where there is none. */
   fleet: () => FleetPart | undefined;
+  /** What an edge tells of its cache; undefined elsewhere. */
+  cache: () => CacheReport | undefined;
   /** Asked at each scrape. */
   invoker: () => Pick<Invoker, "changes" | "openStreams">;
 }
@@ -29,7 +32,7 @@ export interface NodeMetrics {
   stop(): void;
 }
 
-export function nodeMetrics({ conditions, storePath, invoker, fleet }: NodeMetricsOptions): NodeMetrics {
+export function nodeMetrics({ conditions, storePath, invoker, fleet, cache }: NodeMetricsOptions): NodeMetrics {
   const metrics = new Metrics();
   const lag = new EventLoopLag();
   const calls = metrics.counter("cairn_operations_total", "Calls of operations by how they ended.", [
@@ -59,6 +62,7 @@ export function nodeMetrics({ conditions, storePath, invoker, fleet }: NodeMetri
   single("process_start_time_seconds", "Start of the process, as Unix time.", () => {
     return Math.round(Date.now() / 1000 - process.uptime());
   });
+  cacheMetrics(metrics, cache);
   fleetMetrics(metrics, fleet);
   metrics.gauge("cairn_build_info", "Always 1.", ["version", "commit"], () => [
     [[buildInfo.version, buildInfo.commit], 1],

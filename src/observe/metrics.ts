@@ -5,6 +5,7 @@ const MAX_SERIES = 1000;
 const REST = "other";
 
 type Values = readonly string[];
+type Read = () => Iterable<readonly [Values, number]>;
 
 interface Family {
   name: string;
@@ -44,13 +45,13 @@ export class Metrics {
   }
 
   /** `read` is asked at each scrape; what it answers is the gauge. */
-  gauge(name: string, help: string, labels: readonly string[], read: () => Iterable<readonly [Values, number]>): void {
-    this.#add({
-      name,
-      kind: "gauge",
-      help,
-      lines: () => [...read()].map(([values, value]) => `${name}${labelled(labels, values)} ${value}`),
-    });
+  gauge(name: string, help: string, labels: readonly string[], read: Read): void {
+    this.#read("gauge", name, help, labels, read);
+  }
+
+  /** A counter that is counted elsewhere: `read` is asked at each scrape, and its numbers only grow. */
+  counted(name: string, help: string, labels: readonly string[], read: Read): void {
+    this.#read("counter", name, help, labels, read);
   }
 
   /** `bounds` in ascending order, in the unit of the name. */
@@ -92,6 +93,11 @@ export class Metrics {
       ].join("\n"),
     );
     return `${parts.join("\n")}\n`;
+  }
+
+  #read(kind: "gauge" | "counter", name: string, help: string, labels: readonly string[], read: Read): void {
+    const lines = () => [...read()].map(([values, value]) => `${name}${labelled(labels, values)} ${value}`);
+    this.#add({ name, kind, help, lines });
   }
 
   #add(family: Family): void {

@@ -52,6 +52,7 @@ test("a node counts calls by operation, surface and code, streams, its store and
   let metrics: ReturnType<typeof nodeMetrics> | undefined;
   await using core = startCore({ onOutcome: (outcome) => metrics?.onOutcome(outcome) });
   metrics = nodeMetrics({
+    cache: () => undefined,
     fleet: () => ALONE,
     conditions,
     storePath: () => core.store.path,

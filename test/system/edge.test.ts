@@ -1,0 +1,174 @@
+// An edge as a real node of a fleet: what it keeps, what lets go of it, and what is left when its full node is stopped, killed, gone in the middle of an answer, or says that it is no member.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { Agent, type Answer, joinAgent, localHttp } from "../kit/agent.ts";
+import { eventually } from "../kit/eventually.ts";
+import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
+
+const CAPABILITY = "cairn.internal/cap/cairn";
+const MEMBER = { role: "member", spaces: ["*"] };
+
+let fleet: Fleet;
+let central: FleetNode;
+let edge: FleetNode;
+/** The same agent, talking to the central and to the edge. */
+let atCentral: Agent;
+let atEdge: Agent;
+
+const stateOf = ({ headers }: Answer) => headers.get("cairn-cache");
+const ageOf = ({ headers }: Answer) => Number(headers.get("age"));
+const cacheOf = async () => (await edge.status())?.cache;
+
+/** Waits until the edge answers a document in this way. */
+const reads = (id: string, wanted: { text?: string; state?: string; status?: number }, agent = atEdge) => {
+  let seen = "";
+  return eventually(
+    `${id} to be read as ${JSON.stringify(wanted)}`,
+    async () => {
+      const answer = await agent.get(id);
+      seen = `${answer.status} ${stateOf(answer)} ${answer.text}`;
+      const right =
+        (wanted.text === undefined || answer.text === wanted.text) &&
+        (wanted.state === undefined || stateOf(answer) === wanted.state) &&
+        (wanted.status ?? 200) === answer.status;
+      return right ? answer : undefined;
+    },
+    { withinMs: 15_000, seen: () => seen },
+  );
+};
+
+beforeAll(async () => {
+  fleet = await startFleet({ centrals: 1 });
+  const [first] = fleet.nodes;
+  if (first === undefined) throw new Error("no fleet");
+  central = first;
+  edge = await fleet.join("edge", { spaces: ["team-a", "run", "late"] });
+  await fleet.tailnet.grants([{ src: ["agent"], dst: ["*"], app: { [CAPABILITY]: [MEMBER] } }]);
+  atCentral = await joinAgent(fleet.tailnet, central.base, { hostname: "agent", tags: ["tag:agent"] });
+  atEdge = new Agent({ id: atCentral.id, ips: [atCentral.ip], proxy: atCentral.proxy }, edge.base);
+  const set = await central.call("space_configure", { space: "run", edge: "stale" });
+  expect([set.status, set.text]).toEqual([200, set.text]);
+}, 120_000);
+
+afterAll(async () => {
+  await fleet?.[Symbol.asyncDispose]();
+}, 60_000);
+
+describe("with its full node", () => {
+  test("a document is a miss, then a hit, and let go of when it changes elsewhere", async () => {
+    await atCentral.put("team-a/plan", "one");
+    const first = await reads("team-a/plan", { text: "one", state: "miss" });
+    expect(first.headers.get("etag")).toStartWith('"1-');
+    const hit = await reads("team-a/plan", { text: "one", state: "hit" });
+    expect(ageOf(hit)).toBeLessThanOrEqual(2);
+    expect(hit.headers.get("etag")).toBe(first.headers.get("etag"));
+    const known = await atEdge.http("/contexts/team-a/plan", {
+      headers: { "if-none-match": hit.headers.get("etag") ?? "" },
+    });
+    expect(known.status).toBe(304);
+    await atCentral.put("team-a/plan", "two");
+    await reads("team-a/plan", { text: "two" });
+    const counted = await cacheOf();
+    expect(counted).toMatchObject({ fresh: true, upstream: central.id, spaces: ["team-a", "run", "late"] });
+    expect(counted?.hits).toBeGreaterThan(0);
+    const metrics = await localHttp(await edge.socket(), "/metrics");
+    expect(metrics.text).toContain('cairn_cache_reads_total{result="hit"}');
+  });
+
+  test("its own writes are read at once, and streams bring what others write", async () => {
+    for (let version = 1; version <= 5; version += 1) {
+      const written = await atEdge.put("team-a/own", `version ${version}`);
+      expect([written.status, written.text]).toEqual([version === 1 ? 201 : 200, written.text]);
+      expect((await atEdge.get("team-a/own")).text).toBe(`version ${version}`);
+    }
+    const waiting = atEdge.call("context_wait", { id: "team-a/own", timeout_seconds: 20 });
+    // The wait is open once it is counted.
+    await Bun.sleep(300);
+    await atCentral.put("team-a/own", "by the other");
+    const { changes } = (await waiting).body as { changes: { target: string }[] };
+    expect(changes).toMatchObject([{ target: "team-a/own", via: "" }]);
+    const { body } = await central.call("audit_query", { prefix: "team-a/own", limit: 6 });
+    expect(body["rows"]).toContainEqual(expect.objectContaining({ caller: `node:${atEdge.id}`, via: edge.id }));
+  });
+
+  test("spaces that it is not enrolled for, and rights above a member's, are no matter of it", async () => {
+    await atCentral.put("other/x", "not here");
+    expect((await atEdge.get("other/x")).status).toBe(403);
+    expect((await atEdge.put("other/x", "nor this")).status).toBe(403);
+    expect((await edge.call("space_configure", { space: "team-a", edge: "stale" })).status).toBe(403);
+  });
+
+  test("a caller that loses its rights is refused what is kept", async () => {
+    await atCentral.put("team-a/secret", "kept");
+    await reads("team-a/secret", { state: "hit" });
+    await fleet.tailnet.grants([
+      { src: ["agent"], dst: ["*"], app: { [CAPABILITY]: [{ ...MEMBER, spaces: ["run"] }] } },
+    ]);
+    await reads("team-a/secret", { status: 403 });
+    expect((await atEdge.get("team-a/none")).status).toBe(403);
+    await fleet.tailnet.grants([{ src: ["agent"], dst: ["*"], app: { [CAPABILITY]: [MEMBER] } }]);
+    await reads("team-a/secret", { text: "kept" });
+  });
+});
+
+describe("without its full node", () => {
+  test("that is stopped in the middle of an answer: stale where that is allowed, 503 elsewhere, and all is well again", async () => {
+    for (const id of ["run/book", "late/x"]) await atCentral.put(id, "kept");
+    for (const id of ["run/book", "late/x"]) await reads(id, { state: "hit" });
+    await atCentral.put("late/y", "y".repeat(200_000));
+    // Asked for while nobody has it here: the answer never comes.
+    central.pause();
+    const asked = performance.now();
+    const broken = await atEdge.get("late/y");
+    expect([broken.status, performance.now() - asked < 12_000]).toEqual([503, true]);
+    const stale = await reads("run/book", { text: "kept", state: "stale" });
+    expect(ageOf(stale)).toBeGreaterThanOrEqual(2);
+    await reads("late/x", { status: 503 });
+    // It may reach the central once that goes on: then it is written after all, and the answer said that nobody knows.
+    const write = await atEdge.put("run/lost", "perhaps");
+    expect(write.status).toBe(503);
+    central.resume();
+    await reads("run/book", { state: "hit", text: "kept" });
+    await reads("late/y", { state: "hit" });
+  }, 60_000);
+
+  test("that is killed, over a restart of its own: what may be stale is left, with its whole age", async () => {
+    await atCentral.put("run/book", "before");
+    await reads("run/book", { text: "before", state: "hit" });
+    // What is to outlive the process is written within a second.
+    await Bun.sleep(1000);
+    central.kill();
+    const away = performance.now();
+    await reads("run/book", { state: "stale", text: "before" });
+    edge.kill();
+    await edge.restart();
+    await edge.serving();
+    const left = await reads("run/book", { state: "stale", text: "before" });
+    expect(ageOf(left)).toBeGreaterThanOrEqual(Math.floor((performance.now() - away) / 1000));
+    await reads("late/x", { status: 503 });
+    await central.restart();
+    await central.serving();
+    let seen = "";
+    await eventually(
+      "the central to take writes again",
+      async () => {
+        const { status, text } = await atCentral.put("run/book", "after");
+        seen = `${status} ${text}`;
+        return status === 200;
+      },
+      { seen: () => seen },
+    );
+    await reads("run/book", { text: "after", state: "hit" });
+  }, 90_000);
+
+  test("that removed it: nothing is left", async () => {
+    await reads("run/book", { state: "hit" });
+    const removed = await central.call("fleet_member_remove", { node: edge.id });
+    expect([removed.status, removed.text]).toEqual([200, removed.text]);
+    await eventually("everything to be gone", async () => {
+      const cache = await cacheOf();
+      return cache !== undefined && cache.entries === 0 && cache.disk_bytes === 0 && !cache.fresh;
+    });
+    expect((await atEdge.get("run/book")).status).toBe(503);
+  }, 40_000);
+});
