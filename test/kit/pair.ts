@@ -203,6 +203,9 @@ export async function startPair(options: PairOptions = {}) {
       if (found === undefined) throw new Error(`no node ${index}`);
       return found;
     },
+    /** A frame of one node to the path `forward` of another, as it is. */
+    deliver: (from: number, to: number, value: unknown) =>
+      deliver(`n${from}`, `n${to}`, value, new AbortController().signal),
     /** What a node says without having judged anything. */
     elsewhereOf: (index: number): Elsewhere => {
       const found = elsewheres[index];

@@ -359,6 +359,29 @@ describe("rights of what is forwarded", () => {
     expect(codes[19]).toContain("via:n2 is limited");
   });
 
+  test("a frame that is no call is refused, and makes nothing of what it holds", async () => {
+    await using pair = await pairFor(member);
+    const send = (value: unknown) => pair.deliver(1, 0, value);
+    const frame = { operation: "context_put", input: "{}", caller: member.id, readOnly: false };
+    const deep = `{"id":"team-a/x","content":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+    for (const wrong of [
+      null,
+      [],
+      { ...frame, via: "n0" },
+      { ...frame, caller: 7 },
+      { ...frame, operation: "x".repeat(65) },
+      { ...frame, input: "{" },
+      { ...frame, input: "[]" },
+      { ...frame, input: deep },
+      { ...frame, input: '{"__proto__":{"id":"team-a/x","content":1}}' },
+    ])
+      expect(await refusal(send(wrong))).toMatchObject({ code: "invalid_input" });
+    expect(await refusal(send({ ...frame, operation: "nothing" }))).toMatchObject({ code: "unknown_operation" });
+    expect(await refusal(send({ ...frame, caller: "local@n0" }))).toMatchObject({ code: "forward_unseen" });
+    expect(pair.commands).toEqual([]);
+    expect(pair.nodes.flatMap(({ core }) => core.unexpected)).toEqual([]);
+  });
+
   test("a connection that only reads stays so", async () => {
     await using pair = await pairFor(member);
     const reading: Caller = { ...member, readOnly: true };
