@@ -1,4 +1,4 @@
-// What a node remembers of its backups, in `<data>/backups.json`: who it is as a maker, the last good one and the last failure. Lost or damaged, only the making of a new one is early.
+// What a node remembers of its backups, in `<data>/backups.json`: who it is as a maker, the last good one and the last failure. Lost or damaged, it begins anew as another maker: its backups of before stay, until a person removes them.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
