@@ -24,7 +24,7 @@ export interface FeedClientOptions {
 /** A half-open upstream is given up after the hold and this, in ms; with a hold of a second the edge is not fresh any more by then. */
 const PATIENCE_MS = 1500;
 const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 5000;
+const LAST_RETRY_MS = 2000;
 /** An upstream whose own state is older than this is left, where another one answers; for so long, in ms. */
 const OLD_MS = 10_000;
 /** Another upstream must be nearer by this much to be worth a move. */

@@ -31,6 +31,14 @@ function backupLine({ at, position, bytes, target, next }: Backup): string {
   return `${at} (${hours} h ago) at ${position}, ${bytes} bytes, in ${target}${due}`;
 }
 
+type Cache = NonNullable<NodeReport["cache"]>;
+
+function cacheLine({ fresh, age_seconds, entries, bytes, hits, misses, revalidated, stale }: Cache): string {
+  const age = age_seconds === null ? "of unknown age" : `at most ${age_seconds} s old`;
+  const answers = `${hits} hits, ${misses} misses, ${revalidated} revalidated, ${stale} stale`;
+  return `${fresh ? "fresh" : "not fresh"}, ${age}; ${entries} documents in ${bytes} bytes; ${answers}`;
+}
+
 function screen(shown: NodeReport): string {
   const { tailnet } = shown;
   const problems = shown.conditions.map((condition) => [
@@ -49,6 +57,7 @@ function screen(shown: NodeReport): string {
     ...shown.urls.map((url) => ["REST", `${url}/contexts`]),
     ["store", `position ${shown.position}`],
     ...(shown.backup === undefined ? [] : [["backup", backupLine(shown.backup)]]),
+    ...(shown.cache === undefined ? [] : [["cache", cacheLine(shown.cache)]]),
     ["version", `${shown.version} (${shown.commit}), up ${shown.uptime_seconds} s, tailnet ${tailnet.engine}`],
   ]);
   return shown.members.length < 2 ? screenful : `${screenful}\n${columns(memberRows(shown.members))}`;

@@ -3,6 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import type { Asker, Shown } from "./ask.ts";
+import { Cache } from "./cache.tsx";
 import { Connect } from "./connect.tsx";
 import { ContextList, type ListFilter } from "./context-list.tsx";
 import { Fleet } from "./fleet.tsx";
@@ -51,6 +52,7 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
       </div>
       <div class="side">
         <Fleet status={facts.status} />
+        <Cache status={facts.status} />
         <Node status={facts.status} />
         <You whoami={facts.whoami} />
         <Connect base={facts.base} />
