@@ -3,9 +3,8 @@
 import { describe, expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import type { Elsewhere } from "../../src/operation/elsewhere.ts";
 import type { Answer } from "../../src/operation/invoke.ts";
-import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
+import { callerWith, granted, localAdmin } from "../kit/core.ts";
 import { type Pair, type PairNode, startPair } from "../kit/pair.ts";
 import { refusal } from "../kit/refusal.ts";
 
@@ -388,66 +387,5 @@ describe("rights of what is forwarded", () => {
     expect(await refusal(lie(pair, 1, "context_put", { id: "team-a/x", content: 1 }, reading))).toMatchObject({
       code: "forbidden",
     });
-  });
-});
-
-describe("other places", () => {
-  const placed = (elsewhere: Partial<Elsewhere>) => () => ({
-    place: () => "leader" as const,
-    several: () => true,
-    self: () => "nSelf",
-    leader: () => undefined,
-    forward: async () => "here" as const,
-    ...elsewhere,
-  });
-
-  test("a node that waits for its store answers about itself and nothing else", async () => {
-    await using core = startCore({ elsewhere: placed({ place: () => "waiting" }) });
-    expect(await core.call("whoami", {})).toMatchObject({ caller: "local" });
-    for (const operation of ["context_list", "context_wait"])
-      expect(await refusal(core.call(operation, {}))).toMatchObject({ code: "not_ready" });
-    expect(await refusal(core.call("context_put", { id: "a/x", content: 1 }))).toMatchObject({ code: "not_ready" });
-    const refused = await core.http("/changes?feed=sse");
-    expect(refused.status).toBe(503);
-    expect(await refused.json()).toMatchObject({ code: "not_ready", retryable: true });
-  });
-
-  test("an edge answers from its cache after the gate, says so, and asks upstream for the rest", async () => {
-    const asked: string[] = [];
-    let epoch = "0123456789";
-    const cached = (): Answer => ({
-      output: {
-        id: "a/x",
-        content: "kept",
-        content_type: "text/plain",
-        etag: "1-000000000000",
-        version: 1,
-        author: "user:a",
-        updated_at: "2026-01-01T00:00:00.000Z",
-      },
-      position: `${epoch}-0`,
-      cache: { state: "stale", ageSeconds: 4.2 },
-    });
-    const elsewhere = placed({
-      place: () => "edge",
-      answer: async ({ operation, minPosition }) =>
-        operation === "context_get" && minPosition === undefined ? cached() : undefined,
-      forward: async ({ operation, input }, to) => {
-        asked.push(`${operation} ${to} ${String(input["consistency"])}`);
-        return { output: { id: "a/y" }, position: `${epoch}-9` };
-      },
-    });
-    await using core = startCore({ elsewhere });
-    epoch = core.invoker.position().split("-")[0] ?? "";
-    const hit = await core.http("/contexts/a/x");
-    expect([hit.status, hit.headers.get("cairn-cache"), hit.headers.get("age")]).toEqual([200, "stale", "5"]);
-    const nobody = callerWith();
-    expect((await core.http("/contexts/a/x", {}, nobody)).status).toBe(403);
-    await core.call("context_list", {});
-    await core.call("context_get", { id: "a/x", consistency: "leader" });
-    expect(asked).toEqual(["context_list upstream session", "context_get leader leader"]);
-    // It saw 9 elsewhere: what the cache has may be older than that.
-    await core.call("context_get", { id: "a/x" });
-    expect(asked.at(-1)).toBe("context_get upstream session");
   });
 });
