@@ -206,7 +206,12 @@ export function openProduct(options: ProductOptions): Product {
   const api = createApi({
     invoker,
     version: buildInfo.version,
-    health: () => ({ ready: options.serving(), status: conditions.overall(), conditions: conditions.list() }),
+    health: () => ({
+      // A member that has nothing of its fleet yet takes no calls.
+      ready: options.serving() && elsewhere.place() !== "waiting",
+      status: conditions.overall(),
+      conditions: conditions.list(),
+    }),
     identity: () => ({ ...aboutOf(options.fleet(), store, settings), surfaces: SURFACES }),
     isCandidate: (caller) =>
       isCandidate(caller, facts.tailnet()?.self?.tags ?? [], access.joinRoles(caller)) ||

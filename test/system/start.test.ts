@@ -1,7 +1,7 @@
 // npm start as in the README: without a key a private tailnet whose printed lines work as they stand, with a key a node on that tailnet; and both end without a trace.
 
 import { afterEach, expect, test } from "bun:test";
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
@@ -182,6 +182,65 @@ test("with a key it serves on the tailnet that the key belongs to", async () => 
   }
   expect(here.text).not.toContain(key);
   expect(await here.stop()).toBe(0);
+});
+
+test("--nodes 3 is a fleet of every role, another terminal adds to it, and what was written outlives all of it", async () => {
+  const data = join(temporaryFolder(), "data");
+  const words = ["--data", data, "--port", "0"];
+  const here = new Started(["--nodes", "3", ...words]);
+  started = here;
+  await here.printed("Ctrl-C");
+  const urls = [...here.text.matchAll(/^ *MCP URL +(\S+)\/mcp$/gm)].map((match) => match[1] ?? "");
+  expect([...here.text.matchAll(/^(cairn-\d) \((\w+)\):$/gm)].map((match) => match[2])).toEqual([
+    "central",
+    "regional",
+    "edge",
+  ]);
+  const put = await fetch(`${urls[2]}/contexts/hello/edge`, {
+    method: "PUT",
+    headers: { "content-type": "text/plain" },
+    body: "written at the edge",
+  });
+  expect(put.status).toBe(201);
+  const position = put.headers.get("cairn-position") ?? "";
+  for (const url of urls) {
+    const read = await fetch(`${url}/contexts/hello/edge`, { headers: { "cairn-min-position": position } });
+    expect(await read.text()).toBe("written at the edge");
+  }
+
+  const there = new Started(["--role", "edge", "--join", "auto", ...words]);
+  try {
+    await there.printed("Ctrl-C");
+    const joined = there.line("MCP URL").replace("/mcp", "");
+    expect(await (await fetch(`${joined}/contexts/hello/edge`)).text()).toBe("written at the edge");
+    expect(await there.stop()).toBe(0);
+  } finally {
+    await there.end();
+  }
+  expect(await here.stop()).toBe(0);
+  expect(readdirSync(data).sort()).toEqual(["cairn-1", "cairn-2", "cairn-3"]);
+
+  const again = new Started(["--nodes", "2", ...words]);
+  started = again;
+  await again.printed("Ctrl-C");
+  const second = [...again.text.matchAll(/^ *MCP URL +(\S+)\/mcp$/gm)][1]?.[1] ?? "";
+  expect(await (await fetch(`${second}/contexts/hello/edge`)).text()).toBe("written at the edge");
+  expect(await again.stop()).toBe(0);
+}, 120_000);
+
+test.each([
+  [["--role", "boss"], '"boss"'],
+  [["--role", "edge", "--join", "cairn-1"], "TS_AUTHKEY"],
+  [["--port", "x"], '"x"'],
+])("%p is refused", async (words, said) => {
+  const child = Bun.spawn({
+    cmd: [process.execPath, script, ...words],
+    env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/" },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  expect(await new Response(child.stderr).text()).toContain(said);
+  expect(await child.exited).toBe(1);
 });
 
 test("a number of nodes that cannot be is refused", async () => {

@@ -1,0 +1,206 @@
+// npm start without a key: a private tailnet on this machine with one node or a whole fleet, and nodes that join it from another terminal. The tailnet is new each time.
+// What the first node keeps survives in .cache/start; the others are copies of it, and begin anew.
+
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { TestTailnet } from "../test/kit/tailnet.ts";
+import { BuildError } from "./native.ts";
+import { cairn, freePort, type PrivateNode, type Role, type Serving, spawnNode } from "./start-node.ts";
+import { howToUse } from "./start-words.ts";
+
+const root = dirname(import.meta.dir);
+const MAX_NODES = 9;
+const FIRST_PORT = 8470;
+const END_MS = 15_000;
+/** What the nodes of `--nodes N` are, in this order: three show every role, five survive the loss of one voter. */
+const ROLES: readonly Role[] = [
+  "central",
+  "regional",
+  "edge",
+  "central",
+  "central",
+  "regional",
+  "edge",
+  "regional",
+  "edge",
+];
+
+/** How another terminal finds the tailnet and lets its node in. */
+const running = z.object({
+  pid: z.number().int(),
+  controlUrl: z.string(),
+  key: z.string(),
+  dataDir: z.string(),
+  name: z.string(),
+  /** Where its sockets are: a terminal's own variables may name another place. */
+  places: z.record(z.string(), z.string()),
+});
+type Running = z.infer<typeof running>;
+
+/** Runs until a signal, or until a node ends. Answers the exit code. */
+export async function startPrivate(engine: string, args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      nodes: { type: "string" },
+      data: { type: "string" },
+      port: { type: "string" },
+      role: { type: "string", default: "central" },
+      join: { type: "string", default: "auto" },
+    },
+  });
+  const role = ROLES.find((one) => one === values.role);
+  if (role === undefined) throw new BuildError(`--role should be central, regional or edge, and is "${values.role}"`);
+  if (values.join !== "auto")
+    throw new BuildError(
+      `--join on the private tailnet is auto, and is "${values.join}"; set TS_AUTHKEY to join a fleet of yours`,
+    );
+  const home = values.data ?? join(root, ".cache", "start");
+  const ending = Promise.withResolvers<number>();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.resolve(0));
+  const nodes: PrivateNode[] = [];
+  const play: Play = { engine, home, port: portOf(values.port), ending: ending.promise, nodes };
+  try {
+    const there = role === "central" || values.nodes !== undefined ? undefined : findRunning(home);
+    if (there !== undefined) await joinRunning(play, there, role);
+    else await startFleet(play, rolesOf(values.nodes, role));
+    for (const node of nodes) void node.exited.then((code) => ending.resolve(code === 0 ? 1 : code));
+    return await ending.promise;
+  } catch (error) {
+    if (error === ENDED) return 0;
+    throw error;
+  } finally {
+    for (const node of [...nodes].reverse()) node.kill("SIGTERM");
+    const late = setTimeout(() => nodes.forEach((node) => void node.kill("SIGKILL")), END_MS);
+    await Promise.all(nodes.map((node) => node.exited));
+    clearTimeout(late);
+    await play.close?.();
+  }
+}
+
+interface Play {
+  engine: string;
+  home: string;
+  port: number;
+  ending: Promise<number>;
+  nodes: PrivateNode[];
+  close?: () => Promise<void>;
+}
+
+/** Thrown to unwind when a signal came before all nodes served. */
+const ENDED = Symbol("ended");
+
+/** A tailnet of its own, and a node for each role: the first begins the fleet, the others get a ticket from it. */
+async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
+  const tailnet = await TestTailnet.start();
+  const told = join(play.home, "private.json");
+  play.close = async () => {
+    rmSync(told, { force: true });
+    await tailnet[Symbol.asyncDispose]();
+  };
+  const key = `tskey-auth-${crypto.randomUUID().replaceAll("-", "")}`;
+  await tailnet.auth("key", { keys: [key] });
+  const serving: Serving[] = [];
+  for (const [at, role] of roles.entries()) {
+    const name = roles.length === 1 ? "cairn" : `cairn-${at + 1}`;
+    const dataDir = join(play.home, name);
+    if (at === 0) await goOnAlone(dataDir);
+    else makeRoom(dataDir);
+    const leader = serving[0];
+    const joins =
+      leader === undefined ? undefined : { place: leader.name, ticket: await ticketOf(leader.dataDir, role) };
+    const node = spawnNode({
+      ...{ name, role, engine: play.engine, key, dataDir, controlUrl: tailnet.controlUrl, joins },
+      port: freePort(play.port === 0 ? 0 : play.port + at),
+    });
+    play.nodes.push(node);
+    serving.push(await inTime(play, node));
+  }
+  const leader = serving[0];
+  if (leader === undefined) return;
+  const { name, dataDir } = leader;
+  const about: Running = {
+    pid: process.pid,
+    controlUrl: tailnet.controlUrl,
+    key,
+    dataDir,
+    name,
+    places: socketPlaces(),
+  };
+  writeFileSync(told, JSON.stringify(about), { mode: 0o600 });
+  console.log(howToUse(serving));
+}
+
+/** A node on the tailnet of another terminal; what it holds goes with it. */
+async function joinRunning(play: Play, there: Running, role: Role): Promise<void> {
+  const name = `cairn-${role}-${process.pid}`;
+  const dataDir = join(play.home, name);
+  play.close = async () => rmSync(dataDir, { recursive: true, force: true });
+  const node = spawnNode({
+    ...{ name, role, engine: play.engine, key: there.key, dataDir, controlUrl: there.controlUrl },
+    joins: { place: there.name, ticket: await ticketOf(there.dataDir, role, there.places) },
+    port: freePort(play.port),
+  });
+  play.nodes.push(node);
+  console.log(howToUse([await inTime(play, node)], true));
+}
+
+/** The tailnet that `npm start` runs in another terminal, if there is one. */
+function findRunning(home: string): Running | undefined {
+  const file = join(home, "private.json");
+  if (!existsSync(file)) return undefined;
+  const found = running.parse(JSON.parse(readFileSync(file, "utf8")));
+  try {
+    process.kill(found.pid, 0);
+    return found;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a terminal starts by itself: N nodes, or the one that was asked for with the central one that it needs. */
+function rolesOf(nodes: string | undefined, role: Role): readonly Role[] {
+  if (nodes === undefined) return role === "central" ? ["central"] : ["central", role];
+  const count = Number(nodes);
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_NODES) return ROLES.slice(0, count);
+  throw new BuildError(`--nodes should be a number from 1 to ${MAX_NODES}, and is "${nodes}"`);
+}
+
+function portOf(text: string | undefined): number {
+  const port = text === undefined ? FIRST_PORT : Number(text);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  throw new BuildError(`--port should be a number from 0 to 65535, and is "${text}"`);
+}
+
+/** The members of the last time were on a tailnet that is gone: what this node has goes on as a fleet of one. */
+async function goOnAlone(dataDir: string): Promise<void> {
+  if (!existsSync(join(dataDir, "raft", "fleet.json"))) return;
+  await cairn(["recover", "--accept-loss", "--data", dataDir]);
+}
+
+/** A copy of the first node's store begins anew; a store of its own stays, beside. */
+function makeRoom(dataDir: string): void {
+  const isCopy = ["raft", "edge"].some((folder) => existsSync(join(dataDir, folder, "fleet.json")));
+  if (isCopy) rmSync(dataDir, { recursive: true, force: true });
+  else if (existsSync(dataDir)) renameSync(dataDir, `${dataDir}-${new Date().toISOString().replaceAll(":", "")}`);
+}
+
+/** A ticket by the local socket of a member that may give one. */
+async function ticketOf(dataDir: string, role: Role, places = socketPlaces()): Promise<string> {
+  return (await cairn(["ticket", "--role", role, "--data", dataDir], places)).trim();
+}
+
+function socketPlaces(): Record<string, string> {
+  return Object.fromEntries(["XDG_RUNTIME_DIR", "TMPDIR"].map((name) => [name, process.env[name] ?? ""]));
+}
+
+async function inTime({ ending }: Play, node: PrivateNode): Promise<Serving> {
+  const failed = node.exited.then((code) => {
+    throw new BuildError(`a node ended with ${code} before it served; what it said stands above`);
+  });
+  const found = await Promise.race([node.serving, failed, ending]);
+  if (typeof found === "number") throw ENDED;
+  return found;
+}
