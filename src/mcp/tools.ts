@@ -83,9 +83,10 @@ export class Tools {
     const running = this.#invoker.invoke({ operation: name, input, caller, signal: either, surface: "mcp" });
     this.#running.add(running);
     try {
-      const { output, position } = await running;
+      const { output, position, cache } = await running;
+      const kept = cache && { cache: { state: cache.state, age_seconds: Math.ceil(cache.ageSeconds) } };
       // Where an output names a position itself, that one is what to go on from.
-      return { position, ...output };
+      return { position, ...kept, ...output };
     } catch (error) {
       const ended: unknown = ending?.signal.aborted === true ? ending.signal.reason : undefined;
       if (ended instanceof Fault) return ended;
@@ -137,7 +138,7 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
     title: operation.title,
     description: operation.description,
     inputSchema: { ...inputSchema, type: "object" },
-    outputSchema: withPosition(outputSchema),
+    outputSchema: withPosition(outputSchema, operation.kind === "read" && operation.kept === true),
     annotations: {
       title: operation.title,
       readOnlyHint: reads,
@@ -153,14 +154,24 @@ const POSITION = {
   description: "Position of this answer; give it as min_position to a later read that must be at least as new.",
 };
 
+const CACHE = {
+  type: "object",
+  description:
+    "Only on an edge: how its cache answered, and how old the answer may be. stale: nobody could be asked whether it is still so.",
+  properties: {
+    state: { enum: ["hit", "miss", "stale", "revalidated"] },
+    age_seconds: { type: "integer" },
+  },
+};
+
 /** Every answer names its position; in MCP, which has no headers, it stands beside the output, unless that names one itself. */
-function withPosition(schema: Record<string, unknown>): { type: "object"; [key: string]: unknown } {
+function withPosition(schema: Record<string, unknown>, kept: boolean): { type: "object"; [key: string]: unknown } {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];
   return {
     ...schema,
     type: "object",
-    properties: { position: POSITION, ...properties },
+    properties: { position: POSITION, ...(kept && { cache: CACHE }), ...properties },
     required: [...new Set([...required, "position"])],
   };
 }

@@ -70,6 +70,8 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
   kind: "read";
   /** What it answers is about this node: it is never asked elsewhere, and needs no store. */
   here?: true;
+  /** Edges keep its answers: each may say from where it came and how old it is. */
+  kept?: true;
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
   /** The same read without an end, for streams: where it begins and what it shows of each change. */
   follow?(input: z.output<I>, context: CallContext): Follow;

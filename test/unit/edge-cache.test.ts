@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
+import { Tools } from "../../src/mcp/tools.ts";
 import { granted, localAdmin } from "../kit/core.ts";
 import { type EdgePair, type EdgePairOptions, startEdgePair } from "../kit/edge.ts";
 
@@ -284,6 +285,17 @@ describe("without an upstream", () => {
     pair.clock.add(3000);
     expect(await stateOf(read(pair, "run/x"))).toBe("stale");
   });
+});
+
+test("over MCP an answer tells its state and age beside its position", async () => {
+  const pair = await startPair();
+  await put(pair, "a/x", "one");
+  await pair.poll();
+  const tools = new Tools(pair.core.invoker);
+  const run = () => tools.run(member, "context_get", { id: "a/x" }, AbortSignal.timeout(5000));
+  expect(await run()).toMatchObject({ cache: { state: "miss", age_seconds: 0 }, content: "one" });
+  pair.clock.add(900);
+  expect(await run()).toMatchObject({ cache: { state: "hit", age_seconds: 1 } });
 });
 
 describe("rights", () => {
