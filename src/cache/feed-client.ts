@@ -30,8 +30,13 @@ const OLD_MS = 10_000;
 /** Another upstream must be nearer by this much to be worth a move. */
 const NEARER = { factor: 2, ms: 5 };
 
+/** One that failed is moved to only after this time, twice as long with each failure, in ms; where nothing else answers it is tried sooner. */
+const FIRST_RETURN_MS = 3000;
+const LAST_RETURN_MS = 60_000;
+
 interface Tried {
   failures: number;
+  failedMs: number;
   /** Not asked before this time on the clock that counts sleep. */
   notBeforeMs: number;
 }
@@ -150,8 +155,14 @@ export class FeedClient {
     return ready.sort((one, other) => this.#distance(one) - this.#distance(other))[0];
   }
 
+  /** Other nodes that are worth a move: those that did not fail lately. */
   #others(node: string): string[] {
-    return this.#options.nodes().filter((other) => other !== node && !this.#tried.has(other));
+    const now = this.#options.freshness.nowMs();
+    return this.#options.nodes().filter((other) => {
+      const tried = this.#tried.get(other);
+      if (other === node || tried === undefined) return other !== node;
+      return now - tried.failedMs > Math.min(FIRST_RETURN_MS * 2 ** (tried.failures - 1), LAST_RETURN_MS);
+    });
   }
 
   /** Whether another node that did not fail is nearer by so much that a move is worth it; also when this one is no member any more. */
@@ -169,7 +180,8 @@ export class FeedClient {
     const failures = (this.#tried.get(node)?.failures ?? 0) + 1;
     const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS) * (0.75 + Math.random() / 2);
     for (const known of this.#tried.keys()) if (!this.#options.nodes().includes(known)) this.#tried.delete(known);
-    this.#tried.set(node, { failures, notBeforeMs: this.#options.freshness.nowMs() + waitMs });
+    const now = this.#options.freshness.nowMs();
+    this.#tried.set(node, { failures, failedMs: now, notBeforeMs: now + waitMs });
     this.#current = undefined;
     this.#answers = false;
     this.#given.abort(error);
