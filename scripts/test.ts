@@ -25,6 +25,7 @@ const PARTS: readonly Part[] = [
   { name: "unit", needs: "native", run: () => runBun("unit") },
   { name: "contract", needs: "native", run: () => runBun("contract") },
   { name: "system", needs: "native", run: () => runBun("system") },
+  { name: "chaos", needs: "native", run: () => runBun("chaos") },
   { name: "binary", needs: "executable", run: () => runBun("binary") },
   { name: "conformance", needs: "executable", run: runConformance },
 ];

@@ -52,7 +52,8 @@ export interface LoadOptions {
   padding?: number;
 }
 
-const READ_MS = 5_000;
+/** A client waits so long for one answer; then it asks again, elsewhere. */
+const ATTEMPT_MS = 1_500;
 const MAX_ROWS = 500_000;
 
 /** A running load. */
@@ -73,7 +74,9 @@ export class Load {
       padding: 0,
       ...options,
     };
-    this.#clients = Array.from({ length: options.clients }, (_, at) => this.#client(`c${at}`, options.random.fork()));
+    this.#clients = Array.from({ length: options.clients }, (_, at) =>
+      this.#client(`${this.#run.slice(0, 4)}-c${at}`, options.random.fork()),
+    );
   }
 
   /** Writes that were acknowledged so far. */
@@ -127,7 +130,7 @@ export class Load {
   async #put(client: Client, key: string): Promise<Row | undefined> {
     const { conditional, patienceMs, padding } = this.#options;
     const { process, random } = client;
-    const content = `${process} ${this.#run} ${client.asked} ${"x".repeat(padding)}`;
+    const content = `${this.#run} ${process} ${client.asked} ${"x".repeat(padding)}`;
     const condition = random.chance(conditional) ? (client.tags.get(key) ?? "new") : undefined;
     const ask = { key, content, condition, idempotencyKey: `${this.#run}-${process}-${client.asked}` };
     const invokeMs = performance.now();
@@ -139,7 +142,7 @@ export class Load {
       if (target === undefined) {
         if (this.#stopping.signal.aborted && !maybe) return undefined;
       } else {
-        const said = await target.put(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(patienceMs)]));
+        const said = await target.put(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
         const node = target.name;
         const completeMs = performance.now();
         // The key makes a certain answer certain for all attempts.
@@ -183,7 +186,7 @@ export class Load {
     const invokeMs = performance.now();
     const said = await target.get(
       { key, consistency, shown },
-      AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(READ_MS)]),
+      AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]),
     );
     const row = {
       process,

@@ -34,6 +34,7 @@ export class Trial {
   readonly #loads: Load[] = [];
   readonly #followers: Follower[] = [];
   readonly #say: (line: string) => void;
+  readonly #startedMs = performance.now();
   /** Rows that no load made. */
   readonly rows: Row[] = [];
   /** What the checker is told beside what was seen. */
@@ -53,8 +54,9 @@ export class Trial {
     this.#say = options.say;
   }
 
+  /** Says what happens, with the seconds since the scenario began. */
   say(line: string): void {
-    this.#say(line);
+    this.#say(`${((performance.now() - this.#startedMs) / 1000).toFixed(1).padStart(5)} s  ${line}`);
   }
 
   /** The device that clients ask from. */
@@ -87,6 +89,7 @@ export class Trial {
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
     const { ends, epochs } = await endOfFleet(this.fleet);
+    this.say("all full nodes stand still");
     const seq = Math.max(...ends.map((end) => end.seq));
     const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(seq)));
     for (const { ended } of this.#followers) if (ended !== undefined) throw new Error(`a follower was told ${ended}`);

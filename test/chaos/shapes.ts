@@ -7,3 +7,12 @@ const UNLIMITED = ["--limits-requests-per-minute", "0"];
 
 /** Three voters and an edge, all traffic by the relay so that links can be cut. */
 export const THREE: FleetOptions = { centrals: 3, edges: 1, relayed: true, profile: "lan", args: UNLIMITED };
+
+/** Three voters and a regional: what is done to data folders. */
+export const THREE_AND_ONE: FleetOptions = { centrals: 3, regionals: 1, profile: "lan", args: UNLIMITED };
+
+/** Three voters, nothing else. */
+export const VOTERS: FleetOptions = { centrals: 3, profile: "lan", args: UNLIMITED };
+
+/** A fleet of one. */
+export const ALONE: FleetOptions = { centrals: 1, profile: "lan", args: UNLIMITED };

@@ -73,7 +73,9 @@ function versionsCount(
   reference: Reference,
   findings: Findings,
 ): void {
-  for (const [, changes] of groupBy(reference.changes, ({ key }) => key)) {
+  // What is no context has no versions.
+  const ofContexts = reference.changes.filter(({ version }) => version > 0);
+  for (const [, changes] of groupBy(ofContexts, ({ key }) => key)) {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1];
       if (before !== undefined && change.version !== before.version + 1)

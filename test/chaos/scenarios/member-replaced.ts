@@ -2,6 +2,7 @@
 // comes back, has no part in anything.
 
 import { eventually } from "../../kit/eventually.ts";
+import { nodeTarget } from "../fleet-clients.ts";
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
@@ -21,26 +22,37 @@ export const memberReplaced: Scenario = {
     dead.kill();
     await dead.process.exited();
     await load.more(20);
+    trial.say(`${dead.name} killed`);
     const fresh = await fleet.join("central");
     await load.more(20);
+    trial.say(`${fresh.name} joined`);
     const removed = await (await fleet.leader()).call("fleet_member_remove", { node: dead.id }, 10_000);
     if (removed.status !== 200) throw new Error(`removing ${dead.name}: ${removed.text}`);
-    await fleet.voters(3);
+    await fleet.voters([...fleet.up(["central"])]);
     await load.more(20);
-    const report = await (await fleet.leader()).status();
-    const voting = report?.members.filter(({ votes }) => votes).map(({ name }) => name);
-    if (voting?.includes(fresh.name) !== true || voting.includes(dead.name)) throw new Error(`voters are ${voting}`);
     trial.say(`${fresh.name} votes in place of ${dead.name}`);
-    await dead.restart();
-    // It must neither lead nor disturb: the others go on in their term.
-    const term = (await (await fleet.leader()).status())?.fleet.term;
-    await load.more(40);
-    const after = (await (await fleet.leader()).status())?.fleet.term;
-    if (after !== term) throw new Error(`the removed ${dead.name} moved the term from ${term} to ${after}`);
-    const members = (await (await fleet.leader()).status())?.members.map(({ name }) => name) ?? [];
-    if (members.includes(dead.name)) throw new Error(`the removed ${dead.name} is a member: ${members}`);
-    dead.kill();
-    await eventually(`the end of ${dead.name}`, () => dead.process.ended);
     fleet.forget(dead);
+    await dead.restart();
+    // It must neither lead nor disturb nor take writes: the others go on in their term.
+    const term = (await (await fleet.leader()).status())?.fleet.term;
+    await eventually("the removed to say something", () => dead.process.ended || dead.process.stdout !== "", {
+      withinMs: 10_000,
+    });
+    await load.more(40);
+    const ask = {
+      key: `${trial.prefix}k0`,
+      content: "from the removed",
+      condition: undefined,
+      idempotencyKey: "removed",
+    };
+    const said = await nodeTarget(trial.device, dead).put(ask, AbortSignal.timeout(1500));
+    if (said.outcome === "ok") throw new Error(`the removed ${dead.name} took a write: ${JSON.stringify(said)}`);
+    const report = await (await fleet.leader()).status();
+    if (report?.fleet.term !== term)
+      throw new Error(`the removed ${dead.name} moved the term from ${term} to ${report?.fleet.term}`);
+    const members = report?.members.map(({ name }) => name) ?? [];
+    if (members.includes(dead.name)) throw new Error(`the removed ${dead.name} is a member: ${members}`);
+    trial.say(`${dead.name} came back in vain: it said ${said.code} to a write`);
+    dead.kill();
   },
 };

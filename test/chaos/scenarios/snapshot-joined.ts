@@ -12,7 +12,7 @@ export const snapshotJoined: Scenario = {
   async run(trial) {
     const { fleet } = trial;
     // Documents of some size, so that the copy is not made and installed between two writes.
-    const load = trial.load({ clients: 8, padding: 20_000 });
+    const load = trial.load({ clients: 8, padding: 10_000 });
     await load.more(150);
     const began = performance.now();
     const joining = fleet.join("regional");

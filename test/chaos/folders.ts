@@ -1,0 +1,80 @@
+// What happens to the two folders of a stopped node: lost, an older copy put back, exchanged with another's; and how a node is brought back as a supervisor would.
+
+import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "../kit/eventually.ts";
+import type { Fleet, FleetNode } from "../kit/fleet.ts";
+
+export type Part = "store" | "raft";
+
+/** A node may end by itself so often before it is back: once to say that its data are set aside, and once for bad luck. */
+const STARTS = 3;
+
+/** kill -9, and the end of the process. */
+export async function killed(node: FleetNode): Promise<void> {
+  node.kill();
+  await node.process.exited();
+}
+
+/** Removes folders of a node that does not run. */
+export function lose(node: FleetNode, ...parts: readonly Part[]): void {
+  for (const part of parts) rmSync(join(node.dataDir, part), { recursive: true });
+}
+
+/** Copies folders of a node that does not run; the answer puts that copy in their place. */
+export function copied(node: FleetNode, ...parts: readonly Part[]): () => void {
+  const copy = mkdtempSync(join(tmpdir(), "cairn-old-"));
+  for (const part of parts) cpSync(join(node.dataDir, part), join(copy, part), { recursive: true });
+  return () => {
+    lose(node, ...parts);
+    for (const part of parts) cpSync(join(copy, part), join(node.dataDir, part), { recursive: true });
+    rmSync(copy, { recursive: true });
+  };
+}
+
+/** Exchanges a folder between two nodes that do not run. */
+export function exchange(one: FleetNode, other: FleetNode, part: Part): void {
+  const [here, there] = [join(one.dataDir, part), join(other.dataDir, part)];
+  renameSync(here, `${here}.swap`);
+  renameSync(there, here);
+  renameSync(`${here}.swap`, there);
+}
+
+/** Folders under aside/ of a node. */
+export function asides(node: FleetNode): string[] {
+  const folder = join(node.dataDir, "aside");
+  return existsSync(folder) ? readdirSync(folder) : [];
+}
+
+/** Starts a node again, and again where it ends by itself, until it serves and has all that the leader had then. Answers how often it was started. */
+export async function back(fleet: Fleet, node: FleetNode, withinMs = 60_000): Promise<number> {
+  let starts = 0;
+  const again = async () => {
+    starts += 1;
+    if (starts > STARTS) throw new Error(`${node.name} ended ${STARTS} times:\n${node.process.stderr.slice(-3000)}`);
+    await node.restart();
+  };
+  await again();
+  let wanted = -1;
+  let seen = "";
+  await eventually(
+    `${node.name} to be a member again`,
+    async () => {
+      if (node.process.ended) await again();
+      if (!node.process.events.some(({ event }) => event === "serving" || event === "ready")) return false;
+      if (wanted < 0)
+        wanted = seqOf((await (await fleet.leader(fleet.nodes.length > 1 ? node : undefined)).status())?.position);
+      const report = await node.status();
+      seen = JSON.stringify([report?.position, wanted, report?.conditions]);
+      return report?.members.some(({ self }) => self) === true && seqOf(report.position) >= wanted;
+    },
+    { withinMs, seen: () => `${seen}\n${fleet.tails(14)}` },
+  );
+  await node.serving();
+  return starts;
+}
+
+function seqOf(position: string | undefined): number {
+  return Number(position?.split("-")[1] ?? -1);
+}
