@@ -7,41 +7,48 @@ import { verifyChain } from "../log/verify.ts";
 import { read } from "../operation/define.ts";
 import type { Reader } from "../store/store.ts";
 import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
+import { type KnownHead, verifyHeads } from "./told-heads.ts";
 import { EMPTY_HASH } from "./versions.ts";
 
 /** Versions checked before other work gets a turn; their texts may be large. */
 const STEP = 50;
 
-export const auditVerify = read({
-  name: "audit_verify",
-  title: "Verify the audit",
-  description:
-    "Recomputes the hash chain over all kept changes and holds every kept version and the newest state of each context against it. ok false names the first problem: somebody changed the store from outside, or the disk is failing.",
-  input: z.object({}),
-  output: z.object({
-    ok: z.boolean(),
-    checked: z.number().int().describe("Changes whose hash was recomputed."),
-    versions: z.number().int().describe("Versions whose text was hashed again."),
-    head: z.object({ position: z.string(), hash: z.string() }),
-    problem: z.string().optional(),
-  }),
-  access: { verb: "operate", spaces: "visible" },
-  hints: { idempotent: true },
-  async run(reader, _input, context) {
-    const head = context.head();
-    const chain = await verifyChain(reader, head, context.signal);
-    const versions =
-      chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
-    const problem = chain.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
-    return {
-      ok: problem === undefined,
-      checked: chain.checked,
-      versions: versions.versions,
-      head: { position: context.positionAt(head.seq), hash: Buffer.from(head.hash).toString("hex") },
-      ...(problem === undefined ? {} : { problem }),
-    };
-  },
-});
+/** The operation, over the heads that other members told (none where this node never had any). */
+export const auditVerify = (told: () => readonly KnownHead[] = () => []) =>
+  read({
+    name: "audit_verify",
+    title: "Verify the audit",
+    description:
+      "Recomputes the hash chain over all kept changes and holds every kept version and the newest state of each context against it. ok false names the first problem: somebody changed the store from outside, or the disk is failing.",
+    input: z.object({}),
+    output: z.object({
+      ok: z.boolean(),
+      checked: z.number().int().describe("Changes whose hash was recomputed."),
+      versions: z.number().int().describe("Versions whose text was hashed again."),
+      heads: z.number().int().describe("Heads that other members told and that this history was held against."),
+      head: z.object({ position: z.string(), hash: z.string() }),
+      problem: z.string().optional(),
+    }),
+    access: { verb: "operate", spaces: "visible" },
+    hints: { idempotent: true },
+    async run(reader, _input, context) {
+      const head = context.head();
+      const chain = await verifyChain(reader, head, context.signal);
+      const versions =
+        chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
+      const against = verifyHeads(reader, told(), head);
+      const problem =
+        chain.problem ?? against.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
+      return {
+        ok: problem === undefined,
+        checked: chain.checked,
+        versions: versions.versions,
+        heads: against.heads,
+        head: { position: context.positionAt(head.seq), hash: Buffer.from(head.hash).toString("hex") },
+        ...(problem === undefined ? {} : { problem }),
+      };
+    },
+  });
 
 interface VersionsReport {
   versions: number;

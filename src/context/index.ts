@@ -1,7 +1,6 @@
 // The context store as other folders see it: its operations, its schema, and the words they need of an id, an etag, a change.
 
 import type { Operation } from "../operation/define.ts";
-import { auditVerify } from "./audit-verify.ts";
 import { contextDelete, contextPut, contextRestore } from "./commands.ts";
 import { changesCompact, historyCompact } from "./compact.ts";
 import { contextExport } from "./export.ts";
@@ -18,6 +17,7 @@ import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextWait } from "./wait.ts";
 
 export { auditQuery } from "./audit-query.ts";
+export { auditVerify } from "./audit-verify.ts";
 export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
 export { contextDelete, contextPut, contextRestore } from "./commands.ts";
 export { CONTEXT_TABLES } from "./digest.ts";
@@ -36,7 +36,7 @@ export { contextWait } from "./wait.ts";
 /** Tables of contexts and their versions. */
 export const contextSchema: string = schema;
 
-/** Every operation on contexts, internal ones included; `audit_query` is made by `auditQuery`. */
+/** Every operation on contexts, internal ones included; `audit_query` and `audit_verify` are made by `auditQuery` and `auditVerify`. */
 export const contextOperations: readonly Operation[] = [
   contextPut,
   contextPatch,
@@ -50,7 +50,6 @@ export const contextOperations: readonly Operation[] = [
   contextHistory,
   contextDiff,
   contextWait,
-  auditVerify,
   prime,
   contextExport,
   contextImport,

@@ -26,7 +26,7 @@ export { FLEET_TABLES } from "./digest.ts";
 export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./fleet-file.ts";
 export { fleetPart, survivesOf } from "./fleet-part.ts";
 export { Health } from "./health.ts";
-export { Histories } from "./histories.ts";
+export { compareHistory, Histories } from "./histories.ts";
 export { type Joined, joinFleet, lookAround, type Sighted } from "./joiner.ts";
 export { type Members, openMembers, ToldMembers } from "./members.ts";
 export { type FleetPart, type NodeReport, nodeReport, nodeStatus } from "./node-status.ts";
@@ -35,6 +35,7 @@ export { type FleetRole, fleetValue, type Member, PROFILES, type Profile, ROLES 
 export { Steward } from "./steward.ts";
 export { survivesText } from "./survives.ts";
 export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./ticket.ts";
+export { type ToldHead, ToldHeads, toldHeads } from "./told-heads.ts";
 
 /** Tables of members and tickets. */
 export const fleetSchema: string = schema;

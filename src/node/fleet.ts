@@ -10,6 +10,7 @@ import {
   Admission,
   type Beat,
   Beats,
+  compareHistory,
   type FleetPart,
   type FleetRole,
   fleetBegin,
@@ -17,6 +18,7 @@ import {
   fleetPart,
   fleetValue,
   Health,
+  type Heard,
   Histories,
   type Member,
   type Members,
@@ -25,6 +27,7 @@ import {
   type Profile,
   Steward,
   survivesOf,
+  ToldHeads,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
@@ -81,6 +84,7 @@ export class NodeFleet implements FleetFace {
   readonly #admission: Admission;
   readonly #health = new Health();
   readonly #histories = new Histories();
+  readonly #heads: ToldHeads;
   readonly #stateAge = new StateAge();
   readonly #ends: (() => void)[] = [];
   /** Beats in a row that a member refused; only members are asked. */
@@ -94,6 +98,7 @@ export class NodeFleet implements FleetFace {
 
   constructor(options: NodeFleetOptions) {
     this.#options = options;
+    this.#heads = new ToldHeads(options.settings.data);
     const { members, link, nowMs, log, host, store, access } = options;
     this.#profile = this.profile();
     this.#beats = new Beats({
@@ -111,6 +116,7 @@ export class NodeFleet implements FleetFace {
         if (this.#refusals.size === 0) options.conditions.clear("removed_from_fleet");
         const stop = this.#histories.take(member, heard, facts);
         if (stop !== undefined) this.#stopForHistory(stop);
+        else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
       },
       onNotAMember: (by) => this.#refusedBy(by),
       onRound: () => this.#afterRound(),
@@ -358,6 +364,14 @@ export class NodeFleet implements FleetFace {
     this.#refusals.set(by.node, count);
     if (count >= REFUSALS && !this.leading())
       this.#options.conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
+  }
+
+  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: Heard): void {
+    try {
+      this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
+    } catch (error) {
+      this.#options.line("warning", `the heads that members tell cannot be kept: ${String(error)}`);
+    }
   }
 
   #stopForHistory(why: string): void {

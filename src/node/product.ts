@@ -7,7 +7,7 @@ import { createApi } from "../api/index.ts";
 import { type Backups, backupOperations, reportOf } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { auditQuery, Maintenance } from "../context/index.ts";
+import { auditQuery, auditVerify, Maintenance } from "../context/index.ts";
 import {
   fleetLeave,
   fleetMembers,
@@ -17,6 +17,7 @@ import {
   type Members,
   nodeStatus,
   openMembers,
+  toldHeads,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
@@ -125,6 +126,7 @@ export function openProduct(options: ProductOptions): Product {
   const operations: Operation[] = [
     ...WRITES,
     auditQuery(refusals),
+    auditVerify(() => toldHeads(settings.data)),
     whoami,
     status,
     explain,

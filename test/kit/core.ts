@@ -8,7 +8,7 @@ import type { Caller } from "../../src/access/caller.ts";
 import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
-import { auditQuery, contextOperations } from "../../src/context/index.ts";
+import { auditQuery, auditVerify, contextOperations } from "../../src/context/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import type { Log } from "../../src/log/log.ts";
@@ -79,7 +79,7 @@ export function startCore(options: CoreOptions = {}) {
       throw error;
     },
   });
-  const operations = options.operations ?? [...contextOperations, auditQuery(refusals), whoami];
+  const operations = options.operations ?? [...contextOperations, auditQuery(refusals), auditVerify(), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
   const opened =

@@ -34,6 +34,12 @@ test("a follower's backup becomes a new fleet of one with all that was there, an
   const first = await agent.put("team/keyed", "once", once);
   expect(first.status).toBe(201);
   await fleet.settle();
+  // Each has been told the other's head, outside the store, and its audit is held against that.
+  for (const { process } of [central, regional]) {
+    await eventually("a head that was told", () => existsSync(join(process.dataDir, "heads.json")));
+    const verified = json(await process.cli(["audit", "--verify", "--json"]));
+    expect([verified["ok"], verified["heads"]]).toEqual([true, 1]);
+  }
   const made = json(await regional.process.cli(["backup", "now", "--json"]));
   const { name, position } = made["last"] as { name: string; position: string };
   const [epoch = "", seq = ""] = position.split("-");

@@ -1,0 +1,82 @@
+// Heads of the history as other members told them and this node had them too, one an hour of each, in `<data>/heads.json`: outside the store, so that who rewrites that is found out by audit_verify (security.md 23).
+
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Each hour of the last two days is kept, then one of each day. */
+const HOURLY_MS = 2 * DAY_MS;
+const KEPT_MS = 90 * DAY_MS;
+const MAX_HEADS = 5_000;
+
+const head = z.object({
+  node: z.string(),
+  name: z.string(),
+  epoch: z.string(),
+  seq: z.number().int(),
+  /** Chain hash of that change, as hex. */
+  hash: z.string(),
+  /** When it was told, by this node's clock. */
+  at_ms: z.number(),
+});
+
+/** What a member said of its newest change. */
+export type ToldHead = z.infer<typeof head>;
+
+/** The heads that are kept in a data folder, the oldest first; none where the file is missing or damaged. */
+export function toldHeads(dataDir: string): ToldHead[] {
+  try {
+    return z.array(head).parse(JSON.parse(readFileSync(pathOf(dataDir), "utf8")));
+  } catch {
+    return [];
+  }
+}
+
+/** Writes down what members tell. */
+export class ToldHeads {
+  readonly #dataDir: string;
+  #heads: ToldHead[];
+  /** Hour of the newest one, by member. */
+  readonly #hours = new Map<string, number>();
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+    this.#heads = toldHeads(dataDir);
+    for (const { node, at_ms } of this.#heads) this.#hours.set(node, hourOf(at_ms));
+  }
+
+  /** Takes a head that this node has too; the first of each member and hour is written, whole or not at all. */
+  take(told: ToldHead): void {
+    const hour = hourOf(told.at_ms);
+    if (this.#hours.get(told.node) === hour) return;
+    this.#hours.set(told.node, hour);
+    const kept = thinned([...this.#heads, told], told.at_ms).slice(-MAX_HEADS);
+    const path = pathOf(this.#dataDir);
+    writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+    this.#heads = kept;
+    for (const node of this.#hours.keys()) if (!kept.some((each) => each.node === node)) this.#hours.delete(node);
+  }
+}
+
+function thinned(heads: readonly ToldHead[], nowMs: number): ToldHead[] {
+  const days = new Set<string>();
+  return heads.filter(({ node, at_ms }) => {
+    const ageMs = nowMs - at_ms;
+    if (ageMs < HOURLY_MS) return true;
+    const day = `${node} ${Math.floor(at_ms / DAY_MS)}`;
+    if (ageMs >= KEPT_MS || days.has(day)) return false;
+    days.add(day);
+    return true;
+  });
+}
+
+function hourOf(atMs: number): number {
+  return Math.floor(atMs / HOUR_MS);
+}
+
+function pathOf(dataDir: string): string {
+  return join(dataDir, "heads.json");
+}
