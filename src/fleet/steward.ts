@@ -1,4 +1,4 @@
-// The leader's work for the fleet, one step each second: raft's configuration follows the members table, rows follow what members say of themselves, the level rises, and a leader that should not lead hands over. What to do is plan.ts's and handover.ts's.
+// The leader's work for the fleet, looked at each second: raft's configuration follows the members table, rows follow what members say of themselves, the level rises, and a leader that should not lead hands over. What to do is plan.ts's and handover.ts's.
 
 import type { Command } from "../log/log.ts";
 import type { LogLine } from "../observe/logging.ts";
@@ -26,6 +26,8 @@ export interface StewardOptions {
 
 /** A voter that was not heard for so long may be replaced. */
 const LOST_MS = 10 * 60_000;
+/** Of one second at most. */
+const STEPS = 8;
 const HANDOVER_PAUSE_MS = { clock: 60_000, disk: 10 * 60_000 };
 
 export class Steward {
@@ -58,16 +60,18 @@ export class Steward {
     );
   }
 
-  /** One check and at most one step; nothing while the last one runs or another node leads. Never rejects. */
+  /** One check and the steps that follow from it; nothing while the last one runs or another node leads. Never rejects. */
   async tick(): Promise<void> {
     if (!this.#active || this.#busy) return;
     this.#busy = true;
     try {
       await this.#options.membersTold();
-      const state = await this.#options.host.raftState();
+      let state = await this.#options.host.raftState();
       if (!state.leading) return;
       this.#check(state);
-      await this.#step(state);
+      // What needs no new beats is done at once; each step is decided on what the one before made.
+      for (let count = 0; count < STEPS && state.leading && (await this.#step(state)); count += 1)
+        state = await this.#options.host.raftState();
       this.#complaint = "";
     } catch (error) {
       // The next tick decides anew on what is true then.
@@ -96,7 +100,8 @@ export class Steward {
     this.#applied = state.applied;
   }
 
-  async #step(state: RaftState): Promise<void> {
+  /** Whether raft or the table was changed, so that there may be more to do. */
+  async #step(state: RaftState): Promise<boolean> {
     const { members, host, log } = this.#options;
     const step = nextStep({ state, members: members.list(), facts: (server) => this.#facts(server, state) });
     if (step !== undefined) {
@@ -104,11 +109,12 @@ export class Steward {
       if (step.do === "forget") await this.#propose(fleetMemberForget, { node: step.node, server: step.server });
       else if (step.do === "transfer") await host.raftChange({ do: "transfer", server: step.server });
       else await host.raftChange({ do: step.do, server: step.server, previous: state.configuration });
-      return;
+      members.refresh();
+      return true;
     }
-    if (await this.#handOver(state)) return;
-    if (await this.#updateRow()) return;
-    await this.#raiseLevel();
+    // Of these one a second is enough.
+    if (!(await this.#handOver(state)) && !(await this.#updateRow())) await this.#raiseLevel();
+    return false;
   }
 
   async #handOver(state: RaftState): Promise<boolean> {

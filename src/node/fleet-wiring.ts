@@ -57,6 +57,15 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     alone: () => members.list().length === 1 && plan.wish === undefined,
     fleetId: () => fleetOf(store.reader).fleet,
   });
+  const onClone = (member: Pick<Member, "name" | "node">): void => {
+    const why = `This data folder is a copy of that of ${member.name} (${member.node})`;
+    requestAside(data, why);
+    onFatal(
+      new Fault("data_corrupt", `${why}, and this is another device`, {
+        hint: "Start it again: the copy is then set aside under aside/, and the node begins anew. If the device was only given a new tailnet identity, join again with cairn join.",
+      }),
+    );
+  };
   const fleet = new NodeFleet({
     ...{ settings, store, log, access, members, host, link, peers, status, conditions, nowMs, startedMs },
     server: () => raft.server(),
@@ -71,16 +80,17 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
       });
       setTimeout(onFatal, ANSWER_MS, fault);
     },
-    onClone: (member) => {
-      const why = `This data folder is a copy of that of ${member.name} (${member.node})`;
-      requestAside(data, why);
-      onFatal(
-        new Fault("data_corrupt", `${why}, and this is another device`, {
-          hint: "Start it again: the copy is then set aside under aside/, and the node begins anew. If the device was only given a new tailnet identity, join again with cairn join.",
-        }),
-      );
-    },
+    onClone,
   });
+  /** What was written at admission tells it too, before there is a table. */
+  const isCopied = (): boolean => {
+    const { file } = plan;
+    const self = fleet.self();
+    if (file === undefined || self === "" || file.node === self || file.members.length < 2) return false;
+    const own = file.members.find(({ node }) => node === file.node);
+    onClone({ node: file.node, name: own?.name ?? "another member" });
+    return true;
+  };
   fleet.serve(product.peers.server);
   let joining: Promise<void> | undefined;
   const join = async (): Promise<void> => {
@@ -105,6 +115,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
   return {
     fleet,
     up: () => {
+      if (isCopied()) return;
       if (plan.wish !== undefined) joining ??= join();
       else {
         fleet.up();

@@ -1,0 +1,147 @@
+// Members that come back: a wiped disk, a folder whose parts do not fit, a copied folder, another name, another address. Real nodes; three voters, of which one goes through it all.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { NodeReport } from "../../src/fleet/index.ts";
+import { eventually } from "../kit/eventually.ts";
+import { spawnNode, startNode, type TestNode } from "../kit/node.ts";
+import { TestTailnet } from "../kit/tailnet.ts";
+
+let tailnet: TestTailnet;
+const nodes = new Map<string, TestNode>();
+const copies: string[] = [];
+
+const node = (name: string): TestNode => {
+  const found = nodes.get(name);
+  if (found === undefined) throw new Error(`no node ${name}`);
+  return found;
+};
+
+beforeAll(async () => {
+  tailnet = await TestTailnet.start();
+  nodes.set("one", await startNode({ tailnet, hostname: "one", args: ["--fleet-profile", "lan"] }));
+  for (const name of ["two", "three"]) {
+    const ticket = (await node("one").cli(["ticket", "--role", "central"])).out.trim();
+    nodes.set(
+      name,
+      await spawnNode({ tailnet, hostname: name, args: ["--join", "one"], env: { CAIRN_JOIN_TICKET: ticket } }),
+    );
+    await node(name).eventOf("fleet", ({ text }) => text.startsWith("joined"));
+  }
+  await until("three voters", "one", (found) => voters(found) === "one three two");
+  await node("one").cli(["context", "put", "team-a/plan", "-"], "kept by all");
+}, 600_000);
+
+afterAll(async () => {
+  for (const each of nodes.values()) await each[Symbol.asyncDispose]();
+  await tailnet?.[Symbol.asyncDispose]();
+  for (const folder of copies) rmSync(folder, { recursive: true, force: true });
+}, 60_000);
+
+async function report(name: string): Promise<NodeReport> {
+  const { out, err } = await node(name).cli(["status", "--json"]);
+  if (out === "") throw new Error(err);
+  return JSON.parse(out);
+}
+
+function until(what: string, name: string, fits: (found: NodeReport) => boolean): Promise<NodeReport> {
+  let last: NodeReport | undefined;
+  return eventually(
+    what,
+    async () => {
+      last = await report(name);
+      return fits(last) ? last : undefined;
+    },
+    { seen: () => `${JSON.stringify([last?.fleet, last?.members])}\n${node("one").stderr}` },
+  );
+}
+
+function voters(found: NodeReport): string {
+  const names = found.members.filter(({ votes }) => votes).map(({ name }) => name);
+  return names.sort().join(" ");
+}
+
+async function serverOf(name: string): Promise<string> {
+  const { out } = await node("one").cli(["members", "--json"]);
+  const { members }: { members: { name: string; server: string }[] } = JSON.parse(out);
+  return members.find((each) => each.name === name)?.server ?? "";
+}
+
+/** Stops a node, changes its data folder, and starts it again. */
+async function restart(name: string, change: (dataDir: string) => void, args?: readonly string[]): Promise<void> {
+  const old = node(name);
+  await old.stop();
+  change(old.dataDir);
+  nodes.set(name, await old.again(args === undefined ? { args: [] } : { args }));
+}
+
+const plan = async (name: string) =>
+  (await node(name).cli(["context", "get", "team-a/plan", "--consistency", "any"])).out;
+
+test("a wiped disk: the device comes back without a ticket, as a new server, and votes again", async () => {
+  const before = await serverOf("three");
+  await restart(
+    "three",
+    (data) => {
+      for (const folder of ["store", "raft"]) rmSync(join(data, folder), { recursive: true });
+    },
+    ["--join", "auto"],
+  );
+  await node("three").eventOf("fleet", ({ text }) => text.startsWith("joined the fleet cairn as central"));
+  await until(
+    "its vote",
+    "one",
+    (found) => voters(found) === "one three two" && found.members.every(({ lag }) => lag === 0),
+  );
+  expect(await serverOf("three")).not.toBe(before);
+  expect(await plan("three")).toContain("kept by all");
+});
+
+test("a store without its raft folder is set aside, and the node comes back by itself", async () => {
+  const before = await serverOf("three");
+  await restart("three", (data) => {
+    for (const name of readdirSync(join(data, "raft")))
+      if (name !== "fleet.json") rmSync(join(data, "raft", name), { recursive: true });
+  });
+  const said = await node("three").eventOf("fleet", ({ text }) => text.includes("is kept in"));
+  expect(said.text).toContain("aside");
+  await eventually("its new server", async () => (await serverOf("three")) !== before);
+  await until("its vote", "one", (found) => voters(found) === "one three two");
+  expect(await plan("three")).toContain("kept by all");
+  expect(readdirSync(join(node("three").dataDir, "aside")).length).toBe(1);
+});
+
+test("a copied folder on another device is refused, set aside, and begins anew", async () => {
+  const home = mkdtempSync(join(tmpdir(), "cairn-t-copy-"));
+  copies.push(home);
+  const data = join(home, "data");
+  cpSync(node("three").dataDir, data, {
+    recursive: true,
+    filter: (path) => !/\/(tailnet|lib|backups|aside)$/.test(path),
+  });
+  const copy = await spawnNode({ tailnet, hostname: "copy", dataDir: data });
+  const { code, err } = await copy.exited();
+  expect([code, err.includes("is a copy of that of three")]).toEqual([44, true]);
+  const again = await copy.again();
+  await again.serving();
+  await copy[Symbol.asyncDispose]();
+  nodes.set("copy", again);
+  const said = await again.eventOf("fleet", ({ text }) => text.includes("is a copy of that of three"));
+  expect(said.text).toContain("is kept in");
+  expect(existsSync(join(data, "aside"))).toBe(true);
+  const found = await until("its own fleet", "copy", ({ fleet }) => fleet.leader === "copy");
+  expect(found.fleet_size).toBe(1);
+  expect(voters(await report("one"))).toBe("one three two");
+  expect((await report("three")).status).not.toBe("failing");
+});
+
+test("a member that is removed while it is away hears so, and says it", async () => {
+  await node("three").stop();
+  expect((await node("one").cli(["members", "remove", "three", "--yes"])).code).toBe(0);
+  await until("two members", "one", ({ members }) => members.length === 2);
+  nodes.set("three", await node("three").again({ args: [] }));
+  await node("three").serving();
+  await eventually("its condition", async () => (await node("three").conditions()).includes("removed_from_fleet"));
+});

@@ -1,0 +1,188 @@
+// What a start does about fleets, over real data folders: member, join, alone; what is set aside, what is refused.
+
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { loadSettings } from "../../src/config/load.ts";
+import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { openHistory } from "../../src/log/history.ts";
+import { ownChanges, planFleet, requestAside, requestRejoin, writeJoinRequest } from "../../src/node/fleet-plan.ts";
+import { MIGRATIONS } from "../../src/node/schema.ts";
+import { Store } from "../../src/store/store.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const TICKET = ticketText({ role: "regional", fleetId: "a".repeat(32), secret: drawSecret() });
+const NOW = Date.parse("2026-01-02T00:00:00Z");
+
+function plan(data: string, flags: Record<string, string | boolean> = {}, joinTicket?: string) {
+  const loaded = loadSettings({ flags: { data, ...flags }, env: { HOME: data } });
+  return planFleet(loaded, { authKey: undefined, clientSecret: undefined, joinTicket }, () => NOW);
+}
+
+function codeOf(run: () => unknown): string {
+  try {
+    run();
+    return "none";
+  } catch (error) {
+    return error instanceof Fault ? error.code : String(error);
+  }
+}
+
+/** A data folder whose store holds so many changes, and so many full members. */
+function folderWith(seq: number, members = 0): string {
+  const data = temporaryFolder();
+  const store = Store.open({ folder: join(data, "store"), migrations: MIGRATIONS, log: () => {} });
+  openHistory(store);
+  store.transaction((tx) => {
+    tx.run("UPDATE head SET seq = ?", seq);
+    for (let count = 0; count < members; count += 1)
+      tx.run("INSERT INTO members VALUES (?, ?, 'x', 'central', 'active', '', 1, '1', 0)", `n${count}`, `s${count}`);
+  });
+  store.close();
+  mkdirSync(join(data, "raft"), { mode: 0o700 });
+  return data;
+}
+
+const told = (name: string): Member => ({
+  ...{ node: `n-${name}`, server: `s-${name}`, name, role: "central" as const, state: "active" as const, spaces: [] },
+  ...{ level: 1, version: "1", joinedMs: 0 },
+});
+const FILE: FleetFile = {
+  ...{ fleetId: "f".repeat(32), epoch: "e", fleet: "home", profile: "home", role: "regional", node: "n-a", spaces: [] },
+  members: [told("a"), told("b")],
+};
+
+function memberFolder(file: FleetFile = FILE): string {
+  const data = temporaryFolder();
+  mkdirSync(join(data, "raft"), { mode: 0o700 });
+  writeFleetFile(join(data, "raft"), file);
+  return data;
+}
+
+const asideOf = (data: string): string[] => {
+  const aside = join(data, "aside");
+  return existsSync(aside)
+    ? readdirSync(aside)
+        .flatMap((name) => readdirSync(join(aside, name)))
+        .sort()
+    : [];
+};
+
+describe("a plain start", () => {
+  test("is a fleet of its own", () => {
+    expect(plan(temporaryFolder())).toEqual({ kind: "full", file: undefined, wish: undefined, lines: [] });
+  });
+
+  test.each(["edge", "regional"])("as %s has nothing to join, and says so", (role) => {
+    expect(codeOf(() => plan(temporaryFolder(), { role }))).toBe("config_invalid");
+  });
+});
+
+describe("a start that joins", () => {
+  test("auto looks for the fleet of the setting, a named host for whatever it is of", () => {
+    expect(plan(temporaryFolder(), { join: "auto" }).wish).toMatchObject({
+      place: "auto",
+      fleet: "cairn",
+      role: undefined,
+    });
+    expect(plan(temporaryFolder(), { join: "one" }).wish).toMatchObject({ place: "one", fleet: undefined });
+    expect(plan(temporaryFolder(), { join: "one", fleet: "home" }).wish).toMatchObject({ fleet: "home" });
+  });
+
+  test("takes ticket and role, and an edge by either", () => {
+    expect(plan(temporaryFolder(), { join: "one" }, TICKET).wish?.ticket?.role).toBe("regional");
+    expect(plan(temporaryFolder(), { join: "one", role: "edge" }).kind).toBe("edge");
+    expect(plan(temporaryFolder(), { join: "one" }, TICKET.replace("regional", "edge")).kind).toBe("edge");
+    expect(codeOf(() => plan(temporaryFolder(), { join: "one" }, "none"))).toBe("config_invalid");
+  });
+
+  test("gives up an empty store of its own, and one with data only when told to; both are kept", () => {
+    const empty = folderWith(0);
+    expect(plan(empty, { join: "one" }).lines[0]).toContain("aside");
+    expect(asideOf(empty)).toEqual(["raft", "store", "why.txt"]);
+
+    const data = folderWith(7);
+    expect(ownChanges(data)).toBe(7);
+    expect(codeOf(() => plan(data, { join: "one" }))).toBe("data_exists");
+    expect(existsSync(join(data, "store"))).toBe(true);
+    plan(data, { join: "one", discard_local: true });
+    expect([existsSync(join(data, "store")), asideOf(data)]).toEqual([false, ["raft", "store", "why.txt"]]);
+  });
+
+  test("does not touch the store of a first member whose file was not written yet", () => {
+    const data = folderWith(7, 2);
+    expect(plan(data, { join: "one", discard_local: true })).toMatchObject({ kind: "full", wish: undefined });
+    expect(existsSync(join(data, "store"))).toBe(true);
+  });
+
+  test("a request of cairn join counts like the flags, is private, and goes once the node is a member", () => {
+    const data = temporaryFolder();
+    writeJoinRequest(data, {
+      place: "one",
+      fleet: "home",
+      role: "central",
+      ticket: TICKET.replace("regional", "central"),
+    });
+    expect(statSync(join(data, "join.json")).mode & 0o777).toBe(0o600);
+    expect(plan(data).wish).toMatchObject({
+      place: "one",
+      fleet: "home",
+      role: "central",
+      ticket: { role: "central" },
+    });
+    mkdirSync(join(data, "raft"), { mode: 0o700 });
+    writeFleetFile(join(data, "raft"), FILE);
+    expect([plan(data).wish, existsSync(join(data, "join.json"))]).toEqual([undefined, false]);
+  });
+});
+
+describe("a member", () => {
+  test("that is started with --join again just starts", () => {
+    expect(plan(memberFolder(), { join: "auto", discard_local: true })).toMatchObject({
+      kind: "full",
+      wish: undefined,
+      file: FILE,
+    });
+    expect(plan(memberFolder({ ...FILE, role: "edge" }), { role: "edge" }).kind).toBe("edge");
+  });
+
+  test("does not become an edge by a flag, nor an edge a full member", () => {
+    expect(codeOf(() => plan(memberFolder(), { role: "edge" }))).toBe("config_invalid");
+    expect(codeOf(() => plan(memberFolder({ ...FILE, role: "edge" }), { role: "central" }))).toBe("config_invalid");
+    // Its role is the table's: a promoted member keeps its old flag.
+    expect(codeOf(() => plan(memberFolder(), { role: "central" }))).toBe("none");
+  });
+
+  test("that left begins anew, with what it held set aside and the reason beside it", () => {
+    const data = memberFolder();
+    requestAside(data, "This node left the fleet home");
+    expect(plan(data)).toMatchObject({ file: undefined, wish: undefined });
+    expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    const [name = ""] = readdirSync(join(data, "aside"));
+    expect(readFileSync(join(data, "aside", name, "why.txt"), "utf8")).toContain("left the fleet home");
+    expect(plan(data).lines).toEqual([]);
+  });
+
+  test("in quarantine comes back to its own fleet and no other", () => {
+    const data = memberFolder();
+    expect(requestRejoin(data, "The parts do not fit")).toBe(true);
+    const { wish, lines } = plan(data);
+    expect(wish).toMatchObject({ place: "auto", fleet: "home", fleetId: FILE.fleetId, role: undefined });
+    expect(lines.join()).toContain("The parts do not fit; what this node held is kept in");
+    expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    // A start that ends here asks again.
+    expect(plan(data).wish).toMatchObject({ fleetId: FILE.fleetId });
+  });
+
+  test("that is alone has nowhere to come back to: its store stays", () => {
+    expect(requestRejoin(memberFolder({ ...FILE, members: [told("a")] }), "x")).toBe(false);
+    expect(requestRejoin(temporaryFolder(), "x")).toBe(false);
+  });
+
+  test("with a damaged file is refused with its path", () => {
+    const data = memberFolder();
+    Bun.spawnSync(["sh", "-c", `echo '{' > ${data}/raft/fleet.json`]);
+    expect(codeOf(() => plan(data))).toBe("data_corrupt");
+  });
+});
