@@ -92,6 +92,7 @@ const MAX_PENDING = 32;
 /** A device that has not asked again for so long waits no longer. */
 const PENDING_MS = 60_000;
 
+/** Who may come in at this leader, and who waits for a person. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #pending = new Map<string, Pending>();

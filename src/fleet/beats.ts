@@ -31,6 +31,7 @@ const ANSWER_MS = 3_000;
 /** A member that was not heard for so long is away. */
 export const AWAY_MS = 5_000;
 
+/** The beats of one node; `start` them, `stop` ends them. */
 export class Beats {
   readonly #options: BeatsOptions;
   readonly #heard = new Map<string, Heard>();

@@ -159,6 +159,7 @@ export const fleetMemberApprove = write({
   },
 });
 
+/** Takes a member out; a server leaves in two steps. */
 export const fleetMemberRemove = write({
   name: "fleet_member_remove",
   v: 1,

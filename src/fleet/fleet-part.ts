@@ -29,6 +29,7 @@ export interface FleetFacts {
   level: number;
 }
 
+/** Role, fleet and members, as node_status shows them. */
 export function fleetPart(facts: FleetFacts): FleetPart {
   const { members, leadership, fleet, position, role } = facts;
   const listed = members.length === 0 ? [ownRow(facts)] : members;

@@ -45,6 +45,7 @@ const JUDGED = [
 ] as const satisfies readonly ConditionCode[];
 type Judged = (typeof JUDGED)[number];
 
+/** Judges the conditions of one node once a second; remembers since when something lasts. */
 export class Health {
   #leaderlessMs: number | undefined;
   /** Since when a member is behind without a break, on the monotonic clock. */

@@ -3,10 +3,12 @@
 import { z } from "zod";
 import type { Reader } from "../store/store.ts";
 
+/** What members are. */
 export const ROLES = ["central", "regional", "edge"] as const;
 /** What a member is for: central votes and may lead, regional is a full replica without a vote, edge keeps a cache only. */
 export type FleetRole = (typeof ROLES)[number];
 
+/** From impatient to patient. */
 export const PROFILES = ["lan", "home", "wan"] as const;
 /** How patient raft is (replication.md 23). */
 export type Profile = (typeof PROFILES)[number];

@@ -30,6 +30,7 @@ const LOST_MS = 10 * 60_000;
 const STEPS = 8;
 const HANDOVER_PAUSE_MS = { clock: 60_000, disk: 10 * 60_000 };
 
+/** Works while its node leads; `tick` it once a second. */
 export class Steward {
   readonly #options: StewardOptions;
   readonly #keptUp = new Map<string, number>();

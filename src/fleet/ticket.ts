@@ -20,6 +20,7 @@ export function drawSecret(): string {
   return randomBytes(16).toString("hex");
 }
 
+/** A ticket as it is handed over: a secret. */
 export function ticketText({ role, fleetId, secret }: Ticket): string {
   return `cairn-ticket-${role}-${fleetId}-${secret}`;
 }

@@ -165,6 +165,7 @@ export const CONDITIONS = {
   },
 } as const satisfies Record<string, Kind>;
 
+/** One of the codes of `CONDITIONS`. */
 export type ConditionCode = keyof typeof CONDITIONS;
 
 /** A condition that is true now. */

@@ -10,6 +10,7 @@ import { askLeader, askMembers, oneOf } from "./asking.ts";
 
 const LEAVE_MS = 75_000;
 
+/** `cairn promote`. */
 export const promote: Command = {
   words: ["promote"],
   summary: "let a regional member vote; with --accept-loss: let this stopped node go on alone",
@@ -35,6 +36,7 @@ export const promote: Command = {
   },
 };
 
+/** `cairn transfer`. */
 export const transfer: Command = {
   words: ["transfer"],
   summary: "let another voter lead, as before a restart of this node",
@@ -54,6 +56,7 @@ export const transfer: Command = {
   },
 };
 
+/** `cairn leave`. */
 export const leave: Command = {
   words: ["leave"],
   summary: "take this node out of its fleet; it stops, and its next start begins anew",

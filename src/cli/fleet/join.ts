@@ -15,6 +15,7 @@ import { say, writeData } from "../output.ts";
 import { askLeader, askMembers, oneOf, roleOption } from "./asking.ts";
 import { ROLE, SPACE } from "./members.ts";
 
+/** `cairn ticket`. */
 export const ticket: Command = {
   words: ["ticket"],
   summary: "make a join ticket for one device: one use, 15 minutes",
@@ -60,6 +61,7 @@ async function hostOf(invocation: Invocation): Promise<string> {
   return name.split(".")[0] || "auto";
 }
 
+/** `cairn join`. */
 export const join: Command = {
   words: ["join"],
   summary: "have this machine's node join a fleet at its next start",

@@ -23,6 +23,7 @@ export const SPACE: Option = {
   repeated: true,
 };
 
+/** `cairn members`. */
 export const membersList: Command = {
   words: ["members"],
   summary: "show the members of the fleet, and on the leader the devices that ask to join",
@@ -57,6 +58,7 @@ export const membersList: Command = {
   },
 };
 
+/** `cairn members approve`. */
 export const membersApprove: Command = {
   words: ["members", "approve"],
   summary: "let a device that asks to join into the fleet",
@@ -88,6 +90,7 @@ export const membersApprove: Command = {
   },
 };
 
+/** `cairn members remove`. */
 export const membersRemove: Command = {
   words: ["members", "remove"],
   summary: "take a member out of the fleet; what it holds stays on its disk",

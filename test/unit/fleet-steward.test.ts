@@ -1,0 +1,310 @@
+// Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet that is driven to what its table says.
+
+import { describe, expect, test } from "bun:test";
+import type { Heard } from "../../src/fleet/beat.ts";
+import { Beats } from "../../src/fleet/beats.ts";
+import { type Members, ToldMembers } from "../../src/fleet/members.ts";
+import type { Member } from "../../src/fleet/rows.ts";
+import { Steward } from "../../src/fleet/steward.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import type { Command } from "../../src/log/log.ts";
+import type { RaftChange, RaftState } from "../../src/tailnet/index.ts";
+import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
+
+/** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
+function startBeats(names: readonly string[]) {
+  const members = new ToldMembers();
+  members.set(names.map((name) => member(name, name === "edge" ? "edge" : "central")));
+  const clock = { monotonicMs: 1_000, wallMs: 50_000 };
+  const asked: string[] = [];
+  const refusals: string[] = [];
+  let far: (node: string) => unknown = (node) => beat(node.slice(2), { timeMs: clock.wallMs });
+  const beats = new Beats({
+    ...{ members, self: () => "n-a", monotonicMs: () => clock.monotonicMs, nowMs: () => clock.wallMs },
+    beat: async () => beat("a", { leading: true }),
+    link: {
+      call: async ({ node }) => {
+        asked.push(node);
+        return far(node);
+      },
+    },
+    onNotAMember: (by) => refusals.push(by.name),
+  });
+  return {
+    ...{ beats, members, clock, asked, refusals },
+    answer: (answer: typeof far) => {
+      far = answer;
+    },
+  };
+}
+
+describe("beats", () => {
+  test("every full member is asked, edges and this node are not", async () => {
+    const { beats, asked } = startBeats(["a", "b", "c", "edge"]);
+    await beats.round();
+    expect(asked).toEqual(["n-b", "n-c"]);
+    expect(beats.heard("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
+  });
+
+  test("a clock that is ahead shows, with half the round trip taken off", async () => {
+    const { beats, clock, answer } = startBeats(["a", "b"]);
+    answer((node) => {
+      clock.monotonicMs += 100;
+      clock.wallMs += 100;
+      return beat(node.slice(2), { timeMs: clock.wallMs - 50 + 7_000 });
+    });
+    await beats.round();
+    expect(beats.heard("n-b")).toMatchObject({ roundTripMs: 100, skewMs: 7_000 });
+  });
+
+  test("who does not answer grows old and is away; who never did counts from the begin", async () => {
+    const { beats, clock, answer } = startBeats(["a", "b", "c"]);
+    await beats.round();
+    answer(() => {
+      throw new Fault("unavailable", "gone");
+    });
+    clock.monotonicMs += 5_001;
+    await beats.round();
+    expect([beats.isAway("n-b"), beats.ageMs("n-b"), beats.ageMs("n-never")]).toEqual([true, 5_001, 5_001]);
+  });
+
+  test("a beat of a member is taken and answered, one of a stranger refused", async () => {
+    const { beats } = startBeats(["a", "b"]);
+    expect(await beats.answer("n-b", beat("b", { seq: 44 }))).toMatchObject({ node: "n-a" });
+    expect(beats.heard("n-b")?.beat.seq).toBe(44);
+    await expect(beats.answer("n-x", beat("x"))).rejects.toMatchObject({ code: "not_a_member" });
+  });
+
+  test("only a peer's own word says that this node is none", async () => {
+    const { beats, refusals, answer } = startBeats(["a", "b"]);
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours");
+    });
+    await beats.round();
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours", { details: { peer: true } });
+    });
+    await beats.round();
+    expect(refusals).toEqual(["b"]);
+  });
+
+  test("what is no member any more is forgotten; the newest term tells who leads", async () => {
+    const { beats, members, answer } = startBeats(["a", "b", "c"]);
+    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 9 : 3 }));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-c");
+    members.set([member("a"), member("b")]);
+    await beats.round();
+    expect([beats.heard("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
+  });
+});
+
+/** A steward over a raft that does what it is told, and beats that say what a test says. */
+function startSteward(members: readonly Member[], state: RaftState) {
+  const list = new ToldMembers();
+  list.set(members);
+  const world = {
+    state,
+    heard: new Map<string, Heard>(),
+    away: new Set<string>(),
+    monotonicMs: 0,
+    own: beat("a"),
+    fails: false,
+  };
+  const changes: RaftChange[] = [];
+  const proposed: Command[] = [];
+  let level = 1;
+  const steward = new Steward({
+    members: list satisfies Members,
+    host: {
+      raftState: async () => world.state,
+      raftChange: async (change) => {
+        changes.push(change);
+        if (world.fails) throw new Fault("unavailable", "another change came first");
+        if (!("previous" in change)) return;
+        expect(change.previous).toBe(world.state.configuration);
+        const rest = world.state.members.filter(({ server }) => server !== change.server);
+        const voter = change.do === "promote";
+        world.state = {
+          ...world.state,
+          configuration: world.state.configuration + 1,
+          members: change.do === "remove" ? rest : [...rest, { server: change.server, voter }],
+        };
+      },
+    },
+    beats: {
+      heard: (node) => world.heard.get(node),
+      own: () => world.own,
+      isAway: (node) => world.away.has(node) || !world.heard.has(node),
+      ageMs: (node) => (world.away.has(node) ? 11 * 60_000 : 0),
+    },
+    propose: async (command) => {
+      proposed.push(command);
+    },
+    level: () => level,
+    membersTold: async () => {},
+    monotonicMs: () => world.monotonicMs,
+    log: () => {},
+  });
+  const lead = new AbortController();
+  steward.lead(lead.signal);
+  return {
+    ...{ steward, world, changes, proposed, lead },
+    raise: (now: number) => {
+      level = now;
+    },
+    /** Everyone says that it has all of it. */
+    hear: (...names: string[]) => {
+      for (const name of names)
+        world.heard.set(
+          `n-${name}`,
+          heardOf(name, { applied: world.state.commit, configuration: world.state.configuration }),
+        );
+    },
+  };
+}
+
+describe("the steward", () => {
+  test("drives raft to the table: adds, waits for three checks, promotes one after the other", async () => {
+    const { steward, world, changes, hear } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a"]),
+    );
+    for (let tick = 0; tick < 12; tick += 1) {
+      hear("b", "c");
+      await steward.tick();
+    }
+    expect(changes.map((change) => `${change.do} ${"server" in change ? change.server : ""}`)).toEqual([
+      "add s-b",
+      "add s-c",
+      "promote s-b",
+      "promote s-c",
+    ]);
+    expect(world.state.members.filter(({ voter }) => voter)).toHaveLength(3);
+  });
+
+  test("a newcomer that falls behind starts its three checks anew", async () => {
+    const { steward, world, changes, hear } = startSteward([member("a"), member("b"), member("c")], {
+      ...raft(["a"]),
+      members: [
+        { server: "s-a", voter: true },
+        { server: "s-b", voter: false },
+        { server: "s-c", voter: false },
+      ],
+    });
+    for (let tick = 0; tick < 3; tick += 1) {
+      hear("b", "c");
+      await steward.tick();
+    }
+    hear("b");
+    world.heard.set("n-c", heardOf("c", { applied: 3 }));
+    await steward.tick();
+    for (let tick = 0; tick < 2; tick += 1) {
+      hear("b", "c");
+      await steward.tick();
+    }
+    expect(changes).toEqual([]);
+    hear("b", "c");
+    await steward.tick();
+    expect(changes).toMatchObject([{ do: "promote", server: "s-b" }]);
+  });
+
+  test("what a device said with its old server does not count for its new one", async () => {
+    const { steward, world, changes, hear } = startSteward(
+      [member("a"), { ...member("b"), server: "s-new" }, member("c")],
+      {
+        ...raft(["a"]),
+        members: [
+          { server: "s-a", voter: true },
+          { server: "s-new", voter: false },
+          { server: "s-c", voter: false },
+        ],
+      },
+    );
+    for (let tick = 0; tick < 6; tick += 1) {
+      hear("b", "c");
+      await steward.tick();
+    }
+    expect(changes).toEqual([]);
+    world.heard.set("n-b", heardOf("b", { server: "s-new", applied: 20, configuration: 1 }));
+    for (let tick = 0; tick < 4; tick += 1) await steward.tick();
+    expect(changes.length).toBeGreaterThan(0);
+  });
+
+  test("does nothing once it no longer leads", async () => {
+    const { steward, changes, lead } = startSteward([member("a"), member("b")], raft(["a"]));
+    lead.abort();
+    await steward.tick();
+    expect(changes).toEqual([]);
+  });
+
+  test("hands over for its clock once a minute, for its disk once in ten", async () => {
+    const { steward, world, changes } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a", "b", "c"], { fsyncP99Ms: 500 }),
+    );
+    const hear = (skewMs: number) => {
+      for (const name of ["b", "c"])
+        world.heard.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1 }, { skewMs }));
+    };
+    hear(0);
+    for (let tick = 0; tick < 4; tick += 1) await steward.tick();
+    expect(changes).toEqual([{ do: "transfer", server: "s-b" }]);
+    world.monotonicMs = 599_999;
+    await steward.tick();
+    expect(changes).toHaveLength(1);
+    hear(90_000);
+    await steward.tick();
+    world.monotonicMs += 59_999;
+    await steward.tick();
+    expect(changes).toHaveLength(2);
+    world.monotonicMs += 1;
+    await steward.tick();
+    expect(changes).toHaveLength(3);
+  });
+
+  test("keeps rows true to what members say, and raises the level one by one when all rows know it", async () => {
+    const rows = [
+      { ...member("a"), level: 3 },
+      { ...member("b"), level: 3 },
+      { ...member("e", "edge"), level: 1 },
+    ];
+    const { steward, world, proposed, hear, raise } = startSteward(
+      rows,
+      raft(["a"], {
+        members: [
+          { server: "s-a", voter: true },
+          { server: "s-b", voter: false },
+        ],
+      }),
+    );
+    world.own = beat("a", { level: 3 });
+    hear("b");
+    world.heard.set("n-b", heardOf("b", { name: "bee", version: "2", level: 3, applied: 20 }));
+    await steward.tick();
+    expect(proposed.at(-1)).toMatchObject({
+      name: "fleet_member_update",
+      input: { node: "n-b", name: "bee", version: "2", level: 3 },
+    });
+    world.heard.set("n-b", heardOf("b", { level: 3, applied: 20 }));
+    await steward.tick();
+    expect(proposed.at(-1)).toMatchObject({ name: "fleet_level_raise", input: { level: 2 } });
+    raise(3);
+    await steward.tick();
+    expect(proposed).toHaveLength(2);
+  });
+
+  test("a step that fails is tried again, and nothing is thrown", async () => {
+    const { steward, world, changes } = startSteward([member("a"), member("b")], raft(["a"]));
+    world.fails = true;
+    await steward.tick();
+    expect(world.state.members).toHaveLength(1);
+    world.fails = false;
+    await steward.tick();
+    expect(changes).toMatchObject([
+      { do: "add", server: "s-b" },
+      { do: "add", server: "s-b" },
+    ]);
+    expect(world.state.members).toHaveLength(2);
+  });
+});
