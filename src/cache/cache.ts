@@ -35,7 +35,7 @@ export interface Served {
   cache: { state: CacheState; ageSeconds: number };
 }
 
-export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "maxBytes"> {
+export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "maxBytes" | "onError"> {
   log: EdgeLog;
   freshness: Freshness;
   stats: CacheStats;

@@ -16,6 +16,8 @@ export interface EdgeStateOptions {
   spaces: readonly string[];
   maxBytes: number;
   maxStaleMs: number;
+  /** Hears why something could not be written. */
+  onError: (error: unknown) => void;
   /** Whether no upstream answers at the moment. */
   away: () => boolean;
   /** Hears the terms whenever an upstream tells other ones. */

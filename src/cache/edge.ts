@@ -38,6 +38,8 @@ export interface EdgeOptions {
   /** Whether an operation is a write. */
   isWrite: (operation: string) => boolean;
   onUpstream?: FeedClientOptions["onChange"];
+  /** Hears why something could not be written. */
+  onError?: (error: unknown) => void;
   clock?: SleepClock;
   wallMs?: () => number;
   patienceMs?: number;
@@ -50,6 +52,7 @@ const LOOK_MS = 250;
 /** Arguments that name the context of a write, aliases included. */
 const ID_NAMES = ["id", "key", "name", "path"] as const;
 
+/** An edge over its store; `start` it once it is a member, `stop` it before the store is closed. */
 export class Edge {
   readonly state: EdgeState;
   readonly client: FeedClient;
@@ -67,6 +70,7 @@ export class Edge {
       store,
       spaces: settings.spaces.length === 0 ? ["*"] : settings.spaces,
       freshness: this.#freshness,
+      onError: options.onError ?? (() => {}),
       away: () => this.client.away(),
       ...(onTerms === undefined ? {} : { onTerms }),
     });
@@ -113,6 +117,12 @@ export class Edge {
       signal: call.signal,
       fetch: (minPosition, signal) => this.#fetch(call, { id, minPosition }, signal),
     });
+  }
+
+  /** For `Elsewhere.refuseFollow`: the feed has no changes of spaces that this edge does not keep. Fault `forbidden`. */
+  refuseFollow(spaces: readonly string[]): void {
+    const missing = spaces.find((space) => !this.state.isEnrolled(space));
+    if (this.state.terms !== undefined && missing !== undefined) throw notEnrolled(missing);
   }
 
   /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */

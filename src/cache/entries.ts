@@ -34,6 +34,8 @@ export interface EntriesOptions {
   /** Whether answers of a space outlive the process. */
   keepsOnDisk: (space: string) => boolean;
   onEvicted: () => void;
+  /** Hears why something could not be written. */
+  onError: (error: unknown) => void;
 }
 
 interface Row extends Moment {
@@ -109,7 +111,7 @@ export class Entries {
     this.#memory.delete(id);
     this.#absent.delete(id);
     this.#unwritten.delete(id);
-    if (this.#options.keepsOnDisk(spaceOf(id))) this.#options.store.transaction((tx) => this.#forget(tx, "id = ?", id));
+    if (this.#options.keepsOnDisk(spaceOf(id))) this.#write((tx) => this.#forget(tx, "id = ?", id));
   }
 
   /** Drops what these changes made old: iff their seq is greater. In memory at once, in the file by the answered function. */
@@ -177,16 +179,27 @@ export class Entries {
     const ids = [...this.#unwritten];
     this.#unwritten.clear();
     if (ids.length === 0) return;
-    this.#options.store.transaction((tx) => {
+    this.#write((tx) => {
       for (const id of ids) {
         const kept = this.#memory.peek(id);
-        if (kept !== undefined) this.#write(tx, id, kept);
+        if (kept !== undefined) this.#insert(tx, id, kept);
       }
       this.#makeRoom(tx);
     });
   }
 
-  #write(tx: Writer, id: string, kept: Kept): void {
+  /** What cannot be written (a full disk) is only missing after a restart; a row that stays goes with the next change, whose take fails otherwise. */
+  #write(body: (tx: Writer) => void): void {
+    const before = this.#diskBytes;
+    try {
+      this.#options.store.transaction(body);
+    } catch (error) {
+      this.#diskBytes = before;
+      this.#options.onError(error);
+    }
+  }
+
+  #insert(tx: Writer, id: string, kept: Kept): void {
     this.#forget(tx, "id = ?", id);
     const { proven_wall, proven_clock, clock } = this.#options.freshness.write(kept.provenMs);
     const bytes = bytesOf(kept);
@@ -234,7 +247,7 @@ export class Entries {
     if (row === undefined) return undefined;
     const output: Record<string, unknown> = JSON.parse(row.output);
     if (!isIntact(output)) {
-      this.#options.store.transaction((tx) => this.#forget(tx, "id = ?", id));
+      this.#write((tx) => this.#forget(tx, "id = ?", id));
       return undefined;
     }
     const kept = { output, seq: row.seq, sure: row.sure === 1, provenMs: this.#options.freshness.read(row) };

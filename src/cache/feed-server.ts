@@ -13,7 +13,7 @@ import type { FeedAnswer, FeedRequest, FeedTerms } from "./frames.ts";
 
 /** Changes of one answer, about; an entry is never cut while it is smaller than MAX_ENTRY_CHANGES. */
 const ANSWER_CHANGES = 1000;
-const MAX_ENTRY_CHANGES = 8192;
+const MAX_ENTRY_CHANGES = 4000;
 /** Changes looked at in one call; what none of them is for this edge must not hold the event loop. */
 const MAX_LOOKED_AT = 20_000;
 

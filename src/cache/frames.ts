@@ -8,6 +8,7 @@ import type { Change } from "../log/changes.ts";
 /** The longest that a feed call is held, in ms. */
 export const MAX_HOLD_MS = 1000;
 
+/** A call of the feed; times in ms. */
 export const feedRequest = z.strictObject({
   /** Changes after this position; null asks for nothing but where the upstream is. */
   since: z.string().max(64).nullable(),

@@ -106,6 +106,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
         : forwarder.toNode(upstream, call, signal, UPSTREAM_MS);
     },
     onUpstream: away.onUpstream,
+    onError: (error) => logFor("cache")("warning", `an answer could not be kept on disk: ${String(error)}`),
   });
   closers.add("edge", () => edge.stop());
   const elsewhere: Elsewhere = {
@@ -115,6 +116,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     leader: () => fleet()?.leader(),
     forward: (call, to, signal) => edge.forward(call, to, signal),
     answer: (call) => edge.answer(call),
+    refuseFollow: (spaces) => edge.refuseFollow(spaces),
   };
   return { store, edge, elsewhere, members };
 }

@@ -45,6 +45,8 @@ export interface Elsewhere {
   forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "here">;
   /** An edge's cache: its answer, or undefined where upstream has to be asked. */
   answer?(call: CachedCall): Promise<Answer | undefined>;
+  /** Refuses to wait for changes of spaces that this node does not follow. Fault `forbidden`. */
+  refuseFollow?(spaces: readonly string[]): void;
   /** How old what a replica has may be, in seconds; undefined while it is not known. */
   ageSeconds?(): number | undefined;
 }

@@ -209,6 +209,8 @@ export class Invoker {
     const { input, common } = splitInput(operation, call.input);
     const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
     const grants = this.#judge(call, operation, spaces);
+    const follows = operation.kind === "read" && operation.follow !== undefined;
+    if (follows && spaces !== "visible") this.#options.elsewhere?.refuseFollow?.(spaces);
     if (call.forwarded !== undefined) this.#limited.forwarded(call.forwarded.via);
     this.#limited.request(call.caller, grants);
     return { operation, input, common, spaces };

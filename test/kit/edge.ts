@@ -100,6 +100,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
       leader: () => ({ node: "nCENTRAL", name: "central" }),
       forward: (call, to, signal) => edge.forward(call, to, signal),
       answer: (call) => edge.answer(call),
+      refuseFollow: (spaces) => edge.refuseFollow(spaces),
     }),
   });
   const invoke = (operation: string, input: Record<string, unknown>, caller: Caller) =>

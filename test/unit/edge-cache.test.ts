@@ -319,6 +319,8 @@ describe("rights", () => {
     await pair.poll();
     expect((await read(pair, "team-a/x")).output["content"]).toBe("ours");
     await expect(read(pair, "other/x", {}, localAdmin)).rejects.toMatchObject({ code: "forbidden" });
+    const wait = pair.invoke("context_wait", { prefix: "other/", timeout_seconds: 60 }, localAdmin);
+    await expect(wait).rejects.toMatchObject({ code: "forbidden", message: expect.stringContaining("not enrolled") });
     const changes = await pair.invoke(
       "context_wait",
       { since: `${pair.edge.log.position().epoch}-0`, timeout_seconds: 0 },

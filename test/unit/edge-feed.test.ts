@@ -117,7 +117,7 @@ describe("whom an edge follows", () => {
     });
     const state = new EdgeState({
       ...{ store, freshness, spaces: ["*"], maxBytes: 1024 * 1024, maxStaleMs: 0 },
-      away: () => client.away(),
+      ...{ away: () => client.away(), onError: () => {} },
     });
     const asked: string[] = [];
     const client: FeedClient = new FeedClient({
@@ -198,7 +198,7 @@ test("another history empties the log of an edge and ends who followed it; one t
   const freshness = new Freshness(clock, clock.wallMs);
   const store = Store.open({ folder: join(temporaryFolder(), "edge"), migrations: edgeMigrations([]), log: () => {} });
   const state = new EdgeState({
-    ...{ store, freshness, spaces: ["*"], maxBytes: 1024 * 1024, maxStaleMs: 0, away: () => false },
+    ...{ store, freshness, spaces: ["*"], maxBytes: 1024 * 1024, maxStaleMs: 0, away: () => false, onError: () => {} },
   });
   const take = async (server: FeedServer) =>
     state.take(await server.answer("n", state.request(0), soon()), { sentMs: clock.nowMs(), tookMs: 0 });
