@@ -132,7 +132,9 @@ export class Candidates {
   }
 
   #addTold(base: string): void {
-    if (this.#states.has(base)) return;
+    // A node that was given by its short name is told of by its full one.
+    const known = [...this.#states.keys()].some((name) => name === base || isShortOf(name, base));
+    if (known) return;
     this.#add({ name: base, from: "told", send: sendBy(() => this.#options.toldAddress(base)) });
   }
 
@@ -140,6 +142,12 @@ export class Candidates {
     if (this.#states.size >= MAX_MEMBERS) return;
     this.#states.set(found.name, { found, failures: 0, quietUntilMs: 0, busyUntilMs: 0, shut: false, why: "" });
   }
+}
+
+function isShortOf(name: string, base: string): boolean {
+  const [short, full] = [name, base].map((each) => (URL.canParse(each) ? new URL(each) : undefined));
+  if (short === undefined || full === undefined || short.hostname.includes(".")) return false;
+  return full.hostname.startsWith(`${short.hostname}.`) && short.protocol === full.protocol && short.port === full.port;
 }
 
 function sendBy(address: () => BridgeAddress | Promise<BridgeAddress>): Found["send"] {

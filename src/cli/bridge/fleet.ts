@@ -277,7 +277,8 @@ export class FleetRoute implements Route {
     let missed = 0;
     current.beats = true;
     while (current.holds > 0 && !current.gone.aborted && !signal.aborted) {
-      await pause(this.#times.beatMs, AbortSignal.any([signal, current.gone])).catch(() => {});
+      // After a missed one it is asked again at once.
+      if (missed === 0) await pause(this.#times.beatMs, AbortSignal.any([signal, current.gone])).catch(() => {});
       if (current.holds <= 0 || current.gone.aborted || signal.aborted) break;
       if (performance.now() - current.learnedMs > this.#times.learnMs) void this.#learn(current);
       const late = AbortSignal.timeout(this.#times.beatAnswerMs);

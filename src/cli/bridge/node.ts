@@ -46,6 +46,7 @@ interface Held {
   close: () => Promise<void>;
 }
 
+/** The node that a bridge runs, or uses where another bridge of this person runs it. */
 export class BridgeNode {
   readonly #options: BridgeNodeOptions;
   #held: Held | undefined;

@@ -13,6 +13,7 @@ export interface EgressAddress {
   base: string;
 }
 
+/** Any way to a node. */
 export type BridgeAddress = NodeAddress | EgressAddress;
 
 export interface Init {
