@@ -155,12 +155,13 @@ export class FeedClient {
     return ready.sort((one, other) => this.#distance(one) - this.#distance(other))[0];
   }
 
-  /** Other nodes that are worth a move: those that did not fail lately. */
+  /** Other nodes that are worth a move: those that answer beats and did not fail lately. */
   #others(node: string): string[] {
     const now = this.#options.freshness.nowMs();
     return this.#options.nodes().filter((other) => {
       const tried = this.#tried.get(other);
-      if (other === node || tried === undefined) return other !== node;
+      if (other === node || this.#options.roundTripMs(other) === undefined) return false;
+      if (tried === undefined) return true;
       return now - tried.failedMs > Math.min(FIRST_RETURN_MS * 2 ** (tried.failures - 1), LAST_RETURN_MS);
     });
   }
