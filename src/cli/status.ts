@@ -65,5 +65,6 @@ function screen(shown: NodeReport): string {
 
 function fleetLine({ fleet, role }: NodeReport): string {
   const leader = fleet.leader === "" ? "no leader known" : `leader ${cell(fleet.leader)} in term ${fleet.term}`;
-  return `${cell(fleet.name)} (${fleet.id.slice(0, 8)}), this node ${role}; ${leader}, ${fleet.voters} voting, profile ${fleet.profile}`;
+  const id = fleet.id === "" ? "" : ` (${fleet.id.slice(0, 8)})`;
+  return `${cell(fleet.name)}${id}, this node ${role}; ${leader}, ${fleet.voters} voting, profile ${fleet.profile}`;
 }

@@ -3,6 +3,7 @@
 import type { Peer, RaftState } from "../tailnet/index.ts";
 import type { Beat, Heard } from "./beat.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
+import { voterCount } from "./plan.ts";
 import type { FleetRole, Member } from "./rows.ts";
 import { survivesText } from "./survives.ts";
 
@@ -10,6 +11,8 @@ import { survivesText } from "./survives.ts";
 export interface FleetFacts {
   /** StableNodeID of this node; "" while it is not known. */
   self: string;
+  /** Whether it has its fleet's store, or its cache's terms: before that it is of no fleet. */
+  ready: boolean;
   name: string;
   role: FleetRole;
   fleet: { name: string; id: string; epoch: string; profile: string; level: number };
@@ -42,7 +45,13 @@ export function fleetPart(facts: FleetFacts): FleetPart {
     role,
     fleet_size: listed.length,
     fleet: {
-      ...{ name: fleet.name, id: fleet.id, epoch: fleet.epoch, profile: fleet.profile, level: fleet.level },
+      ...{
+        name: fleet.name,
+        id: facts.ready ? fleet.id : "",
+        epoch: fleet.epoch,
+        profile: fleet.profile,
+        level: fleet.level,
+      },
       position: `${position.epoch}-${position.seq}`,
       leader: leader?.name ?? "",
       leader_node: leader?.node ?? "",
@@ -56,6 +65,7 @@ export function fleetPart(facts: FleetFacts): FleetPart {
 
 /** The sentence on what may fail, from the same facts. */
 export function survivesOf(facts: FleetFacts): string {
+  if (!facts.ready) return "This node is in no fleet yet: it waits to be let in, or for the store.";
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
   const voters = [...votersOf(facts, listed)].map((server) => {
     const member = listed.find((each) => each.server === server);
@@ -64,10 +74,14 @@ export function survivesOf(facts: FleetFacts): string {
   return survivesText(voters, listed.filter((member) => member.role !== "edge").length);
 }
 
-/** Servers that vote: raft knows; an edge goes by the roles. */
-function votersOf({ raft }: FleetFacts, listed: readonly Member[]): ReadonlySet<string> {
+/** Servers that vote: raft knows; an edge goes by the roles, the leader first among them. */
+function votersOf({ raft, ready, leaderNode }: FleetFacts, listed: readonly Member[]): ReadonlySet<string> {
+  if (!ready) return new Set();
   if (raft !== undefined) return new Set(raft.members.filter(({ voter }) => voter).map(({ server }) => server));
-  return new Set(listed.filter(({ role }) => role === "central").map(({ server }) => server));
+  const centrals = listed.filter(({ role, state }) => role === "central" && state === "active");
+  const first = centrals.filter(({ node }) => node === leaderNode);
+  const rest = centrals.filter(({ node }) => node !== leaderNode);
+  return new Set([...first, ...rest].slice(0, voterCount(centrals.length)).map(({ server }) => server));
 }
 
 interface Around {

@@ -20,7 +20,7 @@ export function survivesText(voters: readonly VoterState[], full: number): strin
   if (full === 1)
     return "No voter may fail: this node is the only one that holds the store; scheduled backups are its only copy.";
   if (full === 2) {
-    return "No voter may fail: with two full nodes there is no automatic failover; see cairn promote --accept-loss. A third full node, promoted, changes that.";
+    return "No voter may fail: with two full nodes there is no automatic failover; see cairn promote --accept-loss. Three central nodes change that.";
   }
   return `No voter may fail: one of ${full} full nodes votes; cairn promote two others for automatic failover.`;
 }

@@ -146,6 +146,7 @@ export class EdgeFleet implements FleetFace {
     const { log } = this.#options.parts.edge;
     const fleetLevel = leader === undefined ? undefined : this.#beats.heard(leader.node)?.beat.fleetLevel;
     return fleetPart({
+      ready: this.#file !== undefined,
       ...{ self: this.self(), name: this.name(), role: "edge", members: this.#members.list(), raft: undefined },
       fleet: {
         ...{ name: this.#fleetName(), id: this.#fleetId(), epoch: log.position().epoch },

@@ -19,6 +19,7 @@ export async function partOf(
   if (fleet !== undefined) return fleet.part();
   const { fleet: id, epoch } = fleetOf(reader);
   return fleetPart({
+    ready: true,
     ...{ self: "", name: settings.hostname, role: settings.role, members: [], raft: undefined, own: undefined },
     fleet: { name: settings.fleet, id, epoch, profile: settings["fleet.profile"], level: levelOf(reader) },
     ...{ position: log.position(), leadership: log.leadership(), leaderNode: "", peers: [], monotonicMs: 0 },

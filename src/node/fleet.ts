@@ -417,6 +417,7 @@ export class NodeFleet implements FleetFace {
     const { members, log, store } = this.#options;
     const { fleet, fleetId, epoch, profile } = this.fleet();
     return {
+      ready: log.ready(),
       ...{ self: this.self(), name: this.name(), role: this.role(), members: members.list(), raft: this.#raft },
       fleet: { name: fleet, id: fleetId, epoch, profile, level: levelOf(store.reader) },
       ...{ position: log.position(), leadership: log.leadership(), leaderNode: this.leader()?.node },

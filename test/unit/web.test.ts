@@ -420,3 +420,18 @@ describe("client lines", () => {
     expect(odd).toBe("claude mcp add --transport http 'it'\\''s' 'http://x/$(id)'");
   });
 });
+
+test("the fleet's part says who leads, what may fail and how each member does, to readers only", async () => {
+  await using web = start();
+  const page = await (await web.ask("/", localAdmin)).text();
+  const part = page.slice(page.indexOf('id="fleet"'), page.indexOf('id="node"'));
+  for (const words of [
+    "led by",
+    "1 voting, profile home",
+    "No voter may fail",
+    "central, leads, this node",
+    "up to date",
+  ])
+    expect(part).toContain(words);
+  expect(await (await web.ask("/", nobody)).text()).not.toContain("No voter may fail");
+});

@@ -35,19 +35,17 @@ export const membersList: Command = {
       return 0;
     }
     const report = (await askNode(invocation, "node_status", {})).body as unknown as NodeReport;
-    const waiting = listed.pending.map(({ name, node, caller, role, since }) => [
-      "waits",
-      `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`,
-      `cairn members approve ${cell(name)} --role ${role || "regional"}`,
+    const waiting = listed.pending.flatMap(({ name, node, caller, role, since }) => [
+      ["waits", `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`],
+      ["", `cairn members approve ${cell(name)} --role ${role || "regional"}`],
     ]);
     const given = listed.approvals.map(({ node, role, expires_at }) => [
       "approved",
-      `${node} as ${role}`,
-      `until ${expires_at}`,
+      `${node} as ${role}, until ${expires_at}`,
     ]);
     await writeData(
       `${columns(memberRows(report.members))}\n${columns([
-        ["fleet", `${cell(listed.fleet.name)} (${listed.fleet.id})`, `profile ${listed.fleet.profile}`],
+        ["fleet", `${cell(listed.fleet.name)} (${listed.fleet.id}), profile ${listed.fleet.profile}`],
         ["survives", report.fleet.survives],
         ...waiting,
         ...given,

@@ -1,0 +1,162 @@
+// What status tells of a fleet, and what a lonely node says of others in sight.
+
+import { describe, expect, test } from "bun:test";
+import type { About } from "../../src/fleet/about.ts";
+import { type FleetFacts, fleetPart } from "../../src/fleet/fleet-part.ts";
+import { nodeReport } from "../../src/fleet/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { Sight } from "../../src/node/fleet-sight.ts";
+import { Peers } from "../../src/node/peers.ts";
+import { Conditions } from "../../src/observe/conditions.ts";
+import type { Peer } from "../../src/tailnet/index.ts";
+import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
+
+function peer(name: string, more: Partial<Peer> = {}): Peer {
+  return {
+    ...{
+      id: `n-${name}`,
+      hostname: name,
+      dnsName: `${name}.ts.net`,
+      ips: ["100.64.0.9"],
+      tags: [],
+      login: "",
+      userId: "1",
+    },
+    ...{ os: "linux", online: true, lastSeen: null, path: "direct" as const, relay: "", expired: false, shared: false },
+    ...more,
+  };
+}
+
+function facts(more: Partial<FleetFacts> = {}): FleetFacts {
+  return {
+    ...{ self: "n-a", ready: true, name: "a", role: "central", leaderNode: "n-a", version: "1", level: 1 },
+    fleet: { name: "home", id: "f".repeat(32), epoch: "e", profile: "home", level: 1 },
+    ...{ position: { epoch: "e", seq: 10 }, leadership: { server: "s-a", term: 2 } },
+    ...{ members: [member("a"), member("b"), member("e", "edge")], raft: raft(["a"]), own: beat("a") },
+    heard: (node) =>
+      node === "n-a" ? undefined : heardOf(node.slice(2), { seq: 7 }, { atMs: 500, roundTripMs: 12.34 }),
+    isAway: () => false,
+    peers: [peer("b", { path: "relay", relay: "fra" })],
+    monotonicMs: 1_500,
+    ...more,
+  };
+}
+
+describe("the fleet's part of status", () => {
+  test("shows each member as this node knows it, in the shape that is promised", () => {
+    const found = fleetPart(facts());
+    const { role, fleet_size, fleet, members } = nodeReport
+      .pick({ role: true, fleet_size: true, fleet: true, members: true })
+      .parse(found);
+    expect([role, fleet_size, fleet.leader, fleet.voters, fleet.position]).toEqual(["central", 3, "a", 1, "e-10"]);
+    expect(members[0]).toMatchObject({
+      self: true,
+      votes: true,
+      leader: true,
+      lag: 0,
+      path: "self",
+      round_trip_ms: null,
+    });
+    expect(members[1]).toMatchObject({
+      votes: false,
+      lag: 3,
+      path: "relay",
+      relay: "fra",
+      round_trip_ms: 12.3,
+      age_seconds: 1,
+    });
+    expect(members[2]).toMatchObject({ role: "edge", path: "none", votes: false });
+  });
+
+  test("a member that was never heard has no position and no age", () => {
+    const [, b] = fleetPart(facts({ heard: () => undefined })).members;
+    expect(b).toMatchObject({ position: "", lag: null, age_seconds: null, round_trip_ms: null });
+  });
+
+  test("a node that waits to be let in is of no fleet, whatever its empty store says", () => {
+    const found = fleetPart(facts({ ready: false, members: [], raft: undefined }));
+    expect(found.fleet).toMatchObject({
+      id: "",
+      voters: 0,
+      survives: "This node is in no fleet yet: it waits to be let in, or for the store.",
+    });
+  });
+
+  test("an edge, which asks no raft, counts as many voters as an odd number of centrals gives", () => {
+    const two = facts({ raft: undefined, self: "n-e", role: "edge", leaderNode: "n-b" });
+    const found = fleetPart(two);
+    expect(found.members.filter(({ votes }) => votes).map(({ name }) => name)).toEqual(["b"]);
+    expect(found.fleet.survives).toContain("with two full nodes there is no automatic failover");
+  });
+
+  test("voters that are not heard are not counted as there", () => {
+    const three = { members: ["a", "b", "c"].map((name) => member(name)), raft: raft(["a", "b", "c"]) };
+    expect(fleetPart(facts(three)).fleet.survives).toBe("1 of 3 voters may fail.");
+    expect(fleetPart(facts({ ...three, isAway: (node) => node === "n-b" })).fleet.survives).toStartWith(
+      "No more voter may fail; 1 is",
+    );
+    expect(fleetPart(facts({ ...three, isAway: () => true })).fleet.survives).toStartWith("No writes now: 1 of 3");
+  });
+});
+
+describe("other fleets in sight", () => {
+  const about = (fleetId: string, more: Partial<About> = {}): About => ({
+    ...{
+      fleetId,
+      fleet: "home",
+      epoch: "e",
+      profile: "home",
+      role: "central",
+      leader: "",
+      size: 2,
+      version: "1",
+      level: 1,
+    },
+    ...more,
+  });
+
+  function start(answers: Record<string, About>, alone = true) {
+    const peers = new Peers({ members: () => undefined, onUnexpected: () => "" });
+    peers.call = async (target) => {
+      const found = "node" in target ? answers[target.node] : undefined;
+      if (found === undefined) throw new Fault("unavailable", "no cairn");
+      return found;
+    };
+    const conditions = new Conditions(() => {});
+    const lines: string[] = [];
+    const world = { alone };
+    const sight = new Sight({
+      ...{ alone: () => world.alone, fleetId: () => "mine", link: peers, conditions },
+      peers: async () => ["x", "y", "z"].map((name) => peer(name)),
+      say: (line) => lines.push(line),
+    });
+    return { sight, conditions, lines, world };
+  }
+
+  test("one line for each, naming its leader and how to join, said once; over when this node is not alone", async () => {
+    const { sight, conditions, lines, world } = start({
+      "n-x": about("other"),
+      "n-y": about("other", { leader: "n-y" }),
+    });
+    await sight.look();
+    await sight.look();
+    expect(lines).toEqual(["The fleet home (2 members) is on this tailnet: cairn join y --role regional joins it"]);
+    expect(conditions.has("other_fleet_in_sight")).toBe(true);
+    world.alone = false;
+    await sight.look();
+    expect(conditions.list()).toEqual([]);
+  });
+
+  test("nobody there is nothing to say", async () => {
+    const { sight, conditions, lines } = start({});
+    await sight.look();
+    expect([lines, conditions.list(), sight.copies()]).toEqual([[], [], ""]);
+  });
+
+  test("the own fleet's id on a device that is no member is a copied folder", async () => {
+    const { sight, conditions } = start({ "n-z": about("mine") });
+    await sight.look();
+    expect(sight.copies()).toContain("z has a fleet with this one's id");
+    expect(conditions.has("other_fleet_in_sight")).toBe(false);
+  });
+});
