@@ -2,10 +2,14 @@
 
 import type { Scenario } from "../scenario.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
+import { duplicates } from "./duplicates.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
 import { leaderPaused } from "./leader-paused.ts";
 import { memberReplaced } from "./member-replaced.ts";
+import { flappingLinks, leaderIsolated, splitInTwo } from "./partitions.ts";
+import { allKilled, joinCrashed, rollingRestart } from "./restarts.ts";
+import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
 
@@ -17,5 +21,14 @@ export const SCENARIOS: readonly Scenario[] = [
   memberReplaced,
   snapshotJoined,
   leaderDeaf,
+  leaderIsolated,
+  splitInTwo,
+  flappingLinks,
+  slowLinks30,
+  slowLinks150,
+  rollingRestart,
+  allKilled,
+  joinCrashed,
+  duplicates,
   ...DISK_SCENARIOS,
 ];

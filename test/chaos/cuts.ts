@@ -1,0 +1,23 @@
+// Cuts and slow links between the nodes of a fleet, and their end. One direction each is the fleet's `link`; here are the shapes that scenarios name.
+
+import type { Fleet, FleetNode } from "../kit/fleet.ts";
+import type { TailnetLink } from "../kit/tailnet.ts";
+
+/** The same link in every direction between different nodes of the list. */
+export async function linkAll(fleet: Fleet, nodes: readonly FleetNode[], link: TailnetLink = {}): Promise<void> {
+  for (const from of nodes) for (const to of nodes) if (from !== to) await fleet.link(from, to, link);
+}
+
+/** Cuts both ways between each of one side and each of the other. */
+export async function split(fleet: Fleet, one: readonly FleetNode[], other: readonly FleetNode[]): Promise<void> {
+  for (const from of one)
+    for (const to of other) {
+      await fleet.link(from, to, { cut: true });
+      await fleet.link(to, from, { cut: true });
+    }
+}
+
+/** Makes everything whole again. */
+export async function heal(fleet: Fleet): Promise<void> {
+  await fleet.tailnet.link("*", "*");
+}
