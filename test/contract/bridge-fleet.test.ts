@@ -169,6 +169,16 @@ describe("whom it asks", () => {
     expect(shut.calls).toHaveLength(0);
   });
 
+  test("an edge where edges are preferred, and a full node when it is gone", async () => {
+    const [edge, full] = [open({ role: "edge" }), open()];
+    const agent = bridge([full, edge], { preferEdges: true });
+    await agent.call("whoami", {});
+    expect([edge.calls.length, full.calls.length]).toEqual([1, 0]);
+    await edge.kill();
+    await agent.call("whoami", {});
+    expect(full.calls).toHaveLength(1);
+  });
+
   test("all refuse: an answer at once that says so", async () => {
     const agent = bridge([open(), open()]);
     for (const door of doors) door.mood = "shut";

@@ -17,7 +17,7 @@ export type Json = Record<string, unknown> & {
 /** Runs the bridge in this process over lines, given these members; `stop` ends it. */
 export function fleetBridge(
   given: readonly { url: string }[],
-  options: { file?: string; times?: Partial<FleetTimes> } = {},
+  options: { file?: string; times?: Partial<FleetTimes>; preferEdges?: boolean } = {},
 ) {
   const written: Json[] = [];
   const log: string[] = [];
@@ -33,7 +33,7 @@ export function fleetBridge(
   });
   const route = new FleetRoute({
     candidates,
-    preferEdges: false,
+    preferEdges: options.preferEdges === true,
     signal: end.signal,
     log: line,
     times: { ...TIMES, ...options.times },

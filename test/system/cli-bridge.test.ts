@@ -146,6 +146,9 @@ describe("a bridge that joins the tailnet", () => {
     ["a name with a path", ["bridge", "http://cairn/mcp"], "not the name of a node"],
     ["a name and --url", ["bridge", "cairn", "--url", "http://cairn"], "do not go together"],
     ["a bad name of its own", ["bridge", "cairn", "--hostname", "My Desk", "--login"], '--hostname "My Desk"'],
+    ["several URLs without --fleet", ["bridge", "--url", "http://a", "--url", "http://b"], "Add --fleet"],
+    ["--prefer-edges without --fleet", ["bridge", "--prefer-edges"], "Add --fleet"],
+    ["a bad URL with --fleet", ["bridge", "--fleet", "--url", "a b"], '"a b" is not the address'],
     ["--login without a name", ["bridge", "--login"], "cairn bridge cairn --login"],
   ])("%s is refused", async (_name, words, said) => {
     const { code, err } = await cairn(words);
