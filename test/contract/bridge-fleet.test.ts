@@ -334,22 +334,31 @@ describe("where the agent stands", () => {
     expect(of("notifications/subscriptions/acknowledged")).toHaveLength(1);
   });
 
-  test("other tools at the next member are told", async () => {
+  test.each(ERAS)("%s: other tools at the next member are told", async (era) => {
     const few = startCore({ operations: [...contextOperations.slice(0, 3), whoami] });
     cleanup.push(() => few[Symbol.asyncDispose]());
     const first = open();
     const agent = bridge([first, open({ role: "edge" }, few)]);
-    await agent.post("subscriptions/listen", { notifications: { toolsListChanged: true, resourcesListChanged: true } });
-    await until(
-      () => agent.written.length === 1,
-      () => agent.written,
-    );
-    expect(agent.written[0]?.params).toMatchObject({ notifications: { toolsListChanged: true } });
+    if (era === "legacy") {
+      const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "x", version: "0" } };
+      await agent.write(`${JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params })}\n`);
+      expect((await agent.answer(0)).result).toMatchObject({ capabilities: { tools: { listChanged: true } } });
+      await agent.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n');
+      const open = () => first.asked.includes("/mcp");
+      await until(open, () => first.asked);
+    } else {
+      const id = await agent.post("subscriptions/listen", {
+        notifications: { toolsListChanged: true, resourcesListChanged: true },
+      });
+      await until(
+        () => agent.written.length === 1,
+        () => [id, agent.written],
+      );
+      expect(agent.written[0]?.params).toMatchObject({ notifications: { toolsListChanged: true } });
+    }
     await first.kill();
-    await until(
-      () => agent.written.some((message) => message["method"] === "notifications/tools/list_changed"),
-      () => [agent.written, agent.log],
-    );
+    const isTold = () => agent.written.some((message) => message["method"] === "notifications/tools/list_changed");
+    await until(isTold, () => [agent.written, agent.log]);
   });
 });
 
