@@ -135,7 +135,7 @@ func TestHellosAreChecked(t *testing.T) {
 			if err != nil {
 				err = errors.Join(err, writeJSON(other, helloReply{Refused: err.Error()}))
 			} else {
-				err = own.accept(other, 7)
+				err = own.accept(other, "a", 7)
 			}
 			answered <- err
 		}()
@@ -169,7 +169,7 @@ func TestADiallerChecksWhoTookIt(t *testing.T) {
 			// One that takes whatever comes.
 			var said Hello
 			_ = readJSON(other, &said, maxHelloBytes)
-			_ = theirs.accept(other, 1)
+			_ = theirs.accept(other, "a", 1)
 		}()
 		_, err := hello.open(one)
 		var refused *RefusedError

@@ -101,7 +101,7 @@ func (node *Node) greet(conn net.Conn) (Hello, error) {
 		return hello, err
 	}
 	last := node.current().LastIndex()
-	if err := node.own.accept(conn, last); err != nil {
+	if err := node.own.accept(conn, node.life, last); err != nil {
 		return hello, err
 	}
 	switch hello.Pool {
@@ -136,7 +136,7 @@ func (node *Node) dial(ctx context.Context, server, pool string) (net.Conn, erro
 		conn.Close()
 		return nil, err
 	}
-	return conn, nil
+	return node.dialled.take(server, reply.Life, conn), nil
 }
 
 // condemn tells a server that it lost what it had acknowledged, now and then.

@@ -62,6 +62,8 @@ type helloReply struct {
 	Epoch   string `json:"epoch"`
 	From    string `json:"from"`
 	Last    uint64 `json:"last"`
+	// Life is another one each time that the other side's process begins.
+	Life string `json:"life"`
 }
 
 // RefusedError is why the other side did not take a connection: a code, then words.
@@ -128,8 +130,8 @@ func (hello Hello) read(conn net.Conn) (theirs Hello, err error) {
 }
 
 // accept tells the other side that it is taken, by whom, and where the log of this server ends.
-func (hello Hello) accept(conn net.Conn, last uint64) error {
-	return writeJSON(conn, helloReply{Wire: hello.Wire, Fleet: hello.Fleet, Epoch: hello.Epoch, From: hello.From, Last: last})
+func (hello Hello) accept(conn net.Conn, life string, last uint64) error {
+	return writeJSON(conn, helloReply{Wire: hello.Wire, Fleet: hello.Fleet, Epoch: hello.Epoch, From: hello.From, Last: last, Life: life})
 }
 
 func writeJSON(writer io.Writer, value any) error {

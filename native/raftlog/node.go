@@ -65,6 +65,9 @@ type Node struct {
 	refusals  *refusals
 	elections *recent
 	acks      *acks
+	// life names this process's time as a member.
+	life    string
+	dialled lives
 
 	testimonies testimonies
 	keeping     keeping
@@ -96,7 +99,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
 		own:      Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
 		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{},
-		acks: &acks{byServer: map[string]*ack{}}, testimonies: testimonies{byServer: map[string]heard{}}}
+		acks: &acks{byServer: map[string]*ack{}}, life: randomID(), dialled: lives{byServer: map[string]*life{}}, testimonies: testimonies{byServer: map[string]heard{}}}
 	node.transfer = func(from *raft.Raft) error { return from.LeadershipTransfer().Error() }
 	node.profile.Store(&options.Profile)
 	node.snapshots = &snapshots{folder: options.Folder, fleet: options.Fleet, epoch: options.Epoch, machine: options.Machine, log: log,
