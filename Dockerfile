@@ -33,7 +33,7 @@ VOLUME /var/lib/cairn
 WORKDIR /var/lib/cairn
 # The node hands leadership over, drains and ends; 10 seconds are enough.
 STOPSIGNAL SIGTERM
-# Exits 3 when the node is failing, 32 when it does not run.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 CMD ["cairn", "status", "--json"]
+# Exits 3 when the node is failing or still joins its fleet, 32 when it does not run.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=90s --retries=3 CMD ["cairn", "status", "--ready", "--json"]
 ENTRYPOINT ["cairn"]
 CMD ["serve"]

@@ -77,6 +77,18 @@ export async function openStream(
   throw faultOf(response.status, parseObject(await response.text()));
 }
 
+/** Whether the node takes calls now. Throws as `askNode` does where nobody answers. */
+export async function isReady(invocation: Invocation): Promise<boolean> {
+  const address = nodeAddress(invocation);
+  try {
+    const response = await request(address, "/ready", { signal: AbortSignal.timeout(ANSWER_MS) });
+    await response.body?.cancel();
+    return response.ok;
+  } catch (cause) {
+    throw unreachable(address, cause, ANSWER_MS);
+  }
+}
+
 function request(address: NodeAddress, path: string, init: RequestInit): Promise<Response> {
   const base = "url" in address ? address.url : "http://cairn";
   const target = "socketPath" in address ? { unix: address.socketPath } : {};

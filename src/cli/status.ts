@@ -1,7 +1,7 @@
 // cairn status: one screen about a node, problems first. Exits 3 when the node is failing.
 
 import type { NodeReport } from "../fleet/index.ts";
-import { askNode } from "./client.ts";
+import { askNode, isReady } from "./client.ts";
 import type { Command } from "./command.ts";
 import { memberRows } from "./fleet/table.ts";
 import { cell, columns, writeData } from "./output.ts";
@@ -12,13 +12,15 @@ const UNHEALTHY_EXIT = 3;
 export const status: Command = {
   words: ["status"],
   summary: "show what a node is and how it is; exits 3 when it is failing",
+  options: [{ flags: "--ready", help: "exit 3 also while the node takes no calls, as while it joins a fleet" }],
   asksNode: true,
   async run(invocation) {
     const answer = await askNode(invocation, "node_status", {});
     // The node's own answer, which its output schema checked.
     const shown = answer.body as unknown as NodeReport;
     await writeData(invocation.options["json"] === true ? `${answer.text}\n` : screen(shown));
-    return shown.status === "failing" ? UNHEALTHY_EXIT : 0;
+    const lacking = invocation.options["ready"] === true && !(await isReady(invocation));
+    return lacking || shown.status === "failing" ? UNHEALTHY_EXIT : 0;
   },
 };
 

@@ -37,11 +37,13 @@ afterAll(async () => {
 }, 120_000);
 
 /** Starts a service; a node and the simulator are told that the control server is a test's. */
-function start(name: string): Container {
+function start(name: string, change = (environment: Record<string, string>) => environment): Container {
   const service = services[name];
   if (service === undefined) throw new Error(`compose.yaml has no ${name}`);
   const more = service.entrypoint === undefined ? ["--private-tailnet"] : [];
-  const container = image.start(service, more, { CAIRN_CONTROL_URL: tailnet.controlUrl });
+  const container = image.start({ ...service, environment: change(service.environment) }, more, {
+    CAIRN_CONTROL_URL: tailnet.controlUrl,
+  });
   running.set(name, container);
   return container;
 }
@@ -63,6 +65,14 @@ test.skipIf(lacking !== undefined)(
   async () => {
     start("central");
     const central = await healthy("central");
+    // Without its ticket a node waits to be let in: it is well, and not healthy yet.
+    const waiting = start("regional", ({ CAIRN_JOIN_TICKET_FILE: _, ...environment }) => environment);
+    await eventually("the node to answer", async () => (await waiting.exec(["cairn", "status"])).code === 0, {
+      seen: () => waiting.err,
+    });
+    expect(await waiting.isHealthy()).toBe(false);
+    expect(await waiting.stop()).toBe(0);
+
     const tickets = start("tickets");
     expect({ code: await tickets.exited(), out: tickets.out }).toEqual({ code: 0, out: "" });
     expect(readdirSync(image.volume("tickets")).sort()).toEqual(["edge", "regional"]);
