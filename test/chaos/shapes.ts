@@ -1,9 +1,10 @@
 // Fleets that several scenarios want: equal wishes share one where that is said.
 
 import type { FleetOptions } from "../kit/fleet.ts";
+import { shortLogCairn } from "./altered.ts";
 
 /** Settings that keep a test's load from being refused. */
-const UNLIMITED = ["--limits-requests-per-minute", "0"];
+export const UNLIMITED = ["--limits-requests-per-minute", "0"];
 
 /** Three voters and an edge, all traffic by the relay so that links can be cut. */
 export const THREE: FleetOptions = { centrals: 3, edges: 1, relayed: true, profile: "lan", args: UNLIMITED };
@@ -16,3 +17,6 @@ export const VOTERS: FleetOptions = { centrals: 3, profile: "lan", args: UNLIMIT
 
 /** A fleet of one. */
 export const ALONE: FleetOptions = { centrals: 1, profile: "lan", args: UNLIMITED };
+
+/** Three voters and a regional that shorten their log all the time, so that whoever was away for seconds needs a copy. */
+export const SHORT_LOGS: FleetOptions = { ...THREE_AND_ONE, command: shortLogCairn };

@@ -1,6 +1,19 @@
 // Scenarios of what disks, clocks and builds do to a fleet.
 
 import type { Scenario } from "../scenario.ts";
-import { foldersExchanged, foldersLost, foldersOld } from "./folders-gone.ts";
+import { diskFull, diskNearlyFull, syncFails, syncSlow } from "./bad-disks.ts";
+import { crashReceiving, crashRecording, crashSending } from "./crash-steps.ts";
+import { aloneFolders, foldersExchanged, regionalFolders } from "./folders-gone.ts";
 
-export const DISK_SCENARIOS: readonly Scenario[] = [foldersLost, foldersOld, foldersExchanged];
+export const DISK_SCENARIOS: readonly Scenario[] = [
+  regionalFolders,
+  foldersExchanged,
+  aloneFolders,
+  crashReceiving,
+  crashSending,
+  crashRecording,
+  diskFull,
+  diskNearlyFull,
+  syncFails,
+  syncSlow,
+];

@@ -1,49 +1,37 @@
-// Either folder of a member is lost, or an older copy of it is put back, or two members' folders are exchanged: the node finds out by itself, sets its data aside where they cannot go on, and is a member again; nothing acknowledged is lost in the fleet.
+// Either folder of a regional is lost, or an older copy of it is put back, or two members' folders are exchanged: the node finds out by itself, sets its data aside where they cannot go on, and is a member again; nothing acknowledged is lost in the fleet.
 
 import type { FleetNode } from "../../kit/fleet.ts";
 import { asides, back, copied, exchange, killed, lose, type Part } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { THREE_AND_ONE } from "../shapes.ts";
+import { ALONE, THREE_AND_ONE } from "../shapes.ts";
 
-export const foldersLost: Scenario = {
-  name: "folders-lost",
-  title: "a voter and a regional each lose the store, the raft folder, and both",
+const PARTS = [["store"], ["raft"], ["store", "raft"]] as const satisfies readonly (readonly Part[])[];
+
+export const regionalFolders: Scenario = {
+  name: "regional-folders",
+  title: "a regional loses its store, its raft folder, and both; then older copies of them are put back",
   fleet: THREE_AND_ONE,
   seconds: 240,
   async run(trial) {
     const load = trial.load();
     await load.more(30);
-    for (const who of ["voter", "regional"] as const)
-      for (const parts of [["store"], ["raft"], ["store", "raft"]] as const) {
-        const node = await victim(trial, who);
-        await killed(node);
-        lose(node, ...parts);
-        await returns(trial, node, `lost ${parts.join(" and ")}`);
-        await load.more(10);
-      }
-  },
-};
-
-export const foldersOld: Scenario = {
-  name: "folders-rolled-back",
-  title: "a voter and a regional come back with an older copy of the store, of the raft folder, and of both",
-  fleet: THREE_AND_ONE,
-  seconds: 300,
-  async run(trial) {
-    const load = trial.load();
-    await load.more(30);
-    for (const who of ["voter", "regional"] as const)
-      for (const parts of [["store"], ["raft"], ["store", "raft"]] as const) {
-        const node = await victim(trial, who);
-        await killed(node);
-        const putBack = copied(node, ...parts);
-        await back(trial.fleet, node);
-        await load.more(20);
-        await killed(node);
-        putBack();
-        await returns(trial, node, `rolled back ${parts.join(" and ")}`);
-        await load.more(10);
-      }
+    const node = await victim(trial, "regional");
+    for (const parts of PARTS) {
+      await killed(node);
+      lose(node, ...parts);
+      await returns(trial, node, `lost ${parts.join(" and ")}`);
+      await load.more(10);
+    }
+    for (const parts of PARTS) {
+      await killed(node);
+      const putBack = copied(node, ...parts);
+      await back(trial.fleet, node);
+      await load.more(20);
+      await killed(node);
+      putBack();
+      await returns(trial, node, `rolled back ${parts.join(" and ")}`);
+      await load.more(10);
+    }
   },
 };
 
@@ -83,4 +71,71 @@ async function returns(trial: Trial, node: FleetNode, what: string): Promise<voi
   trial.say(
     `${node.name} ${what}: a member again after ${ms} ms and ${starts} starts; ${asides(node).length - before} set aside`,
   );
+}
+
+export const aloneFolders: Scenario = {
+  name: "alone-folders",
+  title:
+    "a fleet of one loses a folder, or gets an older one back: it refuses to start and says what to do, or goes on with everything",
+  fleet: ALONE,
+  seconds: 120,
+  async run(trial) {
+    const [node] = trial.fleet.nodes;
+    if (node === undefined) throw new Error("there is no node");
+    const load = trial.load();
+    await load.more(40);
+    for (const [what, harm] of [
+      ["lost store", () => lose(node, "store")],
+      ["lost raft", () => lose(node, "raft")],
+    ] as const) {
+      await killed(node);
+      const putBack = copied(node, "store", "raft");
+      harm();
+      await refuses(trial, node, what);
+      putBack();
+      await returnsAlone(trial, node, `${what}, and got it back`);
+      await load.more(10);
+    }
+    await killed(node);
+    const older = { store: copied(node, "store"), raft: copied(node, "raft") };
+    await node.restart();
+    await node.serving();
+    await load.more(20);
+    await killed(node);
+    const newest = copied(node, "store", "raft");
+    older.raft();
+    await refuses(trial, node, "rolled back raft");
+    newest();
+    await returnsAlone(trial, node, "rolled back raft, and got the newest back");
+    await load.more(10);
+    await killed(node);
+    older.store();
+    await returnsAlone(trial, node, "rolled back store");
+    await load.more(10);
+    // The way out of a lost raft folder, as the refusal says it.
+    await killed(node);
+    lose(node, "raft");
+    await refuses(trial, node, "lost raft");
+    const { code, out, err } = await node.process.cli(["recover", "--accept-loss"]);
+    trial.say(`cairn recover --accept-loss: ${code} ${out.trim()} ${err.trim()}`);
+    if (code !== 0) throw new Error(`cairn recover ended with ${code}: ${err}`);
+    await node.restart();
+    await node.serving();
+    await load.more(20);
+  },
+};
+
+async function refuses(trial: Trial, node: FleetNode, what: string): Promise<void> {
+  await node.restart();
+  const { code, err } = await node.process.exited();
+  const said = err.trim().split("\n").slice(-3).join(" | ");
+  trial.say(`${what}: ended with ${code}: ${said}`);
+  if (code === 0 || code === null) throw new Error(`a node that ${what} did not refuse to start`);
+  if (asides(node).length > 0) throw new Error("a fleet of one set its data aside, with nobody to give them back");
+}
+
+async function returnsAlone(trial: Trial, node: FleetNode, what: string): Promise<void> {
+  await node.restart();
+  await node.serving();
+  trial.say(`${what}: serves at ${(await node.status())?.position}`);
 }

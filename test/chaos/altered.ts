@@ -1,0 +1,100 @@
+// A copy of the source tree with some words replaced, for nodes that are built otherwise: another level, a mistake in a command, a log that is shortened every few seconds. So no product build ever has a switch for it.
+
+import { createHash } from "node:crypto";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ensureNative } from "../../scripts/native.ts";
+import { host } from "../../scripts/targets.ts";
+
+const root = dirname(dirname(import.meta.dir));
+
+/** Words of one file, which must stand there once, and what stands there instead. Files under native/ are built into the Go half. */
+export interface Alteration {
+  file: string;
+  from: string;
+  to: string;
+}
+
+/** A raft log that is shortened to 20 entries each two seconds, and at once after a copy was sent. */
+const SHORT_LOG: readonly Alteration[] = [
+  {
+    file: "native/raftlog/profiles.go",
+    from: "\treturn config\n",
+    to: "\tconfig.SnapshotInterval, config.SnapshotThreshold, config.TrailingLogs = 2*time.Second, 20, 20\n\treturn config\n",
+  },
+  {
+    file: "native/raftlog/keeping.go",
+    from: "keepAfterInstall = 10 * time.Minute",
+    to: "keepAfterInstall = 100 * time.Millisecond",
+  },
+];
+
+let shortLog: Promise<string[]> | undefined;
+
+/** The words that run `cairn` with such a log; made once. */
+export function shortLogCairn(): Promise<string[]> {
+  shortLog ??= alteredCairn(SHORT_LOG);
+  return shortLog;
+}
+
+/** Makes the tree under build/chaos/ and answers the words that run `cairn` from it. With changes of native/ it takes half a minute the first time. */
+export async function alteredCairn(changes: readonly Alteration[]): Promise<string[]> {
+  if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
+  const name = createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
+  const folder = join(root, "build", "chaos", `tree-${name}`);
+  rmSync(join(folder, "src"), { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const part of ["src", "scripts"]) cpSync(join(root, part), join(folder, part), { recursive: true });
+  for (const file of ["package.json", "tsconfig.json"]) copyFileSync(join(root, file), join(folder, file));
+  if (!existsSync(join(folder, "node_modules"))) symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  const inGo = changes.filter(({ file }) => file.startsWith("native/"));
+  for (const { file, from, to } of changes.filter((change) => !inGo.includes(change)))
+    writeFileSync(join(folder, file), replaced(join(folder, file), from, to));
+  await library(folder, inGo);
+  return [process.execPath, join(folder, "src", "main.ts")];
+}
+
+/** The Go half, built with Go's own overlay where it is altered. */
+async function library(folder: string, changes: readonly Alteration[]): Promise<void> {
+  if (host === undefined) return;
+  const plain = ensureNative(host, "library");
+  const target = join(folder, "build", "native", host.name, "libcairn.so");
+  mkdirSync(dirname(target), { recursive: true });
+  copyFileSync(join(root, "build", "native", "versions.json"), join(folder, "build", "native", "versions.json"));
+  const stamp = readFileSync(`${plain}.stamp`, "utf8");
+  if (existsSync(target) && existsSync(`${target}.of`) && readFileSync(`${target}.of`, "utf8") === stamp) return;
+  rmSync(target, { force: true });
+  if (changes.length === 0) copyFileSync(plain, target);
+  else await build(folder, target, changes);
+  writeFileSync(`${target}.of`, stamp);
+}
+
+async function build(folder: string, target: string, changes: readonly Alteration[]): Promise<void> {
+  const overlay: Record<string, string> = {};
+  for (const [at, { file, from, to }] of changes.entries()) {
+    const altered = join(folder, `altered-${at}.go`);
+    writeFileSync(altered, replaced(join(root, file), from, to));
+    overlay[join(root, file)] = altered;
+  }
+  writeFileSync(join(folder, "overlay.json"), JSON.stringify({ Replace: overlay }));
+  const tags = readFileSync(join(root, "native", "tags.txt"), "utf8").trim();
+  const flags = ["-p", "2", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w -buildid="];
+  const child = Bun.spawn({
+    cmd: [
+      ...["go", "build", "-C", join(root, "native"), ...flags, `-tags=${tags}`, "-buildmode=c-shared"],
+      ...[`-overlay=${join(folder, "overlay.json")}`, "-o", target, "./cmd/lib"],
+    ],
+    env: { ...process.env, CGO_ENABLED: "1", GOTOOLCHAIN: "local" },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const said = await new Response(child.stderr).text();
+  if ((await child.exited) !== 0) throw new Error(`the altered library was not built:\n${said}`);
+}
+
+function replaced(path: string, from: string, to: string): string {
+  const text = readFileSync(path, "utf8");
+  if (text.split(from).length !== 2) throw new Error(`${path} does not hold these words once: ${from}`);
+  return text.replace(from, () => to);
+}

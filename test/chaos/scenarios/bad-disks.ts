@@ -1,0 +1,206 @@
+// A disk that is full, slow, or fails: under the leader and under a follower. Full: a small disk is filled to the last byte under load. Slow and failing: strace delays or fails the calls of fsync and fdatasync of that process (Go makes its calls itself, so nothing that is preloaded would reach them).
+
+import { eventually } from "../../kit/eventually.ts";
+import type { FleetNode } from "../../kit/fleet.ts";
+import { back, killed } from "../folders.ts";
+import type { Load } from "../load.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+import { VOTERS } from "../shapes.ts";
+import { SmallDisk } from "../small-disk.ts";
+import { killTraced } from "../steps.ts";
+
+const SYNCS = "?fsync,?fdatasync";
+const DISK_MB = 96;
+
+export const diskFull: Scenario = {
+  name: "disk-full",
+  title: "the disk of a follower, then of the leader, is full to the last byte under load",
+  fleet: VOTERS,
+  seconds: 200,
+  async run(trial) {
+    const load = trial.load({ padding: 4000 });
+    await load.more(30);
+    await full(trial, load, await follower(trial), false);
+    await full(trial, load, await follower(trial), true);
+  },
+};
+
+export const diskNearlyFull: Scenario = {
+  name: "disk-nearly-full",
+  title: "95 % of the leader's disk are used: writes are refused as not done, and go on when there is room",
+  fleet: VOTERS,
+  seconds: 120,
+  async run(trial) {
+    const load = trial.load({ patienceMs: 2000 });
+    await load.more(30);
+    const node = await follower(trial);
+    await killed(node);
+    const disk = SmallDisk.under(node, DISK_MB);
+    try {
+      await back(trial.fleet, node);
+      await trial.fleet.voters(3);
+      await leads(trial, node);
+      disk.fill(Math.floor(disk.size * 0.03));
+      const refused = (): number => load.rows.filter(({ code }) => code === "storage_full").length;
+      await eventually("refused writes", () => refused() >= 10);
+      trial.say(`${node.name} refuses writes: ${await conditions(node)}`);
+      disk.free();
+      await load.more(30);
+      trial.say("writes go on");
+      await killed(node);
+      disk.remove();
+      await back(trial.fleet, node);
+    } catch (error) {
+      disk.drop();
+      throw error;
+    }
+  },
+};
+
+export const syncFails: Scenario = {
+  name: "fsync-fails",
+  title: "fsync fails under the log and under the store, of a follower and of the leader",
+  fleet: VOTERS,
+  seconds: 240,
+  async run(trial) {
+    const load = trial.load();
+    await load.more(30);
+    for (const isLeader of [false, true]) {
+      const node = await follower(trial);
+      const after = trial.random.between(250, 400);
+      await killed(node);
+      await node.restart({ wrap: traced(`inject=${SYNCS}:error=EIO:when=${after}+`) });
+      await node.serving();
+      await trial.fleet.voters(3);
+      if (isLeader) await leads(trial, node);
+      trial.say(`${node.name}, ${isLeader ? "the leader" : "a follower"}: each fsync from the ${after}th on fails`);
+      await eventually(`the end of ${node.name}`, () => node.process.ended, {
+        withinMs: 60_000,
+        seen: () => trial.fleet.tails(),
+      });
+      trial.say(`ended with ${(await node.process.exited()).code}: ${lastLine(node)}`);
+      await trial.fleet.leader(node);
+      await load.more(20);
+      await back(trial.fleet, node);
+      await trial.fleet.voters(3);
+    }
+  },
+};
+
+export const syncSlow: Scenario = {
+  name: "fsync-slow",
+  title: "fsync takes 250 ms at a follower, which then leads: it hands over, and its status says why",
+  fleet: VOTERS,
+  seconds: 200,
+  async run(trial) {
+    const { fleet } = trial;
+    const load = trial.load();
+    await load.more(30);
+    const node = await follower(trial);
+    await killed(node);
+    await node.restart({ wrap: traced(`inject=${SYNCS}:delay_enter=250000`) });
+    await node.serving();
+    await fleet.voters(3);
+    const fast = await load.more(60);
+    trial.say(`60 writes in ${Math.round(fast)} ms while ${node.name}, a follower, is slow`);
+    await leads(trial, node);
+    trial.say(`${node.name} leads`);
+    const began = performance.now();
+    await eventually("another leader", async () => ((await fleet.leaderNow()) ?? node) !== node, {
+      withinMs: 60_000,
+      seen: () => fleet.tails(),
+    });
+    trial.say(`it handed over after ${Math.round(performance.now() - began)} ms; ${await conditions(node)}`);
+    if (!(await conditions(node)).includes("slow_fsync")) throw new Error(`${node.name} has no condition slow_fsync`);
+    await load.more(40);
+    await killTraced(node);
+    await back(fleet, node);
+  },
+};
+
+async function full(trial: Trial, load: Load, node: FleetNode, isLeader: boolean): Promise<void> {
+  const { fleet } = trial;
+  await killed(node);
+  const disk = SmallDisk.under(node, DISK_MB);
+  try {
+    await back(fleet, node);
+    await fleet.voters(3);
+    if (isLeader) await leads(trial, node);
+    // Again and again, as what is deleted leaves room: until it cannot go on.
+    await eventually(
+      `the end of ${node.name}`,
+      () => {
+        disk.fill();
+        return node.process.ended;
+      },
+      { withinMs: 60_000, seen: () => fleet.tails() },
+    );
+    trial.say(
+      `${node.name}, ${isLeader ? "the leader" : "a follower"}, ended with ${(await node.process.exited()).code}: ${lastLine(node)}`,
+    );
+    await fleet.leader(node);
+    await load.more(30);
+    await node.restart();
+    await Bun.sleep(4000);
+    trial.say(
+      `started on the full disk: ${node.process.ended ? `ended with ${(await node.process.exited()).code}: ${lastLine(node)}` : `runs: ${await conditions(node)}`}`,
+    );
+    if (!node.process.ended) await killed(node);
+    disk.free();
+    await back(fleet, node);
+    await fleet.voters(3);
+    trial.say(`${node.name} has room again and is up`);
+    await killed(node);
+    disk.remove();
+    await back(fleet, node);
+    await fleet.voters(3);
+  } catch (error) {
+    disk.drop();
+    throw error;
+  }
+}
+
+function traced(inject: string): string[] {
+  return [
+    "strace",
+    "-D",
+    "-f",
+    "--seccomp-bpf",
+    "-qq",
+    "-o",
+    "/dev/null",
+    "-e",
+    `trace=${SYNCS}`,
+    "-e",
+    inject,
+    "-e",
+    "signal=none",
+    "--",
+  ];
+}
+
+async function follower({ fleet }: Trial): Promise<FleetNode> {
+  const leader = await fleet.leader();
+  const found = fleet.up(["central"]).find((node) => node !== leader);
+  if (found === undefined) throw new Error("there is no follower");
+  return found;
+}
+
+async function leads({ fleet }: Trial, node: FleetNode): Promise<void> {
+  const leader = await fleet.leader();
+  if (leader === node) return;
+  const handed = await leader.call("fleet_transfer", { node: node.id }, 10_000);
+  if (handed.status !== 200) throw new Error(`handing over to ${node.name}: ${handed.text}`);
+  await eventually(`${node.name} to lead`, async () => (await fleet.leaderNow()) === node, {
+    withinMs: 20_000,
+    seen: () => fleet.tails(),
+  });
+}
+
+function lastLine(node: FleetNode): string {
+  return node.process.stderr.trim().split("\n").slice(-2).join(" | ").slice(0, 500);
+}
+
+async function conditions(node: FleetNode): Promise<string> {
+  return ((await node.status())?.conditions ?? []).map(({ code }) => code).join(", ");
+}
