@@ -35,16 +35,16 @@ export async function compare(
   return pairs;
 }
 
-/** The row of a comparison by requests a second. */
-export function rowOf(what: string, against: string, goal: number, pairs: readonly Pair[]): Row {
+/** The row of a comparison by requests a second; a goal is the least ratio. */
+export function rowOf(what: string, against: string, goal: number | undefined, pairs: readonly Pair[]): Row {
   const ratios = pairs.map((pair) => pair.ours.perSecond / pair.theirs.perSecond);
   const side = (pick: (pair: Pair) => number, digits: number) => median(pairs.map(pick)).toFixed(digits);
   return {
     what,
     against,
     result: spread(ratios, 2),
-    goal: `≥ ${goal}`,
-    met: median(ratios) >= goal,
+    goal: goal === undefined ? undefined : `≥ ${goal}`,
+    met: goal === undefined ? undefined : median(ratios) >= goal,
     detail: [
       `${side((pair) => pair.ours.perSecond, 0)} / ${side((pair) => pair.theirs.perSecond, 0)} a second`,
       `p50 ${side((pair) => pair.ours.p50, 2)} / ${side((pair) => pair.theirs.p50, 2)} ms`,

@@ -88,8 +88,8 @@ export async function overIngress(bench: Bench): Promise<Row[]> {
   }
 }
 
-/** A request as the Go half sends it on. */
-function request(method: string, path: string, headers: string, body = "", more = ""): string {
+/** A request as the Go half sends it on; to the local socket without its headers. */
+export function request(method: string, path: string, headers: string, body = "", more = ""): string {
   const type = body === "" ? "" : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
   return `${method} ${path} HTTP/1.1\r\nHost: cairn\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n${headers}${type}${more}\r\n${body}`;
 }

@@ -26,6 +26,8 @@ export interface LoadResult {
   /** Answers that were no 2xx. */
   refused: number;
   firstRefusal: string;
+  /** Wall clock of the first answer, in ms. */
+  firstAtMs: number;
   /** CPU time of the server per request, and of this process, in microseconds. */
   serverCpuUs: number;
   loadCpuUs: number;
@@ -36,7 +38,14 @@ const TICKS_PER_SECOND = 100;
 
 async function run(plan: LoadPlan): Promise<LoadResult> {
   const requests = plan.requests.map((text) => Buffer.from(text));
-  const tally = { measuring: false, stopping: false, latencies: [] as number[], refused: 0, firstRefusal: "" };
+  const tally = {
+    measuring: false,
+    stopping: false,
+    latencies: [] as number[],
+    refused: 0,
+    firstRefusal: "",
+    firstAtMs: 0,
+  };
   const lanes = await Promise.all(
     Array.from({ length: plan.connections }, (_, index) => openLane(plan, requests, index, tally)),
   );
@@ -63,6 +72,7 @@ async function run(plan: LoadPlan): Promise<LoadResult> {
     p99: sorted[Math.floor(count * 0.99)] ?? 0,
     refused: tally.refused,
     firstRefusal: tally.firstRefusal,
+    firstAtMs: tally.firstAtMs,
     serverCpuUs: (cpuUsed * 1e6) / count,
     loadCpuUs: (ownUsed.user + ownUsed.system) / count,
   };
@@ -74,6 +84,7 @@ interface Tally {
   latencies: number[];
   refused: number;
   firstRefusal: string;
+  firstAtMs: number;
 }
 
 interface Lane {
@@ -117,6 +128,7 @@ async function openLane(plan: LoadPlan, requests: readonly Buffer[], index: numb
           else fail(seen.toString("utf8"));
           return;
         }
+        if (tally.firstAtMs === 0) tally.firstAtMs = performance.timeOrigin + performance.now();
         if (tally.measuring) {
           tally.latencies.push(performance.now() - sentAt);
           if (!good) tally.refused += 1;

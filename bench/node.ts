@@ -1,5 +1,5 @@
 // The whole node of src/node/start.ts with one thing exchanged: a tailnet without a network, so that the load can stand where the Go half stands, at ingress.sock with its secret.
-// `bun node.ts DATA RUNTIME`; says on stdout, a pipe to the bench alone, what to connect with.
+// `bun node.ts DATA RUNTIME [direct]`; says on stdout, a pipe to the bench alone, what to connect with.
 
 import { loadSettings } from "../src/config/load.ts";
 import { startNode } from "../src/node/start.ts";
@@ -24,18 +24,21 @@ class BenchTailnet extends LoopbackTailnet {
     await super.up(params);
     const { target, ingressSecret } = params;
     const headers = `Cairn-Internal-Caller: ${JSON.stringify(CALLER)}\r\nCairn-Internal-Secret: ${ingressSecret}\r\nCairn-Internal-Scheme: http\r\n`;
-    process.stdout.write(`${JSON.stringify({ event: "ready", socket: target, headers })}\n`);
+    process.stdout.write(`${JSON.stringify({ event: "ready", socket: target, headers, begunMs })}\n`);
   }
 }
 
-const [data = "", runtime = ""] = process.argv.slice(2);
+const [data = "", runtime = "", engine = "raft"] = process.argv.slice(2);
 configureLogging({ level: "warning", format: "json" });
 const loaded = loadSettings({ flags: { data, "limits.requests_per_minute": "0" }, env: {} });
+/** Wall clock of the moment in which the start began: all modules are loaded. */
+const begunMs = Date.now();
 const node = await startNode({
   loaded,
   secrets: { authKey: undefined, clientSecret: undefined },
   env: { TMPDIR: runtime },
   report: () => {},
+  engine: engine === "direct" ? "direct" : "raft",
   tailnet: async (log) => {
     const tailnet = new BenchTailnet(log);
     tailnet.setCaller("100.64.0.2", CALLER, [{ role: "member", spaces: ["bench", "team-*"] }]);

@@ -8,8 +8,9 @@ export interface Row {
   against: string;
   /** Median over the rounds with its unit, then the least and the most. */
   result: string;
-  goal: string;
-  met: boolean;
+  /** Undefined where there is none. */
+  goal: string | undefined;
+  met: boolean | undefined;
   /** What helps to read the row. */
   detail: string;
 }
@@ -32,9 +33,20 @@ export function tableOf(rows: readonly Row[]): string {
   const cells = [
     ["what", "against", "median (least–most)", "goal", "", "beside"],
     ["---", "---", "---", "---", "---", "---"],
-    ...rows.map((row) => [row.what, row.against, row.result, row.goal, row.met ? "met" : "**missed**", row.detail]),
+    ...rows.map((row) => [row.what, row.against, row.result, row.goal ?? "–", verdict(row.met), row.detail]),
   ];
   return cells.map((line) => `| ${line.join(" | ")} |`).join("\n");
+}
+
+function verdict(met: boolean | undefined): string {
+  if (met === undefined) return "";
+  return met ? "met" : "**missed**";
+}
+
+/** The value below which that part (0 to 1) of the values lies. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 }
 
 /** Processor, memory and system in a line. */

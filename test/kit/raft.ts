@@ -89,6 +89,10 @@ export class Driver {
     return new Driver(child, await listening.promise, socketPath, waiting);
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   async command<T = unknown>(command: { do: string } & Record<string, unknown>): Promise<T> {
     this.#last += 1;
     const id = this.#last;
