@@ -79,7 +79,7 @@ export const SETTINGS = {
   discard_local: flag(
     "Give up what this node holds of another fleet when it joins; a copy is kept in the data folder.",
   ),
-  "fleet.profile": choice(
+  fleet_profile: choice(
     ["lan", "home", "wan"],
     "home",
     "How patient the voters of a fleet that begins here are: lan fails over fastest, wan suits slow links and SD cards.",

@@ -21,7 +21,7 @@ export async function partOf(
   return fleetPart({
     ready: true,
     ...{ self: "", name: settings.hostname, role: settings.role, members: [], raft: undefined, own: undefined },
-    fleet: { name: settings.fleet, id, epoch, profile: settings["fleet.profile"], level: levelOf(reader) },
+    fleet: { name: settings.fleet, id, epoch, profile: settings.fleet_profile, level: levelOf(reader) },
     ...{ position: log.position(), leadership: log.leadership(), leaderNode: "", peers: [], monotonicMs: 0 },
     ...{ heard: () => undefined, isAway: () => false, version: buildInfo.version, level: KNOWN_LEVEL },
   });

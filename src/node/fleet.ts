@@ -212,7 +212,7 @@ export class NodeFleet implements FleetFace {
 
   profile(): Profile {
     const found = fleetValue(this.#options.store.reader, "fleet_profile");
-    return PROFILES.find((profile) => profile === found) ?? this.#options.settings["fleet.profile"];
+    return PROFILES.find((profile) => profile === found) ?? this.#options.settings.fleet_profile;
   }
 
   about(): About {
@@ -296,7 +296,7 @@ export class NodeFleet implements FleetFace {
     this.#beginning = true;
     try {
       const name = this.name();
-      const { fleet, "fleet.profile": profile } = settings;
+      const { fleet, fleet_profile: profile } = settings;
       const row = { fleet, profile, node, server, name, version: buildInfo.version, level: KNOWN_LEVEL };
       await this.propose(fleetBegin, row);
       members.refresh();

@@ -22,8 +22,8 @@ import { ingressDoor, localDoor, loopbackDoor } from "./doors.ts";
 import { openEdgeFleet } from "./edge-fleet.ts";
 import type { NodeEvent } from "./events.ts";
 import { findCallers } from "./find-callers.ts";
-import { raftMembersOf } from "./fleet-views.ts";
 import { planFleet } from "./fleet-plan.ts";
+import { raftMembersOf } from "./fleet-views.ts";
 import { comesBack, openFleet, profileOf, type RunningFleet } from "./fleet-wiring.ts";
 import { loadGoHalf } from "./go-half.ts";
 import { joinTailnet, type TailnetSession } from "./join-tailnet.ts";
@@ -212,7 +212,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         host: await half,
         dataDir: settings.data,
         socketPath,
-        profile: profileOf(product.store, settings["fleet.profile"]),
+        profile: profileOf(product.store, settings.fleet_profile),
         members: raftMembersOf(
           product.members.list().length === 0 ? (plan?.file?.members ?? []) : product.members.list(),
         ),

@@ -230,6 +230,8 @@ describe("config and paths", () => {
     const uncommented = exampleFile()
       .replaceAll(/^#(\w+ = )/gm, "$1")
       .replace('control_url = ""', 'control_url = "https://control.example.com"')
+      .replace('s3_url = ""', 's3_url = "https://s3.example.com"')
+      .replace('s3_bucket = ""', 's3_bucket = "cairn-backups"')
       .replaceAll(/^(\w+) = ""$/gm, '$1 = "x"');
     writeFileSync(file, uncommented);
     const all = JSON.parse(run(["config", "show", "--json", "--config", file]).out).settings;

@@ -138,7 +138,8 @@ test("each operation answers as described, with every argument, with few, and wi
       if ((await check("POST", path, path, json(input))) === 200) succeeded.add(name);
     }
   }
-  expect([...succeeded].sort()).toEqual(ordered.map((path) => path.slice("/operations/".length)).sort());
+  const names = ordered.map((path) => path.slice("/operations/".length));
+  expect([...succeeded].sort()).toEqual(names.filter((name) => !OF_SEVERAL.has(name)).sort());
 });
 
 /** An import takes up a history from its beginning. */
@@ -152,7 +153,18 @@ const GOOD: Readonly<Record<string, Record<string, unknown>[]>> = {
   context_diff: [{ id: "team/sample", from: 1 }],
   context_delete: [{ id: "team/many" }],
   context_purge: [{ id: "team/many" }],
+  fleet_ticket_create: [{ hash: "0".repeat(64), role: "edge" }],
+  fleet_member_approve: [{ node: "nSAMPLE", role: "edge" }],
+  fleet_profile_set: [{ profile: "home" }],
 };
+
+/** Need a fleet of several, which test/system/fleet.test.ts has; here they are only refused. */
+const OF_SEVERAL: ReadonlySet<string> = new Set([
+  "fleet_leave",
+  "fleet_transfer",
+  "fleet_member_promote",
+  "fleet_member_remove",
+]);
 
 test("every reference leads somewhere, and every row has a name of its own", () => {
   expect(description.brokenReferences()).toEqual([]);
@@ -164,7 +176,8 @@ test("every reference leads somewhere, and every row has a name of its own", () 
 test("every row was asked and worked once", () => {
   for (const [method, path] of description.rows()) {
     const statuses = [...(seen.get(`${method} ${path}`) ?? [])];
-    expect([method, path, statuses.some((status) => status < 400)]).toEqual([method, path, true]);
+    const wanted = OF_SEVERAL.has(path.slice("/operations/".length)) ? 500 : 400;
+    expect([method, path, statuses.some((status) => status < wanted)]).toEqual([method, path, true]);
   }
 });
 
