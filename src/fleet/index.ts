@@ -21,6 +21,7 @@ export { Admission, JOIN, joinRequest, notTheLeader, type Pending } from "./admi
 export { BEAT, type Beat, beatShape, type Heard } from "./beat.ts";
 export { AWAY_MS, Beats } from "./beats.ts";
 export { type CacheReport, cacheReport } from "./cache-report.ts";
+export { ClockOff } from "./clock-off.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { FLEET_TABLES } from "./digest.ts";
 export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./fleet-file.ts";

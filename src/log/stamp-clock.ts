@@ -12,16 +12,30 @@ export interface StampClockOptions {
   elapsedMs?: () => number;
   /** Called when the wall clock is not followed any more (with how far it is ahead, in ms), and with 0 when it is again. */
   onJump?: (aheadMs: number) => void;
+  /** Ms to add to the wall clock, where others know better what time it is; another value is followed at once, whatever time went by. */
+  offMs?: () => number;
 }
 
 /** Answers stamps in whole ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
-export function stampClock({ nowMs, elapsedMs = sleepClock(), onJump = () => {} }: StampClockOptions): () => number {
-  let wallThen = nowMs();
+export function stampClock({
+  nowMs,
+  elapsedMs = sleepClock(),
+  onJump = () => {},
+  offMs = () => 0,
+}: StampClockOptions): () => number {
+  let off = offMs();
+  let wallThen = nowMs() + off;
   let elapsedThen = elapsedMs();
   let jumped = false;
   return () => {
-    const wall = nowMs();
     const elapsed = elapsedMs();
+    const offNow = offMs();
+    if (offNow !== off) {
+      off = offNow;
+      wallThen = nowMs() + off;
+      elapsedThen = elapsed;
+    }
+    const wall = nowMs() + off;
     const expected = wallThen + elapsed - elapsedThen;
     const ahead = wall - expected;
     if (ahead > TOLERATED_MS) {
@@ -36,6 +50,6 @@ export function stampClock({ nowMs, elapsedMs = sleepClock(), onJump = () => {} 
       wallThen = wall;
       elapsedThen = elapsed;
     }
-    return wall;
+    return Math.floor(wall);
   };
 }

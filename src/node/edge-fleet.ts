@@ -110,6 +110,11 @@ export class EdgeFleet implements FleetFace {
     return node === undefined ? undefined : this.#members.get(node);
   }
 
+  /** An edge stamps nothing. */
+  clockOffMs(): number {
+    return 0;
+  }
+
   /** Milliseconds to a member and back, as beats measured it. */
   roundTripMs(node: string): number | undefined {
     return this.#beats.isAway(node) ? undefined : this.#beats.heard(node)?.roundTripMs;

@@ -10,6 +10,7 @@ import {
   Admission,
   type Beat,
   Beats,
+  ClockOff,
   compareHistory,
   type FleetPart,
   type FleetRole,
@@ -86,6 +87,7 @@ export class NodeFleet implements FleetFace {
   readonly #histories = new Histories();
   readonly #heads: ToldHeads;
   readonly #stateAge = new StateAge();
+  readonly #clockOff = new ClockOff();
   readonly #ends: (() => void)[] = [];
   /** Beats in a row that a member refused; only members are asked. */
   readonly #refusals = new Map<string, number>();
@@ -241,6 +243,19 @@ export class NodeFleet implements FleetFace {
   /** Milliseconds to a member and back, as beats measured it. */
   roundTripMs(node: string): number | undefined {
     return this.#beats.heard(node)?.roundTripMs;
+  }
+
+  clockOffMs(): number {
+    return this.#clockOff.of(this.#voterSkewsMs());
+  }
+
+  #voterSkewsMs(): number[] {
+    const { members } = this.#options;
+    return (this.#raft?.members ?? []).flatMap(({ server, voter }) => {
+      const node = voter ? members.byServer(server)?.node : undefined;
+      const heard = node === undefined || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
+      return heard === undefined ? [] : [heard.skewMs];
+    });
   }
 
   /** For node_status. */

@@ -268,7 +268,11 @@ function openStore({ settings, engine, closers }: ProductOptions): Store {
   return store;
 }
 
-function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): RaftLog {
+function openRaft(
+  { settings, conditions, nowMs, onFatal, fleet }: ProductOptions,
+  store: Store,
+  apply: Apply,
+): RaftLog {
   const onJump = (aheadMs: number): void => {
     const text = `The clock of this machine is ${Math.round(aheadMs / 1000)} s ahead of the time that went by`;
     if (aheadMs === 0) conditions.clear("clock_jumped");
@@ -277,7 +281,7 @@ function openRaft({ settings, conditions, nowMs, onFatal }: ProductOptions, stor
   return createRaftLog({
     store,
     apply,
-    stampMs: stampClock({ nowMs, onJump }),
+    stampMs: stampClock({ nowMs, onJump, offMs: () => fleet()?.clockOffMs() ?? 0 }),
     onFatal,
     cleanCopy: removeRefusals,
     park: (afterSeq) => parkSuffix(settings.data, store.reader, afterSeq, nowMs()),

@@ -1,6 +1,7 @@
 // Times that a leader stamps: the wall clock, as long as it does not run ahead of the time that went by.
 
 import { expect, test } from "bun:test";
+import { ClockOff } from "../../src/fleet/index.ts";
 import { sleepClock } from "../../src/lib/sleep-clock.ts";
 import { stampClock } from "../../src/log/stamp-clock.ts";
 
@@ -69,4 +70,31 @@ test("time while the machine slept counts, though the exact clock stood still", 
   expect(after).toBeLessThan(8 * 3_600_000 + 2_000);
   exact += 100;
   expect(elapsed()).toBe(after + 100);
+});
+
+test("a clock that others say is far off is corrected at once, ahead or behind, and guarded from then on", () => {
+  for (const wrong of [86_400_000, -50 * 365 * 86_400_000]) {
+    const right = 1_700_000_000_000;
+    const at = { wall: right + wrong, elapsed: 0, off: 0 };
+    const clock = { nowMs: () => at.wall, elapsedMs: () => at.elapsed, offMs: () => at.off };
+    const stamp = stampClock(clock);
+    at.off = -wrong;
+    expect(stamp()).toBe(right);
+    at.wall += 60_000 + 3_600_000;
+    at.elapsed += 60_000;
+    expect(stamp()).toBe(right + 60_000);
+  }
+});
+
+test("how far a clock is off is the median of three and more, in whole steps, and what was known holds while fewer are heard", () => {
+  const day = 86_400_000;
+  const off = new ClockOff();
+  expect(off.of([-day])).toBe(0);
+  expect(off.of([-59_000, -59_500])).toBe(0);
+  // One wrong clock of another voter is not ours.
+  expect(off.of([0, -day])).toBe(0);
+  expect(off.of([-day, -day])).toBe(-day);
+  expect(off.of([-day + 3_000, -day + 4_000])).toBe(-day);
+  expect(off.of([-day])).toBe(-day);
+  expect(off.of([2_000, 1_000])).toBe(0);
 });
