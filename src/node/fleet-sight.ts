@@ -18,7 +18,8 @@ export interface SightOptions {
 }
 
 const EVERY_MS = 60_000;
-const FIRST_MS = 1_000;
+/** Before the first looks, each after the one before: paths to the others come to be in the first seconds. */
+const FIRST_MS = [1_000, 3_000, 10_000];
 const MAX_NAMED = 5;
 
 export class Sight {
@@ -34,7 +35,7 @@ export class Sight {
   }
 
   start(): void {
-    if (this.#timer === undefined) this.#next(FIRST_MS);
+    if (this.#timer === undefined) this.#next(0);
   }
 
   async stop(): Promise<void> {
@@ -67,12 +68,13 @@ export class Sight {
     this.#said = text;
   }
 
-  #next(ms: number): void {
+  #next(looks: number): void {
+    const ms = FIRST_MS[looks] ?? this.#options.everyMs ?? EVERY_MS;
     this.#timer = setTimeout(() => {
       this.#looking = this.look()
         .catch(() => {})
         .finally(() => {
-          if (!this.#stop.signal.aborted) this.#next(this.#options.everyMs ?? EVERY_MS);
+          if (!this.#stop.signal.aborted) this.#next(looks + 1);
         });
     }, ms);
     this.#timer.unref();
