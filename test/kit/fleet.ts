@@ -34,6 +34,8 @@ export interface FleetOptions {
 interface JoinOptions {
   args?: readonly string[];
   spaces?: readonly string[];
+  /** Another ticket than a fresh one for that role. */
+  ticket?: string;
 }
 
 /** How long a node may take from its start until it serves as a member. */
@@ -202,9 +204,9 @@ export class Fleet implements AsyncDisposable {
   /** Starts one more node with a ticket and answers at once; `wrap` goes before its first process only. */
   async joining(
     role: Role,
-    { args = [], spaces, wrap }: JoinOptions & { wrap?: readonly string[] } = {},
+    { args = [], spaces, wrap, ...given }: JoinOptions & { wrap?: readonly string[] } = {},
   ): Promise<FleetNode> {
-    const ticket = await this.ticket(role, spaces);
+    const ticket = given.ticket ?? (await this.ticket(role, spaces));
     const leader = await this.leader();
     return this.#start(role, ["--join", leader.name, ...args], { CAIRN_JOIN_TICKET: ticket }, wrap);
   }

@@ -3,12 +3,15 @@
 import type { Scenario } from "../scenario.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
 import { duplicates } from "./duplicates.ts";
+import { halfOpenEdge, upstreamMidway } from "./edges.ts";
+import { forgedJoins } from "./joins.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
 import { leaderPaused } from "./leader-paused.ts";
 import { memberReplaced } from "./member-replaced.ts";
 import { flappingLinks, leaderIsolated, splitInTwo } from "./partitions.ts";
 import { allKilled, joinCrashed, rollingRestart } from "./restarts.ts";
+import { seven } from "./seven.ts";
 import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
@@ -30,5 +33,9 @@ export const SCENARIOS: readonly Scenario[] = [
   allKilled,
   joinCrashed,
   duplicates,
+  halfOpenEdge,
+  upstreamMidway,
+  forgedJoins,
+  seven,
   ...DISK_SCENARIOS,
 ];
