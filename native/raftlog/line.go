@@ -86,6 +86,9 @@ func (both *transport) serve(from string, conn net.Conn) {
 				both.node.options.Log.Warn("a connection was cut", "from", from, "reason", err)
 				return
 			}
+			if call.Reader != nil {
+				call.Reader = &patientReader{Reader: call.Reader, conn: one.conn, idle: copyIdle}
+			}
 			select {
 			case both.calls <- call:
 			case <-both.closed:

@@ -1,0 +1,44 @@
+package raftlog
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+// Bytes that come in time are all read; a sender that goes silent ends its copy at once for whoever reads on, and its connection.
+func TestCopyThatStandsStill(t *testing.T) {
+	ours, theirs := net.Pipe()
+	copied := func(length int64) *patientReader {
+		return &patientReader{Reader: io.LimitReader(bufio.NewReader(ours), length), conn: ours, idle: 200 * time.Millisecond}
+	}
+	send := func(count int) {
+		for range count {
+			time.Sleep(80 * time.Millisecond)
+			theirs.Write([]byte{1})
+		}
+	}
+	go send(4)
+	if got, err := io.ReadAll(copied(4)); len(got) != 4 || err != nil {
+		t.Fatalf("a whole copy: %d bytes, then %v", len(got), err)
+	}
+	// A quiet time after a copy is none within one.
+	time.Sleep(300 * time.Millisecond)
+	reader := copied(6)
+	go send(4)
+	got, err := io.ReadAll(reader)
+	if len(got) != 4 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("%d bytes, then %v", len(got), err)
+	}
+	began := time.Now()
+	if _, err := io.Copy(io.Discard, reader); err == nil || time.Since(began) > 100*time.Millisecond {
+		t.Fatalf("the rest of a copy that failed: %v after %v", err, time.Since(began))
+	}
+	if _, err := theirs.Write([]byte{1}); err == nil {
+		t.Fatal("the connection of a copy that failed is open")
+	}
+}
