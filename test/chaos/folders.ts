@@ -19,7 +19,7 @@ export async function killed(node: FleetNode): Promise<void> {
 
 /** Removes folders of a node that does not run. */
 export function lose(node: FleetNode, ...parts: readonly Part[]): void {
-  for (const part of parts) rmSync(join(node.dataDir, part), { recursive: true });
+  for (const part of parts) rmSync(join(node.dataDir, part), { recursive: true, force: true });
 }
 
 /** Copies folders of a node that does not run; the answer puts that copy in their place. */

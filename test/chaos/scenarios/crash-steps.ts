@@ -171,7 +171,7 @@ function generation(data: string): number {
 async function returns(trial: Trial, node: FleetNode, what: string, isDead = true): Promise<void> {
   const began = performance.now();
   if (isDead) await back(trial.fleet, node);
-  else await trial.fleet.caughtUp();
+  else await trial.fleet.caughtUp(60_000);
   await trial.fleet.voters(3);
   trial.say(`${node.name} ${what}: up again and equal after ${Math.round(performance.now() - began)} ms`);
 }

@@ -2,6 +2,8 @@
 
 import type { Scenario } from "../scenario.ts";
 import { diskFull, diskNearlyFull, syncFails, syncSlow } from "./bad-disks.ts";
+import { levels, poisonEntry, unknownCommand } from "./builds.ts";
+import { clocks } from "./clocks.ts";
 import { crashReceiving, crashRecording, crashSending } from "./crash-steps.ts";
 import { aloneFolders, foldersExchanged, regionalFolders } from "./folders-gone.ts";
 
@@ -16,4 +18,8 @@ export const DISK_SCENARIOS: readonly Scenario[] = [
   diskNearlyFull,
   syncFails,
   syncSlow,
+  clocks,
+  poisonEntry,
+  unknownCommand,
+  levels,
 ];
