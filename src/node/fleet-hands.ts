@@ -32,7 +32,15 @@ export async function transferLead(
   }
   const own = log.leadership().server;
   if (wanted?.server === own) return { node: wanted.node, name: wanted.name };
-  await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
+  try {
+    await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
+    throw new Fault("unavailable", `${wanted?.name ?? "No voter"} did not take the lead, which stays here`, {
+      hint: "It must be up, vote and keep up: see cairn status, then try again.",
+      cause: error,
+    });
+  }
   const late = AbortSignal.timeout(TRANSFER_MS);
   for (;;) {
     const { server } = log.leadership();

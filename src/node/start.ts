@@ -12,6 +12,7 @@ import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { MAX_FRAME_BYTES } from "../peer/frames.ts";
+import { fullAtStart, isStorageFull } from "../store/damage.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import type { Tailnet } from "../tailnet/index.ts";
 import { refuseBrokenRestore } from "./backup.ts";
@@ -84,7 +85,9 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   try {
     return await startOnce(options);
   } catch (error) {
-    if (!comesBack(options.loaded.settings.data, error)) throw error;
+    const { data } = options.loaded.settings;
+    if (isStorageFull(error)) throw fullAtStart(data, error);
+    if (!comesBack(data, error)) throw error;
     return startOnce(options);
   }
 }

@@ -16,7 +16,15 @@ function codeOf(error: unknown): string {
 
 /** Whether an error says that the disk is full. */
 export function isStorageFull(error: unknown): boolean {
-  return codeOf(error).startsWith("SQLITE_FULL");
+  return /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(codeOf(error));
+}
+
+/** `storage_full` for a node that cannot start. */
+export function fullAtStart(dataDir: string, cause: unknown): Fault {
+  return new Fault("storage_full", `The disk of ${dataDir} is full, so this node cannot start`, {
+    hint: "Free space on that disk, then start again; nothing was changed.",
+    cause,
+  });
 }
 
 /** Whether an error says that the file is damaged or cannot be read. */

@@ -4,6 +4,7 @@ import { Database } from "bun:sqlite";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { fullAtStart, isStorageFull } from "./damage.ts";
 
 /** A data folder held by this process. */
 export interface DataLock {
@@ -20,14 +21,14 @@ export function lockHolder(dataDir: string): { held: boolean; pid: number | unde
     lock.run("PRAGMA busy_timeout = 0");
     lock.run("BEGIN EXCLUSIVE");
     return { held: false, pid };
-  } catch {
-    return { held: true, pid };
+  } catch (error) {
+    return { held: isBusy(error), pid };
   } finally {
     lock.close();
   }
 }
 
-/** Takes the folder for this process, or throws Fault `data_locked` that names the pid of the holder. */
+/** Takes the folder for this process, or throws Fault `data_locked` that names the pid of the holder, or `storage_full`. */
 export function lockDataFolder(dataDir: string): DataLock {
   const pidFile = join(dataDir, "cairn.pid");
   const lock = new Database(join(dataDir, "cairn.lock"), { create: true, readwrite: true });
@@ -35,8 +36,11 @@ export function lockDataFolder(dataDir: string): DataLock {
     lock.run("PRAGMA busy_timeout = 0");
     lock.run("PRAGMA locking_mode = EXCLUSIVE");
     lock.run("BEGIN EXCLUSIVE");
-  } catch {
+    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
     lock.close();
+    // Taking a lock writes; what else fails is not the other process of a folder.
+    if (!isBusy(error)) throw isStorageFull(error) ? fullAtStart(dataDir, error) : error;
     const pid = readPid(pidFile);
     throw new Fault(
       "data_locked",
@@ -50,13 +54,16 @@ export function lockDataFolder(dataDir: string): DataLock {
       },
     );
   }
-  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   return {
     release: () => {
       rmSync(pidFile, { force: true });
       lock.close();
     },
   };
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
 }
 
 function readPid(file: string): number | undefined {

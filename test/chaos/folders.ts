@@ -78,3 +78,19 @@ export async function back(fleet: Fleet, node: FleetNode, withinMs = 60_000): Pr
 function seqOf(position: string | undefined): number {
   return Number(position?.split("-")[1] ?? -1);
 }
+
+/** Hands the lead to a voter, which may first have to catch up. */
+export async function leads(fleet: Fleet, node: FleetNode): Promise<void> {
+  let said = "";
+  await eventually(
+    `${node.name} to lead`,
+    async () => {
+      const leader = await fleet.leader();
+      if (leader === node) return true;
+      const { status, text } = await leader.call("fleet_transfer", { node: node.id }, 10_000);
+      said = `${status} ${text}`;
+      return false;
+    },
+    { withinMs: 40_000, seen: () => `${said}\n${fleet.tails()}` },
+  );
+}

@@ -2,7 +2,7 @@
 
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { back, killed } from "../folders.ts";
+import { back, killed, leads } from "../folders.ts";
 import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { VOTERS } from "../shapes.ts";
@@ -39,7 +39,7 @@ export const diskNearlyFull: Scenario = {
     try {
       await back(trial.fleet, node);
       await trial.fleet.voters(3);
-      await leads(trial, node);
+      await leads(trial.fleet, node);
       disk.fill(Math.floor(disk.size * 0.03));
       const refused = (): number => load.rows.filter(({ code }) => code === "storage_full").length;
       await eventually("refused writes", () => refused() >= 10);
@@ -72,7 +72,7 @@ export const syncFails: Scenario = {
       await node.restart({ wrap: traced(`inject=${SYNCS}:error=EIO:when=${after}+`) });
       await node.serving();
       await trial.fleet.voters(3);
-      if (isLeader) await leads(trial, node);
+      if (isLeader) await leads(trial.fleet, node);
       trial.say(`${node.name}, ${isLeader ? "the leader" : "a follower"}: each fsync from the ${after}th on fails`);
       await eventually(`the end of ${node.name}`, () => node.process.ended, {
         withinMs: 60_000,
@@ -103,7 +103,7 @@ export const syncSlow: Scenario = {
     await fleet.voters(3);
     const fast = await load.more(60);
     trial.say(`60 writes in ${Math.round(fast)} ms while ${node.name}, a follower, is slow`);
-    await leads(trial, node);
+    await leads(trial.fleet, node);
     trial.say(`${node.name} leads`);
     const began = performance.now();
     await eventually("another leader", async () => ((await fleet.leaderNow()) ?? node) !== node, {
@@ -125,7 +125,7 @@ async function full(trial: Trial, load: Load, node: FleetNode, isLeader: boolean
   try {
     await back(fleet, node);
     await fleet.voters(3);
-    if (isLeader) await leads(trial, node);
+    if (isLeader) await leads(trial.fleet, node);
     // Again and again, as what is deleted leaves room: until it cannot go on.
     await eventually(
       `the end of ${node.name}`,
@@ -146,6 +146,7 @@ async function full(trial: Trial, load: Load, node: FleetNode, isLeader: boolean
       `started on the full disk: ${node.process.ended ? `ended with ${(await node.process.exited()).code}: ${lastLine(node)}` : `runs: ${await conditions(node)}`}`,
     );
     if (!node.process.ended) await killed(node);
+    else if ((await node.process.exited()).code !== 40) throw new Error("a start on a full disk did not say so");
     disk.free();
     await back(fleet, node);
     await fleet.voters(3);
@@ -184,17 +185,6 @@ async function follower({ fleet }: Trial): Promise<FleetNode> {
   const found = fleet.up(["central"]).find((node) => node !== leader);
   if (found === undefined) throw new Error("there is no follower");
   return found;
-}
-
-async function leads({ fleet }: Trial, node: FleetNode): Promise<void> {
-  const leader = await fleet.leader();
-  if (leader === node) return;
-  const handed = await leader.call("fleet_transfer", { node: node.id }, 10_000);
-  if (handed.status !== 200) throw new Error(`handing over to ${node.name}: ${handed.text}`);
-  await eventually(`${node.name} to lead`, async () => (await fleet.leaderNow()) === node, {
-    withinMs: 20_000,
-    seen: () => fleet.tails(),
-  });
 }
 
 function lastLine(node: FleetNode): string {

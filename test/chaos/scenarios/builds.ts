@@ -4,7 +4,7 @@ import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { nodeTarget } from "../fleet-clients.ts";
-import { back, killed } from "../folders.ts";
+import { back, killed, leads } from "../folders.ts";
 import { hashOf } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { UNLIMITED, VOTERS } from "../shapes.ts";
@@ -60,7 +60,7 @@ export const poisonEntry: Scenario = {
       await bad.restart({ command });
       await bad.serving();
       await fleet.voters(3);
-      if (isLeader) await leads(trial, bad);
+      if (isLeader) await leads(fleet, bad);
       await put(trial, await fleet.leader(), POISONOUS);
       await stops(trial, bad, isLeader ? "the leader" : "a follower");
       await load.more(20);
@@ -110,7 +110,7 @@ export const unknownCommand: Scenario = {
       await node.serving();
       await fleet.voters(3);
     }
-    await leads(trial, one);
+    await leads(fleet, one);
     await put(trial, one, LATER);
     await stops(trial, old, "the older build");
     await load.more(20);
@@ -192,12 +192,4 @@ async function stops(trial: Trial, node: FleetNode, what: string): Promise<void>
   const { code, err } = await node.process.exited();
   trial.say(`${node.name}, ${what}, ended with ${code}: ${err.trim().split("\n").slice(-2).join(" | ").slice(0, 600)}`);
   if (code === 0 || code === null) throw new Error(`${node.name} ended with ${code}, as if nothing were wrong`);
-}
-
-async function leads({ fleet }: Trial, node: FleetNode): Promise<void> {
-  const leader = await fleet.leader();
-  if (leader === node) return;
-  const handed = await leader.call("fleet_transfer", { node: node.id }, 10_000);
-  if (handed.status !== 200) throw new Error(`handing over to ${node.name}: ${handed.text}`);
-  await eventually(`${node.name} to lead`, async () => (await fleet.leaderNow()) === node, { withinMs: 20_000 });
 }

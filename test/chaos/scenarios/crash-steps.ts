@@ -3,7 +3,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { back, killed } from "../folders.ts";
+import { back, killed, leads } from "../folders.ts";
 import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { SHORT_LOGS } from "../shapes.ts";
@@ -87,8 +87,7 @@ export const crashSending: Scenario = {
       await next.restart({ wrap: trap.wrap });
       await next.serving();
       await fleet.voters(3);
-      const handed = await old.call("fleet_transfer", { node: next.id });
-      if (handed.status !== 200) throw new Error(`handing over to ${next.name}: ${handed.text}`);
+      await leads(fleet, next);
       await missing(trial, late, load);
       await late.restart();
       trial.say((await trap.kill(next)).slice(0, 160));
