@@ -66,7 +66,7 @@ export const RESERVED: readonly Reserved[] = [
   {
     what: "a bare fetch(",
     pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
-    allowed: ["cli/client.ts", "cli/bridge/place.ts", "peer/link.ts", "node/outbound.ts"],
+    allowed: ["cli/client.ts", "cli/bridge/place.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
   },
 ];
 

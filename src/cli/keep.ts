@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import { exportLines, importLines } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { backupNode, checkBackup, restoreNode } from "../node/backup.ts";
+import { backupNode, checkBackup, restoreNode } from "../node/data/backup.ts";
 import { askNode, dataDirOf } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
 import { checkExport, linesOf } from "./export-file.ts";

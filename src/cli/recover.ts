@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
-import { recoverNode } from "../node/recover.ts";
+import { recoverNode } from "../node/data/recover.ts";
 import { dataDirOf } from "./client.ts";
 import type { Command, Invocation } from "./command.ts";
 import { say, writeData } from "./output.ts";

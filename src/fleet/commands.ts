@@ -5,9 +5,10 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
-import { writeAlone } from "../log/raft-store.ts";
+import { writeAlone } from "../log/raft/store.ts";
 import { write } from "../operation/define.ts";
 import type { Reader, Writer } from "../store/store.ts";
+import { forgetTickets, TICKET_MS } from "./join/ticket-command.ts";
 import {
   allMembers,
   approvalOf,
@@ -23,7 +24,6 @@ import {
   serverId,
   spaceList,
 } from "./rows.ts";
-import { forgetTickets, TICKET_MS } from "./ticket-command.ts";
 
 const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 

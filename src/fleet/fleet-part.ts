@@ -1,9 +1,9 @@
 // Role, fleet and members for node_status, put together from the table, the beats, raft's configuration and the tailnet's paths. Pure: whoever asks has the facts.
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
-import type { Beat, Heard } from "./beat.ts";
+import type { Beat, Heard } from "./beats/beat.ts";
+import { voterCount } from "./lead/plan.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
-import { voterCount } from "./plan.ts";
 import type { FleetRole, Member } from "./rows.ts";
 import { survivesText } from "./survives.ts";
 

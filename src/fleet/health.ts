@@ -2,8 +2,8 @@
 
 import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
-import type { Beat, Heard } from "./beat.ts";
-import { medianOf } from "./handover.ts";
+import type { Beat, Heard } from "./beats/beat.ts";
+import { medianOf } from "./lead/handover.ts";
 import type { Member, Profile } from "./rows.ts";
 
 /** What one judgement goes by. */

@@ -11,32 +11,32 @@ import {
   fleetMemberUpdate,
   fleetProfileSet,
 } from "./commands.ts";
-import { fleetMemberJoin } from "./join-command.ts";
+import { fleetMemberJoin } from "./join/join-command.ts";
+import { fleetTicketCreate } from "./join/ticket-command.ts";
 import schema from "./schema.sql" with { type: "text" };
-import { fleetTicketCreate } from "./ticket-command.ts";
 
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { type FleetHands, fleetLeave, fleetTransfer } from "./acts.ts";
-export { Admission, JOIN, joinRequest, notTheLeader, type Pending } from "./admit.ts";
-export { BEAT, type Beat, beatShape, type Heard } from "./beat.ts";
-export { AWAY_MS, Beats } from "./beats.ts";
+export { BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
+export { AWAY_MS, Beats } from "./beats/beats.ts";
+export { ClockOff } from "./beats/clock-off.ts";
+export { compareHistory, Histories } from "./beats/histories.ts";
+export { type ToldHead, ToldHeads, toldHeads } from "./beats/told-heads.ts";
 export { type CacheReport, cacheReport } from "./cache-report.ts";
-export { ClockOff } from "./clock-off.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { FLEET_TABLES } from "./digest.ts";
-export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./fleet-file.ts";
 export { fleetPart, survivesOf } from "./fleet-part.ts";
 export { Health } from "./health.ts";
-export { compareHistory, Histories } from "./histories.ts";
-export { type Joined, joinFleet, lookAround, type Sighted } from "./joiner.ts";
+export { Admission, JOIN, joinRequest, notTheLeader, type Pending } from "./join/admit.ts";
+export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./join/fleet-file.ts";
+export { type Joined, joinFleet, lookAround, type Sighted } from "./join/joiner.ts";
+export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./join/ticket.ts";
+export { Steward } from "./lead/steward.ts";
 export { type Members, openMembers, ToldMembers } from "./members.ts";
 export { type FleetPart, type NodeReport, nodeReport, nodeStatus } from "./node-status.ts";
 export { fleetMembers } from "./queries.ts";
 export { type FleetRole, fleetValue, type Member, PROFILES, type Profile, ROLES } from "./rows.ts";
-export { Steward } from "./steward.ts";
 export { survivesText } from "./survives.ts";
-export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./ticket.ts";
-export { type ToldHead, ToldHeads, toldHeads } from "./told-heads.ts";
 
 /** Tables of members and tickets. */
 export const fleetSchema: string = schema;

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { type ReadOperation, read } from "../operation/define.ts";
-import type { Pending } from "./admit.ts";
+import type { Pending } from "./join/admit.ts";
 import { allMembers, fleetValue, ROLES, type TicketRow } from "./rows.ts";
 
 const output = z.object({

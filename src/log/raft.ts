@@ -9,9 +9,9 @@ import { Duties } from "./duties.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import { hashAt, openHistory } from "./history.ts";
 import type { Apply, Leadership, Log } from "./log.ts";
-import { Barriers } from "./raft-barriers.ts";
-import { applyFault, linkLost, lost, memberFault, notStarted } from "./raft-faults.ts";
-import { Flights } from "./raft-flights.ts";
+import { Barriers } from "./raft/barriers.ts";
+import { applyFault, linkLost, lost, memberFault, notStarted } from "./raft/faults.ts";
+import { Flights } from "./raft/flights.ts";
 import {
   answerFrame,
   appliedFrame,
@@ -20,10 +20,10 @@ import {
   proposeFrame,
   type RaftFrame,
   type StoreAsk,
-} from "./raft-frames.ts";
-import { installStore } from "./raft-install.ts";
-import { connectRaftSocket, type RaftSocket } from "./raft-socket.ts";
-import { markStore, placeOf, writeApplied } from "./raft-store.ts";
+} from "./raft/frames.ts";
+import { installStore } from "./raft/install.ts";
+import { connectRaftSocket, type RaftSocket } from "./raft/socket.ts";
+import { markStore, placeOf, writeApplied } from "./raft/store.ts";
 import { stopping } from "./waiting.ts";
 
 /** A write that was not applied here after so long is answered as unknown (replication.md 10). */

@@ -8,7 +8,7 @@ import { openDirectLog } from "../../src/log/direct.ts";
 import type { Lead } from "../../src/log/duties.ts";
 import type { Applied, Apply, Log } from "../../src/log/log.ts";
 import { verifyChain } from "../../src/log/verify.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Store } from "../../src/store/store.ts";
 import { eventually } from "../kit/eventually.ts";
 import { applyContexts, digestOfStore, putCommand, startMember, stopMember } from "../kit/raft.ts";

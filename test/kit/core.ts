@@ -12,7 +12,7 @@ import { auditQuery, auditVerify, contextOperations } from "../../src/context/in
 import type { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
 import type { Log } from "../../src/log/log.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import type { Elsewhere } from "../../src/operation/elsewhere.ts";
 import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";

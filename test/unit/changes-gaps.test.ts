@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type Change, Changes } from "../../src/log/changes.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

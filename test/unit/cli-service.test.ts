@@ -8,7 +8,7 @@ import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
 import { FAULTS } from "../../src/lib/fault.ts";
-import { serviceManager, watchdogMs } from "../../src/node/service-manager.ts";
+import { serviceManager, watchdogMs } from "../../src/node/tell/service-manager.ts";
 
 const facts: UnitFacts = {
   command: ["/bin/true"],

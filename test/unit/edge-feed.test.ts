@@ -12,7 +12,7 @@ import { edgeMigrations } from "../../src/cache/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { formatPosition } from "../../src/log/position.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { handClock } from "../kit/edge.ts";

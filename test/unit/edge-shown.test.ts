@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { contextOperations } from "../../src/context/index.ts";
 import { type CacheReport, nodeStatus } from "../../src/fleet/index.ts";
-import { cacheMetrics } from "../../src/node/cache-metrics.ts";
+import { cacheMetrics } from "../../src/node/tell/cache-metrics.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { createWeb } from "../../src/web/index.ts";

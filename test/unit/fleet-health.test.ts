@@ -1,9 +1,9 @@
 // Conditions and histories of a fleet: each judgement at its bound.
 
 import { describe, expect, test } from "bun:test";
-import type { Heard } from "../../src/fleet/beat.ts";
+import type { Heard } from "../../src/fleet/beats/beat.ts";
+import { Histories } from "../../src/fleet/beats/histories.ts";
 import { Health, type HealthFacts } from "../../src/fleet/health.ts";
-import { Histories } from "../../src/fleet/histories.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";

@@ -3,7 +3,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
 import { ABOUT, type About } from "../../src/fleet/about.ts";
-import { Admission, JOIN, joinRequest } from "../../src/fleet/admit.ts";
 import {
   drawSecret,
   fleetCommands,
@@ -13,10 +12,11 @@ import {
   type Ticket,
   ticketText,
 } from "../../src/fleet/index.ts";
-import { type JoinerOptions, joinFleet } from "../../src/fleet/joiner.ts";
+import { Admission, JOIN, joinRequest } from "../../src/fleet/join/admit.ts";
+import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openDirectLog } from "../../src/log/direct.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";

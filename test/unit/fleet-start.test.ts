@@ -7,8 +7,8 @@ import { loadSettings } from "../../src/config/load.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { ownChanges, planFleet, requestAside, requestRejoin, writeJoinRequest } from "../../src/node/fleet-plan.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
+import { ownChanges, planFleet, requestAside, requestRejoin, writeJoinRequest } from "../../src/node/fleet/plan.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

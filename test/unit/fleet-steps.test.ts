@@ -1,8 +1,8 @@
 // What the leader changes next: every way the members table and raft's configuration can differ, run to its end step by step on a small model of raft.
 
 import { describe, expect, test } from "bun:test";
-import { type Candidate, handover, medianOf } from "../../src/fleet/handover.ts";
-import { nextStep, type ServerFacts, type Situation, voterCount, wantedVoters } from "../../src/fleet/plan.ts";
+import { type Candidate, handover, medianOf } from "../../src/fleet/lead/handover.ts";
+import { nextStep, type ServerFacts, type Situation, voterCount, wantedVoters } from "../../src/fleet/lead/plan.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { survivesText } from "../../src/fleet/survives.ts";
 

@@ -1,11 +1,11 @@
 // Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet that is driven to what its table says.
 
 import { describe, expect, test } from "bun:test";
-import type { Heard } from "../../src/fleet/beat.ts";
-import { Beats } from "../../src/fleet/beats.ts";
+import type { Heard } from "../../src/fleet/beats/beat.ts";
+import { Beats } from "../../src/fleet/beats/beats.ts";
+import { Steward } from "../../src/fleet/lead/steward.ts";
 import { type Members, ToldMembers } from "../../src/fleet/members.ts";
 import type { Member } from "../../src/fleet/rows.ts";
-import { Steward } from "../../src/fleet/steward.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Command } from "../../src/log/log.ts";
 import type { RaftChange, RaftState } from "../../src/tailnet/index.ts";

@@ -2,7 +2,7 @@
 
 import { beforeEach, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
-import { type JoinOptions, joinTailnet, type TailnetSession } from "../../src/node/join-tailnet.ts";
+import { type JoinOptions, joinTailnet, type TailnetSession } from "../../src/node/tailnet/join-tailnet.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { LoopbackTailnet, type Status, type TailnetEvents, type UpParams } from "../../src/tailnet/index.ts";
 import { eventually } from "../kit/eventually.ts";

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { isCandidate } from "../../src/fleet/index.ts";
-import { nodeMetrics } from "../../src/node/metrics.ts";
+import { nodeMetrics } from "../../src/node/tell/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";

@@ -13,7 +13,7 @@ import { Duties } from "../../src/log/duties.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import type { Command, Log } from "../../src/log/log.ts";
-import { MIGRATIONS } from "../../src/node/schema.ts";
+import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";

@@ -10,7 +10,7 @@ import type { Secrets } from "../../config/secrets.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import { refuseRealControl, refuseUntagged } from "../../node/check-settings.ts";
-import { prepareSockets } from "../../node/sockets.ts";
+import { prepareSockets } from "../../node/doors/sockets.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import { type DataLock, lockDataFolder } from "../../store/lock.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Environment } from "../../config/load.ts";
 import { socketCandidates } from "../../config/paths.ts";
 import { Fault } from "../../lib/fault.ts";
-import { inspectNodeStore } from "../../node/inspect.ts";
+import { inspectNodeStore } from "../../node/data/inspect.ts";
 import { DiskGauge } from "../../store/disk.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";

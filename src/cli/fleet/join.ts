@@ -7,7 +7,7 @@ import { readSecrets } from "../../config/secrets.ts";
 import { drawSecret, type FleetRole, hashOf, parseTicket, readFleetFile, ticketText } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { ownChanges, writeJoinRequest } from "../../node/fleet-plan.ts";
+import { ownChanges, writeJoinRequest } from "../../node/fleet/plan.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import { askNode, dataDirOf, nodeAddress } from "../client.ts";
 import { type Command, type Invocation, textOption, textsOption } from "../command.ts";

@@ -1,0 +1,55 @@
+// What full members and edges tell each other each second: one value in the question, the same in the answer.
+
+import { z } from "zod";
+import { PROFILES, ROLES } from "../rows.ts";
+
+/** Peer path between members. */
+export const BEAT = "beat";
+
+/** What a node says of itself. Times in ms, sizes in bytes. */
+export const beatShape = z.object({
+  node: z.string().max(64),
+  server: z.string().max(64),
+  name: z.string().max(128),
+  role: z.enum(ROLES),
+  version: z.string().max(64),
+  /** The newest level its build knows, and the fleet's as it has applied it. */
+  level: z.number().int(),
+  fleetLevel: z.number().int(),
+  epoch: z.string().max(64),
+  seq: z.number().int(),
+  /** Chain hash of the change `seq`, as hex. */
+  hash: z.string().max(64),
+  /** Its wall clock. */
+  timeMs: z.number(),
+  /** Raft: who leads as it knows, and how far its log is. */
+  leading: z.boolean(),
+  leader: z.string().max(64),
+  term: z.number(),
+  last: z.number(),
+  applied: z.number(),
+  configuration: z.number(),
+  fsyncP99Ms: z.number(),
+  electionsIn10Min: z.number(),
+  profile: z.enum(PROFILES),
+  /** Resident memory and free disk, for people. */
+  memory: z.number(),
+  diskFree: z.number(),
+  /** Codes of its conditions. */
+  conditions: z.array(z.string().max(64)).max(64),
+  startedMs: z.number(),
+});
+
+/** A beat. */
+export type Beat = z.infer<typeof beatShape>;
+
+/** What this node heard of another one, newest first. */
+export interface Heard {
+  beat: Beat;
+  /** On this node's monotonic clock. */
+  atMs: number;
+  /** Of the last beat that this node sent; undefined when only the other side asks. */
+  roundTripMs: number | undefined;
+  /** How far its wall clock is ahead of this node's. */
+  skewMs: number;
+}

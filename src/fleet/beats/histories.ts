@@ -1,0 +1,51 @@
+// Whether members have one history: (seq, hash) of a beat against the own chain (replication.md 3). A follower that differs from its leader stops; a leader stops when most of the others say the same against it.
+
+import type { Member } from "../rows.ts";
+import type { Heard } from "./beat.ts";
+
+export interface HistoryFacts {
+  /** Of this node: the epoch, and the chain hash of a change as hex where it is kept. */
+  epoch: string;
+  hashAt: (seq: number) => string | undefined;
+}
+
+/** What a beat says of the two histories: the same, another, or nothing that can be compared. */
+export function compareHistory({ beat }: Heard, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
+  // An edge has no chain of its own.
+  if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
+  if (beat.epoch !== epoch) return "other";
+  const own = hashAt(beat.seq);
+  if (own === undefined) return "unknown";
+  return own === beat.hash ? "same" : "other";
+}
+
+/** Remembers what each member's newest comparison said. */
+export class Histories {
+  readonly #others = new Map<string, { name: string; seq: number }>();
+
+  /** Takes one comparison; answers why this node has to stop, or undefined. */
+  take(
+    member: Member,
+    heard: Heard,
+    facts: HistoryFacts & { leading: boolean; leaderNode: string | undefined; members: readonly Member[] },
+  ): string | undefined {
+    const found = compareHistory(heard, facts);
+    if (found === "unknown") return undefined;
+    if (found === "same") this.#others.delete(member.node);
+    else this.#others.set(member.node, { name: member.name, seq: heard.beat.seq });
+    if (found === "same") return undefined;
+    const what = `${member.name} has another change ${heard.beat.seq} than this node`;
+    if (!facts.leading) return member.node === facts.leaderNode ? `${what}, and it leads` : undefined;
+    const full = facts.members.filter(({ server }) => server !== "").length;
+    return this.#others.size > full / 2 ? `${what}, and so do most members` : undefined;
+  }
+
+  /** In words, for the condition; undefined while all are one. */
+  text(members: readonly Member[]): string | undefined {
+    for (const node of this.#others.keys())
+      if (!members.some((member) => member.node === node)) this.#others.delete(node);
+    const differing = [...this.#others.values()];
+    if (differing.length === 0) return undefined;
+    return differing.map(({ name, seq }) => `${name} has another change ${seq} than this node`).join("; ");
+  }
+}

@@ -1,0 +1,204 @@
+// fleet_member_join: the one way into the members table. The leader proposes it with what it proved of the device; whether it may come in is decided here, in apply, so that a ticket counts once.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { writeAlone } from "../../log/raft/store.ts";
+import { write } from "../../operation/define.ts";
+import type { Reader, Writer } from "../../store/store.ts";
+import { bumpRevision, fleetChange, shortName } from "../commands.ts";
+import {
+  approvalOf,
+  type FleetRole,
+  fleetValue,
+  framedSpaces,
+  type Member,
+  memberByNode,
+  memberByServer,
+  nodeId,
+  ROLES,
+  serverId,
+  spacesOf,
+  type TicketRow,
+  ticketBy,
+} from "../rows.ts";
+
+const MAX_MEMBERS = 100;
+
+/** Why a join is refused, in `details.reason`; `needs_approval` alone is no end: the device may ask again. */
+export type JoinRefusal =
+  | "needs_approval"
+  | "other_fleet"
+  | "ticket_unknown"
+  | "ticket_used"
+  | "ticket_expired"
+  | "ticket_other_node"
+  | "ticket_other_role"
+  | "server_of_another"
+  | "leaving"
+  | "full";
+
+const joinInput = z.object({
+  /** The fleet that the joiner pinned. */
+  fleet: z.string().max(64),
+  node: nodeId,
+  /** "" for an edge. */
+  server: serverId,
+  name: shortName,
+  /** What it wants to be; undefined: what its ticket or approval says. */
+  role: z.enum(ROLES).optional(),
+  version: z.string().max(64),
+  level: z.number().int().min(1).max(65_535),
+  /** SHA-256 of the secret of its ticket. */
+  ticket: z.string().max(64).optional(),
+  /** Roles that the tailnet policy lets this device join with, as the leader sees it. */
+  granted: z.array(z.enum(ROLES)).max(3),
+});
+
+interface JoinCommand {
+  fleet: string;
+  node: string;
+  server: string;
+  name: string;
+  role: FleetRole | "";
+  version: string;
+  level: number;
+  ticket: string;
+  granted: readonly FleetRole[];
+}
+
+export const fleetMemberJoin = write({
+  name: "fleet_member_join",
+  v: 1,
+  internal: true,
+  title: "Join the fleet",
+  description: "Lets a device in, or back in with the server of its new folder.",
+  input: joinInput,
+  output: z.object({
+    role: z.enum(ROLES),
+    spaces: z.array(z.string()),
+    outcome: z.enum(["joined", "rejoined", "member"]),
+  }),
+  access: { verb: "admin", spaces: () => ["fleet"] },
+  prepare: (input): JoinCommand => ({ ...input, role: input.role ?? "", ticket: input.ticket ?? "" }),
+  apply(tx, command, stamp) {
+    if (command.fleet !== fleetValue(tx, "fleet_id"))
+      throw refused("other_fleet", "It asks for a fleet with another id");
+    const holder = memberByServer(tx, command.server);
+    if (holder !== undefined && holder.node !== command.node) {
+      throw refused(
+        "server_of_another",
+        `The server ${command.server} is that of ${holder.name} (${holder.node}): the data folder is a copy`,
+      );
+    }
+    const member = memberByNode(tx, command.node);
+    if (member?.state === "leaving")
+      throw refused("leaving", `${member.name} is leaving; it can join once that is done`);
+    if (member !== undefined && keepsRole(member, command)) return comeBack(tx, member, command);
+    const right = rightOf(tx, command, stamp.timeMs);
+    if (right.ticket !== undefined)
+      tx.run("UPDATE tickets SET used_by = ? WHERE hash = ?", command.node, right.ticket.hash);
+    if (member === undefined && (tx.get<{ n: number }>("SELECT COUNT(*) AS n FROM members")?.n ?? 0) >= MAX_MEMBERS)
+      throw refused("full", `The fleet has ${MAX_MEMBERS} members`);
+    if (right.role === "edge" && command.server !== "")
+      throw new Fault("invalid_input", "An edge has no raft server", { hint: "Start it with --role edge." });
+    if (right.role !== "edge" && command.server === "")
+      throw new Fault("invalid_input", `A ${right.role} member needs a raft server`, {
+        hint: "Start it with that role.",
+      });
+    tx.run(
+      "INSERT OR REPLACE INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,?,'active',?,?,?,?)",
+      command.node,
+      command.server,
+      command.name,
+      right.role,
+      right.role === "edge" ? framedSpaces(right.spaces) : "",
+      command.level,
+      command.version,
+      stamp.timeMs,
+    );
+    // From now on a store of this fleet whose raft folder is lost is not to go on alone.
+    if (right.role !== "edge") writeAlone(tx, false);
+    bumpRevision(tx);
+    return {
+      output: { role: right.role, spaces: [...right.spaces], outcome: "joined" as const },
+      changes: [fleetChange(`members/${command.node}`, `joined as ${right.role}`)],
+    };
+  },
+});
+
+/** A member that asks for nothing else than it is: the device proves it, no ticket is needed. Its role is the row's, not its settings'. */
+function keepsRole(member: Member, { role, server }: JoinCommand): boolean {
+  const stays = (member.server === "") === (server === "");
+  return stays && (role === "" || (role === "edge") === (member.role === "edge"));
+}
+
+/** The same device again: with the same server nothing happened, with a new one its old server goes (a wiped disk). */
+function comeBack(tx: Writer, member: Member, { node, server, name, version, level }: JoinCommand) {
+  tx.run(
+    "UPDATE members SET server = ?, name = ?, version = ?, level = ? WHERE node = ?",
+    server,
+    name,
+    version,
+    level,
+    node,
+  );
+  bumpRevision(tx);
+  const same = member.server === server;
+  return {
+    output: {
+      role: member.role,
+      spaces: [...member.spaces],
+      outcome: same ? ("member" as const) : ("rejoined" as const),
+    },
+    changes: same ? [] : [fleetChange(`members/${node}`, "rejoined")],
+  };
+}
+
+interface Right {
+  role: FleetRole;
+  spaces: readonly string[];
+  ticket: TicketRow | undefined;
+}
+
+/** By what it may come in: a ticket, an approval, or a grant of the tailnet policy, which lets in edges only. */
+function rightOf(reader: Reader, command: JoinCommand, nowMs: number): Right {
+  const { role, node, granted } = command;
+  if (command.ticket !== "") return byTicket(ticketOf(reader, command, nowMs));
+  const approval = ticketBy(reader, approvalOf(node));
+  if (approval !== undefined && approval.expires_at > nowMs && approval.used_by === "") return byTicket(approval);
+  if (role === "edge" && granted.includes("edge")) return { role, spaces: ["*"], ticket: undefined };
+  throw refused("needs_approval", `${command.name} (${node}) shows no ticket, and nobody has approved it`);
+}
+
+function byTicket(ticket: TicketRow): Right {
+  return { role: ticket.role, spaces: spacesOf(ticket.spaces), ticket };
+}
+
+function ticketOf(reader: Reader, { ticket: hash, role, node }: JoinCommand, nowMs: number): TicketRow {
+  const ticket = ticketBy(reader, hash);
+  if (ticket === undefined) throw refused("ticket_unknown", "This fleet knows no such ticket");
+  if (ticket.used_by !== "") throw refused("ticket_used", `The ticket was used already, by ${ticket.used_by}`);
+  if (ticket.expires_at <= nowMs) throw refused("ticket_expired", "The ticket has expired");
+  if (ticket.node !== "" && ticket.node !== node)
+    throw refused("ticket_other_node", `The ticket is for another device than ${node}`);
+  if (role !== "" && ticket.role !== role)
+    throw refused("ticket_other_role", `The ticket is for the role ${ticket.role}, not ${role}`);
+  return ticket;
+}
+
+const HINTS: Readonly<Record<JoinRefusal, string>> = {
+  needs_approval: "Approve it on the leader with cairn members approve, or give it a ticket of cairn ticket.",
+  other_fleet: "Look at the fleet's id in cairn status of both nodes.",
+  ticket_unknown: "Make one with cairn ticket on the leader of this fleet.",
+  ticket_used: "A ticket counts once: make another one with cairn ticket.",
+  ticket_expired: "A ticket counts 15 minutes: make another one with cairn ticket.",
+  ticket_other_node: "Make one for this device with cairn ticket.",
+  ticket_other_role: "Start the node with the role of its ticket, or make another ticket.",
+  server_of_another: "Give this node a data folder of its own; the copy may go.",
+  leaving: "Try again in a moment.",
+  full: "Remove members that are gone with cairn members remove.",
+};
+
+function refused(reason: JoinRefusal, message: string): Fault {
+  return new Fault("join_refused", message, { hint: HINTS[reason], details: { reason } });
+}

@@ -1,0 +1,196 @@
+// The leader's work for the fleet, looked at each second: raft's configuration follows the members table, rows follow what members say of themselves, the level rises, and a leader that should not lead hands over. What to do is plan.ts's and handover.ts's.
+
+import type { Command } from "../../log/log.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import type { WriteOperation } from "../../operation/define.ts";
+import type { RaftHost, RaftState } from "../../tailnet/index.ts";
+import type { Beats } from "../beats/beats.ts";
+import { fleetLevelRaise, fleetMemberForget, fleetMemberUpdate } from "../commands.ts";
+import type { Members } from "../members.ts";
+import type { Member } from "../rows.ts";
+import { type Candidate, handover } from "./handover.ts";
+import { nextStep, type ServerFacts, type Step } from "./plan.ts";
+
+export interface StewardOptions {
+  host: Pick<RaftHost, "raftState" | "raftChange">;
+  members: Members;
+  beats: Pick<Beats, "heard" | "ageMs" | "isAway" | "own">;
+  propose: (command: Command) => Promise<unknown>;
+  /** The fleet's level, as applied. */
+  level: () => number;
+  /** Resolves when the Go half knows the members as the table has them. */
+  membersTold: () => Promise<void>;
+  monotonicMs: () => number;
+  log: LogLine;
+}
+
+/** A voter that was not heard for so long may be replaced. */
+const LOST_MS = 10 * 60_000;
+/** Of one second at most. */
+const STEPS = 8;
+const HANDOVER_PAUSE_MS = { clock: 60_000, disk: 10 * 60_000 };
+
+/** Works while its node leads; `tick` it once a second. */
+export class Steward {
+  readonly #options: StewardOptions;
+  readonly #keptUp = new Map<string, number>();
+  readonly #handedOverMs = { clock: Number.NEGATIVE_INFINITY, disk: Number.NEGATIVE_INFINITY };
+  #committed = 0;
+  /** What the leader's store held then: entries without commands, such as configurations, are committed and never applied. */
+  #applied = 0;
+  #busy = false;
+  #active = false;
+  #complaint = "";
+
+  constructor(options: StewardOptions) {
+    this.#options = options;
+  }
+
+  /** Begins with a time of leading and ends with it. */
+  lead(signal: AbortSignal): void {
+    this.#active = true;
+    this.#keptUp.clear();
+    this.#committed = 0;
+    this.#applied = 0;
+    signal.addEventListener(
+      "abort",
+      () => {
+        this.#active = false;
+      },
+      { once: true },
+    );
+  }
+
+  /** One check and the steps that follow from it; nothing while the last one runs or another node leads. Never rejects. */
+  async tick(): Promise<void> {
+    if (!this.#active || this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.#options.membersTold();
+      let state = await this.#options.host.raftState();
+      if (!state.leading) return;
+      this.#check(state);
+      // What needs no new beats is done at once; each step is decided on what the one before made.
+      for (let count = 0; count < STEPS && state.leading && (await this.#step(state)); count += 1)
+        state = await this.#options.host.raftState();
+      this.#complaint = "";
+    } catch (error) {
+      // The next tick decides anew on what is true then.
+      const why = error instanceof Error ? error.message : String(error);
+      if (this.#active && why !== this.#complaint) this.#options.log("info", `the fleet's next step waits: ${why}`);
+      this.#complaint = why;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #check(state: RaftState): void {
+    for (const { server } of state.members) {
+      const heard = this.#heardOf(server);
+      const kept =
+        heard !== undefined &&
+        !this.#isAway(server) &&
+        this.#committed > 0 &&
+        heard.last >= this.#committed &&
+        heard.applied >= this.#applied;
+      this.#keptUp.set(server, kept ? (this.#keptUp.get(server) ?? 0) + 1 : 0);
+    }
+    for (const server of this.#keptUp.keys())
+      if (!state.members.some((member) => member.server === server)) this.#keptUp.delete(server);
+    this.#committed = state.commit;
+    this.#applied = state.applied;
+  }
+
+  /** Whether raft or the table was changed, so that there may be more to do. */
+  async #step(state: RaftState): Promise<boolean> {
+    const { members, host, log } = this.#options;
+    const step = nextStep({ state, members: members.list(), facts: (server) => this.#facts(server, state) });
+    if (step !== undefined) {
+      log("info", `fleet: ${step.do} ${this.#nameOf(step)}: ${step.why}`);
+      if (step.do === "forget") await this.#propose(fleetMemberForget, { node: step.node, server: step.server });
+      else if (step.do === "transfer") await host.raftChange({ do: "transfer", server: step.server });
+      else await host.raftChange({ do: step.do, server: step.server, previous: state.configuration });
+      members.refresh();
+      return true;
+    }
+    // Of these one a second is enough.
+    if (!(await this.#handOver(state)) && !(await this.#updateRow())) await this.#raiseLevel();
+    return false;
+  }
+
+  async #handOver(state: RaftState): Promise<boolean> {
+    const { beats, host, log, monotonicMs } = this.#options;
+    const voters = state.members
+      .filter(({ voter }) => voter)
+      .map(({ server }): Candidate => {
+        if (server === state.server) return { server, fit: true, skewMs: 0, fsyncP99Ms: state.fsyncP99Ms };
+        const node = this.#options.members.byServer(server)?.node;
+        const heard = node === undefined ? undefined : beats.heard(node);
+        const fit = (this.#keptUp.get(server) ?? 0) > 0;
+        return { server, fit, skewMs: heard?.skewMs ?? 0, fsyncP99Ms: heard?.beat.fsyncP99Ms ?? 0 };
+      });
+    const found = handover(state.server, voters);
+    if (found === undefined) return false;
+    if (monotonicMs() - this.#handedOverMs[found.reason] < HANDOVER_PAUSE_MS[found.reason]) return false;
+    this.#handedOverMs[found.reason] = monotonicMs();
+    log("warning", `fleet: handing over to ${this.#nameOf(found)}: ${found.why}`);
+    await host.raftChange({ do: "transfer", server: found.server });
+    return true;
+  }
+
+  /** One row whose member says something else of itself. */
+  async #updateRow(): Promise<boolean> {
+    const { beats, members } = this.#options;
+    const own = beats.own();
+    for (const { node, name, version, level } of members.list()) {
+      const said = own?.node === node ? own : beats.isAway(node) ? undefined : beats.heard(node)?.beat;
+      if (said === undefined || (said.name === name && said.version === version && said.level === level)) continue;
+      await this.#propose(fleetMemberUpdate, { node, name: said.name, version: said.version, level: said.level });
+      members.refresh();
+      return true;
+    }
+    return false;
+  }
+
+  async #raiseLevel(): Promise<void> {
+    const { members, level } = this.#options;
+    const full = members.list().filter(({ server }) => server !== "");
+    const next = level() + 1;
+    if (full.length === 0 || full.some((member) => member.level < next)) return;
+    await this.#propose(fleetLevelRaise, { level: next });
+  }
+
+  async #propose(operation: WriteOperation, input: unknown): Promise<void> {
+    const { name, v } = operation;
+    await this.#options.propose({ name, v, input: operation.input.parse(input), caller: "node", via: "", key: "" });
+  }
+
+  #facts(server: string, state: RaftState): ServerFacts {
+    if (server === state.server)
+      return { alive: true, lost: false, keptUp: Number.MAX_SAFE_INTEGER, configuration: state.configuration };
+    const member = this.#options.members.byServer(server);
+    return {
+      alive: member !== undefined && !this.#isAway(server),
+      lost: member === undefined || this.#options.beats.ageMs(member.node) > LOST_MS,
+      keptUp: this.#keptUp.get(server) ?? 0,
+      configuration: this.#heardOf(server)?.configuration ?? 0,
+    };
+  }
+
+  #heardOf(server: string) {
+    const member = this.#options.members.byServer(server);
+    const heard = member === undefined ? undefined : this.#options.beats.heard(member.node);
+    // What its device said before it came back with another server says nothing of this one.
+    return heard?.beat.server === server ? heard.beat : undefined;
+  }
+
+  #isAway(server: string): boolean {
+    const member = this.#options.members.byServer(server);
+    return member === undefined || this.#options.beats.isAway(member.node);
+  }
+
+  #nameOf(step: Step | { server: string }): string {
+    const member: Member | undefined = this.#options.members.byServer(step.server);
+    return member === undefined ? `the server ${step.server}` : `${member.name} (${member.node})`;
+  }
+}

@@ -1,0 +1,449 @@
+// A full node as a member of its fleet while it runs: its row, beats, the steward while it leads, what peers ask of it, and what status tells. Getting in is fleet-join.ts; what a start does is fleet-plan.ts.
+
+import { statfsSync } from "node:fs";
+import type { Access } from "../../access/access.ts";
+import { StateAge } from "../../cache/index.ts";
+import { buildInfo } from "../../config/build-info.ts";
+import type { Settings } from "../../config/settings.ts";
+import {
+  type About,
+  Admission,
+  type Beat,
+  Beats,
+  ClockOff,
+  compareHistory,
+  type FleetPart,
+  type FleetRole,
+  fleetBegin,
+  fleetMemberRemove,
+  fleetPart,
+  fleetValue,
+  Health,
+  type Heard,
+  Histories,
+  type Member,
+  type Members,
+  type Pending,
+  PROFILES,
+  type Profile,
+  Steward,
+  survivesOf,
+  ToldHeads,
+} from "../../fleet/index.ts";
+import { Fault } from "../../lib/fault.ts";
+import { KNOWN_LEVEL, levelOf } from "../../log/level.ts";
+import type { Command, Log } from "../../log/log.ts";
+import { fleetOf } from "../../log/raft/install.ts";
+import type { Conditions } from "../../observe/conditions.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import type { WriteOperation } from "../../operation/define.ts";
+import type { PeerServer } from "../../peer/server.ts";
+import type { Store } from "../../store/store.ts";
+import type { Peer, RaftHost, RaftState, Status } from "../../tailnet/index.ts";
+import type { FleetFace } from "./face.ts";
+import { leaveFleet, transferLead } from "./hands.ts";
+import type { Peers } from "./peers.ts";
+import { servePeers } from "./serve.ts";
+import { raftMembersOf } from "./views.ts";
+
+export interface NodeFleetOptions {
+  settings: Settings & { readonly data: string };
+  store: Store;
+  log: Log;
+  access: Access;
+  members: Members;
+  host: RaftHost;
+  link: Peers;
+  peers: () => Promise<readonly Peer[]>;
+  /** Id of its raft server; "" until it runs. */
+  server: () => string;
+  /** Who has this fleet's id and is no member, in words. */
+  copies: () => string;
+  /** What the tailnet says of this node. */
+  status: () => Status | undefined;
+  conditions: Conditions;
+  line: LogLine;
+  nowMs: () => number;
+  startedMs: number;
+  /** Members as this node was told when it was let in, until its store has them. */
+  told: readonly Member[];
+  /** Keeps the list of members beside the store, for starts without one. */
+  keep: (members: readonly Member[]) => void;
+  /** This node has left: its data are to be set aside at the next start, and it ends. */
+  onLeft: (fleet: string) => void;
+  /** Another device has this server id: the folder is a copy. */
+  onClone: (member: Member) => void;
+}
+
+const PATHS_EVERY_MS = 5_000;
+const REFUSALS = 3;
+
+export class NodeFleet implements FleetFace {
+  readonly #options: NodeFleetOptions;
+  readonly #beats: Beats;
+  readonly #steward: Steward;
+  readonly #admission: Admission;
+  readonly #health = new Health();
+  readonly #histories = new Histories();
+  readonly #heads: ToldHeads;
+  readonly #stateAge = new StateAge();
+  readonly #clockOff = new ClockOff();
+  readonly #ends: (() => void)[] = [];
+  /** Beats in a row that a member refused; only members are asked. */
+  readonly #refusals = new Map<string, number>();
+  #raft: RaftState | undefined;
+  #peers: readonly Peer[] = [];
+  #peersMs = Number.NEGATIVE_INFINITY;
+  #told: Promise<void> = Promise.resolve();
+  #profile: string;
+  #beginning = false;
+
+  constructor(options: NodeFleetOptions) {
+    this.#options = options;
+    this.#heads = new ToldHeads(options.settings.data);
+    const { members, link, nowMs, log, host, store, access } = options;
+    this.#profile = this.profile();
+    this.#beats = new Beats({
+      ...{ link, members, nowMs },
+      self: () => this.self(),
+      beat: () => this.#beat(),
+      monotonicMs: () => performance.now(),
+      onBeat: (member, heard) => {
+        const facts = {
+          ...{ epoch: log.position().epoch, leading: this.leading(), leaderNode: this.leader()?.node },
+          hashAt: (seq: number) => hex(log.hashAt(seq)),
+          members: members.list(),
+        };
+        this.#refusals.delete(member.node);
+        if (this.#refusals.size === 0) options.conditions.clear("removed_from_fleet");
+        const stop = this.#histories.take(member, heard, facts);
+        if (stop !== undefined) this.#stopForHistory(stop);
+        else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
+      },
+      onNotAMember: (by) => this.#refusedBy(by),
+      onRound: () => this.#afterRound(),
+    });
+    this.#steward = new Steward({
+      ...{ host, members, beats: this.#beats, propose: (command: Command) => log.propose(command) },
+      level: () => levelOf(store.reader),
+      membersTold: () => this.#told,
+      monotonicMs: () => performance.now(),
+      log: options.line,
+    });
+    this.#admission = new Admission({
+      ...{ reader: store.reader, members, nowMs },
+      propose: (command) => log.propose(command),
+      leading: () => this.leading(),
+      leader: () => this.leader(),
+      self: () => this.self(),
+      fleet: () => this.fleet(),
+      joinRoles: (caller) => access.joinRoles(caller),
+      survives: () => survivesOf(this.#facts()),
+    });
+  }
+
+  /** Begins with what needs no tailnet; `up` follows once this node knows its own id. */
+  start(): void {
+    const { log, members } = this.#options;
+    this.#tellMembers();
+    this.#ends.push(
+      members.onChange(() => {
+        this.#tellMembers();
+        this.#options.keep(members.list());
+        void this.#begin();
+      }),
+      log.onLeading(({ signal }) => {
+        this.#steward.lead(signal);
+        void this.#begin();
+      }),
+    );
+  }
+
+  /** This node is on the tailnet. */
+  up(): void {
+    void this.#begin();
+    this.#beats.start();
+  }
+
+  async stop(): Promise<void> {
+    for (const end of this.#ends) end();
+    await this.#beats.stop();
+  }
+
+  /** Answers what peers ask of a member. */
+  serve(server: PeerServer): void {
+    const { access, status } = this.#options;
+    servePeers(server, {
+      ...{ access, admission: this.#admission, beats: this.#beats },
+      tags: () => status()?.self?.tags ?? [],
+      about: () => this.about(),
+      leading: () => this.leading(),
+      leader: () => this.leader(),
+      remove: (node) => this.propose(fleetMemberRemove, { node }, `node:${node}`),
+    });
+  }
+
+  /** StableNodeID of this node; "" while it is not known. */
+  self(): string {
+    return this.#options.status()?.self?.id ?? "";
+  }
+
+  leading(): boolean {
+    return this.#options.log.leadership().leading;
+  }
+
+  leader(): Member | undefined {
+    const { server } = this.#options.log.leadership();
+    return server === "" ? undefined : this.#options.members.byServer(server);
+  }
+
+  /** Its role by the table; by its settings while no table has it. */
+  role(): FleetRole {
+    return this.#options.members.get(this.self())?.role ?? this.#options.settings.role;
+  }
+
+  pending(): readonly Pending[] {
+    return this.leading() ? this.#admission.pending() : [];
+  }
+
+  fleet(): { fleet: string; fleetId: string; epoch: string; profile: Profile } {
+    const { store, settings } = this.#options;
+    const { fleet: fleetId, epoch } = fleetOf(store.reader);
+    return { fleet: fleetValue(store.reader, "fleet_name") || settings.fleet, fleetId, epoch, profile: this.profile() };
+  }
+
+  profile(): Profile {
+    const found = fleetValue(this.#options.store.reader, "fleet_profile");
+    return PROFILES.find((profile) => profile === found) ?? this.#options.settings.fleet_profile;
+  }
+
+  about(): About {
+    const { members } = this.#options;
+    const size = Math.max(1, members.list().length);
+    const leader = this.leading() ? this.self() : (this.leader()?.node ?? "");
+    return { ...this.fleet(), role: this.role(), leader, size, version: buildInfo.version, level: KNOWN_LEVEL };
+  }
+
+  /** How old what this node has may be at most, in ms, as beats proved; infinite while nothing is proved. */
+  stateAgeMs(): number {
+    const { members, log } = this.#options;
+    const leader = this.leader();
+    const votes = (this.#raft?.members ?? []).filter(({ voter }) => voter);
+    return this.#stateAge.of({
+      ...{ nowMs: performance.now(), ...log.position(), self: this.self() },
+      voters: votes.map(({ server }) => members.byServer(server)?.node ?? server),
+      leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
+      heard: (node) => {
+        const last = this.#beats.heard(node);
+        return last === undefined ? undefined : { ...last, ...last.beat };
+      },
+    });
+  }
+
+  /** Milliseconds to a member and back, as beats measured it. */
+  roundTripMs(node: string): number | undefined {
+    return this.#beats.heard(node)?.roundTripMs;
+  }
+
+  clockOffMs(): number {
+    return this.#clockOff.of(this.#voterSkewsMs());
+  }
+
+  #voterSkewsMs(): number[] {
+    const { members } = this.#options;
+    return (this.#raft?.members ?? []).flatMap(({ server, voter }) => {
+      const node = voter ? members.byServer(server)?.node : undefined;
+      const heard = node === undefined || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
+      return heard === undefined ? [] : [heard.skewMs];
+    });
+  }
+
+  /** For node_status. */
+  async part(): Promise<FleetPart> {
+    await this.#lookAtRaft();
+    await this.#lookAtPaths();
+    return fleetPart(this.#facts());
+  }
+
+  /** For metrics: the same without asking anyone anew. */
+  partNow(): FleetPart {
+    return fleetPart(this.#facts());
+  }
+
+  transfer(node: string | undefined, signal: AbortSignal): Promise<{ node: string; name: string }> {
+    const { members, log, host } = this.#options;
+    return transferLead({ members, log, host, leader: () => this.leader() }, node, signal);
+  }
+
+  async leave(signal: AbortSignal): Promise<{ fleet: string }> {
+    const { members, link, onLeft } = this.#options;
+    await leaveFleet(
+      {
+        ...{ members, link },
+        self: () => this.self(),
+        leading: () => this.leading(),
+        leader: () => this.leader()?.node,
+        remove: () => this.propose(fleetMemberRemove, { node: this.self() }, "local"),
+      },
+      signal,
+    );
+    const { fleet } = this.fleet();
+    onLeft(fleet);
+    return { fleet };
+  }
+
+  /** Proposes a command of the fleet under a caller's name. */
+  async propose(operation: WriteOperation, input: unknown, caller = "node"): Promise<Record<string, unknown>> {
+    const { name, v } = operation;
+    const command = { name, v, input: operation.input.parse(input), caller, via: "", key: "" };
+    return (await this.#options.log.propose(command)).output;
+  }
+
+  /** Writes the first row of a fleet of one, and gives it another device where the tailnet state was lost. Finds out that a folder is a copy. */
+  async #begin(): Promise<void> {
+    const { members, log, settings, line } = this.#options;
+    const node = this.self();
+    const { leading, server } = log.leadership();
+    if (this.#beginning || node === "") return;
+    const own = members.list().find((member) => member.server !== "" && member.server === this.#options.server());
+    if (own !== undefined && own.node !== node && members.list().length > 1) return this.#options.onClone(own);
+    if (!leading || members.list().length > 1 || (own?.node === node && own.server === server)) return;
+    this.#beginning = true;
+    try {
+      const name = this.name();
+      const { fleet, fleet_profile: profile } = settings;
+      const row = { fleet, profile, node, server, name, version: buildInfo.version, level: KNOWN_LEVEL };
+      await this.propose(fleetBegin, row);
+      members.refresh();
+    } catch (error) {
+      line("warning", `the fleet's first row: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      this.#beginning = false;
+    }
+  }
+
+  async #beat(): Promise<Beat> {
+    const { log, nowMs, settings, conditions, startedMs, store } = this.#options;
+    await this.#lookAtRaft();
+    const raft = this.#raft;
+    const { epoch } = log.position();
+    const { seq, hash } = log.head();
+    const { leading, server, term } = log.leadership();
+    const disk = statfsSync(settings.data);
+    return {
+      ...{ node: this.self(), server: raft?.server ?? "", name: this.name(), role: this.role() },
+      ...{ version: buildInfo.version, level: KNOWN_LEVEL, fleetLevel: levelOf(store.reader) },
+      ...{ epoch, seq, hash: hex(hash) ?? "", timeMs: nowMs(), leading, leader: server, term },
+      ...{ last: raft?.last ?? 0, applied: raft?.applied ?? 0, configuration: raft?.configuration ?? 0 },
+      ...{ fsyncP99Ms: raft?.fsyncP99Ms ?? 0, electionsIn10Min: raft?.electionsIn10Min ?? 0 },
+      profile: this.profile(),
+      memory: process.memoryUsage.rss(),
+      diskFree: disk.bavail * disk.bsize,
+      conditions: conditions.list().map(({ code }) => code),
+      startedMs,
+    };
+  }
+
+  /** As the tailnet calls it; its hostname before. */
+  name(): string {
+    const { status, settings } = this.#options;
+    return (status()?.self?.dnsName ?? "").split(".")[0] || settings.hostname;
+  }
+
+  #afterRound(): void {
+    const { conditions, members, log } = this.#options;
+    const facts = this.#facts();
+    this.#health.tell(
+      {
+        ...{ self: facts.self, ready: log.ready(), leading: this.leading(), members: members.list() },
+        leaderKnown: log.leadership().server !== "",
+        ...{ raft: this.#raft, own: this.#beats.own(), leaderNode: this.leader()?.node, profile: this.profile() },
+        heard: (node) => this.#beats.heard(node),
+        ageMs: (node) => this.#beats.ageMs(node),
+        isAway: (node) => this.#beats.isAway(node),
+        monotonicMs: performance.now(),
+      },
+      conditions,
+    );
+    const differing = this.#histories.text(members.list()) ?? (this.#options.copies() || undefined);
+    if (differing === undefined) conditions.clear("two_histories");
+    else conditions.raise("two_histories", differing);
+    if (this.profile() !== this.#profile) this.#tellProfile();
+    void this.#begin();
+    void this.#steward.tick();
+  }
+
+  /** A newcomer that has no table yet refuses too, so one word is not enough; a leader believes nobody. */
+  #refusedBy(by: Member): void {
+    const count = (this.#refusals.get(by.node) ?? 0) + 1;
+    this.#refusals.set(by.node, count);
+    if (count >= REFUSALS && !this.leading())
+      this.#options.conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
+  }
+
+  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: Heard): void {
+    try {
+      this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
+    } catch (error) {
+      this.#options.line("warning", `the heads that members tell cannot be kept: ${String(error)}`);
+    }
+  }
+
+  #stopForHistory(why: string): void {
+    this.#options.conditions.raise("two_histories", why);
+    this.#options.log.stopApply(
+      new Fault("data_corrupt", `This node's history is not its fleet's: ${why}`, {
+        hint: "Keep a copy of its data folder, then start it with --join auto --discard-local.",
+        details: { quarantine: "two_histories" },
+      }),
+    );
+  }
+
+  /** One after the other, so that the Go half never ends with an older list. */
+  #tellMembers(): void {
+    const { host, members, line, told } = this.#options;
+    const list = members.list().length === 0 ? told : members.list();
+    this.#told = this.#told
+      .then(() => host.raftMembers(raftMembersOf(list)))
+      .catch((error: unknown) => line("warning", `telling raft who the members are: ${String(error)}`));
+  }
+
+  #tellProfile(): void {
+    const { host, line } = this.#options;
+    this.#profile = this.profile();
+    host.raftChange({ do: "profile", profile: this.profile() }).catch((error: unknown) => {
+      this.#profile = "";
+      line("warning", `setting raft's profile: ${String(error)}`);
+    });
+  }
+
+  async #lookAtRaft(): Promise<void> {
+    // Before the log is connected there is nothing to tell.
+    this.#raft = await this.#options.host.raftState().catch(() => this.#raft);
+  }
+
+  async #lookAtPaths(): Promise<void> {
+    if (performance.now() - this.#peersMs < PATHS_EVERY_MS) return;
+    this.#peersMs = performance.now();
+    this.#peers = await this.#options.peers().catch(() => this.#peers);
+  }
+
+  #facts() {
+    const { members, log, store } = this.#options;
+    const { fleet, fleetId, epoch, profile } = this.fleet();
+    return {
+      ready: log.ready(),
+      ...{ self: this.self(), name: this.name(), role: this.role(), members: members.list(), raft: this.#raft },
+      fleet: { name: fleet, id: fleetId, epoch, profile, level: levelOf(store.reader) },
+      ...{ position: log.position(), leadership: log.leadership(), leaderNode: this.leader()?.node },
+      ...{ own: this.#beats.own(), peers: this.#peers, monotonicMs: performance.now() },
+      heard: (node: string) => this.#beats.heard(node),
+      isAway: (node: string) => this.#beats.isAway(node),
+      ...{ version: buildInfo.version, level: KNOWN_LEVEL },
+    };
+  }
+}
+
+function hex(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
+}

@@ -1,0 +1,208 @@
+// What a start does about fleets, decided while nothing is open yet: go on as the member that the data folder is of, join one, or begin one. Data that must go are set aside here, never deleted.
+
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Loaded } from "../../config/load.ts";
+import type { Secrets } from "../../config/secrets.ts";
+import {
+  type FleetFile,
+  type FleetRole,
+  fleetValue,
+  parseTicket,
+  ROLES,
+  readFleetFile,
+  type Ticket,
+} from "../../fleet/index.ts";
+import { Fault } from "../../lib/fault.ts";
+import { sync } from "../../store/backup.ts";
+import { inspectStore } from "../../store/inspect.ts";
+import type { Reader } from "../../store/store.ts";
+import { setAside } from "../data/set-aside.ts";
+
+/** Which fleet a node asks to be let into. */
+export interface JoinWish {
+  /** `auto`, or a name of one node. */
+  place: string;
+  /** Name of the fleet; undefined: whichever the named node is of. */
+  fleet: string | undefined;
+  /** Id of the fleet where it is known. */
+  fleetId: string | undefined;
+  role: FleetRole | undefined;
+  ticket: Ticket | undefined;
+}
+
+export interface FleetPlan {
+  /** Full nodes hold the store, edges a cache. */
+  kind: "full" | "edge";
+  /** The fleet that this folder is of; undefined for one that is alone or has not joined yet. */
+  file: FleetFile | undefined;
+  wish: JoinWish | undefined;
+  /** What was done, for the terminal. */
+  lines: readonly string[];
+}
+
+const requestShape = z.object({
+  place: z.string().min(1).max(256),
+  fleet: z.string().optional(),
+  fleetId: z.string().optional(),
+  role: z.enum(ROLES).optional(),
+  ticket: z.string().optional(),
+  discard: z.boolean().optional(),
+});
+
+/** What `cairn join` leaves for the next start, and what a node leaves that has to come back as a new server. */
+export type JoinRequest = z.infer<typeof requestShape>;
+
+const asideShape = z.object({ why: z.string(), rejoin: requestShape.optional() });
+
+const REQUEST = "join.json";
+const ASIDE = "set-aside.json";
+
+/** Decides; the data folder is locked and nothing of it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
+export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
+  const { data } = settings;
+  const lines = doSetAside(data, nowMs);
+  const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
+  const chosenRole = origins.has("role") ? settings.role : undefined;
+  if (file !== undefined) {
+    rmSync(join(data, REQUEST), { force: true });
+    refuseOtherKind(file, chosenRole);
+    return { kind: file.role === "edge" ? "edge" : "full", file, wish: undefined, lines };
+  }
+  const request = readJson(join(data, REQUEST), requestShape);
+  const place = request?.place ?? settings.join;
+  if (place === undefined) {
+    if (chosenRole === "edge" || chosenRole === "regional") {
+      throw new Fault("config_invalid", `A node of the role ${chosenRole} has a fleet to join, and none is named`, {
+        hint: "Add --join HOST or --join auto.",
+      });
+    }
+    return { kind: "full", file: undefined, wish: undefined, lines };
+  }
+  const text = request?.ticket ?? secrets.joinTicket;
+  const ticket = text === undefined ? undefined : parseTicket(text);
+  const chosenFleet = place === "auto" || origins.has("fleet") ? settings.fleet : undefined;
+  const wish = {
+    place,
+    fleet: request?.fleet ?? chosenFleet,
+    fleetId: request?.fleetId,
+    role: request?.role ?? chosenRole,
+    ticket,
+  };
+  if (isMemberStore(data)) return { kind: "full", file: undefined, wish: undefined, lines };
+  const discard = request?.discard === true || settings.discard_local;
+  const kept = giveUpOwn(data, discard, nowMs());
+  if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
+  return { kind: (wish.role ?? ticket?.role) === "edge" ? "edge" : "full", file: undefined, wish, lines };
+}
+
+/** Asks the next start to join; what is there is replaced. */
+export function writeJoinRequest(dataDir: string, request: JoinRequest): void {
+  writeJson(join(dataDir, REQUEST), request);
+}
+
+/** The node is a member now. */
+export function forgetJoinRequest(dataDir: string): void {
+  rmSync(join(dataDir, REQUEST), { force: true });
+}
+
+/** What was asked of the next start was asked of other data than it will find: of those before a restore or a recovery. */
+export function forgetRequests(dataDir: string): void {
+  for (const name of [REQUEST, ASIDE]) rmSync(join(dataDir, name), { force: true });
+}
+
+/** Asks the next start to set store and raft folder aside, and perhaps to join again. */
+export function requestAside(dataDir: string, why: string, rejoin?: JoinRequest): void {
+  writeJson(join(dataDir, ASIDE), { why, ...(rejoin === undefined ? {} : { rejoin }) });
+}
+
+/** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where it has no fleet to ask. */
+export function requestRejoin(dataDir: string, why: string): boolean {
+  const found = largerFleetOf(dataDir);
+  if (found === undefined) return false;
+  requestAside(dataDir, why, { place: "auto", ...found });
+  return true;
+}
+
+/** Name and id of the fleet that this folder's member is of, by its file or, where the raft folder is lost, by its store; undefined where no other full member could take it in. */
+function largerFleetOf(dataDir: string): { fleet: string; fleetId: string } | undefined {
+  const file = readFleetFile(join(dataDir, "raft"));
+  if (file !== undefined) {
+    const full = file.members.filter(({ server }) => server !== "");
+    return full.length < 2 ? undefined : { fleet: file.fleet, fleetId: file.fleetId };
+  }
+  if (!isMemberStore(dataDir)) return undefined;
+  return inspectStore(join(dataDir, "store"), (reader) => ({
+    fleet: fleetValue(reader, "fleet_name"),
+    fleetId: fleetValue(reader, "fleet_id"),
+  }))?.seen;
+}
+
+function doSetAside(data: string, nowMs: () => number): string[] {
+  const asked = readJson(join(data, ASIDE), asideShape);
+  if (asked === undefined) return [];
+  // Asked for first, so that a start which ends in between asks again.
+  if (asked.rejoin !== undefined) writeJoinRequest(data, asked.rejoin);
+  const kept = setAside(data, asked.why, nowMs());
+  rmSync(join(data, ASIDE), { force: true });
+  return kept === undefined ? [] : [`${asked.why}; what this node held is kept in ${kept}`];
+}
+
+/** A first member whose file of members was not written yet is a member all the same. */
+function isMemberStore(data: string): boolean {
+  const members = inspectStore(join(data, "store"), (reader) =>
+    reader.get("SELECT name FROM sqlite_master WHERE name = 'members'") === undefined
+      ? 0
+      : (reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM members WHERE server <> ''")?.n ?? 0),
+  );
+  return (members?.seen ?? 0) > 1;
+}
+
+/** How many changes the store of a data folder holds; 0 where there is none. Beside a running node too. */
+export function ownChanges(data: string): number {
+  const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+  return inspectStore(join(data, "store"), look)?.seen ?? 0;
+}
+
+/** Makes room for another fleet's store; answers where the own one is kept, if there was one. Fault `data_exists` unless it may be given up. */
+function giveUpOwn(data: string, discard: boolean, nowMs: number): string | undefined {
+  const held = ownChanges(data);
+  if (!existsSync(join(data, "store")) && !existsSync(join(data, "raft"))) return undefined;
+  if (held > 0 && !discard) {
+    throw new Fault(
+      "data_exists",
+      `This node holds ${held} changes of its own, and a fleet's store would replace them`,
+      {
+        hint: "Export what you need with cairn export, then join with --discard-local: a copy is kept under aside/ in the data folder.",
+      },
+    );
+  }
+  return setAside(data, "Joined another fleet", nowMs);
+}
+
+function refuseOtherKind(file: FleetFile, chosen: FleetRole | undefined): void {
+  if (chosen === undefined || (chosen === "edge") === (file.role === "edge")) return;
+  throw new Fault(
+    "config_invalid",
+    `This data folder is of a ${file.role} member of ${file.fleet}, not of a ${chosen} one`,
+    {
+      hint: `Start it with --role ${file.role}, or let it leave with cairn leave first.`,
+    },
+  );
+}
+
+function readJson<T>(path: string, shape: z.ZodType<T>): T | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    return shape.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (cause) {
+    throw new Fault("data_corrupt", `${path} cannot be read`, { hint: "Remove it, then start again.", cause });
+  }
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
+  sync(`${path}.new`);
+  renameSync(`${path}.new`, path);
+}

@@ -1,0 +1,164 @@
+// Puts the fleet into a start: the member that runs, the join where one is wished, and what is written down for the next start. start.ts calls this once for each step of its story.
+
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Loaded } from "../../config/load.ts";
+import { type FleetFile, fleetValue, type Member, PROFILES, type Profile, writeFleetFile } from "../../fleet/index.ts";
+import { Fault } from "../../lib/fault.ts";
+import { fleetOf } from "../../log/raft/install.ts";
+import type { Conditions } from "../../observe/conditions.ts";
+import { logFor } from "../../observe/logging.ts";
+import type { Store } from "../../store/store.ts";
+import type { RaftHost, Status, Tailnet } from "../../tailnet/index.ts";
+import type { Product } from "../product.ts";
+import type { FleetFace } from "./face.ts";
+import { joinAsMember } from "./join.ts";
+import { NodeFleet } from "./node-fleet.ts";
+import { type FleetPlan, requestAside, requestRejoin } from "./plan.ts";
+import { Sight } from "./sight.ts";
+
+export interface FleetWiring {
+  loaded: Loaded;
+  plan: FleetPlan;
+  product: Product;
+  tailnet: Tailnet;
+  host: RaftHost;
+  socketPath: string;
+  status: () => Status | undefined;
+  conditions: Conditions;
+  /** A line for people, as an event. */
+  say: (line: string) => void;
+  onFatal: (fault: Fault) => void;
+  nowMs: () => number;
+  startedMs: number;
+}
+
+export interface RunningFleet {
+  fleet: FleetFace;
+  /** The tailnet serves: beats begin, and so does a join that is wished. */
+  up(): void;
+  stop(): Promise<void>;
+}
+
+/** The answer to `cairn leave` goes out before the node ends. */
+const ANSWER_MS = 300;
+
+/** Opens the member; its peers can be answered from now on. */
+export function openFleet(wiring: FleetWiring): RunningFleet {
+  const { loaded, plan, product, tailnet, host, status, conditions, say, onFatal, nowMs, startedMs } = wiring;
+  const { settings } = loaded;
+  const { data } = settings;
+  const { store, log, raft, access, members, peers: link } = product;
+  if (raft === undefined) throw new Error("a fleet without raft");
+  const peers = () => tailnet.peers();
+  const stop = new AbortController();
+  const sight = new Sight({
+    ...{ link, peers, conditions, say },
+    alone: () => members.list().length === 1 && plan.wish === undefined,
+    fleetId: () => fleetOf(store.reader).fleet,
+  });
+  const onClone = (member: Pick<Member, "name" | "node">): void => {
+    const why = `This data folder is a copy of that of ${member.name} (${member.node})`;
+    requestAside(data, why);
+    onFatal(
+      new Fault("data_corrupt", `${why}, and this is another device`, {
+        hint: "Start it again: the copy is then set aside under aside/, and the node begins anew. If the device was only given a new tailnet identity, join again with cairn join.",
+      }),
+    );
+  };
+  const fleet = new NodeFleet({
+    ...{ settings, store, log, access, members, host, link, peers, status, conditions, nowMs, startedMs },
+    server: () => raft.server(),
+    line: logFor("fleet"),
+    told: plan.file?.members ?? [],
+    copies: () => sight.copies(),
+    keep: (list) => keepFleet(data, { list, server: raft.server(), store }),
+    onLeft: (name) => {
+      requestAside(data, `This node left the fleet ${name}`);
+      const fault = new Fault("not_a_member", `This node has left the fleet ${name} and ends`, {
+        hint: "Its next start begins a fleet of its own; what it held is then kept under aside/ in the data folder.",
+      });
+      setTimeout(onFatal, ANSWER_MS, fault);
+    },
+    onClone,
+  });
+  /** What was written at admission tells it too, before there is a table. */
+  const isCopied = (): boolean => {
+    const { file } = plan;
+    const self = fleet.self();
+    if (file === undefined || self === "" || file.node === self || file.members.length < 2) return false;
+    const own = file.members.find(({ node }) => node === file.node);
+    onClone({ node: file.node, name: own?.name ?? "another member" });
+    return true;
+  };
+  fleet.serve(product.peers.server);
+  let joining: Promise<void> | undefined;
+  const join = async (): Promise<void> => {
+    const { wish } = plan;
+    if (wish === undefined) return;
+    try {
+      await joinAsMember({
+        ...{ wish, dataDir: data, link, peers, conditions, say, host, log: raft, socketPath: wiring.socketPath },
+        self: () => fleet.self(),
+        name: () => fleet.name(),
+        signal: stop.signal,
+      });
+      fleet.start();
+      fleet.up();
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      if (error instanceof Fault && error.code === "join_refused") conditions.raise("join_refused", error.message);
+      onFatal(error instanceof Fault ? error : joinFailed(error));
+    }
+  };
+  if (plan.wish === undefined) fleet.start();
+  return {
+    fleet,
+    up: () => {
+      if (isCopied()) return;
+      if (plan.wish !== undefined) joining ??= join();
+      else {
+        fleet.up();
+        sight.start();
+      }
+    },
+    stop: async () => {
+      stop.abort();
+      await Promise.all([fleet.stop(), sight.stop(), joining]);
+    },
+  };
+}
+
+/** With which timing raft begins: what the fleet says, else the setting. */
+export function profileOf({ reader }: Store, setting: Profile): Profile {
+  const found = fleetValue(reader, "fleet_profile");
+  return PROFILES.find((profile) => profile === found) ?? setting;
+}
+
+/** Where store and raft folder do not fit any more: has the next start come back as a new server, if there is a fleet to come back to. */
+export function comesBack(dataDir: string, error: unknown): boolean {
+  if (!(error instanceof Fault) || error.details["quarantine"] === undefined) return false;
+  return requestRejoin(dataDir, error.message);
+}
+
+function keepFleet(
+  dataDir: string,
+  { list, server, store }: { list: readonly Member[]; server: string; store: Store },
+): void {
+  const own = list.find((member) => member.server === server);
+  const folder = join(dataDir, "raft");
+  // Alone there is nobody to come back to, and nothing that keeps this node from joining another fleet.
+  if (list.length === 1 && own !== undefined) rmSync(join(folder, "fleet.json"), { force: true });
+  if (list.length < 2 || own === undefined) return;
+  const { fleet: fleetId, epoch } = fleetOf(store.reader);
+  const file: FleetFile = {
+    ...{ fleetId, epoch, fleet: fleetValue(store.reader, "fleet_name"), profile: profileOf(store, "home") },
+    ...{ role: own.role, node: own.node, spaces: [...own.spaces], members: [...list] },
+  };
+  writeFleetFile(folder, file);
+}
+
+function joinFailed(cause: unknown): Fault {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("unavailable", `Joining the fleet failed: ${why}`, { hint: "Start the node again.", cause });
+}

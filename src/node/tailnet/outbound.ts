@@ -1,0 +1,52 @@
+// The one way from here to the host's network (security.md 19): requests to the Go half's egress, which judges where they go.
+
+import { z } from "zod";
+import type { Outbound } from "../../backup/index.ts";
+import { Fault } from "../../lib/fault.ts";
+
+const problem = z.object({ detail: z.string(), hint: z.string().optional() });
+
+/** Asks through `egress.sock` with this boot's secret. What the Go half refuses, or a node that is not up, is Fault `unavailable`. */
+export function outboundBy(socket: string, secret: string): Outbound {
+  return async (url, { method, headers, body, signal }) => {
+    let response: Response;
+    try {
+      // The scheme is a header: TLS begins behind the socket.
+      response = await fetch(`http://${url.host}${url.pathname}${url.search}`, {
+        method,
+        headers: {
+          ...headers,
+          host: url.host,
+          "cairn-internal-secret": secret,
+          "cairn-internal-network": "host",
+          "cairn-internal-scheme": url.protocol.slice(0, -1),
+        },
+        ...(body === undefined ? {} : { body }),
+        redirect: "manual",
+        signal,
+        unix: socket,
+        // Bun keeps connections by host alone, whatever socket they go through.
+        keepalive: false,
+      });
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw new Fault(
+        "unavailable",
+        `The way out of this node is not open: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          hint: "It opens once the node has started its tailnet half.",
+          details: { again: true },
+          cause,
+        },
+      );
+    }
+    const refusal = response.headers.get("cairn-internal-refusal");
+    if (refusal === null) return response;
+    const said = problem.safeParse(await response.json().catch(() => undefined));
+    throw new Fault("unavailable", said.data?.detail ?? `${url.host} cannot be reached (${refusal})`, {
+      hint: said.data?.hint ?? "Check the address and this machine's network.",
+      // What was refused stays refused.
+      details: { again: refusal === "dial_failed" || refusal === "exchange_failed" },
+    });
+  };
+}

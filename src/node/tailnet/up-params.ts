@@ -1,0 +1,53 @@
+// What the Go half is told when a node joins its tailnet, and the secrets of the sockets between the two halves.
+
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Loaded } from "../../config/load.ts";
+import type { Secrets } from "../../config/secrets.ts";
+import { registerSecret } from "../../observe/redact.ts";
+import type { UpParams } from "../../tailnet/index.ts";
+import { refuseUntagged } from "../check-settings.ts";
+
+/** A secret for one start of a node, kept out of everything that is written. */
+export function newSecret(): string {
+  const secret = randomBytes(32).toString("hex");
+  registerSecret(secret);
+  return secret;
+}
+
+/** Of what a node is started with, what its tailnet needs. */
+export interface UpOptions {
+  loaded: Loaded;
+  secrets: Secrets;
+  privateTailnet?: boolean;
+}
+
+/** Throws Fault `config_invalid` where an OAuth secret would need tags. */
+export function upParams(
+  options: UpOptions,
+  sockets: { ingressSecret: string; egressSecret: string; target: string; socketDir: string },
+): UpParams {
+  const { settings } = options.loaded;
+  const { authKey, clientSecret } = options.secrets;
+  refuseUntagged(settings, options.secrets);
+  return {
+    stateDir: join(settings.data, "tailnet"),
+    hostname: settings.hostname,
+    ...(settings.control_url === undefined ? {} : { controlUrl: settings.control_url }),
+    ...(authKey === undefined ? {} : { authKey }),
+    ...(clientSecret === undefined ? {} : { clientSecret }),
+    tags: [...settings.tags],
+    ephemeral: settings.ephemeral,
+    capability: settings["access.capability"],
+    socketDir: sockets.socketDir,
+    target: sockets.target,
+    ingressSecret: sockets.ingressSecret,
+    egressSecret: sockets.egressSecret,
+    shared: settings["access.shared"],
+    allowedHosts: [...settings["http.allowed_hosts"]],
+    allowedOrigins: [...settings["http.allowed_origins"]],
+    maxBodyBytes: settings["http.max_body_bytes"],
+    outboundAllow: [...settings["outbound.allow"]],
+    ...(options.privateTailnet === true ? { testMode: true } : {}),
+  };
+}
