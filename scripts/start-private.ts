@@ -112,7 +112,13 @@ async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
     const joins =
       leader === undefined ? undefined : { place: leader.name, ticket: await ticketOf(leader.dataDir, role) };
     const node = spawnNode({
-      ...{ name, role, engine: play.engine, key, dataDir, controlUrl: tailnet.controlUrl, joins },
+      name,
+      role,
+      engine: play.engine,
+      key,
+      dataDir,
+      controlUrl: tailnet.controlUrl,
+      joins,
       port: freePort(play.port === 0 ? 0 : play.port + at),
     });
     play.nodes.push(node);
@@ -139,7 +145,12 @@ async function joinRunning(play: Play, there: Running, role: Role): Promise<void
   const dataDir = join(play.home, name);
   play.close = async () => rmSync(dataDir, { recursive: true, force: true });
   const node = spawnNode({
-    ...{ name, role, engine: play.engine, key: there.key, dataDir, controlUrl: there.controlUrl },
+    name,
+    role,
+    engine: play.engine,
+    key: there.key,
+    dataDir,
+    controlUrl: there.controlUrl,
     joins: { place: there.name, ticket: await ticketOf(there.dataDir, role, there.places) },
     port: freePort(play.port),
   });

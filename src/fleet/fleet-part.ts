@@ -45,13 +45,11 @@ export function fleetPart(facts: FleetFacts): FleetPart {
     role,
     fleet_size: listed.length,
     fleet: {
-      ...{
-        name: fleet.name,
-        id: facts.ready ? fleet.id : "",
-        epoch: fleet.epoch,
-        profile: fleet.profile,
-        level: fleet.level,
-      },
+      name: fleet.name,
+      id: facts.ready ? fleet.id : "",
+      epoch: fleet.epoch,
+      profile: fleet.profile,
+      level: fleet.level,
       position: `${position.epoch}-${position.seq}`,
       leader: leader?.name ?? "",
       leader_node: leader?.node ?? "",
@@ -98,7 +96,11 @@ function memberRow(facts: FleetFacts, member: Member, { leader, leaderSeq, votes
   const epoch = self ? facts.position.epoch : heard?.beat.epoch;
   const against = leaderSeq ?? facts.position.seq;
   return {
-    ...{ node: member.node, name: member.name, role: member.role, state: member.state, self },
+    node: member.node,
+    name: member.name,
+    role: member.role,
+    state: member.state,
+    self,
     votes: member.server !== "" && votes.has(member.server),
     leader: member === leader,
     position: seq === undefined ? "" : `${epoch}-${seq}`,

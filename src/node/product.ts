@@ -106,7 +106,11 @@ export function openProduct(options: ProductOptions): Product {
   const backups = edge === undefined ? options.backups(store, () => log) : undefined;
   const status = nodeStatus(async () =>
     nodeReport({
-      ...{ ...facts, conditions, nowMs, position: () => position(), backups: () => backups && reportOf(backups) },
+      ...facts,
+      conditions,
+      nowMs,
+      position: () => position(),
+      backups: () => backups && reportOf(backups),
       cache: edge?.edge.report(),
       fleet: await partOf(options.fleet(), log, store, settings),
     }),

@@ -316,32 +316,31 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       });
       if (plan !== undefined && product.edge !== undefined) {
         running = openEdgeFleet({
-          ...{
-            loaded: options.loaded,
-            plan,
-            parts: product.edge,
-            link: product.peers,
-            tailnet: going,
-            conditions,
-            say,
-          },
-          ...{ status: () => joined?.status(), onFatal: failed.resolve, nowMs, startedMs: nowMs() },
+          loaded: options.loaded,
+          plan,
+          parts: product.edge,
+          link: product.peers,
+          tailnet: going,
+          conditions,
+          say,
+          status: () => joined?.status(),
+          onFatal: failed.resolve,
+          nowMs,
+          startedMs: nowMs(),
         });
         const opened = running;
         closers.add("fleet", () => opened.stop());
       } else if (ownTailnet && plan !== undefined && product.raft !== undefined && half !== undefined) {
         running = openFleet({
-          ...{
-            loaded: options.loaded,
-            plan,
-            product,
-            tailnet: going,
-            host: await half,
-            socketPath,
-            conditions,
-            say,
-            nowMs,
-          },
+          loaded: options.loaded,
+          plan,
+          product,
+          tailnet: going,
+          host: await half,
+          socketPath,
+          conditions,
+          say,
+          nowMs,
           status: () => joined?.status(),
           onFatal: logFailed,
           startedMs: nowMs(),

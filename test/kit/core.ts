@@ -117,7 +117,10 @@ export function startCore(options: CoreOptions = {}) {
     version: "0.0.0-test",
     health: () => ({ ready: true, status: "ok", conditions: [] }),
     identity: () => ({
-      ...{ fleetId: "f".repeat(32), fleet: "test", leader: "nLEADER", role: "central" },
+      fleetId: "f".repeat(32),
+      fleet: "test",
+      leader: "nLEADER",
+      role: "central",
       surfaces: { rest: "/openapi.json" },
     }),
     ...(options.isCandidate === undefined ? {} : { isCandidate: options.isCandidate }),

@@ -98,7 +98,8 @@ export class Door implements AsyncDisposable {
       health: () => ({ ready: this.mood !== "draining", status: "ok", conditions: [] }),
       identity: () => ({
         fleetId: this.#options.fleetId ?? "f".repeat(32),
-        ...{ fleet: "test", leader: "" },
+        fleet: "test",
+        leader: "",
         role: this.#options.role ?? "central",
         surfaces: {},
       }),

@@ -116,8 +116,13 @@ describe("whom an edge follows", () => {
       log: () => {},
     });
     const state = new EdgeState({
-      ...{ store, freshness, spaces: ["*"], maxBytes: 1024 * 1024, maxStaleMs: 0 },
-      ...{ away: () => client.away(), onError: () => {} },
+      store,
+      freshness,
+      spaces: ["*"],
+      maxBytes: 1024 * 1024,
+      maxStaleMs: 0,
+      away: () => client.away(),
+      onError: () => {},
     });
     const asked: string[] = [];
     const client: FeedClient = new FeedClient({
@@ -144,7 +149,12 @@ describe("whom an edge follows", () => {
   }
 
   const answerOf = (more: Partial<FeedAnswer> = {}): FeedAnswer => ({
-    ...{ epoch: "00000000ab", position: "00000000ab-7", items: [], more: false, heldMs: 0, ageMs: 0 },
+    epoch: "00000000ab",
+    position: "00000000ab-7",
+    items: [],
+    more: false,
+    heldMs: 0,
+    ageMs: 0,
     epochs: [{ n: 1, id: "00000000ab", parent: null, forkSeq: 0 }],
     terms: { id: "t", fleet: "f1", spaces: ["*"], wanted: ["*"], modes: [], members: [] },
     ...more,
@@ -198,7 +208,13 @@ test("another history empties the log of an edge and ends who followed it; one t
   const freshness = new Freshness(clock, clock.wallMs);
   const store = Store.open({ folder: join(temporaryFolder(), "edge"), migrations: edgeMigrations([]), log: () => {} });
   const state = new EdgeState({
-    ...{ store, freshness, spaces: ["*"], maxBytes: 1024 * 1024, maxStaleMs: 0, away: () => false, onError: () => {} },
+    store,
+    freshness,
+    spaces: ["*"],
+    maxBytes: 1024 * 1024,
+    maxStaleMs: 0,
+    away: () => false,
+    onError: () => {},
   });
   const take = async (server: FeedServer) =>
     state.take(await server.answer("n", state.request(0), soon()), { sentMs: clock.nowMs(), tookMs: 0 });

@@ -75,7 +75,13 @@ class Applied {
 
   join(node: string, options: Record<string, unknown> = {}): Record<string, unknown> {
     return this.run("fleet_member_join", {
-      ...{ fleet: this.fleetId, node, server: `s-${node}`, name: node, version: "1", level: 1, granted: [] },
+      fleet: this.fleetId,
+      node,
+      server: `s-${node}`,
+      name: node,
+      version: "1",
+      level: 1,
+      granted: [],
       ...options,
     });
   }
@@ -106,7 +112,13 @@ describe("the begin of a fleet", () => {
     fleet.join("n3", { ticket: fleet.ticket("regional") });
     expect(
       fleet.run("fleet_begin", {
-        ...{ fleet: "x", profile: "lan", node: "n4", server: "s1", name: "one", version: "1", level: 1 },
+        fleet: "x",
+        profile: "lan",
+        node: "n4",
+        server: "s1",
+        name: "one",
+        version: "1",
+        level: 1,
       }),
     ).toMatchObject({ fault: "data_exists" });
   });

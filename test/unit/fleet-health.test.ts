@@ -10,14 +10,16 @@ import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 
 function facts(more: Partial<HealthFacts> = {}, heard: Record<string, Heard> = {}): HealthFacts {
   return {
-    ...{
-      self: "n-a",
-      ready: true,
-      leading: true,
-      leaderKnown: true,
-      members: ["a", "b", "c"].map((name) => member(name)),
-    },
-    ...{ raft: raft(["a", "b", "c"]), own: beat("a"), leaderNode: "n-a", profile: "home", monotonicMs: 0 },
+    self: "n-a",
+    ready: true,
+    leading: true,
+    leaderKnown: true,
+    members: ["a", "b", "c"].map((name) => member(name)),
+    raft: raft(["a", "b", "c"]),
+    own: beat("a"),
+    leaderNode: "n-a",
+    profile: "home",
+    monotonicMs: 0,
     heard: (node) => heard[node] ?? (node === "n-a" ? undefined : heardOf(node.slice(2))),
     ageMs: () => 0,
     isAway: () => false,

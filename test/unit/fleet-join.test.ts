@@ -26,17 +26,20 @@ import { temporaryFolder } from "../kit/temporary.ts";
 
 function peer(id: string, name: string, more: Partial<Peer> = {}): Peer {
   return {
-    ...{ id, hostname: name, dnsName: `${name}.example.ts.net`, ips: [`100.64.0.${id.length}`], tags: [], login: "" },
-    ...{
-      userId: "1",
-      os: "linux",
-      online: true,
-      lastSeen: null,
-      path: "direct",
-      relay: "",
-      expired: false,
-      shared: false,
-    },
+    id,
+    hostname: name,
+    dnsName: `${name}.example.ts.net`,
+    ips: [`100.64.0.${id.length}`],
+    tags: [],
+    login: "",
+    userId: "1",
+    os: "linux",
+    online: true,
+    lastSeen: null,
+    path: "direct",
+    relay: "",
+    expired: false,
+    shared: false,
     ...more,
   };
 }
@@ -72,7 +75,9 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   let nowMs = Date.parse("2026-01-01T00:00:00Z");
   const log = openDirectLog({
-    ...{ store, apply: applierOf(fleetCommands), nowMs: () => nowMs },
+    store,
+    apply: applierOf(fleetCommands),
+    nowMs: () => nowMs,
     onFatal: (error) => {
       throw error;
     },
@@ -87,11 +92,21 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
   };
   let leading = true;
   const about = (): About => ({
-    ...{ fleetId, fleet, epoch: log.position().epoch, profile: "home", role: "central", leader: id, size: 1 },
-    ...{ version: "1", level: 1 },
+    fleetId,
+    fleet,
+    epoch: log.position().epoch,
+    profile: "home",
+    role: "central",
+    leader: id,
+    size: 1,
+    version: "1",
+    level: 1,
   });
   const admission = new Admission({
-    ...{ reader: store.reader, members, propose: (command) => log.propose(command), nowMs: () => nowMs },
+    reader: store.reader,
+    members,
+    propose: (command) => log.propose(command),
+    nowMs: () => nowMs,
     leading: () => leading,
     leader: () => ({ node: id, name: "lead" }),
     self: () => id,
@@ -103,7 +118,12 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
     path === ABOUT ? about() : admission.handle(caller, joinRequest.parse(value)),
   );
   return {
-    ...{ id, fleetId, admission, members, run, about },
+    id,
+    fleetId,
+    admission,
+    members,
+    run,
+    about,
     begin: () =>
       run("fleet_begin", { fleet, profile: "home", node: id, server: "s-lead", name: "lead", version: "1", level: 1 }),
     ticket: async (role: Ticket["role"], more: Record<string, unknown> = {}): Promise<Ticket> => {
@@ -129,8 +149,17 @@ function joiner(world: World, more: Partial<JoinerOptions> & { node?: string; ta
   const caller = callerWith({ id: node, kind: tags.length > 0 ? "tagged" : "user", tags });
   const done = joinFleet(
     {
-      ...{ link: world.link(caller), peers: async () => world.peers, place: "auto", fleet: "home", role: undefined },
-      ...{ ticket: undefined, name: () => "new", version: "1", level: 1, conditions, stepMs: 5 },
+      link: world.link(caller),
+      peers: async () => world.peers,
+      place: "auto",
+      fleet: "home",
+      role: undefined,
+      ticket: undefined,
+      name: () => "new",
+      version: "1",
+      level: 1,
+      conditions,
+      stepMs: 5,
       serverFor: async ({ fleetId }) => {
         opened.push(fleetId);
         return `s-${node}`;
@@ -272,7 +301,12 @@ describe("without a ticket", () => {
     await leader.begin();
     const ask = (node: string) =>
       leader.admission.handle(callerWith({ id: node }), {
-        ...{ ask: "join", fleet: leader.fleetId, server: `s-${node}`, name: node, version: "1", level: 1 },
+        ask: "join",
+        fleet: leader.fleetId,
+        server: `s-${node}`,
+        name: node,
+        version: "1",
+        level: 1,
       });
     for (let count = 0; count < 32; count += 1) expect(await ask(`n${count}`)).toEqual({ outcome: "pending" });
     expect(await codeOf(ask("n99"))).toStartWith("rate_limited");

@@ -13,26 +13,39 @@ import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 
 function peer(name: string, more: Partial<Peer> = {}): Peer {
   return {
-    ...{
-      id: `n-${name}`,
-      hostname: name,
-      dnsName: `${name}.ts.net`,
-      ips: ["100.64.0.9"],
-      tags: [],
-      login: "",
-      userId: "1",
-    },
-    ...{ os: "linux", online: true, lastSeen: null, path: "direct" as const, relay: "", expired: false, shared: false },
+    id: `n-${name}`,
+    hostname: name,
+    dnsName: `${name}.ts.net`,
+    ips: ["100.64.0.9"],
+    tags: [],
+    login: "",
+    userId: "1",
+    os: "linux",
+    online: true,
+    lastSeen: null,
+    path: "direct" as const,
+    relay: "",
+    expired: false,
+    shared: false,
     ...more,
   };
 }
 
 function facts(more: Partial<FleetFacts> = {}): FleetFacts {
   return {
-    ...{ self: "n-a", ready: true, name: "a", role: "central", leaderNode: "n-a", version: "1", level: 1 },
+    self: "n-a",
+    ready: true,
+    name: "a",
+    role: "central",
+    leaderNode: "n-a",
+    version: "1",
+    level: 1,
     fleet: { name: "home", id: "f".repeat(32), epoch: "e", profile: "home", level: 1 },
-    ...{ position: { epoch: "e", seq: 10 }, leadership: { server: "s-a", term: 2 } },
-    ...{ members: [member("a"), member("b"), member("e", "edge")], raft: raft(["a"]), own: beat("a") },
+    position: { epoch: "e", seq: 10 },
+    leadership: { server: "s-a", term: 2 },
+    members: [member("a"), member("b"), member("e", "edge")],
+    raft: raft(["a"]),
+    own: beat("a"),
     heard: (node) =>
       node === "n-a" ? undefined : heardOf(node.slice(2), { seq: 7 }, { atMs: 500, roundTripMs: 12.34 }),
     isAway: () => false,
@@ -101,17 +114,15 @@ describe("the fleet's part of status", () => {
 
 describe("other fleets in sight", () => {
   const about = (fleetId: string, more: Partial<About> = {}): About => ({
-    ...{
-      fleetId,
-      fleet: "home",
-      epoch: "e",
-      profile: "home",
-      role: "central",
-      leader: "",
-      size: 2,
-      version: "1",
-      level: 1,
-    },
+    fleetId,
+    fleet: "home",
+    epoch: "e",
+    profile: "home",
+    role: "central",
+    leader: "",
+    size: 2,
+    version: "1",
+    level: 1,
     ...more,
   });
 
@@ -126,7 +137,10 @@ describe("other fleets in sight", () => {
     const lines: string[] = [];
     const world = { alone };
     const sight = new Sight({
-      ...{ alone: () => world.alone, fleetId: () => "mine", link: peers, conditions },
+      alone: () => world.alone,
+      fleetId: () => "mine",
+      link: peers,
+      conditions,
       peers: async () => ["x", "y", "z"].map((name) => peer(name)),
       say: (line) => lines.push(line),
     });

@@ -45,11 +45,24 @@ function folderWith(seq: number, members = 0): string {
 }
 
 const told = (name: string): Member => ({
-  ...{ node: `n-${name}`, server: `s-${name}`, name, role: "central" as const, state: "active" as const, spaces: [] },
-  ...{ level: 1, version: "1", joinedMs: 0 },
+  node: `n-${name}`,
+  server: `s-${name}`,
+  name,
+  role: "central" as const,
+  state: "active" as const,
+  spaces: [],
+  level: 1,
+  version: "1",
+  joinedMs: 0,
 });
 const FILE: FleetFile = {
-  ...{ fleetId: "f".repeat(32), epoch: "e", fleet: "home", profile: "home", role: "regional", node: "n-a", spaces: [] },
+  fleetId: "f".repeat(32),
+  epoch: "e",
+  fleet: "home",
+  profile: "home",
+  role: "regional",
+  node: "n-a",
+  spaces: [],
   members: [told("a"), told("b")],
 };
 

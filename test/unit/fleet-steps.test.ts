@@ -31,8 +31,19 @@ class Model {
 
   situation(): Situation {
     const state = {
-      ...{ server: this.self, leading: true, leader: this.self, term: 2, last: 9, commit: 9, applied: 9, snapshot: 0 },
-      ...{ configuration: 1, members: this.raft, fsyncP99Ms: 1, electionsIn10Min: 1, refused: [] },
+      server: this.self,
+      leading: true,
+      leader: this.self,
+      term: 2,
+      last: 9,
+      commit: 9,
+      applied: 9,
+      snapshot: 0,
+      configuration: 1,
+      members: this.raft,
+      fsyncP99Ms: 1,
+      electionsIn10Min: 1,
+      refused: [],
     };
     return { state, members: this.members, facts: (server) => ({ ...GOOD, ...this.facts[server] }) };
   }

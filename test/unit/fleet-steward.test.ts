@@ -20,7 +20,10 @@ function startBeats(names: readonly string[]) {
   const refusals: string[] = [];
   let far: (node: string) => unknown = (node) => beat(node.slice(2), { timeMs: clock.wallMs });
   const beats = new Beats({
-    ...{ members, self: () => "n-a", monotonicMs: () => clock.monotonicMs, nowMs: () => clock.wallMs },
+    members,
+    self: () => "n-a",
+    monotonicMs: () => clock.monotonicMs,
+    nowMs: () => clock.wallMs,
     beat: async () => beat("a", { leading: true }),
     link: {
       call: async ({ node }) => {
@@ -31,7 +34,11 @@ function startBeats(names: readonly string[]) {
     onNotAMember: (by) => refusals.push(by.name),
   });
   return {
-    ...{ beats, members, clock, asked, refusals },
+    beats,
+    members,
+    clock,
+    asked,
+    refusals,
     answer: (answer: typeof far) => {
       far = answer;
     },
@@ -149,7 +156,11 @@ function startSteward(members: readonly Member[], state: RaftState) {
   const lead = new AbortController();
   steward.lead(lead.signal);
   return {
-    ...{ steward, world, changes, proposed, lead },
+    steward,
+    world,
+    changes,
+    proposed,
+    lead,
     raise: (now: number) => {
       level = now;
     },

@@ -109,7 +109,11 @@ test("a node counts calls by operation, surface and code, streams, its store and
       streams: 1,
       position: 3,
       condition: 1,
-      ...{ centrals: 1, voters: 1, leading: 1, away: 0, fsync: 0.0006 },
+      centrals: 1,
+      voters: 1,
+      leading: 1,
+      away: 0,
+      fsync: 0.0006,
     });
     expect(text).not.toContain("nSELF");
     // A stream lasts for hours; among durations it would only mislead.

@@ -12,7 +12,11 @@ import { temporaryFolder } from "../kit/temporary.ts";
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 0, 1);
 const head = (node: string, hours: number, seq = 1) => ({
-  ...{ node, name: `${node}-name`, epoch: "aaaaaaaaaa", seq, hash: "00" },
+  node,
+  name: `${node}-name`,
+  epoch: "aaaaaaaaaa",
+  seq,
+  hash: "00",
   at_ms: START + hours * HOUR,
 });
 
@@ -56,7 +60,10 @@ test("a history is held against what was told of it", async () => {
   const { reader } = core.store;
   const rows = reader.all<{ seq: number; epoch: string; hash: Uint8Array }>("SELECT seq, epoch, hash FROM changes");
   const told = rows.map(({ seq, epoch, hash }) => ({
-    ...{ name: "other", epoch, seq, at_ms: START },
+    name: "other",
+    epoch,
+    seq,
+    at_ms: START,
     hash: Buffer.from(hash).toString("hex"),
   }));
   const [first, second] = told;

@@ -88,7 +88,8 @@ export const join: Command = {
     refuseLoss(dataDir, discard);
     const fleet = textOption(invocation, "fleet");
     writeJoinRequest(dataDir, {
-      ...{ place, discard },
+      place,
+      discard,
       ...(fleet === undefined ? {} : { fleet }),
       ...(role === undefined ? {} : { role }),
       ...(joinTicket === undefined ? {} : { ticket: joinTicket }),

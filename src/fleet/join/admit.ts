@@ -170,7 +170,11 @@ export class Admission {
     }
     const who = caller.tags.length > 0 ? caller.tags.join(", ") : callerName(caller);
     this.#pending.set(caller.id, {
-      ...{ node: caller.id, name, caller: who, role: role ?? "", version },
+      node: caller.id,
+      name,
+      caller: who,
+      role: role ?? "",
+      version,
       sinceMs: known?.sinceMs ?? nowMs(),
       lastMs: nowMs(),
     });

@@ -195,7 +195,12 @@ class Joiner {
     const server = await serverFor(found.about);
     const answer = admitted.parse(
       await this.#call(node, {
-        ...{ ask: "join", fleet: found.about.fleetId, server, name: name(), version, level },
+        ask: "join",
+        fleet: found.about.fleetId,
+        server,
+        name: name(),
+        version,
+        level,
         ...(role === undefined ? {} : { role }),
         ...(ticket === undefined ? {} : { secret: ticket.secret }),
       }),

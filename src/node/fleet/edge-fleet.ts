@@ -60,7 +60,9 @@ export class EdgeFleet implements FleetFace {
     this.#file = plan.file;
     this.#members = parts.members;
     this.#beats = new Beats({
-      ...{ link, members: parts.members, nowMs },
+      link,
+      members: parts.members,
+      nowMs,
       self: () => this.self(),
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
@@ -90,7 +92,13 @@ export class EdgeFleet implements FleetFace {
     const { data } = loaded.settings;
     const { file } = await getIn(
       {
-        ...{ wish: plan.wish, dataDir: data, link, peers: () => tailnet.peers(), conditions, say, signal },
+        wish: plan.wish,
+        dataDir: data,
+        link,
+        peers: () => tailnet.peers(),
+        conditions,
+        say,
+        signal,
         self: () => this.self(),
         name: () => this.name(),
       },
@@ -152,14 +160,26 @@ export class EdgeFleet implements FleetFace {
     const fleetLevel = leader === undefined ? undefined : this.#beats.heard(leader.node)?.beat.fleetLevel;
     return fleetPart({
       ready: this.#file !== undefined,
-      ...{ self: this.self(), name: this.name(), role: "edge", members: this.#members.list(), raft: undefined },
+      self: this.self(),
+      name: this.name(),
+      role: "edge",
+      members: this.#members.list(),
+      raft: undefined,
       fleet: {
-        ...{ name: this.#fleetName(), id: this.#fleetId(), epoch: log.position().epoch },
-        ...{ profile: this.#file?.profile ?? "home", level: fleetLevel ?? KNOWN_LEVEL },
+        name: this.#fleetName(),
+        id: this.#fleetId(),
+        epoch: log.position().epoch,
+        profile: this.#file?.profile ?? "home",
+        level: fleetLevel ?? KNOWN_LEVEL,
       },
-      ...{ position: log.position(), leaderNode: leader?.node, own: this.#beats.own(), peers: this.#peers },
+      position: log.position(),
+      leaderNode: leader?.node,
+      own: this.#beats.own(),
+      peers: this.#peers,
       leadership: { server: "", term: leader === undefined ? 0 : (this.#beats.heard(leader.node)?.beat.term ?? 0) },
-      ...{ monotonicMs: performance.now(), version: buildInfo.version, level: KNOWN_LEVEL },
+      monotonicMs: performance.now(),
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
       heard: (node) => this.#beats.heard(node),
       isAway: (node) => this.#beats.isAway(node),
     });
@@ -177,7 +197,10 @@ export class EdgeFleet implements FleetFace {
     const { link, loaded, onFatal } = this.#options;
     await leaveFleet(
       {
-        ...{ members: this.#members, link, self: () => this.self(), leading: () => false },
+        members: this.#members,
+        link,
+        self: () => this.self(),
+        leading: () => false,
         leader: () => this.leader()?.node,
         remove: () => Promise.resolve(),
       },
@@ -228,10 +251,28 @@ export class EdgeFleet implements FleetFace {
     const { leaderNode, term, fleetLevel, profile } = this.#heardOfLeader();
     const disk = statfsSync(loaded.settings.data);
     return {
-      ...{ node: this.self(), server: "", name: this.name(), role: "edge" as const },
-      ...{ version: buildInfo.version, level: KNOWN_LEVEL, fleetLevel, epoch, seq, hash: "", timeMs: nowMs() },
-      ...{ leading: false, leader: leaderNode, term, last: 0, applied: 0, configuration: 0, fsyncP99Ms: 0 },
-      ...{ electionsIn10Min: 0, profile, memory: process.memoryUsage.rss(), diskFree: disk.bavail * disk.bsize },
+      node: this.self(),
+      server: "",
+      name: this.name(),
+      role: "edge" as const,
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
+      fleetLevel,
+      epoch,
+      seq,
+      hash: "",
+      timeMs: nowMs(),
+      leading: false,
+      leader: leaderNode,
+      term,
+      last: 0,
+      applied: 0,
+      configuration: 0,
+      fsyncP99Ms: 0,
+      electionsIn10Min: 0,
+      profile,
+      memory: process.memoryUsage.rss(),
+      diskFree: disk.bavail * disk.bsize,
       conditions: conditions.list().map(({ code }) => code),
       startedMs,
     };

@@ -35,8 +35,19 @@ export async function getIn(
   const { wish, link, peers, name, conditions, say, signal, dataDir, self } = options;
   const joined = await joinFleet(
     {
-      ...{ link, peers, place: wish.place, fleet: wish.fleet, fleetId: wish.fleetId, role: wish.role },
-      ...{ ticket: wish.ticket, name, version: buildInfo.version, level: KNOWN_LEVEL, serverFor, conditions, say },
+      link,
+      peers,
+      place: wish.place,
+      fleet: wish.fleet,
+      fleetId: wish.fleetId,
+      role: wish.role,
+      ticket: wish.ticket,
+      name,
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
+      serverFor,
+      conditions,
+      say,
     },
     signal,
   );

@@ -104,13 +104,17 @@ export class NodeFleet implements FleetFace {
     const { members, link, nowMs, log, host, store, access } = options;
     this.#profile = this.profile();
     this.#beats = new Beats({
-      ...{ link, members, nowMs },
+      link,
+      members,
+      nowMs,
       self: () => this.self(),
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
       onBeat: (member, heard) => {
         const facts = {
-          ...{ epoch: log.position().epoch, leading: this.leading(), leaderNode: this.leader()?.node },
+          epoch: log.position().epoch,
+          leading: this.leading(),
+          leaderNode: this.leader()?.node,
           hashAt: (seq: number) => hex(log.hashAt(seq)),
           members: members.list(),
         };
@@ -124,14 +128,19 @@ export class NodeFleet implements FleetFace {
       onRound: () => this.#afterRound(),
     });
     this.#steward = new Steward({
-      ...{ host, members, beats: this.#beats, propose: (command: Command) => log.propose(command) },
+      host,
+      members,
+      beats: this.#beats,
+      propose: (command: Command) => log.propose(command),
       level: () => levelOf(store.reader),
       membersTold: () => this.#told,
       monotonicMs: () => performance.now(),
       log: options.line,
     });
     this.#admission = new Admission({
-      ...{ reader: store.reader, members, nowMs },
+      reader: store.reader,
+      members,
+      nowMs,
       propose: (command) => log.propose(command),
       leading: () => this.leading(),
       leader: () => this.leader(),
@@ -174,7 +183,9 @@ export class NodeFleet implements FleetFace {
   serve(server: PeerServer): void {
     const { access, status } = this.#options;
     servePeers(server, {
-      ...{ access, admission: this.#admission, beats: this.#beats },
+      access,
+      admission: this.#admission,
+      beats: this.#beats,
       tags: () => status()?.self?.tags ?? [],
       about: () => this.about(),
       leading: () => this.leading(),
@@ -230,7 +241,9 @@ export class NodeFleet implements FleetFace {
     const leader = this.leader();
     const votes = (this.#raft?.members ?? []).filter(({ voter }) => voter);
     return this.#stateAge.of({
-      ...{ nowMs: performance.now(), ...log.position(), self: this.self() },
+      nowMs: performance.now(),
+      ...log.position(),
+      self: this.self(),
       voters: votes.map(({ server }) => members.byServer(server)?.node ?? server),
       leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
       heard: (node) => {
@@ -279,7 +292,8 @@ export class NodeFleet implements FleetFace {
     const { members, link, onLeft } = this.#options;
     await leaveFleet(
       {
-        ...{ members, link },
+        members,
+        link,
         self: () => this.self(),
         leading: () => this.leading(),
         leader: () => this.leader()?.node,
@@ -331,11 +345,25 @@ export class NodeFleet implements FleetFace {
     const { leading, server, term } = log.leadership();
     const disk = statfsSync(settings.data);
     return {
-      ...{ node: this.self(), server: raft?.server ?? "", name: this.name(), role: this.role() },
-      ...{ version: buildInfo.version, level: KNOWN_LEVEL, fleetLevel: levelOf(store.reader) },
-      ...{ epoch, seq, hash: hex(hash) ?? "", timeMs: nowMs(), leading, leader: server, term },
-      ...{ last: raft?.last ?? 0, applied: raft?.applied ?? 0, configuration: raft?.configuration ?? 0 },
-      ...{ fsyncP99Ms: raft?.fsyncP99Ms ?? 0, electionsIn10Min: raft?.electionsIn10Min ?? 0 },
+      node: this.self(),
+      server: raft?.server ?? "",
+      name: this.name(),
+      role: this.role(),
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
+      fleetLevel: levelOf(store.reader),
+      epoch,
+      seq,
+      hash: hex(hash) ?? "",
+      timeMs: nowMs(),
+      leading,
+      leader: server,
+      term,
+      last: raft?.last ?? 0,
+      applied: raft?.applied ?? 0,
+      configuration: raft?.configuration ?? 0,
+      fsyncP99Ms: raft?.fsyncP99Ms ?? 0,
+      electionsIn10Min: raft?.electionsIn10Min ?? 0,
       profile: this.profile(),
       memory: process.memoryUsage.rss(),
       diskFree: disk.bavail * disk.bsize,
@@ -355,9 +383,15 @@ export class NodeFleet implements FleetFace {
     const facts = this.#facts();
     this.#health.tell(
       {
-        ...{ self: facts.self, ready: log.ready(), leading: this.leading(), members: members.list() },
+        self: facts.self,
+        ready: log.ready(),
+        leading: this.leading(),
+        members: members.list(),
         leaderKnown: log.leadership().server !== "",
-        ...{ raft: this.#raft, own: this.#beats.own(), leaderNode: this.leader()?.node, profile: this.profile() },
+        raft: this.#raft,
+        own: this.#beats.own(),
+        leaderNode: this.leader()?.node,
+        profile: this.profile(),
         heard: (node) => this.#beats.heard(node),
         ageMs: (node) => this.#beats.ageMs(node),
         isAway: (node) => this.#beats.isAway(node),
@@ -433,13 +467,22 @@ export class NodeFleet implements FleetFace {
     const { fleet, fleetId, epoch, profile } = this.fleet();
     return {
       ready: log.ready(),
-      ...{ self: this.self(), name: this.name(), role: this.role(), members: members.list(), raft: this.#raft },
+      self: this.self(),
+      name: this.name(),
+      role: this.role(),
+      members: members.list(),
+      raft: this.#raft,
       fleet: { name: fleet, id: fleetId, epoch, profile, level: levelOf(store.reader) },
-      ...{ position: log.position(), leadership: log.leadership(), leaderNode: this.leader()?.node },
-      ...{ own: this.#beats.own(), peers: this.#peers, monotonicMs: performance.now() },
+      position: log.position(),
+      leadership: log.leadership(),
+      leaderNode: this.leader()?.node,
+      own: this.#beats.own(),
+      peers: this.#peers,
+      monotonicMs: performance.now(),
       heard: (node: string) => this.#beats.heard(node),
       isAway: (node: string) => this.#beats.isAway(node),
-      ...{ version: buildInfo.version, level: KNOWN_LEVEL },
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
     };
   }
 }

@@ -20,10 +20,22 @@ export async function partOf(
   const { fleet: id, epoch } = fleetOf(reader);
   return fleetPart({
     ready: true,
-    ...{ self: "", name: settings.hostname, role: settings.role, members: [], raft: undefined, own: undefined },
+    self: "",
+    name: settings.hostname,
+    role: settings.role,
+    members: [],
+    raft: undefined,
+    own: undefined,
     fleet: { name: settings.fleet, id, epoch, profile: settings.fleet_profile, level: levelOf(reader) },
-    ...{ position: log.position(), leadership: log.leadership(), leaderNode: "", peers: [], monotonicMs: 0 },
-    ...{ heard: () => undefined, isAway: () => false, version: buildInfo.version, level: KNOWN_LEVEL },
+    position: log.position(),
+    leadership: log.leadership(),
+    leaderNode: "",
+    peers: [],
+    monotonicMs: 0,
+    heard: () => undefined,
+    isAway: () => false,
+    version: buildInfo.version,
+    level: KNOWN_LEVEL,
   });
 }
 

@@ -53,7 +53,10 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
   const peers = () => tailnet.peers();
   const stop = new AbortController();
   const sight = new Sight({
-    ...{ link, peers, conditions, say },
+    link,
+    peers,
+    conditions,
+    say,
     alone: () => members.list().length === 1 && plan.wish === undefined,
     fleetId: () => fleetOf(store.reader).fleet,
   });
@@ -67,7 +70,18 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     );
   };
   const fleet = new NodeFleet({
-    ...{ settings, store, log, access, members, host, link, peers, status, conditions, nowMs, startedMs },
+    settings,
+    store,
+    log,
+    access,
+    members,
+    host,
+    link,
+    peers,
+    status,
+    conditions,
+    nowMs,
+    startedMs,
     server: () => raft.server(),
     line: logFor("fleet"),
     told: plan.file?.members ?? [],
@@ -98,7 +112,15 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     if (wish === undefined) return;
     try {
       await joinAsMember({
-        ...{ wish, dataDir: data, link, peers, conditions, say, host, log: raft, socketPath: wiring.socketPath },
+        wish,
+        dataDir: data,
+        link,
+        peers,
+        conditions,
+        say,
+        host,
+        log: raft,
+        socketPath: wiring.socketPath,
         self: () => fleet.self(),
         name: () => fleet.name(),
         signal: stop.signal,
@@ -152,8 +174,14 @@ function keepFleet(
   if (list.length < 2 || own === undefined) return;
   const { fleet: fleetId, epoch } = fleetOf(store.reader);
   const file: FleetFile = {
-    ...{ fleetId, epoch, fleet: fleetValue(store.reader, "fleet_name"), profile: profileOf(store, "home") },
-    ...{ role: own.role, node: own.node, spaces: [...own.spaces], members: [...list] },
+    fleetId,
+    epoch,
+    fleet: fleetValue(store.reader, "fleet_name"),
+    profile: profileOf(store, "home"),
+    role: own.role,
+    node: own.node,
+    spaces: [...own.spaces],
+    members: [...list],
   };
   writeFleetFile(folder, file);
 }

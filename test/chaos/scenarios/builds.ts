@@ -171,14 +171,14 @@ async function put({ device, prefix, rows }: Trial, node: FleetNode, word: strin
   const invokeMs = performance.now();
   const said = await nodeTarget(device, node).put(ask, AbortSignal.timeout(5_000));
   const row = {
-    ...{
-      process: ask.idempotencyKey,
-      operation: "put" as const,
-      key: ask.key,
-      invokeMs,
-      completeMs: performance.now(),
-    },
-    ...{ node: node.name, condition: undefined, hash: hashOf(content) },
+    process: ask.idempotencyKey,
+    operation: "put" as const,
+    key: ask.key,
+    invokeMs,
+    completeMs: performance.now(),
+    node: node.name,
+    condition: undefined,
+    hash: hashOf(content),
   };
   if (said.outcome === "ok") rows.push({ ...row, ...said, hash: row.hash, code: "" });
   else rows.push({ ...row, outcome: said.outcome, code: said.code, version: 0, position: undefined });
