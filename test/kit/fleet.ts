@@ -136,7 +136,8 @@ export class FleetNode {
     await old.exited();
     await old[Symbol.asyncDispose]();
     this.#paused = false;
-    this.#process = await spawnNode({ ...this.options, ...changes });
+    // The same build, even where sources have changed meanwhile.
+    this.#process = await spawnNode({ ...this.options, command: old.command, ...changes });
   }
 
   async end(): Promise<void> {
@@ -346,18 +347,18 @@ function seqOf(position: string | undefined): number {
   return Number(position?.split("-")[1] ?? -1);
 }
 
-/** Starts a whole fleet: centrals one after the other, until all that can vote do; then the rest. */
+/** Starts a whole fleet: the first central, then the others, until all that can vote do and the rest has joined. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const tailnet = options.tailnet ?? (await TestTailnet.start());
   const fleet = new Fleet(tailnet, options);
   try {
     if (options.relayed === true) await tailnet.direct(false);
     await fleet.begin();
-    for (let at = 1; at < options.centrals; at++) await fleet.join("central");
-    const { centrals } = options;
-    await fleet.voters(Math.min(5, centrals % 2 === 0 ? centrals - 1 : centrals));
-    for (let at = 0; at < (options.regionals ?? 0); at++) await fleet.join("regional");
-    for (let at = 0; at < (options.edges ?? 0); at++) await fleet.join("edge");
+    const join = (role: Role, count: number) => Array.from({ length: count }, () => fleet.join(role));
+    const { centrals, regionals = 0, edges = 0 } = options;
+    await Promise.all(join("central", centrals - 1));
+    const voting = fleet.voters(Math.min(5, centrals % 2 === 0 ? centrals - 1 : centrals));
+    await Promise.all([voting, ...join("regional", regionals), ...join("edge", edges)]);
     return fleet;
   } catch (error) {
     await fleet[Symbol.asyncDispose]();
