@@ -2,7 +2,11 @@
 
 package raftlog
 
-import "github.com/hashicorp/raft"
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+)
 
 // FailTransfers makes every handing over fail from now on.
 func (node *Node) FailTransfers(err error) { node.transfer = func(*raft.Raft) error { return err } }
@@ -15,3 +19,10 @@ func (node *Node) Trailing() uint64 { return node.current().ReloadableConfig().T
 
 // AskPool is the pool of a question about members.
 const AskPool = poolAsk
+
+// SetCommitTimeout changes it for members that start later; answers what it was.
+func SetCommitTimeout(next time.Duration) time.Duration {
+	before := commitTimeout
+	commitTimeout = next
+	return before
+}

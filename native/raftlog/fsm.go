@@ -47,7 +47,9 @@ type fsm struct {
 	installs atomic.Uint64
 	// conflicted is called after a snapshot came over another history.
 	conflicted func()
-	failed     func(error)
+	// committed is called after entries were handed on; it must not wait.
+	committed func()
+	failed    func(error)
 }
 
 func (machine *fsm) Apply(entry *raft.Log) any {
@@ -81,6 +83,7 @@ func (machine *fsm) ApplyBatch(logs []*raft.Log) []any {
 		size += len(entry.Data)
 	}
 	flush()
+	machine.committed()
 	return answers
 }
 

@@ -166,7 +166,9 @@ func (node *Node) acknowledged(server string, request *raft.AppendEntriesRequest
 	// The term is read after the commit index: if it is still that of the request, nobody else led meanwhile.
 	commit := now.CommitIndex()
 	if now.CurrentTerm() == request.Term {
-		node.acks.note(server, request.Term, request.Entries[len(request.Entries)-1].Index, commit)
+		last := request.Entries[len(request.Entries)-1]
+		node.acks.note(server, request.Term, last.Index, commit)
+		node.telling.has(server, request.Term, last)
 	}
 }
 

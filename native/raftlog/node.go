@@ -65,6 +65,7 @@ type Node struct {
 	refusals  *refusals
 	elections *recent
 	acks      *acks
+	telling   *telling
 	// life names this process's time as a member.
 	life    string
 	dialled lives
@@ -99,7 +100,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
 		own:      Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
 		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{},
-		acks: &acks{byServer: map[string]*ack{}}, life: randomID(), dialled: lives{byServer: map[string]*life{}}, testimonies: testimonies{byServer: map[string]heard{}}}
+		acks: &acks{byServer: map[string]*ack{}}, telling: newTelling(), life: randomID(), dialled: lives{byServer: map[string]*life{}}, testimonies: testimonies{byServer: map[string]heard{}}}
 	node.transfer = func(from *raft.Raft) error { return from.LeadershipTransfer().Error() }
 	node.profile.Store(&options.Profile)
 	node.snapshots = &snapshots{folder: options.Folder, fleet: options.Fleet, epoch: options.Epoch, machine: options.Machine, log: log,
@@ -108,6 +109,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	node.fsm = &fsm{server: server, machine: options.Machine, snapshots: node.snapshots, failed: node.fail}
+	node.fsm.committed = node.telling.soon
 	node.fsm.conflicted = func() {
 		// Nothing may be acknowledged any more that the removed log then lacks.
 		node.transport.Load().Close()
@@ -128,8 +130,9 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	node.running.Add(2)
+	node.running.Add(3)
 	go node.accept()
+	go node.tell()
 	go node.guard()
 	return node, nil
 }

@@ -33,6 +33,9 @@ func ProfileOf(name string) (Profile, error) {
 
 const maxAppendEntries = 16
 
+// commitTimeout is when raft itself tells a quiet follower what is committed (up to twice as long); telling.go is sooner. Tests make it long.
+var commitTimeout = 50 * time.Millisecond
+
 // Keep is how many entries stay behind a snapshot, and after how many new ones the next is made.
 type Keep struct {
 	Trailing  uint64
@@ -48,6 +51,7 @@ func configOf(server string, profile Profile, keep Keep, log hclog.Logger) *raft
 	config.ElectionTimeout = profile.Heartbeat
 	config.LeaderLeaseTimeout = profile.Lease
 	config.MaxAppendEntries = maxAppendEntries
+	config.CommitTimeout = commitTimeout
 	config.NoSnapshotRestoreOnStart = true
 	config.Logger = log
 	if keep.Trailing > 0 {

@@ -67,6 +67,7 @@ func (both *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress
 	if len(request.Entries) == 0 {
 		return both.NetworkTransport.AppendEntries(id, target, request, response)
 	}
+	both.node.telling.sent(string(id), request)
 	err := both.bulk.AppendEntries(id, target, request, response)
 	if err == nil {
 		both.node.acknowledged(string(id), request, response)
@@ -79,7 +80,7 @@ func (both *transport) AppendEntriesPipeline(id raft.ServerID, target raft.Serve
 	if err != nil {
 		return nil, err
 	}
-	watched := &pipeline{AppendPipeline: inner, done: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	watched := &pipeline{AppendPipeline: inner, sent: func(request *raft.AppendEntriesRequest) { both.node.telling.sent(string(id), request) }, done: make(chan raft.AppendFuture), closed: make(chan struct{})}
 	go watched.watch(func(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) {
 		both.node.acknowledged(string(id), request, response)
 	})
@@ -103,12 +104,18 @@ func (both *transport) Close() error {
 	return err
 }
 
-// pipeline passes on what comes back, and looks at it.
+// pipeline passes on what goes and what comes back, and looks at it.
 type pipeline struct {
 	raft.AppendPipeline
+	sent   func(*raft.AppendEntriesRequest)
 	done   chan raft.AppendFuture
 	closed chan struct{}
 	once   sync.Once
+}
+
+func (line *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	line.sent(request)
+	return line.AppendPipeline.AppendEntries(request, response)
 }
 
 func (line *pipeline) Consumer() <-chan raft.AppendFuture { return line.done }
