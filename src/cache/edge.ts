@@ -127,14 +127,15 @@ export class Edge {
 
   /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */
   async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "here"> {
-    if (to === "upstream") return this.#options.forward(call, to, signal);
-    if (this.#isCutOff()) throw cutOff();
+    const cut = to === "leader" ? nothingWritten() : cutOff();
+    if (this.#isCutOff()) throw cut;
     const lost = new AbortController();
     const watch = setInterval(() => {
-      if (this.#isCutOff()) lost.abort(lostOnTheWay(call.operation));
+      if (this.#isCutOff()) lost.abort(to === "leader" ? lostOnTheWay(call.operation) : cut);
     }, LOOK_MS);
+    const either = AbortSignal.any([signal, lost.signal]);
     try {
-      return await this.#toLeader(call, AbortSignal.any([signal, lost.signal]));
+      return to === "leader" ? await this.#toLeader(call, either) : await this.#options.forward(call, to, either);
     } finally {
       clearInterval(watch);
     }
@@ -203,10 +204,15 @@ export class Edge {
 }
 
 function cutOff(): Fault {
-  return new Fault("unavailable", "This edge reaches no full node of its fleet now; nothing was written", {
+  return new Fault("unavailable", "This edge reaches no full node of its fleet now", {
     hint: "Try again when the network is back; `cairn status` shows what it looks for.",
-    details: { retryAfterSeconds: 5, outcome: "not_written" },
+    details: { retryAfterSeconds: 5 },
   });
+}
+
+function nothingWritten(): Fault {
+  const { code, message, hint = "", details } = cutOff();
+  return new Fault(code, `${message}; nothing was written`, { hint, details: { ...details, outcome: "not_written" } });
 }
 
 /** The call was sent while a full node was in reach. */

@@ -111,7 +111,7 @@ export class Listens {
 
   #mayAskFor(caller: Caller, uri: string): boolean {
     const id = contextIdOf(uri);
-    if (id !== undefined) return this.#parts.subscriptions.mayRead(caller, id);
+    if (id !== undefined) return this.#parts.subscriptions.mayWatch(caller, id);
     return this.#parts.fixtures?.resources.some((resource) => resource.uri === uri) === true;
   }
 }

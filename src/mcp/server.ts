@@ -12,6 +12,7 @@ import {
   type Tool,
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { spaceOf } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { asProtocolError } from "./errors.ts";
@@ -203,12 +204,14 @@ function refusing<T>(body: () => T): T {
 }
 
 /** `resources/subscribe` and `unsubscribe` of the older revisions. */
-function handleSubscribe(server: Server, { subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
+function handleSubscribe(server: Server, { invoker, subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
   server.setRequestHandler("resources/subscribe", ({ params: { uri } }) => {
     const id = contextIdOf(uri);
     try {
-      if (id !== undefined && subscriptions.mayRead(subscriber.caller(), id)) subscriber.watch(id);
-      else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(uri);
+      if (id !== undefined && subscriptions.mayRead(subscriber.caller(), id)) {
+        invoker.refuseFollow(spaceOf(id));
+        subscriber.watch(id);
+      } else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(uri);
       return {};
     } catch (error) {
       throw asProtocolError(error, uri);

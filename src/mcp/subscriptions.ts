@@ -54,6 +54,18 @@ export class Subscriptions {
     return this.#invoker.rights(caller).grants.some((grant) => allows(grant, question));
   }
 
+  /** Whether the caller may read this context, and changes of its space come to this node. */
+  mayWatch(caller: Caller, id: string): boolean {
+    if (!this.mayRead(caller, id)) return false;
+    try {
+      this.#invoker.refuseFollow(spaceOf(id));
+      return true;
+    } catch (error) {
+      if (error instanceof Fault) return false;
+      throw error;
+    }
+  }
+
   close(): void {
     this.#stop();
     for (const subscriber of [...this.#all]) subscriber.close();

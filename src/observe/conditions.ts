@@ -190,7 +190,7 @@ export class Conditions {
     this.#now = now;
   }
 
-  /** Makes a condition true, or changes its text. Logged when it becomes true or its text changes, not each time. */
+  /** Makes a condition true, or changes its text. Logged when it becomes true or its text changes by more than numbers, which may count each second. */
   raise(code: ConditionCode, text: string): void {
     const clean = printableLine(redactText(text)).slice(0, 500);
     const before = this.#active.get(code);
@@ -198,7 +198,8 @@ export class Conditions {
     const kind: Kind = CONDITIONS[code];
     const since = before?.since ?? new Date(this.#now()).toISOString();
     this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
-    this.#log(levelOf(code), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+    if (before === undefined || withoutNumbers(before.text) !== withoutNumbers(clean))
+      this.#log(levelOf(code), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
   }
 
   /** Ends a condition; nothing happens if it is not true. */
@@ -225,6 +226,10 @@ export class Conditions {
       (a, b) => rank[a.severity] - rank[b.severity] || a.code.localeCompare(b.code),
     );
   }
+}
+
+function withoutNumbers(text: string): string {
+  return text.replaceAll(/\d+/g, "0");
 }
 
 /** What is no trouble is told by the start's own lines and by `status`; in the log it is for those who look for details. */

@@ -103,6 +103,11 @@ export class Invoker {
     return this.#options.access.rights(caller);
   }
 
+  /** Throws where this node never hears of changes in a space, as an edge that is not enrolled for it. Fault `forbidden`. */
+  refuseFollow(space: string): void {
+    this.#options.elsewhere?.refuseFollow?.([space]);
+  }
+
   /** Position of what is applied on this node, as answers write it. */
   position(): string {
     return this.#positions.here();

@@ -36,8 +36,8 @@ export async function overviewFacts(
     asker.tryAsk("whoami"),
     asker.tryAsk("context_list", { limit: PAGE, ...narrowed }),
   ]);
-  // A filter that is no filter is the whole page's failure; a missing right only that of its part.
-  if (list instanceof Fault && list.code !== "forbidden") throw list;
+  // A filter that is no filter is the whole page's failure; a missing right, or nobody who could be asked, only that of its part.
+  if (list instanceof Fault && list.code !== "forbidden" && list.code !== "unavailable") throw list;
   const known = status instanceof Fault ? undefined : status.urls[0];
   return { status, whoami, list, filter, nowMs, base: asker.caller.kind === "local" ? base : (known ?? base) };
 }

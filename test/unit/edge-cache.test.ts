@@ -3,8 +3,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
 import { Tools } from "../../src/mcp/tools.ts";
+import { createWeb } from "../../src/web/index.ts";
 import { granted, localAdmin } from "../kit/core.ts";
 import { type EdgePair, type EdgePairOptions, startEdgePair } from "../kit/edge.ts";
+import { connect, until } from "../kit/mcp-client.ts";
+import { startMcpServer } from "../kit/mcp-server.ts";
 
 const member = granted({ role: "member", spaces: ["*"] });
 
@@ -287,6 +290,37 @@ describe("without an upstream", () => {
   });
 });
 
+test("without a full node for a while, a list is refused at once, and the page shows all else", async () => {
+  const pair = await startPair();
+  pair.edge.start();
+  await until(
+    () => !pair.edge.client.away(),
+    () => "away",
+  );
+  cutLink(pair);
+  await until(
+    () => pair.edge.client.away(),
+    () => "not away",
+    10_000,
+  );
+  pair.clock.add(6000);
+  // What nobody answers would be waited for long.
+  pair.setLink((path) => (path === "feed" ? Promise.reject(new Error("cut")) : new Promise(() => {})));
+  const beganMs = performance.now();
+  const list = pair.invoke("context_list", {}, member);
+  await expect(list).rejects.toMatchObject({ code: "unavailable", details: { retryAfterSeconds: 5 } });
+  expect(performance.now() - beganMs).toBeLessThan(1000);
+  const web = createWeb({
+    invoker: pair.core.invoker,
+    version: "0",
+    secureUrl: () => undefined,
+    nowMs: Date.now,
+    onUnexpected: String,
+  });
+  const page = await web.fetch(new Request("http://cairn/"), member, "http");
+  expect([page?.status, await page?.text()]).toEqual([200, expect.stringContaining("This edge reaches no full node")]);
+});
+
 test("over MCP an answer tells its state and age beside its position", async () => {
   const pair = await startPair();
   await put(pair, "a/x", "one");
@@ -331,6 +365,24 @@ describe("rights", () => {
     await pair.poll();
     await expect(read(pair, "team-a/x")).rejects.toMatchObject({ code: "forbidden" });
     expect((await read(pair, "other/x")).output["content"]).toBe("theirs");
+  });
+
+  test("a client is not subscribed to what never comes", async () => {
+    const pair = await startPair({ enrolled: ["team-*"] });
+    await using server = startMcpServer(pair.core, { callers: { default: member } });
+    await using legacy = await connect(server.url, "legacy");
+    await expect(legacy.watch(["cairn://other/x"])).rejects.toThrow("not enrolled");
+    await using modern = await connect(server.url, "modern");
+    const listening = await modern.client.listen({ resourceSubscriptions: ["cairn://other/x", "cairn://team-a/x"] });
+    expect(listening.honoredFilter.resourceSubscriptions).toEqual(["cairn://team-a/x"]);
+    await legacy.watch(["cairn://team-a/x"]);
+    await put(pair, "team-a/x", "ours");
+    await pair.poll();
+    for (const { updated } of [legacy, modern])
+      await until(
+        () => updated.includes("cairn://team-a/x"),
+        () => updated,
+      );
   });
 
   test("mode never keeps nothing; a setting that changes takes hold with the feed", async () => {

@@ -77,6 +77,9 @@ test("a condition is logged when it becomes true, when its text changes and when
   nowMs += 60_000;
   conditions.raise("control_unreachable", "no answer");
   conditions.raise("control_unreachable", "no answer from elsewhere");
+  for (const seconds of [9, 10, 11]) conditions.raise("clock_skew", `off by ${seconds} s`);
+  expect(conditions.list().find(({ code }) => code === "clock_skew")?.text).toBe("off by 11 s");
+  conditions.clear("clock_skew");
   expect(conditions.list()).toEqual([
     expect.objectContaining({
       code: "control_unreachable",
@@ -90,6 +93,8 @@ test("a condition is logged when it becomes true, when its text changes and when
   expect(logged).toEqual([
     "warning Control server unreachable: no answer",
     "warning Control server unreachable: no answer from elsewhere",
+    "warning Clocks differ: off by 9 s",
+    "info Clocks differ: over",
     "info Control server unreachable: over",
   ]);
 });
