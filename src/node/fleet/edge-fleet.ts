@@ -20,11 +20,12 @@ import { KNOWN_LEVEL } from "../../log/level.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { Peer, Status, Tailnet } from "../../tailnet/index.ts";
 import { EDGE_FOLDER, type EdgeParts } from "./edge-parts.ts";
+import { endAfterLeaving, faultOfJoin } from "./endings.ts";
 import type { FleetFace } from "./face.ts";
 import { leaveFleet } from "./hands.ts";
 import { getIn } from "./join.ts";
 import type { Peers } from "./peers.ts";
-import { type FleetPlan, requestAside } from "./plan.ts";
+import type { FleetPlan } from "./plan.ts";
 import type { RunningFleet } from "./wiring.ts";
 
 export interface EdgeFleetOptions {
@@ -42,8 +43,6 @@ export interface EdgeFleetOptions {
   startedMs: number;
 }
 
-/** The answer to `cairn leave` goes out before the node ends. */
-const ANSWER_MS = 300;
 const REFUSALS = 3;
 
 export class EdgeFleet implements FleetFace {
@@ -207,11 +206,7 @@ export class EdgeFleet implements FleetFace {
       signal,
     );
     const fleet = this.#fleetName();
-    requestAside(loaded.settings.data, `This node left the fleet ${fleet}`);
-    const fault = new Fault("not_a_member", `This node has left the fleet ${fleet} and ends`, {
-      hint: "Its next start begins a fleet of its own; what it held is then kept under aside/ in the data folder.",
-    });
-    setTimeout(onFatal, ANSWER_MS, fault);
+    endAfterLeaving(loaded.settings.data, fleet, onFatal);
     return { fleet };
   }
 
@@ -301,17 +296,7 @@ export function openEdgeFleet(options: EdgeFleetOptions): RunningFleet {
       await fleet.getIn(stop.signal);
       fleet.up();
     } catch (error) {
-      if (stop.signal.aborted) return;
-      if (error instanceof Fault && error.code === "join_refused") conditions.raise("join_refused", error.message);
-      const why = error instanceof Error ? error.message : String(error);
-      onFatal(
-        error instanceof Fault
-          ? error
-          : new Fault("unavailable", `Joining the fleet failed: ${why}`, {
-              hint: "Start the node again.",
-              cause: error,
-            }),
-      );
+      if (!stop.signal.aborted) onFatal(faultOfJoin(error, conditions));
     }
   };
   return {

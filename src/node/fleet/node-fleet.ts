@@ -1,4 +1,4 @@
-// A full node as a member of its fleet while it runs: its row, beats, the steward while it leads, what peers ask of it, and what status tells. Getting in is fleet-join.ts; what a start does is fleet-plan.ts.
+// A full node as a member of its fleet while it runs: its row, beats, the steward while it leads, what peers ask of it, and what status tells. Getting in is join.ts; what a start does is plan.ts.
 
 import { statfsSync } from "node:fs";
 import type { Access } from "../../access/access.ts";
@@ -11,26 +11,19 @@ import {
   type Beat,
   Beats,
   ClockOff,
-  compareHistory,
   type FleetPart,
   type FleetRole,
-  fleetBegin,
   fleetMemberRemove,
   fleetPart,
   fleetValue,
   Health,
-  type Heard,
-  Histories,
   type Member,
   type Members,
   type Pending,
-  PROFILES,
   type Profile,
   Steward,
   survivesOf,
-  ToldHeads,
 } from "../../fleet/index.ts";
-import { Fault } from "../../lib/fault.ts";
 import { KNOWN_LEVEL, levelOf } from "../../log/level.ts";
 import type { Command, Log } from "../../log/log.ts";
 import { fleetOf } from "../../log/raft/install.ts";
@@ -39,12 +32,14 @@ import type { LogLine } from "../../observe/logging.ts";
 import type { WriteOperation } from "../../operation/define.ts";
 import type { PeerServer } from "../../peer/server.ts";
 import type { Store } from "../../store/store.ts";
-import type { Peer, RaftHost, RaftState, Status } from "../../tailnet/index.ts";
+import type { Peer, RaftHost, Status } from "../../tailnet/index.ts";
 import type { FleetFace } from "./face.ts";
+import { FirstRow } from "./first-row.ts";
 import { leaveFleet, transferLead } from "./hands.ts";
+import { HistoryWatch, hex } from "./history-watch.ts";
 import type { Peers } from "./peers.ts";
+import { profileOf, RaftSide } from "./raft-side.ts";
 import { servePeers } from "./serve.ts";
-import { raftMembersOf } from "./views.ts";
 
 export interface NodeFleetOptions {
   settings: Settings & { readonly data: string };
@@ -84,25 +79,42 @@ export class NodeFleet implements FleetFace {
   readonly #steward: Steward;
   readonly #admission: Admission;
   readonly #health = new Health();
-  readonly #histories = new Histories();
-  readonly #heads: ToldHeads;
+  readonly #history: HistoryWatch;
+  readonly #raft: RaftSide;
+  readonly #firstRow: FirstRow;
   readonly #stateAge = new StateAge();
   readonly #clockOff = new ClockOff();
   readonly #ends: (() => void)[] = [];
   /** Beats in a row that a member refused; only members are asked. */
   readonly #refusals = new Map<string, number>();
-  #raft: RaftState | undefined;
   #peers: readonly Peer[] = [];
   #peersMs = Number.NEGATIVE_INFINITY;
-  #told: Promise<void> = Promise.resolve();
-  #profile: string;
-  #beginning = false;
 
   constructor(options: NodeFleetOptions) {
     this.#options = options;
-    this.#heads = new ToldHeads(options.settings.data);
-    const { members, link, nowMs, log, host, store, access } = options;
-    this.#profile = this.profile();
+    const { settings, members, link, nowMs, log, host, store, access, conditions, line, told, copies } = options;
+    this.#raft = new RaftSide({ host, members, told, line, profile: () => this.profile() });
+    this.#history = new HistoryWatch({
+      dataDir: settings.data,
+      log,
+      members,
+      leaderNode: () => this.leader()?.node,
+      copies,
+      conditions,
+      line,
+      nowMs,
+    });
+    this.#firstRow = new FirstRow({
+      settings,
+      members,
+      log,
+      self: () => this.self(),
+      name: () => this.name(),
+      server: options.server,
+      propose: (operation, input) => this.propose(operation, input),
+      onClone: options.onClone,
+      line,
+    });
     this.#beats = new Beats({
       link,
       members,
@@ -111,18 +123,9 @@ export class NodeFleet implements FleetFace {
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
       onBeat: (member, heard) => {
-        const facts = {
-          epoch: log.position().epoch,
-          leading: this.leading(),
-          leaderNode: this.leader()?.node,
-          hashAt: (seq: number) => hex(log.hashAt(seq)),
-          members: members.list(),
-        };
         this.#refusals.delete(member.node);
-        if (this.#refusals.size === 0) options.conditions.clear("removed_from_fleet");
-        const stop = this.#histories.take(member, heard, facts);
-        if (stop !== undefined) this.#stopForHistory(stop);
-        else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
+        if (this.#refusals.size === 0) conditions.clear("removed_from_fleet");
+        this.#history.take(member, heard);
       },
       onNotAMember: (by) => this.#refusedBy(by),
       onRound: () => this.#afterRound(),
@@ -133,9 +136,9 @@ export class NodeFleet implements FleetFace {
       beats: this.#beats,
       propose: (command: Command) => log.propose(command),
       level: () => levelOf(store.reader),
-      membersTold: () => this.#told,
+      membersTold: () => this.#raft.membersTold(),
       monotonicMs: () => performance.now(),
-      log: options.line,
+      log: line,
     });
     this.#admission = new Admission({
       reader: store.reader,
@@ -154,23 +157,23 @@ export class NodeFleet implements FleetFace {
   /** Begins with what needs no tailnet; `up` follows once this node knows its own id. */
   start(): void {
     const { log, members } = this.#options;
-    this.#tellMembers();
+    this.#raft.tellMembers();
     this.#ends.push(
       members.onChange(() => {
-        this.#tellMembers();
+        this.#raft.tellMembers();
         this.#options.keep(members.list());
-        void this.#begin();
+        void this.#firstRow.write();
       }),
       log.onLeading(({ signal }) => {
         this.#steward.lead(signal);
-        void this.#begin();
+        void this.#firstRow.write();
       }),
     );
   }
 
   /** This node is on the tailnet. */
   up(): void {
-    void this.#begin();
+    void this.#firstRow.write();
     this.#beats.start();
   }
 
@@ -224,8 +227,7 @@ export class NodeFleet implements FleetFace {
   }
 
   profile(): Profile {
-    const found = fleetValue(this.#options.store.reader, "fleet_profile");
-    return PROFILES.find((profile) => profile === found) ?? this.#options.settings.fleet_profile;
+    return profileOf(this.#options.store, this.#options.settings.fleet_profile);
   }
 
   about(): About {
@@ -239,12 +241,11 @@ export class NodeFleet implements FleetFace {
   stateAgeMs(): number {
     const { members, log } = this.#options;
     const leader = this.leader();
-    const votes = (this.#raft?.members ?? []).filter(({ voter }) => voter);
     return this.#stateAge.of({
       nowMs: performance.now(),
       ...log.position(),
       self: this.self(),
-      voters: votes.map(({ server }) => members.byServer(server)?.node ?? server),
+      voters: this.#raft.voters().map((server) => members.byServer(server)?.node ?? server),
       leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
       heard: (node) => {
         const last = this.#beats.heard(node);
@@ -264,8 +265,8 @@ export class NodeFleet implements FleetFace {
 
   #voterSkewsMs(): number[] {
     const { members } = this.#options;
-    return (this.#raft?.members ?? []).flatMap(({ server, voter }) => {
-      const node = voter ? members.byServer(server)?.node : undefined;
+    return this.#raft.voters().flatMap((server) => {
+      const node = members.byServer(server)?.node;
       const heard = node === undefined || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
       return heard === undefined ? [] : [heard.skewMs];
     });
@@ -273,7 +274,7 @@ export class NodeFleet implements FleetFace {
 
   /** For node_status. */
   async part(): Promise<FleetPart> {
-    await this.#lookAtRaft();
+    await this.#raft.look();
     await this.#lookAtPaths();
     return fleetPart(this.#facts());
   }
@@ -313,33 +314,10 @@ export class NodeFleet implements FleetFace {
     return (await this.#options.log.propose(command)).output;
   }
 
-  /** Writes the first row of a fleet of one, and gives it another device where the tailnet state was lost. Finds out that a folder is a copy. */
-  async #begin(): Promise<void> {
-    const { members, log, settings, line } = this.#options;
-    const node = this.self();
-    const { leading, server } = log.leadership();
-    if (this.#beginning || node === "") return;
-    const own = members.list().find((member) => member.server !== "" && member.server === this.#options.server());
-    if (own !== undefined && own.node !== node && members.list().length > 1) return this.#options.onClone(own);
-    if (!leading || members.list().length > 1 || (own?.node === node && own.server === server)) return;
-    this.#beginning = true;
-    try {
-      const name = this.name();
-      const { fleet, fleet_profile: profile } = settings;
-      const row = { fleet, profile, node, server, name, version: buildInfo.version, level: KNOWN_LEVEL };
-      await this.propose(fleetBegin, row);
-      members.refresh();
-    } catch (error) {
-      line("warning", `the fleet's first row: ${error instanceof Error ? error.message : String(error)}`);
-    } finally {
-      this.#beginning = false;
-    }
-  }
-
   async #beat(): Promise<Beat> {
     const { log, nowMs, settings, conditions, startedMs, store } = this.#options;
-    await this.#lookAtRaft();
-    const raft = this.#raft;
+    await this.#raft.look();
+    const raft = this.#raft.state();
     const { epoch } = log.position();
     const { seq, hash } = log.head();
     const { leading, server, term } = log.leadership();
@@ -388,7 +366,7 @@ export class NodeFleet implements FleetFace {
         leading: this.leading(),
         members: members.list(),
         leaderKnown: log.leadership().server !== "",
-        raft: this.#raft,
+        raft: this.#raft.state(),
         own: this.#beats.own(),
         leaderNode: this.leader()?.node,
         profile: this.profile(),
@@ -399,11 +377,9 @@ export class NodeFleet implements FleetFace {
       },
       conditions,
     );
-    const differing = this.#histories.text(members.list()) ?? (this.#options.copies() || undefined);
-    if (differing === undefined) conditions.clear("two_histories");
-    else conditions.raise("two_histories", differing);
-    if (this.profile() !== this.#profile) this.#tellProfile();
-    void this.#begin();
+    this.#history.tell();
+    this.#raft.tellProfile();
+    void this.#firstRow.write();
     void this.#steward.tick();
   }
 
@@ -413,47 +389,6 @@ export class NodeFleet implements FleetFace {
     this.#refusals.set(by.node, count);
     if (count >= REFUSALS && !this.leading())
       this.#options.conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
-  }
-
-  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: Heard): void {
-    try {
-      this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
-    } catch (error) {
-      this.#options.line("warning", `the heads that members tell cannot be kept: ${String(error)}`);
-    }
-  }
-
-  #stopForHistory(why: string): void {
-    this.#options.conditions.raise("two_histories", why);
-    this.#options.log.stopApply(
-      new Fault("data_corrupt", `This node's history is not its fleet's: ${why}`, {
-        hint: "Keep a copy of its data folder, then start it with --join auto --discard-local.",
-        details: { quarantine: "two_histories" },
-      }),
-    );
-  }
-
-  /** One after the other, so that the Go half never ends with an older list. */
-  #tellMembers(): void {
-    const { host, members, line, told } = this.#options;
-    const list = members.list().length === 0 ? told : members.list();
-    this.#told = this.#told
-      .then(() => host.raftMembers(raftMembersOf(list)))
-      .catch((error: unknown) => line("warning", `telling raft who the members are: ${String(error)}`));
-  }
-
-  #tellProfile(): void {
-    const { host, line } = this.#options;
-    this.#profile = this.profile();
-    host.raftChange({ do: "profile", profile: this.profile() }).catch((error: unknown) => {
-      this.#profile = "";
-      line("warning", `setting raft's profile: ${String(error)}`);
-    });
-  }
-
-  async #lookAtRaft(): Promise<void> {
-    // Before the log is connected there is nothing to tell.
-    this.#raft = await this.#options.host.raftState().catch(() => this.#raft);
   }
 
   async #lookAtPaths(): Promise<void> {
@@ -471,7 +406,7 @@ export class NodeFleet implements FleetFace {
       name: this.name(),
       role: this.role(),
       members: members.list(),
-      raft: this.#raft,
+      raft: this.#raft.state(),
       fleet: { name: fleet, id: fleetId, epoch, profile, level: levelOf(store.reader) },
       position: log.position(),
       leadership: log.leadership(),
@@ -485,8 +420,4 @@ export class NodeFleet implements FleetFace {
       level: KNOWN_LEVEL,
     };
   }
-}
-
-function hex(bytes: Uint8Array | undefined): string | undefined {
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
 }

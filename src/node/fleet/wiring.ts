@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../../config/load.ts";
-import { type FleetFile, fleetValue, type Member, PROFILES, type Profile, writeFleetFile } from "../../fleet/index.ts";
+import { type FleetFile, fleetValue, type Member, writeFleetFile } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { fleetOf } from "../../log/raft/install.ts";
 import type { Conditions } from "../../observe/conditions.ts";
@@ -11,10 +11,12 @@ import { logFor } from "../../observe/logging.ts";
 import type { Store } from "../../store/store.ts";
 import type { RaftHost, Status, Tailnet } from "../../tailnet/index.ts";
 import type { Product } from "../product.ts";
+import { endAfterLeaving, faultOfJoin } from "./endings.ts";
 import type { FleetFace } from "./face.ts";
 import { joinAsMember } from "./join.ts";
 import { NodeFleet } from "./node-fleet.ts";
 import { type FleetPlan, requestAside, requestRejoin } from "./plan.ts";
+import { profileOf } from "./raft-side.ts";
 import { Sight } from "./sight.ts";
 
 export interface FleetWiring {
@@ -39,9 +41,6 @@ export interface RunningFleet {
   up(): void;
   stop(): Promise<void>;
 }
-
-/** The answer to `cairn leave` goes out before the node ends. */
-const ANSWER_MS = 300;
 
 /** Opens the member; its peers can be answered from now on. */
 export function openFleet(wiring: FleetWiring): RunningFleet {
@@ -87,13 +86,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     told: plan.file?.members ?? [],
     copies: () => sight.copies(),
     keep: (list) => keepFleet(data, { list, server: raft.server(), store }),
-    onLeft: (name) => {
-      requestAside(data, `This node left the fleet ${name}`);
-      const fault = new Fault("not_a_member", `This node has left the fleet ${name} and ends`, {
-        hint: "Its next start begins a fleet of its own; what it held is then kept under aside/ in the data folder.",
-      });
-      setTimeout(onFatal, ANSWER_MS, fault);
-    },
+    onLeft: (name) => endAfterLeaving(data, name, onFatal),
     onClone,
   });
   /** What was written at admission tells it too, before there is a table. */
@@ -128,9 +121,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
       fleet.start();
       fleet.up();
     } catch (error) {
-      if (stop.signal.aborted) return;
-      if (error instanceof Fault && error.code === "join_refused") conditions.raise("join_refused", error.message);
-      onFatal(error instanceof Fault ? error : joinFailed(error));
+      if (!stop.signal.aborted) onFatal(faultOfJoin(error, conditions));
     }
   };
   if (plan.wish === undefined) fleet.start();
@@ -149,12 +140,6 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
       await Promise.all([fleet.stop(), sight.stop(), joining]);
     },
   };
-}
-
-/** With which timing raft begins: what the fleet says, else the setting. */
-export function profileOf({ reader }: Store, setting: Profile): Profile {
-  const found = fleetValue(reader, "fleet_profile");
-  return PROFILES.find((profile) => profile === found) ?? setting;
 }
 
 /** Where store and raft folder do not fit any more: has the next start come back as a new server, if there is a fleet to come back to. */
@@ -184,9 +169,4 @@ function keepFleet(
     members: [...list],
   };
   writeFleetFile(folder, file);
-}
-
-function joinFailed(cause: unknown): Fault {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return new Fault("unavailable", `Joining the fleet failed: ${why}`, { hint: "Start the node again.", cause });
 }
