@@ -66,6 +66,7 @@ interface MemberRow {
   joined_at: number;
 }
 
+/** A ticket, or an approval, as the table holds it; `expires_at` in ms of log time. */
 export interface TicketRow {
   hash: string;
   role: FleetRole;
@@ -81,16 +82,19 @@ export function allMembers(reader: Reader): Member[] {
   return reader.all<MemberRow>("SELECT * FROM members ORDER BY joined_at, node").map(memberOf);
 }
 
+/** The member that is this device (StableNodeID). */
 export function memberByNode(reader: Reader, node: string): Member | undefined {
   const row = reader.get<MemberRow>("SELECT * FROM members WHERE node = ?", node);
   return row === undefined ? undefined : memberOf(row);
 }
 
+/** The member with this raft server; an edge has none. */
 export function memberByServer(reader: Reader, server: string): Member | undefined {
   const row = server === "" ? undefined : reader.get<MemberRow>("SELECT * FROM members WHERE server = ?", server);
   return row === undefined ? undefined : memberOf(row);
 }
 
+/** The ticket of this hash, or the approval that `approvalOf` names. */
 export function ticketBy(reader: Reader, hash: string): TicketRow | undefined {
   return hash === "" ? undefined : reader.get<TicketRow>("SELECT * FROM tickets WHERE hash = ?", hash);
 }
@@ -110,10 +114,12 @@ export function fleetRevision(reader: Reader): number {
   return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'fleet_revision'")?.value ?? 0);
 }
 
+/** Globs of spaces as one column: each between line ends, so that it can be looked for whole. */
 export function framedSpaces(spaces: readonly string[]): string {
   return spaces.length === 0 ? "" : `\n${spaces.join("\n")}\n`;
 }
 
+/** The globs of such a column. */
 export function spacesOf(framed: string): string[] {
   return framed === "" ? [] : framed.slice(1, -1).split("\n");
 }

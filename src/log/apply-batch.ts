@@ -26,6 +26,7 @@ export interface BatchState {
   level: number;
 }
 
+/** What one entry came to: the state after it, and an outcome for each of its commands in order. */
 export interface BatchResult {
   state: BatchState;
   outcomes: Outcome[];

@@ -17,6 +17,7 @@ const MAX_DECODED_BYTES = MAX_COMMAND_BYTES + 64;
 const HEADER_BYTES = 41;
 const CRC_AT = 37;
 
+/** What an entry says of itself before its commands; `stampMs` is the time that apply sees. */
 export interface EntryHeader {
   level: number;
   /** 16 random bytes that name the proposing server, as hex. */

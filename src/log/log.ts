@@ -53,6 +53,7 @@ export interface Changed {
 /** Applies one command deterministically. A thrown Fault is the outcome; any other throw stops the node. */
 export type Apply = (tx: Writer, command: Command, stamp: Stamp) => Effect;
 
+/** A command that was carried out here. */
 export interface Applied {
   output: Record<string, unknown>;
   /** Position after the command. */

@@ -9,6 +9,7 @@ import type { Applied, Command } from "./log.ts";
 const MAX_WAITING = 8192;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
+/** A command that waits to be put into an entry, packed already. */
 export interface Waiting {
   packed: Uint8Array;
   /** What it counts for in an entry, in bytes. */

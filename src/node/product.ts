@@ -77,6 +77,7 @@ export interface ProductOptions {
   onFatal: (fault: Fault) => void;
 }
 
+/** The opened parts of a node, and its surfaces over them. */
 export interface Product extends Surfaces {
   access: Access;
   store: Store;

@@ -66,6 +66,7 @@ interface JoinCommand {
   granted: readonly FleetRole[];
 }
 
+/** The command of a join. Whether the device may come in, and as what, is decided in its apply. */
 export const fleetMemberJoin = write({
   name: "fleet_member_join",
   v: 1,

@@ -10,6 +10,7 @@ import { fleetValue, framedSpaces, nodeId, ROLES, spaceList } from "../rows.ts";
 export const TICKET_MS = 15 * 60_000;
 const MAX_TICKETS = 64;
 
+/** The command that makes a ticket; the log holds only the hash of its secret. */
 export const fleetTicketCreate = write({
   name: "fleet_ticket_create",
   v: 1,

@@ -14,6 +14,7 @@ export interface BarriersOptions {
   afterMs: number;
 }
 
+/** Linearizable reads of a leader: calls that wait together share one barrier in the log. */
 export class Barriers {
   readonly #options: BarriersOptions;
   #next: Waiter[] = [];

@@ -29,6 +29,7 @@ interface InFlight {
   timer: ReturnType<typeof setTimeout>;
 }
 
+/** The commands of this server on their way through the log, by ticket, until each has its outcome. */
 export class Flights {
   readonly #options: FlightsOptions;
   readonly #origin = randomBytes(16).toString("hex");

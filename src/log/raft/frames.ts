@@ -10,6 +10,7 @@ export interface AppliedPlace {
   server: string;
 }
 
+/** An entry that a majority holds, at its place in raft's log. */
 export interface CommittedEntry {
   index: number;
   term: number;

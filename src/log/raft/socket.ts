@@ -2,6 +2,10 @@
 
 import { FrameReader, type RaftFrame } from "./frames.ts";
 
+/** A half that failed closes when it has said why: so long that is waited for where it takes nothing any more. */
+const LAST_WORDS_MS = 200;
+
+/** The connection to the Go half's raft. */
 export interface RaftSocket {
   send(frame: Uint8Array): void;
   close(): void;
@@ -27,7 +31,10 @@ export async function connectRaftSocket({ path, onFrame, onEnd }: RaftSocketOpti
   const flush = (socket: { write(bytes: Uint8Array): number }) => {
     for (let next = waiting[0]; next !== undefined && !ended; next = waiting[0]) {
       const written = socket.write(next);
-      if (written < 0) return end(new Error("raft.sock takes no more bytes"));
+      if (written < 0) {
+        setTimeout(end, LAST_WORDS_MS, new Error("raft.sock takes no more bytes"));
+        return;
+      }
       if (written < next.byteLength) {
         waiting[0] = next.subarray(written);
         return;

@@ -16,6 +16,7 @@ export interface CallersOptions {
 const MAX_CALLERS = 2048;
 const MAX_PROBLEMS = 100;
 
+/** Callers as the Go half proves them, one object for one state of each. */
 export class Callers {
   readonly #options: CallersOptions;
   readonly #known = new LRUCache<string, Caller>({ max: MAX_CALLERS });

@@ -16,6 +16,7 @@ export interface PolicyWatchOptions {
   onChange: () => void;
 }
 
+/** A policy file that is followed. */
 export interface PolicyWatch {
   /** Reads the file now, whether it changed or not. */
   reload(): void;

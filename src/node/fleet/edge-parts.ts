@@ -38,6 +38,7 @@ export interface EdgePartsOptions {
   told: readonly Member[];
 }
 
+/** What an edge puts in place of a store and a log of its own. */
 export interface EdgeParts {
   store: Store;
   edge: Edge;

@@ -26,6 +26,7 @@ export interface Connected {
   secret: string;
 }
 
+/** The peers' surface of a node: what it serves to other members, and its way to them once `connect`ed. */
 export class Peers {
   /** Answers what others ask; features register their paths. */
   readonly server: PeerServer;

@@ -35,6 +35,7 @@ export interface FleetWiring {
   startedMs: number;
 }
 
+/** The fleet part of a running node, full or edge. */
 export interface RunningFleet {
   fleet: FleetFace;
   /** The tailnet serves: beats begin, and so does a join that is wished. */

@@ -38,6 +38,7 @@ export interface JoinOptions {
   onFatal: (fault: Fault) => void;
 }
 
+/** The way of one node onto its tailnet, for as long as it runs. */
 export interface TailnetSession {
   /** Joins; returns once the Go half runs its engine, which is before anyone has logged in. Throws the Fault of the tailnet. */
   up(): Promise<void>;

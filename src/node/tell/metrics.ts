@@ -32,6 +32,7 @@ export interface NodeMetrics {
   stop(): void;
 }
 
+/** Registers every metric of a node; each is read when it is scraped. */
 export function nodeMetrics({ conditions, storePath, invoker, fleet, cache }: NodeMetricsOptions): NodeMetrics {
   const metrics = new Metrics();
   const lag = new EventLoopLag();

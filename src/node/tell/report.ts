@@ -24,6 +24,7 @@ export interface NodeFacts {
   nowMs: () => number;
 }
 
+/** The answer of `node_status`, asked anew each time. */
 export function nodeReport(facts: NodeFacts): NodeReport {
   const tailnet = facts.tailnet();
   return {

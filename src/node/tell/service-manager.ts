@@ -11,6 +11,7 @@ export interface ServiceManagerOptions {
   log: LogLine;
 }
 
+/** What systemd is told of this node; without systemd all of it does nothing. */
 export interface ServiceManager {
   /** The node serves; from now on it is watched. */
   ready(): void;

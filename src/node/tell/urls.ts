@@ -42,6 +42,7 @@ export interface ReadyFacts {
   versions: BuildInfo;
 }
 
+/** The event that says where the node can be reached, or what it waits for. */
 export function readyEvent(facts: ReadyFacts): Ready {
   const { url, mcpUrl } = addressesOf(facts.status, facts.localUrl);
   const waiting = facts.loginUrl === null ? "waiting" : "needs_login";
