@@ -12,8 +12,10 @@ export interface StampClockOptions {
   elapsedMs?: () => number;
   /** Called when the wall clock is not followed any more (with how far it is ahead, in ms), and with 0 when it is again. */
   onJump?: (aheadMs: number) => void;
-  /** Ms to add to the wall clock, where others know better what time it is; another value is followed at once, whatever time went by. */
-  offMs?: () => number;
+  /** Ms to add to the wall clock, where others know better what time it is; another value is followed at once, whatever time went by. Undefined while nobody can tell: then stamps go on from `lastMs` by the time that goes by. */
+  offMs?: () => number | undefined;
+  /** Log time of the state. */
+  lastMs?: () => number;
 }
 
 /** Answers stamps in whole ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
@@ -22,9 +24,10 @@ export function stampClock({
   elapsedMs = sleepClock(),
   onJump = () => {},
   offMs = () => 0,
+  lastMs = () => 0,
 }: StampClockOptions): () => number {
-  let off = offMs();
-  let wallThen = nowMs() + off;
+  let off: number | undefined = 0;
+  let wallThen = nowMs();
   let elapsedThen = elapsedMs();
   let jumped = false;
   return () => {
@@ -32,11 +35,12 @@ export function stampClock({
     const offNow = offMs();
     if (offNow !== off) {
       off = offNow;
-      wallThen = nowMs() + off;
+      wallThen = off === undefined ? lastMs() : nowMs() + off;
       elapsedThen = elapsed;
     }
-    const wall = nowMs() + off;
     const expected = wallThen + elapsed - elapsedThen;
+    if (off === undefined) return Math.floor(expected);
+    const wall = nowMs() + off;
     const ahead = wall - expected;
     if (ahead > TOLERATED_MS) {
       if (!jumped) onJump(ahead);

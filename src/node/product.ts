@@ -286,7 +286,15 @@ function openRaft(
   return createRaftLog({
     store,
     apply,
-    stampMs: stampClock({ nowMs, onJump, offMs: () => fleet()?.clockOffMs() ?? 0 }),
+    stampMs: stampClock({
+      nowMs,
+      onJump,
+      offMs: () => {
+        const face = fleet();
+        return face === undefined ? 0 : face.clockOffMs();
+      },
+      lastMs: () => store.reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
+    }),
     onFatal,
     cleanCopy: removeRefusals,
     park: (afterSeq) => parkSuffix(settings.data, store.reader, afterSeq, nowMs()),

@@ -86,15 +86,41 @@ test("a clock that others say is far off is corrected at once, ahead or behind, 
   }
 });
 
+test("while nobody can tell what time it is, stamps go on from the time of the log", () => {
+  const at: { wall: number; elapsed: number; off: number | undefined; last: number } = {
+    wall: 2_000_000_000_000,
+    elapsed: 0,
+    off: undefined,
+    last: 1_700_000_000_000,
+  };
+  const stamp = stampClock({
+    nowMs: () => at.wall,
+    elapsedMs: () => at.elapsed,
+    offMs: () => at.off,
+    lastMs: () => at.last,
+  });
+  expect(stamp()).toBe(1_700_000_000_000);
+  at.elapsed += 3_000;
+  at.last += 2_900;
+  expect(stamp()).toBe(1_700_000_003_000);
+  at.off = 0;
+  expect(stamp()).toBe(at.wall);
+});
+
 test("how far a clock is off is the median of three and more, in whole steps, and what was known holds while fewer are heard", () => {
   const day = 86_400_000;
+  const asked = (skewsMs: number[], askingMs = 0, count = 3) => ({ count, skewsMs, askingMs });
   const off = new ClockOff();
-  expect(off.of([-day])).toBe(0);
-  expect(off.of([-59_000, -59_500])).toBe(0);
+  expect(off.of(asked([]))).toBeUndefined();
+  expect(off.of(asked([-day], 60_000))).toBeUndefined();
+  expect(off.of(asked([-59_000]))).toBe(0);
+  expect(off.of(asked([], 11_000))).toBe(0);
+  expect(off.of(asked([-day], 0, 2))).toBe(0);
+  expect(off.of(asked([-59_000, -59_500]))).toBe(0);
   // One wrong clock of another voter is not ours.
-  expect(off.of([0, -day])).toBe(0);
-  expect(off.of([-day, -day])).toBe(-day);
-  expect(off.of([-day + 3_000, -day + 4_000])).toBe(-day);
-  expect(off.of([-day])).toBe(-day);
-  expect(off.of([2_000, 1_000])).toBe(0);
+  expect(off.of(asked([0, -day]))).toBe(0);
+  expect(off.of(asked([-day, -day]))).toBe(-day);
+  expect(off.of(asked([-day + 3_000, -day + 4_000]))).toBe(-day);
+  expect(off.of(asked([-day]))).toBe(-day);
+  expect(off.of(asked([2_000, 1_000]))).toBe(0);
 });

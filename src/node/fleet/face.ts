@@ -18,6 +18,6 @@ export interface FleetFace extends FleetHands {
   stateAgeMs(): number;
   /** Milliseconds to a member and back; undefined where it was not measured. */
   roundTripMs(node: string): number | undefined;
-  /** Ms to add to this node's wall clock for what it stamps: not 0 where the voters' clocks say that it is far off. */
-  clockOffMs(): number;
+  /** Ms to add to this node's wall clock for what it stamps: not 0 where the voters' clocks say that it is far off; undefined while nobody can tell. */
+  clockOffMs(): number | undefined;
 }

@@ -1,6 +1,7 @@
 // A full node as a member of its fleet while it runs: its row, beats, the steward while it leads, what peers ask of it, and what status tells. Getting in is join.ts; what a start does is plan.ts.
 
 import { statfsSync } from "node:fs";
+import { join } from "node:path";
 import type { Access } from "../../access/access.ts";
 import { StateAge } from "../../cache/index.ts";
 import { buildInfo } from "../../config/build-info.ts";
@@ -39,6 +40,7 @@ import { leaveFleet, transferLead } from "./hands.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
 import type { Peers } from "./peers.ts";
 import { profileOf, RaftSide } from "./raft-side.ts";
+import { Removal } from "./removal.ts";
 import { servePeers } from "./serve.ts";
 
 export interface NodeFleetOptions {
@@ -71,7 +73,6 @@ export interface NodeFleetOptions {
 }
 
 const PATHS_EVERY_MS = 5_000;
-const REFUSALS = 3;
 
 export class NodeFleet implements FleetFace {
   readonly #options: NodeFleetOptions;
@@ -84,9 +85,9 @@ export class NodeFleet implements FleetFace {
   readonly #firstRow: FirstRow;
   readonly #stateAge = new StateAge();
   readonly #clockOff = new ClockOff();
+  #upMs = Number.POSITIVE_INFINITY;
   readonly #ends: (() => void)[] = [];
-  /** Beats in a row that a member refused; only members are asked. */
-  readonly #refusals = new Map<string, number>();
+  readonly #removal: Removal;
   #peers: readonly Peer[] = [];
   #peersMs = Number.NEGATIVE_INFINITY;
 
@@ -115,6 +116,11 @@ export class NodeFleet implements FleetFace {
       onClone: options.onClone,
       line,
     });
+    this.#removal = new Removal({
+      folder: join(settings.data, "raft"),
+      conditions,
+      monotonicMs: () => performance.now(),
+    });
     this.#beats = new Beats({
       link,
       members,
@@ -123,11 +129,11 @@ export class NodeFleet implements FleetFace {
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
       onBeat: (member, heard) => {
-        this.#refusals.delete(member.node);
-        if (this.#refusals.size === 0) conditions.clear("removed_from_fleet");
+        this.#removal.acceptedBy(member);
         this.#history.take(member, heard);
       },
-      onNotAMember: (by) => this.#refusedBy(by),
+      // A leader believes nobody.
+      onNotAMember: (by) => (this.leading() ? undefined : this.#removal.refusedBy(by)),
       onRound: () => this.#afterRound(),
     });
     this.#steward = new Steward({
@@ -173,6 +179,7 @@ export class NodeFleet implements FleetFace {
 
   /** This node is on the tailnet. */
   up(): void {
+    this.#upMs = Math.min(this.#upMs, performance.now());
     void this.#firstRow.write();
     this.#beats.start();
   }
@@ -259,17 +266,14 @@ export class NodeFleet implements FleetFace {
     return this.#beats.heard(node)?.roundTripMs;
   }
 
-  clockOffMs(): number {
-    return this.#clockOff.of(this.#voterSkewsMs());
-  }
-
-  #voterSkewsMs(): number[] {
-    const { members } = this.#options;
-    return this.#raft.voters().flatMap((server) => {
-      const node = members.byServer(server)?.node;
-      const heard = node === undefined || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
+  clockOffMs(): number | undefined {
+    const self = this.self();
+    const centrals = this.#options.members.list().filter(({ role, server }) => role === "central" && server !== "");
+    const skewsMs = centrals.flatMap(({ node }) => {
+      const heard = node === self || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
       return heard === undefined ? [] : [heard.skewMs];
     });
+    return this.#clockOff.of({ count: centrals.length, skewsMs, askingMs: performance.now() - this.#upMs });
   }
 
   /** For node_status. */
@@ -299,6 +303,7 @@ export class NodeFleet implements FleetFace {
         leading: () => this.leading(),
         leader: () => this.leader()?.node,
         remove: () => this.propose(fleetMemberRemove, { node: this.self() }, "local"),
+        removed: () => this.#removal.said,
       },
       signal,
     );
@@ -381,14 +386,6 @@ export class NodeFleet implements FleetFace {
     this.#raft.tellProfile();
     void this.#firstRow.write();
     void this.#steward.tick();
-  }
-
-  /** A newcomer that has no table yet refuses too, so one word is not enough; a leader believes nobody. */
-  #refusedBy(by: Member): void {
-    const count = (this.#refusals.get(by.node) ?? 0) + 1;
-    this.#refusals.set(by.node, count);
-    if (count >= REFUSALS && !this.leading())
-      this.#options.conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
   }
 
   async #lookAtPaths(): Promise<void> {

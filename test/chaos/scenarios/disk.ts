@@ -6,11 +6,15 @@ import { levels, poisonEntry, unknownCommand } from "./builds.ts";
 import { clocks } from "./clocks.ts";
 import { crashReceiving, crashRecording, crashSending } from "./crash-steps.ts";
 import { aloneFolders, foldersExchanged, regionalFolders } from "./folders-gone.ts";
+import { oldLeader } from "./old-leader.ts";
+import { wipedAnew } from "./wiped-anew.ts";
 
 export const DISK_SCENARIOS: readonly Scenario[] = [
   regionalFolders,
   foldersExchanged,
   aloneFolders,
+  wipedAnew,
+  oldLeader,
   crashReceiving,
   crashSending,
   crashRecording,
