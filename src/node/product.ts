@@ -166,6 +166,7 @@ export function openProduct(options: ProductOptions): Product {
   const members = edge?.members ?? openMembers(store.reader, log.changes);
   const peers = new Peers({
     members: (node) => members.get(node),
+    ready: () => log.ready(),
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
   const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;

@@ -2,7 +2,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import type { Role } from "../access/rights.ts";
-import { Fault } from "../lib/fault.ts";
+import { Fault, type FaultCode } from "../lib/fault.ts";
 import type { Answer } from "./invoke.ts";
 
 /** `leader` orders writes here; `replica` reads here, writes elsewhere; `edge` reads from its cache or upstream; `waiting` has nothing yet. */
@@ -122,4 +122,22 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
     details: { outcome: "not_written", retryAfterSeconds: 2 },
     cause,
   });
+}
+
+/** Outcomes that are decided in apply, where an earlier try of the same key would have answered instead: they hold whatever was tried before. */
+const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  "invalid_input",
+  "not_found",
+  "deleted",
+  "purged",
+  "version_mismatch",
+  "patch_failed",
+  "key_reused",
+  "quota_exceeded",
+]);
+
+/** What a refusal says once an earlier try may have gone through: one that came before the log (a full disk, a rate, rights) says nothing about that try. */
+export function afterTries(error: unknown, mayBeDone: boolean): unknown {
+  const says = error instanceof Fault && (DECIDED_IN_APPLY.has(error.code) || error.details["outcome"] === "unknown");
+  return mayBeDone && error instanceof Fault && !says ? gaveUp(true, error) : error;
 }

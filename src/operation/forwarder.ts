@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
-import { type ForwardCall, gaveUp } from "./elsewhere.ts";
+import { afterTries, type ForwardCall, gaveUp } from "./elsewhere.ts";
 import { answerOf, wireOf } from "./forward-wire.ts";
 import type { Answer } from "./invoke.ts";
 
@@ -34,12 +34,14 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** The leader's answer, or its Fault; `here` as soon as this node leads. Fault `unavailable` after 30 s. */
+  /** The leader's answer, or its Fault; `here` as soon as this node leads, whatever was tried before. Fault `unavailable` after 30 s. */
   async toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "here"> {
     const { withinMs = WITHIN_MS, leader, leadsHere } = this.#options;
     const value = wireOf(call);
     const late = AbortSignal.timeout(withinMs);
     const either = AbortSignal.any([signal, late]);
+    // Only writes carry a key, and only of them something may be done.
+    const isWrite = "idempotency_key" in call.input;
     let mayBeDone = false;
     let last: unknown;
     let told: string | undefined;
@@ -52,8 +54,8 @@ export class Forwarder {
           return answerOf(await this.#attempt(node, value, either, withinMs));
         } catch (error) {
           signal.throwIfAborted();
-          if (error instanceof Fault && isFinal(error)) throw asAnswered(error);
-          mayBeDone ||= !isUntouched(error);
+          if (error instanceof Fault && isFinal(error)) throw afterTries(asAnswered(error), mayBeDone);
+          mayBeDone ||= isWrite && !isUntouched(error);
           last = error;
           told = otherLeader(error, node);
         }

@@ -231,6 +231,7 @@ export class Invoker {
     }
     const context = this.#context(call, operation);
     if (operation.kind === "act") {
+      if (forwarded !== undefined) throw actsHere(operation.name);
       if (common.minPosition !== undefined) await this.reach(common.minPosition, signal);
       const position = this.position();
       return { output: await operation.run(input, context), position };
@@ -286,6 +287,13 @@ export function applierOf(operations: readonly Operation[]): Apply {
       throw new UnknownCommand(`the log holds ${command.name} version ${command.v}, which this build does not know`);
     return operation.apply(tx, command.input, stamp);
   };
+}
+
+/** What has its effect on one node is asked of that node by the caller itself: no member asks it of another in somebody's name. */
+function actsHere(operation: string): Fault {
+  return new Fault("forbidden", `${operation} has its effect on the node that is asked, and is never forwarded`, {
+    hint: "Run it on that node itself.",
+  });
 }
 
 function unknownOperation(name: string, registry: Registry): Fault {

@@ -7,6 +7,7 @@ import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Operation, WriteLimits } from "./define.ts";
 import {
+  afterTries,
   type Elsewhere,
   type Forwarded,
   forwardKey,
@@ -93,7 +94,7 @@ export class Writes {
           mayBeDone = true;
         } catch (error) {
           const outcome = error instanceof Fault ? error.details["outcome"] : undefined;
-          if (outcome !== "not_written" && outcome !== "unknown") throw error;
+          if (outcome !== "not_written" && outcome !== "unknown") throw afterTries(error, mayBeDone);
           mayBeDone ||= outcome === "unknown";
           last = error;
         }
@@ -103,9 +104,11 @@ export class Writes {
       refuseUnforwardable(write, elsewhere);
       const answer = await this.#forward(write, key, elsewhere, signal).catch((error: unknown) => {
         write.signal.throwIfAborted();
-        throw late.aborted && !(error instanceof Fault) ? gaveUp(true, last) : asUnknown(error, mayBeDone);
+        throw late.aborted && !(error instanceof Fault) ? gaveUp(true, last) : afterTries(error, mayBeDone);
       });
       if (answer !== "here") return answer;
+      // Which tries went out before this node began to lead is not told.
+      mayBeDone = true;
     }
     throw gaveUp(mayBeDone, last);
   }
@@ -176,10 +179,4 @@ function lostMeanwhile(leader: { node: string } | undefined): Fault {
     hint: "Ask the leader, with the same idempotency key.",
     details: { retryAfterSeconds: 1, outcome: "unknown", ...(leader === undefined ? {} : { leader: leader.node }) },
   });
-}
-
-/** An earlier try may have gone through, whatever the last one said. */
-function asUnknown(error: unknown, mayBeDone: boolean): unknown {
-  const isOpen = error instanceof Fault && error.code === "unavailable";
-  return mayBeDone && isOpen ? gaveUp(true, error) : error;
 }

@@ -38,6 +38,8 @@ export interface PeerHandler<Schema extends z.ZodType> {
 export interface PeerServerOptions {
   /** The member that a device is, by the membership in the log. */
   members: (node: string) => PeerMember | undefined;
+  /** Whether this node has its fleet's list of members yet; before that it refuses nobody for not being in it (replication.md 18). Left out: it has. */
+  ready?: () => boolean;
   /** Called with what is no Fault; answers the id under which it was logged. */
   onUnexpected: (error: unknown, path: string) => string;
 }
@@ -89,7 +91,8 @@ export class PeerServer {
     const found = pathname.startsWith("/peer/") ? this.#paths.get(path) : undefined;
     const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
     // Strangers learn nothing, not even which paths there are.
-    if (member === undefined && found?.open !== true) throw notAMember(caller);
+    if (member === undefined && found?.open !== true)
+      throw (this.#options.ready?.() ?? true) ? notAMember(caller) : notReady();
     if (found === undefined) {
       throw new Fault("not_found", `There is no peer path ${JSON.stringify(path.slice(0, 80))}`, {
         hint: "Run the same version of cairn on all nodes of the fleet.",
@@ -162,6 +165,13 @@ function misshapen(path: string, error: z.ZodError): Fault {
       hint: "Run the same version of cairn on all nodes of the fleet.",
     },
   );
+}
+
+function notReady(): Fault {
+  return new Fault("not_ready", "This node does not know the members of its fleet yet", {
+    hint: "Ask another member, or wait.",
+    details: { retryAfterSeconds: 2 },
+  });
 }
 
 function notAMember(caller: Caller): Fault {

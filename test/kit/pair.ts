@@ -27,6 +27,8 @@ export interface PairNode {
   behind: boolean;
   /** What the next proposals here do instead of being applied. */
   proposes: "apply" | "refuse" | "lose" | "apply and lose";
+  /** Why it takes no writes, as with a full disk. */
+  full?: Fault;
   /** Applies what it has not. */
   catchUp(): Promise<void>;
 }
@@ -125,6 +127,7 @@ export async function startPair(options: PairOptions = {}) {
       ...coreOptions,
       folder: join(home, id),
       wrapLog: wrap(index),
+      writesRefused: () => nodes[index]?.full,
       elsewhere: (log) => {
         const elsewhere = fullNodeElsewhere({
           log,

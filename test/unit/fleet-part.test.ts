@@ -127,7 +127,7 @@ describe("other fleets in sight", () => {
   });
 
   function start(answers: Record<string, About>, alone = true) {
-    const peers = new Peers({ members: () => undefined, onUnexpected: () => "" });
+    const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
     peers.call = async (target) => {
       const found = "node" in target ? answers[target.node] : undefined;
       if (found === undefined) throw new Fault("unavailable", "no cairn");

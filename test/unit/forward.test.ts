@@ -1,8 +1,11 @@
 // Writes and reads anywhere: what is answered here, what goes to the leader, under whose rights, and that a change of leader doubles and loses nothing.
 
 import { describe, expect, test } from "bun:test";
+import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
+import { contextOperations } from "../../src/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { act } from "../../src/operation/define.ts";
 import type { Answer } from "../../src/operation/invoke.ts";
 import { callerWith, granted, localAdmin } from "../kit/core.ts";
 import { type Pair, type PairNode, startPair } from "../kit/pair.ts";
@@ -153,6 +156,47 @@ describe("writes", () => {
       throw new Fault("unavailable", "reset", { details: { notSent: false } });
     });
     expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "unknown" } });
+  });
+
+  test("that may have been made are never answered like one that was not, whatever the next leader refuses", async () => {
+    await using pair = await pairFor(member, { roles: ["central", "central", "central"] });
+    const full = new Fault("storage_full", "the disk is full", { details: { peer: true } });
+    pair.useLink(async (_from, to, deliver) => {
+      if (to !== "n0") throw full;
+      await deliver();
+      pair.elect("s1");
+      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+    });
+    const unknown = { code: "unavailable", details: { outcome: "unknown" } };
+    expect(await refusal(put(pair.node(2), 1))).toMatchObject(unknown);
+    // Without an earlier try the refusal is what it is.
+    expect(await refusal(put(pair.node(2), 2))).toMatchObject({ code: "storage_full" });
+
+    // The first try is lost on the way, and then this node leads itself and cannot write either.
+    pair.elect("s0");
+    pair.useLink(async (_from, _to, deliver) => {
+      await deliver();
+      pair.node(2).full = full;
+      pair.elect("s2");
+      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+    });
+    expect(await refusal(put(pair.node(2), 3))).toMatchObject(unknown);
+    expect(versions(pair.node(0))).toHaveLength(2);
+  });
+
+  test("what the log itself decided is told, whatever was tried before", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 0);
+    let lostOne = false;
+    pair.useLink(async (_from, _to, deliver) => {
+      const answer = await deliver().catch((error: unknown) => error);
+      if (!lostOne) {
+        lostOne = true;
+        throw new Fault("unavailable", "reset", { details: { notSent: false } });
+      }
+      throw answer;
+    });
+    expect(await refusal(put(pair.node(1), 1, { if_none_match: "*" }))).toMatchObject({ code: "version_mismatch" });
   });
 
   test("that no node can take are refused at once", async () => {
@@ -379,6 +423,24 @@ describe("rights of what is forwarded", () => {
     expect(await refusal(send({ ...frame, caller: "local@n0" }))).toMatchObject({ code: "forward_unseen" });
     expect(pair.commands).toEqual([]);
     expect(pair.nodes.flatMap(({ core }) => core.unexpected)).toEqual([]);
+  });
+
+  test("what has its effect on one node is done for nobody else's node", async () => {
+    let done = 0;
+    const poke = act({
+      name: "node_poke",
+      title: "Poke",
+      description: "Does something to this node.",
+      input: z.object({}),
+      output: z.object({ done: z.number() }),
+      access: { verb: "operate", spaces: "visible" },
+      run: async () => ({ done: ++done }),
+    });
+    const operator = granted({ role: "operator", spaces: ["*"] });
+    await using pair = await pairFor(operator, { operations: [...contextOperations, poke] });
+    const frame = { operation: "node_poke", input: "{}", caller: operator.id, readOnly: false };
+    expect(await refusal(pair.deliver(1, 0, frame))).toMatchObject({ code: "forbidden" });
+    expect((await ask(pair.node(0), "node_poke", {}, operator)).output).toEqual({ done: 1 });
   });
 
   test("a connection that only reads stays so", async () => {

@@ -154,6 +154,22 @@ describe("the peer server", () => {
     expect(await answerOf(response)).toEqual({ value: { text: "a", role: "edge", node: "nEdge" } });
   });
 
+  test("before it knows the members it refuses nobody for not being one", async () => {
+    let known = false;
+    const server = new PeerServer({
+      members: (node) => (known && node === "nEdge" ? { role: "edge", spaces: [], server: "" } : undefined),
+      ready: () => known,
+      onUnexpected: () => "x",
+    });
+    server.register("about", { open: true, schema: z.object({}), handle: async () => ({}) });
+    server.register("beat", { schema: z.object({}), handle: async () => ({}) });
+    const statusOf = async (path: string) =>
+      (await server.fetch(request(path, encodeFrame({})), callerOf("nEdge"))).status;
+    expect([await statusOf("beat"), await statusOf("about")]).toEqual([503, 200]);
+    known = true;
+    expect([await statusOf("beat"), await statusOf("about")]).toEqual([200, 200]);
+  });
+
   test("a device that is no member gets 403 on every path but open ones, whatever path it names", async () => {
     const { server } = serverWithEcho();
     for (const path of ["echo", "nothing", "fails"]) {

@@ -22,7 +22,7 @@ const wire: CallerWire = {
 };
 
 function connected(caller: Tailnet["caller"]): { peers: Peers } {
-  const peers = new Peers({ members: () => undefined, onUnexpected: () => "" });
+  const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
   const tailnet: Tailnet = Object.assign(new LoopbackTailnet(() => {}), { caller });
   const callers = new Callers({ grants: async () => [], problems: () => [], conditions: new Conditions(() => {}) });
   peers.connect({ tailnet, callers, egress: "/nowhere/egress.sock", secret: "s" });
@@ -30,7 +30,7 @@ function connected(caller: Tailnet["caller"]): { peers: Peers } {
 }
 
 test("before there is a tailnet nothing is sent, and nobody is seen", async () => {
-  const peers = new Peers({ members: () => undefined, onUnexpected: () => "" });
+  const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
   const call = peers.call({ node: "n1" }, "beat", {}, { timeoutMs: 100, signal: new AbortController().signal });
   expect(await refusal(call)).toMatchObject({ code: "unavailable", details: { notSent: true } });
   expect(await peers.callerOf("nALICE")).toBeUndefined();

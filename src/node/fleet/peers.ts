@@ -13,6 +13,8 @@ export { PEER_PORT };
 export interface PeersOptions {
   /** The member that a device is, by the membership in the log. */
   members: (node: string) => PeerMember | undefined;
+  /** Whether that is known yet. */
+  ready: () => boolean;
   /** Logs what is no Fault; answers its id. */
   onUnexpected: (error: unknown, path: string) => string;
 }
