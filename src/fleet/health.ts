@@ -14,6 +14,7 @@ export interface HealthFacts {
   leading: boolean;
   leaderKnown: boolean;
   members: readonly Member[];
+  /** An edge has none. */
   raft: RaftState | undefined;
   own: Beat | undefined;
   heard: (node: string) => Heard | undefined;
@@ -77,12 +78,15 @@ export class Health {
   }
 
   #noQuorum({ leaderKnown, ready, raft, monotonicMs, members, isAway, self }: HealthFacts): string | undefined {
-    if (leaderKnown || !ready || raft === undefined) {
+    const full = members.filter(({ role, node }) => role !== "edge" && node !== self);
+    // An edge that hears nobody has another worry.
+    if (leaderKnown || !ready || (raft === undefined && full.every(({ node }) => isAway(node)))) {
       this.#leaderlessMs = undefined;
       return undefined;
     }
     this.#leaderlessMs ??= monotonicMs;
     if (monotonicMs - this.#leaderlessMs < LEADERLESS_MS) return undefined;
+    if (raft === undefined) return "No member that is heard leads, so nothing can be written";
     const voters = raft.members.filter(({ voter }) => voter);
     const away = voters
       .map(({ server }) => members.find((member) => member.server === server))

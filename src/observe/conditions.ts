@@ -121,7 +121,7 @@ export const CONDITIONS = {
   removed_from_fleet: {
     title: "No longer a member",
     severity: "error",
-    hint: "Join again with cairn join, or start without --join to begin a fleet of its own.",
+    hint: "To let it in again: a new ticket, cairn join here, then a restart. To begin a fleet of its own: cairn leave here, then a start. What it holds is kept under aside/.",
   },
   upstream_away: {
     title: "No full node in reach",

@@ -1,6 +1,8 @@
 // An edge as a real node of a fleet: what it keeps, what lets go of it, and what is left when its full node is stopped, killed, gone in the middle of an answer, or says that it is no member.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { Agent, type Answer, joinAgent, localHttp } from "../kit/agent.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
@@ -170,5 +172,17 @@ describe("without its full node", () => {
       return cache !== undefined && cache.entries === 0 && cache.disk_bytes === 0 && !cache.fresh;
     });
     expect((await atEdge.get("run/book")).status).toBe(503);
+    await eventually("it to say so", async () => (await edge.status())?.conditions[0]?.code === "removed_from_fleet");
   }, 40_000);
+
+  test("and lets it in again with a new ticket, without work by hand", async () => {
+    const ticket = await fleet.ticket("edge", ["run"]);
+    edge.kill();
+    await edge.restart({ env: { CAIRN_JOIN_TICKET: ticket } });
+    await fleet.joined(edge);
+    await reads("run/book", { state: "hit", text: "after" });
+    expect((await edge.status())?.cache?.spaces).toEqual(["run"]);
+    expect((await edge.status())?.conditions.map(({ code }) => code)).not.toContain("removed_from_fleet");
+    expect(readdirSync(join(edge.dataDir, "aside"))).toHaveLength(1);
+  }, 60_000);
 });

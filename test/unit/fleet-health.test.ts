@@ -52,6 +52,15 @@ describe("conditions", () => {
     expect(codes(health.judge(facts({ ...away, ready: false, monotonicMs: 20_000 })))).toEqual([]);
   });
 
+  test("an edge says that nobody leads, but not while it hears nobody at all", () => {
+    const health = new Health();
+    const edge = { raft: undefined, leaderKnown: false, leading: false, leaderNode: undefined };
+    health.judge(facts({ ...edge, monotonicMs: 0 }));
+    expect(health.judge(facts({ ...edge, monotonicMs: 5_000 })).get("no_quorum")).toContain("nothing can be written");
+    expect(codes(health.judge(facts({ ...edge, isAway: () => true, monotonicMs: 20_000 })))).toEqual([]);
+    expect(codes(health.judge(facts({ raft: undefined, leading: false })))).toEqual([]);
+  });
+
   test("lagging_follower on the leader wants ten seconds behind without a break", () => {
     const health = new Health();
     const own = beat("a", { seq: 5_000 });

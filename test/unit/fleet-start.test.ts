@@ -9,6 +9,8 @@ import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { ownChanges, planFleet, requestAside, requestRejoin, writeJoinRequest } from "../../src/node/fleet/plan.ts";
+import { Removal } from "../../src/node/fleet/removal.ts";
+import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -175,6 +177,30 @@ describe("a member", () => {
     const [name = ""] = readdirSync(join(data, "aside"));
     expect(readFileSync(join(data, "aside", name, "why.txt"), "utf8")).toContain("left the fleet home");
     expect(plan(data).lines).toEqual([]);
+  });
+
+  test("that its fleet forgot goes on as it is, and joins anew where it is told to join", () => {
+    const data = memberFolder();
+    const conditions = new Conditions(() => {});
+    let nowMs = 0;
+    const removal = new Removal({ folder: join(data, "raft"), conditions, monotonicMs: () => nowMs });
+    const [ours, other] = [told("b"), told("c")];
+    removal.acceptedBy(other);
+    for (let beats = 0; beats < 4; beats += 1) removal.refusedBy(ours);
+    expect([removal.said, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    nowMs = 5_000;
+    removal.refusedBy(ours);
+    expect(removal.said).toBe(true);
+    expect(plan(data)).toMatchObject({ file: { fleet: "home" }, wish: undefined });
+    expect(existsSync(join(data, "aside"))).toBe(false);
+    removal.acceptedBy(other);
+    expect([removal.said, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    nowMs = 10_000;
+    for (let beats = 0; beats < 3; beats += 1) removal.refusedBy(ours);
+    expect(plan(data, { join: "b" }, TICKET)).toMatchObject({ kind: "full", file: undefined, wish: { place: "b" } });
+    expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    const edge = memberFolder({ ...FILE, role: "edge", removed: true });
+    expect(plan(edge, { join: "auto" })).toMatchObject({ kind: "edge", wish: { role: "edge" } });
   });
 
   test("in quarantine comes back to its own fleet and no other", () => {

@@ -80,12 +80,12 @@ export const join: Command = {
     process.umask(0o077);
     ensurePrivateFolder(dataDir);
     refuseForeignFolder(dataDir);
-    refuseMember(dataDir);
+    const wasRemoved = refuseMember(dataDir);
     const { joinTicket } = readSecrets(invocation.env);
     registerSecret(joinTicket);
     const role = roleOption(invocation) ?? (joinTicket === undefined ? undefined : parseTicket(joinTicket).role);
     const discard = invocation.options["discardLocal"] === true;
-    refuseLoss(dataDir, discard);
+    if (!wasRemoved) refuseLoss(dataDir, discard);
     const fleet = textOption(invocation, "fleet");
     writeJoinRequest(dataDir, {
       place,
@@ -138,9 +138,10 @@ function refuseForeignFolder(dataDir: string): void {
   });
 }
 
-function refuseMember(dataDir: string): void {
+/** Answers whether the folder is of a member that its fleet forgot: what it holds is kept aside at the join. */
+function refuseMember(dataDir: string): boolean {
   const file = readFleetFile(joinPath(dataDir, "raft")) ?? readFleetFile(joinPath(dataDir, "edge"));
-  if (file === undefined) return;
+  if (file === undefined || file.removed === true) return file !== undefined;
   throw new Fault("data_exists", `This node is a ${file.role} member of the fleet ${file.fleet} already`, {
     hint: "It joins another one after cairn leave.",
   });

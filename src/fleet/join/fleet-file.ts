@@ -31,8 +31,8 @@ const shape = z.object({
   node: z.string(),
   spaces: z.array(z.string()),
   members: z.array(toldMember).max(1000),
-  /** It left: the next start begins anew, with these data set aside. */
-  left: z.boolean().optional(),
+  /** The members said that this node is none any more: a start that is to join a fleet sets these data aside. */
+  removed: z.boolean().optional(),
 });
 
 /** What a node keeps of its fleet beside the store. */

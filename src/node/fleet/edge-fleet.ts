@@ -10,6 +10,7 @@ import {
   type FleetFile,
   type FleetPart,
   fleetPart,
+  Health,
   type Member,
   type Pending,
   type ToldMembers,
@@ -26,6 +27,7 @@ import { leaveFleet } from "./hands.ts";
 import { getIn } from "./join.ts";
 import type { Peers } from "./peers.ts";
 import type { FleetPlan } from "./plan.ts";
+import { Removal } from "./removal.ts";
 import type { RunningFleet } from "./wiring.ts";
 
 export interface EdgeFleetOptions {
@@ -43,13 +45,12 @@ export interface EdgeFleetOptions {
   startedMs: number;
 }
 
-const REFUSALS = 3;
-
 export class EdgeFleet implements FleetFace {
   readonly #options: EdgeFleetOptions;
   readonly #members: ToldMembers;
   readonly #beats: Beats;
-  readonly #refusals = new Set<string>();
+  readonly #removal: Removal;
+  readonly #health = new Health();
   #file: FleetFile | undefined;
   #peers: readonly Peer[] = [];
 
@@ -58,6 +59,11 @@ export class EdgeFleet implements FleetFace {
     this.#options = options;
     this.#file = plan.file;
     this.#members = parts.members;
+    this.#removal = new Removal({
+      folder: join(options.loaded.settings.data, EDGE_FOLDER),
+      conditions,
+      monotonicMs: () => performance.now(),
+    });
     this.#beats = new Beats({
       link,
       members: parts.members,
@@ -65,11 +71,9 @@ export class EdgeFleet implements FleetFace {
       self: () => this.self(),
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
-      onBeat: ({ node }) => {
-        this.#refusals.delete(node);
-        if (this.#refusals.size === 0) conditions.clear("removed_from_fleet");
-      },
-      onNotAMember: (by) => this.#refusedBy(by),
+      onBeat: (member) => this.#removal.acceptedBy(member),
+      onNotAMember: (by) => this.#removal.refusedBy(by),
+      onRound: () => this.#judge(),
     });
     parts.members.onChange(() => this.#keep());
   }
@@ -202,6 +206,7 @@ export class EdgeFleet implements FleetFace {
         leading: () => false,
         leader: () => this.leader()?.node,
         remove: () => Promise.resolve(),
+        removed: () => this.#removal.said,
       },
       signal,
     );
@@ -229,15 +234,34 @@ export class EdgeFleet implements FleetFace {
     if (this.#file === undefined) return;
     const members = [...this.#members.list()];
     const own = this.#members.get(this.self());
-    this.#file = { ...this.#file, members, ...(own === undefined ? {} : { spaces: [...own.spaces] }) };
+    // Who is told of members is one.
+    const { removed: _removed, ...file } = this.#file;
+    this.#file = { ...file, members, ...(own === undefined ? {} : { spaces: [...own.spaces] }) };
     writeFleetFile(join(this.#options.loaded.settings.data, EDGE_FOLDER), this.#file);
   }
 
-  #refusedBy(by: Member): void {
-    this.#refusals.add(by.node);
-    const full = this.#members.list().filter(({ role }) => role !== "edge").length;
-    if (this.#refusals.size >= Math.min(full, REFUSALS))
-      this.#options.conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
+  /** What a full member says of itself and of others; an edge has no raft member to ask. */
+  #judge(): void {
+    const { conditions } = this.#options;
+    const leader = this.leader();
+    this.#health.tell(
+      {
+        self: this.self(),
+        ready: this.#file !== undefined && !this.#removal.said,
+        leading: false,
+        leaderKnown: leader !== undefined,
+        members: this.#removal.said ? [] : this.#members.list(),
+        raft: undefined,
+        own: this.#beats.own(),
+        leaderNode: leader?.node,
+        profile: this.#file?.profile ?? "home",
+        heard: (node) => this.#beats.heard(node),
+        ageMs: (node) => this.#beats.ageMs(node),
+        isAway: (node) => this.#beats.isAway(node),
+        monotonicMs: performance.now(),
+      },
+      conditions,
+    );
   }
 
   async #beat() {

@@ -65,11 +65,13 @@ interface Leave {
   leader: () => string | undefined;
   /** Proposes the removal, where this node leads. */
   remove: () => Promise<unknown>;
+  /** Whether the fleet has said already that this node is no member. */
+  removed: () => boolean;
 }
 
 /** Asks until the fleet has forgotten this node. Faults: `invalid_input` where it is alone, `last_voter`, `unavailable`. */
 export async function leaveFleet(
-  { members, link, self, leading, leader, remove }: Leave,
+  { members, link, self, leading, leader, remove, removed }: Leave,
   signal: AbortSignal,
 ): Promise<void> {
   if (members.list().length < 2) {
@@ -77,6 +79,7 @@ export async function leaveFleet(
       hint: "Join another fleet with cairn join.",
     });
   }
+  if (removed()) return;
   const late = AbortSignal.timeout(LEAVE_MS);
   let last = "no member leads";
   let node: string | undefined;

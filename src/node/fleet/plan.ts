@@ -63,15 +63,19 @@ const ASIDE = "set-aside.json";
 export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
   const { data } = settings;
   const lines = doSetAside(data, nowMs);
+  const request = readJson(join(data, REQUEST), requestShape);
+  const place = request?.place ?? settings.join;
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
   const chosenRole = origins.has("role") ? settings.role : undefined;
-  if (file !== undefined) {
+  const joinsAnew = file?.removed === true && place !== undefined;
+  if (joinsAnew) {
+    const why = `This node is no member of the fleet ${file.fleet} any more`;
+    lines.push(`${why}; what it held is kept in ${setAside(data, why, nowMs())}`);
+  } else if (file !== undefined) {
     rmSync(join(data, REQUEST), { force: true });
     refuseOtherKind(file, chosenRole);
     return { kind: file.role === "edge" ? "edge" : "full", file, wish: undefined, lines };
   }
-  const request = readJson(join(data, REQUEST), requestShape);
-  const place = request?.place ?? settings.join;
   if (place === undefined) {
     if (chosenRole === "edge" || chosenRole === "regional") {
       throw new Fault("config_invalid", `A node of the role ${chosenRole} has a fleet to join, and none is named`, {
@@ -87,7 +91,7 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
     place,
     fleet: request?.fleet ?? chosenFleet,
     fleetId: request?.fleetId,
-    role: request?.role ?? chosenRole,
+    role: request?.role ?? chosenRole ?? (joinsAnew && ticket === undefined ? file.role : undefined),
     ticket,
   };
   if (isMemberStore(data)) return { kind: "full", file: undefined, wish: undefined, lines };
