@@ -27,8 +27,8 @@ export interface BackupsOptions {
   dataDir: string;
   folder: string;
   hostname: string;
-  /** Undefined: only on demand. */
-  schedule: Schedule | undefined;
+  /** When one is due, for a maker; undefined: only on demand. */
+  schedule: (maker: string) => Schedule | undefined;
   keep: Keep;
   /** The bucket for a maker, where one is set. */
   bucket: (maker: string) => Bucket | undefined;
@@ -63,6 +63,7 @@ export class Backups {
   readonly #options: BackupsOptions;
   readonly #folder: BackupFolder;
   readonly #bucket: Bucket | undefined;
+  readonly #schedule: Schedule | undefined;
   readonly #startedMs: number;
   readonly #stopped = new AbortController();
   #state: State;
@@ -75,6 +76,7 @@ export class Backups {
     this.#state = readState(options.dataDir, this.#startedMs);
     this.#folder = new BackupFolder(options.folder, this.#state.maker);
     this.#bucket = options.bucket(this.#state.maker);
+    this.#schedule = options.schedule(this.#state.maker);
   }
 
   /** Removes what an interrupted one left, then looks now and then whether one is due. */
@@ -113,11 +115,10 @@ export class Backups {
   }
 
   report(): BackupsReport {
-    const { schedule } = this.#options;
     const { made, sent, failed } = this.#state;
     return {
-      schedule: schedule?.text,
-      next: schedule?.next(this.#baseMs()),
+      schedule: this.#schedule?.text,
+      next: this.#schedule?.next(this.#baseMs()),
       folder: this.#folder.path,
       bucket: this.#bucket?.place,
       last: made === null ? undefined : { ...made, inBucket: sent?.name === made.name },
@@ -272,12 +273,11 @@ export class Backups {
       made !== null &&
       sent?.name !== made.name &&
       this.#folder.own().some(({ name }) => name === made.name);
-    return this.#isMakeDue() || (isUnsent && this.#options.schedule !== undefined);
+    return this.#isMakeDue() || (isUnsent && this.#schedule !== undefined);
   }
 
   #isMakeDue(): boolean {
-    const { schedule, nowMs } = this.#options;
-    return schedule !== undefined && schedule.next(this.#baseMs()) <= nowMs();
+    return this.#schedule !== undefined && this.#schedule.next(this.#baseMs()) <= this.#options.nowMs();
   }
 
   /** From when the schedule counts on: the last good one, or the first sight of this folder. A time that is still to come was a wrong clock's. */
@@ -287,9 +287,9 @@ export class Backups {
   }
 
   #judgeAge(): void {
-    const { schedule, conditions, nowMs } = this.#options;
+    const { conditions, nowMs } = this.#options;
     let due = this.#baseMs();
-    for (let period = 0; period < OLD_PERIODS; period += 1) due = schedule?.next(due) ?? Number.POSITIVE_INFINITY;
+    for (let period = 0; period < OLD_PERIODS; period += 1) due = this.#schedule?.next(due) ?? Number.POSITIVE_INFINITY;
     const { made } = this.#state;
     if (nowMs() <= due) conditions.clear("backup_old");
     else conditions.raise("backup_old", made === null ? "there is none yet" : `the last good one is ${made.name}`);

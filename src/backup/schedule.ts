@@ -1,4 +1,4 @@
-// When backups are due, by a cron text in local time. `daily` is a minute of the night that the node's name decides, so that the nodes of a fleet do not all copy at once.
+// When backups are due, by a cron text in local time. `daily` is a minute of the night that the maker's random id decides, so that the nodes of a fleet do not all copy at once.
 
 import { createHash } from "node:crypto";
 import { Cron } from "croner";
@@ -13,9 +13,9 @@ export interface Schedule {
 }
 
 /** Reads the setting backup.schedule; undefined for `off`. Fault `config_invalid`. `zone` is for tests; without it the machine's. */
-export function parseSchedule(setting: string, hostname: string, zone?: string): Schedule | undefined {
+export function parseSchedule(setting: string, maker: string, zone?: string): Schedule | undefined {
   if (setting === "off") return undefined;
-  const text = setting === "daily" ? nightly(hostname) : setting;
+  const text = setting === "daily" ? nightly(maker) : setting;
   const wrong = (why: string, cause?: unknown): Fault =>
     new Fault(
       "config_invalid",
@@ -38,7 +38,7 @@ export function parseSchedule(setting: string, hostname: string, zone?: string):
 }
 
 /** Between 1:00 and 4:59. */
-function nightly(hostname: string): string {
-  const minute = createHash("sha256").update(hostname).digest().readUInt32BE(0) % 240;
+function nightly(maker: string): string {
+  const minute = createHash("sha256").update(maker).digest().readUInt32BE(0) % 240;
   return `${minute % 60} ${1 + Math.floor(minute / 60)} * * *`;
 }

@@ -30,7 +30,7 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
     dataDir,
     folder: join(dataDir, "backups"),
     hostname: "mini",
-    schedule: parseSchedule("0 3 * * *", "mini", "UTC"),
+    schedule: () => parseSchedule("0 3 * * *", "mini", "UTC"),
     keep: parseKeep("7d,4w,6m"),
     bucket: () => undefined,
     make: async (to, signal) => {
@@ -67,7 +67,12 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
   return { clock, made, conditions, failing, options, backups, names };
 }
 
-test("daily is a minute of the night that the node's name decides", () => {
+test("nodes with the same name back up at different minutes of the night", () => {
+  const daily = () => rig({ hostname: "cairn", schedule: (maker) => parseSchedule("daily", maker, "UTC") }).backups;
+  expect(new Set([1, 2, 3, 4, 5, 6].map(() => daily().report().schedule)).size).toBeGreaterThan(1);
+});
+
+test("daily is a minute of the night that its maker decides", () => {
   const times = ["cairn", "mini", "pi", "vm", "edge-7"].map((hostname) => {
     const schedule = parseSchedule("daily", hostname, "UTC");
     const due = new Date(schedule?.next(START) ?? 0);

@@ -49,7 +49,7 @@ export function openBackups(parts: BackupsParts): Backups | undefined {
     dataDir: settings.data,
     folder: settings["backup.folder"] ?? join(settings.data, "backups"),
     hostname: settings.hostname,
-    schedule: parts.command === undefined ? undefined : schedule,
+    schedule: (maker) => (parts.command === undefined ? undefined : schedule(maker)),
     keep: parseKeep(settings["backup.keep"]),
     bucket,
     make: (to, signal) => makeInChild(child, to, signal),
@@ -64,7 +64,9 @@ export function openBackups(parts: BackupsParts): Backups | undefined {
 
 /** What the settings say of backups. Fault `config_invalid` for what cannot be meant. */
 export function backupSettings(settings: Settings, secrets: Secrets) {
-  const schedule = parseSchedule(settings["backup.schedule"], settings.hostname);
+  const schedule = (maker: string) => parseSchedule(settings["backup.schedule"], maker);
+  // A text that is none is refused at the start.
+  schedule("");
   const endpoint = settings["backup.s3_url"];
   const bucket = settings["backup.s3_bucket"];
   if (endpoint === undefined && bucket === undefined) return { schedule, s3: undefined };
