@@ -2,7 +2,6 @@
 
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { buildInfo } from "../config/build-info.ts";
 import type { Environment, Loaded } from "../config/load.ts";
 import { socketPaths } from "../config/paths.ts";
 import type { Secrets } from "../config/secrets.ts";
@@ -11,7 +10,6 @@ import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
-import { MAX_FRAME_BYTES } from "../peer/frames.ts";
 import { fullAtStart, isStorageFull } from "../store/damage.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import type { Tailnet } from "../tailnet/index.ts";
@@ -19,36 +17,32 @@ import { refuseRealControl } from "./check-settings.ts";
 import { refuseBrokenRestore } from "./data/backup.ts";
 import { openBackups } from "./data/backups.ts";
 import { planEngine, refuseLostStore, startEngine } from "./data/open-engine.ts";
+import { refuseBrokenRecovery } from "./data/recover.ts";
 import { Callers } from "./doors/callers.ts";
-import { ingressDoor, localDoor, loopbackDoor } from "./doors/doors.ts";
 import { findCallers } from "./doors/find-callers.ts";
+import { OpenDoors } from "./doors/open-doors.ts";
 import { type PolicyWatch, watchPolicy } from "./doors/policy-watch.ts";
-import { giveToGroup, prepareSockets } from "./doors/sockets.ts";
+import { prepareSockets } from "./doors/sockets.ts";
 import { openEdgeFleet } from "./fleet/edge-fleet.ts";
 import { PEER_PORT } from "./fleet/peers.ts";
 import { planFleet } from "./fleet/plan.ts";
 import { profileOf } from "./fleet/raft-side.ts";
 import { raftMembersOf } from "./fleet/views.ts";
 import { comesBack, openFleet, type RunningFleet } from "./fleet/wiring.ts";
-import { type Listener, listen } from "./listen.ts";
 import { openProduct } from "./product.ts";
 import { loadGoHalf } from "./tailnet/go-half.ts";
 import { joinTailnet, type TailnetSession } from "./tailnet/join-tailnet.ts";
 import { outboundBy } from "./tailnet/outbound.ts";
 import { newSecret, upParams } from "./tailnet/up-params.ts";
+import { Announcer } from "./tell/announcer.ts";
 import type { NodeEvent } from "./tell/events.ts";
 import { type ServiceManager, serviceManager } from "./tell/service-manager.ts";
-import { addressesOf, allUrls, readyEvent } from "./tell/urls.ts";
+import { allUrls } from "./tell/urls.ts";
 
-/** Running requests may take this long to finish when the node stops. */
-const DRAIN_MS = 10_000;
 /** A start may include the install of a whole store. */
 const START_MS = 600_000;
 /** Where the Go half ends, the log loses it too; this long the half may say why itself. */
 const OTHERS_SPEAK_MS = 250;
-/** The ready event comes after this time even if the tailnet has said nothing. */
-const PATIENCE_MS = 15_000;
-
 /** What a node is started with. */
 export interface StartOptions {
   loaded: Loaded;
@@ -122,6 +116,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
     refuseBrokenRestore(settings.data);
     const lock = lockDataFolder(settings.data);
     closers.add("data lock", () => lock.release());
+    refuseBrokenRecovery(settings.data);
     const plan = ownTailnet ? planFleet(options.loaded, options.secrets, nowMs) : undefined;
     const say = (text: string): void => options.report({ event: "fleet", text });
     for (const line of plan?.lines ?? []) say(line);
@@ -226,62 +221,29 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       await Promise.race([starting, failed.promise.then((reason) => Promise.reject(reason))]);
     }
 
-    // 7. The doors: local socket, loopback where it is allowed, ingress for the Go half.
-    const listeners: Listener[] = [];
-    type Opening = Parameters<typeof listen>[0];
-    const open = (
-      at: Opening["at"],
-      door: Opening["door"],
-      { surfaces = product, maxBodyBytes = settings["http.max_body_bytes"] }: Partial<Opening> = {},
-    ): Listener => {
-      const listener = listen({
-        at,
-        door,
-        surfaces,
-        maxBodyBytes,
-        origins: settings["http.allowed_origins"],
-        draining: () => draining,
-        log: logFor("http"),
-      });
-      listeners.push(listener);
-      return listener;
-    };
-    closers.add("listeners", () => Promise.all(listeners.map((listener) => listener.stop(DRAIN_MS))).then(() => {}));
-    open({ unix: paths.cairn, mode }, localDoor());
-    giveToGroup(paths.cairn, gid);
-    if (options.loopbackPort !== undefined) {
-      const loopback: Listener = open(
-        { loopbackPort: options.loopbackPort },
-        loopbackDoor(() => loopback.port, settings["http.allowed_origins"]),
-      );
-      localUrl = `http://127.0.0.1:${loopback.port}`;
-    }
+    // 7. The doors: local socket and loopback where it is allowed; the tailnet's open with it.
+    const doors = new OpenDoors({ settings, surfaces: product, draining: () => draining });
+    closers.add("listeners", () => doors.stop());
+    doors.local(paths.cairn, { mode, gid });
+    if (options.loopbackPort !== undefined) localUrl = doors.loopback(options.loopbackPort);
 
     // 8. The tailnet. From here on the node is up; who can reach it depends on logins, keys and networks, and may change at any time.
-    let announced = false;
-    const announce = (): void => {
-      if (announced) return;
-      announced = true;
-      clearTimeout(patience);
-      options.report(
-        readyEvent({
-          loaded: options.loaded,
-          status: reachable(),
-          serving,
-          localUrl,
-          loginUrl: joined?.loginUrl() ?? null,
-          socket: paths.cairn,
-          conditions: conditions.list(),
-          versions: buildInfo,
-        }),
-      );
-    };
-    const patience = setTimeout(announce, PATIENCE_MS);
-    closers.add("ready timer", () => clearTimeout(patience));
+    const announcer = new Announcer({
+      loaded: options.loaded,
+      report: options.report,
+      conditions,
+      socket: paths.cairn,
+      localUrl,
+      reachable,
+      serving: () => serving,
+      loginUrl: () => joined?.loginUrl(),
+      manager: () => manager,
+    });
+    closers.add("ready timer", () => announcer.stop());
 
     if (options.conformance === true) {
       serving = true;
-      announce();
+      announcer.ready();
     } else {
       const going = await (options.tailnet?.(logFor("tailnet")) ?? half);
       if (going === undefined) throw new Error("a node without a tailnet");
@@ -299,12 +261,8 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         conditions,
       });
       known = { tailnet: going, callers };
-      open({ unix: paths.ingress, mode: 0o600 }, ingressDoor(ingressSecret, callers));
       const peerSocket = join(paths.internal, "peer.sock");
-      open({ unix: peerSocket, mode: 0o600 }, ingressDoor(ingressSecret, callers), {
-        surfaces: product.peers.server,
-        maxBodyBytes: MAX_FRAME_BYTES,
-      });
+      doors.ingress({ everyone: paths.ingress, peers: peerSocket }, ingressSecret, callers, product.peers.server);
       product.peers.connect({
         tailnet: going,
         callers,
@@ -315,40 +273,15 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
         product.callersChanged(ids);
       });
+      const part = { loaded: options.loaded, tailnet: going, conditions, say, nowMs, startedMs: nowMs() };
+      const status = () => joined?.status();
       if (plan !== undefined && product.edge !== undefined) {
-        running = openEdgeFleet({
-          loaded: options.loaded,
-          plan,
-          parts: product.edge,
-          link: product.peers,
-          tailnet: going,
-          conditions,
-          say,
-          status: () => joined?.status(),
-          onFatal: failed.resolve,
-          nowMs,
-          startedMs: nowMs(),
-        });
-        const opened = running;
-        closers.add("fleet", () => opened.stop());
-      } else if (ownTailnet && plan !== undefined && product.raft !== undefined && half !== undefined) {
-        running = openFleet({
-          loaded: options.loaded,
-          plan,
-          product,
-          tailnet: going,
-          host: await half,
-          socketPath,
-          conditions,
-          say,
-          nowMs,
-          status: () => joined?.status(),
-          onFatal: logFailed,
-          startedMs: nowMs(),
-        });
-        const opened = running;
-        closers.add("fleet", () => opened.stop());
+        const { edge: parts, peers: link } = product;
+        running = openEdgeFleet({ ...part, plan, status, parts, link, onFatal: failed.resolve });
+      } else if (plan !== undefined && product.raft !== undefined && half !== undefined) {
+        running = openFleet({ ...part, plan, status, product, host: await half, socketPath, onFatal: logFailed });
       }
+      closers.add("fleet", () => running?.stop());
       joined = joinTailnet({
         tailnet: going,
         params: upParams(options, { ingressSecret, egressSecret, target: paths.ingress, socketDir: paths.internal }),
@@ -357,30 +290,13 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         conditions,
         log: logFor("tailnet"),
         nowMs,
-        onServing: (status) => {
+        onServing: (now) => {
           serving = true;
           running?.up();
-          const now = addressesOf(going.kind === "loopback" ? undefined : status, localUrl);
-          manager?.status(`serving as ${status.self?.dnsName ?? settings.hostname}`);
-          if (announced)
-            options.report({
-              event: "serving",
-              url: now.url ?? "",
-              mcpUrl: now.mcpUrl ?? "",
-              name: status.self?.dnsName ?? "",
-              ips: status.self?.ips ?? [],
-            });
-          else announce();
+          announcer.serving(now);
         },
-        onWaiting: () => {
-          manager?.status(conditions.list()[0]?.text ?? "waiting for the tailnet");
-          announce();
-        },
-        onLoginUrl: (url) => {
-          manager?.status(`log in: ${url}`);
-          if (announced) options.report({ event: "login", url });
-          else announce();
-        },
+        onWaiting: () => announcer.waiting(),
+        onLoginUrl: (url) => announcer.login(url),
         onFatal: failed.resolve,
       });
       const session = joined;
@@ -398,7 +314,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       draining = true;
       await manager?.stopping();
       joined?.stop();
-      await Promise.all([product.endStreams(), ...listeners.map((listener) => listener.stop(DRAIN_MS))]);
+      await Promise.all([product.endStreams(), doors.stop()]);
       await closeAll();
     };
     return {
