@@ -1,7 +1,7 @@
 // The replicated log of a real node: what a start makes, what it refuses and how one gets out of it, an entry that cannot be applied, and a store of before.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
@@ -176,6 +176,12 @@ test("who is left goes on alone with all that its log holds, though its store is
   await stopMember(first);
   rmSync(join(dataDir, "store"), { recursive: true });
   cpSync(behind, join(dataDir, "store"), { recursive: true });
+
+  // One that ends between its steps has taken the other voter out of a history that is still theirs: nothing starts from that.
+  writeFileSync(join(dataDir, "aside"), "");
+  expect((await cairn("recover", "--accept-loss", "--data", dataDir)).code).not.toBe(0);
+  expect(await refusedStart(dataDir)).toMatchObject({ code: 44, err: expect.stringContaining("did not end") });
+  rmSync(join(dataDir, "aside"));
 
   const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
   expect(recovered.err).not.toContain("only the store was used");

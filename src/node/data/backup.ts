@@ -14,6 +14,7 @@ import { lockDataFolder } from "../../store/lock.ts";
 import { databasePath } from "../../store/open.ts";
 import { Store } from "../../store/store.ts";
 import { forgetRequests } from "../fleet/plan.ts";
+import { forgetRecovery } from "./recover.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { setAside } from "./set-aside.ts";
 
@@ -71,6 +72,7 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     forgetRequests(dataDir);
     renameSync(partial, target);
     sync(dataDir);
+    forgetRecovery(dataDir);
     return { manifest, epoch, aside: kept };
   } finally {
     lock.release();

@@ -9,6 +9,7 @@ import { createRaftLog, type RaftLog } from "../../log/raft.ts";
 import { stampClock } from "../../log/stamp-clock.ts";
 import { logFor } from "../../observe/logging.ts";
 import { applierOf } from "../../operation/invoke.ts";
+import { sync } from "../../store/backup.ts";
 import { lockDataFolder } from "../../store/lock.ts";
 import { Store } from "../../store/store.ts";
 import { openTailnet } from "../../tailnet/index.ts";
@@ -45,22 +46,49 @@ export async function recoverNode(options: { dataDir: string; nowMs?: () => numb
   }
   const lock = lockDataFolder(dataDir);
   try {
-    const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
-    try {
-      refuseUnbegun(store);
-      const unread = await applyLog(dataDir, store);
-      const found = whereIs(store);
-      // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
-      const aside = setRaftAside(dataDir, `a new history began from ${found.position}`, nowMs());
-      const epoch = forkHistory(store);
-      forgetRequests(dataDir);
-      return { ...found, epoch, aside, unread };
-    } finally {
-      store.close();
-    }
+    const recovered = await beginAnew(dataDir, folder, nowMs);
+    forgetRecovery(dataDir);
+    return recovered;
   } finally {
     lock.release();
   }
+}
+
+async function beginAnew(dataDir: string, folder: string, nowMs: () => number): Promise<Recovered> {
+  const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  try {
+    refuseUnbegun(store);
+    // From here on the member goes on without the others, in what is still their history: nothing may be started from that.
+    writeFileSync(markOf(dataDir), "", { mode: 0o600 });
+    sync(dataDir);
+    const unread = await applyLog(dataDir, store);
+    const found = whereIs(store);
+    // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
+    const aside = setRaftAside(dataDir, `a new history began from ${found.position}`, nowMs());
+    const epoch = forkHistory(store);
+    forgetRequests(dataDir);
+    return { ...found, epoch, aside, unread };
+  } finally {
+    store.close();
+  }
+}
+
+/** Fault `data_corrupt` for a data folder where a recovery ended between its steps: the old history would be gone on with by this node alone, beside others that may do so too. */
+export function refuseBrokenRecovery(dataDir: string): void {
+  if (!existsSync(markOf(dataDir))) return;
+  throw new Fault("data_corrupt", `A recovery of ${dataDir} did not end`, {
+    hint: "Run cairn recover --accept-loss again: it goes on where it ended.",
+  });
+}
+
+/** The history that begins now is this node's own. */
+export function forgetRecovery(dataDir: string): void {
+  rmSync(markOf(dataDir), { force: true });
+  sync(dataDir);
+}
+
+function markOf(dataDir: string): string {
+  return join(dataDir, "recovering");
 }
 
 /** The log may hold more than the store, as after a loss of power: it is applied as far as it goes, by a member that counts on nobody else. Answers why not. */
