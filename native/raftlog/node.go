@@ -20,6 +20,8 @@ import (
 const (
 	enqueueDeadline  = time.Second
 	handOverDeadline = time.Second
+	// More than are on their way; each may have 256 KB.
+	cachedEntries = 64
 )
 
 // Leadership is what this member knows of who leads. Leader is "" while nobody is known to.
@@ -147,7 +149,7 @@ func (node *Node) run() error {
 	config := configOf(node.server, *node.profile.Load(), node.options.Keep, node.options.Log)
 	node.keeping.begin(config)
 	// Entries are read again and again while they are sent to several members.
-	cached, err := raft.NewLogCache(512, node.log)
+	cached, err := raft.NewLogCache(cachedEntries, node.log)
 	if err != nil {
 		return err
 	}
