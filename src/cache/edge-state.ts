@@ -26,6 +26,7 @@ export interface EdgeStateOptions {
 
 /** The moment of the feed is written this often at most while nothing changes, in ms: a later start knows how old its answers are. */
 const SETTLE_MS = 10_000;
+const MAX_NAMED = 100;
 
 export class EdgeState {
   readonly log: EdgeLog;
@@ -66,6 +67,12 @@ export class EdgeState {
   modeOf(space: string): EdgeMode {
     if (!this.isEnrolled(space)) return "never";
     return this.#modes.get(space) ?? "fresh";
+  }
+
+  /** The first hundred spaces that may be served stale. */
+  staleSpaces(): string[] {
+    const named = [...this.#modes].filter(([space]) => this.modeOf(space) === "stale");
+    return named.slice(0, MAX_NAMED).map(([space]) => space);
   }
 
   /** What to ask an upstream next. */

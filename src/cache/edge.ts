@@ -165,6 +165,7 @@ export class Edge {
       fresh: this.#freshness.isFresh(),
       age_seconds: Number.isFinite(ageMs) ? Math.ceil(ageMs / 1000) : null,
       spaces: [...(terms?.spaces ?? [])],
+      stale_spaces: this.state.staleSpaces(),
       entries: cache.entries.count,
       bytes: cache.entries.bytes,
       max_bytes: this.#options.settings.maxBytes,

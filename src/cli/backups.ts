@@ -27,7 +27,7 @@ export const backupList: Command = {
   asksNode: true,
   async run(invocation) {
     const remote = invocation.options["remote"] === true;
-    const answer = await askNode(invocation, "backup_list", { remote }, { answerMs: 120_000 });
+    const answer = await askNode(invocation, "backup_list", { remote }, { answerMs: 120_000 }).catch(noBackups);
     const shown = answer.body as unknown as Report;
     await writeData(invocation.options["json"] === true ? `${answer.text}\n` : screen(shown));
     return 0;
@@ -39,7 +39,7 @@ export const backupNow: Command = {
   summary: "make a backup as the schedule would, checked, and send it to the bucket if there is one",
   asksNode: true,
   async run(invocation) {
-    const answer = await askNode(invocation, "backup_now", {}, { answerMs: LONG_MS });
+    const answer = await askNode(invocation, "backup_now", {}, { answerMs: LONG_MS }).catch(noBackups);
     const shown = answer.body as unknown as Report;
     await writeData(invocation.options["json"] === true ? `${answer.text}\n` : `${lastLine(shown)}\n`);
     return 0;
@@ -68,6 +68,13 @@ export const backupFetch: Command = {
     return 0;
   },
 };
+
+function noBackups(error: unknown): never {
+  if (!(error instanceof Fault) || error.code !== "unknown_operation") throw error;
+  throw new Fault("not_found", "This node makes no backups: it is an edge, which keeps a cache only", {
+    hint: "Ask a central or regional node of the fleet; cairn status names them.",
+  });
+}
 
 function screen(shown: Report): string {
   const rows = (shown.backups ?? []).map((backup) => [

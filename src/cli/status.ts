@@ -35,10 +35,12 @@ function backupLine({ at, position, bytes, target, next }: Backup): string {
 
 type Cache = NonNullable<NodeReport["cache"]>;
 
-function cacheLine({ fresh, age_seconds, entries, bytes, hits, misses, revalidated, stale }: Cache): string {
+function cacheLine(cache: Cache): string {
+  const { fresh, age_seconds, entries, bytes, hits, misses, revalidated, stale, stale_spaces } = cache;
   const age = age_seconds === null ? "of unknown age" : `at most ${age_seconds} s old`;
   const answers = `${hits} hits, ${misses} misses, ${revalidated} revalidated, ${stale} stale`;
-  return `${fresh ? "fresh" : "not fresh"}, ${age}; ${entries} documents in ${bytes} bytes; ${answers}`;
+  const old = stale_spaces.length === 0 ? "no space" : stale_spaces.map(cell).join(", ");
+  return `${fresh ? "fresh" : "not fresh"}, ${age}; ${entries} documents in ${bytes} bytes; ${answers}; ${old} may be served stale`;
 }
 
 function screen(shown: NodeReport): string {

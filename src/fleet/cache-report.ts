@@ -10,6 +10,9 @@ export const cacheReport = z.object({
   fresh: z.boolean().describe("Whether what is kept is surely what the fleet has, but for the age."),
   age_seconds: count.nullable().describe("How old what is kept may be; null while it is not known."),
   spaces: z.array(z.string()).describe("Spaces that this edge is enrolled for."),
+  stale_spaces: z
+    .array(z.string())
+    .describe("Those of them that may be answered from what was kept while no full node can be asked; the first 100."),
   entries: count,
   bytes: count,
   max_bytes: count,

@@ -183,6 +183,7 @@ export function openProduct(options: ProductOptions): Product {
   const metrics = nodeMetrics({
     fleet: () => options.fleet()?.partNow(),
     cache: () => edge?.edge.report(),
+    backups: () => backups && reportOf(backups),
     conditions,
     storePath: () => store.path,
     invoker: () => invoker,

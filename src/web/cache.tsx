@@ -24,6 +24,9 @@ export function Cache({ status }: { status: Shown<"node_status"> | Fault }) {
           )}{" "}
           <span class="quiet">{freshText(status.cache)}</span>
         </p>
+        <p class="quiet">
+          <Words text={spacesText(status.cache)} />
+        </p>
         <p class="quiet">{keptText(status.cache)}</p>
         <p class="quiet">{answersText(status.cache)}</p>
       </div>
@@ -36,9 +39,15 @@ function freshText({ fresh, age_seconds }: Report): string {
   return fresh ? `fresh, at most ${age_seconds} s old` : `not fresh: may be ${age_seconds} s old`;
 }
 
+function spacesText({ spaces, stale_spaces }: Report): string {
+  const kept = spaces.includes("*") ? "every space" : spaces.join(", ");
+  const stale = stale_spaces.length === 0 ? "none" : stale_spaces.join(", ");
+  return `keeps ${kept === "" ? "no space yet" : kept}; may be served stale: ${stale}`;
+}
+
 function keptText({ entries, bytes, max_bytes, disk_bytes, evictions }: Report): string {
   const share = Math.round((100 * bytes) / max_bytes);
-  return `${entries} documents in memory (${share} % of the room), ${disk_bytes} bytes kept over a restart, ${evictions} made room`;
+  return `${entries} documents in memory (${share} % of the room), ${disk_bytes} bytes kept over a restart, ${evictions} made room for others`;
 }
 
 function answersText({ hits, misses, stale, revalidated }: Report): string {

@@ -7,7 +7,7 @@ import { Cache } from "./cache.tsx";
 import { Connect } from "./connect.tsx";
 import { ContextList, type ListFilter } from "./context-list.tsx";
 import { Fleet } from "./fleet.tsx";
-import { Refused, spanText, Words } from "./text.tsx";
+import { agoText, Refused, spanText, Words } from "./text.tsx";
 import { You } from "./you.tsx";
 
 export interface OverviewFacts {
@@ -53,7 +53,7 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
       <div class="side">
         <Fleet status={facts.status} />
         <Cache status={facts.status} />
-        <Node status={facts.status} />
+        <Node status={facts.status} nowMs={facts.nowMs} />
         <You whoami={facts.whoami} />
         <Connect base={facts.base} />
       </div>
@@ -85,7 +85,7 @@ function Conditions({ status, nowMs }: { status: OverviewFacts["status"]; nowMs:
   );
 }
 
-function Node({ status }: { status: OverviewFacts["status"] }) {
+function Node({ status, nowMs }: Pick<OverviewFacts, "status" | "nowMs">) {
   return (
     <section class="card" aria-labelledby="node-title">
       <h2 id="node-title">Node</h2>
@@ -105,6 +105,11 @@ function Node({ status }: { status: OverviewFacts["status"] }) {
             <Row name="Position">
               <code>{status.position}</code>
             </Row>
+            {status.backup === undefined ? null : (
+              <Row name="Backup">
+                <Words text={backupText(status.backup, nowMs)} />
+              </Row>
+            )}
             <Row name="Up">{spanText(status.uptime_seconds * 1000)}</Row>
             <Row name="Build">
               {status.version} ({status.commit})
@@ -114,6 +119,13 @@ function Node({ status }: { status: OverviewFacts["status"] }) {
       </div>
     </section>
   );
+}
+
+function backupText({ at, next }: NonNullable<Shown<"node_status">["backup"]>, nowMs: number): string {
+  const last = at === null ? "none yet" : `last ${agoText(nowMs - Date.parse(at))}`;
+  if (next === null) return `${last}, next only on demand`;
+  const untilMs = Date.parse(next) - nowMs;
+  return `${last}, next ${untilMs <= 0 ? "now" : `in ${spanText(untilMs)}`}`;
 }
 
 function Row({ name, children }: { name: string; children?: unknown }) {

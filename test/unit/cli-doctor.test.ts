@@ -65,6 +65,16 @@ describe("a running node", () => {
     expect(judged({})).toEqual({ control: "ok", name: "ok", "key expiry": "ok", grants: "ok", ports: "ok" });
   });
 
+  test("its backups: one is there or due, or a person is told", () => {
+    const none = { at: null, position: null, bytes: null, target: "/b", next: null };
+    const at = new Date(NOW - 7_200_000).toISOString();
+    const textOf = (backup: NonNullable<NodeReport["backup"]>) =>
+      checkRunning({ ...report, backup }, settings, undefined, NOW).find(({ check }) => check === "backup")?.text;
+    expect(judged({ backup: none })["backup"]).toBe("warn");
+    expect(judged({ backup: { ...none, next: at } })["backup"]).toBe("ok");
+    expect(textOf({ ...none, at, position: "0-1", bytes: 1 })).toBe("the last good one is 2 h old, in /b; none is due");
+  });
+
   test.each([
     ["control away", { conditions: [condition("control_unreachable", "warning")] }, {}, "control", "warn"],
     ["a login is wanted", { conditions: [condition("needs_login", "warning")] }, {}, "control", "fail"],

@@ -390,8 +390,12 @@ describe("rights", () => {
     await put(pair, "a/x", "one");
     await pair.poll();
     await read(pair, "a/x");
+    await pair.upstream.call("space_configure", { space: "a", edge: "stale" });
+    await pair.poll();
+    expect(pair.edge.report().stale_spaces).toEqual(["a"]);
     await pair.upstream.call("space_configure", { space: "a", edge: "never" });
     await pair.poll();
+    expect(pair.edge.report().stale_spaces).toEqual([]);
     expect(pair.edge.report().entries).toBe(0);
     expect(await stateOf(read(pair, "a/x"))).toBe("miss");
     expect(await stateOf(read(pair, "a/x"))).toBe("miss");

@@ -15,6 +15,7 @@ const CACHE: CacheReport = {
   fresh: true,
   age_seconds: 1,
   spaces: ["*"],
+  stale_spaces: ["run", "books"],
   entries: 3,
   bytes: 500,
   max_bytes: 1000,
@@ -64,6 +65,7 @@ test("the page of an edge shows its cache, and only that of an edge", async () =
   const page = await pageWith(CACHE);
   expect(page).toContain("fresh, at most 1 s old");
   expect(page).toContain("7 hits, 2 misses, 4 revalidated, 1 stale");
+  expect(page).toContain("keeps every space; may be served stale: run, books");
   expect(page).toContain("3 documents in memory (50 % of the room)");
   expect(await pageWith({ ...CACHE, upstream: null, fresh: false, age_seconds: 90 })).toContain(
     "not fresh: may be 90 s old",

@@ -1,12 +1,30 @@
 // Metrics: the text format, the bound on series, what of a node is counted, who may read it; and what a node says it is.
 
 import { expect, test } from "bun:test";
+import type { BackupReport } from "../../src/backup/index.ts";
 import { isCandidate } from "../../src/fleet/index.ts";
 import { nodeMetrics } from "../../src/node/tell/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
 import { ALONE } from "../kit/fleet-report.ts";
+
+const BACKUPS: BackupReport = {
+  schedule: "0 3 * * *",
+  next: "2026-01-03T03:00:00.000Z",
+  folder: "/b",
+  bucket: null,
+  running: false,
+  last: {
+    name: "cairn-mini-0",
+    at: "2026-01-02T03:00:00.000Z",
+    position: "0000000000-7",
+    bytes: 4096,
+    contexts: 2,
+    in_bucket: false,
+  },
+  failed: null,
+};
 
 test("counters, gauges and histograms are written as Prometheus reads them", () => {
   const metrics = new Metrics();
@@ -53,6 +71,7 @@ test("a node counts calls by operation, surface and code, streams, its store and
   await using core = startCore({ onOutcome: (outcome) => metrics?.onOutcome(outcome) });
   metrics = nodeMetrics({
     cache: () => undefined,
+    backups: () => BACKUPS,
     fleet: () => ALONE,
     conditions,
     storePath: () => core.store.path,
@@ -88,6 +107,8 @@ test("a node counts calls by operation, surface and code, streams, its store and
       unknown: value('cairn_operations_total{operation="unknown",surface="rest",code="unknown_operation"}'),
       other: value('cairn_operations_total{operation="context_list",surface="other",code="ok"}'),
       followed: value('cairn_operations_total{operation="context_wait",surface="rest",code="ok"}'),
+      backup: value("cairn_backup_last_time_seconds"),
+      backupBytes: value("cairn_backup_bytes"),
       durations: value('cairn_operation_duration_seconds_count{operation="context_put",surface="rest"}'),
       streams: value("cairn_streams"),
       position: value("cairn_position_seq"),
@@ -105,6 +126,8 @@ test("a node counts calls by operation, surface and code, streams, its store and
       unknown: 1,
       other: 1,
       followed: 1,
+      backup: Date.parse("2026-01-02T03:00:00Z") / 1000,
+      backupBytes: 4096,
       durations: 3,
       streams: 1,
       position: 3,

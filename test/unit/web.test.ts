@@ -30,6 +30,7 @@ const status = nodeStatus(async () => ({
     https: false,
     funnel_available: false,
   },
+  backup: { at: new Date(Date.now() - 7_200_000).toISOString(), position: "0-1", bytes: 1, target: "/b", next: null },
   urls: ["http://cairn.example.ts.net"],
   conditions: [
     {
@@ -433,5 +434,6 @@ test("the fleet's part says who leads, what may fail and how each member does, t
     "up to date",
   ])
     expect(part).toContain(words);
+  expect(page).toContain("last 2 h ago, next only on demand");
   expect(await (await web.ask("/", nobody)).text()).not.toContain("No voter may fail");
 });

@@ -32,6 +32,7 @@ export function checkRunning(
     checkKey(report, nowMs),
     checkGrants(report),
     checkPorts(report, pid),
+    ...checkBackup(report, nowMs),
     ...report.conditions
       .filter(({ code }) => !TOLD.has(code))
       .map(({ severity, title, text, hint }) =>
@@ -90,6 +91,24 @@ function checkGrants(report: NodeReport): Finding {
   const grant = conditionOf(report, "grant_invalid");
   if (grant !== undefined) return warn("grants", grant.text, grant.hint);
   return ok("grants", "none that was seen is worth nothing; cairn access explain says who may do what");
+}
+
+/** That the last one failed, or is too old, are conditions. */
+function checkBackup({ backup }: NodeReport, nowMs: number): Finding[] {
+  if (backup === undefined) return [];
+  const { at, target, next } = backup;
+  const due = next === null ? "none is due" : `the next is due at ${next}`;
+  if (at === null && next === null)
+    return [
+      warn(
+        "backup",
+        "there is none, and none is due",
+        "Set backup.schedule to daily, or make one with cairn backup now.",
+      ),
+    ];
+  if (at === null) return [ok("backup", `none yet; ${due}`)];
+  const hours = Math.max(0, Math.floor((nowMs - Date.parse(at)) / 3_600_000));
+  return [ok("backup", `the last good one is ${hours} h old, in ${target}; ${due}`)];
 }
 
 /** What is served on the tailnet, and that nothing is served on the host. */

@@ -78,7 +78,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   });
   const members = new ToldMembers();
   members.set(told);
-  const away = awayCondition(conditions);
+  const away = awayCondition(conditions, () => edge.state.staleSpaces());
   closers.add("upstream condition", away.stop);
   const writes = new Set(
     [...contextOperations, ...fleetCommands].filter(({ kind }) => kind === "write").map(({ name }) => name),
@@ -123,17 +123,22 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
 }
 
 /** Tells people when no full node answers for a while; another one is mostly found at once. */
-function awayCondition(conditions: Conditions) {
+function awayCondition(conditions: Conditions, staleSpaces: () => readonly string[]) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let said = "";
   const stop = (): void => {
     clearTimeout(timer);
     timer = undefined;
   };
+  const raise = (): void => {
+    const served = staleSpaces().join(", ");
+    const left = served === "" ? "no space may be served stale" : `served stale: ${served}`;
+    conditions.raise("upstream_away", `No full node answers this edge: ${said}; ${left}`);
+  };
   const onUpstream = (upstream: string | undefined, reason: string): void => {
     said = reason;
     if (upstream === undefined) {
-      timer ??= setTimeout(() => conditions.raise("upstream_away", `No full node answers this edge: ${said}`), SAID_MS);
+      timer ??= setTimeout(raise, SAID_MS);
       return;
     }
     stop();

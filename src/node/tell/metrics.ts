@@ -1,6 +1,7 @@
 // What of this node is counted: calls as invoke tells of them, and what the process and the store say when they are asked. No ids and no callers as labels (security.md 17).
 
 import { statSync } from "node:fs";
+import type { BackupReport } from "../../backup/index.ts";
 import { buildInfo } from "../../config/build-info.ts";
 import type { CacheReport, FleetPart } from "../../fleet/index.ts";
 import type { Conditions } from "../../observe/conditions.ts";
@@ -19,6 +20,8 @@ export interface NodeMetricsOptions {
   storePath: () => string;
   /** What status tells of the fleet, without asking anyone; undefined where there is none. */
   fleet: () => FleetPart | undefined;
+  /** What a full node tells of its backups; undefined on an edge. */
+  backups: () => BackupReport | undefined;
   /** What an edge tells of its cache; undefined elsewhere. */
   cache: () => CacheReport | undefined;
   /** Asked at each scrape. */
@@ -33,7 +36,14 @@ export interface NodeMetrics {
 }
 
 /** Registers every metric of a node; each is read when it is scraped. */
-export function nodeMetrics({ conditions, storePath, invoker, fleet, cache }: NodeMetricsOptions): NodeMetrics {
+export function nodeMetrics({
+  conditions,
+  storePath,
+  invoker,
+  fleet,
+  backups,
+  cache,
+}: NodeMetricsOptions): NodeMetrics {
   const metrics = new Metrics();
   const lag = new EventLoopLag();
   const calls = metrics.counter("cairn_operations_total", "Calls of operations by how they ended.", [
@@ -62,6 +72,14 @@ export function nodeMetrics({ conditions, storePath, invoker, fleet, cache }: No
   single("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   single("process_start_time_seconds", "Start of the process, as Unix time.", () => {
     return Math.round(Date.now() / 1000 - process.uptime());
+  });
+  metrics.gauge("cairn_backup_last_time_seconds", "When the last good backup was made, as Unix time.", [], () => {
+    const last = backups()?.last;
+    return last === null || last === undefined ? [] : [[[], Date.parse(last.at) / 1000]];
+  });
+  metrics.gauge("cairn_backup_bytes", "Size of the last good backup.", [], () => {
+    const last = backups()?.last;
+    return last === null || last === undefined ? [] : [[[], last.bytes]];
   });
   cacheMetrics(metrics, cache);
   fleetMetrics(metrics, fleet);
