@@ -5,11 +5,12 @@ import { diskFull, diskNearlyFull, syncFails, syncSlow } from "./bad-disks.ts";
 import { levels, poisonEntry, unknownCommand } from "./builds.ts";
 import { clocks } from "./clocks.ts";
 import { crashReceiving, crashRecording, crashSending } from "./crash-steps.ts";
-import { aloneFolders, foldersExchanged, regionalFolders } from "./folders-gone.ts";
+import { aloneFolders, foldersExchanged, regionalFolders, voterFolders } from "./folders-gone.ts";
 import { oldLeader } from "./old-leader.ts";
 import { wipedAnew } from "./wiped-anew.ts";
 
 export const DISK_SCENARIOS: readonly Scenario[] = [
+  voterFolders,
   regionalFolders,
   foldersExchanged,
   aloneFolders,

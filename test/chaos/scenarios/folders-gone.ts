@@ -1,4 +1,4 @@
-// Either folder of a regional is lost, or an older copy of it is put back, or two members' folders are exchanged: the node finds out by itself, sets its data aside where they cannot go on, and is a member again; nothing acknowledged is lost in the fleet.
+// Either folder of a member is lost, or an older copy of it is put back, or two members' folders are exchanged: the node finds out by itself, sets its data aside where they cannot go on, and is a member again; nothing acknowledged is lost in the fleet.
 
 import type { FleetNode } from "../../kit/fleet.ts";
 import { asides, back, copied, exchange, killed, lose, type Part } from "../folders.ts";
@@ -7,33 +7,43 @@ import { ALONE, THREE_AND_ONE } from "../shapes.ts";
 
 const PARTS = [["store"], ["raft"], ["store", "raft"]] as const satisfies readonly (readonly Part[])[];
 
+export const voterFolders: Scenario = {
+  name: "voter-folders",
+  title: "a voter loses its store, its raft folder, and both; then older copies of them are put back",
+  fleet: THREE_AND_ONE,
+  seconds: 240,
+  run: (trial) => harmed(trial, "voter"),
+};
+
 export const regionalFolders: Scenario = {
   name: "regional-folders",
   title: "a regional loses its store, its raft folder, and both; then older copies of them are put back",
   fleet: THREE_AND_ONE,
   seconds: 240,
-  async run(trial) {
-    const load = trial.load();
-    await load.more(30);
-    const node = await victim(trial, "regional");
-    for (const parts of PARTS) {
-      await killed(node);
-      lose(node, ...parts);
-      await returns(trial, node, `lost ${parts.join(" and ")}`);
-      await load.more(10);
-    }
-    for (const parts of PARTS) {
-      await killed(node);
-      const putBack = copied(node, ...parts);
-      await back(trial.fleet, node);
-      await load.more(20);
-      await killed(node);
-      putBack();
-      await returns(trial, node, `rolled back ${parts.join(" and ")}`);
-      await load.more(10);
-    }
-  },
+  run: (trial) => harmed(trial, "regional"),
 };
+
+async function harmed(trial: Trial, who: "voter" | "regional"): Promise<void> {
+  const load = trial.load();
+  await load.more(30);
+  const node = await victim(trial, who);
+  for (const parts of PARTS) {
+    await killed(node);
+    lose(node, ...parts);
+    await returns(trial, node, `lost ${parts.join(" and ")}`);
+    await load.more(10);
+  }
+  for (const parts of PARTS) {
+    await killed(node);
+    const putBack = copied(node, ...parts);
+    await back(trial.fleet, node);
+    await load.more(20);
+    await killed(node);
+    putBack();
+    await returns(trial, node, `rolled back ${parts.join(" and ")}`);
+    await load.more(10);
+  }
+}
 
 export const foldersExchanged: Scenario = {
   name: "folders-exchanged",
