@@ -10,7 +10,7 @@ import { writeJson } from "./documents.ts";
 import { failover } from "./failover.ts";
 import { firstWrite } from "./first-write.ts";
 import { DOCUMENT, request } from "./ingress.ts";
-import { residentMb } from "./processes.ts";
+import { memoryOf } from "./processes.ts";
 import { median, type Row, spread } from "./report.ts";
 
 const CONNECTIONS = 64;
@@ -57,17 +57,17 @@ async function memory(bench: Bench, fleet: Fleet): Promise<Row[]> {
   await fleet.settle();
   for (const node of fleet.nodes) await load.run({ ...plan, runMs: 500, ...(await sideOf(node, gets)) });
   const loaded = fleet.nodes.map(measured);
-  const row = (what: string, found: readonly { role: Role; mb: number }[], detail: string): Row => ({
+  const row = (what: string, found: readonly Measured[], detail: string): Row => ({
     what: `resident memory of each node, 3 centrals, 2 regionals, 2 edges, ${what}`,
     against: "–",
     result: spread(
-      found.map(({ mb }) => mb),
+      found.map(({ residentMb }) => residentMb),
       0,
       " MB",
     ),
     goal: undefined,
     met: undefined,
-    detail: `${ROLES.map((role) => `${role} ${found.flatMap((each) => (each.role === role ? [each.mb.toFixed(0)] : [])).join(", ")}`).join("; ")} MB; ${detail}`,
+    detail: `${ROLES.map((role) => ofRole(found, role)).join("; ")} MB, in brackets without pages of files; ${detail}`,
   });
   return [
     row("idle", idle, `${idleMs / 1000} s after the last of them joined`),
@@ -77,8 +77,15 @@ async function memory(bench: Bench, fleet: Fleet): Promise<Row[]> {
 
 const ROLES = ["central", "regional", "edge"] as const;
 
-function measured({ role, process }: FleetNode): { role: Role; mb: number } {
-  return { role, mb: residentMb(process.pid) };
+type Measured = ReturnType<typeof measured>;
+
+function measured({ role, process }: FleetNode) {
+  return { role, ...memoryOf(process.pid) };
+}
+
+function ofRole(found: readonly Measured[], wanted: Role): string {
+  const those = found.filter(({ role }) => role === wanted);
+  return `${wanted} ${those.map(({ residentMb, privateMb }) => `${residentMb.toFixed(0)} (${privateMb.toFixed(0)})`).join(", ")}`;
 }
 
 async function edgeHits(bench: Bench, fleet: Fleet, edge: FleetNode): Promise<Row[]> {

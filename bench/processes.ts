@@ -103,8 +103,9 @@ export class Load implements AsyncDisposable {
   }
 }
 
-/** Resident memory of a process in MB (millions of bytes). */
-export function residentMb(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return (Number(kib) * 1024) / 1e6;
+/** Resident memory of a process in MB (millions of bytes), and the part of it that is no page of a file: pages of the executable are shared by its processes and can be dropped. */
+export function memoryOf(pid: number): { residentMb: number; privateMb: number } {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
+  return { residentMb: (kib("VmRSS") * 1024) / 1e6, privateMb: (kib("RssAnon") * 1024) / 1e6 };
 }

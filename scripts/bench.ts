@@ -68,7 +68,7 @@ async function main(): Promise<number> {
   await using load = new Load();
   const times = values.quick
     ? { rounds: 3, warmMs: 500, runMs: 1000, idleMs: 5000, documents: 4000 }
-    : { rounds: 7, warmMs: 700, runMs: 2500, idleMs: 15_000, documents: 20_000 };
+    : { rounds: 5, warmMs: 500, runMs: 2000, idleMs: 15_000, documents: 20_000 };
   const bench: Bench = { ...times, load, wanted, data, sockets, say: (line) => console.error(`cairn: ${line}`) };
   try {
     const rows: Row[] = [];
