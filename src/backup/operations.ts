@@ -18,7 +18,7 @@ const made = z.object({
 });
 
 /** Schema of the answer of `backup_list`. */
-export const backupReport = z.object({
+const backupReport = z.object({
   schedule: z.string().nullable().describe("Cron text in the node's local time; null when it is off."),
   next: z.string().nullable().describe("When the next one is due, RFC 3339."),
   folder: z.string(),

@@ -6,7 +6,7 @@ import { cacheReport } from "./cache-report.ts";
 import { ROLES } from "./rows.ts";
 
 /** A member as status shows it, seen from the answering node. */
-export const memberReport = z.object({
+const memberReport = z.object({
   node: z.string().describe("StableNodeID of its device."),
   name: z.string(),
   role: z.enum(ROLES),
@@ -28,7 +28,7 @@ export const memberReport = z.object({
 });
 
 /** The fleet as status shows it. */
-export const fleetReport = z.object({
+const fleetReport = z.object({
   name: z.string(),
   id: z.string(),
   epoch: z.string(),

@@ -5,7 +5,7 @@ import { Packr } from "msgpackr";
 import { z } from "zod";
 import type { Command } from "./log.ts";
 
-export const ENTRY_FORMAT = 1;
+const ENTRY_FORMAT = 1;
 /** Limits of one entry: this many commands, and this many bytes unless a single command is larger. */
 export const MAX_ENTRY_COMMANDS = 512;
 export const MAX_ENTRY_BYTES = 256 * 1024;

@@ -30,7 +30,7 @@ export function toolError(fault: Fault): CallToolResult {
 }
 
 /** A Fault outside of tools. Codes of our own are the HTTP status: JSON-RPC reserves only -32768 to -32000. */
-export function protocolError(fault: Fault, uri?: string): ProtocolError {
+function protocolError(fault: Fault, uri?: string): ProtocolError {
   if (uri !== undefined && (fault.code === "not_found" || fault.code === "deleted")) {
     return new ResourceNotFoundError(uri, fault.message);
   }

@@ -4,7 +4,7 @@ import { type Caller, callerName } from "../access/caller.ts";
 import { allowsSomewhere, type Rights } from "../access/rights.ts";
 
 /** Longest instructions in characters; the rest of a long list of spaces is left to `whoami`. */
-export const MAX_INSTRUCTIONS = 1500;
+const MAX_INSTRUCTIONS = 1500;
 
 const STORE =
   "Cairn is a versioned memory that the agents of this tailnet share. A context is a document with an id such as team-a/plan; the part before the first slash is its space, where rights apply. Use it unasked:";

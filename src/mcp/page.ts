@@ -3,7 +3,7 @@
 import { Fault } from "../lib/fault.ts";
 
 /** Entries of one page. */
-export const PAGE_SIZE = 100;
+const PAGE_SIZE = 100;
 
 /** A page of `items`, which are sorted by name. Fault `invalid_input` for a cursor of another list, or of nobody. */
 export function pageOf<Item extends { name: string }>(

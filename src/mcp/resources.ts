@@ -15,7 +15,7 @@ import { asProtocolError } from "./errors.ts";
 import { CONTEXT_TEMPLATE, contextIdOf, uriOf } from "./uri.ts";
 
 /** `_meta` key of what is known of a context besides its content. */
-export const CONTEXT_META = "cairn.internal/context";
+const CONTEXT_META = "cairn.internal/context";
 
 const PAGE = 100;
 /** The protocol allows no more values in one completion. */

@@ -23,7 +23,7 @@ export interface SessionLimits {
   idleMs: number;
 }
 
-export const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 4096, idleMs: 12 * 3_600_000 };
+const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 4096, idleMs: 12 * 3_600_000 };
 const SWEEP_MS = 10 * 60_000;
 /** What a client is told to wait before it opens a broken stream again, in ms. */
 const RETRY_MS = 1000;

@@ -328,7 +328,7 @@ function handsOf(fleet: FleetFace | undefined): FleetFace {
 }
 
 /** Logs what should not happen, the stack at debug only; answers the id that callers are shown. */
-export function logUnexpected(log: LogLine, where: string, error: unknown): string {
+function logUnexpected(log: LogLine, where: string, error: unknown): string {
   const id = crypto.randomUUID().slice(0, 8);
   log("error", `${where} failed unexpectedly (${id}): ${error instanceof Error ? error.message : String(error)}`);
   if (error instanceof Error) log("debug", `${where} failed unexpectedly (${id}), where: ${error.stack ?? "unknown"}`);

@@ -23,7 +23,7 @@ const packr = new Packr({
 export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(packr.pack(value));
   if (bytes.byteLength > MAX_FRAME_BYTES) {
-    throw new Fault("too_large", `A frame between nodes would have ${bytes.byteLength} bytes of ${MAX_FRAME_BYTES}`, {
+    throw new Fault("too_large", `A message between nodes would have ${bytes.byteLength} bytes of ${MAX_FRAME_BYTES}`, {
       hint: "Send or ask for less at once.",
       details: { limit: MAX_FRAME_BYTES },
     });
@@ -126,7 +126,7 @@ function headAt(view: DataView, at: number): Head {
 }
 
 function broken(reason: string): Fault {
-  return new Fault("invalid_input", `A frame of a peer cannot be read: ${reason}`, {
+  return new Fault("invalid_input", `The message of a peer cannot be read: ${reason}`, {
     hint: "Run the same version of cairn on all nodes of the fleet.",
   });
 }

@@ -126,20 +126,24 @@ export class PeerServer {
 
 async function body(request: Request): Promise<Uint8Array> {
   if (request.headers.get("content-type") !== FRAME_TYPE) {
-    throw new Fault("unsupported_media_type", "A peer sends frames and nothing else", {
-      hint: `Send Content-Type: ${FRAME_TYPE}.`,
-    });
+    throw new Fault(
+      "unsupported_media_type",
+      "Nodes of a fleet send each other messages of one kind, and this is none",
+      {
+        hint: `Send Content-Type: ${FRAME_TYPE}.`,
+      },
+    );
   }
   if (Number(request.headers.get("content-length") ?? 0) > MAX_FRAME_BYTES) throw tooLarge();
   const bytes = await request.bytes().catch((cause: unknown) => {
-    throw new Fault("cancelled", "The peer went away before its frame was complete", { cause });
+    throw new Fault("cancelled", "The peer went away before its message was complete", { cause });
   });
   if (bytes.byteLength > MAX_FRAME_BYTES) throw tooLarge();
   return bytes;
 }
 
 function tooLarge(): Fault {
-  return new Fault("too_large", `A frame of a peer is larger than ${MAX_FRAME_BYTES} bytes`, {
+  return new Fault("too_large", `The message of a peer is larger than ${MAX_FRAME_BYTES} bytes`, {
     hint: "Send less at once.",
     details: { limit: MAX_FRAME_BYTES },
   });

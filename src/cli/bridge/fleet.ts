@@ -25,7 +25,7 @@ export interface FleetTimes {
   learnMs: number;
 }
 
-export const FLEET_TIMES: FleetTimes = {
+const FLEET_TIMES: FleetTimes = {
   patienceMs: 30_000,
   beatMs: 1000,
   beatAnswerMs: 1500,

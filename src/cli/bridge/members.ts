@@ -84,7 +84,7 @@ const status = z.object({
 });
 
 /** Whether a text is nothing but scheme, host and port. */
-export function isPlainBase(text: string): boolean {
+function isPlainBase(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "") return false;
   return url.username === "" && url.password === "" && url.pathname === "/" && url.search === "" && url.hash === "";

@@ -57,13 +57,6 @@ export function quarantine(reason: QuarantineReason, message: string, details: R
   });
 }
 
-/** The reason, where a failure is a quarantine. */
-export function quarantineOf(error: unknown): QuarantineReason | undefined {
-  if (!(error instanceof Fault) || error.code !== "data_corrupt") return undefined;
-  const reason = error.details["quarantine"];
-  return typeof reason === "string" ? (reason as QuarantineReason) : undefined;
-}
-
 /** What ended the member, as the Go half says it. */
 export function memberFault(code: string, message: string): Fault {
   if (code === "quarantine") {
@@ -81,7 +74,7 @@ export function memberFault(code: string, message: string): Fault {
 /** The connection to the Go half ended while the log was in use. */
 export function linkLost(cause: unknown): Fault {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new Fault("log_failed", `The Go half no longer answers for the replicated log: ${reason}`, {
+  return new Fault("log_failed", `The part of cairn that keeps the replicated log ended: ${reason}`, {
     hint: "Start the node again; every acknowledged write is on disk.",
     cause,
   });

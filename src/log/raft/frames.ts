@@ -1,6 +1,6 @@
 // The bytes of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md).
 
-export const RAFT_SOCKET_VERSION = 1;
+const RAFT_SOCKET_VERSION = 1;
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
 /** How far the store is: the last entry in it, and the server that wrote it ("" before it was in a fleet). */

@@ -45,7 +45,7 @@ export interface EdgeFleetOptions {
   startedMs: number;
 }
 
-export class EdgeFleet implements FleetFace {
+class EdgeFleet implements FleetFace {
   readonly #options: EdgeFleetOptions;
   readonly #members: ToldMembers;
   readonly #beats: Beats;
