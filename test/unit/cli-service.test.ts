@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
+import { serviceFor } from "../../src/cli/service/manager.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
 import { FAULTS } from "../../src/lib/fault.ts";
@@ -16,6 +17,7 @@ const facts: UnitFacts = {
   account: "root",
   dataDir: undefined,
   configFile: undefined,
+  backupFolder: undefined,
 };
 
 describe("the systemd unit", () => {
@@ -58,13 +60,29 @@ describe("the systemd unit", () => {
     expect(systemdUnit({ ...facts, dataDir: "/srv/my data" })).toContain('serve --data "/srv/my data"');
   });
 
+  test.skipIf(process.platform !== "linux")("a folder of backups elsewhere may be written [needs Linux]", () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "cairn-unit-"));
+    try {
+      const configFile = join(dataDir, "cairn.toml");
+      const choice = { user: false, dataDir, configFile: undefined, env: {} };
+      expect(serviceFor(choice).text).not.toMatch(/ReadWritePaths="?-/);
+      writeFileSync(configFile, '[backup]\nfolder = "/mnt/two disks"\n', { mode: 0o600 });
+      expect(serviceFor(choice).text).toContain('\nReadWritePaths="-/mnt/two disks"\n');
+      expect(serviceFor({ ...choice, dataDir: undefined, configFile }).text).toContain('ReadWritePaths="-');
+      expect(serviceFor({ ...choice, user: true }).text).not.toContain("ReadWritePaths");
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true });
+    }
+  });
+
   test.skipIf(Bun.which("systemd-analyze") === null).each([false, true])(
     "systemd-analyze verify finds nothing wrong, user: %p [needs systemd]",
     (user) => {
       const folder = mkdtempSync(join(tmpdir(), "cairn-unit-"));
       try {
         const path = join(folder, "cairn.service");
-        writeFileSync(path, systemdUnit({ ...facts, user, dataDir: "/var/lib/cairn-elsewhere" }));
+        const elsewhere = { dataDir: "/var/lib/cairn-elsewhere", backupFolder: "/mnt/two disks" };
+        writeFileSync(path, systemdUnit({ ...facts, user, ...elsewhere }));
         const verify = (file: string) => {
           const { exitCode, stdout, stderr } = Bun.spawnSync({
             cmd: ["systemd-analyze", "verify", "--man=no", ...(user ? ["--user"] : []), file],

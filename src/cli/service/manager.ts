@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { Environment } from "../../config/load.ts";
+import { type Environment, loadSettings } from "../../config/load.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownCommand } from "../own-command.ts";
@@ -33,6 +33,8 @@ export interface Service {
 }
 
 const ACCOUNT = "cairn";
+/** What StateDirectory= is for the system's manager. */
+const SYSTEM_DATA = "/var/lib/cairn";
 
 /** The service for these choices; Fault `invalid_input` where this machine has no such manager. */
 export function serviceFor(choice: ServiceChoice): Service {
@@ -44,7 +46,8 @@ function systemd(choice: ServiceChoice): Service {
   const config = env["XDG_CONFIG_HOME"]?.startsWith("/") ? env["XDG_CONFIG_HOME"] : join(homeOf(env), ".config");
   const path = user ? join(config ?? "", "systemd", "user", UNIT) : join("/etc/systemd/system", UNIT);
   const systemctl = ["systemctl", ...(user ? ["--user"] : [])];
-  const text = systemdUnit({ ...choice, command: ownCommand(), account: ACCOUNT });
+  const backupFolder = user ? undefined : backupFolderOf(choice);
+  const text = systemdUnit({ ...choice, command: ownCommand(), account: ACCOUNT, backupFolder });
   return {
     kind: "systemd",
     path,
@@ -56,6 +59,18 @@ function systemd(choice: ServiceChoice): Service {
     disable: [[...systemctl, "disable", "--now", UNIT]],
     state: [...systemctl, "show", UNIT, "--property=ActiveState,SubState,StatusText,UnitFileState,NRestarts,MainPID"],
   };
+}
+
+/** As the settings file says, which is all of the settings that this command and the service have in common. */
+function backupFolderOf({ dataDir = SYSTEM_DATA, configFile }: ServiceChoice): string | undefined {
+  try {
+    const { settings } = loadSettings({ flags: { data: dataDir }, env: {}, configFile });
+    return settings["backup.folder"];
+  } catch (error) {
+    // The node says at its start what is wrong with them.
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
 }
 
 function launchd(choice: ServiceChoice): Service {

@@ -12,6 +12,8 @@ export interface UnitFacts {
   dataDir: string | undefined;
   /** Settings file other than cairn.toml in the data folder. */
   configFile: string | undefined;
+  /** Folder of the scheduled backups where it is another than in the data folder. */
+  backupFolder: string | undefined;
 }
 
 /** Name of the unit. */
@@ -108,6 +110,8 @@ function systemPlaces(facts: UnitFacts): string[] {
     "RuntimeDirectoryMode=0711",
     "Environment=XDG_RUNTIME_DIR=%t/cairn",
     ...(facts.dataDir === undefined ? [] : [`ReadWritePaths=${systemdWord(facts.dataDir)}`]),
+    // One that is missing is no reason not to start: the node says that its backups fail.
+    ...(facts.backupFolder === undefined ? [] : [`ReadWritePaths=${systemdWord(`-${facts.backupFolder}`)}`]),
   ];
 }
 
