@@ -10,6 +10,7 @@ export type Part = "store" | "raft";
 
 /** A node may end by itself so often before it is back: once to say that its data are set aside, and once for bad luck. */
 const STARTS = 3;
+const BACK_MS = 60_000;
 
 /** kill -9, and the end of the process. */
 export async function killed(node: FleetNode): Promise<void> {
@@ -48,12 +49,16 @@ export function asides(node: FleetNode): string[] {
 }
 
 /** Starts a node again, and again where it ends by itself, until it serves and has all that the leader had then. Answers how often it was started. */
-export async function back(fleet: Fleet, node: FleetNode, withinMs = 60_000): Promise<number> {
+export async function back(
+  fleet: Fleet,
+  node: FleetNode,
+  changes: Parameters<FleetNode["restart"]>[0] = {},
+): Promise<number> {
   let starts = 0;
   const again = async () => {
     starts += 1;
     if (starts > STARTS) throw new Error(`${node.name} ended ${STARTS} times:\n${node.process.stderr.slice(-3000)}`);
-    await node.restart();
+    await node.restart(changes);
   };
   await again();
   let wanted = -1;
@@ -69,7 +74,7 @@ export async function back(fleet: Fleet, node: FleetNode, withinMs = 60_000): Pr
       seen = JSON.stringify([report?.position, wanted, report?.conditions]);
       return report?.members.some(({ self }) => self) === true && seqOf(report.position) >= wanted;
     },
-    { withinMs, seen: () => `${seen}\n${fleet.tails(14)}` },
+    { withinMs: BACK_MS, seen: () => `${seen}\n${fleet.tails(14)}` },
   );
   await node.serving();
   return starts;

@@ -55,6 +55,7 @@ export const poisonEntry: Scenario = {
     const first = await fleet.leader();
     const bad = fleet.up(["central"]).find((node) => node !== first);
     if (bad === undefined) throw new Error("there is no follower");
+    const mended = { command: bad.process.command };
     for (const isLeader of [false, true]) {
       await killed(bad);
       await bad.restart({ command });
@@ -66,7 +67,7 @@ export const poisonEntry: Scenario = {
       await load.more(20);
       await bad.restart({ command });
       await stops(trial, bad, "the same build again");
-      await back(fleet, bad);
+      await back(fleet, bad, mended);
       await fleet.voters(3);
     }
     for (const node of fleet.up()) {
@@ -83,7 +84,7 @@ export const poisonEntry: Scenario = {
     await poisoned;
     for (const node of nodes) {
       if (!node.process.ended) await killed(node);
-      await node.restart();
+      await node.restart(mended);
     }
     for (const node of nodes) await node.serving();
     await fleet.voters(3);
@@ -135,6 +136,7 @@ export const levels: Scenario = {
     const load = trial.load();
     await load.more(30);
     const nodes = [...fleet.up()];
+    const older = { command: nodes[0]?.process.command ?? [] };
     for (const [at, node] of nodes.entries()) {
       const began = performance.now();
       await node.process.stop();
@@ -155,7 +157,7 @@ export const levels: Scenario = {
     if (old === undefined) throw new Error("there is no regional");
     await killed(old);
     await load.more(10);
-    await old.restart();
+    await old.restart(older);
     await stops(trial, old, "the old build");
     await old.restart({ command });
     await old.serving();
