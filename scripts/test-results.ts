@@ -1,4 +1,4 @@
-// Reads what test runners report: bun's junit file and go's event lines. Only counting; scripts/test.ts runs them.
+// Reads what test runners report: bun's junit file and go's event lines. Only counts and times; scripts/test.ts runs them.
 
 import type { Counts } from "./check.ts";
 
@@ -12,6 +12,18 @@ export function readJunit(xml: string): Counts {
     else counts.passed += 1;
   }
   return counts;
+}
+
+/** The files of a junit report that took longest, slowest first, in seconds. */
+export function slowestFiles(xml: string, most: number): { file: string; seconds: number }[] {
+  return [...xml.matchAll(/<testsuite\b([^>]*?)\/?>/g)]
+    .map(([, attributes = ""]) => ({
+      file: attribute(attributes, "name"),
+      seconds: Number(attribute(attributes, "time")),
+    }))
+    .filter(({ file }) => /\.test\.tsx?$/.test(file))
+    .sort((first, second) => second.seconds - first.seconds)
+    .slice(0, most);
 }
 
 function skippedTest(group: string, name: string): { name: string; why: string } {

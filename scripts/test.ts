@@ -6,11 +6,13 @@ import { dirname, join } from "node:path";
 import { type Counts, runChecks } from "./check.ts";
 import { BuildError, ensureNative } from "./native.ts";
 import { host, planFor } from "./targets.ts";
-import { readGoEvents, readJunit } from "./test-results.ts";
+import { readGoEvents, readJunit, slowestFiles } from "./test-results.ts";
 
 const root = dirname(import.meta.dir);
 const reports = join(root, "build", "test");
 const BUN_TEST_MS = 60_000;
+/** So many files of a part are named with their time. */
+const SLOWEST = 5;
 
 interface Part {
   name: string;
@@ -115,7 +117,10 @@ async function runBun(folder: string): Promise<Counts> {
     stdio: ["ignore", "inherit", "inherit"],
   });
   const code = await child.exited;
-  const counts = existsSync(report) ? readJunit(await Bun.file(report).text()) : { passed: 0, failed: 0, skipped: [] };
+  const xml = existsSync(report) ? await Bun.file(report).text() : "";
+  const counts = readJunit(xml);
+  const slow = slowestFiles(xml, SLOWEST).map(({ file, seconds }) => `${file} ${seconds.toFixed(0)} s`);
+  console.log(`slowest: ${slow.join(", ")}`);
   // A file that cannot be loaded fails the run without being a test of the report.
   if (code !== 0 && counts.failed === 0) counts.failed = 1;
   return counts;
