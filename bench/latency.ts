@@ -169,7 +169,7 @@ ${table}
 - In brackets the round trip that the leader measured itself, under load.
 - A write costs one round trip from the leader to the nearest majority. One voter asks nobody: its row says what the disk and the node itself take.
 - Asked at another central (or a regional), a write takes a round trip more to the leader and back, and is then applied there as well, so that it is read at once where it was written.
-- Writes that wait together become one entry; on slow paths up to 16 entries are under way. So 64 at once take little longer than one.
+- Writes that wait together become one entry, and on slow paths up to 16 entries are under way. So 64 at once take two or three round trips, which is what a connection that was quiet needs until its window has grown, and not 64.
 - Reads of what a node has itself (\`consistency\` \`any\`, and \`session\` once it has the position) take no round trip at all.
 
 Measured on one machine (${machine()}) that carried all the nodes, the relay, the client and both ends of each encryption; all paths are relayed, and the relay holds each packet back for half the round trip. So the first lines of each block are slower than several machines on one network, while the others are what the round trip makes of them.
