@@ -13,7 +13,7 @@ export type PeerTarget = { node: string } | { host: string };
 
 /** The devices that the tailnet shows now. */
 export interface PeerDirectory {
-  peers(): Promise<readonly { id: string; ips: readonly string[] }[]>;
+  peers(): Promise<readonly { id: string; ips: readonly string[]; dnsName?: string }[]>;
 }
 
 export interface PeerLinkOptions {
@@ -52,6 +52,8 @@ export class PeerLink {
   readonly #options: PeerLinkOptions;
   /** StableNodeID → address; filled whole by each look at the network map, so it is as large as that. */
   #addresses = new Map<string, string>();
+  /** StableNodeID → name, for people; as large as the network map too. */
+  #names = new Map<string, string>();
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
@@ -89,15 +91,15 @@ export class PeerLink {
       options.signal.throwIfAborted();
       if (cause instanceof Fault) throw cause;
       const why = late.aborted ? `did not answer within ${options.timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
-      throw unreachable(target, why, { cause, notSent: false });
+      throw this.#unreachable(target, why, { cause, notSent: false });
     }
     if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response.status, bytes);
-    const decoded = decodeFrame(bytes);
+    const decoded = this.#decode(target, bytes);
     if (response.ok) {
       const answered = z.object({ value: z.unknown() }).safeParse(decoded);
       if (answered.success) return answered.data.value;
     }
-    throw faultOf(target, decoded);
+    throw faultOf(decoded) ?? this.#unreachable(target, "answered what is no answer", { notSent: false });
   }
 
   async #hostOf(target: PeerTarget): Promise<string> {
@@ -108,12 +110,32 @@ export class PeerLink {
     try {
       peers = await this.#options.directory.peers();
     } catch (cause) {
-      throw unreachable(target, `cannot be looked up: ${reasonOf(cause)}`, { cause, notSent: true });
+      throw this.#unreachable(target, `cannot be looked up: ${reasonOf(cause)}`, { cause, notSent: true });
     }
     this.#addresses = new Map(peers.flatMap(({ id, ips }) => (ips[0] === undefined ? [] : [[id, hostFor(ips)]])));
+    this.#names = new Map(peers.flatMap(({ id, dnsName = "" }) => (dnsName === "" ? [] : [[id, shortOf(dnsName)]])));
     const found = this.#addresses.get(target.node);
-    if (found === undefined) throw unreachable(target, "is not seen on the tailnet by this node", { notSent: true });
+    if (found === undefined)
+      throw this.#unreachable(target, "is not seen on the tailnet by this node", { notSent: true });
     return found;
+  }
+
+  /** An answer that broke off is no refusal: what was asked may have been done. */
+  #decode(target: PeerTarget, bytes: Uint8Array): unknown {
+    try {
+      return decodeFrame(bytes);
+    } catch (cause) {
+      throw this.#unreachable(target, `did not answer whole: ${reasonOf(cause)}`, { cause, notSent: false });
+    }
+  }
+
+  #unreachable(target: PeerTarget, what: string, { cause, notSent }: { cause?: unknown; notSent: boolean }): Fault {
+    const name = "node" in target ? (this.#names.get(target.node) ?? target.node) : target.host;
+    return new Fault("unavailable", `The node ${name} ${what}`, {
+      hint: "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port 4747 of each other.",
+      details: { retryAfterSeconds: 1, notSent },
+      ...(cause === undefined ? {} : { cause }),
+    });
   }
 
   /** An answer that is no frame: of our own Go half, which could not reach the peer, or of what stands before the peer's server. */
@@ -123,10 +145,14 @@ export class PeerLink {
     if (code === "dial_failed" || NEVER_DIALLED.has(code)) {
       // The address may have gone to another device, or the device to another address.
       this.refresh();
-      return unreachable(target, `cannot be reached: ${detail}`, { notSent: NEVER_DIALLED.has(code) });
+      return this.#unreachable(target, `cannot be reached: ${detail}`, { notSent: NEVER_DIALLED.has(code) });
     }
-    return unreachable(target, `answered: ${detail}`, { notSent: REFUSED_AT_DOOR.has(status) });
+    return this.#unreachable(target, `answered: ${detail}`, { notSent: REFUSED_AT_DOOR.has(status) });
   }
+}
+
+function shortOf(dnsName: string): string {
+  return dnsName.split(".")[0] ?? dnsName;
 }
 
 function hostFor(ips: readonly string[]): string {
@@ -152,27 +178,14 @@ async function readBounded(response: Response): Promise<Uint8Array> {
 }
 
 /** The Fault that the peer answered, with the same words; a code of a newer version is `internal`. */
-function faultOf(target: PeerTarget, decoded: unknown): Fault {
+function faultOf(decoded: unknown): Fault | undefined {
   const parsed = refusal.safeParse(decoded);
-  if (!parsed.success) return unreachable(target, "answered what is no answer", { notSent: false });
+  if (!parsed.success) return undefined;
   const { code, message, hint, details } = parsed.data.fault;
   const said = parseJson(Buffer.from(details));
   return new Fault(isFaultCode(code) ? code : "internal", message, {
     ...(hint === "" ? {} : { hint }),
     details: { ...(typeof said === "object" && said !== null && !Array.isArray(said) ? said : {}), peer: true },
-  });
-}
-
-function unreachable(
-  target: PeerTarget,
-  what: string,
-  { cause, notSent }: { cause?: unknown; notSent: boolean },
-): Fault {
-  const name = "node" in target ? target.node : target.host;
-  return new Fault("unavailable", `The node ${name} ${what}`, {
-    hint: "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port 4747 of each other.",
-    details: { retryAfterSeconds: 1, notSent },
-    ...(cause === undefined ? {} : { cause }),
   });
 }
 

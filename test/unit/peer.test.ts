@@ -233,7 +233,7 @@ describe("the link", () => {
   });
 
   const peers = [
-    { id: "nA", ips: ["fd7a::1", "100.64.0.7"] },
+    { id: "nA", ips: ["fd7a::1", "100.64.0.7"], dnsName: "berlin.example.ts.net" },
     { id: "nSix", ips: ["fd7a::9"] },
   ];
   const link = new PeerLink({ directory: { peers: async () => peers }, egress, secret: "s3" });
@@ -280,6 +280,29 @@ describe("the link", () => {
       expect(fault.code).toBe("unavailable");
       expect(fault.details["notSent"]).toBe(notSent);
     }
+    instead = undefined;
+  });
+
+  test("an answer that breaks off is none, whether its end is missing or the connection is", async () => {
+    const whole = encodeFrame({ value: { text: "x".repeat(1000) } });
+    const half = whole.subarray(0, whole.length / 2);
+    const headers = { "content-type": FRAME_TYPE };
+    const torn = () =>
+      new ReadableStream({
+        start: (controller) => controller.enqueue(half),
+        pull: async (controller) => {
+          await Bun.sleep(20);
+          controller.error(new Error("gone"));
+        },
+      });
+    for (const response of [() => new Response(half, { headers }), () => new Response(torn(), { headers })]) {
+      instead = response;
+      const fault = await refused("echo");
+      expect([fault.code, fault.details["notSent"], fault.details["peer"]]).toEqual(["unavailable", false, undefined]);
+      expect(fault.message).toStartWith("The node berlin ");
+    }
+    instead = () => new Response(whole, { headers });
+    expect(await ask("echo")).toEqual({ text: "x".repeat(1000) });
     instead = undefined;
   });
 
