@@ -73,17 +73,18 @@ export const syncFails: Scenario = {
       for (const part of ["raft", "store"] as const) {
         const node = await follower(trial);
         const { dataDir } = node;
-        const generation = readFileSync(join(dataDir, "store", "CURRENT"), "utf8").trim();
-        const file = part === "raft" ? join("raft", "log.db") : join("store", generation, "cairn.db-wal");
+        const generation = Number(readFileSync(join(dataDir, "store", "CURRENT"), "utf8"));
+        // It may be given a copy of the store first, and even two.
+        const wals = [0, 1, 2].map((more) => join("store", String(generation + more), "cairn.db-wal"));
+        const files = part === "raft" ? [join("raft", "log.db")] : wals;
         // Counted for each thread of the process.
-        const after = trial.random.between(8, 20);
+        const after = trial.random.between(4, 10);
         await killed(node);
-        await node.restart({
-          wrap: traced(`inject=${SYNCS}:error=EIO:when=${after}+`, ["-P", join(dataDir, file)]),
-        });
+        const paths = files.flatMap((file) => ["-P", join(dataDir, file)]);
+        await node.restart({ wrap: traced(`inject=${SYNCS}:error=EIO:when=${after}+`, paths) });
         const who = `${node.name}, ${isLeader ? "to lead" : "a follower"}`;
         if (isLeader) await leads(trial.fleet, node).catch((error) => ended(node, error));
-        trial.say(`${who}: from the ${after}th on each fsync of ${file} fails`);
+        trial.say(`${who}: from the ${after}th on each fsync of the ${part} fails`);
         await eventually(`the end of ${node.name}`, () => node.process.ended, {
           withinMs: 60_000,
           seen: () => trial.fleet.tails(),
