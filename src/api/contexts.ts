@@ -3,7 +3,8 @@
 import { type Context, Hono } from "hono";
 import { isJsonType, MAX_DOCUMENT_BYTES } from "../context/index.ts";
 import { Fault } from "../lib/fault.ts";
-import type { Answer, Invoker } from "../operation/invoke.ts";
+import type { Answer } from "../operation/answer.ts";
+import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf, answer as respond } from "./answer.ts";
 import type { ApiEnv } from "./app.ts";
 import { ACCEPT_PATCH, METHODS_OF, PATCHES, type Place, type Placed, placeOf } from "./places.ts";

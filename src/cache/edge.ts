@@ -3,8 +3,8 @@
 import { contextGet, spaceOf } from "../context/index.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import type { Answer } from "../operation/answer.ts";
 import type { CachedCall, Elsewhere, ForwardCall } from "../operation/elsewhere.ts";
-import type { Answer } from "../operation/invoke.ts";
 import type { Store } from "../store/store.ts";
 import { openSleepClock, type SleepClock } from "./clock.ts";
 import type { EdgeLog } from "./edge-log.ts";

@@ -5,7 +5,7 @@ import type { Caller } from "../access/caller.ts";
 import { problemResponse, SAFE_HEADERS } from "../api/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { preflight, sharedOrigin, shareWith } from "./doors/cors.ts";
+import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";

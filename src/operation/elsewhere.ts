@@ -3,7 +3,7 @@
 import type { Caller } from "../access/caller.ts";
 import type { Role } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
-import type { Answer } from "./invoke.ts";
+import type { Answer } from "./answer.ts";
 
 /** `leader` orders writes here; `replica` reads here, writes elsewhere; `edge` reads from its cache or upstream; `waiting` has nothing yet. */
 export type Place = "leader" | "replica" | "edge" | "waiting";

@@ -10,6 +10,7 @@ import { type Apply, type Log, UnknownCommand } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
+import type { Answer } from "./answer.ts";
 import { type CallerLimits, LimitedCallers } from "./caller-limits.ts";
 import type { CallContext, Operation, WriteLimits } from "./define.ts";
 import { type Elsewhere, type Forwarded, notReady } from "./elsewhere.ts";
@@ -45,17 +46,6 @@ export interface Outcome {
   code: FaultCode | "ok";
   /** How long the caller waited; undefined for a stream, which is counted when it opens. */
   seconds: number | undefined;
-}
-
-/** What a call answers. */
-export interface Answer {
-  output: Record<string, unknown>;
-  /** `<epoch>-<seq>`: of the change for a write, of what was read for a read. */
-  position: string;
-  /** Where an edge's cache had a part in it. */
-  cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds: number };
-  /** How old it may be, where it is a replica's own. */
-  ageSeconds?: number;
 }
 
 export interface InvokerOptions {

@@ -4,9 +4,9 @@ import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
+import type { Answer } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import { type CachedCall, type Elsewhere, type Forwarded, notLeader, notReady } from "./elsewhere.ts";
-import type { Answer } from "./invoke.ts";
 import type { Positions } from "./positions.ts";
 
 /** A read, parsed and admitted on this node. */

@@ -5,6 +5,7 @@ import { isReservedSpace } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Answer } from "./answer.ts";
 import type { Operation, WriteLimits } from "./define.ts";
 import {
   afterTries,
@@ -18,7 +19,6 @@ import {
   notReady,
   type Place,
 } from "./elsewhere.ts";
-import type { Answer } from "./invoke.ts";
 import type { Positions } from "./positions.ts";
 
 /** A write, parsed and admitted on this node. */

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import type { FeedAnswer } from "../../src/cache/frames.ts";
 import { FRESH_MS } from "../../src/cache/freshness.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import type { Answer } from "../../src/operation/invoke.ts";
+import type { Answer } from "../../src/operation/answer.ts";
 import { granted } from "../kit/core.ts";
 import { startEdgePair } from "../kit/edge.ts";
 

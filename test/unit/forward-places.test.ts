@@ -1,8 +1,8 @@
 // What a node answers that is neither leader nor replica: one that waits for its store, and an edge with a cache.
 
 import { describe, expect, test } from "bun:test";
+import type { Answer } from "../../src/operation/answer.ts";
 import type { Elsewhere } from "../../src/operation/elsewhere.ts";
-import type { Answer } from "../../src/operation/invoke.ts";
 import { callerWith, startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 
