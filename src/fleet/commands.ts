@@ -65,7 +65,7 @@ export const fleetBegin = write({
   access: FLEET,
   prepare: (input) => input,
   apply(tx, command, stamp) {
-    const members = allMembers(tx);
+    const members = allMembers(tx).filter((member) => member.server !== "");
     const [only] = members;
     if (members.length > 1 || (only !== undefined && only.server !== command.server && only.node !== command.node)) {
       throw new Fault("data_exists", "This fleet has begun already", {

@@ -31,11 +31,21 @@ export { Admission, JOIN, joinRequest, notTheLeader, type Pending } from "./join
 export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./join/fleet-file.ts";
 export { type Joined, joinFleet, lookAround, type Sighted } from "./join/joiner.ts";
 export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./join/ticket.ts";
+export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { type Members, openMembers, ToldMembers } from "./members.ts";
 export { type FleetPart, type NodeReport, nodeReport, nodeStatus } from "./node-status.ts";
 export { fleetMembers } from "./queries.ts";
-export { type FleetRole, fleetValue, type Member, PROFILES, type Profile, ROLES } from "./rows.ts";
+export {
+  allMembers,
+  type FleetRole,
+  fleetValue,
+  type Member,
+  memberByServer,
+  PROFILES,
+  type Profile,
+  ROLES,
+} from "./rows.ts";
 export { survivesText } from "./survives.ts";
 
 /** Tables of members and tickets. */

@@ -187,6 +187,21 @@ describe("a join", () => {
     expect(fleet.members()).toEqual(["n1 s1 central active"]);
   });
 
+  test("with a build that does not know the fleet's level is refused: too_old", () => {
+    const fleet = new Applied().begin();
+    const operation = OPERATIONS.find(({ name }) => name === "fleet_member_join");
+    if (operation?.kind !== "write") throw new Error("no join");
+    const self = { fleet: fleet.fleetId, node: "n2", server: "s2", name: "two", version: "1", granted: [] };
+    const joinAt = (level: number) => () =>
+      fleet.store.transaction((tx) => {
+        tx.run("UPDATE meta SET value = 2 WHERE key = 'fleet_level'");
+        const command = operation.prepare(operation.input.parse({ ...self, level }), DEFAULT_WRITE_LIMITS);
+        operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1 });
+      });
+    expect(joinAt(1)).toThrow("Its build knows levels up to 1, and this fleet is at 2");
+    expect(joinAt(2)).toThrow("nobody has approved it");
+  });
+
   test("a ticket counts to the last moment of its 15 minutes", () => {
     const fleet = new Applied().begin();
     const ticket = fleet.ticket("regional");

@@ -91,6 +91,8 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
     return (await log.propose({ name, v: 1, input: prepared, caller: "local", via: "", key: "" })).output;
   };
   let leading = true;
+  let proposed = 0;
+  let atBarrier: (() => Promise<unknown>) | undefined;
   const about = (): About => ({
     fleetId,
     fleet,
@@ -105,7 +107,13 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
   const admission = new Admission({
     reader: store.reader,
     members,
-    propose: (command) => log.propose(command),
+    propose: (command) => {
+      proposed += 1;
+      return log.propose(command);
+    },
+    barrier: async () => {
+      await atBarrier?.();
+    },
     nowMs: () => nowMs,
     leading: () => leading,
     leader: () => ({ node: id, name: "lead" }),
@@ -137,6 +145,12 @@ function startLeader(world: World, id = "nLEAD", fleet = "home") {
     lead: (now: boolean) => {
       leading = now;
     },
+    /** What it has not applied yet when it begins to lead. */
+    owes: (work: () => Promise<unknown>) => {
+      atBarrier = work;
+    },
+    /** Commands that it proposed for joiners. */
+    proposed: () => proposed,
   };
 }
 
@@ -206,6 +220,27 @@ describe("by ticket", () => {
     });
     expect(admitted.members.map(({ node }) => node)).toEqual(["nLEAD", "nNEW"]);
     expect([server, conditions.list()]).toEqual(["s-nNEW", []]);
+  });
+
+  test("in by a ticket that the leader of before acknowledged and the one of now has not applied yet", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const secret = drawSecret();
+    let owed = true;
+    leader.owes(async () => {
+      if (owed) await leader.run("fleet_ticket_create", { hash: hashOf(secret), role: "regional" });
+      owed = false;
+    });
+    const { done } = joiner(world, { ticket: { role: "regional", fleetId: leader.fleetId, secret } });
+    expect((await done).admitted.outcome).toBe("joined");
+    // It may be asked first without a proof, too.
+    const late = drawSecret();
+    leader.owes(() => leader.run("fleet_ticket_create", { hash: hashOf(late), role: "regional" }));
+    const request = { ask: "join" as const, fleet: leader.fleetId, server: "s-y", name: "y", version: "1", level: 1 };
+    expect(await leader.admission.handle(callerWith({ id: "nY" }), { ...request, secret: late })).toMatchObject({
+      outcome: "joined",
+    });
   });
 
   test("a rogue with the fleet's name and id gets no secret, is asked no more, and the right one is found", async () => {
@@ -324,6 +359,24 @@ describe("without a ticket", () => {
     const other = joiner(world, { ...edge, node: "nF", tags: ["tag:none"] });
     await other.until("members approve");
     await other.end();
+  });
+
+  test("what any device can ask all day is not written to the log", async () => {
+    const world = new World();
+    const leader = startLeader(world);
+    await leader.begin();
+    const ask = { ask: "join" as const, fleet: leader.fleetId, server: "s-x", name: "x", version: "1", level: 1 };
+    const stranger = callerWith({ id: "nX" });
+    for (let count = 0; count < 5; count += 1)
+      expect(await leader.admission.handle(stranger, ask)).toEqual({ outcome: "pending" });
+    const guess = leader.admission.handle(stranger, { ...ask, secret: drawSecret() });
+    expect(await codeOf(guess)).toBe("join_refused ticket_unknown");
+    const elsewhere = leader.admission.handle(stranger, { ...ask, fleet: "other" });
+    expect(await codeOf(elsewhere)).toBe("join_refused other_fleet");
+    expect(leader.proposed()).toBe(0);
+    const old = leader.admission.handle(callerWith({ id: "nLEAD" }), { ...ask, server: "s-lead", level: 1 });
+    expect(await old).toMatchObject({ outcome: "member" });
+    expect(leader.proposed()).toBe(1);
   });
 
   test("devices of other tailnets are refused", async () => {

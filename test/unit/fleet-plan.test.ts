@@ -1,4 +1,4 @@
-// Whether a node whose data cannot be trusted any more may come back as a new member by itself: only where its fleet has another full member.
+// Whether a node whose data cannot be trusted any more may come back as a new member by itself: only where others of its fleet lead without it, and not for ever.
 
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,14 +9,15 @@ import { forgetRequests, requestRejoin } from "../../src/node/fleet/plan.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-/** A store of a fleet with so many full members, and no raft folder beside it. */
-function storeOf(members: number): string {
+/** A store of a fleet with so many full members, and no raft folder beside it; of one of its servers, if that is named. */
+function storeOf(members: number, server = ""): string {
   const dataDir = temporaryFolder();
   const store = Store.open({ folder: join(dataDir, "store"), migrations: MIGRATIONS, log: () => {} });
   openHistory(store);
   store.transaction((tx) => {
     tx.run("INSERT INTO meta (key, value) VALUES ('fleet_name', 'home')");
     tx.run("UPDATE meta SET value = 'f1' WHERE key = 'fleet_id'");
+    if (server !== "") tx.run("INSERT INTO meta (key, value) VALUES ('raft_server', ?)", server);
     for (let at = 0; at < members; at++) {
       tx.run(
         "INSERT INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?, ?, 'x', 'central', 'active', '', 1, '', 0)",
@@ -52,6 +53,22 @@ test("who is alone has nobody to ask: a person decides", () => {
   expect(requestRejoin(empty, "lost")).toBe(false);
 });
 
+test("a central of two may be the only voter: what it holds stays where it is; of three the others let it in", () => {
+  expect(requestRejoin(storeOf(2, "s0"), "lost")).toBe(false);
+  expect(requestRejoin(storeOf(3, "s0"), "lost")).toBe(true);
+});
+
+test("what comes back again and again stays in the end: each time keeps a whole store", () => {
+  const dataDir = storeOf(3, "s0");
+  const nowMs = Date.parse("2026-01-02T10:00:00Z");
+  for (let at = 1; at <= 8; at++) {
+    expect(requestRejoin(dataDir, "lost", nowMs)).toBe(true);
+    mkdirSync(join(dataDir, "aside", `2026-01-02-${at}`), { recursive: true, mode: 0o700 });
+  }
+  expect(requestRejoin(dataDir, "lost", nowMs)).toBe(false);
+  expect(requestRejoin(dataDir, "lost", nowMs + 86_400_000)).toBe(true);
+});
+
 test("a store whose raft folder was left is found by the file there", () => {
   const dataDir = temporaryFolder();
   mkdirSync(join(dataDir, "raft"), { mode: 0o700 });
@@ -75,7 +92,10 @@ test("a store whose raft folder was left is found by the file there", () => {
     node: "n1",
     spaces: [],
   };
-  writeFileSync(join(dataDir, "raft", "fleet.json"), JSON.stringify({ ...file, members: [member(1), member(2)] }));
+  writeFileSync(
+    join(dataDir, "raft", "fleet.json"),
+    JSON.stringify({ ...file, members: [member(1), member(2), member(3)] }),
+  );
   expect(requestRejoin(dataDir, "lost")).toBe(true);
   expect(JSON.parse(readFileSync(request(dataDir), "utf8")).rejoin.fleetId).toBe("f2");
 });

@@ -169,6 +169,19 @@ describe("a member", () => {
     expect(codeOf(() => plan(memberFolder(), { role: "central" }))).toBe("none");
   });
 
+  test("that is the last of its fleet holds the only copy: only a wish of now takes that away, and keeps it", () => {
+    const edge: Member = { ...told("e"), server: "", role: "edge" };
+    for (const members of [[told("a")], [told("a"), edge]]) {
+      const data = memberFolder({ ...FILE, members });
+      const { wish, lines } = plan(data, { join: "auto", discard_local: true });
+      expect([wish, lines.join()]).toEqual([undefined, expect.stringContaining("goes on as the last member of")]);
+      expect(asideOf(data)).toEqual([]);
+      writeJoinRequest(data, { place: "two" });
+      expect(plan(data).wish).toMatchObject({ place: "two" });
+      expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    }
+  });
+
   test("that left begins anew, with what it held set aside and the reason beside it", () => {
     const data = memberFolder();
     requestAside(data, "This node left the fleet home");

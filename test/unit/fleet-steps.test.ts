@@ -153,6 +153,23 @@ describe("steps", () => {
     expect(model.run()).toBe("");
   });
 
+  test("of five voters two are lost and one standby is there: it votes, though one of the lost still counts", () => {
+    const model = new Model("a", "ABCDEf", [a, b, c, d, e, f]);
+    const lost = { ...DEAD, lost: true, configuration: 0 };
+    model.facts = { d: lost, e: lost };
+    expect([model.run(), model.shape()]).toEqual(["demote:e promote:f", "ABCDFe"]);
+  });
+
+  test("two voters wait for a third no longer than ten minutes; when it is back, three vote", () => {
+    const model = new Model("a", "ABc", [a, b, c]);
+    model.facts["c"] = DEAD;
+    expect([model.run(), model.shape()]).toEqual(["", "ABc"]);
+    model.facts["c"] = { ...DEAD, lost: true };
+    expect([model.run(), model.shape()]).toEqual(["demote:b", "Abc"]);
+    model.facts = {};
+    expect([model.run(), model.shape()]).toEqual(["demote:b promote:b promote:c", "ABC"]);
+  });
+
   test("a wiped disk: the old server goes, the new one comes in without a vote and gets it back when it kept up", () => {
     const model = new Model("a", "ABC", [a, b, { ...c, server: "x" }]);
     model.facts = { c: { ...DEAD, lost: true }, x: { keptUp: 0 } };

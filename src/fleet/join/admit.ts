@@ -7,7 +7,7 @@ import type { Command } from "../../log/log.ts";
 import type { Reader } from "../../store/store.ts";
 import { shortName } from "../commands.ts";
 import type { Members } from "../members.ts";
-import { type FleetRole, ROLES, serverId, type TicketRow } from "../rows.ts";
+import { approvalOf, type FleetRole, ROLES, serverId, type TicketRow, ticketBy } from "../rows.ts";
 import { type FleetFile, toldMember } from "./fleet-file.ts";
 import { fleetMemberJoin, type JoinRefusal } from "./join-command.ts";
 import { hashOf, nameOf, proofOf } from "./ticket.ts";
@@ -77,6 +77,8 @@ export interface AdmissionOptions {
   reader: Reader;
   members: Members;
   propose: (command: Command) => Promise<{ output: Record<string, unknown> }>;
+  /** Resolves when all that was acknowledged before is applied here; a leader that has just begun may not know a ticket yet. */
+  barrier: () => Promise<void>;
   leading: () => boolean;
   leader: () => { node: string; name: string } | undefined;
   /** StableNodeID of this node. */
@@ -113,16 +115,38 @@ export class Admission {
     return request.ask === "prove" ? this.#prove(request) : this.#join(caller, request);
   }
 
-  #prove({ ticket, nonce }: Extract<JoinRequest, { ask: "prove" }>): z.infer<typeof proved> {
-    const { reader, fleet, self } = this.#options;
-    const found = reader
-      .all<Pick<TicketRow, "hash">>("SELECT hash FROM tickets WHERE hash NOT LIKE 'node:%' ORDER BY hash")
-      .find(({ hash }) => nameOf(hash) === ticket);
+  async #prove({ ticket, nonce }: Extract<JoinRequest, { ask: "prove" }>): Promise<z.infer<typeof proved>> {
+    const { barrier, fleet, self } = this.#options;
+    let found = this.#ticketNamed(ticket);
+    if (found === undefined) {
+      await barrier();
+      found = this.#ticketNamed(ticket);
+    }
     if (found !== undefined) return { proof: proofOf(found.hash, { nonce, fleetId: fleet().fleetId, node: self() }) };
-    throw new Fault("join_refused", "This fleet knows no such ticket, or it has expired", {
-      hint: "Make one with cairn ticket on the leader of this fleet.",
-      details: { reason: "ticket_unknown" satisfies JoinRefusal },
-    });
+    throw unknownTicket();
+  }
+
+  #ticketNamed(name: string): Pick<TicketRow, "hash"> | undefined {
+    return this.#options.reader
+      .all<Pick<TicketRow, "hash">>("SELECT hash FROM tickets WHERE hash NOT LIKE 'node:%' ORDER BY hash")
+      .find(({ hash }) => nameOf(hash) === name);
+  }
+
+  /** Whether there is anything by which it may come in, or be refused for good: what any device of the tailnet can ask all day is no reason to write to the log. */
+  async #hasCase(caller: Caller, { secret, server, fleet }: Extract<JoinRequest, { ask: "join" }>): Promise<boolean> {
+    const { reader, members, joinRoles, barrier, fleet: own } = this.#options;
+    const hash = secret === undefined ? approvalOf(caller.id) : hashOf(secret);
+    const has = (): boolean =>
+      members.get(caller.id) !== undefined ||
+      members.byServer(server) !== undefined ||
+      ticketBy(reader, hash) !== undefined;
+    if (fleet !== own().fleetId) throw otherFleet();
+    if (joinRoles(caller).length > 0 || has()) return true;
+    if (secret === undefined) return false;
+    await barrier();
+    members.refresh();
+    if (has()) return true;
+    throw unknownTicket();
   }
 
   async #join(caller: Caller, request: Extract<JoinRequest, { ask: "join" }>): Promise<z.infer<typeof admitted>> {
@@ -131,6 +155,10 @@ export class Admission {
       throw new Fault("join_refused", "Only devices of this tailnet can join a fleet", {
         hint: "Let the device join the tailnet itself first.",
       });
+    }
+    if (!(await this.#hasCase(caller, request))) {
+      this.#remember(caller, request);
+      return { outcome: "pending" };
     }
     const { secret, role, ask: _, ...self } = request;
     const command = fleetMemberJoin.prepare(
@@ -184,6 +212,20 @@ export class Admission {
     const floor = this.#options.nowMs() - PENDING_MS;
     for (const [node, { lastMs }] of this.#pending) if (lastMs < floor) this.#pending.delete(node);
   }
+}
+
+function unknownTicket(): Fault {
+  return new Fault("join_refused", "This fleet knows no such ticket, or it has expired", {
+    hint: "Make one with cairn ticket on the leader of this fleet.",
+    details: { reason: "ticket_unknown" satisfies JoinRefusal },
+  });
+}
+
+function otherFleet(): Fault {
+  return new Fault("join_refused", "It asks for a fleet with another id", {
+    hint: "Look at the fleet's id in cairn status of both nodes.",
+    details: { reason: "other_fleet" satisfies JoinRefusal },
+  });
 }
 
 /** What a member answers that was asked for something that only the leader does. */

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
+import { levelOf } from "../../log/level.ts";
 import { writeAlone } from "../../log/raft/store.ts";
 import { write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
@@ -35,6 +36,7 @@ export type JoinRefusal =
   | "ticket_other_role"
   | "server_of_another"
   | "leaving"
+  | "too_old"
   | "full";
 
 const joinInput = z.object({
@@ -84,6 +86,9 @@ export const fleetMemberJoin = write({
   apply(tx, command, stamp) {
     if (command.fleet !== fleetValue(tx, "fleet_id"))
       throw refused("other_fleet", "It asks for a fleet with another id");
+    const fleetLevel = levelOf(tx);
+    if (command.level < fleetLevel)
+      throw refused("too_old", `Its build knows levels up to ${command.level}, and this fleet is at ${fleetLevel}`);
     const holder = memberByServer(tx, command.server);
     if (holder !== undefined && holder.node !== command.node) {
       throw refused(
@@ -197,6 +202,7 @@ const HINTS: Readonly<Record<JoinRefusal, string>> = {
   ticket_other_role: "Start the node with the role of its ticket, or make another ticket.",
   server_of_another: "Give this node a data folder of its own; the copy may go.",
   leaving: "Try again in a moment.",
+  too_old: "Start the version that the other members run.",
   full: "Remove members that are gone with cairn members remove.",
 };
 

@@ -47,7 +47,9 @@ export function voterCount(centrals: number): number {
 export function wantedVoters({ state, members, facts }: Situation): readonly string[] {
   const voters = new Set(votersOf(state));
   const centrals = members.filter(
-    ({ role, state: row, server }) => role === "central" && row === "active" && server !== "",
+    ({ role, state: row, server }) =>
+      // Who does not vote and was not heard for so long does not count: the others would wait for it with an even number of voters.
+      role === "central" && row === "active" && server !== "" && (voters.has(server) || !facts(server).lost),
   );
   // Before a fleet of one has written its first row, nobody is to be touched.
   if (centrals.length === 0) return [...voters];
@@ -106,8 +108,8 @@ function promoted(situation: Situation): Step | undefined {
   // An even number of voters survives no more than one less, and stops earlier: begin only when the end will be odd.
   const reached = voterCount(staying.length + ready.length);
   if (first === undefined || reached <= staying.length) return undefined;
-  // A candidate that a voter still knows as a non-voter would not get its vote: everyone has the newest configuration first.
-  const everyone = [...voters.filter((server) => server !== state.server), first];
+  // A candidate that a voter still knows as a non-voter would not get its vote: everyone has the newest configuration first. One that was lost long gives no vote.
+  const everyone = [...voters.filter((server) => server !== state.server && !facts(server).lost), first];
   if (everyone.some((server) => facts(server).configuration < state.configuration)) return undefined;
   return { do: "promote", server: first, why: "it kept up" };
 }

@@ -98,11 +98,17 @@ function writeLines(path: string, lines: Iterable<string>): void {
   renameSync(`${path}.partial`, path);
 }
 
+/** How many folders were set aside on that day. */
+export function asideCount(dataDir: string, nowMs: number): number {
+  const aside = join(dataDir, "aside");
+  return existsSync(aside) ? readdirSync(aside).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length : 0;
+}
+
 /** A new folder `aside/<date>-<n>`. */
 function asideFolder(dataDir: string, nowMs: number): string {
   const aside = join(dataDir, "aside");
   ensurePrivateFolder(aside);
-  const date = new Date(nowMs).toISOString().slice(0, 10);
+  const date = dateOf(nowMs);
   const taken = readdirSync(aside).flatMap((name) =>
     name.startsWith(`${date}-`) ? [Number(name.slice(date.length + 1))] : [],
   );
@@ -110,4 +116,8 @@ function asideFolder(dataDir: string, nowMs: number): string {
   mkdirSync(home, { mode: 0o700 });
   sync(aside);
   return home;
+}
+
+function dateOf(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 10);
 }

@@ -1,5 +1,6 @@
 // The two ways in which a fleet ends a node: it left, or it could not join. The same words for a full node and an edge.
 
+import type { Member } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import { requestAside } from "./plan.ts";
@@ -27,4 +28,24 @@ export function faultOfJoin(error: unknown, conditions: Conditions): Fault {
   }
   if (error.code === "join_refused") conditions.raise("join_refused", error.message);
   return error;
+}
+
+/** Ends a node whose data folder is a copy of another device's, and has it set aside at the next start. */
+export function faultOfCopy(dataDir: string, { name, node }: Pick<Member, "name" | "node">): Fault {
+  const why = `This data folder is a copy of that of ${name} (${node})`;
+  requestAside(dataDir, why);
+  return new Fault("data_corrupt", `${why}, and this is another device`, {
+    hint: "Start it again: the copy is then set aside under aside/, and the node begins anew. If the device was only given a new tailnet identity, join again with cairn join.",
+  });
+}
+
+/** Ends a node that has another tailnet identity than its data, which stay: the device that they name is nowhere to be seen. */
+export function faultOfIdentity(dataDir: string, { name, node }: Pick<Member, "name" | "node">): Fault {
+  return new Fault(
+    "data_corrupt",
+    `The data in ${dataDir} are those of ${name} (${node}), and this is another device; that one is not on the tailnet`,
+    {
+      hint: "If this machine lost its tailnet identity, put the folder tailnet/ back; or remove the old member on the leader, move store/ and raft/ away and join again; or, where no other member is left, go on with cairn recover --accept-loss.",
+    },
+  );
 }

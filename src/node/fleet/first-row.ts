@@ -37,9 +37,11 @@ export class FirstRow {
     const node = this.#options.self();
     const { leading, server } = log.leadership();
     if (this.#writing || node === "") return;
-    const own = members.list().find((member) => member.server !== "" && member.server === this.#options.server());
-    if (own !== undefined && own.node !== node && members.list().length > 1) return onClone(own);
-    if (!leading || members.list().length > 1 || (own?.node === node && own.server === server)) return;
+    // Edges hold nothing: beside them the only full member is as alone as without.
+    const full = members.list().filter((member) => member.server !== "");
+    const own = full.find((member) => member.server === this.#options.server());
+    if (own !== undefined && own.node !== node && full.length > 1) return onClone(own);
+    if (!leading || full.length > 1 || (own?.node === node && own.server === server)) return;
     this.#writing = true;
     try {
       await propose(fleetBegin, {

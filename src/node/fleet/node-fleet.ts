@@ -151,6 +151,7 @@ export class NodeFleet implements FleetFace {
       members,
       nowMs,
       propose: (command) => log.propose(command),
+      barrier: () => log.barrier(),
       leading: () => this.leading(),
       leader: () => this.leader(),
       self: () => this.self(),

@@ -1,24 +1,29 @@
 // What a start does about fleets, decided while nothing is open yet: go on as the member that the data folder is of, join one, or begin one. Data that must go are set aside here, never deleted.
 
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { Loaded } from "../../config/load.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import {
+  allMembers,
   type FleetFile,
   type FleetRole,
   fleetValue,
+  type Member,
+  memberByServer,
   parseTicket,
   ROLES,
   readFleetFile,
   type Ticket,
+  voterCount,
 } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
+import { placeOf } from "../../log/raft/store.ts";
 import { sync } from "../../store/backup.ts";
 import { inspectStore } from "../../store/inspect.ts";
 import type { Reader } from "../../store/store.ts";
-import { setAside } from "../data/set-aside.ts";
+import { asideCount, setAside } from "../data/set-aside.ts";
 
 /** Which fleet a node asks to be let into. */
 export interface JoinWish {
@@ -59,6 +64,9 @@ const asideShape = z.object({ why: z.string(), rejoin: requestShape.optional() }
 const REQUEST = "join.json";
 const ASIDE = "set-aside.json";
 
+/** Of one day: what comes back again and again has another fault, and each time keeps a whole store. */
+const MAX_ASIDE = 8;
+
 /** Decides; the data folder is locked and nothing of it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
 export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
   const { data } = settings;
@@ -68,11 +76,17 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
   const chosenRole = origins.has("role") ? settings.role : undefined;
   const joinsAnew = file?.removed === true && place !== undefined;
+  // All others have left it, so it holds the only copy: a flag that it was once started with does not take that away, only a wish of now.
+  const isLast = file !== undefined && file.role !== "edge" && fullOf(file).length < 2;
   if (joinsAnew) {
     const why = `This node is no member of the fleet ${file.fleet} any more`;
     lines.push(`${why}; what it held is kept in ${setAside(data, why, nowMs())}`);
-  } else if (file !== undefined) {
+  } else if (file !== undefined && !(isLast && request !== undefined)) {
     rmSync(join(data, REQUEST), { force: true });
+    if (isLast && place !== undefined)
+      lines.push(
+        `This node goes on as the last member of the fleet ${file.fleet}; cairn join takes it into another one`,
+      );
     refuseOtherKind(file, chosenRole);
     return { kind: file.role === "edge" ? "edge" : "full", file, wish: undefined, lines };
   }
@@ -121,26 +135,38 @@ export function requestAside(dataDir: string, why: string, rejoin?: JoinRequest)
   writeJson(join(dataDir, ASIDE), { why, ...(rejoin === undefined ? {} : { rejoin }) });
 }
 
-/** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where it has no fleet to ask. */
-export function requestRejoin(dataDir: string, why: string): boolean {
+/** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where nobody could let it in, or where it has come back too often already: then its data stay, and a person decides. */
+export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()): boolean {
   const found = largerFleetOf(dataDir);
-  if (found === undefined) return false;
+  if (found === undefined || asideCount(dataDir, nowMs) >= MAX_ASIDE) return false;
   requestAside(dataDir, why, { place: "auto", ...found });
   return true;
 }
 
-/** Name and id of the fleet that this folder's member is of, by its file or, where the raft folder is lost, by its store; undefined where no other full member could take it in. */
+/** Name and id of the fleet that this folder's member is of, by its file or, where the raft folder is lost, by its store; undefined where the others could not take it in. */
 function largerFleetOf(dataDir: string): { fleet: string; fleetId: string } | undefined {
   const file = readFleetFile(join(dataDir, "raft"));
   if (file !== undefined) {
-    const full = file.members.filter(({ server }) => server !== "");
-    return full.length < 2 ? undefined : { fleet: file.fleet, fleetId: file.fleetId };
+    const others = file.members.filter(({ node }) => node !== file.node);
+    return isSpared(file.role, others) ? { fleet: file.fleet, fleetId: file.fleetId } : undefined;
   }
   if (!isMemberStore(dataDir)) return undefined;
-  return inspectStore(join(dataDir, "store"), (reader) => ({
-    fleet: fleetValue(reader, "fleet_name"),
-    fleetId: fleetValue(reader, "fleet_id"),
-  }))?.seen;
+  return inspectStore(join(dataDir, "store"), (reader) => {
+    const own = memberByServer(reader, placeOf(reader).server);
+    const others = allMembers(reader).filter(({ node }) => node !== own?.node);
+    if (!isSpared(own?.role, others)) return undefined;
+    return { fleet: fleetValue(reader, "fleet_name"), fleetId: fleetValue(reader, "fleet_id") };
+  })?.seen;
+}
+
+/** Whether others lead without this member. A central of two may be the one that votes: then nobody could let it in, and what it holds may be nowhere else. */
+function isSpared(role: FleetRole | undefined, others: readonly Member[]): boolean {
+  const centrals = others.filter((member) => member.server !== "" && member.role === "central").length;
+  return role === "central" ? voterCount(centrals + 1) > 1 : centrals > 0;
+}
+
+function fullOf(file: FleetFile): Member[] {
+  return file.members.filter(({ server }) => server !== "");
 }
 
 function doSetAside(data: string, nowMs: () => number): string[] {
@@ -150,6 +176,8 @@ function doSetAside(data: string, nowMs: () => number): string[] {
   if (asked.rejoin !== undefined) writeJoinRequest(data, asked.rejoin);
   const kept = setAside(data, asked.why, nowMs());
   rmSync(join(data, ASIDE), { force: true });
+  // What is made from now on must not be set aside by a request that comes back after a loss of power.
+  sync(data);
   return kept === undefined ? [] : [`${asked.why}; what this node held is kept in ${kept}`];
 }
 
@@ -209,4 +237,5 @@ function writeJson(path: string, value: unknown): void {
   writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
   sync(`${path}.new`);
   renameSync(`${path}.new`, path);
+  sync(dirname(path));
 }

@@ -1,9 +1,8 @@
 // Puts the fleet into a start: the member that runs, the join where one is wished, and what is written down for the next start. start.ts calls this once for each step of its story.
 
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../../config/load.ts";
-import { type FleetFile, fleetValue, type Member, writeFleetFile } from "../../fleet/index.ts";
+import { type FleetFile, fleetValue, type Member, readFleetFile, writeFleetFile } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { fleetOf } from "../../log/raft/install.ts";
 import type { Conditions } from "../../observe/conditions.ts";
@@ -11,11 +10,11 @@ import { logFor } from "../../observe/logging.ts";
 import type { Store } from "../../store/store.ts";
 import type { RaftHost, Status, Tailnet } from "../../tailnet/index.ts";
 import type { Product } from "../product.ts";
-import { endAfterLeaving, faultOfJoin } from "./endings.ts";
+import { endAfterLeaving, faultOfCopy, faultOfIdentity, faultOfJoin } from "./endings.ts";
 import type { FleetFace } from "./face.ts";
 import { joinAsMember } from "./join.ts";
 import { NodeFleet } from "./node-fleet.ts";
-import { type FleetPlan, requestAside, requestRejoin } from "./plan.ts";
+import { type FleetPlan, requestRejoin } from "./plan.ts";
 import { profileOf } from "./raft-side.ts";
 import { Sight } from "./sight.ts";
 
@@ -60,14 +59,13 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     alone: () => members.list().length === 1 && plan.wish === undefined,
     fleetId: () => fleetOf(store.reader).fleet,
   });
-  const onClone = (member: Pick<Member, "name" | "node">): void => {
-    const why = `This data folder is a copy of that of ${member.name} (${member.node})`;
-    requestAside(data, why);
-    onFatal(
-      new Fault("data_corrupt", `${why}, and this is another device`, {
-        hint: "Start it again: the copy is then set aside under aside/, and the node begins anew. If the device was only given a new tailnet identity, join again with cairn join.",
-      }),
-    );
+  let ending = false;
+  const onClone = async (member: Pick<Member, "name" | "node">): Promise<void> => {
+    if (ending) return;
+    ending = true;
+    const seen = await peers().catch(() => []);
+    // Nobody else may hold what is here: it is given up only where the other device is there.
+    onFatal(seen.some(({ id }) => id === member.node) ? faultOfCopy(data, member) : faultOfIdentity(data, member));
   };
   const fleet = new NodeFleet({
     settings,
@@ -94,9 +92,11 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
   const isCopied = (): boolean => {
     const { file } = plan;
     const self = fleet.self();
-    if (file === undefined || self === "" || file.node === self || file.members.length < 2) return false;
+    if (file === undefined || self === "" || file.node === self) return false;
+    // The only member that holds the store is its fleet, by whatever name.
+    if (file.members.filter(({ server }) => server !== "").length < 2) return false;
     const own = file.members.find(({ node }) => node === file.node);
-    onClone({ node: file.node, name: own?.name ?? "another member" });
+    void onClone({ node: file.node, name: own?.name ?? "another member" });
     return true;
   };
   fleet.serve(product.peers.server);
@@ -155,9 +155,8 @@ function keepFleet(
 ): void {
   const own = list.find((member) => member.server === server);
   const folder = join(dataDir, "raft");
-  // Alone there is nobody to come back to, and nothing that keeps this node from joining another fleet.
-  if (list.length === 1 && own !== undefined) rmSync(join(folder, "fleet.json"), { force: true });
-  if (list.length < 2 || own === undefined) return;
+  // One that was never anything else has no file; the last of others keeps its own.
+  if (own === undefined || (list.length < 2 && readFleetFile(folder) === undefined)) return;
   const { fleet: fleetId, epoch } = fleetOf(store.reader);
   const file: FleetFile = {
     fleetId,
