@@ -13,6 +13,12 @@ import (
 
 const openWait = 5 * time.Second
 
+// What a raft folder holds beside the server id: the entries and votes, and the snapshot record.
+const (
+	logFile    = "log.db"
+	recordFile = "snapshot.json"
+)
+
 var serverPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 func randomID() string {

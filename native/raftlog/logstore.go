@@ -36,7 +36,7 @@ type logStore struct {
 
 // openLog opens `<folder>/log.db`, made 0600 by bolt.
 func openLog(folder string) (*logStore, error) {
-	path := filepath.Join(folder, "log.db")
+	path := filepath.Join(folder, logFile)
 	store, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the raft log %s: %w; see that no other process has it open and the disk has room", path, err)

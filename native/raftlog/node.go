@@ -95,6 +95,9 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if options.Log == nil {
 		options.Log = hclog.NewNullLogger()
 	}
+	if err := refuseLostLog(options.Folder); err != nil {
+		return nil, err
+	}
 	log, err := openLog(options.Folder)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -165,6 +167,20 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 	}
 	all.start(one, false)
 	all.put(100, 1)
+	// A log that is gone takes what it acknowledged and its votes with it, even where the store is exactly at the snapshot.
+	must(t, one.node.Snapshot())
+	all.stop(one)
+	must(t, os.Remove(filepath.Join(one.folder, "log.db")))
+	network, err := loopback.Listen(0)
+	must(t, err)
+	defer network.Close()
+	profile, _ := raftlog.ProfileOf("lan")
+	_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile,
+		Network: network, Machine: one.store, Applied: one.store.applied})
+	var quarantined *raftlog.QuarantineError
+	if !errors.As(err, &quarantined) {
+		t.Errorf("a folder without its log: %v", err)
+	}
 }
 
 func TestALostEntryIsKnownToBeReplaced(t *testing.T) {

@@ -57,7 +57,7 @@ type snapshots struct {
 	conflict atomic.Bool
 }
 
-func (store *snapshots) path() string { return filepath.Join(store.folder, "snapshot.json") }
+func (store *snapshots) path() string { return filepath.Join(store.folder, recordFile) }
 
 // newest is the record, or nil.
 func (store *snapshots) newest() (*record, error) {

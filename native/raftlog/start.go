@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/hashicorp/raft"
 )
@@ -19,6 +21,19 @@ func (err *QuarantineError) Error() string {
 
 func quarantine(format string, values ...any) error {
 	return &QuarantineError{Reason: fmt.Sprintf(format, values...)}
+}
+
+// refuseLostLog refuses a folder whose log is gone: the entries in it may have been acknowledged, and the votes in it were given (replication.md 14).
+// The log is made before the first record, so a record without it was never left by this program.
+func refuseLostLog(folder string) error {
+	if _, err := os.Stat(filepath.Join(folder, recordFile)); err != nil {
+		return nil
+	}
+	path := filepath.Join(folder, logFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return quarantine("the raft log %s is not there, and the snapshot beside it says that it was", path)
+	}
+	return nil
 }
 
 // reconcile installs a snapshot that was received but not installed, and refuses folders that do not fit. It answers how far the store is.
