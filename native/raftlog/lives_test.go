@@ -1,3 +1,5 @@
+// Tests that connections to a member's earlier life end.
+
 package raftlog
 
 import (

@@ -1,3 +1,5 @@
+// Tests that a copy of the store that stands still is given up.
+
 package raftlog
 
 import (

@@ -16,6 +16,7 @@ export interface Surface {
   fetch(request: Request, caller: Caller): Promise<Response>;
 }
 
+/** What a node serves to callers. */
 export interface Surfaces {
   api: Surface;
   mcp: Surface;
@@ -40,6 +41,7 @@ export interface ListenOptions {
   log: LogLine;
 }
 
+/** An open listener. */
 export interface Listener {
   /** The port of a loopback listener, 0 for a socket. */
   port: number;
