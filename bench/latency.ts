@@ -8,7 +8,7 @@ import { eventually } from "../test/kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../test/kit/fleet.ts";
 import { puts, sideOf } from "./fleet.ts";
 import type { LoadResult } from "./load.ts";
-import { machine, median, type Row } from "./report.ts";
+import { loadAverage, machine, median, type Row } from "./report.ts";
 
 const IN_FLIGHT = 64;
 /** Round trips in ms, and the profile that `cairn` suggests for them. */
@@ -172,6 +172,6 @@ ${table}
 - Writes that wait together become one entry, and on slow paths up to 16 entries are under way. So 64 at once take two or three round trips, which is what a connection that was quiet needs until its window has grown, and not 64.
 - Reads of what a node has itself (\`consistency\` \`any\`, and \`session\` once it has the position) take no round trip at all.
 
-Measured on one machine (${machine()}) that carried all the nodes, the relay, the client and both ends of each encryption; all paths are relayed, and the relay holds each packet back for half the round trip. So the first lines of each block are slower than several machines on one network, while the others are what the round trip makes of them.
+Measured on one machine (${machine()}; load average ${loadAverage()} at the end) that carried all the nodes, the relay, the client and both ends of each encryption; all paths are relayed, and the relay holds each packet back for half the round trip. So the first lines of each block are slower than several machines on one network, while the others are what the round trip makes of them.
 `;
 }
