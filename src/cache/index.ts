@@ -4,11 +4,11 @@ import { logSchema } from "../log/index.ts";
 import type { Migration } from "../store/store.ts";
 import schema from "./schema.sql" with { type: "text" };
 
-export { openSleepClock } from "./clock.ts";
+export { openSleepClock, type SleepClock } from "./clock.ts";
 export { Edge, type EdgeOptions, type EdgeSettings } from "./edge.ts";
 export { FeedServer } from "./feed-server.ts";
 export { feedRequest } from "./frames.ts";
-export { StateAge } from "./state-age.ts";
+export { type Proof, StateAge } from "./state-age.ts";
 
 /** Peer path of the feed. */
 export const FEED = "feed";

@@ -17,7 +17,7 @@ import schema from "./schema.sql" with { type: "text" };
 
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { type FleetHands, fleetLeave, fleetTransfer } from "./acts.ts";
-export { BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
+export { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
 export { AWAY_MS, Beats } from "./beats/beats.ts";
 export { ClockOff } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";

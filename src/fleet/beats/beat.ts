@@ -26,6 +26,10 @@ export const beatShape = z.object({
   leading: z.boolean(),
   leader: z.string().max(64),
   term: z.number(),
+  /** The term in which it leads and its duties have begun, so that it has applied all that was acknowledged before; 0 otherwise. */
+  begun: z.number().optional(),
+  /** The latest term that its raft knew once the question had come; undefined where that could not be asked. */
+  raftTerm: z.number().optional(),
   last: z.number(),
   applied: z.number(),
   configuration: z.number(),
@@ -52,4 +56,11 @@ export interface Heard {
   roundTripMs: number | undefined;
   /** How far its wall clock is ahead of this node's. */
   skewMs: number;
+}
+
+/** The newest answer to a question of this node's own: what it says was true at some moment after the question was sent. A question of the other side says nothing of when: a broken link may bring it late. */
+export interface Answered {
+  beat: Beat;
+  /** When the question was sent, on a clock that counts sleep. */
+  askedMs: number;
 }

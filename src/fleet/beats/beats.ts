@@ -4,7 +4,7 @@ import { Fault } from "../../lib/fault.ts";
 import type { Ask } from "../join/joiner.ts";
 import type { Members } from "../members.ts";
 import type { Member } from "../rows.ts";
-import { BEAT, type Beat, beatShape, type Heard } from "./beat.ts";
+import { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beat.ts";
 
 export interface BeatsOptions {
   link: Ask;
@@ -15,6 +15,8 @@ export interface BeatsOptions {
   beat: () => Promise<Beat>;
   /** Monotonic and wall clock in ms. */
   monotonicMs: () => number;
+  /** A clock that counts sleep, in ms, for what answers prove; the monotonic one by default. */
+  elapsedMs?: () => number;
   nowMs: () => number;
   /** Hears each beat that came, asked or answered. */
   onBeat?: (member: Member, heard: Heard) => void;
@@ -29,12 +31,13 @@ const EVERY_MS = 1_000;
 /** A beat that took longer says little about now; the next one is sent meanwhile to others. */
 const ANSWER_MS = 3_000;
 /** A member that was not heard for so long is away. */
-export const AWAY_MS = 5_000;
+const AWAY_MS = 5_000;
 
 /** The beats of one node; `start` them, `stop` ends them. */
 export class Beats {
   readonly #options: BeatsOptions;
   readonly #heard = new Map<string, Heard>();
+  readonly #answered = new Map<string, Answered>();
   /** Members whose answer is still awaited. */
   readonly #asking = new Set<string>();
   readonly #stop = new AbortController();
@@ -92,6 +95,11 @@ export class Beats {
     return this.#heard.get(node);
   }
 
+  /** The newest answer of a member to a question of this node; undefined when there was none. */
+  answered(node: string): Answered | undefined {
+    return this.#answered.get(node);
+  }
+
   /** ms since a member was heard last; since this node began to beat when it never was. */
   ageMs(node: string): number {
     return this.#options.monotonicMs() - (this.#heard.get(node)?.atMs ?? this.#startedMs);
@@ -117,13 +125,16 @@ export class Beats {
   }
 
   async #ask(member: Member, own: Beat): Promise<void> {
-    const { link, monotonicMs, onNotAMember } = this.#options;
+    const { link, monotonicMs, elapsedMs = monotonicMs, onNotAMember } = this.#options;
     this.#asking.add(member.node);
     const sentMs = monotonicMs();
+    const askedMs = elapsedMs();
     try {
       const options = { timeoutMs: ANSWER_MS, signal: this.#stop.signal };
       const answer = await link.call({ node: member.node }, BEAT, { ...own, timeMs: this.#options.nowMs() }, options);
-      this.#take(member, beatShape.parse(answer), monotonicMs() - sentMs);
+      const beat = beatShape.parse(answer);
+      this.#answered.set(member.node, { beat, askedMs });
+      this.#take(member, beat, monotonicMs() - sentMs);
     } catch (error) {
       const said = error instanceof Fault && error.details["peer"] === true && error.code === "not_a_member";
       if (said && !this.#stop.signal.aborted) onNotAMember?.(member);
@@ -148,6 +159,7 @@ export class Beats {
 
   /** What is no member any more. */
   #forget(): void {
-    for (const node of this.#heard.keys()) if (this.#options.members.get(node) === undefined) this.#heard.delete(node);
+    for (const kept of [this.#heard, this.#answered])
+      for (const node of kept.keys()) if (this.#options.members.get(node) === undefined) kept.delete(node);
   }
 }

@@ -3,7 +3,6 @@
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { Access } from "../../access/access.ts";
-import { StateAge } from "../../cache/index.ts";
 import { buildInfo } from "../../config/build-info.ts";
 import type { Settings } from "../../config/settings.ts";
 import {
@@ -38,6 +37,7 @@ import type { FleetFace } from "./face.ts";
 import { FirstRow } from "./first-row.ts";
 import { leaveFleet, transferLead } from "./hands.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
+import { OwnAge } from "./own-age.ts";
 import type { Peers } from "./peers.ts";
 import { profileOf, RaftSide } from "./raft-side.ts";
 import { Removal } from "./removal.ts";
@@ -83,7 +83,7 @@ export class NodeFleet implements FleetFace {
   readonly #history: HistoryWatch;
   readonly #raft: RaftSide;
   readonly #firstRow: FirstRow;
-  readonly #stateAge = new StateAge();
+  readonly #age: OwnAge;
   readonly #clockOff = new ClockOff();
   #upMs = Number.POSITIVE_INFINITY;
   readonly #ends: (() => void)[] = [];
@@ -121,6 +121,13 @@ export class NodeFleet implements FleetFace {
       conditions,
       monotonicMs: () => performance.now(),
     });
+    this.#age = new OwnAge({
+      log,
+      self: () => this.self(),
+      leader: () => this.leader(),
+      byServer: (server) => members.byServer(server),
+      answered: (node) => this.#beats.answered(node),
+    });
     this.#beats = new Beats({
       link,
       members,
@@ -128,6 +135,7 @@ export class NodeFleet implements FleetFace {
       self: () => this.self(),
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
+      elapsedMs: () => this.#age.elapsedMs(),
       onBeat: (member, heard) => {
         this.#removal.acceptedBy(member);
         this.#history.take(member, heard);
@@ -171,7 +179,8 @@ export class NodeFleet implements FleetFace {
         this.#options.keep(members.list());
         void this.#firstRow.write();
       }),
-      log.onLeading(({ signal }) => {
+      log.onLeading(({ term, signal }) => {
+        this.#age.begin(term);
         this.#steward.lead(signal);
         void this.#firstRow.write();
       }),
@@ -247,19 +256,7 @@ export class NodeFleet implements FleetFace {
 
   /** How old what this node has may be at most, in ms, as beats proved; infinite while nothing is proved. */
   stateAgeMs(): number {
-    const { members, log } = this.#options;
-    const leader = this.leader();
-    return this.#stateAge.of({
-      nowMs: performance.now(),
-      ...log.position(),
-      self: this.self(),
-      voters: this.#raft.voters().map((server) => members.byServer(server)?.node ?? server),
-      leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
-      heard: (node) => {
-        const last = this.#beats.heard(node);
-        return last === undefined ? undefined : { ...last, ...last.beat };
-      },
-    });
+    return this.#age.ageMs();
   }
 
   /** Milliseconds to a member and back, as beats measured it. */
@@ -322,8 +319,13 @@ export class NodeFleet implements FleetFace {
 
   async #beat(): Promise<Beat> {
     const { log, nowMs, settings, conditions, startedMs, store } = this.#options;
-    await this.#raft.look();
+    // What answers prove is taken before newer ones come in their place.
+    this.#age.ageMs();
+    const askedMs = this.#age.elapsedMs();
+    const looked = await this.#raft.look();
+    if (looked !== undefined) this.#age.take(looked, askedMs);
     const raft = this.#raft.state();
+    // Read only now: all of it is true at a moment after the question.
     const { epoch } = log.position();
     const { seq, hash } = log.head();
     const { leading, server, term } = log.leadership();
@@ -343,6 +345,8 @@ export class NodeFleet implements FleetFace {
       leading,
       leader: server,
       term,
+      begun: this.#age.begun(),
+      raftTerm: looked?.term,
       last: raft?.last ?? 0,
       applied: raft?.applied ?? 0,
       configuration: raft?.configuration ?? 0,

@@ -39,14 +39,11 @@ export class RaftSide {
     return this.#state;
   }
 
-  /** Raft servers that vote. */
-  voters(): string[] {
-    return (this.#state?.members ?? []).filter(({ voter }) => voter).map(({ server }) => server);
-  }
-
-  async look(): Promise<void> {
-    // Before the log is connected there is nothing to tell.
-    this.#state = await this.#options.host.raftState().catch(() => this.#state);
+  /** Answers what raft said; undefined where it says nothing, as before the log is connected. */
+  async look(): Promise<RaftState | undefined> {
+    const found = await this.#options.host.raftState().catch(() => undefined);
+    if (found !== undefined) this.#state = found;
+    return found;
   }
 
   /** Resolves when it knows the members that it was told last. */
