@@ -94,7 +94,12 @@ func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Reques
 	}
 	node.log("warning", "the node's own half did not answer: "+err.Error())
 	writer.Header().Set("Retry-After", "1")
-	writeProblem(writer, http.StatusBadGateway, "target_unreachable", "This node cannot answer at the moment.", "Try again in a second; the node's log says more.")
+	outcome := "unknown"
+	if dialling := (*net.OpError)(nil); errors.As(err, &dialling) && dialling.Op == "dial" {
+		outcome = "not_written"
+	}
+	Problem{Status: http.StatusBadGateway, Code: "target_unreachable", Detail: "This node cannot answer at the moment.",
+		Hint: "Try again in a second, a write with the same idempotency key; the node's log says more.", Outcome: outcome, Retryable: true}.write(writer)
 }
 
 type bodyKey struct{}

@@ -159,9 +159,17 @@ func TestTargetAway(t *testing.T) {
 	if got := get(t, client, "http://cairn/"); got.Status != 200 {
 		t.Fatalf("got %d", got.Status)
 	}
-	r.target.server.Close()
+	// What heard a request and then fell silent may have done it.
+	silent := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	r.target.handler.Store(&silent)
 	got := get(t, client, "http://cairn/")
-	if got.Status != 502 || got.Code != "target_unreachable" || got.Header.Get("Retry-After") == "" {
+	if got.Status != 502 || got.Code != "target_unreachable" || !strings.Contains(string(got.Body), `"outcome":"unknown"`) {
+		t.Errorf("got %d %s", got.Status, got.Body)
+	}
+	r.target.server.Close()
+	got = get(t, client, "http://cairn/")
+	if got.Status != 502 || got.Code != "target_unreachable" || got.Header.Get("Retry-After") == "" ||
+		!strings.Contains(string(got.Body), `"outcome":"not_written"`) {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 }

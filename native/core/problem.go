@@ -16,10 +16,19 @@ type Problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	Hint   string `json:"hint,omitempty"`
+	// Outcome says of a write whether it may have been done, as TypeScript does: unknown or not_written.
+	Outcome   string `json:"outcome,omitempty"`
+	Retryable bool   `json:"retryable,omitempty"`
 }
 
 func writeProblem(writer http.ResponseWriter, status int, code, detail, hint string) {
-	text, err := json.Marshal(Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail, Hint: hint})
+	Problem{Status: status, Code: code, Detail: detail, Hint: hint}.write(writer)
+}
+
+// write fills in what follows from the status.
+func (problem Problem) write(writer http.ResponseWriter) {
+	problem.Type, problem.Title = "about:blank", http.StatusText(problem.Status)
+	text, err := json.Marshal(problem)
 	if err != nil {
 		text = []byte(`{"type":"about:blank"}`)
 	}
@@ -28,6 +37,6 @@ func writeProblem(writer http.ResponseWriter, status int, code, detail, hint str
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	writer.WriteHeader(status)
+	writer.WriteHeader(problem.Status)
 	_, _ = writer.Write(text)
 }
