@@ -4,8 +4,9 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openHistory } from "../../src/log/history.ts";
+import { forgetRequests } from "../../src/node/data/requests.ts";
 import { MIGRATIONS } from "../../src/node/data/schema.ts";
-import { forgetRequests, requestRejoin } from "../../src/node/fleet/plan.ts";
+import { requestRejoin } from "../../src/node/fleet/plan.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

@@ -13,8 +13,8 @@ import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup }
 import { lockDataFolder } from "../../store/lock.ts";
 import { databasePath } from "../../store/open.ts";
 import { Store } from "../../store/store.ts";
-import { forgetRequests } from "../fleet/plan.ts";
 import { forgetRecovery } from "./recover.ts";
+import { forgetRequests } from "./requests.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { setAside } from "./set-aside.ts";
 

@@ -1,9 +1,9 @@
-// The two ways in which a fleet ends a node: it left, or it could not join. The same words for a full node and an edge.
+// The ways in which a fleet ends a node: it left, it could not join, or its data are of another device. The same words for a full node and an edge.
 
 import type { Member } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Conditions } from "../../observe/conditions.ts";
-import { requestAside } from "./plan.ts";
+import { requestAside } from "../data/requests.ts";
 
 /** The answer to `cairn leave` goes out before the node ends. */
 const ANSWER_MS = 300;

@@ -9,8 +9,9 @@ import { KNOWN_LEVEL } from "../../log/level.ts";
 import type { RaftLog } from "../../log/raft.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { Peer, RaftHost } from "../../tailnet/index.ts";
+import { forgetJoinRequest } from "../data/requests.ts";
 import type { Peers } from "./peers.ts";
-import { forgetJoinRequest, type JoinWish } from "./plan.ts";
+import type { JoinWish } from "./plan.ts";
 import { raftMembersOf } from "./views.ts";
 
 export interface FleetJoinOptions {

@@ -1,8 +1,7 @@
 // What a start does about fleets, decided while nothing is open yet: go on as the member that the data folder is of, join one, or begin one. Data that must go are set aside here, never deleted.
 
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { z } from "zod";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Loaded } from "../../config/load.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import {
@@ -13,16 +12,15 @@ import {
   type Member,
   memberByServer,
   parseTicket,
-  ROLES,
   readFleetFile,
   type Ticket,
   voterCount,
 } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { placeOf } from "../../log/raft/store.ts";
-import { sync } from "../../store/backup.ts";
 import { inspectStore } from "../../store/inspect.ts";
 import type { Reader } from "../../store/store.ts";
+import { doSetAside, forgetJoinRequest, readJoinRequest, requestAside } from "../data/requests.ts";
 import { asideCount, setAside } from "../data/set-aside.ts";
 
 /** Which fleet a node asks to be let into. */
@@ -47,23 +45,6 @@ export interface FleetPlan {
   lines: readonly string[];
 }
 
-const requestShape = z.object({
-  place: z.string().min(1).max(256),
-  fleet: z.string().optional(),
-  fleetId: z.string().optional(),
-  role: z.enum(ROLES).optional(),
-  ticket: z.string().optional(),
-  discard: z.boolean().optional(),
-});
-
-/** What `cairn join` leaves for the next start, and what a node leaves that has to come back as a new server. */
-export type JoinRequest = z.infer<typeof requestShape>;
-
-const asideShape = z.object({ why: z.string(), rejoin: requestShape.optional() });
-
-const REQUEST = "join.json";
-const ASIDE = "set-aside.json";
-
 /** Of one day: what comes back again and again has another fault, and each time keeps a whole store. */
 const MAX_ASIDE = 8;
 
@@ -71,7 +52,7 @@ const MAX_ASIDE = 8;
 export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
   const { data } = settings;
   const lines = doSetAside(data, nowMs);
-  const request = readJson(join(data, REQUEST), requestShape);
+  const request = readJoinRequest(data);
   const place = request?.place ?? settings.join;
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
   const chosenRole = origins.has("role") ? settings.role : undefined;
@@ -82,7 +63,7 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
     const why = `This node is no member of the fleet ${file.fleet} any more`;
     lines.push(`${why}; what it held is kept in ${setAside(data, why, nowMs())}`);
   } else if (file !== undefined && !(isLast && request !== undefined)) {
-    rmSync(join(data, REQUEST), { force: true });
+    forgetJoinRequest(data);
     if (isLast && place !== undefined)
       lines.push(
         `This node goes on as the last member of the fleet ${file.fleet}; cairn join takes it into another one`,
@@ -113,26 +94,6 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
   const kept = giveUpOwn(data, discard, nowMs());
   if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
   return { kind: (wish.role ?? ticket?.role) === "edge" ? "edge" : "full", file: undefined, wish, lines };
-}
-
-/** Asks the next start to join; what is there is replaced. */
-export function writeJoinRequest(dataDir: string, request: JoinRequest): void {
-  writeJson(join(dataDir, REQUEST), request);
-}
-
-/** The node is a member now. */
-export function forgetJoinRequest(dataDir: string): void {
-  rmSync(join(dataDir, REQUEST), { force: true });
-}
-
-/** What was asked of the next start was asked of other data than it will find: of those before a restore or a recovery. */
-export function forgetRequests(dataDir: string): void {
-  for (const name of [REQUEST, ASIDE]) rmSync(join(dataDir, name), { force: true });
-}
-
-/** Asks the next start to set store and raft folder aside, and perhaps to join again. */
-export function requestAside(dataDir: string, why: string, rejoin?: JoinRequest): void {
-  writeJson(join(dataDir, ASIDE), { why, ...(rejoin === undefined ? {} : { rejoin }) });
 }
 
 /** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where nobody could let it in, or where it has come back too often already: then its data stay, and a person decides. */
@@ -167,18 +128,6 @@ function isSpared(role: FleetRole | undefined, others: readonly Member[]): boole
 
 function fullOf(file: FleetFile): Member[] {
   return file.members.filter(({ server }) => server !== "");
-}
-
-function doSetAside(data: string, nowMs: () => number): string[] {
-  const asked = readJson(join(data, ASIDE), asideShape);
-  if (asked === undefined) return [];
-  // Asked for first, so that a start which ends in between asks again.
-  if (asked.rejoin !== undefined) writeJoinRequest(data, asked.rejoin);
-  const kept = setAside(data, asked.why, nowMs());
-  rmSync(join(data, ASIDE), { force: true });
-  // What is made from now on must not be set aside by a request that comes back after a loss of power.
-  sync(data);
-  return kept === undefined ? [] : [`${asked.why}; what this node held is kept in ${kept}`];
 }
 
 /** A first member whose file of members was not written yet is a member all the same. */
@@ -222,20 +171,4 @@ function refuseOtherKind(file: FleetFile, chosen: FleetRole | undefined): void {
       hint: `Start it with --role ${file.role}, or let it leave with cairn leave first.`,
     },
   );
-}
-
-function readJson<T>(path: string, shape: z.ZodType<T>): T | undefined {
-  if (!existsSync(path)) return undefined;
-  try {
-    return shape.parse(JSON.parse(readFileSync(path, "utf8")));
-  } catch (cause) {
-    throw new Fault("data_corrupt", `${path} cannot be read`, { hint: "Remove it, then start again.", cause });
-  }
-}
-
-function writeJson(path: string, value: unknown): void {
-  writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
-  sync(`${path}.new`);
-  renameSync(`${path}.new`, path);
-  sync(dirname(path));
 }
