@@ -11,7 +11,7 @@ import { ErrorPage } from "./error-page.tsx";
 import { CONTENT_SECURITY_POLICY, type Frame, ICON, Page } from "./frame.tsx";
 import { idOfPath, liveLink } from "./links.ts";
 import { LiveStreams } from "./live.ts";
-import { Overview, overviewFacts } from "./overview.tsx";
+import { membersOf, Overview, overviewFacts } from "./overview.tsx";
 
 export type Scheme = "http" | "https";
 
@@ -133,7 +133,7 @@ async function context(visit: Visit, id: string): Promise<Response> {
     asker.tryAsk("node_status"),
   ]);
   const frame = { title: `${id}: ${nodeName(status)}`, ...stateOf(status), live: liveLink(since, { id }) };
-  return page(visit, frame, <ContextPage facts={facts} />);
+  return page(visit, frame, <ContextPage facts={{ ...facts, members: membersOf(status) }} />);
 }
 
 async function liveStream({ request, url, asker, live, headers }: Visit): Promise<Response> {

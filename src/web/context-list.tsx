@@ -4,7 +4,7 @@
 import { Fault } from "../lib/fault.ts";
 import type { Shown } from "./ask.ts";
 import { contextLink, listLink } from "./links.ts";
-import { Ago, nameText, Refused, sizeText, Words } from "./text.tsx";
+import { Ago, type Named, nameText, Refused, sizeText, Words } from "./text.tsx";
 
 export interface ListFilter {
   prefix: string;
@@ -15,10 +15,11 @@ export interface ListFilter {
 interface ListProps {
   list: Shown<"context_list"> | Fault;
   filter: ListFilter;
+  members: Named;
   nowMs: number;
 }
 
-export function ContextList({ list, filter, nowMs }: ListProps) {
+export function ContextList({ list, filter, members, nowMs }: ListProps) {
   return (
     <section class="card" aria-labelledby="contexts-title">
       <div class="head">
@@ -50,13 +51,17 @@ export function ContextList({ list, filter, nowMs }: ListProps) {
         </p>
       )}
       <div id="contexts" data-part>
-        {list instanceof Fault ? <Refused fault={list} /> : <ContextTable list={list} filter={filter} nowMs={nowMs} />}
+        {list instanceof Fault ? (
+          <Refused fault={list} />
+        ) : (
+          <ContextTable list={list} filter={filter} members={members} nowMs={nowMs} />
+        )}
       </div>
     </section>
   );
 }
 
-function ContextTable({ list, filter, nowMs }: ListProps & { list: Shown<"context_list"> }) {
+function ContextTable({ list, filter, members, nowMs }: ListProps & { list: Shown<"context_list"> }) {
   if (list.contexts.length === 0) {
     const narrowed = filter.prefix !== "" || filter.tag !== "" || filter.cursor !== "";
     return (
@@ -99,7 +104,7 @@ function ContextTable({ list, filter, nowMs }: ListProps & { list: Shown<"contex
               <td class="number">{context.version}</td>
               <td class="number wider">{sizeText(context.size)}</td>
               <td class="wider author">
-                <Words text={nameText(context.author)} />
+                <Words text={nameText(context.author, members)} />
               </td>
               <td class="end">
                 <Ago time={context.updated_at} nowMs={nowMs} />

@@ -7,7 +7,7 @@ import { Tags } from "./context-list.tsx";
 import { Diff } from "./diff.tsx";
 import { indentJson } from "./indent-json.ts";
 import { type ContextView, contextLink, listLink, rawLink } from "./links.ts";
-import { Ago, nameText, Refused, sizeText, Words } from "./text.tsx";
+import { Ago, type Named, nameText, Refused, sizeText, Words } from "./text.tsx";
 
 export interface ContextFacts {
   id: string;
@@ -17,6 +17,7 @@ export interface ContextFacts {
   content: Shown<"context_get"> | Fault;
   history: Shown<"context_history"> | Fault;
   diff: Shown<"context_diff"> | Fault | undefined;
+  members: Named;
   nowMs: number;
 }
 
@@ -26,7 +27,12 @@ const PAGE = 20;
 const MAX_SHOWN = 128 * 1024;
 
 /** Throws the Fault of a context that is not there, or that the caller may not read. */
-export async function contextFacts(asker: Asker, id: string, view: ContextView, nowMs: number): Promise<ContextFacts> {
+export async function contextFacts(
+  asker: Asker,
+  id: string,
+  view: ContextView,
+  nowMs: number,
+): Promise<Omit<ContextFacts, "members">> {
   const metadata = await asker.ask("context_metadata", { id });
   const { version, from, to, before } = view;
   const wantsDiff = from !== undefined && from !== "";
@@ -77,7 +83,7 @@ export function ContextPage({ facts }: { facts: ContextFacts }) {
   );
 }
 
-function About({ facts: { metadata, nowMs } }: { facts: ContextFacts }) {
+function About({ facts: { metadata, members, nowMs } }: { facts: ContextFacts }) {
   return (
     <>
       {metadata.title === "" ? null : (
@@ -89,7 +95,7 @@ function About({ facts: { metadata, nowMs } }: { facts: ContextFacts }) {
         <span>version {metadata.version}</span>
         <span>
           {metadata.deleted ? "deleted" : "written"} <Ago time={metadata.updated_at} nowMs={nowMs} /> by{" "}
-          <Words text={nameText(metadata.author)} />
+          <Words text={nameText(metadata.author, members)} />
         </span>
         <span>
           created <Ago time={metadata.created_at} nowMs={nowMs} />
@@ -156,7 +162,7 @@ function History({ facts, history }: { facts: ContextFacts; history: Shown<"cont
               <span>
                 <Ago time={version.time} nowMs={nowMs} />{" "}
                 <span class="quiet by">
-                  <Words text={nameText(version.author)} />
+                  <Words text={nameText(version.author, facts.members)} />
                   {version.via === "" ? null : ` via ${version.via}`}
                 </span>
               </span>

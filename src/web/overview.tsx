@@ -7,7 +7,7 @@ import { Cache } from "./cache.tsx";
 import { Connect } from "./connect.tsx";
 import { ContextList, type ListFilter } from "./context-list.tsx";
 import { Fleet } from "./fleet.tsx";
-import { agoText, Refused, spanText, Words } from "./text.tsx";
+import { agoText, type Named, Refused, spanText, Words } from "./text.tsx";
 import { You } from "./you.tsx";
 
 export interface OverviewFacts {
@@ -48,7 +48,7 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
       <h1 class="hidden">Contexts and state of this node</h1>
       <div class="wide">
         <Conditions status={facts.status} nowMs={facts.nowMs} />
-        <ContextList list={facts.list} filter={facts.filter} nowMs={facts.nowMs} />
+        <ContextList list={facts.list} filter={facts.filter} members={membersOf(facts.status)} nowMs={facts.nowMs} />
       </div>
       <div class="side">
         <Fleet status={facts.status} />
@@ -59,6 +59,11 @@ export function Overview({ facts }: { facts: OverviewFacts }) {
       </div>
     </div>
   );
+}
+
+/** Members of the fleet, where the caller may know them. */
+export function membersOf(status: OverviewFacts["status"]): Named {
+  return status instanceof Fault ? [] : status.members;
 }
 
 function Conditions({ status, nowMs }: { status: OverviewFacts["status"]; nowMs: number }) {

@@ -63,7 +63,12 @@ export function Refused({ fault }: { fault: Fault }) {
   );
 }
 
-/** `user:ada@example.com` as people write it. */
-export function nameText(author: string): string {
-  return author.replace(/^user:/, "");
+/** Members of the fleet, to call nodes by their names. */
+export type Named = readonly { node: string; name: string }[];
+
+/** `user:ada@example.com` as people write it, and nodes that are members by their names. */
+export function nameText(author: string, members: Named): string {
+  const plain = author.replace(/^user:/, "");
+  const known = members.find(({ node }) => plain.endsWith(`@${node}`) || plain === `node:${node}`);
+  return known === undefined ? plain : plain.replace(known.node, () => known.name);
 }

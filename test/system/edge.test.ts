@@ -185,4 +185,12 @@ describe("without its full node", () => {
     expect((await edge.status())?.conditions.map(({ code }) => code)).not.toContain("removed_from_fleet");
     expect(readdirSync(join(edge.dataDir, "aside"))).toHaveLength(1);
   }, 60_000);
+
+  test("that it leaves by itself: it shows whom it sees, goes, and ends", async () => {
+    const shown = await edge.process.cli(["members"]);
+    expect([shown.code, shown.out]).toEqual([0, expect.stringMatching(/central-1 +central/)]);
+    expect(await edge.process.cli(["leave", "--yes"])).toMatchObject({ code: 0, err: "" });
+    await edge.process.exited();
+    expect((await central.status())?.members.map(({ name }) => name)).toEqual(["central-1"]);
+  }, 30_000);
 });

@@ -10,6 +10,7 @@ import { CLIENTS, clientLines } from "../../src/lib/client-lines.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { indentJson } from "../../src/web/indent-json.ts";
 import { createWeb, type Scheme } from "../../src/web/index.ts";
+import { nameText } from "../../src/web/text.tsx";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
 import { ALONE } from "../kit/fleet-report.ts";
 
@@ -30,7 +31,7 @@ const status = nodeStatus(async () => ({
     https: false,
     funnel_available: false,
   },
-  backup: { at: new Date(Date.now() - 7_200_000).toISOString(), position: "0-1", bytes: 1, target: "/b", next: null },
+  backup: { at: new Date(Date.now() - 7_500_000).toISOString(), position: "0-1", bytes: 1, target: "/b", next: null },
   urls: ["http://cairn.example.ts.net"],
   conditions: [
     {
@@ -420,6 +421,14 @@ describe("client lines", () => {
     const odd = clientLines("claude-code", { ...target, name: "it's", mcpUrl: "http://x/$(id)" }).steps[0]?.text;
     expect(odd).toBe("claude mcp add --transport http 'it'\\''s' 'http://x/$(id)'");
   });
+});
+
+test("members are called by their names where they wrote", () => {
+  const members = [{ node: "nB", name: "berlin" }];
+  const shown = ["user:ada@example.com", "local:dev@nB", "node:nB", "node:nBC", "local@nC"].map((author) =>
+    nameText(author, members),
+  );
+  expect(shown).toEqual(["ada@example.com", "local:dev@berlin", "node:berlin", "node:nBC", "local@nC"]);
 });
 
 test("the fleet's part says who leads, what may fail and how each member does, to readers only", async () => {

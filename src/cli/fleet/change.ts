@@ -1,5 +1,6 @@
 // cairn promote, transfer, leave: who votes, who leads, who goes by itself.
 
+import type { NodeReport } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import type { Command } from "../command.ts";
@@ -64,7 +65,8 @@ export const leave: Command = {
   options: [{ flags: "--yes", help: "do not ask" }],
   asksNode: true,
   async run(invocation) {
-    const { fleet } = await askMembers(invocation);
+    // Its own word: an edge, or who was forgotten, may not read the table of the others.
+    const { fleet } = (await askNode(invocation, "node_status", {})).body as unknown as NodeReport;
     await confirmed(invocation, `This takes the node out of the fleet ${fleet.name}, and stops it`, fleet.name);
     const answer = await askNode(invocation, "fleet_leave", {}, { answerMs: LEAVE_MS });
     return showAnswer(

@@ -5,7 +5,7 @@ import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, type Option, textsOption } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { cell, columns, showAnswer, writeData } from "../output.ts";
+import { cell, columns, say, showAnswer, writeData } from "../output.ts";
 import { askLeader, askMembers, oneOf, roleOption } from "./asking.ts";
 import { memberRows } from "./table.ts";
 
@@ -29,12 +29,20 @@ export const membersList: Command = {
   summary: "show the members of the fleet, and on the leader the devices that ask to join",
   asksNode: true,
   async run(invocation) {
-    const listed = await askMembers(invocation);
-    if (invocation.options["json"] === true) {
+    const isJson = invocation.options["json"] === true;
+    const report = (await askNode(invocation, "node_status", {})).body as unknown as NodeReport;
+    const listed = await askMembers(invocation).catch((error: unknown) => {
+      if (isJson || report.role !== "edge") throw error;
+    });
+    if (isJson) {
       await writeData(`${JSON.stringify(listed)}\n`);
       return 0;
     }
-    const report = (await askNode(invocation, "node_status", {})).body as unknown as NodeReport;
+    if (listed === undefined) {
+      await writeData(columns(memberRows(report.members)));
+      say("as this edge sees them; who waits to join is told by the full nodes");
+      return 0;
+    }
     const waiting = listed.pending.flatMap(({ name, node, caller, role, since }) => [
       ["waits", `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`],
       ["", `cairn members approve ${cell(name)} --role ${role || "regional"}`],

@@ -36,7 +36,8 @@ export async function transferLead(
     await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
-    throw new Fault("unavailable", `${wanted?.name ?? "No voter"} did not take the lead, which stays here`, {
+    const took = wanted === undefined ? "No other voter took" : `${wanted.name} did not take`;
+    throw new Fault("unavailable", `${took} the lead, which stays here`, {
       hint: "It must be up, vote and keep up: see cairn status, then try again.",
       cause: error,
     });
