@@ -77,7 +77,7 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	node.watch.init(time.Now())
 	node.server = &tsnet.Server{
 		Dir: params.StateDir, Hostname: params.Hostname, ControlURL: params.ControlURL,
-		AuthKey: params.AuthKey, Ephemeral: params.Ephemeral, AdvertiseTags: params.Tags,
+		AuthKey: params.AuthKey, Ephemeral: params.Ephemeral, AdvertiseTags: params.Tags, Port: lastUDPPort(params.StateDir),
 		UserLogf: node.userLogf, Logf: node.backendLogf,
 	}
 	// An OAuth client mints a key over the network before the engine starts. A node that is enrolled
@@ -107,6 +107,9 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 		return nil, &Fault{Code: CodeInternal, Message: "the tailnet engine has no local API: " + node.secrets.clean(err.Error())}
 	}
 	node.engine = engine{node.server}
+	if err := keepUDPPort(params.StateDir, node.engine.udpPort()); err != nil {
+		node.log("warning", "the UDP port is not kept for the next start: "+err.Error())
+	}
 	if err := acceptRoutes(ctx, node.lc); err != nil {
 		node.log("warning", "services of the tailnet cannot be reached: "+err.Error())
 	}

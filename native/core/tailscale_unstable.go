@@ -93,6 +93,14 @@ func (engine engine) packetFilter() *filter.Filter {
 	return nil
 }
 
+// udpPort is where WireGuard listens; 0 where that is not known.
+func (engine engine) udpPort() uint16 {
+	if sock, ready := engine.server.Sys().MagicSock.GetOK(); ready {
+		return sock.LocalPort()
+	}
+	return 0
+}
+
 // inMapPoll reports whether control is streaming the network map to us now.
 func (engine engine) inMapPoll() bool {
 	return engine.server.Sys().HealthTracker.Get().GetInPollNetMap()
