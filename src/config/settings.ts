@@ -15,6 +15,7 @@ import {
   prefixShape,
   regionShape,
   type Shape,
+  spaceGlobShape,
   tagShape,
 } from "./shapes.ts";
 
@@ -145,6 +146,7 @@ export const SETTINGS = {
   "cache.spaces": list(
     "SPACE,…",
     "Of the spaces that the fleet lets this edge keep, those that it does keep, such as team-a,docs-*; without it all.",
+    spaceGlobShape,
   ),
   "limits.requests_per_minute": count(
     6000,

@@ -47,6 +47,12 @@ export const outboundShape: Shape = {
     ),
 };
 
+/** What stands before the first / of context ids. */
+export const spaceGlobShape: Shape = {
+  wanted: "a list of spaces or globs of spaces such as team-a or docs-*, without /",
+  fits: (text) => /^[A-Za-z0-9._~:@*-]{1,256}$/.test(text),
+};
+
 /** One label of a DNS name, as control servers take it. */
 export const hostnameShape: Shape = {
   wanted: "1 to 63 of a-z, 0-9 and - (not first or last)",

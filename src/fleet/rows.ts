@@ -31,7 +31,7 @@ export const spaceList = z
       .string()
       .min(1)
       .max(256)
-      .regex(/^[^\n]*$/, "no line ends"),
+      .regex(/^[A-Za-z0-9._~:@*-]+$/, "a space, or a glob of spaces such as docs-*, without /"),
   )
   .max(64);
 

@@ -5,6 +5,7 @@ import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
 import { drawSecret, FLEET_TABLES, fleetCommands, fleetMembers, hashOf } from "../../src/fleet/index.ts";
+import { spaceList } from "../../src/fleet/rows.ts";
 import { isFaultCode } from "../../src/lib/fault.ts";
 import { applyEntry } from "../../src/log/apply-batch.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
@@ -233,6 +234,11 @@ describe("a join", () => {
     const fleet = new Applied().begin();
     const ticket = fleet.ticket("edge", { spaces: ["team-a", "pub-*"] });
     expect(fleet.join("n2", { server: "", ticket })).toMatchObject({ role: "edge", spaces: ["team-a", "pub-*"] });
+  });
+
+  test("what could be no space is refused as one that an edge keeps", () => {
+    for (const good of ["team-a", "docs-*", "*", "a.b~c:d@e"]) expect(spaceList.safeParse([good]).success).toBe(true);
+    for (const bad of ["a/b", "two words", "", "line\n"]) expect(spaceList.safeParse([bad]).success).toBe(false);
   });
 
   test("a full node cannot use the approval of an edge, and it stays good", () => {

@@ -97,6 +97,7 @@ test.each<[key: string, good: string[], bad: string[]]>([
     ["https://s3.eu-central-1.amazonaws.com", "http://127.0.0.1:9000"],
     ["s3.example", "https://s3.example/", "https://s3.example/bucket", "https://u:p@s3.example", "ftp://s3.example"],
   ],
+  ["cache.spaces", ["team-a,docs-*", "*"], ["a/b", "two words"]],
   ["backup.s3_bucket", ["cairn-backups", "a.b"], ["ab", "Cairn", "a/b", "-abc", "a".repeat(64)]],
   [
     "backup.s3_prefix",
