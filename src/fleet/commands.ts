@@ -15,7 +15,6 @@ import {
   type FleetRole,
   fleetRevision,
   fleetValue,
-  framedSpaces,
   type Member,
   memberByNode,
   nodeId,
@@ -23,6 +22,7 @@ import {
   ROLES,
   serverId,
   spaceList,
+  writeTicket,
 } from "./rows.ts";
 
 const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
@@ -143,15 +143,7 @@ export const fleetMemberApprove = write({
     }
     forgetTickets(tx, stamp.timeMs);
     const expiresMs = stamp.timeMs + TICKET_MS;
-    tx.run(
-      "INSERT OR REPLACE INTO tickets (hash, role, spaces, node, expires_at, made_by, used_by) VALUES (?,?,?,?,?,?,'')",
-      approvalOf(node),
-      role,
-      framedSpaces(spaces),
-      node,
-      expiresMs,
-      stamp.caller,
-    );
+    writeTicket(tx, { hash: approvalOf(node), role, spaces, node, expiresMs, madeBy: stamp.caller });
     return {
       output: { node, role, expires_at: new Date(expiresMs).toISOString() },
       changes: [fleetChange(`members/${node}`, "approved")],

@@ -1,7 +1,7 @@
 // The rows of members and tickets, how they are found, and what the log knows of the fleet itself (table meta).
 
 import { z } from "zod";
-import type { Reader } from "../store/store.ts";
+import type { Reader, Writer } from "../store/store.ts";
 
 /** What members are. */
 export const ROLES = ["central", "regional", "edge"] as const;
@@ -97,6 +97,22 @@ export function memberByServer(reader: Reader, server: string): Member | undefin
 /** The ticket of this hash, or the approval that `approvalOf` names. */
 export function ticketBy(reader: Reader, hash: string): TicketRow | undefined {
   return hash === "" ? undefined : reader.get<TicketRow>("SELECT * FROM tickets WHERE hash = ?", hash);
+}
+
+/** Writes a ticket, or an approval in place of an earlier one; good until `expiresMs` of log time. */
+export function writeTicket(
+  tx: Writer,
+  ticket: { hash: string; role: FleetRole; spaces: readonly string[]; node: string; expiresMs: number; madeBy: string },
+): void {
+  tx.run(
+    "INSERT OR REPLACE INTO tickets (hash, role, spaces, node, expires_at, made_by, used_by) VALUES (?,?,?,?,?,?,'')",
+    ticket.hash,
+    ticket.role,
+    framedSpaces(ticket.spaces),
+    ticket.node,
+    ticket.expiresMs,
+    ticket.madeBy,
+  );
 }
 
 /** Under which hash an approval of a device stands; no SHA-256 looks like it. */

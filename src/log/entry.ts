@@ -1,8 +1,8 @@
 // An entry of the log: a fixed header, then commands as msgpackr without records or extensions, documents as text inside (replication.md 4).
 // Whatever engine carries it, apply sees only what came back out of these bytes.
 
-import { Packr } from "msgpackr";
 import { z } from "zod";
+import { plainPackr } from "../lib/plain-packr.ts";
 import type { Command } from "./log.ts";
 
 const ENTRY_FORMAT = 1;
@@ -32,13 +32,7 @@ export interface DecodedEntry {
   commands: Command[];
 }
 
-const packr = new Packr({
-  useRecords: false,
-  moreTypes: false,
-  structuredClone: false,
-  encodeUndefinedAsNil: true,
-  int64AsType: "number",
-});
+const packr = plainPackr();
 
 const commands = z
   .array(

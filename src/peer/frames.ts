@@ -1,8 +1,8 @@
 // What peers say to each other: one msgpack value a body, with the fixed options of the log's entries. What a value means is judged by zod in each handler;
 // here is only what hostile bytes could do before that: size, depth, lengths that lie, extensions.
 
-import { Packr } from "msgpackr";
 import { Fault } from "../lib/fault.ts";
+import { plainPackr } from "../lib/plain-packr.ts";
 
 /** Bytes of a frame at most: the largest document as JSON text inside JSON text, and room around it. */
 export const MAX_FRAME_BYTES = 6 * 1024 * 1024;
@@ -11,13 +11,7 @@ const MAX_FRAME_DEPTH = 8;
 /** The media type of a frame; anything else is refused. */
 export const FRAME_TYPE = "application/x-cairn-frame";
 
-const packr = new Packr({
-  useRecords: false,
-  moreTypes: false,
-  structuredClone: false,
-  encodeUndefinedAsNil: true,
-  int64AsType: "number",
-});
+const packr = plainPackr();
 
 /** A value as bytes; Fault `too_large` above MAX_FRAME_BYTES. */
 export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {

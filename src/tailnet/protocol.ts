@@ -7,7 +7,8 @@ export const PROTOCOL_VERSION = 1;
 /** Longest line either side may send, in bytes, without its LF. */
 export const MAX_LINE_BYTES = 1024 * 1024;
 
-export const self = z.object({
+/** What is known of every device, this one and others. */
+const device = {
   id: z.string(),
   hostname: z.string(),
   dnsName: z.string(),
@@ -15,6 +16,10 @@ export const self = z.object({
   tags: z.array(z.string()),
   login: z.string(),
   userId: z.string(),
+};
+
+export const self = z.object({
+  ...device,
   keyExpiry: z.string().nullable(),
   keyExpired: z.boolean(),
 });
@@ -30,13 +35,7 @@ export const status = z.object({
 });
 
 export const peer = z.object({
-  id: z.string(),
-  hostname: z.string(),
-  dnsName: z.string(),
-  ips: z.array(z.string()),
-  tags: z.array(z.string()),
-  login: z.string(),
-  userId: z.string(),
+  ...device,
   os: z.string(),
   online: z.boolean(),
   lastSeen: z.string().nullable(),

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
-import { fleetValue, framedSpaces, nodeId, ROLES, spaceList } from "../rows.ts";
+import { fleetValue, nodeId, ROLES, spaceList, writeTicket } from "../rows.ts";
 
 /** How long tickets and approvals count, in ms of log time. */
 export const TICKET_MS = 15 * 60_000;
@@ -38,15 +38,7 @@ export const fleetTicketCreate = write({
     if (tx.get("SELECT hash FROM tickets WHERE hash = ?", hash) !== undefined)
       throw new Fault("invalid_input", "This ticket exists already", { hint: "Draw another secret." });
     const expiresMs = stamp.timeMs + TICKET_MS;
-    tx.run(
-      "INSERT INTO tickets (hash, role, spaces, node, expires_at, made_by, used_by) VALUES (?,?,?,?,?,?,'')",
-      hash,
-      role,
-      framedSpaces(spaces),
-      node,
-      expiresMs,
-      stamp.caller,
-    );
+    writeTicket(tx, { hash, role, spaces, node, expiresMs, madeBy: stamp.caller });
     return {
       output: { fleet_id: fleetValue(tx, "fleet_id"), role, expires_at: new Date(expiresMs).toISOString() },
       changes: [{ target: `fleet/tickets/${hash.slice(0, 8)}`, version: 0, contentHash: "", outcome: "created" }],

@@ -3,7 +3,6 @@
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../../config/build-info.ts";
-import type { Loaded } from "../../config/load.ts";
 import {
   type About,
   Beats,
@@ -18,31 +17,18 @@ import {
 } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { KNOWN_LEVEL } from "../../log/level.ts";
-import type { Conditions } from "../../observe/conditions.ts";
-import type { Peer, Status, Tailnet } from "../../tailnet/index.ts";
+import type { Peer } from "../../tailnet/index.ts";
 import { EDGE_FOLDER, type EdgeParts } from "./edge-parts.ts";
 import { endAfterLeaving, faultOfJoin } from "./endings.ts";
-import type { FleetFace } from "./face.ts";
+import type { FleetFace, FleetStart, RunningFleet } from "./face.ts";
 import { leaveFleet } from "./hands.ts";
 import { getIn } from "./join.ts";
 import type { Peers } from "./peers.ts";
-import type { FleetPlan } from "./plan.ts";
 import { Removal } from "./removal.ts";
-import type { RunningFleet } from "./wiring.ts";
 
-export interface EdgeFleetOptions {
-  loaded: Loaded;
-  plan: FleetPlan;
+export interface EdgeFleetOptions extends FleetStart {
   parts: EdgeParts;
   link: Peers;
-  tailnet: Tailnet;
-  status: () => Status | undefined;
-  conditions: Conditions;
-  /** A line for people, as an event. */
-  say: (line: string) => void;
-  onFatal: (fault: Fault) => void;
-  nowMs: () => number;
-  startedMs: number;
 }
 
 class EdgeFleet implements FleetFace {

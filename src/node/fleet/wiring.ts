@@ -1,45 +1,25 @@
 // Puts the fleet into a start: the member that runs, the join where one is wished, and what is written down for the next start. start.ts calls this once for each step of its story.
 
 import { join } from "node:path";
-import type { Loaded } from "../../config/load.ts";
 import { type FleetFile, fleetValue, type Member, readFleetFile, writeFleetFile } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { fleetOf } from "../../log/raft/install.ts";
-import type { Conditions } from "../../observe/conditions.ts";
 import { logFor } from "../../observe/logging.ts";
 import type { Store } from "../../store/store.ts";
-import type { RaftHost, Status, Tailnet } from "../../tailnet/index.ts";
+import type { RaftHost } from "../../tailnet/index.ts";
 import type { Product } from "../product.ts";
 import { endAfterLeaving, faultOfCopy, faultOfIdentity, faultOfJoin } from "./endings.ts";
-import type { FleetFace } from "./face.ts";
+import type { FleetStart, RunningFleet } from "./face.ts";
 import { joinAsMember } from "./join.ts";
 import { NodeFleet } from "./node-fleet.ts";
-import { type FleetPlan, requestRejoin } from "./plan.ts";
+import { requestRejoin } from "./plan.ts";
 import { profileOf } from "./raft-side.ts";
 import { Sight } from "./sight.ts";
 
-export interface FleetWiring {
-  loaded: Loaded;
-  plan: FleetPlan;
+export interface FleetWiring extends FleetStart {
   product: Product;
-  tailnet: Tailnet;
   host: RaftHost;
   socketPath: string;
-  status: () => Status | undefined;
-  conditions: Conditions;
-  /** A line for people, as an event. */
-  say: (line: string) => void;
-  onFatal: (fault: Fault) => void;
-  nowMs: () => number;
-  startedMs: number;
-}
-
-/** The fleet part of a running node, full or edge. */
-export interface RunningFleet {
-  fleet: FleetFace;
-  /** The tailnet serves: beats begin, and so does a join that is wished. */
-  up(): void;
-  stop(): Promise<void>;
 }
 
 /** Opens the member; its peers can be answered from now on. */
