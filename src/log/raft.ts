@@ -210,7 +210,9 @@ export function createRaftLog(options: RaftOptions): RaftLog {
     if (ask.do === "copy") return store.copyTo(ask.path).then(() => ({}));
     if (ask.do === "mark") {
       const marked = markStore(store, ask);
-      place = placeOf(store.reader);
+      const stored = placeOf(store.reader);
+      // Entries without commands are applied and not stored: who waits for one of them must not wait again.
+      place = stored.index < place.index ? { ...place, server: stored.server } : stored;
       return marked;
     }
     if (member === undefined) throw new Error("an install before the start");
