@@ -135,6 +135,21 @@ describe("conditions", () => {
     ]);
   });
 
+  test("what lasts is logged once, though its text counts", () => {
+    const logged: string[] = [];
+    const conditions = new Conditions((_level, message) => logged.push(message));
+    const health = new Health();
+    for (const seconds of [16, 17, 100]) {
+      const own = beat("a", { fsyncP99Ms: 400 + seconds });
+      health.tell(facts({ own, ageMs: () => seconds * 1000, leaderKnown: true }), conditions);
+    }
+    const texts = conditions.list().map(({ text }) => text);
+    expect(texts.some((text) => text.includes("was not heard for 100 s"))).toBe(true);
+    expect(texts.some((text) => text.includes("takes 500 ms"))).toBe(true);
+    expect(logged.filter((line) => line.includes("was not heard"))).toHaveLength(1);
+    expect(logged.filter((line) => line.includes("Syncing the log"))).toHaveLength(1);
+  });
+
   test("what is over is cleared, and what others raise stays", () => {
     const conditions = new Conditions(() => {});
     conditions.raise("disk_full", "x");

@@ -135,9 +135,13 @@ describe("other fleets in sight", () => {
     };
     const conditions = new Conditions(() => {});
     const lines: string[] = [];
-    const world = { alone };
+    const world = { alone, joins: () => {} };
     const sight = new Sight({
       alone: () => world.alone,
+      onMembers: (listener) => {
+        world.joins = listener;
+        return () => {};
+      },
       fleetId: () => "mine",
       link: peers,
       conditions,
@@ -159,6 +163,20 @@ describe("other fleets in sight", () => {
     world.alone = false;
     await sight.look();
     expect(conditions.list()).toEqual([]);
+  });
+
+  test("who joins is in sight no longer at once, and not because of a look that began before", async () => {
+    const { sight, conditions, world } = start({ "n-x": about("other") });
+    sight.start();
+    await sight.look();
+    expect(conditions.has("other_fleet_in_sight")).toBe(true);
+    const looking = sight.look();
+    world.alone = false;
+    world.joins();
+    expect(conditions.list()).toEqual([]);
+    await looking;
+    expect(conditions.list()).toEqual([]);
+    await sight.stop();
   });
 
   test("nobody there is nothing to say", async () => {

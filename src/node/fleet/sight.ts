@@ -8,6 +8,8 @@ import type { Peers } from "./peers.ts";
 export interface SightOptions {
   /** Whether this node is the only member of its fleet. */
   alone: () => boolean;
+  /** Calls `listener` after each change of the members; answers the function that ends it. */
+  onMembers: (listener: () => void) => () => void;
   fleetId: () => string;
   link: Peers;
   peers: () => Promise<readonly Peer[]>;
@@ -29,6 +31,7 @@ export class Sight {
   #looking: Promise<void> = Promise.resolve();
   #copies = "";
   #said = "";
+  #ends: (() => void) | undefined;
 
   constructor(options: SightOptions) {
     this.#options = options;
@@ -36,10 +39,12 @@ export class Sight {
 
   start(): void {
     if (this.#timer === undefined) this.#next(0);
+    this.#ends ??= this.#options.onMembers(() => void this.#over());
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#ends?.();
     clearTimeout(this.#timer);
     await this.#looking;
   }
@@ -50,12 +55,11 @@ export class Sight {
   }
 
   async look(): Promise<void> {
-    const { alone, fleetId, link, peers, conditions, say } = this.#options;
-    if (!alone()) {
-      this.#copies = "";
-      return conditions.clear("other_fleet_in_sight");
-    }
+    const { fleetId, link, peers, conditions, say } = this.#options;
+    if (this.#over()) return;
     const seen = await lookAround(link, await peers(), this.#stop.signal);
+    // Who was seen may have joined meanwhile.
+    if (this.#over()) return;
     const copies = seen.filter(({ about }) => about.fleetId === fleetId());
     this.#copies = copies
       .map(({ name }) => `${name} has a fleet with this one's id: one of the two data folders is a copy of the other`)
@@ -66,6 +70,15 @@ export class Sight {
     conditions.raise("other_fleet_in_sight", text);
     if (text !== this.#said) say(text);
     this.#said = text;
+  }
+
+  /** Not alone any more, there is nothing to look for. */
+  #over(): boolean {
+    const { alone, conditions } = this.#options;
+    if (alone()) return false;
+    this.#copies = "";
+    conditions.clear("other_fleet_in_sight");
+    return true;
   }
 
   #next(looks: number): void {

@@ -37,6 +37,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     conditions,
     say,
     alone: () => members.list().length === 1 && plan.wish === undefined,
+    onMembers: (listener) => members.onChange(listener),
     fleetId: () => fleetOf(store.reader).fleet,
   });
   let ending = false;
