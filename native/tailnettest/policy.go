@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tailscale.com/net/tsaddr"
 	"tailscale.com/tailcfg"
 )
 
@@ -65,6 +66,8 @@ type Change struct {
 	Jailed        *bool
 	WireGuardOnly *bool
 	SubnetRoutes  *[]netip.Prefix
+	IP            *netip.Addr // its IPv4 address; IPv6 follows from it
+	Name          *string     // first part of its DNS name, as an admin renames a machine; its hostname stays
 }
 
 // NodeInfo is a node as Nodes lists it.
@@ -170,6 +173,18 @@ func (t *Tailnet) Update(name string, change Change) error {
 			return err
 		}
 	}
+	if change.IP != nil {
+		if !change.IP.Is4() || !tsaddr.CGNATRange().Contains(*change.IP) {
+			return fmt.Errorf("update: ip must be an IPv4 address in 100.64.0.0/10, not %s", change.IP)
+		}
+		if taken := t.ipTakenLocked(*change.IP); taken != nil && taken != n {
+			return fmt.Errorf("the address %s is in use by %s: remove that node first", change.IP, taken.hostname())
+		}
+	}
+	if change.Name != nil && *change.Name != n.label {
+		label := t.freeLabelLocked(*change.Name)
+		change.Name = &label
+	}
 	assign(&n.user, change.User)
 	assign(&n.tags, change.Tags)
 	assign(&n.keyExpiry, change.KeyExpiry)
@@ -179,6 +194,8 @@ func (t *Tailnet) Update(name string, change Change) error {
 	assign(&n.jailed, change.Jailed)
 	assign(&n.wireguardOnly, change.WireGuardOnly)
 	assign(&n.routes, change.SubnetRoutes)
+	assign(&n.ip, change.IP)
+	assign(&n.label, change.Name)
 	t.pushLocked()
 	return nil
 }

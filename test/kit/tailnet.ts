@@ -62,6 +62,9 @@ export interface NodeChange {
   jailed?: boolean;
   wireguardOnly?: boolean;
   subnetRoutes?: string[];
+  ip?: string;
+  /** First part of its DNS name; it is still named by its hostname here. */
+  name?: string;
 }
 
 /** One direction between two nodes: times in ms, `loss` from 0 to 1. */

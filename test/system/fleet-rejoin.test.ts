@@ -7,7 +7,8 @@ import { join } from "node:path";
 import type { NodeReport } from "../../src/fleet/index.ts";
 import { eventually } from "../kit/eventually.ts";
 import { spawnNode, startNode, type TestNode } from "../kit/node.ts";
-import { TestTailnet } from "../kit/tailnet.ts";
+import { reportOf, untilReport, votersOf } from "../kit/report-of.ts";
+import { clientFetch, TestTailnet } from "../kit/tailnet.ts";
 
 let tailnet: TestTailnet;
 const nodes = new Map<string, TestNode>();
@@ -22,46 +23,28 @@ const node = (name: string): TestNode => {
 beforeAll(async () => {
   tailnet = await TestTailnet.start();
   nodes.set("one", await startNode({ tailnet, hostname: "one" }));
-  for (const name of ["two", "three"]) {
-    const ticket = (await node("one").cli(["ticket", "--role", "central"])).out.trim();
-    nodes.set(
-      name,
-      await spawnNode({ tailnet, hostname: name, args: ["--join", "one"], env: { CAIRN_JOIN_TICKET: ticket } }),
-    );
-    await node(name).eventOf("fleet", ({ text }) => text.startsWith("joined"));
-  }
+  await Promise.all(
+    ["two", "three"].map(async (name) => {
+      const ticket = (await node("one").cli(["ticket", "--role", "central"])).out.trim();
+      const joining = { tailnet, hostname: name, args: ["--join", "one"], env: { CAIRN_JOIN_TICKET: ticket } };
+      nodes.set(name, await spawnNode(joining));
+      await node(name).eventOf("fleet", ({ text }) => text.startsWith("joined"));
+    }),
+  );
   await until("three voters", "one", (found) => voters(found) === "one three two");
   await node("one").cli(["context", "put", "team-a/plan", "-"], "kept by all");
 }, 600_000);
 
 afterAll(async () => {
-  for (const each of nodes.values()) await each[Symbol.asyncDispose]();
+  await Promise.allSettled([...nodes.values()].map((each) => each[Symbol.asyncDispose]()));
   await tailnet?.[Symbol.asyncDispose]();
   for (const folder of copies) rmSync(folder, { recursive: true, force: true });
 }, 60_000);
 
-async function report(name: string): Promise<NodeReport> {
-  const { out, err } = await node(name).cli(["status", "--json"]);
-  if (out === "") throw new Error(err);
-  return JSON.parse(out);
-}
-
-function until(what: string, name: string, fits: (found: NodeReport) => boolean): Promise<NodeReport> {
-  let last: NodeReport | undefined;
-  return eventually(
-    what,
-    async () => {
-      last = await report(name);
-      return fits(last) ? last : undefined;
-    },
-    { seen: () => `${JSON.stringify([last?.fleet, last?.members])}\n${node("one").stderr}` },
-  );
-}
-
-function voters(found: NodeReport): string {
-  const names = found.members.filter(({ votes }) => votes).map(({ name }) => name);
-  return names.sort().join(" ");
-}
+const report = (name: string) => reportOf(node(name));
+const until = (what: string, name: string, fits: (found: NodeReport) => boolean) =>
+  untilReport(what, () => node(name), fits);
+const voters = votersOf;
 
 async function serverOf(name: string): Promise<string> {
   const { out } = await node("one").cli(["members", "--json"]);
@@ -113,6 +96,23 @@ test("a store without its raft folder is set aside, and the node comes back by i
   expect(readdirSync(join(node("three").dataDir, "aside")).length).toBe(1);
 });
 
+test("another address and another name while it runs: it votes on, is reached and is called so", async () => {
+  await tailnet.update("three", { ip: "100.71.7.7", name: "drei" });
+  await until("its new name", "one", (found) => voters(found) === "drei one two");
+  // All that anybody knew of it was heard before or after: only what is heard now counts.
+  await node("one").cli(["context", "put", "team-a/plan", "-"], "kept by all, and more");
+  await until("it to follow", "one", ({ members }) =>
+    members.some(({ name, lag, age_seconds: age }) => name === "drei" && lag === 0 && age !== null && age < 2),
+  );
+  expect(await plan("three")).toContain("and more");
+  // What it forwards goes over the new address too, and so does what comes to it.
+  expect((await node("three").cli(["context", "put", "team-a/plan", "-"], "kept by all, from there")).code).toBe(0);
+  const { proxy } = await tailnet.client({ hostname: "agent" });
+  expect((await clientFetch(proxy, "http://100.71.7.7/health")).status).toBe(200);
+  await tailnet.update("three", { name: "three" });
+  for (const name of ["one", "three"]) await until("its old name", name, (found) => voters(found) === "one three two");
+});
+
 test("a copied folder on another device is refused, set aside, and begins anew", async () => {
   const home = mkdtempSync(join(tmpdir(), "cairn-t-copy-"));
   copies.push(home);
@@ -123,7 +123,8 @@ test("a copied folder on another device is refused, set aside, and begins anew",
   });
   const copy = await spawnNode({ tailnet, hostname: "copy", dataDir: data });
   const { code, err } = await copy.exited();
-  expect([code, err.includes("is a copy of that of three")]).toEqual([44, true]);
+  expect(err).toContain("is a copy of that of three");
+  expect(code).toBe(44);
   const again = await copy.again();
   await again.serving();
   await copy[Symbol.asyncDispose]();
@@ -146,4 +147,19 @@ test("a member that is removed while it is away hears so, and says it", async ()
   nodes.set("three", await node("three").again({ args: [] }));
   await node("three").serving();
   await eventually("its condition", async () => (await node("three").conditions()).includes("removed_from_fleet"));
+});
+
+test("a lost tailnet identity: while its old device is nowhere to be seen, its data stay and say what to do", async () => {
+  const old = node("two");
+  await old.stop();
+  await tailnet.remove("two");
+  rmSync(join(old.dataDir, "tailnet"), { recursive: true });
+  const other = await old.again({ hostname: "stray", args: [] });
+  const { code, err } = await other.exited();
+  expect([code, err.includes("that one is not on the tailnet")]).toEqual([44, true]);
+  expect([existsSync(join(old.dataDir, "store")), existsSync(join(old.dataDir, "set-aside.json"))]).toEqual([
+    true,
+    false,
+  ]);
+  await other[Symbol.asyncDispose]();
 });

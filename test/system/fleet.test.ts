@@ -4,8 +4,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeReport } from "../../src/fleet/index.ts";
-import { eventually } from "../kit/eventually.ts";
 import { spawnNode, startNode, type TestNode } from "../kit/node.ts";
+import { reportOf, untilReport } from "../kit/report-of.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
 
 let tailnet: TestTailnet;
@@ -19,28 +19,13 @@ beforeAll(async () => {
 }, 600_000);
 
 afterAll(async () => {
-  for (const node of [three, two, one]) await node?.[Symbol.asyncDispose]();
+  await Promise.allSettled([three, two, one].map((node) => node?.[Symbol.asyncDispose]()));
   await tailnet?.[Symbol.asyncDispose]();
 }, 60_000);
 
-async function report(node: TestNode): Promise<NodeReport> {
-  const { out, err } = await node.cli(["status", "--json"]);
-  if (out === "") throw new Error(err);
-  return JSON.parse(out);
-}
-
-/** Waits until the report of a node fits. */
-function until(what: string, node: TestNode, fits: (found: NodeReport) => boolean): Promise<NodeReport> {
-  let last: NodeReport | undefined;
-  return eventually(
-    what,
-    async () => {
-      last = await report(node);
-      return fits(last) ? last : undefined;
-    },
-    { seen: () => `${JSON.stringify([last?.fleet, last?.members])}\n${one.stderr}\n${node.stdout}` },
-  );
-}
+const report = reportOf;
+const until = (what: string, node: TestNode, fits: (found: NodeReport) => boolean) =>
+  untilReport(what, () => node, fits);
 
 async function ok(node: TestNode, words: readonly string[], input?: string): Promise<string> {
   const { code, out, err } = await node.cli(words, input);
@@ -60,15 +45,20 @@ test("a plain start is a fleet of one that says what that means", async () => {
 test("a ticket of another role, and one that was changed, let nobody in", async () => {
   const ticket = (await ok(one, ["ticket", "--role", "regional"])).trim();
   const wrong = `${ticket.slice(0, -1)}${ticket.endsWith("0") ? "1" : "0"}`;
-  for (const [args, env, says] of [
-    [["--role", "central"], { CAIRN_JOIN_TICKET: ticket }, "The ticket is for the role regional"],
-    [[], { CAIRN_JOIN_TICKET: wrong }, "knows no such ticket"],
-  ] as const) {
-    await using node = await spawnNode({ tailnet, hostname: "stranger", args: ["--join", "one", ...args], env });
-    const { code, err } = await node.exited();
-    expect([code, err.includes(says)]).toEqual([10, true]);
-    expect(err).not.toContain(ticket.slice(-32));
-  }
+  const strangers = [
+    { args: ["--role", "central"], text: ticket, says: "The ticket is for the role regional" },
+    { args: [], text: wrong, says: "knows no such ticket" },
+  ];
+  await Promise.all(
+    strangers.map(async ({ args, text, says }, index) => {
+      const env = { CAIRN_JOIN_TICKET: text };
+      const hostname = `stranger-${index}`;
+      await using node = await spawnNode({ tailnet, hostname, args: ["--join", "one", ...args], env });
+      const { code, err } = await node.exited();
+      expect([code, err.includes(says)]).toEqual([10, true]);
+      expect(err).not.toContain(ticket.slice(-32));
+    }),
+  );
 });
 
 test("a second node joins by ticket as regional, has all data, and reads them itself", async () => {

@@ -155,6 +155,8 @@ func update(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMess
 		Expired, Unsigned, Jailed, WireguardOnly *bool
 		Foreign                                  any
 		SubnetRoutes                             *[]netip.Prefix
+		IP                                       *netip.Addr
+		Name                                     *string
 	}](params)
 	if err != nil {
 		return nil, err
@@ -162,6 +164,7 @@ func update(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMess
 	change := tailnettest.Change{
 		User: p.User, Tags: p.Tags, Expired: p.Expired, Unsigned: p.Unsigned, Jailed: p.Jailed,
 		WireGuardOnly: p.WireguardOnly, SubnetRoutes: p.SubnetRoutes,
+		IP: p.IP, Name: p.Name,
 	}
 	if p.KeyExpiry != nil {
 		at, err := parseTime(*p.KeyExpiry)
