@@ -30,7 +30,10 @@ async function slow(trial: Trial, link: Parameters<typeof linkAll>[2], failoverM
   const tookMs = await load.more(150, 60_000);
   trial.say(`150 writes in ${Math.round(tookMs)} ms`);
   const after = (await (await fleet.leader()).status())?.fleet.term;
-  if (after !== term) throw new Error(`the leader changed under no other fault: term ${term} became ${after}`);
+  // A leader may hand over to a voter with a faster disk (replication.md 25), which on one busy machine is chance.
+  const handedOver = fleet.nodes.some(({ process }) => process.stderr.includes("fleet: handing over to"));
+  if (after !== term && !handedOver)
+    throw new Error(`the leader changed under no other fault: term ${term} became ${after}`);
   const old = await fleet.leader();
   old.kill();
   const waitedMs = await load.more(10, failoverMs);
