@@ -15,11 +15,11 @@ const STEP_MS = 250;
 interface Transfer {
   members: Members;
   log: Log;
-  host: Pick<RaftHost, "raftChange">;
+  host: Pick<RaftHost, "raftChange" | "raftState">;
   leader: () => Member | undefined;
 }
 
-/** Hands the lead to a member, or to the most current voter; resolves when another one leads. Faults `not_leader`, `not_found`, `unavailable`. */
+/** Hands the lead to a member, or to the most current voter; resolves when another one leads. Faults `not_leader`, `not_found`, `invalid_input` for one that does not vote, `unavailable`. */
 export async function transferLead(
   { members, log, host, leader }: Transfer,
   node: string | undefined,
@@ -32,6 +32,12 @@ export async function transferLead(
   }
   const own = log.leadership().server;
   if (wanted?.server === own) return { node: wanted.node, name: wanted.name };
+  const votes = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
+  if (wanted !== undefined && !votes.includes(wanted.server)) {
+    throw new Fault("invalid_input", `${wanted.name} does not vote, and only voters lead`, {
+      hint: `cairn promote ${wanted.name} lets it vote, where that makes the number of voters odd.`,
+    });
+  }
   try {
     await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
   } catch (error) {
