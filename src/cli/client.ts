@@ -2,7 +2,7 @@
 
 import { existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Environment } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
 import { defaultDataDir, socketCandidates } from "../config/paths.ts";
 import { Fault, type FaultCode, isFaultCode } from "../lib/fault.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";

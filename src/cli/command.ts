@@ -1,6 +1,6 @@
 // What a command is to the command line: its words, arguments, options, and what it does. Parsing is program.ts's.
 
-import type { Environment } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
 import { Fault } from "../lib/fault.ts";
 
 /** What completion offers for a value: fixed words, ids of the node's contexts, or files. */

@@ -1,7 +1,7 @@
 // The command line, made of the table: words, help, "did you mean", usage errors. What a command does is its own file's.
 
 import { Command as CommanderCommand, CommanderError, Option as CommanderOption } from "commander";
-import type { Environment } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
 import { refuseSecretsOnArgv } from "../config/secrets.ts";
 import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";

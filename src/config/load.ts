@@ -5,13 +5,11 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
+import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
 import { SECRET_NAMES } from "./secrets.ts";
 import { envOf, flagOf, type SettingKey, type Settings, settingRows } from "./settings.ts";
-
-/** Environment variables; handed in, so that tests have their own. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface LoadOptions {
   /** Values of flags by setting key, as the command line gave them. */

@@ -5,7 +5,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
-import type { Environment } from "./load.ts";
+import type { Environment } from "./environment.ts";
 
 /** The data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY > /var/lib/cairn as root > the user's own place. */
 export function defaultDataDir(env: Environment): string {

@@ -2,7 +2,8 @@
 
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Environment, Loaded } from "../config/load.ts";
+import type { Environment } from "../config/environment.ts";
+import type { Loaded } from "../config/load.ts";
 import { socketPaths } from "../config/paths.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { createClosers } from "../lib/closers.ts";

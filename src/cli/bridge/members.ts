@@ -5,7 +5,7 @@ import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import type { Environment } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { reasonOf } from "./place.ts";

@@ -4,7 +4,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Environment, Loaded } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
+import type { Loaded } from "../../config/load.ts";
 import { socketPaths } from "../../config/paths.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import { Fault } from "../../lib/fault.ts";

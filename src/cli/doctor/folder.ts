@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
-import type { Environment } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
 import { Fault } from "../../lib/fault.ts";
 import { inspectNodeStore } from "../../node/data/inspect.ts";

@@ -1,7 +1,7 @@
 // Checks of the service around a node: the unit as this version writes it, and the file with its first key.
 
 import { lstatSync, readFileSync } from "node:fs";
-import type { Environment } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
 import { installedState, type Service, serviceFor } from "../service/manager.ts";
 import { SYSTEM_ENVIRONMENT } from "../service/systemd.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";

@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { type Environment, loadSettings } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
+import { loadSettings } from "../../config/load.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownCommand } from "../own-command.ts";

@@ -12,7 +12,8 @@ import {
   S3,
   storeBytesOf,
 } from "../../backup/index.ts";
-import type { Environment, Loaded } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
+import type { Loaded } from "../../config/load.ts";
 import type { Secrets } from "../../config/secrets.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Log } from "../../log/log.ts";

@@ -19,7 +19,7 @@ export interface FirstRowOptions {
   server: () => string;
   propose: (operation: WriteOperation, input: unknown) => Promise<unknown>;
   /** Another device has this server id: the folder is a copy. */
-  onClone: (member: Member) => void;
+  onCopied: (member: Member) => void;
   line: LogLine;
 }
 
@@ -33,14 +33,14 @@ export class FirstRow {
 
   /** Writes it where it is missing or wrong; called whenever that may have changed, and cheap where it has not. */
   async write(): Promise<void> {
-    const { members, log, settings, line, onClone, propose } = this.#options;
+    const { members, log, settings, line, onCopied, propose } = this.#options;
     const node = this.#options.self();
     const { leading, server } = log.leadership();
     if (this.#writing || node === "") return;
     // Edges hold nothing: beside them the only full member is as alone as without.
     const full = members.list().filter((member) => member.server !== "");
     const own = full.find((member) => member.server === this.#options.server());
-    if (own !== undefined && own.node !== node && full.length > 1) return onClone(own);
+    if (own !== undefined && own.node !== node && full.length > 1) return onCopied(own);
     if (!leading || full.length > 1 || (own?.node === node && own.server === server)) return;
     this.#writing = true;
     try {

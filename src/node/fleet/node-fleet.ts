@@ -69,7 +69,7 @@ export interface NodeFleetOptions {
   /** This node has left: its data are to be set aside at the next start, and it ends. */
   onLeft: (fleet: string) => void;
   /** Another device has this server id: the folder is a copy. */
-  onClone: (member: Member) => void;
+  onCopied: (member: Member) => void;
 }
 
 const PATHS_EVERY_MS = 5_000;
@@ -113,7 +113,7 @@ export class NodeFleet implements FleetFace {
       name: () => this.name(),
       server: options.server,
       propose: (operation, input) => this.propose(operation, input),
-      onClone: options.onClone,
+      onCopied: options.onCopied,
       line,
     });
     this.#removal = new Removal({

@@ -41,7 +41,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     fleetId: () => fleetOf(store.reader).fleet,
   });
   let ending = false;
-  const onClone = async (member: Pick<Member, "name" | "node">): Promise<void> => {
+  const onCopied = async (member: Pick<Member, "name" | "node">): Promise<void> => {
     if (ending) return;
     ending = true;
     const seen = await peers().catch(() => []);
@@ -67,7 +67,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     copies: () => sight.copies(),
     keep: (list) => keepFleet(data, { list, server: raft.server(), store }),
     onLeft: (name) => endAfterLeaving(data, name, onFatal),
-    onClone,
+    onCopied,
   });
   /** What was written at admission tells it too, before there is a table. */
   const isCopied = (): boolean => {
@@ -77,7 +77,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     // The only member that holds the store is its fleet, by whatever name.
     if (file.members.filter(({ server }) => server !== "").length < 2) return false;
     const own = file.members.find(({ node }) => node === file.node);
-    void onClone({ node: file.node, name: own?.name ?? "another member" });
+    void onCopied({ node: file.node, name: own?.name ?? "another member" });
     return true;
   };
   fleet.serve(product.peers.server);

@@ -1,6 +1,6 @@
 // What the service manager is told (sd_notify): that the node serves, that it lives, that it stops. Sent by the Go half, since Bun has no datagram sockets.
 
-import type { Environment } from "../../config/load.ts";
+import type { Environment } from "../../config/environment.ts";
 import type { LogLine } from "../../observe/logging.ts";
 
 export interface ServiceManagerOptions {
