@@ -18,11 +18,11 @@ import schema from "./schema.sql" with { type: "text" };
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { type FleetHands, fleetLeave, fleetTransfer } from "./acts.ts";
 export { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
-export { AWAY_MS, Beats } from "./beats/beats.ts";
+export { Beats } from "./beats/beats.ts";
 export { ClockOff } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";
-export { type ToldHead, ToldHeads, toldHeads } from "./beats/told-heads.ts";
-export { type CacheReport, cacheReport } from "./cache-report.ts";
+export { ToldHeads, toldHeads } from "./beats/told-heads.ts";
+export type { CacheReport } from "./cache-report.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { FLEET_TABLES } from "./digest.ts";
 export { fleetPart, survivesOf } from "./fleet-part.ts";
@@ -46,7 +46,6 @@ export {
   type Profile,
   ROLES,
 } from "./rows.ts";
-export { survivesText } from "./survives.ts";
 
 /** Tables of members and tickets. */
 export const fleetSchema: string = schema;
