@@ -90,6 +90,7 @@ export async function leads(fleet: Fleet, node: FleetNode): Promise<void> {
   await eventually(
     `${node.name} to lead`,
     async () => {
+      if (node.process.ended) throw new Error(`${node.name} ended before it led`);
       const leader = await fleet.leader();
       if (leader === node) return true;
       const { status, text } = await leader.call("fleet_transfer", { node: node.id }, 10_000);

@@ -78,7 +78,7 @@ export const syncFails: Scenario = {
         const wals = [0, 1, 2].map((more) => join("store", String(generation + more), "cairn.db-wal"));
         const files = part === "raft" ? [join("raft", "log.db")] : wals;
         // Counted for each thread of the process.
-        const after = trial.random.between(4, 10);
+        const after = trial.random.between(4, 10) + (isLeader && part === "raft" ? 30 : 0);
         await killed(node);
         const paths = files.flatMap((file) => ["-P", join(dataDir, file)]);
         await node.restart({ wrap: traced(`inject=${SYNCS}:error=EIO:when=${after}+`, paths) });
