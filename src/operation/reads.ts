@@ -54,9 +54,12 @@ export class Reads {
   }
 
   async #aged(read: AdmittedRead): Promise<Answer> {
+    // Before the read, whose state may be that of now; a wait takes its time.
     const ageSeconds = this.#options.elsewhere?.ageSeconds?.();
+    const startMs = performance.now();
     const answer = await read.run();
-    return ageSeconds === undefined ? answer : { ...answer, ageSeconds };
+    if (ageSeconds === undefined) return answer;
+    return { ...answer, ageSeconds: ageSeconds + (performance.now() - startMs) / 1000 };
   }
 
   async #hereFrom(read: AdmittedRead): Promise<Answer> {

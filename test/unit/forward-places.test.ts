@@ -27,6 +27,17 @@ describe("other places", () => {
     expect(await refused.json()).toMatchObject({ code: "not_ready", retryable: true });
   });
 
+  test("a replica's answer is as old as it was before it was read, and older by what a wait took", async () => {
+    await using core = startCore({ elsewhere: placed({ place: () => "replica", ageSeconds: () => 0.5 }) });
+    const ageOf = async (operation: string, input: object) => {
+      const body = JSON.stringify({ ...input, consistency: "any" });
+      const headers = { "content-type": "application/json" };
+      return (await core.http(`/operations/${operation}`, { method: "POST", headers, body })).headers.get("age");
+    };
+    expect(await ageOf("context_list", {})).toBe("1");
+    expect(await ageOf("context_wait", { timeout_seconds: 1 })).toBe("2");
+  });
+
   test("an edge answers from its cache after the gate, says so, and asks upstream for the rest", async () => {
     const asked: string[] = [];
     let epoch = "0123456789";
