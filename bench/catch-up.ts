@@ -2,11 +2,11 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { eventually } from "../test/kit/eventually.ts";
 import type { Fleet, FleetNode } from "../test/kit/fleet.ts";
 import { idsOf, writeAll } from "./documents.ts";
 import type { Row } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const CATCH_UP_MS = 120_000;
 

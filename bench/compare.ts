@@ -1,8 +1,8 @@
 // One comparison: pairs of runs, the node and its yardstick in turn, and the row they make.
 
-import type { Bench } from "../scripts/bench.ts";
 import type { LoadPlan, LoadResult } from "./load.ts";
 import { median, type Row, spread } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 export type Side = Pick<LoadPlan, "unix" | "pids" | "requests" | "connect">;
 

@@ -1,10 +1,10 @@
 // The row of failover: the leader is killed under load, again and again; how long until a write that began after the kill is acknowledged, and whether all that ever was acknowledged is on every full node in the end.
 
-import type { Bench } from "../scripts/bench.ts";
 import { within } from "../test/kit/eventually.ts";
 import type { Fleet, FleetNode } from "../test/kit/fleet.ts";
 import { missing, writeOne } from "./documents.ts";
 import { median, type Row } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const KILLS = 5;
 const QUICK_KILLS = 2;

@@ -2,7 +2,6 @@
 
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { host } from "../scripts/targets.ts";
 import { socketPaths } from "../src/config/paths.ts";
 import { buildDist } from "../test/kit/dist.ts";
@@ -11,6 +10,7 @@ import { writeOne } from "./documents.ts";
 import { DOCUMENT, request } from "./ingress.ts";
 import { startProgram, startScript } from "./processes.ts";
 import { median, type Row, spread } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const GOAL_MS = 200;
 const FIRST_MS = 20_000;

@@ -1,6 +1,5 @@
 // The rows of a whole fleet: the compiled file as seven nodes of one test tailnet on this machine, over WireGuard. Three centrals at first, then two regionals and two edges.
 
-import type { Bench } from "../scripts/bench.ts";
 import { localHttp } from "../test/kit/agent.ts";
 import { eventually } from "../test/kit/eventually.ts";
 import { type Fleet, type FleetNode, type Role, startFleet } from "../test/kit/fleet.ts";
@@ -12,6 +11,7 @@ import { firstWrite } from "./first-write.ts";
 import { DOCUMENT, request } from "./ingress.ts";
 import { memoryOf } from "./processes.ts";
 import { median, type Row, spread } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const CONNECTIONS = 64;
 /** Contexts that are read and written, around and around. */

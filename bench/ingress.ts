@@ -2,10 +2,10 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { compare, rowOf } from "./compare.ts";
 import { type Program, startScript } from "./processes.ts";
 import type { Row } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const CONNECTIONS = 64;
 /** Contexts that are read and written, around and around. */

@@ -3,12 +3,12 @@
 
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { eventually } from "../test/kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../test/kit/fleet.ts";
 import { puts, sideOf } from "./fleet.ts";
 import type { LoadResult } from "./load.ts";
 import { loadAverage, machine, median, type Row } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const IN_FLIGHT = 64;
 /** Round trips in ms, and the profile that `cairn` suggests for them. */

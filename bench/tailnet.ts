@@ -2,7 +2,6 @@
 
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { compile } from "../scripts/compile.ts";
 import { ensureNative } from "../scripts/native.ts";
 import { host } from "../scripts/targets.ts";
@@ -11,6 +10,7 @@ import { compare, rowOf } from "./compare.ts";
 import { DOCUMENT } from "./ingress.ts";
 import { type Line, memoryOf, type Program, startProgram } from "./processes.ts";
 import { median, type Row, spread } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const root = dirname(import.meta.dir);
 const KEY = "tskey-auth-bench";

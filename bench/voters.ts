@@ -2,13 +2,13 @@
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Bench } from "../scripts/bench.ts";
 import { eventually } from "../test/kit/eventually.ts";
 import { compare, rowOf, type Side } from "./compare.ts";
 import { DOCUMENT, request } from "./ingress.ts";
 import { type Line, type Program, startScript } from "./processes.ts";
 import type { MemberRow } from "./raft-member.ts";
 import type { Row } from "./report.ts";
+import type { Bench } from "./rows.ts";
 
 const IN_FLIGHT = 64;
 /** Contexts that are written, around and around. */

@@ -10,37 +10,12 @@ import { overIngress } from "../bench/ingress.ts";
 import { overDelays } from "../bench/latency.ts";
 import { Load } from "../bench/processes.ts";
 import { loadAverage, machine, type Row, tableOf } from "../bench/report.ts";
+import { type Bench, GROUPS, ROWS, type RowName } from "../bench/rows.ts";
 import { overTailnet } from "../bench/tailnet.ts";
 import { overRaft } from "../bench/voters.ts";
 import { BuildError } from "./native.ts";
 
 const root = dirname(import.meta.dir);
-const GROUPS = {
-  node: ["get", "put", "mcp", "tailnet", "start"],
-  fleet: ["voters", "direct", "first", "failover", "memory", "edge", "catch-up", "latency"],
-} as const;
-const ROWS = [...GROUPS.node, ...GROUPS.fleet];
-export type RowName = (typeof ROWS)[number];
-
-export interface Bench {
-  load: Load;
-  /** Rows to run. */
-  wanted: ReadonlySet<RowName>;
-  /** Pairs of runs of each comparison, and starts of the node. */
-  rounds: number;
-  warmMs: number;
-  runMs: number;
-  /** How long a node stands idle before its memory is read. */
-  idleMs: number;
-  /** Small documents that a new member catches up with. */
-  documents: number;
-  /** Folder for data, on the disk of this clone, so that durable means what it says. */
-  data: string;
-  /** Short folder for sockets. */
-  sockets: string;
-  say: (line: string) => void;
-}
-
 try {
   process.exit(await main());
 } catch (error) {

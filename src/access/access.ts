@@ -3,8 +3,8 @@
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
 import { type Caller, callerName } from "./caller.ts";
-import type { SourcedGrant } from "./explain.ts";
 import { type Policy, policyGrants, policyJoinRoles } from "./policy-file.ts";
+import type { SourcedGrant } from "./rights.ts";
 import {
   allows,
   allowsSomewhere,

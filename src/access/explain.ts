@@ -2,14 +2,7 @@
 
 import type { Access } from "./access.ts";
 import type { Caller } from "./caller.ts";
-import { type Grant, isReservedSpace, type Question, ROLES, refusedPart, VERBS } from "./rights.ts";
-
-/** A grant with where it comes from, as people know it. */
-export interface SourcedGrant {
-  /** Such as `access.admins`, or `grant 2 of the tailnet policy for this caller`. */
-  source: string;
-  grant: Grant;
-}
+import { isReservedSpace, type Question, ROLES, refusedPart, type SourcedGrant, VERBS } from "./rights.ts";
 
 /** One grant, judged. */
 export interface JudgedGrant extends SourcedGrant {

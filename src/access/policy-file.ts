@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import type { Caller } from "./caller.ts";
-import type { SourcedGrant } from "./explain.ts";
+import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
 
 /** The grants section of a tailnet policy: `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to grant objects. */

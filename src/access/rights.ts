@@ -21,6 +21,13 @@ export interface Grant {
   requestsPerMinute: number | undefined;
 }
 
+/** A grant with where it comes from, as people know it. */
+export interface SourcedGrant {
+  /** Such as `access.admins`, or `grant 2 of the tailnet policy for this caller`. */
+  source: string;
+  grant: Grant;
+}
+
 /** What a call may be at most that another node forwards, whatever its caller's grants say (security.md 9). */
 export interface Cap {
   role: Role;

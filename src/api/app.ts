@@ -8,17 +8,13 @@ import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf } from "./answer.ts";
 import { changeRoutes, contextStream } from "./changes.ts";
 import { contextRoutes, notAllowed } from "./contexts.ts";
+import type { ApiEnv } from "./env.ts";
 import type { StreamTiming } from "./event-stream.ts";
 import { EventStreams } from "./event-streams.ts";
 import { type NodeFacts, nodeRoutes } from "./node-routes.ts";
 import { allowedAt, optionsAnswer } from "./options.ts";
 import { problemResponse } from "./problem.ts";
 import { commonHeaders, conditionsOf, readJson, readQuery } from "./request.ts";
-
-/** What each request carries beside itself. */
-export interface ApiEnv {
-  Bindings: { caller: Caller };
-}
 
 export interface ApiOptions extends NodeFacts {
   invoker: Invoker;

@@ -6,7 +6,7 @@ import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf, answer as respond } from "./answer.ts";
-import type { ApiEnv } from "./app.ts";
+import type { ApiEnv } from "./env.ts";
 import { ACCEPT_PATCH, METHODS_OF, PATCHES, type Place, type Placed, placeOf } from "./places.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 import { commonHeaders, conditionsOf, essenceOf, numberOf, readJson, readQuery, readText } from "./request.ts";

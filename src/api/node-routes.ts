@@ -6,7 +6,7 @@ import { allowsSomewhere } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answer, answerJson } from "./answer.ts";
-import type { ApiEnv } from "./app.ts";
+import type { ApiEnv } from "./env.ts";
 import { openApi } from "./openapi.ts";
 import { readQuery } from "./request.ts";
 

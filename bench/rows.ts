@@ -1,0 +1,31 @@
+// The rows that can be measured, and what a run hands to each of them.
+
+import type { Load } from "./processes.ts";
+
+/** Rows by what is measured: one node, or a fleet. */
+export const GROUPS = {
+  node: ["get", "put", "mcp", "tailnet", "start"],
+  fleet: ["voters", "direct", "first", "failover", "memory", "edge", "catch-up", "latency"],
+} as const;
+/** All rows, in the order of the report. */
+export const ROWS = [...GROUPS.node, ...GROUPS.fleet];
+export type RowName = (typeof ROWS)[number];
+
+export interface Bench {
+  load: Load;
+  /** Rows to run. */
+  wanted: ReadonlySet<RowName>;
+  /** Pairs of runs of each comparison, and starts of the node. */
+  rounds: number;
+  warmMs: number;
+  runMs: number;
+  /** How long a node stands idle before its memory is read. */
+  idleMs: number;
+  /** Small documents that a new member catches up with. */
+  documents: number;
+  /** Folder for data, on the disk of this clone, so that durable means what it says. */
+  data: string;
+  /** Short folder for sockets. */
+  sockets: string;
+  say: (line: string) => void;
+}
