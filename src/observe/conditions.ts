@@ -228,8 +228,9 @@ export class Conditions {
   }
 }
 
+/** Without numbers that stand alone: digits of names and addresses mean somebody else. */
 function withoutNumbers(text: string): string {
-  return text.replaceAll(/\d+/g, "0");
+  return text.replaceAll(/(?<![\w.-])\d+(\.\d+)?(?![\w.-])/g, "0");
 }
 
 /** What is no trouble is told by the start's own lines and by `status`; in the log it is for those who look for details. */
