@@ -167,6 +167,7 @@ export function openProduct(options: ProductOptions): Product {
   const peers = new Peers({
     members: (node) => members.get(node),
     ready: () => log.ready(),
+    fleet: () => options.fleet()?.about().fleetId ?? "",
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
   const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;

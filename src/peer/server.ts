@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
+import { fleetMark } from "./fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
 /** A member of the fleet as peers are judged by it. */
@@ -40,6 +41,8 @@ export interface PeerServerOptions {
   members: (node: string) => PeerMember | undefined;
   /** Whether this node has its fleet's list of members yet; before that it refuses nobody for not being in it (replication.md 18). Left out: it has. */
   ready?: () => boolean;
+  /** Id of the fleet that its refusals speak for; left out: they speak for none. */
+  fleet?: () => string;
   /** Called with what is no Fault; answers the id under which it was logged. */
   onUnexpected: (error: unknown, path: string) => string;
 }
@@ -92,7 +95,7 @@ export class PeerServer {
     const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
     // Strangers learn nothing, not even which paths there are.
     if (member === undefined && found?.open !== true)
-      throw (this.#options.ready?.() ?? true) ? notAMember(caller) : notReady();
+      throw (this.#options.ready?.() ?? true) ? notAMember(caller, this.#options.fleet?.() ?? "") : notReady();
     if (found === undefined) {
       throw new Fault("not_found", `There is no peer path ${JSON.stringify(path.slice(0, 80))}`, {
         hint: "Run the same version of cairn on all nodes of the fleet.",
@@ -178,8 +181,9 @@ function notReady(): Fault {
   });
 }
 
-function notAMember(caller: Caller): Fault {
+function notAMember(caller: Caller, fleet: string): Fault {
   return new Fault("not_a_member", `The device ${JSON.stringify(caller.node)} is no member of this fleet`, {
     hint: "Let it join first: `cairn members` shows who is in.",
+    details: { fleet: fleetMark(fleet, caller.id) },
   });
 }

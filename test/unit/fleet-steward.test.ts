@@ -8,6 +8,7 @@ import { type Members, ToldMembers } from "../../src/fleet/members.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Command } from "../../src/log/log.ts";
+import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import type { RaftChange, RaftState } from "../../src/tailnet/index.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 
@@ -31,6 +32,7 @@ function startBeats(names: readonly string[]) {
         return far(node);
       },
     },
+    fleetId: () => "f1",
     onNotAMember: (by) => refusals.push(by.name),
   });
   return {
@@ -82,14 +84,20 @@ describe("beats", () => {
     await expect(beats.answer("n-x", beat("x"))).rejects.toMatchObject({ code: "not_a_member" });
   });
 
-  test("only a peer's own word says that this node is none", async () => {
+  test("only a peer's own word says that this node is none, and only that of one that is of the same fleet still", async () => {
     const { beats, refusals, answer } = startBeats(["a", "b"]);
+    for (const fleet of [undefined, "", fleetMark("f2", "n-a"), fleetMark("f1", "n-b")]) {
+      answer(() => {
+        throw new Fault("not_a_member", "none of ours", { details: { peer: true, fleet } });
+      });
+      await beats.round();
+    }
     answer(() => {
       throw new Fault("not_a_member", "none of ours");
     });
     await beats.round();
     answer(() => {
-      throw new Fault("not_a_member", "none of ours", { details: { peer: true } });
+      throw new Fault("not_a_member", "none of ours", { details: { peer: true, fleet: fleetMark("f1", "n-a") } });
     });
     await beats.round();
     expect(refusals).toEqual(["b"]);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "../../src/peer/frames.ts";
 import { PeerLink } from "../../src/peer/link.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
@@ -168,6 +169,16 @@ describe("the peer server", () => {
     expect([await statusOf("beat"), await statusOf("about")]).toEqual([503, 200]);
     known = true;
     expect([await statusOf("beat"), await statusOf("about")]).toEqual([200, 200]);
+  });
+
+  test("its refusals say of which fleet, to those who know it", async () => {
+    const server = new PeerServer({ members: () => undefined, fleet: () => "f1", onUnexpected: () => "x" });
+    const { fault } = (await answerOf(await server.fetch(request("beat"), callerOf("nOther")))) as {
+      fault: { details: string };
+    };
+    expect(JSON.parse(fault.details)).toEqual({ fleet: fleetMark("f1", "nOther") });
+    expect(fault.details).not.toContain("f1");
+    expect(fleetMark("f1", "nOther")).not.toBe(fleetMark("f2", "nOther"));
   });
 
   test("a device that is no member gets 403 on every path but open ones, whatever path it names", async () => {

@@ -59,6 +59,7 @@ class World {
       begun: false,
       beats: new Beats({
         members,
+        fleetId: () => "f1",
         self: () => `n-${name}`,
         monotonicMs: clockMs,
         nowMs: clockMs,

@@ -1,6 +1,7 @@
 // Beats: asks every full member each second, keeps the newest of each, and judges nothing itself. Who leads, how fresh a member is, how clocks differ: all read here.
 
 import { Fault } from "../../lib/fault.ts";
+import { fleetMark } from "../../peer/fleet-mark.ts";
 import type { Ask } from "../join/joiner.ts";
 import type { Members } from "../members.ts";
 import type { Member } from "../rows.ts";
@@ -20,7 +21,9 @@ export interface BeatsOptions {
   nowMs: () => number;
   /** Hears each beat that came, asked or answered. */
   onBeat?: (member: Member, heard: Heard) => void;
-  /** A current member says that this node is none. */
+  /** Id of this node's fleet. */
+  fleetId: () => string;
+  /** A current member says that this node is none; one that has gone on in another fleet (recovered, restored) is none, whatever the list says (replication.md 18). */
   onNotAMember?: (by: Member) => void;
   /** Called after each round. */
   onRound?: () => void;
@@ -137,7 +140,9 @@ export class Beats {
       this.#take(member, beat, monotonicMs() - sentMs);
     } catch (error) {
       const said = error instanceof Fault && error.details["peer"] === true && error.code === "not_a_member";
-      if (said && !this.#stop.signal.aborted) onNotAMember?.(member);
+      const mark = fleetMark(this.#options.fleetId(), this.#options.self());
+      const isOurs = said && mark !== "" && error.details["fleet"] === mark;
+      if (isOurs && !this.#stop.signal.aborted) onNotAMember?.(member);
     } finally {
       this.#asking.delete(member.node);
     }

@@ -58,6 +58,7 @@ class EdgeFleet implements FleetFace {
       beat: () => this.#beat(),
       monotonicMs: () => performance.now(),
       onBeat: (member) => this.#removal.acceptedBy(member),
+      fleetId: () => this.about().fleetId,
       onNotAMember: (by) => this.#removal.refusedBy(by),
       onRound: () => this.#judge(),
     });

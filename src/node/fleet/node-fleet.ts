@@ -140,6 +140,7 @@ export class NodeFleet implements FleetFace {
         this.#removal.acceptedBy(member);
         this.#history.take(member, heard);
       },
+      fleetId: () => this.fleet().fleetId,
       // A leader believes nobody.
       onNotAMember: (by) => (this.leading() ? undefined : this.#removal.refusedBy(by)),
       onRound: () => this.#afterRound(),

@@ -15,6 +15,8 @@ export interface PeersOptions {
   members: (node: string) => PeerMember | undefined;
   /** Whether that is known yet. */
   ready: () => boolean;
+  /** Id of the fleet that this node is of. */
+  fleet?: () => string;
   /** Logs what is no Fault; answers its id. */
   onUnexpected: (error: unknown, path: string) => string;
 }
