@@ -311,6 +311,11 @@ describe("the steward", () => {
     raise(3);
     await steward.tick();
     expect(proposed).toHaveLength(2);
+    // A name that no row can have changes none, and keeps nobody else from saying more.
+    world.heard.set("n-b", heardOf("b", { name: "b e", level: 3, applied: 20 }));
+    world.heard.set("n-e", heardOf("e", { role: "edge", version: "9", level: 1 }));
+    await steward.tick();
+    expect(proposed.at(-1)).toMatchObject({ name: "fleet_member_update", input: { node: "n-e", version: "9" } });
   });
 
   test("a step that fails is tried again, and nothing is thrown", async () => {

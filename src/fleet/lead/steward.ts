@@ -145,7 +145,15 @@ export class Steward {
     for (const { node, name, version, level } of members.list()) {
       const said = own?.node === node ? own : beats.isAway(node) ? undefined : beats.heard(node)?.beat;
       if (said === undefined || (said.name === name && said.version === version && said.level === level)) continue;
-      await this.#propose(fleetMemberUpdate, { node, name: said.name, version: said.version, level: said.level });
+      const row = fleetMemberUpdate.input.safeParse({
+        node,
+        name: said.name,
+        version: said.version,
+        level: said.level,
+      });
+      // What cannot be a row says nothing, and keeps nobody else from saying more.
+      if (!row.success) continue;
+      await this.#propose(fleetMemberUpdate, row.data);
       members.refresh();
       return true;
     }
