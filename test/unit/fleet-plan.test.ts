@@ -62,7 +62,7 @@ test("a central of two may be the only voter: what it holds stays where it is; o
 test("what comes back again and again stays in the end: each time keeps a whole store", () => {
   const dataDir = storeOf(3, "s0");
   const nowMs = Date.parse("2026-01-02T10:00:00Z");
-  for (let at = 1; at <= 8; at++) {
+  for (let at = 1; at <= 16; at++) {
     expect(requestRejoin(dataDir, "lost", nowMs)).toBe(true);
     mkdirSync(join(dataDir, "aside", `2026-01-02-${at}`), { recursive: true, mode: 0o700 });
   }

@@ -46,7 +46,7 @@ export interface FleetPlan {
 }
 
 /** Of one day: what comes back again and again has another fault, and each time keeps a whole store. */
-const MAX_ASIDE = 8;
+const MAX_ASIDE = 16;
 
 /** Decides; the data folder is locked and nothing of it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
 export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
