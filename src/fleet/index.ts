@@ -27,7 +27,7 @@ export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { FLEET_TABLES } from "./digest.ts";
 export { fleetPart, survivesOf } from "./fleet-part.ts";
 export { Health } from "./health.ts";
-export { Admission, JOIN, joinRequest, notTheLeader, type Pending } from "./join/admit.ts";
+export { Admission, JOIN, notTheLeader, type Pending, sentJoinRequest } from "./join/admit.ts";
 export { type FleetFile, readFleetFile, toldMember, writeFleetFile } from "./join/fleet-file.ts";
 export { type Joined, joinFleet, lookAround, type Sighted } from "./join/joiner.ts";
 export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./join/ticket.ts";

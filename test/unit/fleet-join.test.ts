@@ -1,10 +1,14 @@
 // Getting in, without a network: joiners and a leader whose log is a real store, over a link that a test can bend. Who is believed, who is refused, who waits.
 
 import { describe, expect, test } from "bun:test";
+import { Access } from "../../src/access/access.ts";
 import { ABOUT } from "../../src/fleet/about.ts";
-import { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "../../src/fleet/index.ts";
+import { drawSecret, hashOf, parseTicket, sentJoinRequest, type Ticket, ticketText } from "../../src/fleet/index.ts";
 import { JOIN, joinRequest } from "../../src/fleet/join/admit.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { servePeers } from "../../src/node/fleet/serve.ts";
+import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
+import { PeerServer } from "../../src/peer/server.ts";
 import { callerWith } from "../kit/core.ts";
 import { joiner, peer, startLeader, World } from "../kit/joining.ts";
 
@@ -187,6 +191,35 @@ describe("without a ticket", () => {
     const old = leader.admission.handle(callerWith({ id: "nLEAD" }), { ...ask, server: "s-lead", level: 1 });
     expect(await old).toMatchObject({ outcome: "member" });
     expect(leader.proposed()).toBe(1);
+  });
+
+  test("with a server id that no raft folder has, it is refused before anything is proposed", async () => {
+    const leader = startLeader(new World());
+    await leader.begin();
+    const { role } = await leader.ticket("regional");
+    const sent = { ask: "join", fleet: leader.fleetId, name: "x", role, version: "1", level: 1 };
+    for (const server of ["x", "A".repeat(32), "a".repeat(33)])
+      expect(sentJoinRequest.safeParse({ ...sent, server }).error?.issues[0]?.path).toEqual(["server"]);
+    for (const server of ["", "a".repeat(32)])
+      expect(sentJoinRequest.safeParse({ ...sent, server }).success).toBe(true);
+    const server = new PeerServer({ members: () => undefined, onUnexpected: String });
+    servePeers(server, {
+      access: new Access({ capability: "c", defaultRole: "none", admins: [] }),
+      admission: leader.admission,
+      beats: undefined as never,
+      tags: () => [],
+      about: leader.about,
+      leading: () => true,
+      leader: () => undefined,
+      remove: async () => {},
+    });
+    const ask = async (value: object) => {
+      const headers = { "content-type": FRAME_TYPE };
+      const request = new Request("http://peer:4747/peer/join", { method: "POST", headers, body: encodeFrame(value) });
+      return (await server.fetch(request, callerWith({ id: "nX" }))).status;
+    };
+    expect([await ask({ ...sent, server: "x" }), await ask({ ...sent, server: "a".repeat(32) })]).toEqual([400, 200]);
+    expect(leader.proposed()).toBe(0);
   });
 
   test("devices of other tailnets are refused", async () => {

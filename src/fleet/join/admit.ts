@@ -39,6 +39,12 @@ export const joinRequest = z.discriminatedUnion("ask", [
 
 export type JoinRequest = z.infer<typeof joinRequest>;
 
+/** The same as peers send it: a server id is what the Go half makes, or the list of members with it would be refused on every node. */
+export const sentJoinRequest = joinRequest.refine(
+  (request) => request.ask === "prove" || /^([0-9a-f]{32})?$/.test(request.server),
+  { path: ["server"], message: "the id of a raft folder has 32 hex digits" },
+);
+
 /** Answer to `prove`. */
 export const proved = z.object({ proof: z.string().max(128) });
 

@@ -11,9 +11,9 @@ import {
   beatShape,
   isCandidate,
   JOIN,
-  joinRequest,
   type Member,
   notTheLeader,
+  sentJoinRequest,
 } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { PeerServer } from "../../peer/server.ts";
@@ -47,7 +47,7 @@ export function servePeers(server: PeerServer, served: Served): void {
   });
   server.register(JOIN, {
     open: true,
-    schema: joinRequest,
+    schema: sentJoinRequest,
     handle: ({ caller, input }) => admission.handle(caller, input),
   });
   server.register(BEAT, { schema: beatShape, handle: ({ node, input }) => beats.answer(node, input) });
