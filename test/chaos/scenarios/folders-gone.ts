@@ -30,7 +30,10 @@ async function harmed(trial: Trial, who: "voter" | "regional"): Promise<void> {
   for (const parts of PARTS) {
     await killed(node);
     lose(node, ...parts);
-    await returns(trial, node, `lost ${parts.join(" and ")}`);
+    // With neither nobody knows by itself that it was in a fleet: the first of them was started without a word of one.
+    const args = [...(node.options.args ?? [])];
+    const changes = parts.length === 2 && !args.includes("--join") ? { args: [...args, "--join", "auto"] } : {};
+    await returns(trial, node, `lost ${parts.join(" and ")}`, changes);
     await load.more(10);
   }
   for (const parts of PARTS) {
@@ -72,10 +75,15 @@ async function victim({ fleet }: Trial, who: "voter" | "regional"): Promise<Flee
   return found;
 }
 
-async function returns(trial: Trial, node: FleetNode, what: string): Promise<void> {
+async function returns(
+  trial: Trial,
+  node: FleetNode,
+  what: string,
+  changes?: Parameters<typeof back>[2],
+): Promise<void> {
   const before = asides(node).length;
   const began = performance.now();
-  const starts = await back(trial.fleet, node);
+  const starts = await back(trial.fleet, node, changes);
   await trial.fleet.voters(3);
   const ms = Math.round(performance.now() - began);
   trial.say(
