@@ -106,8 +106,9 @@ export class EdgeState {
     if (jumps || widened) this.log.skip(answer, also);
     else this.log.take(answer, forAll.length > 0 || answer.terms !== null ? also : undefined);
     this.#gap = false;
-    if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), answer.ageMs);
-    this.cache.reached(this.log.position().seq, answer.ageMs);
+    const ageMs = answer.ageMs ?? Number.POSITIVE_INFINITY;
+    if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
+    this.cache.reached(this.log.position().seq, ageMs);
     if (freshness.nowMs() - this.#settledMs >= SETTLE_MS) this.settle();
     if (answer.terms !== null) this.#options.onTerms?.(answer.terms);
   }

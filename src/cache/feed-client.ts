@@ -145,7 +145,7 @@ export class FeedClient {
     }
     this.#stop.signal.throwIfAborted();
     state.take(parsed.data, { sentMs, tookMs: freshness.nowMs() - sentMs });
-    return parsed.data.ageMs;
+    return parsed.data.ageMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** The nearest of those that may be asked now. */
@@ -204,7 +204,8 @@ export class FeedClient {
 }
 
 function tooOld(node: string, ageMs: number): Fault {
-  return new Fault("unavailable", `What the node ${node} has may be ${Math.round(ageMs / 1000)} s old itself`, {
-    hint: "See whether it reaches the leader.",
-  });
+  const said = Number.isFinite(ageMs)
+    ? `may be ${Math.round(ageMs / 1000)} s old itself`
+    : "is of an age that it cannot tell";
+  return new Fault("unavailable", `What the node ${node} has ${said}`, { hint: "See whether it reaches the leader." });
 }

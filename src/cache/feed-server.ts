@@ -26,7 +26,7 @@ export interface FeedServerOptions {
   /** Spaces with another mode than `fresh`. */
   modes: () => readonly (readonly [string, EdgeMode])[];
   fleet: () => string;
-  /** How old the state of this node may be, in ms: 0 where it orders writes. */
+  /** How old the state of this node may be, in ms: 0 where it orders writes, infinite while that is not known. */
   ageMs: () => number;
   /** A clock that counts sleep, in ms. */
   nowMs: () => number;
@@ -90,7 +90,8 @@ export class FeedServer {
     request: FeedRequest,
     found: { at: number; items: Change[]; more: boolean; heldMs: number; terms: FeedTerms },
   ): FeedAnswer {
-    const { log, ageMs } = this.#options;
+    const { log } = this.#options;
+    const ageMs = this.#options.ageMs();
     const { epoch } = log.changes.head();
     return {
       epoch,
@@ -98,7 +99,7 @@ export class FeedServer {
       items: found.items,
       more: found.more,
       heldMs: found.heldMs,
-      ageMs: ageMs(),
+      ageMs: Number.isFinite(ageMs) ? ageMs : null,
       epochs: request.epoch === epoch ? null : this.#epochs(),
       terms: request.terms === found.terms.id ? null : found.terms,
     };

@@ -62,8 +62,8 @@ export const feedAnswer = z.strictObject({
   more: z.boolean(),
   /** How long the upstream held the call before it looked for the last time, in ms. */
   heldMs: z.number().min(0),
-  /** How old the upstream's own state may be, in ms. */
-  ageMs: z.number().min(0),
+  /** How old the upstream's own state may be, in ms; null while it cannot tell. */
+  ageMs: z.number().min(0).nullable(),
   /** Where the edge knows another newest epoch: all of them. */
   epochs: z
     .array(

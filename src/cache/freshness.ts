@@ -55,7 +55,9 @@ export class Freshness {
     this.#provenMs = Number.NEGATIVE_INFINITY;
   }
 
+  /** An upstream that cannot say yet how old its own state is makes nobody fresh: there would be no age to declare. */
   isFresh(): boolean {
+    if (!Number.isFinite(this.#provenMs)) return false;
     return this.nowMs() - this.#pongMs + this.#clock.stepMs <= FRESH_MS;
   }
 

@@ -106,6 +106,18 @@ describe("the full node's side", () => {
   });
 });
 
+test("an upstream that cannot say how old its state is makes nobody fresh", () => {
+  const clock = openSleepClock();
+  const freshness = new Freshness(clock, Date.now);
+  freshness.pong(clock.nowMs(), Number.POSITIVE_INFINITY);
+  expect(freshness.isFresh()).toBe(false);
+  freshness.pong(clock.nowMs(), 300);
+  expect(freshness.isFresh()).toBe(true);
+  freshness.pong(clock.nowMs(), Number.POSITIVE_INFINITY);
+  expect(freshness.isFresh()).toBe(true);
+  expect(freshness.ageOf(freshness.provenMs)).toBeGreaterThanOrEqual(300);
+});
+
 describe("whom an edge follows", () => {
   function startClient(nodes: Record<string, { roundTripMs: number; answer: () => Promise<unknown> }>) {
     const clock = openSleepClock();

@@ -16,9 +16,6 @@ export interface ServeFeedOptions {
   ageMs: () => number;
 }
 
-/** Where nobody knows how old a state is, it is told as this old: an edge then follows another node, and its answers say so. */
-const UNKNOWN_AGE_MS = 24 * 60 * 60 * 1000;
-
 /** Answers edges from now on. */
 export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOptions): void {
   const clock = openSleepClock();
@@ -33,7 +30,7 @@ export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOpti
     members: () => members.list(),
     modes: () => edgeModes(reader),
     fleet: () => fleetValue(reader, "fleet_id"),
-    ageMs: () => Math.max(0, Math.min(ageMs(), UNKNOWN_AGE_MS)),
+    ageMs: () => Math.max(0, ageMs()),
     nowMs: () => clock.nowMs(),
   });
   server.register(FEED, {
