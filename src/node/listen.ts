@@ -10,6 +10,8 @@ import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";
 const SAFE_ENTRIES = Object.entries(SAFE_HEADERS);
+/** How often a listener that stops looks whether requests still run. */
+const DRAIN_LOOK_MS = 10;
 
 /** What answers once the caller is known. */
 export interface Surface {
@@ -66,12 +68,13 @@ export function listen(options: ListenOptions): Listener {
       ? Bun.serve(Object.assign({ ...common, unix: at.unix }, quiet as object))
       : Bun.serve({ ...common, ...quiet, hostname: "127.0.0.1", port: at.loopbackPort });
   if ("unix" in at) chmodSync(at.unix, at.mode);
-  return { port: server.port ?? 0, stop: (withinMs) => stop(server, withinMs) };
+  return { port: server.port ?? 0, stop: (withinMs) => stop(server, at, withinMs) };
 }
 
 async function answer(request: Request, options: ListenOptions): Promise<Response> {
   const origin = sharedOrigin(request, options.origins);
   const response = await answerCaller(request, options, origin);
+  if (options.draining()) response.headers.set("connection", "close");
   return origin === undefined ? response : shareWith(response, origin);
 }
 
@@ -80,7 +83,7 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     if (options.draining()) {
       throw new Fault("unavailable", "This node is stopping", {
         hint: "Try again in a moment.",
-        details: { retryAfterSeconds: 2 },
+        details: { retryAfterSeconds: 2, outcome: "not_written" },
       });
     }
     const length = Number(request.headers.get("content-length") ?? 0);
@@ -134,12 +137,12 @@ function pathOf(url: string): string {
   return end < 0 ? url.slice(start) : url.slice(start, start + end);
 }
 
-async function stop(server: ReturnType<typeof Bun.serve>, withinMs: number): Promise<void> {
-  const drained = server.stop();
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, withinMs);
-  await Promise.race([drained, late.promise]);
-  clearTimeout(timer);
+/** Not Bun's graceful stop: that closes connections on which the Go half may be sending its next request, which then has no known outcome. Without a name nobody connects anew, and while the node drains each answer ends its connection. */
+async function stop(server: ReturnType<typeof Bun.serve>, at: ListenOptions["at"], withinMs: number): Promise<void> {
+  if ("unix" in at) rmSync(at.unix, { force: true });
+  const until = performance.now() + withinMs;
+  for (let quiet = 0; quiet < 2 && performance.now() < until; quiet = server.pendingRequests > 0 ? 0 : quiet + 1)
+    await Bun.sleep(DRAIN_LOOK_MS);
   await server.stop(true);
 }
 
