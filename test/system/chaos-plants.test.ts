@@ -68,7 +68,7 @@ test("nothing is wrong with members and feeds as they are, and a feed that drops
 }, 60_000);
 
 test.each(["skips", "doubles"])(
-  "an apply that %s one command on one node is found",
+  "an apply that %s commands on one node is found",
   async (what) => {
     let count = 0;
     await start((at) =>
@@ -77,7 +77,8 @@ test.each(["skips", "doubles"])(
         : {
             apply: (tx, command, stamp) => {
               count += 1;
-              if (count !== 40) return applyContexts(tx, command, stamp);
+              // More than one, since one that is refused anyway changes nothing.
+              if (count < 40 || count > 50) return applyContexts(tx, command, stamp);
               if (what === "skips") return { output: {}, changes: [] };
               applyContexts(tx, command, stamp);
               return applyContexts(tx, { ...command, input: withoutCondition(command.input) }, stamp);
