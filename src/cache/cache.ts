@@ -32,7 +32,7 @@ export interface Ask {
 export interface Served {
   output: Record<string, unknown>;
   position: string;
-  cache: { state: CacheState; ageSeconds: number };
+  cache: { state: CacheState; ageSeconds?: number };
 }
 
 export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "maxBytes" | "onError"> {
@@ -57,8 +57,6 @@ export class EdgeCache {
   readonly entries: Entries;
   readonly #options: EdgeCacheOptions;
   readonly #fills: Fills;
-  /** How old the upstream's own state may be: its part of every age. */
-  #upstreamAgeMs = 0;
 
   constructor(options: EdgeCacheOptions) {
     const { log, freshness, stats, modeOf } = options;
@@ -73,11 +71,11 @@ export class EdgeCache {
       feedSeq: () => log.position().seq,
       keep: (id, found) => {
         if (modeOf(spaceOf(id)) !== "never" && this.#isOurs(found.position))
-          this.entries.put(id, { output: found.output, seq: found.seq, provenMs: this.#provenBy(found), sure: true });
+          this.entries.put(id, { output: found.output, seq: found.seq, provenMs: found.provenMs, sure: true });
       },
       keepAbsent: (id, fault, { seq, sentMs }) => {
         if (modeOf(spaceOf(id)) === "never") return;
-        this.entries.putAbsent(id, { fault, seq, provenMs: sentMs - this.#upstreamAgeMs, untilMs: sentMs + ABSENT_MS });
+        this.entries.putAbsent(id, { fault, seq, provenMs: freshness.provenMs, untilMs: sentMs + ABSENT_MS });
       },
     });
   }
@@ -94,7 +92,7 @@ export class EdgeCache {
     try {
       const found = await this.#ask(ask, usable ? minSeq : undefined, this.#maySpare(kept, mode, minSeq));
       const state = kept !== undefined && kept.output["etag"] === found.output["etag"] ? "revalidated" : "miss";
-      return this.#served(ask, state, found.output, { position: found.position, provenMs: this.#provenBy(found) });
+      return this.#served(ask, state, found.output, { position: found.position, provenMs: found.provenMs });
     } catch (error) {
       ask.signal.throwIfAborted();
       // What is kept may have been dropped meanwhile, for a change that came.
@@ -113,9 +111,8 @@ export class EdgeCache {
     return this.entries.changed(changes);
   }
 
-  /** The feed was processed up to a position, by an upstream of this age. */
-  reached(seq: number, upstreamAgeMs: number): void {
-    this.#upstreamAgeMs = upstreamAgeMs;
+  /** The feed was processed up to a position. */
+  reached(seq: number): void {
     this.#fills.passed(seq);
   }
 
@@ -186,8 +183,10 @@ export class EdgeCache {
       minSeq === undefined ? ask.minPosition : formatPosition(log.positionAt(Math.max(minSeq, log.position().seq)));
     const fetchOne = async (stop: AbortSignal): Promise<Filled> => {
       const sentMs = freshness.nowMs();
+      // The upstream answers for at least the position of this edge, so what the feed had proved of that holds. What the upstream itself proved since is not known here.
+      const { provenMs } = freshness;
       const { output, position } = await ask.fetch(log.ready() ? least : ask.minPosition, stop);
-      return { output, position, seq: parsePosition(position).seq, sentMs };
+      return { output, position, seq: parsePosition(position).seq, sentMs, provenMs };
     };
     try {
       if (minSeq === undefined) return await fetchOne(signal);
@@ -217,11 +216,8 @@ export class EdgeCache {
     const content = found["content"];
     const asValue = ask.format === "value" && typeof content === "string" && isJsonType(String(found["content_type"]));
     const output = asValue ? { ...found, content: parseExact(content) } : { ...found };
-    return {
-      output,
-      position,
-      cache: { state, ageSeconds: this.#options.freshness.ageOf(provenMs) / 1000 },
-    };
+    const ageMs = this.#options.freshness.ageOf(provenMs);
+    return { output, position, cache: { state, ...(Number.isFinite(ageMs) ? { ageSeconds: ageMs / 1000 } : {}) } };
   }
 
   /** An answer that is sure is as new as the feed. */
@@ -231,10 +227,6 @@ export class EdgeCache {
 
   #provenOf(kept: Kept): number {
     return kept.sure ? Math.max(kept.provenMs, this.#options.freshness.provenMs) : kept.provenMs;
-  }
-
-  #provenBy({ sentMs }: Filled): number {
-    return sentMs - this.#upstreamAgeMs;
   }
 
   /** The seq to reach; undefined where the position is of a history that this edge does not know: the upstream may. */

@@ -108,7 +108,7 @@ export class EdgeState {
     this.#gap = false;
     const ageMs = answer.ageMs ?? Number.POSITIVE_INFINITY;
     if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
-    this.cache.reached(this.log.position().seq, ageMs);
+    this.cache.reached(this.log.position().seq);
     if (freshness.nowMs() - this.#settledMs >= SETTLE_MS) this.settle();
     if (answer.terms !== null) this.#options.onTerms?.(answer.terms);
   }

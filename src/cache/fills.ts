@@ -11,6 +11,8 @@ export interface Filled {
   seq: number;
   /** When the fetch was sent, on the clock that counts sleep: the answer is no older. */
   sentMs: number;
+  /** A moment whose state the answer surely has; -Infinity while none is proved. */
+  provenMs: number;
 }
 
 export interface Wanted {

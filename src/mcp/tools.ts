@@ -84,7 +84,8 @@ export class Tools {
     this.#running.add(running);
     try {
       const { output, position, cache } = await running;
-      const kept = cache && { cache: { state: cache.state, age_seconds: Math.ceil(cache.ageSeconds) } };
+      const age = cache?.ageSeconds === undefined ? {} : { age_seconds: Math.ceil(cache.ageSeconds) };
+      const kept = cache && { cache: { state: cache.state, ...age } };
       // Where an output names a position itself, that one is what to go on from.
       return { position, ...kept, ...output };
     } catch (error) {

@@ -161,8 +161,18 @@ describe("freshness", () => {
     pair.clock.add(2000);
     expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 2 } });
     pair.clock.add(1);
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "revalidated", ageSeconds: 0 } });
+    // What the upstream proved of itself since the last pong is not known here, so the age is that of the pong.
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "revalidated", ageSeconds: 2.001 } });
     expect(await read(pair, "a/x", { consistency: "any" })).toMatchObject({ cache: { state: "revalidated" } });
+  });
+
+  test("is of what the feed had proved when a document was asked for, not of when it came", async () => {
+    const pair = await startPair();
+    await put(pair, "a/x", "one");
+    await pair.poll();
+    pair.clock.add(1500);
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "miss", ageSeconds: 1.5 } });
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 1.5 } });
   });
 
   test("counts the upstream's own age, and what was held is not age", async () => {
