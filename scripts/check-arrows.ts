@@ -3,49 +3,63 @@
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
-/** Folder → folders below it that it may import. `main.ts` is the folder `main`. */
+/**
+ * Room → rooms below it that it may import. A room is a folder of src/; `features/<name>` and `log/engine/<name>` are
+ * rooms of their own, and `features/*` stands for every feature. `main.ts` is the room `main`.
+ */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],
-  cli: ["node", "simulate", "fleet", "context", "store", "tailnet", "observe", "config", "lib"],
-  node: [
-    "api",
-    "mcp",
-    "web",
-    "backup",
-    "cache",
-    "fleet",
-    "peer",
-    "context",
-    "operation",
-    "log",
-    "access",
-    "store",
-    "tailnet",
-    "observe",
-    "config",
-    "lib",
+  cli: [
+    ...["bridge", "simulate", "node", "membership", "datadir", "features/*", "fleet"],
+    ...["store", "tailnet", "observe", "config", "lib"],
   ],
-  api: ["context", "operation", "log", "access", "lib"],
-  mcp: ["context", "operation", "log", "access", "observe", "lib"],
-  web: ["fleet", "context", "operation", "log", "access", "observe", "lib"],
-  cache: ["peer", "fleet", "context", "operation", "log", "access", "store", "observe", "config", "lib"],
-  fleet: ["context", "operation", "peer", "log", "access", "store", "tailnet", "observe", "config", "lib"],
-  backup: ["operation", "log", "store", "observe", "config", "lib"],
-  context: ["operation", "log", "access", "store", "lib"],
-  operation: ["log", "access", "store", "lib"],
+  bridge: ["cli", "node", "datadir", "store", "tailnet", "observe", "config", "lib"],
+  simulate: ["lib"],
+  node: [
+    ...["membership", "datadir", "api", "mcp", "web", "features", "features/*", "fleet", "cache", "operation", "peer"],
+    ...["access", "log", "log/engine/*", "store", "tailnet", "observe", "config", "lib"],
+  ],
+  membership: [
+    ...[
+      "node",
+      "datadir",
+      "features/*",
+      "fleet",
+      "cache",
+      "operation",
+      "peer",
+      "access",
+      "log",
+      "log/engine/*",
+      "store",
+    ],
+    ...["tailnet", "observe", "config", "lib"],
+  ],
+  datadir: [
+    ...["features", "features/*", "fleet", "operation", "access", "log", "log/engine/*", "store", "tailnet", "observe"],
+    ...["config", "lib"],
+  ],
+  api: ["features/*", "operation", "access", "log", "lib"],
+  mcp: ["features/*", "operation", "access", "log", "observe", "lib"],
+  web: ["features/*", "fleet", "operation", "access", "log", "observe", "lib"],
+  features: ["features/*", "fleet", "cache", "operation", "access", "log", "store", "observe", "config", "lib"],
+  "features/*": ["operation", "peer", "access", "log", "store", "observe", "config", "lib"],
+  cache: ["features/*", "fleet", "operation", "peer", "access", "log", "store", "observe", "config", "lib"],
+  fleet: ["operation", "peer", "access", "log", "log/engine/*", "store", "tailnet", "observe", "config", "lib"],
+  operation: ["access", "log", "store", "observe", "config", "lib"],
   peer: ["access", "observe", "lib"],
-  log: ["store", "lib"],
   access: ["store", "lib"],
+  "log/engine/*": ["log", "store", "lib"],
+  log: ["log/engine/*", "store", "lib"],
   store: ["lib"],
   tailnet: ["lib"],
   observe: ["lib"],
   config: ["lib"],
-  simulate: ["lib"],
   lib: [],
 };
 
-/** Folders that others enter only by their index. */
-const CLOSED = new Set(["simulate", "api", "mcp", "web", "context", "tailnet", "fleet", "backup"]);
+/** Rooms that others enter only by their index. */
+const CLOSED: readonly string[] = ["simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet"];
 
 interface Reserved {
   what: string;
@@ -61,12 +75,12 @@ export const RESERVED: readonly Reserved[] = [
   {
     what: "Bun.serve",
     pattern: /\bBun\s*\.\s*(serve|listen)\b|["']node:(http|https|net)["']/,
-    allowed: ["node/listen.ts"],
+    allowed: ["node/listeners/listen.ts"],
   },
   {
     what: "a bare fetch(",
     pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
-    allowed: ["cli/client.ts", "cli/bridge/place.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
+    allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
   },
 ];
 
@@ -74,7 +88,7 @@ export const RESERVED: readonly Reserved[] = [
 export function arrowProblems(path: string, source: string): string[] {
   const problems: string[] = [];
   const code = withoutComments(source);
-  const folder = folderOf(path);
+  const room = roomOf(path);
   for (const specifier of importsOf(code)) {
     if (!specifier.startsWith(".")) continue;
     const target = normalize(join(dirname(path), specifier));
@@ -82,11 +96,12 @@ export function arrowProblems(path: string, source: string): string[] {
       if (target !== "../package.json") problems.push(`${path} imports ${specifier}, which lies outside src/`);
       continue;
     }
-    const into = folderOf(target);
-    if (into === folder) continue;
-    if (ARROWS[folder]?.includes(into) !== true)
-      problems.push(`${path} imports ${specifier}: ${folder} may not import ${into}`);
-    else if (CLOSED.has(into) && target !== `${into}/index.ts`)
+    const into = roomOf(target);
+    if (into === room) continue;
+    const allowed = ARROWS[room] ?? ARROWS[familyOf(room)] ?? [];
+    if (!allowed.includes(into) && !allowed.includes(familyOf(into)))
+      problems.push(`${path} imports ${specifier}: ${room} may not import ${into}`);
+    else if ((CLOSED.includes(into) || CLOSED.includes(familyOf(into))) && target !== `${into}/index.ts`)
       problems.push(`${path} imports ${specifier}: ${into} is entered by ${into}/index.ts`);
   }
   for (const { what, pattern, allowed } of RESERVED) {
@@ -104,9 +119,18 @@ export function checkArrows(root: string): string[] {
   return files.flatMap((file) => arrowProblems(file, readFileSync(join(src, file), "utf8")));
 }
 
-function folderOf(path: string): string {
-  const [first = ""] = path.split("/");
-  return first.replace(/\.tsx?$/, "");
+/** The room of a file of src/. */
+function roomOf(path: string): string {
+  const parts = path.split("/");
+  if (parts[0] === "features" && parts.length > 2) return parts.slice(0, 2).join("/");
+  if (parts[0] === "log" && parts[1] === "engine") return parts.slice(0, 3).join("/");
+  return (parts[0] ?? "").replace(/\.tsx?$/, "");
+}
+
+/** `features/context` → `features/*`; other rooms as they are. */
+function familyOf(room: string): string {
+  const parts = room.split("/");
+  return parts.length === 1 ? room : [...parts.slice(0, -1), "*"].join("/");
 }
 
 /** Specifiers of all imports and re-exports, type-only ones included. */

@@ -20,7 +20,7 @@ import (
 	"cairn.internal/native/tailnettest"
 )
 
-// raftStore stands for src/log/raft.ts on one life of raft.sock.
+// raftStore stands for src/log/engine/raft/raft-log.ts on one life of raft.sock.
 type raftStore struct {
 	conn    net.Conn
 	writing sync.Mutex

@@ -3,7 +3,7 @@
 /** How the tailnet knows a caller. */
 export type CallerKind = "user" | "tagged" | "shared" | "local";
 
-/** A proven caller; made by node/doors/callers.ts and the local doors, nowhere else. */
+/** A proven caller; made by node/listeners/callers.ts and the local doors, nowhere else. */
 export interface Caller {
   kind: CallerKind;
   /** StableNodeID of the calling device; `local` for cairn.sock, `local:bridge` for `/mcp` there, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`; one of these and `@<member id>` for a caller of another member's machine. */

@@ -2,7 +2,7 @@
 
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
-import { MAX_DOCUMENT_BYTES } from "../context/index.ts";
+import { MAX_DOCUMENT_BYTES } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf } from "./answer.ts";

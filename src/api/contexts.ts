@@ -1,7 +1,7 @@
 // Contexts over HTTP (design 8): conditions, status codes and headers. What a context is and who may touch it is decided below.
 
 import { type Context, Hono } from "hono";
-import { isJsonType, MAX_DOCUMENT_BYTES } from "../context/index.ts";
+import { isJsonType, MAX_DOCUMENT_BYTES } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { Invoker } from "../operation/invoke.ts";

@@ -1,10 +1,10 @@
 // An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
 
-import { contextGet, spaceOf } from "../context/index.ts";
+import { contextGet, spaceOf } from "../features/context/index.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";
-import type { CachedCall, Elsewhere, ForwardCall } from "../operation/elsewhere.ts";
+import type { CachedCall, Elsewhere, ForwardCall } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
 import { openSleepClock, type SleepClock } from "./clock.ts";
 import type { EdgeLog } from "./edge-log.ts";

@@ -2,7 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { globMatches, isReservedSpace } from "../access/rights.ts";
-import { type EdgeMode, spaceOf } from "../context/index.ts";
+import { type EdgeMode, spaceOf } from "../features/context/index.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Changes } from "../log/changes.ts";

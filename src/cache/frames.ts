@@ -1,7 +1,7 @@
 // What an edge asks its upstream over the peer path `feed`, and what it is answered: changes of the spaces it is enrolled for, whole entries, and how the two stand to each other in time.
 
 import { z } from "zod";
-import { EDGE_MODES } from "../context/index.ts";
+import { EDGE_MODES } from "../features/context/index.ts";
 import { toldMember } from "../fleet/index.ts";
 import type { Change } from "../log/changes.ts";
 

@@ -8,7 +8,7 @@ import { columns, writeData } from "./output.ts";
 /** A large store over a slow line takes hours. */
 const LONG_MS = 24 * 3_600_000;
 
-/** What the node's output schemas checked (src/backup/operations.ts). */
+/** What the node's output schemas checked (src/features/backup/operations.ts). */
 interface Report {
   schedule: string | null;
   next: string | null;

@@ -1,14 +1,13 @@
 // cairn simulate: lets agents play against a node, several, or a fleet. What they do and check is simulate/; here are the words and the ways.
 
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { type BridgeAddress, fetchBy } from "../bridge/endpoint.ts";
+import { BridgeTransport } from "../bridge/in-process.ts";
+import type { BridgeNode } from "../bridge/node.ts";
+import { fleetBy, fleetRoute, JOIN_MS, joinedNode, urlsOf } from "../bridge/options.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { MAX_AGENTS, type Place, simulate as run, SEEDS, tellJson, tellPeople, Wrong } from "../simulate/index.ts";
-
-import { BridgeTransport } from "./bridge/in-process.ts";
-import type { BridgeNode } from "./bridge/node.ts";
-import { type BridgeAddress, fetchBy } from "./bridge/place.ts";
-import { fleetBy, fleetRoute, JOIN_MS, joinedNode, urlsOf } from "./bridge/ways.ts";
 import { localAddress } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
 import { say, writeData } from "./output.ts";

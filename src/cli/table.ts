@@ -3,7 +3,7 @@
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
 import { backupFetch, backupList, backupNow } from "./backups.ts";
-import { bridge } from "./bridge/command.ts";
+import { bridge } from "./bridge.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
 import { completionCommand } from "./completion/completion.ts";
@@ -13,10 +13,10 @@ import { contextDiff, contextGet, contextHistory, contextList, contextMetadata }
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { doctor } from "./doctor/doctor.ts";
+import { backup, exportContexts, importContexts, restore } from "./export.ts";
 import { leave, promote, transfer } from "./fleet/change.ts";
 import { join, ticket } from "./fleet/join.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
-import { backup, exportContexts, importContexts, restore } from "./keep.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";

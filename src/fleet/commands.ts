@@ -3,9 +3,9 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { writeAlone } from "../log/engine/raft/store.ts";
 import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
-import { writeAlone } from "../log/raft/store.ts";
 import { write } from "../operation/define.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import { forgetTickets, TICKET_MS } from "./join/ticket-command.ts";

@@ -2,10 +2,10 @@
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
 import type { Beat, Heard } from "./beats/beat.ts";
+import { survivesText } from "./fault-tolerance.ts";
 import { voterCount } from "./lead/plan.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
 import type { FleetRole, Member } from "./rows.ts";
-import { survivesText } from "./survives.ts";
 
 /** What a node knows of its fleet at one moment. */
 export interface FleetFacts {

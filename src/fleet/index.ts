@@ -17,11 +17,11 @@ import schema from "./schema.sql" with { type: "text" };
 
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { type FleetHands, fleetLeave, fleetTransfer } from "./acts.ts";
+export { ToldHeads, toldHeads } from "./beats/acknowledged-heads.ts";
 export { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
 export { Beats } from "./beats/beats.ts";
 export { ClockOff } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";
-export { ToldHeads, toldHeads } from "./beats/told-heads.ts";
 export type { CacheReport } from "./cache-report.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";
 export { FLEET_TABLES } from "./digest.ts";

@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Store } from "../store/store.ts";
-import { writeAlone } from "./raft/store.ts";
+import { writeAlone } from "./engine/raft/store.ts";
 
 /** Who was in the fleet of before, and what would let others into it. */
 const TABLES_OF_A_FLEET = ["members", "tickets"];

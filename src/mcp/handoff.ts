@@ -1,6 +1,6 @@
 // The text of the prompt `handoff`: makes an agent write down where it stands as a context of a fixed shape, and says how the next one finds it.
 
-import { idProblem } from "../context/index.ts";
+import { idProblem } from "../features/context/index.ts";
 import { visibleJson } from "../lib/printable.ts";
 
 export interface Handoff {

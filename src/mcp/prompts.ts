@@ -10,7 +10,7 @@ import {
 import { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { allows, type Rights } from "../access/rights.ts";
-import { idProblem, spaceOf } from "../context/index.ts";
+import { idProblem, spaceOf } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Invoker } from "../operation/invoke.ts";

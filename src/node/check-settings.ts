@@ -4,8 +4,8 @@ import { loadPolicyFile } from "../access/policy-file.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { Fault } from "../lib/fault.ts";
-import { backupSettings } from "./data/backups.ts";
 import { writeLimitsOf } from "./limits.ts";
+import { backupSettings } from "./open-backups.ts";
 
 /** Answers what is no failure but should be known. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {

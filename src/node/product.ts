@@ -4,10 +4,14 @@ import { join } from "node:path";
 import { Access } from "../access/access.ts";
 import { Refusals, removeRefusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
-import { type Backups, backupOperations, reportOf } from "../backup/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { auditQuery, auditVerify, Maintenance } from "../context/index.ts";
+import { watchDisk } from "../datadir/disk-watch.ts";
+import { parkForks, parkSuffix } from "../datadir/quarantine.ts";
+import { MIGRATIONS } from "../datadir/schema.ts";
+import { WRITES } from "../datadir/writes.ts";
+import { type Backups, backupOperations, reportOf } from "../features/backup/index.ts";
+import { auditQuery, auditVerify, Maintenance } from "../features/context/index.ts";
 import {
   fleetLeave,
   fleetMembers,
@@ -21,11 +25,17 @@ import {
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
-import { openDirectLog } from "../log/direct.ts";
+import { openDirectLog } from "../log/engine/direct/direct-log.ts";
+import { createRaftLog, type RaftLog } from "../log/engine/raft/raft-log.ts";
 import type { Apply, Log } from "../log/log.ts";
-import { createRaftLog, type RaftLog } from "../log/raft.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { createMcp } from "../mcp/index.ts";
+import { type EdgeParts, openEdgeParts } from "../membership/edge-parts.ts";
+import { serveFeed } from "../membership/feed.ts";
+import type { FleetFace } from "../membership/fleet-view.ts";
+import { fullNodeElsewhere } from "../membership/full-routing.ts";
+import { Peers } from "../membership/peers.ts";
+import { aboutOf, partOf } from "../membership/views.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
 import { accessExplain, type FindCallers } from "../operation/access-explain.ts";
@@ -35,20 +45,10 @@ import { applierOf, Invoker } from "../operation/invoke.ts";
 import { whoami } from "../operation/whoami.ts";
 import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
-import { watchDisk } from "./data/disk-watch.ts";
-import { MIGRATIONS } from "./data/schema.ts";
-import { parkForks, parkSuffix } from "./data/set-aside.ts";
-import { WRITES } from "./data/writes.ts";
-import { type EdgeParts, openEdgeParts } from "./fleet/edge-parts.ts";
-import { fullNodeElsewhere } from "./fleet/elsewhere.ts";
-import type { FleetFace } from "./fleet/face.ts";
-import { serveFeed } from "./fleet/feed.ts";
-import { Peers } from "./fleet/peers.ts";
-import { aboutOf, partOf } from "./fleet/views.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
-import type { Surfaces } from "./listen.ts";
-import { nodeMetrics } from "./tell/metrics.ts";
-import { type NodeFacts, nodeReport } from "./tell/report.ts";
+import type { Surfaces } from "./listeners/listen.ts";
+import { nodeMetrics } from "./report/metrics.ts";
+import { type NodeFacts, nodeReport } from "./report/report.ts";
 
 /** Where each surface is, for /.well-known/cairn. */
 const SURFACES = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", pages: "/" };

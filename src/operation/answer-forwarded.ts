@@ -2,9 +2,9 @@
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import { capOf, localName } from "./elsewhere.ts";
 import { answerValue, type ForwardFrame, forwardFrame, inputOf } from "./forward-wire.ts";
 import type { Invoker } from "./invoke.ts";
+import { capOf, localName } from "./routing.ts";
 
 export interface AnswerForwardedOptions {
   invoker: Invoker;

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import type { Answer } from "./answer.ts";
-import type { ForwardCall } from "./elsewhere.ts";
+import type { ForwardCall } from "./routing.ts";
 
 /** The frame of the peer path `forward`. */
 export const forwardFrame = z.strictObject({

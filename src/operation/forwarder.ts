@@ -3,8 +3,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "./answer.ts";
-import { afterTries, type ForwardCall, gaveUp } from "./elsewhere.ts";
 import { answerOf, wireOf } from "./forward-wire.ts";
+import { afterTries, type ForwardCall, gaveUp } from "./routing.ts";
 
 /** What a forwarder needs to know and to do. */
 export interface ForwarderOptions {

@@ -4,8 +4,8 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "./define.ts";
-import type { Consistency } from "./elsewhere.ts";
 import { commonInput, writeInput } from "./registry.ts";
+import type { Consistency } from "./routing.ts";
 
 /** The common arguments of a call. */
 export interface Common {

@@ -13,12 +13,12 @@ import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { type CallerLimits, LimitedCallers } from "./caller-limits.ts";
 import type { CallContext, Operation, WriteLimits } from "./define.ts";
-import { type Elsewhere, type Forwarded, notReady } from "./elsewhere.ts";
 import { Following } from "./follow.ts";
 import { splitInput } from "./input.ts";
 import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, Reads } from "./reads.ts";
 import { Registry } from "./registry.ts";
+import { type Elsewhere, type Forwarded, notReady } from "./routing.ts";
 import { Writes } from "./writes.ts";
 
 export interface Call {

@@ -6,8 +6,8 @@ import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
-import { type CachedCall, type Elsewhere, type Forwarded, notLeader, notReady } from "./elsewhere.ts";
 import type { Positions } from "./positions.ts";
+import { type CachedCall, type Elsewhere, type Forwarded, notLeader, notReady } from "./routing.ts";
 
 /** A read, parsed and admitted on this node. */
 export interface AdmittedRead extends Omit<CachedCall, "operation"> {

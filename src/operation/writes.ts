@@ -7,6 +7,7 @@ import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
 import type { Operation, WriteLimits } from "./define.ts";
+import type { Positions } from "./positions.ts";
 import {
   afterTries,
   type Elsewhere,
@@ -18,8 +19,7 @@ import {
   notLeader,
   notReady,
   type Place,
-} from "./elsewhere.ts";
-import type { Positions } from "./positions.ts";
+} from "./routing.ts";
 
 /** A write, parsed and admitted on this node. */
 export interface AdmittedWrite {

@@ -10,7 +10,7 @@ import {
   contextMetadata,
   contextWait,
   metadata,
-} from "../context/index.ts";
+} from "../features/context/index.ts";
 import { nodeReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";

@@ -1,7 +1,7 @@
 // What the stores of a fleet hold once it stands still: read from outside, beside the running nodes, so that a fleet can go on after it was checked.
 
 import { join } from "node:path";
-import { CONTEXT_TABLES } from "../../src/context/index.ts";
+import { CONTEXT_TABLES } from "../../src/features/context/index.ts";
 import { FLEET_TABLES } from "../../src/fleet/index.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import { inspectStore } from "../../src/store/inspect.ts";

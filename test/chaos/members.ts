@@ -1,6 +1,6 @@
 // Raft members of this machine (test/kit/raft.ts) as targets of a load, followers of their feeds, and what they held at the end. No tailnet, no doors: the log alone.
 
-import { contextOperations } from "../../src/context/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { eventually } from "../kit/eventually.ts";

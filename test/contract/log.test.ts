@@ -3,12 +3,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { openDirectLog } from "../../src/log/direct.ts";
 import type { Lead } from "../../src/log/duties.ts";
+import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
 import type { Applied, Apply, Log } from "../../src/log/log.ts";
 import { verifyChain } from "../../src/log/verify.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Store } from "../../src/store/store.ts";
 import { eventually } from "../kit/eventually.ts";
 import { applyContexts, digestOfStore, putCommand, startMember, stopMember } from "../kit/raft.ts";

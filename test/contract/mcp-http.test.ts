@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";
-import { contextDelete, contextGet, contextList, contextPut } from "../../src/context/index.ts";
+import { contextDelete, contextGet, contextList, contextPut } from "../../src/features/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { answerFrame, FrameReader, helloFrame } from "../../src/log/raft/frames.ts";
+import { answerFrame, FrameReader, helloFrame } from "../../src/log/engine/raft/frames.ts";
 import { openTailnet, type RaftHost, type Tailnet } from "../../src/tailnet/index.ts";
 
 async function faultOf(promise: Promise<unknown>): Promise<Fault> {

@@ -1,9 +1,9 @@
 // `cairn bridge` to the socket in argv, or to the fleet of the URLs there, as a process of its own.
 
-import { runBridge } from "../../src/cli/bridge/bridge.ts";
-import { Candidates } from "../../src/cli/bridge/candidates.ts";
-import { FleetRoute } from "../../src/cli/bridge/fleet.ts";
-import { OneRoute } from "../../src/cli/bridge/route.ts";
+import { runBridge } from "../../src/bridge/bridge.ts";
+import { Candidates } from "../../src/bridge/candidates.ts";
+import { FleetRoute } from "../../src/bridge/fleet-route.ts";
+import { OneRoute } from "../../src/bridge/route.ts";
 
 const words = process.argv.slice(2);
 const [socketPath = ""] = words;

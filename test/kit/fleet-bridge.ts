@@ -1,8 +1,8 @@
 // The fleet bridge in this process, over lines in the newer era, with times short enough for tests.
 
-import { runBridge } from "../../src/cli/bridge/bridge.ts";
-import { Candidates } from "../../src/cli/bridge/candidates.ts";
-import { FleetRoute, type FleetTimes } from "../../src/cli/bridge/fleet.ts";
+import { runBridge } from "../../src/bridge/bridge.ts";
+import { Candidates } from "../../src/bridge/candidates.ts";
+import { FleetRoute, type FleetTimes } from "../../src/bridge/fleet-route.ts";
 import { until } from "./mcp-client.ts";
 
 const TIMES: Partial<FleetTimes> = { beatMs: 50, beatAnswerMs: 100, probeMs: 500, patienceMs: 3000, catchUpMs: 1000 };

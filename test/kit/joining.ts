@@ -1,13 +1,13 @@
 // Getting in without a network: a joiner, and a leader whose log is a real store, over a link that a test can bend.
 
 import type { Caller } from "../../src/access/caller.ts";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { ABOUT, type About } from "../../src/fleet/about.ts";
 import { drawSecret, fleetCommands, hashOf, openMembers, type Ticket } from "../../src/fleet/index.ts";
 import { Admission, joinRequest } from "../../src/fleet/join/admit.ts";
 import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { openDirectLog } from "../../src/log/direct.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
+import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";

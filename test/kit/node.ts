@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
-import type { NodeEvent, Ready } from "../../src/node/tell/events.ts";
+import type { NodeEvent, Ready } from "../../src/node/report/events.ts";
 import { buildDist } from "./dist.ts";
 import { eventually, within } from "./eventually.ts";
 import { CANARY_KEY, leaksOf, secretsOf } from "./leaks.ts";

@@ -3,13 +3,13 @@
 import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
-import { CONTEXT_TABLES, contextOperations } from "../../src/context/index.ts";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { CONTEXT_TABLES, contextOperations } from "../../src/features/context/index.ts";
 import { FLEET_TABLES } from "../../src/fleet/index.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { fleetOf } from "../../src/log/engine/raft/install.ts";
+import { createRaftLog, type RaftLog, type RaftOptions } from "../../src/log/engine/raft/raft-log.ts";
 import type { Command } from "../../src/log/log.ts";
-import { fleetOf } from "../../src/log/raft/install.ts";
-import { createRaftLog, type RaftLog, type RaftOptions } from "../../src/log/raft.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
-import { type Listener, listen } from "../../src/node/listen.ts";
+import { type Listener, listen } from "../../src/node/listeners/listen.ts";
 import { type Core, type CoreOptions, localAdmin, startCore } from "./core.ts";
 import { temporaryFolder } from "./temporary.ts";
 

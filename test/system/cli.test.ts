@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, lstatSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Ready } from "../../src/node/tell/events.ts";
+import type { Ready } from "../../src/node/report/events.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 
 let node: TestNode;

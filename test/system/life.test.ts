@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
-import type { Ready } from "../../src/node/tell/events.ts";
+import type { Ready } from "../../src/node/report/events.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type NodeOptions, spawnNode, type TestNode } from "../kit/node.ts";
 import { temporaryFolder } from "../kit/temporary.ts";

@@ -1,7 +1,7 @@
 // /openapi.json of a whole node is true: every route and operation answers with a status, headers and a body that it describes, it names every parameter, and there is no route beside it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { contextOperations } from "../../src/context/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { Registry } from "../../src/operation/registry.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 import { Description } from "../kit/openapi.ts";

@@ -3,12 +3,12 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Backups, type BackupsOptions } from "../../src/backup/backups.ts";
-import { Bucket } from "../../src/backup/bucket.ts";
-import { parseKeep, surplusOf } from "../../src/backup/keep.ts";
-import { nameOf, parseName } from "../../src/backup/names.ts";
-import { S3 } from "../../src/backup/s3.ts";
-import { parseSchedule } from "../../src/backup/schedule.ts";
+import { Backups, type BackupsOptions } from "../../src/features/backup/backups.ts";
+import { Bucket } from "../../src/features/backup/bucket.ts";
+import { nameOf, parseName } from "../../src/features/backup/names.ts";
+import { parseKeep, surplusOf } from "../../src/features/backup/retention.ts";
+import { S3 } from "../../src/features/backup/s3.ts";
+import { parseSchedule } from "../../src/features/backup/schedule.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { S3_BUCKET, S3_KEYS, TestS3 } from "../kit/s3.ts";
 import { temporaryFolder } from "../kit/temporary.ts";

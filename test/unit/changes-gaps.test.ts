@@ -2,9 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { type Change, Changes } from "../../src/log/changes.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

@@ -9,15 +9,15 @@ const root = dirname(dirname(import.meta.dir));
 
 test.each([
   ["store/store.ts", 'import { x } from "../lib/fault.ts";', 0],
-  ["store/store.ts", 'import { x } from "../context/index.ts";', 1],
-  ["store/store.ts", 'import type { X } from "../context/index.ts";', 1],
+  ["store/store.ts", 'import { x } from "../features/context/index.ts";', 1],
+  ["store/store.ts", 'import type { X } from "../features/context/index.ts";', 1],
   ["store/store.ts", 'export { x } from "../log/log.ts";', 1],
   ["lib/a.ts", 'const x = await import("../store/store.ts");', 1],
   ["lib/a.ts", '// import { x } from "../store/store.ts";', 0],
   ["lib/a.ts", '/* import { x } from "../store/store.ts"; */', 0],
   ["api/a.ts", 'import { x } from "../mcp/index.ts";', 1],
-  ["api/a.ts", 'import { x } from "../context/rows.ts";', 1],
-  ["api/a.ts", 'import { x } from "../context/index.ts";', 0],
+  ["api/a.ts", 'import { x } from "../features/context/rows.ts";', 1],
+  ["api/a.ts", 'import { x } from "../features/context/index.ts";', 0],
   ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
   ["newfolder/a.ts", 'import { x } from "../lib/fault.ts";', 1],
 ] as const)("%s with %s has %d problems", (path, source, count) => {
@@ -29,7 +29,7 @@ test.each([
   ["node/a.ts", 'import { dlopen } from "bun:ffi";', 1],
   ["store/store.ts", 'import { Database } from "bun:sqlite";', 0],
   ["context/a.ts", 'import { Database } from "bun:sqlite";', 1],
-  ["node/listen.ts", "Bun.serve({})", 0],
+  ["node/listeners/listen.ts", "Bun.serve({})", 0],
   ["api/a.ts", "Bun . serve({})", 1],
   ["api/a.ts", 'import { createServer } from "node:http";', 1],
   ["api/a.ts", "const answer = await fetch(url);", 1],

@@ -9,7 +9,7 @@ import { serviceFor } from "../../src/cli/service/manager.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
 import { FAULTS } from "../../src/lib/fault.ts";
-import { serviceManager, watchdogMs } from "../../src/node/tell/service-manager.ts";
+import { serviceManager, watchdogMs } from "../../src/node/report/service-manager.ts";
 
 const facts: UnitFacts = {
   command: ["/bin/true"],

@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { idProblem } from "../../src/context/index.ts";
+import { idProblem } from "../../src/features/context/index.ts";
 import { parseJson } from "../../src/lib/json-text.ts";
 import { nearest } from "../../src/lib/nearest.ts";
 import { ensurePrivateFolder } from "../../src/lib/private-folder.ts";

@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
-import { Callers } from "../../src/node/doors/callers.ts";
-import { ingressDoor, localDoor, loopbackDoor } from "../../src/node/doors/doors.ts";
+import { Callers } from "../../src/node/listeners/callers.ts";
+import { ingressDoor, localDoor, loopbackDoor } from "../../src/node/listeners/listeners.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 
 const SECRET = "5e".repeat(32);

@@ -1,9 +1,9 @@
 // How the cache of an edge is shown to people and to Prometheus: the page, the metrics, and none of it elsewhere.
 
 import { expect, test } from "bun:test";
-import { contextOperations } from "../../src/context/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { type CacheReport, nodeStatus } from "../../src/fleet/index.ts";
-import { cacheMetrics } from "../../src/node/tell/cache-metrics.ts";
+import { cacheMetrics } from "../../src/node/report/cache-metrics.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { createWeb } from "../../src/web/index.ts";

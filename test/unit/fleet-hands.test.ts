@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import type { Members } from "../../src/fleet/index.ts";
 import type { Log } from "../../src/log/log.ts";
-import { leaveFleet, transferLead } from "../../src/node/fleet/hands.ts";
-import type { Peers } from "../../src/node/fleet/peers.ts";
+import { leaveFleet, transferLead } from "../../src/membership/actions.ts";
+import type { Peers } from "../../src/membership/peers.ts";
 import { member, raft } from "../kit/fleet-facts.ts";
 
 const list = [member("a"), member("b"), member("c", "regional")];

@@ -6,7 +6,7 @@ import { ABOUT } from "../../src/fleet/about.ts";
 import { drawSecret, hashOf, parseTicket, sentJoinRequest, type Ticket, ticketText } from "../../src/fleet/index.ts";
 import { JOIN, joinRequest } from "../../src/fleet/join/admit.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { servePeers } from "../../src/node/fleet/serve.ts";
+import { servePeers } from "../../src/membership/serve.ts";
 import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { PeerServer } from "../../src/peer/server.ts";
 import { callerWith } from "../kit/core.ts";

@@ -3,10 +3,10 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { forgetRequests } from "../../src/datadir/next-start.ts";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { forgetRequests } from "../../src/node/data/requests.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
-import { requestRejoin } from "../../src/node/fleet/plan.ts";
+import { requestRejoin } from "../../src/membership/plan.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

@@ -1,10 +1,10 @@
 // What the leader changes next: every way the members table and raft's configuration can differ, run to its end step by step on a small model of raft.
 
 import { describe, expect, test } from "bun:test";
+import { survivesText } from "../../src/fleet/fault-tolerance.ts";
 import { type Candidate, handover, medianOf } from "../../src/fleet/lead/handover.ts";
 import { nextStep, type ServerFacts, type Situation, voterCount, wantedVoters } from "../../src/fleet/lead/plan.ts";
 import type { Member } from "../../src/fleet/rows.ts";
-import { survivesText } from "../../src/fleet/survives.ts";
 
 const GOOD: ServerFacts = { alive: true, lost: false, keptUp: 3, configuration: 1 };
 const DEAD: ServerFacts = { ...GOOD, alive: false, keptUp: 0 };

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import type { Answer } from "../../src/operation/answer.ts";
-import type { Elsewhere } from "../../src/operation/elsewhere.ts";
+import type { Elsewhere } from "../../src/operation/routing.ts";
 import { callerWith, startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 

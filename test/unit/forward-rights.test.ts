@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
-import { contextOperations } from "../../src/context/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { ask, member, pairFor, put, versions } from "../kit/asking.ts";
 import { callerWith, granted, localAdmin } from "../kit/core.ts";

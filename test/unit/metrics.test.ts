@@ -1,9 +1,9 @@
 // Metrics: the text format, the bound on series, what of a node is counted, who may read it; and what a node says it is.
 
 import { expect, test } from "bun:test";
-import type { BackupReport } from "../../src/backup/index.ts";
+import type { BackupReport } from "../../src/features/backup/index.ts";
 import { isCandidate } from "../../src/fleet/index.ts";
-import { nodeMetrics } from "../../src/node/tell/metrics.ts";
+import { nodeMetrics } from "../../src/node/report/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";

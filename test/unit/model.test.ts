@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { applyEdits, parseEdits } from "../../src/context/edits.ts";
+import { applyEdits, parseEdits } from "../../src/features/context/edits.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { applyJsonPatch, parseSteps } from "../../src/lib/json-patch.ts";
 import { applyMergePatch } from "../../src/lib/merge-patch.ts";

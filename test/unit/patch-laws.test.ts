@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { applyEdits, parseEdits } from "../../src/context/edits.ts";
+import { applyEdits, parseEdits } from "../../src/features/context/edits.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { findAll } from "../../src/lib/find-all.ts";
 import { diffJson } from "../../src/lib/json-diff.ts";

@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
-import { Callers } from "../../src/node/doors/callers.ts";
-import { Peers } from "../../src/node/fleet/peers.ts";
+import { Peers } from "../../src/membership/peers.ts";
+import { Callers } from "../../src/node/listeners/callers.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import type { CallerWire, Tailnet } from "../../src/tailnet/index.ts";
 import { LoopbackTailnet } from "../../src/tailnet/index.ts";

@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "bun:test";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Access } from "../../src/access/access.ts";
-import { type PolicyWatch, watchPolicy } from "../../src/node/doors/policy-watch.ts";
+import { type PolicyWatch, watchPolicy } from "../../src/node/listeners/policy-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { callerWith } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";

@@ -2,9 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { fleetOf } from "../../src/log/raft/install.ts";
-import { createRaftLog } from "../../src/log/raft.ts";
-import { MIGRATIONS } from "../../src/node/data/schema.ts";
+import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { fleetOf } from "../../src/log/engine/raft/install.ts";
+import { createRaftLog } from "../../src/log/engine/raft/raft-log.ts";
 import { Store } from "../../src/store/store.ts";
 import { within } from "../kit/eventually.ts";
 import { applyContexts } from "../kit/raft.ts";

@@ -9,7 +9,7 @@ import {
   helloFrame,
   proposeFrame,
   type RaftFrame,
-} from "../../src/log/raft/frames.ts";
+} from "../../src/log/engine/raft/frames.ts";
 
 const SERVER = "00112233445566778899aabbccddeeff";
 

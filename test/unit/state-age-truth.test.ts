@@ -8,7 +8,7 @@ import { Beats } from "../../src/fleet/beats/beats.ts";
 import { ToldMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
-import { OwnAge } from "../../src/node/fleet/own-age.ts";
+import { OwnAge } from "../../src/membership/own-state-age.ts";
 import { beat, member, raft } from "../kit/fleet-facts.ts";
 
 const NAMES = ["a", "b", "c", "regional"] as const;

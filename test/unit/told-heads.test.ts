@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { verifyHeads } from "../../src/context/told-heads.ts";
-import { ToldHeads, toldHeads } from "../../src/fleet/beats/told-heads.ts";
+import { verifyHeads } from "../../src/features/context/heads-of-members.ts";
+import { ToldHeads, toldHeads } from "../../src/fleet/beats/acknowledged-heads.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { startCore } from "../kit/core.ts";
 import { temporaryFolder } from "../kit/temporary.ts";

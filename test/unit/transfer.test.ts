@@ -14,10 +14,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { CONTEXT_TABLES, exportLines, importLines, Maintenance, readExport } from "../../src/context/index.ts";
+import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.ts";
+import { CONTEXT_TABLES, exportLines, importLines, Maintenance, readExport } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { digestOf } from "../../src/log/digest.ts";
-import { backupNode, checkBackup, restoreNode } from "../../src/node/data/backup.ts";
 import { type Core, granted, startCore } from "../kit/core.ts";
 import { flipBit } from "../kit/flip-bit.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";

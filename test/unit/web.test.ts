@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { Caller } from "../../src/access/caller.ts";
-import { contextOperations } from "../../src/context/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { nodeStatus } from "../../src/fleet/index.ts";
 import { CLIENTS, clientLines } from "../../src/lib/client-lines.ts";
 import { whoami } from "../../src/operation/whoami.ts";

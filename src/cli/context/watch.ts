@@ -1,8 +1,8 @@
 // cairn context watch|wait: what changes, as it changes. `watch` follows the node's event stream and comes back by position after every loss; `wait` asks once.
 
+import { pause } from "../../bridge/endpoint.ts";
 import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
 import { readEvents } from "../../lib/server-sent-events.ts";
-import { pause } from "../bridge/place.ts";
 import { askNode, openStream, parseObject } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
 import { objectsOf, say, showAnswer, writeData } from "../output.ts";

@@ -5,8 +5,8 @@ import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from
 import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
+import { inspectNodeStore } from "../../datadir/inspect.ts";
 import { Fault } from "../../lib/fault.ts";
-import { inspectNodeStore } from "../../node/data/inspect.ts";
 import { DiskGauge } from "../../store/disk.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";

@@ -1,9 +1,0 @@
-// The door of scheduled backups.
-
-export { Backups, storeBytesOf } from "./backups.ts";
-export { Bucket } from "./bucket.ts";
-export { checkInChild, makeInChild } from "./child.ts";
-export { parseKeep } from "./keep.ts";
-export { type BackupReport, backupOperations, reportOf } from "./operations.ts";
-export { type Outbound, S3 } from "./s3.ts";
-export { parseSchedule } from "./schedule.ts";

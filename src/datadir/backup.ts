@@ -1,0 +1,127 @@
+// Backup and restore of a node's store: which file, what it must hold, and a new history after a restore. Never over live data; the tailnet state is no part of it.
+
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CONTEXT_TABLES } from "../features/context/index.ts";
+import { FLEET_TABLES } from "../fleet/index.ts";
+import { Fault } from "../lib/fault.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { digestOf, LOG_TABLES } from "../log/digest.ts";
+import { forkHistory } from "../log/new-epoch.ts";
+import { verifyChain } from "../log/verify.ts";
+import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup } from "../store/backup.ts";
+import { lockDataFolder } from "../store/lock.ts";
+import { databasePath } from "../store/open.ts";
+import { Store } from "../store/store.ts";
+import { forgetRequests } from "./next-start.ts";
+import { setAside } from "./quarantine.ts";
+import { forgetRecovery } from "./recover.ts";
+import { MIGRATIONS } from "./schema.ts";
+
+/** Recomputing a million changes takes seconds, on a small machine minutes. */
+const CHAIN_MS = 60 * 60_000;
+
+/** Copies the store of a data folder, of a running node too, into the new folder `to`, and checks the copy. */
+export async function backupNode(options: { dataDir: string; to: string; nowMs?: () => number }): Promise<Manifest> {
+  const store = join(options.dataDir, "store");
+  if (!existsSync(join(store, "CURRENT"))) {
+    throw new Fault("not_found", `There is no store in ${options.dataDir}`, {
+      hint: "Name the data folder with --data.",
+    });
+  }
+  return writeBackup({ path: databasePath(store), to: options.to, describe, nowMs: options.nowMs ?? Date.now });
+}
+
+/** Only checks a backup. */
+export function checkBackup(folder: string): Promise<Manifest> {
+  return verifyBackup(folder, describe, MIGRATIONS.length);
+}
+
+/** What a restore made. */
+export interface Restored {
+  manifest: Manifest;
+  /** The new history that begins with it. */
+  epoch: string;
+  /** Where the store and the raft folder that were there before are kept, if there were any. */
+  aside: string | undefined;
+}
+
+export interface RestoreOptions {
+  /** Folder of the backup. */
+  from: string;
+  dataDir: string;
+  /** A store that is there is moved aside; otherwise it is a reason to refuse. */
+  aside?: boolean;
+  nowMs?: () => number;
+}
+
+/** Checks a backup and makes the store of a data folder out of it; the store appears whole or not at all, and nothing is ever written over. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`. */
+export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: RestoreOptions): Promise<Restored> {
+  ensurePrivateFolder(dataDir);
+  const lock = lockDataFolder(dataDir);
+  try {
+    const target = join(dataDir, "store");
+    if (existsSync(target) && aside !== true)
+      throw exists(target, "Restore into a data folder without a store, with --data, or keep this one with --aside.");
+    const manifest = await checkBackup(from);
+    const partial = `${target}.partial`;
+    rmSync(partial, { recursive: true, force: true });
+    const epoch = buildStore(partial, join(from, manifest.file.name));
+    // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
+    const kept = setAside(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
+    forgetRequests(dataDir);
+    renameSync(partial, target);
+    sync(dataDir);
+    forgetRecovery(dataDir);
+    return { manifest, epoch, aside: kept };
+  } finally {
+    lock.release();
+  }
+}
+
+/** Fault `data_corrupt` for a data folder where a restore ended between its last two steps: a start would make an empty store. */
+export function refuseBrokenRestore(dataDir: string): void {
+  const target = join(dataDir, "store");
+  if (existsSync(target) || !existsSync(`${target}.partial`)) return;
+  throw new Fault("data_corrupt", `A restore into ${dataDir} did not end`, {
+    hint: "Run cairn restore again; the store of before is in aside/.",
+  });
+}
+
+function buildStore(folder: string, file: string): string {
+  mkdirSync(join(folder, "1"), { recursive: true, mode: 0o700 });
+  const copy = join(folder, "1", "cairn.db");
+  copyFileSync(file, copy);
+  chmodSync(copy, 0o600);
+  sync(copy);
+  const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  try {
+    return forkHistory(store);
+  } finally {
+    store.close();
+    writeFileSync(join(folder, "CURRENT"), "1\n", { mode: 0o600 });
+    for (const path of [copy, join(folder, "CURRENT"), join(folder, "1"), folder]) sync(path);
+  }
+}
+
+/** Position, fleet and the digest of everything that counts. Fault `data_corrupt` where the chain of changes is broken. */
+const describe: Describe = async (reader) => {
+  const head = reader.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
+  const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1");
+  const fleet = reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'");
+  const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");
+  const known = { seq: head?.seq ?? 0, hash: head?.hash ?? new Uint8Array(32) };
+  const { problem } = await verifyChain(reader, known, AbortSignal.timeout(CHAIN_MS));
+  if (problem !== undefined) {
+    throw new Fault("data_corrupt", `The audit of the copy does not hold: ${problem}`, {
+      hint: "See `cairn audit --verify`; if it says the same of the node, restore an earlier backup.",
+    });
+  }
+  return {
+    position: `${epoch?.id ?? ""}-${head?.seq ?? 0}`,
+    head: Buffer.from(head?.hash ?? []).toString("hex"),
+    fleet: fleet?.value ?? "",
+    contexts: count?.n ?? 0,
+    digest: digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]),
+  };
+};

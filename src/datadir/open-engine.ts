@@ -1,0 +1,114 @@
+// How a node's raft member begins: as a fleet of one, as the member that its folders are of, or as one that was admitted and has nothing yet.
+// What does not belong together is refused before anything is made or changed; who the members are and who may join is fleet/.
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { quarantine } from "../log/engine/raft/faults.ts";
+import { fleetOf } from "../log/engine/raft/install.ts";
+import type { RaftLog } from "../log/engine/raft/raft-log.ts";
+import { isAlone, placeOf } from "../log/engine/raft/store.ts";
+import type { Log } from "../log/log.ts";
+import type { Reader } from "../store/store.ts";
+import type { RaftHost, RaftMember, RaftProfile } from "../tailnet/index.ts";
+
+/** A fleet of one leads within milliseconds, or once it has read its log again; what stands still for so long shows by refused writes and not by a start that hangs. */
+const LEAD_MS = 3_000;
+
+/** Which fleet a member is of, and whether it begins it. */
+export interface EnginePlan {
+  /** Fleet id. */
+  fleet: string;
+  epoch: string;
+  bootstrap: boolean;
+  /** No other member: it leads as soon as it runs. */
+  alone: boolean;
+}
+
+const admissionShape = z.object({ fleetId: z.string(), epoch: z.string() });
+
+/** Fault `data_corrupt` where the raft folder of a member is there and its store is not: a start would make an empty store. */
+export function refuseLostStore(dataDir: string): void {
+  const store = join(dataDir, "store");
+  const record = join(dataDir, "raft", "snapshot.json");
+  if (existsSync(join(store, "CURRENT")) || !existsSync(record)) return;
+  throw quarantine("store_lost", `${store} is not there, and ${join(dataDir, "raft")} is of a member that had one`);
+}
+
+/** Finds what this data folder is of. Fault `data_corrupt`, as a quarantine, where store and raft folder are of different members. */
+export function planEngine(dataDir: string, reader: Reader): EnginePlan {
+  const folder = join(dataDir, "raft");
+  const { server, index } = placeOf(reader);
+  if (server === "") {
+    const admission = join(folder, "fleet.json");
+    if (existsSync(admission)) {
+      // It was admitted and ended before it had the fleet's store.
+      const { fleetId, epoch } = admissionShape.parse(JSON.parse(readFileSync(admission, "utf8")));
+      return { fleet: fleetId, epoch, bootstrap: false, alone: false };
+    }
+    if (existsSync(join(folder, "snapshot.json"))) {
+      throw quarantine("other_server", `${folder} is of a member, and the store beside it was never in a fleet`);
+    }
+    return { ...fleetOf(reader), bootstrap: true, alone: true };
+  }
+  const found = serverOf(folder);
+  if (found === undefined) {
+    throw quarantine("raft_lost", `${folder} is not there, and the store beside it is of server ${server}`);
+  }
+  if (found !== server) {
+    throw quarantine("other_server", `${folder} is of server ${found}, and the store beside it of ${server}`);
+  }
+  const alone = isAlone(reader);
+  // A node that ended while it began its fleet begins it again; nothing was written in it yet.
+  return { ...fleetOf(reader), bootstrap: alone && index <= 1, alone };
+}
+
+function serverOf(folder: string): string | undefined {
+  const path = join(folder, "server");
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
+}
+
+export interface EngineStart {
+  log: RaftLog;
+  host: RaftHost;
+  plan: EnginePlan;
+  dataDir: string;
+  /** Where the Go half makes raft.sock. */
+  socketPath: string;
+  profile: RaftProfile;
+  /** Who is let in on the raft port from the first moment; none for a fleet of one. */
+  members: readonly RaftMember[];
+  /** Ends the wait for the start. */
+  signal: AbortSignal;
+}
+
+/** Starts the member; resolves when it runs, and leads where it is alone. */
+export async function startEngine({ log, host, plan, dataDir, socketPath, profile, members, signal }: EngineStart) {
+  const { fleet, epoch, bootstrap, alone } = plan;
+  const folder = join(dataDir, "raft");
+  await host.raftOpen({ folder, socket: socketPath, fleet, epoch, profile, bootstrap, members });
+  await log.start({ socketPath, fleet, epoch, signal });
+  if (alone) await leads(log, signal);
+}
+
+function leads(log: Log, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let last = log.position().seq;
+    const watch = setInterval(() => {
+      const { seq } = log.position();
+      if (seq === last) done();
+      last = seq;
+    }, LEAD_MS);
+    const done = () => {
+      clearInterval(watch);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    signal.addEventListener("abort", done, { once: true });
+    const stop = log.onLeading(() => {
+      // Called at once where it leads already, before `stop` is known.
+      queueMicrotask(() => stop());
+      done();
+    });
+  });
+}

@@ -1,0 +1,123 @@
+// What a node gives up is kept: store and raft folder move to `aside/<date>-<n>/`, and what only this node had is written there as an export. Nothing here is ever deleted by us.
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { parkedLines } from "../features/context/index.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { type ChangeRow, changeOf } from "../log/changes.ts";
+import { fleetOf, forkOf } from "../log/engine/raft/install.ts";
+import { sync } from "../store/backup.ts";
+import { inspectStore } from "../store/inspect.ts";
+import type { Reader } from "../store/store.ts";
+
+/** The export beside what was set aside. */
+const CONTEXTS_FILE = "contexts.jsonl";
+/** Folders of a data folder that belong to the store of a member, or to the cache of an edge. */
+const FOLDERS = ["store", "edge", "raft"];
+
+/** Moves store and raft folder of a stopped node aside, with a file `why.txt`; answers where they are, or undefined where there was nothing. The data folder must be locked. */
+export function setAside(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
+  const there = FOLDERS.filter((name) => existsSync(join(dataDir, name)));
+  if (there.length === 0) return undefined;
+  const home = asideFolder(dataDir, nowMs);
+  writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
+  // The raft folder goes last: a store without it is refused at a start, and so is it without a store.
+  for (const name of there) renameSync(join(dataDir, name), join(home, name));
+  sync(home);
+  sync(dataDir);
+  return home;
+}
+
+/** Moves only the raft folder aside, for a store that begins another history. */
+export function setRaftAside(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
+  if (!existsSync(join(dataDir, "raft"))) return undefined;
+  const home = asideFolder(dataDir, nowMs);
+  writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
+  renameSync(join(dataDir, "raft"), join(home, "raft"));
+  sync(home);
+  sync(dataDir);
+  return home;
+}
+
+/** Writes what only this store has, the changes after a seq and the contexts they changed, into a new folder under `aside/`; answers the folder. */
+export function parkSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
+  const home = asideFolder(dataDir, nowMs);
+  writeSuffix(home, reader, afterSeq);
+  return home;
+}
+
+/** For a node that has a fleet's store in place of its own: writes beside each store that was set aside what only that one has, where that was not done yet. Answers the folders. Faults as `inspectStore`. */
+export function parkForks(dataDir: string, fleet: Reader): string[] {
+  const aside = join(dataDir, "aside");
+  if (!existsSync(aside)) return [];
+  return readdirSync(aside)
+    .map((name) => join(aside, name))
+    .filter((home) => existsSync(join(home, "store", "CURRENT")) && !existsSync(join(home, CONTEXTS_FILE)))
+    .filter(
+      (home) =>
+        inspectStore(join(home, "store"), (own) => {
+          const fork = own.get("SELECT 1 FROM head") === undefined ? undefined : forkOf(own, fleet);
+          if (fork !== undefined) writeSuffix(home, own, fork);
+          return fork !== undefined;
+        })?.seen === true,
+    );
+}
+
+function writeSuffix(home: string, reader: Reader, afterSeq: number): void {
+  const seq = reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+  const position = { epoch: fleetOf(reader).epoch, seq };
+  const rows = reader.iterate<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq", afterSeq);
+  writeLines(join(home, "changes.jsonl"), changeLines(rows));
+  writeLines(join(home, CONTEXTS_FILE), parkedLines(reader, afterSeq, position));
+  sync(home);
+}
+
+function* changeLines(rows: Iterable<ChangeRow>): Generator<string> {
+  for (const row of rows) yield JSON.stringify(changeOf(row));
+}
+
+function writeLines(path: string, lines: Iterable<string>): void {
+  // Under its name only when it is whole: a start that ended in between does it again.
+  const file = openSync(`${path}.partial`, "w", 0o600);
+  try {
+    for (const line of lines) writeSync(file, `${line}\n`);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(`${path}.partial`, path);
+}
+
+/** How many folders were set aside on that day. */
+export function asideCount(dataDir: string, nowMs: number): number {
+  const aside = join(dataDir, "aside");
+  return existsSync(aside) ? readdirSync(aside).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length : 0;
+}
+
+/** A new folder `aside/<date>-<n>`. */
+function asideFolder(dataDir: string, nowMs: number): string {
+  const aside = join(dataDir, "aside");
+  ensurePrivateFolder(aside);
+  const date = dateOf(nowMs);
+  const taken = readdirSync(aside).flatMap((name) =>
+    name.startsWith(`${date}-`) ? [Number(name.slice(date.length + 1))] : [],
+  );
+  const home = join(aside, `${date}-${Math.max(0, ...taken.filter(Number.isSafeInteger)) + 1}`);
+  mkdirSync(home, { mode: 0o700 });
+  sync(aside);
+  return home;
+}
+
+function dateOf(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 10);
+}

@@ -1,0 +1,40 @@
+// The folder of a node's sockets: private to its user, or open to one group for the local socket alone (setting `cli.group`).
+
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
+import type { SocketPaths } from "../config/paths.ts";
+import { Fault } from "../lib/fault.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+
+/** Makes the folders; answers the mode and the group that the local socket needs. Throws Fault `data_unsafe` or `config_invalid`. */
+export function prepareSockets(
+  paths: SocketPaths,
+  group: string | undefined,
+): { mode: number; gid: number | undefined } {
+  ensurePrivateFolder(paths.folder);
+  const gid = group === undefined ? undefined : groupId(group);
+  if (gid !== undefined) chownSync(paths.folder, lstatSync(paths.folder).uid, gid);
+  chmodSync(paths.folder, gid === undefined ? 0o700 : 0o710);
+  mkdirSync(paths.internal, { recursive: true, mode: 0o700 });
+  ensurePrivateFolder(paths.internal);
+  chmodSync(paths.internal, 0o700);
+  return { mode: gid === undefined ? 0o600 : 0o660, gid };
+}
+
+/** Hands the local socket to the group, after it was made. */
+export function giveToGroup(socket: string, gid: number | undefined): void {
+  if (gid !== undefined) chownSync(socket, lstatSync(socket).uid, gid);
+}
+
+function groupId(group: string): number {
+  if (/^\d{1,10}$/.test(group)) return Number(group);
+  const line = readFileSync("/etc/group", "utf8")
+    .split("\n")
+    .find((entry) => entry.startsWith(`${group}:`));
+  const gid = Number(line?.split(":")[2] ?? Number.NaN);
+  if (!Number.isSafeInteger(gid)) {
+    throw new Fault("config_invalid", `The group ${JSON.stringify(group)} of cli.group is not in /etc/group`, {
+      hint: "Make the group, or name it by its number.",
+    });
+  }
+  return gid;
+}

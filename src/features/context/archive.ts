@@ -1,0 +1,36 @@
+// What a store alone holds after a fork of histories, as an export: every kept version of the contexts that changed since. `cairn context get --from` reads it, `cairn import` takes it back.
+
+import { createHash } from "node:crypto";
+import { formatPosition, type Position } from "../../log/position.ts";
+import type { Reader } from "../../store/store.ts";
+import { EXPORT_FORMAT } from "./export-file.ts";
+import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
+import { lineOf } from "./transfer.ts";
+
+/** The lines of the export, without line ends; read them at once, since they hold a state of the file. */
+export function* parkedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {
+  const hash = createHash("sha256");
+  const said = (line: string): string => {
+    hash.update(`${line}\n`);
+    return line;
+  };
+  let versions = 0;
+  let contexts = 0;
+  yield said(JSON.stringify({ cairn_export: EXPORT_FORMAT, position: formatPosition(position), prefix: "" }));
+  const changed = reader.all<{ id: string; created_at: number }>(
+    "SELECT c.id AS id, c.created_at AS created_at FROM contexts c WHERE EXISTS (SELECT 1 FROM versions v WHERE v.id = c.id AND v.seq > ?) ORDER BY c.id",
+    afterSeq,
+  );
+  for (const { id, created_at } of changed) {
+    contexts += 1;
+    const rows = reader.iterate<StoredVersion>(
+      `SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? ORDER BY version`,
+      id,
+    );
+    for (const row of rows) {
+      versions += 1;
+      yield said(lineOf(id, row, Math.min(created_at, row.log_time)));
+    }
+  }
+  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.digest("hex") });
+}

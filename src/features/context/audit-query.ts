@@ -1,0 +1,175 @@
+// audit_query: who changed what and when, out of the change rows, and which calls this node refused.
+
+import { z } from "zod";
+import type { Refusals } from "../../access/refusals.ts";
+import { Fault } from "../../lib/fault.ts";
+import { type ChangeRow, changeOf } from "../../log/changes.ts";
+import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { passes } from "./change.ts";
+import { timeOf } from "./rows.ts";
+
+const MAX_PAGE = 500;
+/** Rows looked at in one step, and steps of one call: a filter that matches little answers a short page with a cursor. */
+const STEP = 2000;
+const MAX_STEPS = 25;
+
+const input = z.object({
+  caller: z.string().max(512).optional().describe("Only by this caller, as whoami writes it."),
+  operation: z.string().max(64).optional().describe("Only by this operation."),
+  prefix: z.string().max(256).optional().describe("Only targets that start with this text."),
+  since: z.string().max(64).optional().describe("From this time on (ISO 8601), or after this position."),
+  until: z.string().max(64).optional().describe("Up to this time (ISO 8601) or position."),
+  limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many rows (default 100)."),
+  cursor: z.string().max(32).optional().describe("The cursor of the answer before."),
+});
+
+const output = z.object({
+  rows: z
+    .array(
+      z.object({
+        position: z.string(),
+        time: z.string(),
+        caller: z.string(),
+        via: z.string(),
+        operation: z.string(),
+        target: z.string(),
+        version: z.number().int(),
+        content_hash: z.string(),
+        outcome: z.string(),
+        hash: z.string().describe("Hash of the chain up to this row."),
+      }),
+    )
+    .describe("Newest first."),
+  refusals: z
+    .array(
+      z.object({
+        time: z.string().describe("The minute."),
+        caller: z.string(),
+        verb: z.string(),
+        space: z.string(),
+        operation: z.string(),
+        count: z.number().int(),
+      }),
+    )
+    .describe("Calls that this node refused, newest first; on the first page only."),
+  cursor: z.string().optional().describe("Give it back for older rows; absent on the last page."),
+});
+
+type Input = z.output<typeof input>;
+
+/** The operation over this node's refusals. */
+export function auditQuery(refusals: Refusals): ReadOperation<typeof input, typeof output> {
+  return read({
+    name: "audit_query",
+    title: "Query the audit",
+    description:
+      "Lists who changed what and when, newest first, with the chain hash of each change, and which calls this node refused (counted by minute). Narrow it by caller, operation, prefix or time. Reads are not audited.",
+    input,
+    output,
+    access: { verb: "operate", spaces: "visible" },
+    hints: { idempotent: true },
+    async run(reader, query, context) {
+      const since = await boundOf(query.since, context);
+      const until = await boundOf(query.until, context);
+      const page = rowsOf(reader, query, context, { since, until });
+      const refused =
+        query.cursor === undefined ? refusals.list(since.timeMs ?? 0, until.timeMs ?? MAX_TIME, MAX_PAGE) : [];
+      return {
+        ...page,
+        refusals: refused
+          .filter((row) => query.caller === undefined || row.caller === query.caller)
+          .filter((row) => query.operation === undefined || row.operation === query.operation)
+          .filter((row) => context.visible(row.space))
+          .map(({ minute, caller, verb, space, operation, count }) => ({
+            time: timeOf(minute),
+            caller,
+            verb,
+            space,
+            operation,
+            count,
+          })),
+      };
+    },
+  });
+}
+
+const MAX_TIME = Number.MAX_SAFE_INTEGER;
+
+interface Bound {
+  timeMs?: number;
+  seq?: number;
+}
+
+async function boundOf(text: string | undefined, context: CallContext): Promise<Bound> {
+  if (text === undefined) return {};
+  if (/^[0-9a-f]{10}-[0-9]+$/.test(text)) return { seq: await context.reach(text) };
+  const time = z.iso.datetime({ offset: true }).safeParse(text);
+  if (time.success) return { timeMs: Date.parse(text) };
+  throw new Fault("invalid_input", `${JSON.stringify(text)} is neither a time nor a position`, {
+    hint: "Give a time such as 2026-01-31T12:00:00Z, or a position that an answer named.",
+  });
+}
+
+type FullRow = ChangeRow & { hash: Uint8Array };
+
+function rowsOf(
+  reader: Reader,
+  query: Input,
+  context: CallContext,
+  { since, until }: { since: Bound; until: Bound },
+): Pick<z.output<typeof output>, "rows" | "cursor"> {
+  const limit = query.limit ?? 100;
+  const rows: FullRow[] = [];
+  let below = Math.min(
+    query.cursor === undefined ? MAX_TIME : readCursor(query.cursor),
+    (until.seq ?? MAX_TIME - 1) + 1,
+  );
+  for (let step = 0; step < MAX_STEPS; step++) {
+    const found = reader.all<FullRow>(
+      "SELECT * FROM changes WHERE seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?",
+      below,
+      since.seq ?? 0,
+      STEP,
+    );
+    for (const row of found) {
+      if (row.log_time < (since.timeMs ?? 0)) return { rows: rows.map(rowFor(context)) };
+      below = row.seq;
+      if (matches(row, query, context, until)) rows.push(row);
+      if (rows.length === limit) return { rows: rows.map(rowFor(context)), cursor: String(below) };
+    }
+    if (found.length < STEP) return { rows: rows.map(rowFor(context)) };
+  }
+  return { rows: rows.map(rowFor(context)), cursor: String(below) };
+}
+
+function matches(row: FullRow, query: Input, context: CallContext, until: Bound): boolean {
+  return (
+    row.log_time <= (until.timeMs ?? MAX_TIME) &&
+    (query.caller === undefined || row.caller === query.caller) &&
+    (query.operation === undefined || row.operation === query.operation) &&
+    passes(changeOf(row), { prefix: query.prefix, visible: context.visible })
+  );
+}
+
+function rowFor(context: CallContext) {
+  return (row: FullRow) => ({
+    position: context.positionAt(row.seq),
+    time: timeOf(row.log_time),
+    caller: row.caller,
+    via: row.via,
+    operation: row.operation,
+    target: row.target,
+    version: row.version,
+    content_hash: row.content_hash,
+    outcome: row.outcome,
+    hash: Buffer.from(row.hash).toString("hex"),
+  });
+}
+
+function readCursor(cursor: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(cursor)) return Number(cursor);
+  throw new Fault("invalid_input", `${JSON.stringify(cursor)} is not a cursor of the audit`, {
+    hint: "Give the cursor as the page before named it, or leave it out.",
+  });
+}

@@ -1,0 +1,137 @@
+// audit_verify: recomputes the chain of changes, then holds every kept version against it: edits, cut tails and rewrites are found and said.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { z } from "zod";
+import type { ChangeRow } from "../../log/changes.ts";
+import { verifyChain } from "../../log/verify.ts";
+import { read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { type KnownHead, verifyHeads } from "./heads-of-members.ts";
+import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
+import { EMPTY_HASH } from "./versions.ts";
+
+/** Versions checked before other work gets a turn; their texts may be large. */
+const STEP = 50;
+
+/** The operation, over the heads that other members told (none where this node never had any). */
+export const auditVerify = (told: () => readonly KnownHead[] = () => []) =>
+  read({
+    name: "audit_verify",
+    title: "Verify the audit",
+    description:
+      "Recomputes the hash chain over all kept changes and holds every kept version and the newest state of each context against it. ok false names the first problem: somebody changed the store from outside, or the disk is failing.",
+    input: z.object({}),
+    output: z.object({
+      ok: z.boolean(),
+      checked: z.number().int().describe("Changes whose hash was recomputed."),
+      versions: z.number().int().describe("Versions whose text was hashed again."),
+      heads: z.number().int().describe("Heads that other members told and that this history was held against."),
+      head: z.object({ position: z.string(), hash: z.string() }),
+      problem: z.string().optional(),
+    }),
+    access: { verb: "operate", spaces: "visible" },
+    hints: { idempotent: true },
+    async run(reader, _input, context) {
+      const head = context.head();
+      const chain = await verifyChain(reader, head, context.signal);
+      const versions =
+        chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
+      const against = verifyHeads(reader, told(), head);
+      const problem =
+        chain.problem ?? against.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
+      return {
+        ok: problem === undefined,
+        checked: chain.checked,
+        versions: versions.versions,
+        heads: against.heads,
+        head: { position: context.positionAt(head.seq), hash: Buffer.from(head.hash).toString("hex") },
+        ...(problem === undefined ? {} : { problem }),
+      };
+    },
+  });
+
+interface VersionsReport {
+  versions: number;
+  problem?: string;
+}
+
+type Row = StoredVersion & { rowid: number; id: string };
+
+async function verifyVersions(reader: Reader, upToSeq: number, signal: AbortSignal): Promise<VersionsReport> {
+  let after = 0;
+  let versions = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = reader.all<Row>(
+      `SELECT rowid, id, ${STORED_COLUMNS} FROM versions WHERE rowid > ? ORDER BY rowid LIMIT ?`,
+      after,
+      STEP,
+    );
+    for (const row of rows) {
+      const problem =
+        row.seq > upToSeq ? undefined : (textProblem(row) ?? chainProblem(reader, row) ?? headProblem(reader, row));
+      // The place, not the id: who may verify need not be allowed to know every id.
+      if (problem !== undefined) return { versions, problem: `the version written by change ${row.seq} ${problem}` };
+      versions += 1;
+    }
+    const last = rows.at(-1);
+    if (last === undefined) return { versions };
+    after = last.rowid;
+    await nextTurn();
+  }
+}
+
+function textProblem(row: Row): string | undefined {
+  if (row.purged !== 0) return row.content.byteLength === 0 ? undefined : "is purged and still has a text";
+  try {
+    textOf(row);
+    return undefined;
+  } catch (error) {
+    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function chainProblem(reader: Reader, row: Row): string | undefined {
+  const change = reader.get<ChangeRow>("SELECT * FROM changes WHERE seq = ?", row.seq);
+  // Below the floor of the changes there is nothing left to hold it against.
+  if (change === undefined) return undefined;
+  const hash = row.deleted !== 0 ? EMPTY_HASH : row.hash;
+  const same = change.target === row.id && change.version === row.version && change.content_hash === hash;
+  if (!same) return "is not the one that the change names";
+  // An import brings authors and times of elsewhere along.
+  const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
+  return isBy || change.outcome === "imported" ? undefined : "has another author or time than the change";
+}
+
+function headProblem(reader: Reader, row: Row): string | undefined {
+  const head = reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", row.id);
+  if (head === undefined) return "belongs to no context";
+  if (head.version !== row.version) return head.version > row.version ? undefined : "is newer than its context";
+  const isSame = REPEATED.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
+  return isSame ? undefined : "differs from the state of its context";
+}
+
+/** What a context repeats of its newest version. */
+const REPEATED = ["hash", "deleted", "content_type", "title", "tags", "size", "author"] as const;
+
+/** Contexts whose newest version, or one between that and the oldest, is gone: limits only ever take the oldest. Answers the first problem. */
+async function verifyContexts(reader: Reader, signal: AbortSignal): Promise<string | undefined> {
+  let after = "";
+  for (;;) {
+    signal.throwIfAborted();
+    const rows = reader.all<{ id: string; version: number; oldest: number | null; newest: number; kept: number }>(
+      `SELECT c.id AS id, c.version AS version, MIN(v.version) AS oldest, MAX(v.version) AS newest, COUNT(v.version) AS kept
+         FROM (SELECT id, version FROM contexts WHERE id > ? ORDER BY id LIMIT ?) c LEFT JOIN versions v ON v.id = c.id GROUP BY c.id ORDER BY c.id`,
+      after,
+      STEP,
+    );
+    for (const { version, oldest, newest, kept } of rows) {
+      if (oldest === null || newest !== version) return `the newest version of a context, ${version}, is missing`;
+      if (kept !== newest - oldest + 1) return `a version of a context between ${oldest} and ${newest} is missing`;
+    }
+    const last = rows.at(-1);
+    if (last === undefined) return undefined;
+    after = last.id;
+    await nextTurn();
+  }
+}

@@ -1,0 +1,52 @@
+// A change as callers see it: in waits, streams and feeds alike.
+
+import { z } from "zod";
+import type { Change } from "../../log/changes.ts";
+import { formatPosition } from "../../log/position.ts";
+import { etagOf } from "./etag.ts";
+import { spaceOf } from "./id.ts";
+import { timeOf } from "./rows.ts";
+
+export const publicChange = z.object({
+  position: z.string().describe("Follow from here: give it as since."),
+  time: z.string(),
+  caller: z.string(),
+  via: z.string(),
+  operation: z.string(),
+  target: z.string().describe("Id of the context."),
+  version: z.number().int(),
+  etag: z.string().describe("Of the version that was written; empty for a deletion."),
+  outcome: z.string().describe("created, updated, patched, restored, deleted, purged or imported."),
+});
+
+export type PublicChange = z.infer<typeof publicChange>;
+
+/** The public form of a change. */
+export function publicChangeOf(change: Change): PublicChange {
+  const withoutEtag = change.contentHash === "" || change.outcome === "deleted" || change.outcome === "purged";
+  return {
+    position: formatPosition(change),
+    time: timeOf(change.timeMs),
+    caller: change.caller,
+    via: change.via,
+    operation: change.operation,
+    target: change.target,
+    version: change.version,
+    etag: withoutEtag ? "" : etagOf(change.version, change.contentHash),
+    outcome: change.outcome,
+  };
+}
+
+export interface ChangeFilter {
+  id?: string | undefined;
+  prefix?: string | undefined;
+  /** Whether the asker may see a space, judged anew for each change. */
+  visible: (space: string) => boolean;
+}
+
+/** Whether a follower with this filter gets to see the change. */
+export function passes(change: Change, filter: ChangeFilter): boolean {
+  if (filter.id !== undefined && change.target !== filter.id) return false;
+  if (filter.prefix !== undefined && !change.target.startsWith(filter.prefix)) return false;
+  return filter.visible(spaceOf(change.target));
+}

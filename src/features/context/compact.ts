@@ -1,0 +1,58 @@
+// The commands by which the node itself forgets: old versions and old changes, each with an explicit floor and at most 1,000 rows. No surface knows them.
+
+import { z } from "zod";
+import { compactChanges } from "../../log/compact.ts";
+import type { Effect } from "../../log/log.ts";
+import { write } from "../../operation/define.ts";
+import { headOf } from "./rows.ts";
+import { UNLIMITED, UsageChange } from "./usage.ts";
+import { removeUpTo } from "./versions.ts";
+
+/** Versions that one command removes, about. */
+export const MAX_COMPACTED_VERSIONS = 1000;
+
+const output = z.object({ removed: z.number().int() });
+
+export const historyCompact = write({
+  name: "history_compact",
+  v: 1,
+  internal: true,
+  title: "Forget old versions",
+  description: "Removes the versions of contexts below the floors it names.",
+  input: z.object({ cuts: z.array(z.tuple([z.string(), z.number().int()])).max(MAX_COMPACTED_VERSIONS) }),
+  output,
+  access: { verb: "admin", spaces: () => ["fleet"] },
+  prepare: (input) => input,
+  apply(tx, { cuts }) {
+    let removed = 0;
+    for (const [id, floor] of cuts) {
+      const head = headOf(tx, id);
+      if (head === undefined || removed >= MAX_COMPACTED_VERSIONS) continue;
+      const usage = new UsageChange(head.space);
+      removed += removeUpTo(tx, id, Math.min(floor, head.version) - 1, usage);
+      usage.book(tx, UNLIMITED);
+    }
+    return effectOf("fleet/history", removed);
+  },
+});
+
+export const changesCompact = write({
+  name: "changes_compact",
+  v: 1,
+  internal: true,
+  title: "Forget old changes",
+  description: "Removes the rows of the change table up to a floor and keeps its hash.",
+  input: z.object({ floor: z.number().int() }),
+  output,
+  access: { verb: "admin", spaces: () => ["fleet"] },
+  prepare: (input) => input,
+  apply: (tx, { floor }) => effectOf("fleet/changes", compactChanges(tx, floor)),
+});
+
+/** What was forgotten stands in the audit; nothing forgotten, nothing said. */
+function effectOf(target: string, removed: number): Effect<z.output<typeof output>> {
+  return {
+    output: { removed },
+    changes: removed === 0 ? [] : [{ target, version: 0, contentHash: "", outcome: "compacted" }],
+  };
+}

@@ -1,0 +1,43 @@
+// If-Match and If-None-Match of writes: their argument, and their judgement in apply (RFC 9110 13.2.2).
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { etagOf, matchesStrongly, matchesWeakly, parseCondition, type Tag } from "./etag.ts";
+import type { ContextRow } from "./rows.ts";
+
+export const ifMatch = z
+  .string()
+  .max(4096)
+  .optional()
+  .describe(
+    "Write only if the context still has this etag (or one of a list; * = if it exists). Take it from your last read.",
+  );
+
+export interface Conditions {
+  if_match: "*" | Tag[] | null;
+  if_none_match: "*" | Tag[] | null;
+}
+
+/** The conditions of a write as they stand in its command. Fault `invalid_input`. */
+export function conditionsOf(input: { if_match?: string | undefined; if_none_match?: string | undefined }): Conditions {
+  return {
+    if_match: input.if_match === undefined ? null : parseCondition(input.if_match, "if_match"),
+    if_none_match: input.if_none_match === undefined ? null : parseCondition(input.if_none_match, "if_none_match"),
+  };
+}
+
+/** If-Match first, then If-None-Match; a tombstone counts as no context. Fault `version_mismatch` with the current etag. */
+export function checkConditions(conditions: Conditions, head: ContextRow | undefined): void {
+  const current = head === undefined || head.deleted !== 0 ? undefined : etagOf(head.version, head.hash);
+  const stale = conditions.if_match !== null && !matchesStrongly(conditions.if_match, current);
+  const taken = conditions.if_none_match !== null && matchesWeakly(conditions.if_none_match, current);
+  if (!stale && !taken) return;
+  const found = current === undefined ? "there is none now" : `it is at ${current} now`;
+  throw new Fault("version_mismatch", `The context was not written: ${found}`, {
+    hint:
+      current === undefined
+        ? "Create it with if_none_match *."
+        : "Read it again, carry your change over, then write with that etag.",
+    details: current === undefined ? {} : { etag: current, version: head?.version },
+  });
+}

@@ -1,0 +1,98 @@
+// Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (design 6).
+
+import { hash } from "node:crypto";
+import { Fault } from "../../lib/fault.ts";
+import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
+
+export interface Document {
+  /** The text as received; for a value, its JSON. */
+  text: string;
+  contentType: string;
+  /** Hex SHA-256 of the UTF-8 bytes. */
+  hash: string;
+  /** Bytes of UTF-8. */
+  size: number;
+}
+
+export const JSON_TYPE = "application/json";
+const TEXT_TYPE = "text/plain";
+
+/** The hard limit of one document, whatever the setting says. */
+export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
+
+/** Whether a media type is stored as JSON. */
+export function isJsonType(contentType: string): boolean {
+  return contentType === JSON_TYPE || /^application\/[a-z0-9.!#$&^_-]+\+json$/.test(contentType);
+}
+
+/**
+ * Content is a JSON value, or a string that is the document's text: JSON text when `contentType` is a JSON type, plain text otherwise.
+ * Faults: `invalid_input`, `too_large`, `unsupported_media_type`.
+ */
+export function toDocument(content: unknown, contentType: string | undefined, maxBytes: number): Document {
+  const type = normalType(contentType ?? (typeof content === "string" ? TEXT_TYPE : JSON_TYPE));
+  const text = textOf(content, type, maxBytes);
+  return documentOf(text, type, maxBytes);
+}
+
+/** The document of a text that is known to be well-formed (and JSON, for a JSON type); Fault `too_large`. */
+export function documentOf(text: string, contentType: string, maxBytes: number): Document {
+  const size = Buffer.byteLength(text, "utf8");
+  refuseSize(size, maxBytes);
+  return { text, contentType, hash: hashOf(text), size };
+}
+
+/** Hex SHA-256 of the UTF-8 bytes. */
+export function hashOf(text: string): string {
+  return hash("sha256", text, "hex");
+}
+
+function textOf(content: unknown, type: string, maxBytes: number): string {
+  if (typeof content === "string") {
+    refuseSize(content.length, maxBytes);
+    if (isJsonType(type)) parseJson(content, "The content");
+    else if (!content.isWellFormed())
+      throw new Fault("invalid_input", "The content holds a lone surrogate", { hint: "Send well-formed Unicode." });
+    return content;
+  }
+  if (!isJsonType(type)) {
+    throw new Fault("invalid_input", `Content of type ${type} is text, and a JSON value was given`, {
+      hint: "Give the text as a string, or leave content_type out.",
+    });
+  }
+  if (content === undefined)
+    throw new Fault("invalid_input", "The content is missing", { hint: "Give content: a JSON value or a text." });
+  checkJsonValue(content, "The content");
+  return JSON.stringify(content);
+}
+
+function refuseSize(size: number, maxBytes: number): void {
+  const limit = Math.min(maxBytes, MAX_DOCUMENT_BYTES);
+  if (size <= limit) return;
+  throw new Fault("too_large", `The document has ${size} bytes; the limit is ${limit}`, {
+    hint: limit < MAX_DOCUMENT_BYTES ? "Split it, or raise context.max_bytes on the node." : "Split it.",
+    details: { limit },
+  });
+}
+
+/** Essence of the media type in lower case; only UTF-8 as charset. */
+export function normalType(contentType: string): string {
+  const [essence = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());
+  const charset = parameters
+    .find((parameter) => parameter.startsWith("charset="))
+    ?.slice("charset=".length)
+    .replaceAll('"', "");
+  if (charset !== undefined && charset !== "utf-8" && charset !== "utf8") {
+    throw new Fault("unsupported_media_type", `The charset ${JSON.stringify(charset)} is not supported`, {
+      hint: "Send UTF-8.",
+    });
+  }
+  if (essence.length <= 128 && (isJsonType(essence) || /^text\/[a-z0-9.!#$&^_+-]+$/.test(essence))) return essence;
+  throw new Fault(
+    "unsupported_media_type",
+    `The content type ${JSON.stringify(contentType.slice(0, 100))} is not supported`,
+    {
+      hint: "Use application/json or a text type such as text/markdown.",
+    },
+  );
+}

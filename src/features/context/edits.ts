@@ -1,0 +1,123 @@
+// Edits of a document's text: append, prepend, and replace with the number of places expected, so that a model cannot change what it did not mean.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { findAll } from "../../lib/find-all.ts";
+import { parseArguments } from "../../operation/input.ts";
+
+export type Edit = { op: "append"; text: string } | { op: "prepend"; text: string } | Replace;
+
+interface Replace {
+  op: "replace";
+  old_text: string;
+  new_text: string;
+  expected_count: number;
+}
+
+const MAX_EDITS = 1000;
+/** Characters that all edits together may look through. */
+const MAX_WORK = 64 * 1024 * 1024;
+
+const wellFormed = z.string().refine((text) => text.isWellFormed(), "well-formed Unicode");
+const SHAPES = {
+  append: z.object({ op: z.literal("append"), text: wellFormed }),
+  prepend: z.object({ op: z.literal("prepend"), text: wellFormed }),
+  replace: z.object({
+    op: z.literal("replace"),
+    old_text: wellFormed.min(1),
+    new_text: wellFormed,
+    expected_count: z.number().int().min(1).max(1_000_000).default(1),
+  }),
+} as const;
+const REPLACE_ALIASES = {
+  old_string: "old_text",
+  old: "old_text",
+  find: "old_text",
+  new_string: "new_text",
+  new: "new_text",
+  replacement: "new_text",
+  count: "expected_count",
+};
+const TEXT_ALIASES = { content: "text", value: "text" };
+
+/** Reads a list of edits, or a single one; Fault `invalid_input`. */
+export function parseEdits(patch: unknown): Edit[] {
+  const list = Array.isArray(patch) ? patch : [patch];
+  if (list.length > MAX_EDITS)
+    throw new Fault("too_large", `The patch has ${list.length} edits; the limit is ${MAX_EDITS}`, {
+      hint: "Send it in parts.",
+    });
+  return list.map(parseEdit);
+}
+
+function parseEdit(raw: unknown, index: number): Edit {
+  const op = typeof raw === "object" && raw !== null && "op" in raw ? raw.op : undefined;
+  if (op !== "append" && op !== "prepend" && op !== "replace") {
+    throw new Fault("invalid_input", `Edit ${index} has no op that is known: ${JSON.stringify(op)?.slice(0, 40)}`, {
+      hint: 'Edits are {"op": "append", "text"}, {"op": "prepend", "text"} and {"op": "replace", "old_text", "new_text", "expected_count"}.',
+      details: { step: index },
+    });
+  }
+  const parsed: unknown = parseArguments(
+    { name: `Edit ${index} (${op})`, input: SHAPES[op], aliases: op === "replace" ? REPLACE_ALIASES : TEXT_ALIASES },
+    raw,
+  );
+  return parsed as Edit;
+}
+
+/** Applies the edits in order, each within `maxBytes`. Faults: `patch_failed`, `too_large`. */
+export function applyEdits(text: string, edits: readonly Edit[], maxBytes: number): string {
+  let work = 0;
+  return edits.reduce((current, edit, index) => {
+    work += current.length;
+    if (work > MAX_WORK)
+      throw new Fault("too_large", `Edit ${index}: the edits look through too much text`, {
+        hint: "Write the document as a whole instead.",
+      });
+    const next = applyEdit(current, edit, index, maxBytes);
+    if (next.length > maxBytes) throw tooLarge(index, maxBytes);
+    return next;
+  }, text);
+}
+
+function applyEdit(text: string, edit: Edit, index: number, maxBytes: number): string {
+  if (edit.op === "append") return text + edit.text;
+  if (edit.op === "prepend") return edit.text + text;
+  return replace(text, edit, index, maxBytes);
+}
+
+function replace(text: string, edit: Replace, index: number, maxBytes: number): string {
+  const places = findAll(text, edit.old_text);
+  if (places.length !== edit.expected_count) {
+    const found = places.length === 0 ? "is not in the text" : `is in the text ${places.length} times`;
+    throw new Fault(
+      "patch_failed",
+      `Edit ${index}: ${JSON.stringify(edit.old_text.slice(0, 80))} ${found}; ${edit.expected_count} expected`,
+      {
+        hint:
+          places.length === 0
+            ? "Read the context again (format text) and copy old_text exactly."
+            : "Give a longer old_text that is there once, or expected_count.",
+        details: { step: index, count: places.length },
+      },
+    );
+  }
+  // Judged before the text is made: a short new_text in many places is how a patch explodes.
+  if (text.length + places.length * (edit.new_text.length - edit.old_text.length) > maxBytes)
+    throw tooLarge(index, maxBytes);
+  const parts: string[] = [];
+  let end = 0;
+  for (const place of places) {
+    parts.push(text.slice(end, place), edit.new_text);
+    end = place + edit.old_text.length;
+  }
+  parts.push(text.slice(end));
+  return parts.join("");
+}
+
+function tooLarge(index: number, maxBytes: number): Fault {
+  return new Fault("too_large", `Edit ${index}: the document would grow beyond ${maxBytes} bytes`, {
+    hint: "Split the document.",
+    details: { limit: maxBytes, step: index },
+  });
+}

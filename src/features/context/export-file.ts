@@ -1,0 +1,145 @@
+// An export as a file: a line that says what it is, a line for each version, a last line with counts and a hash. Written and read in a stream, over operations, so that it works on a node from anywhere an admin may call it.
+
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { MAX_IMPORT_LINES } from "./import.ts";
+
+/** Calls an operation and answers its output; rejects with a Fault. */
+export type CallOperation = (operation: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;
+
+/** Format of the file, in its first line. */
+export const EXPORT_FORMAT = 1;
+/** Text of one import command; well under the limit of one, whatever is escaped. */
+const MAX_BATCH_CHARACTERS = 2 * 1024 * 1024;
+
+const first = z.strictObject({ cairn_export: z.literal(EXPORT_FORMAT), position: z.string(), prefix: z.string() });
+const last = z.strictObject({
+  end: z.literal(true),
+  contexts: z.number().int(),
+  versions: z.number().int(),
+  sha256: z.string(),
+});
+const pageShape = z.object({ lines: z.array(z.string()), snapshot: z.string(), cursor: z.string().optional() });
+const importedShape = z.object({ imported: z.number(), skipped: z.number() });
+const idShape = z.looseObject({ id: z.string() });
+
+/** The lines of an export, without line ends. */
+export async function* exportLines(call: CallOperation, prefix = ""): AsyncGenerator<string> {
+  const hash = createHash("sha256");
+  const said = (line: string): string => {
+    hash.update(`${line}\n`);
+    return line;
+  };
+  let versions = 0;
+  let contexts = 0;
+  let lastId = "";
+  let cursor: string | undefined;
+  do {
+    const page = pageShape.parse(await call("context_export", { prefix, ...(cursor === undefined ? {} : { cursor }) }));
+    if (cursor === undefined)
+      yield said(JSON.stringify({ cairn_export: EXPORT_FORMAT, position: page.snapshot, prefix }));
+    for (const line of page.lines) {
+      const { id } = idShape.parse(JSON.parse(line));
+      versions += 1;
+      if (id !== lastId) contexts += 1;
+      lastId = id;
+      yield said(line);
+    }
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.digest("hex") });
+}
+
+/** The version lines of an export; throws Fault `invalid_input` where it is no export, was cut or changed. A change shows only at the end: read it through once before you act on it. */
+export async function* readExport(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
+  const hash = createHash("sha256");
+  let seen = 0;
+  let ended = false;
+  for await (const line of lines) {
+    if (line.trim() === "") continue;
+    if (ended) throw notAnExport("it goes on after its last line");
+    if (seen === 0) {
+      if (!first.safeParse(jsonOf(line)).success) throw notAnExport("its first line does not say so");
+    } else {
+      const end = line.startsWith('{"end":') ? last.safeParse(jsonOf(line)) : undefined;
+      if (end?.success === true) {
+        if (end.data.sha256 !== hash.digest("hex") || end.data.versions !== seen - 1)
+          throw notAnExport("its lines are not the ones that its last line names");
+        ended = true;
+        continue;
+      }
+      yield line;
+    }
+    hash.update(`${line}\n`);
+    seen += 1;
+  }
+  if (!ended) throw notAnExport("its last line is missing");
+}
+
+export interface ImportReport {
+  /** Versions written, and versions that were there already. */
+  imported: number;
+  skipped: number;
+  /** Contexts left alone because they were there (with `missingOnly`). */
+  left: number;
+}
+
+/** Imports an export; what was imported before is skipped, so an import that broke off can be run again. With `missingOnly`, contexts that are there are left alone. */
+export async function importLines(
+  call: CallOperation,
+  lines: AsyncIterable<string> | Iterable<string>,
+  options: { missingOnly?: boolean } = {},
+): Promise<ImportReport> {
+  const report: ImportReport = { imported: 0, skipped: 0, left: 0 };
+  let batch: string[] = [];
+  let characters = 0;
+  let id = "";
+  let leave = false;
+  const flush = async (): Promise<void> => {
+    if (batch.length === 0) return;
+    const { imported, skipped } = importedShape.parse(await call("context_import", { lines: batch }));
+    report.imported += imported;
+    report.skipped += skipped;
+    batch = [];
+    characters = 0;
+  };
+  for await (const line of readExport(lines)) {
+    const next = idShape.parse(jsonOf(line)).id;
+    if (next !== id) {
+      id = next;
+      leave = options.missingOnly === true && (await isThere(call, id));
+      if (leave) report.left += 1;
+    }
+    if (leave) continue;
+    if (batch.length >= MAX_IMPORT_LINES || characters + line.length > MAX_BATCH_CHARACTERS) await flush();
+    batch.push(line);
+    characters += line.length;
+  }
+  await flush();
+  return report;
+}
+
+async function isThere(call: CallOperation, id: string): Promise<boolean> {
+  try {
+    await call("context_metadata", { id });
+    return true;
+  } catch (error) {
+    if (error instanceof Fault && error.code === "not_found") return false;
+    throw error;
+  }
+}
+
+function jsonOf(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw notAnExport(`it holds the line ${JSON.stringify(line.slice(0, 80))}`);
+  }
+}
+
+function notAnExport(why: string): Fault {
+  return new Fault("invalid_input", `This is no whole export: ${why}`, {
+    hint: "Use a file as `cairn export` wrote it; nothing more is imported.",
+  });
+}

@@ -1,0 +1,116 @@
+// context_export: the kept history of contexts in pages of lines, as it was at one position: versions never change, so no page holds the store up.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { spaceOf } from "./id.ts";
+import { endOfPrefix } from "./list.ts";
+import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
+import { lineOf } from "./transfer.ts";
+
+const MAX_LINES = 500;
+/** A page ends with the line that passes this. */
+const PAGE_CHARACTERS = 1024 * 1024;
+const STEP = 50;
+
+interface Place {
+  id: string;
+  version: number;
+  /** The export shows what was applied up to here. */
+  seq: number;
+}
+
+export const contextExport = read({
+  name: "context_export",
+  title: "Export contexts",
+  description:
+    "Answers every kept version of the contexts under a prefix as JSON lines, page by page, for `cairn export`; context_import takes them back without loss.",
+  input: z.object({
+    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    cursor: z.string().max(512).optional().describe("The cursor of the page before."),
+  }),
+  output: z.object({
+    lines: z.array(z.string()).describe("One version each, by id and version."),
+    snapshot: z.string().describe("The position that all pages show."),
+    cursor: z.string().optional().describe("Give it back for the next page; absent on the last."),
+  }),
+  access: { verb: "admin", spaces: "visible" },
+  hints: { idempotent: true },
+  run(reader, input, context) {
+    const prefix = input.prefix ?? "";
+    const from =
+      input.cursor === undefined ? { id: "", version: 0, seq: context.position().seq } : readCursor(input.cursor);
+    const page = pageOf(reader, from, prefix, context.visible);
+    return {
+      lines: page.lines,
+      snapshot: context.positionAt(from.seq),
+      ...(page.next === undefined ? {} : { cursor: writeCursor(page.next) }),
+    };
+  },
+});
+
+type Row = StoredVersion & { id: string; created_at: number };
+
+function pageOf(
+  reader: Reader,
+  from: Place,
+  prefix: string,
+  visible: (space: string) => boolean,
+): { lines: string[]; next?: Place } {
+  const lines: string[] = [];
+  let characters = 0;
+  let at = from;
+  for (;;) {
+    const rows = reader.all<Row>(
+      `SELECT v.id AS id, c.created_at AS created_at, ${columnsOf("v")} FROM versions v JOIN contexts c ON c.id = v.id
+         WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT ?`,
+      at.id,
+      at.version,
+      prefix,
+      endOfPrefix(prefix),
+      from.seq,
+      STEP,
+    );
+    for (const row of rows) {
+      if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw overtaken(row.id);
+      at = { id: row.id, version: row.version, seq: from.seq };
+      if (!row.id.startsWith(prefix) || !visible(spaceOf(row.id))) continue;
+      const line = lineOf(row.id, row, Math.min(row.created_at, row.log_time));
+      lines.push(line);
+      characters += line.length;
+      if (lines.length >= MAX_LINES || characters >= PAGE_CHARACTERS) return { lines, next: at };
+    }
+    if (rows.length < STEP) return { lines };
+  }
+}
+
+function columnsOf(table: string): string {
+  return STORED_COLUMNS.split(", ")
+    .map((column) => `${table}.${column}`)
+    .join(", ");
+}
+
+function overtaken(id: string): Fault {
+  return new Fault("below_floor", `Versions of ${JSON.stringify(id)} were removed while it was exported`, {
+    hint: "Start the export again.",
+  });
+}
+
+/** A cursor carries no right: each page is filtered anew. */
+function writeCursor({ id, version, seq }: Place): string {
+  return Buffer.from(JSON.stringify([id, version, seq]), "utf8").toString("base64url");
+}
+
+const cursorShape = z.tuple([z.string().min(1).max(256), z.number().int().min(1), z.number().int().min(0)]);
+
+function readCursor(cursor: string): Place {
+  try {
+    const [id, version, seq] = cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
+    return { id, version, seq };
+  } catch {
+    throw new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of an export`, {
+      hint: "Give the cursor as the page before named it, or leave it out.",
+    });
+  }
+}

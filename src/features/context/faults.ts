@@ -1,0 +1,59 @@
+// What answers say of a context or a version that is not there: never was, deleted, purged, or older than what is kept.
+
+import { Fault } from "../../lib/fault.ts";
+import type { Reader } from "../../store/store.ts";
+import { type ContextRow, floorOf, type StoredVersion, timeOf, versionOf } from "./rows.ts";
+
+export function missing(id: string): Fault {
+  return new Fault("not_found", `There is no context ${JSON.stringify(id)}`, {
+    hint: "List the contexts to see what there is, or write it.",
+  });
+}
+
+export function deleted(head: ContextRow): Fault {
+  return new Fault("deleted", `The context ${JSON.stringify(head.id)} was deleted by ${head.author}`, {
+    hint: `Its last content is version ${head.version - 1}; writing it again makes version ${head.version + 1}.`,
+    details: { version: head.version, deleted_at: timeOf(head.updated_at) },
+  });
+}
+
+export function purged(id: string, version: number): Fault {
+  return new Fault("purged", `The text of version ${version} of ${JSON.stringify(id)} was purged`, {
+    hint: "It cannot be had back; only its hash is kept.",
+    details: { version },
+  });
+}
+
+/** The version with its text, or the Fault that says why there is none to show. */
+export function requireVersion(reader: Reader, head: ContextRow, version: number): StoredVersion {
+  const row = versionOf(reader, head.id, version);
+  if (row === undefined) throw absent(reader, head, version);
+  if (row.purged !== 0) throw purged(head.id, version);
+  if (row.deleted !== 0) throw deletedAt(head, row);
+  return row;
+}
+
+function deletedAt(head: ContextRow, row: StoredVersion): Fault {
+  if (row.version === head.version) return deleted(head);
+  return new Fault("deleted", `Version ${row.version} of ${JSON.stringify(head.id)} is a deletion by ${row.author}`, {
+    hint: `Read another version; the newest is ${head.version}.`,
+    details: { version: row.version, deleted_at: timeOf(row.log_time) },
+  });
+}
+
+function absent(reader: Reader, head: ContextRow, version: number): Fault {
+  const id = JSON.stringify(head.id);
+  if (version > head.version) {
+    return new Fault("not_found", `The context ${id} has no version ${version}; the newest is ${head.version}`, {
+      hint: "Read it without a version.",
+    });
+  }
+  return belowFloor(head.id, floorOf(reader, head.id));
+}
+
+export function belowFloor(id: string, floor: number): Fault {
+  return new Fault("below_floor", `The oldest kept version of ${JSON.stringify(id)} is ${floor}`, {
+    hint: "Older versions were removed by the history limits of the space.",
+    details: { floor },
+  });
+}

@@ -1,0 +1,133 @@
+// context_import: takes exported versions back with their authors, times, tags, tombstones and hashes. What is there already is left as it is; another history is refused.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import type { Changed, Stamp } from "../../log/log.ts";
+import { write } from "../../operation/define.ts";
+import type { Writer } from "../../store/store.ts";
+import { MAX_DOCUMENT_BYTES } from "./document.ts";
+import { spaceOf } from "./id.ts";
+import { type ContextRow, framedTags, headOf } from "./rows.ts";
+import { type ImportedVersion, parseLine } from "./transfer.ts";
+import { costOf, UNLIMITED, UsageChange } from "./usage.ts";
+import { insertVersion, writeHead } from "./versions.ts";
+
+export const MAX_IMPORT_LINES = 500;
+
+interface ImportCommand {
+  versions: ImportedVersion[];
+}
+
+const input = z.object({
+  lines: z
+    .array(z.string())
+    .min(1)
+    .max(MAX_IMPORT_LINES)
+    .describe("Lines as context_export answers them, in that order."),
+});
+
+/** Both the gate and `prepare` want the lines read. */
+const parsedLines = new WeakMap<object, ImportedVersion[]>();
+
+function parsed(lines: string[]): ImportedVersion[] {
+  const known = parsedLines.get(lines);
+  if (known !== undefined) return known;
+  const versions = lines.map(parseLine);
+  parsedLines.set(lines, versions);
+  return versions;
+}
+
+export const contextImport = write({
+  name: "context_import",
+  v: 1,
+  title: "Import contexts",
+  description:
+    "Takes versions back as context_export answered them, with authors, times and deletions. A version that is there already is skipped; a context with another history is refused.",
+  input,
+  output: z.object({
+    imported: z.number().int().describe("Versions written."),
+    skipped: z.number().int().describe("Versions that were there already."),
+  }),
+  access: { verb: "admin", spaces: ({ lines }) => [...new Set(parsed(lines).map(({ id }) => spaceOf(id)))] },
+  hints: { idempotent: true },
+  prepare: ({ lines }): ImportCommand => {
+    const versions = parsed(lines);
+    const size = versions.reduce((sum, version) => sum + version.document.size, 0);
+    if (versions.length > 1 && size > MAX_DOCUMENT_BYTES) {
+      throw new Fault(
+        "too_large",
+        `The lines have ${size} bytes of text together; the limit is ${MAX_DOCUMENT_BYTES}`,
+        {
+          hint: "Send fewer lines at once.",
+          details: { limit: MAX_DOCUMENT_BYTES },
+        },
+      );
+    }
+    return { versions };
+  },
+  apply(tx, { versions }, stamp) {
+    const changes: Changed[] = [];
+    for (const version of versions) {
+      const changed = importOne(tx, version, { ...stamp, seq: stamp.seq + changes.length });
+      if (changed !== undefined) changes.push(changed);
+    }
+    return { output: { imported: changes.length, skipped: versions.length - changes.length }, changes };
+  },
+});
+
+/** Writes one version as the next of its context; undefined where it is there already. */
+function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
+  const { id, document } = version;
+  const head = headOf(tx, id);
+  if (head !== undefined && version.version <= head.version) {
+    refuseOtherHistory(tx, version);
+    return undefined;
+  }
+  if (head !== undefined && version.version !== head.version + 1) {
+    throw conflict(version, `is at ${head.version} here, and the versions between are missing`);
+  }
+  const size = version.purged ? 0 : document.size;
+  const row: ContextRow = {
+    id,
+    space: spaceOf(id),
+    version: version.version,
+    hash: document.hash,
+    content_type: document.contentType,
+    title: version.title,
+    tags: framedTags(version.tags),
+    size,
+    author: version.author,
+    created_at: version.createdAtMs,
+    updated_at: version.timeMs,
+    deleted: version.deleted ? 1 : 0,
+  };
+  const usage = new UsageChange(row.space);
+  usage.add(row.author, costOf(row));
+  insertVersion(
+    tx,
+    id,
+    { ...row, seq: stamp.seq, via: version.via, log_time: version.timeMs, purged: version.purged ? 1 : 0 },
+    document.text,
+  );
+  writeHead(tx, row);
+  usage.book(tx, UNLIMITED);
+  return { target: id, version: row.version, contentHash: row.hash, outcome: "imported" };
+}
+
+/** A version that is no longer kept here cannot be compared, and is no reason to refuse. */
+function refuseOtherHistory(tx: Writer, version: ImportedVersion): void {
+  const here = tx.get<{ hash: string; deleted: number }>(
+    "SELECT hash, deleted FROM versions WHERE id = ? AND version = ?",
+    version.id,
+    version.version,
+  );
+  if (here === undefined || (here.hash === version.document.hash && (here.deleted !== 0) === version.deleted)) return;
+  throw conflict(version, "has another history here");
+}
+
+function conflict({ id, version }: ImportedVersion, why: string): Fault {
+  return new Fault("version_mismatch", `${JSON.stringify(id)} ${why} (at version ${version} of the import)`, {
+    hint: "Import into an empty store or under another id, or leave contexts that are there alone with --missing-only.",
+    details: { id, version },
+  });
+}

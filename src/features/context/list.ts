@@ -1,0 +1,118 @@
+// context_list: metadata of contexts, filtered to what the caller may see before it is paged (security.md 5).
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { type ContextRow, metadata, metadataOf } from "./rows.ts";
+
+const MAX_PAGE = 500;
+const FIELDS = [
+  "id",
+  "version",
+  "etag",
+  "content_type",
+  "title",
+  "tags",
+  "size",
+  "author",
+  "created_at",
+  "updated_at",
+] as const;
+
+/** Lists contexts by id, filtered to what the caller may see. */
+export const contextList = read({
+  name: "context_list",
+  title: "List contexts",
+  description:
+    "Lists the contexts you may read, by id, without their content. Narrow it by prefix (a space such as team-a/), tag or time; follow cursor for more.",
+  input: z.object({
+    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),
+    updated_since: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe("Only contexts written at or after this time (ISO 8601)."),
+    limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
+    cursor: z.string().max(512).optional().describe("The cursor of the answer before."),
+    fields: z
+      .array(z.enum(FIELDS))
+      .min(1)
+      .max(FIELDS.length)
+      .optional()
+      .describe("Only these fields of each context; id is always there."),
+  }),
+  output: z.object({
+    contexts: z.array(metadata.partial().required({ id: true })).describe("All fields, unless you named some."),
+    cursor: z.string().optional().describe("Give it back for the next page; absent on the last."),
+  }),
+  access: { verb: "read", spaces: "visible" },
+  hints: { idempotent: true },
+  aliases: { since: "updated_since" },
+  run(reader, input, context) {
+    const after = input.cursor === undefined ? "" : readCursor(input.cursor);
+    const limit = input.limit ?? 100;
+    const spaces = visibleSpaces(reader, context.visible);
+    if (spaces.length === 0) return { contexts: [] };
+    const prefix = input.prefix ?? "";
+    const rows = reader.all<ContextRow>(
+      `SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ?
+         AND (? = '' OR instr(tags, ?) > 0) AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
+      after,
+      prefix,
+      endOfPrefix(prefix),
+      prefix,
+      prefix,
+      input.updated_since === undefined ? 0 : Date.parse(input.updated_since),
+      input.tag ?? "",
+      `\n${input.tag ?? ""}\n`,
+      JSON.stringify(spaces),
+      limit + 1,
+    );
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      contexts: page.map((row) => pick(metadataOf(row), input.fields)),
+      ...(rows.length > limit && last !== undefined ? { cursor: writeCursor(last.id) } : {}),
+    };
+  },
+});
+
+/** A text above every id that starts with `prefix`: ids are ASCII, so the scan ends with the prefix and not with the table. */
+export function endOfPrefix(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
+}
+
+function pick(row: z.infer<typeof metadata>, fields: readonly (typeof FIELDS)[number][] | undefined) {
+  if (fields === undefined) return row;
+  return { id: row.id, ...Object.fromEntries(fields.map((field) => [field, row[field]])) };
+}
+
+/** Spaces in use that pass the gate; hopping over the index, so its cost grows with spaces, not with contexts. */
+export function visibleSpaces(reader: Reader, visible: (space: string) => boolean): string[] {
+  const spaces: string[] = [];
+  let next = reader.get<{ space: string }>("SELECT space FROM contexts ORDER BY space LIMIT 1");
+  while (next !== undefined) {
+    if (visible(next.space)) spaces.push(next.space);
+    next = reader.get<{ space: string }>(
+      "SELECT space FROM contexts WHERE space > ? ORDER BY space LIMIT 1",
+      next.space,
+    );
+  }
+  return spaces;
+}
+
+/** A cursor is the last id shown; it carries no right: the next page is filtered anew. */
+function writeCursor(id: string): string {
+  return Buffer.from(id, "utf8").toString("base64url");
+}
+
+function readCursor(cursor: string): string {
+  const id = Buffer.from(cursor, "base64url").toString("utf8");
+  if (writeCursor(id) !== cursor || !/^[A-Za-z0-9._~:@/-]{1,256}$/.test(id)) {
+    throw new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of this list`, {
+      hint: "Give the cursor as the page before named it, or leave it out.",
+    });
+  }
+  return id;
+}

@@ -1,0 +1,134 @@
+// context_many: several writes as one command, all or nothing.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import type { Changed } from "../../log/log.ts";
+import type { WriteLimits, WriteOperation } from "../../operation/define.ts";
+import { write } from "../../operation/define.ts";
+import { parseArguments } from "../../operation/input.ts";
+import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { MAX_DOCUMENT_BYTES } from "./document.ts";
+import { spaceOf } from "./id.ts";
+import { contextPatch } from "./patch.ts";
+
+const MAX_WRITES = 64;
+
+// biome-ignore lint/suspicious/noExplicitAny: each parses its own input before its own prepare sees it
+const WRITES: Readonly<Record<string, WriteOperation<any, any, any>>> = {
+  context_put: contextPut,
+  context_patch: contextPatch,
+  context_delete: contextDelete,
+  context_restore: contextRestore,
+};
+const names = ["context_put", "context_patch", "context_delete", "context_restore"] as const;
+
+interface Part {
+  operation: string;
+  v: number;
+  command: unknown;
+}
+
+interface ManyCommand {
+  parts: Part[];
+}
+
+const input = z.object({
+  writes: z
+    .array(z.looseObject({ operation: z.enum(names).describe("Which write; its own arguments stand beside.") }))
+    .min(1)
+    .max(MAX_WRITES)
+    .describe("Applied in this order; a later one sees the earlier ones."),
+});
+
+export const contextMany = write({
+  name: "context_many",
+  v: 1,
+  title: "Several writes at once",
+  description:
+    "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. A refusal names the index of the write that failed.",
+  input,
+  output: z.object({
+    results: z.array(z.record(z.string(), z.unknown())).describe("The answer of each write, in order."),
+  }),
+  access: {
+    verb: "write",
+    spaces: ({ writes }) => [...new Set(parsed(writes).map(({ own }) => spaceOf(String(own["id"]))))],
+  },
+  hints: { destructive: true },
+  aliases: { operations: "writes", items: "writes" },
+  prepare: ({ writes }, limits): ManyCommand => {
+    const parts = parsed(writes).map((item, index) => prepared(item, index, limits));
+    refuseTogether(parts);
+    return { parts };
+  },
+  weight: ({ parts }) =>
+    parts.reduce((sum, { operation, command }) => sum + (WRITES[operation]?.weight?.(command) ?? 0), 0),
+  apply(tx, command, stamp) {
+    const results: Record<string, unknown>[] = [];
+    const changes: Changed[] = [];
+    for (const [index, { operation, v, command: part }] of command.parts.entries()) {
+      const known = WRITES[operation];
+      if (known?.v !== v)
+        throw new Error(`context_many holds ${operation} version ${v}, which this build does not know`);
+      const effect = at(index, operation, () => known.apply(tx, part, { ...stamp, seq: stamp.seq + changes.length }));
+      results.push(effect.output);
+      changes.push(...effect.changes);
+    }
+    return { output: { results }, changes };
+  },
+});
+
+interface ParsedWrite {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  operation: WriteOperation<any, any, any>;
+  own: Record<string, unknown>;
+}
+
+/** The writes with their own arguments parsed as those operations parse them; kept, since both the gate and `prepare` ask. */
+const parsedWrites = new WeakMap<object, ParsedWrite[]>();
+
+function parsed(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
+  const known = parsedWrites.get(writes);
+  if (known !== undefined) return known;
+  const made = writes.map(({ operation: name, ...rest }, index) => {
+    const operation = WRITES[name];
+    if (operation === undefined) throw new Error(`${name} passed the schema`);
+    return { operation, own: at(index, name, () => parseArguments(operation, rest)) };
+  });
+  parsedWrites.set(writes, made);
+  return made;
+}
+
+function prepared({ operation, own }: ParsedWrite, index: number, limits: WriteLimits): Part {
+  const command = at(index, operation.name, () => operation.prepare(own, limits));
+  return { operation: operation.name, v: operation.v, command };
+}
+
+/** Together they must fit into one entry of the log. */
+function refuseTogether(parts: readonly Part[]): void {
+  const size = parts.reduce((sum, { command }) => sum + textBytes(command), 0);
+  if (size <= MAX_DOCUMENT_BYTES) return;
+  throw new Fault("too_large", `The writes have ${size} bytes together; the limit is ${MAX_DOCUMENT_BYTES}`, {
+    hint: "Send them in parts.",
+    details: { limit: MAX_DOCUMENT_BYTES },
+  });
+}
+
+function textBytes(value: unknown): number {
+  if (typeof value === "string") return Buffer.byteLength(value, "utf8");
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce<number>((sum, item) => sum + textBytes(item), 0);
+}
+
+/** Runs `body`; its Fault says which write it is about. */
+function at<T>(index: number, operation: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(error.code, `Write ${index} (${operation}): ${error.message}`, {
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      details: { ...error.details, index },
+    });
+  }
+}

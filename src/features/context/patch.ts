@@ -1,0 +1,143 @@
+// context_patch: changes a part of a document. The patch is read and bounded before the log; it is evaluated in apply, on the text that is there then.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { applyJsonPatch, parseSteps } from "../../lib/json-patch.ts";
+import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
+import { parseExact } from "../../lib/json-value.ts";
+import { applyMergePatch } from "../../lib/merge-patch.ts";
+import { write } from "../../operation/define.ts";
+import { writtenOutput } from "./commands.ts";
+import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./conditions.ts";
+import { documentOf, isJsonType } from "./document.ts";
+import { applyEdits, parseEdits } from "./edits.ts";
+import { deleted, missing, requireVersion } from "./faults.ts";
+import { type Keep, keepOf } from "./history-limits.ts";
+import { contextId, idAliases, spaceOf } from "./id.ts";
+import { headOf, type StoredVersion, textOf } from "./rows.ts";
+import { appendVersion, WHOLE_DOCUMENT } from "./versions.ts";
+
+const FORMATS = ["merge", "json-patch", "edit"] as const;
+export type PatchFormat = (typeof FORMATS)[number];
+
+interface PatchCommand extends Conditions {
+  id: string;
+  format: PatchFormat;
+  /** JSON text: documents travel as text (replication.md 4). */
+  patch: string;
+  keep: Keep;
+}
+
+export const contextPatch = write({
+  name: "context_patch",
+  v: 1,
+  title: "Change a part of a context",
+  description:
+    "Changes a part of a document as it is now, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must stand there exactly so often (once by default), and a line break is yours to write. All of a patch applies or none of it.",
+  input: z.object({
+    id: contextId,
+    format: z.enum(FORMATS).describe("merge and json-patch need a JSON document; edit works on any text."),
+    patch: z.unknown().describe("The patch as a JSON value. A string is read as the JSON text of the patch."),
+    if_match: ifMatch,
+  }),
+  output: writtenOutput.extend({ created: z.literal(false) }),
+  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  hints: { idempotent: false },
+  aliases: {
+    ...idAliases,
+    etag: "if_match",
+    expected_etag: "if_match",
+    edits: "patch",
+    edit: "patch",
+    operations: "patch",
+    type: "format",
+  },
+  prepare: (input, limits): PatchCommand => ({
+    id: input.id,
+    format: input.format,
+    patch: patchText(input.format, input.patch, limits.maxDocumentBytes),
+    ...conditionsOf(input),
+    keep: keepOf(input.id, limits),
+  }),
+  weight: () => WHOLE_DOCUMENT,
+  apply(tx, command, stamp) {
+    const { id, keep } = command;
+    const head = headOf(tx, id);
+    if (head === undefined) throw missing(id);
+    if (head.deleted !== 0) throw deleted(head);
+    checkConditions(command, head);
+    const row = requireVersion(tx, head, head.version);
+    const text = patched(row, command);
+    const { output, changed } = appendVersion(
+      tx,
+      {
+        id,
+        head,
+        document: documentOf(text, row.content_type, keep.documentBytes),
+        title: head.title,
+        tags: head.tags,
+        outcome: "patched",
+      },
+      keep,
+      stamp,
+    );
+    return { output: { ...output, created: false as const }, changes: [changed] };
+  },
+});
+
+/** The patch as JSON text, checked in form and size. Faults `invalid_input`, `too_large`. */
+function patchText(format: PatchFormat, patch: unknown, maxBytes: number): string {
+  if (patch === undefined) throw new Fault("invalid_input", "The patch is missing", { hint: "Give patch." });
+  if (typeof patch === "string") refuseSize(patch.length, maxBytes);
+  const value = typeof patch === "string" ? parseJson(patch, "The patch") : patch;
+  if (typeof patch !== "string") checkJsonValue(value, "The patch");
+  let text = typeof patch === "string" ? patch : JSON.stringify(value);
+  if (format === "json-patch") parseSteps(value);
+  if (format === "edit") text = JSON.stringify(parseEdits(value));
+  refuseSize(Buffer.byteLength(text, "utf8"), maxBytes);
+  return text;
+}
+
+function refuseSize(size: number, maxBytes: number): void {
+  if (size <= maxBytes) return;
+  throw new Fault("too_large", `The patch has ${size} bytes; the limit is ${maxBytes}`, {
+    hint: "Send it in parts, or write the document as a whole.",
+    details: { limit: maxBytes },
+  });
+}
+
+function patched(row: StoredVersion, command: PatchCommand): string {
+  const isJson = isJsonType(row.content_type);
+  const maxBytes = command.keep.documentBytes;
+  const text = textOf(row);
+  if (command.format === "edit") {
+    const edited = applyEdits(text, parseEdits(JSON.parse(command.patch)), maxBytes);
+    if (isJson) refuseBrokenJson(edited);
+    return edited;
+  }
+  if (!isJson) {
+    throw new Fault(
+      "unsupported_media_type",
+      `${JSON.stringify(command.id)} is ${row.content_type}; a ${command.format} patch needs JSON`,
+      { hint: "Use the format edit for text." },
+    );
+  }
+  const document = parseExact(text);
+  const patch = parseExact(command.patch);
+  const result =
+    command.format === "merge"
+      ? applyMergePatch(document, patch)
+      : applyJsonPatch(document, parseSteps(patch), maxBytes);
+  return JSON.stringify(result);
+}
+
+function refuseBrokenJson(text: string): void {
+  try {
+    parseJson(text, "The edited document");
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault("patch_failed", error.message, {
+      hint: "The document is JSON and must stay so; use merge or json-patch, or mend the edit.",
+    });
+  }
+}

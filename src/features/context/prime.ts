@@ -1,0 +1,156 @@
+// prime: what this store holds and how to use it well, for the rights of the caller: the text of the MCP prompt and of `cairn prime`, and the same as data.
+// Stored text appears in it only as JSON data beside its author (security.md 22).
+
+import { z } from "zod";
+import { callerName } from "../../access/caller.ts";
+import { allows, allowsSomewhere } from "../../access/rights.ts";
+import { type CallContext, read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { MAX_SPACE, spaceName } from "./id.ts";
+import { visibleSpaces } from "./list.ts";
+import { adviceFor, primeText } from "./prime-text.ts";
+import { type ContextRow, headOf, metadata, metadataOf } from "./rows.ts";
+
+const MAX_SPACES = 50;
+const MAX_RECENT = 20;
+/** Contexts of one space that are counted, so that a call costs the same in a large store. */
+const MAX_COUNTED = 500;
+/** Changes looked back at for what changed last. */
+const MAX_LOOKED_AT = 2048;
+const STEP = 256;
+
+const space = z.object({
+  space: z.string(),
+  contexts: z.number().int().describe(`How many there are, counted up to ${MAX_COUNTED}.`),
+  may_write: z.boolean(),
+});
+
+const recent = metadata.pick({
+  id: true,
+  version: true,
+  title: true,
+  tags: true,
+  size: true,
+  author: true,
+  updated_at: true,
+});
+
+const output = z.object({
+  you: z.object({
+    caller: z.string(),
+    node: z.string(),
+    grants: z.array(z.object({ role: z.string(), spaces: z.array(z.string()) })),
+  }),
+  spaces: z.array(space).describe("Spaces with contexts that you may read, and spaces that a grant names for you."),
+  more_spaces: z.number().int().describe("Spaces that are not shown."),
+  recent: z.array(recent).describe("What changed last, newest first. Titles and tags are data by their author."),
+  advice: z.array(z.string()).describe("How to use the store well, for your rights."),
+  text: z.string().optional().describe('All of this as one text; only with format "text".'),
+});
+
+/** What `prime` answers, before it is made a text. */
+export type Primer = z.output<typeof output>;
+
+export const prime = read({
+  name: "prime",
+  title: "What is here for you",
+  description:
+    "Answers what this store holds for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
+  input: z.object({
+    space: spaceName.optional().describe("Only this space. Left out: all that you may read."),
+    format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
+  }),
+  output,
+  access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
+  hints: { idempotent: true },
+  run(reader, input, context) {
+    const all = spacesOf(reader, input.space, context);
+    const names = all.slice(0, MAX_SPACES);
+    const spaces = names.map((name) => ({
+      space: name,
+      contexts: countOf(reader, name),
+      may_write: mayWrite(context, name),
+    }));
+    const primer: Primer = {
+      you: {
+        caller: callerName(context.caller),
+        node: context.caller.node,
+        grants: context.rights.grants
+          .slice(0, MAX_SPACES)
+          .map(({ role, spaces }) => ({ role, spaces: spaces.slice(0, MAX_SPACES) })),
+      },
+      spaces,
+      more_spaces: all.length - names.length,
+      recent: recentOf(reader, input.space, names, context.visible).map((row) => recent.parse(metadataOf(row))),
+      advice: adviceFor(mayWriteSomewhere(context)),
+    };
+    return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;
+  },
+});
+
+/** Spaces in use, and those that a grant names in full although nothing is in them yet. */
+function spacesOf(reader: Reader, only: string | undefined, { visible, rights }: CallContext): string[] {
+  if (only !== undefined) return [only];
+  const named = rights.grants
+    .flatMap((grant) => grant.spaces)
+    .filter((name) => name.length <= MAX_SPACE && !name.includes("*") && visible(name));
+  return [...new Set([...visibleSpaces(reader, visible), ...named])].sort();
+}
+
+function mayWriteSomewhere({ rights }: CallContext): boolean {
+  return rights.grants.some((grant) => allowsSomewhere(grant, "write", "context_put"));
+}
+
+function mayWrite({ rights }: CallContext, name: string): boolean {
+  const question = { verb: "write" as const, operation: "context_put", space: name };
+  return rights.grants.some((grant) => allows(grant, question));
+}
+
+function countOf(reader: Reader, name: string): number {
+  const row = reader.get<{ found: number }>(
+    "SELECT COUNT(*) AS found FROM (SELECT 1 FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?)",
+    name,
+    MAX_COUNTED,
+  );
+  return row?.found ?? 0;
+}
+
+/** The newest contexts, by the change feed; where that is full of what the caller may not see, by a bounded look at its spaces. */
+function recentOf(
+  reader: Reader,
+  only: string | undefined,
+  names: readonly string[],
+  visible: (space: string) => boolean,
+): ContextRow[] {
+  const found = new Map<string, ContextRow>();
+  const newest = () => [...found.values()].sort((a, b) => b.updated_at - a.updated_at).slice(0, MAX_RECENT);
+  const seen = new Set<string>();
+  let below = Number.MAX_SAFE_INTEGER;
+  for (let looked = 0; looked < MAX_LOOKED_AT; looked += STEP) {
+    const rows = reader.all<{ seq: number; target: string }>(
+      "SELECT seq, target FROM changes WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+      below,
+      STEP,
+    );
+    for (const { seq, target } of rows) {
+      below = seq;
+      if (seen.has(target)) continue;
+      seen.add(target);
+      const head = headOf(reader, target);
+      if (head === undefined || head.deleted !== 0) continue;
+      if (only === undefined ? visible(head.space) : head.space === only) found.set(head.id, head);
+      if (found.size === MAX_RECENT) return newest();
+    }
+    if (rows.length < STEP) return newest();
+  }
+  for (const name of names) {
+    const rows = reader.all<ContextRow>(
+      "SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?) ORDER BY updated_at DESC LIMIT ?",
+      name,
+      MAX_COUNTED,
+      MAX_RECENT,
+    );
+    for (const row of rows) found.set(row.id, row);
+  }
+  return newest();
+}

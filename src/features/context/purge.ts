@@ -1,0 +1,122 @@
+// context_purge: removes texts for good and keeps their hashes, so that the chain stays verifiable (replication.md 3).
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { write } from "../../operation/define.ts";
+import type { Writer } from "../../store/store.ts";
+import { missing } from "./faults.ts";
+import { type Keep, keepOf } from "./history-limits.ts";
+import { contextId, idAliases, spaceOf } from "./id.ts";
+import { type ContextRow, headOf } from "./rows.ts";
+import { UNLIMITED, UsageChange, wordsOf } from "./usage.ts";
+import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./versions.ts";
+
+interface PurgeCommand {
+  id: string;
+  /** null: all. */
+  versions: number[] | null;
+  keep: Keep;
+}
+
+export const contextPurge = write({
+  name: "context_purge",
+  v: 1,
+  title: "Purge a context",
+  description:
+    "Removes the text, title and tags of a context, or of some of its versions, for good, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version answers `purged`. If the newest version is among them, the context is deleted too. Backups made before still hold the text.",
+  input: z.object({
+    id: contextId,
+    versions: z
+      .array(z.number().int().min(1))
+      .min(1)
+      .max(1000)
+      .optional()
+      .describe("Only these versions. Left out: the whole context."),
+  }),
+  output: z.object({ id: z.string(), purged: z.number().int().describe("How many texts were removed.") }),
+  access: { verb: "operate", spaces: (input) => [spaceOf(input.id)] },
+  hints: { destructive: true, idempotent: true },
+  aliases: idAliases,
+  prepare: (input, limits): PurgeCommand => ({
+    id: input.id,
+    versions: input.versions === undefined ? null : [...new Set(input.versions)].sort((a, b) => a - b),
+    keep: keepOf(input.id, limits),
+  }),
+  // It may overwrite a whole history.
+  weight: () => 4 * WHOLE_DOCUMENT,
+  apply(tx, command, stamp) {
+    const { id, keep } = command;
+    const head = headOf(tx, id);
+    if (head === undefined) throw missing(id);
+    const usage = new UsageChange(head.space);
+    const versions = command.versions ?? keptVersions(tx, id);
+    const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
+    forgetWords(tx, id, command.versions, usage);
+    if (purged === 0 && command.versions !== null) {
+      throw new Fault(
+        "not_found",
+        `${JSON.stringify(id)} has no text to purge in the versions ${versions.join(", ")}`,
+        {
+          hint: "context_history shows which versions are kept.",
+        },
+      );
+    }
+    usage.book(tx, UNLIMITED);
+    const now = withdrawn(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
+    return {
+      output: { id, purged },
+      changes: [{ target: id, version: now.version, contentHash: now.hash, outcome: "purged" }],
+    };
+  },
+});
+
+function keptVersions(tx: Writer, id: string): number[] {
+  return tx
+    .all<{ version: number }>("SELECT version FROM versions WHERE id = ? AND deleted = 0 ORDER BY version", id)
+    .map((row) => row.version);
+}
+
+/** Removes one text; false where there is none. */
+function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): boolean {
+  const row = tx.get<{ author: string; size: number; title: string; tags: string }>(
+    "SELECT author, size, title, tags FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
+    id,
+    version,
+  );
+  if (row === undefined) return false;
+  usage.add(row.author, -row.size - wordsOf(row));
+  tx.run(
+    "UPDATE versions SET content = x'', encoding = 0, size = 0, title = '', tags = '', purged = 1 WHERE id = ? AND version = ?",
+    id,
+    version,
+  );
+  return true;
+}
+
+/** Deletions repeat the title and tags of what they delete: they go with it. */
+function forgetWords(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageChange): void {
+  const deletions = tx.all<{ version: number; author: string; title: string; tags: string }>(
+    "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1 ORDER BY version",
+    id,
+  );
+  for (const row of deletions) {
+    if (versions !== null && !versions.includes(row.version - 1)) continue;
+    usage.add(row.author, -wordsOf(row));
+    tx.run("UPDATE versions SET title = '', tags = '' WHERE id = ? AND version = ?", id, row.version);
+  }
+}
+
+/** A head whose text is gone becomes a tombstone; a tombstone loses the title and tags it still shows. */
+function withdrawn(
+  tx: Writer,
+  head: ContextRow,
+  { versions, purgesAll }: { versions: readonly number[]; purgesAll: boolean },
+  keep: Keep,
+  stamp: Parameters<typeof appendTombstone>[3],
+): ContextRow {
+  const bare = { ...head, title: "", tags: "" };
+  if (head.deleted === 0) return versions.includes(head.version) ? appendTombstone(tx, bare, keep, stamp) : head;
+  if (!purgesAll && !versions.includes(head.version - 1)) return head;
+  writeHead(tx, bare);
+  return bare;
+}

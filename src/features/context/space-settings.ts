@@ -1,0 +1,67 @@
+// How a space may be kept by edges of the fleet (replication.md 28): set by an operator of the space, in the log, so that every node has it. Edges get it with their feed.
+
+import { z } from "zod";
+import { read, write } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { spaceName } from "./id.ts";
+
+/** Not at all, only while fresh (where nothing is set), or also while the edge is cut off. */
+export const EDGE_MODES = ["never", "fresh", "stale"] as const;
+/** How edges may keep a space. */
+export type EdgeMode = (typeof EDGE_MODES)[number];
+
+/** In the table meta, so that no table is needed for what few spaces have. */
+const KEY = "edge:";
+
+const edge = z
+  .enum(EDGE_MODES)
+  .describe(
+    "never: edges keep nothing of it. fresh (where nothing is set): edges answer from their cache while it is surely fresh. stale: also while they are cut off, with its age.",
+  );
+
+/** Spaces with another mode than `fresh`, by name. */
+export function edgeModes(reader: Reader): [string, EdgeMode][] {
+  return reader
+    .all<{ key: string; value: EdgeMode }>(
+      "SELECT key, value FROM meta WHERE key >= 'edge:' AND key < 'edge;' ORDER BY key",
+    )
+    .map(({ key, value }) => [key.slice(KEY.length), value]);
+}
+
+export const spaceConfigure = write({
+  name: "space_configure",
+  v: 1,
+  title: "Configure a space",
+  description:
+    "Sets how edges may keep the contexts of a space. Use stale for what is better old than not there, such as runbooks that are wanted while the network is down; use never for what no edge may hold.",
+  input: z.object({ space: spaceName.describe("The part of context ids before their first /."), edge }),
+  output: z.object({ space: z.string(), edge }),
+  access: { verb: "operate", spaces: ({ space }) => [space] },
+  hints: { idempotent: true },
+  prepare: (input) => input,
+  apply(tx, input: { space: string; edge: EdgeMode }) {
+    const key = `${KEY}${input.space}`;
+    const before = tx.get<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)?.value ?? "fresh";
+    const output = { space: input.space, edge: input.edge };
+    if (before === input.edge) return { output, changes: [] };
+    if (input.edge === "fresh") tx.run("DELETE FROM meta WHERE key = ?", key);
+    else tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, input.edge);
+    const changed = { target: `fleet/spaces/${input.space}`, version: 0, contentHash: "", outcome: input.edge };
+    return { output, changes: [changed] };
+  },
+});
+
+export const spaceSettings = read({
+  name: "space_settings",
+  title: "Settings of spaces",
+  description: "Lists the spaces that you may read and whose settings differ from the usual ones.",
+  input: z.object({}),
+  output: z.object({ spaces: z.array(z.object({ space: z.string(), edge })) }),
+  access: { verb: "read", spaces: "visible" },
+  hints: { idempotent: true },
+  run: (reader, _input, { visible }) => ({
+    spaces: edgeModes(reader)
+      .filter(([space]) => visible(space))
+      .map(([space, mode]) => ({ space, edge: mode })),
+  }),
+});

@@ -1,0 +1,112 @@
+// The lines of an export: one version each, with everything that is kept of it, as JSON. Reading one checks it like any hostile input.
+
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import { parseJson } from "../../lib/json-text.ts";
+import { tags, title } from "./commands.ts";
+import { type Document, documentOf, isJsonType, MAX_DOCUMENT_BYTES, normalType } from "./document.ts";
+import { contextId } from "./id.ts";
+import { type StoredVersion, tagsOf, textOf, timeOf } from "./rows.ts";
+import { EMPTY_HASH } from "./versions.ts";
+
+const name = z
+  .string()
+  .max(512)
+  .refine((text) => text.isWellFormed(), "well-formed Unicode");
+
+/** No context is written so often; beyond the integers that a double tells apart, the next version would be the same number. */
+const MAX_VERSION = 1e12;
+
+const lineShape = z.strictObject({
+  id: contextId,
+  version: z.number().int().min(1).max(MAX_VERSION),
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  content_type: z.string().max(256),
+  title,
+  tags,
+  author: name,
+  via: name,
+  time: z.iso.datetime(),
+  created_at: z.iso.datetime().describe("When the context was created."),
+  deleted: z.literal(true).optional(),
+  purged: z.literal(true).optional(),
+  content: z.string().optional().describe("The text; absent where deleted or purged."),
+});
+
+/** A version out of an export, as import carries it. */
+export interface ImportedVersion {
+  id: string;
+  version: number;
+  document: Document;
+  title: string;
+  tags: string[];
+  author: string;
+  via: string;
+  timeMs: number;
+  createdAtMs: number;
+  deleted: boolean;
+  purged: boolean;
+}
+
+/** The line of a version. */
+export function lineOf(id: string, row: StoredVersion, createdAtMs: number): string {
+  const bare = row.deleted !== 0 || row.purged !== 0;
+  const line: z.input<typeof lineShape> = {
+    id,
+    version: row.version,
+    hash: row.hash,
+    content_type: row.content_type,
+    title: row.title,
+    tags: tagsOf(row.tags),
+    author: row.author,
+    via: row.via,
+    time: timeOf(row.log_time),
+    created_at: timeOf(createdAtMs),
+    ...(row.deleted === 0 ? {} : { deleted: true as const }),
+    ...(row.purged === 0 ? {} : { purged: true as const }),
+    ...(bare ? {} : { content: textOf(row) }),
+  };
+  return JSON.stringify(line);
+}
+
+/** Reads a line; Fault `invalid_input` that says what is wrong with it. */
+export function parseLine(text: string): ImportedVersion {
+  const parsed = lineShape.safeParse(parseJson(text, "A line of the export"));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw refused(text, `${issue?.path.join(".") || "line"}: ${issue?.message ?? "invalid"}`);
+  }
+  const line = parsed.data;
+  const bare = line.deleted === true || line.purged === true;
+  if (bare !== (line.content === undefined))
+    throw refused(text, "content stands beside deleted or purged, or is missing");
+  if (line.deleted === true && line.hash !== EMPTY_HASH) throw refused(text, "a deletion has the hash of no bytes");
+  const content = line.content ?? "";
+  const contentType = normalType(line.content_type);
+  if (!bare && isJsonType(contentType)) parseJson(content, `${line.id} version ${line.version}`);
+  const document = documentOf(content, contentType, MAX_DOCUMENT_BYTES);
+  if (!bare && document.hash !== line.hash) throw refused(text, "the content is not the one that its hash names");
+  return {
+    id: line.id,
+    version: line.version,
+    document: { ...document, hash: line.hash },
+    title: line.title,
+    tags: line.tags,
+    author: line.author,
+    via: line.via,
+    timeMs: Date.parse(line.time),
+    createdAtMs: Date.parse(line.created_at),
+    deleted: line.deleted === true,
+    purged: line.purged === true,
+  };
+}
+
+function refused(text: string, what: string): Fault {
+  return new Fault(
+    "invalid_input",
+    `A line of the export cannot be read: ${what} (${JSON.stringify(text.slice(0, 80))} …)`,
+    {
+      hint: "Use a file as `cairn export` wrote it.",
+    },
+  );
+}

@@ -1,0 +1,186 @@
+// How apply adds a version to a context: the row, the new head, the history limits and the quotas, all in the command's savepoint.
+
+import type { Changed, Stamp } from "../../log/log.ts";
+import type { Writer } from "../../store/store.ts";
+import type { Document } from "./document.ts";
+import { etagOf } from "./etag.ts";
+import type { Keep } from "./history-limits.ts";
+import { spaceOf } from "./id.ts";
+import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
+import { COST_SQL, costOf, UNLIMITED, UsageChange } from "./usage.ts";
+
+/** Hash of no bytes: what a tombstone carries. */
+export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/** Weight of a command that works on a whole stored document, however small it is itself: sixteen share an entry. */
+export const WHOLE_DOCUMENT = 16 * 1024;
+
+/** Versions that one write removes at most; the sweep of compact.ts does the rest. */
+const MAX_PRUNED = 16;
+
+export interface NextVersion {
+  id: string;
+  /** The head as it is, tombstones too. */
+  head: ContextRow | undefined;
+  document: Document;
+  title: string;
+  /** Framed (rows.ts). */
+  tags: string;
+  /** Said instead of `updated`. */
+  outcome?: string;
+}
+
+export interface Appended {
+  output: { id: string; version: number; etag: string; created: boolean; updated_at: string };
+  changed: Changed;
+}
+
+/** Writes the next version with its text. Fault `quota_exceeded`. */
+export function appendVersion(tx: Writer, next: NextVersion, keep: Keep, stamp: Stamp): Appended {
+  const { id, head, document } = next;
+  const living = head?.deleted === 0 ? head : undefined;
+  const row: ContextRow = {
+    id,
+    space: spaceOf(id),
+    version: (head?.version ?? 0) + 1,
+    hash: document.hash,
+    content_type: document.contentType,
+    title: next.title,
+    tags: next.tags,
+    size: document.size,
+    author: stamp.caller,
+    created_at: living?.created_at ?? stamp.timeMs,
+    updated_at: stamp.timeMs,
+    deleted: 0,
+  };
+  const usage = new UsageChange(row.space);
+  usage.add(stamp.caller, costOf(row));
+  insertVersion(tx, id, versionRow(row, stamp), document.text);
+  writeHead(tx, row);
+  prune(tx, row, keep, stamp.timeMs, usage);
+  usage.book(tx, keep);
+  return {
+    output: {
+      id,
+      version: row.version,
+      etag: etagOf(row.version, row.hash),
+      created: living === undefined,
+      updated_at: timeOf(stamp.timeMs),
+    },
+    changed: {
+      target: id,
+      version: row.version,
+      contentHash: row.hash,
+      outcome: living === undefined ? "created" : (next.outcome ?? "updated"),
+    },
+  };
+}
+
+/** Writes a tombstone as the next version. */
+export function appendTombstone(tx: Writer, head: ContextRow, keep: Keep, stamp: Stamp): ContextRow {
+  const row: ContextRow = {
+    ...head,
+    version: head.version + 1,
+    hash: EMPTY_HASH,
+    size: 0,
+    author: stamp.caller,
+    updated_at: stamp.timeMs,
+    deleted: 1,
+  };
+  const usage = new UsageChange(row.space);
+  usage.add(stamp.caller, costOf(row));
+  insertVersion(tx, row.id, versionRow(row, stamp), "");
+  writeHead(tx, row);
+  prune(tx, row, keep, stamp.timeMs, usage);
+  // Deleting is how room is made: no quota refuses it.
+  usage.book(tx, UNLIMITED);
+  return row;
+}
+
+function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
+  return {
+    version: row.version,
+    seq: stamp.seq,
+    hash: row.hash,
+    content_type: row.content_type,
+    title: row.title,
+    tags: row.tags,
+    size: row.size,
+    author: row.author,
+    via: stamp.via,
+    log_time: stamp.timeMs,
+    deleted: row.deleted,
+    purged: 0,
+  };
+}
+
+/** Adds one row of history, the text as it came. */
+export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
+  tx.run(
+    "INSERT INTO versions (id, version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)",
+    id,
+    row.version,
+    row.seq,
+    row.hash,
+    row.content_type,
+    row.title,
+    row.tags,
+    row.size,
+    row.author,
+    row.via,
+    row.log_time,
+    row.deleted,
+    row.purged,
+    Buffer.from(text, "utf8"),
+  );
+}
+
+/** Makes `row` the newest state of its context. */
+export function writeHead(tx: Writer, row: ContextRow): void {
+  tx.run(
+    "INSERT INTO contexts (id, space, version, hash, content_type, title, tags, size, author, created_at, updated_at, deleted) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) " +
+      "ON CONFLICT (id) DO UPDATE SET version = excluded.version, hash = excluded.hash, content_type = excluded.content_type, title = excluded.title, tags = excluded.tags, " +
+      "size = excluded.size, author = excluded.author, created_at = excluded.created_at, updated_at = excluded.updated_at, deleted = excluded.deleted",
+    row.id,
+    row.space,
+    row.version,
+    row.hash,
+    row.content_type,
+    row.title,
+    row.tags,
+    row.size,
+    row.author,
+    row.created_at,
+    row.updated_at,
+    row.deleted,
+  );
+}
+
+/** Removes what the limits no longer keep, oldest first, so that what is left has no gap. */
+function prune(tx: Writer, head: ContextRow, keep: Keep, nowMs: number, usage: UsageChange): void {
+  const below = keep.versions === 0 ? 0 : head.version - keep.versions;
+  if (below <= 0 && keep.ageMs === 0) return;
+  const oldest = tx.all<Pick<VersionRow, "version" | "log_time">>(
+    "SELECT version, log_time FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
+    head.id,
+    // Without a limit by age only these can be over, mostly a single one.
+    keep.ageMs === 0 ? below + 1 : head.version,
+    MAX_PRUNED,
+  );
+  const isOver = (row: Pick<VersionRow, "version" | "log_time">): boolean =>
+    row.version <= below || (keep.ageMs > 0 && row.log_time < nowMs - keep.ageMs);
+  const firstKept = oldest.find((row) => !isOver(row));
+  const last = firstKept === undefined ? oldest.at(-1) : oldest[oldest.indexOf(firstKept) - 1];
+  if (last !== undefined) removeUpTo(tx, head.id, last.version, usage);
+}
+
+/** Removes the versions of a context up to and including `version`; answers how many. */
+export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageChange): number {
+  const gone = tx.all<{ author: string; bytes: number }>(
+    `SELECT author, SUM(${COST_SQL}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,
+    id,
+    version,
+  );
+  for (const { author, bytes } of gone) usage.add(author, -bytes);
+  return tx.run("DELETE FROM versions WHERE id = ? AND version <= ?", id, version).changes;
+}

@@ -1,0 +1,111 @@
+// context_wait: blocks until something changes after a position, so that an agent need not poll.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { z } from "zod";
+import { Fault } from "../../lib/fault.ts";
+import type { Cursor } from "../../log/changes.ts";
+import { read } from "../../operation/define.ts";
+import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
+import { contextId, idAliases, spaceOf } from "./id.ts";
+
+const MAX_CHANGES = 100;
+/** Changes looked at before other work gets a turn. */
+const BATCH = 512;
+
+/** Waits for changes behind a position. */
+export const contextWait = read({
+  name: "context_wait",
+  title: "Wait for a change",
+  description:
+    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and answers the changes. Give since with the position of your last answer, so that you miss nothing in between; give the answered position as since of the next call. After timeout_seconds it answers without changes and timed_out true: call it again. Use it instead of reading again and again.",
+  input: z.object({
+    id: contextId.optional().describe("Only this context, existing or not."),
+    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    since: z.string().max(64).optional().describe("Changes after this position. Left out: from now on."),
+    timeout_seconds: z
+      .number()
+      .int()
+      .min(0)
+      .max(300)
+      .optional()
+      .describe("How long to wait (default 25, at most 300)."),
+    limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
+  }),
+  output: z.object({
+    changes: z.array(publicChange).describe("Oldest first; at most limit, more follow from the answered position."),
+    position: z.string().describe("Give it as since of the next call."),
+    timed_out: z.boolean(),
+  }),
+  access: {
+    verb: "read",
+    spaces: ({ id, prefix }) => {
+      if (id !== undefined) return [spaceOf(id)];
+      return prefix?.includes("/") === true ? [spaceOf(prefix)] : "visible";
+    },
+  },
+  hints: { idempotent: true },
+  aliases: { ...idAliases, timeout: "timeout_seconds", position: "since" },
+  async run(_reader, input, context) {
+    const release = context.holdStream();
+    try {
+      const since = input.since === undefined ? context.position().seq : await context.reach(input.since);
+      const cursor = context.changes.cursor(since);
+      const deadline = AbortSignal.timeout((input.timeout_seconds ?? 25) * 1000);
+      const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
+      const limit = input.limit ?? MAX_CHANGES;
+      const found = await collect(cursor, filter, { limit, deadline, signal: context.signal });
+      return {
+        changes: found.changes,
+        position: context.positionAt(found.seq ?? since),
+        timed_out: found.changes.length === 0,
+      };
+    } finally {
+      release();
+    }
+  },
+  follow: ({ id, prefix, since, timeout_seconds }, { visible }) => {
+    if (timeout_seconds !== undefined)
+      throw new Fault("invalid_input", "A stream has no timeout_seconds", { hint: "Leave it out." });
+    const filter = { id, prefix, visible };
+    return { since, show: (change) => (passes(change, filter) ? publicChangeOf(change) : undefined) };
+  },
+});
+
+/** A wait that ended by the deadline is no failure. */
+function orTimeout(deadline: AbortSignal): (error: unknown) => void {
+  return (error) => {
+    if (!deadline.aborted) throw error;
+  };
+}
+
+interface Ends {
+  /** Changes to answer at most. */
+  limit: number;
+  /** Answers what there is. */
+  deadline: AbortSignal;
+  /** The caller went away: rejects. */
+  signal: AbortSignal;
+}
+
+/** Waits for the first matching change, then takes what else is there. `seq` is the last change looked at. */
+async function collect(
+  cursor: Cursor,
+  filter: ChangeFilter,
+  { limit, deadline, signal }: Ends,
+): Promise<{ changes: PublicChange[]; seq: number | undefined }> {
+  const changes: PublicChange[] = [];
+  const either = AbortSignal.any([deadline, signal]);
+  let seq: number | undefined;
+  for (;;) {
+    const batch = cursor.next(BATCH);
+    for (const change of batch) {
+      seq = change.seq;
+      if (passes(change, filter)) changes.push(publicChangeOf(change));
+      if (changes.length === limit) return { changes, seq };
+    }
+    signal.throwIfAborted();
+    if (deadline.aborted || (changes.length > 0 && batch.length < BATCH)) return { changes, seq };
+    if (batch.length === BATCH) await nextTurn();
+    else await cursor.wait(either).catch(orTimeout(deadline));
+  }
+}

@@ -1,0 +1,110 @@
+// What callers are told when a write or a start did not come through raft.
+
+import { Fault } from "../../../lib/fault.ts";
+import { isDamaged, isStorageFull } from "../../../store/store.ts";
+import { UnknownCommand } from "../../log.ts";
+import type { RefusedReason } from "./frames.ts";
+
+/** The refusal of a proposal; only after `unknown` it may still be written. */
+export function lost(reason: RefusedReason, leader: string): Fault {
+  if (reason === "unknown") return unknownOutcome();
+  const message =
+    reason === "busy"
+      ? "The leader is handing over or takes no more writes at this moment; nothing was written"
+      : reason === "replaced"
+        ? "The leader changed while this was on its way, and another entry took its place; nothing was written"
+        : `This node does not lead${leader === "" ? " and knows no leader" : ""}; nothing was written`;
+  return new Fault("unavailable", message, {
+    hint: "Try again in a moment.",
+    details: { retryAfterSeconds: 1, outcome: "not_written" },
+  });
+}
+
+/** Nobody here can tell whether it was written. */
+export function unknownOutcome(): Fault {
+  return new Fault("unavailable", "Whether the write was made is unknown", {
+    hint: "Read before you write again, or repeat it with the same idempotency key.",
+    details: { outcome: "unknown" },
+  });
+}
+
+/** Before the member runs nothing can be written; nothing was. */
+export function notStarted(): Fault {
+  return new Fault("unavailable", "This node is not a member of its fleet yet; nothing was written", {
+    hint: "Try again when it has joined; `cairn status` says what it waits for.",
+    details: { retryAfterSeconds: 1, outcome: "not_written" },
+  });
+}
+
+/** Why store and raft folder cannot go on together. */
+export type QuarantineReason =
+  /** The raft folder is there and the store is not. */
+  | "store_lost"
+  /** The store was in a fleet and its raft folder is not there. */
+  | "raft_lost"
+  /** One of the two is of another member. */
+  | "other_server"
+  /** One of the two is older than the other allows. */
+  | "rolled_back"
+  /** The store holds changes that the fleet does not have. */
+  | "diverged";
+
+/** Store and raft folder do not belong together: nothing was changed, and nothing may go on from there. */
+export function quarantine(reason: QuarantineReason, message: string, details: Record<string, unknown> = {}): Fault {
+  return new Fault("data_corrupt", message, {
+    hint: "Keep a copy of the data folder. A fleet of one goes on from its store with `cairn recover --accept-loss`, or from a backup with `cairn restore`; a member of a larger fleet joins it again with --discard-local.",
+    details: { ...details, quarantine: reason },
+  });
+}
+
+/** What ended the member, as the Go half says it. */
+export function memberFault(code: string, message: string): Fault {
+  if (code === "quarantine") {
+    const text = message.replace(/; set the data aside and rejoin as a new server$/, "");
+    return quarantine(
+      /was written by server/.test(text) ? "other_server" : "rolled_back",
+      `The store and the raft folder of this node do not belong together: ${text}`,
+    );
+  }
+  return new Fault("log_failed", `The replicated log of this node failed: ${message}`, {
+    hint: "Look at the disk of the data folder, then start again; every acknowledged write is on disk.",
+  });
+}
+
+/** The connection to the Go half ended while the log was in use. */
+export function linkLost(cause: unknown): Fault {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("log_failed", `The part of cairn that keeps the replicated log ended: ${reason}`, {
+    hint: "Start the node again; every acknowledged write is on disk.",
+    cause,
+  });
+}
+
+/** An entry that everybody agreed on cannot be applied here: better down than wrong, and down again until a build comes that knows better. */
+export function applyFault(cause: unknown, at: string): Fault {
+  if (cause instanceof Fault) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const kept = "Nothing is lost: acknowledged writes are in the log and the store.";
+  if (cause instanceof UnknownCommand) {
+    return new Fault("data_newer", `${at}: ${reason}`, {
+      hint: `Start a version that knows it, such as the other members run. ${kept}`,
+      cause,
+    });
+  }
+  if (isStorageFull(cause)) {
+    return new Fault("storage_full", `The disk of this node is full; ${at} is not applied, and the node stops`, {
+      hint: `Free space on the disk of the data folder, then start again. ${kept}`,
+      cause,
+    });
+  }
+  if (isDamaged(cause)) {
+    return new Fault("data_corrupt", `The store failed; ${at} is not applied, and the node stops: ${reason}`, {
+      hint: `Look at the disk of the data folder, then start again. ${kept}`,
+      cause,
+    });
+  }
+  return new Fault("log_failed", `${at} cannot be applied, and the node stops: ${reason}`, {
+    hint: `Every start will stop at it; start a version that mends this. ${kept}`,
+    cause,
+  });
+}

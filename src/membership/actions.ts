@@ -1,0 +1,113 @@
+// What an admin asks a running member to do: hand the lead over, leave. Each tries until it is done, refused, or too late.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { type Member, type Members, notTheLeader } from "../fleet/index.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import type { RaftHost } from "../tailnet/index.ts";
+import type { Peers } from "./peers.ts";
+
+const TRANSFER_MS = 10_000;
+const LEAVE_MS = 60_000;
+const ASK_MS = 10_000;
+const STEP_MS = 250;
+
+interface Transfer {
+  members: Members;
+  log: Log;
+  host: Pick<RaftHost, "raftChange" | "raftState">;
+  leader: () => Member | undefined;
+}
+
+/** Hands the lead to a member, or to the most current voter; resolves when another one leads. Faults `not_leader`, `not_found`, `invalid_input` for one that does not vote, `unavailable`. */
+export async function transferLead(
+  { members, log, host, leader }: Transfer,
+  node: string | undefined,
+  signal: AbortSignal,
+): Promise<{ node: string; name: string }> {
+  if (!log.leadership().leading) throw notTheLeader(leader(), "Handing the lead over");
+  const wanted = node === undefined ? undefined : members.get(node);
+  if (node !== undefined && (wanted === undefined || wanted.server === "")) {
+    throw new Fault("not_found", `${node} is no full member of this fleet`, { hint: "See cairn members." });
+  }
+  const own = log.leadership().server;
+  if (wanted?.server === own) return { node: wanted.node, name: wanted.name };
+  const votes = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
+  if (wanted !== undefined && !votes.includes(wanted.server)) {
+    throw new Fault("invalid_input", `${wanted.name} does not vote, and only voters lead`, {
+      hint: `cairn promote ${wanted.name} lets it vote, where that makes the number of voters odd.`,
+    });
+  }
+  try {
+    await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
+    const took = wanted === undefined ? "No other voter took" : `${wanted.name} did not take`;
+    throw new Fault("unavailable", `${took} the lead, which stays here`, {
+      hint: "It must be up, vote and keep up: see cairn status, then try again.",
+      cause: error,
+    });
+  }
+  const late = AbortSignal.timeout(TRANSFER_MS);
+  for (;;) {
+    const { server } = log.leadership();
+    const next = leader();
+    if (server !== "" && server !== own && next !== undefined) return { node: next.node, name: next.name };
+    if (late.aborted) {
+      throw new Fault("unavailable", `No other member led within ${TRANSFER_MS / 1000} s`, {
+        hint: "See cairn status: a voter that keeps up is needed.",
+      });
+    }
+    signal.throwIfAborted();
+    await pause(20);
+  }
+}
+
+interface Leave {
+  members: Members;
+  link: Peers;
+  self: () => string;
+  leading: () => boolean;
+  /** StableNodeID of the member that leads. */
+  leader: () => string | undefined;
+  /** Proposes the removal, where this node leads. */
+  remove: () => Promise<unknown>;
+  /** Whether the fleet has said already that this node is no member. */
+  removed: () => boolean;
+}
+
+/** Asks until the fleet has forgotten this node. Faults: `invalid_input` where it is alone, `last_voter`, `unavailable`. */
+export async function leaveFleet(
+  { members, link, self, leading, leader, remove, removed }: Leave,
+  signal: AbortSignal,
+): Promise<void> {
+  if (members.list().length < 2) {
+    throw new Fault("invalid_input", "This node is the only member of its fleet; there is nothing to leave", {
+      hint: "Join another fleet with cairn join.",
+    });
+  }
+  if (removed()) return;
+  const late = AbortSignal.timeout(LEAVE_MS);
+  let last = "no member leads";
+  let node: string | undefined;
+  while (!late.aborted) {
+    signal.throwIfAborted();
+    try {
+      // Once it is forgotten it hears of no leader any more; who was asked last tells it so.
+      node = leader() ?? node;
+      if (leading()) await remove();
+      else if (node !== undefined) await link.call({ node }, "leave", {}, { timeoutMs: ASK_MS, signal });
+      // Its own table may say so first: an edge is gone at once.
+      if (self() !== "" && members.get(self()) === undefined) return;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      if (error.code === "not_a_member" && error.details["peer"] === true) return;
+      if (error.code === "last_voter" || error.code === "forbidden") throw error;
+      last = error.message;
+    }
+    await pause(STEP_MS);
+  }
+  throw new Fault("unavailable", `The fleet did not let this node go within ${LEAVE_MS / 1000} s: ${last}`, {
+    hint: "See cairn status on the leader; cairn leave can be repeated, or the leader removes it with cairn members remove.",
+  });
+}

@@ -1,0 +1,148 @@
+// What an edge has in place of a replicated store: its own file, the log that the feed writes, the cache, and the way to the full nodes. product.ts puts the same surfaces over it.
+
+import { join } from "node:path";
+import { refusalsSchema } from "../access/refusals.ts";
+import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
+import type { Settings } from "../config/settings.ts";
+import { contextOperations, contextSchema } from "../features/context/index.ts";
+import { fleetCommands, fleetSchema, type Member, ToldMembers } from "../fleet/index.ts";
+import type { Closers } from "../lib/closers.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import { logFor } from "../observe/logging.ts";
+import { Forwarder } from "../operation/forwarder.ts";
+import { type Elsewhere, notReady } from "../operation/routing.ts";
+import { Store } from "../store/store.ts";
+import type { Peers } from "./peers.ts";
+
+/** Folder of an edge's store below the data folder. */
+export const EDGE_FOLDER = "edge";
+
+/** What beats tell an edge of its fleet. */
+export interface FleetView {
+  /** Measured, in ms. */
+  roundTripMs(node: string): number | undefined;
+  /** The member that orders writes. */
+  leader(): { node: string; name: string } | undefined;
+}
+
+export interface EdgePartsOptions {
+  settings: Settings & { readonly data: string };
+  conditions: Conditions;
+  closers: Closers;
+  peers: () => Peers;
+  /** StableNodeID of this node; "" while it is not known. */
+  self: () => string;
+  /** Undefined while this node is on no tailnet. */
+  fleet: () => FleetView | undefined;
+  /** Members as they are known from an earlier run. */
+  told: readonly Member[];
+}
+
+/** What an edge puts in place of a store and a log of its own. */
+export interface EdgeParts {
+  store: Store;
+  edge: Edge;
+  elsewhere: Elsewhere;
+  members: ToldMembers;
+}
+
+/** An upstream that does not answer a forwarded read within this time is asked no longer, in ms; the feed finds out sooner. */
+const UPSTREAM_MS = 10_000;
+
+/** No full node for this long is said, in ms. */
+const SAID_MS = 5000;
+
+/** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
+export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
+  const { settings, conditions, closers, peers, self, fleet, told } = options;
+  const store = Store.open({
+    folder: join(settings.data, EDGE_FOLDER),
+    migrations: edgeMigrations([
+      { name: "refusals", sql: refusalsSchema },
+      { name: "context", sql: contextSchema },
+      { name: "fleet", sql: fleetSchema },
+    ]),
+    log: logFor("store"),
+    // Everything in it can be had again.
+    sync: "checkpoint",
+  });
+  closers.add("store", () => store.close());
+  const ask = (node: string, path: string, value: unknown, ends: { timeoutMs: number; signal: AbortSignal }) =>
+    peers().call({ node }, path, value, ends);
+  const forwarder = new Forwarder({
+    ask: (node, value, ends) => ask(node, "forward", value, ends),
+    // A full node that does not lead says who does.
+    leader: () => fleet()?.leader()?.node ?? edge.upstream(),
+    leadsHere: () => false,
+    onLeader: () => () => {},
+  });
+  const members = new ToldMembers();
+  members.set(told);
+  const away = awayCondition(conditions, () => edge.state.staleSpaces());
+  closers.add("upstream condition", away.stop);
+  const writes = new Set(
+    [...contextOperations, ...fleetCommands].filter(({ kind }) => kind === "write").map(({ name }) => name),
+  );
+  const edge: Edge = new Edge({
+    store,
+    settings: {
+      spaces: settings["cache.spaces"],
+      maxBytes: settings["cache.max_bytes"],
+      maxStaleMs: settings["cache.max_stale"] * 1000,
+    },
+    nodes: () =>
+      members
+        .list()
+        .filter(({ role, state }) => role !== "edge" && state === "active")
+        .map(({ node }) => node),
+    roundTripMs: (node) => fleet()?.roundTripMs(node),
+    onTerms: (terms) => members.set(terms.members),
+    ask: (node, request, ends) => ask(node, FEED, request, ends),
+    isWrite: (operation) => writes.has(operation),
+    forward: (call, to, signal) => {
+      if (to === "leader") return forwarder.toLeader(call, signal);
+      const upstream = edge.upstream();
+      return upstream === undefined
+        ? Promise.reject(notReady())
+        : forwarder.toNode(upstream, call, signal, UPSTREAM_MS);
+    },
+    onUpstream: away.onUpstream,
+    onError: (error) => logFor("cache")("warning", `an answer could not be kept on disk: ${String(error)}`),
+  });
+  closers.add("edge", () => edge.stop());
+  const elsewhere: Elsewhere = {
+    place: () => (edge.log.ready() ? "edge" : "waiting"),
+    several: () => true,
+    self,
+    leader: () => fleet()?.leader(),
+    forward: (call, to, signal) => edge.forward(call, to, signal),
+    answer: (call) => edge.answer(call),
+    refuseFollow: (spaces) => edge.refuseFollow(spaces),
+  };
+  return { store, edge, elsewhere, members };
+}
+
+/** Tells people when no full node answers for a while; another one is mostly found at once. */
+function awayCondition(conditions: Conditions, staleSpaces: () => readonly string[]) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let said = "";
+  const stop = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+  };
+  const raise = (): void => {
+    const served = staleSpaces().join(", ");
+    const left = served === "" ? "no space may be served stale" : `served stale: ${served}`;
+    conditions.raise("upstream_away", `No full node answers this edge: ${said}; ${left}`);
+  };
+  const onUpstream = (upstream: string | undefined, reason: string): void => {
+    said = reason;
+    if (upstream === undefined) {
+      timer ??= setTimeout(raise, SAID_MS);
+      return;
+    }
+    stop();
+    conditions.clear("upstream_away");
+  };
+  return { onUpstream, stop };
+}

@@ -1,0 +1,110 @@
+// A node that is alone looks around now and then: another fleet on its tailnet is worth a word, with the line that joins it. It never joins by itself.
+
+import { lookAround, type Sighted } from "../fleet/index.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import type { Peer } from "../tailnet/index.ts";
+import type { Peers } from "./peers.ts";
+
+export interface SightOptions {
+  /** Whether this node is the only member of its fleet. */
+  alone: () => boolean;
+  /** Calls `listener` after each change of the members; answers the function that ends it. */
+  onMembers: (listener: () => void) => () => void;
+  fleetId: () => string;
+  link: Peers;
+  peers: () => Promise<readonly Peer[]>;
+  conditions: Conditions;
+  say: (line: string) => void;
+  /** ms between two looks. */
+  everyMs?: number;
+}
+
+const EVERY_MS = 60_000;
+/** Before the first looks, each after the one before: paths to the others come to be in the first seconds. */
+const FIRST_MS = [1_000, 3_000, 10_000];
+const MAX_NAMED = 5;
+
+export class Sight {
+  readonly #options: SightOptions;
+  readonly #stop = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  #copies = "";
+  #said = "";
+  #ends: (() => void) | undefined;
+
+  constructor(options: SightOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    if (this.#timer === undefined) this.#next(0);
+    this.#ends ??= this.#options.onMembers(() => void this.#over());
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#ends?.();
+    clearTimeout(this.#timer);
+    await this.#looking;
+  }
+
+  /** Who has the id of this node's fleet and is no member of it, in words; "" where nobody. */
+  copies(): string {
+    return this.#copies;
+  }
+
+  async look(): Promise<void> {
+    const { fleetId, link, peers, conditions, say } = this.#options;
+    if (this.#over()) return;
+    const seen = await lookAround(link, await peers(), this.#stop.signal);
+    // Who was seen may have joined meanwhile.
+    if (this.#over()) return;
+    const copies = seen.filter(({ about }) => about.fleetId === fleetId());
+    this.#copies = copies
+      .map(({ name }) => `${name} has a fleet with this one's id: one of the two data folders is a copy of the other`)
+      .join("; ");
+    const others = seen.filter(({ about }) => about.fleetId !== fleetId());
+    if (others.length === 0) return conditions.clear("other_fleet_in_sight");
+    const text = sightText(others);
+    conditions.raise("other_fleet_in_sight", text);
+    if (text !== this.#said) say(text);
+    this.#said = text;
+  }
+
+  /** Not alone any more, there is nothing to look for. */
+  #over(): boolean {
+    const { alone, conditions } = this.#options;
+    if (alone()) return false;
+    this.#copies = "";
+    conditions.clear("other_fleet_in_sight");
+    return true;
+  }
+
+  #next(looks: number): void {
+    const ms = FIRST_MS[looks] ?? this.#options.everyMs ?? EVERY_MS;
+    this.#timer = setTimeout(() => {
+      this.#looking = this.look()
+        .catch(() => {})
+        .finally(() => {
+          if (!this.#stop.signal.aborted) this.#next(looks + 1);
+        });
+    }, ms);
+    this.#timer.unref();
+  }
+}
+
+/** One entry for each fleet, with the member to join: its leader where that is in sight. */
+function sightText(seen: readonly Sighted[]): string {
+  const fleets = new Map<string, Sighted[]>();
+  for (const sighted of seen)
+    fleets.set(sighted.about.fleetId, [...(fleets.get(sighted.about.fleetId) ?? []), sighted]);
+  return [...fleets.values()]
+    .slice(0, MAX_NAMED)
+    .map((members) => {
+      const host = members.find(({ node, about }) => node === about.leader) ?? members[0];
+      const size = host?.about.size ?? 1;
+      return `The fleet ${host?.about.fleet} (${size} ${size === 1 ? "member" : "members"}) is on this tailnet: cairn join ${host?.name} --role regional joins it`;
+    })
+    .join("; ");
+}

@@ -1,0 +1,75 @@
+// Each beat against the own chain of changes (replication.md 3): remembers the heads that agree, says which members differ, and stops a node whose history is not its fleet's.
+
+import { compareHistory, type Heard, Histories, type Member, type Members, ToldHeads } from "../fleet/index.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import type { LogLine } from "../observe/logging.ts";
+
+export interface HistoryWatchOptions {
+  dataDir: string;
+  log: Log;
+  members: Members;
+  leaderNode: () => string | undefined;
+  /** Who has this fleet's id and is no member, in words. */
+  copies: () => string;
+  conditions: Conditions;
+  line: LogLine;
+  nowMs: () => number;
+}
+
+export class HistoryWatch {
+  readonly #options: HistoryWatchOptions;
+  readonly #histories = new Histories();
+  readonly #heads: ToldHeads;
+
+  constructor(options: HistoryWatchOptions) {
+    this.#options = options;
+    this.#heads = new ToldHeads(options.dataDir);
+  }
+
+  take(member: Member, heard: Heard): void {
+    const { log, members, leaderNode } = this.#options;
+    const facts = {
+      epoch: log.position().epoch,
+      leading: log.leadership().leading,
+      leaderNode: leaderNode(),
+      hashAt: (seq: number) => hex(log.hashAt(seq)),
+      members: members.list(),
+    };
+    const why = this.#histories.take(member, heard, facts);
+    if (why !== undefined) this.#stop(why);
+    else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
+  }
+
+  /** Keeps the condition `two_histories` true to what was heard. */
+  tell(): void {
+    const { conditions, members, copies } = this.#options;
+    const differing = this.#histories.text(members.list()) ?? (copies() || undefined);
+    if (differing === undefined) conditions.clear("two_histories");
+    else conditions.raise("two_histories", differing);
+  }
+
+  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: Heard): void {
+    try {
+      this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
+    } catch (error) {
+      this.#options.line("warning", `the heads that members tell cannot be kept: ${String(error)}`);
+    }
+  }
+
+  #stop(why: string): void {
+    this.#options.conditions.raise("two_histories", why);
+    this.#options.log.stopApply(
+      new Fault("data_corrupt", `This node's history is not its fleet's: ${why}`, {
+        hint: "Keep a copy of its data folder, then start it with --join auto --discard-local.",
+        details: { quarantine: "two_histories" },
+      }),
+    );
+  }
+}
+
+/** A hash of the chain as beats carry it. */
+export function hex(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
+}

@@ -1,0 +1,91 @@
+// A full node that is let into a fleet: the joiner finds it and asks, this opens the raft member for it, keeps on disk that it was admitted, and starts the log on the fleet's history.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { buildInfo } from "../config/build-info.ts";
+import { forgetJoinRequest } from "../datadir/next-start.ts";
+import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
+import type { RaftLog } from "../log/engine/raft/raft-log.ts";
+import { KNOWN_LEVEL } from "../log/level.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import type { Peer, RaftHost } from "../tailnet/index.ts";
+import type { Peers } from "./peers.ts";
+import type { JoinWish } from "./plan.ts";
+import { raftMembersOf } from "./views.ts";
+
+export interface FleetJoinOptions {
+  wish: JoinWish;
+  dataDir: string;
+  link: Peers;
+  peers: () => Promise<readonly Peer[]>;
+  /** StableNodeID and name of this node. */
+  self: () => string;
+  name: () => string;
+  conditions: Conditions;
+  say: (line: string) => void;
+  signal: AbortSignal;
+}
+
+/** What every kind of node does first: gets in, and keeps that it is. `folder` is where fleet.json goes. */
+export async function getIn(
+  options: FleetJoinOptions,
+  folder: string,
+  serverFor: (about: About) => Promise<string>,
+): Promise<Joined & { file: FleetFile }> {
+  const { wish, link, peers, name, conditions, say, signal, dataDir, self } = options;
+  const joined = await joinFleet(
+    {
+      link,
+      peers,
+      place: wish.place,
+      fleet: wish.fleet,
+      fleetId: wish.fleetId,
+      role: wish.role,
+      ticket: wish.ticket,
+      name,
+      version: buildInfo.version,
+      level: KNOWN_LEVEL,
+      serverFor,
+      conditions,
+      say,
+    },
+    signal,
+  );
+  const { fleetId, epoch, fleet, profile, role, spaces, members } = joined.admitted;
+  const file = { fleetId, epoch, fleet, profile, role, node: self(), spaces, members };
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFleetFile(folder, file);
+  forgetJoinRequest(dataDir);
+  say(`joined the fleet ${fleet} as ${role}. ${joined.admitted.survives}`);
+  return { ...joined, file };
+}
+
+export interface MemberJoinOptions extends FleetJoinOptions {
+  host: RaftHost;
+  log: RaftLog;
+  /** Where the Go half makes raft.sock. */
+  socketPath: string;
+}
+
+/** Joins as central or regional; resolves once the fleet's store is here. Faults as `joinFleet` and the log have them. */
+export async function joinAsMember(options: MemberJoinOptions): Promise<FleetFile> {
+  const { host, log, dataDir, socketPath, signal } = options;
+  const folder = join(dataDir, "raft");
+  let opened: { fleet: string; server: string } | undefined;
+  const serverFor = async ({ fleetId, epoch, profile }: About): Promise<string> => {
+    const fleet = `${fleetId} ${epoch}`;
+    if (opened?.fleet === fleet) return opened.server;
+    if (opened !== undefined) await host.raftClose();
+    const open = { folder, socket: socketPath, fleet: fleetId, epoch, profile, bootstrap: false, members: [] };
+    const { server } = await host.raftOpen(open);
+    opened = { fleet, server };
+    return server;
+  };
+  const { file } = await getIn(options, folder, serverFor);
+  await host.raftMembers(raftMembersOf(file.members));
+  await log.start({ socketPath, fleet: file.fleetId, epoch: file.epoch, signal });
+  // The leader sends a copy of the store, or the log from its begin.
+  while (!log.ready()) await pause(50, undefined, { signal });
+  return file;
+}

@@ -1,0 +1,73 @@
+// The callers that a person's words name: the ways in of this machine, devices that the tailnet shows now, and logins or tags of which no device is seen.
+
+import type { Caller } from "../../access/caller.ts";
+import type { FindCallers, NamedCaller } from "../../operation/access-explain.ts";
+import type { Peer, Tailnet } from "../../tailnet/index.ts";
+import type { Callers } from "./callers.ts";
+import { localCaller } from "./listeners.ts";
+
+/** A user may have many devices; their rights differ seldom. */
+const MAX_DEVICES = 20;
+const NOT_SEEN =
+  "No device of it is seen on the tailnet now, so grants of the tailnet policy are not known; the policy file and settings are.";
+
+/** `tailnet` is undefined while there is none. */
+export function findCallers(tailnet: () => { tailnet: Tailnet; callers: Callers } | undefined): FindCallers {
+  return async (name, signal) => {
+    if (name === "local" || name === "local:bridge" || name === "local:dev")
+      return [{ caller: localCaller(name), note: "" }];
+    const joined = tailnet();
+    const text = name.replace(/^(user|node):/, "");
+    const peers = joined === undefined ? [] : (await joined.tailnet.peers()).filter((peer) => isMeant(peer, text));
+    const found: NamedCaller[] = [];
+    for (const peer of peers.slice(0, MAX_DEVICES)) {
+      signal.throwIfAborted();
+      if (joined === undefined) break;
+      found.push(await callerOf(peer, joined));
+    }
+    return found.length > 0 ? found : unseen(text);
+  };
+}
+
+function isMeant(peer: Peer, name: string): boolean {
+  const plain = name.toLowerCase().replace(/\.$/, "");
+  return (
+    peer.id === name ||
+    peer.login === name ||
+    peer.tags.includes(name) ||
+    peer.ips.includes(name) ||
+    peer.hostname.toLowerCase() === plain ||
+    peer.dnsName.toLowerCase() === plain
+  );
+}
+
+async function callerOf(
+  peer: Peer,
+  { tailnet, callers }: { tailnet: Tailnet; callers: Callers },
+): Promise<NamedCaller> {
+  try {
+    const caller = await callers.of(JSON.stringify(await tailnet.whois(peer.ips[0] ?? "")));
+    return { caller, note: peer.online ? "" : "The device is offline now." };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const { id, dnsName: node, login, tags } = peer;
+    return {
+      caller: {
+        kind: peer.shared ? "shared" : tags.length > 0 ? "tagged" : "user",
+        id,
+        node,
+        login,
+        tags,
+        own: false,
+        grants: [],
+      },
+      note: `The tailnet half lets it not in at all, whatever its grants: ${why}`,
+    };
+  }
+}
+
+function unseen(name: string): NamedCaller[] {
+  const base: Caller = { kind: "user", id: "unseen", node: "", login: "", tags: [], own: false, grants: [] };
+  if (name.startsWith("tag:")) return [{ caller: { ...base, kind: "tagged", tags: [name] }, note: NOT_SEEN }];
+  return name.includes("@") ? [{ caller: { ...base, login: name }, note: NOT_SEEN }] : [];
+}

@@ -1,0 +1,159 @@
+// The only Bun.serve. A listener is a place (unix socket or loopback port) with a door that says who is calling; behind the doors for callers are the same surfaces, behind the peers' only theirs.
+
+import { chmodSync, lstatSync, rmSync } from "node:fs";
+import type { Caller } from "../../access/caller.ts";
+import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
+import { Fault } from "../../lib/fault.ts";
+import type { LogLine } from "../../observe/logging.ts";
+import { preflight, sharedOrigin, shareWith } from "./cors.ts";
+
+/** Set by the Go half on each request of the tailnet. */
+const SCHEME_HEADER = "cairn-internal-scheme";
+const SAFE_ENTRIES = Object.entries(SAFE_HEADERS);
+/** How often a listener that stops looks whether requests still run. */
+const DRAIN_LOOK_MS = 10;
+
+/** What answers once the caller is known. */
+export interface Surface {
+  fetch(request: Request, caller: Caller): Promise<Response>;
+}
+
+/** What a node serves to callers. */
+export interface Surfaces {
+  api: Surface;
+  mcp: Surface;
+  /** Answers undefined to what is not its own. */
+  web: { fetch(request: Request, caller: Caller, scheme: "http" | "https"): Promise<Response | undefined> };
+}
+
+/** Says who is calling, after removing what only the door may read; throws a Fault to refuse. */
+export type Door = (request: Request, path: string) => Caller | Promise<Caller>;
+
+export interface ListenOptions {
+  /** A unix socket that is made with `mode`, or a port on 127.0.0.1 (0: any free one). */
+  at: { unix: string; mode: number } | { loopbackPort: number };
+  door: Door;
+  /** The surfaces of the product, by path, or one that has this listener to itself. */
+  surfaces: Surfaces | Surface;
+  maxBodyBytes: number;
+  /** Origins whose pages may read the answers; the doors and the Go half have refused every other. */
+  origins: readonly string[];
+  /** True while the node stops: new requests are refused, running ones finish. */
+  draining: () => boolean;
+  log: LogLine;
+}
+
+/** An open listener. */
+export interface Listener {
+  /** The port of a loopback listener, 0 for a socket. */
+  port: number;
+  /** Stops listening and waits for running requests for at most this long; then it cuts them. */
+  stop(withinMs: number): Promise<void>;
+}
+
+/** Opens a listener. */
+export function listen(options: ListenOptions): Listener {
+  const { at } = options;
+  if ("unix" in at) removeStaleSocket(at.unix);
+  const common = {
+    // A declared length is refused below with words; this bound cuts bodies without one.
+    maxRequestBodySize: options.maxBodyBytes + 65_536,
+    fetch: (request: Request) => answer(request, options),
+    error: (error: Error) => refusal(error, options.log),
+  };
+  // Quiet streams live as long as their client; deadlines of hostile clients are the Go half's. Bun's types know idleTimeout for ports alone, though it counts for sockets too.
+  const quiet = { idleTimeout: 0 };
+  const server =
+    "unix" in at
+      ? Bun.serve(Object.assign({ ...common, unix: at.unix }, quiet as object))
+      : Bun.serve({ ...common, ...quiet, hostname: "127.0.0.1", port: at.loopbackPort });
+  if ("unix" in at) chmodSync(at.unix, at.mode);
+  return { port: server.port ?? 0, stop: (withinMs) => stop(server, at, withinMs) };
+}
+
+async function answer(request: Request, options: ListenOptions): Promise<Response> {
+  const origin = sharedOrigin(request, options.origins);
+  const response = await answerCaller(request, options, origin);
+  if (options.draining()) response.headers.set("connection", "close");
+  return origin === undefined ? response : shareWith(response, origin);
+}
+
+async function answerCaller(request: Request, options: ListenOptions, origin: string | undefined): Promise<Response> {
+  try {
+    if (options.draining()) {
+      throw new Fault("unavailable", "This node is stopping", {
+        hint: "Try again in a moment.",
+        details: { retryAfterSeconds: 2, outcome: "not_written" },
+      });
+    }
+    const length = Number(request.headers.get("content-length") ?? 0);
+    if (length > options.maxBodyBytes) {
+      throw new Fault("too_large", `The request body has ${length} bytes, and ${options.maxBodyBytes} are allowed`, {
+        hint: "Send less at once, or raise the setting http.max_body_bytes.",
+      });
+    }
+    const path = pathOf(request.url);
+    const caller = await options.door(request, path);
+    const asked = origin === undefined ? undefined : preflight(request, origin);
+    if (asked !== undefined) return asked;
+    if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);
+    const { api, mcp, web } = options.surfaces;
+    if (path === "/mcp") return harmless(await mcp.fetch(request, caller));
+    const page =
+      path === "/" || path.startsWith("/ui/") ? await web.fetch(request, caller, schemeOf(request)) : undefined;
+    return page ?? (await api.fetch(request, caller));
+  } catch (error) {
+    return refusal(error, options.log);
+  }
+}
+
+/** Stored text stands in answers of MCP too: no browser may make more of them than data (security.md 15). What the SDK set stays. */
+function harmless(response: Response): Response {
+  for (const [name, value] of SAFE_ENTRIES) if (!response.headers.has(name)) response.headers.set(name, value);
+  return response;
+}
+
+/** How the request reached the node. Only the Go half can say https: the other doors take this header away. */
+function schemeOf(request: Request): "http" | "https" {
+  return request.headers.get(SCHEME_HEADER) === "https" ? "https" : "http";
+}
+
+/** A Fault in words; anything else as `internal` with an id that is also in the log, so that nothing inside leaks. */
+function refusal(error: unknown, log: LogLine): Response {
+  if (error instanceof Fault) return problemResponse(error);
+  const id = crypto.randomUUID().slice(0, 8);
+  log("error", `request failed (${id}): ${error instanceof Error ? error.message : String(error)}`);
+  if (error instanceof Error) log("debug", `request failed (${id}), where: ${error.stack ?? "unknown"}`);
+  return problemResponse(
+    new Fault("internal", `Unexpected failure ${id}`, { hint: "The node's log has a line with this id." }),
+  );
+}
+
+/** The path of an absolute URL without its query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start < 0) return "/";
+  const end = url.slice(start).search(/[?#]/);
+  return end < 0 ? url.slice(start) : url.slice(start, start + end);
+}
+
+/** Not Bun's graceful stop: that closes connections on which the Go half may be sending its next request, which then has no known outcome. Without a name nobody connects anew, and while the node drains each answer ends its connection. */
+async function stop(server: ReturnType<typeof Bun.serve>, at: ListenOptions["at"], withinMs: number): Promise<void> {
+  if ("unix" in at) rmSync(at.unix, { force: true });
+  const until = performance.now() + withinMs;
+  for (let quiet = 0; quiet < 2 && performance.now() < until; quiet = server.pendingRequests > 0 ? 0 : quiet + 1)
+    await Bun.sleep(DRAIN_LOOK_MS);
+  await server.stop(true);
+}
+
+/** Removes the socket of a process that is gone; the lock on the data folder says that no other process is using it. */
+function removeStaleSocket(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw new Fault("data_unsafe", `${path} should be a socket, and is something else`, {
+      hint: "Move it away, then start again.",
+    });
+  }
+  rmSync(path);
+}

@@ -1,0 +1,62 @@
+// The three doors of a node, each with its own proof of who is calling: ingress (the Go half's secret), the local socket (file rights), loopback (development only).
+
+import { timingSafeEqual } from "node:crypto";
+import type { Caller } from "../../access/caller.ts";
+import { Fault } from "../../lib/fault.ts";
+import { judgeHostAndOrigin } from "../../lib/host-origin.ts";
+import type { Callers } from "./callers.ts";
+import type { Door } from "./listen.ts";
+
+const SECRET = "cairn-internal-secret";
+const CALLER = "cairn-internal-caller";
+const SCHEME = "cairn-internal-scheme";
+
+/** Requests from the tailnet: the per-boot secret proves the Go half, its header names the caller. */
+export function ingressDoor(secret: string, callers: Callers): Door {
+  const expected = Buffer.from(secret);
+  return (request) => {
+    const { headers } = request;
+    const shown = Buffer.from(headers.get(SECRET) ?? "");
+    const wire = headers.get(CALLER);
+    headers.delete(SECRET);
+    headers.delete(CALLER);
+    if (shown.length !== expected.length || !timingSafeEqual(shown, expected)) {
+      throw new Fault("forbidden", "This socket is for the tailnet half of cairn", {
+        hint: "Use the tailnet address, or the local socket.",
+      });
+    }
+    if (wire === null) throw new Fault("internal", "The tailnet half did not say who is calling");
+    return callers.of(wire);
+  };
+}
+
+/** The local socket: whoever may open the file is admin of this node, and at most a member by `/mcp`, where `cairn bridge` speaks for agents. */
+export function localDoor(): Door {
+  const admin = localCaller("local");
+  const bridge = localCaller("local:bridge");
+  return (request, path) => {
+    removeInternal(request.headers);
+    return path === "/mcp" ? bridge : admin;
+  };
+}
+
+/** A port on 127.0.0.1, for development and the conformance suite: anyone on this machine, so a member at most, and never a foreign web page. */
+export function loopbackDoor(port: () => number, origins: readonly string[]): Door {
+  const caller = localCaller("local:dev");
+  return (request) => {
+    removeInternal(request.headers);
+    const hosts = ["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${port()}`);
+    const refusal = judgeHostAndOrigin(request, { hosts, origins });
+    if (refusal !== undefined) throw refusal;
+    return caller;
+  };
+}
+
+/** A caller of this machine, by the way it came in. */
+export function localCaller(id: "local" | "local:bridge" | "local:dev"): Caller {
+  return { kind: "local", id, node: "this machine", login: "", tags: [], own: false, grants: [] };
+}
+
+function removeInternal(headers: Headers): void {
+  for (const name of [SECRET, CALLER, SCHEME]) headers.delete(name);
+}

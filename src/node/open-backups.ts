@@ -1,0 +1,94 @@
+// Puts the scheduled backups of a node together: which settings make them, what a copy is checked against, and the way to a bucket.
+
+import { join } from "node:path";
+import type { Environment } from "../config/environment.ts";
+import type { Loaded } from "../config/load.ts";
+import type { Secrets } from "../config/secrets.ts";
+import {
+  Backups,
+  Bucket,
+  checkInChild,
+  makeInChild,
+  type Outbound,
+  parseKeep,
+  parseSchedule,
+  S3,
+  storeBytesOf,
+} from "../features/backup/index.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import { parsePosition } from "../log/position.ts";
+import type { Conditions } from "../observe/conditions.ts";
+import { logFor } from "../observe/logging.ts";
+import type { Store } from "../store/store.ts";
+
+type Settings = Loaded["settings"];
+
+export interface BackupsParts {
+  settings: Settings;
+  secrets: Secrets;
+  env: Environment;
+  /** The words that run this executable; without them no copy can be made. */
+  command: readonly string[] | undefined;
+  outbound: Outbound;
+  store: Store;
+  /** The log, once it is open. */
+  log: () => Log;
+  conditions: Conditions;
+  nowMs: () => number;
+}
+
+/** The backups of a node, not started; none for an edge, whose file is a cache of what others keep. Fault `config_invalid`. */
+export function openBackups(parts: BackupsParts): Backups | undefined {
+  const { settings, store, conditions, nowMs, outbound } = parts;
+  if (!store.path.startsWith(`${join(settings.data, "store")}/`)) return undefined;
+  const { schedule, s3 } = backupSettings(settings, parts.secrets);
+  const child = { command: parts.command ?? [], dataDir: settings.data, env: parts.env };
+  const bucket = (maker: string): Bucket | undefined =>
+    s3 && new Bucket({ s3: new S3({ ...s3, outbound, nowMs }), prefix: settings["backup.s3_prefix"], maker });
+  return new Backups({
+    dataDir: settings.data,
+    folder: settings["backup.folder"] ?? join(settings.data, "backups"),
+    hostname: settings.hostname,
+    schedule: (maker) => (parts.command === undefined ? undefined : schedule(maker)),
+    keep: parseKeep(settings["backup.keep"]),
+    bucket,
+    make: (to, signal) => makeInChild(child, to, signal),
+    check: (folder, signal) => checkInChild(child, folder, signal),
+    storeBytes: () => storeBytesOf(store.path),
+    hashAt: (position) => hashAt(parts.log(), position),
+    conditions,
+    log: logFor("backup"),
+    nowMs,
+  });
+}
+
+/** What the settings say of backups. Fault `config_invalid` for what cannot be meant. */
+export function backupSettings(settings: Settings, secrets: Secrets) {
+  const schedule = (maker: string) => parseSchedule(settings["backup.schedule"], maker);
+  // A text that is none is refused at the start.
+  schedule("");
+  const endpoint = settings["backup.s3_url"];
+  const bucket = settings["backup.s3_bucket"];
+  if (endpoint === undefined && bucket === undefined) return { schedule, s3: undefined };
+  const missing =
+    endpoint === undefined
+      ? "backup.s3_url"
+      : bucket === undefined
+        ? "backup.s3_bucket"
+        : "CAIRN_S3_ACCESS_KEY_ID and CAIRN_S3_SECRET_ACCESS_KEY";
+  if (endpoint === undefined || bucket === undefined || secrets.s3 === undefined) {
+    throw new Fault("config_invalid", `A bucket for backups is named, and not ${missing}`, {
+      hint: "Set backup.s3_url, backup.s3_bucket and both keys, or none of them.",
+    });
+  }
+  return { schedule, s3: { endpoint, bucket, region: settings["backup.s3_region"], keys: secrets.s3 } };
+}
+
+/** Hex chain hash at a position; undefined for another history, and where the change is kept no more. */
+function hashAt(log: Log, text: string): string | undefined {
+  const position = parsePosition(text);
+  if (!log.sameHistory(position)) return undefined;
+  const hash = log.hashAt(position.seq);
+  return hash && Buffer.from(hash).toString("hex");
+}
