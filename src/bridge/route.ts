@@ -30,6 +30,7 @@ export interface Switch {
   tools: boolean;
 }
 
+/** Sends a call to a node and may switch to another one when that node fails. */
 export interface Route {
   /** Whether there may be another node to ask, so that calls are made repeatable and are repeated. */
   readonly several: boolean;

@@ -17,6 +17,7 @@ const FORWARD_KEY = /^forward-[0-9a-f-]{36}$/;
 
 export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
 
+/** The replicated state that apply carries from one command to the next; times in ms of log time. */
 export interface BatchState {
   epoch: string;
   seq: number;
