@@ -3,6 +3,7 @@
 import { dirname, join } from "node:path";
 import { checkArrows } from "./check-arrows.ts";
 import { checkDocs } from "./check-docs.ts";
+import { checkTests } from "./check-tests.ts";
 import { checkGenerated } from "./generate.ts";
 
 const root = dirname(import.meta.dir);
@@ -22,6 +23,7 @@ const CHECKS: readonly Check[] = [
   { name: "types (tsc)", run: () => tool([bin("tsc"), "--noEmit", "--pretty", "false"]) },
   { name: "arrows between folders", run: async () => checkArrows(root) },
   { name: "first lines, doc comments, lengths, words, links", run: async () => checkDocs(root) },
+  { name: "tests: promises awaited, none alone, skips with a reason", run: async () => checkTests(root) },
   { name: "generated pages", run: async () => checkGenerated() },
   { name: "Go format (gofmt)", run: () => goTool(["gofmt", "-l", "native"], true) },
   { name: "Go vet", run: () => goTool(["go", "vet", "-C", "native", "-p=2", "./..."], false) },

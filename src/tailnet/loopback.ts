@@ -83,7 +83,7 @@ export class LoopbackTailnet implements Tailnet {
   async ping(ip: string): Promise<{ latencyMs: number; path: "direct" | "relay" }> {
     this.#running("ping");
     if (!this.#peers.some((peer) => peer.ips.includes(ip)))
-      throw failed("ping", "not_found", "not_found", `no peer has the address ${ip}`);
+      throw failed("ping", "forbidden", "dial_refused", `no peer has the address ${ip}`);
     return { latencyMs: 0, path: "direct" };
   }
   async cert(): Promise<{ https: boolean; domains: string[] }> {
@@ -135,7 +135,7 @@ export class LoopbackTailnet implements Tailnet {
 
 function failed(
   method: string,
-  code: "internal" | "not_found" | "tailnet_failed" | "unavailable",
+  code: "forbidden" | "internal" | "not_found" | "tailnet_failed" | "unavailable",
   tailnetCode: string,
   why: string,
 ): Fault {

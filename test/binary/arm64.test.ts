@@ -23,19 +23,13 @@ const run = target === host ? [] : emulator === null ? undefined : [emulator, "-
 const MAX_GLIBC = "2.34";
 const MIN_ALIGNMENT = 16 * 1024;
 
-if (missing.length > 0) console.error(`arm64.test.ts is skipped: missing ${missing.join(", ")}`);
-else if (run === undefined)
-  console.error(
-    "arm64.test.ts runs nothing: missing qemu-aarch64-static (on Debian: apt-get install qemu-user-static libc6-arm64-cross)",
-  );
-
 function readelf(...args: string[]): string {
   const result = Bun.spawnSync({ cmd: ["readelf", "-W", ...args], stderr: "ignore" });
   if (result.exitCode !== 0) throw new Error(`readelf ${args.join(" ")} ended with ${result.exitCode}`);
   return result.stdout.toString();
 }
 
-describe.skipIf(missing.length > 0)("linux-arm64", () => {
+describe.skipIf(missing.length > 0)(`linux-arm64 [needs ${missing.join(" and ") || "a cross compiler"}]`, () => {
   let executable: string;
   beforeAll(async () => {
     executable = await buildDist("linux-arm64");
@@ -55,34 +49,41 @@ describe.skipIf(missing.length > 0)("linux-arm64", () => {
     expect(loads.filter((alignment) => alignment < MIN_ALIGNMENT)).toEqual([]);
   });
 
-  describe.skipIf(run === undefined)("running", () => {
-    let control: TestTailnet;
-    beforeAll(async () => {
-      control = await TestTailnet.start();
-      const app = { "cairn.internal/cap/cairn": [{ role: "member", spaces: ["*"] }] };
-      await control.grants([{ src: ["*"], dst: ["*"], app }]);
-    }, 60_000);
-    afterAll(async () => {
-      await control?.[Symbol.asyncDispose]();
-    }, 20_000);
+  describe.skipIf(run === undefined)(
+    "running [needs qemu-aarch64-static (on Debian: apt-get install qemu-user-static libc6-arm64-cross)]",
+    () => {
+      let control: TestTailnet;
+      beforeAll(async () => {
+        control = await TestTailnet.start();
+        const app = { "cairn.internal/cap/cairn": [{ role: "member", spaces: ["*"] }] };
+        await control.grants([{ src: ["*"], dst: ["*"], app }]);
+      }, 60_000);
+      afterAll(async () => {
+        await control?.[Symbol.asyncDispose]();
+      }, 20_000);
 
-    test("it joins the tailnet, keeps a context for a peer, and ends on SIGTERM with 0", async () => {
-      const peer = await control.client({ hostname: "peer", user: "peer@example.com" });
-      await using cairn = new TestNode({ tailnet: control, hostname: "pi" }, [...(run ?? []), executable]);
-      await eventually("the emulated node to serve", () => serves(cairn), {
-        withinMs: 120_000,
-        seen: () => cairn.stderr,
-      });
-      const ask = (init: BunFetchRequestInit) =>
-        clientFetch(peer.proxy, "http://pi/contexts/team-a/plan", { ...init, signal: AbortSignal.timeout(60_000) });
-      const put = await ask({ method: "PUT", body: '{"goal":"arm"}', headers: { "Content-Type": "application/json" } });
-      expect({ status: put.status, log: put.ok ? "" : cairn.stderr }).toEqual({ status: 201, log: "" });
-      const got = await ask({});
-      expect(got.status).toBe(200);
-      expect((await got.json()) as unknown).toEqual({ goal: "arm" });
-      expect(await cairn.stop()).toMatchObject({ code: 0, signal: null });
-    }, 240_000);
-  });
+      test("it joins the tailnet, keeps a context for a peer, and ends on SIGTERM with 0", async () => {
+        const peer = await control.client({ hostname: "peer", user: "peer@example.com" });
+        await using cairn = new TestNode({ tailnet: control, hostname: "pi" }, [...(run ?? []), executable]);
+        await eventually("the emulated node to serve", () => serves(cairn), {
+          withinMs: 120_000,
+          seen: () => cairn.stderr,
+        });
+        const ask = (init: BunFetchRequestInit) =>
+          clientFetch(peer.proxy, "http://pi/contexts/team-a/plan", { ...init, signal: AbortSignal.timeout(60_000) });
+        const put = await ask({
+          method: "PUT",
+          body: '{"goal":"arm"}',
+          headers: { "Content-Type": "application/json" },
+        });
+        expect({ status: put.status, log: put.ok ? "" : cairn.stderr }).toEqual({ status: 201, log: "" });
+        const got = await ask({});
+        expect(got.status).toBe(200);
+        expect((await got.json()) as unknown).toEqual({ goal: "arm" });
+        expect(await cairn.stop()).toMatchObject({ code: 0, signal: null });
+      }, 240_000);
+    },
+  );
 });
 
 /** Whether it said that it serves; throws when it ended instead. */

@@ -11,7 +11,7 @@ import { CPU_ARM64, readMachO } from "../kit/mach-o.ts";
 const target = TARGETS.find((one) => one.name === "darwin-arm64");
 if (target === undefined) throw new Error("darwin-arm64 is missing in the table of targets");
 
-describe.skipIf(process.platform !== "linux")("darwin-arm64, built on Linux", () => {
+describe.skipIf(process.platform !== "linux")("darwin-arm64, built on Linux [needs Linux]", () => {
   let executable: Buffer;
   let sidecar: Buffer;
   beforeAll(async () => {

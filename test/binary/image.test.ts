@@ -58,10 +58,8 @@ async function healthy(name: string): Promise<Container> {
   return container;
 }
 
-const named = (what: string): string => `${what} [needs ${lacking ?? "mounts, which are there"}]`;
-
 test.skipIf(lacking !== undefined)(
-  named("one after the other, as depends_on says: all are healthy, and the simulator finds nothing wrong"),
+  `one after the other, as depends_on says: all are healthy, and the simulator finds nothing wrong [needs ${lacking ?? "mounts"}]`,
   async () => {
     start("central");
     const central = await healthy("central");
@@ -93,7 +91,7 @@ test.skipIf(lacking !== undefined)(
 );
 
 test.skipIf(lacking !== undefined)(
-  named("nothing of a node is open to others, and it stops by the image's signal"),
+  `nothing of a node is open to others, and it stops by the image's signal [needs ${lacking ?? "mounts"}]`,
   async () => {
     const central = await healthy("central");
     for (const name of ["central", "regional", "edge"]) {

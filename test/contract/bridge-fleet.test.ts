@@ -94,7 +94,7 @@ describe("a member that goes", () => {
       `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"context_put","arguments":${args},"_meta":${meta}}}\n`;
     await agent.write(line(901, arguments_));
     await agent.answer(901);
-    expect((await core.http("/contexts/team/digits")).text()).resolves.toContain("12345678901234567890.10");
+    await expect((await core.http("/contexts/team/digits")).text()).resolves.toContain("12345678901234567890.10");
     await agent.write(line(902, '{"id":"team/own","content":1,"idempotency_key":"mine"}'));
     await agent.answer(902);
     expect(inUse().used.calls.at(-1)).toContain('"idempotency_key":"mine"');

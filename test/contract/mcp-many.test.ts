@@ -58,7 +58,7 @@ const updates = ({ connection, uri }: Subscription) =>
   connection.events.filter((event) => event.includes("resources/updated") && event.includes(`"${uri}"`)).length;
 
 test.if(process.platform === "linux").each(["modern", "legacy"] as const)(
-  "%s: 2,000 subscriptions",
+  "%s: 2,000 subscriptions [needs Linux]",
   async (era) => {
     const main = join(import.meta.dir, "../kit/many-main.ts");
     const child = Bun.spawn([process.execPath, main, String(CALLERS)], {

@@ -165,7 +165,7 @@ test("mistakes of a test are told, not swallowed", async () => {
   expect(await failing(tailnet.update("host", unknown))).toContain('unknown field "unheard"');
 });
 
-test.skipIf(Bun.which("ss") === null)("it opens no TCP port but two on loopback", async () => {
+test.skipIf(Bun.which("ss") === null)("it opens no TCP port but two on loopback [needs ss of iproute2]", async () => {
   const rows = (await Bun.$`ss -Hltnp`.text()).split("\n").filter((row) => row.includes(`pid=${tailnet.pid},`));
   expect(rows.map((row) => row.split(/\s+/)[3]?.replace(/:\d+$/, ""))).toEqual(["127.0.0.1", "127.0.0.1"]);
 });

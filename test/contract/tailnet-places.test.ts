@@ -48,26 +48,32 @@ async function open(
 }
 
 describe.each(["library", "sidecar"] as const)("%s", (engine) => {
-  test.skipIf(!canMount)("a noexec data folder: the runtime folder is used instead", async () => {
-    const [dataDir, runtimeDir] = [join(base, "data"), join(base, "run")];
-    mkdirSync(dataDir);
-    const outcome = await open({ engine, dataDir, runtimeDir }, { noexec: dataDir });
-    expect(outcome).toMatchObject({ opened: true });
-    expect(outcome.logs.join()).toContain(dataDir);
-    expect(readdirSync(join(runtimeDir, "lib"))).toHaveLength(1);
-  });
+  test.skipIf(!canMount)(
+    "a noexec data folder: the runtime folder is used instead [needs the right to mount]",
+    async () => {
+      const [dataDir, runtimeDir] = [join(base, "data"), join(base, "run")];
+      mkdirSync(dataDir);
+      const outcome = await open({ engine, dataDir, runtimeDir }, { noexec: dataDir });
+      expect(outcome).toMatchObject({ opened: true });
+      expect(outcome.logs.join()).toContain(dataDir);
+      expect(readdirSync(join(runtimeDir, "lib"))).toHaveLength(1);
+    },
+  );
 
-  test.skipIf(!canMount)("noexec everywhere: the error names the folders and the way out", async () => {
-    const outcome = await open(
-      { engine, dataDir: join(base, "data"), runtimeDir: join(base, "run") },
-      { noexec: base },
-    );
-    expect(outcome).toMatchObject({ opened: false, code: "library_failed" });
-    expect(outcome.message).toContain(join(base, "data", "lib"));
-    expect(outcome.message).toContain(join(base, "run", "lib"));
-    expect(outcome.message).toContain("noexec");
-    expect(outcome.hint).toContain("--data");
-  });
+  test.skipIf(!canMount)(
+    "noexec everywhere: the error names the folders and the way out [needs the right to mount]",
+    async () => {
+      const outcome = await open(
+        { engine, dataDir: join(base, "data"), runtimeDir: join(base, "run") },
+        { noexec: base },
+      );
+      expect(outcome).toMatchObject({ opened: false, code: "library_failed" });
+      expect(outcome.message).toContain(join(base, "data", "lib"));
+      expect(outcome.message).toContain(join(base, "run", "lib"));
+      expect(outcome.message).toContain("noexec");
+      expect(outcome.hint).toContain("--data");
+    },
+  );
 
   test("no temporary folder is needed", async () => {
     const nowhere = join(base, "gone");

@@ -253,7 +253,10 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
     const ping = await world.tailnet.ping(world.peerIp, 5_000);
     expect(ping.latencyMs).toBeGreaterThanOrEqual(0);
     expect(["direct", "relay"]).toContain(ping.path);
-    await faultOf(world.tailnet.ping(NOBODY, 200));
+    expect(await faultOf(world.tailnet.ping(NOBODY, 200))).toMatchObject({
+      code: "forbidden",
+      details: { tailnetCode: "dial_refused" },
+    });
   }, 10_000);
 
   test("without certificates there is no https and no Funnel, and it says why", async () => {
@@ -265,7 +268,11 @@ describe.each(["library", "sidecar", "loopback"] as const)("%s", (engine) => {
 
   test("listens once on a port", async () => {
     await world.tailnet.listen(80, { tls: false });
-    await faultOf(world.tailnet.listen(80, { tls: false }));
+    expect(await faultOf(world.tailnet.listen(80, { tls: false }))).toMatchObject({
+      code: "internal",
+      message: expect.stringContaining("port 80"),
+      details: { tailnetCode: "bad_request" },
+    });
   });
 
   networked("a request of the peer arrives with its proven caller, whatever it claims itself", async () => {

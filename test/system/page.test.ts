@@ -61,7 +61,7 @@ async function withPage(options: PageOptions, body: (page: Page) => Promise<void
 
 const shows = (text: string) => `document.body.innerText.includes(${JSON.stringify(text)})`;
 
-describe.skipIf(chromium === undefined)("the page in chromium", () => {
+describe.skipIf(chromium === undefined)("the page in chromium [needs chromium]", () => {
   test("shows a write by REST at once, without a reload", async () => {
     await withPage(DESK, async (page) => {
       await page.goto(`${base}/?prefix=live/`);

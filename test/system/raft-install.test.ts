@@ -39,7 +39,7 @@ test("streams and waits that are open go on over the install of a copy", async (
   });
   members.push(follower);
   expect(follower.log.ready()).toBe(false);
-  expect(follower.log.propose(putCommand("team/no", 1))).rejects.toMatchObject({ code: "unavailable" });
+  await expect(follower.log.propose(putCommand("team/no", 1))).rejects.toMatchObject({ code: "unavailable" });
   await leader.driver.command({ do: "add", server: follower.driver.server, previous: 0 });
   await eventually("the follower to have the first write", () => follower.log.position().seq === 1);
   expect(follower.log.ready()).toBe(true);

@@ -101,7 +101,7 @@ class Machine implements AsyncDisposable {
 const lacking = Bun.which("bash") === null || Bun.which("curl") === null ? "bash and curl" : ensureInspector();
 
 test.skipIf(lacking !== undefined)(
-  `the tour does what it says [needs ${lacking ?? "the MCP Inspector, which is there"}]`,
+  `the tour does what it says [needs ${lacking ?? "the MCP Inspector"}]`,
   async () => {
     const [first = "", second = "", third = ""] = blocksOf("A tour");
     const home = temporaryFolder();

@@ -109,7 +109,7 @@ function onSmallDisk(size: string, mode: string): Record<string, unknown> {
 const mayMount =
   spawnSync("unshare", ["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"], { encoding: "utf8" }).status === 0;
 
-describe.skipIf(!mayMount)("a disk that fills up (needs the right to mount)", () => {
+describe.skipIf(!mayMount)("a disk that fills up [needs the right to mount]", () => {
   test("writes are refused with 507 before it is full; everything acknowledged is readable", () => {
     const report = onSmallDisk("24m", "gauge");
     expect(report).toMatchObject({
@@ -200,7 +200,7 @@ describe("a damaged file", () => {
       ok: false,
       problem: expect.stringContaining("change 31"),
     });
-    expect(
+    await expect(
       core.call("context_patch", { id: "a/x30", format: "edit", patch: { op: "append", text: "x" } }),
     ).rejects.toMatchObject({ code: "unavailable" });
     await Bun.sleep(5);

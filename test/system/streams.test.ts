@@ -121,7 +121,7 @@ const permitted = Bun.spawnSync(["sh", "-c", `ulimit -n ${DESCRIPTORS}`]).exitCo
 const withDescriptors = ["sh", "-c", `ulimit -n ${DESCRIPTORS}; exec "$@"`, "sh"];
 
 test.skipIf(!permitted)(
-  `${STREAMS} streams are open on one node, all hear of a change, writes stay quick, memory stays bounded, all end with a reason`,
+  `${STREAMS} streams are open on one node, all hear of a change, writes stay quick, memory stays bounded, all end with a reason [needs ${DESCRIPTORS} descriptors]`,
   async () => {
     const args = ["--conformance", "--limits-streams-per-caller", String(STREAMS + 100)];
     await using node = await spawnNode({ args, wrap: withDescriptors });

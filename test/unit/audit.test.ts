@@ -134,8 +134,8 @@ describe("audit_query", () => {
     expect(await rowsOf({ since: "2100-01-01T00:00:00Z" })).toBe(0);
     expect(await rowsOf({}, granted({ role: "operator", spaces: ["b"] }))).toBe(2);
     for (const query of [{ since: "yesterday" }, { cursor: "x" }, { limit: 0 }])
-      expect(core.call("audit_query", query)).rejects.toMatchObject({ code: "invalid_input" });
-    expect(core.call("audit_query", {}, granted({ role: "member", spaces: ["*"] }))).rejects.toMatchObject({
+      await expect(core.call("audit_query", query)).rejects.toMatchObject({ code: "invalid_input" });
+    await expect(core.call("audit_query", {}, granted({ role: "member", spaces: ["*"] }))).rejects.toMatchObject({
       code: "forbidden",
     });
   });

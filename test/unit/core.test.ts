@@ -101,7 +101,7 @@ test("a cursor sees every change once and in order, from the ring and from the t
   const abort = new AbortController();
   const waiting = idle.wait(abort.signal);
   abort.abort(new Error("enough"));
-  expect(waiting).rejects.toThrow("enough");
+  await expect(waiting).rejects.toThrow("enough");
 });
 
 test("an unexpected error in apply stops the log, leaves nothing behind and answers unknown", async () => {
@@ -109,10 +109,10 @@ test("an unexpected error in apply stops the log, leaves nothing behind and answ
   await core.call("context_put", { id: "a/x", content: 1 });
   const propose = (input: unknown) =>
     core.log.propose({ name: "context_put", v: 1, input, caller: "local", via: "", key: "" });
-  expect(propose({ id: "a/x" })).rejects.toMatchObject({ code: "unavailable", details: { outcome: "unknown" } });
+  await expect(propose({ id: "a/x" })).rejects.toMatchObject({ code: "unavailable", details: { outcome: "unknown" } });
   await Bun.sleep(5);
   expect(core.fatal).toHaveLength(1);
-  expect(propose({ id: "a/x" })).rejects.toMatchObject({ code: "unavailable" });
+  await expect(propose({ id: "a/x" })).rejects.toMatchObject({ code: "unavailable" });
   expect(core.log.position().seq).toBe(1);
 });
 

@@ -211,7 +211,7 @@ describe("kept events", () => {
     expect(await replayed(store, first)).toEqual([3]);
     expect(await store.getStreamIdForEventId(first)).toBe("a");
     expect(await store.getStreamIdForEventId("nonsense")).toBeUndefined();
-    expect(replayed(store, "../../x")).rejects.toThrow("no event id");
+    await expect(replayed(store, "../../x")).rejects.toThrow("no event id");
   });
 
   test("are bounded in number and bytes", async () => {

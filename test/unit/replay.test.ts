@@ -240,7 +240,7 @@ describe("maintenance", () => {
       expect.objectContaining({ code: "below_floor", details: { floor: 3000 } }),
     );
     expect(again.invoker.changes.cursor(3000).next(1)).toMatchObject([{ seq: 3001 }]);
-    expect(again.call("context_wait", { since: again.invoker.positionAt(5) })).rejects.toMatchObject({
+    await expect(again.call("context_wait", { since: again.invoker.positionAt(5) })).rejects.toMatchObject({
       code: "below_floor",
     });
     expect(await again.call("audit_verify", {})).toMatchObject({ ok: true, checked: 603 });
@@ -278,7 +278,7 @@ describe("maintenance", () => {
     await using core = startCore();
     for (const name of ["history_compact", "changes_compact"]) {
       expect(core.invoker.registry.get(name)).toBeUndefined();
-      expect(core.call(name, { floor: 1, cuts: [] })).rejects.toMatchObject({ code: "unknown_operation" });
+      await expect(core.call(name, { floor: 1, cuts: [] })).rejects.toMatchObject({ code: "unknown_operation" });
     }
   });
 });

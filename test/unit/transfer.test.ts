@@ -86,7 +86,7 @@ describe("export and import", () => {
     await to.call("context_put", { id: "a/x", content: "goes on" });
     expect(await importInto(to, exported)).toMatchObject({ imported: 0 });
     await from.call("context_put", { id: "a/x", content: "elsewhere" });
-    expect(importInto(to, await lines(from))).rejects.toMatchObject({
+    await expect(importInto(to, await lines(from))).rejects.toMatchObject({
       code: "version_mismatch",
       details: { id: "a/x", version: 6 },
     });
@@ -164,7 +164,7 @@ describe("export and import", () => {
       ["{"],
       [first, "x", end],
     ])
-      expect(read(list)).rejects.toMatchObject({ code: "invalid_input" });
+      await expect(read(list)).rejects.toMatchObject({ code: "invalid_input" });
     await using to = startCore();
     const line = (change: Record<string, unknown>) => JSON.stringify({ ...JSON.parse(one), ...change });
     for (const bad of [
@@ -189,12 +189,12 @@ describe("export and import", () => {
         bad,
         "invalid_input",
       ]);
-    expect(to.call("context_import", { lines: [one, line({ version: 3 })] })).rejects.toMatchObject({
+    await expect(to.call("context_import", { lines: [one, line({ version: 3 })] })).rejects.toMatchObject({
       code: "version_mismatch",
     });
-    expect(to.call("context_import", { lines: [one] }, alice)).rejects.toMatchObject({ code: "forbidden" });
-    expect(to.call("context_export", {}, alice)).rejects.toMatchObject({ code: "forbidden" });
-    expect(to.call("context_export", { cursor: "zz" })).rejects.toMatchObject({ code: "invalid_input" });
+    await expect(to.call("context_import", { lines: [one] }, alice)).rejects.toMatchObject({ code: "forbidden" });
+    await expect(to.call("context_export", {}, alice)).rejects.toMatchObject({ code: "forbidden" });
+    await expect(to.call("context_export", { cursor: "zz" })).rejects.toMatchObject({ code: "invalid_input" });
     expect(to.log.position().seq).toBe(0);
     expect(to.unexpected).toEqual([]);
   });
@@ -219,7 +219,9 @@ describe("backup", () => {
     await using restored = startCore({ folder: dataDir });
     expect(await restored.call("context_get", { id: "a/x" })).toMatchObject({ version: 5 });
     expect(await restored.call("context_get", { id: "a/x", at: position })).toMatchObject({ version: 5 });
-    expect(restored.call("context_get", { id: "a/x", at: lost })).rejects.toMatchObject({ code: "history_forked" });
+    await expect(restored.call("context_get", { id: "a/x", at: lost })).rejects.toMatchObject({
+      code: "history_forked",
+    });
     expect(restored.invoker.position()).toBe(position.replace(/^[^-]*/, epoch));
     await restored.call("context_put", { id: "a/x", content: "goes on" });
     expect(restored.invoker.position()).toBe(`${epoch}-${Number(position.split("-")[1]) + 1}`);
@@ -237,10 +239,12 @@ describe("backup", () => {
     await using core = startCore();
     const to = fresh();
     await backupNode({ dataDir: core.folder, to });
-    expect(backupNode({ dataDir: core.folder, to })).rejects.toMatchObject({ code: "data_exists" });
-    expect(restoreNode({ from: to, dataDir: core.folder })).rejects.toMatchObject({ code: "data_exists" });
-    expect(backupNode({ dataDir: fresh(), to: fresh() })).rejects.toMatchObject({ code: "not_found" });
-    expect(backupNode({ dataDir: core.folder, to: "/dev/null/x" })).rejects.toMatchObject({ code: expect.any(String) });
+    await expect(backupNode({ dataDir: core.folder, to })).rejects.toMatchObject({ code: "data_exists" });
+    await expect(restoreNode({ from: to, dataDir: core.folder })).rejects.toMatchObject({ code: "data_exists" });
+    await expect(backupNode({ dataDir: fresh(), to: fresh() })).rejects.toMatchObject({ code: "not_found" });
+    await expect(backupNode({ dataDir: core.folder, to: "/dev/null/x" })).rejects.toMatchObject({
+      code: expect.any(String),
+    });
   });
 
   test("that was damaged in any way is refused and leaves nothing behind", async () => {
@@ -278,6 +282,6 @@ describe("backup", () => {
     await backupNode({ dataDir: core.folder, to });
     const manifest = join(to, "manifest.json");
     writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"schema": \d+/, '"schema": 99'));
-    expect(restoreNode({ from: to, dataDir: fresh() })).rejects.toMatchObject({ code: "data_newer" });
+    await expect(restoreNode({ from: to, dataDir: fresh() })).rejects.toMatchObject({ code: "data_newer" });
   });
 });
