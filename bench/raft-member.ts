@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { loadSettings } from "../src/config/load.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
-import { fleetOf } from "../src/log/engine/raft/install.ts";
+import { fleetOf } from "../src/log/history.ts";
 import { listen } from "../src/node/listeners/listen.ts";
 import { localDoor } from "../src/node/listeners/listeners.ts";
 import { openProduct } from "../src/node/product.ts";

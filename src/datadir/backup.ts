@@ -7,6 +7,7 @@ import { FLEET_TABLES } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf, LOG_TABLES } from "../log/digest.ts";
+import { fleetOf } from "../log/history.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
 import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup } from "../store/backup.ts";
@@ -107,8 +108,7 @@ function buildStore(folder: string, file: string): string {
 /** Position, fleet and the digest of everything that counts. Fault `data_corrupt` where the chain of changes is broken. */
 const describe: Describe = async (reader) => {
   const head = reader.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
-  const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1");
-  const fleet = reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'");
+  const { fleet, epoch } = fleetOf(reader);
   const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");
   const known = { seq: head?.seq ?? 0, hash: head?.hash ?? new Uint8Array(32) };
   const { problem } = await verifyChain(reader, known, AbortSignal.timeout(CHAIN_MS));
@@ -118,9 +118,9 @@ const describe: Describe = async (reader) => {
     });
   }
   return {
-    position: `${epoch?.id ?? ""}-${head?.seq ?? 0}`,
+    position: `${epoch}-${head?.seq ?? 0}`,
     head: Buffer.from(head?.hash ?? []).toString("hex"),
-    fleet: fleet?.value ?? "",
+    fleet,
     contexts: count?.n ?? 0,
     digest: digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]),
   };

@@ -5,10 +5,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { quarantine } from "../log/engine/raft/faults.ts";
-import { fleetOf } from "../log/engine/raft/install.ts";
 import type { RaftLog } from "../log/engine/raft/raft-log.ts";
-import { isAlone, placeOf } from "../log/engine/raft/store.ts";
+import { placeOf } from "../log/engine/raft/store.ts";
+import { fleetOf } from "../log/history.ts";
 import type { Log } from "../log/log.ts";
+import { isAlone } from "../log/meta.ts";
 import type { Reader } from "../store/store.ts";
 import type { RaftHost, RaftMember, RaftProfile } from "../tailnet/index.ts";
 

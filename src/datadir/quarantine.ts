@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { parkedLines } from "../features/context/index.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type ChangeRow, changeOf } from "../log/changes.ts";
-import { fleetOf, forkOf } from "../log/engine/raft/install.ts";
+import { fleetOf, forkOf } from "../log/history.ts";
 import { sync } from "../store/backup.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";

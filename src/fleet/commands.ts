@@ -3,9 +3,9 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
-import { writeAlone } from "../log/engine/raft/store.ts";
 import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
+import { writeAlone, writeMeta } from "../log/meta.ts";
 import { write } from "../operation/define.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import { forgetTickets, TICKET_MS } from "./join/ticket-command.ts";
@@ -42,7 +42,7 @@ export function fleetChange(what: string, outcome: string): Changed {
 
 /** Tells followers of the members table that it changed: they compare one number instead of all rows. */
 export function bumpRevision(tx: Writer): void {
-  tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_revision', ?)", fleetRevision(tx) + 1);
+  writeMeta(tx, { fleet_revision: fleetRevision(tx) + 1 });
 }
 
 /** A fleet's first row: the member that begins it. Also gives the only member another device, when its tailnet state was lost. */
@@ -83,11 +83,7 @@ export const fleetBegin = write({
       only?.joinedMs ?? stamp.timeMs,
     );
     if (fleetValue(tx, "fleet_name") === "") {
-      tx.run(
-        "INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_name', ?), ('fleet_profile', ?)",
-        command.fleet,
-        command.profile,
-      );
+      writeMeta(tx, { fleet_name: command.fleet, fleet_profile: command.profile });
     }
     bumpRevision(tx);
     // No change of its own: a store into which nobody wrote stays at seq 0, and may be given up for another fleet.
@@ -245,7 +241,7 @@ export const fleetProfileSet = write({
   apply(tx, { profile }) {
     const same = fleetValue(tx, "fleet_profile") === profile;
     if (!same) {
-      tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_profile', ?)", profile);
+      writeMeta(tx, { fleet_profile: profile });
       bumpRevision(tx);
     }
     return { output: { profile }, changes: same ? [] : [fleetChange("profile", profile)] };
@@ -267,7 +263,7 @@ export const fleetLevelRaise = write({
     const now = levelOf(tx);
     const behind = allMembers(tx).find((member) => member.server !== "" && member.level < command.level);
     if (command.level !== now + 1 || behind !== undefined) return { output: { level: now }, changes: [] };
-    tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('fleet_level', ?)", command.level);
+    writeMeta(tx, { fleet_level: command.level });
     bumpRevision(tx);
     return { output: { level: command.level }, changes: [fleetChange("level", String(command.level))] };
   },

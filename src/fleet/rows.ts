@@ -1,6 +1,7 @@
 // The rows of members and tickets, how they are found, and what the log knows of the fleet itself (table meta).
 
 import { z } from "zod";
+import { readMeta } from "../log/meta.ts";
 import type { Reader, Writer } from "../store/store.ts";
 
 /** What members are. */
@@ -122,12 +123,12 @@ export function approvalOf(node: string): string {
 
 /** A value of the fleet in the table meta, as text. */
 export function fleetValue(reader: Reader, key: "fleet_id" | "fleet_name" | "fleet_profile" | "fleet_level"): string {
-  return String(reader.get<{ value: string | number }>("SELECT value FROM meta WHERE key = ?", key)?.value ?? "");
+  return String(readMeta(reader, key) ?? "");
 }
 
 /** Counts the changes of the members table. */
 export function fleetRevision(reader: Reader): number {
-  return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'fleet_revision'")?.value ?? 0);
+  return readMeta(reader, "fleet_revision") ?? 0;
 }
 
 /** Globs of spaces as one column: each between line ends, so that it can be looked for whole. */

@@ -1,6 +1,7 @@
 // The logical digest of a store: equal for equal state, however it is laid out in the file. Replays and full nodes are compared by it (replication.md 21, 31).
 
 import type { Reader } from "../store/store.ts";
+import { REPLICATED_META } from "./meta.ts";
 
 type Row = Record<string, unknown>;
 
@@ -16,10 +17,7 @@ export interface DigestTable {
 /** Tables of the log itself. */
 export const LOG_TABLES: readonly DigestTable[] = [
   // How far a raft log was applied is this node's own: its indexes count what leaves no trace in the state.
-  {
-    name: "meta",
-    sql: "SELECT * FROM meta WHERE key NOT IN ('applied_index', 'applied_term', 'raft_server') ORDER BY key",
-  },
+  { name: "meta", sql: REPLICATED_META },
   { name: "epochs", sql: "SELECT * FROM epochs ORDER BY n" },
   { name: "head", sql: "SELECT * FROM head" },
   { name: "changes", sql: "SELECT * FROM changes ORDER BY seq" },

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import type { Reader, Store } from "../store/store.ts";
 import { levelOf, refuseHigherLevel } from "./level.ts";
+import { beginFleet, readMeta, writeMeta } from "./meta.ts";
 import type { Position } from "./position.ts";
 
 interface EpochRow {
@@ -43,10 +44,8 @@ export function openHistory(store: Store): History {
       new Uint8Array(32),
       new Uint8Array(32),
     );
-    tx.run(
-      "INSERT INTO meta (key, value) VALUES ('fleet_id', ?), ('fleet_level', 1), ('alone', 1)",
-      randomBytes(16).toString("hex"),
-    );
+    beginFleet(tx, randomBytes(16).toString("hex"));
+    writeMeta(tx, { fleet_level: 1 });
     return [{ n: 1, id, parent: null, fork_seq: 0 }];
   });
   const current = epochs.at(-1);
@@ -75,6 +74,37 @@ export function hashAt(reader: Reader, seq: number): Uint8Array | undefined {
   const found = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
   const at = found ?? reader.get<{ hash: Uint8Array }>("SELECT floor_hash AS hash FROM head WHERE floor = ?", seq);
   return at === undefined ? undefined : Uint8Array.from(at.hash);
+}
+
+/** Fleet id and newest epoch of a store; "" where there is none. */
+export function fleetOf(reader: Reader): { fleet: string; epoch: string } {
+  return {
+    fleet: readMeta(reader, "fleet_id") ?? "",
+    epoch: reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1")?.id ?? "",
+  };
+}
+
+/** The last change that both are known to have, where `own` does not go on into `other`; undefined where it does. */
+export function forkOf(own: Reader, other: Reader): number | undefined {
+  const head = own.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
+  const there = other.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
+  if (head === undefined || there === undefined) throw new Error("a store without a head");
+  // Below the other's floor nothing can be compared; that it was compacted away there says that it was there.
+  if (head.seq <= there.floor || sameAt(own, other, head.seq)) return undefined;
+  let same = Math.max(head.floor, there.floor);
+  let differs = Math.min(head.seq, there.seq + 1);
+  while (differs - same > 1) {
+    const middle = Math.floor((same + differs) / 2);
+    if (sameAt(own, other, middle)) same = middle;
+    else differs = middle;
+  }
+  // What was compacted away may differ too, as in a history that was never the same.
+  return sameAt(own, other, same) ? same : 0;
+}
+
+function sameAt(own: Reader, other: Reader, seq: number): boolean {
+  const [one, two] = [hashAt(own, seq), hashAt(other, seq)];
+  return one !== undefined && two !== undefined && Buffer.compare(one, two) === 0;
 }
 
 /** The newest change must be the one that the head names: better no start than a history that goes on from a wrong place. */

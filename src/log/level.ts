@@ -1,14 +1,15 @@
-// The fleet level (replication.md 8): what all full members understand. It stands in the table `meta` and is raised by a command.
+// The fleet level (replication.md 8): what all full members understand. Kept in the table `meta`, raised by a command.
 
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
+import { readMeta } from "./meta.ts";
 
 /** The highest level this build understands. */
 export const KNOWN_LEVEL = 1;
 
 /** The level of the state. */
 export function levelOf(reader: Reader): number {
-  return Number(reader.get<{ value: number }>("SELECT value FROM meta WHERE key = 'fleet_level'")?.value ?? 1);
+  return readMeta(reader, "fleet_level") ?? 1;
 }
 
 /** Fault `data_newer` for a level that this build does not understand; `where` says of what. */

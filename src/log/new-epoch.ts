@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Store } from "../store/store.ts";
-import { writeAlone } from "./engine/raft/store.ts";
+import { beginFleet } from "./meta.ts";
 
 /** Who was in the fleet of before, and what would let others into it. */
 const TABLES_OF_A_FLEET = ["members", "tickets"];
@@ -22,9 +22,7 @@ export function forkHistory(store: Store): string {
       head.seq,
       head.hash,
     );
-    tx.run("UPDATE meta SET value = ? WHERE key = 'fleet_id'", randomBytes(16).toString("hex"));
-    tx.run("DELETE FROM meta WHERE key IN ('applied_index', 'applied_term', 'raft_server')");
-    writeAlone(tx, true);
+    beginFleet(tx, randomBytes(16).toString("hex"));
     for (const table of TABLES_OF_A_FLEET) {
       // A store of before has no such table yet; migrations run when it is opened, so only a test can see this.
       const there = tx.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table);

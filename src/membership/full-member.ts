@@ -24,7 +24,7 @@ import {
   Steward,
   survivesOf,
 } from "../fleet/index.ts";
-import { fleetOf } from "../log/engine/raft/install.ts";
+import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Command, Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { type FleetFile, fleetValue, type Member, readFleetFile, writeFleetFile } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { fleetOf } from "../log/engine/raft/install.ts";
+import { fleetOf } from "../log/history.ts";
 import type { Product } from "../node/product.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";

@@ -19,7 +19,7 @@ import {
   voterCount,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { placeOf } from "../log/engine/raft/store.ts";
+import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -113,7 +113,7 @@ function largerFleetOf(dataDir: string): { fleet: string; fleetId: string } | un
   }
   if (!isMemberStore(dataDir)) return undefined;
   return inspectStore(join(dataDir, "store"), (reader) => {
-    const own = memberByServer(reader, placeOf(reader).server);
+    const own = memberByServer(reader, readMeta(reader, "raft_server") ?? "");
     const others = allMembers(reader).filter(({ node }) => node !== own?.node);
     if (!isSpared(own?.role, others)) return undefined;
     return { fleet: fleetValue(reader, "fleet_name"), fleetId: fleetValue(reader, "fleet_id") };

@@ -3,7 +3,7 @@
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { type FleetPart, fleetPart, type Member } from "../fleet/index.ts";
-import { fleetOf } from "../log/engine/raft/install.ts";
+import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import type { Store } from "../store/store.ts";

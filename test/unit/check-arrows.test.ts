@@ -19,6 +19,9 @@ test.each([
   ["api/a.ts", 'import { x } from "../features/context/rows.ts";', 1],
   ["api/a.ts", 'import { x } from "../features/context/index.ts";', 0],
   ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
+  ["log/history.ts", 'import { x } from "./engine/raft/store.ts";', 1],
+  ["fleet/commands.ts", 'import { x } from "../log/engine/raft/index.ts";', 1],
+  ["fleet/commands.ts", 'import { x } from "../log/meta.ts";', 0],
   ["newfolder/a.ts", 'import { x } from "../lib/fault.ts";', 1],
 ] as const)("%s with %s has %d problems", (path, source, count) => {
   expect(arrowProblems(path, source)).toHaveLength(count);
@@ -32,6 +35,11 @@ test.each([
   ["node/listeners/listen.ts", "Bun.serve({})", 0],
   ["api/a.ts", "Bun . serve({})", 1],
   ["api/a.ts", 'import { createServer } from "node:http";', 1],
+  ["log/meta.ts", 'tx.run("UPDATE meta SET value = 1");', 0],
+  ["log/level.ts", "reader.get(\"SELECT value FROM meta WHERE key = 'fleet_level'\")", 1],
+  ["features/context/a.ts", 'tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES (1, 2)")', 1],
+  ["fleet/a.ts", 'tx.run("DELETE\nFROM  meta")', 1],
+  ["fleet/a.ts", 'tx.run("DELETE FROM members") // FROM meta', 0],
   ["api/a.ts", "const answer = await fetch(url);", 1],
   ["api/a.ts", "return globalThis.fetch(url)", 1],
   ["api/a.ts", "run(() => fetch(url))", 1],

@@ -3,8 +3,8 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { fleetOf } from "../../src/log/engine/raft/install.ts";
 import { createRaftLog } from "../../src/log/engine/raft/raft-log.ts";
+import { fleetOf } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { within } from "../kit/eventually.ts";
 import { applyContexts } from "../kit/raft.ts";

@@ -9,8 +9,9 @@ import { parkForks, parkSuffix, setAside } from "../../src/datadir/quarantine.ts
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { readExport } from "../../src/features/context/index.ts";
 import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
-import { fleetOf, forkOf, installStore } from "../../src/log/engine/raft/install.ts";
+import { installStore } from "../../src/log/engine/raft/install.ts";
 import { placeOf, writeApplied } from "../../src/log/engine/raft/store.ts";
+import { fleetOf, forkOf } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { flipBit } from "../kit/flip-bit.ts";
 import { applyContexts, digestOfStore, putCommand } from "../kit/raft.ts";

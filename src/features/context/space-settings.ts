@@ -1,6 +1,7 @@
 // How a space may be kept by edges of the fleet (replication.md 28): set by an operator of the space, in the log, so that every node has it. Edges get it with their feed.
 
 import { z } from "zod";
+import { listMeta, readMetaNamed, writeMetaNamed } from "../../log/meta.ts";
 import { read, write } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { spaceName } from "./id.ts";
@@ -10,9 +11,6 @@ export const EDGE_MODES = ["never", "fresh", "stale"] as const;
 /** How edges may keep a space. */
 export type EdgeMode = (typeof EDGE_MODES)[number];
 
-/** In the table meta, so that no table is needed for what few spaces have. */
-const KEY = "edge:";
-
 const edge = z
   .enum(EDGE_MODES)
   .describe(
@@ -21,11 +19,7 @@ const edge = z
 
 /** Spaces with another mode than `fresh`, by name. */
 export function edgeModes(reader: Reader): [string, EdgeMode][] {
-  return reader
-    .all<{ key: string; value: EdgeMode }>(
-      "SELECT key, value FROM meta WHERE key >= 'edge:' AND key < 'edge;' ORDER BY key",
-    )
-    .map(({ key, value }) => [key.slice(KEY.length), value]);
+  return listMeta(reader, "edge:").map(([space, mode]) => [space, mode as EdgeMode]);
 }
 
 export const spaceConfigure = write({
@@ -40,12 +34,11 @@ export const spaceConfigure = write({
   hints: { idempotent: true },
   prepare: (input) => input,
   apply(tx, input: { space: string; edge: EdgeMode }) {
-    const key = `${KEY}${input.space}`;
-    const before = tx.get<{ value: string }>("SELECT value FROM meta WHERE key = ?", key)?.value ?? "fresh";
+    const before = readMetaNamed(tx, "edge:", input.space) ?? "fresh";
     const output = { space: input.space, edge: input.edge };
     if (before === input.edge) return { output, changes: [] };
-    if (input.edge === "fresh") tx.run("DELETE FROM meta WHERE key = ?", key);
-    else tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", key, input.edge);
+    // Kept with the single values of the store: few spaces have a mode, so no table is needed.
+    writeMetaNamed(tx, "edge:", input.space, input.edge === "fresh" ? undefined : input.edge);
     const changed = { target: `fleet/spaces/${input.space}`, version: 0, contentHash: "", outcome: input.edge };
     return { output, changes: [changed] };
   },

@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
-import { writeAlone } from "../../log/engine/raft/store.ts";
 import { levelOf } from "../../log/level.ts";
+import { writeAlone } from "../../log/meta.ts";
 import { write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { bumpRevision, fleetChange, shortName } from "../commands.ts";
