@@ -11,7 +11,6 @@ import {
   type Cap,
   capAllows,
   type Grant,
-  isReservedSpace,
   joinRolesOf,
   parseGrants,
   type Question,
@@ -21,6 +20,7 @@ import {
   rightsOf,
   type Verb,
 } from "./rights.ts";
+import { isReservedSpace } from "./space.ts";
 
 /** Settings of the gate, as the settings table names them. */
 export interface AccessSettings {

@@ -2,7 +2,8 @@
 
 import type { Access } from "./access.ts";
 import type { Caller } from "./caller.ts";
-import { isReservedSpace, type Question, ROLES, refusedPart, type SourcedGrant, VERBS } from "./rights.ts";
+import { type Question, ROLES, refusedPart, type SourcedGrant, VERBS } from "./rights.ts";
+import { isReservedSpace } from "./space.ts";
 
 /** One grant, judged. */
 export interface JudgedGrant extends SourcedGrant {

@@ -1,6 +1,8 @@
 // What a caller may do: grants parsed from hostile capability objects, each judged alone, results added, nothing ever denied by a rule (design 4, security.md 3).
 
 import { z } from "zod";
+import { globMatches } from "./glob.ts";
+import { isReservedSpace, spaceAmong } from "./space.ts";
 
 export const ROLES = ["reader", "member", "operator", "admin"] as const;
 /** Roles from least to most. */
@@ -100,11 +102,6 @@ export function rightsOf(grants: readonly Grant[], problems: readonly string[]):
   return { grants, problems, fingerprint: JSON.stringify(grants) };
 }
 
-/** `fleet` and names that start with `_`, in any case (design 1): no glob matches them, and writing them needs admin. */
-export function isReservedSpace(space: string): boolean {
-  return space.startsWith("_") || space.toLowerCase() === "fleet";
-}
-
 /** The same rights for reading alone. */
 export function readOnlyRights({ grants, problems }: Rights): Rights {
   return rightsOf(
@@ -140,31 +137,12 @@ export function allowsSomewhere(grant: Grant, verb: Verb, operation: string): bo
   return rankOf(grant.role) >= VERBS.indexOf(verb) && toolMatches(grant, operation);
 }
 
-/** Matches a glob in which `*` stands for any run of characters; everything else is literal. Linear in the text for each star. */
-export function globMatches(glob: string, text: string): boolean {
-  const parts = glob.split("*");
-  const first = parts[0] ?? "";
-  if (parts.length === 1) return glob === text;
-  const last = parts.at(-1) ?? "";
-  if (!text.startsWith(first) || text.length < first.length + last.length || !text.endsWith(last)) return false;
-  let at = first.length;
-  const end = text.length - last.length;
-  for (const part of parts.slice(1, -1)) {
-    const found = text.indexOf(part, at);
-    if (found < 0 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
-}
-
 /** Whether a cap lets a verb through, in a space or (undefined) anywhere. Writing what is reserved needs admin, which is never forwarded. */
 export function capAllows(cap: Cap, verb: Verb, space: string | undefined): boolean {
   if (rankOf(cap.role) < VERBS.indexOf(verb)) return false;
   if (space === undefined) return true;
-  const reserved = isReservedSpace(space);
-  if (reserved && verb !== "read") return false;
-  if (cap.spaces === undefined) return true;
-  return reserved ? cap.spaces.includes(space) : cap.spaces.some((glob) => globMatches(glob, space));
+  if (isReservedSpace(space) && verb !== "read") return false;
+  return cap.spaces === undefined || spaceAmong(cap.spaces, space);
 }
 
 function rankOf(role: Role): number {
@@ -176,7 +154,6 @@ function toolMatches(grant: Grant, operation: string): boolean {
 }
 
 function spaceMatches(grant: Grant, verb: Verb, space: string): boolean {
-  if (!isReservedSpace(space)) return grant.spaces.some((glob) => globMatches(glob, space));
-  if (verb !== "read" && grant.role !== "admin") return false;
-  return grant.spaces.includes(space);
+  if (isReservedSpace(space) && verb !== "read" && grant.role !== "admin") return false;
+  return spaceAmong(grant.spaces, space);
 }

@@ -1,6 +1,7 @@
 // Whether a kept answer may be given (design 9, replication.md 28), and what is asked for where it may not. The gate has judged the caller before: invoke asks here behind it.
 
-import { type EdgeMode, isJsonType, spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
+import { type EdgeMode, isJsonType } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseExact } from "../lib/json-value.ts";
 import type { Change } from "../log/changes.ts";

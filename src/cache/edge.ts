@@ -1,6 +1,7 @@
 // An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
 
-import { contextGet, spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
+import { contextGet } from "../features/context/index.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";

@@ -1,7 +1,7 @@
 // What an edge keeps: answers in memory, bounded by bytes, over rows for spaces that may be served stale. Whether one may be given is decided in cache.ts.
 
 import { LRUCache } from "lru-cache";
-import { spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
 import type { Store, Writer } from "../store/store.ts";

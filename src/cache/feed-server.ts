@@ -1,8 +1,8 @@
 // The feed as a full node serves it to edges (replication.md 26): changes of the spaces that the member is enrolled for, in whole entries, held until there are some or a second has passed.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { globMatches, isReservedSpace } from "../access/rights.ts";
-import { type EdgeMode, spaceOf } from "../features/context/index.ts";
+import { spaceAmong, spaceOf } from "../access/space.ts";
+import type { EdgeMode } from "../features/context/index.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Changes } from "../log/changes.ts";
@@ -37,12 +37,7 @@ export function isKept(
   { spaces, wanted }: { spaces: readonly string[]; wanted: readonly string[] },
   space: string,
 ): boolean {
-  return isAmong(spaces, space) && isAmong(wanted, space);
-}
-
-/** Reserved spaces are matched by their name alone. */
-function isAmong(globs: readonly string[], space: string): boolean {
-  return isReservedSpace(space) ? globs.includes(space) : globs.some((glob) => globMatches(glob, space));
+  return spaceAmong(spaces, space) && spaceAmong(wanted, space);
 }
 
 /** Answers feed calls; each is judged by the membership of the moment of its answer. */

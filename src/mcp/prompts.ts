@@ -10,7 +10,8 @@ import {
 import { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { allows, type Rights } from "../access/rights.ts";
-import { idProblem, spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
+import { idProblem } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Invoker } from "../operation/invoke.ts";

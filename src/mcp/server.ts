@@ -12,7 +12,7 @@ import {
   type Tool,
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
-import { spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { asProtocolError } from "./errors.ts";

@@ -3,7 +3,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import { allows } from "../access/rights.ts";
-import { spaceOf } from "../features/context/index.ts";
+import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Cursor } from "../log/changes.ts";
 import type { LogLine } from "../observe/logging.ts";

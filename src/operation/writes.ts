@@ -1,7 +1,7 @@
 // The way of one write to the node that orders writes: here, or by forward, over any change of leader, with one key (replication.md 10).
 
 import { type Caller, callerName } from "../access/caller.ts";
-import { isReservedSpace } from "../access/rights.ts";
+import { isReservedSpace } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";

@@ -2,7 +2,8 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { idProblem, spaceOf } from "../../src/features/context/index.ts";
+import { spaceOf } from "../../src/access/space.ts";
+import { idProblem } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { visibleJson } from "../../src/lib/printable.ts";
 import { handoffId } from "../../src/mcp/handoff.ts";

@@ -1,10 +1,10 @@
 // A change as callers see it: in waits, streams and feeds alike.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./etag.ts";
-import { spaceOf } from "./id.ts";
 import { timeOf } from "./rows.ts";
 
 export const publicChange = z.object({

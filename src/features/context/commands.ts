@@ -1,12 +1,13 @@
 // The plain writes of contexts: put, delete, restore. Each is defined once, its outcome decided in apply from state, command and stamp alone (design 5, 7).
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./conditions.ts";
 import { type Document, toDocument } from "./document.ts";
 import { missing, requireVersion } from "./faults.ts";
 import { type Keep, keepOf } from "./history-limits.ts";
-import { contextId, idAliases, spaceOf } from "./id.ts";
+import { contextId, idAliases } from "./id.ts";
 import { framedTags, headOf, textOf } from "./rows.ts";
 import { appendTombstone, appendVersion, EMPTY_HASH, WHOLE_DOCUMENT } from "./versions.ts";
 

@@ -1,10 +1,10 @@
 // context_export: the kept history of contexts in pages of lines, as it was at one position: versions never change, so no page holds the store up.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { spaceOf } from "./id.ts";
 import { endOfPrefix } from "./list.ts";
 import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
 import { lineOf } from "./transfer.ts";

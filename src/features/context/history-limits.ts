@@ -1,7 +1,7 @@
 // The limits that a write carries with it (replication.md 6): how much history stays and how many bytes a caller and a space may hold.
 
+import { spaceOf } from "../../access/space.ts";
 import type { WriteLimits } from "../../operation/define.ts";
-import { spaceOf } from "./id.ts";
 
 export interface Keep {
   /** Largest document in bytes, for writes whose text is made in apply. */

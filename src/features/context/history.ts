@@ -1,6 +1,7 @@
 // Reads of a context's history: its versions, and the difference of two of them.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { diffJson } from "../../lib/json-diff.ts";
 import { parseExact } from "../../lib/json-value.ts";
@@ -9,7 +10,7 @@ import { read } from "../../operation/define.ts";
 import { isJsonType } from "./document.ts";
 import { etagOf } from "./etag.ts";
 import { missing, requireVersion } from "./faults.ts";
-import { contextId, idAliases, spaceOf } from "./id.ts";
+import { contextId, idAliases } from "./id.ts";
 import { floorOf, headOf, type StoredVersion, tagsOf, textOf, timeOf, versionsBelow } from "./rows.ts";
 
 const MAX_PAGE = 500;

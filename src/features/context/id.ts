@@ -1,4 +1,4 @@
-// Context ids (design 8): what one may look like, and the space it lies in.
+// Context ids: what one may look like. The space it lies in is access/space.ts's.
 
 import { z } from "zod";
 
@@ -16,12 +16,6 @@ export function idProblem(id: string): string | undefined {
     if (RESERVED_SEGMENTS.has(segment)) return `the segment ${JSON.stringify(segment)} is reserved`;
   }
   return undefined;
-}
-
-/** The space of a context: what stands before the first `/`, or `default`. */
-export function spaceOf(id: string): string {
-  const slash = id.indexOf("/");
-  return slash < 0 ? "default" : id.slice(0, slash);
 }
 
 /** Names that agents try for the id of a context. */

@@ -1,12 +1,12 @@
 // context_import: takes exported versions back with their authors, times, tags, tombstones and hashes. What is there already is left as it is; another history is refused.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
-import { spaceOf } from "./id.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { type ImportedVersion, parseLine } from "./transfer.ts";
 import { costOf, UNLIMITED, UsageChange } from "./usage.ts";

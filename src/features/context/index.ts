@@ -26,7 +26,7 @@ export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
 export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-file.ts";
 export { contextDiff, contextHistory } from "./history.ts";
-export { idProblem, spaceOf } from "./id.ts";
+export { idProblem } from "./id.ts";
 export { contextList } from "./list.ts";
 export { Maintenance } from "./maintenance.ts";
 export { contextGet, contextMetadata } from "./queries.ts";

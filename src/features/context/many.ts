@@ -1,6 +1,7 @@
 // context_many: several writes as one command, all or nothing.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Changed } from "../../log/log.ts";
 import type { WriteLimits, WriteOperation } from "../../operation/define.ts";
@@ -8,7 +9,6 @@ import { write } from "../../operation/define.ts";
 import { parseArguments } from "../../operation/input.ts";
 import { contextDelete, contextPut, contextRestore } from "./commands.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
-import { spaceOf } from "./id.ts";
 import { contextPatch } from "./patch.ts";
 
 const MAX_WRITES = 64;

@@ -1,6 +1,7 @@
 // context_patch: changes a part of a document. The patch is read and bounded before the log; it is evaluated in apply, on the text that is there then.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { applyJsonPatch, parseSteps } from "../../lib/json-patch.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
@@ -13,7 +14,7 @@ import { documentOf, isJsonType } from "./document.ts";
 import { applyEdits, parseEdits } from "./edits.ts";
 import { deleted, missing, requireVersion } from "./faults.ts";
 import { type Keep, keepOf } from "./history-limits.ts";
-import { contextId, idAliases, spaceOf } from "./id.ts";
+import { contextId, idAliases } from "./id.ts";
 import { headOf, type StoredVersion, textOf } from "./rows.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./versions.ts";
 

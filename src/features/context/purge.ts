@@ -1,12 +1,13 @@
 // context_purge: removes texts for good and keeps their hashes, so that the chain stays verifiable (replication.md 3).
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { missing } from "./faults.ts";
 import { type Keep, keepOf } from "./history-limits.ts";
-import { contextId, idAliases, spaceOf } from "./id.ts";
+import { contextId, idAliases } from "./id.ts";
 import { type ContextRow, headOf } from "./rows.ts";
 import { UNLIMITED, UsageChange, wordsOf } from "./usage.ts";
 import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./versions.ts";

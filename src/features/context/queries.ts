@@ -1,13 +1,14 @@
 // Reads of one context: its document now, in an earlier version or at a position, and its metadata.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseExact } from "../../lib/json-value.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { isJsonType } from "./document.ts";
 import { belowFloor, missing, requireVersion } from "./faults.ts";
-import { contextId, idAliases, spaceOf } from "./id.ts";
+import { contextId, idAliases } from "./id.ts";
 import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 
 /** Reads one document, in its newest or a named version. */

@@ -1,11 +1,11 @@
 // How apply adds a version to a context: the row, the new head, the history limits and the quotas, all in the command's savepoint.
 
+import { spaceOf } from "../../access/space.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import type { Writer } from "../../store/store.ts";
 import type { Document } from "./document.ts";
 import { etagOf } from "./etag.ts";
 import type { Keep } from "./history-limits.ts";
-import { spaceOf } from "./id.ts";
 import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
 import { COST_SQL, costOf, UNLIMITED, UsageChange } from "./usage.ts";
 
