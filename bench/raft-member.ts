@@ -7,8 +7,8 @@ import { loadSettings } from "../src/config/load.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
 import { fleetOf } from "../src/log/history.ts";
+import { identifyLocal } from "../src/node/listeners/identify.ts";
 import { listen } from "../src/node/listeners/listen.ts";
-import { localDoor } from "../src/node/listeners/listeners.ts";
 import { openProduct } from "../src/node/product.ts";
 import { Conditions } from "../src/observe/conditions.ts";
 import { configureLogging, logFor } from "../src/observe/logging.ts";
@@ -59,7 +59,7 @@ if (begins) await eventually("the first member to lead", () => raft.leadership()
 const socket = join(sockets, `member-${process.pid}.sock`);
 const listener = listen({
   at: { unix: socket, mode: 0o600 },
-  door: localDoor(),
+  identify: identifyLocal(),
   surfaces: product,
   maxBodyBytes: settings["http.max_body_bytes"],
   origins: [],

@@ -5,7 +5,7 @@ import { contextGet } from "../features/context/index.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";
-import type { CachedCall, Elsewhere, ForwardCall } from "../operation/routing.ts";
+import type { CachedCall, ForwardCall, Routing } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
 import { openSleepClock, type SleepClock } from "./clock.ts";
 import type { EdgeLog } from "./edge-log.ts";
@@ -35,7 +35,7 @@ export interface EdgeOptions {
   ask: FeedClientOptions["ask"];
   roundTripMs: FeedClientOptions["roundTripMs"];
   /** Takes a call to the leader, or to the node that `upstream` names. */
-  forward: Elsewhere["forward"];
+  forward: Routing["forward"];
   /** Whether an operation is a write. */
   isWrite: (operation: string) => boolean;
   onUpstream?: FeedClientOptions["onChange"];

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { EDGE_MODES } from "../features/context/index.ts";
-import { toldMember } from "../fleet/index.ts";
+import { memberShape } from "../fleet/index.ts";
 import type { Change } from "../log/changes.ts";
 
 /** The longest that a feed call is held, in ms. */
@@ -49,7 +49,7 @@ export const feedTerms = z.strictObject({
   /** Spaces whose mode was set; the others are `fresh`. */
   modes: z.array(z.tuple([text(256), z.enum(EDGE_MODES)])).max(100_000),
   /** Members of the fleet: whom to follow, and whom to show. */
-  members: z.array(toldMember).max(1000),
+  members: z.array(memberShape).max(1000),
 });
 export type FeedTerms = z.infer<typeof feedTerms>;
 

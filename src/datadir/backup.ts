@@ -14,9 +14,9 @@ import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup }
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
-import { forgetRequests } from "./next-start.ts";
-import { setAside } from "./quarantine.ts";
-import { forgetRecovery } from "./recover.ts";
+import { clearRequests } from "./next-start.ts";
+import { quarantineData } from "./quarantine.ts";
+import { clearRecoveryMark } from "./recover.ts";
 import { MIGRATIONS } from "./schema.ts";
 
 /** Recomputing a million changes takes seconds, on a small machine minutes. */
@@ -69,11 +69,11 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     rmSync(partial, { recursive: true, force: true });
     const epoch = buildStore(partial, join(from, manifest.file.name));
     // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
-    const kept = setAside(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
-    forgetRequests(dataDir);
+    const kept = quarantineData(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
+    clearRequests(dataDir);
     renameSync(partial, target);
     sync(dataDir);
-    forgetRecovery(dataDir);
+    clearRecoveryMark(dataDir);
     return { manifest, epoch, aside: kept };
   } finally {
     lock.release();

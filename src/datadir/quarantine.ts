@@ -12,7 +12,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { parkedLines } from "../features/context/index.ts";
+import { archivedLines } from "../features/context/index.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type ChangeRow, changeOf } from "../log/changes.ts";
 import { fleetOf, forkOf } from "../log/history.ts";
@@ -26,10 +26,10 @@ const CONTEXTS_FILE = "contexts.jsonl";
 const FOLDERS = ["store", "edge", "raft"];
 
 /** Moves store and raft folder of a stopped node aside, with a file `why.txt`; answers where they are, or undefined where there was nothing. The data folder must be locked. */
-export function setAside(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
+export function quarantineData(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
   const there = FOLDERS.filter((name) => existsSync(join(dataDir, name)));
   if (there.length === 0) return undefined;
-  const home = asideFolder(dataDir, nowMs);
+  const home = newQuarantineFolder(dataDir, nowMs);
   writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
   // The raft folder goes last: a store without it is refused at a start, and so is it without a store.
   for (const name of there) renameSync(join(dataDir, name), join(home, name));
@@ -39,9 +39,9 @@ export function setAside(dataDir: string, why: string, nowMs = Date.now()): stri
 }
 
 /** Moves only the raft folder aside, for a store that begins another history. */
-export function setRaftAside(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
+export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
   if (!existsSync(join(dataDir, "raft"))) return undefined;
-  const home = asideFolder(dataDir, nowMs);
+  const home = newQuarantineFolder(dataDir, nowMs);
   writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
   renameSync(join(dataDir, "raft"), join(home, "raft"));
   sync(home);
@@ -50,14 +50,14 @@ export function setRaftAside(dataDir: string, why: string, nowMs = Date.now()): 
 }
 
 /** Writes what only this store has, the changes after a seq and the contexts they changed, into a new folder under `aside/`; answers the folder. */
-export function parkSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
-  const home = asideFolder(dataDir, nowMs);
+export function archiveSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
+  const home = newQuarantineFolder(dataDir, nowMs);
   writeSuffix(home, reader, afterSeq);
   return home;
 }
 
 /** For a node that has a fleet's store in place of its own: writes beside each store that was set aside what only that one has, where that was not done yet. Answers the folders. Faults as `inspectStore`. */
-export function parkForks(dataDir: string, fleet: Reader): string[] {
+export function archiveForks(dataDir: string, fleet: Reader): string[] {
   const aside = join(dataDir, "aside");
   if (!existsSync(aside)) return [];
   return readdirSync(aside)
@@ -78,7 +78,7 @@ function writeSuffix(home: string, reader: Reader, afterSeq: number): void {
   const position = { epoch: fleetOf(reader).epoch, seq };
   const rows = reader.iterate<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq", afterSeq);
   writeLines(join(home, "changes.jsonl"), changeLines(rows));
-  writeLines(join(home, CONTEXTS_FILE), parkedLines(reader, afterSeq, position));
+  writeLines(join(home, CONTEXTS_FILE), archivedLines(reader, afterSeq, position));
   sync(home);
 }
 
@@ -99,13 +99,13 @@ function writeLines(path: string, lines: Iterable<string>): void {
 }
 
 /** How many folders were set aside on that day. */
-export function asideCount(dataDir: string, nowMs: number): number {
+export function quarantineCount(dataDir: string, nowMs: number): number {
   const aside = join(dataDir, "aside");
   return existsSync(aside) ? readdirSync(aside).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length : 0;
 }
 
 /** A new folder `aside/<date>-<n>`. */
-function asideFolder(dataDir: string, nowMs: number): string {
+function newQuarantineFolder(dataDir: string, nowMs: number): string {
   const aside = join(dataDir, "aside");
   ensurePrivateFolder(aside);
   const date = dateOf(nowMs);

@@ -13,9 +13,9 @@ import { sync } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { Store } from "../store/store.ts";
 import { openTailnet } from "../tailnet/index.ts";
-import { forgetRequests } from "./next-start.ts";
+import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
-import { setRaftAside } from "./quarantine.ts";
+import { quarantineRaft } from "./quarantine.ts";
 import { MIGRATIONS } from "./schema.ts";
 import { WRITES } from "./writes.ts";
 
@@ -46,27 +46,27 @@ export async function recoverNode(options: { dataDir: string; nowMs?: () => numb
   }
   const lock = lockDataFolder(dataDir);
   try {
-    const recovered = await beginAnew(dataDir, folder, nowMs);
-    forgetRecovery(dataDir);
+    const recovered = await beginNewHistory(dataDir, folder, nowMs);
+    clearRecoveryMark(dataDir);
     return recovered;
   } finally {
     lock.release();
   }
 }
 
-async function beginAnew(dataDir: string, folder: string, nowMs: () => number): Promise<Recovered> {
+async function beginNewHistory(dataDir: string, folder: string, nowMs: () => number): Promise<Recovered> {
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
-    refuseUnbegun(store);
+    refuseEmptyStore(store);
     // From here on the member goes on without the others, in what is still their history: nothing may be started from that.
-    writeFileSync(markOf(dataDir), "", { mode: 0o600 });
+    writeFileSync(recoveryMark(dataDir), "", { mode: 0o600 });
     sync(dataDir);
     const unread = await applyLog(dataDir, store);
-    const found = whereIs(store);
+    const found = positionOf(store);
     // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
-    const aside = setRaftAside(dataDir, `a new history began from ${found.position}`, nowMs());
+    const aside = quarantineRaft(dataDir, `a new history began from ${found.position}`, nowMs());
     const epoch = forkHistory(store);
-    forgetRequests(dataDir);
+    clearRequests(dataDir);
     return { ...found, epoch, aside, unread };
   } finally {
     store.close();
@@ -75,19 +75,19 @@ async function beginAnew(dataDir: string, folder: string, nowMs: () => number): 
 
 /** Fault `data_corrupt` for a data folder where a recovery ended between its steps: the old history would be gone on with by this node alone, beside others that may do so too. */
 export function refuseBrokenRecovery(dataDir: string): void {
-  if (!existsSync(markOf(dataDir))) return;
+  if (!existsSync(recoveryMark(dataDir))) return;
   throw new Fault("data_corrupt", `A recovery of ${dataDir} did not end`, {
     hint: "Run cairn recover --accept-loss again: it goes on where it ended.",
   });
 }
 
 /** The history that begins now is this node's own. */
-export function forgetRecovery(dataDir: string): void {
-  rmSync(markOf(dataDir), { force: true });
+export function clearRecoveryMark(dataDir: string): void {
+  rmSync(recoveryMark(dataDir), { force: true });
   sync(dataDir);
 }
 
-function markOf(dataDir: string): string {
+function recoveryMark(dataDir: string): string {
   return join(dataDir, "recovering");
 }
 
@@ -122,14 +122,14 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
   }
 }
 
-function refuseUnbegun({ reader, path }: Store): void {
+function refuseEmptyStore({ reader, path }: Store): void {
   if (reader.get("SELECT 1 FROM epochs") !== undefined) return;
   throw new Fault("not_found", `The store ${path} was never begun; there is nothing to recover`, {
     hint: "Restore a backup with `cairn restore`.",
   });
 }
 
-function whereIs({ reader }: Store): { position: string; contexts: number } {
+function positionOf({ reader }: Store): { position: string; contexts: number } {
   const head = reader.get<{ seq: number }>("SELECT seq FROM head");
   const epoch = reader.get<{ id: string }>("SELECT id FROM epochs ORDER BY n DESC LIMIT 1");
   const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");

@@ -5,7 +5,7 @@ import { type ActOperation, act } from "../operation/define.ts";
 import { nodeId } from "./rows.ts";
 
 /** What the acts need of the node they run on. */
-export interface FleetHands {
+export interface FleetActions {
   /** Hands leadership to a member (StableNodeID), or to the most current voter. Fault `not_leader` elsewhere. */
   transfer(node: string | undefined, signal: AbortSignal): Promise<{ node: string; name: string }>;
   /** Asks the fleet to let this node go and waits until it did; the node then stops. */
@@ -17,7 +17,7 @@ const member = z.object({ node: z.string(), name: z.string() });
 const left = z.object({ fleet: z.string(), kept: z.string().describe("Where the data of before will be.") });
 
 /** Hands the lead over. */
-export function fleetTransfer(hands: () => FleetHands): ActOperation<z.ZodObject, typeof member> {
+export function fleetTransfer(actions: () => FleetActions): ActOperation<z.ZodObject, typeof member> {
   return act({
     name: "fleet_transfer",
     title: "Hand the lead over",
@@ -25,12 +25,12 @@ export function fleetTransfer(hands: () => FleetHands): ActOperation<z.ZodObject
     input: z.object({ node: nodeId.optional().describe("StableNodeID of the voter; left out: the most current one.") }),
     output: member,
     access: FLEET,
-    run: (input, { signal }) => hands().transfer(input["node"] as string | undefined, signal),
+    run: (input, { signal }) => actions().transfer(input["node"] as string | undefined, signal),
   });
 }
 
 /** Lets this node leave. */
-export function fleetLeave(hands: () => FleetHands): ActOperation<z.ZodObject, typeof left> {
+export function fleetLeave(actions: () => FleetActions): ActOperation<z.ZodObject, typeof left> {
   return act({
     name: "fleet_leave",
     title: "Leave the fleet",
@@ -40,6 +40,6 @@ export function fleetLeave(hands: () => FleetHands): ActOperation<z.ZodObject, t
     output: left,
     access: FLEET,
     hints: { destructive: true },
-    run: async (_input, { signal }) => ({ ...(await hands().leave(signal)), kept: "aside/ in the data folder" }),
+    run: async (_input, { signal }) => ({ ...(await actions().leave(signal)), kept: "aside/ in the data folder" }),
   });
 }

@@ -6,7 +6,7 @@ export interface VoterState {
 }
 
 /** Says how many voters may fail, and what it means where none may. `full` counts members that hold the whole store. */
-export function survivesText(voters: readonly VoterState[], full: number): string {
+export function faultToleranceText(voters: readonly VoterState[], full: number): string {
   const count = voters.length;
   const alive = voters.filter((voter) => voter.alive).length;
   const majority = Math.floor(count / 2) + 1;

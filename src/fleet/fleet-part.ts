@@ -2,7 +2,7 @@
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
 import type { Beat, Heard } from "./beats/beat.ts";
-import { survivesText } from "./fault-tolerance.ts";
+import { faultToleranceText } from "./fault-tolerance.ts";
 import { voterCount } from "./lead/plan.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
 import type { FleetRole, Member } from "./rows.ts";
@@ -55,21 +55,21 @@ export function fleetPart(facts: FleetFacts): FleetPart {
       leader_node: leader?.node ?? "",
       term: leadership.term,
       voters: votes.size,
-      survives: survivesOf(facts),
+      survives: faultToleranceOf(facts),
     },
     members: listed.map((member) => memberRow(facts, member, { leader, leaderSeq, votes })),
   };
 }
 
 /** The sentence on what may fail, from the same facts. */
-export function survivesOf(facts: FleetFacts): string {
+export function faultToleranceOf(facts: FleetFacts): string {
   if (!facts.ready) return "This node is in no fleet yet: it waits to be let in, or for the store.";
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
   const voters = [...votersOf(facts, listed)].map((server) => {
     const member = listed.find((each) => each.server === server);
     return { alive: member !== undefined && (isSelf(facts, member) || !facts.isAway(member.node)) };
   });
-  return survivesText(voters, listed.filter((member) => member.role !== "edge").length);
+  return faultToleranceText(voters, listed.filter((member) => member.role !== "edge").length);
 }
 
 /** Servers that vote: raft knows; an edge goes by the roles, the leader first among them. */

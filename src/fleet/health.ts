@@ -68,7 +68,7 @@ export class Health {
   }
 
   /** Makes the conditions of a node what is true. */
-  tell(facts: HealthFacts, conditions: Conditions): void {
+  update(facts: HealthFacts, conditions: Conditions): void {
     const found = this.judge(facts);
     for (const code of JUDGED) {
       const text = found.get(code);

@@ -74,7 +74,7 @@ class StoredMembers extends MemberList {
 }
 
 /** What an edge was told. */
-export class ToldMembers extends MemberList {
+export class KnownMembers extends MemberList {
   /** Takes a list that a full member told. */
   set(list: readonly Member[]): void {
     if (JSON.stringify(list) !== JSON.stringify(this.list())) this.take(list);

@@ -10,9 +10,9 @@ import {
   type FleetPart,
   fleetPart,
   Health,
+  type KnownMembers,
   type Member,
   type Pending,
-  type ToldMembers,
   writeFleetFile,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -20,32 +20,32 @@ import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Peer } from "../tailnet/index.ts";
 import { leaveFleet } from "./actions.ts";
 import { EDGE_FOLDER, type EdgeParts } from "./edge-parts.ts";
-import { endAfterLeaving, faultOfJoin } from "./exit-faults.ts";
-import type { FleetFace, FleetStart, RunningFleet } from "./fleet-view.ts";
+import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
+import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
 import { getIn } from "./join.ts";
 import type { Peers } from "./peers.ts";
-import { Removal } from "./removal.ts";
+import { RemovalWatch } from "./removal-watch.ts";
 
-export interface EdgeFleetOptions extends FleetStart {
+export interface EdgeMemberOptions extends MemberStart {
   parts: EdgeParts;
   link: Peers;
 }
 
-class EdgeFleet implements FleetFace {
-  readonly #options: EdgeFleetOptions;
-  readonly #members: ToldMembers;
+class EdgeMember implements FleetView {
+  readonly #options: EdgeMemberOptions;
+  readonly #members: KnownMembers;
   readonly #beats: Beats;
-  readonly #removal: Removal;
+  readonly #removal: RemovalWatch;
   readonly #health = new Health();
   #file: FleetFile | undefined;
   #peers: readonly Peer[] = [];
 
-  constructor(options: EdgeFleetOptions) {
+  constructor(options: EdgeMemberOptions) {
     const { plan, parts, link, nowMs, conditions } = options;
     this.#options = options;
     this.#file = plan.file;
     this.#members = parts.members;
-    this.#removal = new Removal({
+    this.#removal = new RemovalWatch({
       folder: join(options.loaded.settings.data, EDGE_FOLDER),
       conditions,
       monotonicMs: () => performance.now(),
@@ -193,12 +193,12 @@ class EdgeFleet implements FleetFace {
         leading: () => false,
         leader: () => this.leader()?.node,
         remove: () => Promise.resolve(),
-        removed: () => this.#removal.said,
+        removed: () => this.#removal.removed,
       },
       signal,
     );
     const fleet = this.#fleetName();
-    endAfterLeaving(loaded.settings.data, fleet, onFatal);
+    stopAfterLeaving(loaded.settings.data, fleet, onFatal);
     return { fleet };
   }
 
@@ -231,13 +231,13 @@ class EdgeFleet implements FleetFace {
   #judge(): void {
     const { conditions } = this.#options;
     const leader = this.leader();
-    this.#health.tell(
+    this.#health.update(
       {
         self: this.self(),
-        ready: this.#file !== undefined && !this.#removal.said,
+        ready: this.#file !== undefined && !this.#removal.removed,
         leading: false,
         leaderKnown: leader !== undefined,
-        members: this.#removal.said ? [] : this.#members.list(),
+        members: this.#removal.removed ? [] : this.#members.list(),
         raft: undefined,
         own: this.#beats.own(),
         leaderNode: leader?.node,
@@ -297,9 +297,9 @@ class EdgeFleet implements FleetFace {
 }
 
 /** Opens the member that an edge is; it gets in and follows once the tailnet serves. */
-export function openEdgeFleet(options: EdgeFleetOptions): RunningFleet {
+export function openEdgeMember(options: EdgeMemberOptions): RunningMember {
   const { conditions, onFatal } = options;
-  const fleet = new EdgeFleet(options);
+  const fleet = new EdgeMember(options);
   const stop = new AbortController();
   let going: Promise<void> | undefined;
   const begin = async (): Promise<void> => {
@@ -307,7 +307,7 @@ export function openEdgeFleet(options: EdgeFleetOptions): RunningFleet {
       await fleet.getIn(stop.signal);
       fleet.up();
     } catch (error) {
-      if (!stop.signal.aborted) onFatal(faultOfJoin(error, conditions));
+      if (!stop.signal.aborted) onFatal(joinFault(error, conditions));
     }
   };
   return {

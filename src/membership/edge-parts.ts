@@ -5,12 +5,12 @@ import { refusalsSchema } from "../access/refusals.ts";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
 import type { Settings } from "../config/settings.ts";
 import { contextOperations, contextSchema } from "../features/context/index.ts";
-import { fleetCommands, fleetSchema, type Member, ToldMembers } from "../fleet/index.ts";
+import { fleetCommands, fleetSchema, KnownMembers, type Member } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Forwarder } from "../operation/forwarder.ts";
-import { type Elsewhere, notReady } from "../operation/routing.ts";
+import { notReady, type Routing } from "../operation/routing.ts";
 import { Store } from "../store/store.ts";
 import type { Peers } from "./peers.ts";
 
@@ -18,7 +18,7 @@ import type { Peers } from "./peers.ts";
 export const EDGE_FOLDER = "edge";
 
 /** What beats tell an edge of its fleet. */
-export interface FleetView {
+export interface UpstreamDirectory {
   /** Measured, in ms. */
   roundTripMs(node: string): number | undefined;
   /** The member that orders writes. */
@@ -33,17 +33,17 @@ export interface EdgePartsOptions {
   /** StableNodeID of this node; "" while it is not known. */
   self: () => string;
   /** Undefined while this node is on no tailnet. */
-  fleet: () => FleetView | undefined;
+  fleet: () => UpstreamDirectory | undefined;
   /** Members as they are known from an earlier run. */
-  told: readonly Member[];
+  knownMembers: readonly Member[];
 }
 
 /** What an edge puts in place of a store and a log of its own. */
 export interface EdgeParts {
   store: Store;
   edge: Edge;
-  elsewhere: Elsewhere;
-  members: ToldMembers;
+  routing: Routing;
+  members: KnownMembers;
 }
 
 /** An upstream that does not answer a forwarded read within this time is asked no longer, in ms; the feed finds out sooner. */
@@ -54,7 +54,7 @@ const SAID_MS = 5000;
 
 /** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
 export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
-  const { settings, conditions, closers, peers, self, fleet, told } = options;
+  const { settings, conditions, closers, peers, self, fleet, knownMembers } = options;
   const store = Store.open({
     folder: join(settings.data, EDGE_FOLDER),
     migrations: edgeMigrations([
@@ -76,8 +76,8 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     leadsHere: () => false,
     onLeader: () => () => {},
   });
-  const members = new ToldMembers();
-  members.set(told);
+  const members = new KnownMembers();
+  members.set(knownMembers);
   const away = awayCondition(conditions, () => edge.state.staleSpaces());
   closers.add("upstream condition", away.stop);
   const writes = new Set(
@@ -110,8 +110,8 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     onError: (error) => logFor("cache")("warning", `an answer could not be kept on disk: ${String(error)}`),
   });
   closers.add("edge", () => edge.stop());
-  const elsewhere: Elsewhere = {
-    place: () => (edge.log.ready() ? "edge" : "waiting"),
+  const routing: Routing = {
+    mode: () => (edge.log.ready() ? "edge" : "waiting"),
     several: () => true,
     self,
     leader: () => fleet()?.leader(),
@@ -119,7 +119,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     answer: (call) => edge.answer(call),
     refuseFollow: (spaces) => edge.refuseFollow(spaces),
   };
-  return { store, edge, elsewhere, members };
+  return { store, edge, routing, members };
 }
 
 /** Tells people when no full node answers for a while; another one is mostly found at once. */

@@ -1,11 +1,11 @@
 // A node that is alone looks around now and then: another fleet on its tailnet is worth a word, with the line that joins it. It never joins by itself.
 
-import { lookAround, type Sighted } from "../fleet/index.ts";
+import { type SeenFleet, scanTailnet } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer } from "../tailnet/index.ts";
 import type { Peers } from "./peers.ts";
 
-export interface SightOptions {
+export interface FleetScannerOptions {
   /** Whether this node is the only member of its fleet. */
   alone: () => boolean;
   /** Calls `listener` after each change of the members; answers the function that ends it. */
@@ -24,8 +24,8 @@ const EVERY_MS = 60_000;
 const FIRST_MS = [1_000, 3_000, 10_000];
 const MAX_NAMED = 5;
 
-export class Sight {
-  readonly #options: SightOptions;
+export class FleetScanner {
+  readonly #options: FleetScannerOptions;
   readonly #stop = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking: Promise<void> = Promise.resolve();
@@ -33,7 +33,7 @@ export class Sight {
   #said = "";
   #ends: (() => void) | undefined;
 
-  constructor(options: SightOptions) {
+  constructor(options: FleetScannerOptions) {
     this.#options = options;
   }
 
@@ -54,10 +54,10 @@ export class Sight {
     return this.#copies;
   }
 
-  async look(): Promise<void> {
+  async scan(): Promise<void> {
     const { fleetId, link, peers, conditions, say } = this.#options;
     if (this.#over()) return;
-    const seen = await lookAround(link, await peers(), this.#stop.signal);
+    const seen = await scanTailnet(link, await peers(), this.#stop.signal);
     // Who was seen may have joined meanwhile.
     if (this.#over()) return;
     const copies = seen.filter(({ about }) => about.fleetId === fleetId());
@@ -66,7 +66,7 @@ export class Sight {
       .join("; ");
     const others = seen.filter(({ about }) => about.fleetId !== fleetId());
     if (others.length === 0) return conditions.clear("other_fleet_in_sight");
-    const text = sightText(others);
+    const text = seenFleetsText(others);
     conditions.raise("other_fleet_in_sight", text);
     if (text !== this.#said) say(text);
     this.#said = text;
@@ -84,7 +84,7 @@ export class Sight {
   #next(looks: number): void {
     const ms = FIRST_MS[looks] ?? this.#options.everyMs ?? EVERY_MS;
     this.#timer = setTimeout(() => {
-      this.#looking = this.look()
+      this.#looking = this.scan()
         .catch(() => {})
         .finally(() => {
           if (!this.#stop.signal.aborted) this.#next(looks + 1);
@@ -95,8 +95,8 @@ export class Sight {
 }
 
 /** One entry for each fleet, with the member to join: its leader where that is in sight. */
-function sightText(seen: readonly Sighted[]): string {
-  const fleets = new Map<string, Sighted[]>();
+function seenFleetsText(seen: readonly SeenFleet[]): string {
+  const fleets = new Map<string, SeenFleet[]>();
   for (const sighted of seen)
     fleets.set(sighted.about.fleetId, [...(fleets.get(sighted.about.fleetId) ?? []), sighted]);
   return [...fleets.values()]

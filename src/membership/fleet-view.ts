@@ -1,14 +1,14 @@
 // A node's part in its fleet as the rest of it sees it, whether that is a full member or an edge: what a start gives it, what the product asks of it.
 
 import type { Loaded } from "../config/load.ts";
-import type { FleetHands, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
+import type { FleetActions, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Status, Tailnet } from "../tailnet/index.ts";
 import type { FleetPlan } from "./plan.ts";
 
 /** What a start gives the fleet part of any node. */
-export interface FleetStart {
+export interface MemberStart {
   loaded: Loaded;
   plan: FleetPlan;
   tailnet: Tailnet;
@@ -22,15 +22,15 @@ export interface FleetStart {
 }
 
 /** The fleet part of a running node. */
-export interface RunningFleet {
-  fleet: FleetFace;
+export interface RunningMember {
+  fleet: FleetView;
   /** The tailnet serves: beats begin, and so does a join that is wished. */
   up(): void;
   stop(): Promise<void>;
 }
 
 /** A node as a member of its fleet. */
-export interface FleetFace extends FleetHands {
+export interface FleetView extends FleetActions {
   /** For node_status. */
   part(): Promise<FleetPart>;
   /** For metrics: the same without asking anyone anew. */

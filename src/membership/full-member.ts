@@ -13,6 +13,7 @@ import {
   ClockOff,
   type FleetPart,
   type FleetRole,
+  faultToleranceOf,
   fleetMemberRemove,
   fleetPart,
   fleetValue,
@@ -22,7 +23,6 @@ import {
   type Pending,
   type Profile,
   Steward,
-  survivesOf,
 } from "../fleet/index.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
@@ -34,16 +34,16 @@ import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost, Status } from "../tailnet/index.ts";
 import { leaveFleet, transferLead } from "./actions.ts";
-import type { FleetFace } from "./fleet-view.ts";
+import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
 import { OwnAge } from "./own-state-age.ts";
 import type { Peers } from "./peers.ts";
-import { profileOf, RaftSide } from "./raft-membership.ts";
-import { FirstRow } from "./register-founder.ts";
-import { Removal } from "./removal.ts";
-import { servePeers } from "./serve.ts";
+import { profileOf, RaftMembership } from "./raft-membership.ts";
+import { FounderRegistration } from "./register-founder.ts";
+import { RemovalWatch } from "./removal-watch.ts";
+import { servePeers } from "./serve-peers.ts";
 
-export interface NodeFleetOptions {
+export interface FullMemberOptions {
   settings: Settings & { readonly data: string };
   store: Store;
   log: Log;
@@ -63,7 +63,7 @@ export interface NodeFleetOptions {
   nowMs: () => number;
   startedMs: number;
   /** Members as this node was told when it was let in, until its store has them. */
-  told: readonly Member[];
+  knownMembers: readonly Member[];
   /** Keeps the list of members beside the store, for starts without one. */
   keep: (members: readonly Member[]) => void;
   /** This node has left: its data are to be set aside at the next start, and it ends. */
@@ -74,27 +74,28 @@ export interface NodeFleetOptions {
 
 const PATHS_EVERY_MS = 5_000;
 
-export class NodeFleet implements FleetFace {
-  readonly #options: NodeFleetOptions;
+export class FullMember implements FleetView {
+  readonly #options: FullMemberOptions;
   readonly #beats: Beats;
   readonly #steward: Steward;
   readonly #admission: Admission;
   readonly #health = new Health();
   readonly #history: HistoryWatch;
-  readonly #raft: RaftSide;
-  readonly #firstRow: FirstRow;
+  readonly #raft: RaftMembership;
+  readonly #founder: FounderRegistration;
   readonly #age: OwnAge;
   readonly #clockOff = new ClockOff();
   #upMs = Number.POSITIVE_INFINITY;
   readonly #ends: (() => void)[] = [];
-  readonly #removal: Removal;
+  readonly #removal: RemovalWatch;
   #peers: readonly Peer[] = [];
   #peersMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: NodeFleetOptions) {
+  constructor(options: FullMemberOptions) {
     this.#options = options;
-    const { settings, members, link, nowMs, log, host, store, access, conditions, line, told, copies } = options;
-    this.#raft = new RaftSide({ host, members, told, line, profile: () => this.profile() });
+    const { settings, members, link, nowMs, log, host, store, access, conditions, line, knownMembers, copies } =
+      options;
+    this.#raft = new RaftMembership({ host, members, knownMembers, line, profile: () => this.profile() });
     this.#history = new HistoryWatch({
       dataDir: settings.data,
       log,
@@ -105,7 +106,7 @@ export class NodeFleet implements FleetFace {
       line,
       nowMs,
     });
-    this.#firstRow = new FirstRow({
+    this.#founder = new FounderRegistration({
       settings,
       members,
       log,
@@ -116,7 +117,7 @@ export class NodeFleet implements FleetFace {
       onCopied: options.onCopied,
       line,
     });
-    this.#removal = new Removal({
+    this.#removal = new RemovalWatch({
       folder: join(settings.data, "raft"),
       conditions,
       monotonicMs: () => performance.now(),
@@ -151,7 +152,7 @@ export class NodeFleet implements FleetFace {
       beats: this.#beats,
       propose: (command: Command) => log.propose(command),
       level: () => levelOf(store.reader),
-      membersTold: () => this.#raft.membersTold(),
+      membersSent: () => this.#raft.membersSent(),
       monotonicMs: () => performance.now(),
       log: line,
     });
@@ -166,24 +167,24 @@ export class NodeFleet implements FleetFace {
       self: () => this.self(),
       fleet: () => this.fleet(),
       joinRoles: (caller) => access.joinRoles(caller),
-      survives: () => survivesOf(this.#facts()),
+      survives: () => faultToleranceOf(this.#facts()),
     });
   }
 
   /** Begins with what needs no tailnet; `up` follows once this node knows its own id. */
   start(): void {
     const { log, members } = this.#options;
-    this.#raft.tellMembers();
+    this.#raft.sendMembers();
     this.#ends.push(
       members.onChange(() => {
-        this.#raft.tellMembers();
+        this.#raft.sendMembers();
         this.#options.keep(members.list());
-        void this.#firstRow.write();
+        void this.#founder.register();
       }),
       log.onLeading(({ term, signal }) => {
         this.#age.begin(term);
         this.#steward.lead(signal);
-        void this.#firstRow.write();
+        void this.#founder.register();
       }),
     );
   }
@@ -191,7 +192,7 @@ export class NodeFleet implements FleetFace {
   /** This node is on the tailnet. */
   up(): void {
     this.#upMs = Math.min(this.#upMs, performance.now());
-    void this.#firstRow.write();
+    void this.#founder.register();
     this.#beats.start();
   }
 
@@ -277,7 +278,7 @@ export class NodeFleet implements FleetFace {
 
   /** For node_status. */
   async part(): Promise<FleetPart> {
-    await this.#raft.look();
+    await this.#raft.refresh();
     await this.#lookAtPaths();
     return fleetPart(this.#facts());
   }
@@ -302,7 +303,7 @@ export class NodeFleet implements FleetFace {
         leading: () => this.leading(),
         leader: () => this.leader()?.node,
         remove: () => this.propose(fleetMemberRemove, { node: this.self() }, "local"),
-        removed: () => this.#removal.said,
+        removed: () => this.#removal.removed,
       },
       signal,
     );
@@ -323,7 +324,7 @@ export class NodeFleet implements FleetFace {
     // What answers prove is taken before newer ones come in their place.
     this.#age.ageMs();
     const askedMs = this.#age.elapsedMs();
-    const looked = await this.#raft.look();
+    const looked = await this.#raft.refresh();
     if (looked !== undefined) this.#age.take(looked, askedMs);
     const raft = this.#raft.state();
     // Read only now: all of it is true at a moment after the question.
@@ -370,7 +371,7 @@ export class NodeFleet implements FleetFace {
   #afterRound(): void {
     const { conditions, members, log } = this.#options;
     const facts = this.#facts();
-    this.#health.tell(
+    this.#health.update(
       {
         self: facts.self,
         ready: log.ready(),
@@ -388,9 +389,9 @@ export class NodeFleet implements FleetFace {
       },
       conditions,
     );
-    this.#history.tell();
-    this.#raft.tellProfile();
-    void this.#firstRow.write();
+    this.#history.updateCondition();
+    this.#raft.sendProfile();
+    void this.#founder.register();
     void this.#steward.tick();
   }
 

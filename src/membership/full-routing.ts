@@ -2,18 +2,18 @@
 
 import type { Log } from "../log/log.ts";
 import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
-import { type Elsewhere, notReady } from "../operation/routing.ts";
+import { notReady, type Routing } from "../operation/routing.ts";
 
 /** Of the list of members, what forwarding needs. */
-export interface MemberView {
+export interface MemberLookup {
   get(node: string): { name: string } | undefined;
   byServer(server: string): { node: string; name: string } | undefined;
   list(): readonly { role: string }[];
 }
 
-export interface ElsewhereOptions {
+export interface FullRoutingOptions {
   log: Log;
-  members: MemberView;
+  members: MemberLookup;
   /** Member id of this node; "" while it is not known. */
   self: () => string;
   /** Asks the path `forward` of a member. */
@@ -25,7 +25,7 @@ export interface ElsewhereOptions {
 }
 
 /** What `invoke` knows of the other nodes. */
-export function fullNodeElsewhere({ log, members, self, ask, ageMs, withinMs }: ElsewhereOptions): Elsewhere {
+export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: FullRoutingOptions): Routing {
   const leader = (): { node: string; name: string } | undefined => {
     const { server } = log.leadership();
     const found = server === "" ? undefined : members.byServer(server);
@@ -41,7 +41,7 @@ export function fullNodeElsewhere({ log, members, self, ask, ageMs, withinMs }: 
     ...(withinMs === undefined ? {} : { withinMs }),
   });
   return {
-    place: () => {
+    mode: () => {
       if (!log.ready()) return "waiting";
       // Alone there is nobody else to ask: the log itself says what it cannot do yet.
       return log.leadership().leading || !several() ? "leader" : "replica";

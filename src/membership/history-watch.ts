@@ -1,6 +1,6 @@
 // Each beat against the own chain of changes (replication.md 3): remembers the heads that agree, says which members differ, and stops a node whose history is not its fleet's.
 
-import { compareHistory, type Heard, Histories, type Member, type Members, ToldHeads } from "../fleet/index.ts";
+import { AcknowledgedHeads, compareHistory, type Heard, Histories, type Member, type Members } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -21,11 +21,11 @@ export interface HistoryWatchOptions {
 export class HistoryWatch {
   readonly #options: HistoryWatchOptions;
   readonly #histories = new Histories();
-  readonly #heads: ToldHeads;
+  readonly #heads: AcknowledgedHeads;
 
   constructor(options: HistoryWatchOptions) {
     this.#options = options;
-    this.#heads = new ToldHeads(options.dataDir);
+    this.#heads = new AcknowledgedHeads(options.dataDir);
   }
 
   take(member: Member, heard: Heard): void {
@@ -43,7 +43,7 @@ export class HistoryWatch {
   }
 
   /** Keeps the condition `two_histories` true to what was heard. */
-  tell(): void {
+  updateCondition(): void {
     const { conditions, members, copies } = this.#options;
     const differing = this.#histories.text(members.list()) ?? (copies() || undefined);
     if (differing === undefined) conditions.clear("two_histories");

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { buildInfo } from "../config/build-info.ts";
-import { forgetJoinRequest } from "../datadir/next-start.ts";
+import { clearJoinRequest } from "../datadir/next-start.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
 import type { RaftLog } from "../log/engine/raft/raft-log.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
@@ -56,7 +56,7 @@ export async function getIn(
   const file = { fleetId, epoch, fleet, profile, role, node: self(), spaces, members };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFleetFile(folder, file);
-  forgetJoinRequest(dataDir);
+  clearJoinRequest(dataDir);
   say(`joined the fleet ${fleet} as ${role}. ${joined.admitted.survives}`);
   return { ...joined, file };
 }

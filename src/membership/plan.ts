@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { doSetAside, forgetJoinRequest, readJoinRequest, requestAside } from "../datadir/next-start.ts";
-import { asideCount, setAside } from "../datadir/quarantine.ts";
+import { clearJoinRequest, readJoinRequest, requestQuarantine, runRequestedQuarantine } from "../datadir/next-start.ts";
+import { quarantineCount, quarantineData } from "../datadir/quarantine.ts";
 import {
   allMembers,
   type FleetFile,
@@ -51,7 +51,7 @@ const MAX_ASIDE = 16;
 /** Decides; the data folder is locked and nothing of it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
 export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
   const { data } = settings;
-  const lines = doSetAside(data, nowMs);
+  const lines = runRequestedQuarantine(data, nowMs);
   const request = readJoinRequest(data);
   const place = request?.place ?? settings.join;
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
@@ -61,9 +61,9 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
   const isLast = file !== undefined && file.role !== "edge" && fullOf(file).length < 2;
   if (joinsAnew) {
     const why = `This node is no member of the fleet ${file.fleet} any more`;
-    lines.push(`${why}; what it held is kept in ${setAside(data, why, nowMs())}`);
+    lines.push(`${why}; what it held is kept in ${quarantineData(data, why, nowMs())}`);
   } else if (file !== undefined && !(isLast && request !== undefined)) {
-    forgetJoinRequest(data);
+    clearJoinRequest(data);
     if (isLast && place !== undefined)
       lines.push(
         `This node goes on as the last member of the fleet ${file.fleet}; cairn join takes it into another one`,
@@ -99,8 +99,8 @@ export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs
 /** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where nobody could let it in, or where it has come back too often already: then its data stay, and a person decides. */
 export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()): boolean {
   const found = largerFleetOf(dataDir);
-  if (found === undefined || asideCount(dataDir, nowMs) >= MAX_ASIDE) return false;
-  requestAside(dataDir, why, { place: "auto", ...found });
+  if (found === undefined || quarantineCount(dataDir, nowMs) >= MAX_ASIDE) return false;
+  requestQuarantine(dataDir, why, { place: "auto", ...found });
   return true;
 }
 
@@ -159,7 +159,7 @@ function giveUpOwn(data: string, discard: boolean, nowMs: number): string | unde
       },
     );
   }
-  return setAside(data, "Joined another fleet", nowMs);
+  return quarantineData(data, "Joined another fleet", nowMs);
 }
 
 function refuseOtherKind(file: FleetFile, chosen: FleetRole | undefined): void {

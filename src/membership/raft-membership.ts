@@ -12,24 +12,24 @@ export function profileOf({ reader }: Store, setting: Profile): Profile {
   return PROFILES.find((profile) => profile === found) ?? setting;
 }
 
-export interface RaftSideOptions {
+export interface RaftMembershipOptions {
   host: RaftHost;
   members: Members;
   /** Members as this node was told when it was let in, until its store has them. */
-  told: readonly Member[];
+  knownMembers: readonly Member[];
   /** The timing that the fleet keeps now. */
   profile: () => Profile;
   line: LogLine;
 }
 
-export class RaftSide {
-  readonly #options: RaftSideOptions;
+export class RaftMembership {
+  readonly #options: RaftMembershipOptions;
   #state: RaftState | undefined;
   #membersTold: Promise<void> = Promise.resolve();
   /** The timing it was told last; "" makes it be told again. */
   #profileTold: string;
 
-  constructor(options: RaftSideOptions) {
+  constructor(options: RaftMembershipOptions) {
     this.#options = options;
     this.#profileTold = options.profile();
   }
@@ -40,28 +40,28 @@ export class RaftSide {
   }
 
   /** Answers what raft said; undefined where it says nothing, as before the log is connected. */
-  async look(): Promise<RaftState | undefined> {
+  async refresh(): Promise<RaftState | undefined> {
     const found = await this.#options.host.raftState().catch(() => undefined);
     if (found !== undefined) this.#state = found;
     return found;
   }
 
   /** Resolves when it knows the members that it was told last. */
-  membersTold(): Promise<void> {
+  membersSent(): Promise<void> {
     return this.#membersTold;
   }
 
   /** One after the other, so that it never ends with an older list. */
-  tellMembers(): void {
-    const { host, members, line, told } = this.#options;
-    const list = members.list().length === 0 ? told : members.list();
+  sendMembers(): void {
+    const { host, members, line, knownMembers } = this.#options;
+    const list = members.list().length === 0 ? knownMembers : members.list();
     this.#membersTold = this.#membersTold
       .then(() => host.raftMembers(raftMembersOf(list)))
       .catch((error: unknown) => line("warning", `telling raft who the members are: ${String(error)}`));
   }
 
   /** Where the fleet's timing is no longer the one it was told. */
-  tellProfile(): void {
+  sendProfile(): void {
     const { host, line } = this.#options;
     const profile = this.#options.profile();
     if (profile === this.#profileTold) return;

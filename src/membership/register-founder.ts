@@ -8,7 +8,7 @@ import type { Log } from "../log/log.ts";
 import type { LogLine } from "../observe/logging.ts";
 import type { WriteOperation } from "../operation/define.ts";
 
-export interface FirstRowOptions {
+export interface FounderRegistrationOptions {
   settings: Settings;
   members: Members;
   log: Log;
@@ -23,16 +23,16 @@ export interface FirstRowOptions {
   line: LogLine;
 }
 
-export class FirstRow {
-  readonly #options: FirstRowOptions;
+export class FounderRegistration {
+  readonly #options: FounderRegistrationOptions;
   #writing = false;
 
-  constructor(options: FirstRowOptions) {
+  constructor(options: FounderRegistrationOptions) {
     this.#options = options;
   }
 
   /** Writes it where it is missing or wrong; called whenever that may have changed, and cheap where it has not. */
-  async write(): Promise<void> {
+  async register(): Promise<void> {
     const { members, log, settings, line, onCopied, propose } = this.#options;
     const node = this.#options.self();
     const { leading, server } = log.leadership();

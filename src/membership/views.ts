@@ -7,11 +7,11 @@ import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import type { Store } from "../store/store.ts";
-import type { FleetFace } from "./fleet-view.ts";
+import type { FleetView } from "./fleet-view.ts";
 
 /** What status tells of the fleet; a node without a tailnet is alone. */
 export async function partOf(
-  fleet: FleetFace | undefined,
+  fleet: FleetView | undefined,
   log: Log,
   { reader }: Store,
   settings: Settings,
@@ -40,7 +40,7 @@ export async function partOf(
 }
 
 /** What /.well-known/cairn tells. */
-export function aboutOf(fleet: FleetFace | undefined, { reader }: Store, settings: Settings) {
+export function aboutOf(fleet: FleetView | undefined, { reader }: Store, settings: Settings) {
   if (fleet !== undefined) return fleet.about();
   return { fleetId: fleetOf(reader).fleet, fleet: settings.fleet, role: settings.role, leader: "" };
 }

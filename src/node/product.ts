@@ -7,7 +7,7 @@ import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { watchDisk } from "../datadir/disk-watch.ts";
-import { parkForks, parkSuffix } from "../datadir/quarantine.ts";
+import { archiveForks, archiveSuffix } from "../datadir/quarantine.ts";
 import { MIGRATIONS } from "../datadir/schema.ts";
 import { WRITES } from "../datadir/writes.ts";
 import { type Backups, backupOperations, reportOf } from "../features/backup/index.ts";
@@ -21,7 +21,7 @@ import {
   type Members,
   nodeStatus,
   openMembers,
-  toldHeads,
+  readAcknowledgedHeads,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
@@ -32,8 +32,8 @@ import { stampClock } from "../log/stamp-clock.ts";
 import { createMcp } from "../mcp/index.ts";
 import { type EdgeParts, openEdgeParts } from "../membership/edge-parts.ts";
 import { serveFeed } from "../membership/feed.ts";
-import type { FleetFace } from "../membership/fleet-view.ts";
-import { fullNodeElsewhere } from "../membership/full-routing.ts";
+import type { FleetView } from "../membership/fleet-view.ts";
+import { fullNodeRouting } from "../membership/full-routing.ts";
 import { Peers } from "../membership/peers.ts";
 import { aboutOf, partOf } from "../membership/views.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -66,9 +66,9 @@ export interface ProductOptions {
   /** The scheduled backups over the store, where it is a full one; the log is asked only later. */
   backups: (store: Store, log: () => Log) => Backups | undefined;
   /** This node as a member of its fleet; undefined while it is on no tailnet. */
-  fleet: () => FleetFace | undefined;
+  fleet: () => FleetView | undefined;
   /** For an edge: the members as they were known last; undefined for a full node. */
-  edge: { told: readonly Member[] } | undefined;
+  edge: { knownMembers: readonly Member[] } | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
   /** Whether requests are served now. */
@@ -131,14 +131,14 @@ export function openProduct(options: ProductOptions): Product {
   const operations: Operation[] = [
     ...WRITES,
     auditQuery(refusals),
-    auditVerify(() => toldHeads(settings.data)),
+    auditVerify(() => readAcknowledgedHeads(settings.data)),
     whoami,
     status,
     explain,
     ...(backups === undefined ? [] : backupOperations(backups)),
     fleetMembers(() => options.fleet()?.pending() ?? []),
-    fleetTransfer(() => handsOf(options.fleet())),
-    fleetLeave(() => handsOf(options.fleet())),
+    fleetTransfer(() => actionsOf(options.fleet())),
+    fleetLeave(() => actionsOf(options.fleet())),
   ];
 
   const replicated = edge === undefined && options.engine === "raft";
@@ -171,9 +171,9 @@ export function openProduct(options: ProductOptions): Product {
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
   const ageMs = (): number => options.fleet()?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
-  const elsewhere =
-    edge?.elsewhere ??
-    fullNodeElsewhere({
+  const routing =
+    edge?.routing ??
+    fullNodeRouting({
       log,
       members,
       self,
@@ -198,7 +198,7 @@ export function openProduct(options: ProductOptions): Product {
     limits,
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),
-    elsewhere,
+    routing,
     onRefused: (refusal) => refusals.record(refusal),
     onOutcome: (outcome) => metrics.onOutcome(outcome),
     nowMs,
@@ -218,7 +218,7 @@ export function openProduct(options: ProductOptions): Product {
     version: buildInfo.version,
     health: () => ({
       // A member that has nothing of its fleet yet takes no calls.
-      ready: options.serving() && elsewhere.place() !== "waiting",
+      ready: options.serving() && routing.mode() !== "waiting",
       status: conditions.overall(),
       conditions: conditions.list(),
     }),
@@ -300,16 +300,16 @@ function openRaft(
     }),
     onFatal,
     cleanCopy: removeRefusals,
-    park: (afterSeq) => parkSuffix(settings.data, store.reader, afterSeq, nowMs()),
-    onJoined: () => parkWhatWasGivenUp(settings.data, store),
+    archive: (afterSeq) => archiveSuffix(settings.data, store.reader, afterSeq, nowMs()),
+    onJoined: () => archiveReplacedStores(settings.data, store),
   });
 }
 
 /** What a joiner held before is whole in `aside/`; the export beside it is for people, so its failure is no reason not to join. */
-function parkWhatWasGivenUp(dataDir: string, store: Store): void {
+function archiveReplacedStores(dataDir: string, store: Store): void {
   const log = logFor("store");
   try {
-    for (const home of parkForks(dataDir, store.reader))
+    for (const home of archiveForks(dataDir, store.reader))
       log("info", `what only this node had is written down in ${home}`);
   } catch (error) {
     log("warning", `what only this node had could not be written down: ${String(error)}`);
@@ -321,7 +321,7 @@ function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: App
 }
 
 /** Fault `unavailable` where there is no fleet to do anything to. */
-function handsOf(fleet: FleetFace | undefined): FleetFace {
+function actionsOf(fleet: FleetView | undefined): FleetView {
   if (fleet !== undefined) return fleet;
   throw new Fault("unavailable", "This node is in no fleet: it is on no tailnet", {
     hint: "Start it with cairn serve.",

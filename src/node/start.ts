@@ -13,9 +13,9 @@ import { prepareSockets } from "../datadir/sockets.ts";
 import { createClosers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { openEdgeFleet } from "../membership/edge-member.ts";
-import type { RunningFleet } from "../membership/fleet-view.ts";
-import { comesBack, openFleet } from "../membership/open-member.ts";
+import { openEdgeMember } from "../membership/edge-member.ts";
+import type { RunningMember } from "../membership/fleet-view.ts";
+import { comesBack, openFullMember } from "../membership/open-full-member.ts";
 import { PEER_PORT } from "../membership/peers.ts";
 import { planFleet } from "../membership/plan.ts";
 import { profileOf } from "../membership/raft-membership.ts";
@@ -28,7 +28,7 @@ import type { Tailnet } from "../tailnet/index.ts";
 import { refuseRealControl } from "./check-settings.ts";
 import { Callers } from "./listeners/callers.ts";
 import { findCallers } from "./listeners/find-callers.ts";
-import { OpenDoors } from "./listeners/open-listeners.ts";
+import { OpenListeners } from "./listeners/open-listeners.ts";
 import { type PolicyWatch, watchPolicy } from "./listeners/policy-watch.ts";
 import { openBackups } from "./open-backups.ts";
 import { openProduct } from "./product.ts";
@@ -151,11 +151,11 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
     const reachable = () => (tailnet?.kind === "loopback" ? undefined : joined?.status());
     let known: { tailnet: Tailnet; callers: Callers } | undefined;
     const egressSecret = newSecret();
-    let running: RunningFleet | undefined;
+    let running: RunningMember | undefined;
     const product = openProduct({
       settings,
       fleet: () => running?.fleet,
-      edge: plan?.kind === "edge" ? { told: plan.file?.members ?? [] } : undefined,
+      edge: plan?.kind === "edge" ? { knownMembers: plan.file?.members ?? [] } : undefined,
       findCallers: findCallers(() => known),
       conditions,
       engine,
@@ -224,10 +224,10 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
     }
 
     // 7. The doors: local socket and loopback where it is allowed; the tailnet's open with it.
-    const doors = new OpenDoors({ settings, surfaces: product, draining: () => draining });
-    closers.add("listeners", () => doors.stop());
-    doors.local(paths.cairn, { mode, gid });
-    if (options.loopbackPort !== undefined) localUrl = doors.loopback(options.loopbackPort);
+    const listeners = new OpenListeners({ settings, surfaces: product, draining: () => draining });
+    closers.add("listeners", () => listeners.stop());
+    listeners.local(paths.cairn, { mode, gid });
+    if (options.loopbackPort !== undefined) localUrl = listeners.loopback(options.loopbackPort);
 
     // 8. The tailnet. From here on the node is up; who can reach it depends on logins, keys and networks, and may change at any time.
     const announcer = new Announcer({
@@ -264,7 +264,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       });
       known = { tailnet: going, callers };
       const peerSocket = join(paths.internal, "peer.sock");
-      doors.ingress({ everyone: paths.ingress, peers: peerSocket }, ingressSecret, callers, product.peers.server);
+      listeners.ingress({ everyone: paths.ingress, peers: peerSocket }, ingressSecret, callers, product.peers.server);
       product.peers.connect({
         tailnet: going,
         callers,
@@ -279,9 +279,9 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       const status = () => joined?.status();
       if (plan !== undefined && product.edge !== undefined) {
         const { edge: parts, peers: link } = product;
-        running = openEdgeFleet({ ...part, plan, status, parts, link, onFatal: failed.resolve });
+        running = openEdgeMember({ ...part, plan, status, parts, link, onFatal: failed.resolve });
       } else if (plan !== undefined && product.raft !== undefined && half !== undefined) {
-        running = openFleet({ ...part, plan, status, product, host: await half, socketPath, onFatal: logFailed });
+        running = openFullMember({ ...part, plan, status, product, host: await half, socketPath, onFatal: logFailed });
       }
       closers.add("fleet", () => running?.stop());
       joined = joinTailnet({
@@ -316,7 +316,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
       draining = true;
       await manager?.stopping();
       joined?.stop();
-      await Promise.all([product.endStreams(), doors.stop()]);
+      await Promise.all([product.endStreams(), listeners.stop()]);
       await closeAll();
     };
     return {

@@ -18,7 +18,7 @@ import { splitInput } from "./input.ts";
 import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, Reads } from "./reads.ts";
 import { Registry } from "./registry.ts";
-import { type Elsewhere, type Forwarded, notReady } from "./routing.ts";
+import { type Forwarded, notReady, type Routing } from "./routing.ts";
 import { Writes } from "./writes.ts";
 
 export interface Call {
@@ -58,7 +58,7 @@ export interface InvokerOptions {
   /** Why no write can be taken now (a full disk), or undefined. */
   writesRefused?: () => Fault | undefined;
   /** The rest of the fleet; without it this node answers everything. */
-  elsewhere?: Elsewhere;
+  routing?: Routing;
   /** Hears each call that the gate refused. */
   onRefused?: (refusal: Refusal) => void;
   /** Hears how each call ended. */
@@ -82,11 +82,11 @@ export class Invoker {
     this.#options = options;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    const { log, limits, writesRefused, elsewhere } = options;
+    const { log, limits, writesRefused, routing } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
-    this.#reads = new Reads({ log, positions: this.#positions, elsewhere });
-    this.#writes = new Writes({ log, positions: this.#positions, limits, writesRefused, elsewhere });
+    this.#reads = new Reads({ log, positions: this.#positions, routing });
+    this.#writes = new Writes({ log, positions: this.#positions, limits, writesRefused, routing });
   }
 
   rights(caller: Caller): Rights {
@@ -95,7 +95,7 @@ export class Invoker {
 
   /** Throws where this node never hears of changes in a space, as an edge that is not enrolled for it. Fault `forbidden`. */
   refuseFollow(space: string): void {
-    this.#options.elsewhere?.refuseFollow?.([space]);
+    this.#options.routing?.refuseFollow?.([space]);
   }
 
   /** Position of what is applied on this node, as answers write it. */
@@ -155,7 +155,7 @@ export class Invoker {
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
-    if (this.#options.elsewhere?.place() === "waiting") throw notReady();
+    if (this.#options.routing?.mode() === "waiting") throw notReady();
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const context = this.#context(call, operation);
     const { since, show } = operation.follow(input, context);
@@ -205,7 +205,7 @@ export class Invoker {
     const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
     const grants = this.#judge(call, operation, spaces);
     const follows = operation.kind === "read" && operation.follow !== undefined;
-    if (follows && spaces !== "visible") this.#options.elsewhere?.refuseFollow?.(spaces);
+    if (follows && spaces !== "visible") this.#options.routing?.refuseFollow?.(spaces);
     if (call.forwarded !== undefined) this.#limited.forwarded(call.forwarded.via);
     this.#limited.request(call.caller, grants);
     return { operation, input, common, spaces };

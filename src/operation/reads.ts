@@ -7,7 +7,7 @@ import { formatPosition, type Position } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
-import { type CachedCall, type Elsewhere, type Forwarded, notLeader, notReady } from "./routing.ts";
+import { type CachedCall, type Forwarded, notLeader, notReady, type Routing } from "./routing.ts";
 
 /** A read, parsed and admitted on this node. */
 export interface AdmittedRead extends Omit<CachedCall, "operation"> {
@@ -20,7 +20,7 @@ export interface AdmittedRead extends Omit<CachedCall, "operation"> {
 export interface ReadsOptions {
   log: Log;
   positions: Positions;
-  elsewhere: Elsewhere | undefined;
+  routing: Routing | undefined;
 }
 
 /** How long a read waits for a position that this node has not applied yet, elsewhere or here. */
@@ -37,25 +37,25 @@ export class Reads {
   /** Rejects with the read's Fault, or with `unavailable`, `not_ready`, `history_forked`. */
   run(read: AdmittedRead): Promise<Answer> {
     const { operation, consistency } = read;
-    const place = this.#options.elsewhere?.place() ?? "leader";
+    const mode = this.#options.routing?.mode() ?? "leader";
     if (operation.here === true) return read.run();
-    if (place === "waiting") throw notReady();
+    if (mode === "waiting") throw notReady();
     // A wait for changes is of this node's own feed, whatever it is; how new that must be is said by `since`.
     if (operation.follow !== undefined) return this.#hereFrom(read);
-    if (place === "edge") return this.#onEdge(read);
+    if (mode === "edge") return this.#onEdge(read);
     if (consistency === "leader") return this.#fromLeader(read);
     const missing = consistency === "any" ? undefined : this.#missing(read);
-    return missing === undefined ? this.#here(read, place) : this.#session(read, missing);
+    return missing === undefined ? this.#here(read, mode) : this.#session(read, missing);
   }
 
   /** From the store of this node as it is. */
-  #here(read: AdmittedRead, place = this.#options.elsewhere?.place()): Promise<Answer> {
-    return place === "replica" ? this.#aged(read) : read.run();
+  #here(read: AdmittedRead, mode = this.#options.routing?.mode()): Promise<Answer> {
+    return mode === "replica" ? this.#aged(read) : read.run();
   }
 
   async #aged(read: AdmittedRead): Promise<Answer> {
     // Before the read, whose state may be that of now; a wait takes its time.
-    const ageSeconds = this.#options.elsewhere?.ageSeconds?.();
+    const ageSeconds = this.#options.routing?.ageSeconds?.();
     const startMs = performance.now();
     const answer = await read.run();
     if (ageSeconds === undefined) return answer;
@@ -70,7 +70,7 @@ export class Reads {
 
   /** Behind: asked at once where it is known, and answered here if that is sooner or cannot be (replication.md 27). */
   async #session(read: AdmittedRead, missing: Position): Promise<Answer> {
-    const { positions, elsewhere } = this.#options;
+    const { positions, routing } = this.#options;
     const text = formatPosition(missing);
     const done = new AbortController();
     const signal = AbortSignal.any([read.signal, done.signal]);
@@ -78,8 +78,8 @@ export class Reads {
       const reached = positions.reached(missing, MAX_POSITION_WAIT_MS, signal);
       reached.catch(() => {});
       // A call that was forwarded already waits here: the node that sent it can ask the leader itself.
-      if (elsewhere?.place() === "replica" && read.forwarded === undefined) {
-        const asked = this.#try({ ...read, minPosition: text, signal }, elsewhere);
+      if (routing?.mode() === "replica" && read.forwarded === undefined) {
+        const asked = this.#try({ ...read, minPosition: text, signal }, routing);
         asked.catch(() => {});
         const first = await Promise.race([asked, reached.then((isHere) => (isHere ? "here" : undefined))]);
         if (first !== undefined && first !== "here") return first;
@@ -98,48 +98,48 @@ export class Reads {
   }
 
   async #fromLeader(read: AdmittedRead): Promise<Answer> {
-    const { log, elsewhere } = this.#options;
-    if (read.minPosition !== undefined && (elsewhere?.place() ?? "leader") === "leader")
+    const { log, routing } = this.#options;
+    if (read.minPosition !== undefined && (routing?.mode() ?? "leader") === "leader")
       await this.#options.positions.reach(read.minPosition, MAX_POSITION_WAIT_MS, read.signal);
     for (;;) {
       read.signal.throwIfAborted();
-      if ((elsewhere?.place() ?? "leader") === "leader") {
+      if ((routing?.mode() ?? "leader") === "leader") {
         try {
           await log.barrier();
           return await this.#here(read);
         } catch (error) {
-          if (elsewhere === undefined || !elsewhere.several() || !isLost(error, elsewhere)) throw error;
+          if (routing === undefined || !routing.several() || !isLost(error, routing)) throw error;
         }
       }
-      if (elsewhere === undefined) throw notLeader(undefined);
-      if (read.forwarded !== undefined) throw notLeader(elsewhere.leader());
-      const answer = await this.#ask(read, "leader", elsewhere, read.signal);
+      if (routing === undefined) throw notLeader(undefined);
+      if (read.forwarded !== undefined) throw notLeader(routing.leader());
+      const answer = await this.#ask(read, "leader", routing, read.signal);
       if (answer !== "here") return answer;
     }
   }
 
   async #onEdge(read: AdmittedRead): Promise<Answer> {
-    const { elsewhere, positions } = this.#options;
-    if (elsewhere === undefined) throw notReady();
+    const { routing, positions } = this.#options;
+    if (routing === undefined) throw notReady();
     const missing = read.consistency === "session" ? this.#missing(read) : undefined;
     const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
     const { operation, input, caller, parsed, consistency, signal } = read;
     const call: CachedCall = { operation: operation.name, input, caller, parsed, consistency, minPosition, signal };
-    const cached = consistency === "leader" ? undefined : await elsewhere.answer?.(call);
+    const cached = consistency === "leader" ? undefined : await routing.answer?.(call);
     if (cached !== undefined) {
       positions.saw(callerName(caller), cached.position);
       return cached;
     }
     const to = consistency === "leader" ? "leader" : "upstream";
-    const answer = await this.#ask(minPosition === undefined ? read : { ...read, minPosition }, to, elsewhere, signal);
+    const answer = await this.#ask(minPosition === undefined ? read : { ...read, minPosition }, to, routing, signal);
     if (answer === "here") throw notReady();
     return answer;
   }
 
   /** The leader's answer, or undefined where it cannot be had: then this node goes on by itself. */
-  async #try(read: AdmittedRead, elsewhere: Elsewhere): Promise<Answer | undefined> {
+  async #try(read: AdmittedRead, routing: Routing): Promise<Answer | undefined> {
     try {
-      const answer = await this.#ask(read, "leader", elsewhere, read.signal);
+      const answer = await this.#ask(read, "leader", routing, read.signal);
       return answer === "here" ? undefined : answer;
     } catch (error) {
       // A leader that does not see the caller is no reason to refuse what this node will have in a moment.
@@ -151,7 +151,7 @@ export class Reads {
   async #ask(
     read: AdmittedRead,
     to: "leader" | "upstream",
-    elsewhere: Elsewhere,
+    routing: Routing,
     signal: AbortSignal,
   ): Promise<Answer | "here"> {
     const { operation, input, caller, consistency, minPosition } = read;
@@ -160,13 +160,13 @@ export class Reads {
       consistency,
       ...(minPosition === undefined ? {} : { min_position: minPosition }),
     };
-    const answer = await elsewhere.forward({ operation: operation.name, input: asked, caller }, to, signal);
+    const answer = await routing.forward({ operation: operation.name, input: asked, caller }, to, signal);
     if (answer !== "here") this.#options.positions.saw(callerName(caller), answer.position);
     return answer;
   }
 }
 
 /** Whether a barrier failed because this node leads no more. */
-function isLost(error: unknown, elsewhere: Elsewhere): boolean {
-  return error instanceof Fault && error.code === "unavailable" && elsewhere.place() !== "leader";
+function isLost(error: unknown, routing: Routing): boolean {
+  return error instanceof Fault && error.code === "unavailable" && routing.mode() !== "leader";
 }

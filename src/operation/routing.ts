@@ -6,7 +6,7 @@ import { Fault, type FaultCode } from "../lib/fault.ts";
 import type { Answer } from "./answer.ts";
 
 /** `leader` orders writes here; `replica` reads here, writes elsewhere; `edge` reads from its cache or upstream; `waiting` has nothing yet. */
-export type Place = "leader" | "replica" | "edge" | "waiting";
+export type ServingMode = "leader" | "replica" | "edge" | "waiting";
 
 /** A call on its way to another node: judged here, and judged there again. */
 export interface ForwardCall {
@@ -30,8 +30,8 @@ export interface CachedCall extends ForwardCall {
 export type Consistency = "any" | "session" | "leader";
 
 /** The rest of the fleet. Undefined where a node answers all by itself. */
-export interface Elsewhere {
-  place(): Place;
+export interface Routing {
+  mode(): ServingMode;
   /** Whether another node may order writes next: then writes carry a key and callers of this machine its name. */
   several(): boolean;
   /** Member id of this node; "" while it is not known. */

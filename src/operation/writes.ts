@@ -10,7 +10,6 @@ import type { Operation, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import {
   afterTries,
-  type Elsewhere,
   type Forwarded,
   forwardKey,
   gaveUp,
@@ -18,7 +17,8 @@ import {
   neverForwarded,
   notLeader,
   notReady,
-  type Place,
+  type Routing,
+  type ServingMode,
 } from "./routing.ts";
 
 /** A write, parsed and admitted on this node. */
@@ -39,7 +39,7 @@ export interface WritesOptions {
   positions: Positions;
   limits: WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
-  elsewhere: Elsewhere | undefined;
+  routing: Routing | undefined;
 }
 
 /** After this time a write whose outcome is not known is answered so. */
@@ -61,33 +61,33 @@ export class Writes {
 
   /** Rejects with the write's Fault, or with `unavailable` and what is known of its outcome. */
   run(write: AdmittedWrite): Promise<Answer> {
-    const { elsewhere } = this.#options;
-    const place = elsewhere?.place() ?? "leader";
-    if (place === "waiting") throw notReady();
-    if (elsewhere === undefined || (place === "leader" && !elsewhere.several())) return this.#propose(write, write);
-    if (write.forwarded === undefined) return this.#anywhere(write, elsewhere);
-    return this.#asLeader(write, elsewhere, place);
+    const { routing } = this.#options;
+    const mode = routing?.mode() ?? "leader";
+    if (mode === "waiting") throw notReady();
+    if (routing === undefined || (mode === "leader" && !routing.several())) return this.#propose(write, write);
+    if (write.forwarded === undefined) return this.#anywhere(write, routing);
+    return this.#asLeader(write, routing, mode);
   }
 
   /** Never on from here: the node that forwarded it finds the leader itself, and is judged by its own role. */
-  async #asLeader(write: AdmittedWrite, elsewhere: Elsewhere, place: Place): Promise<Answer> {
-    if (place !== "leader") throw notLeader(elsewhere.leader());
+  async #asLeader(write: AdmittedWrite, routing: Routing, mode: ServingMode): Promise<Answer> {
+    if (mode !== "leader") throw notLeader(routing.leader());
     const answer = await this.#unlessMoved(this.#propose(write, { key: write.key }));
-    if (answer === "moved") throw lostMeanwhile(elsewhere.leader());
+    if (answer === "moved") throw lostMeanwhile(routing.leader());
     return answer;
   }
 
-  async #anywhere(write: AdmittedWrite, elsewhere: Elsewhere): Promise<Answer> {
+  async #anywhere(write: AdmittedWrite, routing: Routing): Promise<Answer> {
     const key = write.key ?? forwardKey();
     const { caller } = write;
     // By whatever node it is ordered in the end: the same caller, operation and key.
-    const name = caller.kind === "local" ? localName(caller.id, elsewhere.self()) : callerName(caller);
+    const name = caller.kind === "local" ? localName(caller.id, routing.self()) : callerName(caller);
     const late = AbortSignal.timeout(WITHIN_MS);
     const signal = AbortSignal.any([write.signal, late]);
     let mayBeDone = false;
     let last: unknown;
     while (!late.aborted) {
-      if (elsewhere.place() === "leader") {
+      if (routing.mode() === "leader") {
         try {
           const answer = await this.#unlessMoved(this.#propose(write, { key, name }));
           if (answer !== "moved") return answer;
@@ -101,8 +101,8 @@ export class Writes {
         await Bun.sleep(HERE_AGAIN_MS);
         continue;
       }
-      refuseUnforwardable(write, elsewhere);
-      const answer = await this.#forward(write, key, elsewhere, signal).catch((error: unknown) => {
+      refuseUnforwardable(write, routing);
+      const answer = await this.#forward(write, key, routing, signal).catch((error: unknown) => {
         write.signal.throwIfAborted();
         throw late.aborted && !(error instanceof Fault) ? gaveUp(true, last) : afterTries(error, mayBeDone);
       });
@@ -132,16 +132,16 @@ export class Writes {
   async #forward(
     { operation, raw, caller, signal: gone }: AdmittedWrite,
     key: string,
-    elsewhere: Elsewhere,
+    routing: Routing,
     signal: AbortSignal,
   ): Promise<Answer | "here"> {
     const { positions } = this.#options;
     const call = { operation: operation.name, input: { ...raw, idempotency_key: key }, caller };
-    const answer = await elsewhere.forward(call, "leader", signal);
+    const answer = await routing.forward(call, "leader", signal);
     if (answer === "here") return answer;
     positions.saw(callerName(caller), answer.position);
     // An edge has what it may have: a session read that misses this write goes upstream.
-    if (elsewhere.place() === "replica")
+    if (routing.mode() === "replica")
       await positions.reached(parsePosition(answer.position), APPLIED_HERE_MS, gone).catch(() => false);
     return answer;
   }
@@ -168,10 +168,10 @@ export class Writes {
 }
 
 /** What needs admin is done where admin was proved: at the leader, or nowhere. */
-function refuseUnforwardable({ operation, spaces }: AdmittedWrite, elsewhere: Elsewhere): void {
+function refuseUnforwardable({ operation, spaces }: AdmittedWrite, routing: Routing): void {
   const { verb } = operation.access;
   const needsAdmin = verb === "admin" || (spaces !== "visible" && spaces.some(isReservedSpace));
-  if (needsAdmin) throw neverForwarded(operation.name, elsewhere.leader());
+  if (needsAdmin) throw neverForwarded(operation.name, routing.leader());
 }
 
 function lostMeanwhile(leader: { node: string } | undefined): Fault {

@@ -1,4 +1,4 @@
-// The door of the tailnet layer: `openTailnet` starts the Go half (library or sidecar), `LoopbackTailnet` needs none.
+// The entry point of the tailnet layer: `openTailnet` starts the Go half (library or sidecar), `LoopbackTailnet` needs none.
 
 import { join } from "node:path";
 import { type Artifact, type Engine, nativeArtifact } from "./embedded.ts";

@@ -15,7 +15,7 @@ import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
-import type { Elsewhere } from "../../src/operation/routing.ts";
+import type { Routing } from "../../src/operation/routing.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
@@ -57,7 +57,7 @@ export interface CoreOptions {
   streamsPerCaller?: number;
   writesRefused?: () => Fault | undefined;
   /** The rest of a fleet, over this node's log. */
-  elsewhere?: (log: Log) => Elsewhere;
+  routing?: (log: Log) => Routing;
   /** Puts something before the log, such as a leadership that comes and goes. */
   wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
@@ -107,7 +107,7 @@ export function startCore(options: CoreOptions = {}) {
       streamsPerCaller: options.streamsPerCaller ?? 64,
     },
     ...(options.writesRefused === undefined ? {} : { writesRefused: options.writesRefused }),
-    ...(options.elsewhere === undefined ? {} : { elsewhere: options.elsewhere(log) }),
+    ...(options.routing === undefined ? {} : { routing: options.routing(log) }),
     onRefused: (refusal) => refusals.record(refusal),
     ...(options.onOutcome === undefined ? {} : { onOutcome: options.onOutcome }),
     onUnexpected,

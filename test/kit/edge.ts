@@ -93,8 +93,8 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     folder: temporaryFolder(),
     nowMs: clock.wallMs,
     wrapLog: () => edge.log,
-    elsewhere: () => ({
-      place: () => (edge.log.ready() ? "edge" : "waiting"),
+    routing: () => ({
+      mode: () => (edge.log.ready() ? "edge" : "waiting"),
       several: () => true,
       self: () => EDGE,
       leader: () => ({ node: "nCENTRAL", name: "central" }),

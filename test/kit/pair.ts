@@ -8,9 +8,9 @@ import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { lost } from "../../src/log/engine/raft/faults.ts";
 import type { Command, Leadership, Log } from "../../src/log/log.ts";
-import { fullNodeElsewhere } from "../../src/membership/full-routing.ts";
+import { fullNodeRouting } from "../../src/membership/full-routing.ts";
 import { answerForwarded } from "../../src/operation/answer-forwarded.ts";
-import type { Elsewhere } from "../../src/operation/routing.ts";
+import type { Routing } from "../../src/operation/routing.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
 import { type Core, type CoreOptions, callerWith, startCore } from "./core.ts";
@@ -33,7 +33,7 @@ export interface PairNode {
   catchUp(): Promise<void>;
 }
 
-export interface PairOptions extends Omit<CoreOptions, "elsewhere" | "wrapLog" | "folder"> {
+export interface PairOptions extends Omit<CoreOptions, "routing" | "wrapLog" | "folder"> {
   /** Roles of the members; two centrals. */
   roles?: readonly PeerMember["role"][];
   /** When a forward gives up, in ms. */
@@ -63,7 +63,7 @@ export async function startPair(options: PairOptions = {}) {
   const listeners = new Set<() => void>();
   const nodes: PairNode[] = [];
   const servers: PeerServer[] = [];
-  const elsewheres: Elsewhere[] = [];
+  const routings: Routing[] = [];
   /** Every frame that went between nodes: `from to`. */
   const calls: string[] = [];
   /** Replaces the link between two nodes. */
@@ -128,8 +128,8 @@ export async function startPair(options: PairOptions = {}) {
       folder: join(home, id),
       wrapLog: wrap(index),
       writesRefused: () => nodes[index]?.full,
-      elsewhere: (log) => {
-        const elsewhere = fullNodeElsewhere({
+      routing: (log) => {
+        const routing = fullNodeRouting({
           log,
           members: {
             get: (node) => members.find((candidate) => candidate.node === node),
@@ -147,8 +147,8 @@ export async function startPair(options: PairOptions = {}) {
             );
           },
         });
-        elsewheres.push(elsewhere);
-        return elsewhere;
+        routings.push(routing);
+        return routing;
       },
     });
     nodes.push({ id, core, sees: new Map(), behind: false, proposes: "apply", catchUp: async () => {} });
@@ -210,8 +210,8 @@ export async function startPair(options: PairOptions = {}) {
     deliver: (from: number, to: number, value: unknown) =>
       deliver(`n${from}`, `n${to}`, value, new AbortController().signal),
     /** What a node says without having judged anything. */
-    elsewhereOf: (index: number): Elsewhere => {
-      const found = elsewheres[index];
+    routingOf: (index: number): Routing => {
+      const found = routings[index];
       if (found === undefined) throw new Error(`no node ${index}`);
       return found;
     },

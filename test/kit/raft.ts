@@ -134,7 +134,7 @@ export async function startMember(
     nowMs?: () => number;
     apply?: RaftOptions["apply"];
     cleanCopy?: RaftOptions["cleanCopy"];
-    park?: RaftOptions["park"];
+    park?: RaftOptions["archive"];
     onJoined?: RaftOptions["onJoined"];
     peers?: readonly Member[];
     /** The fleet that it is to become a member of; without it that of its store. */
@@ -159,7 +159,7 @@ export async function startMember(
       onFatal: (error) => fatal.push(error),
       unknownAfterMs: 4000,
       ...(options.cleanCopy === undefined ? {} : { cleanCopy: options.cleanCopy }),
-      ...(options.park === undefined ? {} : { park: options.park }),
+      ...(options.park === undefined ? {} : { archive: options.park }),
       ...(options.onJoined === undefined ? {} : { onJoined: options.onJoined }),
     });
     await log.start({

@@ -25,7 +25,7 @@ export function serveCore(options: CoreOptions = {}): ServedCore {
   const nothing = { fetch: async () => new Response(null, { status: 404 }) };
   const listener: Listener = listen({
     at: { unix: socket, mode: 0o600 },
-    door: (request) => callers.get(request.headers.get(CALLER_HEADER) ?? "") ?? localAdmin,
+    identify: (request) => callers.get(request.headers.get(CALLER_HEADER) ?? "") ?? localAdmin,
     surfaces: { api: core.api, mcp: nothing, web: { fetch: async () => undefined } },
     maxBodyBytes: 8 * 1024 * 1024,
     origins: [],

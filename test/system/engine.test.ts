@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { readSecrets } from "../../src/config/secrets.ts";
-import { requestAside } from "../../src/datadir/next-start.ts";
+import { requestQuarantine } from "../../src/datadir/next-start.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
 import type { Apply } from "../../src/log/log.ts";
@@ -108,7 +108,7 @@ describe("folders that do not belong together are refused with words, and recove
       expect(bare.code).toBe(2);
       expect(bare.err).toContain("--accept-loss");
       // What a member of a larger fleet leaves for its next start must not undo the recovery.
-      requestAside(dataDir, "it was quarantined");
+      requestQuarantine(dataDir, "it was quarantined");
       const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
       expect(recovered.code).toBe(0);
       expect(existsSync(join(dataDir, "set-aside.json"))).toBe(false);

@@ -141,7 +141,7 @@ describe("conditions", () => {
     const health = new Health();
     for (const seconds of [16, 17, 100]) {
       const own = beat("a", { fsyncP99Ms: 400 + seconds });
-      health.tell(facts({ own, ageMs: () => seconds * 1000, leaderKnown: true }), conditions);
+      health.update(facts({ own, ageMs: () => seconds * 1000, leaderKnown: true }), conditions);
     }
     const texts = conditions.list().map(({ text }) => text);
     expect(texts.some((text) => text.includes("was not heard for 100 s"))).toBe(true);
@@ -154,9 +154,9 @@ describe("conditions", () => {
     const conditions = new Conditions(() => {});
     conditions.raise("disk_full", "x");
     const health = new Health();
-    health.tell(facts({ raft: raft(["a"], { electionsIn10Min: 9 }) }), conditions);
+    health.update(facts({ raft: raft(["a"], { electionsIn10Min: 9 }) }), conditions);
     expect(conditions.list().map(({ code }) => code)).toEqual(["disk_full", "flapping_leader"]);
-    health.tell(facts(), conditions);
+    health.update(facts(), conditions);
     expect(conditions.list().map(({ code }) => code)).toEqual(["disk_full"]);
   });
 });

@@ -5,7 +5,7 @@ import type { About } from "../../src/fleet/about.ts";
 import { type FleetFacts, fleetPart } from "../../src/fleet/fleet-part.ts";
 import { nodeReport } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { Sight } from "../../src/membership/fleet-scanner.ts";
+import { FleetScanner } from "../../src/membership/fleet-scanner.ts";
 import { Peers } from "../../src/membership/peers.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import type { Peer } from "../../src/tailnet/index.ts";
@@ -136,7 +136,7 @@ describe("other fleets in sight", () => {
     const conditions = new Conditions(() => {});
     const lines: string[] = [];
     const world = { alone, joins: () => {} };
-    const sight = new Sight({
+    const sight = new FleetScanner({
       alone: () => world.alone,
       onMembers: (listener) => {
         world.joins = listener;
@@ -156,21 +156,21 @@ describe("other fleets in sight", () => {
       "n-x": about("other"),
       "n-y": about("other", { leader: "n-y" }),
     });
-    await sight.look();
-    await sight.look();
+    await sight.scan();
+    await sight.scan();
     expect(lines).toEqual(["The fleet home (2 members) is on this tailnet: cairn join y --role regional joins it"]);
     expect(conditions.has("other_fleet_in_sight")).toBe(true);
     world.alone = false;
-    await sight.look();
+    await sight.scan();
     expect(conditions.list()).toEqual([]);
   });
 
   test("who joins is in sight no longer at once, and not because of a look that began before", async () => {
     const { sight, conditions, world } = start({ "n-x": about("other") });
     sight.start();
-    await sight.look();
+    await sight.scan();
     expect(conditions.has("other_fleet_in_sight")).toBe(true);
-    const looking = sight.look();
+    const looking = sight.scan();
     world.alone = false;
     world.joins();
     expect(conditions.list()).toEqual([]);
@@ -181,13 +181,13 @@ describe("other fleets in sight", () => {
 
   test("nobody there is nothing to say", async () => {
     const { sight, conditions, lines } = start({});
-    await sight.look();
+    await sight.scan();
     expect([lines, conditions.list(), sight.copies()]).toEqual([[], [], ""]);
   });
 
   test("the own fleet's id on a device that is no member is a copied folder", async () => {
     const { sight, conditions } = start({ "n-z": about("mine") });
-    await sight.look();
+    await sight.scan();
     expect(sight.copies()).toContain("z has a fleet with this one's id");
     expect(conditions.has("other_fleet_in_sight")).toBe(false);
   });

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { forgetRequests } from "../../src/datadir/next-start.ts";
+import { clearRequests } from "../../src/datadir/next-start.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { requestRejoin } from "../../src/membership/plan.ts";
@@ -40,7 +40,7 @@ test("a member that lost its raft folder asks its fleet again, which its store n
     why: "lost",
     rejoin: { place: "auto", fleet: "home", fleetId: "f1" },
   });
-  forgetRequests(dataDir);
+  clearRequests(dataDir);
   expect(existsSync(request(dataDir))).toBe(false);
 });
 

@@ -4,13 +4,13 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
-import { requestAside, writeJoinRequest } from "../../src/datadir/next-start.ts";
+import { requestQuarantine, writeJoinRequest } from "../../src/datadir/next-start.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { ownChanges, planFleet, requestRejoin } from "../../src/membership/plan.ts";
-import { Removal } from "../../src/membership/removal.ts";
+import { RemovalWatch } from "../../src/membership/removal-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -185,7 +185,7 @@ describe("a member", () => {
 
   test("that left begins anew, with what it held set aside and the reason beside it", () => {
     const data = memberFolder();
-    requestAside(data, "This node left the fleet home");
+    requestQuarantine(data, "This node left the fleet home");
     expect(plan(data)).toMatchObject({ file: undefined, wish: undefined });
     expect(asideOf(data)).toEqual(["raft", "why.txt"]);
     const [name = ""] = readdirSync(join(data, "aside"));
@@ -197,18 +197,18 @@ describe("a member", () => {
     const data = memberFolder();
     const conditions = new Conditions(() => {});
     let nowMs = 0;
-    const removal = new Removal({ folder: join(data, "raft"), conditions, monotonicMs: () => nowMs });
+    const removal = new RemovalWatch({ folder: join(data, "raft"), conditions, monotonicMs: () => nowMs });
     const [ours, other] = [told("b"), told("c")];
     removal.acceptedBy(other);
     for (let beats = 0; beats < 4; beats += 1) removal.refusedBy(ours);
-    expect([removal.said, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    expect([removal.removed, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
     nowMs = 5_000;
     removal.refusedBy(ours);
-    expect(removal.said).toBe(true);
+    expect(removal.removed).toBe(true);
     expect(plan(data)).toMatchObject({ file: { fleet: "home" }, wish: undefined });
     expect(existsSync(join(data, "aside"))).toBe(false);
     removal.acceptedBy(other);
-    expect([removal.said, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    expect([removal.removed, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
     nowMs = 10_000;
     for (let beats = 0; beats < 3; beats += 1) removal.refusedBy(ours);
     expect(plan(data, { join: "b" }, TICKET)).toMatchObject({ kind: "full", file: undefined, wish: { place: "b" } });

@@ -1,7 +1,7 @@
 // What the leader changes next: every way the members table and raft's configuration can differ, run to its end step by step on a small model of raft.
 
 import { describe, expect, test } from "bun:test";
-import { survivesText } from "../../src/fleet/fault-tolerance.ts";
+import { faultToleranceText } from "../../src/fleet/fault-tolerance.ts";
 import { type Candidate, handover, medianOf } from "../../src/fleet/lead/handover.ts";
 import { nextStep, type ServerFacts, type Situation, voterCount, wantedVoters } from "../../src/fleet/lead/plan.ts";
 import type { Member } from "../../src/fleet/rows.ts";
@@ -251,5 +251,5 @@ test.each([
   ["two voters for a moment", 2, 2, 3, "No more voter may fail: bring one back"],
 ])("what %s survive", (_, voters, alive, full, says) => {
   const states = Array.from({ length: voters }, (_unused, index) => ({ alive: index < alive }));
-  expect(survivesText(states, full)).toContain(says);
+  expect(faultToleranceText(states, full)).toContain(says);
 });

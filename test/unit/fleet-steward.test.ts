@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import type { Heard } from "../../src/fleet/beats/beat.ts";
 import { Beats } from "../../src/fleet/beats/beats.ts";
 import { Steward } from "../../src/fleet/lead/steward.ts";
-import { type Members, ToldMembers } from "../../src/fleet/members.ts";
+import { KnownMembers, type Members } from "../../src/fleet/members.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Command } from "../../src/log/log.ts";
@@ -14,7 +14,7 @@ import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
 function startBeats(names: readonly string[]) {
-  const members = new ToldMembers();
+  const members = new KnownMembers();
   members.set(names.map((name) => member(name, name === "edge" ? "edge" : "central")));
   const clock = { monotonicMs: 1_000, wallMs: 50_000 };
   const asked: string[] = [];
@@ -116,7 +116,7 @@ describe("beats", () => {
 
 /** A steward over a raft that does what it is told, and beats that say what a test says. */
 function startSteward(members: readonly Member[], state: RaftState) {
-  const list = new ToldMembers();
+  const list = new KnownMembers();
   list.set(members);
   const world = {
     state,
@@ -157,7 +157,7 @@ function startSteward(members: readonly Member[], state: RaftState) {
       proposed.push(command);
     },
     level: () => level,
-    membersTold: async () => {},
+    membersSent: async () => {},
     monotonicMs: () => world.monotonicMs,
     log: () => {},
   });

@@ -2,22 +2,22 @@
 
 import { describe, expect, test } from "bun:test";
 import type { Answer } from "../../src/operation/answer.ts";
-import type { Elsewhere } from "../../src/operation/routing.ts";
+import type { Routing } from "../../src/operation/routing.ts";
 import { callerWith, startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 
 describe("other places", () => {
-  const placed = (elsewhere: Partial<Elsewhere>) => () => ({
-    place: () => "leader" as const,
+  const placed = (routing: Partial<Routing>) => () => ({
+    mode: () => "leader" as const,
     several: () => true,
     self: () => "nSelf",
     leader: () => undefined,
     forward: async () => "here" as const,
-    ...elsewhere,
+    ...routing,
   });
 
   test("a node that waits for its store answers about itself and nothing else", async () => {
-    await using core = startCore({ elsewhere: placed({ place: () => "waiting" }) });
+    await using core = startCore({ routing: placed({ mode: () => "waiting" }) });
     expect(await core.call("whoami", {})).toMatchObject({ caller: "local" });
     for (const operation of ["context_list", "context_wait"])
       expect(await refusal(core.call(operation, {}))).toMatchObject({ code: "not_ready" });
@@ -28,7 +28,7 @@ describe("other places", () => {
   });
 
   test("a replica's answer is as old as it was before it was read, and older by what a wait took", async () => {
-    await using core = startCore({ elsewhere: placed({ place: () => "replica", ageSeconds: () => 0.5 }) });
+    await using core = startCore({ routing: placed({ mode: () => "replica", ageSeconds: () => 0.5 }) });
     const ageOf = async (operation: string, input: object) => {
       const body = JSON.stringify({ ...input, consistency: "any" });
       const headers = { "content-type": "application/json" };
@@ -54,8 +54,8 @@ describe("other places", () => {
       position: `${epoch}-0`,
       cache: { state: "stale", ageSeconds: 4.2 },
     });
-    const elsewhere = placed({
-      place: () => "edge",
+    const routing = placed({
+      mode: () => "edge",
       answer: async ({ operation, minPosition }) =>
         operation === "context_get" && minPosition === undefined ? cached() : undefined,
       forward: async ({ operation, input }, to) => {
@@ -63,7 +63,7 @@ describe("other places", () => {
         return { output: { id: "a/y" }, position: `${epoch}-9` };
       },
     });
-    await using core = startCore({ elsewhere });
+    await using core = startCore({ routing });
     epoch = core.invoker.position().split("-")[0] ?? "";
     const hit = await core.http("/contexts/a/x");
     expect([hit.status, hit.headers.get("cairn-cache"), hit.headers.get("age")]).toEqual([200, "stale", "5"]);

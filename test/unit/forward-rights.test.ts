@@ -44,8 +44,8 @@ describe("rights of what is forwarded", () => {
 
   /** What a member sends that judges nothing itself. */
   const lie = (pair: Pair, from: number, operation: string, input: Record<string, unknown>, caller: Caller) => {
-    const elsewhere = pair.elsewhereOf(from);
-    return elsewhere.forward({ operation, input, caller }, "leader", new AbortController().signal);
+    const routing = pair.routingOf(from);
+    return routing.forward({ operation, input, caller }, "leader", new AbortController().signal);
   };
 
   test("an edge brings member rights in its spaces at most, whatever it claims", async () => {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { removeRefusals } from "../../src/access/refusals.ts";
-import { parkForks, parkSuffix, setAside } from "../../src/datadir/quarantine.ts";
+import { archiveForks, archiveSuffix, quarantineData } from "../../src/datadir/quarantine.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { readExport } from "../../src/features/context/index.ts";
 import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
@@ -60,7 +60,7 @@ async function peerAndOwn() {
   return { peer, own, copy, folder };
 }
 
-const options = (peer: Store) => ({ ...fleetOf(peer.reader), clean: removeRefusals, park: () => "nowhere" });
+const options = (peer: Store) => ({ ...fleetOf(peer.reader), clean: removeRefusals, archive: () => "nowhere" });
 const ask = (path: string, index = 9) => ({ do: "install", server: "own", path, index, term: 1 }) as const;
 
 test("a good copy becomes the store, with this node's id and without the refusals of the other", async () => {
@@ -117,10 +117,10 @@ test("changes that the fleet does not have are kept as an export before the memb
   const { peer, own, copy, folder } = await peerAndOwn();
   await write(own, ["b/mine", "a/1"]);
   expect(forkOf(own.reader, peer.reader)).toBe(2);
-  const park = (after: number) => parkSuffix(folder, own.reader, after, Date.UTC(2026, 0, 2));
+  const archive = (after: number) => archiveSuffix(folder, own.reader, after, Date.UTC(2026, 0, 2));
   let refusal: { details?: Record<string, unknown> } = {};
   try {
-    installStore(own, ask(copy), { ...options(peer), park });
+    installStore(own, ask(copy), { ...options(peer), archive });
   } catch (error) {
     refusal = error as typeof refusal;
   }
@@ -145,16 +145,16 @@ test("what a node gave up to join is written down beside it once the fleet's sto
   await write(own, ["b/mine"]);
   own.close();
   const day = Date.UTC(2026, 0, 2);
-  const home = setAside(folder, "Joined another fleet", day) ?? "";
+  const home = quarantineData(folder, "Joined another fleet", day) ?? "";
   // Another one, that holds nothing of its own.
   const same = openStore(folder);
   const early = join(folder, "early.db");
   await peer.copyTo(early);
   same.replaceBy(early, () => {});
   same.close();
-  setAside(folder, "again", day);
-  expect(parkForks(folder, peer.reader)).toEqual([home]);
-  expect(parkForks(folder, peer.reader)).toEqual([]);
+  quarantineData(folder, "again", day);
+  expect(archiveForks(folder, peer.reader)).toEqual([home]);
+  expect(archiveForks(folder, peer.reader)).toEqual([]);
   const ids: string[] = [];
   const lines = readFileSync(join(home, "contexts.jsonl"), "utf8").trim().split("\n");
   for await (const line of readExport(lines)) ids.push(JSON.parse(line).id);
@@ -181,10 +181,10 @@ test("what is set aside keeps its place for good, each time its own", async () =
   const { own, folder } = await peerAndOwn();
   own.close();
   const day = Date.UTC(2026, 0, 2);
-  expect(setAside(folder, "because", day)).toBe(join(folder, "aside", "2026-01-02-1"));
-  expect(setAside(folder, "nothing there", day)).toBeUndefined();
+  expect(quarantineData(folder, "because", day)).toBe(join(folder, "aside", "2026-01-02-1"));
+  expect(quarantineData(folder, "nothing there", day)).toBeUndefined();
   await write(openStore(folder), ["a/1"]);
-  expect(setAside(folder, "again", day)).toBe(join(folder, "aside", "2026-01-02-2"));
+  expect(quarantineData(folder, "again", day)).toBe(join(folder, "aside", "2026-01-02-2"));
   for (const at of [1, 2]) {
     const home = join(folder, "aside", `2026-01-02-${at}`);
     expect(readdirSync(home).sort()).toEqual(["store", "why.txt"]);

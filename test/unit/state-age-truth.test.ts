@@ -5,7 +5,7 @@ import { expect, test } from "bun:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { Beats } from "../../src/fleet/beats/beats.ts";
-import { ToldMembers } from "../../src/fleet/members.ts";
+import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
 import { OwnAge } from "../../src/membership/own-state-age.ts";
@@ -41,14 +41,14 @@ class World {
   readonly #due: { atMs: number; run: () => void }[] = [];
 
   constructor() {
-    const members = new ToldMembers();
+    const members = new KnownMembers();
     members.set(NAMES.map((name) => member(name, name === "regional" ? "regional" : "central")));
     this.nodes = NAMES.map((name, index) => this.#node(name, index * 1_000_000, members));
     this.elect(0, 1);
     this.begin(0);
   }
 
-  #node(name: string, offMs: number, members: ToldMembers): Modelled {
+  #node(name: string, offMs: number, members: KnownMembers): Modelled {
     // Clocks of different nodes cannot be compared.
     const clockMs = () => this.nowMs + offMs;
     const node: Modelled = {

@@ -8,7 +8,7 @@ import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
 import { lineOf } from "./transfer.ts";
 
 /** The lines of the export, without line ends; read them at once, since they hold a state of the file. */
-export function* parkedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {
+export function* archivedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {
   const hash = createHash("sha256");
   const said = (line: string): string => {
     hash.update(`${line}\n`);

@@ -16,7 +16,7 @@ import schema from "./schema.sql" with { type: "text" };
 import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextWait } from "./wait.ts";
 
-export { parkedLines } from "./archive.ts";
+export { archivedLines } from "./archive.ts";
 export { auditQuery } from "./audit-query.ts";
 export { auditVerify } from "./audit-verify.ts";
 export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";

@@ -23,10 +23,10 @@ const head = z.object({
 });
 
 /** What a member said of its newest change. */
-export type ToldHead = z.infer<typeof head>;
+export type AcknowledgedHead = z.infer<typeof head>;
 
 /** The heads that are kept in a data folder, the oldest first; none where the file is missing or damaged. */
-export function toldHeads(dataDir: string): ToldHead[] {
+export function readAcknowledgedHeads(dataDir: string): AcknowledgedHead[] {
   try {
     return z.array(head).parse(JSON.parse(readFileSync(pathOf(dataDir), "utf8")));
   } catch {
@@ -35,20 +35,20 @@ export function toldHeads(dataDir: string): ToldHead[] {
 }
 
 /** Writes down what members tell. */
-export class ToldHeads {
+export class AcknowledgedHeads {
   readonly #dataDir: string;
-  #heads: ToldHead[];
+  #heads: AcknowledgedHead[];
   /** Hour of the newest one, by member. */
   readonly #hours = new Map<string, number>();
 
   constructor(dataDir: string) {
     this.#dataDir = dataDir;
-    this.#heads = toldHeads(dataDir);
+    this.#heads = readAcknowledgedHeads(dataDir);
     for (const { node, at_ms } of this.#heads) this.#hours.set(node, hourOf(at_ms));
   }
 
   /** Takes a head that this node has too; the first of each member and hour is written, whole or not at all. */
-  take(told: ToldHead): void {
+  take(told: AcknowledgedHead): void {
     const hour = hourOf(told.at_ms);
     if (this.#hours.get(told.node) === hour) return;
     this.#hours.set(told.node, hour);
@@ -61,7 +61,7 @@ export class ToldHeads {
   }
 }
 
-function thinned(heads: readonly ToldHead[], nowMs: number): ToldHead[] {
+function thinned(heads: readonly AcknowledgedHead[], nowMs: number): AcknowledgedHead[] {
   const days = new Set<string>();
   return heads.filter(({ node, at_ms }) => {
     const ageMs = nowMs - at_ms;

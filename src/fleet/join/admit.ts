@@ -8,7 +8,7 @@ import type { Reader } from "../../store/store.ts";
 import { shortName } from "../commands.ts";
 import type { Members } from "../members.ts";
 import { approvalOf, type FleetRole, ROLES, serverId, type TicketRow, ticketBy } from "../rows.ts";
-import { type FleetFile, toldMember } from "./fleet-file.ts";
+import { type FleetFile, memberShape } from "./fleet-file.ts";
 import { fleetMemberJoin, type JoinRefusal } from "./join-command.ts";
 import { hashOf, nameOf, proofOf } from "./ticket.ts";
 
@@ -59,7 +59,7 @@ export const admitted = z.discriminatedUnion("outcome", [
     fleetId: z.string(),
     epoch: z.string(),
     profile: z.enum(["lan", "home", "wan"]),
-    members: z.array(toldMember).max(1000),
+    members: z.array(memberShape).max(1000),
     /** What the fleet survives, with the new member. */
     survives: z.string(),
   }),

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { type Member, PROFILES, ROLES } from "../rows.ts";
 
-const memberShape = z.object({
+const shapeOfMember = z.object({
   node: z.string(),
   server: z.string(),
   name: z.string(),
@@ -19,7 +19,7 @@ const memberShape = z.object({
 });
 
 /** Schema of a member as nodes tell each other. */
-export const toldMember: z.ZodType<Member> = memberShape;
+export const memberShape: z.ZodType<Member> = shapeOfMember;
 
 const shape = z.object({
   fleetId: z.string(),
@@ -30,7 +30,7 @@ const shape = z.object({
   /** StableNodeID of this node when it was admitted: another one means that the folder was copied. */
   node: z.string(),
   spaces: z.array(z.string()),
-  members: z.array(toldMember).max(1000),
+  members: z.array(memberShape).max(1000),
   /** The members said that this node is none any more: a start that is to join a fleet sets these data aside. */
   removed: z.boolean().optional(),
 });

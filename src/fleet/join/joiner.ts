@@ -50,16 +50,16 @@ const ASK_MS = 15_000;
 const LOOKS_AT_ONCE = 8;
 
 /** A fleet with the member that told of it. */
-export interface Sighted {
+export interface SeenFleet {
   about: About;
   node: string;
   name: string;
 }
 
 /** Asks peers which fleet they are of; those that do not answer are none. */
-export async function lookAround(link: Ask, peers: readonly Peer[], signal: AbortSignal): Promise<Sighted[]> {
+export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: AbortSignal): Promise<SeenFleet[]> {
   const wanted = peers.filter(({ online, expired, shared, ips }) => online && !expired && !shared && ips.length > 0);
-  const found: Sighted[] = [];
+  const found: SeenFleet[] = [];
   const next = wanted.values();
   const look = async (): Promise<void> => {
     for (const { id, hostname } of next) {
@@ -142,7 +142,7 @@ class Joiner {
     }
   }
 
-  async #find(): Promise<Sighted | undefined> {
+  async #find(): Promise<SeenFleet | undefined> {
     const { place, fleet, link } = this.#options;
     const peers = await this.#options.peers();
     const auto = place === "auto";
@@ -151,7 +151,7 @@ class Joiner {
       this.#wait(`No device called ${place} is seen on the tailnet`);
       return undefined;
     }
-    const seen = (await lookAround(link, asked, this.#signal)).filter(
+    const seen = (await scanTailnet(link, asked, this.#signal)).filter(
       ({ node, about }) => !this.#rogues.has(node) && !this.#rogues.has(about.leader),
     );
     const named = seen.filter(({ about }) => fleet === undefined || about.fleet === fleet);
@@ -175,7 +175,7 @@ class Joiner {
     return right.find(({ node, about }) => about.leader === node) ?? first;
   }
 
-  #nothingFound(named: readonly Sighted[]): string {
+  #nothingFound(named: readonly SeenFleet[]): string {
     const { place, fleet } = this.#options;
     const other = named[0];
     if (other !== undefined) {
@@ -188,7 +188,7 @@ class Joiner {
       : `${place} does not answer as a node of a fleet; this node waits for it`;
   }
 
-  async #ask(found: Sighted): Promise<Joined | undefined> {
+  async #ask(found: SeenFleet): Promise<Joined | undefined> {
     const { role, ticket, name, version, level, serverFor, conditions } = this.#options;
     const node = found.about.leader === "" ? found.node : found.about.leader;
     if (ticket !== undefined && !(await this.#proves(node, ticket))) return undefined;

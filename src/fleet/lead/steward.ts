@@ -19,7 +19,7 @@ export interface StewardOptions {
   /** The fleet's level, as applied. */
   level: () => number;
   /** Resolves when the Go half knows the members as the table has them. */
-  membersTold: () => Promise<void>;
+  membersSent: () => Promise<void>;
   monotonicMs: () => number;
   log: LogLine;
 }
@@ -66,7 +66,7 @@ export class Steward {
     if (!this.#active || this.#busy) return;
     this.#busy = true;
     try {
-      await this.#options.membersTold();
+      await this.#options.membersSent();
       let state = await this.#options.host.raftState();
       if (!state.leading) return;
       this.#check(state);

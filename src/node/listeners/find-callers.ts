@@ -4,7 +4,7 @@ import type { Caller } from "../../access/caller.ts";
 import type { FindCallers, NamedCaller } from "../../operation/access-explain.ts";
 import type { Peer, Tailnet } from "../../tailnet/index.ts";
 import type { Callers } from "./callers.ts";
-import { localCaller } from "./listeners.ts";
+import { localCaller } from "./identify.ts";
 
 /** A user may have many devices; their rights differ seldom. */
 const MAX_DEVICES = 20;

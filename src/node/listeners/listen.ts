@@ -27,12 +27,12 @@ export interface Surfaces {
 }
 
 /** Says who is calling, after removing what only the door may read; throws a Fault to refuse. */
-export type Door = (request: Request, path: string) => Caller | Promise<Caller>;
+export type IdentifyCaller = (request: Request, path: string) => Caller | Promise<Caller>;
 
 export interface ListenOptions {
   /** A unix socket that is made with `mode`, or a port on 127.0.0.1 (0: any free one). */
   at: { unix: string; mode: number } | { loopbackPort: number };
-  door: Door;
+  identify: IdentifyCaller;
   /** The surfaces of the product, by path, or one that has this listener to itself. */
   surfaces: Surfaces | Surface;
   maxBodyBytes: number;
@@ -93,7 +93,7 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
       });
     }
     const path = pathOf(request.url);
-    const caller = await options.door(request, path);
+    const caller = await options.identify(request, path);
     const asked = origin === undefined ? undefined : preflight(request, origin);
     if (asked !== undefined) return asked;
     if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);

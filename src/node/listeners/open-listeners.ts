@@ -5,13 +5,13 @@ import { giveToGroup } from "../../datadir/sockets.ts";
 import { logFor } from "../../observe/logging.ts";
 import { MAX_FRAME_BYTES } from "../../peer/frames.ts";
 import type { Callers } from "./callers.ts";
-import { type Door, type Listener, listen, type Surface, type Surfaces } from "./listen.ts";
-import { ingressDoor, localDoor, loopbackDoor } from "./listeners.ts";
+import { identifyIngress, identifyLocal, identifyLoopback } from "./identify.ts";
+import { type IdentifyCaller, type Listener, listen, type Surface, type Surfaces } from "./listen.ts";
 
 /** Running requests may take this long to finish when the node stops. */
 const DRAIN_MS = 10_000;
 
-export interface OpenDoorsOptions {
+export interface OpenListenersOptions {
   settings: Settings;
   surfaces: Surfaces;
   /** True while the node stops. */
@@ -19,24 +19,24 @@ export interface OpenDoorsOptions {
 }
 
 /** The listeners of a node, in the order in which its start opens them. */
-export class OpenDoors {
-  readonly #options: OpenDoorsOptions;
+export class OpenListeners {
+  readonly #options: OpenListenersOptions;
   readonly #listeners: Listener[] = [];
 
-  constructor(options: OpenDoorsOptions) {
+  constructor(options: OpenListenersOptions) {
     this.#options = options;
   }
 
   /** The local socket, for the node's user or `cli.group`. */
   local(path: string, { mode, gid }: { mode: number; gid: number | undefined }): void {
-    this.#open({ unix: path, mode }, localDoor());
+    this.#open({ unix: path, mode }, identifyLocal());
     giveToGroup(path, gid);
   }
 
   /** A port on 127.0.0.1 (0: any); answers its base URL. */
   loopback(port: number): string {
-    const door = loopbackDoor(() => listener.port, this.#options.settings["http.allowed_origins"]);
-    const listener: Listener = this.#open({ loopbackPort: port }, door);
+    const identify = identifyLoopback(() => listener.port, this.#options.settings["http.allowed_origins"]);
+    const listener: Listener = this.#open({ loopbackPort: port }, identify);
     return `http://127.0.0.1:${listener.port}`;
   }
 
@@ -47,8 +47,8 @@ export class OpenDoors {
     callers: Callers,
     peer: Surface,
   ): void {
-    this.#open({ unix: everyone, mode: 0o600 }, ingressDoor(secret, callers));
-    this.#open({ unix: peers, mode: 0o600 }, ingressDoor(secret, callers), peer, MAX_FRAME_BYTES);
+    this.#open({ unix: everyone, mode: 0o600 }, identifyIngress(secret, callers));
+    this.#open({ unix: peers, mode: 0o600 }, identifyIngress(secret, callers), peer, MAX_FRAME_BYTES);
   }
 
   /** No new requests; resolves when running ones have finished or were cut. */
@@ -58,14 +58,14 @@ export class OpenDoors {
 
   #open(
     at: Parameters<typeof listen>[0]["at"],
-    door: Door,
+    identify: IdentifyCaller,
     surfaces: Surfaces | Surface = this.#options.surfaces,
     maxBodyBytes = this.#options.settings["http.max_body_bytes"],
   ): Listener {
     const { settings, draining } = this.#options;
     const listener = listen({
       at,
-      door,
+      identify,
       surfaces,
       maxBodyBytes,
       origins: settings["http.allowed_origins"],

@@ -15,14 +15,14 @@ export interface InstallOptions {
   /** Removes what is the peer's own. */
   clean: (tx: Writer) => void;
   /** Keeps the changes after a seq, which only this store has; answers where they are. */
-  park: (afterSeq: number) => string;
+  archive: (afterSeq: number) => string;
 }
 
 /** Installs the copy or throws, with nothing changed: Fault `data_corrupt`, as a quarantine where this store holds what the copy does not. */
 export function installStore(
   store: Store,
   ask: Extract<StoreAsk, { do: "install" }>,
-  { fleet, epoch, clean, park }: InstallOptions,
+  { fleet, epoch, clean, archive }: InstallOptions,
 ): void {
   const wasMember = placeOf(store.reader).server !== "";
   store.replaceBy(ask.path, (tx) => {
@@ -34,7 +34,7 @@ export function installStore(
     if (index < ask.index) throw badCopy(`is at entry ${index}, before its label ${ask.index}`);
     const fork = wasMember ? forkOf(store.reader, tx) : undefined;
     if (fork !== undefined) {
-      const kept = park(fork);
+      const kept = archive(fork);
       throw quarantine(
         "diverged",
         `This member holds changes after ${fork} that its fleet does not have; they are kept in ${kept}`,

@@ -43,7 +43,7 @@ export interface RaftOptions {
   /** Removes what is a peer's own from its copy, before it becomes this store. */
   cleanCopy?: (tx: Writer) => void;
   /** Keeps what only this store has, the changes after a seq, before it is given up; answers where it is. */
-  park?: (afterSeq: number) => string;
+  archive?: (afterSeq: number) => string;
   /** Called when the fleet's store came in place of one that was never in a fleet. */
   onJoined?: () => void;
   /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
@@ -221,7 +221,7 @@ export function createRaftLog(options: RaftOptions): RaftLog {
       fleet: member.start.fleet,
       epoch: member.start.epoch,
       clean: options.cleanCopy ?? (() => {}),
-      park: options.park ?? (() => ""),
+      archive: options.archive ?? (() => ""),
     });
     // Whether the copy holds what was on its way cannot be told.
     flights.lose();

@@ -5,14 +5,14 @@ import type { Caller } from "../../access/caller.ts";
 import { Fault } from "../../lib/fault.ts";
 import { judgeHostAndOrigin } from "../../lib/host-origin.ts";
 import type { Callers } from "./callers.ts";
-import type { Door } from "./listen.ts";
+import type { IdentifyCaller } from "./listen.ts";
 
 const SECRET = "cairn-internal-secret";
 const CALLER = "cairn-internal-caller";
 const SCHEME = "cairn-internal-scheme";
 
 /** Requests from the tailnet: the per-boot secret proves the Go half, its header names the caller. */
-export function ingressDoor(secret: string, callers: Callers): Door {
+export function identifyIngress(secret: string, callers: Callers): IdentifyCaller {
   const expected = Buffer.from(secret);
   return (request) => {
     const { headers } = request;
@@ -31,7 +31,7 @@ export function ingressDoor(secret: string, callers: Callers): Door {
 }
 
 /** The local socket: whoever may open the file is admin of this node, and at most a member by `/mcp`, where `cairn bridge` speaks for agents. */
-export function localDoor(): Door {
+export function identifyLocal(): IdentifyCaller {
   const admin = localCaller("local");
   const bridge = localCaller("local:bridge");
   return (request, path) => {
@@ -41,7 +41,7 @@ export function localDoor(): Door {
 }
 
 /** A port on 127.0.0.1, for development and the conformance suite: anyone on this machine, so a member at most, and never a foreign web page. */
-export function loopbackDoor(port: () => number, origins: readonly string[]): Door {
+export function identifyLoopback(port: () => number, origins: readonly string[]): IdentifyCaller {
   const caller = localCaller("local:dev");
   return (request) => {
     removeInternal(request.headers);

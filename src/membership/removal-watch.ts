@@ -8,24 +8,24 @@ const REFUSALS = 3;
 /** Another full member that took this node for one within this time is believed instead, in ms: a newcomer without a table refuses everybody. */
 const CONTRADICTED_MS = 5_000;
 
-export interface RemovalOptions {
+export interface RemovalWatchOptions {
   /** Where fleet.json is. */
   folder: string;
   conditions: Conditions;
   monotonicMs: () => number;
 }
 
-export class Removal {
-  readonly #options: RemovalOptions;
+export class RemovalWatch {
+  readonly #options: RemovalWatchOptions;
   readonly #refusals = new Map<string, number>();
   #acceptedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RemovalOptions) {
+  constructor(options: RemovalWatchOptions) {
     this.#options = options;
   }
 
   /** Whether this node is no member any more, as far as it was told. */
-  get said(): boolean {
+  get removed(): boolean {
     return this.#options.conditions.has("removed_from_fleet");
   }
 
@@ -44,7 +44,7 @@ export class Removal {
     if (by.role === "edge") return;
     this.#acceptedMs = this.#options.monotonicMs();
     this.#refusals.delete(by.node);
-    if (!this.said) return;
+    if (!this.removed) return;
     this.#options.conditions.clear("removed_from_fleet");
     this.#mark(false);
   }

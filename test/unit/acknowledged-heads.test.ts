@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { verifyHeads } from "../../src/features/context/heads-of-members.ts";
-import { ToldHeads, toldHeads } from "../../src/fleet/beats/acknowledged-heads.ts";
+import { AcknowledgedHeads, readAcknowledgedHeads } from "../../src/fleet/beats/acknowledged-heads.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { startCore } from "../kit/core.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -22,25 +22,25 @@ const head = (node: string, hours: number, seq = 1) => ({
 
 test("one an hour of each member is kept, over restarts, for the node's user alone", () => {
   const data = temporaryFolder();
-  const heads = new ToldHeads(data);
+  const heads = new AcknowledgedHeads(data);
   for (const told of [head("a", 0, 1), head("a", 0.5, 2), head("b", 0.6, 3), head("a", 1, 4)]) heads.take(told);
-  expect(toldHeads(data).map(({ node, seq }) => [node, seq])).toEqual([
+  expect(readAcknowledgedHeads(data).map(({ node, seq }) => [node, seq])).toEqual([
     ["a", 1],
     ["b", 3],
     ["a", 4],
   ]);
   expect((statSync(join(data, "heads.json")).mode & 0o777).toString(8)).toBe("600");
-  const again = new ToldHeads(data);
+  const again = new AcknowledgedHeads(data);
   again.take(head("a", 1.5, 5));
   again.take(head("b", 1.5, 6));
-  expect(toldHeads(data)).toHaveLength(4);
+  expect(readAcknowledgedHeads(data)).toHaveLength(4);
 });
 
 test("two days of hours and ninety days are kept, and no more", () => {
   const data = temporaryFolder();
-  const heads = new ToldHeads(data);
+  const heads = new AcknowledgedHeads(data);
   for (let hour = 0; hour < 100 * 24; hour += 6) heads.take(head("a", hour, hour));
-  const kept = toldHeads(data);
+  const kept = readAcknowledgedHeads(data);
   expect(kept.length).toBeGreaterThan(8 + 86);
   expect(kept.length).toBeLessThan(8 + 92);
   expect(kept.at(-1)?.seq).toBe(100 * 24 - 6);
@@ -49,8 +49,8 @@ test("two days of hours and ninety days are kept, and no more", () => {
 test("a damaged file begins anew", () => {
   const data = temporaryFolder();
   writeFileSync(join(data, "heads.json"), "{");
-  expect(toldHeads(data)).toEqual([]);
-  new ToldHeads(data).take(head("a", 0));
+  expect(readAcknowledgedHeads(data)).toEqual([]);
+  new AcknowledgedHeads(data).take(head("a", 0));
   expect(JSON.parse(readFileSync(join(data, "heads.json"), "utf8"))).toHaveLength(1);
 });
 

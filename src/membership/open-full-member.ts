@@ -8,22 +8,22 @@ import type { Product } from "../node/product.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";
 import type { RaftHost } from "../tailnet/index.ts";
-import { endAfterLeaving, faultOfCopy, faultOfIdentity, faultOfJoin } from "./exit-faults.ts";
-import { Sight } from "./fleet-scanner.ts";
-import type { FleetStart, RunningFleet } from "./fleet-view.ts";
-import { NodeFleet } from "./full-member.ts";
+import { copiedDataFault, joinFault, lostIdentityFault, stopAfterLeaving } from "./exit-faults.ts";
+import { FleetScanner } from "./fleet-scanner.ts";
+import type { MemberStart, RunningMember } from "./fleet-view.ts";
+import { FullMember } from "./full-member.ts";
 import { joinAsMember } from "./join.ts";
 import { requestRejoin } from "./plan.ts";
 import { profileOf } from "./raft-membership.ts";
 
-export interface FleetWiring extends FleetStart {
+export interface FullMemberStart extends MemberStart {
   product: Product;
   host: RaftHost;
   socketPath: string;
 }
 
 /** Opens the member; its peers can be answered from now on. */
-export function openFleet(wiring: FleetWiring): RunningFleet {
+export function openFullMember(wiring: FullMemberStart): RunningMember {
   const { loaded, plan, product, tailnet, host, status, conditions, say, onFatal, nowMs, startedMs } = wiring;
   const { settings } = loaded;
   const { data } = settings;
@@ -31,7 +31,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
   if (raft === undefined) throw new Error("a fleet without raft");
   const peers = () => tailnet.peers();
   const stop = new AbortController();
-  const sight = new Sight({
+  const scanner = new FleetScanner({
     link,
     peers,
     conditions,
@@ -46,9 +46,11 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     ending = true;
     const seen = await peers().catch(() => []);
     // Nobody else may hold what is here: it is given up only where the other device is there.
-    onFatal(seen.some(({ id }) => id === member.node) ? faultOfCopy(data, member) : faultOfIdentity(data, member));
+    onFatal(
+      seen.some(({ id }) => id === member.node) ? copiedDataFault(data, member) : lostIdentityFault(data, member),
+    );
   };
-  const fleet = new NodeFleet({
+  const fleet = new FullMember({
     settings,
     store,
     log,
@@ -63,10 +65,10 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
     startedMs,
     server: () => raft.server(),
     line: logFor("fleet"),
-    told: plan.file?.members ?? [],
-    copies: () => sight.copies(),
+    knownMembers: plan.file?.members ?? [],
+    copies: () => scanner.copies(),
     keep: (list) => keepFleet(data, { list, server: raft.server(), store }),
-    onLeft: (name) => endAfterLeaving(data, name, onFatal),
+    onLeft: (name) => stopAfterLeaving(data, name, onFatal),
     onCopied,
   });
   /** What was written at admission tells it too, before there is a table. */
@@ -103,7 +105,7 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
       fleet.start();
       fleet.up();
     } catch (error) {
-      if (!stop.signal.aborted) onFatal(faultOfJoin(error, conditions));
+      if (!stop.signal.aborted) onFatal(joinFault(error, conditions));
     }
   };
   if (plan.wish === undefined) fleet.start();
@@ -114,12 +116,12 @@ export function openFleet(wiring: FleetWiring): RunningFleet {
       if (plan.wish !== undefined) joining ??= join();
       else {
         fleet.up();
-        sight.start();
+        scanner.start();
       }
     },
     stop: async () => {
       stop.abort();
-      await Promise.all([fleet.stop(), sight.stop(), joining]);
+      await Promise.all([fleet.stop(), scanner.stop(), joining]);
     },
   };
 }

@@ -1,9 +1,9 @@
-// Who is let in by which door, as whom, and what is taken off a request on the way (security.md 16).
+// Who is let in by which identify, as whom, and what is taken off a request on the way (security.md 16).
 
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
 import { Callers } from "../../src/node/listeners/callers.ts";
-import { ingressDoor, localDoor, loopbackDoor } from "../../src/node/listeners/listeners.ts";
+import { identifyIngress, identifyLocal, identifyLoopback } from "../../src/node/listeners/identify.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 
 const SECRET = "5e".repeat(32);
@@ -40,13 +40,13 @@ async function refusal(run: () => unknown): Promise<string> {
 }
 
 test("ingress lets in what shows the secret, as the caller of the header, and takes both headers off", async () => {
-  const door = ingressDoor(SECRET, callers().callers);
+  const identify = identifyIngress(SECRET, callers().callers);
   const asked = request({
     "cairn-internal-secret": SECRET,
     "cairn-internal-caller": JSON.stringify(wire),
     "cairn-internal-scheme": "https",
   });
-  expect(await door(asked, "/contexts")).toEqual({
+  expect(await identify(asked, "/contexts")).toEqual({
     kind: "user",
     id: "n1",
     node: "laptop",
@@ -66,9 +66,9 @@ test.each([
   ["another secret of the same length", { "cairn-internal-secret": `${SECRET.slice(0, -1)}f` }],
   ["the secret twice", { "cairn-internal-secret": `${SECRET}, ${SECRET}` }],
 ])("ingress refuses %s", async (_name, headers: Record<string, string>) => {
-  const door = ingressDoor(SECRET, callers().callers);
+  const identify = identifyIngress(SECRET, callers().callers);
   const asked = request({ "cairn-internal-caller": JSON.stringify(wire), ...headers });
-  expect(await refusal(() => door(asked, "/"))).toBe("forbidden");
+  expect(await refusal(() => identify(asked, "/"))).toBe("forbidden");
   expect(asked.headers.get("cairn-internal-secret")).toBeNull();
 });
 
@@ -80,12 +80,12 @@ test.each([
   ["no id", JSON.stringify({ ...wire, id: "" })],
   ["grants that are no hash", JSON.stringify({ ...wire, grants: "../x" })],
 ])("ingress refuses a caller header of %s", async (_name, header) => {
-  const door = ingressDoor(SECRET, callers().callers);
+  const identify = identifyIngress(SECRET, callers().callers);
   const asked = request({
     "cairn-internal-secret": SECRET,
     ...(header === undefined ? {} : { "cairn-internal-caller": header }),
   });
-  expect(await refusal(() => door(asked, "/"))).toBe("internal");
+  expect(await refusal(() => identify(asked, "/"))).toBe("internal");
 });
 
 test("grants are fetched once for a hash, and one state of a caller is one object", async () => {
@@ -130,23 +130,23 @@ test("a grant that is worth nothing is a condition until that caller comes with 
 });
 
 test("the local socket is admin, on /mcp the bridge, and never whom a header names", async () => {
-  const door = localDoor();
+  const identify = identifyLocal();
   const headers = { "cairn-internal-caller": JSON.stringify(wire), "cairn-internal-secret": SECRET };
   const asked = request(headers);
-  expect(await door(asked, "/contexts")).toMatchObject({ kind: "local", id: "local" });
+  expect(await identify(asked, "/contexts")).toMatchObject({ kind: "local", id: "local" });
   expect([...asked.headers.keys()]).toEqual([]);
-  expect(await door(request(headers), "/mcp")).toMatchObject({ kind: "local", id: "local:bridge" });
-  expect(await door(request({}), "/mcp/")).toMatchObject({ id: "local" });
+  expect(await identify(request(headers), "/mcp")).toMatchObject({ kind: "local", id: "local:bridge" });
+  expect(await identify(request({}), "/mcp/")).toMatchObject({ id: "local" });
 });
 
 test("the loopback port is a member for its own host and origin only", async () => {
-  const door = loopbackDoor(() => 8470, ["https://tools.example.com"]);
-  expect(await door(request({ host: "127.0.0.1:8470" }), "/mcp")).toMatchObject({ kind: "local", id: "local:dev" });
-  expect(await refusal(() => door(request({ host: "127.0.0.1:8471" }), "/"))).toBe("misdirected");
-  expect(await refusal(() => door(request({ host: "localhost:8470", origin: "http://evil.example" }), "/"))).toBe(
+  const identify = identifyLoopback(() => 8470, ["https://tools.example.com"]);
+  expect(await identify(request({ host: "127.0.0.1:8470" }), "/mcp")).toMatchObject({ kind: "local", id: "local:dev" });
+  expect(await refusal(() => identify(request({ host: "127.0.0.1:8471" }), "/"))).toBe("misdirected");
+  expect(await refusal(() => identify(request({ host: "localhost:8470", origin: "http://evil.example" }), "/"))).toBe(
     "forbidden",
   );
-  expect(await refusal(() => door(request({ host: "localhost:8470", origin: "https://tools.example.com" }), "/"))).toBe(
-    "let in",
-  );
+  expect(
+    await refusal(() => identify(request({ host: "localhost:8470", origin: "https://tools.example.com" }), "/")),
+  ).toBe("let in");
 });
