@@ -4,7 +4,7 @@ import { exampleFile } from "../config/example.ts";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { readSecrets, secretOrigins } from "../config/secrets.ts";
 import { settingRows } from "../config/settings.ts";
-import { checkSettings } from "../node/check-settings.ts";
+import { checkSettings } from "../node/index.ts";
 import { redactText } from "../observe/redact.ts";
 import { type Command, type Invocation, type Option, textOption } from "./command.ts";
 import { columns, say, writeData } from "./output.ts";

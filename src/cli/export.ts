@@ -7,7 +7,7 @@ import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
-import { backupNode, checkBackup, restoreNode } from "../datadir/backup.ts";
+import { backupNode, checkBackup, restoreNode } from "../datadir/index.ts";
 import { exportLines, importLines } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { askNode, dataDirOf } from "./client.ts";

@@ -1,7 +1,7 @@
 // cairn recover --accept-loss, and what promote --accept-loss does: a stopped node's store goes on alone, as a new history. Both say what was kept and what that means for others.
 
 import { resolve } from "node:path";
-import { recoverNode } from "../datadir/recover.ts";
+import { recoverNode } from "../datadir/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { dataDirOf } from "./client.ts";
 import type { Command, Invocation } from "./command.ts";

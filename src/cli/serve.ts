@@ -7,8 +7,14 @@ import { type Loaded, loadSettings } from "../config/load.ts";
 import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { flagOf, type SettingKey, settingRows } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
-import { jsonEvent, type NodeEvent, terminalEvent } from "../node/report/events.ts";
-import { type RunningNode, type StartOptions, startNode } from "../node/start.ts";
+import {
+  jsonEvent,
+  type NodeEvent,
+  type RunningNode,
+  type StartOptions,
+  startNode,
+  terminalEvent,
+} from "../node/index.ts";
 import { configureLogging } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { LoopbackTailnet } from "../tailnet/index.ts";

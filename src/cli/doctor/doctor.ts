@@ -5,7 +5,7 @@ import { type Loaded, loadSettings } from "../../config/load.ts";
 import { eachSecret, readSecrets } from "../../config/secrets.ts";
 import type { NodeReport } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
-import { checkSettings } from "../../node/check-settings.ts";
+import { checkSettings } from "../../node/index.ts";
 import { redactText, registerSecret } from "../../observe/redact.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { askNode } from "../client.ts";

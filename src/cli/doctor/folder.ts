@@ -5,7 +5,7 @@ import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from
 import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
-import { inspectNodeStore } from "../../datadir/inspect.ts";
+import { inspectNodeStore } from "../../datadir/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { DiskGauge } from "../../store/disk.ts";
 import { lockHolder } from "../../store/lock.ts";

@@ -4,11 +4,11 @@
 import { existsSync, statSync } from "node:fs";
 import { join as joinPath, resolve } from "node:path";
 import { readSecrets } from "../../config/secrets.ts";
-import { writeJoinRequest } from "../../datadir/next-start.ts";
+import { writeJoinRequest } from "../../datadir/index.ts";
 import { drawSecret, type FleetRole, hashOf, parseTicket, readFleetFile, ticketText } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { ownChanges } from "../../membership/plan.ts";
+import { ownChanges } from "../../membership/index.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import { askNode, dataDirOf, nodeAddress } from "../client.ts";
 import { type Command, type Invocation, textOption, textsOption } from "../command.ts";

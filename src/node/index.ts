@@ -1,0 +1,5 @@
+// What other rooms may use of the node.
+
+export { checkSettings } from "./check-settings.ts";
+export { jsonEvent, type NodeEvent, terminalEvent } from "./report/events.ts";
+export { type RunningNode, type StartOptions, startNode } from "./start.ts";
