@@ -13,7 +13,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...["bridge", "simulate", "node", "membership", "datadir", "features/*", "fleet"],
     ...["store", "tailnet", "observe", "config", "lib"],
   ],
-  bridge: ["cli", "node", "datadir", "store", "tailnet", "observe", "config", "lib"],
+  bridge: ["datadir", "store", "tailnet", "observe", "config", "lib"],
   simulate: ["lib"],
   node: [
     ...["membership", "datadir", "api", "mcp", "web", "features", "features/*", "fleet", "cache", "operation", "peer"],
@@ -59,7 +59,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that others enter only by their index. */
-const CLOSED: readonly string[] = ["simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet"];
+const CLOSED: readonly string[] = ["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet"];
 
 interface Reserved {
   what: string;

@@ -1,11 +1,20 @@
 // stdio MCP to a node's /mcp: each line of the client becomes one POST as it is, each answer one line. Both protocol eras, told apart message by message.
 // Nothing but protocol is written to stdout. It keeps no state of its own beyond what is in flight and the session of an older client.
 
+import { readLines } from "../lib/read-lines.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { answers, post } from "./endpoint.ts";
-import { readLines } from "./lines.ts";
 import { LISTEN, Listens } from "./listen.ts";
-import { idOf, LinkError, type Message, type MessageId, modernHeaders, parseMessage, versionOf } from "./message.ts";
+import {
+  idOf,
+  LinkError,
+  MAX_MESSAGE,
+  type Message,
+  type MessageId,
+  modernHeaders,
+  parseMessage,
+  versionOf,
+} from "./message.ts";
 import { carry, note } from "./retry.ts";
 import type { Route } from "./route.ts";
 import { BridgeSession, withListChanged } from "./session.ts";
@@ -46,7 +55,7 @@ export async function runBridge(options: BridgeOptions): Promise<void> {
     end.abort();
   });
   try {
-    for await (const line of readLines(options.stdin, signal)) bridge.take(line);
+    for await (const line of readLines(options.stdin, signal, MAX_MESSAGE)) bridge.take(line);
     if (!signal.aborted) await bridge.drain(DRAIN_MS);
   } finally {
     await bridge.close();

@@ -31,11 +31,11 @@ interface State {
 }
 
 export interface CandidatesOptions {
-  given: readonly { name: string; beside?: boolean; address: () => BridgeAddress | Promise<BridgeAddress> }[];
+  given: readonly { name: string; optional?: boolean; address: () => BridgeAddress | Promise<BridgeAddress> }[];
   /** The way to a node that a member named by its base URL. */
-  toldAddress: (base: string) => BridgeAddress | Promise<BridgeAddress>;
+  memberAddress: (base: string) => BridgeAddress | Promise<BridgeAddress>;
   /** Where members are kept; undefined keeps none. */
-  file: string | undefined;
+  cacheFile: string | undefined;
   log: LogLine;
 }
 
@@ -49,9 +49,9 @@ export class Candidates {
 
   constructor(options: CandidatesOptions) {
     this.#options = options;
-    for (const { name, beside, address } of options.given)
-      this.#add({ name, from: beside === true ? "beside" : "fixed", send: sendBy(address) });
-    this.#kept = options.file === undefined ? undefined : readKept(options.file, options.log);
+    for (const { name, optional, address } of options.given)
+      this.#add({ name, from: optional === true ? "beside" : "fixed", send: sendBy(address) });
+    this.#kept = options.cacheFile === undefined ? undefined : readKept(options.cacheFile, options.log);
     this.#fleet = this.#kept?.fleet ?? "";
     for (const base of this.#kept?.members ?? []) this.#addTold(base);
   }
@@ -113,11 +113,11 @@ export class Candidates {
       if (found.from === "told" && name !== byName && !bases.includes(name)) this.#states.delete(name);
     for (const base of bases) this.#addTold(base);
     this.#fleet = fleet;
-    const { file, log } = this.#options;
+    const { cacheFile, log } = this.#options;
     const kept = { fleet, members: bases };
-    if (file === undefined || JSON.stringify(kept) === JSON.stringify(this.#kept)) return;
+    if (cacheFile === undefined || JSON.stringify(kept) === JSON.stringify(this.#kept)) return;
     this.#kept = kept;
-    writeKept(file, kept, log);
+    writeKept(cacheFile, kept, log);
   }
 
   /** Whether every node answers and refuses this caller. */
@@ -135,7 +135,7 @@ export class Candidates {
     // A node that was given by its short name is told of by its full one.
     const known = [...this.#states.keys()].some((name) => name === base || isShortOf(name, base));
     if (known) return;
-    this.#add({ name: base, from: "told", send: sendBy(() => this.#options.toldAddress(base)) });
+    this.#add({ name: base, from: "told", send: sendBy(() => this.#options.memberAddress(base)) });
   }
 
   #add(found: Found): void {

@@ -1,6 +1,6 @@
 // How a node is reached: its socket on this machine, its URL, or the egress of a tailnet node of our own. One request, its answer, and what a failure means: never sent, or lost.
 
-import type { NodeAddress } from "../cli/client.ts";
+import type { NodeAddress } from "../config/node-address.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import { isUnavailable, LinkError, MAX_MESSAGE, type MessageId, oneLine, parseMessage, type Take } from "./message.ts";
 
@@ -160,22 +160,6 @@ async function refused(status: number, text: string, id: MessageId | undefined, 
 export function nameOf(address: BridgeAddress): string {
   if ("egress" in address) return address.base;
   return "url" in address ? address.url : address.socketPath;
-}
-
-/** Waits; rejects when the signal aborts. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
 }
 
 /** Why something failed, for people. */

@@ -1,10 +1,10 @@
 // The route of `cairn bridge --fleet`: of the nodes that were given or named it asks a live one, and moves on when that dies, hangs, drains or shuts the caller out.
 // What moving on means for a call is carry.ts's, for conversations session.ts's and listen.ts's.
 
-import { parseObject } from "../cli/client.ts";
-import type { LogLine } from "../observe/logging.ts";
-import type { Candidates, Found } from "./candidates.ts";
-import { type Init, Lost, NotSent, pause, reasonOf, SHUT_OUT } from "./endpoint.ts";
+import { parseObject } from "../lib/json-object.ts";
+import { pause } from "../lib/pause.ts";
+import { Candidates, type CandidatesOptions, type Found } from "./candidates.ts";
+import { type Init, Lost, NotSent, reasonOf, SHUT_OUT } from "./endpoint.ts";
 import { LinkError } from "./message.ts";
 import { askCaller, askMembers, askReady, type Probed, partsOf, probe, Shut } from "./probe.ts";
 import type { Member, Route, Switch } from "./route.ts";
@@ -42,13 +42,12 @@ const LONGEST_PAUSE_MS = 2000;
 const BAD_GATEWAY = 502;
 const CATCH_UP_STEP_MS = 50;
 
-export interface FleetOptions {
-  candidates: Candidates;
+/** What a fleet route needs; `times` is for tests. */
+export interface FleetRouteOptions extends CandidatesOptions {
   /** Asks edges rather than full nodes. */
   preferEdges: boolean;
   times?: Partial<FleetTimes>;
   signal: AbortSignal;
-  log: LogLine;
 }
 
 interface Current extends Member {
@@ -60,10 +59,12 @@ interface Current extends Member {
   learnedMs: number;
 }
 
+/** The route of `cairn bridge --fleet`: asks one live member at a time and moves on when it fails. */
 export class FleetRoute implements Route {
   readonly several = true;
   readonly patienceMs: number;
-  readonly #options: FleetOptions;
+  readonly #options: FleetRouteOptions;
+  readonly #candidates: Candidates;
   readonly #times: FleetTimes;
   readonly #listeners: ((change: Switch) => void)[] = [];
   #current: Current | undefined;
@@ -74,8 +75,9 @@ export class FleetRoute implements Route {
   #last: { name: string; tools: string } | undefined;
   #left = "";
 
-  constructor(options: FleetOptions) {
+  constructor(options: FleetRouteOptions) {
     this.#options = options;
+    this.#candidates = new Candidates(options);
     this.#times = { ...FLEET_TIMES, ...options.times };
     this.patienceMs = this.#times.patienceMs;
   }
@@ -102,7 +104,7 @@ export class FleetRoute implements Route {
   }
 
   failed(member: Member, how: "gone" | "busy" | "shut", why: string): void {
-    this.#options.candidates.failed(member.name, how, why);
+    this.#candidates.failed(member.name, how, why);
     if (this.#current?.name === member.name) {
       this.#left = `${member.name}: ${why}`;
       if (how !== "busy") this.#current.end.abort(why);
@@ -136,19 +138,19 @@ export class FleetRoute implements Route {
 
   /** Finds a live member and makes it the current one; goes on while somebody waits for it. */
   async #pick(): Promise<void> {
-    const { candidates, signal, log } = this.#options;
+    const { signal, log } = this.#options;
     let waitMs = 50;
     for (let round = 0; this.#waiting > 0; round++) {
       signal.throwIfAborted();
       for (const { found, probed } of this.#ranked(await this.#probeAll(round > 0))) {
         const opened = await this.#open(found, probed).catch((error: unknown) => {
-          candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", reasonOf(error));
+          this.#candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", reasonOf(error));
         });
         if (opened !== undefined) return this.#use(opened);
       }
       // Nodes that refuse this caller do so in a second too; only a new grant helps.
-      if (candidates.allShut()) throw this.#nobody();
-      if (round === 1) log("warning", `no member of the fleet is live: ${candidates.reasons()}; trying again`);
+      if (this.#candidates.allShut()) throw this.#nobody();
+      if (round === 1) log("warning", `no member of the fleet is live: ${this.#candidates.reasons()}; trying again`);
       await pause(waitMs, signal);
       waitMs = Math.min(waitMs * 2, LONGEST_PAUSE_MS);
     }
@@ -156,19 +158,19 @@ export class FleetRoute implements Route {
 
   /** The live ones; returns soon after the first full node that fits, as others may be nearer. `all` asks those too that failed a moment ago. */
   async #probeAll(all: boolean): Promise<{ found: Found; probed: Probed }[]> {
-    const { candidates, signal, preferEdges } = this.#options;
+    const { signal, preferEdges } = this.#options;
     const live: { found: Found; probed: Probed }[] = [];
     const enough = Promise.withResolvers<void>();
     const bound = AbortSignal.any([signal, AbortSignal.timeout(this.#times.probeMs)]);
-    const probes = candidates.toAsk(all).map(async (found) => {
+    const probes = this.#candidates.toAsk(all).map(async (found) => {
       try {
         const probed = await Promise.race([probe(this.#sender(found), bound), aborted(bound)]);
-        candidates.answered(found.name, probed);
+        this.#candidates.answered(found.name, probed);
         live.push({ found, probed });
         if (probed.isEdge === preferEdges && this.#fits(probed)) setTimeout(enough.resolve, NEARER_MS);
       } catch (error) {
         const why = bound.aborted ? `no answer within ${this.#times.probeMs} ms` : reasonOf(error);
-        candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", why);
+        this.#candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", why);
       }
     });
     await Promise.race([Promise.all(probes), enough.promise]);
@@ -181,15 +183,15 @@ export class FleetRoute implements Route {
   }
 
   #ranked(live: { found: Found; probed: Probed }[]): { found: Found; probed: Probed }[] {
-    const { candidates, preferEdges } = this.#options;
+    const { preferEdges } = this.#options;
     const rank = ({ found, probed }: { found: Found; probed: Probed }): number[] => [
-      Number(!candidates.isOfFleet(found, probed)),
+      Number(!this.#candidates.isOfFleet(found, probed)),
       Number(!this.#fits(probed)),
-      Number(candidates.isBusy(found.name)),
+      Number(this.#candidates.isBusy(found.name)),
       Number(probed.isEdge !== preferEdges),
       probed.roundTripMs,
     ];
-    const usable = live.filter(({ found, probed }) => candidates.mayUse(found, probed));
+    const usable = live.filter(({ found, probed }) => this.#candidates.mayUse(found, probed));
     return usable
       .map((one) => ({ one, by: rank(one) }))
       .sort((a, b) => compare(a.by, b.by))
@@ -241,14 +243,14 @@ export class FleetRoute implements Route {
   }
 
   #use(opened: Current): void {
-    const { log, candidates } = this.#options;
+    const { log } = this.#options;
     const forked = !this.#fits(opened.probed);
     if (forked) this.#seen = "";
     const before = this.#last;
     const { fingerprint } = opened.tools as ToolFacts;
     this.#current = opened;
     this.#last = { name: opened.name, tools: fingerprint };
-    candidates.used(opened.name, opened.probed);
+    this.#candidates.used(opened.name, opened.probed);
     const tools = before !== undefined && before.tools !== fingerprint;
     if (before !== undefined) {
       const history = forked ? "; its history is another one, so read again what matters" : "";
@@ -263,11 +265,11 @@ export class FleetRoute implements Route {
   /** Learns who else is of the fleet. */
   async #learn(current: Current): Promise<void> {
     current.learnedMs = performance.now();
-    const { signal, candidates } = this.#options;
+    const { signal } = this.#options;
     const bound = AbortSignal.any([signal, current.gone, AbortSignal.timeout(this.#times.probeMs)]);
     // A node that may not tell, or knows of no fleet, is asked all the same.
     const told = await askMembers(this.#sender(current.found), bound).catch(() => undefined);
-    if (told !== undefined) candidates.told(told, current.found.name, current.probed.fleet);
+    if (told !== undefined) this.#candidates.told(told, current.found.name, current.probed.fleet);
   }
 
   /** While answers are waited for: asks whether the node is there at all. A half-open connection says nothing by itself. */
@@ -317,9 +319,8 @@ export class FleetRoute implements Route {
   }
 
   #nobody(): LinkError {
-    const { candidates } = this.#options;
-    const shut = candidates.allShut();
-    return new LinkError(shut ? 403 : 503, `No member of the fleet can be asked: ${candidates.reasons()}`, {
+    const shut = this.#candidates.allShut();
+    return new LinkError(shut ? 403 : 503, `No member of the fleet can be asked: ${this.#candidates.reasons()}`, {
       code: shut ? "forbidden" : "not_running",
       hint: shut
         ? "The grant of this caller is missing; cairn whoami --url shows what a node says."

@@ -23,7 +23,7 @@ const kept = z.strictObject({
 export type Kept = z.infer<typeof kept>;
 
 /** The file for the fleet that these words lead to, in the user's cache folder. */
-export function membersFile(words: readonly string[], env: Environment): string {
+export function memberCacheFile(words: readonly string[], env: Environment): string {
   const name = createHash("sha256").update(JSON.stringify(words)).digest("hex").slice(0, 16);
   return join(cacheFolder(env), "cairn", `fleet-${name}.json`);
 }

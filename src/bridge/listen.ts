@@ -1,8 +1,10 @@
 // `subscriptions/listen` of the newer era through a fleet: one stream to the client, which the bridge opens again at the next member when one ends it.
 // The client sees one acknowledgement and one end, and is told to look again for what it may have missed.
 
-import { answers, Lost, pause, post } from "./endpoint.ts";
-import { idOf, isObject, type Message, modernHeaders } from "./message.ts";
+import { isObject } from "../lib/json-object.ts";
+import { pause } from "../lib/pause.ts";
+import { answers, Lost, post } from "./endpoint.ts";
+import { idOf, type Message, modernHeaders } from "./message.ts";
 import { carry } from "./retry.ts";
 import type { Route, Switch } from "./route.ts";
 

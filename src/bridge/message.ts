@@ -1,6 +1,7 @@
 // JSON-RPC as far as `cairn bridge` looks at it: reading a message, telling the eras apart, the headers of the newer one, and failures as error responses.
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 
 /** Longest message either way, in characters. */
 export const MAX_MESSAGE = 16 * 1024 * 1024;
@@ -111,10 +112,6 @@ export function isUnavailable({ result, error }: Message): boolean {
 /** Newlines in JSON text are only ever space between tokens. */
 export function oneLine(text: string): string {
   return text.replace(/[\r\n]+/g, " ");
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A value as a header may carry it: plain, or base64 in the form that the revision defines. */

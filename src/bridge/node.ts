@@ -8,15 +8,16 @@ import type { Environment } from "../config/environment.ts";
 import type { Loaded } from "../config/load.ts";
 import { socketPaths } from "../config/paths.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { prepareSockets } from "../datadir/sockets.ts";
+import { refuseRealControl, refuseUntagged } from "../config/tailnet-settings.ts";
+import { prepareSockets } from "../datadir/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { refuseRealControl, refuseUntagged } from "../node/check-settings.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { type DataLock, lockDataFolder } from "../store/lock.ts";
 import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
-import { type EgressAddress, pause } from "./endpoint.ts";
+import type { EgressAddress } from "./endpoint.ts";
 
 const LOOK_AGAIN_MS = 100;
 /** Where the holder says how others reach its egress. */

@@ -1,6 +1,6 @@
 // Asks a node what it is before calls go there: whether it is ready and lets this caller in, its role, where it stands, and who the bridge is to it.
 
-import { parseObject } from "../cli/client.ts";
+import { parseObject } from "../lib/json-object.ts";
 import { NotSent, type Sender, SHUT_OUT } from "./endpoint.ts";
 
 /** What a live node says of itself. */

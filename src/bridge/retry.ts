@@ -1,8 +1,10 @@
 // One message to the member that is asked now, and again to the next one when that died, drains or cannot serve: a write under the same key, a wait from the same position.
 // How long this may take, and which member is next, is the route's.
 
-import { Lost, NotSent, pause, Unserved } from "./endpoint.ts";
-import { isObject, LinkError, type Message } from "./message.ts";
+import { isObject } from "../lib/json-object.ts";
+import { pause } from "../lib/pause.ts";
+import { Lost, NotSent, Unserved } from "./endpoint.ts";
+import { LinkError, type Message } from "./message.ts";
 import { away, lost, type Member, type Route } from "./route.ts";
 import { argumentsOf, isRepeatable, toolOf, withArguments } from "./tools.ts";
 

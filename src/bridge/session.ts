@@ -1,9 +1,10 @@
 // The older protocol eras through `cairn bridge`: the HTTP session behind the one conversation of stdio. When the node forgets it (restart, changed rights), or another member is asked,
 // the client's own initialize is sent again, its subscriptions are renewed, and the client never learns of it.
 
+import { pause } from "../lib/pause.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { answers, Lost, NotSent, pause, post, reasonOf } from "./endpoint.ts";
+import { answers, Lost, NotSent, post, reasonOf } from "./endpoint.ts";
 import { idOf, MAX_MESSAGE, type Message, parseMessage } from "./message.ts";
 import { carry, note } from "./retry.ts";
 import type { Member, Route } from "./route.ts";

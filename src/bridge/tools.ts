@@ -1,8 +1,9 @@
 // What a member's tools say about repeating them, and how a call is made repeatable: a key for a write that has none, a position for a wait that has none.
 // Only text is inserted; the rest of the message stays byte for byte, since numbers and keys in it are the agent's.
 
+import { isObject } from "../lib/json-object.ts";
 import { answers, post, type Sender } from "./endpoint.ts";
-import { isObject, type Message, MODERN, modernHeaders, ownRequest, parseMessage } from "./message.ts";
+import { type Message, MODERN, modernHeaders, ownRequest, parseMessage } from "./message.ts";
 
 /** What the bridge knows of one tool, by its schema and annotations alone. */
 export interface Tool {

@@ -1,10 +1,11 @@
 // cairn bridge: MCP on stdin and stdout for an agent on this machine, carried to the local node, to one at an address, or to one of the tailnet by a node of its own.
 
-import { baseOf, fleetBy, fleetRoute, JOIN_MS, joinedNode, ownName, urlsOf } from "../bridge/options.ts";
-import { OneRoute, type Route } from "../bridge/route.ts";
+import { hostname as machineName } from "node:os";
+import { OneRoute, type Route, runBridge } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
-import { nodeAddress } from "./client.ts";
+import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
+import { nodeAddress, urlsOf } from "./client.ts";
 import { type Command, type Invocation, textOption, textsOption } from "./command.ts";
 import { say } from "./output.ts";
 
@@ -40,13 +41,13 @@ export const bridge: Command = {
     if (name === undefined) {
       refuseWithoutName(invocation, fleet);
       return carry(
-        fleet ? fleetRoute(invocation, end.signal) : new OneRoute(() => nodeAddress(invocation)),
+        fleet ? localFleetRoute(invocation, end.signal) : new OneRoute(() => nodeAddress(invocation)),
         end.signal,
       );
     }
     const login = invocation.options["login"] === true;
     const base = baseOf(name);
-    const node = joinedNode(invocation, { base, hostname: ownName(), joinMs: login ? LOGIN_MS : JOIN_MS });
+    const node = bridgeNode(invocation, { base, hostname: ownName(), joinMs: login ? LOGIN_MS : JOIN_MS });
     end.signal.addEventListener("abort", () => void node.close(), { once: true });
     try {
       if (login) {
@@ -54,7 +55,9 @@ export const bridge: Command = {
         say(`joined the tailnet; cairn bridge ${name} needs no key any more`);
         return 0;
       }
-      const route = fleet ? fleetBy(invocation, node, [base], end.signal) : new OneRoute(() => node.address());
+      const route = fleet
+        ? tailnetFleetRoute(invocation, node, [base], end.signal)
+        : new OneRoute(() => node.address());
       return await carry(route, end.signal);
     } finally {
       await node.close();
@@ -64,7 +67,6 @@ export const bridge: Command = {
 
 /** Carries until stdin ends. */
 async function carry(route: Route, signal: AbortSignal): Promise<number> {
-  const { runBridge } = await import("../bridge/bridge.ts");
   await runBridge({ route, stdin: process.stdin, stdout: process.stdout, signal, log: logFor("bridge") });
   return 0;
 }
@@ -98,4 +100,23 @@ function refuseWithoutName(invocation: Invocation, fleet: boolean): void {
     // A node that is not there yet is no reason to go; an address that is none never becomes one.
     if (!(error instanceof Fault) || error.code !== "not_running") throw error;
   }
+}
+
+/** `cairn` is `http://cairn`. */
+export function baseOf(name: string): string {
+  const url = name.includes("://") ? name : `http://${name}`;
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  const plain =
+    parsed !== undefined && /^https?:$/.test(parsed.protocol) && parsed.username === "" && parsed.pathname === "/";
+  if (plain && parsed.search === "" && parsed.hash === "") return parsed.origin;
+  throw new Fault("invalid_input", `${JSON.stringify(name)} is not the name of a node`, {
+    hint: "Give it as cairn, cairn.your-tailnet.ts.net or http://cairn:8080.",
+  });
+}
+
+/** A name that the admin console tells apart from the machine's own. */
+export function ownName(): string {
+  const [machine = ""] = machineName().toLowerCase().split(".");
+  const clean = machine.replaceAll(/[^a-z0-9-]/g, "-").replaceAll(/^-+|-+$/g, "");
+  return `cairn-bridge${clean === "" ? "" : `-${clean}`}`.slice(0, 63).replace(/-+$/, "");
 }

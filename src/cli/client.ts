@@ -1,35 +1,56 @@
-// Asks a node for an operation: the local one by its socket, or another one by URL. The node decides everything; this only carries.
+// The HTTP client of the commands: sends an operation to the local node by its socket, or to another one by URL.
+// Holds no rules: the node decides, and its errors become Faults again.
 
-import { existsSync, lstatSync, statSync } from "node:fs";
-import { dirname } from "node:path";
-import type { Environment } from "../config/environment.ts";
-import { defaultDataDir, socketCandidates } from "../config/paths.ts";
+import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
+import { defaultDataDir } from "../config/paths.ts";
 import { Fault, type FaultCode, isFaultCode } from "../lib/fault.ts";
+import { parseObject } from "../lib/json-object.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";
 
-/** How long a node may take to answer, in milliseconds, unless the question takes longer by nature. */
+/** Time limit of a request, in ms, where the caller gives none. */
 const ANSWER_MS = 30_000;
 
-/** Where the asked node is. */
-export type NodeAddress = { socketPath: string } | { url: string };
-
-/** An answer as the node sent it, and parsed. */
+/** A response: the node's text, and that text parsed. */
 export interface NodeAnswer {
   text: string;
   body: Record<string, unknown>;
 }
 
-/** The node that `--url`, CAIRN_URL, `--data` or the default data folder name. Throws Fault `not_running` when there is no socket. */
+/**
+ * Returns the address of the node to ask: `--url`, else CAIRN_URL unless `--data` is given, else the local socket.
+ * Throws Fault `not_running` when there is no socket, `invalid_input` for a bad URL.
+ */
 export function nodeAddress(invocation: Invocation): NodeAddress {
-  const url =
-    textsOption(invocation, "url")[0] ??
-    (textOption(invocation, "data") === undefined ? invocation.env["CAIRN_URL"] : undefined);
-  return url === undefined || url === ""
-    ? { socketPath: localSocket(dataDirOf(invocation), invocation.env) }
-    : { url: baseUrl(url) };
+  const url = textsOption(invocation, "url")[0] ?? defaultUrl(invocation);
+  return url === undefined || url === "" ? localNodeAddress(invocation) : { url: nodeOrigin(url) };
 }
 
-/** Runs an operation on the node; `--min-position` and `--consistency` go with it. Throws the Fault that the node answered, `not_running` or `unavailable`. */
+/** Returns the origins that `--url` names, else the one of CAIRN_URL unless `--data` is given. Fault `invalid_input`. */
+export function urlsOf(invocation: Invocation): string[] {
+  const given = textsOption(invocation, "url");
+  const byDefault = defaultUrl(invocation);
+  const urls = given.length > 0 || byDefault === undefined || byDefault === "" ? given : [byDefault];
+  return [...new Set(urls.map(nodeOrigin))];
+}
+
+function defaultUrl({ options, env }: Invocation): string | undefined {
+  return options["data"] === undefined ? env["CAIRN_URL"] : undefined;
+}
+
+/** Returns the data folder: `--data`, else CAIRN_DATA, else the default. */
+export function dataDirOf(invocation: Invocation): string {
+  return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
+}
+
+/** Returns the socket of the data folder's node, whatever URL is given. Throws Fault `not_running` when there is none. */
+export function localNodeAddress(invocation: Invocation): { socketPath: string } {
+  return localAddress(dataDirOf(invocation), invocation.env);
+}
+
+/**
+ * Runs an operation on the node and returns its response; `--min-position` and `--consistency` are sent along.
+ * Throws the Fault that the node returned, `not_running` or `unavailable`.
+ */
 export async function askNode(
   invocation: Invocation,
   operation: string,
@@ -58,7 +79,7 @@ export async function askNode(
   throw faultOf(response.status, body);
 }
 
-/** Opens a stream of the node, such as `/changes?feed=sse`. Throws as `askNode` does. */
+/** Opens an event stream of the node, such as `/changes`. Throws as `askNode` does. */
 export async function openStream(
   invocation: Invocation,
   path: string,
@@ -77,7 +98,7 @@ export async function openStream(
   throw faultOf(response.status, parseObject(await response.text()));
 }
 
-/** Whether the node takes calls now. Throws as `askNode` does where nobody answers. */
+/** Reports whether the node takes calls now. Throws as `askNode` does when the node cannot be reached. */
 export async function isReady(invocation: Invocation): Promise<boolean> {
   const address = nodeAddress(invocation);
   try {
@@ -104,40 +125,6 @@ function freshness(invocation: Invocation): Record<string, string> {
   };
 }
 
-/** The data folder that `--data`, CAIRN_DATA or the default name. */
-export function dataDirOf(invocation: Invocation): string {
-  return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
-}
-
-/** The node of the data folder on this machine, whatever URL is given. Throws Fault `not_running` when there is no socket. */
-export function localAddress(invocation: Invocation): NodeAddress {
-  return { socketPath: localSocket(dataDirOf(invocation), invocation.env) };
-}
-
-/** A socket in a folder of the data folder's owner: anyone could put a folder of that name into /tmp. */
-function localSocket(dataDir: string, env: Environment): string {
-  const owner = existsSync(dataDir) ? statSync(dataDir).uid : process.getuid?.();
-  const found = socketCandidates(dataDir, env).find((path) => {
-    const folder = lstatSync(dirname(path), { throwIfNoEntry: false });
-    return folder?.isDirectory() === true && folder.uid === owner && existsSync(path);
-  });
-  if (found !== undefined) return found;
-  throw new Fault("not_running", `No cairn node runs with the data folder ${dataDir}`, {
-    hint: "Start one with `cairn serve`, name its folder with --data, or another node with --url.",
-  });
-}
-
-/** The origin of a URL that a person gave for a node; Fault `invalid_input` for what is none. */
-export function baseUrl(url: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
-    throw new Fault("invalid_input", `${JSON.stringify(url)} is not the address of a node`, {
-      hint: "Give it as http://cairn or https://cairn.your-tailnet.ts.net.",
-    });
-  }
-  return parsed.origin;
-}
-
 function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fault {
   const place = "url" in address ? address.url : address.socketPath;
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -157,17 +144,7 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
   });
 }
 
-/** The JSON object in a text, or undefined. */
-export function parseObject(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The problem document of the node as the Fault it was. */
+/** Turns the node's problem document back into a Fault. */
 function faultOf(status: number, body: Record<string, unknown> | undefined): Fault {
   const { code, detail, hint, ...details } = body ?? {};
   const known: FaultCode =

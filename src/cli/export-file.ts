@@ -1,9 +1,9 @@
 // Export files as the command line has them: lines of a file or of stdin, and single contexts out of one, without a node. What the lines mean is features/context/.
 
 import { createHash } from "node:crypto";
-import { readLines } from "../bridge/lines.ts";
 import { readExport } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { readLines } from "../lib/read-lines.ts";
 
 /** A document of 4 MiB whose characters are all escaped, and what stands around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;

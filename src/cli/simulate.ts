@@ -1,14 +1,12 @@
 // cairn simulate: lets agents play against a node, several, or a fleet. What they do and check is simulate/; here are the words and the ways.
 
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { type BridgeAddress, fetchBy } from "../bridge/endpoint.ts";
-import { BridgeTransport } from "../bridge/in-process.ts";
-import type { BridgeNode } from "../bridge/node.ts";
-import { fleetBy, fleetRoute, JOIN_MS, joinedNode, urlsOf } from "../bridge/options.ts";
+import { type BridgeAddress, type BridgeNode, BridgeTransport, fetchBy } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { MAX_AGENTS, type Place, simulate as run, SEEDS, tellJson, tellPeople, Wrong } from "../simulate/index.ts";
-import { localAddress } from "./client.ts";
+import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
+import { localNodeAddress, urlsOf } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
 import { say, writeData } from "./output.ts";
 
@@ -90,7 +88,7 @@ class Lines {
 function nodeOf(invocation: Invocation, [base]: readonly string[]): BridgeNode | undefined {
   const hostname = textOption(invocation, "hostname");
   if (hostname === undefined) return undefined;
-  if (base !== undefined) return joinedNode(invocation, { base, hostname, joinMs: JOIN_MS });
+  if (base !== undefined) return bridgeNode(invocation, { base, hostname, joinMs: JOIN_MS });
   throw new Fault("invalid_input", "--hostname joins the tailnet, and no --url says which nodes to ask there", {
     hint: "Add --url http://cairn.",
   });
@@ -99,7 +97,7 @@ function nodeOf(invocation: Invocation, [base]: readonly string[]): BridgeNode |
 function placesOf(invocation: Invocation, urls: readonly string[], node: BridgeNode | undefined): [Place, ...Place[]] {
   if (invocation.options["fleet"] === true) {
     const route = (signal: AbortSignal) =>
-      node === undefined ? fleetRoute(invocation, signal) : fleetBy(invocation, node, urls, signal);
+      node === undefined ? localFleetRoute(invocation, signal) : tailnetFleetRoute(invocation, node, urls, signal);
     return [{ name: "the fleet", connect: () => new BridgeTransport(route, logFor("bridge")) }];
   }
   const way = (base: string) => (node === undefined ? { url: base } : node.address().then((by) => ({ ...by, base })));
@@ -108,8 +106,8 @@ function placesOf(invocation: Invocation, urls: readonly string[], node: BridgeN
 }
 
 function localPlace(invocation: Invocation): Place {
-  const address = localAddress(invocation);
-  return placeAt("socketPath" in address ? address.socketPath : address.url, () => address);
+  const address = localNodeAddress(invocation);
+  return placeAt(address.socketPath, () => address);
 }
 
 function placeAt(name: string, address: () => BridgeAddress | Promise<BridgeAddress>): Place {

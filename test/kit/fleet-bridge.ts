@@ -1,8 +1,6 @@
 // The fleet bridge in this process, over lines in the newer era, with times short enough for tests.
 
-import { runBridge } from "../../src/bridge/bridge.ts";
-import { Candidates } from "../../src/bridge/candidates.ts";
-import { FleetRoute, type FleetTimes } from "../../src/bridge/fleet-route.ts";
+import { FleetRoute, type FleetTimes, runBridge } from "../../src/bridge/index.ts";
 import { until } from "./mcp-client.ts";
 
 const TIMES: Partial<FleetTimes> = { beatMs: 50, beatAnswerMs: 100, probeMs: 500, patienceMs: 3000, catchUpMs: 1000 };
@@ -25,14 +23,10 @@ export function fleetBridge(
   const writer = lines.writable.getWriter();
   const end = new AbortController();
   const line = (level: string, message: string) => void log.push(`${level}: ${message}`);
-  const candidates = new Candidates({
-    given: given.map(({ url }) => ({ name: url, address: () => ({ url }) })),
-    toldAddress: (url) => ({ url }),
-    file: options.file,
-    log: line,
-  });
   const route = new FleetRoute({
-    candidates,
+    given: given.map(({ url }) => ({ name: url, address: () => ({ url }) })),
+    memberAddress: (url) => ({ url }),
+    cacheFile: options.file,
     preferEdges: options.preferEdges === true,
     signal: end.signal,
     log: line,

@@ -1,9 +1,10 @@
 // cairn context watch|wait: what changes, as it changes. `watch` follows the node's event stream and comes back by position after every loss; `wait` asks once.
 
-import { pause } from "../../bridge/endpoint.ts";
 import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
+import { parseObject } from "../../lib/json-object.ts";
+import { pause } from "../../lib/pause.ts";
 import { readEvents } from "../../lib/server-sent-events.ts";
-import { askNode, openStream, parseObject } from "../client.ts";
+import { askNode, openStream } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
 import { objectsOf, say, showAnswer, writeData } from "../output.ts";
 

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Loaded } from "../../config/load.ts";
 import type { Secrets } from "../../config/secrets.ts";
+import { refuseUntagged } from "../../config/tailnet-settings.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import type { UpParams } from "../../tailnet/index.ts";
-import { refuseUntagged } from "../check-settings.ts";
 
 /** A secret for one start of a node, kept out of everything that is written. */
 export function newSecret(): string {

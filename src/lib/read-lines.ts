@@ -1,12 +1,13 @@
-// Lines of a stream, bounded: what `cairn bridge` reads from its client, and the lines of an export.
+// Splits a stream into lines of bounded length.
 
-import { MAX_MESSAGE } from "./message.ts";
-
-/** The lines of a stream, undefined in place of one that is too long. Ends with the stream, or at once when the signal aborts. */
+/**
+ * Yields the lines of a stream without their line ends; undefined stands for a line of more than `maxChars` characters.
+ * Ends with the stream, or at once when the signal aborts.
+ */
 export async function* readLines(
   source: AsyncIterable<Uint8Array | string>,
   signal: AbortSignal,
-  maxChars = MAX_MESSAGE,
+  maxChars: number,
 ): AsyncGenerator<string | undefined> {
   const decoder = new TextDecoder();
   const chunks = source[Symbol.asyncIterator]();
