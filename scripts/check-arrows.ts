@@ -87,6 +87,13 @@ export const RESERVED: readonly Reserved[] = [
     pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
     allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
   },
+  {
+    // Other rooms ask `Rights`, `Access` or `spaceAmong`.
+    what: "the judgement of a grant or a glob",
+    pattern:
+      /\b(?:allows|allowsSomewhere|capAllows|globMatches|refusedPart)\b[^;"']*\bfrom\s*["'][^"']*access\/|["'][^"']*access\/glob\.ts["']|\bgrants\s*\.\s*(?:some|every|find|findIndex|filter)\s*\(/,
+    allowed: ["access/"],
+  },
 ];
 
 /** What is wrong with one file; `path` is relative to src/. */

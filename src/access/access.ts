@@ -6,18 +6,14 @@ import { type Caller, callerName } from "./caller.ts";
 import { type Policy, policyGrants, policyJoinRoles } from "./policy-file.ts";
 import type { SourcedGrant } from "./rights.ts";
 import {
-  allows,
-  allowsSomewhere,
   type Cap,
   capAllows,
   type Grant,
   joinRolesOf,
   parseGrants,
   type Question,
-  type Rights,
+  Rights,
   type Role,
-  readOnlyRights,
-  rightsOf,
   type Verb,
 } from "./rights.ts";
 import { isReservedSpace } from "./space.ts";
@@ -66,27 +62,27 @@ export class Access {
     const known = this.#cache.get(caller);
     if (known !== undefined) return known;
     const { grants, problems } = this.#derive(caller);
-    const all = rightsOf(
+    const all = new Rights(
       grants.map(({ grant }) => grant),
       problems,
     );
-    const rights = caller.readOnly === true ? readOnlyRights(all) : all;
+    const rights = caller.readOnly === true ? all.readOnly() : all;
     this.#cache.set(caller, rights);
     return rights;
   }
 
   /** Answers the grants that allow it, or throws Fault `forbidden` naming verb, space and the missing grant (security.md 5). */
   judge(caller: Caller, ask: Ask): readonly Grant[] {
-    const { grants } = this.rights(caller);
+    const rights = this.rights(caller);
     if (ask.cap !== undefined) refuseCapped(ask, ask.cap);
     if (ask.spaces === "visible") {
-      const found = grants.filter((grant) => allowsSomewhere(grant, ask.verb, ask.operation));
+      const found = rights.allowingSomewhere(ask);
       if (found.length === 0) throw this.#refusal(caller, ask, undefined);
       return found;
     }
     const used = new Set<Grant>();
     for (const space of ask.spaces) {
-      const found = grants.filter((grant) => allows(grant, { verb: ask.verb, operation: ask.operation, space }));
+      const found = rights.allowing({ verb: ask.verb, operation: ask.operation, space });
       if (found.length === 0) throw this.#refusal(caller, ask, space);
       for (const grant of found) used.add(grant);
     }
@@ -96,7 +92,7 @@ export class Access {
   /** Whether a caller may use a verb by an operation in one space, for filtering. */
   permits(caller: Caller, question: Question, cap?: Cap): boolean {
     if (cap !== undefined && !capAllows(cap, question.verb, question.space)) return false;
-    return this.rights(caller).grants.some((grant) => allows(grant, question));
+    return this.rights(caller).mayUse(question);
   }
 
   /** What grants let a caller join a fleet as, without a ticket and without an approval (design 10). */

@@ -37,15 +37,6 @@ export interface Cap {
   spaces: readonly string[] | undefined;
 }
 
-/** All grants of a caller, added up. */
-export interface Rights {
-  readonly grants: readonly Grant[];
-  /** Why a capability object was worth nothing, for conditions and `whoami`. */
-  readonly problems: readonly string[];
-  /** Stable text of the grants: equal for equal rights; the key of prebuilt MCP lists. */
-  readonly fingerprint: string;
-}
-
 /** What an object may let its callers join a fleet as; a vote is never had by a grant. */
 const joinRoles = z
   .array(z.enum(["edge"]))
@@ -98,18 +89,67 @@ export function joinRolesOf(objects: readonly unknown[]): readonly "edge"[] {
   return [...new Set(found)];
 }
 
-export function rightsOf(grants: readonly Grant[], problems: readonly string[]): Rights {
-  return { grants, problems, fingerprint: JSON.stringify(grants) };
+/** All grants of a caller, added up. Asks them what other code wants to know; nothing outside access/ judges a grant. */
+export class Rights {
+  readonly grants: readonly Grant[];
+  /** Why a capability object was worth nothing, for conditions and `whoami`. */
+  readonly problems: readonly string[];
+  /** Stable text of the grants: equal for equal rights; the key of prebuilt MCP lists. */
+  readonly fingerprint: string;
+
+  constructor(grants: readonly Grant[], problems: readonly string[]) {
+    this.grants = grants;
+    this.problems = problems;
+    this.fingerprint = JSON.stringify(grants);
+  }
+
+  /** Returns the same rights, for reading alone. */
+  readOnly(): Rights {
+    return new Rights(
+      this.grants.map((grant) => ({ ...grant, role: "reader" })),
+      this.problems,
+    );
+  }
+
+  /** Reports whether there is any grant at all. */
+  permitsAnything(): boolean {
+    return this.grants.length > 0;
+  }
+
+  /** Returns the grants of which each alone allows this. */
+  allowing(question: Question): readonly Grant[] {
+    return this.grants.filter((grant) => allows(grant, question));
+  }
+
+  /** Returns the grants that allow the verb by this operation in some space. */
+  allowingSomewhere({ verb, operation }: Omit<Question, "space">): readonly Grant[] {
+    return this.grants.filter((grant) => allowsSomewhere(grant, verb, operation));
+  }
+
+  /** Reports whether a grant allows the verb by this operation in this space. */
+  mayUse(question: Question): boolean {
+    return this.grants.some((grant) => allows(grant, question));
+  }
+
+  /** Reports whether a grant allows the verb by this operation in some space. */
+  mayUseSomewhere({ verb, operation }: Omit<Question, "space">): boolean {
+    return this.grants.some((grant) => allowsSomewhere(grant, verb, operation));
+  }
+
+  /** Reports whether one grant allows it with the glob `*` among its spaces: narrower grants are never summed up to that. */
+  mayUseEverywhere({ verb, operation }: Omit<Question, "space">): boolean {
+    return this.grants.some((grant) => grant.spaces.includes("*") && allowsSomewhere(grant, verb, operation));
+  }
+
+  /** Reports whether a grant that allows it somewhere names the operation in full among its tools. */
+  namesOperation({ verb, operation }: Omit<Question, "space">): boolean {
+    return this.grants.some(
+      (grant) => allowsSomewhere(grant, verb, operation) && grant.tools?.includes(operation) === true,
+    );
+  }
 }
 
-/** The same rights for reading alone. */
-export function readOnlyRights({ grants, problems }: Rights): Rights {
-  return rightsOf(
-    grants.map((grant) => ({ ...grant, role: "reader" })),
-    problems,
-  );
-}
-
+/** What the gate is asked. */
 export interface Question {
   verb: Verb;
   /** Name of the operation. */
@@ -117,8 +157,8 @@ export interface Question {
   space: string;
 }
 
-/** Whether one grant, alone, allows the verb by this operation in this space. */
-export function allows(grant: Grant, question: Question): boolean {
+/** Reports whether one grant, alone, allows the verb by this operation in this space. */
+function allows(grant: Grant, question: Question): boolean {
   return refusedPart(grant, question) === undefined;
 }
 
@@ -132,8 +172,8 @@ export function refusedPart(
   return spaceMatches(grant, question.verb, question.space) ? undefined : "spaces";
 }
 
-/** Whether one grant allows the verb by this operation anywhere: for lists that are filtered by space afterwards. */
-export function allowsSomewhere(grant: Grant, verb: Verb, operation: string): boolean {
+/** Reports whether one grant allows the verb by this operation anywhere: for lists that are filtered by space afterwards. */
+function allowsSomewhere(grant: Grant, verb: Verb, operation: string): boolean {
   return rankOf(grant.role) >= VERBS.indexOf(verb) && toolMatches(grant, operation);
 }
 

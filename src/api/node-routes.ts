@@ -2,7 +2,6 @@
 
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
-import { allowsSomewhere } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answer, answerJson } from "./answer.ts";
@@ -44,7 +43,7 @@ export interface NodeFacts {
 
 export function nodeRoutes(invoker: Invoker, facts: NodeFacts): Hono<ApiEnv> {
   const routes = new Hono<ApiEnv>();
-  const hasRights = (caller: Caller): boolean => invoker.rights(caller).grants.length > 0;
+  const hasRights = (caller: Caller): boolean => invoker.rights(caller).permitsAnything();
 
   const health = (request: Request, caller: Caller, ready: boolean): Promise<Response> => {
     readQuery(request.url, []);
@@ -64,9 +63,7 @@ export function nodeRoutes(invoker: Invoker, facts: NodeFacts): Hono<ApiEnv> {
   routes.get("/metrics", (c) => {
     readQuery(c.req.url, []);
     // Numbers over all spaces are for those who may read all of them, by that very word: no sum of narrower grants.
-    const allowed = invoker
-      .rights(c.env.caller)
-      .grants.some((grant) => grant.spaces.includes("*") && allowsSomewhere(grant, "read", "metrics"));
+    const allowed = invoker.rights(c.env.caller).mayUseEverywhere({ verb: "read", operation: "metrics" });
     if (!allowed) throw forbidden("/metrics", 'the role reader on "*"');
     return answer(c.req.raw, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
   });

@@ -1,7 +1,7 @@
 // What a client is told when it connects: who it is, where it may work, and how to use the store well. Nothing that a caller stored appears in it.
 
 import { type Caller, callerName } from "../access/caller.ts";
-import { allowsSomewhere, type Rights } from "../access/rights.ts";
+import type { Rights } from "../access/rights.ts";
 
 /** Longest instructions in characters; the rest of a long list of spaces is left to `whoami`. */
 const MAX_INSTRUCTIONS = 1500;
@@ -26,7 +26,7 @@ export function instructionsFor(caller: Caller, rights: Rights): string {
       ...(grant.tools === undefined ? {} : { tools: grant.tools }),
     })),
   );
-  const mayWrite = rights.grants.some((grant) => allowsSomewhere(grant, "write", "context_put"));
+  const mayWrite = rights.mayUseSomewhere({ verb: "write", operation: "context_put" });
   const advice = [STORE, READING, ...(mayWrite ? WRITING : ["- You may read here, not write."]), ERRORS].join("\n");
   for (let shown = spaces.length; ; shown = Math.floor(shown / 2)) {
     const you = {

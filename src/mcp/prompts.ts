@@ -9,7 +9,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { z } from "zod";
 import type { Caller } from "../access/caller.ts";
-import { allows, type Rights } from "../access/rights.ts";
+import type { Rights } from "../access/rights.ts";
 import { spaceOf } from "../access/space.ts";
 import { idProblem } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -170,8 +170,7 @@ function handoffSpace({ spaces, recent }: Primed, wanted: string | undefined, ri
   const lively = recent.map(({ id }) => spaceOf(id)).find((space) => writable.includes(space));
   const found = wanted ?? lively ?? writable[0];
   if (found !== undefined) return found;
-  const question = { verb: "write" as const, operation: "context_put", space: NEW_SPACE };
-  if (rights.grants.some((grant) => allows(grant, question))) return NEW_SPACE;
+  if (rights.mayUse({ verb: "write", operation: "context_put", space: NEW_SPACE })) return NEW_SPACE;
   throw new Fault("invalid_input", "handoff: space is missing, and nothing is stored yet where you may write", {
     hint: "Name a space; whoami says where you may write.",
   });

@@ -2,7 +2,6 @@
 // A subscriber holds a set of what changed, never a queue: bounded by what it watches, handed over when its stream is free, judged by its rights at that moment.
 
 import type { Caller } from "../access/caller.ts";
-import { allows } from "../access/rights.ts";
 import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Cursor } from "../log/changes.ts";
@@ -50,8 +49,7 @@ export class Subscriptions {
 
   /** Whether the caller may read this context, existing or not. */
   mayRead(caller: Caller, id: string): boolean {
-    const question = { verb: "read" as const, operation: "context_get", space: spaceOf(id) };
-    return this.#invoker.rights(caller).grants.some((grant) => allows(grant, question));
+    return this.#invoker.rights(caller).mayUse({ verb: "read", operation: "context_get", space: spaceOf(id) });
   }
 
   /** Whether the caller may read this context, and changes of its space come to this node. */

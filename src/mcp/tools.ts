@@ -3,7 +3,7 @@
 import { type CallToolResult, ProtocolError, ProtocolErrorCode, type Tool } from "@modelcontextprotocol/server";
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../access/caller.ts";
-import { allowsSomewhere, type Rights } from "../access/rights.ts";
+import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
@@ -121,14 +121,10 @@ export class Tools {
   }
 }
 
-/** Reads and writes are offered where some grant allows them anywhere; acts on the fleet only where a grant names them in full. */
-function isOffered(operation: Operation, rights: Rights): boolean {
-  const { verb } = operation.access;
-  return rights.grants.some(
-    (grant) =>
-      allowsSomewhere(grant, verb, operation.name) &&
-      (verb !== "operate" || grant.tools?.includes(operation.name) === true),
-  );
+/** Reads and writes are offered where a grant allows them anywhere, acts on the fleet only where a grant names them in full. */
+function isOffered({ name, access: { verb } }: Operation, rights: Rights): boolean {
+  const question = { verb, operation: name };
+  return verb === "operate" ? rights.namesOperation(question) : rights.mayUseSomewhere(question);
 }
 
 function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {

@@ -103,7 +103,7 @@ async function answer(visit: Visit): Promise<Response> {
 async function overview(visit: Visit): Promise<Response> {
   const { url, asker, options } = visit;
   // A caller without any right gets the refusal as the whole page, with the grant to paste.
-  if (options.invoker.rights(asker.caller).grants.length === 0) await asker.ask("whoami");
+  if (!options.invoker.rights(asker.caller).permitsAnything()) await asker.ask("whoami");
   const parameter = (name: string) => url.searchParams.get(name) ?? "";
   const filter = { prefix: parameter("prefix"), tag: parameter("tag"), cursor: parameter("cursor") };
   const since = options.invoker.position();

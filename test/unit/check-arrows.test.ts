@@ -47,6 +47,15 @@ test.each([
   ["api/a.ts", "async function fetch(request: Request) {}", 0],
   ["api/a.ts", "return { fetch: async (request) => app.fetch(request) }", 0],
   ["cli/client.ts", "await fetch(url)", 0],
+  ["mcp/a.ts", 'import { allows } from "../access/rights.ts";', 1],
+  ["mcp/a.ts", 'import {\n  type Rights,\n  refusedPart as why,\n} from "../access/rights.ts";', 1],
+  ["cache/a.ts", 'import { globMatches } from "../access/glob.ts";', 1],
+  ["cache/a.ts", 'import * as glob from "../access/glob.ts";', 1],
+  ["web/a.ts", "rights.grants.some((grant) => grant.role === role)", 1],
+  ["access/a.ts", 'import { globMatches } from "./glob.ts";', 0],
+  ["mcp/a.ts", 'import type { Rights } from "../access/rights.ts";', 0],
+  ["mcp/a.ts", 'const allows = true;\nimport { spaceOf } from "../access/space.ts";', 0],
+  ["web/a.ts", "whoami.grants.map((grant) => grant.role)", 0],
 ] as const)("reserved: %s with %s has %d problems", (path, source, count) => {
   expect(arrowProblems(path, source)).toHaveLength(count);
 });

@@ -3,7 +3,6 @@
 
 import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
-import { allows, allowsSomewhere } from "../../access/rights.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { MAX_SPACE, spaceName } from "./id.ts";
@@ -18,6 +17,9 @@ const MAX_COUNTED = 500;
 /** Changes looked back at for what changed last. */
 const MAX_LOOKED_AT = 2048;
 const STEP = 256;
+
+/** What it means to "write" in a space, for `may_write` and the advice. */
+const WRITE = { verb: "write", operation: "context_put" } as const;
 
 const space = z.object({
   space: z.string(),
@@ -69,7 +71,7 @@ export const prime = read({
     const spaces = names.map((name) => ({
       space: name,
       contexts: countOf(reader, name),
-      may_write: mayWrite(context, name),
+      may_write: context.rights.mayUse({ ...WRITE, space: name }),
     }));
     const primer: Primer = {
       you: {
@@ -82,7 +84,7 @@ export const prime = read({
       spaces,
       more_spaces: all.length - names.length,
       recent: recentOf(reader, input.space, names, context.visible).map((row) => recent.parse(metadataOf(row))),
-      advice: adviceFor(mayWriteSomewhere(context)),
+      advice: adviceFor(context.rights.mayUseSomewhere(WRITE)),
     };
     return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;
   },
@@ -95,15 +97,6 @@ function spacesOf(reader: Reader, only: string | undefined, { visible, rights }:
     .flatMap((grant) => grant.spaces)
     .filter((name) => name.length <= MAX_SPACE && !name.includes("*") && visible(name));
   return [...new Set([...visibleSpaces(reader, visible), ...named])].sort();
-}
-
-function mayWriteSomewhere({ rights }: CallContext): boolean {
-  return rights.grants.some((grant) => allowsSomewhere(grant, "write", "context_put"));
-}
-
-function mayWrite({ rights }: CallContext, name: string): boolean {
-  const question = { verb: "write" as const, operation: "context_put", space: name };
-  return rights.grants.some((grant) => allows(grant, question));
 }
 
 function countOf(reader: Reader, name: string): number {

@@ -1,0 +1,60 @@
+// The questions that other rooms ask of rights: each must agree with the judgement of single grants.
+
+import { expect, test } from "bun:test";
+import { parseGrants, Rights } from "../../src/access/rights.ts";
+import { spaceAmong, spaceOf } from "../../src/access/space.ts";
+
+function rightsBy(...objects: unknown[]): Rights {
+  const { grants, problems } = parseGrants(objects, "The test");
+  return new Rights(grants, problems);
+}
+
+const PUT = { verb: "write", operation: "context_put" } as const;
+const GET = { verb: "read", operation: "context_get" } as const;
+
+test("a question about one space needs one grant that has role, tool and space", () => {
+  const rights = rightsBy({ role: "reader", spaces: ["a*"] }, { role: "member", spaces: ["b"], tools: ["context_p*"] });
+  expect(rights.mayUse({ ...GET, space: "abc" })).toBe(true);
+  expect(rights.mayUse({ ...PUT, space: "abc" })).toBe(false);
+  expect(rights.mayUse({ ...PUT, space: "b" })).toBe(true);
+  expect(rights.mayUse({ ...GET, space: "b" })).toBe(false);
+  expect(rights.allowing({ ...PUT, space: "b" })).toEqual(rights.grants.slice(1));
+  expect(rights.mayUseSomewhere(PUT)).toBe(true);
+  expect(rights.mayUseSomewhere({ verb: "operate", operation: "context_put" })).toBe(false);
+  expect(rights.allowingSomewhere(GET)).toHaveLength(1);
+});
+
+test("everywhere is the glob * of one grant, never a sum of narrower ones", () => {
+  const metrics = { verb: "read", operation: "metrics" } as const;
+  expect(rightsBy({ role: "reader", spaces: ["a*", "*"] }).mayUseEverywhere(metrics)).toBe(true);
+  expect(rightsBy({ role: "reader", spaces: ["**"] }).mayUseEverywhere(metrics)).toBe(false);
+  expect(rightsBy({ role: "reader", spaces: ["*"], tools: ["whoami"] }).mayUseEverywhere(metrics)).toBe(false);
+});
+
+test("an operation is named only in full, by a grant that allows it", () => {
+  const leave = { verb: "operate", operation: "fleet_leave" } as const;
+  expect(rightsBy({ role: "operator", spaces: ["*"], tools: ["fleet_leave"] }).namesOperation(leave)).toBe(true);
+  expect(rightsBy({ role: "operator", spaces: ["*"], tools: ["fleet_*"] }).namesOperation(leave)).toBe(false);
+  expect(rightsBy({ role: "operator", spaces: ["*"] }).namesOperation(leave)).toBe(false);
+  expect(rightsBy({ role: "member", spaces: ["*"], tools: ["fleet_leave"] }).namesOperation(leave)).toBe(false);
+});
+
+test("rights without a grant permit nothing; read-only rights have each role cut to reader", () => {
+  expect(rightsBy().permitsAnything()).toBe(false);
+  expect(rightsBy({ role: "emperor", spaces: ["*"] }).permitsAnything()).toBe(false);
+  const admin = rightsBy({ role: "admin", spaces: ["*", "fleet"] });
+  expect(admin.permitsAnything()).toBe(true);
+  expect(admin.readOnly().mayUse({ ...GET, space: "fleet" })).toBe(true);
+  expect(admin.readOnly().mayUse({ ...PUT, space: "a" })).toBe(false);
+  expect(admin.readOnly().fingerprint).not.toBe(admin.fingerprint);
+});
+
+test("a reserved space is among globs only by its own name", () => {
+  expect(spaceAmong(["team-*"], "team-a")).toBe(true);
+  expect(spaceAmong(["team-*"], "other")).toBe(false);
+  for (const space of ["fleet", "Fleet", "_x"]) {
+    expect(spaceAmong(["*"], space)).toBe(false);
+    expect(spaceAmong(["*", space], space)).toBe(true);
+  }
+  expect(["a/b/c", "a", "a/"].map(spaceOf)).toEqual(["a", "default", "a"]);
+});
