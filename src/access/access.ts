@@ -1,4 +1,4 @@
-// The gate (design 4): rights of a caller from all sources, and the one judgement that invoke asks for. Nothing else decides what a caller may do.
+// The gate (architecture.md 4): rights of a caller from all sources, and the one judgement that invoke asks for. Nothing else decides what a caller may do.
 
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
@@ -95,7 +95,7 @@ export class Access {
     return this.rights(caller).mayUse(question);
   }
 
-  /** What grants let a caller join a fleet as, without a ticket and without an approval (design 10). */
+  /** What grants let a caller join a fleet as, without a ticket and without an approval (architecture.md 10). */
   joinRoles(caller: Caller): readonly "edge"[] {
     if (caller.kind === "local") return [];
     const policy = this.#policy === undefined ? [] : policyJoinRoles(this.#policy, caller);

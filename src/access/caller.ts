@@ -21,7 +21,7 @@ export interface Caller {
   readOnly?: true;
 }
 
-/** The name of a caller in the audit and as scope of idempotency keys (design 5): the user, or the node where there is none: two without a user are not one. */
+/** The name of a caller in the audit and as scope of idempotency keys (architecture.md 5): the user, or the node where there is none: two without a user are not one. */
 export function callerName(caller: Caller): string {
   if (caller.kind === "local") return caller.id;
   return caller.kind === "tagged" || caller.login === "" ? `node:${caller.id}` : `user:${caller.login}`;

@@ -1,4 +1,4 @@
-// Grants in a file beside the node (design 4): for Headscale without app grants, and for tests. The file decides rights, so who can write it is checked first (security.md 6).
+// Grants in a file beside the node (architecture.md 4): for Headscale without app grants, and for tests. The file decides rights, so who can write it is checked first (security.md 6).
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";

@@ -1,4 +1,4 @@
-// What a caller may do: grants parsed from hostile capability objects, each judged alone, results added, nothing ever denied by a rule (design 4, security.md 3).
+// What a caller may do: grants parsed from hostile capability objects, each judged alone, results added, nothing ever denied by a rule (architecture.md 4, security.md 3).
 
 import { z } from "zod";
 import { globMatches } from "./glob.ts";
@@ -43,7 +43,7 @@ const joinRoles = z
   .min(1)
   .max(3);
 
-/** An object that only lets nodes join (design 10). It names no role, so it gives no right to read or write. */
+/** An object that only lets nodes join (architecture.md 10). It names no role, so it gives no right to read or write. */
 const joinObject = z.strictObject({ join: joinRoles });
 
 /** One capability object of a grant, as it stands in the tailnet policy or in the policy file. Unknown fields make it worth nothing. */

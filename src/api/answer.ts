@@ -35,7 +35,7 @@ export async function answer(request: Request, content: Content): Promise<Respon
   return new Response(null, { status, headers });
 }
 
-/** Where an answer stands: its position, and how old it may be where it is not the leader's (design 8). */
+/** Where an answer stands: its position, and how old it may be where it is not the leader's (architecture.md 8). */
 export function freshnessOf({ position, cache, ageSeconds }: Answer): Record<string, string> {
   const age = cache?.ageSeconds ?? ageSeconds;
   return {

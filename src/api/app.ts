@@ -1,4 +1,4 @@
-// The REST surface (design 8): HTTP meaning only, over invoke. Who is calling has been decided before a request gets here.
+// The REST surface (architecture.md 8): HTTP meaning only, over invoke. Who is calling has been decided before a request gets here.
 
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";

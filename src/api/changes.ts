@@ -1,4 +1,4 @@
-// The change feed over HTTP (design 8): as server-sent events or by long poll. What a caller sees of it is context_wait's, asked through invoke.
+// The change feed over HTTP (architecture.md 8): as server-sent events or by long poll. What a caller sees of it is context_wait's, asked through invoke.
 
 import { type Context, Hono } from "hono";
 import type { Caller } from "../access/caller.ts";

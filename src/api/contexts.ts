@@ -1,4 +1,4 @@
-// Contexts over HTTP (design 8): conditions, status codes and headers. What a context is and who may touch it is decided below.
+// Contexts over HTTP (architecture.md 8): conditions, status codes and headers. What a context is and who may touch it is decided below.
 
 import { type Context, Hono } from "hono";
 import { isJsonType, MAX_DOCUMENT_BYTES } from "../features/context/index.ts";

@@ -1,4 +1,4 @@
-// What HTTP says of the node itself: health, readiness, metrics, the description of the surface, and what it is (design 8). The facts come from the node; here is who may hear which (security.md 17).
+// What HTTP says of the node itself: health, readiness, metrics, the description of the surface, and what it is (architecture.md 8). The facts come from the node; here is who may hear which (security.md 17).
 
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";

@@ -78,7 +78,7 @@ export function header(name: string, description: string, schema: Json = { type:
   return { name, in: "header", required: false, schema, description };
 }
 
-/** Parameters of every operation, as headers (design 5). */
+/** Parameters of every operation, as headers (architecture.md 5). */
 export const COMMON_HEADERS: readonly Json[] = [
   header("Cairn-Consistency", "What a read must have seen", { type: "string", enum: ["any", "session", "leader"] }),
   header("Cairn-Min-Position", "A position an earlier answer named; the read is at least that new"),

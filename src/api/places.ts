@@ -1,4 +1,4 @@
-// The places under /contexts/{id} (design 8): which one a path means. Ids hold no such segment, so an encoded slash and a plain one mean the same.
+// The places under /contexts/{id} (architecture.md 8): which one a path means. Ids hold no such segment, so an encoded slash and a plain one mean the same.
 
 import { Fault } from "../lib/fault.ts";
 

@@ -111,7 +111,7 @@ export function numberOf(text: string | string[] | undefined): number | string |
   return typeof text === "string" && /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
 }
 
-/** The arguments common to all operations as HTTP writes them (design 5). */
+/** The arguments common to all operations as HTTP writes them (architecture.md 5). */
 export function commonHeaders(request: Request): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [header, name] of COMMON_HEADERS) {

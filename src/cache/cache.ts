@@ -1,4 +1,4 @@
-// Whether a kept answer may be given (design 9, replication.md 28), and what is asked for where it may not. The gate has judged the caller before: invoke asks here behind it.
+// Whether a kept answer may be given (architecture.md 9, replication.md 28), and what is asked for where it may not. The gate has judged the caller before: invoke asks here behind it.
 
 import { spaceOf } from "../access/space.ts";
 import { type EdgeMode, isJsonType } from "../features/context/index.ts";

@@ -56,7 +56,7 @@ export const NODE_OPTIONS: readonly Option[] = [
   { flags: "--json", help: "print the node's JSON as it is" },
 ];
 
-/** Arguments of reads that say how new the answer must be (design 5); `askNode` passes them on. */
+/** Arguments of reads that say how new the answer must be (architecture.md 5); `askNode` passes them on. */
 export const FRESHNESS: readonly Option[] = [
   { flags: "--min-position <position>", help: "answer from at least this position" },
   {

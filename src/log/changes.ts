@@ -1,4 +1,4 @@
-// The change feed (design 2): a ring of the last changes over the change table. A subscriber is a cursor and a wake-up, never a queue.
+// The change feed (architecture.md 2): a ring of the last changes over the change table. A subscriber is a cursor and a wake-up, never a queue.
 
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";

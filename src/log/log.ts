@@ -1,4 +1,4 @@
-// The log as its users see it (design 5): propose a command, read the position, follow the changes, know who leads. Engines: raft.ts, and direct.ts for tests.
+// The log as its users see it (architecture.md 5): propose a command, read the position, follow the changes, know who leads. Engines: raft.ts, and direct.ts for tests.
 
 import type { Fault } from "../lib/fault.ts";
 import type { Writer } from "../store/store.ts";

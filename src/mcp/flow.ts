@@ -1,4 +1,4 @@
-// Lets a writer of a server-sent stream know when the client has taken everything, so that it never writes to one who does not read (design 2: a subscriber is a cursor and a wake-up, never a queue).
+// Lets a writer of a server-sent stream know when the client has taken everything, so that it never writes to one who does not read (architecture.md 2: a subscriber is a cursor and a wake-up, never a queue).
 
 /** Bun sends the headers of a stream with its first bytes; without any, the client would wait for the first keep-alive to learn that the stream is open. */
 export const OPENED = new TextEncoder().encode(": open\n\n");

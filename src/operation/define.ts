@@ -1,4 +1,4 @@
-// One definition for each thing a caller can do (design 7). REST, MCP, CLI and /openapi.json are thin over these values; nothing else defines an operation.
+// One definition for each thing a caller can do (architecture.md 7). REST, MCP, CLI and /openapi.json are thin over these values; nothing else defines an operation.
 
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
@@ -88,7 +88,7 @@ export interface ActOperation<I extends z.ZodObject = z.ZodObject, O extends z.Z
 export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject, C = unknown>
   extends Common<I, O> {
   kind: "write";
-  /** Version of the command's meaning; a new meaning is a new number (design 5). */
+  /** Version of the command's meaning; a new meaning is a new number (architecture.md 5). */
   v: number;
   /** Proposed by the node itself: no surface lists it and `invoke` does not know it. */
   internal?: true;

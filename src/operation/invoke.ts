@@ -1,4 +1,4 @@
-// The one road into Cairn: parse, gate, rate limit, run (design 7). REST, MCP, CLI and pages call this and nothing below it.
+// The one road into Cairn: parse, gate, rate limit, run (architecture.md 7). REST, MCP, CLI and pages call this and nothing below it.
 
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";

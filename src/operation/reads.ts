@@ -1,4 +1,4 @@
-// Where a read is answered: by this node as it is, once it is far enough, or by the node that is. The three levels of design 5.
+// Where a read is answered: by this node as it is, once it is far enough, or by the node that is. The three levels of architecture.md 5.
 
 import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";

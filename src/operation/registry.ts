@@ -11,7 +11,7 @@ export interface Entry {
   outputSchema: Record<string, unknown>;
 }
 
-/** Arguments that every operation takes besides its own; `invoke` handles them (design 5). */
+/** Arguments that every operation takes besides its own; `invoke` handles them (architecture.md 5). */
 export const commonInput = z.object({
   consistency: z
     .enum(["any", "session", "leader"])

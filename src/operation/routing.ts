@@ -26,7 +26,7 @@ export interface CachedCall extends ForwardCall {
   signal: AbortSignal;
 }
 
-/** What a read must have seen (design 5). */
+/** What a read must have seen (architecture.md 5). */
 export type Consistency = "any" | "session" | "leader";
 
 /** The rest of the fleet. Undefined where a node answers all by itself. */

@@ -1,4 +1,4 @@
-// The one SQLite file of a node (design 6): WAL with own checkpoints, one writer connection, a read-only one beside it, statements prepared once.
+// The one SQLite file of a node (architecture.md 6): WAL with own checkpoints, one writer connection, a read-only one beside it, statements prepared once.
 // What the tables mean is the business of the folders that bring their migrations.
 
 import { Database, type SQLQueryBindings } from "bun:sqlite";

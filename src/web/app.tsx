@@ -1,4 +1,4 @@
-// The pages (design 8): one at /, one for each context, and the stream that keeps them fresh. GET only; nothing here changes anything, and no rule stands here: invoke decides with the caller's rights.
+// The pages (architecture.md 8): one at /, one for each context, and the stream that keeps them fresh. GET only; nothing here changes anything, and no rule stands here: invoke decides with the caller's rights.
 /** @jsxImportSource hono/jsx */
 
 import type { Child } from "hono/jsx";

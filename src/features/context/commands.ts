@@ -1,4 +1,4 @@
-// The plain writes of contexts: put, delete, restore. Each is defined once, its outcome decided in apply from state, command and stamp alone (design 5, 7).
+// The plain writes of contexts: put, delete, restore. Each is defined once, its outcome decided in apply from state, command and stamp alone (architecture.md 5, 7).
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";

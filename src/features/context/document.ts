@@ -1,4 +1,4 @@
-// Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (design 6).
+// Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (architecture.md 6).
 
 import { hash } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";

@@ -25,7 +25,7 @@ export function parseCondition(text: string, name: string): "*" | Tag[] {
         hint: 'Give an ETag as an answer named it, such as "7-1f3a9c0b22de", or *.',
       });
     }
-    // A content coding marks its ETag with a suffix; conditions are about the content without it (design 8).
+    // A content coding marks its ETag with a suffix; conditions are about the content without it (architecture.md 8).
     tags.push({ weak: match[1] !== undefined, value: (match[2] ?? match[3] ?? "").replace(/\+(gzip|zstd)$/, "") });
     rest = rest.slice(match[0].length);
   }
