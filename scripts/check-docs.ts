@@ -3,9 +3,14 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { withoutComments } from "./check-arrows.ts";
+import { citationProblems, readNumbers } from "./check-citations.ts";
+import { withoutComments } from "./code-text.ts";
 
 const MAX_LINES = 450;
+const MAX_COMMENT_COLUMNS = 120;
+
+/** Folders, or beginnings of paths, in which every comment line fits into 120 characters. A folder is added once it is clean. */
+export const WRAPPED: readonly string[] = [];
 
 /** Checks all sources and pages of the project. */
 export function checkDocs(root: string): string[] {
@@ -14,9 +19,15 @@ export function checkDocs(root: string): string[] {
       .filter((file) => !file.includes("node_modules/") && !file.includes("/golden/"))
       .sort();
   const sources = [...list("{src,scripts,test}/**/*.{ts,tsx,mjs}"), ...list("native/**/*.go")];
-  const pages = [...list("*.md"), ...list("{src,native,docs,test}/**/*.md")];
+  const others = [...list("bench/**/*.ts"), ...list("{src,test}/**/*.{js,css,sql}")];
+  const pages = [...list("*.md"), ...list("{src,native,docs,test,bench}/**/*.md")];
   const read = (file: string): string => readFileSync(join(root, file), "utf8");
+  const numbers = readNumbers(root);
   return [
+    ...[...sources, ...others]
+      .filter((file) => WRAPPED.some((place) => file.startsWith(place)))
+      .flatMap((file) => longComments(file, read(file))),
+    ...[...sources, ...others, ...pages].flatMap((file) => citationProblems(file, read(file), numbers)),
     ...sources.flatMap((file) => sourceProblems(file, read(file))),
     ...missingDocs(sources.filter((file) => file.startsWith("src/")).map((file) => [file, read(file)])),
     ...[...sources, ...pages, ...list("*.json"), ...list(".ci/*")]
@@ -38,6 +49,23 @@ export function sourceProblems(file: string, text: string): string[] {
     ...(/^(\/\/|\/\*)/.test(first ?? "") ? [] : [`${file} should begin with a comment that says what it is for`]),
   ];
 }
+
+/** Returns the comment lines of a file that are longer than 120 characters. */
+export function longComments(file: string, text: string): string[] {
+  // A line with a comment differs from the same line with its comments as blanks.
+  const code = /\.(?:ts|tsx|mjs|js)$/.test(file) ? withoutComments(text).split("\n") : [];
+  return text.split("\n").flatMap((line, index) => {
+    const columns = [...line].length;
+    const blanked = code[index]?.trimEnd();
+    const isComment =
+      blanked === undefined ? /^\s*(?:\/\/|--|\/?\*)|[;,{})\]]\s+\/\/ /.test(line) : blanked !== line.trimEnd();
+    if (columns <= MAX_COMMENT_COLUMNS || !isComment || CANNOT_WRAP.test(line)) return [];
+    return [`${file}:${index + 1}: a comment line has ${columns} characters, ${MAX_COMMENT_COLUMNS} are allowed`];
+  });
+}
+
+/** Directives and addresses have to stay on one line. */
+const CANNOT_WRAP = /biome-ignore|@ts-expect-error|^\s*\/\/go:|https?:\/\/\S{60}/;
 
 /** Exports of src/ that another folder imports by name and that have no doc comment. */
 export function missingDocs(files: readonly (readonly [string, string])[]): string[] {

@@ -22,7 +22,7 @@ const CHECKS: readonly Check[] = [
   },
   { name: "types (tsc)", run: () => tool([bin("tsc"), "--noEmit", "--pretty", "false"]) },
   { name: "arrows between folders", run: async () => checkArrows(root) },
-  { name: "first lines, doc comments, lengths, words, links", run: async () => checkDocs(root) },
+  { name: "first lines, doc comments, lengths, words, citations, links", run: async () => checkDocs(root) },
   { name: "tests: promises awaited, none alone, skips with a reason", run: async () => checkTests(root) },
   { name: "generated pages", run: async () => checkGenerated() },
   { name: "Go format (gofmt)", run: () => goTool(["gofmt", "-l", "native"], true) },
