@@ -20,19 +20,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...["access", "log", "log/engine/*", "store", "tailnet", "observe", "config", "lib"],
   ],
   membership: [
-    ...[
-      "node",
-      "datadir",
-      "features/*",
-      "fleet",
-      "cache",
-      "operation",
-      "peer",
-      "access",
-      "log",
-      "log/engine/*",
-      "store",
-    ],
+    ...["datadir", "features/*", "fleet", "cache", "operation", "peer", "access", "log", "log/engine/*", "store"],
     ...["tailnet", "observe", "config", "lib"],
   ],
   datadir: [

@@ -8,7 +8,6 @@ export { openSleepClock, type SleepClock } from "./clock.ts";
 export { Edge, type EdgeOptions, type EdgeSettings } from "./edge.ts";
 export { FeedServer } from "./feed-server.ts";
 export { feedRequest } from "./frames.ts";
-export { type Proof, StateAge } from "./state-age.ts";
 
 /** Peer path of the feed. */
 export const FEED = "feed";

@@ -36,12 +36,12 @@ import type { Peer, RaftHost, Status } from "../tailnet/index.ts";
 import { leaveFleet, transferLead } from "./actions.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
-import { OwnAge } from "./own-state-age.ts";
 import type { Peers } from "./peers.ts";
 import { profileOf, RaftMembership } from "./raft-membership.ts";
 import { FounderRegistration } from "./register-founder.ts";
 import { RemovalWatch } from "./removal-watch.ts";
 import { servePeers } from "./serve-peers.ts";
+import { StateAgeTracker } from "./state-age.ts";
 
 export interface FullMemberOptions {
   settings: Settings & { readonly data: string };
@@ -83,7 +83,7 @@ export class FullMember implements FleetView {
   readonly #history: HistoryWatch;
   readonly #raft: RaftMembership;
   readonly #founder: FounderRegistration;
-  readonly #age: OwnAge;
+  readonly #age: StateAgeTracker;
   readonly #clockOff = new ClockOff();
   #upMs = Number.POSITIVE_INFINITY;
   readonly #ends: (() => void)[] = [];
@@ -122,7 +122,7 @@ export class FullMember implements FleetView {
       conditions,
       monotonicMs: () => performance.now(),
     });
-    this.#age = new OwnAge({
+    this.#age = new StateAgeTracker({
       log,
       self: () => this.self(),
       leader: () => this.leader(),
@@ -182,7 +182,7 @@ export class FullMember implements FleetView {
         void this.#founder.register();
       }),
       log.onLeading(({ term, signal }) => {
-        this.#age.begin(term);
+        this.#age.startedLeading(term);
         this.#steward.lead(signal);
         void this.#founder.register();
       }),
@@ -325,7 +325,7 @@ export class FullMember implements FleetView {
     this.#age.ageMs();
     const askedMs = this.#age.elapsedMs();
     const looked = await this.#raft.refresh();
-    if (looked !== undefined) this.#age.take(looked, askedMs);
+    if (looked !== undefined) this.#age.record(looked, askedMs);
     const raft = this.#raft.state();
     // Read only now: all of it is true at a moment after the question.
     const { epoch } = log.position();
@@ -347,7 +347,7 @@ export class FullMember implements FleetView {
       leading,
       leader: server,
       term,
-      begun: this.#age.begun(),
+      begun: this.#age.leadingTerm(),
       raftTerm: looked?.term,
       last: raft?.last ?? 0,
       applied: raft?.applied ?? 0,

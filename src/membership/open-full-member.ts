@@ -1,10 +1,18 @@
 // Puts the fleet into a start: the member that runs, the join where one is wished, and what is written down for the next start. start.ts calls this once for each step of its story.
 
 import { join } from "node:path";
-import { type FleetFile, fleetValue, type Member, readFleetFile, writeFleetFile } from "../fleet/index.ts";
+import type { Access } from "../access/access.ts";
+import {
+  type FleetFile,
+  fleetValue,
+  type Member,
+  type Members,
+  readFleetFile,
+  writeFleetFile,
+} from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import type { RaftLog } from "../log/engine/raft/raft-log.ts";
 import { fleetOf } from "../log/history.ts";
-import type { Product } from "../node/product.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";
 import type { RaftHost } from "../tailnet/index.ts";
@@ -13,22 +21,31 @@ import { FleetScanner } from "./fleet-scanner.ts";
 import type { MemberStart, RunningMember } from "./fleet-view.ts";
 import { FullMember } from "./full-member.ts";
 import { joinAsMember } from "./join.ts";
+import type { Peers } from "./peers.ts";
 import { requestRejoin } from "./plan.ts";
 import { profileOf } from "./raft-membership.ts";
 
+/** The parts of a full node that its membership works on. */
+export interface FullMemberParts {
+  store: Store;
+  log: RaftLog;
+  access: Access;
+  members: Members;
+  peers: Peers;
+}
+
 export interface FullMemberStart extends MemberStart {
-  product: Product;
+  parts: FullMemberParts;
   host: RaftHost;
   socketPath: string;
 }
 
 /** Opens the member; its peers can be answered from now on. */
 export function openFullMember(wiring: FullMemberStart): RunningMember {
-  const { loaded, plan, product, tailnet, host, status, conditions, say, onFatal, nowMs, startedMs } = wiring;
+  const { loaded, plan, parts, tailnet, host, status, conditions, say, onFatal, nowMs, startedMs } = wiring;
   const { settings } = loaded;
   const { data } = settings;
-  const { store, log, raft, access, members, peers: link } = product;
-  if (raft === undefined) throw new Error("a fleet without raft");
+  const { store, log, access, members, peers: link } = parts;
   const peers = () => tailnet.peers();
   const stop = new AbortController();
   const scanner = new FleetScanner({
@@ -63,11 +80,11 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
     conditions,
     nowMs,
     startedMs,
-    server: () => raft.server(),
+    server: () => log.server(),
     line: logFor("fleet"),
     knownMembers: plan.file?.members ?? [],
     copies: () => scanner.copies(),
-    keep: (list) => keepFleet(data, { list, server: raft.server(), store }),
+    keep: (list) => keepFleet(data, { list, server: log.server(), store }),
     onLeft: (name) => stopAfterLeaving(data, name, onFatal),
     onCopied,
   });
@@ -82,7 +99,7 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
     void onCopied({ node: file.node, name: own?.name ?? "another member" });
     return true;
   };
-  fleet.serve(product.peers.server);
+  fleet.serve(link.server);
   let joining: Promise<void> | undefined;
   const join = async (): Promise<void> => {
     const { wish } = plan;
@@ -96,7 +113,7 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
         conditions,
         say,
         host,
-        log: raft,
+        log,
         socketPath: wiring.socketPath,
         self: () => fleet.self(),
         name: () => fleet.name(),

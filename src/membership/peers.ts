@@ -2,7 +2,6 @@
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import type { Callers } from "../node/listeners/callers.ts";
 import { PEER_PORT, type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
 import { type PeerMember, PeerServer } from "../peer/server.ts";
 import type { Tailnet } from "../tailnet/index.ts";
@@ -21,12 +20,18 @@ export interface PeersOptions {
   onUnexpected: (error: unknown, path: string) => string;
 }
 
-/** What a node needs of its tailnet to ask others. */
+/** Turns the text of a caller header into the caller that the gate judges. */
+export interface CallerReader {
+  of(wire: string): Caller | Promise<Caller>;
+}
+
+/** What the peers need of the tailnet. */
 export interface Connected {
   tailnet: Tailnet;
-  callers: Callers;
-  /** Path of egress.sock, and what it wants to see. */
+  callers: CallerReader;
+  /** Path of egress.sock. */
   egress: string;
+  /** The secret that egress.sock requires. */
   secret: string;
 }
 

@@ -281,7 +281,8 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         const { edge: parts, peers: link } = product;
         running = openEdgeMember({ ...part, plan, status, parts, link, onFatal: failed.resolve });
       } else if (plan !== undefined && product.raft !== undefined && half !== undefined) {
-        running = openFullMember({ ...part, plan, status, product, host: await half, socketPath, onFatal: logFailed });
+        const parts = { ...product, log: product.raft };
+        running = openFullMember({ ...part, plan, status, parts, host: await half, socketPath, onFatal: logFailed });
       }
       closers.add("fleet", () => running?.stop());
       joined = joinTailnet({

@@ -8,7 +8,7 @@ import { Beats } from "../../src/fleet/beats/beats.ts";
 import { KnownMembers } from "../../src/fleet/members.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
-import { OwnAge } from "../../src/membership/own-state-age.ts";
+import { StateAgeTracker } from "../../src/membership/state-age.ts";
 import { beat, member, raft } from "../kit/fleet-facts.ts";
 
 const NAMES = ["a", "b", "c", "regional"] as const;
@@ -23,7 +23,7 @@ interface Modelled {
   told: { node: string; term: number } | undefined;
   begun: boolean;
   beats: Beats;
-  age: OwnAge;
+  age: StateAgeTracker;
 }
 
 interface Acknowledged {
@@ -65,13 +65,13 @@ class World {
         nowMs: clockMs,
         beat: async () => {
           node.age.ageMs();
-          node.age.take(raft(VOTERS, { term: node.raftTerm }), clockMs());
-          const more = { seq: node.applied, begun: node.age.begun(), raftTerm: node.raftTerm, timeMs: clockMs() };
+          node.age.record(raft(VOTERS, { term: node.raftTerm }), clockMs());
+          const more = { seq: node.applied, begun: node.age.leadingTerm(), raftTerm: node.raftTerm, timeMs: clockMs() };
           return beat(name, { ...more, term: node.told?.term ?? 0, leading: leads(node) });
         },
         link: { call: ({ node: to }, _path, value) => this.#call(node, to, value) },
       }),
-      age: new OwnAge({
+      age: new StateAgeTracker({
         log: logOf(() => node),
         self: () => `n-${name}`,
         leader: () => members.get(node.told?.node ?? ""),
@@ -181,7 +181,7 @@ class World {
     if (this.#commit(leader) === 0) return;
     leader.applied = this.acknowledged.length;
     leader.begun = true;
-    leader.age.begin(leader.told?.term ?? 0);
+    leader.age.startedLeading(leader.told?.term ?? 0);
   }
 
   write(index: number): void {

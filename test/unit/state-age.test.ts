@@ -1,7 +1,7 @@
 // How old a full node says that its state may be: what a majority and the leader proved, and nothing better. What holds in any order of elections, delays and losses is state-age-truth.test.ts.
 
 import { expect, test } from "bun:test";
-import { type Proof, StateAge, type StateFacts } from "../../src/cache/state-age.ts";
+import { type Proof, StateAge, type StateFacts } from "../../src/membership/state-age.ts";
 
 /** What the leader `a` of term 3 says, asked at a moment. */
 const led = (askedMs: number, more: Partial<Proof> = {}): Proof => ({ ...said(askedMs), begun: 3, ...more });
