@@ -69,12 +69,12 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 	ctx, cancel := context.WithCancel(host.session.ctx)
 	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(host.session)}
 	life.network.setMembers(params.Members)
-	life.network.ask = func(server string) (raftlog.Testimony, error) {
+	life.network.ask = func(server string) (raftlog.VoterRecord, error) {
 		member := life.member.Load()
 		if member == nil {
-			return raftlog.Testimony{}, nil
+			return raftlog.VoterRecord{}, nil
 		}
-		return member.Ask(server)
+		return member.LookupVoter(server)
 	}
 	host.life = life
 	goSafe("the raft member", host.session.logError, func() {

@@ -29,7 +29,7 @@ type raftNetwork struct {
 	session *session
 
 	// ask has the voters tell of a server that is not in the list yet: this node may have been away when it joined.
-	ask func(server string) (raftlog.Testimony, error)
+	ask func(server string) (raftlog.VoterRecord, error)
 
 	mu       sync.Mutex
 	members  map[string]RaftMember

@@ -1,5 +1,5 @@
-// What members acknowledged to this one while it led: an entry that one has acknowledged and that is committed is there for ever, or its disk
-// is an older copy (replication.md 17). Known only as long as this process lives.
+// Tracks which entries each member acknowledged while this member led. An acknowledged and committed entry is
+// permanent; a member that no longer has it runs on an older copy of its disk (replication.md 17). Kept in memory only.
 
 package raftlog
 
@@ -11,11 +11,12 @@ import (
 const maxAcks = 1024
 
 type ack struct {
-	// index was acknowledged in term; it counts once it is committed in that term, as a later leader may replace it until then.
-	term  uint64
-	index uint64
-	kept  uint64
-	told  time.Time
+	// index is the highest entry acknowledged in term. It counts as durable once it is committed in that term: until then
+	// a later leader may replace it.
+	term       uint64
+	index      uint64
+	durable    uint64
+	notifiedAt time.Time
 }
 
 type acks struct {
@@ -23,51 +24,51 @@ type acks struct {
 	byServer map[string]*ack
 }
 
-// note takes an acknowledgement of everything up to index, made in term; commit is what is committed in that term by now.
-func (all *acks) note(server string, term, index, commit uint64) {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	known := all.byServer[server]
+// note records that server acknowledged every entry up to index in term; commit is the commit index of that term.
+func (a *acks) note(server string, term, index, commit uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.byServer[server]
 	if known == nil {
-		if len(all.byServer) >= maxAcks {
-			clear(all.byServer)
+		if len(a.byServer) >= maxAcks {
+			clear(a.byServer)
 		}
 		known = &ack{}
-		all.byServer[server] = known
+		a.byServer[server] = known
 	}
-	known.settle(term, commit)
+	known.advance(term, commit)
 	known.term, known.index = term, max(known.index, index)
 }
 
-func (known *ack) settle(term, commit uint64) {
-	if known.term != term {
-		known.index = 0
+func (a *ack) advance(term, commit uint64) {
+	if a.term != term {
+		a.index = 0
 		return
 	}
-	known.kept = max(known.kept, min(known.index, commit))
+	a.durable = max(a.durable, min(a.index, commit))
 }
 
-func (all *acks) kept(server string, term, commit uint64) uint64 {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	known := all.byServer[server]
+func (a *acks) durableIndex(server string, term, commit uint64) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.byServer[server]
 	if known == nil {
 		return 0
 	}
 	if known.term == term {
-		known.settle(term, commit)
+		known.advance(term, commit)
 	}
-	return known.kept
+	return known.durable
 }
 
-// mayTell is true once in a while for each server.
-func (all *acks) mayTell(server string, now time.Time) bool {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	known := all.byServer[server]
-	if known == nil || now.Sub(known.told) < verdictPause {
+// mayNotify reports whether the server may be notified of its data loss now, and limits how often that happens.
+func (a *acks) mayNotify(server string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.byServer[server]
+	if known == nil || now.Sub(known.notifiedAt) < dataLossNoticeInterval {
 		return false
 	}
-	known.told = now
+	known.notifiedAt = now
 	return true
 }

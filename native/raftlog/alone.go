@@ -1,5 +1,6 @@
-// A member that goes on without the others: the last way out, asked for by a file in the raft folder. Everything that this disk holds is committed
-// and applied, then a new history begins elsewhere (cairn recover, promote --accept-loss).
+// Forces this server to be the only voter, requested by a file in the raft folder: the last resort after the other
+// members are lost. Everything on this disk is committed and applied; the caller then starts a new history (cairn
+// recover, promote --accept-loss).
 
 package raftlog
 
@@ -12,12 +13,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// AloneFile in a raft folder makes the next start take the other voters out of the configuration.
+// AloneFile in a raft folder makes the next start remove the other voters from the configuration.
 const AloneFile = "alone"
 
-// standAlone appends a configuration with this server as its only voter, as the leader of the last term could have done, if the folder asks for it.
-// A start that ends before the file is gone does it again, which changes nothing.
-func standAlone(server string, log raft.LogStore, snapshot *record, folder string) error {
+// forceSingleVoter appends a configuration with this server as its only voter if the folder asks for it. The leader of
+// the last term could have appended the same entry. A start that ends before the file is removed repeats this, which is
+// safe.
+func forceSingleVoter(server string, log raft.LogStore, snapshot *record, folder string) error {
 	path := filepath.Join(folder, AloneFile)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -32,7 +34,7 @@ func standAlone(server string, log raft.LogStore, snapshot *record, folder strin
 	if snapshot != nil && snapshot.Index >= next.Index {
 		next.Index, next.Term = snapshot.Index+1, snapshot.Term
 	} else if last == 0 {
-		return fmt.Errorf("there is nothing in %s to go on from", folder)
+		return fmt.Errorf("%s holds neither entries nor a snapshot to continue from", folder)
 	} else {
 		var entry raft.Log
 		if err := log.GetLog(last, &entry); err != nil {

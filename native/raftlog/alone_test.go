@@ -1,4 +1,4 @@
-// A member that goes on without the others keeps everything its disk holds.
+// Tests that a forced single voter keeps everything its disk holds.
 
 package raftlog_test
 
@@ -11,35 +11,35 @@ import (
 	"cairn.internal/native/raftlog"
 )
 
-func TestWhoGoesOnAloneKeepsAllThatItsLogHolds(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{})
-	acknowledged := all.put(0, 20)
-	all.settled(acknowledged)
-	left := all.members[1]
-	before := left.store.applied
-	acknowledged = append(acknowledged, all.put(20, 20)...)
-	all.settled(acknowledged)
-	for _, one := range all.members {
-		all.stop(one)
+func TestForcedSingleVoterKeepsItsLog(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{})
+	acknowledged := f.put(0, 20)
+	f.checkSettled(acknowledged)
+	left := f.members[1]
+	before := left.store.position
+	acknowledged = append(acknowledged, f.put(20, 20)...)
+	f.checkSettled(acknowledged)
+	for _, m := range f.members {
+		f.stop(m)
 	}
-	// The store is as after a loss of power: behind the log, which alone is synced.
-	left.store.applied, left.store.values = before, left.store.values[:20]
+	// As after a power failure: the store is behind the log, because only the log is fsynced.
+	left.store.position, left.store.values = before, left.store.values[:20]
 	must(t, os.WriteFile(filepath.Join(left.folder, raftlog.AloneFile), nil, 0o600))
-	others := all.members
-	all.members = []*member{left}
-	all.start(left, false)
-	until(t, "it to lead alone", func() bool { return left.node.State().Leading })
-	until(t, "all to be applied", func() bool { return len(left.store.seen()) == 40 })
-	if got := fmt.Sprint(left.store.seen()); got != fmt.Sprint(acknowledged) {
-		t.Errorf("it holds %s, and %v were acknowledged", got, acknowledged)
+	others := f.members
+	f.members = []*member{left}
+	f.start(left, false)
+	until(t, "it to lead as the sole voter", func() bool { return left.node.State().Leading })
+	until(t, "all to be applied", func() bool { return len(left.store.applied()) == 40 })
+	if got := fmt.Sprint(left.store.applied()); got != fmt.Sprint(acknowledged) {
+		t.Errorf("it holds %s, acknowledged were %v", got, acknowledged)
 	}
 	if _, err := os.Stat(filepath.Join(left.folder, raftlog.AloneFile)); err == nil {
-		t.Error("the file is still there")
+		t.Error("the file was not removed")
 	}
-	all.put(40, 1)
-	// Not asked for again, it still is alone.
-	all.stop(left)
-	all.start(left, false)
+	f.put(40, 1)
+	// Without the file, the next start keeps the single-voter configuration.
+	f.stop(left)
+	f.start(left, false)
 	until(t, "it to lead again", func() bool { return left.node.State().Leading })
-	all.members = others
+	f.members = others
 }

@@ -1,5 +1,5 @@
-// A copy of the store on its way to a member that lags: a header {fleet, epoch, bytes, sha256}, then the file. The receiver believes nothing
-// else (replication.md 22); what the copy says inside is checked by the store that installs it.
+// Copies of the store sent to a lagging member: a header {fleet, epoch, bytes, sha256}, then the file. The receiver
+// checks the transfer against the header (replication.md 22); the store that installs the copy checks its content.
 
 package raftlog
 
@@ -23,13 +23,13 @@ type copyHeader struct {
 	Sha256 string `json:"sha256"`
 }
 
-// diskError is a failure of this member's own folder.
+// diskError is a write error in this member's own folder.
 type diskError struct{ err error }
 
-func (failure *diskError) Error() string { return failure.err.Error() }
-func (failure *diskError) Unwrap() error { return failure.err }
+func (e *diskError) Error() string { return e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
 
-// copyReader reads header and file; the file goes with it.
+// copyReader reads the header, then the file; Close deletes the file.
 type copyReader struct {
 	io.Reader
 	file    *os.File
@@ -58,15 +58,15 @@ func openCopy(path, fleet, epoch string, release func()) (*copyReader, error) {
 	return &copyReader{io.MultiReader(bytes.NewReader(head.Bytes()), file), file, size + int64(head.Len()), release}, nil
 }
 
-// Close removes the copy, and lets the log be shortened again.
-func (reader *copyReader) Close() error {
-	defer reader.release()
-	_ = os.Remove(reader.file.Name())
-	return reader.file.Close()
+// Close removes the copy and releases the hold on the log.
+func (r *copyReader) Close() error {
+	defer r.release()
+	_ = os.Remove(r.file.Name())
+	return r.file.Close()
 }
 
-// received is a copy that comes in, cut anywhere.
-type received struct {
+// incomingCopy is a copy being received, in chunks of any size.
+type incomingCopy struct {
 	path, fleet, epoch string
 
 	head   []byte
@@ -76,71 +76,73 @@ type received struct {
 	count  int64
 }
 
-func (copy *received) Write(content []byte) (int, error) {
+func (c *incomingCopy) Write(content []byte) (int, error) {
 	took := len(content)
-	if copy.header == nil {
-		copy.head = append(copy.head, content...)
-		reader := bytes.NewReader(copy.head)
+	if c.header == nil {
+		c.head = append(c.head, content...)
+		reader := bytes.NewReader(c.head)
 		var header copyHeader
 		err := readJSON(reader, &header, maxHelloBytes)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			return took, nil
 		}
 		if err == nil {
-			err = copy.begin(header)
+			err = c.begin(header)
 		}
 		if err != nil {
-			return 0, fmt.Errorf("the copy of a store that came cannot be taken: %w", err)
+			return 0, fmt.Errorf("the received copy of the store is refused: %w", err)
 		}
-		content = copy.head[len(copy.head)-reader.Len():]
-		copy.head = nil
+		content = c.head[len(c.head)-reader.Len():]
+		c.head = nil
 	}
-	copy.count += int64(len(content))
-	if copy.count > copy.header.Bytes {
-		return 0, fmt.Errorf("the copy of a store is longer than the %d bytes that were announced", copy.header.Bytes)
+	c.count += int64(len(content))
+	if c.count > c.header.Bytes {
+		return 0, fmt.Errorf("the copy of the store is longer than the %d bytes announced", c.header.Bytes)
 	}
-	copy.sum.Write(content)
-	if _, err := copy.file.Write(content); err != nil {
+	c.sum.Write(content)
+	if _, err := c.file.Write(content); err != nil {
 		return 0, &diskError{fmt.Errorf("storing a received copy: %w", err)}
 	}
 	return took, nil
 }
 
-func (copy *received) begin(header copyHeader) error {
+func (c *incomingCopy) begin(header copyHeader) error {
 	switch {
-	case header.Fleet != copy.fleet || header.Epoch != copy.epoch:
-		return fmt.Errorf("it is of fleet %.64q, epoch %.64q; this node is in %q, %q", header.Fleet, header.Epoch, copy.fleet, copy.epoch)
+	case header.Fleet != c.fleet || header.Epoch != c.epoch:
+		return fmt.Errorf("it is of fleet %.64q, epoch %.64q; this node is in %q, %q", header.Fleet, header.Epoch, c.fleet,
+			c.epoch)
 	case header.Bytes < 1 || header.Bytes > maxCopyBytes:
-		return fmt.Errorf("it has %d bytes; 1 to %d are taken", header.Bytes, int64(maxCopyBytes))
+		return fmt.Errorf("it has %d bytes; 1 to %d are allowed", header.Bytes, int64(maxCopyBytes))
 	}
-	file, err := os.OpenFile(copy.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(c.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return &diskError{err}
 	}
-	copy.header, copy.file, copy.sum = &header, file, sha256.New()
+	c.header, c.file, c.sum = &header, file, sha256.New()
 	return nil
 }
 
-// finish checks that all of it came unchanged, and makes it durable.
-func (copy *received) finish() error {
-	if copy.header == nil {
-		return fmt.Errorf("the copy of a store ended inside its header")
+// finish verifies length and checksum and fsyncs the file.
+func (c *incomingCopy) finish() error {
+	if c.header == nil {
+		return fmt.Errorf("the copy of the store ended inside its header")
 	}
-	if got := hex.EncodeToString(copy.sum.Sum(nil)); copy.count != copy.header.Bytes || got != copy.header.Sha256 {
-		return fmt.Errorf("the copy of a store arrived damaged: %d of %d bytes, sha256 %s instead of %.64s", copy.count, copy.header.Bytes, got, copy.header.Sha256)
+	if got := hex.EncodeToString(c.sum.Sum(nil)); c.count != c.header.Bytes || got != c.header.Sha256 {
+		return fmt.Errorf("the copy of the store arrived damaged: %d of %d bytes, sha256 %s instead of %.64s", c.count,
+			c.header.Bytes, got, c.header.Sha256)
 	}
-	if err := copy.file.Sync(); err != nil {
+	if err := c.file.Sync(); err != nil {
 		return &diskError{fmt.Errorf("storing a received copy: %w", err)}
 	}
-	if err := copy.file.Close(); err != nil {
+	if err := c.file.Close(); err != nil {
 		return &diskError{fmt.Errorf("storing a received copy: %w", err)}
 	}
 	return nil
 }
 
-func (copy *received) remove() {
-	if copy.file != nil {
-		copy.file.Close()
-		_ = os.Remove(copy.path)
+func (c *incomingCopy) remove() {
+	if c.file != nil {
+		c.file.Close()
+		_ = os.Remove(c.path)
 	}
 }

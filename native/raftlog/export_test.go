@@ -1,4 +1,4 @@
-// What tests of the package's outside may break inside.
+// Test hooks into the package's internals.
 
 package raftlog
 
@@ -8,19 +8,19 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// FailTransfers makes every handing over fail from now on.
-func (node *Node) FailTransfers(err error) { node.transfer = func(*raft.Raft) error { return err } }
+// FailTransfers makes every later leadership transfer fail.
+func (n *Node) FailTransfers(err error) { n.transfer = func(*raft.Raft) error { return err } }
 
 // BreakDisk makes every write to the log and the vote fail.
-func (node *Node) BreakDisk() { _ = node.log.BoltStore.Close() }
+func (n *Node) BreakDisk() { _ = n.log.BoltStore.Close() }
 
-// Trailing is how many entries stay behind the next snapshot.
-func (node *Node) Trailing() uint64 { return node.current().ReloadableConfig().TrailingLogs }
+// Trailing returns how many entries the next snapshot leaves in the log.
+func (n *Node) Trailing() uint64 { return n.current().ReloadableConfig().TrailingLogs }
 
-// AskPool is the pool of a question about members.
-const AskPool = poolAsk
+// QueryPool is the pool of connections that query the member list.
+const QueryPool = poolQuery
 
-// SetCommitTimeout changes it for members that start later; answers what it was.
+// SetCommitTimeout sets commitTimeout for members that start later and returns the previous value.
 func SetCommitTimeout(next time.Duration) time.Duration {
 	before := commitTimeout
 	commitTimeout = next

@@ -1,4 +1,4 @@
-// Small durable files: written beside, fsynced, renamed, and the folder fsynced.
+// Small durable files: written to a temporary file, fsynced and renamed; then the folder is fsynced.
 
 package raftlog
 
@@ -13,7 +13,7 @@ import (
 
 const openWait = 5 * time.Second
 
-// What a raft folder holds beside the server id: the entries and votes, and the snapshot record.
+// Files in a raft folder besides the server id: the entries and votes, and the snapshot record.
 const (
 	logFile    = "log.db"
 	recordFile = "snapshot.json"

@@ -1,4 +1,5 @@
-// The bytes of raft.sock: u32 length, u8 type, payload, all big endian (native/RAFT.md). What the frames mean is node.go's and link.go's.
+// The frame encoding of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md). link.go and socket.go
+// implement what the frames mean.
 
 package raftlog
 
@@ -14,7 +15,7 @@ const SocketVersion = 1
 // MaxFrameBytes bounds type and payload of one frame.
 const MaxFrameBytes = 16 << 20
 
-// Types of frames. Below 16 they go to Go, from 16 on they come from Go.
+// Frame types. Types below 16 are sent to Go, types from 16 on are sent by Go.
 const (
 	FrameHello      byte = 1
 	FramePropose    byte = 2
@@ -29,7 +30,8 @@ const (
 	FrameFatal      byte = 22
 )
 
-// Reasons of a refused proposal. Only RefusedUnknown may still be committed; RefusedReplaced may follow it, and settles that it is not.
+// Reasons of a refused proposal. Only an entry refused with RefusedUnknown may still be committed; RefusedReplaced may
+// follow and states that it will not be.
 const (
 	RefusedNotLeader byte = 1
 	RefusedBusy      byte = 2
@@ -44,14 +46,15 @@ type Entry struct {
 	Data  []byte
 }
 
-// Applied says how far the store is: the last entry in it, and the server that wrote it ("" for a store that never was in a fleet).
+// Applied is the position of the store: its last entry, and the server that wrote it ("" for a store that was never in
+// a fleet).
 type Applied struct {
 	Index  uint64
 	Term   uint64
 	Server string
 }
 
-// EncodeFrame puts length and type before the payload.
+// EncodeFrame returns a frame: length, type, payload.
 func EncodeFrame(kind byte, payload ...[]byte) []byte {
 	size := 1
 	for _, part := range payload {
@@ -66,7 +69,7 @@ func EncodeFrame(kind byte, payload ...[]byte) []byte {
 	return frame
 }
 
-// ReadFrame reads one frame and refuses sizes that cannot be.
+// ReadFrame reads one frame and returns its type and payload; it refuses invalid sizes.
 func ReadFrame(reader io.Reader) (byte, []byte, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(reader, head[:]); err != nil {
@@ -83,14 +86,14 @@ func ReadFrame(reader io.Reader) (byte, []byte, error) {
 	return head[4], payload, nil
 }
 
-// EncodeHello is the first frame of TypeScript: its version and how far the store is.
+// EncodeHello returns the first frame of the TypeScript side: its version and the position of the store.
 func EncodeHello(applied Applied) []byte {
 	payload := binary.BigEndian.AppendUint16(nil, SocketVersion)
 	payload = append(payload, numbers(applied.Index, applied.Term)...)
 	return EncodeFrame(FrameHello, payload, []byte(applied.Server))
 }
 
-// DecodeHello reads the payload of a hello; a version other than ours is an error.
+// DecodeHello decodes the payload of a hello; a different version is an error.
 func DecodeHello(payload []byte) (Applied, error) {
 	if len(payload) < 18 || len(payload) > 18+128 {
 		return Applied{}, fmt.Errorf("a hello of %d bytes on raft.sock", len(payload))
@@ -101,7 +104,7 @@ func DecodeHello(payload []byte) (Applied, error) {
 	return Applied{Index: number(payload, 2), Term: number(payload, 10), Server: string(payload[18:])}, nil
 }
 
-// EncodeCommitted is a batch of committed entries, oldest first.
+// EncodeCommitted returns a frame with a batch of committed entries, oldest first.
 func EncodeCommitted(batch []Entry) []byte {
 	size := 4
 	for _, entry := range batch {
@@ -117,12 +120,12 @@ func EncodeCommitted(batch []Entry) []byte {
 	return EncodeFrame(FrameCommitted, payload)
 }
 
-// EncodeProposed says where the entry of that ticket is committed.
+// EncodeProposed returns a frame that says where the entry of that ticket is committed.
 func EncodeProposed(ticket, index, term uint64) []byte {
 	return EncodeFrame(FrameProposed, numbers(ticket, index, term))
 }
 
-// EncodeRefused says why the entry of that ticket was not committed, or may not have been.
+// EncodeRefused returns a frame that says why the entry of that ticket was not committed, or may not have been.
 func EncodeRefused(ticket uint64, reason byte) []byte {
 	return EncodeFrame(FrameRefused, numbers(ticket), []byte{reason})
 }

@@ -1,4 +1,5 @@
-// The bytes of raft.sock, which TypeScript's tests read and write too, and the small parts: the vote, the hello, the link's bounds.
+// Tests of the raft.sock encoding, whose golden frames the TypeScript tests share, and of the small parts: the vote,
+// the hello, copies and the link's limits.
 
 package raftlog
 
@@ -19,7 +20,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// golden reads test vectors that both sides share: name of a frame → hex.
+// golden returns the test vectors that both sides share: frame name → hex.
 func golden(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "raft", "frames.json"))
@@ -33,7 +34,7 @@ func golden(t *testing.T) map[string]string {
 	return frames
 }
 
-func TestFramesHaveTheirBytes(t *testing.T) {
+func TestFramesMatchGoldenBytes(t *testing.T) {
 	want := golden(t)
 	made := map[string][]byte{
 		"hello":      EncodeHello(Applied{Index: 258, Term: 3, Server: "00112233445566778899aabbccddeeff"}),
@@ -52,7 +53,7 @@ func TestFramesHaveTheirBytes(t *testing.T) {
 	}
 	for name, frame := range made {
 		if got := hex.EncodeToString(frame); got != want[name] {
-			t.Errorf("%s: %s, and the vectors say %s", name, got, want[name])
+			t.Errorf("%s: got %s, want %s", name, got, want[name])
 		}
 	}
 	if len(want) != len(made) {
@@ -60,46 +61,47 @@ func TestFramesHaveTheirBytes(t *testing.T) {
 	}
 	kind, payload, err := ReadFrame(bytes.NewReader(made["hello"]))
 	applied, decoded := DecodeHello(payload)
-	if err != nil || decoded != nil || kind != FrameHello || applied != (Applied{258, 3, "00112233445566778899aabbccddeeff"}) {
-		t.Errorf("the hello came back as %v %v %v %v", kind, applied, err, decoded)
+	if err != nil || decoded != nil || kind != FrameHello ||
+		applied != (Applied{258, 3, "00112233445566778899aabbccddeeff"}) {
+		t.Errorf("the hello decoded as %v %v %v %v", kind, applied, err, decoded)
 	}
 	for _, bad := range [][]byte{{0, 0, 0, 0, 1}, {255, 0, 0, 0, 1}, {0, 0, 0, 9, 1, 2}} {
 		if _, _, err := ReadFrame(bytes.NewReader(bad)); err == nil {
-			t.Errorf("%v was taken as a frame", bad)
+			t.Errorf("%v was accepted as a frame", bad)
 		}
 	}
 }
 
-// tornStore loses everything from the failing write on, as a crash would.
+// tornStore drops every write from the failing one on, as a crash would.
 type tornStore struct {
 	raft.StableStore
 	writesLeft int
 }
 
-func (store *tornStore) Set(key, value []byte) error {
-	if store.writesLeft--; store.writesLeft < 0 {
+func (s *tornStore) Set(key, value []byte) error {
+	if s.writesLeft--; s.writesLeft < 0 {
 		return errors.New("crashed")
 	}
-	return store.StableStore.Set(key, value)
+	return s.StableStore.Set(key, value)
 }
 
-func (store *tornStore) SetUint64(key []byte, value uint64) error {
-	if store.writesLeft--; store.writesLeft < 0 {
+func (s *tornStore) SetUint64(key []byte, value uint64) error {
+	if s.writesLeft--; s.writesLeft < 0 {
 		return errors.New("crashed")
 	}
-	return store.StableStore.SetUint64(key, value)
+	return s.StableStore.SetUint64(key, value)
 }
 
-func TestAVoteIsOneWrite(t *testing.T) {
+func TestVoteIsOneWrite(t *testing.T) {
 	for crashAt := range 4 {
 		disk := raft.NewInmemStore()
 		torn := &tornStore{StableStore: disk, writesLeft: crashAt}
-		store := &votes{StableStore: torn}
+		store := &voteStore{StableStore: torn}
 		for term := uint64(5); term < 8; term++ {
 			_ = store.SetUint64(keyVoteTerm, term)
 			_ = store.Set(keyVoteCand, []byte{byte(term)})
 		}
-		after := &votes{StableStore: disk}
+		after := &voteStore{StableStore: disk}
 		term, err := after.GetUint64(keyVoteTerm)
 		if err != nil && crashAt > 0 {
 			t.Fatal(err)
@@ -128,31 +130,31 @@ func TestHellosAreChecked(t *testing.T) {
 	} {
 		hello := good
 		change(&hello)
-		one, other := net.Pipe()
+		dialer, listener := net.Pipe()
 		answered := make(chan error, 1)
 		go func() {
-			_, err := own.read(other)
+			_, err := own.read(listener)
 			if err != nil {
-				err = errors.Join(err, writeJSON(other, helloReply{Refused: err.Error()}))
+				err = errors.Join(err, writeJSON(listener, helloReply{Refused: err.Error()}))
 			} else {
-				err = own.accept(other, "a", 7)
+				err = own.accept(listener, "a", 7)
 			}
 			answered <- err
 		}()
-		reply, opened := hello.open(one)
+		reply, opened := hello.open(dialer)
 		taken := <-answered
 		if opened == nil && reply.Last != 7 {
 			t.Errorf("the log of the other side ends at %d", reply.Last)
 		}
 		if refused := opened != nil && taken != nil; refused != (name != "") {
-			t.Errorf("%q: dialler %v, listener %v", name, opened, taken)
+			t.Errorf("%q: dialer %v, listener %v", name, opened, taken)
 		}
-		one.Close()
-		other.Close()
+		dialer.Close()
+		listener.Close()
 	}
 }
 
-func TestADiallerChecksWhoTookIt(t *testing.T) {
+func TestDialerChecksTheReply(t *testing.T) {
 	hello := Hello{Wire: Wire, Fleet: "f", Epoch: "e", From: randomID(), To: randomID(), Pool: PoolBulk}
 	for code, change := range map[string]func(*Hello){
 		"":             func(*Hello) {},
@@ -164,24 +166,25 @@ func TestADiallerChecksWhoTookIt(t *testing.T) {
 	} {
 		theirs := Hello{Wire: Wire, Fleet: "f", Epoch: "e", From: hello.To}
 		change(&theirs)
-		one, other := net.Pipe()
+		dialer, listener := net.Pipe()
 		go func() {
-			// One that takes whatever comes.
-			var said Hello
-			_ = readJSON(other, &said, maxHelloBytes)
-			_ = theirs.accept(other, "a", 1)
+			// A listener that accepts every hello.
+			var received Hello
+			_ = readJSON(listener, &received, maxHelloBytes)
+			_ = theirs.accept(listener, "a", 1)
 		}()
-		_, err := hello.open(one)
+		_, err := hello.open(dialer)
 		var refused *RefusedError
-		if code == "" && err != nil || code != "" && (!errors.As(err, &refused) || !strings.HasPrefix(refused.Reason, code+": ")) {
+		if code == "" && err != nil ||
+			code != "" && (!errors.As(err, &refused) || !strings.HasPrefix(refused.Reason, code+": ")) {
 			t.Errorf("%q: %v", code, err)
 		}
-		one.Close()
-		other.Close()
+		dialer.Close()
+		listener.Close()
 	}
 }
 
-func TestACopyIsTakenOnlyWhole(t *testing.T) {
+func TestOnlyCompleteCopiesAreAccepted(t *testing.T) {
 	folder := t.TempDir()
 	content := bytes.Repeat([]byte("0123456789abcdef"), 10_000)
 	stream := func(fleet string, change func([]byte) []byte) []byte {
@@ -199,7 +202,7 @@ func TestACopyIsTakenOnlyWhole(t *testing.T) {
 		}
 		source.Close()
 		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-			t.Error("the copy that was sent stays")
+			t.Error("the sent copy was not removed")
 		}
 		return change(sent)
 	}
@@ -217,7 +220,13 @@ func TestACopyIsTakenOnlyWhole(t *testing.T) {
 		"no header":      {"f", func(sent []byte) []byte { return content }, false},
 		"nothing":        {"f", func([]byte) []byte { return nil }, false},
 	} {
-		store := &snapshots{folder: folder, fleet: "f", epoch: "e", log: raft.NewInmemStore(), failed: func(err error) { t.Error(err) }}
+		store := &snapshots{
+			folder:    folder,
+			fleet:     "f",
+			epoch:     "e",
+			log:       raft.NewInmemStore(),
+			onFailure: func(err error) { t.Error(err) },
+		}
 		target, err := store.Create(1, 5, 1, raft.Configuration{Servers: []raft.Server{{ID: "a"}}}, 1, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -236,23 +245,23 @@ func TestACopyIsTakenOnlyWhole(t *testing.T) {
 		}
 		left, _ := filepath.Glob(filepath.Join(folder, "*"))
 		if (len(left) > 0) != row.good {
-			t.Errorf("%s leaves %v", name, left)
+			t.Errorf("%s: files left: %v", name, left)
 		}
 		if row.good {
 			found, _ := store.newest()
 			if got, _ := os.ReadFile(found.File); !bytes.Equal(got, content) {
-				t.Error("what arrived is not what was sent")
+				t.Error("the received copy differs from the sent one")
 			}
-			// What an interrupted transfer left goes at the next start; what the record names stays.
+			// The next start removes what an interrupted transfer left and keeps the file named by the record.
 			stray := filepath.Join(folder, "received-9-9.db")
 			if err := os.WriteFile(stray, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := store.sweep(); err != nil {
+			if err := store.removeStale(); err != nil {
 				t.Fatal(err)
 			}
 			if left, _ := filepath.Glob(filepath.Join(folder, "received-*")); len(left) != 1 || left[0] != found.File {
-				t.Errorf("a sweep leaves %v", left)
+				t.Errorf("removeStale left %v", left)
 			}
 			_ = os.Remove(found.File)
 			_ = os.Remove(store.path())
@@ -260,35 +269,35 @@ func TestACopyIsTakenOnlyWhole(t *testing.T) {
 	}
 }
 
-func TestAnAcknowledgementCountsOnceItIsCommitted(t *testing.T) {
-	all := &acks{byServer: map[string]*ack{}}
-	all.note("a", 3, 10, 5)
-	if kept := all.kept("a", 3, 8); kept != 8 {
-		t.Errorf("10 acknowledged, 8 committed: %d", kept)
+func TestAcknowledgedEntriesCountOnceCommitted(t *testing.T) {
+	table := &acks{byServer: map[string]*ack{}}
+	table.note("a", 3, 10, 5)
+	if durable := table.durableIndex("a", 3, 8); durable != 8 {
+		t.Errorf("10 acknowledged, 8 committed: %d", durable)
 	}
-	// Another leader may have replaced 9 and 10 since.
-	if kept := all.kept("a", 5, 20); kept != 8 {
-		t.Errorf("in a later term: %d", kept)
+	// A later leader may have replaced 9 and 10 since.
+	if durable := table.durableIndex("a", 5, 20); durable != 8 {
+		t.Errorf("in a later term: %d", durable)
 	}
-	all.note("a", 7, 25, 22)
-	if kept := all.kept("a", 7, 24); kept != 24 {
-		t.Errorf("leading again: %d", kept)
+	table.note("a", 7, 25, 22)
+	if durable := table.durableIndex("a", 7, 24); durable != 24 {
+		t.Errorf("leading again: %d", durable)
 	}
-	if kept := all.kept("b", 7, 24); kept != 0 {
-		t.Errorf("one never heard of: %d", kept)
+	if durable := table.durableIndex("b", 7, 24); durable != 0 {
+		t.Errorf("an unknown server: %d", durable)
 	}
 }
 
-func TestTheLinkWaitsForTheStore(t *testing.T) {
-	one, other := net.Pipe()
+func TestLinkWaitsForTheStore(t *testing.T) {
+	ours, theirs := net.Pipe()
 	go func() {
 		for {
-			if _, _, err := ReadFrame(other); err != nil {
+			if _, _, err := ReadFrame(theirs); err != nil {
 				return
 			}
 		}
 	}()
-	to := newLink(one, 0)
+	l := newLink(ours, 0)
 	batch := func(from uint64) []Entry {
 		entries := make([]Entry, maxUnappliedEntries)
 		for at := range entries {
@@ -296,34 +305,34 @@ func TestTheLinkWaitsForTheStore(t *testing.T) {
 		}
 		return entries
 	}
-	if err := to.Apply(batch(1)); err != nil {
+	if err := l.Apply(batch(1)); err != nil {
 		t.Fatal(err)
 	}
 	second := make(chan error, 1)
-	go func() { second <- to.Apply(batch(1 + maxUnappliedEntries)) }()
+	go func() { second <- l.Apply(batch(1 + maxUnappliedEntries)) }()
 	select {
 	case <-second:
-		t.Fatal("a batch went out while the one before was not applied")
+		t.Fatal("a batch was sent before the previous one was applied")
 	case <-time.After(50 * time.Millisecond):
 	}
 	short, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	if err := to.WaitApplied(short, maxUnappliedEntries); !errors.Is(err, context.DeadlineExceeded) {
+	if err := l.WaitApplied(short, maxUnappliedEntries); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("waiting ended with %v", err)
 	}
-	to.acknowledged(maxUnappliedEntries)
+	l.noteApplied(maxUnappliedEntries)
 	if err := <-second; err != nil {
 		t.Fatal(err)
 	}
 	third := make(chan error, 1)
-	go func() { third <- to.Apply(batch(1 + 2*maxUnappliedEntries)) }()
-	to.close()
+	go func() { third <- l.Apply(batch(1 + 2*maxUnappliedEntries)) }()
+	l.close()
 	if err := <-third; err == nil {
-		t.Error("a closed link took a batch")
+		t.Error("a closed link accepted a batch")
 	}
 }
 
-func TestOnlyALogOfAnotherHistoryIsRemoved(t *testing.T) {
+func TestOnlyDivergentLogsAreRemoved(t *testing.T) {
 	for term, left := range map[uint64]uint64{2: 20, 3: 0} {
 		log := raft.NewInmemStore()
 		for index := uint64(2); index <= 20; index++ {
@@ -332,14 +341,14 @@ func TestOnlyALogOfAnotherHistoryIsRemoved(t *testing.T) {
 			}
 		}
 		for _, snapshot := range []*record{nil, {Index: 1, Term: term}, {Index: 25, Term: term}} {
-			if err := dropOtherHistory(snapshot, log); err != nil {
+			if err := dropDivergentLog(snapshot, log); err != nil {
 				t.Fatal(err)
 			}
 			if last, _ := log.LastIndex(); last != 20 {
 				t.Fatalf("a log without the snapshot's entry ends at %d", last)
 			}
 		}
-		if err := dropOtherHistory(&record{Index: 10, Term: term}, log); err != nil {
+		if err := dropDivergentLog(&record{Index: 10, Term: term}, log); err != nil {
 			t.Fatal(err)
 		}
 		if last, _ := log.LastIndex(); last != left {

@@ -1,4 +1,5 @@
-// The state machine is elsewhere: committed entries are handed on in batches, and what is applied there is acknowledged later (replication.md 13).
+// Adapts the store to raft's FSM. Committed entries are passed on in batches; the store acknowledges them later, once
+// they are applied (replication.md 13).
 
 package raftlog
 
@@ -18,62 +19,64 @@ const (
 	applyDeadline = 2 * time.Minute
 )
 
-// Machine is the store that entries are applied to.
-type Machine interface {
-	// Apply takes the next entries and returns; it waits only while too much is not applied yet. An error means that the store is gone.
+// StateMachine is the store that entries are applied to.
+type StateMachine interface {
+	// Apply queues the next entries and returns; it blocks only while too many are not applied yet. An error means that
+	// the store is gone.
 	Apply(batch []Entry) error
-	// AppliedIndex is the last entry that the store holds.
+	// AppliedIndex returns the last entry that the store holds.
 	AppliedIndex() uint64
-	// Behind is how long the oldest batch that was handed on waits to be applied.
-	Behind() time.Duration
+	// ApplyLag returns the age of the oldest queued batch that is not applied, 0 if there is none.
+	ApplyLag() time.Duration
 	// WaitApplied returns once everything up to index is applied.
 	WaitApplied(ctx context.Context, index uint64) error
 	// Mark makes the store durable up to (index, term) under this server's id.
 	Mark(ctx context.Context, server string, index, term uint64) (Marked, error)
-	// Copy writes the whole store, durable, to a path that is not there yet.
+	// Copy writes the whole store, durably, to a path that does not exist yet.
 	Copy(ctx context.Context, path string) error
-	// Install makes the copy at path the store, and answers how far it is.
+	// Install replaces the store by the copy at path and returns its position.
 	Install(ctx context.Context, server, path string, index, term uint64) (Applied, error)
 }
 
 type fsm struct {
 	server    string
-	machine   Machine
+	store     StateMachine
 	snapshots *snapshots
-	// skip is the last entry that the store already holds.
-	skip   atomic.Uint64
-	queued atomic.Uint64
-	// installs counts copies that replaced the store: what the log says of entries before them need not be what was committed.
+	// skipUpTo is the last entry that the store already holds.
+	skipUpTo atomic.Uint64
+	queued   atomic.Uint64
+	// installs counts copies that replaced the store. After one, the log may hold entries before the copy's position that
+	// were never committed.
 	installs atomic.Uint64
-	// conflicted is called after a snapshot came over another history.
-	conflicted func()
-	// committed is called after entries were handed on; it must not wait.
-	committed func()
-	failed    func(error)
+	// onConflict is called after a snapshot replaced a divergent history.
+	onConflict func()
+	// onCommitted is called after entries were queued; it must not block.
+	onCommitted func()
+	onFailure   func(error)
 }
 
-func (machine *fsm) Apply(entry *raft.Log) any {
-	return machine.ApplyBatch([]*raft.Log{entry})[0]
+func (f *fsm) Apply(entry *raft.Log) any {
+	return f.ApplyBatch([]*raft.Log{entry})[0]
 }
 
-// ApplyBatch queues; it answers the terms, and says nothing about what was applied.
-func (machine *fsm) ApplyBatch(logs []*raft.Log) []any {
-	answers := make([]any, len(logs))
+// ApplyBatch queues entries and returns their terms; it does not report whether they are applied.
+func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
+	terms := make([]any, len(logs))
 	var batch []Entry
 	size := 0
 	flush := func() {
 		if len(batch) == 0 {
 			return
 		}
-		if err := machine.machine.Apply(batch); err != nil {
-			machine.failed(fmt.Errorf("handing on entry %d: %w", batch[0].Index, err))
+		if err := f.store.Apply(batch); err != nil {
+			f.onFailure(fmt.Errorf("passing entry %d to the store: %w", batch[0].Index, err))
 		}
-		machine.queued.Store(batch[len(batch)-1].Index)
+		f.queued.Store(batch[len(batch)-1].Index)
 		batch, size = nil, 0
 	}
 	for at, entry := range logs {
-		answers[at] = entry.Term
-		if entry.Type != raft.LogCommand || entry.Index <= machine.skip.Load() {
+		terms[at] = entry.Term
+		if entry.Type != raft.LogCommand || entry.Index <= f.skipUpTo.Load() {
 			continue
 		}
 		if size+len(entry.Data) > batchBytes {
@@ -83,47 +86,49 @@ func (machine *fsm) ApplyBatch(logs []*raft.Log) []any {
 		size += len(entry.Data)
 	}
 	flush()
-	machine.committed()
-	return answers
+	f.onCommitted()
+	return terms
 }
 
-func (machine *fsm) Snapshot() (raft.FSMSnapshot, error) {
-	return &reference{machine: machine, upTo: machine.queued.Load()}, nil
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	return &snapshotRef{fsm: f, upTo: f.queued.Load()}, nil
 }
 
-// reference waits until the store holds what it stands for, and has it made durable, before raft may forget entries.
-type reference struct {
-	machine *fsm
-	upTo    uint64
+// snapshotRef makes the store durable up to the snapshot's index before raft may discard entries.
+type snapshotRef struct {
+	fsm  *fsm
+	upTo uint64
 }
 
-func (snapshot *reference) Persist(raw raft.SnapshotSink) error {
-	target, ours := raw.(*sink)
-	if !ours {
-		return errors.New("a snapshot needs the store of references")
+func (s *snapshotRef) Persist(raw raft.SnapshotSink) error {
+	target, ok := raw.(*sink)
+	if !ok {
+		return errors.New("the snapshot sink is not ours")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), applyDeadline)
 	defer cancel()
-	if err := snapshot.machine.machine.WaitApplied(ctx, snapshot.upTo); err != nil {
+	if err := s.fsm.store.WaitApplied(ctx, s.upTo); err != nil {
 		return errors.Join(err, target.Cancel())
 	}
-	marked, err := snapshot.machine.machine.Mark(ctx, snapshot.machine.server, target.record.Index, target.record.Term)
+	marked, err := s.fsm.store.Mark(ctx, s.fsm.server, target.record.Index, target.record.Term)
 	if err != nil {
 		return errors.Join(err, target.Cancel())
 	}
 	if marked.Applied < target.record.Index {
-		return errors.Join(fmt.Errorf("the store is at entry %d, and a snapshot at %d was wanted", marked.Applied, target.record.Index), target.Cancel())
+		return errors.Join(
+			fmt.Errorf("the store is at entry %d, before the requested snapshot at %d", marked.Applied, target.record.Index),
+			target.Cancel())
 	}
 	target.record.Marked, target.own = marked, true
 	return target.Close()
 }
 
-func (snapshot *reference) Release() {}
+func (s *snapshotRef) Release() {}
 
-// Restore installs the copy that the newest record names; the stream that raft opened over the same file is not read.
-func (machine *fsm) Restore(source io.ReadCloser) error {
+// Restore installs the copy that the newest record names; it does not read the stream that raft opened over that file.
+func (f *fsm) Restore(source io.ReadCloser) error {
 	defer source.Close()
-	found, err := machine.snapshots.newest()
+	found, err := f.snapshots.newest()
 	if err != nil {
 		return err
 	}
@@ -132,18 +137,18 @@ func (machine *fsm) Restore(source io.ReadCloser) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
 	defer cancel()
-	applied, err := machine.machine.Install(ctx, machine.server, found.File, found.Index, found.Term)
+	applied, err := f.store.Install(ctx, f.server, found.File, found.Index, found.Term)
 	if err != nil {
 		return err
 	}
-	machine.installs.Add(1)
-	machine.skip.Store(applied.Index)
-	machine.queued.Store(0)
-	if err := machine.snapshots.installed(applied.Index); err != nil {
+	f.installs.Add(1)
+	f.skipUpTo.Store(applied.Index)
+	f.queued.Store(0)
+	if err := f.snapshots.installed(applied.Index); err != nil {
 		return err
 	}
-	if machine.snapshots.conflict.Swap(false) {
-		machine.conflicted()
+	if f.snapshots.conflict.Swap(false) {
+		f.onConflict()
 	}
 	return nil
 }

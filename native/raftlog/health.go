@@ -1,4 +1,4 @@
-// What a member measures of itself: how long its log takes to write, how often terms change, and who refuses it.
+// Measurements of this member: log write latency, elections, and connections that other servers refused.
 
 package raftlog
 
@@ -17,25 +17,25 @@ const (
 	maxRefusals     = 64
 )
 
-// meter keeps the last durations.
-type meter struct {
+// latencyMeter keeps the last durations.
+type latencyMeter struct {
 	mu      sync.Mutex
 	samples [meterSamples]time.Duration
 	count   int
 }
 
-func (meter *meter) add(took time.Duration) {
-	meter.mu.Lock()
-	defer meter.mu.Unlock()
-	meter.samples[meter.count%meterSamples] = took
-	meter.count++
+func (m *latencyMeter) add(took time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.samples[m.count%meterSamples] = took
+	m.count++
 }
 
-// p99 is in milliseconds, 0 without a sample.
-func (meter *meter) p99() float64 {
-	meter.mu.Lock()
-	kept := slices.Clone(meter.samples[:min(meter.count, meterSamples)])
-	meter.mu.Unlock()
+// p99 returns the 99th percentile in milliseconds, 0 without samples.
+func (m *latencyMeter) p99() float64 {
+	m.mu.Lock()
+	kept := slices.Clone(m.samples[:min(m.count, meterSamples)])
+	m.mu.Unlock()
 	if len(kept) == 0 {
 		return 0
 	}
@@ -43,64 +43,64 @@ func (meter *meter) p99() float64 {
 	return float64(kept[(len(kept)-1)*99/100].Microseconds()) / 1000
 }
 
-// recent counts moments of the last ten minutes.
-type recent struct {
-	mu      sync.Mutex
-	moments []time.Time
+// eventCounter counts the events of the last ten minutes.
+type eventCounter struct {
+	mu    sync.Mutex
+	times []time.Time
 }
 
-func (recent *recent) add(moment time.Time) {
-	recent.mu.Lock()
-	defer recent.mu.Unlock()
-	recent.moments = append(recent.kept(moment), moment)
-	if over := len(recent.moments) - maxElections; over > 0 {
-		recent.moments = slices.Delete(recent.moments, 0, over)
+func (c *eventCounter) add(moment time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times = append(c.prune(moment), moment)
+	if over := len(c.times) - maxElections; over > 0 {
+		c.times = slices.Delete(c.times, 0, over)
 	}
 }
 
-func (recent *recent) count(now time.Time) int {
-	recent.mu.Lock()
-	defer recent.mu.Unlock()
-	recent.moments = recent.kept(now)
-	return len(recent.moments)
+func (c *eventCounter) count(now time.Time) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.times = c.prune(now)
+	return len(c.times)
 }
 
-func (recent *recent) kept(now time.Time) []time.Time {
-	return slices.DeleteFunc(recent.moments, func(moment time.Time) bool { return now.Sub(moment) > electionsWindow })
+func (c *eventCounter) prune(now time.Time) []time.Time {
+	return slices.DeleteFunc(c.times, func(moment time.Time) bool { return now.Sub(moment) > electionsWindow })
 }
 
-// Refusal is the last answer of a server that did not take our connection. Reason begins with a code.
+// Refusal is the last reply of a server that refused our connection. Reason begins with a code.
 type Refusal struct {
 	Server string `json:"server"`
 	Reason string `json:"reason"`
 	AtMs   int64  `json:"atMs"`
 }
 
-// refusals holds one for each server, until that server takes a connection.
+// refusals holds the last refusal of each server until that server accepts a connection.
 type refusals struct {
 	mu       sync.Mutex
 	byServer map[string]Refusal
 }
 
-func (all *refusals) note(server string, err error) {
-	all.mu.Lock()
-	defer all.mu.Unlock()
+func (r *refusals) note(server string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err == nil {
-		delete(all.byServer, server)
+		delete(r.byServer, server)
 		return
 	}
 	var refused *RefusedError
-	if errors.As(err, &refused) && (len(all.byServer) < maxRefusals || all.byServer[server] != Refusal{}) {
-		all.byServer[server] = Refusal{server, refused.Reason, time.Now().UnixMilli()}
+	if errors.As(err, &refused) && (len(r.byServer) < maxRefusals || r.byServer[server] != Refusal{}) {
+		r.byServer[server] = Refusal{server, refused.Reason, time.Now().UnixMilli()}
 	}
 }
 
-// list is ordered by server.
-func (all *refusals) list() []Refusal {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	list := make([]Refusal, 0, len(all.byServer))
-	for _, refused := range all.byServer {
+// list returns the refusals ordered by server.
+func (r *refusals) list() []Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]Refusal, 0, len(r.byServer))
+	for _, refused := range r.byServer {
 		list = append(list, refused)
 	}
 	slices.SortFunc(list, func(a, b Refusal) int { return strings.Compare(a.Server, b.Server) })

@@ -1,4 +1,5 @@
-// raft.sock as the machine: entries go out in frames, what is applied comes back, and the store is asked for marks, copies and installs.
+// The state machine behind raft.sock: sends committed entries in frames, receives acknowledgements, and asks the store
+// for marks, copies and installs.
 
 package raftlog
 
@@ -22,8 +23,8 @@ const (
 
 var errLinkClosed = errors.New("raft.sock is closed")
 
-// ask is a request to the store.
-type ask struct {
+// storeRequest is a request to the store.
+type storeRequest struct {
 	Do     string `json:"do"`
 	Server string `json:"server,omitempty"`
 	Index  uint64 `json:"index,omitempty"`
@@ -31,16 +32,16 @@ type ask struct {
 	Path   string `json:"path,omitempty"`
 }
 
-type answer struct {
+type storeReply struct {
 	Error string          `json:"error,omitempty"`
 	Ok    json.RawMessage `json:"ok,omitempty"`
 }
 
 type sentBatch struct {
-	last  uint64
-	count int
-	bytes int
-	at    time.Time
+	last   uint64
+	count  int
+	bytes  int
+	sentAt time.Time
 }
 
 // link is one connection to TypeScript.
@@ -48,199 +49,200 @@ type link struct {
 	conn    net.Conn
 	writing sync.Mutex
 
-	mu        sync.Mutex
-	changed   chan struct{}
-	closed    bool
-	applied   uint64
-	unapplied []sentBatch
-	entries   int
-	bytes     int
-	asked     uint64
-	waiting   map[uint64]chan answer
+	mu            sync.Mutex
+	changed       chan struct{}
+	closed        bool
+	applied       uint64
+	unapplied     []sentBatch
+	entries       int
+	bytes         int
+	lastRequestID uint64
+	pending       map[uint64]chan storeReply
 }
 
 func newLink(conn net.Conn, applied uint64) *link {
-	return &link{conn: conn, applied: applied, changed: make(chan struct{}), waiting: map[uint64]chan answer{}}
+	return &link{conn: conn, applied: applied, changed: make(chan struct{}), pending: map[uint64]chan storeReply{}}
 }
 
-// notify wakes whoever waits for a change; the lock is held.
-func (to *link) notify() {
-	close(to.changed)
-	to.changed = make(chan struct{})
+// broadcast wakes every goroutine in waitFor. The caller holds mu.
+func (l *link) broadcast() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
-func (to *link) close() {
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	if !to.closed {
-		to.closed = true
-		to.notify()
-		to.conn.Close()
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed = true
+		l.broadcast()
+		l.conn.Close()
 	}
 }
 
-func (to *link) send(frame []byte) error {
-	to.writing.Lock()
-	defer to.writing.Unlock()
-	_, err := to.conn.Write(frame)
+func (l *link) send(frame []byte) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_, err := l.conn.Write(frame)
 	return err
 }
 
-func (to *link) sendJSON(kind byte, value any) error {
+func (l *link) sendJSON(kind byte, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return err
 	}
-	return to.send(EncodeFrame(kind, text))
+	return l.send(EncodeFrame(kind, text))
 }
 
-// until waits for a condition over the link's state; the lock is held while it is looked at and when until returns.
-func (to *link) until(ctx context.Context, holds func() bool) error {
-	for !holds() {
-		if to.closed {
+// waitFor waits until cond holds. The caller holds mu, and cond is called with mu held; waitFor releases it meanwhile.
+func (l *link) waitFor(ctx context.Context, cond func() bool) error {
+	for !cond() {
+		if l.closed {
 			return errLinkClosed
 		}
-		changed := to.changed
-		to.mu.Unlock()
+		changed := l.changed
+		l.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
-		to.mu.Lock()
+		l.mu.Lock()
 		if ctx.Err() != nil {
-			return fmt.Errorf("the store is at entry %d: %w", to.applied, ctx.Err())
+			return fmt.Errorf("the store is at entry %d: %w", l.applied, ctx.Err())
 		}
 	}
 	return nil
 }
 
 // Apply sends a batch once the store is not too far behind.
-func (to *link) Apply(batch []Entry) error {
+func (l *link) Apply(batch []Entry) error {
 	frame := EncodeCommitted(batch)
 	last := batch[len(batch)-1].Index
-	to.mu.Lock()
-	err := to.until(context.Background(), func() bool {
-		return !to.closed && (len(to.unapplied) == 0 || to.entries < maxUnappliedEntries && to.bytes+len(frame) <= maxUnappliedBytes)
+	l.mu.Lock()
+	err := l.waitFor(context.Background(), func() bool {
+		return !l.closed &&
+			(len(l.unapplied) == 0 || l.entries < maxUnappliedEntries && l.bytes+len(frame) <= maxUnappliedBytes)
 	})
 	if err == nil {
-		to.unapplied = append(to.unapplied, sentBatch{last: last, count: len(batch), bytes: len(frame), at: time.Now()})
-		to.entries += len(batch)
-		to.bytes += len(frame)
+		l.unapplied = append(l.unapplied, sentBatch{last: last, count: len(batch), bytes: len(frame), sentAt: time.Now()})
+		l.entries += len(batch)
+		l.bytes += len(frame)
 	}
-	to.mu.Unlock()
+	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return to.send(frame)
+	return l.send(frame)
 }
 
-func (to *link) acknowledged(index uint64) {
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	to.applied = max(to.applied, index)
-	for len(to.unapplied) > 0 && to.unapplied[0].last <= to.applied {
-		to.entries -= to.unapplied[0].count
-		to.bytes -= to.unapplied[0].bytes
-		to.unapplied = to.unapplied[1:]
+func (l *link) noteApplied(index uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied = max(l.applied, index)
+	for len(l.unapplied) > 0 && l.unapplied[0].last <= l.applied {
+		l.entries -= l.unapplied[0].count
+		l.bytes -= l.unapplied[0].bytes
+		l.unapplied = l.unapplied[1:]
 	}
-	to.notify()
+	l.broadcast()
 }
 
-// Behind is the age of the oldest batch that is not applied.
-func (to *link) Behind() time.Duration {
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	if len(to.unapplied) == 0 {
+// ApplyLag returns the age of the oldest batch that is not applied.
+func (l *link) ApplyLag() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.unapplied) == 0 {
 		return 0
 	}
-	return time.Since(to.unapplied[0].at)
+	return time.Since(l.unapplied[0].sentAt)
 }
 
-// AppliedIndex is the last entry that the store acknowledged.
-func (to *link) AppliedIndex() uint64 {
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	return to.applied
+// AppliedIndex returns the last entry that the store acknowledged.
+func (l *link) AppliedIndex() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.applied
 }
 
 // WaitApplied returns once the store holds entry index.
-func (to *link) WaitApplied(ctx context.Context, index uint64) error {
-	to.mu.Lock()
-	defer to.mu.Unlock()
-	return to.until(ctx, func() bool { return to.applied >= index })
+func (l *link) WaitApplied(ctx context.Context, index uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waitFor(ctx, func() bool { return l.applied >= index })
 }
 
-func (to *link) request(ctx context.Context, what ask, into any) error {
-	to.mu.Lock()
-	if to.closed {
-		to.mu.Unlock()
+func (l *link) request(ctx context.Context, req storeRequest, into any) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
 		return errLinkClosed
 	}
-	to.asked++
-	id, reply := to.asked, make(chan answer, 1)
-	to.waiting[id] = reply
-	to.mu.Unlock()
+	l.lastRequestID++
+	id, reply := l.lastRequestID, make(chan storeReply, 1)
+	l.pending[id] = reply
+	l.mu.Unlock()
 	defer func() {
-		to.mu.Lock()
-		delete(to.waiting, id)
-		to.mu.Unlock()
+		l.mu.Lock()
+		delete(l.pending, id)
+		l.mu.Unlock()
 	}()
-	text, err := json.Marshal(what)
+	text, err := json.Marshal(req)
 	if err != nil {
 		return err
 	}
-	if err := to.send(EncodeFrame(FrameAsk, numbers(id), text)); err != nil {
+	if err := l.send(EncodeFrame(FrameAsk, numbers(id), text)); err != nil {
 		return err
 	}
 	for {
-		to.mu.Lock()
-		changed, closed := to.changed, to.closed
-		to.mu.Unlock()
+		l.mu.Lock()
+		changed, closed := l.changed, l.closed
+		l.mu.Unlock()
 		if closed {
 			return errLinkClosed
 		}
 		select {
-		case said := <-reply:
-			if said.Error != "" {
-				return fmt.Errorf("the store could not %s: %.500s", what.Do, said.Error)
+		case answer := <-reply:
+			if answer.Error != "" {
+				return fmt.Errorf("the store could not %s: %.500s", req.Do, answer.Error)
 			}
-			return json.Unmarshal(said.Ok, into)
+			return json.Unmarshal(answer.Ok, into)
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("the store did not %s in time: %w", what.Do, ctx.Err())
+			return fmt.Errorf("the store did not %s in time: %w", req.Do, ctx.Err())
 		}
 	}
 }
 
-func (to *link) Mark(ctx context.Context, server string, index, term uint64) (marked Marked, err error) {
-	err = to.request(ctx, ask{Do: "mark", Server: server, Index: index, Term: term}, &marked)
+func (l *link) Mark(ctx context.Context, server string, index, term uint64) (marked Marked, err error) {
+	err = l.request(ctx, storeRequest{Do: "mark", Server: server, Index: index, Term: term}, &marked)
 	return marked, err
 }
 
-func (to *link) Copy(ctx context.Context, path string) error {
-	return to.request(ctx, ask{Do: "copy", Path: path}, &struct{}{})
+func (l *link) Copy(ctx context.Context, path string) error {
+	return l.request(ctx, storeRequest{Do: "copy", Path: path}, &struct{}{})
 }
 
-func (to *link) Install(ctx context.Context, server, path string, index, term uint64) (Applied, error) {
+func (l *link) Install(ctx context.Context, server, path string, index, term uint64) (Applied, error) {
 	var reply struct {
 		Index uint64 `json:"index"`
 		Term  uint64 `json:"term"`
 	}
-	err := to.request(ctx, ask{Do: "install", Server: server, Path: path, Index: index, Term: term}, &reply)
+	err := l.request(ctx, storeRequest{Do: "install", Server: server, Path: path, Index: index, Term: term}, &reply)
 	if err == nil && reply.Index < index {
-		err = fmt.Errorf("the installed copy is at entry %d, before its label %d", reply.Index, index)
+		err = fmt.Errorf("the installed copy is at entry %d, before its snapshot at %d", reply.Index, index)
 	}
 	if err == nil {
-		to.mu.Lock()
-		to.unapplied, to.entries, to.bytes = nil, 0, 0
-		to.mu.Unlock()
-		to.acknowledged(reply.Index)
+		l.mu.Lock()
+		l.unapplied, l.entries, l.bytes = nil, 0, 0
+		l.mu.Unlock()
+		l.noteApplied(reply.Index)
 	}
 	return Applied{Index: reply.Index, Term: reply.Term, Server: server}, err
 }
 
-// read takes frames until the connection ends; propose is called in the order of arrival.
-func (to *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) error {
+// read handles frames until the connection ends; it calls propose in the order of arrival.
+func (l *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) error {
 	for {
 		kind, payload, err := ReadFrame(reader)
 		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
@@ -252,23 +254,23 @@ func (to *link) read(reader io.Reader, propose func(ticket uint64, data []byte))
 		if len(payload) < 8 {
 			return fmt.Errorf("a frame of type %d with %d bytes on raft.sock", kind, len(payload))
 		}
-		first, rest := binary.BigEndian.Uint64(payload), payload[8:]
+		id, rest := binary.BigEndian.Uint64(payload), payload[8:]
 		switch kind {
 		case FramePropose:
-			propose(first, rest)
+			propose(id, rest)
 		case FrameApplied:
-			to.acknowledged(first)
+			l.noteApplied(id)
 		case FrameAnswer:
-			var said answer
-			if err := json.Unmarshal(rest, &said); err != nil {
-				return fmt.Errorf("an answer on raft.sock: %w", err)
+			var answer storeReply
+			if err := json.Unmarshal(rest, &answer); err != nil {
+				return fmt.Errorf("invalid answer on raft.sock: %w", err)
 			}
-			to.mu.Lock()
-			if reply := to.waiting[first]; reply != nil {
-				delete(to.waiting, first)
-				reply <- said
+			l.mu.Lock()
+			if reply := l.pending[id]; reply != nil {
+				delete(l.pending, id)
+				reply <- answer
 			}
-			to.mu.Unlock()
+			l.mu.Unlock()
 		default:
 			return fmt.Errorf("a frame of type %d on raft.sock", kind)
 		}

@@ -1,5 +1,5 @@
-// The entries on disk, as raft sees them: each write is measured, and configurations are kept in sight, since raft tells
-// which members there are, but not the entry that says so.
+// The entries on disk, as raft sees them. Measures each write, and tracks the index of each configuration entry, which
+// raft does not report.
 
 package raftlog
 
@@ -17,96 +17,100 @@ import (
 
 const maxConfigurations = 64
 
-// configured is a configuration and the entry that holds it.
-type configured struct {
+// indexedConfiguration is a configuration and the index of its entry.
+type indexedConfiguration struct {
 	index   uint64
 	servers raft.Configuration
 }
 
-// logStore is raft-boltdb with a watch over what is written. raft reads every entry behind the snapshot at its start, so none is missed.
+// logStore is raft-boltdb plus tracking of configuration entries. At its start raft reads every entry after the
+// snapshot, so none is missed.
 type logStore struct {
 	*boltdb.BoltStore
-	syncs *meter
-	// failed is told of the first write that did not succeed: after it nothing on this disk is trusted, and nothing tried again.
-	failed func(error)
+	writeLatency *latencyMeter
+	// onFailure receives the first write error. After it this disk is not trusted, and nothing is retried.
+	onFailure func(error)
 
 	mu             sync.Mutex
-	configurations []configured
+	configurations []indexedConfiguration
 }
 
-// openLog opens `<folder>/log.db`, made 0600 by bolt.
+// openLog opens `<folder>/log.db`, which bolt creates with mode 0600.
 func openLog(folder string) (*logStore, error) {
 	path := filepath.Join(folder, logFile)
 	store, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the raft log %s: %w; see that no other process has it open and the disk has room", path, err)
+		return nil, fmt.Errorf("cannot open the raft log %s: %w; check that no other process uses it and the disk has room",
+			path, err)
 	}
-	return &logStore{BoltStore: store, syncs: &meter{}, failed: func(error) {}}, nil
+	return &logStore{BoltStore: store, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil
 }
 
 // GetLog reads one entry.
-func (log *logStore) GetLog(index uint64, into *raft.Log) error {
-	err := log.BoltStore.GetLog(index, into)
+func (s *logStore) GetLog(index uint64, into *raft.Log) error {
+	err := s.BoltStore.GetLog(index, into)
 	if err == nil {
-		log.see(into)
+		s.trackConfiguration(into)
 	}
 	return err
 }
 
 // StoreLog appends one entry.
-func (log *logStore) StoreLog(entry *raft.Log) error { return log.StoreLogs([]*raft.Log{entry}) }
+func (s *logStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
 
 // StoreLogs appends entries in one transaction.
-func (log *logStore) StoreLogs(entries []*raft.Log) error {
+func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	before := time.Now()
-	if err := log.BoltStore.StoreLogs(entries); err != nil {
-		log.failed(fmt.Errorf("writing %d entries: %w", len(entries), err))
+	if err := s.BoltStore.StoreLogs(entries); err != nil {
+		s.onFailure(fmt.Errorf("writing %d entries: %w", len(entries), err))
 		return err
 	}
-	log.syncs.add(time.Since(before))
+	s.writeLatency.add(time.Since(before))
 	for _, entry := range entries {
-		log.see(entry)
+		s.trackConfiguration(entry)
 	}
 	return nil
 }
 
-// DeleteRange forgets entries, both ends included.
-func (log *logStore) DeleteRange(from, to uint64) error {
-	if err := log.BoltStore.DeleteRange(from, to); err != nil {
-		log.failed(fmt.Errorf("removing entries: %w", err))
+// DeleteRange removes the entries from..to, both included.
+func (s *logStore) DeleteRange(from, to uint64) error {
+	if err := s.BoltStore.DeleteRange(from, to); err != nil {
+		s.onFailure(fmt.Errorf("removing entries: %w", err))
 		return err
 	}
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	log.configurations = slices.DeleteFunc(log.configurations, func(known configured) bool { return known.index >= from && known.index <= to })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.configurations = slices.DeleteFunc(s.configurations,
+		func(known indexedConfiguration) bool { return known.index >= from && known.index <= to })
 	return nil
 }
 
-func (log *logStore) see(entry *raft.Log) {
+func (s *logStore) trackConfiguration(entry *raft.Log) {
 	if entry.Type != raft.LogConfiguration {
 		return
 	}
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	at, known := slices.BinarySearchFunc(log.configurations, entry.Index, func(one configured, index uint64) int { return int(int64(one.index) - int64(index)) })
-	found := configured{entry.Index, raft.DecodeConfiguration(entry.Data)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, known := slices.BinarySearchFunc(s.configurations, entry.Index,
+		func(one indexedConfiguration, index uint64) int { return int(int64(one.index) - int64(index)) })
+	found := indexedConfiguration{entry.Index, raft.DecodeConfiguration(entry.Data)}
 	if known {
-		log.configurations[at] = found
+		s.configurations[at] = found
 		return
 	}
-	log.configurations = slices.Insert(log.configurations, at, found)
-	if over := len(log.configurations) - maxConfigurations; over > 0 {
-		log.configurations = slices.Delete(log.configurations, 0, over)
+	s.configurations = slices.Insert(s.configurations, at, found)
+	if over := len(s.configurations) - maxConfigurations; over > 0 {
+		s.configurations = slices.Delete(s.configurations, 0, over)
 	}
 }
 
-// newest is the last configuration in the log, nil when none is behind the snapshot.
-func (log *logStore) newest() *configured {
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	if len(log.configurations) == 0 {
+// latestConfiguration returns the last configuration in the log, nil if there is none after the snapshot.
+func (s *logStore) latestConfiguration() *indexedConfiguration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.configurations) == 0 {
 		return nil
 	}
-	last := log.configurations[len(log.configurations)-1]
+	last := s.configurations[len(s.configurations)-1]
 	return &last
 }

@@ -1,4 +1,4 @@
-// Changes of the membership: one at a time, each naming the configuration that it was decided upon (replication.md 19).
+// Membership changes: one at a time, each conditional on the configuration it was decided upon (replication.md 19).
 
 package raftlog
 
@@ -17,13 +17,13 @@ type Member struct {
 	Voter  bool   `json:"voter"`
 }
 
-// Membership is the newest configuration and the entry that holds it.
+// Membership is the newest configuration and the index of its entry.
 type Membership struct {
 	Index   uint64   `json:"index"`
 	Members []Member `json:"members"`
 }
 
-// State is what a member knows of the fleet's log. Applied is how far its store is, Queued what the store was given.
+// State is this member's view of the log. Applied is the store's position, Queued the last entry passed to the store.
 type State struct {
 	Leadership
 	Server   string `json:"server"`
@@ -34,7 +34,7 @@ type State struct {
 	Snapshot uint64 `json:"snapshot"`
 }
 
-// Health is how this member's disk and its connections to others fare.
+// Health describes this member's disk and its connections to others.
 type Health struct {
 	// FsyncP99Ms is the 99th percentile of the last writes to the log, 0 before the first.
 	FsyncP99Ms       float64   `json:"fsyncP99Ms"`
@@ -42,88 +42,102 @@ type Health struct {
 	Refused          []Refusal `json:"refused"`
 }
 
-// Health answers without waiting for anything.
-func (node *Node) Health() Health {
-	return Health{FsyncP99Ms: node.log.syncs.p99(), ElectionsIn10Min: node.elections.count(time.Now()), Refused: node.refusals.list()}
+// Health returns the current measurements without blocking.
+func (n *Node) Health() Health {
+	return Health{
+		FsyncP99Ms:       n.log.writeLatency.p99(),
+		ElectionsIn10Min: n.elections.count(time.Now()),
+		Refused:          n.refusals.list(),
+	}
 }
 
-// State answers without waiting for anything.
-func (node *Node) State() State {
-	now := node.current()
-	snapshot, _ := node.snapshots.newest()
-	state := State{Leadership: leadershipOf(now), Server: node.server, Last: now.LastIndex(), Commit: now.CommitIndex(), Queued: node.fsm.queued.Load(), Applied: node.options.Machine.AppliedIndex()}
+// State returns the current state without blocking.
+func (n *Node) State() State {
+	now := n.current()
+	snapshot, _ := n.snapshots.newest()
+	state := State{
+		Leadership: leadershipOf(now),
+		Server:     n.server,
+		Last:       now.LastIndex(),
+		Commit:     now.CommitIndex(),
+		Queued:     n.fsm.queued.Load(),
+		Applied:    n.options.StateMachine.AppliedIndex(),
+	}
 	if snapshot != nil {
 		state.Snapshot = snapshot.Index
 	}
 	return state
 }
 
-// configuration is the newest one of this member, committed or not; nil before it has any. raft itself does not tell its entry
-// (GetConfiguration().Index() is always 0 in 1.7.3), so it is read where it is written: in the log, or with the snapshot.
-func (node *Node) configuration() (*configured, error) {
-	found, err := node.snapshots.configured()
+// configuration returns the newest configuration of this member, committed or not; nil before it has any. raft does not
+// report its index (GetConfiguration().Index() is always 0 in 1.7.3), so it is taken from where it is stored: the log
+// or the snapshot record.
+func (n *Node) configuration() (*indexedConfiguration, error) {
+	found, err := n.snapshots.latestConfiguration()
 	if err != nil {
 		return nil, err
 	}
-	if newest := node.log.newest(); newest != nil && (found == nil || newest.index > found.index) {
+	if newest := n.log.latestConfiguration(); newest != nil && (found == nil || newest.index > found.index) {
 		found = newest
 	}
 	return found, nil
 }
 
-// Membership reads the configuration as this member knows it.
-func (node *Node) Membership() (Membership, error) {
-	told := Membership{Members: []Member{}}
-	newest, err := node.configuration()
+// Membership returns the configuration as this member knows it.
+func (n *Node) Membership() (Membership, error) {
+	membership := Membership{Members: []Member{}}
+	newest, err := n.configuration()
 	if err != nil || newest == nil {
-		return told, err
+		return membership, err
 	}
-	told.Index = newest.index
+	membership.Index = newest.index
 	for _, server := range newest.servers.Servers {
-		told.Members = append(told.Members, Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
+		membership.Members = append(membership.Members,
+			Member{Server: string(server.ID), Voter: server.Suffrage == raft.Voter})
 	}
-	return told, nil
+	return membership, nil
 }
 
-// AddNonvoter has the leader send its log to a server that does not count yet. previous is the index of the configuration it was decided upon, 0 for any.
-func (node *Node) AddNonvoter(server string, previous uint64) error {
+// AddNonvoter adds a server that receives the log and has no vote. previous is the index of the configuration that the
+// change is based on, 0 for any.
+func (n *Node) AddNonvoter(server string, previous uint64) error {
 	if !serverPattern.MatchString(server) {
-		return fmt.Errorf("%.64q is no server id", server)
+		return fmt.Errorf("%.64q is not a server id", server)
 	}
-	return node.current().AddNonvoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
+	return n.current().AddNonvoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
 }
 
 // Promote makes a member a voter.
-func (node *Node) Promote(server string, previous uint64) error {
-	found, err := node.Membership()
+func (n *Node) Promote(server string, previous uint64) error {
+	found, err := n.Membership()
 	if err != nil {
 		return err
 	}
 	for _, member := range found.Members {
 		if member.Server == server {
-			return node.current().AddVoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
+			return n.current().AddVoter(raft.ServerID(server), raft.ServerAddress(server), previous, membershipDeadline).Error()
 		}
 	}
-	return fmt.Errorf("server %.64q is no member; add it as a non-voter first", server)
+	return fmt.Errorf("server %.64q is not a member; add it as a non-voter first", server)
 }
 
-// Demote makes a voter a member that does not count.
-func (node *Node) Demote(server string, previous uint64) error {
-	return node.current().DemoteVoter(raft.ServerID(server), previous, membershipDeadline).Error()
+// Demote makes a voter a non-voter.
+func (n *Node) Demote(server string, previous uint64) error {
+	return n.current().DemoteVoter(raft.ServerID(server), previous, membershipDeadline).Error()
 }
 
-// Remove takes a member out.
-func (node *Node) Remove(server string, previous uint64) error {
-	return node.current().RemoveServer(raft.ServerID(server), previous, membershipDeadline).Error()
+// Remove removes a member.
+func (n *Node) Remove(server string, previous uint64) error {
+	return n.current().RemoveServer(raft.ServerID(server), previous, membershipDeadline).Error()
 }
 
-// Transfer hands the leadership to that voter, or to the most current one for "".
-func (node *Node) Transfer(server string) error {
+// Transfer transfers leadership to that voter, or to the most current one for "".
+func (n *Node) Transfer(server string) error {
 	if server == "" {
-		return node.transfer(node.current())
+		return n.transfer(n.current())
 	}
-	return node.current().LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
+	return n.current().LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
 }
 
-// Snapshot makes a reference now, so that older entries may go.
-func (node *Node) Snapshot() error { return node.current().Snapshot().Error() }
+// Snapshot writes a snapshot record now, so that older entries may be discarded.
+func (n *Node) Snapshot() error { return n.current().Snapshot().Error() }

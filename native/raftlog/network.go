@@ -1,4 +1,5 @@
-// Connections between members: dialled and accepted by whoever embeds this, opened by a hello that both sides check (replication.md 18).
+// Connections between members. The embedder dials and accepts them; each opens with a hello that both sides check
+// (replication.md 18).
 
 package raftlog
 
@@ -14,19 +15,20 @@ import (
 	"time"
 )
 
-// Wire is the version of what members say to each other.
+// Wire is the version of the protocol between members.
 const Wire = 1
 
-// Pools of connections: what must be quick never waits behind what is large (replication.md 24).
+// Connection pools of raft: urgent calls never wait behind large ones (replication.md 24).
 const (
 	PoolControl = "control"
 	PoolBulk    = "bulk"
 )
 
-// Besides there are connections for one question: who the members are, and the news that the other side lost what it had acknowledged.
+// Pools of connections with a single purpose: query the member list, and notify a server that it lost acknowledged
+// entries.
 const (
-	poolAsk     = "ask"
-	poolVerdict = "verdict"
+	poolQuery    = "ask"
+	poolDataLoss = "verdict"
 )
 
 const (
@@ -42,7 +44,7 @@ type Network interface {
 	Close() error
 }
 
-// Hello opens every connection.
+// Hello is the first message on every connection.
 type Hello struct {
 	Wire  int    `json:"wire"`
 	Fleet string `json:"fleet"`
@@ -50,11 +52,11 @@ type Hello struct {
 	From  string `json:"from"`
 	To    string `json:"to"`
 	Pool  string `json:"pool"`
-	// Last is the entry that the receiver must have, in a verdict.
+	// Last is the entry that the receiver acknowledged, in a data loss notice.
 	Last uint64 `json:"last,omitempty"`
 }
 
-// helloReply takes or refuses a connection. Who takes it says who it is and where its log ends.
+// helloReply accepts or refuses a connection. An accepting server names itself and the end of its log.
 type helloReply struct {
 	Refused string `json:"refused"`
 	Wire    int    `json:"wire"`
@@ -62,76 +64,77 @@ type helloReply struct {
 	Epoch   string `json:"epoch"`
 	From    string `json:"from"`
 	Last    uint64 `json:"last"`
-	// Life is another one each time that the other side's process begins.
-	Life string `json:"life"`
+	// Incarnation differs for each process of the server.
+	Incarnation string `json:"life"`
 }
 
-// RefusedError is why the other side did not take a connection: a code, then words.
+// RefusedError is the reason why the other side refused a connection: a code, then text.
 type RefusedError struct{ Server, Reason string }
 
-func (err *RefusedError) Error() string {
-	return fmt.Sprintf("server %s refused the connection: %.200s", err.Server, err.Reason)
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("server %s refused the connection: %.200s", e.Server, e.Reason)
 }
 
-// refuse makes a reason that begins with its code.
-func refuse(code, format string, values ...any) error {
+// refusalf returns an error whose text begins with code.
+func refusalf(code, format string, values ...any) error {
 	return errors.New(code + ": " + fmt.Sprintf(format, values...))
 }
 
-// check refuses what is not for this node of this fleet, before the embedder's own check.
-func (hello Hello) check(own Hello) error {
+// check refuses a hello that is not for this node in this fleet. The embedder's own check comes after it.
+func (h Hello) check(own Hello) error {
 	switch {
-	case hello.Wire != own.Wire:
-		return refuse("other_wire", "wire version %d, this node speaks %d", hello.Wire, own.Wire)
-	case hello.Fleet != own.Fleet:
-		return refuse("other_fleet", "fleet %.64q, this node is in %q", hello.Fleet, own.Fleet)
-	case hello.Epoch != own.Epoch:
-		return refuse("other_epoch", "epoch %.64q, this node is in %q", hello.Epoch, own.Epoch)
-	case hello.To != own.From:
-		return refuse("other_server", "server %.64q was dialled, this is %s", hello.To, own.From)
-	case !serverPattern.MatchString(hello.From) || hello.From == own.From:
-		return refuse("bad_hello", "server id %.64q", hello.From)
-	case !slices.Contains([]string{PoolControl, PoolBulk, poolAsk, poolVerdict}, hello.Pool):
-		return refuse("bad_hello", "pool %.64q", hello.Pool)
+	case h.Wire != own.Wire:
+		return refusalf("other_wire", "wire version %d, this node speaks %d", h.Wire, own.Wire)
+	case h.Fleet != own.Fleet:
+		return refusalf("other_fleet", "fleet %.64q, this node is in %q", h.Fleet, own.Fleet)
+	case h.Epoch != own.Epoch:
+		return refusalf("other_epoch", "epoch %.64q, this node is in %q", h.Epoch, own.Epoch)
+	case h.To != own.From:
+		return refusalf("other_server", "server %.64q was dialed, this is %s", h.To, own.From)
+	case !serverPattern.MatchString(h.From) || h.From == own.From:
+		return refusalf("bad_hello", "server id %.64q", h.From)
+	case !slices.Contains([]string{PoolControl, PoolBulk, poolQuery, poolDataLoss}, h.Pool):
+		return refusalf("bad_hello", "pool %.64q", h.Pool)
 	}
 	return nil
 }
 
-// open says hello on a dialled connection, waits until it is taken, and checks in turn who took it.
-func (hello Hello) open(conn net.Conn) (helloReply, error) {
+// open sends the hello on a dialed connection, waits for the reply, and checks which server accepted.
+func (h Hello) open(conn net.Conn) (helloReply, error) {
 	var reply helloReply
 	_ = conn.SetDeadline(time.Now().Add(helloDeadline))
-	if err := writeJSON(conn, hello); err != nil {
+	if err := writeJSON(conn, h); err != nil {
 		return reply, err
 	}
 	if err := readJSON(conn, &reply, maxHelloBytes); err != nil {
 		return reply, err
 	}
 	if reply.Refused != "" {
-		return reply, &RefusedError{hello.To, reply.Refused}
+		return reply, &RefusedError{h.To, reply.Refused}
 	}
-	theirs := Hello{Wire: reply.Wire, Fleet: reply.Fleet, Epoch: reply.Epoch, From: reply.From, To: hello.From, Pool: hello.Pool}
-	if err := theirs.check(hello); err != nil {
-		return reply, &RefusedError{hello.To, err.Error()}
+	theirs := Hello{Wire: reply.Wire, Fleet: reply.Fleet, Epoch: reply.Epoch, From: reply.From, To: h.From, Pool: h.Pool}
+	if err := theirs.check(h); err != nil {
+		return reply, &RefusedError{h.To, err.Error()}
 	}
-	if reply.From != hello.To {
-		return reply, &RefusedError{hello.To, refuse("other_server", "server %.64q answered there", reply.From).Error()}
+	if reply.From != h.To {
+		return reply, &RefusedError{h.To, refusalf("other_server", "server %.64q answered there", reply.From).Error()}
 	}
 	return reply, conn.SetDeadline(time.Time{})
 }
 
-// read takes the hello of an accepted connection and checks that it is for this server; the deadline stays.
-func (hello Hello) read(conn net.Conn) (theirs Hello, err error) {
+// read reads the hello of an accepted connection and checks that it is for this server; the deadline stays set.
+func (h Hello) read(conn net.Conn) (theirs Hello, err error) {
 	_ = conn.SetDeadline(time.Now().Add(helloDeadline))
 	if err := readJSON(conn, &theirs, maxHelloBytes); err != nil {
 		return theirs, err
 	}
-	return theirs, theirs.check(hello)
+	return theirs, theirs.check(h)
 }
 
-// accept tells the other side that it is taken, by whom, and where the log of this server ends.
-func (hello Hello) accept(conn net.Conn, life string, last uint64) error {
-	return writeJSON(conn, helloReply{Wire: hello.Wire, Fleet: hello.Fleet, Epoch: hello.Epoch, From: hello.From, Last: last, Life: life})
+// accept sends the reply that accepts a connection: this server's identity, its incarnation and the end of its log.
+func (h Hello) accept(conn net.Conn, incarnation string, last uint64) error {
+	return writeJSON(conn,
+		helloReply{Wire: h.Wire, Fleet: h.Fleet, Epoch: h.Epoch, From: h.From, Last: last, Incarnation: incarnation})
 }
 
 func writeJSON(writer io.Writer, value any) error {
@@ -150,7 +153,7 @@ func readJSON(reader io.Reader, into any, limit uint32) error {
 	}
 	size := binary.BigEndian.Uint32(head[:])
 	if size > limit {
-		return fmt.Errorf("a hello or its answer of %d bytes", size)
+		return fmt.Errorf("a hello or its reply has %d bytes, which is too large", size)
 	}
 	text := make([]byte, size)
 	if _, err := io.ReadFull(reader, text); err != nil {

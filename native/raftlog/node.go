@@ -1,5 +1,5 @@
-// One member: raft over its folder, its network and the store that entries are applied to. Who may be a member, and how a node comes to know
-// the others, is decided above.
+// One member: raft over its folder, its network and its store. The embedder decides which servers may be members and
+// how nodes find each other.
 
 package raftlog
 
@@ -19,36 +19,37 @@ import (
 
 const (
 	enqueueDeadline  = time.Second
-	handOverDeadline = time.Second
-	// More than are on their way; each may have 256 KB.
+	transferDeadline = time.Second
+	// More than can be in flight; each may have 256 KB.
 	cachedEntries = 64
 )
 
-// Leadership is what this member knows of who leads. Leader is "" while nobody is known to.
+// Leadership is what this member knows about the leader. Leader is "" while it knows none.
 type Leadership struct {
 	Leading bool   `json:"leading"`
 	Leader  string `json:"leader"`
 	Term    uint64 `json:"term"`
 }
 
-// Options say what a member is made of.
+// Options configures a member.
 type Options struct {
-	// Folder is the raft folder, 0700, of this member alone.
-	Folder  string
-	Fleet   string
-	Epoch   string
-	Profile Profile
-	Keep    Keep
-	Network Network
-	// Admit is asked for each accepted connection after its hello was found to be for this member; nil admits all.
+	// Folder is the raft folder, mode 0700, used by this member only.
+	Folder    string
+	Fleet     string
+	Epoch     string
+	Profile   Profile
+	Retention Retention
+	Network   Network
+	// Admit is called for each accepted connection after its hello was checked; nil admits all.
 	Admit func(Hello, net.Conn) error
-	// Voter says whether the embedder knows a server as a voter: asked of a joiner's admitting leader, and when no voter can be asked. Nil: a joiner takes all.
+	// Voter reports whether the embedder knows a server as a voter. Called for a joiner's admitting leader, and when no
+	// voter can be queried. If nil, a joiner accepts every server.
 	Voter func(server string) bool
-	// NodeOf names the device of a server, "" when it is unknown; told to members that ask. May be nil.
-	NodeOf    func(server string) string
-	Machine   Machine
-	Applied   Applied
-	Bootstrap bool
+	// NodeOf returns the device of a server, "" if unknown; sent to members that query the member list. May be nil.
+	NodeOf       func(server string) string
+	StateMachine StateMachine
+	Applied      Applied
+	Bootstrap    bool
 	// OnLeadership and OnFatal are called from goroutines of their own; after OnFatal the member must be closed.
 	OnLeadership func(Leadership)
 	OnFatal      func(error)
@@ -60,20 +61,20 @@ type Node struct {
 	server    string
 	options   Options
 	log       *logStore
-	stable    *votes
+	stable    *voteStore
 	fsm       *fsm
 	snapshots *snapshots
 	own       Hello
 	refusals  *refusals
-	elections *recent
+	elections *eventCounter
 	acks      *acks
-	telling   *telling
-	// life names this process's time as a member.
-	life    string
-	dialled lives
+	followers *followerProgress
+	// incarnation is a random id of this process as a member.
+	incarnation string
+	outbound    incarnations
 
-	testimonies testimonies
-	keeping     keeping
+	voterRecords voterRecords
+	logHold      logHold
 
 	mu        sync.Mutex
 	profile   atomic.Pointer[Profile]
@@ -86,7 +87,7 @@ type Node struct {
 	running   sync.WaitGroup
 }
 
-// Start checks the folders and begins; it returns before there is a leader.
+// Start checks the folders and starts the member; it returns before a leader is known.
 func Start(ctx context.Context, options Options) (*Node, error) {
 	server, err := ServerID(options.Folder)
 	if err != nil {
@@ -95,30 +96,48 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if options.Log == nil {
 		options.Log = hclog.NewNullLogger()
 	}
-	if err := refuseLostLog(options.Folder); err != nil {
+	if err := checkLogPresent(options.Folder); err != nil {
 		return nil, err
 	}
 	log, err := openLog(options.Folder)
 	if err != nil {
 		return nil, err
 	}
-	node := &Node{server: server, options: options, log: log, stable: &votes{StableStore: log}, stopped: make(chan struct{}),
-		own:      Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
-		refusals: &refusals{byServer: map[string]Refusal{}}, elections: &recent{},
-		acks: &acks{byServer: map[string]*ack{}}, telling: newTelling(), life: randomID(), dialled: lives{byServer: map[string]*life{}}, testimonies: testimonies{byServer: map[string]heard{}}}
+	node := &Node{
+		server:       server,
+		options:      options,
+		log:          log,
+		stable:       &voteStore{StableStore: log},
+		stopped:      make(chan struct{}),
+		own:          Hello{Wire: Wire, Fleet: options.Fleet, Epoch: options.Epoch, From: server},
+		refusals:     &refusals{byServer: map[string]Refusal{}},
+		elections:    &eventCounter{},
+		acks:         &acks{byServer: map[string]*ack{}},
+		followers:    newFollowerProgress(),
+		incarnation:  randomID(),
+		outbound:     incarnations{byServer: map[string]*incarnation{}},
+		voterRecords: voterRecords{byServer: map[string]cachedVoterRecord{}},
+	}
 	node.transfer = func(from *raft.Raft) error { return from.LeadershipTransfer().Error() }
 	node.profile.Store(&options.Profile)
-	node.snapshots = &snapshots{folder: options.Folder, fleet: options.Fleet, epoch: options.Epoch, machine: options.Machine, log: log,
-		hold: node.holdLog, failed: node.diskFailed}
-	if err := node.snapshots.sweep(); err != nil {
+	node.snapshots = &snapshots{
+		folder:    options.Folder,
+		fleet:     options.Fleet,
+		epoch:     options.Epoch,
+		store:     options.StateMachine,
+		log:       log,
+		holdLog:   node.holdLog,
+		onFailure: node.failDisk,
+	}
+	if err := node.snapshots.removeStale(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	node.fsm = &fsm{server: server, machine: options.Machine, snapshots: node.snapshots, failed: node.fail}
-	node.fsm.committed = node.telling.soon
-	node.fsm.conflicted = func() {
-		// Nothing may be acknowledged any more that the removed log then lacks.
+	node.fsm = &fsm{server: server, store: options.StateMachine, snapshots: node.snapshots, onFailure: node.fail}
+	node.fsm.onCommitted = node.followers.wakeSender
+	node.fsm.onConflict = func() {
+		// Acknowledge nothing more: the log that is about to be removed would lack it.
 		node.transport.Load().Close()
-		go node.restart()
+		go node.restartWithEmptyLog()
 	}
 	applied := options.Applied
 	if options.Bootstrap {
@@ -128,59 +147,59 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		applied, err = reconcile(ctx, server, applied, log, node.snapshots)
 	}
 	if err == nil {
-		node.fsm.skip.Store(applied.Index)
-		log.failed, node.stable.failed = node.diskFailed, node.diskFailed
-		err = node.run()
+		node.fsm.skipUpTo.Store(applied.Index)
+		log.onFailure, node.stable.onFailure = node.failDisk, node.failDisk
+		err = node.startRaft()
 	}
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	node.running.Add(3)
 	go node.accept()
-	go node.tell()
-	go node.guard()
+	go node.sendCommits()
+	go node.watchApplyLag()
 	return node, nil
 }
 
-// ID is the server id of this member.
-func (node *Node) ID() string { return node.server }
+// ID returns the server id of this member.
+func (n *Node) ID() string { return n.server }
 
-// run begins one life of raft over what is on disk.
-func (node *Node) run() error {
-	transport := newTransport(node)
-	node.transport.Store(transport)
-	config := configOf(node.server, *node.profile.Load(), node.options.Keep, node.options.Log)
-	node.keeping.begin(config)
-	// Entries are read again and again while they are sent to several members.
-	cached, err := raft.NewLogCache(cachedEntries, node.log)
+// startRaft starts a raft instance over what is on disk.
+func (n *Node) startRaft() error {
+	transport := newTransport(n)
+	n.transport.Store(transport)
+	config := configOf(n.server, *n.profile.Load(), n.options.Retention, n.options.Log)
+	n.logHold.configure(config)
+	// Entries are read repeatedly while they are sent to several members.
+	cached, err := raft.NewLogCache(cachedEntries, n.log)
 	if err != nil {
 		return err
 	}
-	made, err := raft.NewRaft(config, node.fsm, cached, node.stable, node.snapshots, transport)
+	instance, err := raft.NewRaft(config, n.fsm, cached, n.stable, n.snapshots, transport)
 	if err != nil {
 		transport.Close()
-		return fmt.Errorf("starting raft in %s: %w", filepath.Clean(node.options.Folder), err)
+		return fmt.Errorf("starting raft in %s: %w", filepath.Clean(n.options.Folder), err)
 	}
-	node.raft.Store(made)
-	seen := make(chan raft.Observation, 64)
-	made.RegisterObserver(raft.NewObserver(seen, false, func(observation *raft.Observation) bool {
+	n.raft.Store(instance)
+	observations := make(chan raft.Observation, 64)
+	instance.RegisterObserver(raft.NewObserver(observations, false, func(observation *raft.Observation) bool {
 		switch observation.Data.(type) {
 		case raft.LeaderObservation, raft.RaftState:
 			return true
 		}
 		return false
 	}))
-	node.running.Add(1)
-	go node.watch(made, seen)
-	if node.alone(made) {
-		go transport.stand()
+	n.running.Add(1)
+	go n.watch(instance, observations)
+	if n.isSoleVoter(instance) {
+		go transport.campaign()
 	}
 	return nil
 }
 
-// alone says whether this member is the only voter.
-func (node *Node) alone(of *raft.Raft) bool {
-	configuration := of.GetConfiguration()
+// isSoleVoter reports whether this member is the only voter.
+func (n *Node) isSoleVoter(r *raft.Raft) bool {
+	configuration := r.GetConfiguration()
 	if configuration.Error() != nil {
 		return false
 	}
@@ -188,177 +207,181 @@ func (node *Node) alone(of *raft.Raft) bool {
 	for _, server := range configuration.Configuration().Servers {
 		if server.Suffrage == raft.Voter {
 			voters++
-			self = self || string(server.ID) == node.server
+			self = self || string(server.ID) == n.server
 		}
 	}
 	return voters == 1 && self
 }
 
-func (node *Node) watch(of *raft.Raft, seen <-chan raft.Observation) {
-	defer node.running.Done()
+func (n *Node) watch(r *raft.Raft, observations <-chan raft.Observation) {
+	defer n.running.Done()
 	var last Leadership
 	for {
-		if of.State() == raft.Shutdown {
+		if r.State() == raft.Shutdown {
 			return
 		}
-		now := leadershipOf(of)
+		now := leadershipOf(r)
 		if last.Term != 0 && now.Term > last.Term {
-			node.elections.add(time.Now())
+			n.elections.add(time.Now())
 		}
-		if now != last && node.options.OnLeadership != nil {
-			node.options.OnLeadership(now)
+		if now != last && n.options.OnLeadership != nil {
+			n.options.OnLeadership(now)
 		}
 		last = now
 		select {
-		case <-seen:
-		// An observation that found the channel full was dropped.
+		case <-observations:
+		// Poll as well: an observation is dropped when the channel is full.
 		case <-time.After(time.Second):
-		case <-node.stopped:
+		case <-n.stopped:
 			return
 		}
 	}
 }
 
-func leadershipOf(of *raft.Raft) Leadership {
-	_, leader := of.LeaderWithID()
-	return Leadership{Leading: of.State() == raft.Leader, Leader: string(leader), Term: of.CurrentTerm()}
+func leadershipOf(r *raft.Raft) Leadership {
+	_, leader := r.LeaderWithID()
+	return Leadership{Leading: r.State() == raft.Leader, Leader: string(leader), Term: r.CurrentTerm()}
 }
 
-// stepDown begins the next life of raft, in which this member does not lead until it is elected again.
-func (node *Node) stepDown(from *raft.Raft) {
-	node.mu.Lock()
-	defer node.mu.Unlock()
-	if node.closed || node.current() != from {
+// stepDown restarts raft, so that this member follows until it is elected again.
+func (n *Node) stepDown(from *raft.Raft) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || n.current() != from {
 		return
 	}
-	if err := node.again(); err != nil {
-		go node.fail(fmt.Errorf("starting raft again as a follower: %w", err))
+	if err := n.restartRaft(); err != nil {
+		go n.fail(fmt.Errorf("restarting raft as a follower: %w", err))
 	}
 }
 
-// guard hands the leadership over while the store does not follow: others would wait for a leader that can answer nothing (replication.md 23).
-func (node *Node) guard() {
-	defer node.running.Done()
+// watchApplyLag transfers leadership while the store lags behind: clients would wait for a leader that cannot reply
+// (replication.md 23).
+func (n *Node) watchApplyLag() {
+	defer n.running.Done()
 	for {
-		heartbeat := node.profile.Load().Heartbeat
+		heartbeat := n.profile.Load().Heartbeat
 		select {
 		case <-time.After(heartbeat / 2):
-		case <-node.stopped:
+		case <-n.stopped:
 			return
 		}
-		now := node.current()
-		behind := node.options.Machine.Behind()
-		if behind < 2*heartbeat || now.State() != raft.Leader || node.alone(now) {
+		now := n.current()
+		lag := n.options.StateMachine.ApplyLag()
+		if lag < 2*heartbeat || now.State() != raft.Leader || n.isSoleVoter(now) {
 			continue
 		}
-		node.options.Log.Warn("the store does not follow; handing over", "behind", behind)
-		if err := node.transfer(now); err != nil {
-			node.options.Log.Warn("nobody takes over; raft starts again as a follower", "reason", err)
-			node.stepDown(now)
+		n.options.Log.Warn("the store lags; transferring leadership", "behind", lag)
+		if err := n.transfer(now); err != nil {
+			n.options.Log.Warn("leadership transfer failed; restarting raft as a follower", "reason", err)
+			n.stepDown(now)
 		}
 	}
 }
 
-// restart begins raft again with an empty log, after a snapshot replaced another history than the log has (replication.md 15).
-func (node *Node) restart() {
-	node.mu.Lock()
-	defer node.mu.Unlock()
-	if node.closed {
+// restartWithEmptyLog restarts raft after a snapshot replaced a divergent history (replication.md 15).
+func (n *Node) restartWithEmptyLog() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
 		return
 	}
-	node.options.Log.Warn("the log held another history than the snapshot that came; it is removed and raft starts again")
-	err := node.current().Shutdown().Error()
+	n.options.Log.Warn("the log diverges from the received snapshot; removing it and restarting raft")
+	err := n.current().Shutdown().Error()
 	if err == nil {
-		err = deleteLog(node.log)
+		err = deleteLog(n.log)
 	}
 	if err == nil {
-		err = node.run()
+		err = n.startRaft()
 	}
 	if err != nil {
-		go node.fail(fmt.Errorf("starting raft again after a snapshot: %w", err))
+		go n.fail(fmt.Errorf("restarting raft after a snapshot: %w", err))
 	}
 }
 
-// SetProfile changes the timing. Of it hashicorp/raft can reload all but the leader's lease, and a lease that does not fit the heartbeats
-// makes a leader step down all the time: so raft starts again in this process, after a leader handed over.
-func (node *Node) SetProfile(next Profile) error {
-	node.mu.Lock()
-	defer node.mu.Unlock()
-	if node.closed {
+// SetProfile changes the timing. hashicorp/raft can reload all of it but the leader's lease, and with a lease that does
+// not fit the heartbeats a leader steps down again and again. So a leader transfers leadership, then raft restarts in
+// this process.
+func (n *Node) SetProfile(next Profile) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
 		return errors.New("the member is closed")
 	}
-	if *node.profile.Load() == next {
+	if *n.profile.Load() == next {
 		return nil
 	}
-	node.profile.Store(&next)
-	node.handOver(node.current())
-	if err := node.again(); err != nil {
-		err = fmt.Errorf("starting raft again with another profile: %w", err)
-		go node.fail(err)
+	n.profile.Store(&next)
+	n.transferWithTimeout(n.current())
+	if err := n.restartRaft(); err != nil {
+		err = fmt.Errorf("restarting raft with another profile: %w", err)
+		go n.fail(err)
 		return err
 	}
 	return nil
 }
 
-// again ends this life of raft and begins the next over the same folder, as a follower; the lock is held.
-func (node *Node) again() error {
-	if err := node.current().Shutdown().Error(); err != nil {
+// restartRaft replaces the raft instance by a new one over the same folder, as a follower. The caller holds mu.
+func (n *Node) restartRaft() error {
+	if err := n.current().Shutdown().Error(); err != nil {
 		return err
 	}
-	// The store gets what was handed on already; it must not come twice.
-	node.fsm.skip.Store(max(node.fsm.skip.Load(), node.fsm.queued.Load()))
-	return node.run()
+	// The store still receives what was queued before; it must not receive it twice.
+	n.fsm.skipUpTo.Store(max(n.fsm.skipUpTo.Load(), n.fsm.queued.Load()))
+	return n.startRaft()
 }
 
-// handOver gives a leader one second to find another one.
-func (node *Node) handOver(from *raft.Raft) {
-	if from.State() != raft.Leader || node.alone(from) {
+// transferWithTimeout gives a leader one second to transfer leadership.
+func (n *Node) transferWithTimeout(from *raft.Raft) {
+	if from.State() != raft.Leader || n.isSoleVoter(from) {
 		return
 	}
-	handed := make(chan struct{})
+	transferred := make(chan struct{})
 	go func() {
-		defer close(handed)
-		_ = node.transfer(from)
+		defer close(transferred)
+		_ = n.transfer(from)
 	}()
 	select {
-	case <-handed:
-	case <-time.After(handOverDeadline):
+	case <-transferred:
+	case <-time.After(transferDeadline):
 	}
 }
 
-// diskFailed ends the member: what a disk lost once it may lose again, silently (replication.md 5). Connections go first, so that nothing
-// that was not written is acknowledged.
-func (node *Node) diskFailed(err error) {
-	if open := node.transport.Load(); open != nil {
-		open.Close()
+// failDisk ends the member: a disk that lost a write once may lose another one silently (replication.md 5). It closes
+// the connections first, so that nothing unwritten is acknowledged.
+func (n *Node) failDisk(err error) {
+	if t := n.transport.Load(); t != nil {
+		t.Close()
 	}
-	node.fail(fmt.Errorf("the raft folder %s cannot be written: %w; see that its disk has room and is sound, then start again", filepath.Clean(node.options.Folder), err))
+	n.fail(fmt.Errorf(
+		"the raft folder %s cannot be written: %w; check the disk and its free space, then restart",
+		filepath.Clean(n.options.Folder), err))
 }
 
-func (node *Node) fail(err error) {
-	node.fatal.Do(func() {
-		if node.options.OnFatal != nil {
-			go node.options.OnFatal(err)
+func (n *Node) fail(err error) {
+	n.fatal.Do(func() {
+		if n.options.OnFatal != nil {
+			go n.options.OnFatal(err)
 		}
 	})
 }
 
-func (node *Node) current() *raft.Raft {
-	return node.raft.Load()
+func (n *Node) current() *raft.Raft {
+	return n.raft.Load()
 }
 
-// Close stops the member; a leader hands over first, within a second.
-func (node *Node) Close() error {
-	node.mu.Lock()
-	defer node.mu.Unlock()
-	if node.closed {
+// Close stops the member; a leader transfers leadership first, within a second.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
 		return nil
 	}
-	node.closed = true
-	last := node.current()
-	node.handOver(last)
-	close(node.stopped)
-	err := errors.Join(last.Shutdown().Error(), node.options.Network.Close())
-	node.running.Wait()
-	return errors.Join(err, node.log.Close())
+	n.closed = true
+	last := n.current()
+	n.transferWithTimeout(last)
+	close(n.stopped)
+	err := errors.Join(last.Shutdown().Error(), n.options.Network.Close())
+	n.running.Wait()
+	return errors.Join(err, n.log.Close())
 }

@@ -1,4 +1,5 @@
-// Members in one process over loopback TCP, with a machine in memory: leader loss, cuts, restarts, snapshots to who lags, a log that went another way.
+// Members in one process over loopback TCP, with a store in memory: leader loss, partitions, restarts, snapshots to
+// lagging followers, divergent logs.
 
 package raftlog_test
 
@@ -16,146 +17,150 @@ import (
 	"cairn.internal/native/raftlog/loopback"
 )
 
-func TestASingleVoterIsReadyAtOnce(t *testing.T) {
-	all := newFleet(t, 1, raftlog.Keep{})
-	all.settled(all.put(0, 10))
-	// The best of three, since others use this machine too.
+func TestSingleVoterLeadsAtOnce(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{})
+	f.checkSettled(f.put(0, 10))
+	// The best of three, since the machine is shared.
 	best := time.Hour
 	for at := range 3 {
-		all.stop(all.members[0])
+		f.stop(f.members[0])
 		before := time.Now()
-		all.start(all.members[0], true)
-		all.put(10+at, 1)
+		f.start(f.members[0], true)
+		f.put(10+at, 1)
 		best = min(best, time.Since(before))
 	}
 	if best > 200*time.Millisecond {
 		t.Errorf("the first write took %v", best)
 	}
-	all.settled(nil)
+	f.checkSettled(nil)
 }
 
-func TestLeadersAreKilledAndComeBack(t *testing.T) {
+func TestLeadersRestart(t *testing.T) {
 	for _, count := range []int{3, 5} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
-			all := newFleet(t, count, raftlog.Keep{})
-			acknowledged := all.put(0, 20)
+			f := newFleet(t, count, raftlog.Retention{})
+			acknowledged := f.put(0, 20)
 			for round := 1; round <= 2; round++ {
-				gone := all.leader()
-				all.stop(gone)
-				acknowledged = append(acknowledged, all.put(100*round, 20)...)
-				all.start(gone, false)
+				gone := f.leader()
+				f.stop(gone)
+				acknowledged = append(acknowledged, f.put(100*round, 20)...)
+				f.start(gone, false)
 			}
-			all.settled(acknowledged)
+			f.checkSettled(acknowledged)
 		})
 	}
 }
 
-func TestACutLeaderAcknowledgesNothing(t *testing.T) {
-	for name, rule := range map[string]loopback.Rule{"both ways": {CutIn: true, CutOut: true}, "out": {CutOut: true}, "in": {CutIn: true}} {
+func TestPartitionedLeaderAcknowledgesNothing(t *testing.T) {
+	for name, rule := range map[string]loopback.Rule{
+		"both ways": {CutIn: true, CutOut: true},
+		"out":       {CutOut: true},
+		"in":        {CutIn: true},
+	} {
 		t.Run(name, func(t *testing.T) {
-			all := newFleet(t, 3, raftlog.Keep{})
-			acknowledged := all.put(0, 5)
-			old := all.leader()
-			all.cut(old, rule)
+			f := newFleet(t, 3, raftlog.Retention{})
+			acknowledged := f.put(0, 5)
+			old := f.leader()
+			f.cut(old, rule)
 			if _, _, err := old.node.Propose([]byte("lost")).Wait(); err == nil && name == "both ways" {
 				t.Error("a leader without followers acknowledged")
 			}
-			acknowledged = append(acknowledged, all.put(10, 10, old)...)
-			all.cut(old, loopback.Rule{})
-			all.settled(acknowledged)
+			acknowledged = append(acknowledged, f.put(10, 10, old)...)
+			f.cut(old, loopback.Rule{})
+			f.checkSettled(acknowledged)
 		})
 	}
 }
 
-func TestALaggardGetsASnapshot(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{Trailing: 5, Threshold: 1 << 30})
-	acknowledged := all.put(0, 5)
-	leader := all.leader()
+func TestLaggingFollowerGetsASnapshot(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{Trailing: 5, Threshold: 1 << 30})
+	acknowledged := f.put(0, 5)
+	leader := f.leader()
 	var slow *member
-	for _, one := range all.members {
-		if one != leader {
-			slow = one
+	for _, m := range f.members {
+		if m != leader {
+			slow = m
 		}
 	}
-	all.stop(slow)
+	f.stop(slow)
 	installs := slow.store.installs
-	acknowledged = append(acknowledged, all.put(10, 40)...)
+	acknowledged = append(acknowledged, f.put(10, 40)...)
 	must(t, leader.node.Snapshot())
-	all.start(slow, false)
-	acknowledged = append(acknowledged, all.put(100, 5)...)
-	all.settled(acknowledged)
+	f.start(slow, false)
+	acknowledged = append(acknowledged, f.put(100, 5)...)
+	f.checkSettled(acknowledged)
 	if slow.store.installs == installs {
-		t.Error("it caught up without a snapshot, which this test is about")
+		t.Error("the follower caught up without the snapshot that this test is about")
 	}
-	all.stop(slow)
-	all.start(slow, false)
-	all.settled(append(acknowledged, all.put(200, 5)...))
+	f.stop(slow)
+	f.start(slow, false)
+	f.checkSettled(append(acknowledged, f.put(200, 5)...))
 }
 
-func TestACrashBetweenReceivingAndInstalling(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{Trailing: 5, Threshold: 1 << 30})
-	acknowledged := all.put(0, 5)
-	leader := all.leader()
-	slow := all.members[0]
+func TestCrashBetweenReceiveAndInstall(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{Trailing: 5, Threshold: 1 << 30})
+	acknowledged := f.put(0, 5)
+	leader := f.leader()
+	slow := f.members[0]
 	if slow == leader {
-		slow = all.members[1]
+		slow = f.members[1]
 	}
-	all.stop(slow)
-	acknowledged = append(acknowledged, all.put(10, 40)...)
+	f.stop(slow)
+	acknowledged = append(acknowledged, f.put(10, 40)...)
 	must(t, leader.node.Snapshot())
-	before := slow.store.applied.Index
+	before := slow.store.position.Index
 	slow.store.crash = true
-	all.start(slow, false)
+	f.start(slow, false)
 	until(t, "a received copy", func() bool { return slow.node.State().Snapshot > before })
-	all.stop(slow)
-	if slow.store.applied.Index != before {
-		t.Fatalf("the store went from %d to %d without an install", before, slow.store.applied.Index)
+	f.stop(slow)
+	if slow.store.position.Index != before {
+		t.Fatalf("the store went from %d to %d without an install", before, slow.store.position.Index)
 	}
 	slow.store.crash = false
 	installs := slow.store.installs
-	all.start(slow, false)
+	f.start(slow, false)
 	if slow.store.installs != installs+1 {
-		t.Error("the start did not install what was received")
+		t.Error("the start did not install the received copy")
 	}
-	all.settled(append(acknowledged, all.put(100, 5)...))
+	f.checkSettled(append(acknowledged, f.put(100, 5)...))
 }
 
-func TestALeaderWhoseStoreStallsHandsOver(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{})
-	acknowledged := all.put(0, 5)
-	old := all.leader()
+func TestLeaderWithStalledStoreTransfersLeadership(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{})
+	acknowledged := f.put(0, 5)
+	old := f.leader()
 	old.store.mu.Lock()
-	old.store.behind = time.Minute
+	old.store.lag = time.Minute
 	old.store.mu.Unlock()
-	all.leader(old)
+	f.leader(old)
 	old.store.mu.Lock()
-	old.store.behind = 0
+	old.store.lag = 0
 	old.store.mu.Unlock()
-	all.settled(append(acknowledged, all.put(10, 5)...))
+	f.checkSettled(append(acknowledged, f.put(10, 5)...))
 }
 
-func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
-	all := newFleet(t, 1, raftlog.Keep{Trailing: 2, Threshold: 1 << 30})
-	one := all.members[0]
-	all.put(0, 10)
-	must(t, one.node.Snapshot())
-	all.put(10, 5)
-	all.stop(one)
-	good := one.store.applied
+func TestInconsistentFoldersAreRefused(t *testing.T) {
+	f := newFleet(t, 1, raftlog.Retention{Trailing: 2, Threshold: 1 << 30})
+	m := f.members[0]
+	f.put(0, 10)
+	must(t, m.node.Snapshot())
+	f.put(10, 5)
+	f.stop(m)
+	good := m.store.position
 	for name, change := range map[string]func(*raftlog.Applied){
 		"of another server":   func(applied *raftlog.Applied) { applied.Server = "0123456789abcdef0123456789abcdef" },
 		"before the snapshot": func(applied *raftlog.Applied) { applied.Index = 3 },
 		"beyond the log":      func(applied *raftlog.Applied) { applied.Index += 1000 },
 		"of another term":     func(applied *raftlog.Applied) { applied.Term += 7 },
-		"lost and made anew":  func(applied *raftlog.Applied) { *applied = raftlog.Applied{} },
+		"lost and recreated":  func(applied *raftlog.Applied) { *applied = raftlog.Applied{} },
 	} {
 		changed := good
 		change(&changed)
 		network, err := loopback.Listen(0)
 		must(t, err)
 		profile, _ := raftlog.ProfileOf("lan")
-		node, err := raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile,
-			Network: network, Machine: one.store, Applied: changed})
+		node, err := raftlog.Start(context.Background(), raftlog.Options{Folder: m.folder, Fleet: "f", Epoch: "e",
+			Profile: profile, Network: network, StateMachine: m.store, Applied: changed})
 		var quarantined *raftlog.QuarantineError
 		if !errors.As(err, &quarantined) {
 			t.Errorf("a store %s: %v", name, err)
@@ -165,74 +170,76 @@ func TestFoldersThatDoNotFitAreRefused(t *testing.T) {
 		}
 		network.Close()
 	}
-	all.start(one, false)
-	all.put(100, 1)
-	// A log that is gone takes what it acknowledged and its votes with it, even where the store is exactly at the snapshot.
-	must(t, one.node.Snapshot())
-	all.stop(one)
-	must(t, os.Remove(filepath.Join(one.folder, "log.db")))
+	f.start(m, false)
+	f.put(100, 1)
+	// Acknowledged entries and votes are lost with the log, even if the store is exactly at the snapshot.
+	must(t, m.node.Snapshot())
+	f.stop(m)
+	must(t, os.Remove(filepath.Join(m.folder, "log.db")))
 	network, err := loopback.Listen(0)
 	must(t, err)
 	defer network.Close()
 	profile, _ := raftlog.ProfileOf("lan")
-	_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile,
-		Network: network, Machine: one.store, Applied: one.store.applied})
+	_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: m.folder, Fleet: "f", Epoch: "e",
+		Profile: profile, Network: network, StateMachine: m.store, Applied: m.store.position})
 	var quarantined *raftlog.QuarantineError
 	if !errors.As(err, &quarantined) {
 		t.Errorf("a folder without its log: %v", err)
 	}
 }
 
-func TestALostEntryIsKnownToBeReplaced(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{})
-	acknowledged := all.put(0, 5)
-	old := all.leader()
-	all.cut(old, loopback.Rule{CutIn: true, CutOut: true})
+func TestLostEntryIsReportedAsReplaced(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{})
+	acknowledged := f.put(0, 5)
+	old := f.leader()
+	f.cut(old, loopback.Rule{CutIn: true, CutOut: true})
 	lost := old.node.Propose([]byte("lost"))
 	barrier := old.node.Propose(nil)
 	if _, _, err := lost.Wait(); err == nil || raftlog.RefusalOf(err) != raftlog.RefusedUnknown {
-		t.Fatalf("a leader without followers said %v", err)
+		t.Fatalf("a leader without followers returned %v", err)
 	}
 	never := make(chan struct{})
 	replaced := make(chan bool, 1)
 	go func() { replaced <- lost.Replaced(never) }()
-	acknowledged = append(acknowledged, all.put(10, 5, old)...)
+	acknowledged = append(acknowledged, f.put(10, 5, old)...)
 	select {
 	case <-replaced:
-		t.Fatal("it was settled before anything was heard of the others")
+		t.Fatal("the outcome was reported before the partition healed")
 	case <-time.After(50 * time.Millisecond):
 	}
-	all.cut(old, loopback.Rule{})
+	f.cut(old, loopback.Rule{})
 	if !<-replaced {
-		t.Error("an entry whose place another one holds stays unknown")
+		t.Error("a replaced entry stays unknown")
 	}
 	if _, _, err := barrier.Wait(); err == nil || barrier.Replaced(never) {
-		t.Error("a barrier is never settled, as barriers are all alike")
+		t.Error("a barrier was reported as replaced, but all barriers are equal")
 	}
-	all.settled(acknowledged)
+	f.checkSettled(acknowledged)
 
-	// Only the answers are lost: the entry reaches the others, is committed by the next leader, and nobody may call it replaced.
-	leader := all.leader()
-	all.cut(leader, loopback.Rule{CutIn: true})
+	// Only replies are lost: the entry reaches the others, the next leader commits it, and it must not be reported as
+	// replaced.
+	leader := f.leader()
+	f.cut(leader, loopback.Rule{CutIn: true})
 	kept := leader.node.Propose([]byte("kept"))
 	if _, _, err := kept.Wait(); err == nil {
-		t.Fatal("a leader that hears nobody acknowledged")
+		t.Fatal("a leader that receives no replies acknowledged")
 	}
-	all.put(20, 2, leader)
-	all.cut(leader, loopback.Rule{})
-	until(t, "equal values", func() bool { return fmt.Sprint(leader.store.seen()) == fmt.Sprint(all.leader().store.seen()) })
-	written := slices.Contains(leader.store.seen(), "kept")
+	f.put(20, 2, leader)
+	f.cut(leader, loopback.Rule{})
+	until(t, "equal values",
+		func() bool { return fmt.Sprint(leader.store.applied()) == fmt.Sprint(f.leader().store.applied()) })
+	written := slices.Contains(leader.store.applied(), "kept")
 	if kept.Replaced(never) == written {
-		t.Errorf("written: %v, and settled as the opposite", written)
+		t.Errorf("written: %v, reported as the opposite", written)
 	}
 }
 
-func TestASnapshotOverAnotherHistory(t *testing.T) {
-	all := newFleet(t, 3, raftlog.Keep{Trailing: 2, Threshold: 1 << 30})
-	acknowledged := all.put(0, 5)
-	old := all.leader()
+func TestSnapshotOverDivergentLog(t *testing.T) {
+	f := newFleet(t, 3, raftlog.Retention{Trailing: 2, Threshold: 1 << 30})
+	acknowledged := f.put(0, 5)
+	old := f.leader()
 	installs := old.store.installs
-	all.cut(old, loopback.Rule{CutIn: true, CutOut: true})
+	f.cut(old, loopback.Rule{CutIn: true, CutOut: true})
 	var lost []raftlog.Proposal
 	for at := range 60 {
 		lost = append(lost, old.node.Propose([]byte(fmt.Sprintf("lost %d", at))))
@@ -242,18 +249,18 @@ func TestASnapshotOverAnotherHistory(t *testing.T) {
 			t.Error("a leader without followers acknowledged")
 		}
 	}
-	acknowledged = append(acknowledged, all.put(10, 30, old)...)
-	must(t, all.leader(old).node.Snapshot())
-	if last, label := old.node.State().Last, all.leader(old).node.State().Snapshot; last < label {
+	acknowledged = append(acknowledged, f.put(10, 30, old)...)
+	must(t, f.leader(old).node.Snapshot())
+	if last, label := old.node.State().Last, f.leader(old).node.State().Snapshot; last < label {
 		t.Fatalf("the old log ends at %d, before the snapshot at %d", last, label)
 	}
-	all.cut(old, loopback.Rule{})
-	acknowledged = append(acknowledged, all.put(100, 5)...)
-	all.settled(acknowledged)
+	f.cut(old, loopback.Rule{})
+	acknowledged = append(acknowledged, f.put(100, 5)...)
+	f.checkSettled(acknowledged)
 	if old.store.installs == installs {
-		t.Error("the old leader caught up without a snapshot, which this test is about")
+		t.Error("the old leader caught up without the snapshot that this test is about")
 	}
-	all.stop(old)
-	all.start(old, false)
-	all.settled(append(acknowledged, all.put(200, 5)...))
+	f.stop(old)
+	f.start(old, false)
+	f.checkSettled(append(acknowledged, f.put(200, 5)...))
 }

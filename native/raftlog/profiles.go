@@ -1,4 +1,4 @@
-// Timing: three profiles, one for a whole fleet (replication.md 23), and what raft is configured with.
+// Timing profiles, one for a whole fleet (replication.md 23), and the raft configuration.
 
 package raftlog
 
@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Profile is how long silence lasts before an election, and how long a leader may count on what it last heard.
+// Profile is how long silence lasts before an election, and how long a leader's lease lasts after its last contact.
 type Profile struct {
 	Heartbeat time.Duration
 	Lease     time.Duration
@@ -22,29 +22,30 @@ var profiles = map[string]Profile{
 	"wan":  {2000 * time.Millisecond, 1500 * time.Millisecond},
 }
 
-// ProfileOf finds a profile by its name.
+// ProfileOf returns the profile of that name.
 func ProfileOf(name string) (Profile, error) {
-	profile, known := profiles[name]
-	if !known {
-		return Profile{}, fmt.Errorf("no profile %q; there are lan, home and wan", name)
+	profile, ok := profiles[name]
+	if !ok {
+		return Profile{}, fmt.Errorf("unknown profile %q; use lan, home or wan", name)
 	}
 	return profile, nil
 }
 
 const maxAppendEntries = 16
 
-// commitTimeout is when raft itself tells a quiet follower what is committed (up to twice as long); telling.go is sooner. Tests make it long.
+// commitTimeout is when raft itself sends an idle follower the commit index (up to twice as long); followerprogress.go
+// is faster. Tests raise it.
 var commitTimeout = 50 * time.Millisecond
 
-// Keep is how many entries stay behind a snapshot, and after how many new ones the next is made.
-type Keep struct {
+// Retention is how many entries a snapshot leaves in the log, and after how many new ones the next snapshot is made.
+type Retention struct {
 	Trailing  uint64
 	Threshold uint64
-	// After is how long everything is kept after a copy was sent; 0 means ten minutes.
-	After time.Duration
+	// AfterCopy is how long the whole log is kept after a copy was sent; 0 means ten minutes.
+	AfterCopy time.Duration
 }
 
-func configOf(server string, profile Profile, keep Keep, log hclog.Logger) *raft.Config {
+func configOf(server string, profile Profile, retention Retention, log hclog.Logger) *raft.Config {
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(server)
 	config.HeartbeatTimeout = profile.Heartbeat
@@ -54,11 +55,11 @@ func configOf(server string, profile Profile, keep Keep, log hclog.Logger) *raft
 	config.CommitTimeout = commitTimeout
 	config.NoSnapshotRestoreOnStart = true
 	config.Logger = log
-	if keep.Trailing > 0 {
-		config.TrailingLogs = keep.Trailing
+	if retention.Trailing > 0 {
+		config.TrailingLogs = retention.Trailing
 	}
-	if keep.Threshold > 0 {
-		config.SnapshotThreshold = keep.Threshold
+	if retention.Threshold > 0 {
+		config.SnapshotThreshold = retention.Threshold
 	}
 	return config
 }

@@ -1,4 +1,4 @@
-// Entries on their way into the log: appended, committed or refused, and what can still be learnt of those that were refused too late.
+// Proposals: appended entries, their outcome, and what can still be learned about those whose outcome was unknown.
 
 package raftlog
 
@@ -15,7 +15,7 @@ const (
 	replacedAfter = 30 * time.Second
 )
 
-// Proposal is an entry on its way.
+// Proposal is a proposed entry.
 type Proposal struct {
 	future   raft.ApplyFuture
 	node     *Node
@@ -24,25 +24,25 @@ type Proposal struct {
 }
 
 // Propose appends an entry if this member leads; an empty one is a barrier.
-func (node *Node) Propose(data []byte) Proposal {
-	installs := node.fsm.installs.Load()
-	return Proposal{node.current().Apply(data, enqueueDeadline), node, data, installs}
+func (n *Node) Propose(data []byte) Proposal {
+	installs := n.fsm.installs.Load()
+	return Proposal{n.current().Apply(data, enqueueDeadline), n, data, installs}
 }
 
-// Wait answers where the entry is committed, or why it is not.
-func (proposal Proposal) Wait() (index, term uint64, err error) {
-	if err := proposal.future.Error(); err != nil {
+// Wait returns where the entry is committed, or why it is not.
+func (p Proposal) Wait() (index, term uint64, err error) {
+	if err := p.future.Error(); err != nil {
 		return 0, 0, err
 	}
-	future, withTerm := proposal.future.(interface{ Index() uint64 })
-	if !withTerm {
+	future, ok := p.future.(interface{ Index() uint64 })
+	if !ok {
 		return 0, 0, errors.New("a future without an index")
 	}
-	term, _ = proposal.future.Response().(uint64)
+	term, _ = p.future.Response().(uint64)
 	return future.Index(), term, nil
 }
 
-// RefusalOf says whether a failed proposal may still be committed.
+// RefusalOf returns the reason code of a failed proposal; RefusedUnknown means that it may still be committed.
 func RefusalOf(err error) byte {
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrNotVoter):
@@ -53,29 +53,30 @@ func RefusalOf(err error) byte {
 	return RefusedUnknown
 }
 
-// Replaced waits, after the leadership was lost with the entry on its way, until its place in the log is decided, and is true if another entry
-// holds it: then this one is not written and never will be. False says nothing.
+// Replaced is for a proposal whose leader lost leadership. It waits until the entry's index is committed and reports
+// whether another entry is there: then this one is not written and never will be. False means unknown.
 //
-// It is sound because the entry was appended once, at one index. Once that index is committed here, what the log holds there is what every
-// member applies there, for ever; two entries are never equal, as each carries its origin and ticket. A copy of the store that was installed
-// meanwhile may leave entries in the log that were never committed, so after one nothing is said.
-func (proposal Proposal) Replaced(ended <-chan struct{}) bool {
-	if !errors.Is(proposal.future.Error(), raft.ErrLeadershipLost) || len(proposal.data) == 0 {
+// This is sound because the entry was appended once, at one index. Once that index is committed here, every member
+// applies the entry that the log holds there. Two entries are never equal, as each carries its origin and ticket. A
+// copy of the store that was installed meanwhile may leave entries in the log that were never committed, so after one
+// the result is false.
+func (p Proposal) Replaced(ended <-chan struct{}) bool {
+	if !errors.Is(p.future.Error(), raft.ErrLeadershipLost) || len(p.data) == 0 {
 		return false
 	}
-	index := proposal.future.Index()
+	index := p.future.Index()
 	if index == 0 {
 		return false
 	}
-	node := proposal.node
-	late := time.NewTimer(replacedAfter)
-	defer late.Stop()
+	node := p.node
+	timeout := time.NewTimer(replacedAfter)
+	defer timeout.Stop()
 	ticker := time.NewTicker(replacedPoll)
 	defer ticker.Stop()
 	for node.current().CommitIndex() < index {
 		select {
 		case <-ticker.C:
-		case <-late.C:
+		case <-timeout.C:
 			return false
 		case <-ended:
 			return false
@@ -87,6 +88,6 @@ func (proposal Proposal) Replaced(ended <-chan struct{}) bool {
 	if err := node.log.GetLog(index, &entry); err != nil {
 		return false
 	}
-	same := entry.Type == raft.LogCommand && bytes.Equal(entry.Data, proposal.data)
-	return !same && node.fsm.installs.Load() == proposal.installs
+	same := entry.Type == raft.LogCommand && bytes.Equal(entry.Data, p.data)
+	return !same && node.fsm.installs.Load() == p.installs
 }

@@ -1,4 +1,4 @@
-// What the tests of members share: a store in memory, and fleets in one process over loopback TCP.
+// Shared by the tests: a store in memory, and fleets in one process over loopback TCP.
 
 package raftlog_test
 
@@ -18,56 +18,56 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// machine is a store in memory; what it "has on disk" survives a restart of its member.
-type machine struct {
+// memoryStore is a store in memory; what it "has on disk" survives a restart of its member.
+type memoryStore struct {
 	mu       sync.Mutex
-	applied  raftlog.Applied
+	position raftlog.Applied
 	values   []string
 	doubled  int
 	installs int
-	behind   time.Duration
+	lag      time.Duration
 	// crash makes the next install fail, as a crash before it would.
 	crash   bool
 	changed chan struct{}
 }
 
-func newMachine() *machine { return &machine{changed: make(chan struct{})} }
+func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan struct{})} }
 
-func (store *machine) Apply(batch []raftlog.Entry) error {
-	store.mu.Lock()
-	defer store.mu.Unlock()
+func (s *memoryStore) Apply(batch []raftlog.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, entry := range batch {
-		if entry.Index <= store.applied.Index {
-			store.doubled++
+		if entry.Index <= s.position.Index {
+			s.doubled++
 			continue
 		}
-		store.applied.Index, store.applied.Term = entry.Index, entry.Term
+		s.position.Index, s.position.Term = entry.Index, entry.Term
 		if len(entry.Data) > 0 {
-			store.values = append(store.values, string(entry.Data))
+			s.values = append(s.values, string(entry.Data))
 		}
 	}
-	close(store.changed)
-	store.changed = make(chan struct{})
+	close(s.changed)
+	s.changed = make(chan struct{})
 	return nil
 }
 
-func (store *machine) AppliedIndex() uint64 {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	return store.applied.Index
+func (s *memoryStore) AppliedIndex() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position.Index
 }
 
-func (store *machine) Behind() time.Duration {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	return store.behind
+func (s *memoryStore) ApplyLag() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lag
 }
 
-func (store *machine) WaitApplied(ctx context.Context, index uint64) error {
+func (s *memoryStore) WaitApplied(ctx context.Context, index uint64) error {
 	for {
-		store.mu.Lock()
-		at, changed := store.applied.Index, store.changed
-		store.mu.Unlock()
+		s.mu.Lock()
+		at, changed := s.position.Index, s.changed
+		s.mu.Unlock()
 		if at >= index {
 			return nil
 		}
@@ -79,14 +79,14 @@ func (store *machine) WaitApplied(ctx context.Context, index uint64) error {
 	}
 }
 
-func (store *machine) Mark(_ context.Context, server string, index, term uint64) (raftlog.Marked, error) {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	if index > store.applied.Index {
-		store.applied.Index, store.applied.Term = index, term
+func (s *memoryStore) Mark(_ context.Context, server string, index, term uint64) (raftlog.Marked, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if index > s.position.Index {
+		s.position.Index, s.position.Term = index, term
 	}
-	store.applied.Server = server
-	return raftlog.Marked{Applied: store.applied.Index, Seq: uint64(len(store.values))}, nil
+	s.position.Server = server
+	return raftlog.Marked{Applied: s.position.Index, Seq: uint64(len(s.values))}, nil
 }
 
 type copied struct {
@@ -94,17 +94,17 @@ type copied struct {
 	Values  []string
 }
 
-func (store *machine) Copy(_ context.Context, path string) error {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	text, err := json.Marshal(copied{store.applied, store.values})
+func (s *memoryStore) Copy(_ context.Context, path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text, err := json.Marshal(copied{s.position, s.values})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, text, 0o600)
 }
 
-func (store *machine) Install(_ context.Context, server, path string, index, _ uint64) (raftlog.Applied, error) {
+func (s *memoryStore) Install(_ context.Context, server, path string, index, _ uint64) (raftlog.Applied, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return raftlog.Applied{}, err
@@ -113,27 +113,27 @@ func (store *machine) Install(_ context.Context, server, path string, index, _ u
 	if err := json.Unmarshal(text, &found); err != nil || found.Applied.Index < index {
 		return raftlog.Applied{}, fmt.Errorf("bad copy: %v", err)
 	}
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	if store.crash {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.crash {
 		return raftlog.Applied{}, errors.New("crashed before the install")
 	}
-	store.applied, store.values = found.Applied, found.Values
-	store.applied.Server = server
-	store.installs++
-	return store.applied, nil
+	s.position, s.values = found.Applied, found.Values
+	s.position.Server = server
+	s.installs++
+	return s.position, nil
 }
 
-func (store *machine) seen() []string {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	return append([]string(nil), store.values...)
+func (s *memoryStore) applied() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.values...)
 }
 
 type member struct {
 	id      string
 	folder  string
-	store   *machine
+	store   *memoryStore
 	network *loopback.Network
 	node    *raftlog.Node
 	fatal   chan error
@@ -144,41 +144,41 @@ type member struct {
 type fleet struct {
 	t       *testing.T
 	members []*member
-	keep    raftlog.Keep
+	keep    raftlog.Retention
 }
 
-func newFleet(t *testing.T, count int, keep raftlog.Keep) *fleet {
+func newFleet(t *testing.T, count int, keep raftlog.Retention) *fleet {
 	t.Helper()
-	if keep.After == 0 {
-		keep.After = time.Millisecond
+	if keep.AfterCopy == 0 {
+		keep.AfterCopy = time.Millisecond
 	}
-	all := &fleet{t: t, keep: keep}
+	f := &fleet{t: t, keep: keep}
 	for at := range count {
 		folder := filepath.Join(t.TempDir(), "raft")
 		id, err := raftlog.ServerID(folder)
 		must(t, err)
-		one := &member{id: id, folder: folder, store: newMachine(), fatal: make(chan error, 8)}
-		all.members = append(all.members, one)
-		all.start(one, at == 0)
+		m := &member{id: id, folder: folder, store: newMemoryStore(), fatal: make(chan error, 8)}
+		f.members = append(f.members, m)
+		f.start(m, at == 0)
 	}
 	t.Cleanup(func() {
-		for _, one := range all.members {
-			all.stop(one)
+		for _, m := range f.members {
+			f.stop(m)
 		}
 	})
-	first := all.members[0]
+	first := f.members[0]
 	until(t, "the first member to lead", func() bool { return first.node.State().Leading })
-	for _, one := range all.members[1:] {
+	for _, m := range f.members[1:] {
 		membership, err := first.node.Membership()
 		must(t, err)
-		must(t, first.node.AddNonvoter(one.id, membership.Index))
-		must(t, first.node.Promote(one.id, 0))
+		must(t, first.node.AddNonvoter(m.id, membership.Index))
+		must(t, first.node.Promote(m.id, 0))
 	}
-	// A server that does not know yet that another one votes refuses it its vote.
-	until(t, "all to know all voters", func() bool {
-		for _, one := range all.members {
+	// A server that does not know yet that a candidate is a voter refuses it its vote.
+	until(t, "all members to know all voters", func() bool {
+		for _, m := range f.members {
 			voters := 0
-			membership, err := one.node.Membership()
+			membership, err := m.node.Membership()
 			for _, member := range membership.Members {
 				if member.Voter {
 					voters++
@@ -190,54 +190,65 @@ func newFleet(t *testing.T, count int, keep raftlog.Keep) *fleet {
 		}
 		return true
 	})
-	return all
+	return f
 }
 
-func (all *fleet) start(one *member, bootstrap bool) {
-	all.t.Helper()
+func (f *fleet) start(m *member, bootstrap bool) {
+	f.t.Helper()
 	network, err := loopback.Listen(0)
-	must(all.t, err)
-	one.network = network
-	for _, other := range all.members {
-		if other == one {
+	must(f.t, err)
+	m.network = network
+	for _, other := range f.members {
+		if other == m {
 			continue
 		}
 		network.Peer(other.id, other.network.Address())
-		other.network.Peer(one.id, network.Address())
+		other.network.Peer(m.id, network.Address())
 	}
 	profile, err := raftlog.ProfileOf("lan")
-	must(all.t, err)
-	one.node, err = raftlog.Start(context.Background(), raftlog.Options{Folder: one.folder, Fleet: "f", Epoch: "e", Profile: profile, Keep: all.keep,
-		Network: network, Admit: network.Admit, Machine: one.store, Applied: one.store.applied, Bootstrap: bootstrap, Log: testLog(one.id),
+	must(f.t, err)
+	m.node, err = raftlog.Start(context.Background(), raftlog.Options{
+		Folder:       m.folder,
+		Fleet:        "f",
+		Epoch:        "e",
+		Profile:      profile,
+		Retention:    f.keep,
+		Network:      network,
+		Admit:        network.Admit,
+		StateMachine: m.store,
+		Applied:      m.store.position,
+		Bootstrap:    bootstrap,
+		Log:          testLog(m.id),
 		OnFatal: func(err error) {
-			if !one.doomed {
-				all.t.Errorf("%s failed: %v", one.id, err)
+			if !m.doomed {
+				f.t.Errorf("%s failed: %v", m.id, err)
 			}
-			one.fatal <- err
-		}})
-	must(all.t, err)
+			m.fatal <- err
+		},
+	})
+	must(f.t, err)
 }
 
-func (all *fleet) stop(one *member) {
-	if one.node != nil {
-		if err := one.node.Close(); err != nil && !one.doomed {
-			all.t.Errorf("closing %s: %v", one.id, err)
+func (f *fleet) stop(m *member) {
+	if m.node != nil {
+		if err := m.node.Close(); err != nil && !m.doomed {
+			f.t.Errorf("closing %s: %v", m.id, err)
 		}
-		one.node = nil
+		m.node = nil
 	}
 }
 
-func (all *fleet) leader(besides ...*member) *member {
-	all.t.Helper()
+func (f *fleet) leader(except ...*member) *member {
+	f.t.Helper()
 	var found *member
-	until(all.t, "a leader", func() bool {
-		for _, one := range all.members {
-			skip := one.node == nil
-			for _, other := range besides {
-				skip = skip || other == one
+	until(f.t, "a leader", func() bool {
+		for _, m := range f.members {
+			skip := m.node == nil
+			for _, other := range except {
+				skip = skip || other == m
 			}
-			if !skip && one.node.State().Leading {
-				found = one
+			if !skip && m.node.State().Leading {
+				found = m
 				return true
 			}
 		}
@@ -246,18 +257,19 @@ func (all *fleet) leader(besides ...*member) *member {
 	return found
 }
 
-// put proposes until an attempt is acknowledged; attempts carry their number, so that each is a value of its own.
-func (all *fleet) put(from int, count int, besides ...*member) []string {
-	all.t.Helper()
+// put proposes count values, each until an attempt is acknowledged. A value contains the attempt's number, so all
+// differ.
+func (f *fleet) put(from int, count int, except ...*member) []string {
+	f.t.Helper()
 	var acknowledged []string
 	deadline := time.Now().Add(15 * time.Second)
 	for at := from; at < from+count; at++ {
 		for attempt := 0; ; attempt++ {
 			if time.Now().After(deadline) {
-				all.t.Fatalf("no write was acknowledged in time at %d", at)
+				f.t.Fatalf("no write was acknowledged in time at %d", at)
 			}
 			value := fmt.Sprintf("%d.%d", at, attempt)
-			if _, _, err := all.leader(besides...).node.Propose([]byte(value)).Wait(); err == nil {
+			if _, _, err := f.leader(except...).node.Propose([]byte(value)).Wait(); err == nil {
 				acknowledged = append(acknowledged, value)
 				break
 			}
@@ -266,17 +278,17 @@ func (all *fleet) put(from int, count int, besides ...*member) []string {
 	return acknowledged
 }
 
-// settled waits until all running members hold the same values, each acknowledged one exactly once.
-func (all *fleet) settled(acknowledged []string) {
-	all.t.Helper()
-	leader := all.leader()
+// checkSettled waits until all running members hold the same values, each acknowledged one exactly once.
+func (f *fleet) checkSettled(acknowledged []string) {
+	f.t.Helper()
+	leader := f.leader()
 	_, _, err := leader.node.Propose(nil).Wait()
-	must(all.t, err)
-	want := leader.store.seen()
-	for _, one := range all.members {
-		until(all.t, "equal values on "+one.id, func() bool { return fmt.Sprint(one.store.seen()) == fmt.Sprint(want) })
-		if one.store.doubled > 0 {
-			all.t.Errorf("%d entries came twice to %s", one.store.doubled, one.id)
+	must(f.t, err)
+	want := leader.store.applied()
+	for _, m := range f.members {
+		until(f.t, "equal values on "+m.id, func() bool { return fmt.Sprint(m.store.applied()) == fmt.Sprint(want) })
+		if m.store.doubled > 0 {
+			f.t.Errorf("%d entries were applied twice on %s", m.store.doubled, m.id)
 		}
 	}
 	count := map[string]int{}
@@ -285,21 +297,21 @@ func (all *fleet) settled(acknowledged []string) {
 	}
 	for _, value := range acknowledged {
 		if count[value] != 1 {
-			all.t.Errorf("acknowledged %s is there %d times", value, count[value])
+			f.t.Errorf("acknowledged value %s exists %d times", value, count[value])
 		}
 	}
 }
 
-func (all *fleet) cut(one *member, rule loopback.Rule) {
-	for _, other := range all.members {
-		if other != one {
-			one.network.Set(other.id, rule)
-			other.network.Set(one.id, loopback.Rule{CutIn: rule.CutOut, CutOut: rule.CutIn})
+func (f *fleet) cut(m *member, rule loopback.Rule) {
+	for _, other := range f.members {
+		if other != m {
+			m.network.Set(other.id, rule)
+			other.network.Set(m.id, loopback.Rule{CutIn: rule.CutOut, CutOut: rule.CutIn})
 		}
 	}
 }
 
-// testLog shows what members say when CAIRN_TEST_LOG is set.
+// testLog returns a logger for a member when CAIRN_TEST_LOG is set.
 func testLog(name string) hclog.Logger {
 	if os.Getenv("CAIRN_TEST_LOG") == "" {
 		return nil
@@ -314,10 +326,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func until(t *testing.T, what string, holds func() bool) {
+func until(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(15 * time.Second)
-	for !holds() {
+	for !cond() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited 15 s for %s", what)
 		}

@@ -1,4 +1,5 @@
-// Snapshots as references (replication.md 21): a record says up to which entry the store holds everything; the content is copied only when a peer needs it.
+// Snapshots by reference (replication.md 21): a record says up to which entry the store holds everything; the content
+// is copied only when a peer needs it.
 
 package raftlog
 
@@ -20,7 +21,7 @@ import (
 
 const copyDeadline = 10 * time.Minute
 
-// Marked is what the store says when it was made durable up to an entry.
+// Marked is the store's reply when it was made durable up to an entry.
 type Marked struct {
 	Applied uint64 `json:"applied"`
 	Seq     uint64 `json:"seq"`
@@ -37,68 +38,69 @@ type record struct {
 	File               string `json:"file,omitempty"`
 }
 
-// snapshots is the SnapshotStore over `<folder>/snapshot.json`: the newest record only, since every record means the one living store.
+// snapshots is the SnapshotStore over `<folder>/snapshot.json`. It keeps only the newest record, since every record
+// refers to the one live store.
 type snapshots struct {
-	folder  string
-	fleet   string
-	epoch   string
-	machine Machine
-	log     raft.LogStore
-	// hold keeps the log while a copy is made and sent; what it answers is called at the end.
-	hold func() (release func())
-	// failed is told when the folder cannot be written.
-	failed func(error)
-	mu     sync.Mutex
-	loaded bool
-	cached *record
-	known  *configured
-	copies atomic.Uint64
-	// conflict is set when a snapshot arrives over an entry of another term.
+	folder string
+	fleet  string
+	epoch  string
+	store  StateMachine
+	log    raft.LogStore
+	// holdLog keeps the log while a copy is made and sent; release is called at the end.
+	holdLog func() (release func())
+	// onFailure is called when the folder cannot be written.
+	onFailure     func(error)
+	mu            sync.Mutex
+	loaded        bool
+	cached        *record
+	configuration *indexedConfiguration
+	copies        atomic.Uint64
+	// conflict is set when a snapshot's index holds an entry of another term in the log.
 	conflict atomic.Bool
 }
 
-func (store *snapshots) path() string { return filepath.Join(store.folder, recordFile) }
+func (s *snapshots) path() string { return filepath.Join(s.folder, recordFile) }
 
-// newest is the record, or nil.
-func (store *snapshots) newest() (*record, error) {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	return store.read()
+// newest returns the record, or nil.
+func (s *snapshots) newest() (*record, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read()
 }
 
-// configured is the configuration of the record, nil where there is none.
-func (store *snapshots) configured() (*configured, error) {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	_, err := store.read()
-	return store.known, err
+// latestConfiguration returns the configuration of the record, nil if there is none.
+func (s *snapshots) latestConfiguration() (*indexedConfiguration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.read()
+	return s.configuration, err
 }
 
-// read answers a copy of the record; the lock is held.
-func (store *snapshots) read() (*record, error) {
-	if !store.loaded {
-		found, err := store.load()
+// read returns a copy of the record. The caller holds mu.
+func (s *snapshots) read() (*record, error) {
+	if !s.loaded {
+		found, err := s.load()
 		if err != nil {
 			return nil, err
 		}
-		store.remember(found)
+		s.setCached(found)
 	}
-	if store.cached == nil {
+	if s.cached == nil {
 		return nil, nil
 	}
-	copied := *store.cached
+	copied := *s.cached
 	return &copied, nil
 }
 
-func (store *snapshots) remember(found *record) {
-	store.loaded, store.cached = true, found
+func (s *snapshots) setCached(found *record) {
+	s.loaded, s.cached = true, found
 	if found != nil {
-		store.known = &configured{found.ConfigurationIndex, raft.DecodeConfiguration(found.Configuration)}
+		s.configuration = &indexedConfiguration{found.ConfigurationIndex, raft.DecodeConfiguration(found.Configuration)}
 	}
 }
 
-func (store *snapshots) load() (*record, error) {
-	text, err := os.ReadFile(store.path())
+func (s *snapshots) load() (*record, error) {
+	text, err := os.ReadFile(s.path())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -107,15 +109,15 @@ func (store *snapshots) load() (*record, error) {
 	}
 	var found record
 	if err := json.Unmarshal(text, &found); err != nil || found.Index == 0 || len(found.Configuration) == 0 {
-		return nil, fmt.Errorf("the snapshot record %s cannot be read (%v); rejoin as a new server", store.path(), err)
+		return nil, fmt.Errorf("the snapshot record %s cannot be read (%v); rejoin as a new server", s.path(), err)
 	}
 	return &found, nil
 }
 
-func (store *snapshots) write(next record) error {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	found, err := store.read()
+func (s *snapshots) write(next record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, err := s.read()
 	if err != nil {
 		return err
 	}
@@ -126,30 +128,30 @@ func (store *snapshots) write(next record) error {
 	if err != nil {
 		return err
 	}
-	if err := writeDurable(store.path(), text); err != nil {
-		err = fmt.Errorf("writing the snapshot record %s: %w", store.path(), err)
-		store.failed(err)
+	if err := writeDurable(s.path(), text); err != nil {
+		err = fmt.Errorf("writing the snapshot record %s: %w", s.path(), err)
+		s.onFailure(err)
 		return err
 	}
 	if found != nil && found.File != "" && found.File != next.File {
 		_ = os.Remove(found.File)
 	}
-	store.remember(&next)
+	s.setCached(&next)
 	return nil
 }
 
-// sweep removes what an interrupted copy or transfer left.
-func (store *snapshots) sweep() error {
-	found, err := store.newest()
+// removeStale removes what an interrupted copy or transfer left.
+func (s *snapshots) removeStale() error {
+	found, err := s.newest()
 	if err != nil {
 		return err
 	}
 	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*"} {
-		left, err := filepath.Glob(filepath.Join(store.folder, pattern))
+		stale, err := filepath.Glob(filepath.Join(s.folder, pattern))
 		if err != nil {
 			return err
 		}
-		for _, path := range left {
+		for _, path := range stale {
 			if found != nil && path == found.File {
 				continue
 			}
@@ -161,54 +163,54 @@ func (store *snapshots) sweep() error {
 	return nil
 }
 
-// installed says that the copy of the record is the store now, which may be ahead of the label.
-func (store *snapshots) installed(applied uint64) error {
-	found, err := store.newest()
+// installed records that the copy is the store now. The store may be ahead of the record's index.
+func (s *snapshots) installed(applied uint64) error {
+	found, err := s.newest()
 	if err != nil || found == nil || found.File == "" {
 		return err
 	}
 	found.File, found.Marked.Applied = "", applied
-	return store.write(*found)
+	return s.write(*found)
 }
 
-func (found *record) meta(size int64) *raft.SnapshotMeta {
+func (r *record) meta(size int64) *raft.SnapshotMeta {
 	return &raft.SnapshotMeta{
-		Version: raft.SnapshotVersionMax, ID: fmt.Sprintf("%d-%d", found.Term, found.Index), Index: found.Index, Term: found.Term,
-		Configuration: raft.DecodeConfiguration(found.Configuration), ConfigurationIndex: found.ConfigurationIndex, Size: size,
+		Version: raft.SnapshotVersionMax, ID: fmt.Sprintf("%d-%d", r.Term, r.Index), Index: r.Index, Term: r.Term,
+		Configuration: raft.DecodeConfiguration(r.Configuration), ConfigurationIndex: r.ConfigurationIndex, Size: size,
 	}
 }
 
-func (store *snapshots) List() ([]*raft.SnapshotMeta, error) {
-	found, err := store.newest()
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	found, err := s.newest()
 	if err != nil || found == nil {
 		return nil, err
 	}
 	return []*raft.SnapshotMeta{found.meta(0)}, nil
 }
 
-// Open has the store copied to a file that goes with the reader, behind a header that says what it is. The copy may be ahead of its label;
-// entries up to it are skipped where it is installed.
-func (store *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	found, err := store.newest()
+// Open copies the store to a file, deleted by the reader's Close, and returns it behind its header. The copy may be
+// ahead of the snapshot's index; the installing member skips the entries that it already contains.
+func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	found, err := s.newest()
 	if err != nil {
 		return nil, nil, err
 	}
 	if found == nil || found.meta(0).ID != id {
-		return nil, nil, fmt.Errorf("there is no snapshot %s any more", id)
+		return nil, nil, fmt.Errorf("snapshot %s no longer exists", id)
 	}
 	if found.File != "" {
-		// What was received is installed by its path, and not read here.
+		// A received copy is installed from its path and not read here.
 		return found.meta(0), io.NopCloser(bytes.NewReader(nil)), nil
 	}
-	release := store.hold()
-	path := filepath.Join(store.folder, fmt.Sprintf("copy-%d.db", store.copies.Add(1)))
+	release := s.holdLog()
+	path := filepath.Join(s.folder, fmt.Sprintf("copy-%d.db", s.copies.Add(1)))
 	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
 	defer cancel()
 	_ = os.Remove(path)
-	err = store.machine.Copy(ctx, path)
+	err = s.store.Copy(ctx, path)
 	var source *copyReader
 	if err == nil {
-		source, err = openCopy(path, store.fleet, store.epoch, release)
+		source, err = openCopy(path, s.fleet, s.epoch, release)
 	}
 	if err != nil {
 		release()
@@ -219,68 +221,68 @@ func (store *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, erro
 }
 
 // Create begins a record: one of our own, or one that a leader sends with its content.
-func (store *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
+func (s *snapshots) Create(_ raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
 	configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
-	return &sink{store: store, record: record{Index: index, Term: term,
+	return &sink{store: s, record: record{Index: index, Term: term,
 		Configuration: raft.EncodeConfiguration(configuration), ConfigurationIndex: configurationIndex}}, nil
 }
 
-// sink is a record being made. own is set by our own snapshots; what a peer sends has content instead.
+// sink is a record being made. own is set by our own snapshots; a snapshot from a peer has content instead.
 type sink struct {
 	store    *snapshots
 	record   record
 	own      bool
-	received *received
+	received *incomingCopy
 	done     bool
 }
 
-func (target *sink) ID() string { return target.record.meta(0).ID }
+func (s *sink) ID() string { return s.record.meta(0).ID }
 
-func (target *sink) Write(content []byte) (int, error) {
-	if target.received == nil {
-		path := filepath.Join(target.store.folder, "received-"+target.ID()+".db")
-		target.received = &received{path: path, fleet: target.store.fleet, epoch: target.store.epoch}
+func (s *sink) Write(content []byte) (int, error) {
+	if s.received == nil {
+		path := filepath.Join(s.store.folder, "received-"+s.ID()+".db")
+		s.received = &incomingCopy{path: path, fleet: s.store.fleet, epoch: s.store.epoch}
 	}
-	count, err := target.received.Write(content)
+	count, err := s.received.Write(content)
 	var disk *diskError
 	if errors.As(err, &disk) {
-		target.store.failed(err)
+		s.store.onFailure(err)
 	}
 	return count, err
 }
 
 // Close makes content and record durable, in that order.
-func (target *sink) Close() error {
-	if target.done {
+func (s *sink) Close() error {
+	if s.done {
 		return nil
 	}
-	target.done = true
-	if !target.own {
-		if target.received == nil {
-			return errors.New("a snapshot without content")
+	s.done = true
+	if !s.own {
+		if s.received == nil {
+			return errors.New("the snapshot has no content")
 		}
-		if err := target.received.finish(); err != nil {
-			target.received.remove()
+		if err := s.received.finish(); err != nil {
+			s.received.remove()
 			var disk *diskError
 			if errors.As(err, &disk) {
-				target.store.failed(err)
+				s.store.onFailure(err)
 			}
 			return err
 		}
-		target.record.File = target.received.path
+		s.record.File = s.received.path
 		var entry raft.Log
-		err := target.store.log.GetLog(target.record.Index, &entry)
-		if err == nil && entry.Term != target.record.Term {
-			target.store.conflict.Store(true)
+		err := s.store.log.GetLog(s.record.Index, &entry)
+		if err == nil && entry.Term != s.record.Term {
+			s.store.conflict.Store(true)
 		}
 	}
-	return target.store.write(target.record)
+	return s.store.write(s.record)
 }
 
-func (target *sink) Cancel() error {
-	if !target.done && target.received != nil {
-		target.received.remove()
+func (s *sink) Cancel() error {
+	if !s.done && s.received != nil {
+		s.received.remove()
 	}
-	target.done = true
+	s.done = true
 	return nil
 }

@@ -1,4 +1,4 @@
-// One life of raft.sock: hello, start, frames until the connection ends, then the member stops.
+// Serves one connection of raft.sock: hello, start, frames until the connection ends; then stops the member.
 
 package raftlog
 
@@ -16,8 +16,8 @@ const (
 	maxProposals  = 64
 )
 
-// Serve runs a member for the TypeScript side behind conn until conn or ctx ends. Machine, Applied, OnLeadership and OnFatal of the options are set here;
-// started is called with the running member.
+// Serve runs a member for the TypeScript side of conn until conn or ctx ends. It sets StateMachine, Applied,
+// OnLeadership and OnFatal of the options, and calls started with the running member.
 func Serve(ctx context.Context, conn net.Conn, options Options, started func(*Node)) error {
 	reader := bufio.NewReaderSize(conn, 256<<10)
 	_ = conn.SetReadDeadline(time.Now().Add(helloDeadline))
@@ -32,60 +32,60 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 		return errors.Join(err, conn.Close())
 	}
 	_ = conn.SetReadDeadline(time.Time{})
-	to := newLink(conn, options.Applied.Index)
-	defer to.close()
-	stop := context.AfterFunc(ctx, to.close)
+	l := newLink(conn, options.Applied.Index)
+	defer l.close()
+	stop := context.AfterFunc(ctx, l.close)
 	defer stop()
 
-	options.Machine = to
-	options.OnLeadership = func(now Leadership) { _ = to.sendJSON(FrameLeadership, now) }
+	options.StateMachine = l
+	options.OnLeadership = func(now Leadership) { _ = l.sendJSON(FrameLeadership, now) }
 	options.OnFatal = func(err error) {
-		_ = to.sendJSON(FrameFatal, fatalOf(err))
-		to.close()
+		_ = l.sendJSON(FrameFatal, fatalOf(err))
+		l.close()
 	}
-	queue := make(chan wanted, maxProposals)
+	queue := make(chan queuedProposal, maxProposals)
 	read := make(chan error, 1)
 	go func() {
-		read <- to.read(reader, func(ticket uint64, data []byte) {
+		read <- l.read(reader, func(ticket uint64, data []byte) {
 			select {
-			case queue <- wanted{ticket, data}:
+			case queue <- queuedProposal{ticket, data}:
 			default:
-				// The reader must go on: what it takes next may be what the proposals before wait for.
-				_ = to.send(EncodeRefused(ticket, RefusedBusy))
+				// The reader must not block: the proposals in the queue may wait for the next frame it reads.
+				_ = l.send(EncodeRefused(ticket, RefusedBusy))
 			}
 		})
-		to.close()
+		l.close()
 	}()
-	begin, cancel := context.WithTimeout(ctx, startDeadline)
+	startCtx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
-	running, err := Start(begin, options)
+	member, err := Start(startCtx, options)
 	if err != nil {
-		_ = to.sendJSON(FrameFatal, fatalOf(err))
+		_ = l.sendJSON(FrameFatal, fatalOf(err))
 		return err
 	}
 	if started != nil {
-		started(running)
+		started(member)
 	}
-	if err := to.sendJSON(FrameWelcome, map[string]string{"server": running.ID()}); err != nil {
-		to.close()
+	if err := l.sendJSON(FrameWelcome, map[string]string{"server": member.ID()}); err != nil {
+		l.close()
 	}
 	ended := make(chan struct{})
-	go propose(running, to, queue, ended)
+	go propose(member, l, queue, ended)
 	err = <-read
 	close(ended)
-	return errors.Join(err, running.Close())
+	return errors.Join(err, member.Close())
 }
 
-type wanted struct {
+type queuedProposal struct {
 	ticket uint64
 	data   []byte
 }
 
-// propose appends in the order of arrival; outcomes come in any.
-func propose(node *Node, to *link, queue <-chan wanted, ended <-chan struct{}) {
+// propose appends in the order of arrival; outcomes are sent in any order.
+func propose(node *Node, l *link, queue <-chan queuedProposal, ended <-chan struct{}) {
 	slots := make(chan struct{}, maxProposals)
 	for {
-		var next wanted
+		var next queuedProposal
 		select {
 		case next = <-queue:
 			slots <- struct{}{}
@@ -97,12 +97,12 @@ func propose(node *Node, to *link, queue <-chan wanted, ended <-chan struct{}) {
 			index, term, err := proposal.Wait()
 			<-slots
 			if err == nil {
-				_ = to.send(EncodeProposed(next.ticket, index, term))
+				_ = l.send(EncodeProposed(next.ticket, index, term))
 				return
 			}
-			_ = to.send(EncodeRefused(next.ticket, RefusalOf(err)))
+			_ = l.send(EncodeRefused(next.ticket, RefusalOf(err)))
 			if proposal.Replaced(ended) {
-				_ = to.send(EncodeRefused(next.ticket, RefusedReplaced))
+				_ = l.send(EncodeRefused(next.ticket, RefusedReplaced))
 			}
 		}()
 	}

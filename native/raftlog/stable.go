@@ -1,4 +1,4 @@
-// The small facts of raft on disk: the vote as one value, the server id; and how a log is removed.
+// Small raft state on disk: the vote as one value, the server id; and the removal of a log.
 
 package raftlog
 
@@ -20,72 +20,74 @@ var (
 	keyCurrentTerm = []byte("CurrentTerm")
 )
 
-// votes is a StableStore that keeps term and candidate of a vote in one transaction: between two, a crash would leave
-// the new term beside the old candidate, and a second vote in one term could be given (replication.md 16).
-type votes struct {
+// voteStore is a StableStore that writes term and candidate of a vote in one transaction. A crash between two would
+// leave the new term beside the old candidate, and this server could vote twice in one term (replication.md 16).
+type voteStore struct {
 	raft.StableStore
-	// failed is told of a write that did not succeed, while raft runs. raft panics at such an error, which would end the process before it could
-	// say why; so the write counts as done after failed has closed every connection: nobody ever hears of that vote or term.
-	failed  func(error)
-	mu      sync.Mutex
-	term    uint64
-	pending bool
+	// onFailure receives a failed write while raft runs. raft panics on such an error, which would end the process without
+	// an explanation. So the write is reported as done after onFailure closed every connection: no other server ever
+	// receives that vote or term.
+	onFailure func(error)
+	mu        sync.Mutex
+	term      uint64
+	pending   bool
 }
 
-func (store *votes) wrote(err error) error {
-	if err == nil || store.failed == nil {
+func (s *voteStore) checkWrite(err error) error {
+	if err == nil || s.onFailure == nil {
 		return err
 	}
-	store.failed(fmt.Errorf("writing the vote or the term: %w", err))
+	s.onFailure(fmt.Errorf("writing the vote or the term: %w", err))
 	return nil
 }
 
-func (store *votes) SetUint64(key []byte, value uint64) error {
+func (s *voteStore) SetUint64(key []byte, value uint64) error {
 	if string(key) != string(keyVoteTerm) {
-		return store.wrote(store.StableStore.SetUint64(key, value))
+		return s.checkWrite(s.StableStore.SetUint64(key, value))
 	}
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	store.term, store.pending = value, true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.term, s.pending = value, true
 	return nil
 }
 
-func (store *votes) Set(key, value []byte) error {
+func (s *voteStore) Set(key, value []byte) error {
 	if string(key) != string(keyVoteCand) {
-		return store.wrote(store.StableStore.Set(key, value))
+		return s.checkWrite(s.StableStore.Set(key, value))
 	}
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	if !store.pending {
-		return errors.New("a vote's candidate was stored without its term")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.pending {
+		return errors.New("a vote's candidate was written without its term")
 	}
-	store.pending = false
-	return store.wrote(store.StableStore.Set(keyVote, append(numbers(store.term), value...)))
+	s.pending = false
+	return s.checkWrite(s.StableStore.Set(keyVote, append(numbers(s.term), value...)))
 }
 
-func (store *votes) GetUint64(key []byte) (uint64, error) {
+func (s *voteStore) GetUint64(key []byte) (uint64, error) {
 	if string(key) != string(keyVoteTerm) {
-		return store.StableStore.GetUint64(key)
+		return s.StableStore.GetUint64(key)
 	}
-	vote, err := store.StableStore.Get(keyVote)
+	vote, err := s.StableStore.Get(keyVote)
 	if err != nil || len(vote) < 8 {
 		return 0, err
 	}
 	return binary.BigEndian.Uint64(vote), nil
 }
 
-func (store *votes) Get(key []byte) ([]byte, error) {
+func (s *voteStore) Get(key []byte) ([]byte, error) {
 	if string(key) != string(keyVoteCand) {
-		return store.StableStore.Get(key)
+		return s.StableStore.Get(key)
 	}
-	vote, err := store.StableStore.Get(keyVote)
+	vote, err := s.StableStore.Get(keyVote)
 	if err != nil || len(vote) < 8 {
 		return nil, err
 	}
 	return vote[8:], nil
 }
 
-// deleteLog removes every entry: what a snapshot over another history leaves must not be appended to (replication.md 15).
+// deleteLog removes every entry: nothing may be appended to a log that a snapshot of another history replaced
+// (replication.md 15).
 func deleteLog(store raft.LogStore) error {
 	first, err := store.FirstIndex()
 	if err != nil {
@@ -98,7 +100,7 @@ func deleteLog(store raft.LogStore) error {
 	return store.DeleteRange(first, last)
 }
 
-// ServerID is the random id of this raft folder, made with it and never reused (replication.md 17).
+// ServerID returns the random id of this raft folder, created with it and never reused (replication.md 17).
 func ServerID(folder string) (string, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
@@ -107,7 +109,8 @@ func ServerID(folder string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		if !serverPattern.Match(text) {
-			return "", fmt.Errorf("%s should hold 32 hex digits and holds %.40q; move the folder away to rejoin as a new server", path, text)
+			return "", fmt.Errorf("%s should hold 32 hex digits and holds %.40q; move the folder away to rejoin as a new server",
+				path, text)
 		}
 		return string(text), nil
 	}

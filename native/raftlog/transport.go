@@ -1,5 +1,5 @@
-// Raft's transport over two pools of connections. One life of raft has one transport; the network below outlives it.
-// What is accepted comes by line.go.
+// Raft's transport over two connection pools. Each raft instance has one transport; the network below outlives it.
+// inbound.go handles accepted connections.
 
 package raftlog
 
@@ -30,150 +30,174 @@ type transport struct {
 	closed                 chan struct{}
 	once                   sync.Once
 
-	mu    sync.Mutex
-	lines map[*line]struct{}
-	taken uint64
+	mu       sync.Mutex
+	inbound  map[*inboundStream]struct{}
+	accepted uint64
 }
 
 func newTransport(node *Node) *transport {
-	made := func(pool string, timeout time.Duration) *raft.NetworkTransport {
+	newPool := func(pool string, timeout time.Duration) *raft.NetworkTransport {
 		return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-			Stream: newLayer(node, pool), MaxPool: poolSize, Timeout: timeout, Logger: node.options.Log, MaxRPCsInFlight: maxInFlight})
+			Stream:          newDialLayer(node, pool),
+			MaxPool:         poolSize,
+			Timeout:         timeout,
+			Logger:          node.options.Log,
+			MaxRPCsInFlight: maxInFlight,
+		})
 	}
-	return &transport{NetworkTransport: made(PoolControl, controlDeadline), bulk: made(PoolBulk, bulkDeadline), node: node,
-		self: raft.ServerAddress(node.server), calls: make(chan raft.RPC), closed: make(chan struct{}), lines: map[*line]struct{}{}}
+	return &transport{
+		NetworkTransport: newPool(PoolControl, controlDeadline),
+		bulk:             newPool(PoolBulk, bulkDeadline),
+		node:             node,
+		self:             raft.ServerAddress(node.server),
+		calls:            make(chan raft.RPC),
+		closed:           make(chan struct{}),
+		inbound:          map[*inboundStream]struct{}{},
+	}
 }
 
-// stand has this server ask for votes at once; a voter that is alone need not wait for a silence.
-func (both *transport) stand() {
-	answer := make(chan raft.RPCResponse, 1)
-	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(both.self), Addr: []byte(both.self)}
+// campaign makes this server start an election at once; a sole voter need not wait for an election timeout.
+func (t *transport) campaign() {
+	reply := make(chan raft.RPCResponse, 1)
 	select {
-	case both.calls <- raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: header}, RespChan: answer}:
-	case <-both.closed:
+	case t.calls <- raft.RPC{Command: &raft.TimeoutNowRequest{RPCHeader: t.header()}, RespChan: reply}:
+	case <-t.closed:
 	case <-time.After(controlDeadline):
 	}
 }
 
-func (both *transport) Consumer() <-chan raft.RPC                               { return both.calls }
-func (both *transport) LocalAddr() raft.ServerAddress                           { return both.self }
-func (both *transport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
-func (both *transport) DecodePeer(peer []byte) raft.ServerAddress               { return raft.ServerAddress(peer) }
+// header names this server as the sender of a call.
+func (t *transport) header() raft.RPCHeader {
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.self), Addr: []byte(t.self)}
+}
+
+func (t *transport) Consumer() <-chan raft.RPC                               { return t.calls }
+func (t *transport) LocalAddr() raft.ServerAddress                           { return t.self }
+func (t *transport) EncodePeer(_ raft.ServerID, a raft.ServerAddress) []byte { return []byte(a) }
+func (t *transport) DecodePeer(peer []byte) raft.ServerAddress               { return raft.ServerAddress(peer) }
 
 // SetHeartbeatHandler does nothing: the fast path would change the term off the main thread (replication.md 11).
-func (both *transport) SetHeartbeatHandler(func(raft.RPC)) {}
+func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-func (both *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest,
+	response *raft.AppendEntriesResponse) error {
 	if len(request.Entries) == 0 {
-		return both.NetworkTransport.AppendEntries(id, target, request, response)
+		return t.NetworkTransport.AppendEntries(id, target, request, response)
 	}
-	both.node.telling.sent(string(id), request)
-	err := both.bulk.AppendEntries(id, target, request, response)
+	t.node.followers.noteSent(string(id), request)
+	err := t.bulk.AppendEntries(id, target, request, response)
 	if err == nil {
-		both.node.acknowledged(string(id), request, response)
+		t.node.noteAcknowledged(string(id), request, response)
 	}
 	return err
 }
 
-func (both *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	inner, err := both.bulk.AppendEntriesPipeline(id, target)
+func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	inner, err := t.bulk.AppendEntriesPipeline(id, target)
 	if err != nil {
 		return nil, err
 	}
-	watched := &pipeline{AppendPipeline: inner, sent: func(request *raft.AppendEntriesRequest) { both.node.telling.sent(string(id), request) }, done: make(chan raft.AppendFuture), closed: make(chan struct{})}
-	go watched.watch(func(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) {
-		both.node.acknowledged(string(id), request, response)
+	wrapped := &pipeline{
+		AppendPipeline: inner,
+		onSend:         func(request *raft.AppendEntriesRequest) { t.node.followers.noteSent(string(id), request) },
+		done:           make(chan raft.AppendFuture),
+		closed:         make(chan struct{}),
+	}
+	go wrapped.forward(func(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) {
+		t.node.noteAcknowledged(string(id), request, response)
 	})
-	return watched, nil
+	return wrapped, nil
 }
 
-func (both *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
-	return both.bulk.InstallSnapshot(id, target, request, response, data)
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, request *raft.InstallSnapshotRequest,
+	response *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.bulk.InstallSnapshot(id, target, request, response, data)
 }
 
-func (both *transport) Close() error {
-	both.once.Do(func() { close(both.closed) })
-	err := errors.Join(both.NetworkTransport.Close(), both.bulk.Close())
-	both.NetworkTransport.CloseStreams()
-	both.bulk.CloseStreams()
-	both.mu.Lock()
-	defer both.mu.Unlock()
-	for open := range both.lines {
-		open.Close()
+func (t *transport) Close() error {
+	t.once.Do(func() { close(t.closed) })
+	err := errors.Join(t.NetworkTransport.Close(), t.bulk.Close())
+	t.NetworkTransport.CloseStreams()
+	t.bulk.CloseStreams()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for stream := range t.inbound {
+		stream.Close()
 	}
 	return err
 }
 
-// pipeline passes on what goes and what comes back, and looks at it.
+// pipeline reports each request and each successful reply of the pipeline that it wraps.
 type pipeline struct {
 	raft.AppendPipeline
-	sent   func(*raft.AppendEntriesRequest)
+	onSend func(*raft.AppendEntriesRequest)
 	done   chan raft.AppendFuture
 	closed chan struct{}
 	once   sync.Once
 }
 
-func (line *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	line.sent(request)
-	return line.AppendPipeline.AppendEntries(request, response)
+func (p *pipeline) AppendEntries(request *raft.AppendEntriesRequest,
+	response *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	p.onSend(request)
+	return p.AppendPipeline.AppendEntries(request, response)
 }
 
-func (line *pipeline) Consumer() <-chan raft.AppendFuture { return line.done }
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.done }
 
-func (line *pipeline) Close() error {
-	line.once.Do(func() { close(line.closed) })
-	return line.AppendPipeline.Close()
+func (p *pipeline) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return p.AppendPipeline.Close()
 }
 
-func (line *pipeline) watch(look func(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse)) {
+func (p *pipeline) forward(onReply func(*raft.AppendEntriesRequest, *raft.AppendEntriesResponse)) {
 	for {
 		select {
-		case ready := <-line.AppendPipeline.Consumer():
+		case ready := <-p.AppendPipeline.Consumer():
 			if ready.Error() == nil {
-				look(ready.Request(), ready.Response())
+				onReply(ready.Request(), ready.Response())
 			}
 			select {
-			case line.done <- ready:
-			case <-line.closed:
+			case p.done <- ready:
+			case <-p.closed:
 				return
 			}
-		case <-line.closed:
+		case <-p.closed:
 			return
 		}
 	}
 }
 
-// layer is a StreamLayer that dials and says hello; nothing is accepted by it.
-type layer struct {
+// dialLayer is a StreamLayer that dials and sends the hello; it accepts nothing.
+type dialLayer struct {
 	node   *Node
 	pool   string
 	closed chan struct{}
 	once   sync.Once
 }
 
-func newLayer(node *Node, pool string) *layer {
-	return &layer{node: node, pool: pool, closed: make(chan struct{})}
+func newDialLayer(node *Node, pool string) *dialLayer {
+	return &dialLayer{node: node, pool: pool, closed: make(chan struct{})}
 }
 
-func (stream *layer) Accept() (net.Conn, error) {
-	<-stream.closed
+func (d *dialLayer) Accept() (net.Conn, error) {
+	<-d.closed
 	return nil, net.ErrClosed
 }
 
-func (stream *layer) Close() error {
-	stream.once.Do(func() { close(stream.closed) })
+func (d *dialLayer) Close() error {
+	d.once.Do(func() { close(d.closed) })
 	return nil
 }
 
-func (stream *layer) Addr() net.Addr { return serverAddr(stream.node.server) }
+func (d *dialLayer) Addr() net.Addr { return serverAddr(d.node.server) }
 
-func (stream *layer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+func (d *dialLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), min(timeout, helloDeadline))
 	defer cancel()
-	return stream.node.dial(ctx, string(address), stream.pool)
+	return d.node.dial(ctx, string(address), d.pool)
 }
 
 type serverAddr string
 
-func (serverAddr) Network() string        { return "raft" }
-func (address serverAddr) String() string { return string(address) }
+func (serverAddr) Network() string  { return "raft" }
+func (a serverAddr) String() string { return string(a) }

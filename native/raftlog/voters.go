@@ -1,5 +1,6 @@
-// Who may order entries here (security.md 8): the voters of the newest configuration, and for a joiner those that admitted it. hashicorp/raft
-// checks no sender. A member that was away may not know of a new voter, so it asks those that it knows.
+// Decides which servers may append entries here (security.md 8): the voters of the newest configuration, and for a
+// joiner those that admitted it. hashicorp/raft checks no sender. A member that was away may not know a new voter, so
+// it queries the voters it knows.
 
 package raftlog
 
@@ -13,22 +14,23 @@ import (
 )
 
 const (
-	askDeadline    = 2 * time.Second
-	trustFor       = 10 * time.Second
-	distrustFor    = time.Second
-	maxTestimonies = 256
+	voterQueryTimeout = 2 * time.Second
+	voterCacheTTL     = 10 * time.Second
+	nonVoterCacheTTL  = time.Second
+	maxVoterRecords   = 256
 )
 
-// errNobodyAnswers says that no voter of the newest configuration could be asked.
-var errNobodyAnswers = errors.New("none of the known voters could be asked")
+// errNoVoterReachable says that no voter of the newest configuration could be queried.
+var errNoVoterReachable = errors.New("none of the known voters could be reached")
 
-// Testimony is what voters say of a server that is new here. Node is the embedder's name of its device, "" where it is unknown.
-type Testimony struct {
+// VoterRecord is what the known voters report about an unknown server. Node is the embedder's name of its device, "" if
+// unknown.
+type VoterRecord struct {
 	Node  string
 	Voter bool
 }
 
-// roster is what a member tells of the fleet when it is asked.
+// roster is the reply to a member list query.
 type roster struct {
 	Index   uint64         `json:"index"`
 	Members []rosterMember `json:"members"`
@@ -39,136 +41,138 @@ type rosterMember struct {
 	Node string `json:"node"`
 }
 
-func (node *Node) roster() roster {
-	told := roster{Members: []rosterMember{}}
-	membership, err := node.Membership()
+func (n *Node) roster() roster {
+	reply := roster{Members: []rosterMember{}}
+	membership, err := n.Membership()
 	if err != nil {
-		return told
+		return reply
 	}
-	told.Index = membership.Index
+	reply.Index = membership.Index
 	for _, member := range membership.Members {
 		known := rosterMember{Member: member}
-		if node.options.NodeOf != nil {
-			known.Node = node.options.NodeOf(member.Server)
+		if n.options.NodeOf != nil {
+			known.Node = n.options.NodeOf(member.Server)
 		}
-		told.Members = append(told.Members, known)
+		reply.Members = append(reply.Members, known)
 	}
-	return told
+	return reply
 }
 
-// mayOrder refuses a server that is no voter.
-func (node *Node) mayOrder(server string) error {
-	newest, err := node.configuration()
+// checkVoter refuses a server that is not a voter.
+func (n *Node) checkVoter(server string) error {
+	newest, err := n.configuration()
 	if err != nil {
-		return refuse("not_ready", "%v", err)
+		return refusalf("not_ready", "%v", err)
 	}
-	told := func() bool { return node.options.Voter != nil && node.options.Voter(server) }
+	isVoterOutside := func() bool { return n.options.Voter != nil && n.options.Voter(server) }
 	if newest == nil {
-		if node.options.Voter == nil || told() {
+		if n.options.Voter == nil || isVoterOutside() {
 			return nil
 		}
-		return refuse("not_a_voter", "server %s is none of those that admitted this node", server)
+		return refusalf("not_a_voter", "server %s is not one of those that admitted this node", server)
 	}
 	for _, known := range newest.servers.Servers {
 		if string(known.ID) == server && known.Suffrage == raft.Voter {
 			return nil
 		}
 	}
-	testimony, err := node.Ask(server)
-	if err == nil && testimony.Voter || errors.Is(err, errNobodyAnswers) && told() {
+	record, err := n.LookupVoter(server)
+	if err == nil && record.Voter || errors.Is(err, errNoVoterReachable) && isVoterOutside() {
 		return nil
 	}
-	return refuse("not_a_voter", "server %s is no voter of the newest configuration (entry %d); only voters order entries", server, newest.index)
+	return refusalf("not_a_voter",
+		"server %s is not a voter in the newest configuration (entry %d); only voters may append entries",
+		server, newest.index)
 }
 
-// testimonies are kept for seconds, and only one inquiry runs at a time.
-type testimonies struct {
+// voterRecords caches replies for seconds and allows only one query at a time.
+type voterRecords struct {
 	mu       sync.Mutex
-	byServer map[string]heard
+	byServer map[string]cachedVoterRecord
 }
 
-type heard struct {
-	testimony Testimony
-	err       error
-	until     time.Time
+type cachedVoterRecord struct {
+	record VoterRecord
+	err    error
+	until  time.Time
 }
 
-// Ask has the known voters tell what they know of a server. The word of one whose configuration is not older than ours is
-// enough, as voters are trusted.
-func (node *Node) Ask(server string) (Testimony, error) {
-	all := &node.testimonies
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if known, is := all.byServer[server]; is && time.Now().Before(known.until) {
-		return known.testimony, known.err
+// LookupVoter queries the known voters about a server. One reply is enough if its configuration is not older than ours,
+// as voters are trusted.
+func (n *Node) LookupVoter(server string) (VoterRecord, error) {
+	cache := &n.voterRecords
+	cache.mu.Lock()
+	defer cache.mu.Unlock()
+	if known, ok := cache.byServer[server]; ok && time.Now().Before(known.until) {
+		return known.record, known.err
 	}
-	testimony, err := node.askVoters(server)
-	if len(all.byServer) >= maxTestimonies {
-		clear(all.byServer)
+	record, err := n.queryVoters(server)
+	if len(cache.byServer) >= maxVoterRecords {
+		clear(cache.byServer)
 	}
-	until := time.Now().Add(distrustFor)
-	if testimony.Voter {
-		until = time.Now().Add(trustFor)
+	until := time.Now().Add(nonVoterCacheTTL)
+	if record.Voter {
+		until = time.Now().Add(voterCacheTTL)
 	}
-	all.byServer[server] = heard{testimony, err, until}
-	return testimony, err
+	cache.byServer[server] = cachedVoterRecord{record, err, until}
+	return record, err
 }
 
-func (node *Node) askVoters(server string) (Testimony, error) {
-	newest, err := node.configuration()
+func (n *Node) queryVoters(server string) (VoterRecord, error) {
+	newest, err := n.configuration()
 	if err != nil || newest == nil {
-		return Testimony{}, errors.Join(errNobodyAnswers, err)
+		return VoterRecord{}, errors.Join(errNoVoterReachable, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), voterQueryTimeout)
 	defer cancel()
-	answers := make(chan *roster, len(newest.servers.Servers))
-	asked := 0
+	replies := make(chan *roster, len(newest.servers.Servers))
+	queried := 0
 	for _, voter := range newest.servers.Servers {
-		if voter.Suffrage != raft.Voter || string(voter.ID) == server || string(voter.ID) == node.server {
+		if voter.Suffrage != raft.Voter || string(voter.ID) == server || string(voter.ID) == n.server {
 			continue
 		}
-		asked++
-		go func() { answers <- node.askOne(ctx, string(voter.ID)) }()
+		queried++
+		go func() { replies <- n.queryVoter(ctx, string(voter.ID)) }()
 	}
-	anyone := false
-	for range asked {
-		var told *roster
+	reachable := false
+	for range queried {
+		var reply *roster
 		select {
-		case told = <-answers:
+		case reply = <-replies:
 		case <-ctx.Done():
 		}
-		if told == nil {
+		if reply == nil {
 			continue
 		}
-		anyone = true
-		for _, member := range told.Members {
-			if member.Server == server && told.Index >= newest.index {
-				return Testimony{Node: member.Node, Voter: member.Voter}, nil
+		reachable = true
+		for _, member := range reply.Members {
+			if member.Server == server && reply.Index >= newest.index {
+				return VoterRecord{Node: member.Node, Voter: member.Voter}, nil
 			}
 		}
 	}
-	if !anyone {
-		return Testimony{}, errNobodyAnswers
+	if !reachable {
+		return VoterRecord{}, errNoVoterReachable
 	}
-	return Testimony{}, nil
+	return VoterRecord{}, nil
 }
 
-func (node *Node) askOne(ctx context.Context, voter string) *roster {
-	conn, err := node.options.Network.Dial(ctx, voter)
+func (n *Node) queryVoter(ctx context.Context, voter string) *roster {
+	conn, err := n.options.Network.Dial(ctx, voter)
 	if err != nil {
 		return nil
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	hello := node.own
-	hello.To, hello.Pool = voter, poolAsk
+	hello := n.own
+	hello.To, hello.Pool = voter, poolQuery
 	if _, err := hello.open(conn); err != nil {
 		return nil
 	}
-	var told roster
-	if err := readJSON(conn, &told, maxReplyBytes); err != nil {
+	var reply roster
+	if err := readJSON(conn, &reply, maxReplyBytes); err != nil {
 		return nil
 	}
-	return &told
+	return &reply
 }

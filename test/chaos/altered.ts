@@ -23,9 +23,9 @@ const SHORT_LOG: readonly Alteration[] = [
     to: "\tconfig.SnapshotInterval, config.SnapshotThreshold, config.TrailingLogs = 2*time.Second, 20, 20\n\treturn config\n",
   },
   {
-    file: "native/raftlog/keeping.go",
-    from: "keepAfterInstall = 10 * time.Minute",
-    to: "keepAfterInstall = 100 * time.Millisecond",
+    file: "native/raftlog/loghold.go",
+    from: "holdAfterCopy = 10 * time.Minute",
+    to: "holdAfterCopy = 100 * time.Millisecond",
   },
 ];
 

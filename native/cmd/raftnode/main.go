@@ -20,7 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-type command struct {
+type request struct {
 	ID       int           `json:"id"`
 	Do       string        `json:"do"`
 	Server   string        `json:"server"`
@@ -36,13 +36,13 @@ type reply struct {
 }
 
 var (
-	writing sync.Mutex
-	running atomic.Pointer[raftlog.Node]
+	stdoutMu sync.Mutex
+	member   atomic.Pointer[raftlog.Node]
 )
 
-func say(value any) {
-	writing.Lock()
-	defer writing.Unlock()
+func writeLine(value any) {
+	stdoutMu.Lock()
+	defer stdoutMu.Unlock()
 	_ = json.NewEncoder(os.Stdout).Encode(value)
 }
 
@@ -90,23 +90,23 @@ func run() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	say(map[string]string{"event": "listening", "server": server, "address": network.Address()})
+	writeLine(map[string]string{"event": "listening", "server": server, "address": network.Address()})
 	go func() {
 		defer cancel()
 		lines := bufio.NewScanner(os.Stdin)
 		for lines.Scan() {
-			var asked command
-			if err := json.Unmarshal(lines.Bytes(), &asked); err != nil {
-				say(reply{Error: err.Error()})
+			var cmd request
+			if err := json.Unmarshal(lines.Bytes(), &cmd); err != nil {
+				writeLine(reply{Error: err.Error()})
 				continue
 			}
 			go func() {
-				result, err := do(network, asked)
-				answer := reply{ID: asked.ID, Ok: result}
+				result, err := do(network, cmd)
+				response := reply{ID: cmd.ID, Ok: result}
 				if err != nil {
-					answer.Error = err.Error()
+					response.Error = err.Error()
 				}
-				say(answer)
+				writeLine(response)
 			}()
 		}
 	}()
@@ -122,38 +122,38 @@ func run() error {
 	}
 	return raftlog.Serve(ctx, conn, raftlog.Options{
 		Folder: *folder, Fleet: *fleet, Epoch: *epoch, Profile: profile, Network: network, Admit: network.Admit, Bootstrap: *alone, Log: log,
-		Keep: raftlog.Keep{Trailing: *trailing, Threshold: *threshold, After: *keepAfter},
-	}, func(node *raftlog.Node) { running.Store(node) })
+		Retention: raftlog.Retention{Trailing: *trailing, Threshold: *threshold, AfterCopy: *keepAfter},
+	}, func(node *raftlog.Node) { member.Store(node) })
 }
 
-func do(network *loopback.Network, asked command) (any, error) {
-	switch asked.Do {
+func do(network *loopback.Network, cmd request) (any, error) {
+	switch cmd.Do {
 	case "peer":
-		network.Peer(asked.Server, asked.Address)
+		network.Peer(cmd.Server, cmd.Address)
 		return nil, nil
 	case "rule":
-		network.Set(asked.Server, asked.Rule)
+		network.Set(cmd.Server, cmd.Rule)
 		return nil, nil
 	}
-	node := running.Load()
+	node := member.Load()
 	if node == nil {
 		return nil, errors.New("the member did not start yet")
 	}
-	switch asked.Do {
+	switch cmd.Do {
 	case "state":
 		return node.State(), nil
 	case "members":
 		return node.Membership()
 	case "add":
-		return nil, node.AddNonvoter(asked.Server, asked.Previous)
+		return nil, node.AddNonvoter(cmd.Server, cmd.Previous)
 	case "promote":
-		return nil, node.Promote(asked.Server, asked.Previous)
+		return nil, node.Promote(cmd.Server, cmd.Previous)
 	case "remove":
-		return nil, node.Remove(asked.Server, asked.Previous)
+		return nil, node.Remove(cmd.Server, cmd.Previous)
 	case "transfer":
-		return nil, node.Transfer(asked.Server)
+		return nil, node.Transfer(cmd.Server)
 	case "snapshot":
 		return nil, node.Snapshot()
 	}
-	return nil, fmt.Errorf("no command %q", asked.Do)
+	return nil, fmt.Errorf("no command %q", cmd.Do)
 }

@@ -1,4 +1,5 @@
-// Package loopback is a network of members on one machine whose directions can be cut and delayed one by one: for tests and the driver, never shipped.
+// Package loopback is a network of members on one machine. Each direction between two members can be cut or delayed.
+// For tests and the raftnode driver only; never shipped.
 package loopback
 
 import (
@@ -28,63 +29,69 @@ type Network struct {
 	open     map[*conn]struct{}
 }
 
-// Listen opens a port of 127.0.0.1, 0 for any.
+// Listen opens a port on 127.0.0.1, 0 for any.
 func Listen(port int) (*Network, error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		return nil, err
 	}
-	return &Network{listener: listener, peers: map[string]string{}, rules: map[string]Rule{}, open: map[*conn]struct{}{}}, nil
+	return &Network{
+		listener: listener,
+		peers:    map[string]string{},
+		rules:    map[string]Rule{},
+		open:     map[*conn]struct{}{},
+	}, nil
 }
 
-// Address is where peers reach this network.
-func (network *Network) Address() string { return network.listener.Addr().String() }
+// Address returns the address where peers reach this network.
+func (n *Network) Address() string { return n.listener.Addr().String() }
 
-// Peer says where a server is.
-func (network *Network) Peer(server, address string) {
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	network.peers[server] = address
+// Peer sets the address of a server.
+func (n *Network) Peer(server, address string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peers[server] = address
 }
 
-// Set replaces the rule for a peer. Connections that lost bytes to a cut are closed when it ends, as their streams have holes.
-func (network *Network) Set(server string, rule Rule) {
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	network.rules[server] = rule
+// Set replaces the rule for a peer. When a cut ends, it closes the connections that lost bytes, as their streams have
+// gaps.
+func (n *Network) Set(server string, rule Rule) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rules[server] = rule
 	if rule.CutIn || rule.CutOut {
 		return
 	}
-	for known := range network.open {
+	for known := range n.open {
 		if known.server() == server && known.holes.Load() {
 			known.Conn.Close()
-			delete(network.open, known)
+			delete(n.open, known)
 		}
 	}
 }
 
-func (network *Network) rule(server string) Rule {
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	return network.rules[server]
+func (n *Network) rule(server string) Rule {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rules[server]
 }
 
-// Admit is to be asked for each accepted connection: only now it is known whose it is.
-func (network *Network) Admit(hello raftlog.Hello, accepted net.Conn) error {
+// Admit must be called for each accepted connection, once its hello names the peer.
+func (n *Network) Admit(hello raftlog.Hello, accepted net.Conn) error {
 	if known, ours := accepted.(*conn); ours {
 		known.peer.Store(hello.From)
 	}
-	if rule := network.rule(hello.From); rule.CutIn || rule.CutOut {
+	if rule := n.rule(hello.From); rule.CutIn || rule.CutOut {
 		return fmt.Errorf("server %s is cut off", hello.From)
 	}
 	return nil
 }
 
 // Dial connects to a peer that is known and not cut off.
-func (network *Network) Dial(ctx context.Context, server string) (net.Conn, error) {
-	network.mu.Lock()
-	address, rule := network.peers[server], network.rules[server]
-	network.mu.Unlock()
+func (n *Network) Dial(ctx context.Context, server string) (net.Conn, error) {
+	n.mu.Lock()
+	address, rule := n.peers[server], n.rules[server]
+	n.mu.Unlock()
 	if address == "" || rule.CutOut || rule.CutIn {
 		return nil, fmt.Errorf("server %s cannot be reached", server)
 	}
@@ -93,35 +100,35 @@ func (network *Network) Dial(ctx context.Context, server string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	return network.track(dialled, server), nil
+	return n.track(dialled, server), nil
 }
 
 // Accept waits for the next connection.
-func (network *Network) Accept() (net.Conn, error) {
-	accepted, err := network.listener.Accept()
+func (n *Network) Accept() (net.Conn, error) {
+	accepted, err := n.listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return network.track(accepted, ""), nil
+	return n.track(accepted, ""), nil
 }
 
-// Close ends the listening and every connection.
-func (network *Network) Close() error {
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	for known := range network.open {
+// Close closes the listener and every connection.
+func (n *Network) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for known := range n.open {
 		known.Conn.Close()
 	}
-	clear(network.open)
-	return network.listener.Close()
+	clear(n.open)
+	return n.listener.Close()
 }
 
-func (network *Network) track(inner net.Conn, server string) *conn {
-	tracked := &conn{Conn: inner, network: network}
+func (n *Network) track(inner net.Conn, server string) *conn {
+	tracked := &conn{Conn: inner, network: n}
 	tracked.peer.Store(server)
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	network.open[tracked] = struct{}{}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open[tracked] = struct{}{}
 	return tracked
 }
 
@@ -132,36 +139,36 @@ type conn struct {
 	holes   atomic.Bool
 }
 
-func (end *conn) server() string {
-	server, _ := end.peer.Load().(string)
+func (c *conn) server() string {
+	server, _ := c.peer.Load().(string)
 	return server
 }
 
-func (end *conn) Read(into []byte) (int, error) {
+func (c *conn) Read(into []byte) (int, error) {
 	for {
-		count, err := end.Conn.Read(into)
-		if err != nil || !(end.holes.Load() || end.network.rule(end.server()).CutIn) {
+		count, err := c.Conn.Read(into)
+		if err != nil || !(c.holes.Load() || c.network.rule(c.server()).CutIn) {
 			return count, err
 		}
-		end.holes.Store(true)
+		c.holes.Store(true)
 	}
 }
 
-func (end *conn) Write(bytes []byte) (int, error) {
-	rule := end.network.rule(end.server())
+func (c *conn) Write(bytes []byte) (int, error) {
+	rule := c.network.rule(c.server())
 	if rule.DelayMs > 0 {
 		time.Sleep(time.Duration(rule.DelayMs) * time.Millisecond)
 	}
-	if end.holes.Load() || rule.CutOut {
-		end.holes.Store(true)
+	if c.holes.Load() || rule.CutOut {
+		c.holes.Store(true)
 		return len(bytes), nil
 	}
-	return end.Conn.Write(bytes)
+	return c.Conn.Write(bytes)
 }
 
-func (end *conn) Close() error {
-	end.network.mu.Lock()
-	delete(end.network.open, end)
-	end.network.mu.Unlock()
-	return end.Conn.Close()
+func (c *conn) Close() error {
+	c.network.mu.Lock()
+	delete(c.network.open, c)
+	c.network.mu.Unlock()
+	return c.Conn.Close()
 }

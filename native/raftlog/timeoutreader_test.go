@@ -1,4 +1,4 @@
-// Tests that a copy of the store that stands still is given up.
+// Tests that a stalled copy of the store is given up.
 
 package raftlog
 
@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// Bytes that come in time are all read; a sender that goes silent ends its copy at once for whoever reads on, and its connection.
-func TestCopyThatStandsStill(t *testing.T) {
+// Bytes that arrive in time are all read; after a stall every later read fails at once, and the connection is closed.
+func TestStalledCopyTimesOut(t *testing.T) {
 	ours, theirs := net.Pipe()
-	copied := func(length int64) *patientReader {
-		return &patientReader{Reader: io.LimitReader(bufio.NewReader(ours), length), conn: ours, idle: 200 * time.Millisecond}
+	copied := func(length int64) *timeoutReader {
+		return &timeoutReader{Reader: io.LimitReader(bufio.NewReader(ours), length), conn: ours, idle: 200 * time.Millisecond}
 	}
 	send := func(count int) {
 		for range count {
@@ -28,7 +28,7 @@ func TestCopyThatStandsStill(t *testing.T) {
 	if got, err := io.ReadAll(copied(4)); len(got) != 4 || err != nil {
 		t.Fatalf("a whole copy: %d bytes, then %v", len(got), err)
 	}
-	// A quiet time after a copy is none within one.
+	// Silence between two copies is allowed.
 	time.Sleep(300 * time.Millisecond)
 	reader := copied(6)
 	go send(4)
