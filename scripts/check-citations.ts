@@ -1,5 +1,5 @@
-// Citations of the contract pages in docs/: each must name a rule or section that exists. Refuses the old form `design N`
-// and references to notes outside the repository. Links of pages are checked in check-docs.ts.
+// Citations of the contract pages in docs/: each must name a rule or section that exists. Refuses the old form
+// `design N` and references to notes outside the repository. Links of pages are checked in check-docs.ts.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
