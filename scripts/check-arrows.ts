@@ -47,9 +47,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that others enter only by their index. */
-const CLOSED: readonly string[] = [
-  ...["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet", "log/engine/*"],
-];
+const CLOSED: readonly string[] = ["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet"];
 
 interface Reserved {
   what: string;
@@ -76,6 +74,13 @@ export const RESERVED: readonly Reserved[] = [
     what: "a bare fetch(",
     pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
     allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
+  },
+  {
+    // Code decides by `facts`; `details` are what clients are shown.
+    what: "the details of a fault",
+    pattern:
+      /(?<!\.\.)\.\s*details\b|\{[^{}]*\bdetails\b[^{}]*\}\s*(?::\s*Fault\b|=\s*\w*(?:[Ff]ault|[Ee]rror|[Cc]ause)\b)/,
+    allowed: ["lib/fault.ts", "api/problem.ts", "mcp/errors.ts", "peer/fault-frame.ts"],
   },
   {
     // Other rooms ask `Rights`, `Access` or `spaceAmong`.

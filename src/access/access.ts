@@ -148,13 +148,15 @@ export class Access {
         `This connection is read-only: it may not ${ask.verb} ${where} (${ask.operation})`,
         {
           hint: "Connect without the read-only preset to do this, where your rights allow it.",
-          details: { verb: ask.verb, ...(space === undefined ? {} : { space }) },
+          facts: { refusedSpace: space },
+          details: { verb: ask.verb },
         },
       );
     }
     return new Fault("forbidden", `${nameForPeople(caller)} may not ${ask.verb} ${where} (${ask.operation})`, {
       hint: `Add this grant to the tailnet policy: ${JSON.stringify(this.#grantToPaste(caller, missing))}`,
-      details: { verb: ask.verb, ...(space === undefined ? {} : { space }), missing },
+      facts: { refusedSpace: space },
+      details: { verb: ask.verb, missing },
     });
   }
 
@@ -182,7 +184,8 @@ function refuseCapped(ask: Ask, cap: Cap): void {
   const where = space === undefined ? "" : ` in space ${JSON.stringify(space)}`;
   throw new Fault("forbidden", `What this node forwards may not ${ask.verb}${where} (${ask.operation})`, {
     hint: "Ask the leader itself; `cairn status` names it.",
-    details: { verb: ask.verb, ...(space === undefined ? {} : { space }) },
+    facts: { refusedSpace: space },
+    details: { verb: ask.verb },
   });
 }
 

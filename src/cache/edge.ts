@@ -205,23 +205,29 @@ export class Edge {
   }
 }
 
+const CUT_OFF_HINT = "Try again when the network is back; `cairn status` shows what it looks for.";
+
 function cutOff(): Fault {
   return new Fault("unavailable", "This edge reaches no full node of its fleet now", {
-    hint: "Try again when the network is back; `cairn status` shows what it looks for.",
+    hint: CUT_OFF_HINT,
     details: { retryAfterSeconds: 5 },
   });
 }
 
 function nothingWritten(): Fault {
-  const { code, message, hint = "", details } = cutOff();
-  return new Fault(code, `${message}; nothing was written`, { hint, details: { ...details, outcome: "not_written" } });
+  return new Fault("unavailable", "This edge reaches no full node of its fleet now; nothing was written", {
+    hint: CUT_OFF_HINT,
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 5 },
+  });
 }
 
 /** The call was sent while a full node was in reach. */
 function lostOnTheWay(operation: string): Fault {
   return new Fault("unavailable", `No full node answers this edge any more; whether ${operation} was done is unknown`, {
     hint: "Read before you write again, or repeat it with the same idempotency key when the network is back.",
-    details: { retryAfterSeconds: 5, outcome: "unknown" },
+    facts: { outcome: "unknown" },
+    details: { retryAfterSeconds: 5 },
   });
 }
 

@@ -111,7 +111,7 @@ export class FeedClient {
         first = false;
         if (ageMs > OLD_MS && this.#others(node).length > 0) throw tooOld(node, ageMs);
       } catch (error) {
-        const code = error instanceof Fault && error.details["peer"] === true ? error.code : "";
+        const code = error instanceof Fault && error.facts.fromPeer === true ? error.code : "";
         if (code === "below_floor") state.missed();
         else if (code === "history_forked") state.forget();
         else {

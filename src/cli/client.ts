@@ -3,7 +3,7 @@
 
 import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
 import { defaultDataDir } from "../config/paths.ts";
-import { Fault, type FaultCode, isFaultCode } from "../lib/fault.ts";
+import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";
 
@@ -155,8 +155,10 @@ function faultOf(status: number, body: Record<string, unknown> | undefined): Fau
         : status >= 502
           ? "unavailable"
           : "internal";
-  return new Fault(known, typeof detail === "string" ? detail : `The node answered with status ${status}`, {
-    ...(typeof hint === "string" ? { hint } : {}),
+  return readFault({
+    code: known,
+    message: typeof detail === "string" ? detail : `The node answered with status ${status}`,
+    hint: typeof hint === "string" ? hint : undefined,
     details,
   });
 }

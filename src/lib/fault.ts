@@ -1,7 +1,12 @@
-// Every failure that Cairn tells a user: one table of codes with their HTTP status and exit code, and the class that carries them.
-// Surfaces translate a Fault (api/problem.ts, mcp/errors.ts, cli/exit.ts); no other file invents a status.
+// Every failure that Cairn shows a user: one table of codes with their HTTP status and exit code, and the class that
+// carries them. Surfaces translate a Fault (api/problem.ts, mcp/errors.ts, cli/exit.ts); no other file invents a status.
 
-/** `status`: HTTP (RFC 9110, 6585); `exit`: process exit code of the CLI; `retryable`: the same call may succeed later unchanged. */
+import { detailsOfFacts, type FaultFacts, factsOfDetails, LINK_DETAILS } from "./fault-facts.ts";
+
+/**
+ * `status`: HTTP (RFC 9110, 6585). `exit`: process exit code of the CLI. `retryable`: the same call may succeed later
+ * unchanged.
+ */
 export const FAULTS = {
   invalid_input: { status: 400, exit: 2, retryable: false, title: "Invalid input" },
   forbidden: { status: 403, exit: 10, retryable: false, title: "Not permitted" },
@@ -49,28 +54,79 @@ export type FaultCode = keyof typeof FAULTS;
 
 export interface FaultOptions {
   /** What to run or change next, as one sentence. */
-  hint?: string;
-  /** Machine-readable extras that surfaces add to their answer, such as `{etag}` or `{retryAfterSeconds}`. */
-  details?: Record<string, unknown>;
+  hint?: string | undefined;
+  /** What code decides by; shown among the details. */
+  facts?: FaultFacts;
+  /** Further extras for clients, such as `{etag}` or `{retryAfterSeconds}`; no code decides by them. */
+  details?: Readonly<Record<string, unknown>>;
   cause?: unknown;
 }
 
-/** An expected failure. `message` says what failed and quotes the value; it is shown to callers, so it never holds a secret. */
+/** An expected failure. `message` says what failed and quotes the value; callers see it, so it never holds a secret. */
 export class Fault extends Error {
   readonly code: FaultCode;
   readonly hint: string | undefined;
-  readonly details: Record<string, unknown>;
+  readonly facts: FaultFacts;
+  /**
+   * What clients are shown beside code, message and hint: facts and extras by the names of the public API. Only what
+   * renders or sends a fault reads it (scripts/check-arrows.ts); everything else asks `facts`.
+   */
+  readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "Fault";
     this.code = code;
     this.hint = options.hint;
-    this.details = options.details ?? {};
+    this.facts = options.facts ?? {};
+    this.details = { ...options.details, ...detailsOfFacts(this.facts) };
+  }
+
+  /** Returns this failure in other words, with more details, and with the same facts. */
+  retold(message: string, { code = this.code, hint = this.hint, details, cause }: RetoldOptions = {}): Fault {
+    return new Fault(code, message, { hint, facts: this.facts, details: { ...this.details, ...details }, cause });
+  }
+
+  /** Returns the answer to a call that was passed on to a peer: how the call reached that peer is left out. */
+  passedOn(): Fault {
+    const { fromPeer: _, outcome, ...facts } = this.facts;
+    const isOfLink = outcome === "not_sent" || outcome === "maybe_sent";
+    const details = Object.entries(this.details).filter(([name]) => !LINK_DETAILS.includes(name));
+    return new Fault(this.code, this.message, {
+      hint: this.hint,
+      facts: isOfLink ? facts : { ...facts, outcome },
+      details: Object.fromEntries(details),
+    });
   }
 }
 
-/** Whether a text, from a log or a peer, is a code of this build. */
+interface RetoldOptions extends Omit<FaultOptions, "facts"> {
+  code?: FaultCode;
+}
+
+/** A fault as it is sent to another process, or kept in the log. */
+export interface WrittenFault {
+  code: string;
+  message: string;
+  hint?: string | undefined;
+  details?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Returns the fault as it is sent or kept. */
+export function writeFault({ code, message, hint, details }: Fault): WrittenFault {
+  return { code, message, hint, details };
+}
+
+/**
+ * Returns the fault that another process, or the log, wrote: with the facts that it may tell, and with what this node
+ * knows of it by itself. A code that this build does not know becomes `internal`.
+ */
+export function readFault({ code, message, hint, details = {} }: WrittenFault, own: FaultFacts = {}): Fault {
+  const known = isFaultCode(code) ? code : "internal";
+  return new Fault(known, message, { hint, details, facts: { ...factsOfDetails(known, details), ...own } });
+}
+
+/** Reports whether a text, from a log or a peer, is a code of this build. */
 export function isFaultCode(code: string): code is FaultCode {
   return Object.hasOwn(FAULTS, code);
 }

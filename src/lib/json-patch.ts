@@ -64,10 +64,8 @@ export function applyJsonPatch(document: unknown, steps: readonly Step[], maxWei
       patched.apply(step);
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      throw new Fault(error.code, `Step ${index} (${step.op} ${formatPointer(step.path)}): ${error.message}`, {
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
-        details: { ...error.details, step: index },
-      });
+      const words = `Step ${index} (${step.op} ${formatPointer(step.path)}): ${error.message}`;
+      throw error.retold(words, { details: { step: index } });
     }
   }
   return patched.root;

@@ -1,7 +1,7 @@
 // Applies the commands of one entry inside one transaction: keyed retries get their first answer, each command has its savepoint, each change its chained row.
 // Shared by every engine, so that a command has one outcome whichever log carried it.
 
-import { Fault, isFaultCode } from "../lib/fault.ts";
+import { Fault, readFault, type WrittenFault, writeFault } from "../lib/fault.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
@@ -161,33 +161,12 @@ function earlierOutcome(tx: Writer, state: BatchState, command: Command, fingerp
       ),
     };
   }
-  const kept: {
-    output?: Record<string, unknown>;
-    code?: string;
-    message?: string;
-    hint?: string;
-    details?: Record<string, unknown>;
-  } = JSON.parse(row.outcome);
-  if (kept.output !== undefined) return { output: kept.output, seq: row.seq };
-  const code = kept.code ?? "";
-  return {
-    fault: new Fault(isFaultCode(code) ? code : "internal", kept.message ?? "", {
-      ...(kept.hint === undefined ? {} : { hint: kept.hint }),
-      details: kept.details ?? {},
-    }),
-  };
+  const kept: { output: Record<string, unknown> } | WrittenFault = JSON.parse(row.outcome);
+  return "output" in kept ? { output: kept.output, seq: row.seq } : { fault: readFault(kept) };
 }
 
 function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprint: string, outcome: Outcome): void {
-  const kept =
-    "fault" in outcome
-      ? {
-          code: outcome.fault.code,
-          message: outcome.fault.message,
-          hint: outcome.fault.hint,
-          details: outcome.fault.details,
-        }
-      : { output: outcome.output };
+  const kept = "fault" in outcome ? writeFault(outcome.fault) : { output: outcome.output };
   tx.run(
     "INSERT OR REPLACE INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
     command.caller,

@@ -101,7 +101,7 @@ export async function leaveFleet(
       if (self() !== "" && members.get(self()) === undefined) return;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      if (error.code === "not_a_member" && error.details["peer"] === true) return;
+      if (error.code === "not_a_member" && error.facts.fromPeer === true) return;
       if (error.code === "last_voter" || error.code === "forbidden") throw error;
       last = error.message;
     }

@@ -63,7 +63,7 @@ export class HistoryWatch {
     this.#options.log.stopApply(
       new Fault("data_corrupt", `This node's history is not its fleet's: ${why}`, {
         hint: "Keep a copy of its data folder, then start it with --join auto --discard-local.",
-        details: { quarantine: "two_histories" },
+        facts: { quarantine: "two_histories" },
       }),
     );
   }

@@ -11,7 +11,7 @@ import {
   writeFleetFile,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
-import type { RaftLog } from "../log/engine/raft/index.ts";
+import type { RaftLog } from "../log/engine/raft/raft-log.ts";
 import { fleetOf } from "../log/history.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";
@@ -145,7 +145,7 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
 
 /** Where store and raft folder do not fit any more: has the next start come back as a new server, if there is a fleet to come back to. */
 export function comesBack(dataDir: string, error: unknown): boolean {
-  if (!(error instanceof Fault) || error.details["quarantine"] === undefined) return false;
+  if (!(error instanceof Fault) || error.facts.quarantine === undefined) return false;
   return requestRejoin(dataDir, error.message);
 }
 

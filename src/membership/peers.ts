@@ -58,7 +58,8 @@ export class Peers {
     if (this.#connected !== undefined) return this.#connected.link.call(target, path, value, options);
     throw new Fault("unavailable", "This node is on no tailnet yet", {
       hint: "Wait until it has joined; `cairn status` says what it waits for.",
-      details: { retryAfterSeconds: 1, notSent: true },
+      facts: { outcome: "not_sent" },
+      details: { retryAfterSeconds: 1 },
     });
   }
 
@@ -66,11 +67,10 @@ export class Peers {
   async callerOf(id: string): Promise<Caller | undefined> {
     if (this.#connected === undefined) return undefined;
     const { tailnet, callers } = this.#connected;
-    try {
-      return await callers.of(JSON.stringify(await tailnet.caller(id)));
-    } catch (error) {
-      if (error instanceof Fault && error.details["tailnetCode"] === "not_found") return undefined;
+    const found = await tailnet.caller(id).catch((error: unknown) => {
+      if (error instanceof Fault && error.code === "not_found") return undefined;
       throw error;
-    }
+    });
+    return found === undefined ? undefined : callers.of(JSON.stringify(found));
   }
 }

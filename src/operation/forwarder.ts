@@ -8,7 +8,10 @@ import { afterTries, type ForwardCall, gaveUp } from "./routing.ts";
 
 /** What a forwarder needs to know and to do. */
 export interface ForwarderOptions {
-  /** Asks the path `forward` of a member. Rejects with the Fault that it answered (`details.peer` true), or with `unavailable` and whether anything was sent (`details.notSent`). */
+  /**
+   * Asks the path `forward` of a member. Rejects with the Fault that it answered (`facts.fromPeer`), or with
+   * `unavailable` and whether anything was sent (`facts.outcome`).
+   */
   ask(node: string, value: unknown, options: { timeoutMs: number; signal: AbortSignal }): Promise<unknown>;
   /** Member id of the node that is known to order writes; undefined while nobody is. */
   leader(): string | undefined;
@@ -54,7 +57,7 @@ export class Forwarder {
           return answerOf(await this.#attempt(node, value, either, withinMs));
         } catch (error) {
           signal.throwIfAborted();
-          if (error instanceof Fault && isFinal(error)) throw afterTries(asAnswered(error), mayBeDone);
+          if (error instanceof Fault && isFinal(error)) throw afterTries(error.passedOn(), mayBeDone);
           mayBeDone ||= isWrite && !isUntouched(error);
           last = error;
           told = otherLeader(error, node);
@@ -72,7 +75,7 @@ export class Forwarder {
     try {
       return answerOf(await this.#options.ask(node, wireOf(call), { timeoutMs, signal }));
     } catch (error) {
-      throw error instanceof Fault ? asAnswered(error) : error;
+      throw error instanceof Fault ? error.passedOn() : error;
     }
   }
 
@@ -106,24 +109,18 @@ export class Forwarder {
 }
 
 /** What another node would say as well; `unavailable` is the one that may be different elsewhere, unless it is about a position nobody has. */
-function isFinal({ code, details }: Fault): boolean {
-  return code !== "unavailable" && code !== "not_ready" ? true : details["applied"] !== undefined;
+function isFinal({ code, facts }: Fault): boolean {
+  return code !== "unavailable" && code !== "not_ready" ? true : facts.applied !== undefined;
 }
 
 function isUntouched(error: unknown): boolean {
   if (!(error instanceof Fault)) return false;
-  const { notSent, outcome } = error.details;
-  return notSent === true || outcome === "not_written" || error.code === "not_ready";
+  const { outcome } = error.facts;
+  return outcome === "not_sent" || outcome === "not_done" || error.code === "not_ready";
 }
 
 /** Who the asked node says leads instead. */
 function otherLeader(error: unknown, asked: string): string | undefined {
-  const told = error instanceof Fault ? error.details["leader"] : undefined;
-  return typeof told === "string" && told !== asked && told !== "" ? told : undefined;
-}
-
-/** A Fault as its caller sees it: how it came here is nothing to them. */
-function asAnswered({ code, message, hint, details }: Fault): Fault {
-  const { peer: _peer, notSent: _notSent, ...rest } = details;
-  return new Fault(code, message, { ...(hint === undefined ? {} : { hint }), details: rest });
+  const named = error instanceof Fault ? error.facts.leader?.node : undefined;
+  return named === asked ? undefined : named;
 }

@@ -239,11 +239,11 @@ export class Invoker {
     try {
       return this.#options.access.judge(caller, { operation: operation.name, verb, spaces, ...cap });
     } catch (error) {
-      const space = error instanceof Fault ? error.details["space"] : undefined;
+      const space = error instanceof Fault ? error.facts.refusedSpace : undefined;
       this.#options.onRefused?.({
         caller: callerName(caller),
         verb,
-        space: typeof space === "string" ? space : "*",
+        space: space ?? "*",
         operation: operation.name,
       });
       throw error;

@@ -64,11 +64,12 @@ export class Positions {
     return true;
   }
 
-  /** The answer to a read that this node is too far behind for; `details.applied` says how far it is. */
+  /** The answer to a read that this node is too far behind for; `facts.applied` says how far it is. */
   behind(text: string): Fault {
     return new Fault("unavailable", `This node has applied ${this.here()}, not yet ${text}`, {
       hint: "Try again in a moment.",
-      details: { retryAfterSeconds: 1, applied: this.here() },
+      facts: { applied: this.here() },
+      details: { retryAfterSeconds: 1 },
     });
   }
 

@@ -90,11 +90,8 @@ export function notReady(): Fault {
 export function notLeader(leader: { node: string } | undefined): Fault {
   return new Fault("unavailable", "This node does not order writes now; nothing was written", {
     hint: "Ask the leader.",
-    details: {
-      retryAfterSeconds: 1,
-      outcome: "not_written",
-      ...(leader === undefined ? {} : { leader: leader.node }),
-    },
+    facts: { outcome: "not_done", leader: leader && { node: leader.node } },
+    details: { retryAfterSeconds: 1 },
   });
 }
 
@@ -103,7 +100,7 @@ export function neverForwarded(operation: string, leader: { name: string } | und
   const where = leader === undefined ? "the leader, once there is one" : leader.name;
   return new Fault("forbidden", `${operation} needs admin rights, and those are never forwarded to the leader`, {
     hint: `Run it on ${where}.`,
-    details: leader === undefined ? {} : { leader: leader.name },
+    facts: { leader: leader && { name: leader.name } },
   });
 }
 
@@ -113,13 +110,15 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
   if (mayBeDone) {
     return new Fault("unavailable", `Whether the write was made is unknown${why}`, {
       hint: "Read before you write again, or repeat it with the same idempotency key.",
-      details: { outcome: "unknown", retryAfterSeconds: 2 },
+      facts: { outcome: "unknown" },
+      details: { retryAfterSeconds: 2 },
       cause,
     });
   }
   return new Fault("unavailable", `No node that orders writes could be asked${why}`, {
     hint: "Try again in a moment; `cairn status` shows which voters are missing.",
-    details: { outcome: "not_written", retryAfterSeconds: 2 },
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 2 },
     cause,
   });
 }
@@ -138,6 +137,6 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
 
 /** What a refusal says once an earlier try may have gone through: one that came before the log (a full disk, a rate, rights) says nothing about that try. */
 export function afterTries(error: unknown, mayBeDone: boolean): unknown {
-  const says = error instanceof Fault && (DECIDED_IN_APPLY.has(error.code) || error.details["outcome"] === "unknown");
+  const says = error instanceof Fault && (DECIDED_IN_APPLY.has(error.code) || error.facts.outcome === "unknown");
   return mayBeDone && error instanceof Fault && !says ? gaveUp(true, error) : error;
 }

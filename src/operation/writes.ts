@@ -93,8 +93,8 @@ export class Writes {
           if (answer !== "moved") return answer;
           mayBeDone = true;
         } catch (error) {
-          const outcome = error instanceof Fault ? error.details["outcome"] : undefined;
-          if (outcome !== "not_written" && outcome !== "unknown") throw afterTries(error, mayBeDone);
+          const outcome = error instanceof Fault ? error.facts.outcome : undefined;
+          if (outcome !== "not_done" && outcome !== "unknown") throw afterTries(error, mayBeDone);
           mayBeDone ||= outcome === "unknown";
           last = error;
         }
@@ -177,6 +177,7 @@ function refuseUnforwardable({ operation, spaces }: AdmittedWrite, routing: Rout
 function lostMeanwhile(leader: { node: string } | undefined): Fault {
   return new Fault("unavailable", "This node lost the leadership while it ordered the write", {
     hint: "Ask the leader, with the same idempotency key.",
-    details: { retryAfterSeconds: 1, outcome: "unknown", ...(leader === undefined ? {} : { leader: leader.node }) },
+    facts: { outcome: "unknown", leader: leader && { node: leader.node } },
+    details: { retryAfterSeconds: 1 },
   });
 }

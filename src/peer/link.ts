@@ -2,7 +2,9 @@
 // an answer, the peer's own Fault, and a Fault of ours that says whether anything was sent.
 
 import { z } from "zod";
-import { Fault, isFaultCode } from "../lib/fault.ts";
+import { Fault } from "../lib/fault.ts";
+import { parseObject } from "../lib/json-object.ts";
+import { faultOfValue } from "./fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
 /** Where members listen for each other on the tailnet. */
@@ -32,14 +34,6 @@ export interface PeerCallOptions {
 }
 
 const MAX_PROBLEM_BYTES = 64 * 1024;
-const refusal = z.object({
-  fault: z.object({
-    code: z.string().max(64),
-    message: z.string().max(10_000),
-    hint: z.string().max(10_000),
-    details: z.string().max(100_000),
-  }),
-});
 const problem = z.object({ code: z.string(), detail: z.string(), hint: z.string().optional() });
 
 /** What egress.sock answers for a connection that never came to be. */
@@ -65,8 +59,8 @@ export class PeerLink {
   }
 
   /**
-   * Asks a path of a peer. Rejects with the Fault that the peer answered (`details.peer` true), or with `unavailable`:
-   * with `details.notSent` true when the peer surely did nothing, otherwise it may have.
+   * Asks a path of a peer. Rejects with the Fault that the peer answered (`facts.fromPeer`), or with `unavailable`:
+   * with the outcome `not_sent` where the peer did nothing, otherwise with `maybe_sent`.
    */
   async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
     const frame = encodeFrame(value);
@@ -91,7 +85,7 @@ export class PeerLink {
       options.signal.throwIfAborted();
       if (cause instanceof Fault) throw cause;
       const why = late.aborted ? `did not answer within ${options.timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
-      throw this.#unreachable(target, why, { cause, notSent: false });
+      throw this.#unreachable(target, why, "maybe_sent", cause);
     }
     if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response.status, bytes);
     const decoded = this.#decode(target, bytes);
@@ -99,7 +93,7 @@ export class PeerLink {
       const answered = z.object({ value: z.unknown() }).safeParse(decoded);
       if (answered.success) return answered.data.value;
     }
-    throw faultOf(decoded) ?? this.#unreachable(target, "answered what is no answer", { notSent: false });
+    throw faultOfValue(decoded) ?? this.#unreachable(target, "answered what is no answer", "maybe_sent");
   }
 
   async #hostOf(target: PeerTarget): Promise<string> {
@@ -110,13 +104,12 @@ export class PeerLink {
     try {
       peers = await this.#options.directory.peers();
     } catch (cause) {
-      throw this.#unreachable(target, `cannot be looked up: ${reasonOf(cause)}`, { cause, notSent: true });
+      throw this.#unreachable(target, `cannot be looked up: ${reasonOf(cause)}`, "not_sent", cause);
     }
     this.#addresses = new Map(peers.flatMap(({ id, ips }) => (ips[0] === undefined ? [] : [[id, hostFor(ips)]])));
     this.#names = new Map(peers.flatMap(({ id, dnsName = "" }) => (dnsName === "" ? [] : [[id, shortOf(dnsName)]])));
     const found = this.#addresses.get(target.node);
-    if (found === undefined)
-      throw this.#unreachable(target, "is not seen on the tailnet by this node", { notSent: true });
+    if (found === undefined) throw this.#unreachable(target, "is not seen on the tailnet by this node", "not_sent");
     return found;
   }
 
@@ -125,29 +118,34 @@ export class PeerLink {
     try {
       return decodeFrame(bytes);
     } catch (cause) {
-      throw this.#unreachable(target, `did not answer whole: ${reasonOf(cause)}`, { cause, notSent: false });
+      throw this.#unreachable(target, `did not answer whole: ${reasonOf(cause)}`, "maybe_sent", cause);
     }
   }
 
-  #unreachable(target: PeerTarget, what: string, { cause, notSent }: { cause?: unknown; notSent: boolean }): Fault {
+  #unreachable(target: PeerTarget, what: string, outcome: "not_sent" | "maybe_sent", cause?: unknown): Fault {
     const name = "node" in target ? (this.#names.get(target.node) ?? target.node) : target.host;
     return new Fault("unavailable", `The node ${name} ${what}`, {
       hint: "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port 4747 of each other.",
-      details: { retryAfterSeconds: 1, notSent },
-      ...(cause === undefined ? {} : { cause }),
+      facts: { outcome },
+      details: { retryAfterSeconds: 1 },
+      cause,
     });
   }
 
   /** An answer that is no frame: of our own Go half, which could not reach the peer, or of what stands before the peer's server. */
   #stranger(target: PeerTarget, status: number, bytes: Uint8Array): Fault {
-    const said = problem.safeParse(parseJson(bytes.subarray(0, MAX_PROBLEM_BYTES)));
+    const said = problem.safeParse(parseObject(new TextDecoder().decode(bytes.subarray(0, MAX_PROBLEM_BYTES))));
     const { code, detail } = said.success ? said.data : { code: "", detail: `status ${status}` };
     if (code === "dial_failed" || NEVER_DIALLED.has(code)) {
       // The address may have gone to another device, or the device to another address.
       this.refresh();
-      return this.#unreachable(target, `cannot be reached: ${detail}`, { notSent: NEVER_DIALLED.has(code) });
+      return this.#unreachable(
+        target,
+        `cannot be reached: ${detail}`,
+        NEVER_DIALLED.has(code) ? "not_sent" : "maybe_sent",
+      );
     }
-    return this.#unreachable(target, `answered: ${detail}`, { notSent: REFUSED_AT_DOOR.has(status) });
+    return this.#unreachable(target, `answered: ${detail}`, REFUSED_AT_DOOR.has(status) ? "not_sent" : "maybe_sent");
   }
 }
 
@@ -169,32 +167,12 @@ async function readBounded(response: Response): Promise<Uint8Array> {
     if (size > MAX_FRAME_BYTES) {
       throw new Fault("unavailable", `A peer answered more than ${MAX_FRAME_BYTES} bytes`, {
         hint: "Ask for less at once.",
-        details: { notSent: false },
+        facts: { outcome: "maybe_sent" },
       });
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-/** The Fault that the peer answered, with the same words; a code of a newer version is `internal`. */
-function faultOf(decoded: unknown): Fault | undefined {
-  const parsed = refusal.safeParse(decoded);
-  if (!parsed.success) return undefined;
-  const { code, message, hint, details } = parsed.data.fault;
-  const said = parseJson(Buffer.from(details));
-  return new Fault(isFaultCode(code) ? code : "internal", message, {
-    ...(hint === "" ? {} : { hint }),
-    details: { ...(typeof said === "object" && said !== null && !Array.isArray(said) ? said : {}), peer: true },
-  });
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
 }
 
 function reasonOf(cause: unknown): string {

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
+import { faultValue } from "./fault-frame.ts";
 import { fleetMark } from "./fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
@@ -156,10 +157,8 @@ function frame(status: number, value: unknown): Response {
   return new Response(encodeFrame(value), { status, headers: { "Content-Type": FRAME_TYPE } });
 }
 
-function refusal({ code, message, hint, details }: Fault): Response {
-  return frame(FAULTS[code].status, {
-    fault: { code, message, hint: hint ?? "", details: JSON.stringify(details) },
-  });
+function refusal(fault: Fault): Response {
+  return frame(FAULTS[fault.code].status, faultValue(fault));
 }
 
 function misshapen(path: string, error: z.ZodError): Fault {
@@ -184,6 +183,6 @@ function notReady(): Fault {
 function notAMember(caller: Caller, fleet: string): Fault {
   return new Fault("not_a_member", `The device ${JSON.stringify(caller.node)} is no member of this fleet`, {
     hint: "Let it join first: `cairn members` shows who is in.",
-    details: { fleet: fleetMark(fleet, caller.id) },
+    facts: { fleetMark: fleetMark(fleet, caller.id) },
   });
 }

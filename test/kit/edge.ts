@@ -8,6 +8,7 @@ import { edgeModes } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Answer } from "../../src/operation/answer.ts";
 import { capOf } from "../../src/operation/routing.ts";
+import { faultOfValue, faultValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "./core.ts";
@@ -148,14 +149,14 @@ async function asPeer<T>(answer: Promise<T>): Promise<T> {
     return await answer;
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    throw new Fault(error.code, error.message, { details: { ...error.details, peer: true } });
+    throw faultOfValue(faultValue(error));
   }
 }
 
 function raced<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const gone = Promise.withResolvers<never>();
   const leave = () =>
-    gone.reject(new Fault("unavailable", "The node nCENTRAL did not answer", { details: { notSent: false } }));
+    gone.reject(new Fault("unavailable", "The node nCENTRAL did not answer", { facts: { outcome: "maybe_sent" } }));
   if (signal.aborted) leave();
   signal.addEventListener("abort", leave, { once: true });
   work.catch(() => {});

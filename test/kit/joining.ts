@@ -7,7 +7,7 @@ import { drawSecret, fleetCommands, hashOf, openMembers, type Ticket } from "../
 import { Admission, joinRequest } from "../../src/fleet/join/admit.ts";
 import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { DirectLog } from "../../src/log/engine/direct/index.ts";
+import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
@@ -53,7 +53,7 @@ export class World {
       call: async ({ node }, path, value) => {
         this.asked.push(`${path} ${node}`);
         const answer = this.answers.get(node);
-        if (answer === undefined) throw new Fault("unavailable", "nobody there", { details: { notSent: true } });
+        if (answer === undefined) throw new Fault("unavailable", "nobody there", { facts: { outcome: "not_sent" } });
         // Over the wire everything becomes plain values.
         return structuredClone(await answer(path, structuredClone(value), caller));
       },
@@ -66,7 +66,7 @@ export function startLeader(world: World, id = "nLEAD", fleet = "home") {
   const folder = temporaryFolder();
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   let nowMs = Date.parse("2026-01-01T00:00:00Z");
-  const log = new DirectLog({
+  const log = openDirectLog({
     store,
     apply: applierOf(fleetCommands),
     nowMs: () => nowMs,

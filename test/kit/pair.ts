@@ -11,10 +11,10 @@ import type { Command, Leadership, Log } from "../../src/log/log.ts";
 import { fullNodeRouting } from "../../src/membership/full-routing.ts";
 import { answerForwarded } from "../../src/operation/answer-forwarded.ts";
 import type { Routing } from "../../src/operation/routing.ts";
+import { faultOfValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
 import { type Core, type CoreOptions, callerWith, startCore } from "./core.ts";
-import { logWith } from "./log-with.ts";
 
 export type Pair = Awaited<ReturnType<typeof startPair>>;
 
@@ -100,7 +100,8 @@ export async function startPair(options: PairOptions = {}) {
         const node = nodes[index];
         if (node !== undefined) node.catchUp = () => catchUp();
       });
-      return logWith(inner, {
+      return {
+        ...inner,
         leadership: () => leadershipOf(index),
         onLeadership: (listener) => {
           const tell = () => listener(leadershipOf(index));
@@ -117,7 +118,7 @@ export async function startPair(options: PairOptions = {}) {
           await outcome.catch(() => {});
           throw lost("unknown", leader);
         },
-      });
+      };
     };
   }
 
@@ -168,7 +169,7 @@ export async function startPair(options: PairOptions = {}) {
   /** As the link does it: a frame there, a frame back, a Fault as the peer's. */
   async function deliver(from: string, to: string, value: unknown, signal: AbortSignal): Promise<unknown> {
     const server = servers[members.findIndex(({ node }) => node === to)];
-    if (server === undefined) throw new Fault("unavailable", `${to} is not there`, { details: { notSent: true } });
+    if (server === undefined) throw new Fault("unavailable", `${to} is not there`, { facts: { outcome: "not_sent" } });
     const request = new Request("http://peer:4747/peer/forward", {
       method: "POST",
       headers: { "content-type": FRAME_TYPE },
@@ -179,13 +180,10 @@ export async function startPair(options: PairOptions = {}) {
       request,
       callerWith({ kind: "tagged", id: from, node: from, login: "", tags: ["tag:cairn"] }),
     );
-    const frame = decodeFrame(await response.bytes()) as { value?: unknown; fault?: Record<string, string> };
-    const { fault } = frame;
+    const frame = decodeFrame(await response.bytes()) as { value?: unknown };
+    const fault = faultOfValue(frame);
     if (fault === undefined) return frame.value;
-    throw new Fault(fault["code"] as Fault["code"], fault["message"] ?? "", {
-      hint: fault["hint"] ?? "",
-      details: { ...JSON.parse(fault["details"] ?? "{}"), peer: true },
-    });
+    throw fault;
   }
 
   return {

@@ -30,7 +30,7 @@ const read = (pair: EdgePair, id: string, more: Record<string, unknown> = {}, ca
 const stateOf = async (answer: ReturnType<typeof read>) => (await answer).cache?.state;
 
 function cutLink(pair: EdgePair): void {
-  pair.setLink(() => Promise.reject(new Fault("unavailable", "cut", { details: { notSent: true } })));
+  pair.setLink(() => Promise.reject(new Fault("unavailable", "cut", { facts: { outcome: "not_sent" } })));
 }
 
 describe("a document", () => {

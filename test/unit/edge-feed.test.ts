@@ -199,7 +199,7 @@ describe("whom an edge follows", () => {
   });
 
   test("one node alone that says it is no member ends it; one of several does not", async () => {
-    const refuses = () => Promise.reject(new Fault("not_a_member", "who?", { details: { peer: true } }));
+    const refuses = () => Promise.reject(new Fault("not_a_member", "who?", { facts: { fromPeer: true } }));
     let good: () => Promise<unknown> = answers();
     const { client, state, stop } = startClient({
       new: { roundTripMs: 1, answer: refuses },

@@ -44,10 +44,11 @@ async function startWorld() {
   let pong: { sentMs: number; served: { answer: FeedAnswer; heldMs: number } | undefined } | undefined;
 
   pair.setLink((path, deliver) => {
-    if (path === "feed" || cut) return Promise.reject(new Fault("unavailable", "cut", { details: { notSent: true } }));
+    if (path === "feed" || cut)
+      return Promise.reject(new Fault("unavailable", "cut", { facts: { outcome: "not_sent" } }));
     const done = Promise.withResolvers<unknown>();
     let outcome: { value: unknown } | { error: unknown } | undefined;
-    const lose = () => done.reject(new Fault("unavailable", "lost", { details: { notSent: false } }));
+    const lose = () => done.reject(new Fault("unavailable", "lost", { facts: { outcome: "maybe_sent" } }));
     calls.push({
       serve: async () => {
         if (outcome !== undefined) return;

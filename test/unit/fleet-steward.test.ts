@@ -88,7 +88,7 @@ describe("beats", () => {
     const { beats, refusals, answer } = startBeats(["a", "b"]);
     for (const fleet of [undefined, "", fleetMark("f2", "n-a"), fleetMark("f1", "n-b")]) {
       answer(() => {
-        throw new Fault("not_a_member", "none of ours", { details: { peer: true, fleet } });
+        throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleet } });
       });
       await beats.round();
     }
@@ -97,7 +97,7 @@ describe("beats", () => {
     });
     await beats.round();
     answer(() => {
-      throw new Fault("not_a_member", "none of ours", { details: { peer: true, fleet: fleetMark("f1", "n-a") } });
+      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleetMark("f1", "n-a") } });
     });
     await beats.round();
     expect(refusals).toEqual(["b"]);

@@ -50,7 +50,7 @@ describe("writes", () => {
     pair.useLink(async (_from, _to, deliver) => {
       const answer = await deliver();
       if (dropped++ > 0) return answer;
-      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+      throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
     });
     expect((await put(pair.node(1), 1)).output).toMatchObject({ version: 1, created: true });
     expect(dropped).toBe(2);
@@ -119,23 +119,23 @@ describe("writes", () => {
     expect(nobody).toMatchObject({ code: "unavailable", details: { outcome: "not_written" } });
     pair.elect("s0");
     pair.useLink(async () => {
-      throw new Fault("unavailable", "no route", { details: { notSent: true } });
+      throw new Fault("unavailable", "no route", { facts: { outcome: "not_sent" } });
     });
     expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "not_written" } });
     pair.useLink(async () => {
-      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+      throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
     });
     expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "unknown" } });
   });
 
   test("that may have been made are never answered like one that was not, whatever the next leader refuses", async () => {
     await using pair = await pairFor(member, { roles: ["central", "central", "central"] });
-    const full = new Fault("storage_full", "the disk is full", { details: { peer: true } });
+    const full = new Fault("storage_full", "the disk is full", { facts: { fromPeer: true } });
     pair.useLink(async (_from, to, deliver) => {
       if (to !== "n0") throw full;
       await deliver();
       pair.elect("s1");
-      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+      throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
     });
     const unknown = { code: "unavailable", details: { outcome: "unknown" } };
     expect(await refusal(put(pair.node(2), 1))).toMatchObject(unknown);
@@ -148,7 +148,7 @@ describe("writes", () => {
       await deliver();
       pair.node(2).full = full;
       pair.elect("s2");
-      throw new Fault("unavailable", "reset", { details: { notSent: false } });
+      throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
     });
     expect(await refusal(put(pair.node(2), 3))).toMatchObject(unknown);
     expect(versions(pair.node(0))).toHaveLength(2);
@@ -162,7 +162,7 @@ describe("writes", () => {
       const answer = await deliver().catch((error: unknown) => error);
       if (!lostOne) {
         lostOne = true;
-        throw new Fault("unavailable", "reset", { details: { notSent: false } });
+        throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
       }
       throw answer;
     });

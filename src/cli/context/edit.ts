@@ -68,11 +68,11 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     const conflict = error.code === "version_mismatch";
-    throw new Fault(error.code, `${error.message}; your text is kept in ${file}`, {
+    throw error.retold(`${error.message}; your text is kept in ${file}`, {
       hint: conflict
         ? `Someone wrote ${id} meanwhile. Look with cairn context get ${id}, then write yours with cairn context put ${id} ${file} --if-match ETAG.`
         : `Mend what is said, then write it with cairn context put ${id} ${file}.`,
-      details: { ...error.details, file },
+      details: { file },
       cause: error,
     });
   }

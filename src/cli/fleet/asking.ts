@@ -33,11 +33,12 @@ export async function askLeader(
   try {
     return await askNode(invocation, operation, input);
   } catch (error) {
-    const leader = error instanceof Fault ? (error.details["leader_name"] ?? error.details["leader"]) : undefined;
-    if (!(error instanceof Fault) || typeof leader !== "string" || leader === "") throw error;
-    throw new Fault("not_leader", `${leader} leads this fleet, and what an admin does is done there`, {
-      hint: `Type on ${leader}: cairn ${words}`,
-      details: error.details,
+    const leader = error instanceof Fault ? error.facts.leader : undefined;
+    const name = leader?.name ?? leader?.node;
+    if (!(error instanceof Fault) || name === undefined) throw error;
+    throw error.retold(`${name} leads this fleet, and what an admin does is done there`, {
+      code: "not_leader",
+      hint: `Type on ${name}: cairn ${words}`,
     });
   }
 }

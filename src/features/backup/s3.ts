@@ -63,7 +63,7 @@ export class S3 {
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#once(request);
       if (!(outcome instanceof Fault)) return outcome;
-      if (attempt === TRIES || outcome.details["again"] !== true) throw outcome;
+      if (attempt === TRIES || outcome.facts.transient !== true) throw outcome;
       await pause(waitMs, undefined, { signal: request.signal });
       waitMs *= 2;
     }
@@ -103,10 +103,10 @@ export class S3 {
     return this.#fault(`answered ${what}`, status >= 500 || status === 408 || status === 429);
   }
 
-  #fault(what: string, again: boolean, cause?: unknown): Fault {
+  #fault(what: string, transient: boolean, cause?: unknown): Fault {
     return new Fault("unavailable", `${this.place}: ${what}`, {
       hint: "See the bucket, its keys and rights, the region and this machine's clock.",
-      details: { again },
+      facts: { transient },
       cause,
     });
   }

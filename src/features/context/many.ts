@@ -126,9 +126,6 @@ function at<T>(index: number, operation: string, body: () => T): T {
     return body();
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    throw new Fault(error.code, `Write ${index} (${operation}): ${error.message}`, {
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
-      details: { ...error.details, index },
-    });
+    throw error.retold(`Write ${index} (${operation}): ${error.message}`, { details: { index } });
   }
 }

@@ -139,9 +139,9 @@ export class Beats {
       this.#answered.set(member.node, { beat, askedMs });
       this.#take(member, beat, monotonicMs() - sentMs);
     } catch (error) {
-      const said = error instanceof Fault && error.details["peer"] === true && error.code === "not_a_member";
+      const said = error instanceof Fault && error.facts.fromPeer === true && error.code === "not_a_member";
       const mark = fleetMark(this.#options.fleetId(), this.#options.self());
-      const isOurs = said && mark !== "" && error.details["fleet"] === mark;
+      const isOurs = said && mark !== "" && error.facts.fleetMark === mark;
       if (isOurs && !this.#stop.signal.aborted) onNotAMember?.(member);
     } finally {
       this.#asking.delete(member.node);

@@ -186,7 +186,7 @@ export class Admission {
       members.refresh();
       return { outcome, role: given, spaces, ...fleet(), members: [...members.list()], survives: survives() };
     } catch (error) {
-      if (!(error instanceof Fault) || error.details["reason"] !== "needs_approval") throw error;
+      if (!(error instanceof Fault) || error.facts.reason !== "needs_approval") throw error;
       this.#remember(caller, request);
       return { outcome: "pending" };
     }
@@ -223,14 +223,14 @@ export class Admission {
 function unknownTicket(): Fault {
   return new Fault("join_refused", "This fleet knows no such ticket, or it has expired", {
     hint: "Make one with cairn ticket on the leader of this fleet.",
-    details: { reason: "ticket_unknown" satisfies JoinRefusal },
+    facts: { reason: "ticket_unknown" satisfies JoinRefusal },
   });
 }
 
 function otherFleet(): Fault {
   return new Fault("join_refused", "It asks for a fleet with another id", {
     hint: "Look at the fleet's id in cairn status of both nodes.",
-    details: { reason: "other_fleet" satisfies JoinRefusal },
+    facts: { reason: "other_fleet" satisfies JoinRefusal },
   });
 }
 
@@ -238,6 +238,8 @@ function otherFleet(): Fault {
 export function notTheLeader(leader: { node: string; name: string } | undefined, what: string): Fault {
   return new Fault("not_leader", `${what} is the leader's business, and ${leader?.name ?? "no member"} leads now`, {
     hint: leader === undefined ? "Try again once there is a leader; see cairn status." : `Ask ${leader.name}.`,
-    details: { leader: leader?.node ?? "", leader_name: leader?.name ?? "", retryAfterSeconds: 1 },
+    facts: { leader },
+    // Without a leader the names stay, empty.
+    details: { leader: "", leader_name: "", retryAfterSeconds: 1 },
   });
 }

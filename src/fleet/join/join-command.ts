@@ -25,7 +25,7 @@ import {
 
 const MAX_MEMBERS = 100;
 
-/** Why a join is refused, in `details.reason`; `needs_approval` alone is no end: the device may ask again. */
+/** Why a join is refused, in `facts.reason`; `needs_approval` alone is no end: the device may ask again. */
 export type JoinRefusal =
   | "needs_approval"
   | "other_fleet"
@@ -207,5 +207,5 @@ const HINTS: Readonly<Record<JoinRefusal, string>> = {
 };
 
 function refused(reason: JoinRefusal, message: string): Fault {
-  return new Fault("join_refused", message, { hint: HINTS[reason], details: { reason } });
+  return new Fault("join_refused", message, { hint: HINTS[reason], facts: { reason } });
 }

@@ -112,7 +112,7 @@ class Joiner {
         `The ticket is for the role ${ticket.role}, and this node is started as ${role}`,
         {
           hint: `Start it with --role ${ticket.role}, or make a ticket with cairn ticket --role ${role}.`,
-          details: { reason: "ticket_other_role" },
+          facts: { reason: "ticket_other_role" },
         },
       );
     }
@@ -262,6 +262,6 @@ function isNamed(peer: Peer, place: string): boolean {
 function wrongFleet(message: string): Fault {
   return new Fault("join_refused", message, {
     hint: "Give the name of the fleet with --fleet, or another HOST with --join.",
-    details: { reason: "other_fleet" },
+    facts: { reason: "other_fleet" },
   });
 }

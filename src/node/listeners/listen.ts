@@ -83,7 +83,8 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     if (options.draining()) {
       throw new Fault("unavailable", "This node is stopping", {
         hint: "Try again in a moment.",
-        details: { retryAfterSeconds: 2, outcome: "not_written" },
+        facts: { outcome: "not_done" },
+        details: { retryAfterSeconds: 2 },
       });
     }
     const length = Number(request.headers.get("content-length") ?? 0);

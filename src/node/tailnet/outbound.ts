@@ -35,7 +35,7 @@ export function outboundBy(socket: string, secret: string): Outbound {
         `The way out of this node is not open: ${cause instanceof Error ? cause.message : String(cause)}`,
         {
           hint: "It opens once the node has started its tailnet half.",
-          details: { again: true },
+          facts: { transient: true },
           cause,
         },
       );
@@ -46,7 +46,7 @@ export function outboundBy(socket: string, secret: string): Outbound {
     throw new Fault("unavailable", said.data?.detail ?? `${url.host} cannot be reached (${refusal})`, {
       hint: said.data?.hint ?? "Check the address and this machine's network.",
       // What was refused stays refused.
-      details: { again: refusal === "dial_failed" || refusal === "exchange_failed" },
+      facts: { transient: refusal === "dial_failed" || refusal === "exchange_failed" },
     });
   };
 }

@@ -16,7 +16,8 @@ export function lost(reason: RefusedReason, leader: string): Fault {
         : `This node does not lead${leader === "" ? " and knows no leader" : ""}; nothing was written`;
   return new Fault("unavailable", message, {
     hint: "Try again in a moment.",
-    details: { retryAfterSeconds: 1, outcome: "not_written" },
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 1 },
   });
 }
 
@@ -24,7 +25,7 @@ export function lost(reason: RefusedReason, leader: string): Fault {
 export function unknownOutcome(): Fault {
   return new Fault("unavailable", "Whether the write was made is unknown", {
     hint: "Read before you write again, or repeat it with the same idempotency key.",
-    details: { outcome: "unknown" },
+    facts: { outcome: "unknown" },
   });
 }
 
@@ -32,7 +33,8 @@ export function unknownOutcome(): Fault {
 export function notStarted(): Fault {
   return new Fault("unavailable", "This node is not a member of its fleet yet; nothing was written", {
     hint: "Try again when it has joined; `cairn status` says what it waits for.",
-    details: { retryAfterSeconds: 1, outcome: "not_written" },
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 1 },
   });
 }
 
@@ -53,7 +55,8 @@ export type QuarantineReason =
 export function quarantine(reason: QuarantineReason, message: string, details: Record<string, unknown> = {}): Fault {
   return new Fault("data_corrupt", message, {
     hint: "Keep a copy of the data folder. A fleet of one goes on from its store with `cairn recover --accept-loss`, or from a backup with `cairn restore`; a member of a larger fleet joins it again with --discard-local.",
-    details: { ...details, quarantine: reason },
+    facts: { quarantine: reason },
+    details,
   });
 }
 
