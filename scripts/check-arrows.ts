@@ -47,7 +47,9 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that others enter only by their index. */
-const CLOSED: readonly string[] = ["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet"];
+const CLOSED: readonly string[] = [
+  ...["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet", "log/engine/*"],
+];
 
 interface Reserved {
   what: string;

@@ -1,6 +1,7 @@
 // One stream of server-sent events: a cursor that is asked only when its client has taken everything before, so nothing is queued for one that does not read.
 
 import { Fault } from "../lib/fault.ts";
+import { Outlet } from "../lib/outlet.ts";
 import type { Followed, Following } from "../operation/follow.ts";
 
 /** When a stream speaks without being asked, in ms. */
@@ -37,19 +38,13 @@ interface Upkeep {
 
 /** Open until its client goes, its caller loses the right, or it is ended. */
 export class EventStream {
-  readonly body: ReadableStream<Uint8Array>;
   readonly callerId: string;
   readonly #following: Following;
   readonly #timing: StreamTiming;
   readonly #upkeep: Upkeep;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** The client has taken everything and asks for more. */
-  #asked = false;
-  #sentMs = performance.now();
+  readonly #outlet: Outlet;
   readonly #beatEveryMs: number;
   #sentPosition: string;
-  #ending = false;
-  #isGone = false;
 
   constructor(following: Following, callerId: string, timing: StreamTiming, upkeep: Upkeep) {
     this.callerId = callerId;
@@ -59,48 +54,43 @@ export class EventStream {
     this.#sentPosition = following.position;
     // Streams that came together should not all beat together.
     this.#beatEveryMs = timing.heartbeatMs * (0.8 + Math.random() * 0.2);
-    this.body = new ReadableStream<Uint8Array>(
-      {
-        start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
-          this.#controller = controller;
-          this.#write(`retry: ${timing.retryMs}\nid: ${following.position}\n\n`);
-        },
-        pull: () => {
-          this.#asked = true;
-          if (this.#ending) this.#finish();
-          else this.send();
-        },
-        cancel: () => {
-          this.#gone();
-        },
+    this.#outlet = new Outlet({
+      preface: `retry: ${timing.retryMs}\nid: ${following.position}\n\n`,
+      onIdle: () => this.send(),
+      onEnd: () => {
+        following.close();
+        upkeep.onGone();
       },
-      { highWaterMark: 0 },
-    );
+    });
+  }
+
+  get body(): ReadableStream<Uint8Array> {
+    return this.#outlet.body;
   }
 
   /** Sends what is new, if the client is ready for it. */
   send(): void {
-    if (!this.#asked || this.#ending) return;
+    if (!this.#outlet.idle) return;
     this.#orEnd(() => {
       const { items, more } = this.#following.take(MAX_AT_ONCE);
       if (items.length > 0) {
         this.#sentPosition = items.at(-1)?.position ?? this.#sentPosition;
-        this.#write(items.map(eventOf).join(""));
+        this.#outlet.write(items.map(eventOf).join(""));
       } else if (more) setImmediate(() => this.send());
     });
   }
 
   /** Ends if the caller may no longer follow. */
   judge(): void {
-    if (!this.#ending) this.#orEnd(() => this.#following.judge());
+    if (!this.#outlet.ending) this.#orEnd(() => this.#following.judge());
   }
 
   /** What time brings: a heartbeat, the end of a client that does not read, the cut of one that does not even read that. */
   tick(nowMs: number): void {
-    const quietMs = nowMs - this.#sentMs;
-    if (this.#ending) {
-      if (quietMs > this.#timing.graceMs) this.#cut();
-    } else if (!this.#asked) {
+    const quietMs = nowMs - this.#outlet.writtenMs;
+    if (this.#outlet.ending) {
+      if (quietMs > this.#timing.graceMs) this.#outlet.cut();
+    } else if (!this.#outlet.idle) {
       if (quietMs > this.#timing.stallMs) {
         const message = `The client has not read for ${Math.round(quietMs / 1000)} s`;
         this.end({ reason: "slow_reader", message, hint: COME_BACK });
@@ -113,27 +103,18 @@ export class EventStream {
 
   /** Says why, then ends: at once where the client is ready or `atOnce` says so, otherwise when it has read that or its grace is over. */
   end(end: End, { atOnce = false }: { atOnce?: boolean } = {}): void {
-    if (!this.#ending) {
-      this.#ending = true;
+    if (!this.#outlet.ending) {
       this.#following.close();
-      const ready = this.#asked;
-      this.#write(`event: end\ndata: ${JSON.stringify(end)}\n\n`);
-      if (ready) this.#finish();
+      this.#outlet.end(`event: end\ndata: ${JSON.stringify(end)}\n\n`);
     }
-    if (atOnce) this.#finish();
+    if (atOnce) this.#outlet.close();
   }
 
   #beat(): void {
-    if (this.#ending) return;
+    if (this.#outlet.ending) return;
     const moved = this.#following.position !== this.#sentPosition;
     this.#sentPosition = this.#following.position;
-    this.#write(`: heartbeat\n${moved ? `id: ${this.#sentPosition}\n` : ""}\n`);
-  }
-
-  #write(text: string): void {
-    this.#asked = false;
-    this.#sentMs = performance.now();
-    this.#controller?.enqueue(Buffer.from(text, "utf8"));
+    this.#outlet.write(`: heartbeat\n${moved ? `id: ${this.#sentPosition}\n` : ""}\n`);
   }
 
   #orEnd(body: () => void): void {
@@ -149,24 +130,6 @@ export class EventStream {
     return new Fault("internal", `The stream failed unexpectedly (error ${this.#upkeep.onUnexpected(error)})`, {
       hint: COME_BACK,
     });
-  }
-
-  #finish(): void {
-    if (this.#gone()) this.#controller?.close();
-  }
-
-  #cut(): void {
-    // An error without a value: the server closes the connection and prints nothing.
-    if (this.#gone()) this.#controller?.error(undefined);
-  }
-
-  #gone(): boolean {
-    if (this.#isGone) return false;
-    this.#isGone = true;
-    this.#ending = true;
-    this.#following.close();
-    this.#upkeep.onGone();
-    return true;
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { Changes } from "../log/changes.ts";
-import type { Log } from "../log/log.ts";
+import type { Applied, Leadership, Log } from "../log/log.ts";
 import { type Position, parsePosition } from "../log/position.ts";
 import type { Store, Writer } from "../store/store.ts";
 import type { FeedAnswer } from "./frames.ts";
@@ -11,8 +11,8 @@ import type { FeedAnswer } from "./frames.ts";
 /** Changes that an edge keeps for its followers; below them is its floor. */
 const MAX_CHANGES = 100_000;
 const TRIM_STEP = 1000;
-/** Before the first answer of an upstream. */
-const NOWHERE: Position = { epoch: "0000000000", seq: 0 };
+/** Epoch before the first answer of an upstream. */
+const NO_EPOCH = "0000000000";
 const NO_HASH = new Uint8Array(32);
 
 interface Epoch {
@@ -22,53 +22,143 @@ interface Epoch {
 }
 
 /** The log of an edge, and how the feed writes it. */
-export interface EdgeLog extends Log {
-  /** Commits what the feed brought; `also` runs in the same transaction. Where there is nothing to write, only the position moves, in memory. */
-  take(answer: FeedAnswer, also?: (tx: Writer) => void): void;
-  /** The changes up to the position of `answer` cannot be had: followers below are told so. */
-  skip(answer: FeedAnswer, also: (tx: Writer) => void): void;
-  /** Forgets everything: the history that was followed is not the fleet's, or this node is no member. */
-  forget(also: (tx: Writer) => void): void;
-  /** Writes the position that was reached in memory. */
-  settle(also: (tx: Writer) => void): void;
-}
+export class EdgeLog implements Log {
+  readonly changes: Changes;
+  readonly #store: Store;
+  #epochs: Epoch[];
+  #seq: number;
+  #logTimeMs = 0;
+  #sinceTrim = 0;
 
-/** Opens the log over the store of an edge, where the last run left it. */
-export function openEdgeLog(store: Store): EdgeLog {
-  store.transaction((tx) => {
-    tx.run(
-      "INSERT INTO head (one, seq, hash, log_time, floor, floor_hash) VALUES (1, 0, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
-      NO_HASH,
-      NO_HASH,
-    );
-  });
-  let epochs = readEpochs(store);
-  let seq = store.reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
-  let logTimeMs = 0;
-  let sinceTrim = 0;
-  const epochNow = (): string => epochs.at(-1)?.id ?? NOWHERE.epoch;
-  const changes = new Changes(store.reader, { epoch: epochNow(), seq });
-
-  const writeHead = (tx: Writer, reached: number): void => {
-    tx.run("UPDATE head SET seq = ?, log_time = MAX(log_time, ?) WHERE one = 1", reached, logTimeMs);
-  };
-
-  function writeEpochs(tx: Writer, found: FeedAnswer["epochs"]): void {
-    if (found === null) return;
-    tx.run("DELETE FROM epochs");
-    for (const epoch of found) {
+  /** Opens the log over the store of an edge, where the last run left it. */
+  constructor(store: Store) {
+    this.#store = store;
+    store.transaction((tx) => {
       tx.run(
-        "INSERT INTO epochs (n, id, parent, fork_seq, fork_hash) VALUES (?,?,?,?,?)",
-        epoch.n,
-        epoch.id,
-        epoch.parent,
-        epoch.forkSeq,
+        "INSERT INTO head (one, seq, hash, log_time, floor, floor_hash) VALUES (1, 0, ?, 0, 0, ?) ON CONFLICT DO NOTHING",
+        NO_HASH,
         NO_HASH,
       );
-    }
+    });
+    this.#epochs = readEpochs(store);
+    this.#seq = store.reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+    this.changes = new Changes(store.reader, this.position());
   }
 
-  function writeChanges(tx: Writer, { items }: FeedAnswer): void {
+  ready(): boolean {
+    return this.#epochs.length > 0;
+  }
+
+  leadership(): Leadership {
+    return { leading: false, server: "", term: 0 };
+  }
+
+  onLeadership(): () => void {
+    return () => {};
+  }
+
+  onLeading(): () => void {
+    return () => {};
+  }
+
+  barrier(): Promise<void> {
+    return Promise.reject(noLog("wait for every acknowledged write"));
+  }
+
+  propose(): Promise<Applied> {
+    return Promise.reject(noLog("order a write"));
+  }
+
+  position(): Position {
+    return { epoch: this.#epoch, seq: this.#seq };
+  }
+
+  head(): { seq: number; hash: Uint8Array } {
+    return { seq: this.#seq, hash: NO_HASH };
+  }
+
+  hashAt(): undefined {
+    return undefined;
+  }
+
+  positionAt(seq: number): Position {
+    return { epoch: this.#epochs.findLast((epoch) => seq > epoch.forkSeq)?.id ?? this.#epoch, seq };
+  }
+
+  sameHistory(position: Position): boolean {
+    const found = this.#epochs.findIndex((epoch) => epoch.id === position.epoch);
+    return found >= 0 && this.#epochs.slice(found + 1).every((later) => position.seq <= later.forkSeq);
+  }
+
+  /** Does nothing: an edge applies nothing of its own that could be wrong. */
+  stopApply(): void {}
+
+  async close(): Promise<void> {}
+
+  /** Commits what the feed brought; `also` runs in the same transaction. Where there is nothing to write, only the position moves, in memory. */
+  take(answer: FeedAnswer, also?: (tx: Writer) => void): void {
+    const reached = parsePosition(answer.position).seq;
+    if (answer.items.length > 0 || answer.epochs !== null || also !== undefined) {
+      this.#store.transaction((tx) => {
+        writeEpochs(tx, answer.epochs);
+        this.#writeChanges(tx, answer);
+        also?.(tx);
+        this.#writeHead(tx, reached);
+      });
+      if (answer.epochs !== null) this.#epochs = readEpochs(this.#store);
+    }
+    this.#seq = reached;
+    const now = this.position();
+    const published = this.changes.head();
+    if (published.seq !== now.seq || published.epoch !== now.epoch) this.changes.publish(answer.items, now);
+  }
+
+  /** The changes up to the position of `answer` cannot be had: followers below get `below_floor`. */
+  skip(answer: FeedAnswer, also: (tx: Writer) => void): void {
+    const reached = parsePosition(answer.position).seq;
+    this.#store.transaction((tx) => {
+      writeEpochs(tx, answer.epochs);
+      raiseFloor(tx, reached);
+      also(tx);
+      this.#writeHead(tx, reached);
+    });
+    this.#seq = reached;
+    this.#epochs = readEpochs(this.#store);
+    this.changes.restart(this.position());
+  }
+
+  /** Forgets everything: the history that was followed is not the fleet's, or this node is no member. */
+  forget(also: (tx: Writer) => void): void {
+    this.#store.transaction((tx) => {
+      tx.run("DELETE FROM epochs");
+      tx.run("DELETE FROM changes");
+      tx.run("UPDATE head SET seq = 0, floor = 0, log_time = 0 WHERE one = 1");
+      also(tx);
+    });
+    this.#seq = 0;
+    this.#epochs = [];
+    this.#logTimeMs = 0;
+    this.changes.fork(this.position());
+  }
+
+  /** Writes the position that was reached in memory. */
+  settle(also: (tx: Writer) => void): void {
+    this.#store.transaction((tx) => {
+      also(tx);
+      this.#writeHead(tx, this.#seq);
+    });
+  }
+
+  /** Id of the newest epoch. */
+  get #epoch(): string {
+    return this.#epochs.at(-1)?.id ?? NO_EPOCH;
+  }
+
+  #writeHead(tx: Writer, reached: number): void {
+    tx.run("UPDATE head SET seq = ?, log_time = MAX(log_time, ?) WHERE one = 1", reached, this.#logTimeMs);
+  }
+
+  #writeChanges(tx: Writer, { items }: FeedAnswer): void {
     for (const item of items) {
       tx.run(
         "INSERT OR REPLACE INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -84,80 +174,29 @@ export function openEdgeLog(store: Store): EdgeLog {
         item.outcome,
         NO_HASH,
       );
-      logTimeMs = Math.max(logTimeMs, item.timeMs);
+      this.#logTimeMs = Math.max(this.#logTimeMs, item.timeMs);
     }
-    sinceTrim += items.length;
-    if (sinceTrim < TRIM_STEP) return;
-    sinceTrim = 0;
+    this.#sinceTrim += items.length;
+    if (this.#sinceTrim < TRIM_STEP) return;
+    this.#sinceTrim = 0;
     const oldest = tx.get<{ seq: number }>("SELECT seq FROM changes ORDER BY seq DESC LIMIT 1 OFFSET ?", MAX_CHANGES);
     if (oldest !== undefined) raiseFloor(tx, oldest.seq);
   }
+}
 
-  return {
-    changes,
-    ready: () => epochs.length > 0,
-    leadership: () => ({ leading: false, server: "", term: 0 }),
-    onLeadership: () => () => {},
-    onLeading: () => () => {},
-    barrier: () => Promise.reject(noLog("wait for every acknowledged write")),
-    propose: () => Promise.reject(noLog("order a write")),
-    position: () => ({ epoch: epochNow(), seq }),
-    head: () => ({ seq, hash: NO_HASH }),
-    hashAt: () => undefined,
-    positionAt: (at) => ({ epoch: epochs.findLast((epoch) => at > epoch.forkSeq)?.id ?? epochNow(), seq: at }),
-    sameHistory: (position) => {
-      const found = epochs.findIndex((epoch) => epoch.id === position.epoch);
-      return found >= 0 && epochs.slice(found + 1).every((later) => position.seq <= later.forkSeq);
-    },
-    // It applies nothing of its own that could be wrong.
-    stopApply: () => {},
-    take(answer, also) {
-      const reached = parsePosition(answer.position).seq;
-      if (answer.items.length > 0 || answer.epochs !== null || also !== undefined) {
-        store.transaction((tx) => {
-          writeEpochs(tx, answer.epochs);
-          writeChanges(tx, answer);
-          also?.(tx);
-          writeHead(tx, reached);
-        });
-        if (answer.epochs !== null) epochs = readEpochs(store);
-      }
-      seq = reached;
-      if (changes.head().seq !== seq || changes.head().epoch !== epochNow())
-        changes.publish(answer.items, { epoch: epochNow(), seq });
-    },
-    skip(answer, also) {
-      const reached = parsePosition(answer.position).seq;
-      store.transaction((tx) => {
-        writeEpochs(tx, answer.epochs);
-        raiseFloor(tx, reached);
-        also(tx);
-        writeHead(tx, reached);
-      });
-      seq = reached;
-      epochs = readEpochs(store);
-      changes.restart({ epoch: epochNow(), seq });
-    },
-    forget(also) {
-      store.transaction((tx) => {
-        tx.run("DELETE FROM epochs");
-        tx.run("DELETE FROM changes");
-        tx.run("UPDATE head SET seq = 0, floor = 0, log_time = 0 WHERE one = 1");
-        also(tx);
-      });
-      seq = 0;
-      epochs = [];
-      logTimeMs = 0;
-      changes.fork({ epoch: NOWHERE.epoch, seq: 0 });
-    },
-    settle(also) {
-      store.transaction((tx) => {
-        also(tx);
-        writeHead(tx, seq);
-      });
-    },
-    close: async () => {},
-  };
+function writeEpochs(tx: Writer, found: FeedAnswer["epochs"]): void {
+  if (found === null) return;
+  tx.run("DELETE FROM epochs");
+  for (const epoch of found) {
+    tx.run(
+      "INSERT INTO epochs (n, id, parent, fork_seq, fork_hash) VALUES (?,?,?,?,?)",
+      epoch.n,
+      epoch.id,
+      epoch.parent,
+      epoch.forkSeq,
+      NO_HASH,
+    );
+  }
 }
 
 /** Removes the changes up to `seq`, which is the floor from then on. */

@@ -4,7 +4,7 @@ import { spaceOf } from "../access/space.ts";
 import type { EdgeMode } from "../features/context/index.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { EdgeCache } from "./cache.ts";
-import { type EdgeLog, openEdgeLog } from "./edge-log.ts";
+import { EdgeLog } from "./edge-log.ts";
 import { isKept } from "./feed-server.ts";
 import { type FeedAnswer, type FeedRequest, type FeedTerms, feedTerms } from "./frames.ts";
 import type { Freshness, Moment } from "./freshness.ts";
@@ -43,7 +43,7 @@ export class EdgeState {
   constructor(options: EdgeStateOptions) {
     const { store, freshness } = options;
     this.#options = options;
-    this.log = openEdgeLog(store);
+    this.log = new EdgeLog(store);
     const row = store.reader.get<Moment & { terms: string }>("SELECT * FROM edge");
     if (row !== undefined) {
       this.#use(feedTerms.parse(JSON.parse(row.terms)));

@@ -4,9 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { quarantine } from "../log/engine/raft/faults.ts";
-import type { RaftLog } from "../log/engine/raft/raft-log.ts";
-import { placeOf } from "../log/engine/raft/store.ts";
+import { placeOf, quarantine, type RaftLog } from "../log/engine/raft/index.ts";
 import { fleetOf } from "../log/history.ts";
 import type { Log } from "../log/log.ts";
 import { isAlone } from "../log/meta.ts";

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
-import { createRaftLog, type RaftLog } from "../log/engine/raft/raft-log.ts";
+import { RaftLog } from "../log/engine/raft/index.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { logFor } from "../observe/logging.ts";
@@ -103,7 +103,7 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
     const plan = { ...planEngine(dataDir, store.reader), bootstrap: false, alone: false };
     half = await openTailnet({ dataDir, runtimeDir: sockets, log: logFor("tailnet") });
     const apply = applierOf(WRITES);
-    const raft = createRaftLog({ store, apply, stampMs: stampClock({ nowMs: Date.now }), onFatal: failed.reject });
+    const raft = new RaftLog({ store, apply, stampMs: stampClock({ nowMs: Date.now }), onFatal: failed.reject });
     log = raft;
     const signal = AbortSignal.timeout(REPLAY_MS);
     signal.addEventListener("abort", () => failed.reject(signal.reason), { once: true });

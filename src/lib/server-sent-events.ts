@@ -1,50 +1,45 @@
-// Reads a server-sent event stream (WHATWG HTML 9.2): what MCP answers and the change feed travel in.
+// Reads a body of server-sent events as an async generator. Parsing is eventsource-parser's; this adds the stream, the
+// bound, and events that carry only an id, which the parser reports separately.
 
+import { createParser, type ParseError } from "eventsource-parser";
+
+/** One block of a stream. */
 export interface ServerSentEvent {
   /** Value of `event:`; `message` without one. */
   event: string;
-  /** The data lines, joined by newlines; empty for an event that only names a place to come back to. */
+  /** The data lines, joined by newlines; "" for a block that only carries an id. */
   data: string;
-  /** Value of `id:`, where the event had one. */
+  /** Value of `id:`, where the block has one: the position to resume from once the block has been handled. */
   id: string | undefined;
 }
 
-/** The events of a body, as they arrive. Throws when one event is longer than `maxChars`. */
+/** Yields the events of a body as they arrive. Throws when more than `maxChars` of one event are buffered. */
 export async function* readEvents(body: ReadableStream<Uint8Array>, maxChars: number): AsyncGenerator<ServerSentEvent> {
   const decoder = new TextDecoder();
+  const events: ServerSentEvent[] = [];
+  let failure: ParseError | undefined;
+  const parser = createParser({
+    maxBufferSize: maxChars,
+    onId: (id) => events.push({ event: "message", data: "", id }),
+    onEvent: ({ event = "message", data, id }) => {
+      // onId was called for this block just before.
+      if (id !== undefined) events.pop();
+      events.push({ event, data, id });
+    },
+    onError: (error) => {
+      if (error.type === "max-buffer-size-exceeded") failure = error;
+    },
+  });
   const reader = body.getReader();
-  let text = "";
-  let searched = 0;
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      text += decoder.decode(value, { stream: true }).replaceAll("\r\n", "\n");
-      for (let end = text.indexOf("\n\n", searched); end >= 0; end = text.indexOf("\n\n")) {
-        const event = parseEvent(text.slice(0, end));
-        text = text.slice(end + 2);
-        if (event !== undefined) yield event;
-        searched = 0;
-      }
-      searched = Math.max(0, text.length - 1);
-      if (text.length > maxChars) throw new Error(`an event is longer than ${maxChars} characters`);
+      parser.feed(decoder.decode(value, { stream: true }));
+      yield* events.splice(0);
+      if (failure !== undefined) throw failure;
     }
   } finally {
     await reader.cancel().catch(() => {});
   }
-}
-
-function parseEvent(block: string): ServerSentEvent | undefined {
-  const data: string[] = [];
-  let id: string | undefined;
-  let event = "message";
-  for (const line of block.split("\n")) {
-    const colon = line.indexOf(":");
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-    if (field === "data") data.push(value);
-    else if (field === "id") id = value;
-    else if (field === "event") event = value;
-  }
-  return data.length === 0 && id === undefined ? undefined : { event, data: data.join("\n"), id };
 }

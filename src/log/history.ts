@@ -20,6 +20,7 @@ interface HeadRow {
   log_time: number;
 }
 
+/** The history that a store holds, and where it stood when it was read. */
 export interface History {
   epoch: string;
   seq: number;

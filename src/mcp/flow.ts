@@ -1,5 +1,7 @@
 // Lets a writer of a server-sent stream know when the client has taken everything, so that it never writes to one who does not read (architecture.md 2: a subscriber is a cursor and a wake-up, never a queue).
 
+import { Outlet } from "../lib/outlet.ts";
+
 /** Bun sends the headers of a stream with its first bytes; without any, the client would wait for the first keep-alive to learn that the stream is open. */
 export const OPENED = new TextEncoder().encode(": open\n\n");
 
@@ -21,57 +23,40 @@ export function meterFlow(
 ): Flow {
   const reader = source.getReader();
   let idle = false;
-  let ended = false;
-  const end = () => {
-    idle = false;
-    if (ended) return;
-    ended = true;
-    onEnd();
+  const next = async () => {
+    try {
+      const reading = reader.read();
+      let here = false;
+      const answered = () => {
+        here = true;
+      };
+      reading.then(answered, answered);
+      await Promise.resolve();
+      await Promise.resolve();
+      // Only when nothing is there to be read at once has everything been taken.
+      if (!here && !outlet.ending) {
+        idle = true;
+        onIdle();
+      }
+      const { done, value } = await reading;
+      idle = false;
+      if (done) outlet.close();
+      else outlet.write(value);
+    } catch (error) {
+      outlet.cut(error);
+    }
   };
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        if (preface !== undefined) controller.enqueue(preface);
-      },
-      async pull(controller) {
-        const next = reader.read();
-        // Only when nothing is there to be read at once has everything been taken.
-        let here = false;
-        next.then(
-          () => {
-            here = true;
-          },
-          () => {
-            here = true;
-          },
-        );
-        await Promise.resolve();
-        await Promise.resolve();
-        if (!here && !ended) {
-          idle = true;
-          onIdle();
-        }
-        try {
-          const { done, value } = await next;
-          idle = false;
-          if (done) {
-            end();
-            controller.close();
-          } else controller.enqueue(value);
-        } catch (error) {
-          end();
-          controller.error(error);
-        }
-      },
-      cancel(reason) {
-        end();
-        return reader.cancel(reason);
-      },
+  const outlet = new Outlet({
+    ...(preface === undefined ? {} : { preface }),
+    onIdle: () => void next(),
+    onEnd: (reason) => {
+      idle = false;
+      onEnd();
+      reader.cancel(reason).catch(() => {});
     },
-    { highWaterMark: 0 },
-  );
+  });
   return {
-    body,
+    body: outlet.body,
     idle: () => idle,
     wrote: () => {
       idle = false;

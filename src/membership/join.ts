@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { buildInfo } from "../config/build-info.ts";
 import { clearJoinRequest } from "../datadir/next-start.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
-import type { RaftLog } from "../log/engine/raft/raft-log.ts";
+import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";

@@ -11,7 +11,7 @@ import {
   writeFleetFile,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
-import type { RaftLog } from "../log/engine/raft/raft-log.ts";
+import type { RaftLog } from "../log/engine/raft/index.ts";
 import { fleetOf } from "../log/history.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Store } from "../store/store.ts";

@@ -25,8 +25,8 @@ import {
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
-import { openDirectLog } from "../log/engine/direct/direct-log.ts";
-import { createRaftLog, type RaftLog } from "../log/engine/raft/raft-log.ts";
+import { DirectLog } from "../log/engine/direct/index.ts";
+import { RaftLog } from "../log/engine/raft/index.ts";
 import type { Apply, Log } from "../log/log.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { createMcp } from "../mcp/index.ts";
@@ -286,7 +286,7 @@ function openRaft(
     if (aheadMs === 0) conditions.clear("clock_jumped");
     else conditions.raise("clock_jumped", text);
   };
-  return createRaftLog({
+  return new RaftLog({
     store,
     apply,
     stampMs: stampClock({
@@ -317,7 +317,7 @@ function archiveReplacedStores(dataDir: string, store: Store): void {
 }
 
 function openDirect({ nowMs, onFatal }: ProductOptions, store: Store, apply: Apply): Log {
-  return openDirectLog({ store, apply, nowMs, onFatal: (error) => onFatal(storeFailed(error)) });
+  return new DirectLog({ store, apply, nowMs, onFatal: (error) => onFatal(storeFailed(error)) });
 }
 
 /** Fault `unavailable` where there is no fleet to do anything to. */

@@ -37,8 +37,8 @@ import type { NodeEvent } from "./report/events.ts";
 import { type ServiceManager, serviceManager } from "./report/service-manager.ts";
 import { allUrls } from "./report/urls.ts";
 import { loadGoHalf } from "./tailnet/go-half.ts";
-import { joinTailnet, type TailnetSession } from "./tailnet/join-tailnet.ts";
 import { outboundBy } from "./tailnet/outbound.ts";
+import { TailnetSession } from "./tailnet/tailnet-session.ts";
 import { newSecret, upParams } from "./tailnet/up-params.ts";
 
 /** A start may include the install of a whole store. */
@@ -285,7 +285,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         running = openFullMember({ ...part, plan, status, parts, host: await half, socketPath, onFatal: logFailed });
       }
       closers.add("fleet", () => running?.stop());
-      joined = joinTailnet({
+      joined = new TailnetSession({
         tailnet: going,
         params: upParams(options, { ingressSecret, egressSecret, target: paths.ingress, socketDir: paths.internal }),
         peers: { port: PEER_PORT, target: peerSocket },

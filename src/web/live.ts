@@ -2,6 +2,7 @@
 // A loop over context_wait, a cursor and a wake-up: nothing is queued for a client that does not read, and the limit of streams per caller is that operation's.
 
 import { Fault } from "../lib/fault.ts";
+import { Outlet } from "../lib/outlet.ts";
 import type { Asker } from "./ask.ts";
 
 /** A quiet stream says `tick` this often: proxies keep it, and the page looks at what is no context, such as conditions. */
@@ -38,28 +39,23 @@ export class LiveStreams {
     const close = () => this.#open.delete(end);
     asking.signal.addEventListener("abort", close, { once: true });
     let first = true;
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          try {
-            if (!first) {
-              if (changed) await Bun.sleep(GATHER_MS);
-              changed = await wait(TICK_SECONDS);
-            }
-            const event = changed ? "change" : first ? "open" : "tick";
-            controller.enqueue(encode(`${first ? "retry: 2000\n" : ""}id: ${at}\nevent: ${event}\ndata: ${at}\n\n`));
-            first = false;
-          } catch (error) {
-            close();
-            const reason = error instanceof Fault ? error.code : "internal";
-            if (!asker.signal.aborted) controller.enqueue(encode(`event: end\ndata: ${reason}\n\n`));
-            controller.close();
-          }
-        },
-        cancel: () => end.abort(),
-      },
-      { highWaterMark: 0 },
-    );
+    const next = async (): Promise<void> => {
+      try {
+        if (!first) {
+          if (changed) await Bun.sleep(GATHER_MS);
+          changed = await wait(TICK_SECONDS);
+        }
+        const event = changed ? "change" : first ? "open" : "tick";
+        outlet.write(`${first ? "retry: 2000\n" : ""}id: ${at}\nevent: ${event}\ndata: ${at}\n\n`);
+        first = false;
+      } catch (error) {
+        close();
+        const reason = error instanceof Fault ? error.code : "internal";
+        outlet.end(asker.signal.aborted ? undefined : `event: end\ndata: ${reason}\n\n`);
+      }
+    };
+    const outlet = new Outlet({ onIdle: () => void next(), onEnd: () => end.abort() });
+    return outlet.body;
   }
 
   /** Streams that are open now. */
@@ -73,8 +69,4 @@ export class LiveStreams {
       if (callerIds === undefined || callerIds.includes(callerId)) end.abort();
     }
   }
-}
-
-function encode(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Lead } from "../../src/log/duties.ts";
-import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
+import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Applied, Apply, Log } from "../../src/log/log.ts";
 import { verifyChain } from "../../src/log/verify.ts";
 import { Store } from "../../src/store/store.ts";
@@ -26,7 +26,7 @@ type Open = (folder: string, options?: { apply?: Apply; nowMs?: () => number }) 
 const openDirect: Open = async (folder, { apply = applyContexts, nowMs = Date.now } = {}) => {
   const store = Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
   const fatal: unknown[] = [];
-  const log = openDirectLog({ store, apply, nowMs, onFatal: (error) => fatal.push(error) });
+  const log = new DirectLog({ store, apply, nowMs, onFatal: (error) => fatal.push(error) });
   const stop = async () => {
     await log.close();
     store.close();

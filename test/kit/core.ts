@@ -11,7 +11,7 @@ import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { auditQuery, auditVerify, contextOperations } from "../../src/features/context/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
-import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
+import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
@@ -84,7 +84,7 @@ export function startCore(options: CoreOptions = {}) {
   const unexpected: unknown[] = [];
   const opened =
     options.over?.log ??
-    openDirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
+    new DirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
   const log = options.wrapLog?.(opened) ?? opened;
   const access = new Access(
     { capability: CAPABILITY, defaultRole: "none", admins: [], ...options.access },

@@ -7,7 +7,7 @@ import { drawSecret, fleetCommands, hashOf, openMembers, type Ticket } from "../
 import { Admission, joinRequest } from "../../src/fleet/join/admit.ts";
 import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
+import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
@@ -66,7 +66,7 @@ export function startLeader(world: World, id = "nLEAD", fleet = "home") {
   const folder = temporaryFolder();
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   let nowMs = Date.parse("2026-01-01T00:00:00Z");
-  const log = openDirectLog({
+  const log = new DirectLog({
     store,
     apply: applierOf(fleetCommands),
     nowMs: () => nowMs,

@@ -15,6 +15,7 @@ import { faultOfValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
 import { type Core, type CoreOptions, callerWith, startCore } from "./core.ts";
+import { logWith } from "./log-with.ts";
 
 export type Pair = Awaited<ReturnType<typeof startPair>>;
 
@@ -100,8 +101,7 @@ export async function startPair(options: PairOptions = {}) {
         const node = nodes[index];
         if (node !== undefined) node.catchUp = () => catchUp();
       });
-      return {
-        ...inner,
+      return logWith(inner, {
         leadership: () => leadershipOf(index),
         onLeadership: (listener) => {
           const tell = () => listener(leadershipOf(index));
@@ -118,7 +118,7 @@ export async function startPair(options: PairOptions = {}) {
           await outcome.catch(() => {});
           throw lost("unknown", leader);
         },
-      };
+      });
     };
   }
 

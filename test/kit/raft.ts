@@ -7,7 +7,7 @@ import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { CONTEXT_TABLES, contextOperations } from "../../src/features/context/index.ts";
 import { FLEET_TABLES } from "../../src/fleet/index.ts";
 import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
-import { createRaftLog, type RaftLog, type RaftOptions } from "../../src/log/engine/raft/raft-log.ts";
+import { RaftLog, type RaftOptions } from "../../src/log/engine/raft/raft-log.ts";
 import { fleetOf } from "../../src/log/history.ts";
 import type { Command } from "../../src/log/log.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
@@ -152,7 +152,7 @@ export async function startMember(
   });
   const fatal: unknown[] = [];
   try {
-    const log = createRaftLog({
+    const log = new RaftLog({
       store,
       apply: options.apply ?? applyContexts,
       stampMs: options.nowMs ?? Date.now,

@@ -8,7 +8,7 @@ import { loadSettings } from "../../src/config/load.ts";
 import { readSecrets } from "../../src/config/secrets.ts";
 import { requestQuarantine } from "../../src/datadir/next-start.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
+import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import type { NodeEvent } from "../../src/node/report/events.ts";
@@ -63,7 +63,7 @@ async function cairn(...words: string[]): Promise<{ code: number; out: string; e
 test("a store that was written without raft is carried over, and is a fleet of one from then on", async () => {
   const dataDir = dataFolder();
   const store = Store.open({ folder: join(dataDir, "store"), migrations: MIGRATIONS, log: () => {} });
-  const log = openDirectLog({ store, apply: applyContexts, nowMs: Date.now, onFatal: () => {} });
+  const log = new DirectLog({ store, apply: applyContexts, nowMs: Date.now, onFatal: () => {} });
   for (let at = 1; at <= 20; at++) await log.propose(putCommand("a/x", at));
   const before = formatPosition(log.position());
   await log.close();

@@ -21,6 +21,8 @@ test.each([
   ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
   ["log/history.ts", 'import { x } from "./engine/raft/store.ts";', 1],
   ["fleet/commands.ts", 'import { x } from "../log/engine/raft/index.ts";', 1],
+  ["datadir/a.ts", 'import { x } from "../log/engine/raft/index.ts";', 0],
+  ["datadir/a.ts", 'import { x } from "../log/engine/raft/raft-log.ts";', 1],
   ["fleet/commands.ts", 'import { x } from "../log/meta.ts";', 0],
   ["newfolder/a.ts", 'import { x } from "../lib/fault.ts";', 1],
 ] as const)("%s with %s has %d problems", (path, source, count) => {

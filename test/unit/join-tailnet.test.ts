@@ -2,7 +2,7 @@
 
 import { beforeEach, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
-import { type JoinOptions, joinTailnet, type TailnetSession } from "../../src/node/tailnet/join-tailnet.ts";
+import { TailnetSession, type TailnetSessionOptions } from "../../src/node/tailnet/tailnet-session.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { LoopbackTailnet, type Status, type TailnetEvents, type UpParams } from "../../src/tailnet/index.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -46,8 +46,8 @@ let conditions: Conditions;
 let said: string[];
 let session: TailnetSession;
 
-function join(changes: Partial<JoinOptions> = {}): TailnetSession {
-  session = joinTailnet({
+function join(changes: Partial<TailnetSessionOptions> = {}): TailnetSession {
+  session = new TailnetSession({
     tailnet,
     params: { controlUrl: "http://control.example" } as UpParams,
     hasState: false,

@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { createRaftLog } from "../../src/log/engine/raft/raft-log.ts";
+import { RaftLog } from "../../src/log/engine/raft/raft-log.ts";
 import { fleetOf } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { within } from "../kit/eventually.ts";
@@ -37,7 +37,7 @@ test("a barrier is over once it is applied, though a mark comes between that and
   const folder = temporaryFolder();
   const store = Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
   const fatal: unknown[] = [];
-  const log = createRaftLog({ store, apply: applyContexts, stampMs: Date.now, onFatal: (fault) => fatal.push(fault) });
+  const log = new RaftLog({ store, apply: applyContexts, stampMs: Date.now, onFatal: (fault) => fatal.push(fault) });
   const socketPath = join(folder, "raft.sock");
   const half = Bun.listen({
     unix: socketPath,

@@ -8,7 +8,7 @@ import { removeRefusals } from "../../src/access/refusals.ts";
 import { archiveForks, archiveSuffix, quarantineData } from "../../src/datadir/quarantine.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { readExport } from "../../src/features/context/index.ts";
-import { openDirectLog } from "../../src/log/engine/direct/direct-log.ts";
+import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { installStore } from "../../src/log/engine/raft/install.ts";
 import { placeOf, writeApplied } from "../../src/log/engine/raft/store.ts";
 import { fleetOf, forkOf } from "../../src/log/history.ts";
@@ -29,7 +29,7 @@ function openStore(folder: string): Store {
 }
 
 async function write(store: Store, ids: readonly string[]): Promise<void> {
-  const log = openDirectLog({ store, apply: applyContexts, nowMs: Date.now, onFatal: () => {} });
+  const log = new DirectLog({ store, apply: applyContexts, nowMs: Date.now, onFatal: () => {} });
   for (const id of ids) await log.propose(putCommand(id, id));
   await log.close();
 }

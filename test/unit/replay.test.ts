@@ -13,12 +13,13 @@ import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
 import { Duties } from "../../src/log/duties.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
-import type { Command, Log } from "../../src/log/log.ts";
+import type { Command } from "../../src/log/log.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/invoke.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
+import { logWith } from "../kit/log-with.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
 const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES];
@@ -197,7 +198,7 @@ describe("maintenance", () => {
     for (let i = 0; i < 10; i++) await core.call("context_put", { id: "a/x", content: i });
     const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 2, maxDays: 0, spaces: {} } };
     const duties = new Duties();
-    const log: Log = { ...core.log, onLeading: (duty) => duties.on(duty) };
+    const log = logWith(core.log, { onLeading: (duty) => duties.on(duty) });
     const maintenance = maintenanceOf(core, { limits, log });
     await maintenance.run();
     expect(core.log.position().seq).toBe(10);

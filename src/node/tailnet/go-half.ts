@@ -1,22 +1,23 @@
-// The Go half of a node: loaded at the first moment of a start, beside everything that does not need it, and ended last, after the log let go of it.
+// Loads the Go half early in a start, in parallel with what does not need it, and closes it late, after the log has released it.
 
 import type { Settings } from "../../config/settings.ts";
 import type { Closers } from "../../lib/closers.ts";
-import { Fault } from "../../lib/fault.ts";
+import type { Fault } from "../../lib/fault.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { openTailnet, type RaftHost, type Tailnet } from "../../tailnet/index.ts";
+import { tailnetStopped } from "./tailnet-session.ts";
 
 export interface GoHalfOptions {
   settings: Settings & { readonly data: string };
-  /** Private folder for what may not be executed in the data folder. */
+  /** Private folder for the native file, where the data folder is mounted noexec. */
   runtimeDir: string;
   log: LogLine;
   closers: Closers;
-  /** It ended by itself. */
+  /** Called when the Go half ends by itself. */
   onFatal: (reason: Fault) => void;
 }
 
-/** Begins to load it; resolves when it has greeted. Rejects with Fault `library_failed`. */
+/** Begins to load it. Resolves when the Go half has sent its greeting; rejects with Fault `library_failed`. */
 export function loadGoHalf({
   settings,
   runtimeDir,
@@ -26,21 +27,14 @@ export function loadGoHalf({
 }: GoHalfOptions): Promise<Tailnet & RaftHost> {
   const engine = settings["tailnet.engine"];
   const loading = openTailnet({ dataDir: settings.data, runtimeDir, log, ...(engine === "auto" ? {} : { engine }) });
-  // Whoever waits for it hears of a failure; until then it is nobody's surprise.
+  // A failed load rejects `loading` for the phase that awaits it; here it is not an unhandled rejection.
   loading.then(
-    (half) =>
-      half.on("fatal", (message) =>
-        onFatal(
-          new Fault("tailnet_failed", `The tailnet half stopped: ${message}`, {
-            hint: "Start the node again; what was acknowledged is on disk.",
-          }),
-        ),
-      ),
+    (half) => half.on("fatal", (message) => onFatal(tailnetStopped(message))),
     () => {},
   );
   closers.add("go half", async () => {
     const half = await loading.catch(() => undefined);
-    // First the member, so that a leader hands over while its peers can still be reached.
+    // The raft member goes first, so that a leader hands over while its peers can still be reached.
     await half?.raftClose().catch((error: unknown) => log("warning", `ending the raft member: ${String(error)}`));
     await half?.close();
   });

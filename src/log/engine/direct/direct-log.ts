@@ -6,10 +6,11 @@ import { Fault } from "../../../lib/fault.ts";
 import { isStorageFull, type Store } from "../../../store/store.ts";
 import { applyEntry, type BatchResult, type BatchState } from "../../apply-batch.ts";
 import { Changes } from "../../changes.ts";
-import { Duties } from "../../duties.ts";
+import { Duties, type Duty } from "../../duties.ts";
 import { encodeEntry } from "../../entry.ts";
-import { hashAt, openHistory } from "../../history.ts";
-import type { Apply, Log } from "../../log.ts";
+import { type History, hashAt, openHistory } from "../../history.ts";
+import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
+import type { Position } from "../../position.ts";
 import { answer, stopping, type Waiting, WaitingCommands } from "../../waiting.ts";
 
 export interface DirectOptions {
@@ -21,49 +22,126 @@ export interface DirectOptions {
   onFatal: (error: unknown) => void;
 }
 
-/** Opens the log over its store; the history is where the store left it. */
-export function openDirectLog(options: DirectOptions): Log {
-  const { store, apply, nowMs, onFatal } = options;
-  const history = openHistory(store);
-  const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
-  const origin = randomBytes(16).toString("hex");
-  const duties = new Duties();
-  duties.begin(1);
-  const waiting = new WaitingCommands();
-  let state: BatchState = history;
-  let scheduled = false;
-  let ticket = 0;
-  let closed = false;
+/** A log of one node without raft; the history is where the store left it. */
+export class DirectLog implements Log {
+  readonly changes: Changes;
+  readonly #options: DirectOptions;
+  readonly #history: History;
+  readonly #duties = new Duties();
+  readonly #waiting = new WaitingCommands();
+  readonly #origin = randomBytes(16).toString("hex");
+  #state: BatchState;
+  #scheduled = false;
+  #ticket = 0;
+  #closed = false;
 
-  function flush(): void {
-    scheduled = false;
-    const batch = waiting.takeBatch();
+  /** Opens the log over its store. Faults: `data_newer`, `data_corrupt`. */
+  constructor(options: DirectOptions) {
+    this.#options = options;
+    this.#history = openHistory(options.store);
+    this.#state = this.#history;
+    this.changes = new Changes(options.store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
+    this.#duties.begin(1);
+  }
+
+  ready(): boolean {
+    return true;
+  }
+
+  leadership(): Leadership {
+    return { leading: !this.#closed, server: this.#closed ? "" : "direct", term: 1 };
+  }
+
+  onLeadership(): () => void {
+    return () => {};
+  }
+
+  onLeading(duty: Duty): () => void {
+    return this.#duties.on(duty);
+  }
+
+  barrier(): Promise<void> {
+    return this.#closed ? Promise.reject(stopping()) : Promise.resolve();
+  }
+
+  propose(command: Command): Promise<Applied> {
+    if (this.#closed) return Promise.reject(stopping());
+    const outcome = this.#waiting.add(command);
+    if (this.#waiting.length > 0) this.#schedule();
+    return outcome;
+  }
+
+  position(): Position {
+    return { epoch: this.#state.epoch, seq: this.#state.seq };
+  }
+
+  head(): { seq: number; hash: Uint8Array } {
+    return { seq: this.#state.seq, hash: this.#state.hash };
+  }
+
+  hashAt(seq: number): Uint8Array | undefined {
+    return hashAt(this.#options.store.reader, seq);
+  }
+
+  positionAt(seq: number): Position {
+    return this.#history.positionAt(seq);
+  }
+
+  sameHistory(position: Position): boolean {
+    return this.#history.sameHistory(position);
+  }
+
+  stopApply(reason: Fault): void {
+    this.#fail(reason);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#duties.end();
+    while (this.#waiting.length > 0) this.#flush();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const batch = this.#waiting.takeBatch();
     if (batch.length === 0) return;
     let result: BatchResult;
     try {
-      ticket += 1;
-      const bytes = encodeEntry(
-        { level: state.level, origin, ticket, stampMs: nowMs() },
-        batch.map((item) => item.packed),
-      );
-      result = applyEntry(store, apply, state, bytes);
-      if (result.outcomes.length !== batch.length)
-        throw new Error(`${result.outcomes.length} outcomes for ${batch.length} commands`);
+      result = this.#applyBatch(batch);
     } catch (error) {
-      refuse(batch, error);
-      if (waiting.length > 0) schedule();
+      this.#refuse(batch, error);
+      if (this.#waiting.length > 0) this.#schedule();
       return;
     }
-    state = result.state;
+    this.#state = result.state;
     try {
-      answer(batch, result.outcomes, state.epoch);
-      changes.publish(result.changes);
+      answer(batch, result.outcomes, this.#state.epoch);
+      this.changes.publish(result.changes);
     } finally {
-      if (waiting.length > 0) schedule();
+      if (this.#waiting.length > 0) this.#schedule();
     }
   }
 
-  function refuse(batch: readonly Waiting[], error: unknown): void {
+  #applyBatch(batch: readonly Waiting[]): BatchResult {
+    const { store, apply, nowMs } = this.#options;
+    this.#ticket += 1;
+    const bytes = encodeEntry(
+      { level: this.#state.level, origin: this.#origin, ticket: this.#ticket, stampMs: nowMs() },
+      batch.map((item) => item.packed),
+    );
+    const result = applyEntry(store, apply, this.#state, bytes);
+    if (result.outcomes.length !== batch.length)
+      throw new Error(`${result.outcomes.length} outcomes for ${batch.length} commands`);
+    return result;
+  }
+
+  #refuse(batch: readonly Waiting[], error: unknown): void {
     const full = isStorageFull(error);
     const fault = full
       ? new Fault("storage_full", "The disk of this node is full; nothing was written", {
@@ -76,46 +154,14 @@ export function openDirectLog(options: DirectOptions): Log {
           cause: error,
         });
     for (const item of batch) item.reject(fault);
-    if (!full) fail(error);
+    if (!full) this.#fail(error);
   }
 
-  function fail(error: unknown): void {
-    if (closed) return;
-    closed = true;
-    duties.end();
-    waiting.rejectAll(stopping);
-    onFatal(error);
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#duties.end();
+    this.#waiting.rejectAll(stopping);
+    this.#options.onFatal(error);
   }
-
-  function schedule(): void {
-    if (scheduled) return;
-    scheduled = true;
-    setImmediate(flush);
-  }
-
-  return {
-    changes,
-    ready: () => true,
-    leadership: () => ({ leading: !closed, server: closed ? "" : "direct", term: 1 }),
-    onLeadership: () => () => {},
-    onLeading: (duty) => duties.on(duty),
-    barrier: () => (closed ? Promise.reject(stopping()) : Promise.resolve()),
-    propose: (command) => {
-      if (closed) return Promise.reject(stopping());
-      const outcome = waiting.add(command);
-      if (waiting.length > 0) schedule();
-      return outcome;
-    },
-    position: () => ({ epoch: state.epoch, seq: state.seq }),
-    head: () => ({ seq: state.seq, hash: state.hash }),
-    hashAt: (seq) => hashAt(store.reader, seq),
-    positionAt: (seq) => history.positionAt(seq),
-    sameHistory: (position) => history.sameHistory(position),
-    stopApply: fail,
-    close: async () => {
-      closed = true;
-      duties.end();
-      while (waiting.length > 0) flush();
-    },
-  };
 }

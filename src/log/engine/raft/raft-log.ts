@@ -5,21 +5,24 @@ import { Fault } from "../../../lib/fault.ts";
 import type { Store, Writer } from "../../../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "../../apply-batch.ts";
 import { Changes } from "../../changes.ts";
-import { Duties } from "../../duties.ts";
+import { Duties, type Duty } from "../../duties.ts";
 import { type DecodedEntry, decodeEntry } from "../../entry.ts";
-import { hashAt, openHistory } from "../../history.ts";
-import type { Apply, Leadership, Log } from "../../log.ts";
+import { type History, hashAt, openHistory } from "../../history.ts";
+import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
+import type { Position } from "../../position.ts";
 import { stopping } from "../../waiting.ts";
 import { Barriers } from "./barriers.ts";
 import { applyFault, linkLost, lost, memberFault, notStarted } from "./faults.ts";
 import { Flights } from "./flights.ts";
 import {
+  type AppliedPlace,
   answerFrame,
   appliedFrame,
   type CommittedEntry,
   helloFrame,
   proposeFrame,
   type RaftFrame,
+  type RefusedReason,
   type StoreAsk,
 } from "./frames.ts";
 import { installStore } from "./install.ts";
@@ -50,6 +53,12 @@ export interface RaftOptions {
   unknownAfterMs?: number;
 }
 
+/** An entry with its commands' outcomes. */
+interface AppliedEntry {
+  decoded: DecodedEntry;
+  result: BatchResult;
+}
+
 /** What the Go half opened. */
 export interface RaftStart {
   /** Path of raft.sock, where the Go half listens. */
@@ -62,77 +71,200 @@ export interface RaftStart {
 }
 
 /** A log that several nodes share. Readable at once; writable after `start`, on the leader. */
-export interface RaftLog extends Log {
+export class RaftLog implements Log {
+  readonly changes: Changes;
+  readonly #options: RaftOptions;
+  readonly #duties = new Duties();
+  readonly #listeners = new Set<(now: Leadership) => void>();
+  readonly #barriers: Barriers;
+  readonly #flights: Flights;
+  readonly #started = Promise.withResolvers<void>();
+  #history: History;
+  #state: BatchState;
+  /** The last entry that is in the store; barriers count, though they leave no trace there. */
+  #place: AppliedPlace;
+  #leadership: Leadership = { leading: false, server: "", term: 0 };
+  #member: { start: RaftStart; socket: RaftSocket } | undefined;
+  #server = "";
+  #ticket = 0;
+  /** Takes no more writes. */
+  #closed = false;
+  /** Applies nothing more either. */
+  #ended = false;
+
+  /** Opens the log over its store. Faults: `data_newer`, `data_corrupt`. */
+  constructor(options: RaftOptions) {
+    const { store, stampMs, unknownAfterMs = UNKNOWN_AFTER_MS } = options;
+    this.#options = options;
+    this.#history = openHistory(store);
+    this.#state = this.#history;
+    this.#place = placeOf(store.reader);
+    this.changes = new Changes(store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
+    this.#started.promise.catch(() => {});
+    this.#barriers = new Barriers({
+      send: (ticket) => this.#send(proposeFrame(ticket, new Uint8Array())),
+      afterMs: unknownAfterMs,
+    });
+    this.#flights = new Flights({
+      send: (ticket, entry) => this.#send(proposeFrame(ticket, entry)),
+      newTicket: () => this.#newTicket(),
+      stampMs,
+      level: () => this.#state.level,
+      unknownAfterMs,
+    });
+  }
+
   /** Connects to the Go half, which starts the member; resolves when it runs, before there is a leader. Once. */
-  start(start: RaftStart): Promise<void>;
+  async start(start: RaftStart): Promise<void> {
+    if (this.#member !== undefined || this.#ended) throw new Error("a log is started once");
+    const socket = await connectRaftSocket({
+      path: start.socketPath,
+      onFrame: (frame) => {
+        try {
+          this.#receive(frame);
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+      onEnd: (reason) => this.#fail(reason),
+    });
+    if (this.#ended) {
+      socket.close();
+      throw stopping();
+    }
+    this.#member = { start, socket };
+    this.#send(helloFrame(this.#place));
+    const stop = () => this.#fail(start.signal.reason);
+    start.signal.addEventListener("abort", stop, { once: true });
+    if (start.signal.aborted) stop();
+    await this.#started.promise.finally(() => start.signal.removeEventListener("abort", stop));
+  }
+
   /** This member's server id; "" until it runs. */
-  server(): string;
-}
+  server(): string {
+    return this.#server;
+  }
 
-/** Opens the log over its store. Faults: `data_newer`, `data_corrupt`. */
-export function createRaftLog(options: RaftOptions): RaftLog {
-  const { store, apply, onFatal, unknownAfterMs = UNKNOWN_AFTER_MS } = options;
-  let history = openHistory(store);
-  let state: BatchState = history;
-  const changes = new Changes(store.reader, { epoch: history.epoch, seq: history.seq });
-  const duties = new Duties();
-  const listeners = new Set<(now: Leadership) => void>();
-  let leadership: Leadership = { leading: false, server: "", term: 0 };
-  let place = placeOf(store.reader);
-  let member: { start: RaftStart; socket: RaftSocket } | undefined;
-  let server = "";
-  let ticket = 0;
-  let closed = false;
-  let ended = false;
-  const started = Promise.withResolvers<void>();
-  started.promise.catch(() => {});
+  ready(): boolean {
+    return this.#place.server !== "";
+  }
 
-  const send = (frame: Uint8Array) => member?.socket.send(frame);
-  const newTicket = (): number => {
-    ticket += 1;
-    return ticket;
-  };
-  const barriers = new Barriers({ send: (id) => send(proposeFrame(id, new Uint8Array())), afterMs: unknownAfterMs });
-  const flights = new Flights({
-    send: (id, entry) => send(proposeFrame(id, entry)),
-    newTicket,
-    stampMs: options.stampMs,
-    level: () => state.level,
-    unknownAfterMs,
-  });
+  leadership(): Leadership {
+    return this.#leadership;
+  }
 
-  function take(frame: RaftFrame): void {
+  onLeadership(listener: (now: Leadership) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  onLeading(duty: Duty): () => void {
+    return this.#duties.on(duty);
+  }
+
+  propose(command: Command): Promise<Applied> {
+    const refusal = this.#refusal();
+    return refusal === undefined ? this.#flights.propose(command) : Promise.reject(refusal);
+  }
+
+  barrier(): Promise<void> {
+    const refusal = this.#refusal();
+    return refusal === undefined ? this.#barriers.wait(() => this.#newTicket()) : Promise.reject(refusal);
+  }
+
+  position(): Position {
+    return { epoch: this.#state.epoch, seq: this.#state.seq };
+  }
+
+  head(): { seq: number; hash: Uint8Array } {
+    return { seq: this.#state.seq, hash: this.#state.hash };
+  }
+
+  hashAt(seq: number): Uint8Array | undefined {
+    return seq === this.#state.seq ? this.#state.hash : hashAt(this.#options.store.reader, seq);
+  }
+
+  positionAt(seq: number): Position {
+    return this.#history.positionAt(seq);
+  }
+
+  sameHistory(position: Position): boolean {
+    return this.#history.sameHistory(position);
+  }
+
+  stopApply(reason: Fault): void {
+    this.#fail(reason);
+  }
+
+  /** Waits up to 2 s for the writes that are on their way, then ends. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#duties.end();
+    const until = performance.now() + CLOSE_MS;
+    while (!this.#ended && this.#flights.open > 0 && performance.now() < until) await Bun.sleep(5);
+    if (!this.#ended) this.#end();
+    this.#started.reject(stopping());
+  }
+
+  /** Why nothing can be proposed now. */
+  #refusal(): Fault | undefined {
+    if (this.#closed) return stopping();
+    return this.#server === "" ? notStarted() : undefined;
+  }
+
+  #send(frame: Uint8Array): void {
+    this.#member?.socket.send(frame);
+  }
+
+  #newTicket(): number {
+    this.#ticket += 1;
+    return this.#ticket;
+  }
+
+  #receive(frame: RaftFrame): void {
     switch (frame.type) {
       case "welcome":
-        server = frame.server;
-        started.resolve();
+        this.#server = frame.server;
+        this.#started.resolve();
         break;
       case "committed":
-        applyCommitted(frame.entries);
+        this.#applyCommitted(frame.entries);
         break;
       case "proposed":
-        if (!barriers.proposed(frame.ticket, frame.index, place.index)) flights.answered(frame.ticket);
+        if (!this.#barriers.proposed(frame.ticket, frame.index, this.#place.index))
+          this.#flights.answered(frame.ticket);
         break;
       case "refused":
-        refused(frame.ticket, frame.reason);
+        this.#refused(frame.ticket, frame.reason);
         break;
       case "leadership":
-        lead({ leading: frame.leading, server: frame.leader, term: frame.term });
+        this.#setLeadership({ leading: frame.leading, server: frame.leader, term: frame.term });
         break;
       case "ask":
-        void serve(frame.request, frame.ask);
+        void this.#serve(frame.request, frame.ask);
         break;
       case "fatal":
         throw memberFault(frame.code, frame.message);
     }
   }
 
-  /** One transaction for all of them, with the index of the last: a crash leaves both or neither. */
-  function applyCommitted(committed: readonly CommittedEntry[]): void {
-    const fresh = committed.filter(({ index }) => index > place.index);
+  #applyCommitted(committed: readonly CommittedEntry[]): void {
+    const fresh = committed.filter(({ index }) => index > this.#place.index);
     const last = fresh.at(-1);
     if (last === undefined) return;
-    const done: { decoded: DecodedEntry; result: BatchResult }[] = [];
+    const done = this.#applyInOneTransaction(fresh);
+    this.#state = done.at(-1)?.result.state ?? this.#state;
+    this.#place = { ...this.#place, index: last.index, term: last.term };
+    this.#send(appliedFrame(last.index));
+    for (const { decoded, result } of done) this.#flights.applied(decoded.header, result);
+    this.#barriers.applied(last.index);
+    this.changes.publish(done.flatMap(({ result }) => result.changes));
+  }
+
+  /** One transaction for all of them, with the index of the last: a crash leaves both or neither. */
+  #applyInOneTransaction(fresh: readonly CommittedEntry[]): AppliedEntry[] {
+    const { store, apply } = this.#options;
+    const done: AppliedEntry[] = [];
     let at = fresh[0]?.index ?? 0;
     try {
       const commands = fresh
@@ -141,54 +273,48 @@ export function createRaftLog(options: RaftOptions): RaftLog {
           at = entry.index;
           return { ...entry, decoded: decodeEntry(entry.bytes) };
         });
-      for (const { decoded } of commands) flights.committed(decoded.header);
+      for (const { decoded } of commands) this.#flights.committed(decoded.header);
       const lastCommand = commands.at(-1);
-      if (lastCommand !== undefined) {
-        store.transaction((tx) => {
-          let before = state;
-          for (const { index, decoded } of commands) {
-            at = index;
-            const result = applyCommands(store, tx, apply, before, decoded);
-            before = result.state;
-            done.push({ decoded, result });
-          }
-          writeApplied(tx, lastCommand.index, lastCommand.term);
-        });
-      }
+      if (lastCommand === undefined) return done;
+      store.transaction((tx) => {
+        let before = this.#state;
+        for (const { index, decoded } of commands) {
+          at = index;
+          const result = applyCommands(store, tx, apply, before, decoded);
+          before = result.state;
+          done.push({ decoded, result });
+        }
+        writeApplied(tx, lastCommand.index, lastCommand.term);
+      });
+      return done;
     } catch (error) {
       throw applyFault(error, `Entry ${at} of the log`);
     }
-    state = done.at(-1)?.result.state ?? state;
-    place = { ...place, index: last.index, term: last.term };
-    send(appliedFrame(last.index));
-    for (const { decoded, result } of done) flights.applied(decoded.header, result);
-    barriers.applied(last.index);
-    changes.publish(done.flatMap(({ result }) => result.changes));
   }
 
-  function refused(id: number, reason: Parameters<typeof lost>[0]): void {
-    const fault = lost(reason, leadership.server);
-    if (barriers.refused(id, fault)) return;
+  #refused(ticket: number, reason: RefusedReason): void {
+    const fault = lost(reason, this.#leadership.server);
+    if (this.#barriers.refused(ticket, fault)) return;
     // What may still be committed keeps waiting for its entry: losing the leadership is no failure (replication.md 9).
-    if (reason === "unknown") flights.answered(id);
-    else flights.refuse(id, fault);
+    if (reason === "unknown") this.#flights.answered(ticket);
+    else this.#flights.refuse(ticket, fault);
   }
 
-  function lead(now: Leadership): void {
-    const before = leadership;
-    leadership = now;
-    if (!now.leading || now.term !== before.term) duties.end();
-    if (now.leading && !(before.leading && before.term === now.term)) void takeOver(now.term);
-    for (const listener of [...listeners]) listener(now);
+  #setLeadership(now: Leadership): void {
+    const before = this.#leadership;
+    this.#leadership = now;
+    if (!now.leading || now.term !== before.term) this.#duties.end();
+    if (now.leading && !(before.leading && before.term === now.term)) void this.#takeOver(now.term);
+    for (const listener of [...this.#listeners]) listener(now);
   }
 
   /** Duties begin once an own entry of this term is applied here. */
-  async function takeOver(term: number): Promise<void> {
-    const leads = () => !closed && leadership.leading && leadership.term === term;
+  async #takeOver(term: number): Promise<void> {
+    const leads = () => !this.#closed && this.#leadership.leading && this.#leadership.term === term;
     while (leads()) {
       try {
-        await barriers.wait(newTicket);
-        if (leads()) duties.begin(term);
+        await this.#barriers.wait(() => this.#newTicket());
+        if (leads()) this.#duties.begin(term);
         return;
       } catch {
         await Bun.sleep(TAKE_OVER_MS);
@@ -196,119 +322,65 @@ export function createRaftLog(options: RaftOptions): RaftLog {
     }
   }
 
-  async function serve(request: number, ask: StoreAsk): Promise<void> {
+  async #serve(request: number, ask: StoreAsk): Promise<void> {
     try {
-      send(answerFrame(request, { ok: await doAsk(ask) }));
+      this.#send(answerFrame(request, { ok: await this.#doAsk(ask) }));
     } catch (error) {
-      send(answerFrame(request, { error: error instanceof Error ? error.message : String(error) }));
-      // A copy that cannot be trusted is made anew; a store that holds another history will not become right by itself.
-      if (error instanceof Fault && error.facts.quarantine !== undefined) fail(error);
+      this.#send(answerFrame(request, { error: error instanceof Error ? error.message : String(error) }));
+      // A copy that cannot be trusted is made again; a store with another history will not become right by itself.
+      if (error instanceof Fault && error.facts.quarantine !== undefined) this.#fail(error);
     }
   }
 
-  function doAsk(ask: StoreAsk): object | Promise<object> {
-    if (ask.do === "copy") return store.copyTo(ask.path).then(() => ({}));
-    if (ask.do === "mark") {
-      const marked = markStore(store, ask);
-      const stored = placeOf(store.reader);
-      // Entries without commands are applied and not stored: who waits for one of them must not wait again.
-      place = stored.index < place.index ? { ...place, server: stored.server } : stored;
-      return marked;
-    }
-    if (member === undefined) throw new Error("an install before the start");
-    const wasReady = place.server !== "";
-    installStore(store, ask, {
-      fleet: member.start.fleet,
-      epoch: member.start.epoch,
-      clean: options.cleanCopy ?? (() => {}),
-      archive: options.archive ?? (() => ""),
-    });
-    // Whether the copy holds what was on its way cannot be told.
-    flights.lose();
-    history = openHistory(store);
-    state = history;
-    place = placeOf(store.reader);
-    changes.restart({ epoch: state.epoch, seq: state.seq });
-    barriers.applied(place.index);
-    if (!wasReady) options.onJoined?.();
-    return { index: place.index, term: place.term };
-  }
-
-  function fail(error: unknown): void {
-    if (ended) return;
-    const reason = error instanceof Fault ? error : linkLost(error);
-    end();
-    started.reject(reason);
-    onFatal(reason);
-  }
-
-  function end(): void {
-    ended = true;
-    closed = true;
-    lead({ leading: false, server: "", term: leadership.term });
-    member?.socket.close();
-    flights.end(stopping);
-    barriers.end(stopping());
-    listeners.clear();
-  }
-
-  return {
-    changes,
-    server: () => server,
-    ready: () => place.server !== "",
-    leadership: () => leadership,
-    onLeadership: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    onLeading: (duty) => duties.on(duty),
-    start: async (start) => {
-      if (member !== undefined || ended) throw new Error("a log is started once");
-      const socket = await connectRaftSocket({
-        path: start.socketPath,
-        onFrame: (frame) => {
-          try {
-            take(frame);
-          } catch (error) {
-            fail(error);
-          }
-        },
-        onEnd: fail,
-      });
-      if (ended) {
-        socket.close();
-        throw stopping();
+  #doAsk(ask: StoreAsk): object | Promise<object> {
+    const { store } = this.#options;
+    switch (ask.do) {
+      case "copy":
+        return store.copyTo(ask.path).then(() => ({}));
+      case "mark": {
+        const marked = markStore(store, ask);
+        const stored = placeOf(store.reader);
+        // Entries without commands are applied and not stored: who waits for one of them must not wait again.
+        this.#place = stored.index < this.#place.index ? { ...this.#place, server: stored.server } : stored;
+        return marked;
       }
-      member = { start, socket };
-      send(helloFrame(place));
-      const stop = () => fail(start.signal.reason);
-      start.signal.addEventListener("abort", stop, { once: true });
-      if (start.signal.aborted) stop();
-      await started.promise.finally(() => start.signal.removeEventListener("abort", stop));
-    },
-    propose: (command) => {
-      if (closed) return Promise.reject(stopping());
-      if (server === "") return Promise.reject(notStarted());
-      return flights.propose(command);
-    },
-    barrier: () => {
-      if (closed) return Promise.reject(stopping());
-      if (server === "") return Promise.reject(notStarted());
-      return barriers.wait(newTicket);
-    },
-    position: () => ({ epoch: state.epoch, seq: state.seq }),
-    head: () => ({ seq: state.seq, hash: state.hash }),
-    hashAt: (seq) => (seq === state.seq ? state.hash : hashAt(store.reader, seq)),
-    positionAt: (seq) => history.positionAt(seq),
-    sameHistory: (position) => history.sameHistory(position),
-    stopApply: fail,
-    close: async () => {
-      closed = true;
-      duties.end();
-      const until = performance.now() + CLOSE_MS;
-      while (!ended && flights.open > 0 && performance.now() < until) await Bun.sleep(5);
-      if (!ended) end();
-      started.reject(stopping());
-    },
-  };
+      case "install":
+        return this.#install(ask);
+    }
+  }
+
+  #install(ask: Extract<StoreAsk, { do: "install" }>): object {
+    const { store, cleanCopy = () => {}, archive = () => "", onJoined } = this.#options;
+    if (this.#member === undefined) throw new Error("an install before the start");
+    const { fleet, epoch } = this.#member.start;
+    const wasReady = this.ready();
+    installStore(store, ask, { fleet, epoch, clean: cleanCopy, archive });
+    // Whether the copy holds what was on its way cannot be told.
+    this.#flights.lose();
+    this.#history = openHistory(store);
+    this.#state = this.#history;
+    this.#place = placeOf(store.reader);
+    this.changes.restart({ epoch: this.#state.epoch, seq: this.#state.seq });
+    this.#barriers.applied(this.#place.index);
+    if (!wasReady) onJoined?.();
+    return { index: this.#place.index, term: this.#place.term };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    const reason = error instanceof Fault ? error : linkLost(error);
+    this.#end();
+    this.#started.reject(reason);
+    this.#options.onFatal(reason);
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#closed = true;
+    this.#setLeadership({ leading: false, server: "", term: this.#leadership.term });
+    this.#member?.socket.close();
+    this.#flights.end(stopping);
+    this.#barriers.end(stopping());
+    this.#listeners.clear();
+  }
 }

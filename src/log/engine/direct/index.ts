@@ -1,0 +1,3 @@
+// The engine without consensus, as other folders see it.
+
+export { DirectLog } from "./direct-log.ts";
