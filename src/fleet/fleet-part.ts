@@ -90,11 +90,7 @@ interface Around {
 
 function memberRow(facts: FleetFacts, member: Member, { leader, leaderSeq, votes }: Around): MemberReport {
   const self = isSelf(facts, member);
-  const heard = self ? undefined : facts.heard(member.node);
-  const peer = facts.peers.find(({ id }) => id === member.node);
-  const seq = seqOf(facts, member);
-  const epoch = self ? facts.position.epoch : heard?.beat.epoch;
-  const against = leaderSeq ?? facts.position.seq;
+  const position = self ? facts.position : facts.heard(member.node)?.beat;
   return {
     node: member.node,
     name: member.name,
@@ -103,17 +99,46 @@ function memberRow(facts: FleetFacts, member: Member, { leader, leaderSeq, votes
     self,
     votes: member.server !== "" && votes.has(member.server),
     leader: member === leader,
-    position: seq === undefined ? "" : `${epoch}-${seq}`,
-    lag: seq === undefined ? null : Math.max(0, against - seq),
-    path: self ? "self" : (peer?.path ?? "none"),
-    relay: self ? "" : (peer?.relay ?? ""),
-    round_trip_ms: heard?.roundTripMs === undefined ? null : tenths(heard.roundTripMs),
+    position: position === undefined ? "" : `${position.epoch}-${position.seq}`,
+    lag: position === undefined ? null : Math.max(0, (leaderSeq ?? facts.position.seq) - position.seq),
+    ...(self ? ownColumns(facts, member) : measuredColumns(facts, member)),
+  };
+}
+
+type MeasuredColumns = Pick<
+  MemberReport,
+  "path" | "relay" | "round_trip_ms" | "skew_ms" | "fsync_p99_ms" | "version" | "level" | "age_seconds" | "conditions"
+>;
+
+/** What this node knows of itself. */
+function ownColumns({ own }: FleetFacts, { version, level }: Member): MeasuredColumns {
+  return {
+    path: "self",
+    relay: "",
+    round_trip_ms: null,
+    skew_ms: null,
+    fsync_p99_ms: tenthsOrNull(own?.fsyncP99Ms),
+    version,
+    level,
+    age_seconds: 0,
+    conditions: [...(own?.conditions ?? [])],
+  };
+}
+
+/** What the tailnet and the newest beat say about another member. */
+function measuredColumns(facts: FleetFacts, member: Member): MeasuredColumns {
+  const heard = facts.heard(member.node);
+  const peer = facts.peers.find(({ id }) => id === member.node);
+  return {
+    path: peer?.path ?? "none",
+    relay: peer?.relay ?? "",
+    round_trip_ms: tenthsOrNull(heard?.roundTripMs),
     skew_ms: heard === undefined ? null : Math.round(heard.skewMs),
-    fsync_p99_ms: tenthsOrNull(self ? facts.own?.fsyncP99Ms : heard?.beat.fsyncP99Ms),
+    fsync_p99_ms: tenthsOrNull(heard?.beat.fsyncP99Ms),
     version: heard?.beat.version ?? member.version,
     level: heard?.beat.level ?? member.level,
-    age_seconds: self ? 0 : heard === undefined ? null : tenths((facts.monotonicMs - heard.atMs) / 1000),
-    conditions: [...(self ? (facts.own?.conditions ?? []) : (heard?.beat.conditions ?? []))],
+    age_seconds: tenthsOrNull(heard && (facts.monotonicMs - heard.atMs) / 1000),
+    conditions: [...(heard?.beat.conditions ?? [])],
   };
 }
 
@@ -131,10 +156,6 @@ function ownRow({ self, name, role, raft, version, level }: FleetFacts): Member 
   return { node: self, server, name, role, state: "active", spaces: [], level, version, joinedMs: 0 };
 }
 
-function tenths(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
 function tenthsOrNull(value: number | undefined): number | null {
-  return value === undefined ? null : tenths(value);
+  return value === undefined ? null : Math.round(value * 10) / 10;
 }

@@ -95,29 +95,40 @@ export class Health {
     return `No member leads, so nothing can be written; ${voters.length - away.length} of ${voters.length} voters are heard${names}`;
   }
 
-  /** The leader looks at all, everyone else at itself. Behind means: not all that was there ten seconds ago. */
+  /** The leader judges all other full members, a follower only itself. */
   #lagging(facts: HealthFacts): string | undefined {
-    const { leading, members, self, heard, own, isAway, leaderNode, monotonicMs } = facts;
-    const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : heard(leaderNode)?.beat.seq;
-    const late: string[] = [];
-    for (const member of members) {
-      const seq = member.node === self ? own?.seq : isAway(member.node) ? undefined : heard(member.node)?.beat.seq;
-      const judged = member.role !== "edge" && (leading ? member.node !== self : member.node === self);
-      const behind = judged && leaderSeq !== undefined && seq !== undefined ? leaderSeq - seq : 0;
-      if (behind <= BEHIND_CHANGES) this.#behindMs.delete(member.node);
-      else if (!this.#behindMs.has(member.node)) this.#behindMs.set(member.node, monotonicMs);
-      const since = this.#behindMs.get(member.node);
-      if (since !== undefined && monotonicMs - since >= BEHIND_MS)
-        late.push(`${member.node === self ? "this node" : member.name} is ${behind} changes behind the leader`);
-    }
+    const { members, self, monotonicMs } = facts;
+    const late = members.flatMap((member) => {
+      const behind = changesBehind(facts, member);
+      if (monotonicMs - this.#behindSince(member.node, behind, monotonicMs) < BEHIND_MS) return [];
+      return `${member.node === self ? "this node" : member.name} is ${behind} changes behind the leader`;
+    });
     for (const node of this.#behindMs.keys())
       if (!members.some((member) => member.node === node)) this.#behindMs.delete(node);
     return late.length === 0 ? undefined : late.join("; ");
   }
+
+  /** Returns since when a member is behind without a break, on the monotonic clock; now if it is not behind. */
+  #behindSince(node: string, behind: number, nowMs: number): number {
+    const sinceMs = behind > BEHIND_CHANGES ? (this.#behindMs.get(node) ?? nowMs) : undefined;
+    if (sinceMs === undefined) this.#behindMs.delete(node);
+    else this.#behindMs.set(node, sinceMs);
+    return sinceMs ?? nowMs;
+  }
 }
 
-/** What a beat's age alone explains under load. */
+/** A smaller difference can come from the age of a beat under load. */
 const BEHIND_CHANGES = 1_000;
+
+/** Returns how many changes a member is behind the leader; 0 where this node does not judge it or does not know. */
+function changesBehind({ leading, self, own, heard, isAway, leaderNode }: HealthFacts, member: Member): number {
+  const isSelf = member.node === self;
+  if (member.role === "edge" || leading === isSelf) return 0;
+  const newest = (node: string): number | undefined => (isAway(node) ? undefined : heard(node)?.beat.seq);
+  const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : heard(leaderNode)?.beat.seq;
+  const seq = isSelf ? own?.seq : newest(member.node);
+  return leaderSeq === undefined || seq === undefined ? 0 : leaderSeq - seq;
+}
 
 function flapping({ raft }: HealthFacts): string | undefined {
   const count = raft?.electionsIn10Min ?? 0;

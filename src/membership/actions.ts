@@ -26,40 +26,48 @@ export async function transferLead(
   signal: AbortSignal,
 ): Promise<{ node: string; name: string }> {
   if (!log.leadership().leading) throw notTheLeader(leader(), "Handing the lead over");
-  const wanted = node === undefined ? undefined : members.get(node);
-  if (node !== undefined && (wanted === undefined || wanted.server === "")) {
-    throw new Fault("not_found", `${node} is no full member of this fleet`, { hint: "See cairn members." });
-  }
   const own = log.leadership().server;
-  if (wanted?.server === own) return { node: wanted.node, name: wanted.name };
-  const votes = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
-  if (wanted !== undefined && !votes.includes(wanted.server)) {
-    throw new Fault("invalid_input", `${wanted.name} does not vote, and only voters lead`, {
-      hint: `cairn promote ${wanted.name} lets it vote, where that makes the number of voters odd.`,
-    });
-  }
-  try {
-    await host.raftChange({ do: "transfer", ...(wanted === undefined ? {} : { server: wanted.server }) });
-  } catch (error) {
-    if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
-    const took = wanted === undefined ? "No other voter took" : `${wanted.name} did not take`;
-    throw new Fault("unavailable", `${took} the lead, which stays here`, {
-      hint: "It must be up, vote and keep up: see cairn status, then try again.",
-      cause: error,
-    });
-  }
-  const late = AbortSignal.timeout(TRANSFER_MS);
+  const target = node === undefined ? undefined : requireFullMember(members, node);
+  if (target?.server === own) return { node: target.node, name: target.name };
+  await handOver(host, target);
+  const deadline = AbortSignal.timeout(TRANSFER_MS);
   for (;;) {
     const { server } = log.leadership();
     const next = leader();
     if (server !== "" && server !== own && next !== undefined) return { node: next.node, name: next.name };
-    if (late.aborted) {
+    if (deadline.aborted) {
       throw new Fault("unavailable", `No other member led within ${TRANSFER_MS / 1000} s`, {
         hint: "See cairn status: a voter that keeps up is needed.",
       });
     }
     signal.throwIfAborted();
     await pause(20);
+  }
+}
+
+function requireFullMember(members: Members, node: string): Member {
+  const member = members.get(node);
+  if (member !== undefined && member.server !== "") return member;
+  throw new Fault("not_found", `${node} is no full member of this fleet`, { hint: "See cairn members." });
+}
+
+/** Asks raft to transfer the leadership; to the most current voter without a target. */
+async function handOver(host: Transfer["host"], target: Member | undefined): Promise<void> {
+  const voters = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
+  if (target !== undefined && !voters.includes(target.server)) {
+    throw new Fault("invalid_input", `${target.name} does not vote, and only voters lead`, {
+      hint: `cairn promote ${target.name} lets it vote, where that makes the number of voters odd.`,
+    });
+  }
+  try {
+    await host.raftChange({ do: "transfer", ...(target === undefined ? {} : { server: target.server }) });
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
+    const took = target === undefined ? "No other voter took" : `${target.name} did not take`;
+    throw new Fault("unavailable", `${took} the lead, which stays here`, {
+      hint: "It must be up, vote and keep up: see cairn status, then try again.",
+      cause: error,
+    });
   }
 }
 

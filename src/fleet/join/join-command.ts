@@ -84,53 +84,63 @@ export const fleetMemberJoin = write({
   access: { verb: "admin", spaces: () => ["fleet"] },
   prepare: (input): JoinCommand => ({ ...input, role: input.role ?? "", ticket: input.ticket ?? "" }),
   apply(tx, command, stamp) {
-    if (command.fleet !== fleetValue(tx, "fleet_id"))
-      throw refused("other_fleet", "It asks for a fleet with another id");
-    const fleetLevel = levelOf(tx);
-    if (command.level < fleetLevel)
-      throw refused("too_old", `Its build knows levels up to ${command.level}, and this fleet is at ${fleetLevel}`);
-    const holder = memberByServer(tx, command.server);
-    if (holder !== undefined && holder.node !== command.node) {
-      throw refused(
-        "server_of_another",
-        `The server ${command.server} is that of ${holder.name} (${holder.node}): the data folder is a copy`,
-      );
-    }
+    refuseUnfit(tx, command);
     const member = memberByNode(tx, command.node);
     if (member?.state === "leaving")
       throw refused("leaving", `${member.name} is leaving; it can join once that is done`);
-    if (member !== undefined && keepsRole(member, command)) return comeBack(tx, member, command);
+    if (member !== undefined && keepsRole(member, command)) return rejoin(tx, member, command);
     const right = rightOf(tx, command, stamp.timeMs);
     if (right.ticket !== undefined)
       tx.run("UPDATE tickets SET used_by = ? WHERE hash = ?", command.node, right.ticket.hash);
     if (member === undefined && (tx.get<{ n: number }>("SELECT COUNT(*) AS n FROM members")?.n ?? 0) >= MAX_MEMBERS)
       throw refused("full", `The fleet has ${MAX_MEMBERS} members`);
-    if (right.role === "edge" && command.server !== "")
-      throw new Fault("invalid_input", "An edge has no raft server", { hint: "Start it with --role edge." });
-    if (right.role !== "edge" && command.server === "")
-      throw new Fault("invalid_input", `A ${right.role} member needs a raft server`, {
-        hint: "Start it with that role.",
-      });
-    tx.run(
-      "INSERT OR REPLACE INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,?,'active',?,?,?,?)",
-      command.node,
-      command.server,
-      command.name,
-      right.role,
-      right.role === "edge" ? framedSpaces(right.spaces) : "",
-      command.level,
-      command.version,
-      stamp.timeMs,
-    );
-    // From now on a store of this fleet whose raft folder is lost is not to go on alone.
-    if (right.role !== "edge") writeAlone(tx, false);
-    bumpRevision(tx);
-    return {
-      output: { role: right.role, spaces: [...right.spaces], outcome: "joined" as const },
-      changes: [fleetChange(`members/${command.node}`, `joined as ${right.role}`)],
-    };
+    refuseWrongServer(right.role, command.server);
+    return insertMember(tx, command, right, stamp.timeMs);
   },
 });
+
+/** Refuses a device that may not join whatever it shows: another fleet, an old build, a copied data folder. */
+function refuseUnfit(reader: Reader, { fleet, level, server, node }: JoinCommand): void {
+  if (fleet !== fleetValue(reader, "fleet_id")) throw refused("other_fleet", "It asks for a fleet with another id");
+  const fleetLevel = levelOf(reader);
+  if (level < fleetLevel)
+    throw refused("too_old", `Its build knows levels up to ${level}, and this fleet is at ${fleetLevel}`);
+  const holder = memberByServer(reader, server);
+  if (holder === undefined || holder.node === node) return;
+  throw refused(
+    "server_of_another",
+    `The server ${server} is that of ${holder.name} (${holder.node}): the data folder is a copy`,
+  );
+}
+
+/** Full members have a raft server, edges have none. Fault `invalid_input`. */
+function refuseWrongServer(role: FleetRole, server: string): void {
+  if (role === "edge" && server !== "")
+    throw new Fault("invalid_input", "An edge has no raft server", { hint: "Start it with --role edge." });
+  if (role !== "edge" && server === "")
+    throw new Fault("invalid_input", `A ${role} member needs a raft server`, { hint: "Start it with that role." });
+}
+
+function insertMember(tx: Writer, command: JoinCommand, { role, spaces }: Right, joinedMs: number) {
+  tx.run(
+    "INSERT OR REPLACE INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,?,'active',?,?,?,?)",
+    command.node,
+    command.server,
+    command.name,
+    role,
+    role === "edge" ? framedSpaces(spaces) : "",
+    command.level,
+    command.version,
+    joinedMs,
+  );
+  // From now on a store of this fleet must not go on alone when its raft folder is lost.
+  if (role !== "edge") writeAlone(tx, false);
+  bumpRevision(tx);
+  return {
+    output: { role, spaces: [...spaces], outcome: "joined" as const },
+    changes: [fleetChange(`members/${command.node}`, `joined as ${role}`)],
+  };
+}
 
 /** A member that asks for nothing else than it is: the device proves it, no ticket is needed. Its role is the row's, not its settings'. */
 function keepsRole(member: Member, { role, server }: JoinCommand): boolean {
@@ -139,7 +149,7 @@ function keepsRole(member: Member, { role, server }: JoinCommand): boolean {
 }
 
 /** The same device again: with the same server nothing happened, with a new one its old server goes (a wiped disk). */
-function comeBack(tx: Writer, member: Member, { node, server, name, version, level }: JoinCommand) {
+function rejoin(tx: Writer, member: Member, { node, server, name, version, level }: JoinCommand) {
   tx.run(
     "UPDATE members SET server = ?, name = ?, version = ?, level = ? WHERE node = ?",
     server,
