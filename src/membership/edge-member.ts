@@ -78,11 +78,11 @@ class EdgeMember implements FleetView {
   /** Asks to be let in until it is; resolves at once where it is a member already. */
   async getIn(signal: AbortSignal): Promise<void> {
     const { plan, loaded, link, tailnet, parts, conditions, say } = this.#options;
-    if (plan.wish === undefined) return;
+    if (plan.joinTarget === undefined) return;
     const { data } = loaded.settings;
     const { file } = await getIn(
       {
-        wish: plan.wish,
+        target: plan.joinTarget,
         dataDir: data,
         link,
         peers: () => tailnet.peers(),

@@ -11,11 +11,11 @@ import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
 import type { Peers } from "./peers.ts";
-import type { JoinWish } from "./plan.ts";
+import type { JoinTarget } from "./plan.ts";
 import { raftMembersOf } from "./views.ts";
 
 export interface FleetJoinOptions {
-  wish: JoinWish;
+  target: JoinTarget;
   dataDir: string;
   link: Peers;
   peers: () => Promise<readonly Peer[]>;
@@ -33,16 +33,16 @@ export async function getIn(
   folder: string,
   serverFor: (about: About) => Promise<string>,
 ): Promise<Joined & { file: FleetFile }> {
-  const { wish, link, peers, name, conditions, say, signal, dataDir, self } = options;
+  const { target, link, peers, name, conditions, say, signal, dataDir, self } = options;
   const joined = await joinFleet(
     {
       link,
       peers,
-      place: wish.place,
-      fleet: wish.fleet,
-      fleetId: wish.fleetId,
-      role: wish.role,
-      ticket: wish.ticket,
+      host: target.host,
+      fleet: target.fleet,
+      fleetId: target.fleetId,
+      role: target.role,
+      ticket: target.ticket,
       name,
       version: buildInfo.version,
       level: KNOWN_LEVEL,

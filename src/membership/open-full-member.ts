@@ -22,8 +22,8 @@ import type { MemberStart, RunningMember } from "./fleet-view.ts";
 import { FullMember } from "./full-member.ts";
 import { joinAsMember } from "./join.ts";
 import type { Peers } from "./peers.ts";
-import { requestRejoin } from "./plan.ts";
 import { profileOf } from "./raft-membership.ts";
+import { requestRejoin } from "./rejoin.ts";
 
 /** The parts of a full node that its membership works on. */
 export interface FullMemberParts {
@@ -53,7 +53,7 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
     peers,
     conditions,
     say,
-    alone: () => members.list().length === 1 && plan.wish === undefined,
+    alone: () => members.list().length === 1 && plan.joinTarget === undefined,
     onMembers: (listener) => members.onChange(listener),
     fleetId: () => fleetOf(store.reader).fleet,
   });
@@ -102,11 +102,11 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
   fleet.serve(link.server);
   let joining: Promise<void> | undefined;
   const join = async (): Promise<void> => {
-    const { wish } = plan;
-    if (wish === undefined) return;
+    const { joinTarget: target } = plan;
+    if (target === undefined) return;
     try {
       await joinAsMember({
-        wish,
+        target,
         dataDir: data,
         link,
         peers,
@@ -125,12 +125,12 @@ export function openFullMember(wiring: FullMemberStart): RunningMember {
       if (!stop.signal.aborted) onFatal(joinFault(error, conditions));
     }
   };
-  if (plan.wish === undefined) fleet.start();
+  if (plan.joinTarget === undefined) fleet.start();
   return {
     fleet,
     up: () => {
       if (isCopied()) return;
-      if (plan.wish !== undefined) joining ??= join();
+      if (plan.joinTarget !== undefined) joining ??= join();
       else {
         fleet.up();
         scanner.start();

@@ -1,153 +1,132 @@
-// What a start does about fleets, decided while nothing is open yet: go on as the member that the data folder is of, join one, or begin one. Data that must go are set aside here, never deleted.
+// Decides what a start does about fleets, while nothing is open yet: resume the membership that the data folder holds, join a fleet, or
+// begin one. Data that must make room are moved to aside/, never deleted.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { clearJoinRequest, readJoinRequest, requestQuarantine, runRequestedQuarantine } from "../datadir/next-start.ts";
-import { quarantineCount, quarantineData } from "../datadir/quarantine.ts";
-import {
-  allMembers,
-  type FleetFile,
-  type FleetRole,
-  fleetValue,
-  type Member,
-  memberByServer,
-  parseTicket,
-  readFleetFile,
-  type Ticket,
-  voterCount,
-} from "../fleet/index.ts";
+import { clearJoinRequest, type JoinRequest, readJoinRequest, runRequestedQuarantine } from "../datadir/next-start.ts";
+import { quarantineData } from "../datadir/quarantine.ts";
+import { type FleetFile, type FleetRole, parseTicket, readFleetFile, type Ticket } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
+import { isMemberStore } from "./rejoin.ts";
 
-/** Which fleet a node asks to be let into. */
-export interface JoinWish {
+/** The fleet that a node asks to join. */
+export interface JoinTarget {
   /** `auto`, or a name of one node. */
-  place: string;
-  /** Name of the fleet; undefined: whichever the named node is of. */
+  host: string;
+  /** Name of the fleet; undefined: whichever fleet the named node is in. */
   fleet: string | undefined;
-  /** Id of the fleet where it is known. */
+  /** Id of the fleet, if it is known. */
   fleetId: string | undefined;
   role: FleetRole | undefined;
   ticket: Ticket | undefined;
 }
 
+/** What this start does. */
 export interface FleetPlan {
   /** Full nodes hold the store, edges a cache. */
   kind: "full" | "edge";
-  /** The fleet that this folder is of; undefined for one that is alone or has not joined yet. */
+  /** The membership to resume; undefined for a fleet of one and for a node that has not joined yet. */
   file: FleetFile | undefined;
-  wish: JoinWish | undefined;
+  /** The fleet to join first; undefined where this node is a member or begins a fleet. */
+  joinTarget: JoinTarget | undefined;
   /** What was done, for the terminal. */
   lines: readonly string[];
 }
 
-/** Of one day: what comes back again and again has another fault, and each time keeps a whole store. */
-const MAX_ASIDE = 16;
+/** What the data folder and the settings say, before anything is decided. */
+interface StartFacts {
+  loaded: Loaded;
+  request: JoinRequest | undefined;
+  /** Whom to join: the request of `cairn join` first, then the setting. */
+  host: string | undefined;
+  /** The role that was set explicitly. */
+  chosenRole: FleetRole | undefined;
+  file: FleetFile | undefined;
+}
 
-/** Decides; the data folder is locked and nothing of it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
-export function planFleet({ settings, origins }: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
+/** Decides. The data folder is locked and nothing in it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
+export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
+  const { settings, origins } = loaded;
   const { data } = settings;
   const lines = runRequestedQuarantine(data, nowMs);
   const request = readJoinRequest(data);
-  const place = request?.place ?? settings.join;
-  const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
+  const host = request?.place ?? settings.join;
   const chosenRole = origins.has("role") ? settings.role : undefined;
-  const joinsAnew = file?.removed === true && place !== undefined;
-  // All others have left it, so it holds the only copy: a flag that it was once started with does not take that away, only a wish of now.
-  const isLast = file !== undefined && file.role !== "edge" && fullOf(file).length < 2;
-  if (joinsAnew) {
+  const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
+  const facts: StartFacts = { loaded, request, host, chosenRole, file };
+  const rejoins = file?.removed === true && host !== undefined;
+  if (rejoins) {
     const why = `This node is no member of the fleet ${file.fleet} any more`;
     lines.push(`${why}; what it held is kept in ${quarantineData(data, why, nowMs())}`);
-  } else if (file !== undefined && !(isLast && request !== undefined)) {
-    clearJoinRequest(data);
-    if (isLast && place !== undefined)
-      lines.push(
-        `This node goes on as the last member of the fleet ${file.fleet}; cairn join takes it into another one`,
-      );
-    refuseOtherKind(file, chosenRole);
-    return { kind: file.role === "edge" ? "edge" : "full", file, wish: undefined, lines };
+  } else if (file !== undefined && !(isLastFullMember(file) && request !== undefined)) {
+    return resumeMembership(facts, file, lines);
   }
-  if (place === undefined) {
-    if (chosenRole === "edge" || chosenRole === "regional") {
-      throw new Fault("config_invalid", `A node of the role ${chosenRole} has a fleet to join, and none is named`, {
-        hint: "Add --join HOST or --join auto.",
-      });
-    }
-    return { kind: "full", file: undefined, wish: undefined, lines };
+  if (host === undefined) return beginFleet(chosenRole, lines);
+  const joinTarget = joinTargetOf(facts, host, secrets, rejoins ? file.role : undefined);
+  if (isMemberStore(data)) return { kind: "full", file: undefined, joinTarget: undefined, lines };
+  const kept = makeRoom(data, request?.discard === true || settings.discard_local, nowMs());
+  if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
+  const role = joinTarget.role ?? joinTarget.ticket?.role;
+  return { kind: role === "edge" ? "edge" : "full", file: undefined, joinTarget, lines };
+}
+
+/**
+ * All other full members have left, so this folder holds the only copy. The setting `join`, with which the node may once
+ * have been started, does not give it up; a new `cairn join` does.
+ */
+function isLastFullMember({ role, members }: FleetFile): boolean {
+  return role !== "edge" && members.filter(({ server }) => server !== "").length < 2;
+}
+
+function resumeMembership({ loaded, host, chosenRole }: StartFacts, file: FleetFile, lines: string[]): FleetPlan {
+  clearJoinRequest(loaded.settings.data);
+  if (isLastFullMember(file) && host !== undefined)
+    lines.push(`This node goes on as the last member of the fleet ${file.fleet}; cairn join takes it into another one`);
+  refuseOtherKind(file, chosenRole);
+  return { kind: file.role === "edge" ? "edge" : "full", file, joinTarget: undefined, lines };
+}
+
+function beginFleet(chosenRole: FleetRole | undefined, lines: string[]): FleetPlan {
+  if (chosenRole === "edge" || chosenRole === "regional") {
+    throw new Fault("config_invalid", `A node of the role ${chosenRole} has a fleet to join, and none is named`, {
+      hint: "Add --join HOST or --join auto.",
+    });
   }
+  return { kind: "full", file: undefined, joinTarget: undefined, lines };
+}
+
+/** `formerRole` is that of a member that was removed and comes back without a ticket. */
+function joinTargetOf(
+  { loaded, request, chosenRole }: StartFacts,
+  host: string,
+  secrets: Secrets,
+  formerRole: FleetRole | undefined,
+): JoinTarget {
+  const { settings, origins } = loaded;
   const text = request?.ticket ?? secrets.joinTicket;
   const ticket = text === undefined ? undefined : parseTicket(text);
-  const chosenFleet = place === "auto" || origins.has("fleet") ? settings.fleet : undefined;
-  const wish = {
-    place,
+  const chosenFleet = host === "auto" || origins.has("fleet") ? settings.fleet : undefined;
+  return {
+    host,
     fleet: request?.fleet ?? chosenFleet,
     fleetId: request?.fleetId,
-    role: request?.role ?? chosenRole ?? (joinsAnew && ticket === undefined ? file.role : undefined),
+    role: request?.role ?? chosenRole ?? (ticket === undefined ? formerRole : undefined),
     ticket,
   };
-  if (isMemberStore(data)) return { kind: "full", file: undefined, wish: undefined, lines };
-  const discard = request?.discard === true || settings.discard_local;
-  const kept = giveUpOwn(data, discard, nowMs());
-  if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
-  return { kind: (wish.role ?? ticket?.role) === "edge" ? "edge" : "full", file: undefined, wish, lines };
 }
 
-/** Has a node whose data cannot be trusted any more come back as a new server of its fleet at the next start; false where nobody could let it in, or where it has come back too often already: then its data stay, and a person decides. */
-export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()): boolean {
-  const found = largerFleetOf(dataDir);
-  if (found === undefined || quarantineCount(dataDir, nowMs) >= MAX_ASIDE) return false;
-  requestQuarantine(dataDir, why, { place: "auto", ...found });
-  return true;
-}
-
-/** Name and id of the fleet that this folder's member is of, by its file or, where the raft folder is lost, by its store; undefined where the others could not take it in. */
-function largerFleetOf(dataDir: string): { fleet: string; fleetId: string } | undefined {
-  const file = readFleetFile(join(dataDir, "raft"));
-  if (file !== undefined) {
-    const others = file.members.filter(({ node }) => node !== file.node);
-    return isSpared(file.role, others) ? { fleet: file.fleet, fleetId: file.fleetId } : undefined;
-  }
-  if (!isMemberStore(dataDir)) return undefined;
-  return inspectStore(join(dataDir, "store"), (reader) => {
-    const own = memberByServer(reader, readMeta(reader, "raft_server") ?? "");
-    const others = allMembers(reader).filter(({ node }) => node !== own?.node);
-    if (!isSpared(own?.role, others)) return undefined;
-    return { fleet: fleetValue(reader, "fleet_name"), fleetId: fleetValue(reader, "fleet_id") };
-  })?.seen;
-}
-
-/** Whether others lead without this member. A central of two may be the one that votes: then nobody could let it in, and what it holds may be nowhere else. */
-function isSpared(role: FleetRole | undefined, others: readonly Member[]): boolean {
-  const centrals = others.filter((member) => member.server !== "" && member.role === "central").length;
-  return role === "central" ? voterCount(centrals + 1) > 1 : centrals > 0;
-}
-
-function fullOf(file: FleetFile): Member[] {
-  return file.members.filter(({ server }) => server !== "");
-}
-
-/** A first member whose file of members was not written yet is a member all the same. */
-function isMemberStore(data: string): boolean {
-  const members = inspectStore(join(data, "store"), (reader) =>
-    reader.get("SELECT name FROM sqlite_master WHERE name = 'members'") === undefined
-      ? 0
-      : (reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM members WHERE server <> ''")?.n ?? 0),
-  );
-  return (members?.seen ?? 0) > 1;
-}
-
-/** How many changes the store of a data folder holds; 0 where there is none. Beside a running node too. */
+/** Returns how many changes the store of a data folder holds; 0 where there is none. Works beside a running node too. */
 export function ownChanges(data: string): number {
   const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
   return inspectStore(join(data, "store"), look)?.seen ?? 0;
 }
 
-/** Makes room for another fleet's store; answers where the own one is kept, if there was one. Fault `data_exists` unless it may be given up. */
-function giveUpOwn(data: string, discard: boolean, nowMs: number): string | undefined {
+/** Makes room for another fleet's store. Returns where this node's own is kept, if there was one. Fault `data_exists` unless it may be given up. */
+function makeRoom(data: string, discard: boolean, nowMs: number): string | undefined {
   const held = ownChanges(data);
   if (!existsSync(join(data, "store")) && !existsSync(join(data, "raft"))) return undefined;
   if (held > 0 && !discard) {

@@ -206,7 +206,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
 
     // 6. The member of the replicated log: a fleet of one orders writes when this is done.
     const socketPath = join(paths.internal, "raft.sock");
-    if (product.raft !== undefined && half !== undefined && plan?.wish === undefined) {
+    if (product.raft !== undefined && half !== undefined && plan?.joinTarget === undefined) {
       const starting = startEngine({
         log: product.raft,
         plan: planEngine(settings.data, product.store.reader),

@@ -158,7 +158,7 @@ export function joiner(world: World, more: Partial<JoinerOptions> & { node?: str
     {
       link: world.link(caller),
       peers: async () => world.peers,
-      place: "auto",
+      host: "auto",
       fleet: "home",
       role: undefined,
       ticket: undefined,

@@ -272,18 +272,18 @@ describe("looking for a fleet", () => {
     expect(new Set(world.asked)).toEqual(new Set([`${ABOUT} nLEAD`]));
   });
 
-  test.each(["lead", "LEAD.example.ts.net.", "100.64.0.5", "nLEAD"])("a member named as %s is found", async (place) => {
+  test.each(["lead", "LEAD.example.ts.net.", "100.64.0.5", "nLEAD"])("a member named as %s is found", async (host) => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();
-    const { done } = joiner(world, { place, fleet: undefined, ticket: await leader.ticket("regional") });
+    const { done } = joiner(world, { host, fleet: undefined, ticket: await leader.ticket("regional") });
     expect((await done).admitted.outcome).toBe("joined");
   });
 
   test("a named member of another fleet than wished is the end", async () => {
     const world = new World();
     await startLeader(world, "nLEAD", "other").begin();
-    expect(await codeOf(joiner(world, { place: "lead", fleet: "home" }).done)).toBe("join_refused other_fleet");
+    expect(await codeOf(joiner(world, { host: "lead", fleet: "home" }).done)).toBe("join_refused other_fleet");
   });
 
   test("a member that does not lead now is asked again", async () => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { clearRequests } from "../../src/datadir/next-start.ts";
 import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { requestRejoin } from "../../src/membership/plan.ts";
+import { requestRejoin } from "../../src/membership/rejoin.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 

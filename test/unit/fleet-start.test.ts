@@ -9,7 +9,8 @@ import { MIGRATIONS } from "../../src/datadir/schema.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";
-import { ownChanges, planFleet, requestRejoin } from "../../src/membership/plan.ts";
+import { ownChanges, planFleet } from "../../src/membership/plan.ts";
+import { requestRejoin } from "../../src/membership/rejoin.ts";
 import { RemovalWatch } from "../../src/membership/removal-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
@@ -87,7 +88,7 @@ const asideOf = (data: string): string[] => {
 
 describe("a plain start", () => {
   test("is a fleet of its own", () => {
-    expect(plan(temporaryFolder())).toEqual({ kind: "full", file: undefined, wish: undefined, lines: [] });
+    expect(plan(temporaryFolder())).toEqual({ kind: "full", file: undefined, joinTarget: undefined, lines: [] });
   });
 
   test.each(["edge", "regional"])("as %s has nothing to join, and says so", (role) => {
@@ -97,17 +98,17 @@ describe("a plain start", () => {
 
 describe("a start that joins", () => {
   test("auto looks for the fleet of the setting, a named host for whatever it is of", () => {
-    expect(plan(temporaryFolder(), { join: "auto" }).wish).toMatchObject({
-      place: "auto",
+    expect(plan(temporaryFolder(), { join: "auto" }).joinTarget).toMatchObject({
+      host: "auto",
       fleet: "cairn",
       role: undefined,
     });
-    expect(plan(temporaryFolder(), { join: "one" }).wish).toMatchObject({ place: "one", fleet: undefined });
-    expect(plan(temporaryFolder(), { join: "one", fleet: "home" }).wish).toMatchObject({ fleet: "home" });
+    expect(plan(temporaryFolder(), { join: "one" }).joinTarget).toMatchObject({ host: "one", fleet: undefined });
+    expect(plan(temporaryFolder(), { join: "one", fleet: "home" }).joinTarget).toMatchObject({ fleet: "home" });
   });
 
   test("takes ticket and role, and an edge by either", () => {
-    expect(plan(temporaryFolder(), { join: "one" }, TICKET).wish?.ticket?.role).toBe("regional");
+    expect(plan(temporaryFolder(), { join: "one" }, TICKET).joinTarget?.ticket?.role).toBe("regional");
     expect(plan(temporaryFolder(), { join: "one", role: "edge" }).kind).toBe("edge");
     expect(plan(temporaryFolder(), { join: "one" }, TICKET.replace("regional", "edge")).kind).toBe("edge");
     expect(codeOf(() => plan(temporaryFolder(), { join: "one" }, "none"))).toBe("config_invalid");
@@ -128,7 +129,7 @@ describe("a start that joins", () => {
 
   test("does not touch the store of a first member whose file was not written yet", () => {
     const data = folderWith(7, 2);
-    expect(plan(data, { join: "one", discard_local: true })).toMatchObject({ kind: "full", wish: undefined });
+    expect(plan(data, { join: "one", discard_local: true })).toMatchObject({ kind: "full", joinTarget: undefined });
     expect(existsSync(join(data, "store"))).toBe(true);
   });
 
@@ -141,15 +142,15 @@ describe("a start that joins", () => {
       ticket: TICKET.replace("regional", "central"),
     });
     expect(statSync(join(data, "join.json")).mode & 0o777).toBe(0o600);
-    expect(plan(data).wish).toMatchObject({
-      place: "one",
+    expect(plan(data).joinTarget).toMatchObject({
+      host: "one",
       fleet: "home",
       role: "central",
       ticket: { role: "central" },
     });
     mkdirSync(join(data, "raft"), { mode: 0o700 });
     writeFleetFile(join(data, "raft"), FILE);
-    expect([plan(data).wish, existsSync(join(data, "join.json"))]).toEqual([undefined, false]);
+    expect([plan(data).joinTarget, existsSync(join(data, "join.json"))]).toEqual([undefined, false]);
   });
 });
 
@@ -157,7 +158,7 @@ describe("a member", () => {
   test("that is started with --join again just starts", () => {
     expect(plan(memberFolder(), { join: "auto", discard_local: true })).toMatchObject({
       kind: "full",
-      wish: undefined,
+      joinTarget: undefined,
       file: FILE,
     });
     expect(plan(memberFolder({ ...FILE, role: "edge" }), { role: "edge" }).kind).toBe("edge");
@@ -174,11 +175,11 @@ describe("a member", () => {
     const edge: Member = { ...told("e"), server: "", role: "edge" };
     for (const members of [[told("a")], [told("a"), edge]]) {
       const data = memberFolder({ ...FILE, members });
-      const { wish, lines } = plan(data, { join: "auto", discard_local: true });
-      expect([wish, lines.join()]).toEqual([undefined, expect.stringContaining("goes on as the last member of")]);
+      const { joinTarget, lines } = plan(data, { join: "auto", discard_local: true });
+      expect([joinTarget, lines.join()]).toEqual([undefined, expect.stringContaining("goes on as the last member of")]);
       expect(asideOf(data)).toEqual([]);
       writeJoinRequest(data, { place: "two" });
-      expect(plan(data).wish).toMatchObject({ place: "two" });
+      expect(plan(data).joinTarget).toMatchObject({ host: "two" });
       expect(asideOf(data)).toEqual(["raft", "why.txt"]);
     }
   });
@@ -186,7 +187,7 @@ describe("a member", () => {
   test("that left begins anew, with what it held set aside and the reason beside it", () => {
     const data = memberFolder();
     requestQuarantine(data, "This node left the fleet home");
-    expect(plan(data)).toMatchObject({ file: undefined, wish: undefined });
+    expect(plan(data)).toMatchObject({ file: undefined, joinTarget: undefined });
     expect(asideOf(data)).toEqual(["raft", "why.txt"]);
     const [name = ""] = readdirSync(join(data, "aside"));
     expect(readFileSync(join(data, "aside", name, "why.txt"), "utf8")).toContain("left the fleet home");
@@ -201,31 +202,35 @@ describe("a member", () => {
     const [ours, other] = [told("b"), told("c")];
     removal.acceptedBy(other);
     for (let beats = 0; beats < 4; beats += 1) removal.refusedBy(ours);
-    expect([removal.removed, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    expect([removal.removed, plan(data, { join: "auto" }).joinTarget]).toEqual([false, undefined]);
     nowMs = 5_000;
     removal.refusedBy(ours);
     expect(removal.removed).toBe(true);
-    expect(plan(data)).toMatchObject({ file: { fleet: "home" }, wish: undefined });
+    expect(plan(data)).toMatchObject({ file: { fleet: "home" }, joinTarget: undefined });
     expect(existsSync(join(data, "aside"))).toBe(false);
     removal.acceptedBy(other);
-    expect([removal.removed, plan(data, { join: "auto" }).wish]).toEqual([false, undefined]);
+    expect([removal.removed, plan(data, { join: "auto" }).joinTarget]).toEqual([false, undefined]);
     nowMs = 10_000;
     for (let beats = 0; beats < 3; beats += 1) removal.refusedBy(ours);
-    expect(plan(data, { join: "b" }, TICKET)).toMatchObject({ kind: "full", file: undefined, wish: { place: "b" } });
+    expect(plan(data, { join: "b" }, TICKET)).toMatchObject({
+      kind: "full",
+      file: undefined,
+      joinTarget: { host: "b" },
+    });
     expect(asideOf(data)).toEqual(["raft", "why.txt"]);
     const edge = memberFolder({ ...FILE, role: "edge", removed: true });
-    expect(plan(edge, { join: "auto" })).toMatchObject({ kind: "edge", wish: { role: "edge" } });
+    expect(plan(edge, { join: "auto" })).toMatchObject({ kind: "edge", joinTarget: { role: "edge" } });
   });
 
   test("in quarantine comes back to its own fleet and no other", () => {
     const data = memberFolder();
     expect(requestRejoin(data, "The parts do not fit")).toBe(true);
-    const { wish, lines } = plan(data);
-    expect(wish).toMatchObject({ place: "auto", fleet: "home", fleetId: FILE.fleetId, role: undefined });
+    const { joinTarget, lines } = plan(data);
+    expect(joinTarget).toMatchObject({ host: "auto", fleet: "home", fleetId: FILE.fleetId, role: undefined });
     expect(lines.join()).toContain("The parts do not fit; what this node held is kept in");
     expect(asideOf(data)).toEqual(["raft", "why.txt"]);
     // A start that ends here asks again.
-    expect(plan(data).wish).toMatchObject({ fleetId: FILE.fleetId });
+    expect(plan(data).joinTarget).toMatchObject({ fleetId: FILE.fleetId });
   });
 
   test("that is alone has nowhere to come back to: its store stays", () => {

@@ -24,7 +24,7 @@ export interface JoinerOptions {
   link: Ask;
   peers: () => Promise<readonly Peer[]>;
   /** `auto`, or what names one node: hostname, MagicDNS name, address or StableNodeID. */
-  place: string;
+  host: string;
   /** Name of the fleet: the one that `auto` looks for; with a HOST undefined means any. */
   fleet: string | undefined;
   /** Id of the fleet where it is known: no other is believed. */
@@ -143,12 +143,12 @@ class Joiner {
   }
 
   async #find(): Promise<SeenFleet | undefined> {
-    const { place, fleet, link } = this.#options;
+    const { host, fleet, link } = this.#options;
     const peers = await this.#options.peers();
-    const auto = place === "auto";
-    const asked = auto ? peers : peers.filter((peer) => isNamed(peer, place));
+    const auto = host === "auto";
+    const asked = auto ? peers : peers.filter((peer) => isNamed(peer, host));
     if (!auto && asked.length === 0) {
-      this.#wait(`No device called ${place} is seen on the tailnet`);
+      this.#wait(`No device called ${host} is seen on the tailnet`);
       return undefined;
     }
     const seen = (await scanTailnet(link, asked, this.#signal)).filter(
@@ -156,7 +156,7 @@ class Joiner {
     );
     const named = seen.filter(({ about }) => fleet === undefined || about.fleet === fleet);
     if (!auto && named.length === 0 && seen[0] !== undefined)
-      throw wrongFleet(`${place} is of the fleet ${seen[0].about.fleet}, not ${fleet}`);
+      throw wrongFleet(`${host} is of the fleet ${seen[0].about.fleet}, not ${fleet}`);
     const right = named.filter(({ about }) => this.#pinned === undefined || about.fleetId === this.#pinned);
     const first = right[0];
     if (first === undefined) {
@@ -176,16 +176,16 @@ class Joiner {
   }
 
   #nothingFound(named: readonly SeenFleet[]): string {
-    const { place, fleet } = this.#options;
+    const { host, fleet } = this.#options;
     const other = named[0];
     if (other !== undefined) {
       return `${other.name} is of a fleet ${other.about.fleet} with another id (${other.about.fleetId.slice(0, 8)}) than ${
         this.#options.ticket === undefined ? "the one chosen before" : "this node's ticket"
       } (${this.#pinned?.slice(0, 8)})`;
     }
-    return place === "auto"
+    return host === "auto"
       ? `No member of a fleet called ${fleet} answers on this tailnet; a fleet is begun only by a start without --join`
-      : `${place} does not answer as a node of a fleet; this node waits for it`;
+      : `${host} does not answer as a node of a fleet; this node waits for it`;
   }
 
   async #ask(found: SeenFleet): Promise<Joined | undefined> {
@@ -253,10 +253,10 @@ class Joiner {
   }
 }
 
-function isNamed(peer: Peer, place: string): boolean {
-  const plain = place.toLowerCase().replace(/\.$/, "");
+function isNamed(peer: Peer, host: string): boolean {
+  const plain = host.toLowerCase().replace(/\.$/, "");
   const dnsName = peer.dnsName.toLowerCase();
-  return peer.id === place || peer.ips.includes(place) || dnsName === plain || dnsName.split(".")[0] === plain;
+  return peer.id === host || peer.ips.includes(host) || dnsName === plain || dnsName.split(".")[0] === plain;
 }
 
 function wrongFleet(message: string): Fault {
