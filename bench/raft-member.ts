@@ -30,6 +30,7 @@ configureLogging({ level: "warning", format: "json" });
 mkdirSync(data, { recursive: true, mode: 0o700 });
 const { settings } = loadSettings({ flags: { data, "limits.requests_per_minute": "0" }, env: {} });
 const closers = createClosers();
+const noWayOut = () => Promise.reject(new Error("this member has no way out"));
 const product = openProduct({
   settings: { ...settings, data },
   conditions: new Conditions(logFor("condition"), Date.now),
@@ -38,7 +39,7 @@ const product = openProduct({
   closers,
   nowMs: Date.now,
   facts: { engine: () => undefined, tailnet: () => undefined, urls: () => [], startedMs: Date.now() },
-  backups: () => undefined,
+  host: { secrets: { authKey: undefined, clientSecret: undefined }, env: {}, command: undefined, outbound: noWayOut },
   fleet: () => undefined,
   edge: undefined,
   findCallers: async () => [],

@@ -20,7 +20,19 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...["access", "log", "log/engine/*", "store", "tailnet", "observe", "config", "lib"],
   ],
   membership: [
-    ...["datadir", "features/*", "fleet", "cache", "operation", "peer", "access", "log", "log/engine/*", "store"],
+    ...[
+      "datadir",
+      "features",
+      "features/*",
+      "fleet",
+      "cache",
+      "operation",
+      "peer",
+      "access",
+      "log",
+      "log/engine/*",
+      "store",
+    ],
     ...["tailnet", "observe", "config", "lib"],
   ],
   datadir: [

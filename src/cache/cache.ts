@@ -1,9 +1,8 @@
 // Whether a kept answer may be given (architecture.md 9, replication.md 28), and what is asked for where it may not. The gate has judged the caller before: invoke asks here behind it.
 
 import { spaceOf } from "../access/space.ts";
-import { type EdgeMode, isJsonType } from "../features/context/index.ts";
+import type { EdgeMode } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { parseExact } from "../lib/json-value.ts";
 import type { Change } from "../log/changes.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Writer } from "../store/store.ts";
@@ -11,18 +10,18 @@ import type { EdgeLog } from "./edge-log.ts";
 import { Entries, type EntriesOptions, type Kept } from "./entries.ts";
 import { type Filled, Fills, saysAbsent } from "./fills.ts";
 import type { Freshness } from "./freshness.ts";
+import { targetOfKey } from "./keys.ts";
 import type { CacheState, CacheStats } from "./stats.ts";
 
-/** A read of the newest version of a document, by a caller whom the gate let in. */
+/** A read that may be kept, by a caller that the gate admitted. */
 export interface Ask {
-  id: string;
-  /** How the caller wants the document, as `context_get` has it. */
-  format: "value" | "text";
+  /** The read and its target (keys.ts). */
+  key: string;
   consistency: "any" | "session" | "leader";
   /** A position that the answer must be at least as new as. */
   minPosition: string | undefined;
   signal: AbortSignal;
-  /** Reads the document as text from the upstream for this caller, at least as new as a position. */
+  /** Reads it in its canonical form from the upstream for this caller, at least as new as a position. */
   fetch: (
     minPosition: string | undefined,
     signal: AbortSignal,
@@ -31,12 +30,13 @@ export interface Ask {
 
 /** An answer, and how it came to be. */
 export interface Served {
-  output: Record<string, unknown>;
+  /** In the read's canonical form. */
+  output: Readonly<Record<string, unknown>>;
   position: string;
   cache: { state: CacheState; ageSeconds?: number };
 }
 
-export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "maxBytes" | "onError"> {
+export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "reads" | "maxBytes" | "onError"> {
   log: EdgeLog;
   freshness: Freshness;
   stats: CacheStats;
@@ -70,13 +70,13 @@ export class EdgeCache {
     this.#fills = new Fills({
       nowMs: () => freshness.nowMs(),
       feedSeq: () => log.position().seq,
-      keep: (id, found) => {
-        if (modeOf(spaceOf(id)) !== "never" && this.#isOurs(found.position))
-          this.entries.put(id, { output: found.output, seq: found.seq, provenMs: found.provenMs, sure: true });
+      keep: (key, found) => {
+        if (modeOf(spaceOf(targetOfKey(key))) !== "never" && this.#isOurs(found.position))
+          this.entries.put(key, { output: found.output, seq: found.seq, provenMs: found.provenMs, sure: true });
       },
-      keepAbsent: (id, fault, { seq, sentMs }) => {
-        if (modeOf(spaceOf(id)) === "never") return;
-        this.entries.putAbsent(id, { fault, seq, provenMs: freshness.provenMs, untilMs: sentMs + ABSENT_MS });
+      keepAbsent: (key, fault, { seq, sentMs }) => {
+        if (modeOf(spaceOf(targetOfKey(key))) === "never") return;
+        this.entries.putAbsent(key, { fault, seq, provenMs: freshness.provenMs, untilMs: sentMs + ABSENT_MS });
       },
     });
   }
@@ -84,31 +84,31 @@ export class EdgeCache {
   /** Answers from what is kept where that is good enough for this ask, else from the upstream. Rejects with what the upstream answered, or `unavailable`. */
   async read(ask: Ask): Promise<Served> {
     const { modeOf, stats } = this.#options;
-    const mode = modeOf(spaceOf(ask.id));
+    const mode = modeOf(spaceOf(targetOfKey(ask.key)));
     const minSeq = this.#minSeq(ask.minPosition);
     const usable = mode !== "never" && ask.consistency !== "leader" && minSeq !== undefined;
-    const kept = usable ? this.entries.find(ask.id) : undefined;
+    const kept = usable ? this.entries.find(ask.key) : undefined;
     const now = usable ? this.#giveNow(ask, { kept, mode, minSeq }) : undefined;
     if (now !== undefined) return now;
     try {
       const found = await this.#ask(ask, usable ? minSeq : undefined, this.#maySpare(kept, mode, minSeq));
       const state = kept !== undefined && kept.output["etag"] === found.output["etag"] ? "revalidated" : "miss";
-      return this.#served(ask, state, found.output, { position: found.position, provenMs: found.provenMs });
+      return this.#served(state, found.output, { position: found.position, provenMs: found.provenMs });
     } catch (error) {
       ask.signal.throwIfAborted();
       // What is kept may have been dropped meanwhile, for a change that came.
-      const left = usable ? this.entries.find(ask.id) : undefined;
+      const left = usable ? this.entries.find(ask.key) : undefined;
       if (!saysAway(error) || left === undefined || !this.#maySpare(left, mode, minSeq)) {
         if (saysAbsent(error)) stats.answered("miss");
         throw error;
       }
-      return this.#giveKept(ask, "stale", left);
+      return this.#giveKept("stale", left);
     }
   }
 
   /** Changes that the feed brought; answers what of it belongs into the file. */
   changed(changes: readonly Change[]): (tx: Writer) => void {
-    this.#fills.changed(changes.map(({ target }) => target));
+    this.#fills.changed(changes.flatMap(({ target }) => this.entries.keysOf(target)));
     return this.entries.changed(changes);
   }
 
@@ -136,14 +136,15 @@ export class EdgeCache {
   }
 
   /** A write by this node to a context, or to what only it knows, begins; call the answered function at its end, with its position where there is one. */
-  writing(id: string | undefined): (position?: string) => void {
-    const release = this.#fills.guard(id ?? "*");
-    const spoil = () => (id === undefined ? this.#fills.spoilAll() : this.#fills.changed([id]));
+  writing(target: string | undefined): (position?: string) => void {
+    const keys = target === undefined ? [] : this.entries.keysOf(target);
+    const releases = (target === undefined ? ["*"] : keys).map((key) => this.#fills.guard(key));
+    const spoil = () => (target === undefined ? this.#fills.spoilAll() : this.#fills.changed(keys));
     spoil();
     return (position) => {
       spoil();
-      release(position === undefined ? undefined : parsePosition(position).seq);
-      if (id !== undefined) this.entries.drop(id);
+      for (const release of releases) release(position === undefined ? undefined : parsePosition(position).seq);
+      for (const key of keys) this.entries.drop(key);
     };
   }
 
@@ -153,9 +154,9 @@ export class EdgeCache {
     { kept, mode, minSeq }: { kept: Kept | undefined; mode: EdgeMode; minSeq: number },
   ): Served | undefined {
     const { freshness, log, away } = this.#options;
-    if (this.#fills.isGuarded(ask.id)) return undefined;
+    if (this.#fills.isGuarded(ask.key)) return undefined;
     const fresh = freshness.isFresh();
-    const absent = this.entries.absent(ask.id);
+    const absent = this.entries.absent(ask.key);
     if (absent !== undefined && fresh && freshness.nowMs() < absent.untilMs) {
       if (Math.max(absent.seq, log.position().seq) >= minSeq) {
         this.#options.stats.answered("hit");
@@ -163,9 +164,9 @@ export class EdgeCache {
       }
     }
     if (kept === undefined || this.#seqOf(kept) < minSeq) return undefined;
-    if (fresh && kept.sure) return this.#giveKept(ask, "hit", kept);
+    if (fresh && kept.sure) return this.#giveKept("hit", kept);
     if (!this.#maySpare(kept, mode, minSeq) || (ask.consistency !== "any" && !away())) return undefined;
-    return this.#giveKept(ask, "stale", kept);
+    return this.#giveKept("stale", kept);
   }
 
   /** Whether what is kept may be given although nobody can say that it is still so. */
@@ -191,7 +192,7 @@ export class EdgeCache {
     };
     try {
       if (minSeq === undefined) return await fetchOne(signal);
-      return await this.#fills.fetch({ id: ask.id, minSeq, signal, ask: fetchOne });
+      return await this.#fills.fetch({ key: ask.key, minSeq, signal, ask: fetchOne });
     } catch (error) {
       ask.signal.throwIfAborted();
       if (!late.aborted || error instanceof Fault) throw error;
@@ -202,23 +203,23 @@ export class EdgeCache {
     }
   }
 
-  #giveKept(ask: Ask, state: CacheState, kept: Kept): Served {
+  #giveKept(state: CacheState, kept: Kept): Served {
     const position = formatPosition(this.#options.log.positionAt(this.#seqOf(kept)));
-    return this.#served(ask, state, kept.output, { position, provenMs: this.#provenOf(kept) });
+    return this.#served(state, kept.output, { position, provenMs: this.#provenOf(kept) });
   }
 
   #served(
-    ask: Ask,
     state: CacheState,
     found: Readonly<Record<string, unknown>>,
     { position, provenMs }: { position: string; provenMs: number },
   ): Served {
     this.#options.stats.answered(state);
-    const content = found["content"];
-    const asValue = ask.format === "value" && typeof content === "string" && isJsonType(String(found["content_type"]));
-    const output = asValue ? { ...found, content: parseExact(content) } : { ...found };
     const ageMs = this.#options.freshness.ageOf(provenMs);
-    return { output, position, cache: { state, ...(Number.isFinite(ageMs) ? { ageSeconds: ageMs / 1000 } : {}) } };
+    return {
+      output: found,
+      position,
+      cache: { state, ...(Number.isFinite(ageMs) ? { ageSeconds: ageMs / 1000 } : {}) },
+    };
   }
 
   /** An answer that is sure is as new as the feed. */

@@ -2,6 +2,7 @@
 
 import { spaceOf } from "../access/space.ts";
 import type { EdgeMode } from "../features/context/index.ts";
+import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { EdgeCache } from "./cache.ts";
 import { EdgeLog } from "./edge-log.ts";
@@ -12,6 +13,8 @@ import { CacheStats } from "./stats.ts";
 
 export interface EdgeStateOptions {
   store: Store;
+  /** Reads whose answers are kept. */
+  reads: readonly EdgeRead[];
   freshness: Freshness;
   /** Of the spaces that it is enrolled for, those that it is to keep; globs. */
   spaces: readonly string[];

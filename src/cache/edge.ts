@@ -1,10 +1,11 @@
 // An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
 
 import { spaceOf } from "../access/space.ts";
-import { contextGet } from "../features/context/index.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Answer } from "../operation/answer.ts";
+import type { Operation } from "../operation/define.ts";
+import type { EdgeRead } from "../operation/feature.ts";
 import type { CachedCall, ForwardCall, Routing } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
 import { openSleepClock, type SleepClock } from "./clock.ts";
@@ -13,6 +14,7 @@ import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
 import type { FeedTerms } from "./frames.ts";
 import { Freshness } from "./freshness.ts";
+import { keyOf } from "./keys.ts";
 
 /** The settings of an edge. */
 export interface EdgeSettings {
@@ -36,8 +38,10 @@ export interface EdgeOptions {
   roundTripMs: FeedClientOptions["roundTripMs"];
   /** Takes a call to the leader, or to the node that `upstream` names. */
   forward: Routing["forward"];
-  /** Whether an operation is a write. */
-  isWrite: (operation: string) => boolean;
+  /** Reads whose answers may be kept, from the manifests of the features. */
+  reads: readonly EdgeRead[];
+  /** Every write of this build. */
+  writes: readonly Operation[];
   onUpstream?: FeedClientOptions["onChange"];
   /** Hears why something could not be written. */
   onError?: (error: unknown) => void;
@@ -50,20 +54,20 @@ export interface EdgeOptions {
 const CUT_OFF_MS = 5000;
 /** How often that is looked at while a call is on its way, in ms. */
 const LOOK_MS = 250;
-/** Arguments that name the context of a write, aliases included. */
-const ID_NAMES = ["id", "key", "name", "path"] as const;
 
 /** An edge over its store; `start` it once it is a member, `stop` it before the store is closed. */
 export class Edge {
   readonly state: EdgeState;
   readonly client: FeedClient;
   readonly #options: EdgeOptions;
+  readonly #writes: ReadonlyMap<string, Operation>;
   readonly #freshness: Freshness;
   readonly #startedMs: number;
 
   constructor(options: EdgeOptions) {
     const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, patienceMs } = options;
     this.#options = options;
+    this.#writes = new Map(options.writes.map((operation) => [operation.name, operation]));
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
     this.#startedMs = this.#freshness.nowMs();
     this.state = new EdgeState({
@@ -73,6 +77,7 @@ export class Edge {
       freshness: this.#freshness,
       onError: options.onError ?? (() => {}),
       away: () => this.client.away(),
+      reads: options.reads,
       ...(onTerms === undefined ? {} : { onTerms }),
     });
     this.client = new FeedClient({
@@ -106,18 +111,19 @@ export class Edge {
 
   /** For `Elsewhere.answer`: reads of the newest version of a document; undefined for all others. The gate has said yes before. */
   async answer(call: CachedCall): Promise<Answer | undefined> {
-    const { id, format, version, at } = call.parsed;
-    if (call.operation !== contextGet.name || version !== undefined || at !== undefined) return undefined;
-    if (typeof id !== "string") return undefined;
-    if (this.state.terms !== undefined && !this.state.isEnrolled(spaceOf(id))) throw notEnrolled(spaceOf(id));
-    return this.state.cache.read({
-      id,
-      format: format === "text" ? "text" : "value",
+    const read = this.#options.reads.find(({ operation }) => operation === call.operation);
+    const target = read?.targetOf(call.parsed);
+    if (read === undefined || target === undefined) return undefined;
+    const space = spaceOf(target);
+    if (this.state.terms !== undefined && !this.state.isEnrolled(space)) throw notEnrolled(space);
+    const served = await this.state.cache.read({
+      key: keyOf(read.operation, target),
       consistency: call.consistency,
       minPosition: call.minPosition,
       signal: call.signal,
-      fetch: (minPosition, signal) => this.#fetch(call, { id, minPosition }, signal),
+      fetch: (minPosition, signal) => this.#fetch(call, { input: read.upstream(target), minPosition }, signal),
     });
+    return { ...served, output: read.shape(served.output, call.parsed) };
   }
 
   /** For `Elsewhere.refuseFollow`: the feed has no changes of spaces that this edge does not keep. Fault `forbidden`. */
@@ -143,10 +149,10 @@ export class Edge {
   }
 
   async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "here"> {
-    const { forward, isWrite } = this.#options;
-    if (!isWrite(call.operation)) return forward(call, "leader", signal);
-    const named = ID_NAMES.map((name) => call.input[name]).find((value) => typeof value === "string");
-    const done = this.state.cache.writing(typeof named === "string" ? named : undefined);
+    const { forward } = this.#options;
+    const operation = this.#writes.get(call.operation);
+    if (operation === undefined) return forward(call, "leader", signal);
+    const done = this.state.cache.writing(targetOfWrite(operation, call.input));
     let position: string | undefined;
     try {
       const answer = await forward(call, "leader", signal);
@@ -176,18 +182,14 @@ export class Edge {
   }
 
   async #fetch(
-    { caller }: CachedCall,
-    { id, minPosition }: { id: string; minPosition: string | undefined },
+    { operation, caller }: CachedCall,
+    { input, minPosition }: { input: Record<string, unknown>; minPosition: string | undefined },
     signal: AbortSignal,
   ): Promise<{ output: Record<string, unknown>; position: string }> {
     const upstream = this.client.upstream();
     if (upstream === undefined) throw cutOff();
     const position = minPosition === undefined ? {} : { min_position: minPosition };
-    const call = {
-      operation: contextGet.name,
-      input: { id, format: "text", consistency: "session", ...position },
-      caller,
-    };
+    const call = { operation, input: { ...input, consistency: "session", ...position }, caller };
     try {
       const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.given]));
       if (answer !== "here") return answer;
@@ -206,6 +208,15 @@ export class Edge {
 }
 
 const CUT_OFF_HINT = "Try again when the network is back; `cairn status` shows what it looks for.";
+
+/** The id that a write names, by its argument or an alias of that; undefined where it may touch any. */
+function targetOfWrite(operation: Operation, input: Readonly<Record<string, unknown>>): string | undefined {
+  const argument = operation.kind === "write" ? operation.target : undefined;
+  if (argument === undefined) return undefined;
+  const aliases = Object.entries(operation.aliases ?? {}).filter(([, name]) => name === argument);
+  const found = [argument, ...aliases.map(([alias]) => alias)].map((name) => input[name]);
+  return found.find((value) => typeof value === "string");
+}
 
 function cutOff(): Fault {
   return new Fault("unavailable", "This edge reaches no full node of its fleet now", {

@@ -4,10 +4,12 @@ import { LRUCache } from "lru-cache";
 import { spaceOf } from "../access/space.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
+import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
 import type { Freshness, Moment } from "./freshness.ts";
+import { keyOf, targetOfKey } from "./keys.ts";
 
-/** A document as `context_get` answers it as text. */
+/** The answer of a read in its canonical form (`EdgeRead.upstream`). */
 export interface Kept {
   output: Readonly<Record<string, unknown>>;
   /** Everything up to this seq is in it. */
@@ -27,6 +29,8 @@ export interface Absent {
 }
 
 export interface EntriesOptions {
+  /** Reads whose answers are kept. */
+  reads: readonly EdgeRead[];
   store: Store;
   freshness: Freshness;
   /** Bytes in memory, and as many again in the file. */
@@ -53,6 +57,7 @@ const FLUSH_MS = 500;
 /** The kept answers of an edge. */
 export class Entries {
   readonly #options: EntriesOptions;
+  readonly #reads: ReadonlyMap<string, EdgeRead>;
   readonly #memory: LRUCache<string, Kept>;
   readonly #absent = new LRUCache<string, Absent>({ max: MAX_ABSENT });
   readonly #unwritten = new Set<string>();
@@ -61,9 +66,10 @@ export class Entries {
 
   constructor(options: EntriesOptions) {
     this.#options = options;
+    this.#reads = new Map(options.reads.map((read) => [read.operation, read]));
     this.#memory = new LRUCache({
       maxSize: options.maxBytes,
-      sizeCalculation: bytesOf,
+      sizeCalculation: (kept, key) => this.#bytesOf(key, kept),
       dispose: (_kept, _id, reason) => {
         if (reason === "evict") options.onEvicted();
       },
@@ -85,48 +91,65 @@ export class Entries {
     return this.#diskBytes;
   }
 
-  find(id: string): Kept | undefined {
-    return this.#memory.get(id) ?? this.#load(id);
+  find(key: string): Kept | undefined {
+    return this.#memory.get(key) ?? this.#load(key);
   }
 
-  absent(id: string): Absent | undefined {
-    return this.#absent.get(id);
+  absent(key: string): Absent | undefined {
+    return this.#absent.get(key);
   }
 
-  put(id: string, kept: Kept): void {
-    this.#absent.delete(id);
-    this.#memory.set(id, kept);
-    if (!this.#options.keepsOnDisk(spaceOf(id))) return;
-    this.#unwritten.add(id);
+  put(key: string, kept: Kept): void {
+    this.#absent.delete(key);
+    this.#memory.set(key, kept);
+    if (!this.#keepsOnDisk(key)) return;
+    this.#unwritten.add(key);
     this.#flush ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
-  putAbsent(id: string, absent: Absent): void {
-    this.drop(id);
-    this.#absent.set(id, absent);
+  putAbsent(key: string, absent: Absent): void {
+    this.drop(key);
+    this.#absent.set(key, absent);
   }
 
   /** Lets go of a key in memory; its row is older still and goes with the change that follows. */
-  drop(id: string): void {
-    this.#memory.delete(id);
-    this.#absent.delete(id);
-    this.#unwritten.delete(id);
-    if (this.#options.keepsOnDisk(spaceOf(id))) this.#write((tx) => this.#forget(tx, "id = ?", id));
+  drop(key: string): void {
+    this.#memory.delete(key);
+    this.#absent.delete(key);
+    this.#unwritten.delete(key);
+    if (this.#keepsOnDisk(key)) this.#write((tx) => this.#forget(tx, "id = ?", key));
   }
 
   /** Drops what these changes made old: iff their seq is greater. In memory at once, in the file by the answered function. */
   changed(changes: readonly Change[]): (tx: Writer) => void {
-    for (const { target, seq } of changes) {
-      if ((this.#memory.peek(target)?.seq ?? seq) < seq) {
-        this.#memory.delete(target);
-        this.#unwritten.delete(target);
+    const stale = changes.flatMap(({ target, seq }) => this.keysOf(target).map((key) => ({ key, seq })));
+    for (const { key, seq } of stale) {
+      if ((this.#memory.peek(key)?.seq ?? seq) < seq) {
+        this.#memory.delete(key);
+        this.#unwritten.delete(key);
       }
-      if ((this.#absent.peek(target)?.seq ?? seq) < seq) this.#absent.delete(target);
+      if ((this.#absent.peek(key)?.seq ?? seq) < seq) this.#absent.delete(key);
     }
     return (tx) => {
-      for (const { target, seq } of changes)
-        if (this.#options.keepsOnDisk(spaceOf(target))) this.#forget(tx, "id = ? AND seq < ?", target, seq);
+      for (const { key, seq } of stale) if (this.#keepsOnDisk(key)) this.#forget(tx, "id = ? AND seq < ?", key, seq);
     };
+  }
+
+  /** Keys of the answers that a change of this target makes old. */
+  keysOf(target: string): string[] {
+    return this.#options.reads.map(({ operation }) => keyOf(operation, target));
+  }
+
+  #keepsOnDisk(key: string): boolean {
+    return this.#options.keepsOnDisk(spaceOf(targetOfKey(key)));
+  }
+
+  #bytesOf(key: string, { output }: Kept): number {
+    return (this.#readOf(key)?.bytesOf(output) ?? 0) + OVERHEAD_BYTES;
+  }
+
+  #readOf(key: string): EdgeRead | undefined {
+    return this.#reads.get(key.slice(0, key.indexOf(" ")));
   }
 
   /** Changes were missed: what is kept stays, but is as new as the feed was until now, and not sure. */
@@ -153,12 +176,12 @@ export class Entries {
 
   /** Drops everything of spaces that are not (any more) to be kept, in memory or in the file. */
   prune(mayKeep: (space: string) => boolean): (tx: Writer) => void {
-    for (const id of [...this.#memory.keys()]) {
-      if (mayKeep(spaceOf(id))) continue;
-      this.#memory.delete(id);
-      this.#unwritten.delete(id);
+    for (const key of [...this.#memory.keys()]) {
+      if (mayKeep(spaceOf(targetOfKey(key)))) continue;
+      this.#memory.delete(key);
+      this.#unwritten.delete(key);
     }
-    for (const id of [...this.#absent.keys()]) if (!mayKeep(spaceOf(id))) this.#absent.delete(id);
+    for (const key of [...this.#absent.keys()]) if (!mayKeep(spaceOf(targetOfKey(key)))) this.#absent.delete(key);
     return (tx) => {
       for (const { space } of tx.all<{ space: string }>("SELECT DISTINCT space FROM cached"))
         if (!mayKeep(space) || !this.#options.keepsOnDisk(space)) this.#forget(tx, "space = ?", space);
@@ -176,13 +199,13 @@ export class Entries {
   flush(): void {
     clearTimeout(this.#flush);
     this.#flush = undefined;
-    const ids = [...this.#unwritten];
+    const keys = [...this.#unwritten];
     this.#unwritten.clear();
-    if (ids.length === 0) return;
+    if (keys.length === 0) return;
     this.#write((tx) => {
-      for (const id of ids) {
-        const kept = this.#memory.peek(id);
-        if (kept !== undefined) this.#insert(tx, id, kept);
+      for (const key of keys) {
+        const kept = this.#memory.peek(key);
+        if (kept !== undefined) this.#insert(tx, key, kept);
       }
       this.#makeRoom(tx);
     });
@@ -199,14 +222,14 @@ export class Entries {
     }
   }
 
-  #insert(tx: Writer, id: string, kept: Kept): void {
-    this.#forget(tx, "id = ?", id);
+  #insert(tx: Writer, key: string, kept: Kept): void {
+    this.#forget(tx, "id = ?", key);
     const { proven_wall, proven_clock, clock } = this.#options.freshness.write(kept.provenMs);
-    const bytes = bytesOf(kept);
+    const bytes = this.#bytesOf(key, kept);
     tx.run(
       "INSERT INTO cached (id, space, seq, sure, proven_wall, proven_clock, clock, bytes, output) VALUES (?,?,?,?,?,?,?,?,?)",
-      id,
-      spaceOf(id),
+      key,
+      spaceOf(targetOfKey(key)),
       kept.seq,
       kept.sure ? 1 : 0,
       proven_wall,
@@ -238,35 +261,21 @@ export class Entries {
     this.#diskBytes -= gone.bytes;
   }
 
-  #load(id: string): Kept | undefined {
-    if (!this.#options.keepsOnDisk(spaceOf(id))) return undefined;
+  #load(key: string): Kept | undefined {
+    if (!this.#keepsOnDisk(key)) return undefined;
     const row = this.#options.store.reader.get<Row>(
       "SELECT id, seq, sure, proven_wall, proven_clock, clock, output FROM cached WHERE id = ?",
-      id,
+      key,
     );
     if (row === undefined) return undefined;
     const output: Record<string, unknown> = JSON.parse(row.output);
-    if (!isIntact(output)) {
-      this.#write((tx) => this.#forget(tx, "id = ?", id));
+    // SQLite keeps no checksums.
+    if (this.#readOf(key)?.isIntact(output) !== true) {
+      this.#write((tx) => this.#forget(tx, "id = ?", key));
       return undefined;
     }
     const kept = { output, seq: row.seq, sure: row.sure === 1, provenMs: this.#options.freshness.read(row) };
-    this.#memory.set(id, kept);
+    this.#memory.set(key, kept);
     return kept;
   }
-}
-
-function bytesOf({ output }: Kept): number {
-  return Buffer.byteLength(String(output["content"]), "utf8") + OVERHEAD_BYTES;
-}
-
-/** SQLite keeps no checksums: the text must be the one that its ETag names. */
-function isIntact(output: Record<string, unknown>): boolean {
-  const text = output["content"];
-  const etag = output["etag"];
-  if (typeof text !== "string" || typeof etag !== "string") return false;
-  return new Bun.CryptoHasher("sha256")
-    .update(text)
-    .digest("hex")
-    .startsWith(etag.slice(etag.indexOf("-") + 1));
 }

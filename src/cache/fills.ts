@@ -3,7 +3,7 @@
 import { Fault } from "../lib/fault.ts";
 import { FRESH_MS } from "./freshness.ts";
 
-/** A document from the upstream. */
+/** An answer of the upstream. */
 export interface Filled {
   output: Readonly<Record<string, unknown>>;
   /** Position of the answer, and its seq. */
@@ -16,7 +16,7 @@ export interface Filled {
 }
 
 export interface Wanted {
-  id: string;
+  key: string;
   /** The answer must be at least this new. */
   minSeq: number;
   signal: AbortSignal;
@@ -29,8 +29,8 @@ export interface FillsOptions {
   /** Seq up to which the feed was processed. */
   feedSeq: () => number;
   /** Keeps an answer, or that there is none. */
-  keep: (id: string, found: Filled) => void;
-  keepAbsent: (id: string, fault: Fault, asked: { seq: number; sentMs: number }) => void;
+  keep: (key: string, found: Filled) => void;
+  keepAbsent: (key: string, fault: Fault, asked: { seq: number; sentMs: number }) => void;
 }
 
 interface Flight {
@@ -63,7 +63,7 @@ export function saysAbsent(error: unknown): error is Fault {
 export class Fills {
   readonly #options: FillsOptions;
   readonly #flights = new Map<string, Flight>();
-  /** By id; `*` for writes that may touch any. */
+  /** By key; `*` for writes that may touch any. */
   readonly #guards = new Map<string, Guard>();
   /** Below this seq nothing is kept: there were more guards than are remembered. */
   #guardAll = 0;
@@ -77,7 +77,7 @@ export class Fills {
     const arrivedMs = this.#options.nowMs();
     for (let tries = 0; tries < MAX_JOINS; tries += 1) {
       wanted.signal.throwIfAborted();
-      const known = this.#flights.get(wanted.id);
+      const known = this.#flights.get(wanted.key);
       const flight = known ?? this.#start(wanted);
       const end = await join(flight, wanted.signal);
       const own = known === undefined;
@@ -92,10 +92,10 @@ export class Fills {
     return wanted.ask(wanted.signal);
   }
 
-  /** These ids changed. */
-  changed(targets: Iterable<string>): void {
-    for (const target of targets) {
-      const flight = this.#flights.get(target);
+  /** What these keys hold changed. */
+  changed(keys: Iterable<string>): void {
+    for (const key of keys) {
+      const flight = this.#flights.get(key);
       if (flight !== undefined) flight.spoilt = true;
     }
   }
@@ -111,7 +111,7 @@ export class Fills {
     for (const flight of this.#flights.values()) flight.spoilt = true;
   }
 
-  /** A write by this node to an id, or with `*` to any, is on its way; call the answered function with its seq, or without where none is known. */
+  /** A write by this node to a key, or with `*` to any, is on its way; call the answered function with its seq, or without where none is known. */
   guard(name: string): (seq?: number) => void {
     const guard = this.#guards.get(name) ?? { writing: 0, until: 0 };
     guard.writing += 1;
@@ -125,11 +125,11 @@ export class Fills {
   }
 
   /** Whether an answer may not be kept or given because of a write by this node that the feed has not passed. */
-  isGuarded(id: string): boolean {
+  isGuarded(key: string): boolean {
     if (this.#guards.size === 0 && this.#guardAll === 0) return false;
     const feedSeq = this.#options.feedSeq();
     const holds = (guard: Guard | undefined) => guard !== undefined && (guard.writing > 0 || guard.until > feedSeq);
-    return this.#guardAll > feedSeq || holds(this.#guards.get(id)) || holds(this.#guards.get("*"));
+    return this.#guardAll > feedSeq || holds(this.#guards.get(key)) || holds(this.#guards.get("*"));
   }
 
   #forgetGuards(): void {
@@ -146,13 +146,13 @@ export class Fills {
     const flight: Flight = {
       startMs: nowMs(),
       startSeq: feedSeq(),
-      spoilt: this.isGuarded(wanted.id),
+      spoilt: this.isGuarded(wanted.key),
       waiting: 0,
       stop,
       ended: Promise.resolve({ fault: undefined }),
     };
     flight.ended = this.#run(wanted, flight);
-    this.#flights.set(wanted.id, flight);
+    this.#flights.set(wanted.key, flight);
     return flight;
   }
 
@@ -161,19 +161,19 @@ export class Fills {
     try {
       const found = await wanted.ask(flight.stop.signal);
       // Older than the feed: a change that it does not hold may have been processed before the fetch began.
-      if (!this.#isSpoilt(wanted.id, flight) && found.seq >= flight.startSeq) keep(wanted.id, found);
+      if (!this.#isSpoilt(wanted.key, flight) && found.seq >= flight.startSeq) keep(wanted.key, found);
       return { found };
     } catch (fault) {
-      if (saysAbsent(fault) && !this.#isSpoilt(wanted.id, flight))
-        keepAbsent(wanted.id, fault, { seq: flight.startSeq, sentMs: flight.startMs });
+      if (saysAbsent(fault) && !this.#isSpoilt(wanted.key, flight))
+        keepAbsent(wanted.key, fault, { seq: flight.startSeq, sentMs: flight.startMs });
       return { fault };
     } finally {
-      if (this.#flights.get(wanted.id) === flight) this.#flights.delete(wanted.id);
+      if (this.#flights.get(wanted.key) === flight) this.#flights.delete(wanted.key);
     }
   }
 
-  #isSpoilt(id: string, flight: Flight): boolean {
-    return flight.spoilt || this.isGuarded(id);
+  #isSpoilt(key: string, flight: Flight): boolean {
+    return flight.spoilt || this.isGuarded(key);
   }
 }
 

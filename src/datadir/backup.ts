@@ -2,11 +2,10 @@
 
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CONTEXT_TABLES } from "../features/context/index.ts";
-import { FLEET_TABLES } from "../fleet/index.ts";
+import { CLEARED_BY_FORK, DIGEST_TABLES, MIGRATIONS } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { digestOf, LOG_TABLES } from "../log/digest.ts";
+import { digestOf } from "../log/digest.ts";
 import { fleetOf } from "../log/history.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
@@ -17,7 +16,6 @@ import { Store } from "../store/store.ts";
 import { clearRequests } from "./next-start.ts";
 import { quarantineData } from "./quarantine.ts";
 import { clearRecoveryMark } from "./recover.ts";
-import { MIGRATIONS } from "./schema.ts";
 
 /** Recomputing a million changes takes seconds, on a small machine minutes. */
 const CHAIN_MS = 60 * 60_000;
@@ -97,7 +95,7 @@ function buildStore(folder: string, file: string): string {
   sync(copy);
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
-    return forkHistory(store);
+    return forkHistory(store, CLEARED_BY_FORK);
   } finally {
     store.close();
     writeFileSync(join(folder, "CURRENT"), "1\n", { mode: 0o600 });
@@ -122,6 +120,6 @@ const describe: Describe = async (reader) => {
     head: Buffer.from(head?.hash ?? []).toString("hex"),
     fleet,
     contexts: count?.n ?? 0,
-    digest: digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]),
+    digest: digestOf(reader, DIGEST_TABLES),
   };
 };

@@ -3,12 +3,13 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CLEARED_BY_FORK, MIGRATIONS, OPERATIONS } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { logFor } from "../observe/logging.ts";
-import { applierOf } from "../operation/invoke.ts";
+import { applierOf } from "../operation/registry.ts";
 import { sync } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { Store } from "../store/store.ts";
@@ -16,8 +17,6 @@ import { openTailnet } from "../tailnet/index.ts";
 import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { quarantineRaft } from "./quarantine.ts";
-import { MIGRATIONS } from "./schema.ts";
-import { WRITES } from "./writes.ts";
 
 /** Reading a log again is done in seconds; a store may have to be installed before. */
 const REPLAY_MS = 600_000;
@@ -65,7 +64,7 @@ async function beginNewHistory(dataDir: string, folder: string, nowMs: () => num
     const found = positionOf(store);
     // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
     const aside = quarantineRaft(dataDir, `a new history began from ${found.position}`, nowMs());
-    const epoch = forkHistory(store);
+    const epoch = forkHistory(store, CLEARED_BY_FORK);
     clearRequests(dataDir);
     return { ...found, epoch, aside, unread };
   } finally {
@@ -102,7 +101,7 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
   try {
     const plan = { ...planEngine(dataDir, store.reader), bootstrap: false, alone: false };
     half = await openTailnet({ dataDir, runtimeDir: sockets, log: logFor("tailnet") });
-    const apply = applierOf(WRITES);
+    const apply = applierOf(OPERATIONS);
     const raft = new RaftLog({ store, apply, stampMs: stampClock({ nowMs: Date.now }), onFatal: failed.reject });
     log = raft;
     const signal = AbortSignal.timeout(REPLAY_MS);

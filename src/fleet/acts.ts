@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
+import { ServiceKey, type Services } from "../operation/services.ts";
 import { nodeId } from "./rows.ts";
 
 /** What the acts need of the node they run on. */
@@ -16,8 +17,11 @@ const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 const member = z.object({ node: z.string(), name: z.string() });
 const left = z.object({ fleet: z.string(), kept: z.string().describe("Where the data of before will be.") });
 
+/** What a node can do to its fleet; the function throws Fault `unavailable` where it is in none. */
+export const FLEET_ACTIONS: ServiceKey<() => FleetActions> = new ServiceKey("the actions on the fleet");
+
 /** Hands the lead over. */
-export function fleetTransfer(actions: () => FleetActions): ActOperation<z.ZodObject, typeof member> {
+export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof member> {
   return act({
     name: "fleet_transfer",
     title: "Hand the lead over",
@@ -25,12 +29,15 @@ export function fleetTransfer(actions: () => FleetActions): ActOperation<z.ZodOb
     input: z.object({ node: nodeId.optional().describe("StableNodeID of the voter; left out: the most current one.") }),
     output: member,
     access: FLEET,
-    run: (input, { signal }) => actions().transfer(input["node"] as string | undefined, signal),
+    run: (input, { signal }) =>
+      node
+        .get(FLEET_ACTIONS)()
+        .transfer(input["node"] as string | undefined, signal),
   });
 }
 
 /** Lets this node leave. */
-export function fleetLeave(actions: () => FleetActions): ActOperation<z.ZodObject, typeof left> {
+export function fleetLeave(node: Services): ActOperation<z.ZodObject, typeof left> {
   return act({
     name: "fleet_leave",
     title: "Leave the fleet",
@@ -40,6 +47,9 @@ export function fleetLeave(actions: () => FleetActions): ActOperation<z.ZodObjec
     output: left,
     access: FLEET,
     hints: { destructive: true },
-    run: async (_input, { signal }) => ({ ...(await actions().leave(signal)), kept: "aside/ in the data folder" }),
+    run: async (_input, { signal }) => ({
+      ...(await node.get(FLEET_ACTIONS)().leave(signal)),
+      kept: "aside/ in the data folder",
+    }),
   });
 }

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
+import { ServiceKey, type Services } from "../operation/services.ts";
 import { cacheReport } from "./cache-report.ts";
 import { ROLES } from "./rows.ts";
 
@@ -94,8 +95,11 @@ export type MemberReport = z.infer<typeof memberReport>;
 /** Role, fleet and members of a report. */
 export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
 
-/** The operation, over a function that gathers the facts when asked. */
-export function nodeStatus(report: () => Promise<NodeReport>): ActOperation<z.ZodObject, typeof nodeReport> {
+/** Gathers the facts of `node_status`, anew for each call. */
+export const NODE_REPORT: ServiceKey<() => Promise<NodeReport>> = new ServiceKey("the report of the node");
+
+/** The operation over a node. */
+export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nodeReport> {
   return act({
     name: "node_status",
     title: "Status of this node and its fleet",
@@ -105,6 +109,6 @@ export function nodeStatus(report: () => Promise<NodeReport>): ActOperation<z.Zo
     output: nodeReport,
     access: { verb: "read", spaces: "visible" },
     hints: { idempotent: true },
-    run: () => report(),
+    run: () => node.get(NODE_REPORT)(),
   });
 }

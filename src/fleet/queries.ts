@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { type ReadOperation, read } from "../operation/define.ts";
+import { ServiceKey, type Services } from "../operation/services.ts";
 import type { Pending } from "./join/admit.ts";
 import { allMembers, fleetValue, ROLES, type TicketRow } from "./rows.ts";
 
@@ -38,8 +39,11 @@ const output = z.object({
   tickets: z.number().int().describe("Tickets that can still be used."),
 });
 
-/** The operation over this node's list of waiting devices. */
-export function fleetMembers(pending: () => readonly Pending[]): ReadOperation<z.ZodObject, typeof output> {
+/** Devices that wait to be let in, as far as this node knows them. */
+export const PENDING: ServiceKey<() => readonly Pending[]> = new ServiceKey("the waiting devices");
+
+/** The operation, also over the devices that wait on this node. */
+export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof output> {
   return read({
     name: "fleet_members",
     title: "Members of the fleet",
@@ -65,10 +69,12 @@ export function fleetMembers(pending: () => readonly Pending[]): ReadOperation<z
           spaces: [...spaces],
           joined_at: new Date(joinedMs).toISOString(),
         })),
-        pending: pending().map(({ sinceMs, lastMs: _, ...waiting }) => ({
-          ...waiting,
-          since: new Date(sinceMs).toISOString(),
-        })),
+        pending: node
+          .get(PENDING)()
+          .map(({ sinceMs, lastMs: _, ...waiting }) => ({
+            ...waiting,
+            since: new Date(sinceMs).toISOString(),
+          })),
         approvals: approvals.map(({ node, role, expires_at }) => ({
           node,
           role,

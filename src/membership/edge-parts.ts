@@ -1,14 +1,15 @@
 // What an edge has in place of a replicated store: its own file, the log that the feed writes, the cache, and the way to the full nodes. product.ts puts the same surfaces over it.
 
 import { join } from "node:path";
-import { refusalsSchema } from "../access/refusals.ts";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
 import type { Settings } from "../config/settings.ts";
-import { contextOperations, contextSchema } from "../features/context/index.ts";
-import { fleetCommands, fleetSchema, KnownMembers, type Member } from "../fleet/index.ts";
+import { FEATURES } from "../features/index.ts";
+import { KnownMembers, type Member } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
+import { migrationsOf, operationsOf } from "../operation/derive.ts";
+import type { Feature } from "../operation/feature.ts";
 import { Forwarder } from "../operation/forwarder.ts";
 import { notReady, type Routing } from "../operation/routing.ts";
 import { Store } from "../store/store.ts";
@@ -34,6 +35,8 @@ export interface EdgePartsOptions {
   self: () => string;
   /** Undefined while this node is on no tailnet. */
   fleet: () => UpstreamDirectory | undefined;
+  /** The features of this node; left out: those of the build. */
+  features?: readonly Feature[] | undefined;
   /** Members as they are known from an earlier run. */
   knownMembers: readonly Member[];
 }
@@ -54,14 +57,10 @@ const SAID_MS = 5000;
 
 /** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
 export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
-  const { settings, conditions, closers, peers, self, fleet, knownMembers } = options;
+  const { settings, conditions, closers, peers, self, fleet, knownMembers, features = FEATURES } = options;
   const store = Store.open({
     folder: join(settings.data, EDGE_FOLDER),
-    migrations: edgeMigrations([
-      { name: "refusals", sql: refusalsSchema },
-      { name: "context", sql: contextSchema },
-      { name: "fleet", sql: fleetSchema },
-    ]),
+    migrations: edgeMigrations(migrationsOf(features)),
     log: logFor("store"),
     // Everything in it can be had again.
     sync: "checkpoint",
@@ -80,9 +79,6 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   members.set(knownMembers);
   const away = awayCondition(conditions, () => edge.state.staleSpaces());
   closers.add("upstream condition", away.stop);
-  const writes = new Set(
-    [...contextOperations, ...fleetCommands].filter(({ kind }) => kind === "write").map(({ name }) => name),
-  );
   const edge: Edge = new Edge({
     store,
     settings: {
@@ -98,7 +94,8 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     roundTripMs: (node) => fleet()?.roundTripMs(node),
     onTerms: (terms) => members.set(terms.members),
     ask: (node, request, ends) => ask(node, FEED, request, ends),
-    isWrite: (operation) => writes.has(operation),
+    reads: features.flatMap(({ edge = [] }) => edge),
+    writes: operationsOf(features).filter((operation) => operation.kind === "write"),
     forward: (call, to, signal) => {
       if (to === "leader") return forwarder.toLeader(call, signal);
       const upstream = edge.upstream();

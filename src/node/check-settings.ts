@@ -4,8 +4,8 @@ import { loadPolicyFile } from "../access/policy-file.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { refuseUntagged } from "../config/tailnet-settings.ts";
+import { backupSettings } from "../features/backup/index.ts";
 import { writeLimitsOf } from "./limits.ts";
-import { backupSettings } from "./open-backups.ts";
 
 /** Answers what is no failure but should be known. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {

@@ -2,25 +2,23 @@
 
 import { join } from "node:path";
 import { Access } from "../access/access.ts";
-import { Refusals, removeRefusals } from "../access/refusals.ts";
+import { Refusals } from "../access/refusals.ts";
 import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { watchDisk } from "../datadir/disk-watch.ts";
 import { archiveForks, archiveSuffix } from "../datadir/quarantine.ts";
-import { MIGRATIONS } from "../datadir/schema.ts";
-import { WRITES } from "../datadir/writes.ts";
-import { type Backups, backupOperations, reportOf } from "../features/backup/index.ts";
-import { auditQuery, auditVerify, Maintenance } from "../features/context/index.ts";
+import { BACKUPS, reportOf } from "../features/backup/index.ts";
+import { HEADS_OF_MEMBERS } from "../features/context/index.ts";
+import { FEATURES } from "../features/index.ts";
 import {
-  fleetLeave,
-  fleetMembers,
-  fleetTransfer,
+  FLEET_ACTIONS,
   isCandidate,
   type Member,
   type Members,
-  nodeStatus,
+  NODE_REPORT,
   openMembers,
+  PENDING,
   readAcknowledgedHeads,
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
@@ -38,11 +36,14 @@ import { Peers } from "../membership/peers.ts";
 import { aboutOf, partOf } from "../membership/views.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
-import { accessExplain, type FindCallers } from "../operation/access-explain.ts";
+import type { FindCallers } from "../operation/access-explain.ts";
 import { answerForwarded } from "../operation/answer-forwarded.ts";
-import type { Operation } from "../operation/define.ts";
-import { applierOf, Invoker } from "../operation/invoke.ts";
-import { whoami } from "../operation/whoami.ts";
+import { cleanCopyOf, migrationsOf, operationsOf } from "../operation/derive.ts";
+import type { Feature } from "../operation/feature.ts";
+import { Invoker } from "../operation/invoke.ts";
+import { ACCESS, FIND_CALLERS, HOST, type HostParts, LOG, NODE, REFUSALS } from "../operation/node-parts.ts";
+import { applierOf } from "../operation/registry.ts";
+import { Services } from "../operation/services.ts";
 import { isDamaged, Store } from "../store/store.ts";
 import { createWeb } from "../web/index.ts";
 import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
@@ -63,8 +64,10 @@ export interface ProductOptions {
   closers: Closers;
   nowMs: () => number;
   facts: Omit<NodeFacts, "conditions" | "position" | "backups" | "cache" | "fleet" | "nowMs">;
-  /** The scheduled backups over the store, where it is a full one; the log is asked only later. */
-  backups: (store: Store, log: () => Log) => Backups | undefined;
+  /** What the process was started with, and its way out. */
+  host: HostParts;
+  /** The features of this node; left out: those of the build. */
+  features?: readonly Feature[];
   /** This node as a member of its fleet; undefined while it is on no tailnet. */
   fleet: () => FleetView | undefined;
   /** For an edge: the members as they were known last; undefined for a full node. */
@@ -103,19 +106,13 @@ export function openProduct(options: ProductOptions): Product {
     options.edge === undefined ? undefined : openEdgeParts({ ...options, ...options.edge, peers: () => peers, self });
   const store = edge?.store ?? openStore(options);
 
-  let position = (): string => "";
-  const backups = edge === undefined ? options.backups(store, () => log) : undefined;
-  const status = nodeStatus(async () =>
-    nodeReport({
-      ...facts,
-      conditions,
-      nowMs,
-      position: () => position(),
-      backups: () => backups && reportOf(backups),
-      cache: edge?.edge.report(),
-      fleet: await partOf(options.fleet(), log, store, settings),
-    }),
-  );
+  const features = options.features ?? FEATURES;
+  const limits = writeLimitsOf(settings);
+  const node = new Services();
+  const backupReport = () => {
+    const backups = node.find(BACKUPS);
+    return backups && reportOf(backups);
+  };
   const refusals = new Refusals({
     store,
     nowMs,
@@ -127,41 +124,45 @@ export function openProduct(options: ProductOptions): Product {
     defaultRole: settings["access.default_role"],
     admins: settings["access.admins"],
   });
-  const explain = accessExplain({ access, find: options.findCallers });
-  const operations: Operation[] = [
-    ...WRITES,
-    auditQuery(refusals),
-    auditVerify(() => readAcknowledgedHeads(settings.data)),
-    whoami,
-    status,
-    explain,
-    ...(backups === undefined ? [] : backupOperations(backups)),
-    fleetMembers(() => options.fleet()?.pending() ?? []),
-    fleetTransfer(() => actionsOf(options.fleet())),
-    fleetLeave(() => actionsOf(options.fleet())),
-  ];
+  node
+    .provide(NODE, { settings, store, conditions, limits, nowMs })
+    .provide(HOST, options.host)
+    .provide(ACCESS, access)
+    .provide(REFUSALS, refusals)
+    .provide(FIND_CALLERS, options.findCallers)
+    .provide(HEADS_OF_MEMBERS, () => readAcknowledgedHeads(settings.data))
+    .provide(PENDING, () => options.fleet()?.pending() ?? [])
+    .provide(FLEET_ACTIONS, () => actionsOf(options.fleet()))
+    .provide(NODE_REPORT, async () =>
+      nodeReport({
+        ...facts,
+        conditions,
+        nowMs,
+        position: () => invoker.position(),
+        backups: backupReport,
+        cache: edge?.edge.report(),
+        fleet: await partOf(options.fleet(), log, store, settings),
+      }),
+    );
+  // An edge holds nothing that features could look after.
+  const kept = edge === undefined ? features : [];
+  for (const feature of kept) feature.open?.(node);
+  const operations = operationsOf(features, node);
 
   const replicated = edge === undefined && options.engine === "raft";
   const raft = replicated ? openRaft(options, store, applierOf(operations)) : undefined;
   const log = edge?.edge.log ?? raft ?? openDirect(options, store, applierOf(operations));
   closers.add("log", () => log.close());
+  node.provide(LOG, log);
 
   const disk = watchDisk(settings.data, store, conditions);
   closers.add("disk watch", () => disk.stop());
-  const limits = writeLimitsOf(settings);
-  const maintenance = new Maintenance({
-    store,
-    log,
-    limits,
-    maxChanges: settings["history.max_changes"],
-    nowMs,
-    onError: (error) => logFor("store")("warning", `looking after the store failed: ${String(error)}`),
-  });
-  // An edge holds nothing that it could look after.
-  if (edge === undefined) maintenance.start();
-  closers.add("maintenance", () => maintenance.stop());
-  backups?.start();
-  closers.add("backups", () => backups?.stop());
+  for (const duty of kept.flatMap((feature) => feature.duties?.(node) ?? [])) log.onLeading(duty);
+  const jobs = kept.flatMap((feature) => feature.jobs?.(node) ?? []);
+  for (const job of jobs) {
+    job.start();
+    closers.add(job.name, () => job.stop());
+  }
 
   const members = edge?.members ?? openMembers(store.reader, log.changes);
   const peers = new Peers({
@@ -184,7 +185,7 @@ export function openProduct(options: ProductOptions): Product {
   const metrics = nodeMetrics({
     fleet: () => options.fleet()?.partNow(),
     cache: () => edge?.edge.report(),
-    backups: () => backups && reportOf(backups),
+    backups: backupReport,
     conditions,
     storePath: () => store.path,
     invoker: () => invoker,
@@ -207,7 +208,6 @@ export function openProduct(options: ProductOptions): Product {
       return logUnexpected(logFor("operation"), operation, error);
     },
   });
-  position = () => invoker.position();
   if (edge === undefined) {
     peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
     serveFeed({ server: peers.server, log, reader: store.reader, members, ageMs });
@@ -259,15 +259,15 @@ export function openProduct(options: ProductOptions): Product {
       log.changes.end();
       web.close();
       // Who waits for a backup would hold the end up until it is made.
-      await Promise.all([mcp.close(), backups?.stop()]);
+      await Promise.all([mcp.close(), ...jobs.map((job) => job.stop())]);
     },
   };
 }
 
-function openStore({ settings, engine, closers }: ProductOptions): Store {
+function openStore({ settings, engine, closers, features = FEATURES }: ProductOptions): Store {
   const store = Store.open({
     folder: join(settings.data, "store"),
-    migrations: MIGRATIONS,
+    migrations: migrationsOf(features),
     log: logFor("store"),
     // Under raft its log is the durable one.
     sync: engine === "raft" ? "checkpoint" : "commit",
@@ -277,7 +277,7 @@ function openStore({ settings, engine, closers }: ProductOptions): Store {
 }
 
 function openRaft(
-  { settings, conditions, nowMs, onFatal, fleet }: ProductOptions,
+  { settings, conditions, nowMs, onFatal, fleet, features = FEATURES }: ProductOptions,
   store: Store,
   apply: Apply,
 ): RaftLog {
@@ -299,7 +299,7 @@ function openRaft(
       lastMs: () => store.reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
     }),
     onFatal,
-    cleanCopy: removeRefusals,
+    cleanCopy: cleanCopyOf(features),
     archive: (afterSeq) => archiveSuffix(settings.data, store.reader, afterSeq, nowMs()),
     onJoined: () => archiveReplacedStores(settings.data, store),
   });

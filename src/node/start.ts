@@ -30,7 +30,6 @@ import { Callers } from "./listeners/callers.ts";
 import { findCallers } from "./listeners/find-callers.ts";
 import { OpenListeners } from "./listeners/open-listeners.ts";
 import { type PolicyWatch, watchPolicy } from "./listeners/policy-watch.ts";
-import { openBackups } from "./open-backups.ts";
 import { openProduct } from "./product.ts";
 import { Announcer } from "./report/announcer.ts";
 import type { NodeEvent } from "./report/events.ts";
@@ -168,18 +167,12 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         urls: () => allUrls(serving ? reachable() : undefined, localUrl),
         startedMs: nowMs(),
       },
-      backups: (store, ownLog) =>
-        openBackups({
-          settings,
-          secrets: options.secrets,
-          env: options.env,
-          command: options.command,
-          outbound: outboundBy(join(paths.internal, "egress.sock"), egressSecret),
-          store,
-          log: ownLog,
-          conditions,
-          nowMs,
-        }),
+      host: {
+        secrets: options.secrets,
+        env: options.env,
+        command: options.command,
+        outbound: outboundBy(join(paths.internal, "egress.sock"), egressSecret),
+      },
       serving: () => serving && !draining,
       onFatal: logFailed,
     });

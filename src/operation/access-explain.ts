@@ -1,12 +1,13 @@
 // access_explain: why a caller may or may not use a verb in a space of this node, naming the grant. For the admin; never an MCP tool.
 
 import { z } from "zod";
-import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import { explain } from "../access/explain.ts";
 import { VERBS } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { type ActOperation, act } from "./define.ts";
+import { ACCESS, FIND_CALLERS } from "./node-parts.ts";
+import type { Services } from "./services.ts";
 
 /** A caller that a name stands for. */
 export interface NamedCaller {
@@ -56,11 +57,8 @@ const output = z.object({
   ),
 });
 
-/** The operation over this node's gate. */
-export function accessExplain(options: {
-  access: Access;
-  find: FindCallers;
-}): ActOperation<typeof input, typeof output> {
+/** The operation over the gate of a node. */
+export function accessExplain(node: Services): ActOperation<typeof input, typeof output> {
   return act({
     name: "access_explain",
     title: "Explain access",
@@ -70,7 +68,7 @@ export function accessExplain(options: {
     access: { verb: "admin", spaces: "visible" },
     hints: { idempotent: true },
     async run({ caller: name, verb, space, operation }, context) {
-      const found = await options.find(name, context.signal);
+      const found = await node.get(FIND_CALLERS)(name, context.signal);
       if (found.length === 0) {
         throw new Fault("not_found", `No caller is called ${JSON.stringify(name)}`, {
           hint: "Name a login such as ann@example.com, a tag, a device of the tailnet, its address, or local.",
@@ -81,7 +79,7 @@ export function accessExplain(options: {
         space,
         ...(operation === undefined ? {} : { operation }),
         callers: found.map(({ caller, note }) => {
-          const { allowed, because, grants, problems } = explain(options.access, caller, { verb, space, operation });
+          const { allowed, because, grants, problems } = explain(node.get(ACCESS), caller, { verb, space, operation });
           return {
             caller: callerName(caller),
             node: caller.node,

@@ -31,6 +31,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   output: O;
   access: Access<z.output<I>>;
   hints?: Hints;
+  /** Reports whether this node offers it to callers, asked once at its start; left out: it does. */
+  offered?(): boolean;
   /** Names that agents try for an argument → its name. Both together are refused. */
   aliases?: Readonly<Record<string, string>>;
 }
@@ -90,6 +92,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   kind: "write";
   /** Version of the command's meaning; a new meaning is a new number (architecture.md 5). */
   v: number;
+  /** The argument that names the one id it changes; left out: it may change any. */
+  target?: string;
   /** Proposed by the node itself: no surface lists it and `invoke` does not know it. */
   internal?: true;
   /** Runs before the log on the node that took the call: turns the input into the command, with every bound and normal form that apply relies on (replication.md 6). */

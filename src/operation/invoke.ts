@@ -6,7 +6,7 @@ import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
 import type { Changes } from "../log/changes.ts";
-import { type Apply, type Log, UnknownCommand } from "../log/log.ts";
+import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
@@ -266,17 +266,6 @@ export class Invoker {
       holdStream: () => this.holdStream(call.caller),
     };
   }
-}
-
-/** The log's apply over the registry: finds the write a command names and runs it. */
-export function applierOf(operations: readonly Operation[]): Apply {
-  const registry = new Registry(operations);
-  return (tx, command, stamp) => {
-    const operation = registry.write(command.name, command.v);
-    if (operation === undefined)
-      throw new UnknownCommand(`the log holds ${command.name} version ${command.v}, which this build does not know`);
-    return operation.apply(tx, command.input, stamp);
-  };
 }
 
 /** What has its effect on one node is asked of that node by the caller itself: no member asks it of another in somebody's name. */

@@ -1,6 +1,7 @@
 // All operations of this build by name, with their JSON Schemas made once.
 
 import { z } from "zod";
+import { type Apply, UnknownCommand } from "../log/log.ts";
 import type { Operation } from "./define.ts";
 
 /** An operation with its schemas as clients see them. */
@@ -46,7 +47,9 @@ export class Registry {
       throw new Error("two operations have one name");
     const writes = operations.filter((operation) => operation.kind === "write");
     this.#writes = new Map(writes.map((operation) => [operation.name, operation]));
-    const listed = operations.filter((operation) => operation.kind !== "write" || operation.internal !== true);
+    const listed = operations.filter(
+      (operation) => operation.offered?.() !== false && (operation.kind !== "write" || operation.internal !== true),
+    );
     const sorted = listed.sort((a, b) => (a.name < b.name ? -1 : 1));
     this.#entries = new Map(sorted.map((operation) => [operation.name, entryOf(operation)]));
   }
@@ -65,6 +68,17 @@ export class Registry {
     const operation = this.#writes.get(name);
     return operation?.v === v ? operation : undefined;
   }
+}
+
+/** Returns the log's apply over these operations: it finds the write that a command names and runs it. */
+export function applierOf(operations: readonly Operation[]): Apply {
+  const registry = new Registry(operations);
+  return (tx, command, stamp) => {
+    const operation = registry.write(command.name, command.v);
+    if (operation === undefined)
+      throw new UnknownCommand(`the log holds ${command.name} version ${command.v}, which this build does not know`);
+    return operation.apply(tx, command.input, stamp);
+  };
 }
 
 function entryOf(operation: Operation): Entry {

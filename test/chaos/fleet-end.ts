@@ -1,9 +1,8 @@
 // What the stores of a fleet hold once it stands still: read from outside, beside the running nodes, so that a fleet can go on after it was checked.
 
 import { join } from "node:path";
-import { CONTEXT_TABLES } from "../../src/features/context/index.ts";
-import { FLEET_TABLES } from "../../src/fleet/index.ts";
-import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { DIGEST_TABLES } from "../../src/features/index.ts";
+import { digestOf } from "../../src/log/digest.ts";
 import { inspectStore } from "../../src/store/inspect.ts";
 import { eventually } from "../kit/eventually.ts";
 import type { Fleet, FleetNode } from "../kit/fleet.ts";
@@ -32,7 +31,7 @@ export async function endOfFleet(fleet: Fleet): Promise<FleetEnd> {
 
 function look(node: FleetNode): { end: End; epochs: Epoch[] } {
   const inspected = inspectStore(join(node.dataDir, "store"), (reader) => {
-    const digest = digestOf(reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]);
+    const digest = digestOf(reader, DIGEST_TABLES);
     return { end: endOf(reader, node.name, digest), epochs: epochsOf(reader) };
   });
   if (inspected === undefined) throw new Error(`${node.name} has no store in ${node.dataDir}`);

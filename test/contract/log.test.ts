@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Lead } from "../../src/log/duties.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";

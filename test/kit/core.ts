@@ -8,14 +8,18 @@ import type { Caller } from "../../src/access/caller.ts";
 import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { auditQuery, auditVerify, contextOperations } from "../../src/features/context/index.ts";
+import { contextFeature } from "../../src/features/context/index.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
-import { applierOf, Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
+import { REFUSALS } from "../../src/operation/node-parts.ts";
+import { applierOf } from "../../src/operation/registry.ts";
 import type { Routing } from "../../src/operation/routing.ts";
+import { Services } from "../../src/operation/services.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
@@ -79,7 +83,8 @@ export function startCore(options: CoreOptions = {}) {
       throw error;
     },
   });
-  const operations = options.operations ?? [...contextOperations, auditQuery(refusals), auditVerify(), whoami];
+  const node = new Services().provide(REFUSALS, refusals);
+  const operations = options.operations ?? [...operationsOf([contextFeature], node), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
   const opened =

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import type { SleepClock } from "../../src/cache/clock.ts";
 import { Edge, type EdgeSettings, edgeMigrations, FeedServer, feedRequest } from "../../src/cache/index.ts";
-import { edgeModes } from "../../src/features/context/index.ts";
+import { contextFeature, contextOperations, edgeModes } from "../../src/features/context/index.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Answer } from "../../src/operation/answer.ts";
 import { capOf } from "../../src/operation/routing.ts";
@@ -62,13 +63,14 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     nowMs: clock.nowMs,
   });
   const asked: string[] = [];
-  const store = Store.open({ folder: join(folder, "edge"), migrations: edgeMigrations([]), log: () => {} });
+  const store = Store.open({ folder: join(folder, "edge"), migrations: edgeMigrations(MIGRATIONS), log: () => {} });
   const edge = new Edge({
     store,
     settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, ...options.settings },
     nodes: () => ["nCENTRAL"],
     roundTripMs: () => 1,
-    isWrite: (name) => upstream.invoker.registry.get(name)?.operation.kind === "write",
+    reads: contextFeature.edge ?? [],
+    writes: contextOperations.filter((operation) => operation.kind === "write"),
     clock,
     wallMs: clock.wallMs,
     ask: (_node, request, { signal, timeoutMs }) =>

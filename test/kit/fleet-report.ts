@@ -1,6 +1,9 @@
 // The fleet's part of a node_status for tests of what shows it: a fleet of one.
 
-import type { FleetPart } from "../../src/fleet/index.ts";
+import { type FleetPart, fleetFeature, NODE_REPORT, type NodeReport } from "../../src/fleet/index.ts";
+import type { Operation } from "../../src/operation/define.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { Services } from "../../src/operation/services.ts";
 
 /** A node that is alone. */
 export const ALONE: FleetPart = {
@@ -42,3 +45,12 @@ export const ALONE: FleetPart = {
     },
   ],
 };
+
+/** `node_status` over a report of a test's own. */
+export function statusWith(report: () => Promise<NodeReport>): Operation {
+  const found = operationsOf([fleetFeature], new Services().provide(NODE_REPORT, report)).find(
+    ({ name }) => name === "node_status",
+  );
+  if (found === undefined) throw new Error("no node_status");
+  return found;
+}

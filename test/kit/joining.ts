@@ -1,7 +1,7 @@
 // Getting in without a network: a joiner, and a leader whose log is a real store, over a link that a test can bend.
 
 import type { Caller } from "../../src/access/caller.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { ABOUT, type About } from "../../src/fleet/about.ts";
 import { drawSecret, fleetCommands, hashOf, openMembers, type Ticket } from "../../src/fleet/index.ts";
 import { Admission, joinRequest } from "../../src/fleet/join/admit.ts";
@@ -9,7 +9,7 @@ import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
-import { applierOf } from "../../src/operation/invoke.ts";
+import { applierOf } from "../../src/operation/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import type { Peer } from "../../src/tailnet/index.ts";
 import { callerWith } from "./core.ts";

@@ -3,14 +3,13 @@
 import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { CONTEXT_TABLES, contextOperations } from "../../src/features/context/index.ts";
-import { FLEET_TABLES } from "../../src/fleet/index.ts";
-import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
+import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
+import { digestOf } from "../../src/log/digest.ts";
 import { RaftLog, type RaftOptions } from "../../src/log/engine/raft/raft-log.ts";
 import { fleetOf } from "../../src/log/history.ts";
 import type { Command } from "../../src/log/log.ts";
-import { applierOf } from "../../src/operation/invoke.ts";
+import { applierOf } from "../../src/operation/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
 
@@ -26,7 +25,7 @@ export function putCommand(id: string, content: unknown, key = ""): Command {
 
 /** All that is replicated, as one hash. */
 export function digestOfStore(store: Store): string {
-  return digestOf(store.reader, [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES]);
+  return digestOf(store.reader, DIGEST_TABLES);
 }
 
 type Replies = Map<number, (reply: { ok: unknown; error?: string }) => void>;

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { readSecrets } from "../../src/config/secrets.ts";
 import { requestQuarantine } from "../../src/datadir/next-start.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";

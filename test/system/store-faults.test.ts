@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { flipBit } from "../kit/flip-bit.ts";

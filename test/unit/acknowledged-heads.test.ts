@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { verifyHeads } from "../../src/features/context/heads-of-members.ts";
+import { CLEARED_BY_FORK } from "../../src/features/index.ts";
 import { AcknowledgedHeads, readAcknowledgedHeads } from "../../src/fleet/beats/acknowledged-heads.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { startCore } from "../kit/core.ts";
@@ -76,7 +77,7 @@ test("a history is held against what was told of it", async () => {
   expect(rewritten.problem).toContain("rewritten");
   expect(verifyHeads(reader, [{ ...first, seq: 6 }], { seq: 5 }).problem).toContain("now its history ends at 5");
   // After a restore the old history counts up to where it was left.
-  forkHistory(core.store);
+  forkHistory(core.store, CLEARED_BY_FORK);
   expect(verifyHeads(reader, [...told, { ...first, seq: 6 }], { seq: 5 })).toEqual({ heads: 5 });
   expect(verifyHeads(reader, [{ ...first, hash: "11" }], { seq: 5 }).problem).toContain("rewritten");
   await core.close();

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { type Change, Changes } from "../../src/log/changes.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";

@@ -264,7 +264,7 @@ describe("without an upstream", () => {
     for (const id of ["run/x", "run/y", "a/x"]) await read(pair, id);
     await pair.edge.stop();
     pair.edge.state.log.settle((tx) => {
-      tx.run("UPDATE cached SET output = replace(output, '\"kept\"', '\"bent\"') WHERE id = 'run/y'");
+      tx.run("UPDATE cached SET output = replace(output, '\"kept\"', '\"bent\"') WHERE id = 'context_get run/y'");
     });
     pair.clock.add(4000);
     const again = startEdgePair({ folder: pair.folder, clock: pair.clock, upstream: pair.upstream });

@@ -9,7 +9,8 @@ import { FeedServer, wholeEntries } from "../../src/cache/feed-server.ts";
 import type { FeedAnswer, FeedRequest } from "../../src/cache/frames.ts";
 import { Freshness } from "../../src/cache/freshness.ts";
 import { edgeMigrations } from "../../src/cache/index.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { contextFeature } from "../../src/features/context/index.ts";
+import { CLEARED_BY_FORK, MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { formatPosition } from "../../src/log/position.ts";
@@ -124,11 +125,12 @@ describe("whom an edge follows", () => {
     const freshness = new Freshness(clock, Date.now);
     const store = Store.open({
       folder: join(temporaryFolder(), "edge"),
-      migrations: edgeMigrations([]),
+      migrations: edgeMigrations(MIGRATIONS),
       log: () => {},
     });
     const state = new EdgeState({
       store,
+      reads: contextFeature.edge ?? [],
       freshness,
       spaces: ["*"],
       maxBytes: 1024 * 1024,
@@ -218,9 +220,14 @@ test("another history empties the log of an edge and ends who followed it; one t
   await put(core, "a/1");
   const clock = handClock();
   const freshness = new Freshness(clock, clock.wallMs);
-  const store = Store.open({ folder: join(temporaryFolder(), "edge"), migrations: edgeMigrations([]), log: () => {} });
+  const store = Store.open({
+    folder: join(temporaryFolder(), "edge"),
+    migrations: edgeMigrations(MIGRATIONS),
+    log: () => {},
+  });
   const state = new EdgeState({
     store,
+    reads: contextFeature.edge ?? [],
     freshness,
     spaces: ["*"],
     maxBytes: 1024 * 1024,
@@ -236,7 +243,7 @@ test("another history empties the log of an edge and ends who followed it; one t
   const folder = core.folder;
   await core.close();
   const restored = Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
-  forkHistory(restored);
+  forkHistory(restored, CLEARED_BY_FORK);
   restored.close();
   const next = startCore({ folder });
   await put(next, "a/2");

@@ -2,13 +2,13 @@
 
 import { expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
-import { type CacheReport, nodeStatus } from "../../src/fleet/index.ts";
+import type { CacheReport } from "../../src/fleet/index.ts";
 import { cacheMetrics } from "../../src/node/report/cache-metrics.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { createWeb } from "../../src/web/index.ts";
 import { localAdmin, startCore } from "../kit/core.ts";
-import { ALONE } from "../kit/fleet-report.ts";
+import { ALONE, statusWith } from "../kit/fleet-report.ts";
 
 const CACHE: CacheReport = {
   upstream: "nSELF",
@@ -28,7 +28,7 @@ const CACHE: CacheReport = {
 };
 
 async function pageWith(cache: CacheReport | undefined): Promise<string> {
-  const status = nodeStatus(async () => ({
+  const status = statusWith(async () => ({
     status: "ok",
     version: "0.0.0-test",
     commit: "source",

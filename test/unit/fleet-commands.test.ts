@@ -3,23 +3,31 @@
 import { describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { CONTEXT_TABLES, contextOperations } from "../../src/features/context/index.ts";
-import { drawSecret, FLEET_TABLES, fleetCommands, fleetMembers, hashOf } from "../../src/fleet/index.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
+import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
+import { drawSecret, fleetFeature, hashOf, PENDING } from "../../src/fleet/index.ts";
 import { spaceList } from "../../src/fleet/rows.ts";
 import { isFaultCode } from "../../src/lib/fault.ts";
 import { applyEntry } from "../../src/log/apply-batch.ts";
-import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { digestOf } from "../../src/log/digest.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import type { Command } from "../../src/log/log.ts";
 import { isAlone } from "../../src/log/meta.ts";
-import { applierOf } from "../../src/operation/invoke.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { applierOf } from "../../src/operation/registry.ts";
+import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-const OPERATIONS = [...contextOperations, ...fleetCommands, fleetMembers(() => [])];
+const OPERATIONS = [
+  ...contextOperations,
+  ...operationsOf(
+    [fleetFeature],
+    new Services().provide(PENDING, () => []),
+  ),
+];
 const MINUTE = 60_000;
 
 /** One store that commands are applied to, with a clock of its own. */
@@ -374,7 +382,7 @@ test("replayed on a copy of the store, however cut into entries, everything ends
     );
     state = { ...state, ...applied.state };
   }
-  const tables = [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES];
+  const tables = DIGEST_TABLES;
   expect(fleet.members()).toEqual(["n1 s1 central active", "n2 s-other central active"]);
   expect(digestOf(second.reader, tables)).toBe(digestOf(first.reader, tables));
 });

@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { clearRequests } from "../../src/datadir/next-start.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { requestRejoin } from "../../src/membership/rejoin.ts";
 import { Store } from "../../src/store/store.ts";

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { requestQuarantine, writeJoinRequest } from "../../src/datadir/next-start.ts";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";

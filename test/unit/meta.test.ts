@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import {
   beginFleet,
   isAlone,

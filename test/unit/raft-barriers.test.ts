@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { RaftLog } from "../../src/log/engine/raft/raft-log.ts";
 import { fleetOf } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";

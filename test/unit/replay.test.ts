@@ -5,24 +5,23 @@ import { copyFileSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
-import { CONTEXT_TABLES, contextOperations, Maintenance } from "../../src/features/context/index.ts";
-import { FLEET_TABLES } from "../../src/fleet/index.ts";
+import { contextOperations, Maintenance } from "../../src/features/context/index.ts";
+import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
-import { digestOf, LOG_TABLES } from "../../src/log/digest.ts";
+import { digestOf } from "../../src/log/digest.ts";
 import { Duties } from "../../src/log/duties.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
-import type { Command } from "../../src/log/log.ts";
+import type { Command, Log } from "../../src/log/log.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
-import { applierOf } from "../../src/operation/invoke.ts";
+import { applierOf } from "../../src/operation/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { logWith } from "../kit/log-with.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
-const TABLES = [...LOG_TABLES, ...CONTEXT_TABLES, ...FLEET_TABLES];
+const TABLES = DIGEST_TABLES;
 const LIMITS: WriteLimits = {
   maxDocumentBytes: 4096,
   history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
@@ -30,10 +29,13 @@ const LIMITS: WriteLimits = {
 };
 const apply = applierOf(contextOperations);
 
-function maintenanceOf(core: Core, options: Partial<ConstructorParameters<typeof Maintenance>[0]> = {}): Maintenance {
-  return new Maintenance({
+function maintenanceOf(
+  core: Core,
+  { log = core.log, ...options }: Partial<Omit<MaintenanceOptions, "log">> & { log?: Log } = {},
+): Maintenance {
+  const maintenance = new Maintenance({
     store: core.store,
-    log: core.log,
+    log: () => log,
     limits: DEFAULT_WRITE_LIMITS,
     maxChanges: 0,
     nowMs: Date.now,
@@ -42,7 +44,11 @@ function maintenanceOf(core: Core, options: Partial<ConstructorParameters<typeof
     },
     ...options,
   });
+  log.onLeading((lead) => maintenance.lead(lead));
+  return maintenance;
 }
+
+type MaintenanceOptions = ConstructorParameters<typeof Maintenance>[0];
 
 /** Two stores that begin as the same file. */
 function twins(): [Store, Store] {

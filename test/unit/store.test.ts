@@ -5,7 +5,7 @@ import { expect, test } from "bun:test";
 import { existsSync, mkdtempSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MIGRATIONS } from "../../src/datadir/schema.ts";
+import { MIGRATIONS } from "../../src/features/index.ts";
 import { DiskGauge } from "../../src/store/disk.ts";
 import { type Migration, Store, type Writer } from "../../src/store/store.ts";
 import { startCore } from "../kit/core.ts";

@@ -5,16 +5,15 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { Caller } from "../../src/access/caller.ts";
 import { contextOperations } from "../../src/features/context/index.ts";
-import { nodeStatus } from "../../src/fleet/index.ts";
 import { CLIENTS, clientLines } from "../../src/lib/client-lines.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { indentJson } from "../../src/web/indent-json.ts";
 import { createWeb, type Scheme } from "../../src/web/index.ts";
 import { nameText } from "../../src/web/text.tsx";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
-import { ALONE } from "../kit/fleet-report.ts";
+import { ALONE, statusWith } from "../kit/fleet-report.ts";
 
-const status = nodeStatus(async () => ({
+const status = statusWith(async () => ({
   status: "warning",
   version: "0.0.0-test",
   commit: "source",

@@ -60,6 +60,7 @@ export interface BackupsReport {
 
 /** The scheduled backups of one node. */
 export class Backups {
+  readonly name = "backups";
   readonly #options: BackupsOptions;
   readonly #folder: BackupFolder;
   readonly #bucket: Bucket | undefined;

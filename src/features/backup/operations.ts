@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { act, type Operation } from "../../operation/define.ts";
+import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Backups } from "./backups.ts";
 
 const LONGEST = "It answers when it is done, which takes as long as the store is large.";
@@ -68,8 +69,12 @@ export function reportOf(backups: Backups): BackupReport {
   };
 }
 
-/** The operations over the backups of this node. */
-export function backupOperations(backups: Backups): Operation[] {
+/** The scheduled backups of a node; an edge has none. */
+export const BACKUPS: ServiceKey<Backups> = new ServiceKey("the scheduled backups");
+
+/** The operations over the backups of a node, offered where it makes some. */
+export function backupOperations(node: Services): Operation[] {
+  const offered = (): boolean => node.find(BACKUPS) !== undefined;
   return [
     act({
       name: "backup_list",
@@ -79,10 +84,11 @@ export function backupOperations(backups: Backups): Operation[] {
       input: z.object({ remote: z.boolean().default(false).describe("Ask the bucket too.") }),
       output: listed,
       access,
+      offered,
       hints: { idempotent: true },
       run: async ({ remote }, { signal }) => ({
-        ...reportOf(backups),
-        backups: (await backups.list(remote, signal)).map(({ backup, here, there }) => ({
+        ...reportOf(node.get(BACKUPS)),
+        backups: (await node.get(BACKUPS).list(remote, signal)).map(({ backup, here, there }) => ({
           name: backup.name,
           at: iso(backup.atMs),
           position: backup.position,
@@ -98,17 +104,18 @@ export function backupOperations(backups: Backups): Operation[] {
       input: z.object({}),
       output: backupReport,
       access,
+      offered,
       run: async () => {
-        await backups.now();
-        return reportOf(backups);
+        await node.get(BACKUPS).now();
+        return reportOf(node.get(BACKUPS));
       },
     }),
-    ...(backups.report().bucket === undefined ? [] : [fetchOperation(backups)]),
+    fetchOperation(node),
   ];
 }
 
 /** Offered only where there is a bucket. */
-function fetchOperation(backups: Backups): Operation {
+function fetchOperation(node: Services): Operation {
   return act({
     name: "backup_fetch",
     title: "Fetch a backup",
@@ -116,8 +123,9 @@ function fetchOperation(backups: Backups): Operation {
     input: z.object({ name: z.string().min(1).max(200).describe("As backup_list with remote names it.") }),
     output: z.object({ path: z.string(), position: z.string(), bytes: z.number().int() }),
     access,
+    offered: () => node.find(BACKUPS)?.report().bucket !== undefined,
     run: async ({ name }, { signal }) => {
-      const { path, manifest } = await backups.fetch(name, signal);
+      const { path, manifest } = await node.get(BACKUPS).fetch(name, signal);
       return { path, position: String(manifest.content["position"]), bytes: manifest.file.bytes };
     },
   });

@@ -3,13 +3,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
+import type { Outbound } from "../../operation/node-parts.ts";
 import { sha256Hex, signed } from "./signature.ts";
-
-/** The one way to the host's network (native/PROTOCOL.md): the answer of the far side, or a Fault `unavailable` when there is none. */
-export type Outbound = (
-  url: URL,
-  init: { method: string; headers: Record<string, string>; body?: Uint8Array; signal: AbortSignal },
-) => Promise<Response>;
 
 export interface S3Options {
   /** Origin of the service. */

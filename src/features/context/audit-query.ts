@@ -1,10 +1,11 @@
 // audit_query: who changed what and when, out of the change rows, and which calls this node refused.
 
 import { z } from "zod";
-import type { Refusals } from "../../access/refusals.ts";
 import { Fault } from "../../lib/fault.ts";
 import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
+import { REFUSALS } from "../../operation/node-parts.ts";
+import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { passes } from "./change.ts";
 import { timeOf } from "./rows.ts";
@@ -58,8 +59,8 @@ const output = z.object({
 
 type Input = z.output<typeof input>;
 
-/** The operation over this node's refusals. */
-export function auditQuery(refusals: Refusals): ReadOperation<typeof input, typeof output> {
+/** The operation, also over the calls that this node refused. */
+export function auditQuery(node: Services): ReadOperation<typeof input, typeof output> {
   return read({
     name: "audit_query",
     title: "Query the audit",
@@ -74,7 +75,9 @@ export function auditQuery(refusals: Refusals): ReadOperation<typeof input, type
       const until = await boundOf(query.until, context);
       const page = rowsOf(reader, query, context, { since, until });
       const refused =
-        query.cursor === undefined ? refusals.list(since.timeMs ?? 0, until.timeMs ?? MAX_TIME, MAX_PAGE) : [];
+        query.cursor === undefined
+          ? node.get(REFUSALS).list(since.timeMs ?? 0, until.timeMs ?? MAX_TIME, MAX_PAGE)
+          : [];
       return {
         ...page,
         refusals: refused

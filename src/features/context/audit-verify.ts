@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { ChangeRow } from "../../log/changes.ts";
 import { verifyChain } from "../../log/verify.ts";
 import { read } from "../../operation/define.ts";
+import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { type KnownHead, verifyHeads } from "./heads-of-members.ts";
 import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
@@ -13,8 +14,11 @@ import { EMPTY_HASH } from "./versions.ts";
 /** Versions checked before other work gets a turn; their texts may be large. */
 const STEP = 50;
 
-/** The operation, over the heads that other members told (none where this node never had any). */
-export const auditVerify = (told: () => readonly KnownHead[] = () => []) =>
+/** Heads of this history that other members reported and this node had; a node without a fleet provides none. */
+export const HEADS_OF_MEMBERS: ServiceKey<() => readonly KnownHead[]> = new ServiceKey("the heads of other members");
+
+/** The operation, also against the heads that other members reported. */
+export const auditVerify = (node: Services) =>
   read({
     name: "audit_verify",
     title: "Verify the audit",
@@ -36,7 +40,7 @@ export const auditVerify = (told: () => readonly KnownHead[] = () => []) =>
       const chain = await verifyChain(reader, head, context.signal);
       const versions =
         chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
-      const against = verifyHeads(reader, told(), head);
+      const against = verifyHeads(reader, node.find(HEADS_OF_MEMBERS)?.() ?? [], head);
       const problem =
         chain.problem ?? against.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
       return {

@@ -79,6 +79,7 @@ export const contextPut = write({
     type: "content_type",
     mime_type: "content_type",
   },
+  target: "id",
   prepare: (input, limits): PutCommand => ({
     id: input.id,
     document: toDocument(input.content, input.content_type, limits.maxDocumentBytes),
@@ -123,6 +124,7 @@ export const contextDelete = write({
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true },
   aliases: { ...idAliases, ...conditionAliases },
+  target: "id",
   prepare: (input, limits): DeleteCommand => ({
     id: input.id,
     ...conditionsOf(input),
@@ -161,6 +163,7 @@ export const contextRestore = write({
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },
   aliases: { ...idAliases, ...conditionAliases },
+  target: "id",
   prepare: (input, limits): RestoreCommand => ({
     id: input.id,
     version: input.version,

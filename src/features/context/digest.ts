@@ -1,18 +1,25 @@
-// The tables of contexts as they count for the digest: texts as texts, not as this node keeps them.
+// The tables of contexts, and how they count for digests: texts as texts, not as this node stores them.
 
-import type { DigestTable } from "../../log/digest.ts";
+import type { FeatureTable } from "../../operation/feature.ts";
 import { type StoredVersion, textOf } from "./rows.ts";
 
-/** Tables of contexts in their logical form, for digests that must be equal on every full node. */
-export const CONTEXT_TABLES: readonly DigestTable[] = [
-  { name: "contexts", sql: "SELECT * FROM contexts ORDER BY id" },
+/** All of them are replicated, and a new history goes on with them. */
+export const contextTables: readonly FeatureTable[] = [
+  { name: "contexts", scope: "replicated", fork: "keep", sql: "SELECT * FROM contexts ORDER BY id" },
   {
     name: "versions",
+    scope: "replicated",
+    fork: "keep",
     sql: "SELECT * FROM versions ORDER BY id, version",
     decode: (row) => {
       const { encoding: _, ...rest } = row;
       return { ...rest, content: row["purged"] === 0 ? textOf(row as unknown as StoredVersion) : "" };
     },
   },
-  { name: "usage", sql: "SELECT * FROM usage WHERE bytes <> 0 ORDER BY kind, name" },
+  {
+    name: "usage",
+    scope: "replicated",
+    fork: "keep",
+    sql: "SELECT * FROM usage WHERE bytes <> 0 ORDER BY kind, name",
+  },
 ];

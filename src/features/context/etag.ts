@@ -7,6 +7,12 @@ export function etagOf(version: number, hash: string): string {
   return `${version}-${hash.slice(0, 12)}`;
 }
 
+/** Reports whether the hash in an etag is that of this text. */
+export function namesContent(etag: string, content: string): boolean {
+  const hash = new Bun.CryptoHasher("sha256").update(content).digest("hex");
+  return hash.startsWith(etag.slice(etag.indexOf("-") + 1));
+}
+
 export interface Tag {
   weak: boolean;
   value: string;

@@ -3,6 +3,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_COMPACTED_CHANGES } from "../../log/compact.ts";
+import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 import type { Reader, Store } from "../../store/store.ts";
@@ -12,7 +13,8 @@ import { PLAIN, ZSTD } from "./rows.ts";
 
 export interface MaintenanceOptions {
   store: Store;
-  log: Log;
+  /** Where compactions are proposed. */
+  log: () => Log;
   limits: WriteLimits;
   /** Changes kept; 0: all. */
   maxChanges: number;
@@ -29,9 +31,9 @@ const COMPRESS_STEP = 16;
 
 /** The background work of one node on its store; `stop` it before the log closes. */
 export class Maintenance {
+  readonly name = "maintenance";
   readonly #options: MaintenanceOptions;
   readonly #stop = new AbortController();
-  readonly #stopDuty: () => void;
   /** Not aborted while this node leads: only then it proposes. */
   #leading: AbortSignal = AbortSignal.abort();
   #running: Promise<void> | undefined;
@@ -39,9 +41,11 @@ export class Maintenance {
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
-    this.#stopDuty = options.log.onLeading(({ signal }) => {
-      this.#leading = AbortSignal.any([signal, this.#stop.signal]);
-    });
+  }
+
+  /** This node leads, until the signal aborts: compactions may be proposed. */
+  lead({ signal }: Lead): void {
+    this.#leading = AbortSignal.any([signal, this.#stop.signal]);
   }
 
   /** Begins to run every minute. */
@@ -58,7 +62,6 @@ export class Maintenance {
   /** Ends it; resolves when no step is under way. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#stopDuty();
     clearTimeout(this.#timer);
     await this.#running;
   }
@@ -110,7 +113,8 @@ export class Maintenance {
 
   /** Proposes to remove changes beyond the number that is kept, in whole steps. */
   async compactChanges(): Promise<void> {
-    const { store, log, maxChanges } = this.#options;
+    const { store, maxChanges } = this.#options;
+    const log = this.#options.log();
     while (maxChanges > 0 && !this.#leading.aborted) {
       const floor = store.reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
       if (log.position().seq - floor < maxChanges + MAX_COMPACTED_CHANGES) return;
@@ -153,7 +157,7 @@ export class Maintenance {
   }
 
   async #propose(name: string, v: number, input: unknown): Promise<void> {
-    await this.#options.log.propose({ name, v, input, caller: "node", via: "", key: "" });
+    await this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
   }
 }
 

@@ -53,6 +53,7 @@ export const contextPatch = write({
     operations: "patch",
     type: "format",
   },
+  target: "id",
   prepare: (input, limits): PatchCommand => ({
     id: input.id,
     format: input.format,

@@ -38,6 +38,7 @@ export const contextPurge = write({
   access: { verb: "operate", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true, idempotent: true },
   aliases: idAliases,
+  target: "id",
   prepare: (input, limits): PurgeCommand => ({
     id: input.id,
     versions: input.versions === undefined ? null : [...new Set(input.versions)].sort((a, b) => a - b),

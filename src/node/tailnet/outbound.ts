@@ -1,8 +1,8 @@
 // The one way from here to the host's network (security.md 19): requests to the Go half's egress, which judges where they go.
 
 import { z } from "zod";
-import type { Outbound } from "../../features/backup/index.ts";
 import { Fault } from "../../lib/fault.ts";
+import type { Outbound } from "../../operation/node-parts.ts";
 
 const problem = z.object({ detail: z.string(), hint: z.string().optional() });
 

@@ -1,62 +1,42 @@
-// Puts the scheduled backups of a node together: which settings make them, what a copy is checked against, and the way to a bucket.
+// Opens the scheduled backups of a node: which settings make them, what a copy is checked against, and the way to a bucket.
 
 import { join } from "node:path";
-import type { Environment } from "../config/environment.ts";
-import type { Loaded } from "../config/load.ts";
-import type { Secrets } from "../config/secrets.ts";
-import {
-  Backups,
-  Bucket,
-  checkInChild,
-  makeInChild,
-  type Outbound,
-  parseKeep,
-  parseSchedule,
-  S3,
-  storeBytesOf,
-} from "../features/backup/index.ts";
-import { Fault } from "../lib/fault.ts";
-import type { Log } from "../log/log.ts";
-import { parsePosition } from "../log/position.ts";
-import type { Conditions } from "../observe/conditions.ts";
-import { logFor } from "../observe/logging.ts";
-import type { Store } from "../store/store.ts";
+import type { Loaded } from "../../config/load.ts";
+import type { Secrets } from "../../config/secrets.ts";
+import { Fault } from "../../lib/fault.ts";
+import type { Log } from "../../log/log.ts";
+import { parsePosition } from "../../log/position.ts";
+import { logFor } from "../../observe/logging.ts";
+import { HOST, LOG, NODE } from "../../operation/node-parts.ts";
+import type { Services } from "../../operation/services.ts";
+import { Backups, storeBytesOf } from "./backups.ts";
+import { Bucket } from "./bucket.ts";
+import { checkInChild, makeInChild } from "./child.ts";
+import { parseKeep } from "./retention.ts";
+import { S3 } from "./s3.ts";
+import { parseSchedule } from "./schedule.ts";
 
 type Settings = Loaded["settings"];
 
-export interface BackupsParts {
-  settings: Settings;
-  secrets: Secrets;
-  env: Environment;
-  /** The words that run this executable; without them no copy can be made. */
-  command: readonly string[] | undefined;
-  outbound: Outbound;
-  store: Store;
-  /** The log, once it is open. */
-  log: () => Log;
-  conditions: Conditions;
-  nowMs: () => number;
-}
-
-/** The backups of a node, not started; none for an edge, whose file is a cache of what others keep. Fault `config_invalid`. */
-export function openBackups(parts: BackupsParts): Backups | undefined {
-  const { settings, store, conditions, nowMs, outbound } = parts;
-  if (!store.path.startsWith(`${join(settings.data, "store")}/`)) return undefined;
-  const { schedule, s3 } = backupSettings(settings, parts.secrets);
-  const child = { command: parts.command ?? [], dataDir: settings.data, env: parts.env };
+/** The backups of a node, not started. Fault `config_invalid`. */
+export function openBackups(node: Services): Backups {
+  const { settings, store, conditions, nowMs } = node.get(NODE);
+  const { secrets, env, command, outbound } = node.get(HOST);
+  const { schedule, s3 } = backupSettings(settings, secrets);
+  const child = { command: command ?? [], dataDir: settings.data, env };
   const bucket = (maker: string): Bucket | undefined =>
     s3 && new Bucket({ s3: new S3({ ...s3, outbound, nowMs }), prefix: settings["backup.s3_prefix"], maker });
   return new Backups({
     dataDir: settings.data,
     folder: settings["backup.folder"] ?? join(settings.data, "backups"),
     hostname: settings.hostname,
-    schedule: (maker) => (parts.command === undefined ? undefined : schedule(maker)),
+    schedule: (maker) => (command === undefined ? undefined : schedule(maker)),
     keep: parseKeep(settings["backup.keep"]),
     bucket,
     make: (to, signal) => makeInChild(child, to, signal),
     check: (folder, signal) => checkInChild(child, folder, signal),
     storeBytes: () => storeBytesOf(store.path),
-    hashAt: (position) => hashAt(parts.log(), position),
+    hashAt: (position) => hashAt(node.get(LOG), position),
     conditions,
     log: logFor("backup"),
     nowMs,

@@ -1,0 +1,15 @@
+// The manifest of scheduled backups: copies of this node's own store, made by a full member, whoever leads.
+
+import type { Feature } from "../../operation/feature.ts";
+import { openBackups } from "./open-backups.ts";
+import { BACKUPS, backupOperations } from "./operations.ts";
+
+/** Scheduled backups. Nothing of them is replicated. */
+export const backupFeature: Feature = {
+  name: "backup",
+  open: (node) => {
+    node.provide(BACKUPS, openBackups(node));
+  },
+  operations: backupOperations,
+  jobs: (node) => [node.get(BACKUPS)],
+};

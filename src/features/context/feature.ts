@@ -1,0 +1,105 @@
+// The manifest of contexts: versioned documents, their history, and the audit of all changes.
+
+import { parseExact } from "../../lib/json-value.ts";
+import type { Change } from "../../log/changes.ts";
+import { logFor } from "../../observe/logging.ts";
+import type { Operation } from "../../operation/define.ts";
+import type { Feature } from "../../operation/feature.ts";
+import { LOG, NODE } from "../../operation/node-parts.ts";
+import { ServiceKey } from "../../operation/services.ts";
+import { auditQuery } from "./audit-query.ts";
+import { auditVerify } from "./audit-verify.ts";
+import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { changesCompact, historyCompact } from "./compact.ts";
+import { contextTables } from "./digest.ts";
+import { isJsonType } from "./document.ts";
+import { namesContent } from "./etag.ts";
+import { contextExport } from "./export.ts";
+import { contextDiff, contextHistory } from "./history.ts";
+import { contextImport } from "./import.ts";
+import { contextList } from "./list.ts";
+import { Maintenance } from "./maintenance.ts";
+import { contextMany } from "./many.ts";
+import { contextPatch } from "./patch.ts";
+import { prime } from "./prime.ts";
+import { contextPurge } from "./purge.ts";
+import { contextGet, contextMetadata } from "./queries.ts";
+import schema from "./schema.sql" with { type: "text" };
+import { spaceConfigure, spaceSettings } from "./space-settings.ts";
+import { contextWait } from "./wait.ts";
+
+/** Writes whose changes are changes of contexts. */
+const CONTEXT_WRITES: readonly Operation[] = [
+  contextPut,
+  contextPatch,
+  contextDelete,
+  contextRestore,
+  contextMany,
+  contextPurge,
+  contextImport,
+];
+
+/** Every operation on contexts, internal ones included. */
+export const contextOperations: readonly Operation[] = [
+  ...CONTEXT_WRITES,
+  contextGet,
+  contextMetadata,
+  contextList,
+  contextHistory,
+  contextDiff,
+  contextWait,
+  prime,
+  contextExport,
+  spaceConfigure,
+  spaceSettings,
+  historyCompact,
+  changesCompact,
+];
+
+/** Outcomes that leave the list of contexts as it was. */
+const SAME_LIST = new Set(["updated", "patched"]);
+
+const MAINTENANCE: ServiceKey<Maintenance> = new ServiceKey("the maintenance of contexts");
+
+/** Contexts. */
+export const contextFeature: Feature = {
+  name: "context",
+  migrations: [{ id: 2, sql: schema }],
+  tables: contextTables,
+  open: (node) => {
+    const { store, settings, limits, nowMs } = node.get(NODE);
+    const maintenance = new Maintenance({
+      store,
+      log: () => node.get(LOG),
+      limits,
+      maxChanges: settings["history.max_changes"],
+      nowMs,
+      onError: (error) => logFor("store")("warning", `looking after the store failed: ${String(error)}`),
+    });
+    node.provide(MAINTENANCE, maintenance);
+  },
+  operations: (node) => [...contextOperations, auditQuery(node), auditVerify(node)],
+  changes: {
+    operations: CONTEXT_WRITES.map(({ name }) => name),
+    readBy: contextGet.name,
+    altersList: ({ outcome }: Change) => !SAME_LIST.has(outcome),
+  },
+  edge: [
+    {
+      operation: contextGet.name,
+      targetOf: ({ id, version, at }) =>
+        typeof id === "string" && version === undefined && at === undefined ? id : undefined,
+      upstream: (id) => ({ id, format: "text" }),
+      shape: (kept, { format }) => {
+        const { content } = kept;
+        const asValue = format !== "text" && typeof content === "string" && isJsonType(String(kept["content_type"]));
+        return asValue ? { ...kept, content: parseExact(content) } : { ...kept };
+      },
+      bytesOf: ({ content }) => Buffer.byteLength(String(content), "utf8"),
+      isIntact: ({ content, etag }) =>
+        typeof content === "string" && typeof etag === "string" && namesContent(etag, content),
+    },
+  ],
+  duties: (node) => [(lead) => node.get(MAINTENANCE).lead(lead)],
+  jobs: (node) => [node.get(MAINTENANCE)],
+};

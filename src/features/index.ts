@@ -1,0 +1,23 @@
+// The list of features. Adding one is a folder and a line here; everything else is derived from the manifests.
+
+import { fleetFeature } from "../fleet/index.ts";
+import { accessFeature, logFeature } from "../operation/core-feature.ts";
+import { clearedByFork, digestTablesOf, migrationsOf, operationsOf } from "../operation/derive.ts";
+import type { Feature } from "../operation/feature.ts";
+import { backupFeature } from "./backup/index.ts";
+import { contextFeature } from "./context/index.ts";
+
+/** Every feature of this build. */
+export const FEATURES: readonly Feature[] = [logFeature, accessFeature, contextFeature, fleetFeature, backupFeature];
+
+/** Migrations of a full member's store, applied in this order and never changed after a release. */
+export const MIGRATIONS = migrationsOf(FEATURES);
+
+/** What digests of a store cover. */
+export const DIGEST_TABLES = digestTablesOf(FEATURES);
+
+/** Tables that a new history begins empty. */
+export const CLEARED_BY_FORK = clearedByFork(FEATURES);
+
+/** Every operation of this build, for whoever has no running node: pages, and readers of a stopped node's log. */
+export const OPERATIONS = operationsOf(FEATURES);

@@ -1,0 +1,45 @@
+// The manifest of the fleet: its members and what lets new ones in, the status of a node, and what an admin does to both.
+
+import type { Operation } from "../operation/define.ts";
+import type { Feature } from "../operation/feature.ts";
+import { fleetLeave, fleetTransfer } from "./acts.ts";
+import {
+  fleetBegin,
+  fleetLevelRaise,
+  fleetMemberApprove,
+  fleetMemberForget,
+  fleetMemberPromote,
+  fleetMemberRemove,
+  fleetMemberUpdate,
+  fleetProfileSet,
+} from "./commands.ts";
+import { fleetMemberJoin } from "./join/join-command.ts";
+import { fleetTicketCreate } from "./join/ticket-command.ts";
+import { nodeStatus } from "./node-status.ts";
+import { fleetMembers } from "./queries.ts";
+import schema from "./schema.sql" with { type: "text" };
+
+/** The writes of the fleet, internal ones included. */
+export const fleetCommands: readonly Operation[] = [
+  fleetBegin,
+  fleetMemberJoin,
+  fleetMemberUpdate,
+  fleetMemberApprove,
+  fleetMemberPromote,
+  fleetMemberRemove,
+  fleetMemberForget,
+  fleetTicketCreate,
+  fleetProfileSet,
+  fleetLevelRaise,
+];
+
+/** The fleet. A new history has no members yet, and nothing that would let others into it. */
+export const fleetFeature: Feature = {
+  name: "fleet",
+  migrations: [{ id: 4, sql: schema }],
+  tables: [
+    { name: "members", scope: "replicated", fork: "clear", sql: "SELECT * FROM members ORDER BY node" },
+    { name: "tickets", scope: "replicated", fork: "clear", sql: "SELECT * FROM tickets ORDER BY hash" },
+  ],
+  operations: (node) => [...fleetCommands, nodeStatus(node), fleetMembers(node), fleetTransfer(node), fleetLeave(node)],
+};

@@ -1,0 +1,55 @@
+// What the product derives from the manifests of its features: schema, digest, forks, copies, writes. Each function takes
+// the list of features, so that a test can add one.
+
+import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
+import type { Migration, Writer } from "../store/store.ts";
+import type { Operation } from "./define.ts";
+import type { Feature, FeatureTable } from "./feature.ts";
+import { Services } from "./services.ts";
+
+/** All migrations of a full member's store, in order. Throws an Error where ids are not 1, 2, 3 … */
+export function migrationsOf(features: readonly Feature[]): Migration[] {
+  const all = features
+    .flatMap(({ name, migrations = [] }) => migrations.map(({ id, sql }) => ({ id, name, sql })))
+    .sort((a, b) => a.id - b.id);
+  for (const [index, { id, name }] of all.entries())
+    if (id !== index + 1) throw new Error(`migration ${id} of ${name} should have the id ${index + 1}`);
+  return all;
+}
+
+/** What digests cover that must be equal on every full member: the log's own tables and the replicated ones of features. */
+export function digestTablesOf(features: readonly Feature[]): DigestTable[] {
+  const replicated = tablesOf(features).filter(({ scope }) => scope === "replicated");
+  return [
+    ...LOG_TABLES,
+    ...replicated.map(({ name, sql, decode }) => ({
+      name,
+      sql: sql ?? `SELECT * FROM ${name}`,
+      ...(decode === undefined ? {} : { decode }),
+    })),
+  ];
+}
+
+/** Tables that a new history begins empty. */
+export function clearedByFork(features: readonly Feature[]): string[] {
+  return tablesOf(features)
+    .filter(({ fork }) => fork === "clear")
+    .map(({ name }) => name);
+}
+
+/** Removes from a copy for another member what is this node's own. */
+export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void {
+  const own = tablesOf(features).filter(({ scope }) => scope === "node");
+  return (tx) => {
+    for (const { name } of own) tx.run(`DELETE FROM ${name}`);
+  };
+}
+
+/** All operations over a node; without one, those of the build, to be listed and not run. */
+export function operationsOf(features: readonly Feature[], node: Services = new Services()): Operation[] {
+  return features.flatMap((feature) => feature.operations?.(node) ?? []);
+}
+
+function tablesOf(features: readonly Feature[]): FeatureTable[] {
+  return features.flatMap(({ tables = [] }) => tables);
+}

@@ -1,0 +1,80 @@
+// The one shape of a feature (docs/architecture.md 7): a manifest from which the rest of the product is derived. Schema,
+// digests, forks, edges, subscriptions and every surface read manifests and never know a feature by its name.
+
+import type { Change } from "../log/changes.ts";
+import type { DigestTable } from "../log/digest.ts";
+import type { Duty } from "../log/duties.ts";
+import type { Operation } from "./define.ts";
+import type { Services } from "./services.ts";
+
+/** Everything that a feature brings. Names, migration ids and tables are unique over all features. */
+export interface Feature {
+  name: string;
+  /** Steps of the store's schema; ids count over all features in the order of their release. */
+  migrations?: readonly FeatureMigration[];
+  /** Every table that the migrations make. */
+  tables?: readonly FeatureTable[];
+  /** Provides this feature's own parts of a full member; called once, before its operations. */
+  open?(node: Services): void;
+  /** The operations over a node. They look for its parts only when they run, so that pages and tools can list them without one. */
+  operations?(node: Services): readonly Operation[];
+  changes?: FeatureChanges;
+  /** Reads whose answers an edge may keep. */
+  edge?: readonly EdgeRead[];
+  /** What only the leader does, begun each time this node starts to lead. Full members only. */
+  duties?(node: Services): readonly Duty[];
+  /** What a full member does in the background, whoever leads. */
+  jobs?(node: Services): readonly Job[];
+}
+
+/** One step of the schema, never changed after a release. */
+export interface FeatureMigration {
+  id: number;
+  sql: string;
+}
+
+/** One table of a feature. */
+export interface FeatureTable extends Pick<DigestTable, "decode"> {
+  name: string;
+  /** `replicated`: equal on every full member. `node`: this node's own, emptied in a copy for another member. */
+  scope: "replicated" | "node";
+  /** Selects the replicated rows in an order that the state alone decides; what it leaves out is no part of the digest. */
+  sql?: string;
+  /** What a new history does with the rows (restore, recover, promote --accept-loss). */
+  fork: "keep" | "clear";
+}
+
+/** Which rows of the change feed are this feature's. Who may see one is decided by the space of its target. */
+export interface FeatureChanges {
+  /** Writes whose changes these are. */
+  operations: readonly string[];
+  /** The read that must be allowed for a caller to be told of a change. */
+  readBy: string;
+  /** Reports whether the change may have altered what a list of the feature shows. */
+  altersList(change: Change): boolean;
+}
+
+/** A read that an edge may answer from what it keeps. Its entry is dropped by a change whose target is the entry's. */
+export interface EdgeRead {
+  /** Name of the read operation; it is defined with `kept: true`. */
+  operation: string;
+  /** The id that changes name as their target; undefined where this input must be asked upstream, such as an old version. */
+  targetOf(input: Readonly<Record<string, unknown>>): string | undefined;
+  /** What the edge asks its upstream for this target: one canonical form for all callers. */
+  upstream(target: string): Record<string, unknown>;
+  /** Turns the kept answer into the one that this input asks for. */
+  shape(kept: Readonly<Record<string, unknown>>, input: Readonly<Record<string, unknown>>): Record<string, unknown>;
+  /** Bytes of the kept answer, about. */
+  bytesOf(kept: Readonly<Record<string, unknown>>): number;
+  /** Reports whether a kept answer that was read back from disk is still the one that was written. */
+  isIntact(kept: Readonly<Record<string, unknown>>): boolean;
+}
+
+/** Background work of a node. */
+export interface Job {
+  /** For the closing of the node and its messages. */
+  name: string;
+  start(): void;
+  /** Resolves when no step is under way. */
+  stop(): Promise<void> | void;
+}
