@@ -53,7 +53,6 @@ export class FeedServer {
     const { log, nowMs } = this.#options;
     const startMs = nowMs();
     const deadline = AbortSignal.timeout(request.holdMs);
-    const until = AbortSignal.any([signal, deadline]);
     let at = request.since === null ? log.changes.head().seq : this.#placeOf(request.since);
     const items: Change[] = [];
     let looked = 0;
@@ -76,7 +75,7 @@ export class FeedServer {
           return this.#answerOf(request, { at, items, more, heldMs, terms });
       }
       if (more) await nextTurn();
-      else await log.changes.cursor().wait(until).catch(unlessLate(deadline));
+      else await log.changes.cursor().wait(signal, deadline);
       signal.throwIfAborted();
     }
   }
@@ -155,10 +154,4 @@ export function wholeEntries(
   // Only a log time that stands still (a clock that was set back) makes so many changes look like one entry.
   if (max >= MAX_ENTRY_CHANGES) return { changes: found, upTo: last?.seq ?? after, more: true };
   return wholeEntries(changes, after, 2 * max);
-}
-
-function unlessLate(deadline: AbortSignal): (error: unknown) => void {
-  return (error) => {
-    if (!deadline.aborted) throw error;
-  };
 }

@@ -25,8 +25,8 @@ export interface Change {
 export interface Cursor {
   /** Changes after the cursor, oldest first, at most `max`; moves the cursor. Empty when there is nothing new. Throws Fault `below_floor` when they are gone. */
   next(max: number): Change[];
-  /** Resolves when `next` would answer something; rejects when the signal aborts. */
-  wait(signal: AbortSignal): Promise<void>;
+  /** Resolves when `next` would return something, or when `deadline` aborts; rejects when `signal` aborts. */
+  wait(signal: AbortSignal, deadline?: AbortSignal): Promise<void>;
 }
 
 /** A row of the table `changes`, without its hash. */
@@ -80,9 +80,9 @@ export class Changes {
         at = found.length < max ? Math.max(at, this.#head.seq) : (found.at(-1)?.seq ?? at);
         return found;
       },
-      wait: async (signal) => {
+      wait: async (signal, deadline) => {
         refuseForked();
-        await this.#waitBeyond(() => at, signal);
+        await this.#waitBeyond(at, signal, deadline);
         refuseForked();
       },
     };
@@ -143,24 +143,25 @@ export class Changes {
       .map(changeOf);
   }
 
-  #waitBeyond(at: () => number, signal: AbortSignal): Promise<void> {
-    if (at() < this.#head.seq) return Promise.resolve();
+  async #waitBeyond(seq: number, signal: AbortSignal, deadline: AbortSignal | undefined): Promise<void> {
+    if (seq < this.#head.seq) return;
     signal.throwIfAborted();
-    if (this.#ended) return Promise.reject(stopping());
-    return new Promise((resolve, reject) => {
-      const finish = () => {
-        stop();
-        signal.removeEventListener("abort", abort);
-        if (this.#ended) reject(stopping());
-        else resolve();
-      };
-      const abort = () => {
-        stop();
-        reject(signal.reason);
-      };
-      const stop = this.onApplied(finish);
-      signal.addEventListener("abort", abort, { once: true });
-    });
+    if (deadline?.aborted === true) return;
+    if (this.#ended) throw stopping();
+    const woken = Promise.withResolvers<void>();
+    const wake = () => woken.resolve();
+    const applied = () => (this.#ended ? woken.reject(stopping()) : woken.resolve());
+    const abort = () => woken.reject(signal.reason);
+    const stop = this.onApplied(applied);
+    signal.addEventListener("abort", abort, { once: true });
+    deadline?.addEventListener("abort", wake, { once: true });
+    try {
+      await woken.promise;
+    } finally {
+      stop();
+      signal.removeEventListener("abort", abort);
+      deadline?.removeEventListener("abort", wake);
+    }
   }
 }
 

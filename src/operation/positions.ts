@@ -49,17 +49,12 @@ export class Positions {
   async reached(wanted: Position, withinMs: number, signal: AbortSignal): Promise<boolean> {
     const log = this.#log;
     if (log.position().seq >= wanted.seq) return true;
-    const bound = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+    const deadline = AbortSignal.timeout(withinMs);
     const cursor = log.changes.cursor();
     while (log.position().seq < wanted.seq) {
-      try {
-        await cursor.wait(bound);
-        cursor.next(1);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (!bound.aborted) throw error;
-        return false;
-      }
+      if (deadline.aborted) return false;
+      await cursor.wait(signal, deadline);
+      cursor.next(1);
     }
     return true;
   }

@@ -102,6 +102,9 @@ test("a cursor sees every change once and in order, from the ring and from the t
   const waiting = idle.wait(abort.signal);
   abort.abort(new Error("enough"));
   await expect(waiting).rejects.toThrow("enough");
+  await idle.wait(new AbortController().signal, AbortSignal.timeout(5));
+  await idle.wait(new AbortController().signal, AbortSignal.abort());
+  await expect(idle.wait(AbortSignal.abort(new Error("gone")), AbortSignal.abort())).rejects.toThrow("gone");
 });
 
 test("an unexpected error in apply stops the log, leaves nothing behind and answers unknown", async () => {

@@ -72,13 +72,6 @@ export const contextWait = read({
   },
 });
 
-/** A wait that ended by the deadline is no failure. */
-function orTimeout(deadline: AbortSignal): (error: unknown) => void {
-  return (error) => {
-    if (!deadline.aborted) throw error;
-  };
-}
-
 interface Ends {
   /** Changes to answer at most. */
   limit: number;
@@ -95,7 +88,6 @@ async function collect(
   { limit, deadline, signal }: Ends,
 ): Promise<{ changes: PublicChange[]; seq: number | undefined }> {
   const changes: PublicChange[] = [];
-  const either = AbortSignal.any([deadline, signal]);
   let seq: number | undefined;
   for (;;) {
     const batch = cursor.next(BATCH);
@@ -107,6 +99,6 @@ async function collect(
     signal.throwIfAborted();
     if (deadline.aborted || (changes.length > 0 && batch.length < BATCH)) return { changes, seq };
     if (batch.length === BATCH) await nextTurn();
-    else await cursor.wait(either).catch(orTimeout(deadline));
+    else await cursor.wait(signal, deadline);
   }
 }
