@@ -1,7 +1,9 @@
-// Which folder of src/ may import which, and which calls belong to one file alone. The table is the architecture: change it on purpose or not at all.
+// Which folder of src/ may import which, that no files import each other in a circle, and which calls belong to one file alone. The table is the architecture: change it on purpose or not at all.
 
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
+import { withoutComments } from "./code-text.ts";
+import { circlesOf, importGraph, importsOf } from "./import-graph.ts";
 
 /**
  * Room → rooms below it that it may import. A room is a folder of src/; `features/<name>` and `log/engine/<name>` are
@@ -133,11 +135,17 @@ export function arrowProblems(path: string, source: string): string[] {
   return problems;
 }
 
+/** Names each circle of files that import each other, type-only imports included; `sources` by path, relative to src/. */
+export function circleProblems(sources: ReadonlyMap<string, string>): string[] {
+  return circlesOf(importGraph(sources)).map((circle) => `a circle of imports: ${[...circle, circle[0]].join(" → ")}`);
+}
+
 /** Checks every file of src/. */
 export function checkArrows(root: string): string[] {
   const src = join(root, "src");
   const files = [...new Bun.Glob("**/*.{ts,tsx}").scanSync({ cwd: src })].sort();
-  return files.flatMap((file) => arrowProblems(file, readFileSync(join(src, file), "utf8")));
+  const sources = new Map(files.map((file) => [file, readFileSync(join(src, file), "utf8")]));
+  return [...[...sources].flatMap(([file, source]) => arrowProblems(file, source)), ...circleProblems(sources)];
 }
 
 /** The room of a file of src/. */
@@ -152,16 +160,4 @@ function roomOf(path: string): string {
 function familyOf(room: string): string {
   const parts = room.split("/");
   return parts.length === 1 ? room : [...parts.slice(0, -1), "*"].join("/");
-}
-
-/** Specifiers of all imports and re-exports, type-only ones included. */
-export function importsOf(code: string): string[] {
-  const pattern = /\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g;
-  return [...code.matchAll(pattern)].map((match) => match[1] ?? "");
-}
-
-/** The code with comments blanked; strings and templates stay as they are. */
-export function withoutComments(source: string): string {
-  const pattern = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
-  return source.replace(pattern, (found) => (found.startsWith("/") ? " " : found));
 }

@@ -1,8 +1,6 @@
 // What code may decide by when a call fails, and the one mapping between these typed facts and the names under which
 // clients and other nodes see them (`Fault.details`). Which failures there are is fault.ts's.
 
-import type { FaultCode } from "./fault.ts";
-
 /**
  * What became of a call that failed. Left out, only the code says: a write that ended `unavailable` may have been made.
  * - `not_sent`: nothing reached the peer that was asked. Any caller may repeat the call at once, with or without a key.
@@ -83,9 +81,9 @@ export function detailsOfFacts(facts: FaultFacts): Record<string, unknown> {
 
 /**
  * Returns the facts that another process, or the log, may tell: of details that it wrote. What has another type than it
- * should, is empty or too long counts for nothing.
+ * should, is empty or too long counts for nothing. `code` is a FaultCode.
  */
-export function factsOfDetails(code: FaultCode, details: Readonly<Record<string, unknown>>): SharedFacts {
+export function factsOfDetails(code: string, details: Readonly<Record<string, unknown>>): SharedFacts {
   const { outcome } = details;
   return {
     outcome: outcome === "not_written" ? "not_done" : outcome === "unknown" ? "unknown" : undefined,
@@ -97,7 +95,7 @@ export function factsOfDetails(code: FaultCode, details: Readonly<Record<string,
 }
 
 /** A `forbidden` names the leader in `leader`; every other fault gives its id there, and its name beside it. */
-function leaderOf(code: FaultCode, details: Readonly<Record<string, unknown>>): LeaderFact | undefined {
+function leaderOf(code: string, details: Readonly<Record<string, unknown>>): LeaderFact | undefined {
   const leader = textOf(details["leader"]);
   if (leader === undefined) return undefined;
   return code === "forbidden" ? { name: leader } : { node: leader, name: textOf(details["leader_name"]) };

@@ -36,12 +36,20 @@ import { Peers } from "../membership/peers.ts";
 import { aboutOf, partOf } from "../membership/views.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { type LogLine, logFor } from "../observe/logging.ts";
-import type { FindCallers } from "../operation/access-explain.ts";
 import { answerForwarded } from "../operation/answer-forwarded.ts";
 import { cleanCopyOf, migrationsOf, operationsOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import { Invoker } from "../operation/invoke.ts";
-import { ACCESS, FIND_CALLERS, HOST, type HostParts, LOG, NODE, REFUSALS } from "../operation/node-parts.ts";
+import {
+  ACCESS,
+  FIND_CALLERS,
+  type FindCallers,
+  HOST,
+  type HostParts,
+  LOG,
+  NODE,
+  REFUSALS,
+} from "../operation/node-parts.ts";
 import { applierOf } from "../operation/registry.ts";
 import { Services } from "../operation/services.ts";
 import { isDamaged, Store } from "../store/store.ts";

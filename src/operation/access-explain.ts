@@ -1,23 +1,13 @@
 // access_explain: why a caller may or may not use a verb in a space of this node, naming the grant. For the admin; never an MCP tool.
 
 import { z } from "zod";
-import { type Caller, callerName } from "../access/caller.ts";
+import { callerName } from "../access/caller.ts";
 import { explain } from "../access/explain.ts";
 import { VERBS } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { type ActOperation, act } from "./define.ts";
 import { ACCESS, FIND_CALLERS } from "./node-parts.ts";
 import type { Services } from "./services.ts";
-
-/** A caller that a name stands for. */
-export interface NamedCaller {
-  caller: Caller;
-  /** What is not known of it, such as that none of its devices is seen now; or "". */
-  note: string;
-}
-
-/** Finds the callers that a person's words name: a login, a tag, a device, an address, `local`. */
-export type FindCallers = (name: string, signal: AbortSignal) => Promise<NamedCaller[]>;
 
 const input = z.object({
   caller: z

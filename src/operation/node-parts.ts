@@ -1,6 +1,7 @@
 // The keys under which a node lends its own parts to features (services.ts). Keys of a feature's parts are the feature's.
 
 import type { Access } from "../access/access.ts";
+import type { Caller } from "../access/caller.ts";
 import type { Refusals } from "../access/refusals.ts";
 import type { Environment } from "../config/environment.ts";
 import type { Secrets } from "../config/secrets.ts";
@@ -8,7 +9,6 @@ import type { Settings } from "../config/settings.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Store } from "../store/store.ts";
-import type { FindCallers } from "./access-explain.ts";
 import type { WriteLimits } from "./define.ts";
 import { ServiceKey } from "./services.ts";
 
@@ -36,6 +36,16 @@ export interface NodeParts {
   /** Wall clock in ms. */
   nowMs: () => number;
 }
+
+/** A caller that a name stands for. */
+export interface NamedCaller {
+  caller: Caller;
+  /** What is not known of it, such as that none of its devices is seen now; or "". */
+  note: string;
+}
+
+/** Finds the callers that a person's words name: a login, a tag, a device, an address, `local`. */
+export type FindCallers = (name: string, signal: AbortSignal) => Promise<NamedCaller[]>;
 
 /** The host of the process. */
 export const HOST: ServiceKey<HostParts> = new ServiceKey("the host");

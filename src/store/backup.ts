@@ -19,9 +19,9 @@ import {
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { type Reader, readerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
-import { type Reader, readerOf } from "./store.ts";
 
 const manifestShape = z.object({
   format: z.literal(1),

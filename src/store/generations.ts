@@ -15,10 +15,10 @@ import { dirname, join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { sync } from "./backup.ts";
+import { type Writer, writerOf } from "./connection.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
 import { isDamaged } from "./damage.ts";
 import { APPLICATION_ID, type Migration, refuseDamage, schemaOf } from "./open.ts";
-import { type Writer, writerOf } from "./store.ts";
 
 /** Writes a copy of the store's file to `to` in a Worker, and flushes it. */
 export async function writeCopy(path: string, to: string): Promise<void> {

@@ -3,9 +3,9 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { type Reader, readerOf } from "./connection.ts";
 import { damaged, isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
-import { type Reader, readerOf } from "./store.ts";
 
 /** What is seen of a store. */
 export interface Inspected<T> {

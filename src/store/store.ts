@@ -1,29 +1,16 @@
 // The one SQLite file of a node (architecture.md 6): WAL with own checkpoints, one writer connection, a read-only one beside it, statements prepared once.
 // What the tables mean is the business of the folders that bring their migrations.
 
-import { Database, type SQLQueryBindings } from "bun:sqlite";
+import { Database } from "bun:sqlite";
 import { Checkpoints } from "./checkpoints.ts";
+import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
 import { bringCopy, removeGeneration, switchTo, writeCopy } from "./generations.ts";
 import { type Migration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
 import { readInTurns, type TurnReader } from "./turns.ts";
 
+export type { Reader, SqlValue, Writer } from "./connection.ts";
 export { isDamaged, isStorageFull } from "./damage.ts";
 export type { Migration } from "./open.ts";
-
-export type SqlValue = string | number | bigint | Uint8Array | null;
-
-/** Reads of one consistent state. Rows are plain objects by column name. */
-export interface Reader {
-  get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
-  all<Row>(sql: string, ...values: SqlValue[]): Row[];
-  /** Row by row, for what does not fit into memory; read it to its end at once, since it holds its state of the file. */
-  iterate<Row>(sql: string, ...values: SqlValue[]): Iterable<Row>;
-}
-
-/** The writer inside a transaction. */
-export interface Writer extends Reader {
-  run(sql: string, ...values: SqlValue[]): { changes: number };
-}
 
 export interface StoreOptions {
   /** `<data>/store`; the file lives in `<folder>/<n>/cairn.db`, `<folder>/CURRENT` names n (replication.md 22). */
@@ -178,23 +165,4 @@ function closeOpened({ file, reader, checkpoints }: Opened): void {
   checkpoints.finish();
   file.writer.close();
   file.closedInOrder();
-}
-
-/** Reads and writes over a connection; whoever uses it begins and ends the transaction. */
-export function writerOf(database: Database): Writer {
-  return {
-    ...readerOf(database),
-    run: (sql, ...values) => ({ changes: database.query(sql).run(...values).changes }),
-  };
-}
-
-/** Reads over a connection; statements are prepared once and kept by it. */
-export function readerOf(database: Database): Reader {
-  return {
-    get: <Row>(sql: string, ...values: SqlValue[]) =>
-      database.query<Row, SQLQueryBindings[]>(sql).get(...values) ?? undefined,
-    all: <Row>(sql: string, ...values: SqlValue[]) => database.query<Row, SQLQueryBindings[]>(sql).all(...values),
-    iterate: <Row>(sql: string, ...values: SqlValue[]) =>
-      database.query<Row, SQLQueryBindings[]>(sql).iterate(...values),
-  };
 }

@@ -2,7 +2,7 @@
 // and what one turn reads is of one state.
 
 import type { Database } from "bun:sqlite";
-import type { Reader } from "./store.ts";
+import type { Reader } from "./connection.ts";
 
 /** A reader that `release` must let go of before the file's newest state is wanted: after each commit, and before a checkpoint. */
 export interface TurnReader extends Reader {

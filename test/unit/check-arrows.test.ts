@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { dirname } from "node:path";
-import { ARROWS, arrowProblems, checkArrows } from "../../scripts/check-arrows.ts";
+import { ARROWS, arrowProblems, checkArrows, circleProblems } from "../../scripts/check-arrows.ts";
 import { linkProblems, missingDocs, sourceProblems, wordProblems } from "../../scripts/check-docs.ts";
 
 const root = dirname(dirname(import.meta.dir));
@@ -68,6 +68,25 @@ test.each([
   ["web/a.ts", "whoami.grants.map((grant) => grant.role)", 0],
 ] as const)("reserved: %s with %s has %d problems", (path, source, count) => {
   expect(arrowProblems(path, source)).toHaveLength(count);
+});
+
+test("files that import each other in a circle are named, by types alone too", () => {
+  const breach = new Map([
+    ["store/store.ts", 'import { readerOf } from "./turns.ts";'],
+    ["store/turns.ts", 'import type { Reader } from "./open.ts";'],
+    ["store/open.ts", 'import { x } from "node:fs";\nexport type { Store } from "./store.ts";'],
+    ["store/lock.ts", 'import { Store } from "./store.ts";'],
+    ["features/context/a.ts", 'import { b } from "./b.ts"; // import "./c.ts"'],
+    ["features/context/b.ts", 'import { c } from "./c.ts";'],
+    ["features/context/c.ts", 'import { readerOf } from "../../store/turns.ts";'],
+  ]);
+  expect(circleProblems(breach)).toEqual([
+    "a circle of imports: store/store.ts → store/turns.ts → store/open.ts → store/store.ts",
+  ]);
+  breach.set("store/open.ts", "");
+  expect(circleProblems(breach)).toEqual([]);
+  breach.set("features/context/c.ts", 'const a = await import("./a.ts");');
+  expect(circleProblems(breach)).toHaveLength(1);
 });
 
 test("the table has no cycles", () => {

@@ -1,7 +1,7 @@
 // The words of `prime`: advice by rights, and everything as one bounded text for an agent's start hook or prompt.
 
 import { visibleJson } from "../../lib/printable.ts";
-import type { Primer } from "./prime.ts";
+import type { Primer } from "./primer.ts";
 
 /** Longest text in characters; of a large store the newest is shown. */
 const MAX_PRIME_TEXT = 6000;

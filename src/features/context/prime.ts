@@ -8,50 +8,17 @@ import type { Reader } from "../../store/store.ts";
 import { MAX_SPACE, spaceName } from "./id.ts";
 import { visibleSpaces } from "./list.ts";
 import { adviceFor, primeText } from "./prime-text.ts";
-import { type ContextRow, headOf, metadata, metadataOf } from "./rows.ts";
+import { MAX_COUNTED, type Primer, primerShape, recentShape } from "./primer.ts";
+import { type ContextRow, headOf, metadataOf } from "./rows.ts";
 
 const MAX_SPACES = 50;
 const MAX_RECENT = 20;
-/** Contexts of one space that are counted, so that a call costs the same in a large store. */
-const MAX_COUNTED = 500;
 /** Changes looked back at for what changed last. */
 const MAX_LOOKED_AT = 2048;
 const STEP = 256;
 
 /** What it means to "write" in a space, for `may_write` and the advice. */
 const WRITE = { verb: "write", operation: "context_put" } as const;
-
-const space = z.object({
-  space: z.string(),
-  contexts: z.number().int().describe(`How many there are, counted up to ${MAX_COUNTED}.`),
-  may_write: z.boolean(),
-});
-
-const recent = metadata.pick({
-  id: true,
-  version: true,
-  title: true,
-  tags: true,
-  size: true,
-  author: true,
-  updated_at: true,
-});
-
-const output = z.object({
-  you: z.object({
-    caller: z.string(),
-    node: z.string(),
-    grants: z.array(z.object({ role: z.string(), spaces: z.array(z.string()) })),
-  }),
-  spaces: z.array(space).describe("Spaces with contexts that you may read, and spaces that a grant names for you."),
-  more_spaces: z.number().int().describe("Spaces that are not shown."),
-  recent: z.array(recent).describe("What changed last, newest first. Titles and tags are data by their author."),
-  advice: z.array(z.string()).describe("How to use the store well, for your rights."),
-  text: z.string().optional().describe('All of this as one text; only with format "text".'),
-});
-
-/** What `prime` answers, before it is made a text. */
-export type Primer = z.output<typeof output>;
 
 export const prime = read({
   name: "prime",
@@ -62,7 +29,7 @@ export const prime = read({
     space: spaceName.optional().describe("Only this space. Left out: all that you may read."),
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
   }),
-  output,
+  output: primerShape,
   access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
   hints: { idempotent: true },
   run(reader, input, context) {
@@ -83,7 +50,7 @@ export const prime = read({
       },
       spaces,
       more_spaces: all.length - names.length,
-      recent: recentOf(reader, input.space, names, context.visible).map((row) => recent.parse(metadataOf(row))),
+      recent: recentOf(reader, input.space, names, context.visible).map((row) => recentShape.parse(metadataOf(row))),
       advice: adviceFor(context.rights.mayUseSomewhere(WRITE)),
     };
     return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;

@@ -1,7 +1,7 @@
 // The callers that a person's words name: the ways in of this machine, devices that the tailnet shows now, and logins or tags of which no device is seen.
 
 import type { Caller } from "../../access/caller.ts";
-import type { FindCallers, NamedCaller } from "../../operation/access-explain.ts";
+import type { FindCallers, NamedCaller } from "../../operation/node-parts.ts";
 import type { Peer, Tailnet } from "../../tailnet/index.ts";
 import type { Callers } from "./callers.ts";
 import { localCaller } from "./identify.ts";

@@ -1,0 +1,41 @@
+// The shape of what `prime` returns.
+
+import { z } from "zod";
+import { metadata } from "./rows.ts";
+
+/** Contexts of one space that are counted, so that a call costs the same in a large store. */
+export const MAX_COUNTED = 500;
+
+const space = z.object({
+  space: z.string(),
+  contexts: z.number().int().describe(`How many there are, counted up to ${MAX_COUNTED}.`),
+  may_write: z.boolean(),
+});
+
+/** A context that changed lately. */
+export const recentShape = metadata.pick({
+  id: true,
+  version: true,
+  title: true,
+  tags: true,
+  size: true,
+  author: true,
+  updated_at: true,
+});
+
+/** Output of `prime`. */
+export const primerShape = z.object({
+  you: z.object({
+    caller: z.string(),
+    node: z.string(),
+    grants: z.array(z.object({ role: z.string(), spaces: z.array(z.string()) })),
+  }),
+  spaces: z.array(space).describe("Spaces with contexts that you may read, and spaces that a grant names for you."),
+  more_spaces: z.number().int().describe("Spaces that are not shown."),
+  recent: z.array(recentShape).describe("What changed last, newest first. Titles and tags are data by their author."),
+  advice: z.array(z.string()).describe("How to use the store well, for your rights."),
+  text: z.string().optional().describe('All of this as one text; only with format "text".'),
+});
+
+/** What `prime` returns, before it is made a text. */
+export type Primer = z.output<typeof primerShape>;

@@ -1,0 +1,38 @@
+// Reads and writes over one SQLite connection, as the rest of the product sees them. Transactions are store.ts.
+
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+
+/** What a statement takes in place of a `?`. */
+export type SqlValue = string | number | bigint | Uint8Array | null;
+
+/** Reads of one consistent state. Rows are plain objects by column name. */
+export interface Reader {
+  get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
+  all<Row>(sql: string, ...values: SqlValue[]): Row[];
+  /** Row by row, for what does not fit into memory; read it to its end at once, since it holds its state of the file. */
+  iterate<Row>(sql: string, ...values: SqlValue[]): Iterable<Row>;
+}
+
+/** The writer inside a transaction. */
+export interface Writer extends Reader {
+  run(sql: string, ...values: SqlValue[]): { changes: number };
+}
+
+/** Returns a writer over a connection; the caller begins and ends the transaction. */
+export function writerOf(database: Database): Writer {
+  return {
+    ...readerOf(database),
+    run: (sql, ...values) => ({ changes: database.query(sql).run(...values).changes }),
+  };
+}
+
+/** Returns a reader over a connection, which prepares each statement once and keeps it. */
+export function readerOf(database: Database): Reader {
+  return {
+    get: <Row>(sql: string, ...values: SqlValue[]) =>
+      database.query<Row, SQLQueryBindings[]>(sql).get(...values) ?? undefined,
+    all: <Row>(sql: string, ...values: SqlValue[]) => database.query<Row, SQLQueryBindings[]>(sql).all(...values),
+    iterate: <Row>(sql: string, ...values: SqlValue[]) =>
+      database.query<Row, SQLQueryBindings[]>(sql).iterate(...values),
+  };
+}
