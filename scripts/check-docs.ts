@@ -13,6 +13,9 @@ const MAX_COMMENT_COLUMNS = 120;
 export const WRAPPED: readonly string[] = [
   "scripts/check-citations.ts",
   "scripts/check-docs.ts",
+  "src/access/",
+  "src/lib/fault",
+  "src/peer/",
   "test/unit/check-citations.test.ts",
 ];
 

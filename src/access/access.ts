@@ -1,4 +1,5 @@
-// The gate (architecture.md 4): rights of a caller from all sources, and the one judgement that invoke asks for. Nothing else decides what a caller may do.
+// The gate (architecture.md 4): adds up a caller's rights from all sources, and judges each call for invoke.
+// No other room decides what a caller may do.
 
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
@@ -18,7 +19,7 @@ import {
 } from "./rights.ts";
 import { isReservedSpace } from "./space.ts";
 
-/** Settings of the gate, as the settings table names them. */
+/** Settings of the gate, by their names in the settings table. */
 export interface AccessSettings {
   /** Name of the app capability in the tailnet policy. */
   capability: string;
@@ -28,19 +29,19 @@ export interface AccessSettings {
   admins: readonly string[];
 }
 
-/** What is asked: an operation with its verb, and the spaces it touches, or "visible" where the operation filters by itself. */
+/** What invoke asks: an operation with its verb, and its spaces, or "visible" where the operation filters by space. */
 export interface Ask {
   operation: string;
   verb: Verb;
   spaces: readonly string[] | "visible";
-  /** The call came from another node, and may be no more than this. */
+  /** Set for a call from another node: the most that it may do. */
   cap?: Cap;
 }
 
 const OWN: readonly string[] = ["*"];
 const LOCAL_ADMIN: readonly string[] = ["*", "fleet"];
 
-/** The gate of one node. Callers are cached by object identity, bounded. */
+/** The gate of one node. Caches rights by the identity of the caller object, at most 4096 of them. */
 export class Access {
   readonly #settings: AccessSettings;
   #policy: Policy | undefined;
@@ -51,13 +52,13 @@ export class Access {
     this.#policy = policy;
   }
 
-  /** Takes a newly read policy file; from now on every judgement uses it. */
+  /** Replaces the policy file for all judgements from now on. */
   usePolicy(policy: Policy | undefined): void {
     this.#policy = policy;
     this.#cache = new LRUCache({ max: 4096 });
   }
 
-  /** All grants of a caller, added up. Callers are cached by identity: ingress hands over one object for one state of a caller. */
+  /** Returns all grants of a caller, added up. Ingress uses one caller object for each state of a caller. */
   rights(caller: Caller): Rights {
     const known = this.#cache.get(caller);
     if (known !== undefined) return known;
@@ -71,7 +72,10 @@ export class Access {
     return rights;
   }
 
-  /** Answers the grants that allow it, or throws Fault `forbidden` naming verb, space and the missing grant (security.md 5). */
+  /**
+   * Returns the grants that allow the call (security.md 5). Throws Fault `forbidden` with the verb, the space and the
+   * missing grant.
+   */
   judge(caller: Caller, ask: Ask): readonly Grant[] {
     const rights = this.rights(caller);
     if (ask.cap !== undefined) refuseCapped(ask, ask.cap);
@@ -89,20 +93,20 @@ export class Access {
     return [...used];
   }
 
-  /** Whether a caller may use a verb by an operation in one space, for filtering. */
+  /** Reports whether a caller may use a verb by an operation in one space, for filtering. */
   permits(caller: Caller, question: Question, cap?: Cap): boolean {
     if (cap !== undefined && !capAllows(cap, question.verb, question.space)) return false;
     return this.rights(caller).mayUse(question);
   }
 
-  /** What grants let a caller join a fleet as, without a ticket and without an approval (architecture.md 10). */
+  /** Returns the roles in which grants let a caller join the fleet, without a ticket and without an approval. */
   joinRoles(caller: Caller): readonly "edge"[] {
     if (caller.kind === "local") return [];
     const policy = this.#policy === undefined ? [] : policyJoinRoles(this.#policy, caller);
     return [...new Set([...joinRolesOf(caller.grants), ...policy])];
   }
 
-  /** The same grants with where each comes from, for explanations. */
+  /** Returns the grants of a caller, each with its source, for explanations. */
   sourced(caller: Caller): readonly SourcedGrant[] {
     const { grants } = this.#derive(caller);
     if (caller.readOnly !== true) return grants;
@@ -129,7 +133,7 @@ export class Access {
     return { grants, problems: granted.problems };
   }
 
-  /** Untagged callers of this tailnet that no grant names (security.md 2). */
+  /** Returns the rights of an untagged caller of this tailnet that no grant names (security.md 2). */
   #withoutGrant(caller: Caller): SourcedGrant[] {
     if (caller.own) return [{ source: "being a device of the node's own user", grant: plainGrant("member", OWN) }];
     const { defaultRole } = this.#settings;
@@ -168,7 +172,10 @@ export class Access {
 
 const ROLE_FOR: Record<Verb, Role> = { read: "reader", write: "member", operate: "operator", admin: "admin" };
 
-/** The local socket of this machine is its admin, the one of another member's at most an operator here; other ways in are members. */
+/**
+ * Returns the grant of a local caller: admin for the local socket of this machine, operator for the one of another
+ * member's machine, member for the other local ways in.
+ */
 function localGrant(id: string): SourcedGrant {
   if (id === "local") return { source: "the local socket", grant: plainGrant("admin", LOCAL_ADMIN) };
   const source = `the way in (${id})`;
@@ -176,6 +183,7 @@ function localGrant(id: string): SourcedGrant {
   return { source, grant: plainGrant("member", OWN) };
 }
 
+/** Throws Fault `forbidden` where the forwarding member may not bring this call. */
 function refuseCapped(ask: Ask, cap: Cap): void {
   const spaces = ask.spaces === "visible" ? [undefined] : ask.spaces;
   const refused = spaces.findIndex((space) => !capAllows(cap, ask.verb, space));

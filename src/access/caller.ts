@@ -1,14 +1,19 @@
-// Who is asking, as the tailnet proves it (security.md 1): the shape that ingress hands over and every gate judges. Claims of clients never enter here.
+// The caller of a request, as the tailnet proves it (security.md 1). Ingress makes it and the gate judges it; what a
+// client claims about itself is never part of it.
 
 /** How the tailnet knows a caller. */
 export type CallerKind = "user" | "tagged" | "shared" | "local";
 
-/** A proven caller; made by node/listeners/callers.ts and the local doors, nowhere else. */
+/** A proven caller. Only node/listeners/callers.ts and the local listeners make one. */
 export interface Caller {
   kind: CallerKind;
-  /** StableNodeID of the calling device; `local` for cairn.sock, `local:bridge` for `/mcp` there, `local:dev` for the loopback listener of dev, `npm start` without a key and `--conformance`; one of these and `@<member id>` for a caller of another member's machine. */
+  /**
+   * StableNodeID of the calling device. For local callers: `local` (cairn.sock), `local:bridge` (`/mcp` there), or
+   * `local:dev` (the loopback listener of dev, of `npm start` without a key and of `--conformance`). A local caller of
+   * another member's machine has `@<member id>` appended.
+   */
   id: string;
-  /** MagicDNS name of the device, for people; never judged by. */
+  /** MagicDNS name of the device, for people; no judgement uses it. */
   node: string;
   /** Login of the user, or "" for tagged nodes and local callers. */
   login: string;
@@ -17,11 +22,14 @@ export interface Caller {
   own: boolean;
   /** Raw capability objects that the tailnet policy grants this caller on this node: hostile until `parseGrants`. */
   grants: readonly unknown[];
-  /** The client asked to read only: whatever the caller may do else, by this connection it is a reader. */
+  /** The client asked for a read-only connection: all its roles count as reader. */
   readOnly?: true;
 }
 
-/** The name of a caller in the audit and as scope of idempotency keys (architecture.md 5): the user, or the node where there is none: two without a user are not one. */
+/**
+ * Returns the name of a caller in the audit, which is also the scope of its idempotency keys: the user, or the device
+ * where there is no user, so that two devices without one stay apart.
+ */
 export function callerName(caller: Caller): string {
   if (caller.kind === "local") return caller.id;
   return caller.kind === "tagged" || caller.login === "" ? `node:${caller.id}` : `user:${caller.login}`;

@@ -1,4 +1,4 @@
-// Why a caller may or may not do something: the gate's own judgement, told grant by grant with where each comes from. Decides nothing itself.
+// Explains a judgement of the gate: grant by grant, with the source of each. It decides nothing itself.
 
 import type { Access } from "./access.ts";
 import type { Caller } from "./caller.ts";
@@ -12,7 +12,7 @@ export interface JudgedGrant extends SourcedGrant {
   reason: string;
 }
 
-/** What the gate says to one caller, and why. */
+/** The judgement for one caller, with its reasons. */
 export interface Explanation {
   allowed: boolean;
   /** A sentence that names the grant, or what is missing. */
@@ -22,10 +22,10 @@ export interface Explanation {
   problems: readonly string[];
 }
 
-/** What is asked: a verb in a space, by an operation or by any. */
+/** A verb in a space, by one operation or by any (undefined). */
 export type OpenQuestion = Omit<Question, "operation"> & { operation: string | undefined };
 
-/** Explains what the gate says to this question. */
+/** Returns what the gate decides for this question, and why. */
 export function explain(access: Access, caller: Caller, question: OpenQuestion): Explanation {
   const grants = access.sourced(caller).map(({ source, grant }): JudgedGrant => {
     const refused = refusedPart(grant, question);

@@ -1,4 +1,5 @@
-// Grants in a file beside the node (architecture.md 4): for Headscale without app grants, and for tests. The file decides rights, so who can write it is checked first (security.md 6).
+// Grants from a file beside the node, for Headscale without app grants and for tests. The file decides rights, so it is
+// read only if no other user of the machine can write it (security.md 6).
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -9,7 +10,10 @@ import type { Caller } from "./caller.ts";
 import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
 
-/** The grants section of a tailnet policy: `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to grant objects. */
+/**
+ * The grants section of a tailnet policy. `src` are logins, `tag:…`, node ids or `*`; `app` maps the capability name to
+ * grant objects.
+ */
 const policySchema = z.strictObject({
   grants: z
     .array(
@@ -26,7 +30,7 @@ const MAX_POLICY_BYTES = 1024 * 1024;
 export interface PolicyRule {
   src: readonly string[];
   grants: readonly Grant[];
-  /** What it lets its sources join a fleet as. */
+  /** Roles in which its sources may join the fleet. */
   join?: readonly "edge"[];
 }
 
@@ -36,7 +40,7 @@ export interface Policy {
   problems: readonly string[];
 }
 
-/** Reads and checks the file; throws Fault `policy_invalid` that says what is wrong with it. */
+/** Reads and checks the file. Throws Fault `policy_invalid`, which says what is wrong with it. */
 export function loadPolicyFile(path: string, capability: string): Policy {
   const text = readGuarded(resolve(path));
   const parsed = policySchema.safeParse(asPolicyFault(path, () => parseJson(text, `The policy file ${path}`)));
@@ -54,7 +58,7 @@ export function loadPolicyFile(path: string, capability: string): Policy {
   return { rules, problems };
 }
 
-/** Grants of the policy for a caller; local callers have none here. */
+/** Returns the grants of the policy for a caller; a local caller has none here. */
 export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
   if (caller.kind === "local") return [];
   return policy.rules.flatMap((rule, index) =>
@@ -64,13 +68,13 @@ export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
   );
 }
 
-/** What the policy lets a caller join a fleet as. */
+/** Returns the roles in which the policy lets a caller join the fleet. */
 export function policyJoinRoles(policy: Policy, caller: Caller): readonly "edge"[] {
   if (caller.kind === "local") return [];
   return policy.rules.flatMap(({ src, join }) => (src.some((each) => sourceMatches(each, caller)) ? (join ?? []) : []));
 }
 
-/** A login names users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag (security.md 2). */
+/** A login matches users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag. */
 function sourceMatches(src: string, caller: Caller): boolean {
   if (src === "*") return caller.kind !== "shared";
   if (src === caller.id) return true;
@@ -78,6 +82,7 @@ function sourceMatches(src: string, caller: Caller): boolean {
   return caller.kind !== "tagged" && caller.login !== "" && src === caller.login;
 }
 
+/** Reads a file that only root or this user can write, with no symbolic link in its path. Fault `policy_invalid`. */
 function readGuarded(path: string): string {
   let descriptor: number;
   try {
@@ -131,7 +136,9 @@ function asPolicyFault<T>(path: string, body: () => T): T {
 
 function invalid(path: string, detail: string, cause?: unknown): Fault {
   return new Fault("policy_invalid", `The policy file ${path} cannot be used: ${detail}`, {
-    hint: 'It must be a regular file of root or this user that nobody else can write, with {"grants": [{"src": [...], "app": {...}}]}.',
+    hint:
+      "It must be a regular file of root or this user that nobody else can write, with " +
+      '{"grants": [{"src": [...], "app": {...}}]}.',
     cause,
   });
 }

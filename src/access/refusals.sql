@@ -1,4 +1,5 @@
--- Calls that the gate of this node refused, one row for each caller, verb, space, operation and minute; no part of the replicated state.
+-- Calls that the gate of this node refused, one row for each caller, verb, space, operation and minute.
+-- Not part of the replicated state.
 CREATE TABLE refusals (
   -- ms of the minute's begin, by this node's clock.
   minute INTEGER NOT NULL,

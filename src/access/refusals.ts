@@ -1,4 +1,5 @@
-// Refused calls, kept on this node for the audit (security.md 23): counted in memory, written every few seconds, bounded in rows whatever hostile callers do.
+// Refused calls of this node, for the audit (security.md 23). They are counted in memory and written every few seconds;
+// the number of rows is bounded whatever hostile callers do.
 
 import type { Store, Writer } from "../store/store.ts";
 import schema from "./refusals.sql" with { type: "text" };
@@ -24,7 +25,10 @@ export interface CountedRefusal extends Refusal {
 
 const MINUTE_MS = 60_000;
 const FLUSH_MS = 5_000;
-/** Different refusals between two writes, of one caller and of all; what is beyond is counted under the space `…`, then under the caller `…`. */
+/**
+ * Different refusals between two writes, of one caller and of all. Those beyond are counted under the space `…`, then
+ * under the caller `…`.
+ */
 const MAX_PENDING_OF_CALLER = 50;
 const MAX_PENDING = 500;
 const MAX_ROWS = 20_000;
@@ -34,7 +38,7 @@ export function removeRefusals(tx: Writer): void {
   tx.run("DELETE FROM refusals");
 }
 
-/** Calls that the gate refused on this node, one row per caller, verb, space and minute. */
+/** Calls that the gate refused on this node, one row per caller, verb, space, operation and minute. */
 export class Refusals {
   readonly #store: Store;
   readonly #nowMs: () => number;
@@ -58,7 +62,7 @@ export class Refusals {
     this.#count({ ...crowded, caller: "…" }, minute, true);
   }
 
-  /** Counts in the row of this form if it is there or may be added. */
+  /** Counts the refusal in its row. Returns false where there is none and none may be added. */
   #count(refusal: Refusal, minute: number, mayAdd: boolean): boolean {
     const key = JSON.stringify([minute, refusal.caller, refusal.verb, refusal.space, refusal.operation]);
     const row = this.#pending.get(key);
@@ -72,7 +76,7 @@ export class Refusals {
     return true;
   }
 
-  /** Writes what was counted; a failing write is reported and the counts stay. */
+  /** Writes the counts. A write that fails is reported, and the counts are kept for the next one. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -81,7 +85,8 @@ export class Refusals {
       this.#store.transaction((tx) => {
         for (const row of this.#pending.values()) {
           tx.run(
-            "INSERT INTO refusals (minute, caller, verb, space, operation, count) VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            `INSERT INTO refusals (minute, caller, verb, space, operation, count) VALUES (?,?,?,?,?,?)
+             ON CONFLICT DO UPDATE SET count = count + excluded.count`,
             row.minute,
             row.caller,
             row.verb,
@@ -91,7 +96,9 @@ export class Refusals {
           );
         }
         tx.run(
-          "DELETE FROM refusals WHERE (minute, caller, verb, space, operation) IN (SELECT minute, caller, verb, space, operation FROM refusals ORDER BY minute DESC, caller, verb, space, operation LIMIT -1 OFFSET ?)",
+          `DELETE FROM refusals WHERE (minute, caller, verb, space, operation) IN
+           (SELECT minute, caller, verb, space, operation FROM refusals
+            ORDER BY minute DESC, caller, verb, space, operation LIMIT -1 OFFSET ?)`,
           MAX_ROWS,
         );
       });
@@ -102,11 +109,12 @@ export class Refusals {
     }
   }
 
-  /** Refusals of minutes in [sinceMs, untilMs], newest first, at most `limit`. */
+  /** Returns the refusals of minutes in [sinceMs, untilMs], newest first, at most `limit`. */
   list(sinceMs: number, untilMs: number, limit: number): CountedRefusal[] {
     this.flush();
     return this.#store.reader.all<CountedRefusal>(
-      "SELECT minute, caller, verb, space, operation, count FROM refusals WHERE minute >= ? AND minute <= ? ORDER BY minute DESC, caller, verb, space, operation LIMIT ?",
+      `SELECT minute, caller, verb, space, operation, count FROM refusals
+       WHERE minute >= ? AND minute <= ? ORDER BY minute DESC, caller, verb, space, operation LIMIT ?`,
       sinceMs,
       untilMs,
       limit,

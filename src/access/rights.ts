@@ -1,4 +1,5 @@
-// What a caller may do: grants parsed from hostile capability objects, each judged alone, results added, nothing ever denied by a rule (architecture.md 4, security.md 3).
+// What a caller may do: grants are parsed from hostile capability objects, each is judged alone, and the results are
+// added up; no rule ever denies anything (security.md 3).
 
 import { z } from "zod";
 import { globMatches } from "./glob.ts";
@@ -23,30 +24,30 @@ export interface Grant {
   requestsPerMinute: number | undefined;
 }
 
-/** A grant with where it comes from, as people know it. */
+/** A grant and its source, in words for people. */
 export interface SourcedGrant {
   /** Such as `access.admins`, or `grant 2 of the tailnet policy for this caller`. */
   source: string;
   grant: Grant;
 }
 
-/** What a call may be at most that another node forwards, whatever its caller's grants say (security.md 9). */
+/** The most that a call may do which another node forwards, whatever its caller's grants say (security.md 9). */
 export interface Cap {
   role: Role;
   /** Globs of the spaces that the node is enrolled for; undefined: all. */
   spaces: readonly string[] | undefined;
 }
 
-/** What an object may let its callers join a fleet as; a vote is never had by a grant. */
+/** Roles in which an object may let its callers join a fleet; no grant gives a vote. */
 const joinRoles = z
   .array(z.enum(["edge"]))
   .min(1)
   .max(3);
 
-/** An object that only lets nodes join (architecture.md 10). It names no role, so it gives no right to read or write. */
+/** An object that only lets nodes join (security.md 10). It names no role, so it gives no right to read or write. */
 const joinObject = z.strictObject({ join: joinRoles });
 
-/** One capability object of a grant, as it stands in the tailnet policy or in the policy file. Unknown fields make it worth nothing. */
+/** A capability object, from the tailnet policy or the policy file. With an unknown field it counts for nothing. */
 const grantObject = z.strictObject({
   role: z.enum(ROLES),
   spaces: z.array(z.string().min(1).max(256)).min(1).max(200),
@@ -55,10 +56,13 @@ const grantObject = z.strictObject({
   join: joinRoles.optional(),
 });
 
-/** More capability objects of one caller than this are not read; the rest raises a problem. */
+/** Capability objects that are read of one caller; more of them raise a problem. */
 const MAX_GRANTS = 1000;
 
-/** Parses raw capability objects; what does not parse is worth nothing and becomes a problem. `where` names their source in messages. */
+/**
+ * Parses raw capability objects. One that does not parse counts for nothing and becomes a problem. `where` names their
+ * source in messages.
+ */
 export function parseGrants(objects: readonly unknown[], where: string): { grants: Grant[]; problems: string[] } {
   const grants: Grant[] = [];
   const problems: string[] = [];
@@ -67,9 +71,8 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
     if (!parsed.success && joinObject.safeParse(object).success) continue;
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      problems.push(
-        `${where}, object ${index + 1} grants nothing: ${issue?.path.join(".") || "object"}: ${issue?.message ?? "invalid"}`,
-      );
+      const what = `${issue?.path.join(".") || "object"}: ${issue?.message ?? "invalid"}`;
+      problems.push(`${where}, object ${index + 1} grants nothing: ${what}`);
       continue;
     }
     const { role, spaces, tools, limits } = parsed.data;
@@ -80,7 +83,7 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
   return { grants, problems };
 }
 
-/** What the objects let their caller join a fleet as; objects that are worth nothing count for nothing here too. */
+/** Returns the roles in which the objects let their caller join a fleet; an object that does not parse gives none. */
 export function joinRolesOf(objects: readonly unknown[]): readonly "edge"[] {
   const found = objects.slice(0, MAX_GRANTS).flatMap((object) => {
     const parsed = joinObject.safeParse(object);
@@ -89,10 +92,10 @@ export function joinRolesOf(objects: readonly unknown[]): readonly "edge"[] {
   return [...new Set(found)];
 }
 
-/** All grants of a caller, added up. Asks them what other code wants to know; nothing outside access/ judges a grant. */
+/** All grants of a caller, added up, with the questions that other rooms ask; none of them judges a grant itself. */
 export class Rights {
   readonly grants: readonly Grant[];
-  /** Why a capability object was worth nothing, for conditions and `whoami`. */
+  /** Why a capability object counts for nothing, for conditions and `whoami`. */
   readonly problems: readonly string[];
   /** Stable text of the grants: equal for equal rights; the key of prebuilt MCP lists. */
   readonly fingerprint: string;
@@ -136,7 +139,7 @@ export class Rights {
     return this.grants.some((grant) => allowsSomewhere(grant, verb, operation));
   }
 
-  /** Reports whether one grant allows it with the glob `*` among its spaces: narrower grants are never summed up to that. */
+  /** Reports whether one grant allows it with the glob `*` among its spaces; narrower grants do not add up to that. */
   mayUseEverywhere({ verb, operation }: Omit<Question, "space">): boolean {
     return this.grants.some((grant) => grant.spaces.includes("*") && allowsSomewhere(grant, verb, operation));
   }
@@ -162,7 +165,7 @@ function allows(grant: Grant, question: Question): boolean {
   return refusedPart(grant, question) === undefined;
 }
 
-/** What of a grant does not fit the question, or undefined when it allows it; without an operation, its tools are not asked. */
+/** Returns the part of a grant that refuses this; undefined: it allows it. Without an operation, tools are ignored. */
 export function refusedPart(
   grant: Grant,
   question: Omit<Question, "operation"> & { operation: string | undefined },
@@ -172,12 +175,15 @@ export function refusedPart(
   return spaceMatches(grant, question.verb, question.space) ? undefined : "spaces";
 }
 
-/** Reports whether one grant allows the verb by this operation anywhere: for lists that are filtered by space afterwards. */
+/** Reports whether one grant allows the verb by this operation in some space: for lists that are filtered later. */
 function allowsSomewhere(grant: Grant, verb: Verb, operation: string): boolean {
   return rankOf(grant.role) >= VERBS.indexOf(verb) && toolMatches(grant, operation);
 }
 
-/** Whether a cap lets a verb through, in a space or (undefined) anywhere. Writing what is reserved needs admin, which is never forwarded. */
+/**
+ * Reports whether a cap allows a verb in a space, or (undefined) in some space. Writing a reserved space needs admin,
+ * which is never forwarded.
+ */
 export function capAllows(cap: Cap, verb: Verb, space: string | undefined): boolean {
   if (rankOf(cap.role) < VERBS.indexOf(verb)) return false;
   if (space === undefined) return true;

@@ -1,8 +1,9 @@
-// By what a member sees that a refusal comes from its own fleet, and not from a node that has gone on in another history: it tells a stranger nothing.
+// Lets a member verify that a refusal comes from its own fleet, and not from a node that continued in another history.
+// To a stranger the mark tells nothing.
 
 import { createHash } from "node:crypto";
 
-/** Of a fleet's id for one asking device (StableNodeID); "" where the fleet is not known. */
+/** Returns the mark of a fleet for one asking device (StableNodeID), 32 hex digits; "" where the fleet is not known. */
 export function fleetMark(fleetId: string, node: string): string {
   return fleetId === ""
     ? ""

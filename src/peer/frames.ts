@@ -1,10 +1,10 @@
-// What peers say to each other: one msgpack value a body, with the fixed options of the log's entries. What a value means is judged by zod in each handler;
-// here is only what hostile bytes could do before that: size, depth, lengths that lie, extensions.
+// Frames between peers: one msgpack value in each body, with the same options as the log's entries. Guards against
+// hostile bytes (size, depth, false lengths, extensions); each handler then checks the value by its own zod schema.
 
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
 
-/** Bytes of a frame at most: the largest document as JSON text inside JSON text, and room around it. */
+/** Most bytes of a frame: the largest document as JSON text inside JSON text, and some room. */
 export const MAX_FRAME_BYTES = 6 * 1024 * 1024;
 /** Frames are flat: documents and inputs travel as text inside. */
 const MAX_FRAME_DEPTH = 8;
@@ -13,7 +13,7 @@ export const FRAME_TYPE = "application/x-cairn-frame";
 
 const packr = plainPackr();
 
-/** A value as bytes; Fault `too_large` above MAX_FRAME_BYTES. */
+/** Returns a value as bytes. Throws Fault `too_large` above MAX_FRAME_BYTES. */
 export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(packr.pack(value));
   if (bytes.byteLength > MAX_FRAME_BYTES) {
@@ -25,7 +25,7 @@ export function encodeFrame(value: unknown): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The value of a frame; Fault `invalid_input` for bytes that are none, or nested too deep. */
+/** Returns the value of a frame. Throws Fault `invalid_input` for bytes that are no frame, or nested too deep. */
 export function decodeFrame(bytes: Uint8Array): unknown {
   if (bytes.byteLength > MAX_FRAME_BYTES) throw broken(`${bytes.byteLength} bytes`);
   walk(bytes);
@@ -36,7 +36,10 @@ export function decodeFrame(bytes: Uint8Array): unknown {
   }
 }
 
-/** Looks at every head without making anything of it: only nil, booleans, numbers, text, bytes, arrays and maps with text keys, whole and nothing behind. */
+/**
+ * Checks the head of every value before anything is built from it: nil, booleans, numbers, text, bytes, arrays and maps
+ * with text keys are allowed. The value must be complete, with no bytes after it.
+ */
 function walk(bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   /** Values that each open array or map still needs. */
@@ -51,7 +54,7 @@ function walk(bytes: Uint8Array): void {
     at += head.bytes;
     if (at > bytes.byteLength) throw broken("it ends too early");
     if (head.items > 0) {
-      // Each item has a byte at least: a length that lies would make a huge array of nothing.
+      // Each item has at least one byte: a false length would allocate a huge array.
       if (head.items > bytes.byteLength - at) throw broken("it ends too early");
       if (open.length >= MAX_FRAME_DEPTH) throw broken(`it is nested deeper than ${MAX_FRAME_DEPTH}`);
       open.push({ left: head.items, isMap: head.isMap });
@@ -63,9 +66,9 @@ function walk(bytes: Uint8Array): void {
 }
 
 interface Head {
-  /** Of the head and, for text and bytes, what they hold. */
+  /** Size of the head and, for text and bytes, of their content. */
   bytes: number;
-  /** Values inside: of a map, keys and values. */
+  /** Number of values inside; of a map, keys and values. */
   items: number;
   isMap: boolean;
   isText: boolean;
@@ -114,7 +117,7 @@ function headAt(view: DataView, at: number): Head {
     case 0xdf:
       return map(5, length(4));
     default:
-      // 0xc1 is never used; the rest are extensions, which nothing of ours sends.
+      // 0xc1 is never used; the rest are extensions, which no node sends.
       throw broken(`it holds the type 0x${first.toString(16)}`);
   }
 }

@@ -1,5 +1,5 @@
-// Asks peers: finds the address of a device in the network map, sends a frame through egress.sock, and tells the three ends of a call apart:
-// an answer, the peer's own Fault, and a Fault of ours that says whether anything was sent.
+// Calls peers: finds the address of a device in the network map and sends a frame through egress.sock. A call ends in
+// an answer, in the peer's own Fault, or in a Fault of this node that says whether anything was sent.
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
@@ -7,13 +7,13 @@ import { parseObject } from "../lib/json-object.ts";
 import { faultOfValue } from "./fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
-/** Where members listen for each other on the tailnet. */
+/** The tailnet port on which members listen for each other. */
 export const PEER_PORT = 4747;
 
-/** A device of the tailnet, or a name that its host part is dialled by. */
+/** A device by its StableNodeID, or a host name to dial. */
 export type PeerTarget = { node: string } | { host: string };
 
-/** The devices that the tailnet shows now. */
+/** Lists the devices that the tailnet shows now. */
 export interface PeerDirectory {
   peers(): Promise<readonly { id: string; ips: readonly string[]; dnsName?: string }[]>;
 }
@@ -22,13 +22,13 @@ export interface PeerLinkOptions {
   directory: PeerDirectory;
   /** Path of egress.sock. */
   egress: string;
-  /** What egress.sock wants to see. */
+  /** Secret that egress.sock demands. */
   secret: string;
 }
 
-/** How a call may end before its answer. */
+/** Bounds of a call. */
 export interface PeerCallOptions {
-  /** The peer has this long to answer. */
+  /** Time for the peer to answer, in ms. */
   timeoutMs: number;
   signal: AbortSignal;
 }
@@ -36,30 +36,30 @@ export interface PeerCallOptions {
 const MAX_PROBLEM_BYTES = 64 * 1024;
 const problem = z.object({ code: z.string(), detail: z.string(), hint: z.string().optional() });
 
-/** What egress.sock answers for a connection that never came to be. */
+/** Refusals of egress.sock before it dials. */
 const NEVER_DIALLED: ReadonlySet<string> = new Set(["dial_refused", "bad_secret"]);
-/** What the asked node answers in front of its peer server, where nothing has been done yet: it stops, or its Go half refused the caller. */
+/** Statuses of a node that stops, or whose Go half refuses the caller: its peer server has not seen the call. */
 const REFUSED_AT_DOOR: ReadonlySet<number> = new Set([403, 421, 503]);
 
-/** The way to the other nodes of this one. */
+/** Calls the other nodes of the tailnet. */
 export class PeerLink {
   readonly #options: PeerLinkOptions;
-  /** StableNodeID → address; filled whole by each look at the network map, so it is as large as that. */
+  /** StableNodeID → address. Replaced by each look-up in the network map, so it is as large as that. */
   #addresses = new Map<string, string>();
-  /** StableNodeID → name, for people; as large as the network map too. */
+  /** StableNodeID → name, for messages; as large as the network map. */
   #names = new Map<string, string>();
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
   }
 
-  /** The network map changed: addresses are looked up anew. */
+  /** Forgets the addresses; call it when the network map has changed. */
   refresh(): void {
     this.#addresses.clear();
   }
 
   /**
-   * Asks a path of a peer. Rejects with the Fault that the peer answered (`facts.fromPeer`), or with `unavailable`:
+   * Calls a path of a peer. Rejects with the Fault that the peer answered (`facts.fromPeer`), or with `unavailable`:
    * with the outcome `not_sent` where the peer did nothing, otherwise with `maybe_sent`.
    */
   async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
@@ -77,7 +77,7 @@ export class PeerLink {
         redirect: "manual",
         signal,
         unix: this.#options.egress,
-        // Bun keeps connections by host alone, whatever socket they go through.
+        // Bun pools connections by host alone, whatever socket they use.
         keepalive: false,
       });
       bytes = await readBounded(response);
@@ -113,7 +113,7 @@ export class PeerLink {
     return found;
   }
 
-  /** An answer that broke off is no refusal: what was asked may have been done. */
+  /** Decodes an answer. One that broke off is no refusal: the peer may have done the call. */
   #decode(target: PeerTarget, bytes: Uint8Array): unknown {
     try {
       return decodeFrame(bytes);
@@ -125,14 +125,16 @@ export class PeerLink {
   #unreachable(target: PeerTarget, what: string, outcome: "not_sent" | "maybe_sent", cause?: unknown): Fault {
     const name = "node" in target ? (this.#names.get(target.node) ?? target.node) : target.host;
     return new Fault("unavailable", `The node ${name} ${what}`, {
-      hint: "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port 4747 of each other.",
+      hint:
+        "See whether it is online, and whether the tailnet policy lets the fleet's nodes reach port " +
+        `${PEER_PORT} of each other.`,
       facts: { outcome },
       details: { retryAfterSeconds: 1 },
       cause,
     });
   }
 
-  /** An answer that is no frame: of our own Go half, which could not reach the peer, or of what stands before the peer's server. */
+  /** Returns the Fault for an answer that is no frame: from this node's Go half, or from the peer's. */
   #stranger(target: PeerTarget, status: number, bytes: Uint8Array): Fault {
     const said = problem.safeParse(parseObject(new TextDecoder().decode(bytes.subarray(0, MAX_PROBLEM_BYTES))));
     const { code, detail } = said.success ? said.data : { code: "", detail: `status ${status}` };
@@ -158,7 +160,7 @@ function hostFor(ips: readonly string[]): string {
   return ip.includes(":") ? `[${ip}]` : ip;
 }
 
-/** The body as far as a frame may go; Fault `unavailable` beyond. */
+/** Reads a body of at most MAX_FRAME_BYTES. Throws Fault `unavailable` beyond. */
 async function readBounded(response: Response): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;

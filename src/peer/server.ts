@@ -1,5 +1,5 @@
-// The peer port's one surface: `POST /peer/<path>` with a frame, answered by a frame. The door before it has proved who calls; here stands who may:
-// members of the fleet, and anyone only on paths that say so. What a path does is its handler's.
+// The surface of the peer port: `POST /peer/<path>` with a frame, answered by a frame. The listener proves the caller
+// first. Members of the fleet may call every path, other devices only open ones; handlers do the rest.
 
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
@@ -9,7 +9,7 @@ import { faultValue } from "./fault-frame.ts";
 import { fleetMark } from "./fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
-/** A member of the fleet as peers are judged by it. */
+/** A member of the fleet, as far as peer paths need it. */
 export interface PeerMember {
   role: "central" | "regional" | "edge";
   /** Spaces that an edge is enrolled for; globs. Full nodes hold all. */
@@ -29,26 +29,29 @@ export interface PeerRequest<Input> {
   signal: AbortSignal;
 }
 
-/** What answers a path. */
+/** The handler of a path. */
 export interface PeerHandler<Schema extends z.ZodType> {
-  /** Answers devices that are no members too. */
+  /** Devices that are no members may call it too. */
   open?: true;
   schema: Schema;
   handle(request: PeerRequest<z.output<Schema>>): Promise<unknown>;
 }
 
 export interface PeerServerOptions {
-  /** The member that a device is, by the membership in the log. */
+  /** Returns the member with a StableNodeID, by the membership in the log. */
   members: (node: string) => PeerMember | undefined;
-  /** Whether this node has its fleet's list of members yet; before that it refuses nobody for not being in it (replication.md 18). Left out: it has. */
+  /**
+   * Reports whether this node has its fleet's list of members yet. Before that a stranger gets `not_ready` instead of
+   * `not_a_member` (replication.md 18). Left out: it has.
+   */
   ready?: () => boolean;
-  /** Id of the fleet that its refusals speak for; left out: they speak for none. */
+  /** Id of the fleet, for the mark in refusals; left out: they carry none. */
   fleet?: () => string;
-  /** Called with what is no Fault; answers the id under which it was logged. */
+  /** Logs an error that is no Fault, and returns the id under which it was logged. */
   onUnexpected: (error: unknown, path: string) => string;
 }
 
-/** Calls of one device that run at the same time: a member's agents may all write at once, a stranger has one thing to ask. */
+/** Calls of one device at the same time: all agents of a member may write at once, a stranger only wants to join. */
 const MAX_OF_MEMBER = 1024;
 const MAX_OF_STRANGER = 4;
 
@@ -57,7 +60,7 @@ interface Registered {
   run(request: Omit<PeerRequest<unknown>, "input">, value: unknown): Promise<unknown>;
 }
 
-/** Answers what peers ask, by path. */
+/** Runs the handlers of peer paths. */
 export class PeerServer {
   readonly #options: PeerServerOptions;
   readonly #paths = new Map<string, Registered>();
@@ -67,7 +70,7 @@ export class PeerServer {
     this.#options = options;
   }
 
-  /** Adds a path, once. */
+  /** Adds a path. Throws where it is registered already. */
   register<Schema extends z.ZodType>(path: string, handler: PeerHandler<Schema>): void {
     if (this.#paths.has(path)) throw new Error(`the peer path ${path} is registered already`);
     this.#paths.set(path, {
@@ -80,7 +83,7 @@ export class PeerServer {
     });
   }
 
-  /** Never rejects: a refusal is a frame as well. */
+  /** Answers a request. Never rejects: a refusal is a frame as well. */
   async fetch(request: Request, caller: Caller): Promise<Response> {
     const path = new URL(request.url).pathname.slice("/peer/".length);
     try {
@@ -94,7 +97,7 @@ export class PeerServer {
     const { pathname } = new URL(request.url);
     const found = pathname.startsWith("/peer/") ? this.#paths.get(path) : undefined;
     const member = caller.kind === "local" ? undefined : this.#options.members(caller.id);
-    // Strangers learn nothing, not even which paths there are.
+    // A stranger learns nothing, not even which paths exist.
     if (member === undefined && found?.open !== true)
       throw (this.#options.ready?.() ?? true) ? notAMember(caller, this.#options.fleet?.() ?? "") : notReady();
     if (found === undefined) {
