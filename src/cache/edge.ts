@@ -3,12 +3,12 @@
 import { spaceOf } from "../access/space.ts";
 import type { CacheReport } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { Operation } from "../operation/define.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { CachedCall, ForwardCall, Routing } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
-import { openSleepClock, type SleepClock } from "./clock.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";

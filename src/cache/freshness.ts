@@ -1,6 +1,6 @@
 // How new what an edge keeps surely is (replication.md 28). Times are readings of a clock that counts sleep; `proven` is a moment at which the fleet's state surely was as it is kept here.
 
-import type { SleepClock } from "./clock.ts";
+import type { SleepClock } from "../lib/sleep-clock.ts";
 
 /** An edge is fresh while the last pong it processed was sent for within this time, in ms. */
 export const FRESH_MS = 2000;

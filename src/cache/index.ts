@@ -3,7 +3,6 @@
 import type { Migration } from "../store/store.ts";
 import schema from "./schema.sql" with { type: "text" };
 
-export { openSleepClock, type SleepClock } from "./clock.ts";
 export { Edge, type EdgeOptions, type EdgeSettings } from "./edge.ts";
 export { FeedServer } from "./feed-server.ts";
 export { feedRequest } from "./frames.ts";

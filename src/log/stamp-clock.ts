@@ -1,6 +1,6 @@
 // The time that a leader stamps on entries (replication.md 7): the wall clock, unless that jumps ahead of the time that really went by. What expires would else expire for everyone because one clock was set wrong.
 
-import { sleepClock } from "../lib/sleep-clock.ts";
+import { openSleepClock } from "../lib/sleep-clock.ts";
 
 /** How far the wall clock may run ahead of elapsed time. */
 const TOLERATED_MS = 5_000;
@@ -21,7 +21,7 @@ export interface StampClockOptions {
 /** Answers stamps in whole ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
 export function stampClock({
   nowMs,
-  elapsedMs = sleepClock(),
+  elapsedMs = openSleepClock().nowMs,
   onJump = () => {},
   offMs = () => 0,
   lastMs = () => 0,

@@ -2,8 +2,8 @@
 // (docs/replication.md 28), so a follower of a leader that is cut off cannot hide its age.
 // Only an answer proves anything, and only for the moment at which its question was sent: an unsolicited message may have been delayed without limit.
 
-import { openSleepClock, type SleepClock } from "../cache/index.ts";
 import type { Answered, Member } from "../fleet/index.ts";
+import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import type { RaftState } from "../tailnet/index.ts";
 

@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { openSleepClock, wallCheckedClock } from "../../src/cache/clock.ts";
 import { EdgeState } from "../../src/cache/edge-state.ts";
 import { FeedClient } from "../../src/cache/feed-client.ts";
 import { FeedServer, wholeEntries } from "../../src/cache/feed-server.ts";
@@ -12,6 +11,7 @@ import { edgeMigrations } from "../../src/cache/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { CLEARED_BY_FORK, MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { Store } from "../../src/store/store.ts";
@@ -259,38 +259,7 @@ test("another history empties the log of an edge and ends who followed it; one t
   store.close();
 });
 
-describe("the clock", () => {
-  test("of this machine goes on and never back", async () => {
-    const clock = openSleepClock();
-    const first = clock.nowMs();
-    await Bun.sleep(60);
-    const passed = clock.nowMs() - first;
-    expect(passed).toBeGreaterThanOrEqual(60 - clock.stepMs);
-    expect(passed).toBeLessThan(5000);
-  });
-
-  test("without one that counts sleep, a jump of the wall clock is time that passed, a step back is nothing", () => {
-    let monotonic = 1000;
-    let wall = 500_000;
-    const clock = wallCheckedClock(
-      () => monotonic,
-      () => wall,
-    );
-    const at = clock.nowMs();
-    monotonic += 100;
-    wall += 101;
-    expect(clock.nowMs() - at).toBe(100);
-    wall += 60_000;
-    expect(clock.nowMs() - at).toBeGreaterThanOrEqual(60_000);
-    const awake = clock.nowMs();
-    wall -= 3_600_000;
-    monotonic += 10;
-    wall += 10;
-    expect(clock.nowMs() - awake).toBe(10);
-    wall += 1000;
-    expect(clock.nowMs() - awake).toBeGreaterThanOrEqual(1010);
-  });
-
+describe("kept ages", () => {
   test("an age is never too small after a restart; a wall clock that was set back leaves it unknown", () => {
     const clock = handClock();
     const kept = new Freshness(clock, clock.wallMs).write(clock.nowMs() - 400);

@@ -2,7 +2,6 @@
 
 import { expect, test } from "bun:test";
 import { ClockOff } from "../../src/fleet/index.ts";
-import { sleepClock } from "../../src/lib/sleep-clock.ts";
 import { stampClock } from "../../src/log/stamp-clock.ts";
 
 function clocks() {
@@ -51,25 +50,6 @@ test("one that went back a day and comes again is followed both times: log time 
   pass(1000);
   expect(stamp()).toBe(at.wall);
   expect(jumps).toEqual([]);
-});
-
-test("time while the machine slept counts, though the exact clock stood still", () => {
-  let exact = 500;
-  let uptime = 100;
-  const elapsed = sleepClock(
-    () => exact,
-    () => uptime,
-  );
-  exact += 1500;
-  uptime += 1;
-  expect(elapsed()).toBe(1500);
-  uptime += 8 * 3600;
-  exact += 10;
-  const after = elapsed();
-  expect(after).toBeGreaterThanOrEqual(8 * 3_600_000);
-  expect(after).toBeLessThan(8 * 3_600_000 + 2_000);
-  exact += 100;
-  expect(elapsed()).toBe(after + 100);
 });
 
 test("a clock that others say is far off is corrected at once, ahead or behind, and guarded from then on", () => {
