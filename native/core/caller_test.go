@@ -1,4 +1,4 @@
-// Who is calling: the class table on its own, and each class and refusal over real WireGuard.
+// Tests of caller identification: the class table alone, and each class and refusal over real WireGuard.
 
 package core
 
@@ -32,62 +32,67 @@ func TestClassTable(t *testing.T) {
 	}{
 		{"own device", untagged, "none", nil, "user+own"},
 		{"own user, but this node is tagged", tagged, "none", nil, "user"},
-		{"other user", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.User = 6 }, "user"},
-		{"tagged, of the same user", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Tags = []string{"tag:cairn"} }, "tagged"},
-		{"user named like a tag", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.User, who.UserProfile.LoginName = 6, "tag:cairn" }, "user"},
-		{"user named tagged-devices", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.User, who.UserProfile.LoginName = 6, "tagged-devices" }, "user"},
-		{"user 0 on both sides", identity{id: "nSELF"}, "none", func(who *apitype.WhoIsResponse) { who.Node.User = 0 }, "user"},
-		{"key valid for a second", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.KeyExpiry = now.Add(time.Second) }, "user+own"},
-		{"no answer", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node = nil }, "caller_unknown"},
-		{"another address (subnet router)", untagged, "none", func(who *apitype.WhoIsResponse) {
-			who.Node.Addresses = []netip.Prefix{netip.MustParsePrefix("100.64.0.8/32"), netip.MustParsePrefix("100.64.0.0/24")}
+		{"other user", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.User = 6 }, "user"},
+		{"tagged, of the same user", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Tags = []string{"tag:cairn"} }, "tagged"},
+		{"user named like a tag", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.User, whois.UserProfile.LoginName = 6, "tag:cairn" }, "user"},
+		{"user named tagged-devices", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.User, whois.UserProfile.LoginName = 6, "tagged-devices" }, "user"},
+		{"user 0 on both sides", identity{id: "nSELF"}, "none", func(whois *apitype.WhoIsResponse) { whois.Node.User = 0 }, "user"},
+		{"key valid for a second", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.KeyExpiry = now.Add(time.Second) }, "user+own"},
+		{"no answer", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node = nil }, "caller_unknown"},
+		{"another address (subnet router)", untagged, "none", func(whois *apitype.WhoIsResponse) {
+			whois.Node.Addresses = []netip.Prefix{netip.MustParsePrefix("100.64.0.8/32"), netip.MustParsePrefix("100.64.0.0/24")}
 		}, "caller_unknown"},
-		{"self", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.StableID = "nSELF" }, "caller_self"},
+		{"self", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.StableID = "nSELF" }, "caller_self"},
 		{"not ready", identity{}, "none", nil, "not_ready"},
-		{"expired", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Expired = true }, "caller_expired"},
-		{"expired by the clock", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.KeyExpiry = now }, "caller_expired"},
-		{"unsigned", untagged, "grants", func(who *apitype.WhoIsResponse) { who.Node.UnsignedPeerAPIOnly = true }, "caller_unsigned"},
-		{"jailed", untagged, "grants", func(who *apitype.WhoIsResponse) { who.Node.IsJailed = true }, "caller_jailed"},
-		{"WireGuard only", untagged, "grants", func(who *apitype.WhoIsResponse) { who.Node.IsWireGuardOnly = true }, "caller_wireguard_only"},
-		{"shared in", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Sharer = 9 }, "caller_foreign"},
-		{"shared in by its own user", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Sharer = 5 }, "caller_foreign"},
-		{"shared to", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Hostinfo = sharee }, "caller_foreign"},
-		{"other domain", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Name = "laptop.other.ts.net." }, "caller_foreign"},
-		{"domain that only ends alike", untagged, "none", func(who *apitype.WhoIsResponse) { who.Node.Name = "laptop.eviltail1234.ts.net." }, "caller_foreign"},
-		{"shared in, by grants", untagged, "grants", func(who *apitype.WhoIsResponse) { who.Node.Sharer = 9; who.Node.Tags = []string{"tag:cairn"} }, "shared"},
-		{"identity over 4 KB", untagged, "none", func(who *apitype.WhoIsResponse) { who.UserProfile.LoginName = strings.Repeat("é", 700) }, "caller_too_large"},
+		{"expired", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Expired = true }, "caller_expired"},
+		{"expired by the clock", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.KeyExpiry = now }, "caller_expired"},
+		{"unsigned", untagged, "grants", func(whois *apitype.WhoIsResponse) { whois.Node.UnsignedPeerAPIOnly = true }, "caller_unsigned"},
+		{"jailed", untagged, "grants", func(whois *apitype.WhoIsResponse) { whois.Node.IsJailed = true }, "caller_jailed"},
+		{"WireGuard only", untagged, "grants", func(whois *apitype.WhoIsResponse) { whois.Node.IsWireGuardOnly = true }, "caller_wireguard_only"},
+		{"shared in", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Sharer = 9 }, "caller_foreign"},
+		{"shared in by its own user", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Sharer = 5 }, "caller_foreign"},
+		{"shared to", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Hostinfo = sharee }, "caller_foreign"},
+		{"other domain", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Name = "laptop.other.ts.net." }, "caller_foreign"},
+		{"domain that only ends alike", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.Node.Name = "laptop.eviltail1234.ts.net." }, "caller_foreign"},
+		{"shared in, by grants", untagged, "grants", func(whois *apitype.WhoIsResponse) { whois.Node.Sharer = 9; whois.Node.Tags = []string{"tag:cairn"} }, "shared"},
+		{"identity over 4 KB", untagged, "none", func(whois *apitype.WhoIsResponse) { whois.UserProfile.LoginName = strings.Repeat("é", 700) }, "caller_too_large"},
 	} {
-		who := &apitype.WhoIsResponse{UserProfile: &tailcfg.UserProfile{LoginName: "ann@example.com"},
-			Node: &tailcfg.Node{StableID: "nABC", Name: "laptop.tail1234.ts.net.", User: 5, Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.7/32")}}}
+		whois := &apitype.WhoIsResponse{UserProfile: &tailcfg.UserProfile{LoginName: "ann@example.com"},
+			Node: &tailcfg.Node{
+				StableID:  "nABC",
+				Name:      "laptop.tail1234.ts.net.",
+				User:      5,
+				Addresses: []netip.Prefix{netip.MustParsePrefix("100.64.0.7/32")},
+			}}
 		if row.change != nil {
-			row.change(who)
+			row.change(whois)
 		}
-		judged := classify(who, addr, row.self, row.shared, now, func(*apitype.WhoIsResponse) string { return "" })
-		got := judged.caller.Kind
-		if judged.refusal != nil {
-			got = judged.refusal.Code
-		} else if judged.caller.Own {
+		check := classify(whois, addr, row.self, row.shared, now, func(*apitype.WhoIsResponse) string { return "" })
+		got := check.caller.Kind
+		if check.refusal != nil {
+			got = check.refusal.Code
+		} else if check.caller.Own {
 			got += "+own"
 		}
 		if got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)
 		}
-		if judged.refusal == nil && judged.caller.Kind != "tagged" && len(judged.caller.Tags) != 0 {
-			t.Errorf("%s: tags %v passed on", row.name, judged.caller.Tags)
+		if check.refusal == nil && check.caller.Kind != "tagged" && len(check.caller.Tags) != 0 {
+			t.Errorf("%s: tags %v passed on", row.name, check.caller.Tags)
 		}
 	}
 }
 
-func TestRefusedClassesReachNothing(t *testing.T) {
+func TestRefusedCallersReachNothing(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	yes := true
 	sharedIn, sharee, domain := tailnettest.ForeignSharedIn, tailnettest.ForeignSharee, tailnettest.ForeignDomain
 	past := time.Now().Add(-time.Minute)
 	for index, row := range []struct {
 		name   string
 		change tailnettest.Change
-		code   string // "" where the packets themselves are dropped
+		code   string // "" if the packets themselves are dropped
 	}{
 		{"expired", tailnettest.Change{Expired: &yes}, ""},
 		{"key expired", tailnettest.Change{KeyExpiry: &past}, ""},
@@ -115,7 +120,8 @@ func TestRefusedClassesReachNothing(t *testing.T) {
 			})
 			seen := r.target.seen.Load()
 			if row.code != "" {
-				if got := get(t, client, url); got.Status != 403 || got.Code != row.code || got.Header.Get("Content-Type") != "application/problem+json" {
+				if got := get(t, client, url); got.Status != 403 || got.Code != row.code ||
+					got.Header.Get("Content-Type") != "application/problem+json" {
 					t.Errorf("got %d %s", got.Status, got.Body)
 				}
 			} else {
@@ -142,12 +148,14 @@ func TestRefusedClassesReachNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen := r.target.seen.Load()
-		if got := get(t, client, "http://"+r.ip()+"/"); got.Status != 403 || got.Code != "caller_unknown" || r.target.seen.Load() != seen {
+		if got := get(t, client, "http://"+r.ip()+"/"); got.Status != 403 || got.Code != "caller_unknown" ||
+			r.target.seen.Load() != seen {
 			t.Errorf("got %d %s", got.Status, got.Body)
 		}
 	})
 	t.Run("self", func(t *testing.T) {
-		if fault := r.call("whois", WhoIsParams{Addr: r.ip()}, nil); fault == nil || !strings.Contains(fault.Message, "caller_self") {
+		if fault := r.call("whois", WhoIsParams{Addr: r.ip()}, nil); fault == nil ||
+			!strings.Contains(fault.Message, "caller_self") {
 			t.Errorf("got %v", fault)
 		}
 	})
@@ -155,7 +163,10 @@ func TestRefusedClassesReachNothing(t *testing.T) {
 
 func TestKindsOnATaggedNode(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{expect: &tailnettest.Expect{Tags: []string{"tag:cairn"}}, change: func(p *UpParams) { p.Shared = "grants" }})
+	r := startRig(t, tailnet, rigOptions{
+		expect: &tailnettest.Expect{Tags: []string{"tag:cairn"}},
+		change: func(p *UpParams) { p.Shared = "grants" },
+	})
 	sharedIn := tailnettest.ForeignSharedIn
 	for index, row := range []struct {
 		options tailnettest.ClientOptions
@@ -174,25 +185,34 @@ func TestKindsOnATaggedNode(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "the caller is foreign", 5*time.Second, func() bool {
-				var who WhoIsResult
-				return r.call("whois", WhoIsParams{Addr: client.IPs[0].String()}, &who) == nil && who.Caller.Kind == "shared"
+				var whois WhoIsResult
+				return r.call("whois", WhoIsParams{Addr: client.IPs[0].String()}, &whois) == nil && whois.Caller.Kind == "shared"
 			})
 		}
 		got := get(t, client, "http://"+r.ip()+"/").caller(t)
-		if got.Kind != row.want.Kind || got.Own || (row.want.Login != "" && got.Login != row.want.Login) || (got.Kind == "tagged") != (len(got.Tags) == 1) || (got.Kind == "tagged") != (got.UserID == "") {
+		if got.Kind != row.want.Kind || got.Own || (row.want.Login != "" && got.Login != row.want.Login) ||
+			(got.Kind == "tagged") != (len(got.Tags) == 1) ||
+			(got.Kind == "tagged") != (got.UserID == "") {
 			t.Errorf("want %+v, got %+v", row.want, got)
 		}
 	}
 }
 
-func TestTwoHundredGrants(t *testing.T) {
+func TestManyGrants(t *testing.T) {
 	tailnet := startTailnet(t)
 	var objects []json.RawMessage
 	for index := range 200 {
-		objects = append(objects, json.RawMessage(fmt.Sprintf(`{"role":"member","spaces":["space-%03d","schön-%03d"],"tools":["context_*"]}`, index, index)))
+		text := fmt.Sprintf(`{"role":"member","spaces":["space-%03d","schön-%03d"],"tools":["context_*"]}`, index, index)
+		objects = append(objects, json.RawMessage(text))
 	}
-	tailnet.Grants([]tailnettest.Grant{{Src: []string{"agent"}, Dst: []string{"cairn"}, App: map[string][]json.RawMessage{testCapability: objects, "other.example/cap/x": {json.RawMessage(`{}`)}}}})
-	r := startRig(t, tailnet, setUp{})
+	tailnet.Grants([]tailnettest.Grant{
+		{
+			Src: []string{"agent"},
+			Dst: []string{"cairn"},
+			App: map[string][]json.RawMessage{testCapability: objects, "other.example/cap/x": {json.RawMessage(`{}`)}},
+		},
+	})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "agent", Tags: []string{"tag:agent"}})
 	got := get(t, client, "http://cairn/")
 	header := got.Headers[headerCaller]
@@ -205,22 +225,23 @@ func TestTwoHundredGrants(t *testing.T) {
 	if len(result.Grants) != 200 || !strings.Contains(fmt.Sprintf("%s", result.Grants), "schön-199") {
 		t.Errorf("%d grants", len(result.Grants))
 	}
-	if fault := r.call("grants", GrantsParams{Hash: strings.Repeat("0", 32)}, nil); fault == nil || fault.Code != CodeNotFound {
+	if fault := r.call("grants", GrantsParams{Hash: strings.Repeat("0", 32)}, nil); fault == nil ||
+		fault.Code != CodeNotFound {
 		t.Errorf("unknown hash: %v", fault)
 	}
 }
 
 func TestGrantStoreIsBoundedAndIgnoresOrder(t *testing.T) {
 	store := newGrantStore()
-	first := store.keep([]tailcfg.RawMessage{`{"a":1}`, `{"b":2}`})
-	if again := store.keep([]tailcfg.RawMessage{`{"b":2}`, `{"a":1}`}); again != first || store.keep(nil) != "" {
+	first := store.add([]tailcfg.RawMessage{`{"a":1}`, `{"b":2}`})
+	if again := store.add([]tailcfg.RawMessage{`{"b":2}`, `{"a":1}`}); again != first || store.add(nil) != "" {
 		t.Errorf("%s and %s", first, again)
 	}
-	if store.keep([]tailcfg.RawMessage{`{"a":1}{"b":2}`}) == first {
+	if store.add([]tailcfg.RawMessage{`{"a":1}{"b":2}`}) == first {
 		t.Error("two objects and their concatenation have one digest")
 	}
 	for index := range 2 * maxGrantLists {
-		store.keep([]tailcfg.RawMessage{tailcfg.RawMessage(fmt.Sprint(index))})
+		store.add([]tailcfg.RawMessage{tailcfg.RawMessage(fmt.Sprint(index))})
 		store.lookUp(first)
 	}
 	if _, known := store.lookUp(first); !known || store.order.Len() != maxGrantLists {

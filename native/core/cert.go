@@ -1,19 +1,19 @@
-// Where TLS certificates come from: the tailnet (Let's Encrypt through control) in the product,
-// an injected source in tests.
+// The source of TLS certificates: the tailnet (Let's Encrypt through control) in the product, an injected source in
+// tests.
 
 package core
 
 import "crypto/tls"
 
-// CertSource answers the certificate for a TLS handshake.
+// CertSource returns the certificate for a TLS handshake.
 type CertSource interface {
 	GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
-// certificates answers the source of this node.
-func (node *Node) certificates() CertSource {
-	if node.options.Certificates != nil {
-		return node.options.Certificates
+// certificates returns this node's certificate source.
+func (n *Node) certificates() CertSource {
+	if n.options.Certificates != nil {
+		return n.options.Certificates
 	}
-	return node.lc
+	return n.lc
 }

@@ -1,4 +1,4 @@
-// HTTPS with an injected certificate source, and what the tailnet says about certificates and Funnel.
+// Tests of HTTPS with an injected certificate source, and of what the tailnet reports about certificates and Funnel.
 
 package core
 
@@ -29,8 +29,16 @@ func makeCertificate(t *testing.T, name string) (tls.Certificate, *x509.Certific
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: name},
+		DNSNames:              []string{name},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {
 		t.Fatal(err)
@@ -44,10 +52,10 @@ type fixedCertificate struct {
 	asked       atomic.Pointer[string]
 }
 
-// GetCertificate answers the one certificate and notes the name asked for.
-func (source *fixedCertificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	source.asked.Store(&hello.ServerName)
-	return &source.certificate, nil
+// GetCertificate returns the one certificate and records the requested name.
+func (f *fixedCertificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.asked.Store(&hello.ServerName)
+	return &f.certificate, nil
 }
 
 func TestHTTPSWithAnInjectedCertificate(t *testing.T) {
@@ -55,13 +63,17 @@ func TestHTTPSWithAnInjectedCertificate(t *testing.T) {
 	name := "cairn." + tailnettest.Domain
 	certificate, roots := selfSigned(t, name)
 	source := &fixedCertificate{certificate: certificate}
-	r := startRig(t, tailnet, setUp{options: Options{Certificates: source}})
+	r := startRig(t, tailnet, rigOptions{options: Options{Certificates: source}})
 	r.must("listen", ListenParams{Port: 443, TLS: true}, nil)
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	get(t, client, "http://cairn/") // the two nodes know each other now
 
 	for _, protocol := range []string{"HTTP/2.0", "HTTP/1.1"} {
-		transport := &http.Transport{DialContext: client.Dial, TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: protocol == "HTTP/2.0"}
+		transport := &http.Transport{
+			DialContext:       client.Dial,
+			TLSClientConfig:   &tls.Config{RootCAs: roots},
+			ForceAttemptHTTP2: protocol == "HTTP/2.0",
+		}
 		https := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 		response, err := https.Get("https://" + name + "/secure?x=1")
 		if err != nil {
@@ -71,11 +83,13 @@ func TestHTTPSWithAnInjectedCertificate(t *testing.T) {
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		json.Unmarshal(body, &got)
-		if response.StatusCode != 200 || response.Proto != protocol || got.Path != "/secure?x=1" || got.Host != name || got.Headers[headerScheme][0] != "https" || !got.caller(t).Own {
+		if response.StatusCode != 200 || response.Proto != protocol || got.Path != "/secure?x=1" || got.Host != name ||
+			got.Headers[headerScheme][0] != "https" ||
+			!got.caller(t).Own {
 			t.Errorf("%s: got %d %s %s", protocol, response.StatusCode, response.Proto, body)
 		}
-		if asked := source.asked.Load(); asked == nil || *asked != name {
-			t.Errorf("the source was asked for %v", asked)
+		if names := source.asked.Load(); names == nil || *names != name {
+			t.Errorf("the source was called with %v", names)
 		}
 		request, _ := http.NewRequest(http.MethodGet, "https://"+name+"/", nil)
 		request.Host = "evil.example.com"
@@ -95,8 +109,9 @@ func TestHTTPSWithAnInjectedCertificate(t *testing.T) {
 	}
 }
 
-// testRevokedStreamOverH2 opens a stream over h2 and takes the caller's tag away.
-func testRevokedStreamOverH2(t *testing.T, tailnet *tailnettest.Tailnet, r *rig, client *tailnettest.Client, https *http.Client, name string) {
+// testRevokedStreamOverH2 opens a stream over h2 and removes the caller's tag.
+func testRevokedStreamOverH2(t *testing.T, tailnet *tailnettest.Tailnet, r *rig, client *tailnettest.Client,
+	https *http.Client, name string) {
 	t.Helper()
 	echo := r.target.handler.Load()
 	defer r.target.handler.Store(echo)
@@ -133,7 +148,7 @@ func testRevokedStreamOverH2(t *testing.T, tailnet *tailnettest.Tailnet, r *rig,
 
 func TestCertificatesAndFunnelAreReported(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	var cert CertResult
 	var serve ServeConfigResult
 	r.must("cert", empty{}, &cert)

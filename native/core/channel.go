@@ -1,5 +1,5 @@
-// The channel: JSON lines over one stream, requests run concurrently, replies in any order.
-// What the methods do is in methods.go; what leaves is queued by outbox.go.
+// The channel: JSON lines over one stream. Requests run concurrently; replies come in any order. methods.go implements
+// the methods; outbox.go queues the outgoing lines.
 
 package core
 
@@ -23,18 +23,18 @@ const (
 	upDeadline          = 60 * time.Second
 	closeDeadline       = 950 * time.Millisecond
 	raftCloseDeadline   = 1200 * time.Millisecond
-	// A Raspberry Pi runs this beside Bun: collect early, and hard above this.
+	// For a Raspberry Pi that also runs Bun: collect early, and aggressively above this limit.
 	memoryLimitBytes = 256 << 20
 )
 
 var tuneOnce sync.Once
 
-// Serve speaks the channel over stream until it ends, then closes the node. It returns within about a second of the end.
+// Serve runs the channel over stream until it ends, then closes the node. It returns within about a second of the end.
 func Serve(stream io.ReadWriteCloser) {
 	ServeWith(stream, Options{})
 }
 
-// ServeWith is Serve with the outside things that tests replace.
+// ServeWith is Serve with the dependencies that tests replace.
 func ServeWith(stream io.ReadWriteCloser, options Options) {
 	tuneOnce.Do(func() {
 		debug.SetGCPercent(50)
@@ -42,36 +42,42 @@ func ServeWith(stream io.ReadWriteCloser, options Options) {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	current := &session{ctx: ctx, box: newOutbox(), options: options, slots: make(chan struct{}, maxRequestsInFlight), upped: make(chan struct{})}
-	current.raft = &raftHost{session: current}
+	s := &session{
+		ctx:     ctx,
+		out:     newOutbox(),
+		options: options,
+		slots:   make(chan struct{}, maxRequestsInFlight),
+		nodeUp:  make(chan struct{}),
+	}
+	s.raft = &raftHost{session: s}
 	written := make(chan struct{})
 	goSafe("the channel's writer", func(string) {}, func() {
 		defer close(written)
 		defer stream.Close()
-		_ = current.box.drain(stream)
+		_ = s.out.drain(stream)
 	})
-	current.box.send(HelloEvent{Event: "hello", Protocol: ProtocolVersion, Tailscale: TailscaleVersion, Go: runtime.Version()})
+	s.out.send(HelloEvent{Event: "hello", Protocol: ProtocolVersion, Tailscale: TailscaleVersion, Go: runtime.Version()})
 	func() {
-		defer recoverTo("the channel's reader", current.logError)
-		if err := current.read(stream); err != nil {
-			current.box.send(MessageEvent{Event: "fatal", Message: err.Error()})
+		defer recoverTo("the channel's reader", s.logError)
+		if err := s.read(stream); err != nil {
+			s.out.send(MessageEvent{Event: "fatal", Message: err.Error()})
 		}
 	}()
 	cancel()
 	func() {
 		defer recoverTo("closing the node", func(string) {})
-		current.shutdown()
+		s.shutdown()
 	}()
 	finished := make(chan struct{})
 	goSafe("waiting for replies", func(string) {}, func() {
-		current.running.Wait()
+		s.running.Wait()
 		close(finished)
 	})
 	select {
 	case <-finished:
 	case <-time.After(100 * time.Millisecond):
 	}
-	current.box.close()
+	s.out.close()
 	select {
 	case <-written:
 	case <-time.After(200 * time.Millisecond):
@@ -81,7 +87,7 @@ func ServeWith(stream io.ReadWriteCloser, options Options) {
 
 type session struct {
 	ctx     context.Context
-	box     *outbox
+	out     *outbox
 	options Options
 	slots   chan struct{}
 	running sync.WaitGroup
@@ -90,15 +96,15 @@ type session struct {
 	mu       sync.Mutex
 	starting bool
 	node     *Node
-	upped    chan struct{} // closed and made anew when a node is up
+	nodeUp   chan struct{} // closed and replaced when a node is up
 }
 
-func (current *session) logError(message string) {
-	current.box.send(LogEvent{Event: "log", Level: "error", Message: message})
+func (s *session) logError(message string) {
+	s.out.send(LogEvent{Event: "log", Level: "error", Message: message})
 }
 
-// read takes lines until the stream ends. A line over the limit ends the channel: nothing after it can be trusted.
-func (current *session) read(stream io.Reader) error {
+// read handles lines until the stream ends. A line over the limit ends the channel: the rest cannot be trusted.
+func (s *session) read(stream io.Reader) error {
 	reader := bufio.NewReaderSize(stream, 64<<10)
 	for {
 		line, err := readLine(reader)
@@ -113,41 +119,47 @@ func (current *session) read(stream io.Reader) error {
 		}
 		var request Request
 		if err := decodeStrict(line, &request); err != nil || request.ID <= 0 || request.Method == "" {
-			current.box.send(Reply{ID: request.ID, Error: &Fault{
+			s.out.send(Reply{ID: request.ID, Error: &Fault{
 				Code: CodeBadRequest, Message: "not a request: want {\"id\":1,\"method\":\"…\",\"params\":{…}}" + detail(err)}})
 			continue
 		}
 		if request.Method != "close" {
-			current.slots <- struct{}{}
+			s.slots <- struct{}{}
 		}
-		current.running.Add(1)
-		goSafe("method "+request.Method, current.logError, func() {
-			defer current.running.Done()
+		s.running.Add(1)
+		goSafe("method "+request.Method, s.logError, func() {
+			defer s.running.Done()
 			if request.Method != "close" {
-				defer func() { <-current.slots }()
+				defer func() { <-s.slots }()
 			}
-			current.box.send(current.answer(request))
+			s.out.send(s.handle(request))
 		})
 	}
 }
 
-// answer runs one request; a panic below it becomes an `internal` error.
-func (current *session) answer(request Request) (reply Reply) {
+// handle runs one request; a panic below it becomes an `internal` error.
+func (s *session) handle(request Request) (reply Reply) {
 	defer recoverTo("method "+request.Method, func(message string) {
-		current.logError(message)
-		reply = Reply{ID: request.ID, Error: &Fault{Code: CodeInternal, Message: "method " + request.Method + " panicked; the log has the stack"}}
+		s.logError(message)
+		reply = Reply{
+			ID:    request.ID,
+			Error: &Fault{Code: CodeInternal, Message: "method " + request.Method + " panicked; the log has the stack"},
+		}
 	})
 	deadline := requestDeadline
 	if request.Method == "up" {
 		deadline = upDeadline
 	}
-	ctx, cancel := context.WithTimeout(current.ctx, deadline)
+	ctx, cancel := context.WithTimeout(s.ctx, deadline)
 	defer cancel()
 	method, known := methods[request.Method]
 	if !known {
-		return Reply{ID: request.ID, Error: &Fault{Code: CodeUnknownMethod, Message: fmt.Sprintf("no method %.64q", request.Method)}}
+		return Reply{
+			ID:    request.ID,
+			Error: &Fault{Code: CodeUnknownMethod, Message: fmt.Sprintf("no method %.64q", request.Method)},
+		}
 	}
-	result, err := method(ctx, current, request.Params)
+	result, err := method(ctx, s, request.Params)
 	if err == nil {
 		return Reply{ID: request.ID, Result: result}
 	}

@@ -1,4 +1,4 @@
-// The channel itself: framing, limits, bad parameters, panics, the end of the stream.
+// Tests of the channel itself: framing, limits, bad parameters, panics, the end of the stream.
 
 package core
 
@@ -27,7 +27,8 @@ func TestPanicBecomesAnError(t *testing.T) {
 		t.Fatalf("got %v", fault)
 	}
 	logged, _ := r.awaitEvent("log", 0)
-	if message := logged["message"].(string); logged["level"] != "error" || !strings.Contains(message, "on purpose") || !strings.Contains(message, "channel_test.go") {
+	if message := logged["message"].(string); logged["level"] != "error" || !strings.Contains(message, "on purpose") ||
+		!strings.Contains(message, "channel_test.go") {
 		t.Errorf("logged %v", logged)
 	}
 	if fault := r.call("status", empty{}, nil); fault == nil || fault.Code != CodeNotUp {
@@ -35,17 +36,18 @@ func TestPanicBecomesAnError(t *testing.T) {
 	}
 }
 
-func TestGoSafeOutlivesAPanic(t *testing.T) {
-	told := make(chan string, 1)
-	goSafe("a test", func(message string) { told <- message }, func() { panic("on purpose") })
-	if message := <-told; !strings.HasPrefix(message, "panic in a test: on purpose\n") {
-		t.Errorf("told %q", message)
+func TestGoSafeRecoversPanics(t *testing.T) {
+	messages := make(chan string, 1)
+	goSafe("a test", func(message string) { messages <- message }, func() { panic("on purpose") })
+	if message := <-messages; !strings.HasPrefix(message, "panic in a test: on purpose\n") {
+		t.Errorf("got %q", message)
 	}
 }
 
 func TestRequestsRunConcurrently(t *testing.T) {
 	gate := make(chan struct{})
-	testMethod(t, "test-wait", func(context.Context, *session, json.RawMessage) (any, error) { <-gate; return empty{}, nil })
+	testMethod(t, "test-wait",
+		func(context.Context, *session, json.RawMessage) (any, error) { <-gate; return empty{}, nil })
 	r := openChannel(t, Options{})
 	waiting := r.send("test-wait", empty{})
 	r.call("status", empty{}, nil)
@@ -64,8 +66,19 @@ func TestBadRequests(t *testing.T) {
 		t.Errorf("unknown method: %v", fault)
 	}
 	dir := shortDir(t)
-	good := UpParams{StateDir: filepath.Join(dir, "s"), SocketDir: filepath.Join(dir, "r"), Hostname: "cairn", Capability: testCapability, Target: "/t.sock",
-		IngressSecret: randomSecret(), EgressSecret: randomSecret(), Shared: "none", AllowedHosts: []string{}, AllowedOrigins: []string{}, MaxBodyBytes: 1}
+	good := UpParams{
+		StateDir:       filepath.Join(dir, "s"),
+		SocketDir:      filepath.Join(dir, "r"),
+		Hostname:       "cairn",
+		Capability:     testCapability,
+		Target:         "/t.sock",
+		IngressSecret:  randomSecret(),
+		EgressSecret:   randomSecret(),
+		Shared:         "none",
+		AllowedHosts:   []string{},
+		AllowedOrigins: []string{},
+		MaxBodyBytes:   1,
+	}
 	if err := checkUpParams(&good); err != nil {
 		t.Fatalf("good parameters: %v", err)
 	}
@@ -91,12 +104,14 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%s: %v", name, fault)
 		}
 	}
-	if fault := r.call("up", map[string]any{"stateDir": "/x", "surprise": true}, nil); fault == nil || fault.Code != CodeBadRequest || !strings.Contains(fault.Message, "surprise") {
+	if fault := r.call("up", map[string]any{"stateDir": "/x", "surprise": true}, nil); fault == nil ||
+		fault.Code != CodeBadRequest ||
+		!strings.Contains(fault.Message, "surprise") {
 		t.Errorf("unknown field: %v", fault)
 	}
 }
 
-func TestGarbageIsAnsweredAndLongLinesEndTheChannel(t *testing.T) {
+func TestInvalidLinesAreRefused(t *testing.T) {
 	r := openChannel(t, Options{})
 	if _, err := io.WriteString(r.stream, "garbage\n\n{\"id\":0,\"method\":\"status\"}\n"); err != nil {
 		t.Fatal(err)
@@ -106,12 +121,12 @@ func TestGarbageIsAnsweredAndLongLinesEndTheChannel(t *testing.T) {
 	}
 	go io.WriteString(r.stream, `{"id":9,"method":"`+strings.Repeat("x", MaxLineBytes)+"\"}\n")
 	if fatal, _ := r.awaitEvent("fatal", 0); !strings.Contains(fatal["message"].(string), "1048576") {
-		t.Errorf("told %v", fatal)
+		t.Errorf("got %v", fatal)
 	}
 	select {
 	case <-r.served:
 	case <-time.After(3 * time.Second):
-		t.Error("the channel goes on")
+		t.Error("the channel continues")
 	}
 }
 

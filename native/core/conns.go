@@ -1,5 +1,5 @@
-// Every open ingress connection, also upgraded ones: bounded in number, each with the verdict
-// about its caller, so that a revoked right ends it. Who is judged how is in caller.go.
+// Registry of all open ingress connections, upgraded ones included. Bounds their number and holds each one's caller
+// check, so that revocation can close it. caller.go makes the checks.
 
 package core
 
@@ -29,65 +29,65 @@ func newConnections() *connections {
 	return &connections{open: map[*trackedConn]struct{}{}, perRemote: map[netip.Addr]int{}}
 }
 
-// trackedConn is the connection that net/http reads, and the one that an upgrade takes over.
+// trackedConn is the connection that net/http reads, and that an upgrade takes over.
 type trackedConn struct {
 	net.Conn
-	owner   *connections
-	remote  netip.Addr
-	verdict atomic.Pointer[verdict]
-	once    sync.Once
+	owner  *connections
+	remote netip.Addr
+	check  atomic.Pointer[callerCheck]
+	once   sync.Once
 }
 
-// admit takes a connection in, or answers nil when there are too many.
-func (all *connections) admit(conn net.Conn) *trackedConn {
+// admit registers a connection, or returns nil when there are too many.
+func (c *connections) admit(conn net.Conn) *trackedConn {
 	remote, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return nil
 	}
-	tracked := &trackedConn{Conn: conn, owner: all, remote: remote.Addr().Unmap()}
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if len(all.open) >= maxConnections || all.perRemote[tracked.remote] >= maxConnectionsPerCaller {
+	tracked := &trackedConn{Conn: conn, owner: c, remote: remote.Addr().Unmap()}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) >= maxConnections || c.perRemote[tracked.remote] >= maxConnectionsPerCaller {
 		return nil
 	}
-	all.open[tracked] = struct{}{}
-	all.perRemote[tracked.remote]++
+	c.open[tracked] = struct{}{}
+	c.perRemote[tracked.remote]++
 	return tracked
 }
 
-// Close ends the connection and forgets it.
-func (tracked *trackedConn) Close() error {
-	tracked.once.Do(func() {
-		all := tracked.owner
+// Close closes the connection and removes it from the registry.
+func (t *trackedConn) Close() error {
+	t.once.Do(func() {
+		all := t.owner
 		all.mu.Lock()
 		defer all.mu.Unlock()
-		delete(all.open, tracked)
-		if all.perRemote[tracked.remote]--; all.perRemote[tracked.remote] == 0 {
-			delete(all.perRemote, tracked.remote)
+		delete(all.open, t)
+		if all.perRemote[t.remote]--; all.perRemote[t.remote] == 0 {
+			delete(all.perRemote, t.remote)
 		}
 	})
-	return tracked.Conn.Close()
+	return t.Conn.Close()
 }
 
-// CloseWrite lets net/http say its last word to a client that still sends (a 413, for one).
-func (tracked *trackedConn) CloseWrite() error { return closeWrite(tracked.Conn) }
+// CloseWrite lets net/http finish its response to a client that is still sending (a 413, for example).
+func (t *trackedConn) CloseWrite() error { return closeWrite(t.Conn) }
 
-func (all *connections) list() []*trackedConn {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	list := make([]*trackedConn, 0, len(all.open))
-	for tracked := range all.open {
+func (c *connections) list() []*trackedConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := make([]*trackedConn, 0, len(c.open))
+	for tracked := range c.open {
 		list = append(list, tracked)
 	}
 	return list
 }
 
-// drop closes the connections of these node ids, or all when callers is nil, and counts them.
-func (all *connections) drop(callers []string) int {
+// drop closes the connections of these node ids, or all when callers is nil, and returns how many it closed.
+func (c *connections) drop(callers []string) int {
 	closed := 0
-	for _, tracked := range all.list() {
-		judged := tracked.verdict.Load()
-		if callers == nil || (judged != nil && judged.refusal == nil && slices.Contains(callers, judged.caller.ID)) {
+	for _, tracked := range c.list() {
+		check := tracked.check.Load()
+		if callers == nil || (check != nil && check.refusal == nil && slices.Contains(callers, check.caller.ID)) {
 			tracked.Close()
 			closed++
 		}
@@ -96,33 +96,33 @@ func (all *connections) drop(callers []string) int {
 }
 
 // anyExpired reports whether the node key behind an open, admitted connection has expired.
-func (all *connections) anyExpired(now time.Time) bool {
-	return slices.ContainsFunc(all.list(), func(tracked *trackedConn) bool {
-		judged := tracked.verdict.Load()
-		return judged != nil && judged.refusal == nil && !judged.until.IsZero() && !judged.until.After(now)
+func (c *connections) anyExpired(now time.Time) bool {
+	return slices.ContainsFunc(c.list(), func(tracked *trackedConn) bool {
+		check := tracked.check.Load()
+		return check != nil && check.refusal == nil && !check.keyExpiry.IsZero() && !check.keyExpiry.After(now)
 	})
 }
 
-// verdictOn judges a connection at its first request and remembers the answer. When rights change
-// while WhoIs runs, it asks again, so that no verdict from before a change outlives it.
-func (node *Node) verdictOn(ctx context.Context, tracked *trackedConn) (*verdict, error) {
-	if judged := tracked.verdict.Load(); judged != nil {
-		return judged, nil
+// checkConn checks the caller of a connection at its first request and stores the result. If rights change while WhoIs
+// runs, it asks again, so that no result from before a change is kept.
+func (n *Node) checkConn(ctx context.Context, tracked *trackedConn) (*callerCheck, error) {
+	if check := tracked.check.Load(); check != nil {
+		return check, nil
 	}
-	if node.identity.Load().id == "" {
-		if _, err := node.look(ctx, time.Second); err != nil {
+	if n.identity.Load().id == "" {
+		if _, err := n.look(ctx, time.Second); err != nil {
 			return nil, err
 		}
 	}
 	for {
-		before := node.conns.generation.Load()
-		judged, err := node.judge(ctx, tracked.remote)
+		before := n.conns.generation.Load()
+		check, err := n.checkCaller(ctx, tracked.remote)
 		if err != nil {
 			return nil, err
 		}
-		tracked.verdict.Store(judged)
-		if node.conns.generation.Load() == before {
-			return judged, nil
+		tracked.check.Store(check)
+		if n.conns.generation.Load() == before {
+			return check, nil
 		}
 	}
 }

@@ -1,6 +1,5 @@
-// The dial guard: a destination is resolved by the network map, must be a known peer or service
-// address, and that literal address is dialled through the tailnet's own stack. Never host DNS,
-// never the host's network.
+// The dial guard. Resolves a destination with the network map only, allows known peers and service addresses, and dials
+// that literal address through the tailnet's own stack. Never uses host DNS or the host's network.
 
 package core
 
@@ -25,19 +24,19 @@ var (
 	tailnet6  = netip.MustParsePrefix("fd7a:115c:a1e0::/48")
 )
 
-// dialRefused says which destination the guard refused, and why.
+// dialRefused is the error for a destination that the guard refuses.
 type dialRefused struct{ target, why string }
 
-// Error names the target and the reason.
-func (refused *dialRefused) Error() string {
-	return fmt.Sprintf("refused to dial %.200s: %s", refused.target, refused.why)
+// Error returns the target and the reason.
+func (d *dialRefused) Error() string {
+	return fmt.Sprintf("refused to dial %.200s: %s", d.target, d.why)
 }
 
-// resolve answers the literal address that may be dialled for a target.
-func (node *Node) resolve(ctx context.Context, target string) (netip.AddrPort, error) {
+// resolve returns the literal address that may be dialed for a target.
+func (n *Node) resolve(ctx context.Context, target string) (netip.AddrPort, error) {
 	host, portText, err := net.SplitHostPort(target)
 	if err != nil {
-		return netip.AddrPort{}, &dialRefused{target, "it is no host:port"}
+		return netip.AddrPort{}, &dialRefused{target, "it is not host:port"}
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil || port == 0 {
@@ -45,24 +44,24 @@ func (node *Node) resolve(ctx context.Context, target string) (netip.AddrPort, e
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		if addr, err = node.lookUpName(ctx, host); err != nil {
+		if addr, err = n.lookUpName(ctx, host); err != nil {
 			return netip.AddrPort{}, err
 		}
 	} else if addr.Zone() != "" {
-		return netip.AddrPort{}, &dialRefused{target, "addresses with a zone are links of this host"}
+		return netip.AddrPort{}, &dialRefused{target, "addresses with a zone are local to this host"}
 	}
-	checked, err := node.admitAddr(ctx, addr.Unmap())
+	checked, err := n.admitAddr(ctx, addr.Unmap())
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	return netip.AddrPortFrom(checked, uint16(port)), nil
 }
 
-// lookUpName finds a peer or service by full or short MagicDNS name; a miss looks once more with a fresh map.
-func (node *Node) lookUpName(ctx context.Context, host string) (netip.Addr, error) {
-	name := plainName(host)
+// lookUpName finds a peer or service by full or short MagicDNS name; on a miss it retries with a fresh map.
+func (n *Node) lookUpName(ctx context.Context, host string) (netip.Addr, error) {
+	name := normalizeName(host)
 	for _, maxAge := range []time.Duration{0, time.Second} {
-		snapshot, err := node.look(ctx, maxAge)
+		snapshot, err := n.look(ctx, maxAge)
 		if err != nil {
 			return netip.Addr{}, err
 		}
@@ -79,39 +78,48 @@ func (node *Node) lookUpName(ctx context.Context, host string) (netip.Addr, erro
 	return netip.Addr{}, &dialRefused{host, "no peer or service of this tailnet has that name"}
 }
 
-// admitAddr answers the address if it belongs to a known peer or service, judged by the network map of this moment.
-func (node *Node) admitAddr(ctx context.Context, addr netip.Addr) (netip.Addr, error) {
-	snapshot, err := node.look(ctx, 0)
+// admitAddr returns the address if it belongs to a known peer or service in the current network map.
+func (n *Node) admitAddr(ctx context.Context, addr netip.Addr) (netip.Addr, error) {
+	snapshot, err := n.look(ctx, 0)
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	text := addr.String()
-	switch {
-	case snapshot.selfIPs[addr]:
-		return netip.Addr{}, &dialRefused{text, "it is this node itself"}
-	case addr == magicDNS4 || addr == magicDNS6:
-		return netip.Addr{}, &dialRefused{text, "it is the tailnet's own resolver"}
-	case via6.Contains(addr):
-		return netip.Addr{}, &dialRefused{text, "it is a 4via6 address, which leads out of the tailnet"}
-	case addr.IsLoopback() || addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast():
-		return netip.Addr{}, &dialRefused{text, "it is local to this host"}
-	case snapshot.services[addr]:
-		return addr, nil
-	case !cgnat.Contains(addr) && !tailnet6.Contains(addr):
-		return netip.Addr{}, &dialRefused{text, "it is no tailnet address"}
+	if reason := snapshot.refuseAddr(addr); reason != "" {
+		return netip.Addr{}, &dialRefused{text, reason}
 	}
-	who, err := node.lc.WhoIs(ctx, text)
-	if errors.Is(err, local.ErrPeerNotFound) || (err == nil && (who.Node == nil || !ownsAddress(who.Node, addr))) {
+	if snapshot.services[addr] {
+		return addr, nil
+	}
+	whois, err := n.lc.WhoIs(ctx, text)
+	if errors.Is(err, local.ErrPeerNotFound) || (err == nil && (whois.Node == nil || !ownsAddress(whois.Node, addr))) {
 		return netip.Addr{}, &dialRefused{text, "no peer of this tailnet has that address"}
 	}
 	if err != nil {
 		return netip.Addr{}, err
 	}
 	switch {
-	case who.Node.IsWireGuardOnly:
+	case whois.Node.IsWireGuardOnly:
 		return netip.Addr{}, &dialRefused{text, "it is a plain WireGuard peer"}
-	case who.Node.Expired:
+	case whois.Node.Expired:
 		return netip.Addr{}, &dialRefused{text, "the peer's node key has expired"}
 	}
 	return addr, nil
+}
+
+// refuseAddr returns why an address can be neither a peer's nor a service's, or "".
+func (v *view) refuseAddr(addr netip.Addr) string {
+	switch {
+	case v.selfIPs[addr]:
+		return "it is this node itself"
+	case addr == magicDNS4 || addr == magicDNS6:
+		return "it is the tailnet's own resolver"
+	case via6.Contains(addr):
+		return "it is a 4via6 address, which leads out of the tailnet"
+	case addr.IsLoopback() || addr.IsUnspecified() || addr.IsLinkLocalUnicast() || addr.IsMulticast():
+		return "it is local to this host"
+	case !v.services[addr] && !cgnat.Contains(addr) && !tailnet6.Contains(addr):
+		return "it is not a tailnet address"
+	}
+	return ""
 }

@@ -1,4 +1,4 @@
-// The way out: HTTP and CONNECT on egress.sock towards peers, each dial judged by the dial guard.
+// Egress: HTTP and CONNECT on egress.sock towards peers. The dial guard checks each dial.
 
 package core
 
@@ -25,7 +25,7 @@ import (
 
 const maxEgressConnections = 1024
 
-// EgressTrust says whose certificates https peers may show.
+// EgressTrust holds the roots that certificates of https peers must chain to.
 type EgressTrust struct{ Roots *x509.CertPool }
 
 type egress struct {
@@ -34,47 +34,56 @@ type egress struct {
 	listener  net.Listener
 	server    *http.Server
 	transport *http.Transport
+	proxy     *httputil.ReverseProxy
 	outbound  *outbound
-	dialled   sync.Map // *dialledConn → struct{}: connections to peers, open or being made
-	tunnels   sync.Map // net.Conn → struct{}: our side of CONNECT, closed with the node
+	dialed    sync.Map // *dialedConn → struct{}: connections to peers, during and after the dial
+	tunnels   sync.Map // net.Conn → struct{}: the client side of CONNECT, closed with the node
 }
 
 func closeWrite(conn net.Conn) error {
-	if half, is := conn.(interface{ CloseWrite() error }); is {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
 }
 
-// newEgress makes the socket; nothing is answered before serve.
+// newEgress creates the socket; serve starts to accept connections.
 func newEgress(node *Node) (*egress, error) {
-	way := &egress{node: node, path: filepath.Join(node.params.SocketDir, "egress.sock")}
-	if info, err := os.Lstat(way.path); err == nil {
-		if info.Mode()&os.ModeSocket == 0 {
-			return nil, badRequest("%s exists and is no socket", way.path)
-		}
-		_ = os.Remove(way.path)
-	}
-	listener, err := net.Listen("unix", way.path)
+	e := &egress{node: node, path: filepath.Join(node.params.SocketDir, "egress.sock")}
+	listener, err := listenPrivate(e.path)
 	if err != nil {
-		return nil, badRequest("cannot make the socket %s: %v", way.path, err)
-	}
-	if err := os.Chmod(way.path, 0o600); err != nil {
-		listener.Close()
-		return nil, badRequest("cannot close the socket %s to others: %v", way.path, err)
+		return nil, err
 	}
 	rules, err := parseOutboundRules(node.params.OutboundAllow)
 	if err != nil {
 		listener.Close()
 		return nil, badRequest("outboundAllow: %v", err)
 	}
-	way.listener = &boundedListener{Listener: listener, slots: make(chan struct{}, maxEgressConnections)}
-	way.transport = &http.Transport{
+	var roots *x509.CertPool
+	if trust := node.options.Egress; trust != nil {
+		roots = trust.Roots
+	}
+	e.listener = &boundedListener{Listener: listener, slots: make(chan struct{}, maxEgressConnections)}
+	e.transport = e.newTransport(roots)
+	e.proxy = e.newProxy()
+	e.outbound = newOutbound(node, newOutboundGuard(rules), roots)
+	e.server = &http.Server{
+		ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, DisableGeneralOptionsHandler: true,
+		ErrorLog:    log.New(logWriter{node}, "", 0),
+		BaseContext: func(net.Listener) context.Context { return node.ctx },
+		Handler:     e,
+	}
+	return e, nil
+}
+
+// newTransport returns the transport to peers; the dial guard makes its connections.
+func (e *egress) newTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
 		Proxy: nil,
 		DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
-			return way.dial(ctx, target)
+			return e.dial(ctx, target)
 		},
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		ForceAttemptHTTP2:   true,
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: 32,
@@ -82,89 +91,92 @@ func newEgress(node *Node) (*egress, error) {
 		IdleConnTimeout:     60 * time.Second,
 		TLSHandshakeTimeout: dialTimeout,
 	}
-	if trust := node.options.Egress; trust != nil {
-		way.transport.TLSClientConfig.RootCAs = trust.Roots
-	}
-	way.outbound = newOutbound(node, newOutboundGuard(rules), way.transport.TLSClientConfig.RootCAs)
-	proxy := &httputil.ReverseProxy{
-		Rewrite: func(hop *httputil.ProxyRequest) {
-			scheme := hop.In.Header.Get(headerScheme)
-			hop.Out.URL = &url.URL{Scheme: scheme, Host: hop.In.Host, Path: hop.In.URL.Path, RawPath: hop.In.URL.RawPath, RawQuery: hop.In.URL.RawQuery}
-			hop.Out.Host = hop.In.Host
-			stripForgeable(hop.Out.Header)
-		},
-		Transport: way.transport, FlushInterval: -1, BufferPool: &bufferPool{},
-		ErrorLog: log.New(logWriter{node}, "", 0),
+}
+
+func (e *egress) newProxy() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:   rewriteOutgoing,
+		Transport: e.transport, FlushInterval: -1, BufferPool: &bufferPool{},
+		ErrorLog: log.New(logWriter{e.node}, "", 0),
 		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
 			if request.Context().Err() == nil {
 				writeDialProblem(writer, err)
 			}
 		},
 	}
-	way.server = &http.Server{
-		ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, DisableGeneralOptionsHandler: true,
-		ErrorLog:    log.New(logWriter{node}, "", 0),
-		BaseContext: func(net.Listener) context.Context { return node.ctx },
-		Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-			if !sameSecret(request.Header.Get(headerSecret), node.params.EgressSecret) || len(request.Header.Values(headerSecret)) != 1 {
-				writeProblem(writer, http.StatusForbidden, "bad_secret", "The request does not carry this node's egress secret.", "")
-				return
-			}
-			network := request.Header.Get(headerNetwork)
-			if network != "" && network != "host" {
-				writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be host, not %.40q.", headerNetwork, network), "")
-				return
-			}
-			if request.Method == http.MethodConnect && network == "" {
-				way.connect(writer, request)
-				return
-			}
-			scheme := request.Header.Get(headerScheme)
-			if scheme == "" {
-				scheme = "http"
-				request.Header.Set(headerScheme, scheme)
-			}
-			if scheme != "http" && scheme != "https" {
-				writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be http or https, not %.40q.", headerScheme, scheme), "")
-				return
-			}
-			if network == "host" {
-				way.outbound.serve(writer, request)
-				return
-			}
-			proxy.ServeHTTP(writer, request)
-		}),
-	}
-	return way, nil
 }
 
-func (way *egress) serve() {
-	goSafe("serving egress.sock", func(message string) { way.node.log("error", message) }, func() {
-		if err := way.server.Serve(way.listener); way.node.ctx.Err() == nil {
-			way.node.log("error", "egress.sock is no longer served: "+err.Error())
+// rewriteOutgoing sends a request to the host it names, with the scheme of the internal header and without our headers.
+func rewriteOutgoing(pr *httputil.ProxyRequest) {
+	in := pr.In
+	pr.Out.URL = &url.URL{Scheme: in.Header.Get(headerScheme), Host: in.Host,
+		Path: in.URL.Path, RawPath: in.URL.RawPath, RawQuery: in.URL.RawQuery}
+	pr.Out.Host = in.Host
+	stripForgeable(pr.Out.Header)
+}
+
+// ServeHTTP checks secret, network and scheme, then forwards the request to a peer or over the host's network.
+func (e *egress) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
+	secrets := request.Header.Values(headerSecret)
+	if len(secrets) != 1 || !sameSecret(secrets[0], e.node.params.EgressSecret) {
+		writeProblem(writer, http.StatusForbidden, "bad_secret", "The request does not carry this node's egress secret.", "")
+		return
+	}
+	badHeader := func(name, want, got string) {
+		writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be %s, not %.40q.", name, want, got),
+			"")
+	}
+	network := request.Header.Get(headerNetwork)
+	if network != "" && network != "host" {
+		badHeader(headerNetwork, "host", network)
+		return
+	}
+	if request.Method == http.MethodConnect && network == "" {
+		e.connect(writer, request)
+		return
+	}
+	scheme := request.Header.Get(headerScheme)
+	if scheme == "" {
+		scheme = "http"
+		request.Header.Set(headerScheme, scheme)
+	}
+	switch {
+	case scheme != "http" && scheme != "https":
+		badHeader(headerScheme, "http or https", scheme)
+	case network == "host":
+		e.outbound.serve(writer, request)
+	default:
+		e.proxy.ServeHTTP(writer, request)
+	}
+}
+
+func (e *egress) serve() {
+	goSafe("serving egress.sock", func(message string) { e.node.log("error", message) }, func() {
+		if err := e.server.Serve(e.listener); e.node.ctx.Err() == nil {
+			e.node.log("error", "serving egress.sock ended: "+err.Error())
 		}
 	})
 }
 
-func (way *egress) close() {
-	way.server.Close()
-	way.listener.Close()
-	way.transport.CloseIdleConnections()
-	way.outbound.close()
-	way.tunnels.Range(func(conn, _ any) bool {
+func (e *egress) close() {
+	e.server.Close()
+	e.listener.Close()
+	e.transport.CloseIdleConnections()
+	e.outbound.close()
+	e.tunnels.Range(func(conn, _ any) bool {
 		conn.(net.Conn).Close()
 		return true
 	})
-	way.dialled.Range(func(conn, _ any) bool {
-		conn.(*dialledConn).end()
+	e.dialed.Range(func(conn, _ any) bool {
+		conn.(*dialedConn).terminate()
 		return true
 	})
-	_ = os.Remove(way.path)
+	_ = os.Remove(e.path)
 }
 
-// connect opens raw TCP and moves bytes until both directions end.
-func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
-	far, err := way.dial(request.Context(), request.Host)
+// connect opens a TCP connection and copies bytes until both directions end.
+func (e *egress) connect(writer http.ResponseWriter, request *http.Request) {
+	far, err := e.dial(request.Context(), request.Host)
 	if err != nil {
 		writeDialProblem(writer, err)
 		return
@@ -172,13 +184,13 @@ func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
 	defer far.Close()
 	near, buffered, err := http.NewResponseController(writer).Hijack()
 	if err != nil {
-		writeProblem(writer, http.StatusInternalServerError, "internal", "The connection cannot be taken over.", "")
+		writeProblem(writer, http.StatusInternalServerError, "internal", "The connection cannot be hijacked.", "")
 		return
 	}
 	defer near.Close()
-	way.tunnels.Store(near, struct{}{})
-	defer way.tunnels.Delete(near)
-	if way.node.ctx.Err() != nil {
+	e.tunnels.Store(near, struct{}{})
+	defer e.tunnels.Delete(near)
+	if e.node.ctx.Err() != nil {
 		return
 	}
 	_ = near.SetDeadline(time.Time{})
@@ -187,7 +199,7 @@ func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
 	}
 	done := make(chan struct{}, 2)
 	copyTo := func(to net.Conn, from io.Reader) {
-		goSafe("moving bytes of a CONNECT", func(message string) { way.node.log("error", message) }, func() {
+		goSafe("copying bytes of a CONNECT", func(message string) { e.node.log("error", message) }, func() {
 			defer func() { done <- struct{}{} }()
 			if _, err := io.Copy(to, from); err != nil {
 				to.Close()
@@ -205,20 +217,22 @@ func (way *egress) connect(writer http.ResponseWriter, request *http.Request) {
 func writeDialProblem(writer http.ResponseWriter, err error) {
 	var refused *dialRefused
 	if errors.As(err, &refused) {
-		writeProblem(writer, http.StatusForbidden, "dial_refused", refused.Error()+".", "Only peers and services of this tailnet can be reached here.")
+		writeProblem(writer, http.StatusForbidden, "dial_refused", refused.Error()+".",
+			"Only peers and services of this tailnet can be reached here.")
 		return
 	}
 	writer.Header().Set("Retry-After", "1")
-	writeProblem(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()), "Check that the peer is online and that the policy allows this port.")
+	writeProblem(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()),
+		"Check that the peer is online and that the policy allows this port.")
 }
 
-// sameSecret compares in constant time, whatever the lengths.
+// sameSecret compares in constant time, for any lengths.
 func sameSecret(given, expected string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(expected))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// boundedListener waits with Accept while too many connections are open.
+// boundedListener delays Accept while too many connections are open.
 type boundedListener struct {
 	net.Listener
 	slots chan struct{}
@@ -229,22 +243,22 @@ type boundedConn struct {
 	release func()
 }
 
-// Accept answers the next connection once there is room.
-func (listener *boundedListener) Accept() (net.Conn, error) {
-	listener.slots <- struct{}{}
-	conn, err := listener.Listener.Accept()
+// Accept returns the next connection once there is room.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	conn, err := l.Listener.Accept()
 	if err != nil {
-		<-listener.slots
+		<-l.slots
 		return nil, err
 	}
-	return &boundedConn{conn, sync.OnceFunc(func() { <-listener.slots })}, nil
+	return &boundedConn{conn, sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
-// Close ends the connection and frees its place.
-func (conn *boundedConn) Close() error {
-	defer conn.release()
-	return conn.Conn.Close()
+// Close closes the connection and frees its slot.
+func (c *boundedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
 }
 
-// CloseWrite ends one direction, for CONNECT.
-func (conn *boundedConn) CloseWrite() error { return closeWrite(conn.Conn) }
+// CloseWrite closes one direction, for CONNECT.
+func (c *boundedConn) CloseWrite() error { return closeWrite(c.Conn) }

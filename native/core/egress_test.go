@@ -1,4 +1,4 @@
-// The way out over real WireGuard, and the dial guard: what is refused is seen by no listener.
+// Tests of egress over real WireGuard, and of the dial guard: no listener sees what is refused.
 
 package core
 
@@ -27,7 +27,7 @@ import (
 	"tailscale.com/types/key"
 )
 
-// egressClient speaks HTTP to egress.sock as TypeScript does.
+// egressClient returns an HTTP client for egress.sock, as TypeScript uses it.
 func (r *rig) egressClient() *http.Client {
 	path := filepath.Join(r.params.SocketDir, "egress.sock")
 	return &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{
@@ -60,7 +60,7 @@ func (r *rig) fetch(t *testing.T, method, host, path string, headers ...string) 
 	return got
 }
 
-// connect opens a CONNECT tunnel and answers its status line's code and the connection.
+// connect opens a CONNECT tunnel and returns its status code and the connection.
 func (r *rig) connect(t *testing.T, target string) (int, net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("unix", filepath.Join(r.params.SocketDir, "egress.sock"))
@@ -68,7 +68,8 @@ func (r *rig) connect(t *testing.T, target string) (int, net.Conn, *bufio.Reader
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nCairn-Internal-Secret: %s\r\n\r\n", target, target, r.params.EgressSecret)
+	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nCairn-Internal-Secret: %s\r\n\r\n", target, target,
+		r.params.EgressSecret)
 	reader := bufio.NewReader(conn)
 	conn.SetReadDeadline(time.Now().Add(15 * time.Second))
 	response, err := http.ReadResponse(reader, &http.Request{Method: http.MethodConnect})
@@ -80,7 +81,7 @@ func (r *rig) connect(t *testing.T, target string) (int, net.Conn, *bufio.Reader
 
 func TestEgressReachesPeers(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	peer := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "peer"})
 	if err := peer.Serve(8080); err != nil {
 		t.Fatal(err)
@@ -89,13 +90,22 @@ func TestEgressReachesPeers(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("egress.sock: %v %v", info, err)
 	}
-	hosts := []string{"peer", "PEER", "peer." + tailnettest.Domain, "peer." + tailnettest.Domain + ".", peer.IPs[0].String(), "[" + peer.IPs[1].String() + "]", "[::ffff:" + peer.IPs[0].String() + "]"}
+	hosts := []string{
+		"peer",
+		"PEER",
+		"peer." + tailnettest.Domain,
+		"peer." + tailnettest.Domain + ".",
+		peer.IPs[0].String(),
+		"[" + peer.IPs[1].String() + "]",
+		"[::ffff:" + peer.IPs[0].String() + "]",
+	}
 	for _, host := range hosts {
 		got := r.fetch(t, "POST", host+":8080", "/a%2Fb?c=1;d", "X-Mine", "kept", "X-Forwarded-For", "forged")
 		if got.Status != 200 || got.Sent != "body" || !strings.Contains(got.Body, "X-Mine") {
 			t.Fatalf("%s: %d %s", host, got.Status, got.Body)
 		}
-		if strings.Contains(got.Body, "Cairn-Internal") || strings.Contains(got.Body, r.params.EgressSecret) || strings.Contains(got.Body, "forged") {
+		if strings.Contains(got.Body, "Cairn-Internal") || strings.Contains(got.Body, r.params.EgressSecret) ||
+			strings.Contains(got.Body, "forged") {
 			t.Errorf("%s: the peer saw %s", host, got.Body)
 		}
 		code, conn, reader := r.connect(t, host+":8080")
@@ -122,7 +132,8 @@ func TestEgressReachesPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a removed peer is refused", 5*time.Second, func() bool {
-		return r.fetch(t, "GET", "peer:8080", "/").Code == "dial_refused" && r.fetch(t, "GET", peer.IPs[0].String()+":8080", "/").Code == "dial_refused"
+		return r.fetch(t, "GET", "peer:8080", "/").Code == "dial_refused" &&
+			r.fetch(t, "GET", peer.IPs[0].String()+":8080", "/").Code == "dial_refused"
 	})
 }
 
@@ -130,18 +141,22 @@ func TestEgressSpeaksTLSToPeers(t *testing.T) {
 	tailnet := startTailnet(t)
 	name := "peer." + tailnettest.Domain
 	certificate, roots := selfSigned(t, name)
-	r := startRig(t, tailnet, setUp{options: Options{Egress: &EgressTrust{Roots: roots}}})
+	r := startRig(t, tailnet, rigOptions{options: Options{Egress: &EgressTrust{Roots: roots}}})
 	peer := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "peer"})
 	listener, err := peer.Server().Listen("tcp", ":443")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}, Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		fmt.Fprintf(writer, `{"path":%q,"host":%q}`, request.URL.Path, request.Proto+" "+request.TLS.ServerName)
-	})}
+	server := &http.Server{
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
+		Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			fmt.Fprintf(writer, `{"path":%q,"host":%q}`, request.URL.Path, request.Proto+" "+request.TLS.ServerName)
+		}),
+	}
 	go server.ServeTLS(listener, "", "")
 	t.Cleanup(func() { server.Close() })
-	if got := r.fetch(t, "GET", name, "/secure", headerScheme, "https"); got.Status != 200 || got.Path != "/secure" || got.Host != "HTTP/2.0 "+name {
+	if got := r.fetch(t, "GET", name, "/secure", headerScheme, "https"); got.Status != 200 || got.Path != "/secure" ||
+		got.Host != "HTTP/2.0 "+name {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 	if got := r.fetch(t, "GET", "peer", "/secure", headerScheme, "https"); got.Status != 502 {
@@ -149,8 +164,8 @@ func TestEgressSpeaksTLSToPeers(t *testing.T) {
 	}
 }
 
-// canary listens on the host and counts whoever connects.
-func canary(t *testing.T, address string) (port string, count *atomic.Int64) {
+// startCanary listens on the host and counts the connections.
+func startCanary(t *testing.T, address string) (port string, count *atomic.Int64) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -174,8 +189,8 @@ func canary(t *testing.T, address string) (port string, count *atomic.Int64) {
 
 func TestDialGuardRefuses(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
-	port, count := canary(t, "127.0.0.1:0")
+	r := startRig(t, tailnet, rigOptions{})
+	port, count := startCanary(t, "127.0.0.1:0")
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
@@ -183,10 +198,51 @@ func TestDialGuardRefuses(t *testing.T) {
 	conn.Close()
 	eventually(t, "the canary counts", time.Second, func() bool { return count.Load() == 1 })
 
-	hosts := []string{"127.0.0.1", "127.1", "127.0.0.2", "2130706433", "0x7f000001", "0177.0.0.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[fe80::1]", "[fe80::1%25lo]",
-		"localhost", "localhost.", "LOCALHOST", "ip6-localhost", "127.0.0.1.nip.io", "metadata.google.internal", "169.254.169.254", "10.0.0.1", "192.168.1.1", "172.16.0.1", "8.8.8.8", "[2606:4700::1111]", "example.com",
-		"100.100.100.100", "[fd7a:115c:a1e0::53]", "100.99.99.99", "100.64.99.99", "[fd7a:115c:a1e0::dead]", "[fd7a:115c:a1e0:b1a:0:1:7f00:1]", "[fd00::1]", "224.0.0.1", "255.255.255.255", "[ff02::1]",
-		"cairn", "CAIRN", "cairn." + tailnettest.Domain, r.ip(), "[::ffff:" + r.ip() + "]", "peer.elsewhere.example"}
+	hosts := []string{
+		"127.0.0.1",
+		"127.1",
+		"127.0.0.2",
+		"2130706433",
+		"0x7f000001",
+		"0177.0.0.1",
+		"0.0.0.0",
+		"[::1]",
+		"[::]",
+		"[::ffff:127.0.0.1]",
+		"[::ffff:7f00:1]",
+		"[64:ff9b::7f00:1]",
+		"[fe80::1]",
+		"[fe80::1%25lo]",
+		"localhost",
+		"localhost.",
+		"LOCALHOST",
+		"ip6-localhost",
+		"127.0.0.1.nip.io",
+		"metadata.google.internal",
+		"169.254.169.254",
+		"10.0.0.1",
+		"192.168.1.1",
+		"172.16.0.1",
+		"8.8.8.8",
+		"[2606:4700::1111]",
+		"example.com",
+		"100.100.100.100",
+		"[fd7a:115c:a1e0::53]",
+		"100.99.99.99",
+		"100.64.99.99",
+		"[fd7a:115c:a1e0::dead]",
+		"[fd7a:115c:a1e0:b1a:0:1:7f00:1]",
+		"[fd00::1]",
+		"224.0.0.1",
+		"255.255.255.255",
+		"[ff02::1]",
+		"cairn",
+		"CAIRN",
+		"cairn." + tailnettest.Domain,
+		r.ip(),
+		"[::ffff:" + r.ip() + "]",
+		"peer.elsewhere.example",
+	}
 	if name, err := os.Hostname(); err == nil {
 		hosts = append(hosts, name)
 	}
@@ -202,7 +258,7 @@ func TestDialGuardRefuses(t *testing.T) {
 			conn.Close()
 		}
 		if strings.Contains(host, "%") {
-			continue // no valid Host header
+			continue // not a valid Host header
 		}
 		if got := r.fetch(t, "GET", host+":"+port, "/"); got.Status != 403 || got.Code != "dial_refused" || got.Hint == "" {
 			t.Errorf("GET %s: %d %s", host, got.Status, got.Body)
@@ -213,7 +269,7 @@ func TestDialGuardRefuses(t *testing.T) {
 			t.Errorf("CONNECT %s: %d", target, code)
 		}
 	}
-	// Even past the guard nothing leaves by the host's network: the last step knows only the tailnet's stack.
+	// Even behind the guard nothing uses the host's network: the last step knows only the tailnet's stack.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if conn, err := r.node().engine.dialTailnet(ctx, netip.MustParseAddrPort("127.0.0.1:"+port)); err == nil {
@@ -227,10 +283,22 @@ func TestDialGuardRefuses(t *testing.T) {
 
 func TestServicesAndExtraRecords(t *testing.T) {
 	service := netip.MustParseAddr("100.64.9.9")
-	status := &ipnstate.Status{Self: &ipnstate.PeerStatus{ID: "nSELF", DNSName: "cairn.tail1234.ts.net."}, TailscaleIPs: []netip.Addr{netip.MustParseAddr("100.64.0.1")},
+	status := &ipnstate.Status{
+		Self:           &ipnstate.PeerStatus{ID: "nSELF", DNSName: "cairn.tail1234.ts.net."},
+		TailscaleIPs:   []netip.Addr{netip.MustParseAddr("100.64.0.1")},
 		CurrentTailnet: &ipnstate.TailnetStatus{MagicDNSSuffix: "tail1234.ts.net"},
-		ExtraRecords:   []tailcfg.DNSRecord{{Name: "nas.tail1234.ts.net.", Value: "192.168.1.9"}, {Name: "cairn.tail1234.ts.net.", Value: "127.0.0.1"}, {Name: "peer.tail1234.ts.net", Value: "127.0.0.1"}},
-		Peer:           map[key.NodePublic]*ipnstate.PeerStatus{key.NewNode().Public(): {DNSName: "peer.tail1234.ts.net.", TailscaleIPs: []netip.Addr{netip.MustParseAddr("100.64.0.2")}}}}
+		ExtraRecords: []tailcfg.DNSRecord{
+			{Name: "nas.tail1234.ts.net.", Value: "192.168.1.9"},
+			{Name: "cairn.tail1234.ts.net.", Value: "127.0.0.1"},
+			{Name: "peer.tail1234.ts.net", Value: "127.0.0.1"},
+		},
+		Peer: map[key.NodePublic]*ipnstate.PeerStatus{
+			key.NewNode().Public(): {
+				DNSName:      "peer.tail1234.ts.net.",
+				TailscaleIPs: []netip.Addr{netip.MustParseAddr("100.64.0.2")},
+			},
+		},
+	}
 	snapshot := newView(status, identityOf(status))
 	snapshot.addName("memory", []netip.Addr{service})
 	snapshot.services[service] = true
@@ -249,11 +317,11 @@ func TestServicesAndExtraRecords(t *testing.T) {
 		}
 	}
 	if addrs := snapshot.names["peer.tail1234.ts.net"]; len(addrs) != 1 || addrs[0].String() != "100.64.0.2" {
-		t.Errorf("a record took the name of a peer: %v", addrs)
+		t.Errorf("a record replaced the name of a peer: %v", addrs)
 	}
 }
 
-// selfSigned makes a certificate for a name, and the roots that trust it.
+// selfSigned returns a certificate for a name, and the roots that trust it.
 func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	certificate, leaf := makeCertificate(t, name)

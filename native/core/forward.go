@@ -1,4 +1,4 @@
-// Forwarding to the target: what the request loses and gains on the way, and how it fails.
+// Forwards admitted requests to the target: which headers are removed and added, and how failures are reported.
 
 package core
 
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// newForward makes the reverse proxy to a target socket, which takes bodies up to so many bytes.
+// newForward returns the reverse proxy to a target socket that accepts bodies of up to maxBody bytes.
 func newForward(node *Node, target string, maxBody int64) http.Handler {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	transport := &http.Transport{
@@ -30,7 +30,7 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       node.rewrite,
 		Transport:     transport,
-		FlushInterval: -1, // SSE goes out as it comes in
+		FlushInterval: -1, // flush each write, for SSE
 		BufferPool:    &bufferPool{},
 		ErrorLog:      log.New(logWriter{node}, "", 0),
 		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
@@ -55,14 +55,14 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 	})
 }
 
-// rewrite runs after ReverseProxy removed the hop-by-hop headers, so that a `Connection` header cannot name ours away.
-func (node *Node) rewrite(hop *httputil.ProxyRequest) {
-	judged := hop.In.Context().Value(verdictKey{}).(*verdict)
-	scheme := hop.In.Context().Value(schemeKey{}).(string)
-	out := hop.Out
+// rewrite runs after ReverseProxy removed the hop-by-hop headers, so a `Connection` header cannot remove ours.
+func (n *Node) rewrite(pr *httputil.ProxyRequest) {
+	check := pr.In.Context().Value(callerCheckKey{}).(*callerCheck)
+	scheme := pr.In.Context().Value(schemeKey{}).(string)
+	out := pr.Out
 	out.URL.Scheme, out.URL.Host = "http", "target"
-	out.URL.RawQuery = hop.In.URL.RawQuery // TypeScript is the only one to interpret it
-	out.Host = hop.In.Host
+	out.URL.RawQuery = pr.In.URL.RawQuery // unchanged: only TypeScript interprets it
+	out.Host = pr.In.Host
 	stripForgeable(out.Header)
 	out.Trailer = nil
 	for _, name := range []string{"Trailer", "Te", "Expect"} {
@@ -72,12 +72,12 @@ func (node *Node) rewrite(hop *httputil.ProxyRequest) {
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}
-	out.Header.Set(headerCaller, judged.header)
-	out.Header.Set(headerSecret, node.params.IngressSecret)
+	out.Header.Set(headerCaller, check.header)
+	out.Header.Set(headerSecret, n.params.IngressSecret)
 	out.Header.Set(headerScheme, scheme)
 }
 
-func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error, maxBody int64) {
+func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error, maxBody int64) {
 	body, _ := request.Context().Value(bodyKey{}).(*boundedBody)
 	if body != nil && body.exceeded() {
 		writer.Header().Set("Connection", "close")
@@ -85,26 +85,33 @@ func (node *Node) forwardFailed(writer http.ResponseWriter, request *http.Reques
 		return
 	}
 	if request.Context().Err() != nil {
-		return // the caller has gone
+		return // the caller disconnected
 	}
 	if body != nil && body.malformed() {
 		writer.Header().Set("Connection", "close")
 		writeProblem(writer, http.StatusBadRequest, "bad_request", "The body ended early or is malformed.", "")
 		return
 	}
-	node.log("warning", "the node's own half did not answer: "+err.Error())
+	n.log("warning", "the TypeScript half did not answer: "+err.Error())
 	writer.Header().Set("Retry-After", "1")
 	outcome := "unknown"
-	if dialling := (*net.OpError)(nil); errors.As(err, &dialling) && dialling.Op == "dial" {
+	if opError := (*net.OpError)(nil); errors.As(err, &opError) && opError.Op == "dial" {
 		outcome = "not_written"
 	}
-	Problem{Status: http.StatusBadGateway, Code: "target_unreachable", Detail: "This node cannot answer at the moment.",
-		Hint: "Try again in a second, a write with the same idempotency key; the node's log says more.", Outcome: outcome, Retryable: true}.write(writer)
+	Problem{
+		Status:    http.StatusBadGateway,
+		Code:      "target_unreachable",
+		Detail:    "This node cannot respond at the moment.",
+		Hint:      "Try again in a second, a write with the same idempotency key; the node's log says more.",
+		Outcome:   outcome,
+		Retryable: true,
+	}.write(writer)
 }
 
 type bodyKey struct{}
 
-// boundedBody remembers that the limit was passed or the caller's bytes were wrong, which the transport's error does not always say.
+// boundedBody records whether the limit was exceeded or the body was malformed, which the transport's error does not
+// always say.
 type boundedBody struct {
 	io.ReadCloser
 	mu     sync.Mutex
@@ -112,50 +119,50 @@ type boundedBody struct {
 	broken bool
 }
 
-// Read reads, and notices the limit and broken bodies.
-func (body *boundedBody) Read(into []byte) (int, error) {
-	count, err := body.ReadCloser.Read(into)
+// Read reads from the body and records an exceeded limit or a malformed body.
+func (b *boundedBody) Read(into []byte) (int, error) {
+	count, err := b.ReadCloser.Read(into)
 	if err == nil || err == io.EOF {
 		return count, err
 	}
 	var tooLarge *http.MaxBytesError
-	body.mu.Lock()
-	defer body.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if errors.As(err, &tooLarge) {
-		body.over = true
+		b.over = true
 		return count, fmt.Errorf("the body is too large: %w", tooLarge)
 	}
-	// After Close the error is our own side's: the target answered before it had read everything.
-	body.broken = !errors.Is(err, http.ErrBodyReadAfterClose)
+	// After Close the error comes from our side: the target replied before it had read the whole body.
+	b.broken = !errors.Is(err, http.ErrBodyReadAfterClose)
 	return count, err
 }
 
-func (body *boundedBody) malformed() bool {
-	body.mu.Lock()
-	defer body.mu.Unlock()
-	return body.broken
+func (b *boundedBody) malformed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.broken
 }
 
-func (body *boundedBody) exceeded() bool {
-	body.mu.Lock()
-	defer body.mu.Unlock()
-	return body.over
+func (b *boundedBody) exceeded() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.over
 }
 
-// bufferPool lends copy buffers of 32 KB.
+// bufferPool holds copy buffers of 32 KB.
 type bufferPool struct{ pool sync.Pool }
 
-// Get lends a buffer.
-func (buffers *bufferPool) Get() []byte {
-	if buffer, _ := buffers.pool.Get().(*[32 << 10]byte); buffer != nil {
+// Get returns a buffer.
+func (b *bufferPool) Get() []byte {
+	if buffer, _ := b.pool.Get().(*[32 << 10]byte); buffer != nil {
 		return buffer[:]
 	}
 	return make([]byte, 32<<10)
 }
 
-// Put takes a buffer back.
-func (buffers *bufferPool) Put(buffer []byte) {
+// Put returns a buffer to the pool.
+func (b *bufferPool) Put(buffer []byte) {
 	if len(buffer) == 32<<10 {
-		buffers.pool.Put((*[32 << 10]byte)(buffer))
+		b.pool.Put((*[32 << 10]byte)(buffer))
 	}
 }

@@ -1,5 +1,4 @@
-// Capability objects by digest: callers carry 32 hex digits instead of the objects, so that
-// two hundred grants do not travel in a header of every request.
+// Stores capability objects by digest: a caller header carries 32 hex digits instead of possibly hundreds of grants.
 
 package core
 
@@ -31,9 +30,9 @@ func newGrantStore() *grantStore {
 	return &grantStore{byHash: map[string]*list.Element{}, order: list.New()}
 }
 
-// keep stores the objects and answers their digest, empty when there are none.
-// The order in which control sends them carries no meaning, so they are sorted.
-func (store *grantStore) keep(values []tailcfg.RawMessage) string {
+// add stores the objects and returns their digest, empty when there are none. The objects are sorted first, since the
+// order in which control sends them has no meaning.
+func (g *grantStore) add(values []tailcfg.RawMessage) string {
 	if len(values) == 0 {
 		return ""
 	}
@@ -50,27 +49,27 @@ func (store *grantStore) keep(values []tailcfg.RawMessage) string {
 		digest.Write([]byte{0})
 	}
 	hash := hex.EncodeToString(digest.Sum(nil)[:16])
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	if element, known := store.byHash[hash]; known {
-		store.order.MoveToFront(element)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if element, known := g.byHash[hash]; known {
+		g.order.MoveToFront(element)
 		return hash
 	}
-	store.byHash[hash] = store.order.PushFront(&grantList{hash, objects})
-	for store.order.Len() > maxGrantLists {
-		oldest := store.order.Remove(store.order.Back()).(*grantList)
-		delete(store.byHash, oldest.hash)
+	g.byHash[hash] = g.order.PushFront(&grantList{hash, objects})
+	for g.order.Len() > maxGrantLists {
+		oldest := g.order.Remove(g.order.Back()).(*grantList)
+		delete(g.byHash, oldest.hash)
 	}
 	return hash
 }
 
-func (store *grantStore) lookUp(hash string) ([]json.RawMessage, bool) {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	element, known := store.byHash[hash]
+func (g *grantStore) lookUp(hash string) ([]json.RawMessage, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	element, known := g.byHash[hash]
 	if !known {
 		return nil, false
 	}
-	store.order.MoveToFront(element)
+	g.order.MoveToFront(element)
 	return element.Value.(*grantList).objects, true
 }

@@ -1,4 +1,4 @@
-// Headers that only this process may set, and those that must not travel on.
+// Headers that only this process may set, and headers that are not forwarded.
 
 package core
 
@@ -15,8 +15,8 @@ const (
 
 var forgeablePrefixes = []string{"cairn-internal-", "tailscale-", "x-forwarded-"}
 
-// forgeable reports whether a header could be taken for one that a proxy vouches for, however
-// it is spelled: any case, and underscores, which some servers read as hyphens.
+// forgeable reports whether a header could be mistaken for one that a proxy vouches for, in any spelling: any case, and
+// underscores, which some servers read as hyphens.
 func forgeable(name string) bool {
 	plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	if plain == "forwarded" {
@@ -38,7 +38,7 @@ func stripForgeable(header http.Header) {
 	}
 }
 
-// headerBytes is about what the head of a request took on the wire.
+// headerBytes returns the approximate size of a request's head on the wire.
 func headerBytes(request *http.Request) int {
 	size := len(request.Method) + len(request.RequestURI) + len(request.Host) + 20
 	for name, values := range request.Header {
@@ -49,7 +49,7 @@ func headerBytes(request *http.Request) int {
 	return size
 }
 
-// headerFields counts the fields of a request's head.
+// headerFields returns the number of header fields of a request.
 func headerFields(request *http.Request) int {
 	count := 0
 	for _, values := range request.Header {

@@ -1,6 +1,6 @@
 //go:build cairntest
 
-// The method `panic`, for tests of what a panic does; never in a product build.
+// The method `panic`, for tests of panics; never in a product build.
 
 package core
 

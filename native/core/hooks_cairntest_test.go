@@ -1,6 +1,6 @@
 //go:build cairntest
 
-// What a panic does to a whole process: this test binary runs itself as the Go half.
+// Tests of the effect of a panic on a whole process: this test binary runs itself as the Go half.
 
 package core
 
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestPanicsOfOursAndOfALibrary(t *testing.T) {
+func TestPanicsOfCoreAndOfALibrary(t *testing.T) {
 	command := exec.CommandContext(t.Context(), os.Args[0])
 	command.Env = append(os.Environ(), "CAIRN_TEST_SERVE=1")
 	input, _ := command.StdinPipe()
@@ -65,6 +65,6 @@ func TestPanicsOfOursAndOfALibrary(t *testing.T) {
 		}
 	case <-time.After(5 * time.Second):
 		command.Process.Kill()
-		t.Error("the process goes on after a library's panic")
+		t.Error("the process continues after a library's panic")
 	}
 }

@@ -1,4 +1,4 @@
-// The Host and Origin rules: a request must name this node, and a browser must come from it.
+// The Host and Origin rules: a request must name this node, and a browser must send it from this node's own origin.
 
 package core
 
@@ -17,19 +17,19 @@ var (
 	schemeShape = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 )
 
-// splitHost reads "name", "name:port", "1.2.3.4:port", "[v6]" or "[v6]:port" into a plain host and a port text.
-// Case and one final dot carry no meaning; zones, user names and anything else are refused.
+// splitHost splits "name", "name:port", "1.2.3.4:port", "[v6]" or "[v6]:port" into host and port text. It ignores case
+// and one final dot, and refuses zones, user names and anything else.
 func splitHost(text string) (host, port string, err error) {
 	lower := strings.ToLower(text)
 	if rest, bracketed := strings.CutPrefix(lower, "["); bracketed {
 		inside, after, closed := strings.Cut(rest, "]")
 		addr, parseErr := netip.ParseAddr(inside)
 		if !closed || parseErr != nil || !addr.Is6() || addr.Zone() != "" {
-			return "", "", fmt.Errorf("%.120q is no host", text)
+			return "", "", fmt.Errorf("%.120q is not a host", text)
 		}
 		host, port = addr.String(), after
 		if port != "" && !strings.HasPrefix(port, ":") {
-			return "", "", fmt.Errorf("%.120q is no host", text)
+			return "", "", fmt.Errorf("%.120q is not a host", text)
 		}
 		port = strings.TrimPrefix(port, ":")
 		if after == ":" {
@@ -43,7 +43,7 @@ func splitHost(text string) (host, port string, err error) {
 		}
 		host = strings.TrimSuffix(host, ".")
 		if !nameShape.MatchString(host) {
-			return "", "", fmt.Errorf("%.120q is no host", text)
+			return "", "", fmt.Errorf("%.120q is not a host", text)
 		}
 	}
 	if port != "" && !portShape.MatchString(port) {
@@ -62,8 +62,8 @@ func defaultPort(scheme string) string {
 	return ""
 }
 
-// hostAllowed judges the Host of a request at a listener's port. extra are the configured hosts,
-// with the listener's port unless they name one.
+// hostAllowed checks the Host of a request at a listener's port. extra are the configured hosts, with the listener's
+// port unless they name one.
 func hostAllowed(requestHost, scheme, listenerPort string, own map[string]bool, extra []string) bool {
 	host, port, err := splitHost(requestHost)
 	if err != nil {
@@ -84,15 +84,15 @@ func hostAllowed(requestHost, scheme, listenerPort string, own map[string]bool, 
 	})
 }
 
-// parseOrigin answers an origin in one spelling: lower case, without the scheme's own port.
+// parseOrigin returns an origin in canonical form: lower case, without the scheme's default port.
 func parseOrigin(text string) (string, error) {
 	scheme, rest, found := strings.Cut(strings.ToLower(text), "://")
 	if !found || !schemeShape.MatchString(scheme) {
-		return "", fmt.Errorf("%.120q is no origin (want scheme://host)", text)
+		return "", fmt.Errorf("%.120q is not an origin (want scheme://host)", text)
 	}
 	host, port, err := splitHost(rest)
 	if err != nil {
-		return "", fmt.Errorf("%.120q is no origin: %w", text, err)
+		return "", fmt.Errorf("%.120q is not an origin: %w", text, err)
 	}
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -103,9 +103,9 @@ func parseOrigin(text string) (string, error) {
 	return scheme + "://" + host + ":" + port, nil
 }
 
-// originRefused judges Origin and Sec-Fetch-Site; the answer is why it is refused, or "".
-// An origin that is allowed by name is cross-site by nature, so Sec-Fetch-Site is not asked then.
-func originRefused(request *http.Request, scheme string, allowed []string) string {
+// originRefusal checks Origin and Sec-Fetch-Site and returns why the request is refused, or "". An origin on the allow
+// list is cross-site by nature, so Sec-Fetch-Site is not checked for it.
+func originRefusal(request *http.Request, scheme string, allowed []string) string {
 	if origins := request.Header.Values("Origin"); len(origins) > 0 {
 		if len(origins) > 1 {
 			return "the request has more than one Origin"

@@ -1,4 +1,4 @@
-// The Host and Origin tables, and the rules for forgeable headers.
+// Tests of the Host and Origin rules, and of the rules for forgeable headers.
 
 package core
 
@@ -98,7 +98,7 @@ func TestOriginTable(t *testing.T) {
 				request.Header.Add(name, value)
 			}
 		}
-		if why := originRefused(request, row.scheme, allowed); (why == "") != row.want {
+		if why := originRefusal(request, row.scheme, allowed); (why == "") != row.want {
 			t.Errorf("%s %s %q: %q", row.method, row.scheme, row.headers, why)
 		}
 	}

@@ -1,4 +1,4 @@
-// The way in over real WireGuard: headers, limits, refusals, streams, upgrades.
+// Tests of ingress over real WireGuard: headers, limits, refusals, streams, upgrades.
 
 package core
 
@@ -17,8 +17,8 @@ import (
 	"cairn.internal/native/tailnettest"
 )
 
-// raw sends bytes over one tailnet connection and answers what comes back until the other side ends it.
-func raw(t *testing.T, client *tailnettest.Client, address, text string) string {
+// sendRaw sends bytes over one tailnet connection and returns what comes back until the other side closes it.
+func sendRaw(t *testing.T, client *tailnettest.Client, address, text string) string {
 	t.Helper()
 	conn := dialRaw(t, client, address)
 	defer conn.Close()
@@ -32,7 +32,7 @@ func raw(t *testing.T, client *tailnettest.Client, address, text string) string 
 
 func dialRaw(t *testing.T, client *tailnettest.Client, address string) net.Conn {
 	t.Helper()
-	for deadline := time.Now().Add(testPatience); ; {
+	for deadline := time.Now().Add(testTimeout); ; {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		conn, err := client.Dial(ctx, "tcp", address)
 		cancel()
@@ -47,14 +47,20 @@ func dialRaw(t *testing.T, client *tailnettest.Client, address string) net.Conn 
 
 func TestForgedHeadersAndTrailersAreRemoved(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
-	answer := raw(t, client, r.ip()+":80", "POST /x HTTP/1.1\r\nHost: cairn\r\nConnection: close, Cairn-Internal-Caller, Cairn-Internal-Secret, X-Mine\r\n"+
-		"cairn-internal-CALLER: {\"forged\":1}\r\nCairn-Internal-Secret: forged\r\nCairn_Internal_Secret: forged\r\nCairn-Internal-Scheme: https\r\nCairn-Internal-New: forged\r\n"+
-		"Tailscale-User-Login: forged\r\ntailscale-app-capabilities: forged\r\nX-Forwarded-For: forged\r\nX-FORWARDED-HOST: forged\r\nForwarded: forged\r\n"+
-		"Expect: 100-continue\r\nTE: trailers\r\nX-Mine: gone by Connection\r\nCairn-Min-Position: 1-2\r\nUpgrade: h2c\r\n"+
-		"Trailer: Cairn-Internal-Caller, X-Tail\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nCairn-Internal-Caller: forged\r\nX-Tail: forged\r\n\r\n")
-	if !strings.Contains(answer, "200 OK") || strings.Contains(answer, "forged") || !strings.Contains(answer, `"body":"hello"`) {
+	answer := sendRaw(
+		t,
+		client,
+		r.ip()+":80",
+		"POST /x HTTP/1.1\r\nHost: cairn\r\nConnection: close, Cairn-Internal-Caller, Cairn-Internal-Secret, X-Mine\r\n"+
+			"cairn-internal-CALLER: {\"forged\":1}\r\nCairn-Internal-Secret: forged\r\nCairn_Internal_Secret: forged\r\nCairn-Internal-Scheme: https\r\nCairn-Internal-New: forged\r\n"+
+			"Tailscale-User-Login: forged\r\ntailscale-app-capabilities: forged\r\nX-Forwarded-For: forged\r\nX-FORWARDED-HOST: forged\r\nForwarded: forged\r\n"+
+			"Expect: 100-continue\r\nTE: trailers\r\nX-Mine: gone by Connection\r\nCairn-Min-Position: 1-2\r\nUpgrade: h2c\r\n"+
+			"Trailer: Cairn-Internal-Caller, X-Tail\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nCairn-Internal-Caller: forged\r\nX-Tail: forged\r\n\r\n",
+	)
+	if !strings.Contains(answer, "200 OK") || strings.Contains(answer, "forged") ||
+		!strings.Contains(answer, `"body":"hello"`) {
 		t.Fatalf("answer %s", answer)
 	}
 	r.target.mu.Lock()
@@ -83,9 +89,9 @@ func TestForgedHeadersAndTrailersAreRemoved(t *testing.T) {
 	}
 }
 
-func TestRefusalsBeforeTheTarget(t *testing.T) {
+func TestIngressRefusals(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{change: func(p *UpParams) {
+	r := startRig(t, tailnet, rigOptions{change: func(p *UpParams) {
 		p.MaxBodyBytes = 1000
 		p.AllowedHosts = []string{"memory.example.com"}
 		p.AllowedOrigins = []string{"https://pages.example.com"}
@@ -128,11 +134,12 @@ func TestRefusalsBeforeTheTarget(t *testing.T) {
 		{"space in name", head("GET /", "Host: cairn\r\nCairn-Internal-Secret : x\r\n"), "400", "", false},
 	} {
 		before := r.target.seen.Load()
-		got := raw(t, client, r.ip()+":80", row.request)
+		got := sendRaw(t, client, r.ip()+":80", row.request)
 		if !strings.HasPrefix(got, "HTTP/1.1 "+row.status) && !strings.HasPrefix(got, "HTTP/1.0 "+row.status) {
 			t.Errorf("%s: got %.300q", row.name, got)
 		}
-		if row.code != "" && (!strings.Contains(got, `"code":"`+row.code+`"`) || !strings.Contains(got, "application/problem+json")) {
+		if row.code != "" &&
+			(!strings.Contains(got, `"code":"`+row.code+`"`) || !strings.Contains(got, "application/problem+json")) {
 			t.Errorf("%s: no %s in %.500q", row.name, row.code, got)
 		}
 		if reached := r.target.seen.Load() > before; reached != row.reaches {
@@ -140,30 +147,33 @@ func TestRefusalsBeforeTheTarget(t *testing.T) {
 		}
 	}
 	// The refusal arrives although the client is still sending megabytes.
-	if got := raw(t, client, r.ip()+":80", head("POST /", "Host: cairn\r\nContent-Length: 3000000\r\n")+strings.Repeat("b", 200_000)); !strings.HasPrefix(got, "HTTP/1.1 413") {
+	tooLong := head("POST /", "Host: cairn\r\nContent-Length: 3000000\r\n") + strings.Repeat("b", 200_000)
+	if got := sendRaw(t, client, r.ip()+":80", tooLong); !strings.HasPrefix(got, "HTTP/1.1 413") {
 		t.Errorf("a large upload: got %.300q", got)
 	}
-	// A body without a length is cut at the limit, although the target has seen its beginning.
+	// A body without a length is cut at the limit, although the target has read its beginning.
 	r.target.handle(func(writer http.ResponseWriter, request *http.Request) { io.Copy(io.Discard, request.Body) })
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 600, strings.Repeat("c", 600))
-	got := raw(t, client, r.ip()+":80", head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked\r\n")+chunk+chunk+"0\r\n\r\n")
+	got := sendRaw(t, client, r.ip()+":80",
+		head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked\r\n")+chunk+chunk+"0\r\n\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "body_too_large") {
 		t.Errorf("chunked: got %.300q", got)
 	}
 }
 
-func TestTargetAway(t *testing.T) {
+func TestTargetUnreachable(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	if got := get(t, client, "http://cairn/"); got.Status != 200 {
 		t.Fatalf("got %d", got.Status)
 	}
-	// What heard a request and then fell silent may have done it.
+	// A target that received a request and closed the connection may have executed it.
 	silent := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	r.target.handler.Store(&silent)
 	got := get(t, client, "http://cairn/")
-	if got.Status != 502 || got.Code != "target_unreachable" || !strings.Contains(string(got.Body), `"outcome":"unknown"`) {
+	if got.Status != 502 || got.Code != "target_unreachable" ||
+		!strings.Contains(string(got.Body), `"outcome":"unknown"`) {
 		t.Errorf("got %d %s", got.Status, got.Body)
 	}
 	r.target.server.Close()
@@ -174,9 +184,9 @@ func TestTargetAway(t *testing.T) {
 	}
 }
 
-func TestAPanicInARequestCutsOnlyThatRequest(t *testing.T) {
+func TestPanicInRequestAbortsOnlyThatRequest(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{options: Options{Around: func(forward http.Handler) http.Handler {
+	r := startRig(t, tailnet, rigOptions{options: Options{Middleware: func(forward http.Handler) http.Handler {
 		return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 			if request.URL.Path == "/panic" {
 				panic("on purpose")
@@ -207,7 +217,7 @@ func TestAPanicInARequestCutsOnlyThatRequest(t *testing.T) {
 
 func TestStreamsFlowAndEndWithTheClient(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	next, gone := make(chan string), make(chan struct{})
 	r.target.handle(func(writer http.ResponseWriter, request *http.Request) {
@@ -250,9 +260,9 @@ func TestStreamsFlowAndEndWithTheClient(t *testing.T) {
 	}
 }
 
-func TestUpgradePassesThrough(t *testing.T) {
+func TestUpgradeIsForwarded(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	r.target.handle(echoUpgrade)
 	conn := dialRaw(t, client, r.ip()+":80")
@@ -270,7 +280,7 @@ func TestUpgradePassesThrough(t *testing.T) {
 	}
 }
 
-// echoUpgrade answers 101 and sends back what it gets.
+// echoUpgrade replies 101 and echoes what it receives.
 func echoUpgrade(writer http.ResponseWriter, request *http.Request) {
 	conn, buffered, err := http.NewResponseController(writer).Hijack()
 	if err != nil {
@@ -298,8 +308,8 @@ type fakeConn struct {
 	remote net.Addr
 }
 
-func (conn fakeConn) RemoteAddr() net.Addr { return conn.remote }
-func (conn fakeConn) Close() error         { return nil }
+func (f fakeConn) RemoteAddr() net.Addr { return f.remote }
+func (f fakeConn) Close() error         { return nil }
 
 func TestConnectionsAreBounded(t *testing.T) {
 	all := newConnections()

@@ -1,4 +1,4 @@
-// The table of the channel's methods: parameters checked here, the work done by Node.
+// The table of the channel's methods. Checks parameters here; Node implements the methods.
 
 package core
 
@@ -18,9 +18,9 @@ type empty struct{}
 
 type method func(ctx context.Context, current *session, params json.RawMessage) (any, error)
 
-// methods is filled at start and only read afterwards; a test build adds `panic` (panic_cairntest.go).
+// methods is filled at start and only read afterwards; test builds add `panic` (hooks_cairntest.go).
 var methods = map[string]method{
-	"up": func(ctx context.Context, current *session, raw json.RawMessage) (any, error) {
+	"up": func(ctx context.Context, s *session, raw json.RawMessage) (any, error) {
 		var params UpParams
 		if err := decodeParams(raw, &params); err != nil {
 			return nil, err
@@ -28,7 +28,7 @@ var methods = map[string]method{
 		if err := checkUpParams(&params); err != nil {
 			return nil, err
 		}
-		return empty{}, current.up(ctx, params)
+		return empty{}, s.up(ctx, params)
 	},
 	"login": onNode(func(ctx context.Context, node *Node, params LoginParams) (any, error) {
 		return empty{}, node.login(ctx, params.AuthKey)
@@ -104,25 +104,25 @@ var methods = map[string]method{
 		}
 		return empty{}, notify(ctx, params)
 	},
-	"close": func(_ context.Context, current *session, raw json.RawMessage) (any, error) {
+	"close": func(_ context.Context, s *session, raw json.RawMessage) (any, error) {
 		if err := decodeParams(raw, &empty{}); err != nil {
 			return nil, err
 		}
-		current.shutdown()
+		s.shutdown()
 		return empty{}, nil
 	},
 }
 
 // onNode wraps a method that needs a running node.
 func onNode[Params any](run func(context.Context, *Node, Params) (any, error)) method {
-	return func(ctx context.Context, current *session, raw json.RawMessage) (any, error) {
+	return func(ctx context.Context, s *session, raw json.RawMessage) (any, error) {
 		var params Params
 		if err := decodeParams(raw, &params); err != nil {
 			return nil, err
 		}
-		current.mu.Lock()
-		node := current.node
-		current.mu.Unlock()
+		s.mu.Lock()
+		node := s.node
+		s.mu.Unlock()
 		if node == nil {
 			return nil, &Fault{Code: CodeNotUp, Message: "the node is not up", Hint: "Call up first, and wait for its reply."}
 		}
@@ -132,46 +132,46 @@ func onNode[Params any](run func(context.Context, *Node, Params) (any, error)) m
 
 // onRaft wraps a method of the raft member, which needs no node.
 func onRaft[Params any](run func(*raftHost, context.Context, Params) (any, error)) method {
-	return func(ctx context.Context, current *session, raw json.RawMessage) (any, error) {
+	return func(ctx context.Context, s *session, raw json.RawMessage) (any, error) {
 		var params Params
 		if err := decodeParams(raw, &params); err != nil {
 			return nil, err
 		}
-		return run(current.raft, ctx, params)
+		return run(s.raft, ctx, params)
 	}
 }
 
-// up starts the node. The engine cannot be interrupted while it starts, so on a deadline
-// it is left to itself and closed as soon as it is there.
-func (current *session) up(ctx context.Context, params UpParams) error {
-	current.mu.Lock()
-	if current.node != nil || current.starting {
-		current.mu.Unlock()
+// up starts the node. The start of the engine cannot be interrupted: after the deadline it continues in the background,
+// and the node is closed as soon as it has started.
+func (s *session) up(ctx context.Context, params UpParams) error {
+	s.mu.Lock()
+	if s.node != nil || s.starting {
+		s.mu.Unlock()
 		return &Fault{Code: CodeAlreadyUp, Message: "the node is up already", Hint: "Call close first."}
 	}
-	current.starting = true
-	current.mu.Unlock()
+	s.starting = true
+	s.mu.Unlock()
 	type outcome struct {
 		node *Node
 		err  error
 	}
 	started := make(chan outcome, 1)
 	goSafe("starting the node", func(message string) {
-		current.logError(message)
+		s.logError(message)
 		started <- outcome{err: &Fault{Code: CodeInternal, Message: "starting the node panicked; the log has the stack"}}
 	}, func() {
-		node, err := startNode(params, current.options, current.box.send)
+		node, err := startNode(params, s.options, s.out.send)
 		started <- outcome{node, err}
 	})
-	settle := func(result outcome) error {
-		current.mu.Lock()
-		current.starting = false
-		gone := result.err == nil && current.ctx.Err() != nil
+	finish := func(result outcome) error {
+		s.mu.Lock()
+		s.starting = false
+		gone := result.err == nil && s.ctx.Err() != nil
 		if result.err == nil && !gone {
-			current.node = result.node
-			current.tellNode()
+			s.node = result.node
+			s.signalNodeUp()
 		}
-		current.mu.Unlock()
+		s.mu.Unlock()
 		if gone {
 			result.node.close()
 			return context.Canceled
@@ -180,51 +180,52 @@ func (current *session) up(ctx context.Context, params UpParams) error {
 	}
 	select {
 	case result := <-started:
-		return settle(result)
+		return finish(result)
 	case <-ctx.Done():
-		goSafe("closing a late node", current.logError, func() {
+		goSafe("closing a late node", s.logError, func() {
 			result := <-started
 			if result.node != nil {
 				result.node.close()
 			}
-			current.mu.Lock()
-			current.starting = false
-			current.mu.Unlock()
+			s.mu.Lock()
+			s.starting = false
+			s.mu.Unlock()
 		})
 		return ctx.Err()
 	}
 }
 
-// tellNode wakes who waits for a node; the lock is held.
-func (current *session) tellNode() {
-	close(current.upped)
-	current.upped = make(chan struct{})
+// signalNodeUp wakes the callers of awaitNode. The caller holds mu.
+func (s *session) signalNodeUp() {
+	close(s.nodeUp)
+	s.nodeUp = make(chan struct{})
 }
 
-// awaitNode answers the node once it is up.
-func (current *session) awaitNode(ctx context.Context) (*Node, error) {
+// awaitNode returns the node once it is up.
+func (s *session) awaitNode(ctx context.Context) (*Node, error) {
 	for {
-		current.mu.Lock()
-		node, upped := current.node, current.upped
-		current.mu.Unlock()
+		s.mu.Lock()
+		node, nodeUp := s.node, s.nodeUp
+		s.mu.Unlock()
 		if node != nil {
 			return node, nil
 		}
 		select {
-		case <-upped:
+		case <-nodeUp:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// shutdown closes the raft member, whose last words need the node, then the node; it returns within raftCloseDeadline and closeDeadline.
-func (current *session) shutdown() {
-	current.raft.end(raftCloseDeadline)
-	current.mu.Lock()
-	node := current.node
-	current.node = nil
-	current.mu.Unlock()
+// shutdown closes the raft member, which needs the node to transfer leadership, then the node. It returns within
+// raftCloseDeadline plus closeDeadline.
+func (s *session) shutdown() {
+	s.raft.stop(raftCloseDeadline)
+	s.mu.Lock()
+	node := s.node
+	s.node = nil
+	s.mu.Unlock()
 	if node != nil {
 		node.close()
 	}
@@ -261,8 +262,21 @@ var (
 	capabilityShape = regexp.MustCompile(`^[a-z0-9.-]+\.[a-z0-9-]+(/[A-Za-z0-9._-]+)+$`)
 )
 
-// checkUpParams refuses what would start a node other than the one asked for.
+// checkUpParams refuses parameters that would start a node other than the intended one.
 func checkUpParams(params *UpParams) error {
+	if err := checkUpFields(params); err != nil {
+		return err
+	}
+	if err := checkUpLists(params); err != nil {
+		return err
+	}
+	if err := privateFolder(params.StateDir); err != nil {
+		return err
+	}
+	return privateFolder(params.SocketDir)
+}
+
+func checkUpFields(params *UpParams) error {
 	switch {
 	case !filepath.IsAbs(params.StateDir):
 		return badRequest("stateDir must be an absolute path, not %q", params.StateDir)
@@ -280,11 +294,22 @@ func checkUpParams(params *UpParams) error {
 		return badRequest(`shared must be "none" or "grants", not %.32q`, params.Shared)
 	case params.MaxBodyBytes < 1:
 		return badRequest("maxBodyBytes must be at least 1, not %d", params.MaxBodyBytes)
-	case params.ControlURL != "" && !strings.HasPrefix(params.ControlURL, "https://") && !strings.HasPrefix(params.ControlURL, "http://"):
+	case params.ControlURL != "" && !isHTTPURL(params.ControlURL):
 		return badRequest("controlUrl must be an http or https URL, not %q", params.ControlURL)
-	case (params.ClientSecret != "" || strings.HasPrefix(params.AuthKey, clientSecretPrefix)) && len(params.Tags) == 0:
-		return &Fault{Code: CodeBadRequest, Message: "clientSecret without tags: nodes that log in by an OAuth client must be tagged",
-			Hint: "Give at least one tag that the OAuth client may assign."}
+	}
+	return nil
+}
+
+func isHTTPURL(text string) bool {
+	return strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")
+}
+
+func checkUpLists(params *UpParams) error {
+	oauth := params.ClientSecret != "" || strings.HasPrefix(params.AuthKey, clientSecretPrefix)
+	if oauth && len(params.Tags) == 0 {
+		return &Fault{Code: CodeBadRequest,
+			Message: "clientSecret without tags: nodes that log in by an OAuth client must be tagged",
+			Hint:    "Give at least one tag that the OAuth client may assign."}
 	}
 	for _, tag := range params.Tags {
 		if !tagShape.MatchString(tag) {
@@ -301,24 +326,24 @@ func checkUpParams(params *UpParams) error {
 			return badRequest("allowedHosts: %v", err)
 		}
 	}
-	if err := privateFolder(params.StateDir); err != nil {
-		return err
-	}
-	return privateFolder(params.SocketDir)
+	return nil
 }
 
-// privateFolder makes the folder 0700, or refuses one that others can enter.
+// privateFolder creates the folder with mode 0700, or refuses an existing one that others can enter.
 func privateFolder(path string) error {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return badRequest("cannot make the folder %s: %v", path, err)
+		return badRequest("cannot create the folder %s: %v", path, err)
 	}
 	info, err := os.Lstat(path)
 	if err != nil {
-		return badRequest("cannot look at the folder %s: %v", path, err)
+		return badRequest("cannot read the mode of the folder %s: %v", path, err)
 	}
 	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return &Fault{Code: CodeBadRequest, Message: fmt.Sprintf("the folder %s has mode %v; it must be a folder with mode 0700", path, info.Mode()),
-			Hint: "chmod 700 " + path}
+		return &Fault{
+			Code:    CodeBadRequest,
+			Message: fmt.Sprintf("the folder %s has mode %v; it must be a folder with mode 0700", path, info.Mode()),
+			Hint:    "chmod 700 " + path,
+		}
 	}
 	return nil
 }

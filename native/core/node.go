@@ -1,5 +1,5 @@
-// The life of the tsnet node: start, login, logout, close. What it tells is in watch.go and
-// status.go; the way in is ingress.go, the way out egress.go.
+// The lifecycle of the tsnet node: start, login, logout, close. watch.go and status.go report its state; ingress.go
+// serves incoming requests, egress.go outgoing ones.
 
 package core
 
@@ -23,17 +23,17 @@ import (
 	"tailscale.com/tsnet"
 )
 
-// clientSecretPrefix tells the secret of an OAuth client from an auth key.
+// clientSecretPrefix distinguishes an OAuth client's secret from an auth key.
 const clientSecretPrefix = "tskey-client-"
 
-// Options are the outside things that tests replace; the zero value is the product.
+// Options are the dependencies that tests replace; the zero value is the product.
 type Options struct {
-	// Certificates answers TLS handshakes; nil means the tailnet's own certificates.
+	// Certificates is the source for TLS handshakes; nil means the tailnet's own certificates.
 	Certificates CertSource
-	// Egress verifies https peers; nil means the system's roots.
+	// Egress holds the roots for https peers; nil means the system's roots.
 	Egress *EgressTrust
-	// Around wraps what hands admitted requests on; nil means nothing does.
-	Around func(http.Handler) http.Handler
+	// Middleware wraps the handler that forwards admitted requests; may be nil.
+	Middleware func(http.Handler) http.Handler
 }
 
 // Node is one running tsnet node.
@@ -56,14 +56,14 @@ type Node struct {
 	watch    watchState
 	ingress  *ingress
 	egress   *egress
-	raft     atomic.Pointer[raftNetwork] // the raft member whose connections come over this node, if any
+	raft     atomic.Pointer[raftNetwork] // the raft member that uses this node, if any
 
 	loops     sync.WaitGroup
 	closeOnce sync.Once
 	closed    chan struct{}
 }
 
-// startNode starts the engine and returns once it runs; joining the tailnet goes on and is told by events.
+// startNode starts the engine and returns once it runs. Joining the tailnet continues and is reported by events.
 func startNode(params UpParams, options Options, emit func(any)) (*Node, error) {
 	isolate(params.TestMode)
 	if strings.HasPrefix(params.AuthKey, clientSecretPrefix) {
@@ -77,38 +77,42 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	node.watch.init(time.Now())
 	node.server = &tsnet.Server{
 		Dir: params.StateDir, Hostname: params.Hostname, ControlURL: params.ControlURL,
-		AuthKey: params.AuthKey, Ephemeral: params.Ephemeral, AdvertiseTags: params.Tags, Port: lastUDPPort(params.StateDir),
+		AuthKey: params.AuthKey, Ephemeral: params.Ephemeral, AdvertiseTags: params.Tags, Port: savedUDPPort(params.StateDir),
 		UserLogf: node.userLogf, Logf: node.backendLogf,
 	}
-	// An OAuth client mints a key over the network before the engine starts. A node that is enrolled
-	// already needs none, and must come up without a network.
+	// An OAuth client creates a key over the network before the engine starts. An enrolled node needs none, and must start
+	// without a network.
 	if params.AuthKey == "" && params.ClientSecret != "" && !enrolled(params.StateDir) {
 		node.server.ClientSecret = clientSecretFor(params)
 	}
-	way, err := newEgress(node)
+	egress, err := newEgress(node)
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	node.egress = way
+	node.egress = egress
 	node.ingress = newIngress(node)
 	if err := node.server.Start(); err != nil {
 		cancel()
-		way.close()
+		egress.close()
 		message := node.secrets.clean(err.Error())
 		if strings.Contains(message, "resolving auth key") {
-			return nil, &Fault{Code: CodeAuthKey, Message: "the OAuth client gave no auth key: " + message,
-				Hint: "Check the client secret, that it may create auth keys, and that it owns the tags " + strings.Join(params.Tags, ", ") + "."}
+			return nil, &Fault{Code: CodeAuthKey, Message: "the OAuth client created no auth key: " + message,
+				Hint: "Check the client secret, that it may create auth keys, and that it owns the tags " +
+					strings.Join(params.Tags, ", ") + "."}
 		}
 		return nil, &Fault{Code: CodeInternal, Message: "cannot start the tailnet engine: " + message}
 	}
 	if node.lc, err = node.server.LocalClient(); err != nil {
 		node.close()
-		return nil, &Fault{Code: CodeInternal, Message: "the tailnet engine has no local API: " + node.secrets.clean(err.Error())}
+		return nil, &Fault{
+			Code:    CodeInternal,
+			Message: "the tailnet engine has no local API: " + node.secrets.clean(err.Error()),
+		}
 	}
 	node.engine = engine{node.server}
-	if err := keepUDPPort(params.StateDir, node.engine.udpPort()); err != nil {
-		node.log("warning", "the UDP port is not kept for the next start: "+err.Error())
+	if err := saveUDPPort(params.StateDir, node.engine.udpPort()); err != nil {
+		node.log("warning", "the UDP port cannot be saved for the next start: "+err.Error())
 	}
 	if err := acceptRoutes(ctx, node.lc); err != nil {
 		node.log("warning", "services of the tailnet cannot be reached: "+err.Error())
@@ -118,13 +122,13 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	return node, nil
 }
 
-// clientSecretFor says with the secret what kind of key to mint. Left unsaid, tailscale would make the
-// node ephemeral: it would lose its address whenever it is off.
+// clientSecretFor adds to the secret which kind of key to create. By default tailscale would make the node ephemeral:
+// it would lose its address whenever it is off.
 func clientSecretFor(params UpParams) string {
 	secret, attributes, _ := strings.Cut(params.ClientSecret, "?")
 	values, err := url.ParseQuery(attributes)
 	if err != nil {
-		return params.ClientSecret // refused with its own words
+		return params.ClientSecret // tailscale refuses it with its own message
 	}
 	if !values.Has("ephemeral") {
 		values.Set("ephemeral", strconv.FormatBool(params.Ephemeral))
@@ -135,7 +139,7 @@ func clientSecretFor(params UpParams) string {
 	return secret + "?" + values.Encode()
 }
 
-// enrolled reports whether the state folder holds a node key already.
+// enrolled reports whether the state folder holds a node key.
 func enrolled(stateDir string) bool {
 	text, err := os.ReadFile(filepath.Join(stateDir, "tailscaled.state"))
 	if err != nil {
@@ -155,56 +159,56 @@ func enrolled(stateDir string) bool {
 	return strings.Trim(strings.TrimPrefix(profile.Config.PrivateNodeKey, "privkey:"), "0") != ""
 }
 
-func (node *Node) login(ctx context.Context, key string) error {
+func (n *Node) login(ctx context.Context, key string) error {
 	if strings.HasPrefix(key, clientSecretPrefix) {
 		return &Fault{Code: CodeAuthKey, Message: "login takes an auth key, not the secret of an OAuth client",
-			Hint: "Start the node again with the client secret, or log in with an auth key or by URL."}
+			Hint: "Restart the node with the client secret, or log in with an auth key or by URL."}
 	}
-	node.secrets.add(key)
-	node.watch.newLogin()
-	if err := loginWithKey(ctx, node.lc, key); err != nil {
-		return &Fault{Code: CodeInternal, Message: "cannot start a login: " + node.secrets.clean(err.Error())}
-	}
-	return nil
-}
-
-func (node *Node) logout(ctx context.Context) error {
-	node.watch.loggedOut()
-	if err := node.lc.Logout(ctx); err != nil {
-		return &Fault{Code: CodeInternal, Message: "cannot log out: " + node.secrets.clean(err.Error())}
+	n.secrets.add(key)
+	n.watch.newLogin()
+	if err := loginWithKey(ctx, n.lc, key); err != nil {
+		return &Fault{Code: CodeInternal, Message: "cannot start a login: " + n.secrets.clean(err.Error())}
 	}
 	return nil
 }
 
-// close ends everything and returns within closeDeadline; what tsnet still does then (an ephemeral
-// node that cannot reach control to log out) goes on by itself.
-func (node *Node) close() {
-	node.closeOnce.Do(func() {
-		goSafe("closing the node", func(message string) { node.log("error", message) }, func() {
-			defer close(node.closed)
-			node.cancel() // first: Server.Close waits 5 seconds for an open watcher of the IPN bus
-			node.ingress.close()
-			node.egress.close()
-			node.conns.drop(nil)
-			node.loops.Wait()
-			_ = node.server.Close()
+func (n *Node) logout(ctx context.Context) error {
+	n.watch.loggedOut()
+	if err := n.lc.Logout(ctx); err != nil {
+		return &Fault{Code: CodeInternal, Message: "cannot log out: " + n.secrets.clean(err.Error())}
+	}
+	return nil
+}
+
+// close stops everything and returns within closeDeadline. What tsnet still does then (an ephemeral node that cannot
+// reach control to log out) continues in the background.
+func (n *Node) close() {
+	n.closeOnce.Do(func() {
+		goSafe("closing the node", func(message string) { n.log("error", message) }, func() {
+			defer close(n.closed)
+			n.cancel() // first: Server.Close waits 5 seconds for an open watcher of the IPN bus
+			n.ingress.close()
+			n.egress.close()
+			n.conns.drop(nil)
+			n.loops.Wait()
+			_ = n.server.Close()
 		})
 	})
 	select {
-	case <-node.closed:
+	case <-n.closed:
 	case <-time.After(closeDeadline):
-		node.log("warning", "the tailnet engine is still closing")
+		n.log("warning", "the tailnet engine is still closing")
 	}
 }
 
-// ping measures the way to a peer.
-func (node *Node) ping(ctx context.Context, addr netip.Addr, timeout time.Duration) (PingResult, error) {
+// ping measures the latency to a peer.
+func (n *Node) ping(ctx context.Context, addr netip.Addr, timeout time.Duration) (PingResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if _, err := node.admitAddr(ctx, addr.Unmap()); err != nil {
+	if _, err := n.admitAddr(ctx, addr.Unmap()); err != nil {
 		return PingResult{}, &Fault{Code: CodeDialRefused, Message: err.Error()}
 	}
-	result, err := node.lc.Ping(ctx, addr.Unmap(), tailcfg.PingDisco)
+	result, err := n.lc.Ping(ctx, addr.Unmap(), tailcfg.PingDisco)
 	if ctx.Err() != nil {
 		return PingResult{}, &Fault{Code: CodeTimeout, Message: fmt.Sprintf("%s did not answer in %v", addr, timeout)}
 	}
@@ -221,23 +225,23 @@ func (node *Node) ping(ctx context.Context, addr netip.Addr, timeout time.Durati
 	return answer, nil
 }
 
-func (node *Node) log(level, message string) {
-	node.emit(LogEvent{Event: "log", Level: level, Message: node.secrets.clean(message)})
+func (n *Node) log(level, message string) {
+	n.emit(LogEvent{Event: "log", Level: level, Message: n.secrets.clean(message)})
 }
 
-// userLogf gets what tsnet means for people. Its advice about TS_AUTHKEY is ours to give, with the login event.
-func (node *Node) userLogf(format string, values ...any) {
+// userLogf receives tsnet's messages for users. Its advice about TS_AUTHKEY is dropped: the login event replaces it.
+func (n *Node) userLogf(format string, values ...any) {
 	if line := fmt.Sprintf(format, values...); !strings.HasPrefix(line, "To start this tsnet server") {
-		node.log("debug", line)
+		n.log("debug", line)
 	}
 }
 
-// backendLogf gets the engine's own chatter, without its verbose levels.
-func (node *Node) backendLogf(format string, values ...any) {
+// backendLogf receives the engine's log and drops its verbose levels.
+func (n *Node) backendLogf(format string, values ...any) {
 	if strings.HasPrefix(format, "[v1]") || strings.HasPrefix(format, "[v2]") {
 		return
 	}
 	if line := fmt.Sprintf(format, values...); !strings.Contains(line, "[v1]") && !strings.Contains(line, "[v2]") {
-		node.log("debug", line)
+		n.log("debug", line)
 	}
 }

@@ -1,4 +1,4 @@
-// The life of the node, through the channel: up, status, whois, grants, peers, ping, close, restart.
+// Tests of the node's lifecycle through the channel: up, status, whois, grants, peers, ping, close, restart.
 
 package core
 
@@ -10,9 +10,9 @@ import (
 	"cairn.internal/native/tailnettest"
 )
 
-func TestLife(t *testing.T) {
+func TestNodeLifecycle(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 
 	got := get(t, client, "http://cairn/hello?a=1;b=%zz", "X-Own", "kept")
@@ -20,7 +20,8 @@ func TestLife(t *testing.T) {
 		t.Fatalf("the target saw %+v", got)
 	}
 	caller := got.caller(t)
-	if caller.ID != client.ID || caller.Kind != "user" || !caller.Own || caller.Login != tailnettest.DefaultUser || caller.Grants != "" {
+	if caller.ID != client.ID || caller.Kind != "user" || !caller.Own || caller.Login != tailnettest.DefaultUser ||
+		caller.Grants != "" {
 		t.Errorf("caller %+v", caller)
 	}
 	var who WhoIsResult
@@ -29,11 +30,12 @@ func TestLife(t *testing.T) {
 		t.Errorf("whois %+v", who)
 	}
 	if fault := r.call("whois", WhoIsParams{Addr: "100.99.99.99"}, nil); fault == nil || fault.Code != CodeNotFound {
-		t.Errorf("whois of nobody: %v", fault)
+		t.Errorf("whois of an unknown address: %v", fault)
 	}
 	var peers PeersResult
 	r.must("peers", empty{}, &peers)
-	if len(peers.Peers) != 1 || peers.Peers[0].ID != client.ID || peers.Peers[0].Hostname != "laptop" || peers.Peers[0].Shared {
+	if len(peers.Peers) != 1 || peers.Peers[0].ID != client.ID || peers.Peers[0].Hostname != "laptop" ||
+		peers.Peers[0].Shared {
 		t.Errorf("peers %+v", peers)
 	}
 	var ping PingResult
@@ -41,7 +43,8 @@ func TestLife(t *testing.T) {
 	if ping.LatencyMs <= 0 || (ping.Path != "direct" && ping.Path != "relay") {
 		t.Errorf("ping %+v", ping)
 	}
-	if fault := r.call("ping", PingParams{IP: "127.0.0.1", TimeoutMs: 500}, nil); fault == nil || fault.Code != CodeDialRefused {
+	if fault := r.call("ping", PingParams{IP: "127.0.0.1", TimeoutMs: 500}, nil); fault == nil ||
+		fault.Code != CodeDialRefused {
 		t.Errorf("ping of loopback: %v", fault)
 	}
 	if fault := r.call("up", r.params, nil); fault == nil || fault.Code != CodeAlreadyUp {
@@ -56,9 +59,9 @@ func TestLife(t *testing.T) {
 	}
 }
 
-func TestCloseIsQuickAndARestartKeepsTheAddress(t *testing.T) {
+func TestCloseIsQuickAndRestartKeepsTheAddress(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	before := r.ip()
 	for round := range 2 {
 		started := time.Now()

@@ -1,5 +1,5 @@
-// Words to the service manager (systemd's sd_notify). The TypeScript half decides what and when;
-// it sends them through here because Bun has no unix datagram sockets.
+// Messages to the service manager (systemd's sd_notify). The TypeScript half decides what to send and when; it sends
+// through Go because Bun has no unix datagram sockets.
 
 package core
 
@@ -18,11 +18,13 @@ const (
 	maxNotifySocketBytes = 107
 )
 
-// notify sends one datagram. It needs no node, so that a start can be reported before the tailnet is there.
+// notify sends one datagram. It needs no node, so that a start can be reported before the tailnet is up.
 func notify(ctx context.Context, params NotifyParams) error {
 	abstract := strings.HasPrefix(params.Socket, "@")
 	switch {
-	case !abstract && !strings.HasPrefix(params.Socket, "/"), len(params.Socket) > maxNotifySocketBytes, strings.ContainsRune(params.Socket, 0):
+	case !abstract && !strings.HasPrefix(params.Socket, "/"),
+		len(params.Socket) > maxNotifySocketBytes,
+		strings.ContainsRune(params.Socket, 0):
 		return badRequest("socket must be an absolute path or an abstract name with @, not %.120q", params.Socket)
 	case params.State == "" || len(params.State) > maxNotifyBytes || strings.ContainsRune(params.State, 0):
 		return badRequest("state must have 1 to %d bytes without NUL", maxNotifyBytes)

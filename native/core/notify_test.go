@@ -1,4 +1,4 @@
-// Words to the service manager: one datagram each, and what is refused.
+// Tests of messages to the service manager: one datagram each, and refusals.
 
 package core
 
@@ -40,7 +40,7 @@ func TestNotifyRefuses(t *testing.T) {
 		"a long socket":     {NotifyParams{Socket: "/" + strings.Repeat("s", 200), State: "READY=1"}, CodeBadRequest},
 		"no state":          {NotifyParams{Socket: "/run/notify"}, CodeBadRequest},
 		"a long state":      {NotifyParams{Socket: "/run/notify", State: strings.Repeat("s", 5000)}, CodeBadRequest},
-		"nobody there":      {NotifyParams{Socket: filepath.Join(t.TempDir(), "none"), State: "READY=1"}, CodeNotFound},
+		"no listener":       {NotifyParams{Socket: filepath.Join(t.TempDir(), "none"), State: "READY=1"}, CodeNotFound},
 	} {
 		var fault *Fault
 		if err := notify(context.Background(), row.params); !errors.As(err, &fault) || fault.Code != row.code {

@@ -1,4 +1,4 @@
-// The way to the host's network: whom it may reach, and that what is refused sees no connection.
+// Tests of requests over the host's network: which destinations are allowed, and that refused ones see no connection.
 
 package core
 
@@ -17,8 +17,9 @@ import (
 	"testing"
 )
 
-// outboundTo answers the status, code and text of a request that leaves by a guard with these rules.
-func outboundTo(t *testing.T, roots *x509.CertPool, allow []string, names map[string]string) func(method, scheme, host, body string) answer {
+// outboundTo sends a request through a guard with these rules and returns the status, code and text of the response.
+func outboundTo(t *testing.T, roots *x509.CertPool, allow []string,
+	names map[string]string) func(method, scheme, host, body string) answer {
 	t.Helper()
 	rules, err := parseOutboundRules(allow)
 	if err != nil {
@@ -53,34 +54,69 @@ func outboundTo(t *testing.T, roots *x509.CertPool, allow []string, names map[st
 		if err != nil {
 			return answer{Status: response.StatusCode, Body: err.Error()}
 		}
-		return answer{Status: response.StatusCode, Header: response.Header, Body: string(text), Code: response.Header.Get(headerRefusal)}
+		return answer{
+			Status: response.StatusCode,
+			Header: response.Header,
+			Body:   string(text),
+			Code:   response.Header.Get(headerRefusal),
+		}
 	}
 }
 
-// canaries listen on every local address there is, on one port.
-func canaries(t *testing.T) (port string, seen func() int64) {
+// startCanaries listens on every local address, on one port.
+func startCanaries(t *testing.T) (port string, seen func() int64) {
 	t.Helper()
-	port, count := canary(t, "0.0.0.0:0")
+	port, count := startCanary(t, "0.0.0.0:0")
 	listener, err := net.Listen("tcp6", "[::1]:"+port)
 	if err != nil {
 		return port, count.Load // no IPv6 here
 	}
 	listener.Close()
-	_, six := canary(t, "[::1]:"+port)
+	_, six := startCanary(t, "[::1]:"+port)
 	return port, func() int64 { return count.Load() + six.Load() }
 }
 
-func TestOutboundRefusesWhatIsNotPublic(t *testing.T) {
-	port, seen := canaries(t)
+func TestOutboundRefusesNonPublicAddresses(t *testing.T) {
+	port, seen := startCanaries(t)
 	names := map[string]string{
 		"loop.example": "127.0.0.1", "loop6.example": "::1", "mapped.example": "::ffff:127.0.0.1", "nat64.example": "64:ff9b::7f00:1",
 		"six.example": "2002:7f00:1::1", "teredo.example": "2001:0:7f00:1::", "private.example": "10.0.0.1 192.168.1.1", "meta.example": "169.254.169.254",
 		"127.1": "127.0.0.1", "2130706433": "127.0.0.1", "0x7f000001": "127.0.0.1", "localhost": "127.0.0.1 ::1", "localhost.": "127.0.0.1",
 	}
 	send := outboundTo(t, nil, nil, names)
-	hosts := []string{"127.0.0.1", "127.0.0.2", "0.0.0.0", "10.0.0.1", "100.64.0.1", "100.100.100.100", "169.254.169.254", "172.16.0.1", "192.168.1.1", "192.0.2.1", "198.18.0.1",
-		"203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:8.8.8.8]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[fe80::1]",
-		"[fd00::1]", "[fd7a:115c:a1e0::1]", "[ff02::1]", "[2001:db8::1]", "[2001::1]", "[2002:7f00:1::]", "[3fff::1]", "[100::1]"}
+	hosts := []string{
+		"127.0.0.1",
+		"127.0.0.2",
+		"0.0.0.0",
+		"10.0.0.1",
+		"100.64.0.1",
+		"100.100.100.100",
+		"169.254.169.254",
+		"172.16.0.1",
+		"192.168.1.1",
+		"192.0.2.1",
+		"198.18.0.1",
+		"203.0.113.1",
+		"224.0.0.1",
+		"240.0.0.1",
+		"255.255.255.255",
+		"[::1]",
+		"[::]",
+		"[::ffff:127.0.0.1]",
+		"[::ffff:8.8.8.8]",
+		"[::127.0.0.1]",
+		"[64:ff9b::7f00:1]",
+		"[64:ff9b:1::7f00:1]",
+		"[fe80::1]",
+		"[fd00::1]",
+		"[fd7a:115c:a1e0::1]",
+		"[ff02::1]",
+		"[2001:db8::1]",
+		"[2001::1]",
+		"[2002:7f00:1::]",
+		"[3fff::1]",
+		"[100::1]",
+	}
 	for name := range names {
 		hosts = append(hosts, name)
 	}
@@ -92,7 +128,8 @@ func TestOutboundRefusesWhatIsNotPublic(t *testing.T) {
 	}
 	for _, scheme := range []string{"https", "http"} {
 		for _, host := range hosts {
-			if got := send("GET", scheme, host+":"+port, ""); got.Status != 403 || got.Code != "outbound_refused" || !strings.Contains(got.Body, "outbound.allow") {
+			if got := send("GET", scheme, host+":"+port, ""); got.Status != 403 || got.Code != "outbound_refused" ||
+				!strings.Contains(got.Body, "outbound.allow") {
 				t.Errorf("%s://%s: %d %s", scheme, host, got.Status, got.Body)
 			}
 		}
@@ -100,14 +137,15 @@ func TestOutboundRefusesWhatIsNotPublic(t *testing.T) {
 	if seen() != 0 {
 		t.Errorf("the canaries saw %d connections", seen())
 	}
-	// The canaries do see what is let through.
-	if got := outboundTo(t, nil, []string{"127.0.0.1"}, nil)("GET", "http", "127.0.0.1:"+port, ""); got.Status != 502 || seen() == 0 {
+	// The canaries do see an allowed request.
+	if got := outboundTo(t, nil, []string{"127.0.0.1"}, nil)("GET", "http", "127.0.0.1:"+port, ""); got.Status != 502 ||
+		seen() == 0 {
 		t.Errorf("what is listed was not dialled: %d %s", got.Status, got.Body)
 	}
 }
 
-func TestOutboundJudgesTheAddressOnceMoreAtTheSystemCall(t *testing.T) {
-	port, seen := canaries(t)
+func TestOutboundChecksTheAddressAtConnect(t *testing.T) {
+	port, seen := startCanaries(t)
 	guard := newOutboundGuard(nil)
 	if conn, err := guard.dialLiteral(t.Context(), "public.example", netip.MustParseAddrPort("127.0.0.1:"+port), false); err == nil {
 		conn.Close()
@@ -146,7 +184,8 @@ func TestOutboundAllow(t *testing.T) {
 	names := map[string]string{"minio.lan": "127.0.0.1"}
 	for _, rule := range []string{"127.0.0.1:" + port, "127.0.0.1", "127.0.0.0/8", "127.0.0.0/8:" + port} {
 		got := outboundTo(t, nil, []string{"192.0.2.1", rule}, names)("PUT", "http", host, "body")
-		if got.Status != 200 || got.Code != "" || !strings.HasPrefix(got.Body, "/a%2Fb?c=%20 "+host+" body ") || strings.Contains(got.Body, "Cairn") {
+		if got.Status != 200 || got.Code != "" || !strings.HasPrefix(got.Body, "/a%2Fb?c=%20 "+host+" body ") ||
+			strings.Contains(got.Body, "Cairn") {
 			t.Errorf("%s: %d %s %s", rule, got.Status, got.Code, got.Body)
 		}
 	}
@@ -172,7 +211,7 @@ func TestOutboundAllow(t *testing.T) {
 }
 
 func TestOutboundFollowsNoRedirectAndNoProxy(t *testing.T) {
-	port, count := canary(t, "127.0.0.1:0")
+	port, count := startCanary(t, "127.0.0.1:0")
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"} {
 		t.Setenv(name, "http://127.0.0.1:"+port)
 	}
@@ -189,7 +228,7 @@ func TestOutboundVerifiesTLSAndBoundsBodies(t *testing.T) {
 	certificate, roots := selfSigned(t, "s3.lan")
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		if request.Method == http.MethodPost {
-			io.Copy(writer, io.LimitReader(zeros{}, maxOutboundBytes+1))
+			io.Copy(writer, io.LimitReader(zeroReader{}, maxOutboundBytes+1))
 			return
 		}
 		io.WriteString(writer, request.TLS.ServerName)
@@ -207,45 +246,52 @@ func TestOutboundVerifiesTLSAndBoundsBodies(t *testing.T) {
 	if got := send("GET", "https", "other.lan:"+port, ""); got.Status != 502 || got.Code != "tls_failed" {
 		t.Errorf("a certificate for another name: %d %s", got.Status, got.Body)
 	}
-	if got := outboundTo(t, nil, []string{"127.0.0.0/8"}, names)("GET", "https", "s3.lan:"+port, ""); got.Status != 502 || got.Code != "tls_failed" {
+	if got := outboundTo(t, nil, []string{"127.0.0.0/8"}, names)("GET", "https", "s3.lan:"+port, ""); got.Status != 502 ||
+		got.Code != "tls_failed" {
 		t.Errorf("a certificate that the system does not trust: %d %s", got.Status, got.Body)
 	}
 	if got := send("POST", "https", "s3.lan:"+port, ""); len(got.Body) > maxOutboundBytes {
 		t.Errorf("an answer of %d bytes came through", len(got.Body))
 	}
-	if got := send("PUT", "https", "s3.lan:"+port, strings.Repeat("x", maxOutboundBytes+1)); got.Status != 413 && got.Status != 0 {
+	if got := send("PUT", "https", "s3.lan:"+port, strings.Repeat("x", maxOutboundBytes+1)); got.Status != 413 &&
+		got.Status != 0 {
 		t.Errorf("a body over the bound: %d", got.Status)
 	}
 }
 
-type zeros struct{}
+type zeroReader struct{}
 
-func (zeros) Read(into []byte) (int, error) { clear(into); return len(into), nil }
+func (zeroReader) Read(into []byte) (int, error) { clear(into); return len(into), nil }
 
-func TestOutboundByTheSocket(t *testing.T) {
+func TestOutboundOverTheSocket(t *testing.T) {
 	tailnet := startTailnet(t)
-	place := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) { io.WriteString(writer, "outside") }))
-	defer place.Close()
-	host := strings.TrimPrefix(place.URL, "http://")
-	port, count := canary(t, "127.0.0.1:0")
-	r := startRig(t, tailnet, setUp{change: func(params *UpParams) { params.OutboundAllow = []string{host} }})
+	destination := httptest.NewServer(
+		http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) { io.WriteString(writer, "outside") }))
+	defer destination.Close()
+	host := strings.TrimPrefix(destination.URL, "http://")
+	port, count := startCanary(t, "127.0.0.1:0")
+	r := startRig(t, tailnet, rigOptions{change: func(params *UpParams) { params.OutboundAllow = []string{host} }})
 	if got := r.fetch(t, "GET", host, "/", headerNetwork, "host"); got.Status != 200 || got.Body != "outside" {
 		t.Errorf("listed: %d %s", got.Status, got.Body)
 	}
-	if got := r.fetch(t, "GET", "127.0.0.1:"+port, "/", headerNetwork, "host"); got.Status != 403 || got.Code != "outbound_refused" || got.Hint == "" {
+	if got := r.fetch(t, "GET", "127.0.0.1:"+port, "/", headerNetwork, "host"); got.Status != 403 ||
+		got.Code != "outbound_refused" ||
+		got.Hint == "" {
 		t.Errorf("not listed: %d %s", got.Status, got.Body)
 	}
-	// Without the header the listed place is as far as ever, and with it a peer is.
+	// Without the header the listed destination is still refused, and with it a peer is.
 	if got := r.fetch(t, "GET", host, "/"); got.Status != 403 || got.Code != "dial_refused" {
 		t.Errorf("by the tailnet: %d %s", got.Status, got.Body)
 	}
-	if got := r.fetch(t, "GET", r.ip()+":80", "/", headerNetwork, "host"); got.Status != 403 || got.Code != "outbound_refused" {
+	if got := r.fetch(t, "GET", r.ip()+":80", "/", headerNetwork, "host"); got.Status != 403 ||
+		got.Code != "outbound_refused" {
 		t.Errorf("this node by the host's network: %d %s", got.Status, got.Body)
 	}
 	if got := r.fetch(t, "GET", host, "/", headerNetwork, "tailnet"); got.Status != 400 {
 		t.Errorf("another network: %d", got.Status)
 	}
-	if got := r.fetch(t, "GET", host, "/", headerNetwork, "host", headerSecret, "wrong"); got.Status != 403 || got.Code != "bad_secret" {
+	if got := r.fetch(t, "GET", host, "/", headerNetwork, "host", headerSecret, "wrong"); got.Status != 403 ||
+		got.Code != "bad_secret" {
 		t.Errorf("wrong secret: %d %s", got.Status, got.Body)
 	}
 	if got := r.fetch(t, "CONNECT", host, "", headerNetwork, "host"); got.Status == 200 {
@@ -256,7 +302,8 @@ func TestOutboundByTheSocket(t *testing.T) {
 	}
 	params := r.params
 	params.OutboundAllow = []string{"no/rule"}
-	if fault := openChannel(t, Options{}).call("up", params, nil); fault == nil || fault.Code != CodeBadRequest || !strings.Contains(fault.Message, "outboundAllow") {
+	if fault := openChannel(t, Options{}).call("up", params, nil); fault == nil || fault.Code != CodeBadRequest ||
+		!strings.Contains(fault.Message, "outboundAllow") {
 		t.Errorf("a rule that is none: %v", fault)
 	}
 }

@@ -1,5 +1,5 @@
-// The lines that leave by the channel: queued, so that no caller (tailscale logs while
-// holding locks) ever waits for the reader. Log lines are dropped first when it is slow.
+// The queue of outgoing lines of the channel. Writers never wait for the reader, as tailscale logs while holding locks.
+// Log lines are dropped first when the reader is slow.
 
 package core
 
@@ -28,11 +28,11 @@ func newOutbox() *outbox {
 	return box
 }
 
-// send queues one value as a line; it never blocks. Reply lines that are too long become an error.
-func (box *outbox) send(value any) {
+// send queues one value as a line; it never blocks. A reply that is too long is replaced by an error.
+func (o *outbox) send(value any) {
 	line, err := json.Marshal(value)
-	if reply, is := value.(Reply); is && (err != nil || len(line) > MaxLineBytes) {
-		message := "the reply is longer than one line of the channel may be"
+	if reply, ok := value.(Reply); ok && (err != nil || len(line) > MaxLineBytes) {
+		message := "the reply is longer than the channel's line limit"
 		if err != nil {
 			message = "cannot encode the reply: " + err.Error()
 		}
@@ -42,47 +42,47 @@ func (box *outbox) send(value any) {
 		return
 	}
 	_, isLog := value.(LogEvent)
-	box.mu.Lock()
-	defer box.mu.Unlock()
-	if box.closed {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
 		return
 	}
-	if isLog && len(box.lines) >= maxQueuedLogs {
-		box.dropped++
+	if isLog && len(o.lines) >= maxQueuedLogs {
+		o.dropped++
 		return
 	}
-	if len(box.lines) >= maxQueuedLines {
-		// The reader is gone or stuck: ending the channel is the only honest answer left.
-		box.closed = true
-		box.wake.Broadcast()
+	if len(o.lines) >= maxQueuedLines {
+		// The reader is gone or stuck: end the channel.
+		o.closed = true
+		o.wake.Broadcast()
 		return
 	}
-	box.lines = append(box.lines, append(line, '\n'))
-	box.wake.Signal()
+	o.lines = append(o.lines, append(line, '\n'))
+	o.wake.Signal()
 }
 
 // close lets drain write what is queued and return.
-func (box *outbox) close() {
-	box.mu.Lock()
-	box.closed = true
-	box.mu.Unlock()
-	box.wake.Broadcast()
+func (o *outbox) close() {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	o.wake.Broadcast()
 }
 
-// drain writes lines until the box is closed and empty, or the writer fails.
-func (box *outbox) drain(writer io.Writer) error {
+// drain writes lines until the outbox is closed and empty, or the writer fails.
+func (o *outbox) drain(writer io.Writer) error {
 	for {
-		box.mu.Lock()
-		for len(box.lines) == 0 && !box.closed {
-			box.wake.Wait()
+		o.mu.Lock()
+		for len(o.lines) == 0 && !o.closed {
+			o.wake.Wait()
 		}
-		lines := box.lines
-		box.lines = nil
-		closed := box.closed
-		box.mu.Unlock()
+		lines := o.lines
+		o.lines = nil
+		closed := o.closed
+		o.mu.Unlock()
 		for _, line := range lines {
 			if _, err := writer.Write(line); err != nil {
-				box.close()
+				o.close()
 				return err
 			}
 		}

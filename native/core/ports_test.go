@@ -1,4 +1,4 @@
-// No TCP port of the host is opened, in a build with the product's tags.
+// Tests that no TCP port of the host is opened, in a build with the product's tags.
 
 package core
 
@@ -13,7 +13,7 @@ import (
 	"tailscale.com/feature/buildfeatures"
 )
 
-// listening are the inodes of the TCP sockets on which this process listens, with their addresses.
+// listening returns the inodes of this process's listening TCP sockets, with their addresses.
 func listening(t *testing.T) map[string]string {
 	t.Helper()
 	mine := map[string]bool{}
@@ -47,7 +47,7 @@ func TestNoHostPortIsOpened(t *testing.T) {
 	if len(before) < 2 {
 		t.Fatalf("the tailnet's own servers are not seen: %v", before)
 	}
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	r.must("listen", ListenParams{Port: 4747}, nil)
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	if got := get(t, client, "http://cairn/"); got.Status != 200 {

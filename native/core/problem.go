@@ -16,7 +16,7 @@ type Problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	Hint   string `json:"hint,omitempty"`
-	// Outcome says of a write whether it may have been done, as TypeScript does: unknown or not_written.
+	// Outcome says whether a write may have been done, as in TypeScript: unknown or not_written.
 	Outcome   string `json:"outcome,omitempty"`
 	Retryable bool   `json:"retryable,omitempty"`
 }
@@ -25,10 +25,10 @@ func writeProblem(writer http.ResponseWriter, status int, code, detail, hint str
 	Problem{Status: status, Code: code, Detail: detail, Hint: hint}.write(writer)
 }
 
-// write fills in what follows from the status.
-func (problem Problem) write(writer http.ResponseWriter) {
-	problem.Type, problem.Title = "about:blank", http.StatusText(problem.Status)
-	text, err := json.Marshal(problem)
+// write sends the problem with the fields that follow from its status.
+func (p Problem) write(writer http.ResponseWriter) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	text, err := json.Marshal(p)
 	if err != nil {
 		text = []byte(`{"type":"about:blank"}`)
 	}
@@ -37,6 +37,6 @@ func (problem Problem) write(writer http.ResponseWriter) {
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	writer.WriteHeader(problem.Status)
+	writer.WriteHeader(p.Status)
 	_, _ = writer.Write(text)
 }

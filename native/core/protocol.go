@@ -1,8 +1,7 @@
-// Package core is the tailnet half of Cairn: one tsnet node, who is calling it,
-// the way in (ingress) and the way out (egress). It knows nothing of contexts or
-// roles: it proves the caller and moves bytes.
+// Package core is the tailnet half of Cairn: one tsnet node, the identification of callers, ingress and egress. It
+// knows neither contexts nor roles: it proves the caller and moves bytes.
 //
-// This file holds the shapes of the channel (PROTOCOL.md); framing is in channel.go.
+// This file holds the messages of the channel (PROTOCOL.md); framing is in channel.go.
 package core
 
 import "encoding/json"
@@ -10,10 +9,10 @@ import "encoding/json"
 // ProtocolVersion is the version of the channel and of the C ABI.
 const ProtocolVersion = 1
 
-// TailscaleVersion is the pinned tailscale.com version, as go.mod states it.
+// TailscaleVersion is the pinned tailscale.com version, as in go.mod.
 const TailscaleVersion = "1.102.3"
 
-// MaxLineBytes bounds one line of the channel, without its LF, both ways.
+// MaxLineBytes bounds one line of the channel in either direction, without its LF.
 const MaxLineBytes = 1 << 20
 
 // Error codes of the channel.
@@ -31,31 +30,31 @@ const (
 	CodeInternal      = "internal"
 )
 
-// Fault is an error as the channel carries it.
+// Fault is an error of the channel.
 type Fault struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Error answers the code and the message.
-func (fault *Fault) Error() string { return fault.Code + ": " + fault.Message }
+// Error returns the code and the message.
+func (f *Fault) Error() string { return f.Code + ": " + f.Message }
 
-// Request is one line towards the Go half.
+// Request is one line to the Go half.
 type Request struct {
 	ID     int64           `json:"id"`
 	Method string          `json:"method"`
 	Params json.RawMessage `json:"params,omitempty"`
 }
 
-// Reply answers the request of the same id, with a result or an error.
+// Reply is the response to the request of the same id, with a result or an error.
 type Reply struct {
 	ID     int64  `json:"id"`
 	Result any    `json:"result,omitempty"`
 	Error  *Fault `json:"error,omitempty"`
 }
 
-// UpParams say which node to run; nothing is read from the environment.
+// UpParams configure the node; nothing is read from the environment.
 type UpParams struct {
 	StateDir       string   `json:"stateDir"`
 	Hostname       string   `json:"hostname"`
@@ -102,7 +101,8 @@ type GrantsResult struct {
 	Grants []json.RawMessage `json:"grants"`
 }
 
-// ListenParams ask for ingress on a tailnet port. Target is another unix socket than that of UpParams, empty for the same.
+// ListenParams request ingress on a tailnet port. Target is a unix socket other than that of UpParams, or empty for the
+// same.
 type ListenParams struct {
 	Port   int    `json:"port"`
 	TLS    bool   `json:"tls"`
@@ -114,14 +114,14 @@ type CallerParams struct {
 	ID string `json:"id"`
 }
 
-// RaftMember is one member of the fleet: its raft server, its StableNodeID, and whether it may order entries.
+// RaftMember is one member of the fleet: its raft server, its StableNodeID, and whether it is a voter.
 type RaftMember struct {
 	Server string `json:"server"`
 	Node   string `json:"node"`
 	Voter  bool   `json:"voter"`
 }
 
-// RaftOpenParams say which raft member to run, and where its socket to TypeScript is to be.
+// RaftOpenParams configure the raft member and name its socket to TypeScript.
 type RaftOpenParams struct {
 	Folder    string       `json:"folder"`
 	Socket    string       `json:"socket"`
@@ -137,7 +137,7 @@ type RaftOpenResult struct {
 	Server string `json:"server"`
 }
 
-// RaftMembersParams replace the list of members.
+// RaftMembersParams replace the member list.
 type RaftMembersParams struct {
 	Members []RaftMember `json:"members"`
 }
@@ -148,14 +148,15 @@ type RaftServer struct {
 	Voter  bool   `json:"voter"`
 }
 
-// RaftRefusal is the last refusal that a member gave us; Reason begins with a code.
+// RaftRefusal is the last refusal that a member sent us; Reason begins with a code.
 type RaftRefusal struct {
 	Server string `json:"server"`
 	Reason string `json:"reason"`
 	AtMs   int64  `json:"atMs"`
 }
 
-// RaftState is what the raft member knows now. Configuration is the entry that holds Members; Leader is empty while nobody is known to lead.
+// RaftState is the raft member's current view. Configuration is the entry that holds Members; Leader is empty while no
+// leader is known.
 type RaftState struct {
 	Server           string        `json:"server"`
 	Leading          bool          `json:"leading"`
@@ -172,7 +173,7 @@ type RaftState struct {
 	Refused          []RaftRefusal `json:"refused"`
 }
 
-// RaftChangeParams are one change of the configuration, a transfer of the leadership, or another profile.
+// RaftChangeParams are one configuration change, a leadership transfer, or another profile.
 type RaftChangeParams struct {
 	Do       string `json:"do"`
 	Server   string `json:"server,omitempty"`
@@ -186,27 +187,27 @@ type PingParams struct {
 	TimeoutMs int    `json:"timeoutMs"`
 }
 
-// PingResult says how far a peer is; Relay names the DERP region of a relayed path.
+// PingResult is the latency and path to a peer; Relay names the DERP region of a relayed path.
 type PingResult struct {
 	LatencyMs float64 `json:"latencyMs"`
 	Path      string  `json:"path"`
 	Relay     string  `json:"relay,omitempty"`
 }
 
-// CertResult says whether the tailnet gives certificates, and for which names.
+// CertResult says whether the tailnet provides certificates, and for which names.
 type CertResult struct {
 	HTTPS   bool     `json:"https"`
 	Domains []string `json:"domains"`
 }
 
-// ServeConfigResult reports the node's serve config and whether Funnel could be used.
+// ServeConfigResult is the node's serve config and whether Funnel could be used.
 type ServeConfigResult struct {
 	Config       any    `json:"config"`
 	Funnel       bool   `json:"funnel"`
 	FunnelReason string `json:"funnelReason,omitempty"`
 }
 
-// DropParams name the node ids whose connections end; nil means all.
+// DropParams name the node ids whose connections to close; nil means all.
 type DropParams struct {
 	Callers []string `json:"callers,omitempty"`
 }
@@ -227,7 +228,7 @@ type PeersResult struct {
 	Peers []Peer `json:"peers"`
 }
 
-// Status is the node's state as a whole.
+// Status is the node's whole state.
 type Status struct {
 	State   string   `json:"state"`
 	Control string   `json:"control"`
@@ -269,7 +270,7 @@ type Peer struct {
 	Shared   bool     `json:"shared"`
 }
 
-// Caller is who is asking, as the tailnet proves it. Grants is empty or 32 hex digits (see GrantsParams).
+// Caller is the caller's identity as proved by the tailnet. Grants is empty or 32 hex digits (see GrantsParams).
 type Caller struct {
 	V      int      `json:"v"`
 	ID     string   `json:"id"`

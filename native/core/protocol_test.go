@@ -1,5 +1,5 @@
-// The golden lines: each decodes strictly into its struct and encodes to the same JSON. The
-// TypeScript half tests the same files.
+// Tests of the golden lines: each decodes strictly into its struct and encodes to the same JSON. The TypeScript tests
+// use the same files.
 
 package core
 
@@ -32,7 +32,7 @@ func goldenLines(t *testing.T, name string) [][]byte {
 	return lines
 }
 
-// roundTrip decodes a line strictly into a fresh shape, and compares what it encodes to.
+// roundTrip decodes a line strictly into a new value and compares what that encodes to.
 func roundTrip(t *testing.T, line []byte, shape any) any {
 	t.Helper()
 	value := reflect.New(reflect.TypeOf(shape)).Interface()
@@ -78,9 +78,19 @@ func TestGoldenRequests(t *testing.T) {
 			t.Errorf("no golden request for %s", name)
 		}
 	}
-	resultShapes := map[string]any{"status": Status{}, "peers": PeersResult{}, "whois": WhoIsResult{}, "grants": GrantsResult{}, "ping": PingResult{},
-		"cert": CertResult{}, "serve-config": ServeConfigResult{}, "drop": DropResult{},
-		"caller": WhoIsResult{}, "raft-open": RaftOpenResult{}, "raft-state": RaftState{}}
+	resultShapes := map[string]any{
+		"status":       Status{},
+		"peers":        PeersResult{},
+		"whois":        WhoIsResult{},
+		"grants":       GrantsResult{},
+		"ping":         PingResult{},
+		"cert":         CertResult{},
+		"serve-config": ServeConfigResult{},
+		"drop":         DropResult{},
+		"caller":       WhoIsResult{},
+		"raft-open":    RaftOpenResult{},
+		"raft-state":   RaftState{},
+	}
 	codes := map[string]bool{}
 	answered := map[string]bool{}
 	for _, line := range goldenLines(t, "replies.jsonl") {
@@ -118,8 +128,16 @@ func TestGoldenRequests(t *testing.T) {
 }
 
 func TestGoldenEvents(t *testing.T) {
-	shapes := map[string]any{"hello": HelloEvent{}, "state": StateEvent{}, "login": LoginEvent{}, "auth-failed": MessageEvent{}, "fatal": MessageEvent{},
-		"netmap": NetmapEvent{}, "revoked": RevokedEvent{}, "log": LogEvent{}}
+	shapes := map[string]any{
+		"hello":       HelloEvent{},
+		"state":       StateEvent{},
+		"login":       LoginEvent{},
+		"auth-failed": MessageEvent{},
+		"fatal":       MessageEvent{},
+		"netmap":      NetmapEvent{},
+		"revoked":     RevokedEvent{},
+		"log":         LogEvent{},
+	}
 	seen := map[string]bool{}
 	for _, line := range goldenLines(t, "events.jsonl") {
 		var head struct{ Event string }

@@ -1,5 +1,5 @@
-// The raft member of this node, as the channel's raft-* methods drive it: opened, told who the members are, asked, changed, closed.
-// What it does is raftlog's; how members reach each other over the tailnet is raftnet.go's. It needs no node until it has peers.
+// The raft member of this node, controlled by the channel's raft-* methods. raftlog implements the member; raftnet.go
+// connects members over the tailnet. A member needs no node until it has peers.
 
 package core
 
@@ -36,26 +36,26 @@ var (
 type raftHost struct {
 	session *session
 
-	mu   sync.Mutex
-	life *raftLife
+	mu       sync.Mutex
+	instance *raftInstance
 }
 
-// raftLife is one member from raft-open until raft-close or the end of raft.sock.
-type raftLife struct {
+// raftInstance is one member from raft-open until raft-close or the end of raft.sock.
+type raftInstance struct {
 	network *raftNetwork
 	cancel  context.CancelFunc
 	member  atomic.Pointer[raftlog.Node]
 	done    chan struct{}
 }
 
-func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error) {
+func (h *raftHost) open(_ context.Context, params RaftOpenParams) (any, error) {
 	profile, err := checkRaftOpen(&params)
 	if err != nil {
 		return nil, err
 	}
-	host.mu.Lock()
-	defer host.mu.Unlock()
-	if host.life != nil {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.instance != nil {
 		return nil, &Fault{Code: CodeAlreadyUp, Message: "a raft member is open already", Hint: "Call raft-close first."}
 	}
 	server, err := raftlog.ServerID(params.Folder)
@@ -66,26 +66,26 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(host.session.ctx)
-	life := &raftLife{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(host.session)}
-	life.network.setMembers(params.Members)
-	life.network.ask = func(server string) (raftlog.VoterRecord, error) {
-		member := life.member.Load()
+	ctx, cancel := context.WithCancel(h.session.ctx)
+	instance := &raftInstance{cancel: cancel, done: make(chan struct{}), network: newRaftNetwork(h.session)}
+	instance.network.setMembers(params.Members)
+	instance.network.queryVoter = func(server string) (raftlog.VoterRecord, error) {
+		member := instance.member.Load()
 		if member == nil {
 			return raftlog.VoterRecord{}, nil
 		}
 		return member.LookupVoter(server)
 	}
-	host.life = life
-	goSafe("the raft member", host.session.logError, func() {
+	h.instance = instance
+	goSafe("the raft member", h.session.logError, func() {
 		defer func() {
 			cancel()
 			listener.Close()
-			_ = life.network.Close()
-			host.mu.Lock()
-			host.life = nil
-			host.mu.Unlock()
-			close(life.done)
+			_ = instance.network.Close()
+			h.mu.Lock()
+			h.instance = nil
+			h.mu.Unlock()
+			close(instance.done)
 		}()
 		stop := context.AfterFunc(ctx, func() { listener.Close() })
 		defer stop()
@@ -93,34 +93,42 @@ func (host *raftHost) open(_ context.Context, params RaftOpenParams) (any, error
 		if err != nil {
 			return
 		}
-		// There is one connection in a life; nobody else can come while it lasts.
+		// An instance serves one connection only.
 		listener.Close()
 		err = raftlog.Serve(ctx, conn, raftlog.Options{
-			Folder: params.Folder, Fleet: params.Fleet, Epoch: params.Epoch, Profile: profile, Bootstrap: params.Bootstrap,
-			Network: life.network, Admit: life.network.admit, Voter: life.network.voter, NodeOf: life.network.nodeOf, Log: raftLogger(host.session),
-		}, func(member *raftlog.Node) { life.member.Store(member) })
-		life.member.Store(nil)
+			Folder:    params.Folder,
+			Fleet:     params.Fleet,
+			Epoch:     params.Epoch,
+			Profile:   profile,
+			Bootstrap: params.Bootstrap,
+			Network:   instance.network,
+			Admit:     instance.network.admit,
+			Voter:     instance.network.voter,
+			NodeOf:    instance.network.nodeOf,
+			Log:       raftLogger(h.session),
+		}, func(member *raftlog.Node) { instance.member.Store(member) })
+		instance.member.Store(nil)
 		if err != nil {
-			host.session.logError("the raft member ended: " + err.Error())
+			h.session.logError("the raft member ended: " + err.Error())
 		}
 	})
 	return RaftOpenResult{Server: server}, nil
 }
 
-func (host *raftHost) setMembers(_ context.Context, params RaftMembersParams) (any, error) {
+func (h *raftHost) setMembers(_ context.Context, params RaftMembersParams) (any, error) {
 	if err := checkRaftMembers(params.Members); err != nil {
 		return nil, err
 	}
-	life, err := host.current()
+	instance, err := h.current()
 	if err != nil {
 		return nil, err
 	}
-	life.network.setMembers(params.Members)
+	instance.network.setMembers(params.Members)
 	return empty{}, nil
 }
 
-func (host *raftHost) state(_ context.Context, _ empty) (any, error) {
-	member, err := host.member()
+func (h *raftHost) state(_ context.Context, _ empty) (any, error) {
+	member, err := h.member()
 	if err != nil {
 		return nil, err
 	}
@@ -129,29 +137,41 @@ func (host *raftHost) state(_ context.Context, _ empty) (any, error) {
 		return nil, err
 	}
 	state, health := member.State(), member.Health()
-	told := RaftState{
-		Server: state.Server, Leading: state.Leading, Leader: state.Leader, Term: state.Term, Last: state.Last, Commit: state.Commit,
-		Applied: state.Applied, Snapshot: state.Snapshot, Configuration: membership.Index, Members: []RaftServer{},
-		FsyncP99Ms: health.FsyncP99Ms, ElectionsIn10Min: health.ElectionsIn10Min, Refused: []RaftRefusal{},
+	result := RaftState{
+		Server:           state.Server,
+		Leading:          state.Leading,
+		Leader:           state.Leader,
+		Term:             state.Term,
+		Last:             state.Last,
+		Commit:           state.Commit,
+		Applied:          state.Applied,
+		Snapshot:         state.Snapshot,
+		Configuration:    membership.Index,
+		Members:          []RaftServer{},
+		FsyncP99Ms:       health.FsyncP99Ms,
+		ElectionsIn10Min: health.ElectionsIn10Min,
+		Refused:          []RaftRefusal{},
 	}
 	for _, known := range membership.Members {
-		told.Members = append(told.Members, RaftServer(known))
+		result.Members = append(result.Members, RaftServer(known))
 	}
 	for _, refusal := range health.Refused {
-		told.Refused = append(told.Refused, RaftRefusal(refusal))
+		result.Refused = append(result.Refused, RaftRefusal(refusal))
 	}
-	return told, nil
+	return result, nil
 }
 
-func (host *raftHost) change(_ context.Context, params RaftChangeParams) (any, error) {
-	member, err := host.member()
+func (h *raftHost) change(_ context.Context, params RaftChangeParams) (any, error) {
+	member, err := h.member()
 	if err != nil {
 		return nil, err
 	}
-	if params.Do != "profile" && params.Profile != "" || params.Do == "profile" && params.Server != "" {
-		return nil, badRequest("%.32q takes %s", params.Do, map[bool]string{true: "a profile and no server", false: "no profile"}[params.Do == "profile"])
+	switch {
+	case params.Do == "profile" && params.Server != "":
+		return nil, badRequest("%.32q takes a profile and no server", params.Do)
+	case params.Do != "profile" && params.Profile != "":
+		return nil, badRequest("%.32q takes no profile", params.Do)
 	}
-	var run func(string, uint64) error
 	switch params.Do {
 	case "transfer":
 		if params.Server != "" && !serverShape.MatchString(params.Server) {
@@ -165,21 +185,24 @@ func (host *raftHost) change(_ context.Context, params RaftChangeParams) (any, e
 		}
 		return empty{}, raftFault(member.SetProfile(profile))
 	case "add":
-		run = member.AddNonvoter
+		return changeMembership(member, params, member.AddNonvoter)
 	case "promote":
-		run = member.Promote
+		return changeMembership(member, params, member.Promote)
 	case "demote":
-		run = member.Demote
+		return changeMembership(member, params, member.Demote)
 	case "remove":
-		run = member.Remove
-	default:
-		return nil, badRequest("do must be add, promote, demote, remove, transfer or profile, not %.32q", params.Do)
+		return changeMembership(member, params, member.Remove)
 	}
+	return nil, badRequest("do must be add, promote, demote, remove, transfer or profile, not %.32q", params.Do)
+}
+
+// changeMembership runs one configuration change if it is based on the newest configuration.
+func changeMembership(member *raftlog.Node, params RaftChangeParams, run func(string, uint64) error) (any, error) {
 	if !serverShape.MatchString(params.Server) {
 		return nil, badRequest("server must be 32 hex digits, not %.64q", params.Server)
 	}
 	if params.Previous == 0 {
-		return nil, badRequest("%s needs previous: the configuration of raft-state that it was decided upon", params.Do)
+		return nil, badRequest("%s needs previous: the configuration of raft-state that it is based on", params.Do)
 	}
 	membership, err := member.Membership()
 	if err != nil {
@@ -191,70 +214,84 @@ func (host *raftHost) change(_ context.Context, params RaftChangeParams) (any, e
 	return empty{}, raftFault(run(params.Server, params.Previous))
 }
 
-func (host *raftHost) close(_ context.Context, _ empty) (any, error) {
-	if !host.end(10 * time.Second) {
-		return nil, &Fault{Code: CodeTimeout, Message: "the raft member did not end in 10 s", Hint: "Start the process again."}
+func (h *raftHost) close(_ context.Context, _ empty) (any, error) {
+	if !h.stop(10 * time.Second) {
+		return nil, &Fault{Code: CodeTimeout, Message: "the raft member did not end in 10 s", Hint: "Restart the process."}
 	}
 	return empty{}, nil
 }
 
-// end stops the member, if one is open, and waits for that so long; a leader hands over meanwhile.
-func (host *raftHost) end(patience time.Duration) bool {
-	host.mu.Lock()
-	life := host.life
-	host.mu.Unlock()
-	if life == nil {
+// stop stops the member, if one is open, and waits for its end up to timeout; a leader transfers leadership meanwhile.
+func (h *raftHost) stop(timeout time.Duration) bool {
+	h.mu.Lock()
+	instance := h.instance
+	h.mu.Unlock()
+	if instance == nil {
 		return true
 	}
-	life.cancel()
+	instance.cancel()
 	select {
-	case <-life.done:
+	case <-instance.done:
 		return true
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		return false
 	}
 }
 
-func (host *raftHost) current() (*raftLife, error) {
-	host.mu.Lock()
-	defer host.mu.Unlock()
-	if host.life == nil {
+func (h *raftHost) current() (*raftInstance, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.instance == nil {
 		return nil, &Fault{Code: CodeNotUp, Message: "no raft member is open", Hint: "Call raft-open first."}
 	}
-	return host.life, nil
+	return h.instance, nil
 }
 
-func (host *raftHost) member() (*raftlog.Node, error) {
-	life, err := host.current()
+func (h *raftHost) member() (*raftlog.Node, error) {
+	instance, err := h.current()
 	if err != nil {
 		return nil, err
 	}
-	member := life.member.Load()
+	member := instance.member.Load()
 	if member == nil {
-		return nil, &Fault{Code: CodeNotUp, Message: "the raft member waits for its store", Hint: "Connect to raft.sock and wait for its welcome."}
+		return nil, &Fault{
+			Code:    CodeNotUp,
+			Message: "the raft member is waiting for its store",
+			Hint:    "Connect to raft.sock and wait for its welcome.",
+		}
 	}
 	return member, nil
 }
 
-// raftFault gives the channel's codes to what raft refuses.
+// raftFault maps raft's errors to the channel's codes.
 func raftFault(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrLeadershipTransferInProgress),
+	case errors.Is(err, raft.ErrNotLeader),
+		errors.Is(err, raft.ErrLeadershipLost),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress),
 		errors.Is(err, raft.ErrRaftShutdown):
 		return &Fault{Code: CodeNotLeader, Message: err.Error(), Hint: "Ask the leader."}
 	case errors.Is(err, raft.ErrEnqueueTimeout):
-		return &Fault{Code: CodeTimeout, Message: "raft did not take the change in time: " + err.Error()}
+		return &Fault{Code: CodeTimeout, Message: "raft did not accept the change in time: " + err.Error()}
 	case strings.HasPrefix(err.Error(), "configuration changed since"):
-		return &Fault{Code: CodeChanged, Message: err.Error(), Hint: "Read raft-state again and decide anew."}
+		return &Fault{
+			Code:    CodeChanged,
+			Message: err.Error(),
+			Hint:    "Read raft-state again and decide on the new configuration.",
+		}
 	}
 	return &Fault{Code: CodeInternal, Message: err.Error()}
 }
 
 func changedFault(previous uint64, newest string) error {
-	return &Fault{Code: CodeChanged, Message: fmt.Sprintf("the change was decided upon the configuration of entry %d, and the newest is that of %s", previous, newest),
-		Hint: "Read raft-state again and decide anew."}
+	return &Fault{
+		Code: CodeChanged,
+		Message: fmt.Sprintf("the change is based on the configuration of entry %d, and the newest is that of %s", previous,
+			newest),
+		Hint: "Read raft-state again and decide on the new configuration.",
+	}
 }
 
 func checkRaftOpen(params *RaftOpenParams) (raftlog.Profile, error) {
@@ -265,7 +302,8 @@ func checkRaftOpen(params *RaftOpenParams) (raftlog.Profile, error) {
 	case !filepath.IsAbs(params.Folder):
 		return profile, badRequest("folder must be an absolute path, not %.200q", params.Folder)
 	case !filepath.IsAbs(params.Socket) || len(params.Socket) > maxSocketPath:
-		return profile, badRequest("socket must be an absolute path of at most %d bytes, not %.200q", maxSocketPath, params.Socket)
+		return profile, badRequest("socket must be an absolute path of at most %d bytes, not %.200q", maxSocketPath,
+			params.Socket)
 	case !fleetShape.MatchString(params.Fleet):
 		return profile, badRequest("fleet must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', not %.80q", params.Fleet)
 	case !fleetShape.MatchString(params.Epoch):
@@ -292,28 +330,28 @@ func checkRaftMembers(members []RaftMember) error {
 		case !nodeShape.MatchString(member.Node):
 			return badRequest("a member's node must be a StableNodeID, not %.80q", member.Node)
 		case seen[member.Server]:
-			return badRequest("server %s stands twice in the members", member.Server)
+			return badRequest("server %s is listed twice in the members", member.Server)
 		}
 		seen[member.Server] = true
 	}
 	return nil
 }
 
-// listenPrivate makes a socket with mode 0600 in place of one that nobody listens on any more.
+// listenPrivate creates a socket with mode 0600, in place of a stale one.
 func listenPrivate(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&os.ModeSocket == 0 {
-			return nil, badRequest("%s exists and is no socket", path)
+			return nil, badRequest("%s exists and is not a socket", path)
 		}
 		_ = os.Remove(path)
 	}
 	listener, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, badRequest("cannot make the socket %s: %v", path, err)
+		return nil, badRequest("cannot create the socket %s: %v", path, err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		listener.Close()
-		return nil, badRequest("cannot close the socket %s to others: %v", path, err)
+		return nil, badRequest("cannot restrict the socket %s to this user: %v", path, err)
 	}
 	return listener, nil
 }

@@ -1,5 +1,5 @@
-// The raft-* methods: a member without a node, and two members over real WireGuard, whose connections are admitted by WhoIs.
-// The store behind raft.sock is a list in memory.
+// Tests of the raft-* methods: a member without a node, and members over real WireGuard whose connections are admitted
+// by WhoIs. The store behind raft.sock is a list in memory.
 
 package core
 
@@ -20,7 +20,7 @@ import (
 	"cairn.internal/native/tailnettest"
 )
 
-// raftStore stands for src/log/engine/raft/raft-log.ts on one life of raft.sock.
+// raftStore is the store side of one raft.sock connection, in place of src/log/engine/raft/raft-log.ts.
 type raftStore struct {
 	conn    net.Conn
 	writing sync.Mutex
@@ -97,11 +97,11 @@ func (store *raftStore) answer(payload []byte) {
 	}
 	_ = json.Unmarshal(payload[8:], &ask)
 	store.mu.Lock()
-	var said any = map[string]any{}
+	var response any = map[string]any{}
 	switch ask.Do {
 	case "mark":
 		store.index = max(store.index, ask.Index)
-		said = map[string]any{"applied": store.index}
+		response = map[string]any{"applied": store.index}
 	case "copy":
 		text, _ := json.Marshal(map[string]any{"index": store.index, "values": store.values})
 		_ = os.WriteFile(ask.Path, text, 0o600)
@@ -113,10 +113,10 @@ func (store *raftStore) answer(payload []byte) {
 		text, _ := os.ReadFile(ask.Path)
 		_ = json.Unmarshal(text, &found)
 		store.index, store.values = found.Index, found.Values
-		said = map[string]any{"index": store.index, "term": ask.Term}
+		response = map[string]any{"index": store.index, "term": ask.Term}
 	}
 	store.mu.Unlock()
-	text, _ := json.Marshal(map[string]any{"ok": said})
+	text, _ := json.Marshal(map[string]any{"ok": response})
 	store.send(raftlog.EncodeFrame(raftlog.FrameAnswer, payload[:8], text))
 }
 
@@ -126,7 +126,7 @@ func (store *raftStore) propose(t *testing.T, ticket uint64, value string) {
 		store.send(raftlog.EncodeFrame(raftlog.FramePropose, binary.BigEndian.AppendUint64(nil, ticket), []byte(value)))
 	}
 	send()
-	eventually(t, "an answer to the proposal", testPatience, func() bool {
+	eventually(t, "an answer to the proposal", testTimeout, func() bool {
 		store.mu.Lock()
 		defer store.mu.Unlock()
 		if store.answers[ticket] == raftlog.FrameRefused {
@@ -145,8 +145,15 @@ func (store *raftStore) holds(values ...string) bool {
 
 func raftParams(t *testing.T, bootstrap bool, members ...RaftMember) RaftOpenParams {
 	dir := shortDir(t)
-	return RaftOpenParams{Folder: filepath.Join(dir, "raft"), Socket: filepath.Join(dir, "raft.sock"), Fleet: "f1", Epoch: "e1", Profile: "lan",
-		Bootstrap: bootstrap, Members: append([]RaftMember{}, members...)}
+	return RaftOpenParams{
+		Folder:    filepath.Join(dir, "raft"),
+		Socket:    filepath.Join(dir, "raft.sock"),
+		Fleet:     "f1",
+		Epoch:     "e1",
+		Profile:   "lan",
+		Bootstrap: bootstrap,
+		Members:   append([]RaftMember{}, members...),
+	}
 }
 
 func (r *rig) raftState() RaftState {
@@ -161,11 +168,11 @@ func (r *rig) openRaft(t *testing.T, params RaftOpenParams) (server string, stor
 	var opened RaftOpenResult
 	r.must("raft-open", params, &opened)
 	store = connectStore(t, params.Socket)
-	eventually(t, "the member to run", testPatience, func() bool { return r.call("raft-state", empty{}, nil) == nil })
+	eventually(t, "the member to run", testTimeout, func() bool { return r.call("raft-state", empty{}, nil) == nil })
 	return opened.Server, store
 }
 
-func TestARaftMemberNeedsNoNode(t *testing.T) {
+func TestRaftMemberNeedsNoNode(t *testing.T) {
 	r := openChannel(t, Options{})
 	params := raftParams(t, true)
 	if fault := r.call("raft-state", empty{}, nil); fault == nil || fault.Code != CodeNotUp {
@@ -228,7 +235,7 @@ func TestARaftMemberNeedsNoNode(t *testing.T) {
 func TestRaftMembersOverTheTailnet(t *testing.T) {
 	tailnet := startTailnet(t)
 	named := func(name string) *rig {
-		return startRig(t, tailnet, setUp{change: func(params *UpParams) { params.Hostname = name }})
+		return startRig(t, tailnet, rigOptions{change: func(params *UpParams) { params.Hostname = name }})
 	}
 	first, second, third := named("first"), named("second"), named("third")
 	stranger := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "stranger"})
@@ -240,11 +247,13 @@ func TestRaftMembersOverTheTailnet(t *testing.T) {
 	secondMember := RaftMember{secondServer, second.state.Self.ID, false}
 
 	first.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember}}, nil)
-	first.must("raft-change", RaftChangeParams{Do: "add", Server: secondServer, Previous: first.raftState().Configuration}, nil)
-	eventually(t, "the copy and the entries to arrive", testPatience, func() bool { return secondStore.holds("one") })
-	first.must("raft-change", RaftChangeParams{Do: "promote", Server: secondServer, Previous: first.raftState().Configuration}, nil)
+	first.must("raft-change", RaftChangeParams{Do: "add", Server: secondServer, Previous: first.raftState().Configuration},
+		nil)
+	eventually(t, "the copy and the entries to arrive", testTimeout, func() bool { return secondStore.holds("one") })
+	first.must("raft-change",
+		RaftChangeParams{Do: "promote", Server: secondServer, Previous: first.raftState().Configuration}, nil)
 	firstStore.propose(t, 2, "two")
-	eventually(t, "the second to follow", testPatience, func() bool { return secondStore.holds("one", "two") })
+	eventually(t, "the second to follow", testTimeout, func() bool { return secondStore.holds("one", "two") })
 
 	for name, row := range map[string]struct {
 		hello raftlog.Hello
@@ -255,52 +264,57 @@ func TestRaftMembersOverTheTailnet(t *testing.T) {
 		"of another epoch":   {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e0", From: firstServer, To: secondServer, Pool: "bulk"}, "other_epoch"},
 	} {
 		if reason := sayHello(t, stranger, second.ip(), row.hello); !strings.HasPrefix(reason, row.code+": ") {
-			t.Errorf("a stranger %s was told %q", name, reason)
+			t.Errorf("a stranger with %s got %q", name, reason)
 		}
 	}
 
-	// The leader goes: it hands over, and the second is alone among two voters, so it only can be asked to lead.
+	// The leader transfers leadership before it stops; the second then is one of two voters and can only be asked to lead.
 	first.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
-	eventually(t, "the second to lead", testPatience, func() bool { return second.raftState().Leading })
+	eventually(t, "the second to lead", testTimeout, func() bool { return second.raftState().Leading })
 	secondStore.propose(t, 3, "three")
 
-	// A third one joins, and the first, which was not told of it, follows it when it leads: the voters that it knows tell it.
+	// A third member joins. The first, whose list lacks it, follows it as leader: the voters that it knows confirm it.
 	secondMember.Voter = true
 	thirdServer, thirdStore := third.openRaft(t, raftParams(t, false, firstMember, secondMember))
 	thirdMember := RaftMember{thirdServer, third.state.Self.ID, false}
 	second.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember, thirdMember}}, nil)
 	third.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember, secondMember, thirdMember}}, nil)
-	second.must("raft-change", RaftChangeParams{Do: "add", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
-	eventually(t, "the third to follow", testPatience, func() bool { return thirdStore.holds("one", "two", "three") })
-	second.must("raft-change", RaftChangeParams{Do: "promote", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
-	eventually(t, "all to know all voters", testPatience, func() bool {
-		return first.raftState().Configuration == second.raftState().Configuration && third.raftState().Configuration == second.raftState().Configuration
+	second.must("raft-change",
+		RaftChangeParams{Do: "add", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
+	eventually(t, "the third to follow", testTimeout, func() bool { return thirdStore.holds("one", "two", "three") })
+	second.must("raft-change",
+		RaftChangeParams{Do: "promote", Server: thirdServer, Previous: second.raftState().Configuration}, nil)
+	eventually(t, "all to know all voters", testTimeout, func() bool {
+		return first.raftState().Configuration == second.raftState().Configuration &&
+			third.raftState().Configuration == second.raftState().Configuration
 	})
 	second.must("raft-change", RaftChangeParams{Do: "transfer", Server: thirdServer}, nil)
-	eventually(t, "the third to lead", testPatience, func() bool { return third.raftState().Leading })
+	eventually(t, "the third to lead", testTimeout, func() bool { return third.raftState().Leading })
 	term := third.raftState().Term
 	thirdStore.propose(t, 4, "four")
-	eventually(t, "the first to follow whom it was not told of", testPatience, func() bool { return firstStore.holds("one", "two", "three", "four") })
+	eventually(t, "the first to follow a leader missing from its list", testTimeout,
+		func() bool { return firstStore.holds("one", "two", "three", "four") })
 	if state := first.raftState(); state.Term != term || state.Leader != thirdServer {
 		t.Errorf("it came by another leader: %+v", state)
 	}
 	third.must("raft-change", RaftChangeParams{Do: "transfer", Server: secondServer}, nil)
-	eventually(t, "the second to lead again", testPatience, func() bool { return second.raftState().Leading })
+	eventually(t, "the second to lead again", testTimeout, func() bool { return second.raftState().Leading })
 
-	// Who is taken from the list is cut at once and refused from then on; the other side learns why.
+	// A member removed from the list is disconnected at once and refused from then on; the other side learns why.
 	first.must("raft-members", RaftMembersParams{Members: []RaftMember{firstMember}}, nil)
-	eventually(t, "the second to learn that it is refused", testPatience, func() bool {
+	eventually(t, "the second to learn that it is refused", testTimeout, func() bool {
 		state := second.raftState()
-		return len(state.Refused) == 1 && state.Refused[0].Server == firstServer && strings.HasPrefix(state.Refused[0].Reason, "not_a_member: ")
+		return len(state.Refused) == 1 && state.Refused[0].Server == firstServer &&
+			strings.HasPrefix(state.Refused[0].Reason, "not_a_member: ")
 	})
 }
 
-// sayHello dials the raft port as a tailnet client and answers the refusal.
+// sayHello dials the raft port as a tailnet client and returns the refusal.
 func sayHello(t *testing.T, client *tailnettest.Client, ip string, hello raftlog.Hello) string {
 	t.Helper()
 	conn := dialRaw(t, client, ip+":4748")
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(testPatience))
+	_ = conn.SetDeadline(time.Now().Add(testTimeout))
 	text, _ := json.Marshal(hello)
 	_, _ = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
 	var head [4]byte
@@ -311,16 +325,16 @@ func sayHello(t *testing.T, client *tailnettest.Client, ip string, hello raftlog
 	if _, err := conn.Read(reply); err != nil {
 		t.Fatal(err)
 	}
-	var said struct{ Refused string }
-	if err := json.Unmarshal(reply, &said); err != nil {
+	var response struct{ Refused string }
+	if err := json.Unmarshal(reply, &response); err != nil {
 		t.Fatal(err)
 	}
-	return said.Refused
+	return response.Refused
 }
 
-func TestACallerByIDAndAnotherTarget(t *testing.T) {
+func TestCallerByIDAndOwnTarget(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	peers := startTarget(t)
 	r.must("listen", ListenParams{Port: 4747, Target: peers.path}, nil)

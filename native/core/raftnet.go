@@ -1,5 +1,5 @@
-// How raft members reach each other over the tailnet: port 4748 of this node once it is up, and the addresses that the network map has for
-// the members' nodes at the moment of dialling. Who the members are is told by TypeScript; WhoIs proves them.
+// Connects raft members over the tailnet: port 4748 of this node once it is up, and the members' addresses in the
+// network map at the time of the dial. TypeScript provides the member list; WhoIs proves who connects.
 
 package core
 
@@ -28,18 +28,19 @@ type raftNetwork struct {
 	cancel  context.CancelFunc
 	session *session
 
-	// ask has the voters tell of a server that is not in the list yet: this node may have been away when it joined.
-	ask func(server string) (raftlog.VoterRecord, error)
+	// queryVoter asks the known voters about a server that is not in the list yet: this node may have been away when it
+	// joined.
+	queryVoter func(server string) (raftlog.VoterRecord, error)
 
-	mu       sync.Mutex
-	members  map[string]RaftMember
-	vouched  map[string]RaftMember // by voters, until the next list
-	listener net.Listener
-	node     *Node
-	open     map[*raftConn]struct{}
+	mu        sync.Mutex
+	members   map[string]RaftMember
+	confirmed map[string]RaftMember // by voters, until the next list
+	listener  net.Listener
+	node      *Node
+	open      map[*raftConn]struct{}
 }
 
-// raftConn is an accepted connection. server is empty until its hello was believed.
+// raftConn is an accepted connection. server is empty until its hello is checked.
 type raftConn struct {
 	net.Conn
 	network *raftNetwork
@@ -48,82 +49,91 @@ type raftConn struct {
 	server  string
 }
 
-// Close ends the connection and forgets it.
-func (conn *raftConn) Close() error {
-	conn.network.mu.Lock()
-	delete(conn.network.open, conn)
-	conn.network.mu.Unlock()
-	return conn.Conn.Close()
+// Close closes the connection and removes it from the network.
+func (c *raftConn) Close() error {
+	c.network.mu.Lock()
+	delete(c.network.open, c)
+	c.network.mu.Unlock()
+	return c.Conn.Close()
 }
 
-// newRaftNetwork makes a network that lasts until Close: a leader that is told to end still hands over by it.
+// newRaftNetwork returns a network with a context of its own: a leader that is stopped still transfers leadership over
+// it.
 func newRaftNetwork(session *session) *raftNetwork {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &raftNetwork{ctx: ctx, cancel: cancel, session: session, members: map[string]RaftMember{}, vouched: map[string]RaftMember{}, open: map[*raftConn]struct{}{}}
+	return &raftNetwork{
+		ctx:       ctx,
+		cancel:    cancel,
+		session:   session,
+		members:   map[string]RaftMember{},
+		confirmed: map[string]RaftMember{},
+		open:      map[*raftConn]struct{}{},
+	}
 }
 
-// setMembers replaces the list; connections of servers that are no longer in it, or of another node now, end.
-func (network *raftNetwork) setMembers(members []RaftMember) {
-	network.mu.Lock()
-	before := network.members
-	network.members = make(map[string]RaftMember, len(members))
+// setMembers replaces the list and closes connections of servers that are no longer in it, or now belong to another
+// node.
+func (n *raftNetwork) setMembers(members []RaftMember) {
+	n.mu.Lock()
+	before := n.members
+	n.members = make(map[string]RaftMember, len(members))
 	for _, member := range members {
-		network.members[member.Server] = member
+		n.members[member.Server] = member
 	}
 	var gone []*raftConn
-	for conn := range network.open {
-		if conn.server != "" && network.members[conn.server].Node != before[conn.server].Node {
+	for conn := range n.open {
+		if conn.server != "" && n.members[conn.server].Node != before[conn.server].Node {
 			gone = append(gone, conn)
 		}
 	}
-	clear(network.vouched)
-	network.mu.Unlock()
+	clear(n.confirmed)
+	n.mu.Unlock()
 	for _, conn := range gone {
 		conn.Close()
 	}
 }
 
-func (network *raftNetwork) member(server string) (RaftMember, bool) {
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	found, known := network.members[server]
+func (n *raftNetwork) member(server string) (RaftMember, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	found, known := n.members[server]
 	if !known {
-		found, known = network.vouched[server]
+		found, known = n.confirmed[server]
 	}
 	return found, known
 }
 
-func (network *raftNetwork) voter(server string) bool {
-	found, known := network.member(server)
+func (n *raftNetwork) voter(server string) bool {
+	found, known := n.member(server)
 	return known && found.Voter
 }
 
-func (network *raftNetwork) nodeOf(server string) string {
-	found, _ := network.member(server)
+func (n *raftNetwork) nodeOf(server string) string {
+	found, _ := n.member(server)
 	return found.Node
 }
 
-// inquire asks the voters about a server that is not in the list, and believes them.
-func (network *raftNetwork) inquire(server string) {
-	if _, known := network.member(server); known || network.ask == nil {
+// lookUpVoter asks the voters about a server that is not in the list, and trusts them.
+func (n *raftNetwork) lookUpVoter(server string) {
+	if _, known := n.member(server); known || n.queryVoter == nil {
 		return
 	}
-	testimony, err := network.ask(server)
-	if err != nil || !testimony.Voter || testimony.Node == "" {
+	record, err := n.queryVoter(server)
+	if err != nil || !record.Voter || record.Node == "" {
 		return
 	}
-	network.mu.Lock()
-	defer network.mu.Unlock()
-	if len(network.vouched) >= maxRaftMembers {
-		clear(network.vouched)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.confirmed) >= maxRaftMembers {
+		clear(n.confirmed)
 	}
-	network.vouched[server] = RaftMember{server, testimony.Node, true}
+	n.confirmed[server] = RaftMember{server, record.Node, true}
 }
 
-// Accept answers the next connection on the raft port; it waits while the node is not up.
-func (network *raftNetwork) Accept() (net.Conn, error) {
+// Accept returns the next connection on the raft port; it waits while the node is not up.
+func (n *raftNetwork) Accept() (net.Conn, error) {
 	for {
-		listener, node, err := network.listen()
+		listener, node, err := n.listen()
 		if err != nil {
 			return nil, err
 		}
@@ -134,123 +144,130 @@ func (network *raftNetwork) Accept() (net.Conn, error) {
 				conn.Close()
 				continue
 			}
-			taken := &raftConn{Conn: conn, network: network, node: node, remote: remote.Addr().Unmap()}
-			network.mu.Lock()
-			network.open[taken] = struct{}{}
-			network.mu.Unlock()
-			return taken, nil
+			accepted := &raftConn{Conn: conn, network: n, node: node, remote: remote.Addr().Unmap()}
+			n.mu.Lock()
+			n.open[accepted] = struct{}{}
+			n.mu.Unlock()
+			return accepted, nil
 		}
-		network.forget(listener)
-		if !pause(network.ctx, raftListenPause) {
+		n.forget(listener)
+		if !pause(n.ctx, raftListenPause) {
 			return nil, net.ErrClosed
 		}
 	}
 }
 
-// listen answers the listener of the node that is up, and makes it where there is none.
-func (network *raftNetwork) listen() (net.Listener, *Node, error) {
+// listen returns the listener of the running node and creates it if there is none.
+func (n *raftNetwork) listen() (net.Listener, *Node, error) {
 	for {
-		node, err := network.session.awaitNode(network.ctx)
+		node, err := n.session.awaitNode(n.ctx)
 		if err != nil {
 			return nil, nil, net.ErrClosed
 		}
-		network.mu.Lock()
-		listener, same := network.listener, network.node == node
-		network.mu.Unlock()
+		n.mu.Lock()
+		listener, same := n.listener, n.node == node
+		n.mu.Unlock()
 		if listener != nil && same {
 			return listener, node, nil
 		}
 		listener, err = node.server.Listen("tcp", ":"+strconv.Itoa(raftPort))
 		if err == nil {
-			network.mu.Lock()
-			network.listener, network.node = listener, node
-			network.mu.Unlock()
-			node.raft.Store(network)
-			if network.ctx.Err() != nil {
+			n.mu.Lock()
+			n.listener, n.node = listener, node
+			n.mu.Unlock()
+			node.raft.Store(n)
+			if n.ctx.Err() != nil {
 				listener.Close()
 			}
 			return listener, node, nil
 		}
-		network.session.box.send(LogEvent{Event: "log", Level: "warning", Message: fmt.Sprintf("cannot listen on tailnet port %d for raft, trying again: %v", raftPort, err)})
-		if !pause(network.ctx, raftListenPause) {
+		n.session.out.send(LogEvent{
+			Event:   "log",
+			Level:   "warning",
+			Message: fmt.Sprintf("cannot listen on tailnet port %d for raft, retrying: %v", raftPort, err),
+		})
+		if !pause(n.ctx, raftListenPause) {
 			return nil, nil, net.ErrClosed
 		}
 	}
 }
 
-func (network *raftNetwork) forget(listener net.Listener) {
-	network.mu.Lock()
-	defer network.mu.Unlock()
+func (n *raftNetwork) forget(listener net.Listener) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	listener.Close()
-	if network.listener == listener {
-		network.listener, network.node = nil, nil
+	if n.listener == listener {
+		n.listener, n.node = nil, nil
 	}
 }
 
-// admit believes a hello iff WhoIs of the connection is the node that its server belongs to.
-func (network *raftNetwork) admit(hello raftlog.Hello, accepted net.Conn) error {
-	conn, ours := accepted.(*raftConn)
-	if !ours {
-		return errors.New("not_a_member: the connection did not come over the tailnet")
+// admit accepts a hello only if WhoIs of the connection returns the node that its server belongs to.
+func (n *raftNetwork) admit(hello raftlog.Hello, accepted net.Conn) error {
+	conn, ok := accepted.(*raftConn)
+	if !ok {
+		return errors.New("not_a_member: the connection was not made over the tailnet")
 	}
-	// In sight of setMembers and judgeAgain before it is judged, so that a change meanwhile is not missed.
-	network.mu.Lock()
+	// Set the server before the check, so that setMembers and recheck see the connection and no change meanwhile is
+	// missed.
+	n.mu.Lock()
 	conn.server = hello.From
-	network.mu.Unlock()
-	network.inquire(hello.From)
-	ctx, cancel := context.WithTimeout(network.ctx, 4*time.Second)
+	n.mu.Unlock()
+	n.lookUpVoter(hello.From)
+	ctx, cancel := context.WithTimeout(n.ctx, 4*time.Second)
 	defer cancel()
-	return network.judge(ctx, conn, hello.From)
+	return n.checkPeer(ctx, conn, hello.From)
 }
 
-func (network *raftNetwork) judge(ctx context.Context, conn *raftConn, server string) error {
-	known, is := network.member(server)
-	if !is {
+func (n *raftNetwork) checkPeer(ctx context.Context, conn *raftConn, server string) error {
+	known, ok := n.member(server)
+	if !ok {
 		return fmt.Errorf("not_a_member: no member of this fleet has the server id %s", server)
 	}
 	if conn.node.identity.Load().id == "" {
 		if _, err := conn.node.look(ctx, time.Second); err != nil {
-			return fmt.Errorf("not_ready: the tailnet does not say who is who: %w", err)
+			return fmt.Errorf("not_ready: the network map cannot be read: %w", err)
 		}
 	}
-	judged, err := conn.node.judge(ctx, conn.remote)
+	check, err := conn.node.checkCaller(ctx, conn.remote)
 	switch {
 	case err != nil:
-		return fmt.Errorf("not_ready: the tailnet did not say who %s is: %w", conn.remote, err)
-	case judged.refusal != nil:
-		return fmt.Errorf("%s: %s", judged.refusal.Code, judged.refusal.Detail)
-	case judged.caller.ID != known.Node:
-		return fmt.Errorf("other_node: server %s belongs to the node %s, and this is %s (%s)", server, known.Node, judged.caller.ID, judged.caller.Node)
+		return fmt.Errorf("not_ready: the tailnet could not identify %s: %w", conn.remote, err)
+	case check.refusal != nil:
+		return fmt.Errorf("%s: %s", check.refusal.Code, check.refusal.Detail)
+	case check.caller.ID != known.Node:
+		return fmt.Errorf("other_node: server %s belongs to the node %s, and this is %s (%s)", server, known.Node,
+			check.caller.ID, check.caller.Node)
 	}
 	return nil
 }
 
-// judgeAgain ends connections whose node the tailnet no longer vouches for.
-func (network *raftNetwork) judgeAgain(ctx context.Context) {
-	network.mu.Lock()
+// recheck closes connections whose node the tailnet no longer confirms.
+func (n *raftNetwork) recheck(ctx context.Context) {
+	n.mu.Lock()
 	servers := map[*raftConn]string{}
-	for conn := range network.open {
+	for conn := range n.open {
 		if conn.server != "" {
 			servers[conn] = conn.server
 		}
 	}
-	network.mu.Unlock()
+	n.mu.Unlock()
 	for conn, server := range servers {
-		if err := network.judge(ctx, conn, server); err != nil && ctx.Err() == nil {
+		if err := n.checkPeer(ctx, conn, server); err != nil && ctx.Err() == nil {
 			conn.Close()
 		}
 	}
 }
 
-// Dial finds the member's node in the network map of this moment and goes by the dial guard, so that a changed address or name needs nothing.
-func (network *raftNetwork) Dial(ctx context.Context, server string) (net.Conn, error) {
-	known, is := network.member(server)
-	if !is {
+// Dial finds the member's address in the current network map, so that a changed address or name needs no update, and
+// dials it through the dial guard.
+func (n *raftNetwork) Dial(ctx context.Context, server string) (net.Conn, error) {
+	known, ok := n.member(server)
+	if !ok {
 		return nil, fmt.Errorf("no member of this fleet has the server id %.64q", server)
 	}
-	network.session.mu.Lock()
-	node := network.session.node
-	network.session.mu.Unlock()
+	n.session.mu.Lock()
+	node := n.session.node
+	n.session.mu.Unlock()
 	if node == nil {
 		return nil, errors.New("the node is not up, so members cannot be reached")
 	}
@@ -261,18 +278,18 @@ func (network *raftNetwork) Dial(ctx context.Context, server string) (net.Conn, 
 	return node.egress.dial(ctx, netip.AddrPortFrom(addr, raftPort).String())
 }
 
-// Close ends the listening and every accepted connection.
-func (network *raftNetwork) Close() error {
-	network.cancel()
-	network.mu.Lock()
-	listener, node := network.listener, network.node
-	conns := make([]*raftConn, 0, len(network.open))
-	for conn := range network.open {
+// Close closes the listener and every accepted connection.
+func (n *raftNetwork) Close() error {
+	n.cancel()
+	n.mu.Lock()
+	listener, node := n.listener, n.node
+	conns := make([]*raftConn, 0, len(n.open))
+	for conn := range n.open {
 		conns = append(conns, conn)
 	}
-	network.mu.Unlock()
+	n.mu.Unlock()
 	if node != nil {
-		node.raft.CompareAndSwap(network, nil)
+		node.raft.CompareAndSwap(n, nil)
 	}
 	if listener != nil {
 		listener.Close()
@@ -283,7 +300,7 @@ func (network *raftNetwork) Close() error {
 	return nil
 }
 
-// raftLogger passes on what raft says, a level lower than it says it: retries are its daily bread.
+// raftLogger forwards raft's log one level lower: retries are normal operation.
 func raftLogger(session *session) hclog.Logger {
 	logger := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Info, Output: io.Discard})
 	logger.RegisterSink(raftSink{session})
@@ -293,22 +310,22 @@ func raftLogger(session *session) hclog.Logger {
 type raftSink struct{ session *session }
 
 // Accept sends one line as a log event.
-func (sink raftSink) Accept(_ string, level hclog.Level, message string, values ...any) {
-	told := "debug"
+func (s raftSink) Accept(_ string, level hclog.Level, message string, values ...any) {
+	eventLevel := "debug"
 	switch {
 	case level >= hclog.Error:
-		told = "warning"
+		eventLevel = "warning"
 	case level >= hclog.Warn:
-		told = "info"
+		eventLevel = "info"
 	case level < hclog.Info:
 		return
 	}
 	for at := 0; at+1 < len(values); at += 2 {
 		value := values[at+1]
-		if pattern, is := value.(hclog.Format); is && len(pattern) > 0 {
+		if pattern, ok := value.(hclog.Format); ok && len(pattern) > 0 {
 			value = fmt.Sprintf(fmt.Sprint(pattern[0]), pattern[1:]...)
 		}
 		message += fmt.Sprintf(" %v=%v", values[at], value)
 	}
-	sink.session.box.send(LogEvent{Event: "log", Level: told, Message: "raft: " + message})
+	s.session.out.send(LogEvent{Event: "log", Level: eventLevel, Message: "raft: " + message})
 }

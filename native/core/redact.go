@@ -1,4 +1,4 @@
-// What may be logged: keys and secrets never. Every line and message that leaves goes through here.
+// Removes keys and secrets from every line and message that leaves the Go half.
 
 package core
 
@@ -15,30 +15,30 @@ const (
 	maxKnownSecrets = 64
 )
 
-// redactor replaces known secrets and whatever looks like a key.
+// redactor replaces known secrets and everything that looks like a key.
 type redactor struct {
 	mu    sync.RWMutex
 	known []string
 }
 
-// add makes secrets known; the oldest beyond maxKnownSecrets are forgotten.
-func (guard *redactor) add(secrets ...string) {
-	guard.mu.Lock()
-	defer guard.mu.Unlock()
+// add registers secrets; beyond maxKnownSecrets the oldest are dropped.
+func (r *redactor) add(secrets ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, secret := range secrets {
 		if len(secret) >= 4 {
-			guard.known = append(guard.known, secret)
+			r.known = append(r.known, secret)
 		}
 	}
-	if extra := len(guard.known) - maxKnownSecrets; extra > 0 {
-		guard.known = guard.known[extra:]
+	if extra := len(r.known) - maxKnownSecrets; extra > 0 {
+		r.known = r.known[extra:]
 	}
 }
 
-func (guard *redactor) clean(text string) string {
-	guard.mu.RLock()
-	defer guard.mu.RUnlock()
-	for _, secret := range guard.known {
+func (r *redactor) clean(text string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, secret := range r.known {
 		text = strings.ReplaceAll(text, secret, redacted)
 	}
 	return keyShape.ReplaceAllString(text, redacted)

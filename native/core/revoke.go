@@ -1,5 +1,5 @@
-// Revocation: after each change of the network map or of a grant, and when a key expires, every
-// open connection is judged again; those whose caller, class or rights changed are closed.
+// Revocation: after each change of the network map or of a grant, and when a key expires, every open connection is
+// checked again; those whose caller, class or rights changed are closed.
 
 package core
 
@@ -9,32 +9,32 @@ import (
 	"slices"
 )
 
-// revoke runs after the view was taken anew. Each remote address is asked about once.
-func (node *Node) revoke(ctx context.Context) {
-	node.conns.generation.Add(1)
-	fresh := map[netip.Addr]*verdict{}
+// revoke runs after the view was refreshed. It checks each remote address once.
+func (n *Node) revoke(ctx context.Context) {
+	n.conns.generation.Add(1)
+	fresh := map[netip.Addr]*callerCheck{}
 	var callers []string
 	closed := 0
-	for _, tracked := range node.conns.list() {
-		old := tracked.verdict.Load()
+	for _, tracked := range n.conns.list() {
+		old := tracked.check.Load()
 		if old == nil {
-			continue // no request yet: it will be judged by the new rights
+			continue // no request yet: the first one is checked under the new rights
 		}
-		now, asked := fresh[tracked.remote]
-		if !asked {
-			judged, err := node.judge(ctx, tracked.remote)
+		now, checked := fresh[tracked.remote]
+		if !checked {
+			check, err := n.checkCaller(ctx, tracked.remote)
 			if ctx.Err() != nil {
 				return
 			}
 			if err != nil {
-				// Nothing is known about the caller any more, so it keeps nothing.
-				node.log("warning", "cannot ask who "+tracked.remote.String()+" is: "+err.Error())
-				judged = &verdict{refusal: &Refusal{Code: "caller_unknown"}}
+				// The caller is unknown now, so it keeps no connection.
+				n.log("warning", "cannot identify "+tracked.remote.String()+": "+err.Error())
+				check = &callerCheck{refusal: &Refusal{Code: "caller_unknown"}}
 			}
-			fresh[tracked.remote], now = judged, judged
+			fresh[tracked.remote], now = check, check
 		}
-		if old.same(now) {
-			tracked.verdict.CompareAndSwap(old, now)
+		if old.sameRights(now) {
+			tracked.check.CompareAndSwap(old, now)
 			continue
 		}
 		tracked.Close()
@@ -43,11 +43,11 @@ func (node *Node) revoke(ctx context.Context) {
 			callers = append(callers, old.caller.ID)
 		}
 	}
-	node.egress.judgeAgain(ctx)
-	if network := node.raft.Load(); network != nil {
-		network.judgeAgain(ctx)
+	n.egress.recheck(ctx)
+	if network := n.raft.Load(); network != nil {
+		network.recheck(ctx)
 	}
 	if closed > 0 && len(callers) > 0 {
-		node.emit(RevokedEvent{Event: "revoked", Callers: callers, Connections: closed})
+		n.emit(RevokedEvent{Event: "revoked", Callers: callers, Connections: closed})
 	}
 }

@@ -1,5 +1,5 @@
-// Revocation over real WireGuard: a stream, an upgraded and an idle connection of one caller end
-// within two seconds of each kind of change, and another caller's stream goes on.
+// Tests of revocation over real WireGuard: a stream, an upgraded and an idle connection of one caller are closed within
+// two seconds of each kind of change, and another caller's stream continues.
 
 package core
 
@@ -18,23 +18,23 @@ import (
 
 const revokeGoal = 2 * time.Second
 
-// held is what the target holds open for callers: streams and upgraded connections, by path.
-type held struct {
+// heldConns holds what the target keeps open for callers: streams and upgraded connections, by path.
+type heldConns struct {
 	mu    sync.Mutex
 	ended map[string]chan struct{}
 }
 
-func (open *held) channel(path string) chan struct{} {
-	open.mu.Lock()
-	defer open.mu.Unlock()
-	if open.ended[path] == nil {
-		open.ended[path] = make(chan struct{})
+func (h *heldConns) channel(path string) chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended[path] == nil {
+		h.ended[path] = make(chan struct{})
 	}
-	return open.ended[path]
+	return h.ended[path]
 }
 
-func holdOpen(r *rig) *held {
-	open := &held{ended: map[string]chan struct{}{}}
+func holdOpen(r *rig) *heldConns {
+	open := &heldConns{ended: map[string]chan struct{}{}}
 	r.target.handle(func(writer http.ResponseWriter, request *http.Request) {
 		switch {
 		case request.Header.Get("Upgrade") != "":
@@ -77,7 +77,13 @@ func openKeepAlive(t *testing.T, r *rig, client *tailnettest.Client) net.Conn {
 }
 
 func grantTo(name, role string) []tailnettest.Grant {
-	return []tailnettest.Grant{{Src: []string{name}, Dst: []string{"cairn"}, App: map[string][]json.RawMessage{testCapability: {json.RawMessage(`{"role":"` + role + `","spaces":["*"]}`)}}}}
+	return []tailnettest.Grant{
+		{
+			Src: []string{name},
+			Dst: []string{"cairn"},
+			App: map[string][]json.RawMessage{testCapability: {json.RawMessage(`{"role":"` + role + `","spaces":["*"]}`)}},
+		},
+	}
 }
 
 func TestRevocation(t *testing.T) {
@@ -116,7 +122,7 @@ func TestRevocation(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			tailnet := startTailnet(t)
 			tailnet.Grants(row.before)
-			r := startRig(t, tailnet, setUp{})
+			r := startRig(t, tailnet, rigOptions{})
 			open := holdOpen(r)
 			caller := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "caller"})
 			other := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "other"})
@@ -141,8 +147,9 @@ func TestRevocation(t *testing.T) {
 			}
 			t.Logf("ended after %v", time.Since(started).Round(time.Millisecond))
 			event, _ := r.awaitEvent("revoked", from)
-			if callers := event["callers"].([]any); len(callers) != 1 || callers[0] != caller.ID || event["connections"].(float64) < 3 {
-				t.Errorf("told %v", event)
+			if callers := event["callers"].([]any); len(callers) != 1 || callers[0] != caller.ID ||
+				event["connections"].(float64) < 3 {
+				t.Errorf("got %v", event)
 			}
 			select {
 			case <-open.channel("/other"):
@@ -158,9 +165,9 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-func TestKeyExpiryEndsConnectionsWithoutWordFromControl(t *testing.T) {
+func TestKeyExpiryClosesConnectionsWithoutControl(t *testing.T) {
 	tailnet := startTailnet(t)
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	open := holdOpen(r)
 	expiry := time.Now().Add(3 * time.Second).Truncate(time.Second)
 	if err := tailnet.Expect(tailnettest.Expect{Hostname: "caller", KeyExpiry: expiry}); err != nil {
@@ -181,10 +188,10 @@ func TestKeyExpiryEndsConnectionsWithoutWordFromControl(t *testing.T) {
 	}
 }
 
-func TestReusedAddressIsAnotherCaller(t *testing.T) {
+func TestReusedAddressIsADifferentCaller(t *testing.T) {
 	tailnet := startTailnet(t)
 	tailnet.Grants(grantTo("caller", "admin"))
-	r := startRig(t, tailnet, setUp{})
+	r := startRig(t, tailnet, rigOptions{})
 	open := holdOpen(r)
 	caller := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "caller"})
 	openStream(t, r, caller, "/stream")
@@ -194,17 +201,20 @@ func TestReusedAddressIsAnotherCaller(t *testing.T) {
 	if err := tailnet.Remove("caller"); err != nil {
 		t.Fatal(err)
 	}
-	successor := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "successor", User: "eve@example.com", IP: caller.IPs[0]})
+	successor := startClient(t, tailnet,
+		tailnettest.ClientOptions{Hostname: "successor", User: "eve@example.com", IP: caller.IPs[0]})
 	<-open.channel("/stream")
-	if got := get(t, successor, "http://cairn/").caller(t); got.ID != successor.ID || got.Grants != "" || got.Own || got.Login != "eve@example.com" {
+	if got := get(t, successor, "http://cairn/").caller(t); got.ID != successor.ID || got.Grants != "" || got.Own ||
+		got.Login != "eve@example.com" {
 		t.Errorf("the successor counts as %+v", got)
 	}
 }
 
 func TestNewNameAloneKeepsConnections(t *testing.T) {
-	old := &verdict{caller: Caller{ID: "n1", Kind: "user", Node: "a.ts.net", Tags: []string{}}}
-	renamed := &verdict{caller: Caller{ID: "n1", Kind: "user", Node: "b.ts.net", Tags: []string{}}}
-	if !old.same(renamed) || old.same(&verdict{refusal: &Refusal{}}) || (&verdict{refusal: &Refusal{}}).same(old) {
+	old := &callerCheck{caller: Caller{ID: "n1", Kind: "user", Node: "a.ts.net", Tags: []string{}}}
+	renamed := &callerCheck{caller: Caller{ID: "n1", Kind: "user", Node: "b.ts.net", Tags: []string{}}}
+	if !old.sameRights(renamed) || old.sameRights(&callerCheck{refusal: &Refusal{}}) ||
+		(&callerCheck{refusal: &Refusal{}}).sameRights(old) {
 		t.Error("wrong idea of a changed caller")
 	}
 }

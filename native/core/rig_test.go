@@ -1,5 +1,5 @@
-// What the tests share: a private tailnet, one node of ours driven through its channel, and a
-// target that records what reaches it.
+// Shared by the tests: a private tailnet, one node driven through its channel, and a target that records what reaches
+// it.
 
 package core
 
@@ -27,7 +27,7 @@ import (
 
 const (
 	testCapability = "cairn.internal/cap/cairn"
-	testPatience   = 15 * time.Second
+	testTimeout    = 15 * time.Second
 )
 
 func startTailnet(t *testing.T) *tailnettest.Tailnet {
@@ -46,7 +46,7 @@ func startTailnet(t *testing.T) *tailnettest.Tailnet {
 
 func startClient(t *testing.T, tailnet *tailnettest.Tailnet, options tailnettest.ClientOptions) *tailnettest.Client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	client, err := tailnet.Client(ctx, options)
 	if err != nil {
@@ -55,7 +55,7 @@ func startClient(t *testing.T, tailnet *tailnettest.Tailnet, options tailnettest
 	return client
 }
 
-// target is the HTTP server on the unix socket that stands for the TypeScript half.
+// target is the HTTP server on the unix socket, in place of the TypeScript half.
 type target struct {
 	path    string
 	seen    atomic.Int64
@@ -67,32 +67,39 @@ type target struct {
 
 func startTarget(t *testing.T) *target {
 	t.Helper()
-	place := &target{path: filepath.Join(shortDir(t), "ingress.sock")}
-	listener, err := net.Listen("unix", place.path)
+	target := &target{path: filepath.Join(shortDir(t), "ingress.sock")}
+	listener, err := net.Listen("unix", target.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	echo := http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
-		answer := map[string]any{"method": request.Method, "path": request.URL.RequestURI(), "host": request.Host, "headers": request.Header, "body": string(body), "trailer": request.Trailer}
+		answer := map[string]any{
+			"method":  request.Method,
+			"path":    request.URL.RequestURI(),
+			"host":    request.Host,
+			"headers": request.Header,
+			"body":    string(body),
+			"trailer": request.Trailer,
+		}
 		_ = json.NewEncoder(writer).Encode(answer)
 	})
-	place.handler.Store(&echo)
-	place.server = &http.Server{Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		place.seen.Add(1)
-		place.mu.Lock()
-		place.last = request
-		place.mu.Unlock()
-		(*place.handler.Load())(writer, request)
+	target.handler.Store(&echo)
+	target.server = &http.Server{Handler: http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		target.seen.Add(1)
+		target.mu.Lock()
+		target.last = request
+		target.mu.Unlock()
+		(*target.handler.Load())(writer, request)
 	})}
-	go place.server.Serve(listener)
-	t.Cleanup(func() { place.server.Close() })
-	return place
+	go target.server.Serve(listener)
+	t.Cleanup(func() { target.server.Close() })
+	return target
 }
 
-func (place *target) handle(handler http.HandlerFunc) { place.handler.Store(&handler) }
+func (t *target) handle(handler http.HandlerFunc) { t.handler.Store(&handler) }
 
-// shortDir is a 0700 folder whose path leaves room for socket names.
+// shortDir returns a 0700 folder whose path leaves room for socket names.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cn")
@@ -109,7 +116,7 @@ func randomSecret() string {
 	return hex.EncodeToString(bytes[:])
 }
 
-// rig is one node of ours, driven through the channel as TypeScript would.
+// rig is one node, driven through the channel as TypeScript would.
 type rig struct {
 	t      *testing.T
 	stream net.Conn
@@ -129,7 +136,13 @@ type rig struct {
 func openChannel(t *testing.T, options Options) *rig {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	r := &rig{t: t, stream: ours, waiting: map[int64]chan json.RawMessage{}, news: make(chan struct{}), served: make(chan struct{})}
+	r := &rig{
+		t:       t,
+		stream:  ours,
+		waiting: map[int64]chan json.RawMessage{},
+		news:    make(chan struct{}),
+		served:  make(chan struct{}),
+	}
 	go func() {
 		defer close(r.served)
 		ServeWith(theirs, options)
@@ -140,7 +153,7 @@ func openChannel(t *testing.T, options Options) *rig {
 		select {
 		case <-r.served:
 		case <-time.After(5 * time.Second):
-			t.Error("the Go half goes on 5 s after its stream ended")
+			t.Error("the Go half still runs 5 s after its stream ended")
 		}
 	})
 	return r
@@ -183,7 +196,7 @@ func (r *rig) read() {
 	}
 }
 
-// send starts a request; the answer is a reply line.
+// send starts a request; the reply line arrives on the channel.
 func (r *rig) send(method string, params any) chan json.RawMessage {
 	r.t.Helper()
 	text, err := json.Marshal(params)
@@ -203,7 +216,7 @@ func (r *rig) send(method string, params any) chan json.RawMessage {
 	return waiter
 }
 
-// call runs a method; into may be nil. The fault is nil when it went well.
+// call runs a method; into may be nil. It returns nil on success.
 func (r *rig) call(method string, params, into any) *Fault {
 	r.t.Helper()
 	select {
@@ -221,7 +234,7 @@ func (r *rig) call(method string, params, into any) *Fault {
 			}
 		}
 		return reply.Error
-	case <-time.After(testPatience):
+	case <-time.After(testTimeout):
 		r.t.Fatalf("%s did not answer", method)
 		return nil
 	}
@@ -234,10 +247,10 @@ func (r *rig) must(method string, params, into any) {
 	}
 }
 
-// await waits until look is content with what is known so far.
+// await waits until look returns true for the state known so far.
 func (r *rig) await(what string, look func() bool) {
 	r.t.Helper()
-	deadline := time.After(testPatience)
+	deadline := time.After(testTimeout)
 	for {
 		r.mu.Lock()
 		done, news := look(), r.news
@@ -255,7 +268,7 @@ func (r *rig) await(what string, look func() bool) {
 	}
 }
 
-// awaitEvent waits for an event at or after index from, and answers it and the index after it.
+// awaitEvent waits for an event at or after index from and returns it and the index after it.
 func (r *rig) awaitEvent(name string, from int) (found map[string]any, next int) {
 	r.t.Helper()
 	r.await("the event "+name, func() bool {
@@ -270,7 +283,7 @@ func (r *rig) awaitEvent(name string, from int) (found map[string]any, next int)
 	return found, next
 }
 
-// node is the running node itself, for tests of what the channel does not show.
+// node returns the running node itself, for tests of what the channel does not show.
 func (r *rig) node() *Node {
 	r.t.Helper()
 	found := make(chan *Node, 1)
@@ -292,44 +305,46 @@ func (r *rig) mark() int {
 
 func (r *rig) awaitRunning() {
 	r.t.Helper()
-	r.await("state Running", func() bool { return r.state.State == "Running" && r.state.Self != nil && len(r.state.Self.IPs) > 0 })
+	r.await("state Running",
+		func() bool { return r.state.State == "Running" && r.state.Self != nil && len(r.state.Self.IPs) > 0 })
 }
 
-func upParams(t *testing.T, tailnet *tailnettest.Tailnet, place *target, hostname string) UpParams {
+func upParams(t *testing.T, tailnet *tailnettest.Tailnet, target *target, hostname string) UpParams {
 	dir := shortDir(t)
 	return UpParams{
 		StateDir: filepath.Join(dir, "state"), SocketDir: filepath.Join(dir, "run"), Hostname: hostname,
-		ControlURL: tailnet.ControlURL(), Capability: testCapability, Target: place.path, IngressSecret: randomSecret(), EgressSecret: randomSecret(),
+		ControlURL: tailnet.ControlURL(), Capability: testCapability, Target: target.path,
+		IngressSecret: randomSecret(), EgressSecret: randomSecret(),
 		Shared: "none", AllowedHosts: []string{}, AllowedOrigins: []string{}, MaxBodyBytes: 1 << 20, TestMode: true,
 	}
 }
 
-type setUp struct {
+type rigOptions struct {
 	expect  *tailnettest.Expect
 	options Options
 	change  func(*UpParams)
 	noWait  bool
 }
 
-// startNode starts a node called "cairn" on the tailnet and waits until it runs, listening on 80.
-func startRig(t *testing.T, tailnet *tailnettest.Tailnet, how setUp) *rig {
+// startRig starts a node called "cairn" on the tailnet and waits until it runs and listens on 80.
+func startRig(t *testing.T, tailnet *tailnettest.Tailnet, options rigOptions) *rig {
 	t.Helper()
-	place := startTarget(t)
-	r := openChannel(t, how.options)
-	r.target = place
-	r.params = upParams(t, tailnet, place, "cairn")
-	if how.change != nil {
-		how.change(&r.params)
+	target := startTarget(t)
+	r := openChannel(t, options.options)
+	r.target = target
+	r.params = upParams(t, tailnet, target, "cairn")
+	if options.change != nil {
+		options.change(&r.params)
 	}
-	if how.expect != nil {
-		how.expect.Hostname = "cairn"
-		if err := tailnet.Expect(*how.expect); err != nil {
+	if options.expect != nil {
+		options.expect.Hostname = "cairn"
+		if err := tailnet.Expect(*options.expect); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.must("up", r.params, nil)
 	r.must("listen", ListenParams{Port: 80}, nil)
-	if !how.noWait {
+	if !options.noWait {
 		r.awaitRunning()
 	}
 	return r
@@ -368,13 +383,13 @@ func (got answer) caller(t *testing.T) Caller {
 	return caller
 }
 
-// ask sends one request from a client node and reads the whole answer. The first packets between
-// two nodes may be lost while they find each other, so a failed dial is tried again.
+// ask sends one request from a client node and reads the whole response. The first packets between two nodes may be
+// lost while they find each other, so a failed dial is tried again.
 func ask(t *testing.T, client *tailnettest.Client, request *http.Request) answer {
 	t.Helper()
 	var response *http.Response
 	var err error
-	for deadline := time.Now().Add(testPatience); ; {
+	for deadline := time.Now().Add(testTimeout); ; {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		response, err = client.HTTP.Do(request.Clone(ctx))
 		if err == nil {
@@ -383,7 +398,8 @@ func ask(t *testing.T, client *tailnettest.Client, request *http.Request) answer
 		}
 		cancel()
 		var dialing *net.OpError
-		if time.Now().After(deadline) || !(errors.As(err, &dialing) && dialing.Op == "dial" || strings.Contains(err.Error(), "connect") || errors.Is(err, context.DeadlineExceeded)) {
+		if time.Now().After(deadline) ||
+			!(errors.As(err, &dialing) && dialing.Op == "dial" || strings.Contains(err.Error(), "connect") || errors.Is(err, context.DeadlineExceeded)) {
 			t.Fatalf("%s %s: %v", request.Method, request.URL, err)
 		}
 	}

@@ -1,5 +1,5 @@
-// Panics of our own goroutines: recovered, told as an error, never the end of the process.
-// A panic in a goroutine that a library started cannot be caught here and ends the process.
+// Recovers panics of our own goroutines and reports them as errors. A panic in a goroutine that a library started
+// cannot be recovered here and ends the process.
 
 package core
 
@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 )
 
-// goSafe runs task in a goroutine and hands a panic to onPanic, with its stack.
+// goSafe runs task in a goroutine and passes a panic to onPanic, with its stack.
 func goSafe(what string, onPanic func(message string), task func()) {
 	go func() {
 		defer recoverTo(what, onPanic)
@@ -16,7 +16,7 @@ func goSafe(what string, onPanic func(message string), task func()) {
 	}()
 }
 
-// recoverTo is deferred by whatever must outlive a panic.
+// recoverTo recovers a panic and passes it to onPanic; call it with defer.
 func recoverTo(what string, onPanic func(message string)) {
 	if cause := recover(); cause != nil {
 		onPanic(fmt.Sprintf("panic in %s: %v\n%s", what, cause, debug.Stack()))

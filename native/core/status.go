@@ -1,4 +1,4 @@
-// The node, its peers and one caller in the channel's shapes.
+// Converts the node, its peers and one caller to the channel's messages.
 
 package core
 
@@ -15,17 +15,22 @@ import (
 	"tailscale.com/types/views"
 )
 
-func (node *Node) status(ctx context.Context) (*Status, error) {
-	raw, err := node.lc.StatusWithoutPeers(ctx)
+func (n *Node) status(ctx context.Context) (*Status, error) {
+	raw, err := n.lc.StatusWithoutPeers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	node.watch.mu.Lock()
-	control := node.watch.control
-	node.watch.mu.Unlock()
-	status := &Status{State: raw.BackendState, Control: control, Health: orEmpty(slices.Clone(raw.Health)), Domains: orEmpty(raw.CertDomains)}
+	n.watch.mu.Lock()
+	control := n.watch.control
+	n.watch.mu.Unlock()
+	status := &Status{
+		State:   raw.BackendState,
+		Control: control,
+		Health:  orEmpty(slices.Clone(raw.Health)),
+		Domains: orEmpty(raw.CertDomains),
+	}
 	for index, line := range status.Health {
-		status.Health[index] = node.secrets.clean(line)
+		status.Health[index] = n.secrets.clean(line)
 	}
 	if self := raw.Self; self != nil && self.ID != "" {
 		status.Self = selfOf(self, raw.User, time.Now())
@@ -38,14 +43,14 @@ func (node *Node) status(ctx context.Context) (*Status, error) {
 func selfOf(self *ipnstate.PeerStatus, users map[tailcfg.UserID]tailcfg.UserProfile, now time.Time) *Self {
 	login, user := loginOf(self, users)
 	return &Self{
-		ID: string(self.ID), Hostname: self.HostName, DNSName: plainName(self.DNSName), IPs: addrTexts(self.TailscaleIPs),
+		ID: string(self.ID), Hostname: self.HostName, DNSName: normalizeName(self.DNSName), IPs: addrTexts(self.TailscaleIPs),
 		Tags: tagsOf(self.Tags), Login: login, UserID: user, KeyExpiry: timeText(self.KeyExpiry),
 		KeyExpired: self.Expired || (self.KeyExpiry != nil && !self.KeyExpiry.IsZero() && !self.KeyExpiry.After(now)),
 	}
 }
 
-func (node *Node) peers(ctx context.Context) (PeersResult, error) {
-	raw, err := node.lc.Status(ctx)
+func (n *Node) peers(ctx context.Context) (PeersResult, error) {
+	raw, err := n.lc.Status(ctx)
 	if err != nil {
 		return PeersResult{}, err
 	}
@@ -54,7 +59,8 @@ func (node *Node) peers(ctx context.Context) (PeersResult, error) {
 	for _, peer := range raw.Peer {
 		login, user := loginOf(peer, raw.User)
 		entry := Peer{
-			ID: string(peer.ID), Hostname: peer.HostName, DNSName: plainName(peer.DNSName), IPs: addrTexts(peer.TailscaleIPs),
+			ID: string(
+				peer.ID), Hostname: peer.HostName, DNSName: normalizeName(peer.DNSName), IPs: addrTexts(peer.TailscaleIPs),
 			Tags: tagsOf(peer.Tags), Login: login, UserID: user, OS: peer.OS, Online: peer.Online,
 			LastSeen: timeText(&peer.LastSeen), Path: "none", Relay: peer.Relay, Expired: peer.Expired,
 			Shared: peer.ShareeNode || peer.AltSharerUserID != 0 || outsideSuffix(peer.DNSName, self.suffix),
@@ -71,24 +77,28 @@ func (node *Node) peers(ctx context.Context) (PeersResult, error) {
 	return PeersResult{Peers: peers}, nil
 }
 
-func (node *Node) whoIs(ctx context.Context, addr netip.Addr) (WhoIsResult, error) {
-	if _, err := node.look(ctx, 0); err != nil {
+func (n *Node) whoIs(ctx context.Context, addr netip.Addr) (WhoIsResult, error) {
+	if _, err := n.look(ctx, 0); err != nil {
 		return WhoIsResult{}, err
 	}
-	judged, err := node.judge(ctx, addr)
+	check, err := n.checkCaller(ctx, addr)
 	if err != nil {
 		return WhoIsResult{}, err
 	}
-	if judged.refusal != nil {
-		return WhoIsResult{}, &Fault{Code: CodeNotFound, Message: fmt.Sprintf("%s: %s", judged.refusal.Code, judged.refusal.Detail), Hint: judged.refusal.Hint}
+	if check.refusal != nil {
+		return WhoIsResult{}, &Fault{
+			Code:    CodeNotFound,
+			Message: fmt.Sprintf("%s: %s", check.refusal.Code, check.refusal.Detail),
+			Hint:    check.refusal.Hint,
+		}
 	}
-	return WhoIsResult{Caller: judged.caller}, nil
+	return WhoIsResult{Caller: check.caller}, nil
 }
 
-// addressOf finds the address of a peer by its StableNodeID; a miss looks once more with a fresh map.
-func (node *Node) addressOf(ctx context.Context, id string) (netip.Addr, error) {
+// addressOf returns the address of a peer by its StableNodeID; on a miss it retries with a fresh map.
+func (n *Node) addressOf(ctx context.Context, id string) (netip.Addr, error) {
 	for _, maxAge := range []time.Duration{0, time.Second} {
-		snapshot, err := node.look(ctx, maxAge)
+		snapshot, err := n.look(ctx, maxAge)
 		if err != nil {
 			return netip.Addr{}, err
 		}
@@ -102,25 +112,29 @@ func (node *Node) addressOf(ctx context.Context, id string) (netip.Addr, error) 
 			return peer.TailscaleIPs[0], nil
 		}
 	}
-	return netip.Addr{}, &Fault{Code: CodeNotFound, Message: fmt.Sprintf("caller_unknown: no peer of this tailnet has the id %.64q", id),
-		Hint: "The tailnet's policy may hide it from this node: nodes of a fleet must see each other and each other's callers."}
+	return netip.Addr{}, &Fault{
+		Code:    CodeNotFound,
+		Message: fmt.Sprintf("caller_unknown: no peer of this tailnet has the id %.64q", id),
+		Hint: "The tailnet's policy may hide it from this node: " +
+			"nodes of a fleet must see each other and each other's callers.",
+	}
 }
 
-// callerOf is who a node is, by its StableNodeID.
-func (node *Node) callerOf(ctx context.Context, id string) (WhoIsResult, error) {
-	addr, err := node.addressOf(ctx, id)
+// callerOf returns the caller with that StableNodeID.
+func (n *Node) callerOf(ctx context.Context, id string) (WhoIsResult, error) {
+	addr, err := n.addressOf(ctx, id)
 	if err != nil {
 		return WhoIsResult{}, err
 	}
-	return node.whoIs(ctx, addr)
+	return n.whoIs(ctx, addr)
 }
 
-func (node *Node) serveConfig(ctx context.Context) (ServeConfigResult, error) {
-	raw, err := node.lc.StatusWithoutPeers(ctx)
+func (n *Node) serveConfig(ctx context.Context) (ServeConfigResult, error) {
+	raw, err := n.lc.StatusWithoutPeers(ctx)
 	if err != nil {
 		return ServeConfigResult{}, err
 	}
-	config, denied, err := readServeConfig(ctx, node.lc, raw.Self)
+	config, denied, err := readServeConfig(ctx, n.lc, raw.Self)
 	if err != nil {
 		return ServeConfigResult{}, err
 	}
@@ -131,7 +145,7 @@ func (node *Node) serveConfig(ctx context.Context) (ServeConfigResult, error) {
 	return result, nil
 }
 
-// loginOf answers login and user id; a tagged node has neither, whoever enrolled it.
+// loginOf returns login and user id; both are empty for a tagged node.
 func loginOf(peer *ipnstate.PeerStatus, users map[tailcfg.UserID]tailcfg.UserProfile) (login, user string) {
 	if peer.IsTagged() {
 		return "", ""
@@ -154,7 +168,7 @@ func addrTexts(addrs []netip.Addr) []string {
 	return texts
 }
 
-// timeText is RFC 3339 in UTC, or nil for no time.
+// timeText returns RFC 3339 in UTC, or nil for the zero time.
 func timeText(moment *time.Time) *string {
 	if moment == nil || moment.IsZero() {
 		return nil

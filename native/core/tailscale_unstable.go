@@ -1,5 +1,5 @@
-// The one file that touches tailscale APIs which are not marked stable: the IPN bus, the
-// subsystems behind Server.Sys, the serve config. An upgrade of tailscale.com is reviewed here first.
+// The only file that uses tailscale APIs not marked stable: the IPN bus, the subsystems behind Server.Sys, the serve
+// config. Review it first when tailscale.com is upgraded.
 
 package core
 
@@ -24,19 +24,28 @@ import (
 	"tailscale.com/wgengine/netstack"
 )
 
-// strayVariables are read by tsnet when the matching argument is empty. What is passed must win, also when it is empty.
-var strayVariables = []string{"TS_AUTHKEY", "TS_AUTH_KEY", "TS_CLIENT_SECRET", "TS_CLIENT_ID", "TS_ID_TOKEN", "TS_AUDIENCE", "TS_CONTROL_URL"}
+// ignoredEnv are the variables that tsnet reads when the matching argument is empty. Arguments must win, also empty
+// ones.
+var ignoredEnv = []string{
+	"TS_AUTHKEY",
+	"TS_AUTH_KEY",
+	"TS_CLIENT_SECRET",
+	"TS_CLIENT_ID",
+	"TS_ID_TOKEN",
+	"TS_AUDIENCE",
+	"TS_CONTROL_URL",
+}
 
 var testModeOnce sync.Once
 
-// isolate turns log upload off, forgets stray TS_* variables of this process and, on a test tailnet, keeps to plain sockets.
+// isolate turns log upload off, removes stray TS_* variables and, on a test tailnet, uses plain sockets.
 func isolate(testMode bool) {
 	envknob.SetNoLogsNoSupport()
-	for _, name := range strayVariables {
+	for _, name := range ignoredEnv {
 		os.Unsetenv(name)
 	}
 	if testMode {
-		// Once: nodes that run already read these.
+		// Once: running nodes already read these.
 		testModeOnce.Do(func() {
 			netns.SetEnabled(false)
 			envknob.Setenv("TS_DISABLE_PORTMAPPER", "true")
@@ -44,7 +53,7 @@ func isolate(testMode bool) {
 	}
 }
 
-// busChange is what a notification of the IPN bus means to us.
+// busChange is what we use of a notification of the IPN bus.
 type busChange struct {
 	loginURL string
 	errText  string
@@ -52,8 +61,8 @@ type busChange struct {
 	netmap   bool // peers, users or self changed
 }
 
-// watchBus calls each for every notification until ctx ends or the bus breaks.
-// The caller cancels ctx before Server.Close, which otherwise waits 5 seconds for this watcher.
+// watchBus calls each for every notification until ctx ends or the bus breaks. The caller cancels ctx before
+// Server.Close, which otherwise waits 5 seconds for this watcher.
 func watchBus(ctx context.Context, lc *local.Client, each func(busChange)) error {
 	watcher, err := lc.WatchIPNBus(ctx, ipn.NotifyInitialState|ipn.NotifyPeerChanges|ipn.NotifyInitialHealthState)
 	if err != nil {
@@ -81,49 +90,49 @@ func watchBus(ctx context.Context, lc *local.Client, each func(busChange)) error
 	}
 }
 
-// engine reaches the subsystems of a started server.
+// engine accesses the subsystems of a started server.
 type engine struct{ server *tsnet.Server }
 
-// packetFilter identifies the packet filter in force. Changed grants arrive in it alone, and
-// tailscale 1.102 tells nobody on the IPN bus, so its identity is compared.
-func (engine engine) packetFilter() *filter.Filter {
-	if tun, ready := engine.server.Sys().Tun.GetOK(); ready {
+// packetFilter returns the current packet filter. Changed grants arrive only in it, and tailscale 1.102 does not
+// announce them on the IPN bus, so its identity is compared.
+func (e engine) packetFilter() *filter.Filter {
+	if tun, ready := e.server.Sys().Tun.GetOK(); ready {
 		return tun.GetFilter()
 	}
 	return nil
 }
 
-// udpPort is where WireGuard listens; 0 where that is not known.
-func (engine engine) udpPort() uint16 {
-	if sock, ready := engine.server.Sys().MagicSock.GetOK(); ready {
+// udpPort returns the port WireGuard listens on, 0 if unknown.
+func (e engine) udpPort() uint16 {
+	if sock, ready := e.server.Sys().MagicSock.GetOK(); ready {
 		return sock.LocalPort()
 	}
 	return 0
 }
 
 // inMapPoll reports whether control is streaming the network map to us now.
-func (engine engine) inMapPoll() bool {
-	return engine.server.Sys().HealthTracker.Get().GetInPollNetMap()
+func (e engine) inMapPoll() bool {
+	return e.server.Sys().HealthTracker.Get().GetInPollNetMap()
 }
 
-// loginError is the last error of a login attempt, empty when there is none.
-func (engine engine) loginError() string {
-	state := engine.server.Sys().HealthTracker.Get().CurrentState()
+// loginError returns the last error of a login attempt, empty when there is none.
+func (e engine) loginError() string {
+	state := e.server.Sys().HealthTracker.Get().CurrentState()
 	if warning, set := state.Warnings[health.WarnableCode(tsconst.HealthWarnableLoginState)]; set {
 		return warning.Args[health.ArgError]
 	}
 	return ""
 }
 
-// dialTailnet opens a TCP connection through the userspace stack only. tsnet's own Dial falls
-// back to the host's network for an address that is no peer (any more); this one cannot.
-func (engine engine) dialTailnet(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	implementation, ready := engine.server.Sys().Netstack.GetOK()
-	stack, is := implementation.(*netstack.Impl)
-	if !ready || !is {
+// dialTailnet opens a TCP connection through the userspace stack only. tsnet's own Dial falls back to the host's
+// network for an address that is not (or no longer) a peer's; this one cannot.
+func (e engine) dialTailnet(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	implementation, running := e.server.Sys().Netstack.GetOK()
+	stack, ok := implementation.(*netstack.Impl)
+	if !running || !ok {
 		return nil, errors.New("the node's network stack is not running")
 	}
-	v4, v6 := engine.server.TailscaleIPs()
+	v4, v6 := e.server.TailscaleIPs()
 	from := v4
 	if to.Addr().Is6() {
 		from = v6
@@ -144,8 +153,8 @@ func acceptRoutes(ctx context.Context, lc *local.Client) error {
 	return err
 }
 
-// loginWithKey starts the backend again with a new key and logs in with it. Without one the backend
-// starts again, too: it would use the key of its last start, which may be spent, and show no URL.
+// loginWithKey restarts the backend with a new key and logs in with it. It restarts without a key, too: the backend
+// would use the key of its last start, which may be spent, and show no URL.
 func loginWithKey(ctx context.Context, lc *local.Client, key string) error {
 	if err := lc.Start(ctx, ipn.Options{AuthKey: key}); err != nil {
 		return err
@@ -153,7 +162,7 @@ func loginWithKey(ctx context.Context, lc *local.Client, key string) error {
 	return lc.StartLoginInteractive(ctx)
 }
 
-// readServeConfig answers the serve config and why Funnel is not available, nil when it is.
+// readServeConfig returns the serve config and why Funnel is not available, nil when it is.
 func readServeConfig(ctx context.Context, lc *local.Client, self *ipnstate.PeerStatus) (any, error, error) {
 	config, err := lc.GetServeConfig(ctx)
 	if err != nil {
@@ -165,7 +174,7 @@ func readServeConfig(ctx context.Context, lc *local.Client, self *ipnstate.PeerS
 	return config, funnelDenied(self), nil
 }
 
-// funnelDenied answers why this node may not use Funnel on 443, or nil.
+// funnelDenied returns why this node may not use Funnel on 443, or nil.
 func funnelDenied(self *ipnstate.PeerStatus) error {
 	if self == nil {
 		return errors.New("the node has not joined a tailnet yet")
@@ -173,7 +182,7 @@ func funnelDenied(self *ipnstate.PeerStatus) error {
 	return ipn.CheckFunnelAccess(443, self)
 }
 
-// serviceAddrs lists the addresses of the services that this node may reach, by full and short name.
+// serviceAddrs returns the addresses of the services that this node may reach, by full and short name.
 func serviceAddrs(ctx context.Context, lc *local.Client, suffix string) (map[string][]netip.Addr, error) {
 	services, err := lc.GetServices(ctx)
 	if err != nil {

@@ -1,5 +1,5 @@
-// The UDP port of a node's last life: taken again at a start. What peers know of the way to this
-// node is right again then; else they go on sending to where nobody listens until they notice.
+// Saves the UDP port of a node for its next start. Peers then reach the restarted node at the address they know; with
+// another port they would keep sending to the old one until they notice.
 
 package core
 
@@ -13,8 +13,8 @@ import (
 
 func udpPortPath(stateDir string) string { return filepath.Join(stateDir, "udp-port") }
 
-// lastUDPPort is the port to try first; 0 means any. The engine takes any as well where it is in use.
-func lastUDPPort(stateDir string) uint16 {
+// savedUDPPort returns the port to try first; 0 means any. If it is in use, the engine takes any as well.
+func savedUDPPort(stateDir string) uint16 {
 	text, err := os.ReadFile(udpPortPath(stateDir))
 	if err != nil {
 		return 0
@@ -26,9 +26,9 @@ func lastUDPPort(stateDir string) uint16 {
 	return uint16(port)
 }
 
-// keepUDPPort writes down what the next start tries, whole or not at all.
-func keepUDPPort(stateDir string, port uint16) error {
-	if port == 0 || port == lastUDPPort(stateDir) {
+// saveUDPPort writes the port for the next start, atomically.
+func saveUDPPort(stateDir string, port uint16) error {
+	if port == 0 || port == savedUDPPort(stateDir) {
 		return nil
 	}
 	path := udpPortPath(stateDir)

@@ -1,5 +1,5 @@
-// A snapshot of the network map as the rules need it: our own names for the Host rule, the
-// peers' and services' names and addresses for the dial guard. Kept until something changes.
+// A snapshot of the network map for the rules: our own names for the Host rule, the names and addresses of peers and
+// services for the dial guard. Cached until something changes.
 
 package core
 
@@ -28,16 +28,16 @@ type viewCache struct {
 	dirty   bool
 }
 
-// markDirty makes the next look ask the engine again.
-func (cache *viewCache) markDirty() {
-	cache.mu.Lock()
-	cache.dirty = true
-	cache.mu.Unlock()
+// markDirty makes the next look query the engine.
+func (c *viewCache) markDirty() {
+	c.mu.Lock()
+	c.dirty = true
+	c.mu.Unlock()
 }
 
-// look answers the snapshot; one that is older than maxAge (0: any age) or outdated is taken anew.
-func (node *Node) look(ctx context.Context, maxAge time.Duration) (*view, error) {
-	cache := &node.view
+// look returns the cached view, refreshing it if it is dirty or older than maxAge (0: any age).
+func (n *Node) look(ctx context.Context, maxAge time.Duration) (*view, error) {
+	cache := &n.view
 	cache.mu.Lock()
 	defer cache.mu.Unlock()
 	if cache.current != nil && !cache.dirty && (maxAge == 0 || time.Since(cache.current.takenAt) < maxAge) {
@@ -46,14 +46,14 @@ func (node *Node) look(ctx context.Context, maxAge time.Duration) (*view, error)
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	cache.dirty = false
-	status, err := node.lc.Status(ctx)
+	status, err := n.lc.Status(ctx)
 	if err != nil {
 		cache.dirty = true
 		return nil, err
 	}
 	self := identityOf(status)
 	fresh := newView(status, self)
-	if services, err := serviceAddrs(ctx, node.lc, self.suffix); err == nil {
+	if services, err := serviceAddrs(ctx, n.lc, self.suffix); err == nil {
 		for name, addrs := range services {
 			fresh.addName(name, addrs)
 			for _, addr := range addrs {
@@ -61,50 +61,51 @@ func (node *Node) look(ctx context.Context, maxAge time.Duration) (*view, error)
 			}
 		}
 	}
-	node.identity.Store(&self)
+	n.identity.Store(&self)
 	cache.current = fresh
 	return fresh, nil
 }
 
 func newView(status *ipnstate.Status, self identity) *view {
-	fresh := &view{status: status, hosts: map[string]bool{}, selfIPs: map[netip.Addr]bool{},
+	v := &view{status: status, hosts: map[string]bool{}, selfIPs: map[netip.Addr]bool{},
 		names: map[string][]netip.Addr{}, services: map[netip.Addr]bool{}, takenAt: time.Now()}
 	for _, addr := range status.TailscaleIPs {
-		fresh.selfIPs[addr] = true
-		fresh.hosts[addr.String()] = true
+		v.selfIPs[addr] = true
+		v.hosts[addr.String()] = true
 	}
 	for _, domain := range status.CertDomains {
-		fresh.hosts[plainName(domain)] = true
+		v.hosts[normalizeName(domain)] = true
 	}
 	if status.Self != nil && status.Self.DNSName != "" {
-		full := plainName(status.Self.DNSName)
+		full := normalizeName(status.Self.DNSName)
 		short, _, _ := strings.Cut(full, ".")
-		fresh.hosts[full], fresh.hosts[short] = true, true
+		v.hosts[full], v.hosts[short] = true, true
 	}
 	for _, record := range status.ExtraRecords {
-		if addr, err := netip.ParseAddr(record.Value); err == nil && (record.Type == "" || record.Type == "A" || record.Type == "AAAA") {
-			fresh.addName(plainName(record.Name), []netip.Addr{addr})
+		if addr, err := netip.ParseAddr(record.Value); err == nil &&
+			(record.Type == "" || record.Type == "A" || record.Type == "AAAA") {
+			v.addName(normalizeName(record.Name), []netip.Addr{addr})
 		}
 	}
 	for _, peer := range status.Peer {
-		full := plainName(peer.DNSName)
+		full := normalizeName(peer.DNSName)
 		if full == "" {
 			continue
 		}
-		fresh.names[full] = peer.TailscaleIPs
+		v.names[full] = peer.TailscaleIPs
 		if short, rest, _ := strings.Cut(full, "."); rest == self.suffix {
-			fresh.names[short] = peer.TailscaleIPs
+			v.names[short] = peer.TailscaleIPs
 		}
 	}
-	return fresh
+	return v
 }
 
-// addName never overrides a peer's own name.
-func (fresh *view) addName(name string, addrs []netip.Addr) {
-	if _, taken := fresh.names[name]; !taken && name != "" && len(addrs) > 0 {
-		fresh.names[name] = addrs
+// addName adds a name unless it is a peer's own.
+func (v *view) addName(name string, addrs []netip.Addr) {
+	if _, taken := v.names[name]; !taken && name != "" && len(addrs) > 0 {
+		v.names[name] = addrs
 	}
 }
 
-// plainName is a DNS name in lower case without its final dot.
-func plainName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+// normalizeName returns a DNS name in lower case without its final dot.
+func normalizeName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

@@ -1,5 +1,5 @@
-// What the node watches: the IPN bus, the packet filter, key expiry and control. Changes become
-// events (coalesced) and, first of all, a new judgement of every open connection.
+// Watches the IPN bus, the packet filter, key expiry and control. On a change every open connection is checked again
+// first; then events are sent, coalesced.
 
 package core
 
@@ -13,86 +13,86 @@ import (
 )
 
 const (
-	pulse           = 250 * time.Millisecond
-	minStateGap     = 100 * time.Millisecond
-	controlPatience = 5 * time.Second
+	pollInterval   = 250 * time.Millisecond
+	minStateGap    = 100 * time.Millisecond
+	controlTimeout = 5 * time.Second
 )
 
-// watchState is what the watchers know; guarded by mu.
+// watchState is the watchers' shared state, guarded by mu.
 type watchState struct {
-	mu          sync.Mutex
-	poke        chan struct{}
-	netmap      bool // something about peers or rights changed since the last pass
-	control     string
-	lastContact time.Time
-	everReached bool
-	wantsOut    bool   // logged out on purpose
-	loginURL    string // last one told
-	refusal     string // last words of control about our key
-	told        string // last auth-failed message told
+	mu              sync.Mutex
+	wakeup          chan struct{}
+	netmap          bool // peers or rights changed since the last pass
+	control         string
+	lastContact     time.Time
+	reachedOnce     bool
+	logoutRequested bool   // a logout was requested
+	loginURL        string // last one sent
+	refusal         string // control's last error about our key
+	lastAuthFailed  string // message of the last auth-failed event
 }
 
-func (state *watchState) init(now time.Time) {
-	state.poke = make(chan struct{}, 1)
-	state.control = "unknown"
-	state.lastContact = now
+func (w *watchState) init(now time.Time) {
+	w.wakeup = make(chan struct{}, 1)
+	w.control = "unknown"
+	w.lastContact = now
 }
 
-func (state *watchState) newLogin() {
-	state.mu.Lock()
-	defer state.mu.Unlock()
-	state.wantsOut, state.loginURL, state.refusal, state.told = false, "", "", ""
+func (w *watchState) newLogin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logoutRequested, w.loginURL, w.refusal, w.lastAuthFailed = false, "", "", ""
 }
 
-func (state *watchState) loggedOut() {
-	state.mu.Lock()
-	defer state.mu.Unlock()
-	state.wantsOut = true
+func (w *watchState) loggedOut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logoutRequested = true
 }
 
-// wake asks for a pass; netmap says that peers or rights may have changed.
-func (state *watchState) wake(netmap bool) {
-	state.mu.Lock()
-	state.netmap = state.netmap || netmap
-	state.mu.Unlock()
+// wake requests a pass; netmap says that peers or rights may have changed.
+func (w *watchState) wake(netmap bool) {
+	w.mu.Lock()
+	w.netmap = w.netmap || netmap
+	w.mu.Unlock()
 	select {
-	case state.poke <- struct{}{}:
+	case w.wakeup <- struct{}{}:
 	default:
 	}
 }
 
-func (node *Node) startWatching() {
-	// Each loop starts again after a panic: a node that no longer sees revocations must not go on serving.
-	forever := func(what string, loop func()) {
-		node.loops.Add(1)
-		goSafe(what, func(message string) { node.log("error", message) }, func() {
-			defer node.loops.Done()
-			for node.ctx.Err() == nil {
+func (n *Node) startWatching() {
+	// Each loop restarts after a panic: a node that no longer sees revocations must not keep serving.
+	runLoop := func(what string, loop func()) {
+		n.loops.Add(1)
+		goSafe(what, func(message string) { n.log("error", message) }, func() {
+			defer n.loops.Done()
+			for n.ctx.Err() == nil {
 				func() {
-					defer recoverTo(what, func(message string) { node.log("error", message) })
+					defer recoverTo(what, func(message string) { n.log("error", message) })
 					loop()
 				}()
-				pause(node.ctx, 200*time.Millisecond)
+				pause(n.ctx, 200*time.Millisecond)
 			}
 		})
 	}
-	forever("watching the IPN bus", func() {
-		if err := watchBus(node.ctx, node.lc, node.onBus); err != nil && node.ctx.Err() == nil {
-			node.log("debug", "watching the IPN bus again: "+err.Error())
+	runLoop("watching the IPN bus", func() {
+		if err := watchBus(n.ctx, n.lc, n.onBus); err != nil && n.ctx.Err() == nil {
+			n.log("debug", "restarting the watch of the IPN bus: "+err.Error())
 		}
 	})
-	forever("watching the packet filter", node.pulseLoop)
-	forever("telling changes", node.tellLoop)
+	runLoop("watching the packet filter", n.pollLoop)
+	runLoop("reporting changes", n.notifyLoop)
 }
 
-func (node *Node) onBus(change busChange) {
-	state := &node.watch
+func (n *Node) onBus(change busChange) {
+	state := &n.watch
 	if change.netmap {
-		node.view.markDirty()
+		n.view.markDirty()
 	}
 	state.mu.Lock()
 	if change.loggedIn {
-		state.loginURL, state.refusal, state.told = "", "", ""
+		state.loginURL, state.refusal, state.lastAuthFailed = "", "", ""
 	}
 	newURL := change.loginURL != "" && change.loginURL != state.loginURL
 	if newURL {
@@ -100,57 +100,57 @@ func (node *Node) onBus(change busChange) {
 	}
 	state.mu.Unlock()
 	if newURL {
-		node.emit(LoginEvent{Event: "login", URL: change.loginURL})
+		n.emit(LoginEvent{Event: "login", URL: change.loginURL})
 	}
 	if change.errText != "" {
-		node.onControlError(change.errText)
+		n.onControlError(change.errText)
 	}
 	state.wake(change.netmap)
 }
 
-// onControlError tells a refused key once for each message and login. Control repeats itself every retry.
-func (node *Node) onControlError(text string) {
-	if node.engine.inMapPoll() || strings.Contains(text, "rate limited") {
-		node.log("warning", "control says: "+text)
+// onControlError reports a refused key once per message and login; control repeats the error on every retry.
+func (n *Node) onControlError(text string) {
+	if n.engine.inMapPoll() || strings.Contains(text, "rate limited") {
+		n.log("warning", "error from control: "+text)
 		return
 	}
-	state := &node.watch
+	state := &n.watch
 	state.mu.Lock()
 	state.refusal = text
-	news := state.told != text
-	state.told = text
+	isNew := state.lastAuthFailed != text
+	state.lastAuthFailed = text
 	state.mu.Unlock()
-	if news {
-		node.emit(MessageEvent{Event: "auth-failed", Message: node.secrets.clean(text)})
+	if isNew {
+		n.emit(MessageEvent{Event: "auth-failed", Message: n.secrets.clean(text)})
 	}
 }
 
-// pulseLoop looks for what nobody announces: a new packet filter, expired keys, control going away.
-func (node *Node) pulseLoop() {
-	filter := node.engine.packetFilter()
-	for pause(node.ctx, pulse) {
+// pollLoop polls for changes without a notification: a new packet filter, expired keys, unreachable control.
+func (n *Node) pollLoop() {
+	filter := n.engine.packetFilter()
+	for pause(n.ctx, pollInterval) {
 		now := time.Now()
-		if fresh := node.engine.packetFilter(); fresh != filter {
+		if fresh := n.engine.packetFilter(); fresh != filter {
 			filter = fresh
-			node.watch.wake(true)
+			n.watch.wake(true)
 		}
-		if node.conns.anyExpired(now) {
-			node.watch.wake(true)
+		if n.conns.anyExpired(now) {
+			n.watch.wake(true)
 		}
-		if node.lookAtControl(now) {
-			node.watch.wake(false)
+		if n.updateControl(now) {
+			n.watch.wake(false)
 		}
 	}
 }
 
-// lookAtControl decides whether control answers, and reports whether that changed.
-func (node *Node) lookAtControl(now time.Time) bool {
-	inPoll, failure := node.engine.inMapPoll(), node.engine.loginError()
-	// Headscale answers a bad key with a plain HTTP error, which never reaches the bus.
+// updateControl updates whether control is reachable and reports whether that changed.
+func (n *Node) updateControl(now time.Time) bool {
+	inPoll, failure := n.engine.inMapPoll(), n.engine.loginError()
+	// Headscale refuses a bad key with a plain HTTP error, which never reaches the bus.
 	if status, found := strings.CutPrefix(failure, "register request: http 4"); found && !strings.HasPrefix(status, "29") {
-		node.onControlError(failure)
+		n.onControlError(failure)
 	}
-	state := &node.watch
+	state := &n.watch
 	state.mu.Lock()
 	defer state.mu.Unlock()
 	answered := strings.HasPrefix(failure, "register request: http") || (failure != "" && failure == state.refusal) ||
@@ -158,52 +158,52 @@ func (node *Node) lookAtControl(now time.Time) bool {
 	old := state.control
 	switch {
 	case inPoll || answered:
-		state.control, state.lastContact, state.everReached = "connected", now, true
-	case state.wantsOut:
+		state.control, state.lastContact, state.reachedOnce = "connected", now, true
+	case state.logoutRequested:
 		state.control, state.lastContact = "unknown", now
-	case now.Sub(state.lastContact) >= controlPatience:
+	case now.Sub(state.lastContact) >= controlTimeout:
 		state.control = "unreachable"
-	case !state.everReached:
+	case !state.reachedOnce:
 		state.control = "unknown"
 	}
 	return state.control != old
 }
 
-// tellLoop makes one pass for each burst of changes: connections first, then events.
-func (node *Node) tellLoop() {
+// notifyLoop makes one pass for each burst of changes: connections first, then events.
+func (n *Node) notifyLoop() {
 	var lastState []byte
 	for {
 		select {
-		case <-node.ctx.Done():
+		case <-n.ctx.Done():
 			return
-		case <-node.watch.poke:
+		case <-n.watch.wakeup:
 		}
-		node.watch.mu.Lock()
-		netmap := node.watch.netmap
-		node.watch.netmap = false
-		node.watch.mu.Unlock()
+		n.watch.mu.Lock()
+		netmap := n.watch.netmap
+		n.watch.netmap = false
+		n.watch.mu.Unlock()
 		if netmap {
-			node.view.markDirty()
-			if snapshot, err := node.look(node.ctx, 0); err == nil {
-				node.revoke(node.ctx)
-				node.emit(NetmapEvent{Event: "netmap", Peers: len(snapshot.status.Peer)})
-			} else if node.ctx.Err() == nil {
-				node.log("warning", "cannot read the network map, trying again: "+err.Error())
-				node.watch.wake(true)
+			n.view.markDirty()
+			if snapshot, err := n.look(n.ctx, 0); err == nil {
+				n.revoke(n.ctx)
+				n.emit(NetmapEvent{Event: "netmap", Peers: len(snapshot.status.Peer)})
+			} else if n.ctx.Err() == nil {
+				n.log("warning", "cannot read the network map, retrying: "+err.Error())
+				n.watch.wake(true)
 			}
 		}
-		node.lookAtControl(time.Now())
-		if status, err := node.status(node.ctx); err == nil {
+		n.updateControl(time.Now())
+		if status, err := n.status(n.ctx); err == nil {
 			if text, err := json.Marshal(status); err == nil && !bytes.Equal(text, lastState) {
 				lastState = text
-				node.emit(StateEvent{Event: "state", Status: *status})
+				n.emit(StateEvent{Event: "state", Status: *status})
 			}
 		}
-		pause(node.ctx, minStateGap)
+		pause(n.ctx, minStateGap)
 	}
 }
 
-// pause waits, and reports false when ctx ended first.
+// pause waits and reports false if ctx ended first.
 func pause(ctx context.Context, duration time.Duration) bool {
 	timer := time.NewTimer(duration)
 	defer timer.Stop()
