@@ -1,26 +1,28 @@
-// stdio MCP to a node's /mcp: each line of the client becomes one POST as it is, each answer one line. Both protocol eras, told apart message by message.
-// Nothing but protocol is written to stdout. It keeps no state of its own beyond what is in flight and the session of an older client.
+// stdio MCP to a node's /mcp: each line of the client becomes one POST with the same body, each response one line.
+// Recognizes the protocol revision message by message. Writes nothing but protocol to stdout, and keeps no state but the
+// calls in flight and the session of a client of an older revision.
 
 import { readLines } from "../lib/read-lines.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { answers, post } from "./endpoint.ts";
-import { LISTEN, Listens } from "./listen.ts";
+import { post, readResponses } from "./exchange.ts";
 import {
   idOf,
-  LinkError,
-  MAX_MESSAGE,
+  JsonRpcError,
+  MAX_MESSAGE_CHARS,
   type Message,
   type MessageId,
-  modernHeaders,
   parseMessage,
-  versionOf,
-} from "./message.ts";
-import { carry, note } from "./retry.ts";
+  statelessHeaders,
+  statelessRevisionOf,
+} from "./json-rpc.ts";
+import { LISTEN, ListenStreams } from "./listen-stream.ts";
+import { recordPosition, sendWithRetry } from "./retry.ts";
 import type { Route } from "./route.ts";
 import { BridgeSession, withListChanged } from "./session.ts";
 
+/** A bridge between a client on two streams and the nodes of a route. */
 export interface BridgeOptions {
-  /** Which node is asked; closed with the bridge. */
+  /** Chooses the node; closed with the bridge. */
   route: Route;
   stdin: AsyncIterable<Uint8Array | string>;
   stdout: { write(text: string, done: (error?: Error | null) => void): unknown };
@@ -29,24 +31,24 @@ export interface BridgeOptions {
   log: LogLine;
 }
 
-/** More calls at a time than this are refused; Bun's own limit of connections is 256. */
+/** More concurrent calls than this are refused; Bun's own limit of connections is 256. */
 const MAX_IN_FLIGHT = 128;
-/** After stdin ended, answers still to come are waited for this long. */
+/** How long pending responses are waited for after the end of stdin, in ms. */
 const DRAIN_MS = 10_000;
 
-const TOO_LONG = new LinkError(-32600, "The message is too long", { hint: "Send less at once." });
-const NO_MESSAGE = new LinkError(-32700, "The line is no JSON object", {
-  hint: "Send one JSON-RPC object on one line; batches are not carried.",
+const TOO_LONG = new JsonRpcError(-32600, "The message is too long", { hint: "Send less at once." });
+const NOT_JSON = new JsonRpcError(-32700, "The line is not a JSON object", {
+  hint: "Send one JSON-RPC object on one line; batches are not supported.",
 });
-const NO_METHOD = new LinkError(-32600, "The message is neither a request, a notification nor a response", {
+const NOT_A_MESSAGE = new JsonRpcError(-32600, "The message is neither a request, a notification nor a response", {
   hint: "A request has jsonrpc, id and method.",
 });
-const BUSY = new LinkError(429, `${MAX_IN_FLIGHT} calls are in flight`, {
-  hint: "Wait for answers before you ask for more.",
+const BUSY = new JsonRpcError(429, `${MAX_IN_FLIGHT} calls are in flight`, {
+  hint: "Wait for responses before you send more.",
   retryable: true,
 });
 
-/** Runs until stdin ends or the signal aborts. */
+/** Runs a bridge until stdin ends or the signal aborts. */
 export async function runBridge(options: BridgeOptions): Promise<void> {
   const end = new AbortController();
   const signal = AbortSignal.any([options.signal, end.signal]);
@@ -55,7 +57,7 @@ export async function runBridge(options: BridgeOptions): Promise<void> {
     end.abort();
   });
   try {
-    for await (const line of readLines(options.stdin, signal, MAX_MESSAGE)) bridge.take(line);
+    for await (const line of readLines(options.stdin, signal, MAX_MESSAGE_CHARS)) bridge.take(line);
     if (!signal.aborted) await bridge.drain(DRAIN_MS);
   } finally {
     await bridge.close();
@@ -66,53 +68,55 @@ export async function runBridge(options: BridgeOptions): Promise<void> {
 class Bridge {
   readonly #options: BridgeOptions;
   readonly #signal: AbortSignal;
-  readonly #listens: Listens;
+  readonly #listenStreams: ListenStreams;
   readonly #session: BridgeSession;
-  /** Calls by id. Aborting one closes its HTTP request: that cancels a modern call, and only stops waiting for an older one. */
+  /**
+   * Calls by id. Aborting one closes its HTTP request: that cancels a call of the stateless revision, and only stops
+   * waiting for one of an older revision.
+   */
   readonly #calls = new Map<string, AbortController>();
   readonly #running = new Set<Promise<void>>();
+  /** Those of `#running` that end only by being cancelled. */
   readonly #endless = new Set<Promise<void>>();
-  readonly #broken: (error: Error) => void;
+  readonly #onStdoutError: (error: Error) => void;
   #written: Promise<void> = Promise.resolve();
 
-  constructor(options: BridgeOptions, signal: AbortSignal, broken: (error: Error) => void) {
+  constructor(options: BridgeOptions, signal: AbortSignal, onStdoutError: (error: Error) => void) {
     this.#options = options;
     this.#signal = signal;
-    this.#broken = broken;
+    this.#onStdoutError = onStdoutError;
     const { route, log } = options;
-    this.#listens = new Listens(route);
+    this.#listenStreams = new ListenStreams(route);
     this.#session = new BridgeSession({ route, emit: (text) => this.#emit(text), signal, log });
   }
 
-  /** Starts carrying one line; never throws and never waits. */
+  /** Starts sending one line to the node; undefined stands for a line that is too long. Never throws, never waits. */
   take(line: string | undefined): void {
     if (line?.trim() === "") return;
     const message = line === undefined ? undefined : parseMessage(line);
     if (message !== undefined && message.method === undefined && !("result" in message) && !("error" in message)) {
-      this.#fail(message.id ?? null, NO_METHOD);
-      return;
-    }
-    if (line === undefined || message === undefined) {
-      this.#fail(null, line === undefined ? TOO_LONG : NO_MESSAGE);
-      return;
-    }
-    if (message.method === "notifications/cancelled") {
+      this.#fail(message.id ?? null, NOT_A_MESSAGE);
+    } else if (line === undefined || message === undefined) {
+      this.#fail(null, line === undefined ? TOO_LONG : NOT_JSON);
+    } else if (message.method === "notifications/cancelled") {
       this.#cancel(line, message);
-      return;
-    }
-    if (this.#running.size >= MAX_IN_FLIGHT) {
+    } else if (this.#running.size >= MAX_IN_FLIGHT) {
       this.#fail(idOf(message) ?? null, BUSY);
-      return;
-    }
-    const version = versionOf(message);
+    } else this.#start(line, message);
+  }
+
+  #start(line: string, message: Message): void {
+    const revision = statelessRevisionOf(message);
     const id = idOf(message);
-    const carried = this.#track(id, (signal) =>
-      version === undefined ? this.#session.forward(line, message, signal) : this.#call(line, message, version, signal),
+    const sent = this.#withCancellation(id, (signal) =>
+      revision === undefined
+        ? this.#session.forward(line, message, signal)
+        : this.#call(line, message, revision, signal),
     );
-    const done = carried.catch((error: unknown) => {
-      // What was cancelled is not answered: the client does not wait for it.
+    const done = sent.catch((error: unknown) => {
+      // A cancelled call gets no response: the client does not wait for one.
       if (this.#signal.aborted || isAbort(error)) return;
-      if (!(error instanceof LinkError)) this.#options.log("warning", `a call failed: ${String(error)}`);
+      if (!(error instanceof JsonRpcError)) this.#options.log("warning", `a call failed: ${String(error)}`);
       if (id !== undefined) this.#fail(id, error);
     });
     this.#running.add(done);
@@ -123,7 +127,7 @@ class Bridge {
     });
   }
 
-  /** Waits for the answers of running calls, not for streams that end only by cancelling. */
+  /** Waits for the responses of running calls, but not for streams that end only by being cancelled. */
   async drain(withinMs: number): Promise<void> {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, withinMs);
@@ -132,6 +136,7 @@ class Bridge {
     clearTimeout(timer);
   }
 
+  /** Cancels all calls, ends the session and closes the route. */
   async close(): Promise<void> {
     for (const call of this.#calls.values()) call.abort();
     await this.#session.close();
@@ -139,7 +144,8 @@ class Bridge {
     await this.#written;
   }
 
-  async #track(id: MessageId | undefined, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  /** Runs a call with a signal that a cancellation of this id aborts. */
+  async #withCancellation(id: MessageId | undefined, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (id === undefined) return run(this.#signal);
     const call = new AbortController();
     const key = JSON.stringify(id);
@@ -154,47 +160,47 @@ class Bridge {
     }
   }
 
-  /** A request or notification of the 2026-07-28 revision: headers mirror the body, the body goes as it came. */
-  async #call(text: string, message: Message, version: string, signal: AbortSignal): Promise<void> {
+  /** Sends a message of the stateless revision: headers repeat parts of the body, the body stays as it is. */
+  async #call(text: string, message: Message, revision: string, signal: AbortSignal): Promise<void> {
     const { route } = this.#options;
     const emit = (answer: string) => this.#emit(answer);
-    if (route.several && message.method === LISTEN)
-      return this.#listens.carry({ route, text, message, version, signal, emit });
-    const discovers = route.several && message.method === "server/discover";
-    await carry({
+    if (route.hasSeveral && message.method === LISTEN)
+      return this.#listenStreams.run({ route, text, message, revision, signal, emit });
+    const isDiscovery = route.hasSeveral && message.method === "server/discover";
+    const take = async (answer: string, parsed: Message) => {
+      if (signal.aborted) return;
+      recordPosition(route, parsed);
+      await emit(isDiscovery ? withListChanged(answer, true) : answer);
+    };
+    await sendWithRetry({
       route,
       text,
       message,
       signal,
-      unserved: emit,
+      onUnavailable: emit,
       attempt: async (member, sent, either) => {
-        const response = await post(member, sent, modernHeaders(message, version), either);
-        const take = async (answer: string, parsed: Message) => {
-          if (signal.aborted) return;
-          note(route, parsed);
-          await emit(discovers ? withListChanged(answer, true) : answer);
-        };
-        await answers(response, idOf(message), take, route.several);
+        const response = await post(member.send, sent, statelessHeaders(message, revision), either);
+        await readResponses(response, idOf(message), take, route.hasSeveral);
       },
     });
   }
 
-  /** Cancels a call. A node of an older conversation has to be told by the message itself, which goes first. */
+  /** Cancels a call. A node with a session learns of it by the client's message, which is sent first. */
   #cancel(line: string, message: Message): void {
     const call = this.#calls.get(JSON.stringify(message.params?.["requestId"] ?? null));
-    const told = this.#session.begun ? this.#session.forward(line, message, this.#signal) : Promise.resolve();
-    told
+    const sent = this.#session.hasBegun ? this.#session.forward(line, message, this.#signal) : Promise.resolve();
+    sent
       .catch((error: unknown) => this.#options.log("debug", `a cancellation was lost: ${String(error)}`))
       .finally(() => call?.abort());
   }
 
   #fail(id: MessageId | null, error: unknown): void {
     const { code, message, data } =
-      error instanceof LinkError ? error : new LinkError(-32603, `The bridge failed: ${String(error)}`, {});
+      error instanceof JsonRpcError ? error : new JsonRpcError(-32603, `The bridge failed: ${String(error)}`, {});
     this.#emit(JSON.stringify({ jsonrpc: "2.0", id, error: { code, message, data } }));
   }
 
-  /** Writes one whole line after the one before, so that lines never mix. Resolves when it is taken: who reads from the node waits for the client. */
+  /** Writes one whole line, after the one before. Resolves when it is taken, so that a slow client slows reading down. */
   #emit(text: string): Promise<void> {
     this.#written = this.#written.then(() => this.#write(`${text}\n`));
     return this.#written;
@@ -209,7 +215,7 @@ class Bridge {
     };
     this.#signal.addEventListener("abort", done, { once: true });
     this.#options.stdout.write(line, (error) => {
-      if (error) this.#broken(error);
+      if (error) this.#onStdoutError(error);
       done();
     });
     return promise;

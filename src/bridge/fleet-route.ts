@@ -1,130 +1,131 @@
-// The route of `cairn bridge --fleet`: of the nodes that were given or named it asks a live one, and moves on when that dies, hangs, drains or shuts the caller out.
-// What moving on means for a call is carry.ts's, for conversations session.ts's and listen.ts's.
+// The route of `cairn bridge --fleet`: uses one live member of the fleet, and changes to another one when that dies,
+// hangs, stops or refuses the caller. What a change means for calls is in retry.ts, for sessions in session.ts.
 
 import { parseObject } from "../lib/json-object.ts";
-import { pause } from "../lib/pause.ts";
-import { Candidates, type CandidatesOptions, type Found } from "./candidates.ts";
-import { type Init, Lost, NotSent, reasonOf, SHUT_OUT } from "./endpoint.ts";
-import { LinkError } from "./message.ts";
-import { askCaller, askMembers, askReady, type Probed, partsOf, probe, Shut } from "./probe.ts";
-import type { Member, Route, Switch } from "./route.ts";
-import { askTools, type ToolFacts } from "./tools.ts";
+import { pause, rejectOnAbort } from "../lib/pause.ts";
+import { Candidates, type CandidatesOptions } from "./discovery/candidates.ts";
+import { fetchCaller, fetchStatus, type ProbeResult, positionParts, probe } from "./discovery/probe.ts";
+import { type LiveNode, type SearchOptions, searchLiveNodes } from "./discovery/search.ts";
+import { REFUSED_STATUSES, type RequestOptions, type Send } from "./endpoint.ts";
+import { NotSentError, OutcomeUnknownError, RefusedError, reasonOf } from "./errors.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { JsonRpcError } from "./json-rpc.ts";
+import type { FailureKind, Member, Route, Switch } from "./route.ts";
+import { fetchTools, type ToolList } from "./tool-list.ts";
 
 /** Times in ms. */
 export interface FleetTimes {
-  /** A call that found no answer is tried for so long. */
-  patienceMs: number;
-  /** Answers that are waited for: the node is asked so often whether it is there, and has so long to say so. */
-  beatMs: number;
-  beatAnswerMs: number;
-  /** A node may take so long to say what it is. */
+  /** How long a call that gets no response is retried. */
+  retryForMs: number;
+  /** While calls wait, the member is checked this often, and must respond within this time. */
+  heartbeatMs: number;
+  heartbeatTimeoutMs: number;
+  /** Time limit of a probe. */
   probeMs: number;
-  /** A node that is behind what the agent has seen is waited for. */
+  /** How long a member that is behind what the agent has seen is waited for. */
   catchUpMs: number;
-  /** How long the answered list of members is good. */
-  learnMs: number;
+  /** How often the member list is fetched again. */
+  membersMs: number;
 }
 
 const FLEET_TIMES: FleetTimes = {
-  patienceMs: 30_000,
-  beatMs: 1000,
-  beatAnswerMs: 1500,
+  retryForMs: 30_000,
+  heartbeatMs: 1000,
+  heartbeatTimeoutMs: 1500,
   probeMs: 2000,
   catchUpMs: 2000,
-  learnMs: 60_000,
+  membersMs: 60_000,
 };
 
-/** A beat may be missed once: a full node is slow at times, and moving has its price. */
-const MISSED_BEATS = 2;
-/** After the first live full node answered, others that may be nearer are waited for so long, in ms. */
-const NEARER_MS = 100;
+/** Pause between searches, in ms: the first, and the longest. */
+const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2000;
-const BAD_GATEWAY = 502;
 const CATCH_UP_STEP_MS = 50;
+const BAD_GATEWAY = 502;
 
 /** What a fleet route needs; `times` is for tests. */
 export interface FleetRouteOptions extends CandidatesOptions {
-  /** Asks edges rather than full nodes. */
+  /** Uses edges rather than full nodes. */
   preferEdges: boolean;
   times?: Partial<FleetTimes>;
   signal: AbortSignal;
 }
 
-interface Current extends Member {
-  found: Found;
-  probed: Probed;
+interface CurrentMember extends Member {
+  node: LiveNode;
+  tools: ToolList;
+  /** Aborts `gone`. */
   end: AbortController;
-  holds: number;
-  beats: boolean;
-  learnedMs: number;
+  heartbeat: Heartbeat;
 }
 
-/** The route of `cairn bridge --fleet`: asks one live member at a time and moves on when it fails. */
+/** The route to any live member of a fleet. */
 export class FleetRoute implements Route {
-  readonly several = true;
-  readonly patienceMs: number;
+  readonly hasSeveral = true;
+  readonly retryForMs: number;
   readonly #options: FleetRouteOptions;
   readonly #candidates: Candidates;
   readonly #times: FleetTimes;
+  readonly #search: SearchOptions;
   readonly #listeners: ((change: Switch) => void)[] = [];
-  #current: Current | undefined;
-  #picking: Promise<void> | undefined;
+  #current: CurrentMember | undefined;
+  #choosing: Promise<void> | undefined;
+  /** Calls that wait for a member. */
   #waiting = 0;
   /** The newest position that the agent has seen. */
   #seen = "";
-  #last: { name: string; tools: string } | undefined;
-  #left = "";
+  #previous: { name: string; tools: string } | undefined;
+  /** Which member failed last, and why. */
+  #lastFailure = "";
+  #membersFetchedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: FleetRouteOptions) {
+    const { preferEdges, signal } = options;
     this.#options = options;
-    this.#candidates = new Candidates(options);
     this.#times = { ...FLEET_TIMES, ...options.times };
-    this.patienceMs = this.#times.patienceMs;
+    this.retryForMs = this.#times.retryForMs;
+    this.#candidates = new Candidates(options);
+    const { probeMs } = this.#times;
+    const isInHistory = (result: ProbeResult) => this.#isInHistory(result);
+    this.#search = { candidates: this.#candidates, preferEdges, probeMs, isInHistory, signal };
   }
 
   async member(signal: AbortSignal): Promise<Member> {
-    const late = AbortSignal.any([signal, this.#options.signal, AbortSignal.timeout(this.patienceMs)]);
+    const late = AbortSignal.any([signal, this.#options.signal, AbortSignal.timeout(this.retryForMs)]);
     this.#waiting++;
     try {
       for (;;) {
         late.throwIfAborted();
         if (this.#current !== undefined) return this.#current;
-        this.#picking ??= this.#pick().finally(() => {
-          this.#picking = undefined;
+        this.#choosing ??= this.#choose().finally(() => {
+          this.#choosing = undefined;
         });
-        await Promise.race([this.#picking, aborted(late)]);
+        await Promise.race([this.#choosing, rejectOnAbort(late)]);
       }
     } catch (error) {
       signal.throwIfAborted();
       this.#options.signal.throwIfAborted();
-      throw error instanceof LinkError ? error : this.#nobody();
+      throw error instanceof JsonRpcError ? error : this.#unreachable();
     } finally {
       this.#waiting--;
     }
   }
 
-  failed(member: Member, how: "gone" | "busy" | "shut", why: string): void {
-    this.#candidates.failed(member.name, how, why);
-    if (this.#current?.name === member.name) {
-      this.#left = `${member.name}: ${why}`;
-      if (how !== "busy") this.#current.end.abort(why);
-      this.#current = undefined;
-    }
+  failed(member: Member, kind: FailureKind, why: string): void {
+    this.#candidates.failed(member.name, kind, why);
+    if (this.#current?.name !== member.name) return;
+    this.#lastFailure = `${member.name}: ${why}`;
+    if (kind !== "busy") this.#current.end.abort(why);
+    this.#current = undefined;
   }
 
-  hold(member: Member): () => void {
-    const current = this.#current;
-    if (current === undefined || current !== member) return () => {};
-    current.holds++;
-    if (!current.beats) void this.#beat(current);
-    return () => {
-      current.holds--;
-    };
+  awaitResponse(member: Member): () => void {
+    return this.#current === member ? this.#current.heartbeat.keepAlive() : () => {};
   }
 
-  saw(position: string): void {
-    const [old, now] = [partsOf(this.#seen), partsOf(position)];
-    if (old.epoch !== now.epoch || now.seq > old.seq) this.#seen = position;
+  sawPosition(position: string): void {
+    const [seen, now] = [positionParts(this.#seen), positionParts(position)];
+    if (seen.epoch !== now.epoch || now.seq > seen.seq) this.#seen = position;
   }
 
   onSwitch(listener: (change: Switch) => void): void {
@@ -136,211 +137,150 @@ export class FleetRoute implements Route {
     this.#current = undefined;
   }
 
-  /** Finds a live member and makes it the current one; goes on while somebody waits for it. */
-  async #pick(): Promise<void> {
+  /** Finds a live member and makes it the current one; searches on while calls wait for one. */
+  async #choose(): Promise<void> {
     const { signal, log } = this.#options;
-    let waitMs = 50;
+    let waitMs = FIRST_PAUSE_MS;
     for (let round = 0; this.#waiting > 0; round++) {
       signal.throwIfAborted();
-      for (const { found, probed } of this.#ranked(await this.#probeAll(round > 0))) {
-        const opened = await this.#open(found, probed).catch((error: unknown) => {
-          this.#candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", reasonOf(error));
+      for (const node of await searchLiveNodes(this.#search, round > 0)) {
+        const opened = await this.#open(node).catch((error: unknown) => {
+          const kind = error instanceof RefusedError ? "refused" : "gone";
+          this.#candidates.failed(node.candidate.name, kind, reasonOf(error));
         });
         if (opened !== undefined) return this.#use(opened);
       }
-      // Nodes that refuse this caller do so in a second too; only a new grant helps.
-      if (this.#candidates.allShut()) throw this.#nobody();
+      // Only a new grant helps where all refuse this caller: there is no point in waiting.
+      if (this.#candidates.allRefuse()) throw this.#unreachable();
       if (round === 1) log("warning", `no member of the fleet is live: ${this.#candidates.reasons()}; trying again`);
       await pause(waitMs, signal);
       waitMs = Math.min(waitMs * 2, LONGEST_PAUSE_MS);
     }
   }
 
-  /** The live ones; returns soon after the first full node that fits, as others may be nearer. `all` asks those too that failed a moment ago. */
-  async #probeAll(all: boolean): Promise<{ found: Found; probed: Probed }[]> {
-    const { signal, preferEdges } = this.#options;
-    const live: { found: Found; probed: Probed }[] = [];
-    const enough = Promise.withResolvers<void>();
-    const bound = AbortSignal.any([signal, AbortSignal.timeout(this.#times.probeMs)]);
-    const probes = this.#candidates.toAsk(all).map(async (found) => {
-      try {
-        const probed = await Promise.race([probe(this.#sender(found), bound), aborted(bound)]);
-        this.#candidates.answered(found.name, probed);
-        live.push({ found, probed });
-        if (probed.isEdge === preferEdges && this.#fits(probed)) setTimeout(enough.resolve, NEARER_MS);
-      } catch (error) {
-        const why = bound.aborted ? `no answer within ${this.#times.probeMs} ms` : reasonOf(error);
-        this.#candidates.failed(found.name, error instanceof Shut ? "shut" : "gone", why);
-      }
-    });
-    await Promise.race([Promise.all(probes), enough.promise]);
-    return [...live];
+  /** Reports whether a node is in the history that the agent has seen. */
+  #isInHistory({ position }: ProbeResult): boolean {
+    return this.#seen === "" || positionParts(position).epoch === positionParts(this.#seen).epoch;
   }
 
-  /** Whether a node stands in the history that the agent has seen. */
-  #fits({ position }: Probed): boolean {
-    return this.#seen === "" || partsOf(position).epoch === partsOf(this.#seen).epoch;
-  }
-
-  #ranked(live: { found: Found; probed: Probed }[]): { found: Found; probed: Probed }[] {
-    const { preferEdges } = this.#options;
-    const rank = ({ found, probed }: { found: Found; probed: Probed }): number[] => [
-      Number(!this.#candidates.isOfFleet(found, probed)),
-      Number(!this.#fits(probed)),
-      Number(this.#candidates.isBusy(found.name)),
-      Number(probed.isEdge !== preferEdges),
-      probed.roundTripMs,
-    ];
-    const usable = live.filter(({ found, probed }) => this.#candidates.mayUse(found, probed));
-    return usable
-      .map((one) => ({ one, by: rank(one) }))
-      .sort((a, b) => compare(a.by, b.by))
-      .map(({ one }) => one);
-  }
-
-  /** Asks for what calls need to know of a member, and lets it catch up with what the agent has seen. */
-  async #open(found: Found, probed: Probed): Promise<Current> {
-    const end = new AbortController();
-    const sender = this.#sender(found);
-    const bound = AbortSignal.any([this.#options.signal, AbortSignal.timeout(this.#times.probeMs * 2)]);
+  /** Fetches what calls need to know about a member, and lets it catch up with what the agent has seen. */
+  async #open(node: LiveNode): Promise<CurrentMember> {
+    const { name, send } = node.candidate;
+    const { probeMs } = this.#times;
+    const bound = AbortSignal.any([this.#options.signal, AbortSignal.timeout(probeMs * 2)]);
     const [caller, tools] = await Promise.race([
-      Promise.all([askCaller(sender, bound), askTools(sender, bound)]),
-      aborted(bound),
+      Promise.all([fetchCaller(send, bound), fetchTools(send, bound)]),
+      rejectOnAbort(bound),
     ]);
-    if (tools.byName.size === 0) throw new Shut("it offers this caller no tools");
-    const behind = await this.#catchUp(found, probed);
-    const current: Current = {
-      name: found.name,
-      found,
-      probed,
-      end,
+    if (tools.byName.size === 0) throw new RefusedError("it offers this caller no tools");
+    const behind = await this.#catchUp(node);
+    const end = new AbortController();
+    const member: CurrentMember = {
+      name,
+      node,
       gone: end.signal,
+      end,
       caller,
       tools,
       behind,
-      holds: 0,
-      beats: false,
-      learnedMs: Number.NEGATIVE_INFINITY,
-      send: (path, init) => this.#send(current, path, init),
-      position: async (signal) => (await probe(sender, signal).catch(() => undefined))?.position,
+      send: (path, options) => this.#send(member, path, options),
+      position: async (signal) => (await probe(send, signal).catch(() => undefined))?.position,
+      heartbeat: this.#heartbeatOf(send, end, (kind, why) => this.#heartbeatFailed(member, kind, why)),
     };
-    return current;
+    return member;
   }
 
-  /** Waits until the node has what the agent has seen; answers that position where it does not come in time. */
-  async #catchUp(found: Found, probed: Probed): Promise<string | undefined> {
-    const seen = partsOf(this.#seen);
-    if (this.#seen === "" || !this.#fits(probed)) return undefined;
+  #heartbeatOf(send: Send, end: AbortController, failed: (kind: FailureKind, why: string) => void): Heartbeat {
+    return new Heartbeat({
+      send,
+      intervalMs: this.#times.heartbeatMs,
+      timeoutMs: this.#times.heartbeatTimeoutMs,
+      signal: AbortSignal.any([this.#options.signal, end.signal]),
+      onCheck: () => this.#refreshMembers(),
+      onBusy: (why) => failed("busy", why),
+      onDead: (why) => failed("gone", why),
+    });
+  }
+
+  /** A member that is no longer current may still have pending calls; they end with it, and nothing else changes. */
+  #heartbeatFailed(member: CurrentMember, kind: FailureKind, why: string): void {
+    if (kind === "busy" || this.#current === member) this.failed(member, kind, why);
+    else member.end.abort(why);
+  }
+
+  /** Waits until the node has what the agent has seen. Returns that position where it does not get there in time. */
+  async #catchUp({ candidate, result }: LiveNode): Promise<string | undefined> {
+    const seen = positionParts(this.#seen);
+    if (this.#seen === "" || !this.#isInHistory(result)) return undefined;
     const { signal } = this.#options;
     const endMs = performance.now() + this.#times.catchUpMs;
-    for (let at = probed.position; partsOf(at).seq < seen.seq; ) {
+    for (let { position } = result; positionParts(position).seq < seen.seq; ) {
       if (performance.now() > endMs) return this.#seen;
       await pause(CATCH_UP_STEP_MS, signal);
-      at = (await probe(this.#sender(found), AbortSignal.any([signal, AbortSignal.timeout(this.#times.probeMs)])))
-        .position;
+      const bound = AbortSignal.any([signal, AbortSignal.timeout(this.#times.probeMs)]);
+      ({ position } = await probe(candidate.send, bound));
     }
     return undefined;
   }
 
-  #use(opened: Current): void {
+  #use(member: CurrentMember): void {
     const { log } = this.#options;
-    const forked = !this.#fits(opened.probed);
-    if (forked) this.#seen = "";
-    const before = this.#last;
-    const { fingerprint } = opened.tools as ToolFacts;
-    this.#current = opened;
-    this.#last = { name: opened.name, tools: fingerprint };
-    this.#candidates.used(opened.name, opened.probed);
-    const tools = before !== undefined && before.tools !== fingerprint;
-    if (before !== undefined) {
-      const history = forked ? "; its history is another one, so read again what matters" : "";
-      const moved =
-        before.name === opened.name ? `asks ${opened.name} again` : `switched from ${before.name} to ${opened.name}`;
-      log("warning", `${moved} (${this.#left})${history}`);
-    } else log("info", `asks ${opened.name}`);
-    if (before !== undefined) for (const listener of this.#listeners) listener({ to: opened, tools });
-    void this.#learn(opened);
-  }
-
-  /** Learns who else is of the fleet. */
-  async #learn(current: Current): Promise<void> {
-    current.learnedMs = performance.now();
-    const { signal } = this.#options;
-    const bound = AbortSignal.any([signal, current.gone, AbortSignal.timeout(this.#times.probeMs)]);
-    // A node that may not tell, or knows of no fleet, is asked all the same.
-    const told = await askMembers(this.#sender(current.found), bound).catch(() => undefined);
-    if (told !== undefined) this.#candidates.told(told, current.found.name, current.probed.fleet);
-  }
-
-  /** While answers are waited for: asks whether the node is there at all. A half-open connection says nothing by itself. */
-  async #beat(current: Current): Promise<void> {
-    const { signal } = this.#options;
-    const sender = this.#sender(current.found);
-    let missed = 0;
-    current.beats = true;
-    while (current.holds > 0 && !current.gone.aborted && !signal.aborted) {
-      // After a missed one it is asked again at once.
-      if (missed === 0) await pause(this.#times.beatMs, AbortSignal.any([signal, current.gone])).catch(() => {});
-      if (current.holds <= 0 || current.gone.aborted || signal.aborted) break;
-      if (performance.now() - current.learnedMs > this.#times.learnMs) void this.#learn(current);
-      const late = AbortSignal.timeout(this.#times.beatAnswerMs);
-      try {
-        await Promise.race([askReady(sender, AbortSignal.any([signal, late])), aborted(late)]);
-        missed = 0;
-      } catch (error) {
-        if (signal.aborted) break;
-        // It says that it takes no more; what it is at, it may still end.
-        if (!late.aborted && error instanceof NotSent && error.message === NOT_READY)
-          this.failed(current, "busy", NOT_READY);
-        else if (++missed === MISSED_BEATS) {
-          const why = late.aborted ? "it does not answer any more" : reasonOf(error);
-          if (this.#current === current) this.failed(current, "gone", why);
-          else current.end.abort(why);
-        }
-      }
+    const { name, node, tools } = member;
+    const isForked = !this.#isInHistory(node.result);
+    if (isForked) this.#seen = "";
+    const previous = this.#previous;
+    this.#current = member;
+    this.#previous = { name, tools: tools.fingerprint };
+    this.#candidates.used(name, node.result);
+    if (previous === undefined) log("info", `using ${name}`);
+    else {
+      const moved = previous.name === name ? `using ${name} again` : `switched from ${previous.name} to ${name}`;
+      const history = isForked ? "; its history is another one, so read again what matters" : "";
+      log("warning", `${moved} (${this.#lastFailure})${history}`);
+      const toolsChanged = previous.tools !== tools.fingerprint;
+      for (const listener of this.#listeners) listener({ to: member, toolsChanged });
     }
-    current.beats = false;
+    void this.#fetchMembers(member);
   }
 
-  #sender(found: Found) {
-    return { send: (path: string, init: Init) => found.send(path, init) };
+  #refreshMembers(): void {
+    const isDue = performance.now() - this.#membersFetchedMs > this.#times.membersMs;
+    if (isDue && this.#current !== undefined) void this.#fetchMembers(this.#current);
   }
 
-  /** As calls are sent: who is shut out is asked elsewhere, and so is what our own egress could not deliver. */
-  async #send(current: Current, path: string, init: Init): Promise<Response> {
-    const response = await current.found.send(path, init);
-    const shut = SHUT_OUT.has(response.status);
-    if (!shut && response.status !== BAD_GATEWAY) return response;
+  /** Asks the member which other members its fleet has. */
+  async #fetchMembers({ node, gone }: CurrentMember): Promise<void> {
+    this.#membersFetchedMs = performance.now();
+    const bound = AbortSignal.any([this.#options.signal, gone, AbortSignal.timeout(this.#times.probeMs)]);
+    // Not every caller may see the members; the bridge then uses the nodes that it was given.
+    const status = await fetchStatus(node.candidate.send, bound).catch(() => undefined);
+    if (status !== undefined) this.#candidates.learn(status, node.candidate.name, node.result.fleet);
+  }
+
+  /** Sends a call; a member that refuses the caller, or that our own egress cannot reach, is left for another one. */
+  async #send(member: CurrentMember, path: string, options: RequestOptions): Promise<Response> {
+    const response = await member.node.candidate.send(path, options);
+    const isRefused = REFUSED_STATUSES.has(response.status);
+    if (!isRefused && response.status !== BAD_GATEWAY) return response;
     const body = parseObject(await response.text());
-    if (!shut && body?.["code"] !== "dial_failed") throw new Lost("the way to it broke");
-    const why = shut ? `it refuses this caller (${response.status})` : "there is no way to it";
-    this.failed(current, shut ? "shut" : "gone", why);
-    throw new NotSent(why);
+    if (!isRefused && body?.["code"] !== "dial_failed") throw new OutcomeUnknownError("the connection to it broke");
+    const why = isRefused ? `it refuses this caller (${response.status})` : "it cannot be reached";
+    this.failed(member, isRefused ? "refused" : "gone", why);
+    throw new NotSentError(why);
   }
 
-  #nobody(): LinkError {
-    const shut = this.#candidates.allShut();
-    return new LinkError(shut ? 403 : 503, `No member of the fleet can be asked: ${this.#candidates.reasons()}`, {
-      code: shut ? "forbidden" : "not_running",
-      hint: shut
-        ? "The grant of this caller is missing; cairn whoami --url shows what a node says."
-        : "Start a member with `cairn serve`, or name another one with --url.",
-      retryable: !shut,
-    });
+  #unreachable(): JsonRpcError {
+    const isRefused = this.#candidates.allRefuse();
+    return new JsonRpcError(
+      isRefused ? 403 : 503,
+      `No member of the fleet can be reached: ${this.#candidates.reasons()}`,
+      {
+        code: isRefused ? "forbidden" : "not_running",
+        hint: isRefused
+          ? "The grant of this caller is missing; cairn whoami --url shows what a node says."
+          : "Start a member with `cairn serve`, or name another one with --url.",
+        retryable: !isRefused,
+      },
+    );
   }
-}
-
-/** What `askReady` says of a node that is not ready. */
-const NOT_READY = "it is not ready";
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-}
-
-function compare(a: readonly number[], b: readonly number[]): number {
-  for (const [at, value] of a.entries()) if (value !== b[at]) return value - (b[at] ?? 0);
-  return 0;
 }

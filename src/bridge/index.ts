@@ -1,9 +1,9 @@
 // What other rooms may use of the bridge.
 
 export { runBridge } from "./bridge.ts";
-export { type BridgeAddress, fetchBy } from "./endpoint.ts";
+export { BridgeTransport } from "./client-transport.ts";
+export { memberCacheFile } from "./discovery/member-cache.ts";
+export { type BridgeAddress, fetchThrough } from "./endpoint.ts";
 export { FleetRoute, type FleetRouteOptions, type FleetTimes } from "./fleet-route.ts";
-export { BridgeTransport } from "./in-process.ts";
-export { memberCacheFile } from "./known-members.ts";
-export { BridgeNode } from "./node.ts";
-export { OneRoute, type Route } from "./route.ts";
+export { type Route, SingleNodeRoute } from "./route.ts";
+export { BridgeNode } from "./tailnet-node.ts";

@@ -1,132 +1,147 @@
-// One message to the member that is asked now, and again to the next one when that died, drains or cannot serve: a write under the same key, a wait from the same position.
-// How long this may take, and which member is next, is the route's.
+// Sends one message until it is answered or has finally failed: again to the same member, or to the next one when a
+// member dies, stops or cannot serve. A repeated write keeps its idempotency key, a repeated wait its start position.
 
 import { isObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
-import { Lost, NotSent, Unserved } from "./endpoint.ts";
-import { LinkError, type Message } from "./message.ts";
-import { away, lost, type Member, type Route } from "./route.ts";
-import { argumentsOf, isRepeatable, toolOf, withArguments } from "./tools.ts";
+import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
+import { JsonRpcError, type Message } from "./json-rpc.ts";
+import { makeRepeatable, type RepeatableCall } from "./repeatable.ts";
+import type { Member, Route } from "./route.ts";
 
 /** Time between attempts at the same member, in ms: the first, and the longest. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1000;
 
-/** Sends `text` to the member and hands on its answers. Rejects with NotSent, Lost, Unserved or LinkError. */
+/**
+ * Sends `text` to the member and passes its responses on. Rejects with NotSentError, OutcomeUnknownError,
+ * UnavailableError, or JsonRpcError, which is final.
+ */
 export type Attempt = (member: Member, text: string, signal: AbortSignal) => Promise<void>;
 
-export interface Carried {
+/** One message to send. */
+export interface RetryOptions {
   route: Route;
   text: string;
   message: Message;
   signal: AbortSignal;
   attempt: Attempt;
-  /** Takes the answer of the last member that could not serve the call. */
-  unserved: (text: string) => void | Promise<void>;
+  /** Takes the response of a member that cannot serve the call, when no other member can either. */
+  onUnavailable: (text: string) => void | Promise<void>;
 }
 
-/** Carries one message until it is answered, or its failure is final: rejects with LinkError, or with the signal's reason. */
-export async function carry({ route, text, message, signal, attempt, unserved }: Carried): Promise<void> {
-  const startedMs = performance.now();
-  let failingSinceMs: number | undefined;
-  let waitMs = FIRST_PAUSE_MS;
-  let call: Repeatable | undefined;
-  let unsure: { member: Member; cause: Error } | undefined;
-  const unable = new Map<string, string>();
-  for (;;) {
-    const member = await route.member(signal);
-    // All that are left have said that they cannot.
-    const said = unable.get(member.name);
-    if (said !== undefined && call?.waits !== true) return unserved(said);
-    call ??= await repeatable(route, member, text, message, signal);
-    // A key belongs to a caller: as somebody else the same write would be another one.
-    if (unsure !== undefined && call.writes && unsure.member.caller !== member.caller)
-      throw lost(unsure.member, unsure.cause);
-    const failure = await tried(route, member, call.textFor(member), signal, attempt);
-    if (failure === undefined) return;
-    route.failed(member, failure instanceof Unserved ? "busy" : "gone", failure.message);
-    failingSinceMs ??= performance.now();
-    const late = performance.now() - failingSinceMs > route.patienceMs;
-    const mayRepeat = failure instanceof NotSent || (route.several && call.repeatable);
-    if (failure instanceof Unserved) {
-      // Who waited for something may be told to wait again; what took so long is not asked for twice.
-      const slow = !call.waits && performance.now() - startedMs > route.patienceMs / 2;
-      if (!mayRepeat || late || slow) return unserved(failure.text);
-      unable.set(member.name, failure.text);
-    } else if (!mayRepeat) throw lost(member, failure);
-    else if (late) throw away(failure instanceof NotSent && failure.whole ? failure.message : nobody(member, failure));
-    if (!(failure instanceof NotSent)) unsure = { member, cause: failure };
-    await pause(waitMs, signal);
-    waitMs = Math.min(waitMs * 2, route.several ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS);
+type Failure = NotSentError | OutcomeUnknownError | UnavailableError;
+
+/** Sends a message and resolves once it is answered. Rejects with JsonRpcError or the signal's reason. */
+export function sendWithRetry(options: RetryOptions): Promise<void> {
+  return new RetriedCall(options).run();
+}
+
+class RetriedCall {
+  readonly #options: RetryOptions;
+  readonly #startedMs = performance.now();
+  #failingSinceMs: number | undefined;
+  /** The last attempt whose outcome is unknown. */
+  #unknown: { member: Member; cause: Error } | undefined;
+  /** The responses of members that cannot serve the call, by member name. */
+  readonly #unavailable = new Map<string, string>();
+
+  constructor(options: RetryOptions) {
+    this.#options = options;
   }
-}
 
-/** Makes one attempt. Answers the failure after which another member may be asked; throws what is final. */
-async function tried(
-  route: Route,
-  member: Member,
-  text: string,
-  signal: AbortSignal,
-  attempt: Attempt,
-): Promise<NotSent | Lost | Unserved | undefined> {
-  const release = route.hold(member);
-  try {
-    await attempt(member, text, AbortSignal.any([signal, member.gone]));
+  async run(): Promise<void> {
+    const { route, text, message, signal, onUnavailable } = this.#options;
+    let call: RepeatableCall | undefined;
+    for (let waitMs = FIRST_PAUSE_MS; ; ) {
+      const member = await route.member(signal);
+      // The route offers it again, so every member that is left has said that it cannot serve the call.
+      const answered = this.#unavailable.get(member.name);
+      if (answered !== undefined && call?.waits !== true) return onUnavailable(answered);
+      call ??= await makeRepeatable(route, member, text, message, signal);
+      this.#refuseOtherCaller(call, member);
+      const failure = await this.#attempt(member, call.textFor(member));
+      if (failure === undefined) return;
+      const final = this.#judge(member, failure, call);
+      if (final !== undefined) return onUnavailable(final);
+      await pause(waitMs, signal);
+      waitMs = Math.min(waitMs * 2, route.hasSeveral ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS);
+    }
+  }
+
+  /** An idempotency key belongs to a caller: sent by another caller, the same write would be executed twice. */
+  #refuseOtherCaller(call: RepeatableCall, member: Member): void {
+    const unknown = this.#unknown;
+    if (unknown !== undefined && call.writes && unknown.member.caller !== member.caller)
+      throw outcomeUnknown(unknown.member, unknown.cause);
+  }
+
+  /** Makes one attempt. Returns the failure after which the call may be sent again; throws a final one. */
+  async #attempt(member: Member, text: string): Promise<Failure | undefined> {
+    const { route, signal, attempt } = this.#options;
+    const release = route.awaitResponse(member);
+    try {
+      await attempt(member, text, AbortSignal.any([signal, member.gone]));
+      return undefined;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof JsonRpcError) throw error;
+      if (member.gone.aborted) return new OutcomeUnknownError(String(member.gone.reason));
+      if (isFailure(error)) return error;
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Reports the failure to the route and decides whether the call is sent again. Returns undefined if so, or the
+   * member's `unavailable` response where that is the final answer. Throws JsonRpcError for other final failures.
+   */
+  #judge(member: Member, failure: Failure, call: RepeatableCall): string | undefined {
+    const { route } = this.#options;
+    const nowMs = performance.now();
+    route.failed(member, failure instanceof UnavailableError ? "busy" : "gone", failure.message);
+    this.#failingSinceMs ??= nowMs;
+    const isLate = nowMs - this.#failingSinceMs > route.retryForMs;
+    const mayRepeat = failure instanceof NotSentError || (route.hasSeveral && call.repeatable);
+    if (failure instanceof UnavailableError) {
+      // A call that took this long to fail is not made twice, unless it was meant to wait.
+      const isSlow = !call.waits && nowMs - this.#startedMs > route.retryForMs / 2;
+      if (!mayRepeat || isLate || isSlow) return failure.text;
+      this.#unavailable.set(member.name, failure.text);
+    } else if (!mayRepeat) throw outcomeUnknown(member, failure);
+    else if (isLate) throw unreachable(member, failure);
+    if (!(failure instanceof NotSentError)) this.#unknown = { member, cause: failure };
     return undefined;
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof LinkError) throw error;
-    if (member.gone.aborted) return new Lost(String(member.gone.reason));
-    if (error instanceof NotSent || error instanceof Lost || error instanceof Unserved) return error;
-    throw error;
-  } finally {
-    release();
   }
 }
 
-function nobody(member: Member, { message }: Error): string {
-  return `No cairn node answers at ${member.name} (${message})`;
+function isFailure(error: unknown): error is Failure {
+  return error instanceof NotSentError || error instanceof OutcomeUnknownError || error instanceof UnavailableError;
 }
 
-interface Repeatable {
-  /** What is sent to this member: with the key and the position that every attempt has. */
-  textFor: (member: Member) => string;
-  repeatable: boolean;
-  writes: boolean;
-  waits: boolean;
+/** No member took the call in time. */
+function unreachable(member: Member, failure: Failure): JsonRpcError {
+  const isComplete = failure instanceof NotSentError && failure.isComplete;
+  const text = isComplete ? failure.message : `No cairn node answers at ${member.name} (${failure.message})`;
+  return new JsonRpcError(503, text, {
+    code: "not_running",
+    hint: "Start the node with `cairn serve` (from source: `npm start`), then try again.",
+    retryable: true,
+  });
 }
 
-/** The call as it can be sent several times. */
-async function repeatable(
-  route: Route,
-  member: Member,
-  text: string,
-  message: Message,
-  signal: AbortSignal,
-): Promise<Repeatable> {
-  const tool = toolOf(message, member.tools);
-  const plain = { repeatable: isRepeatable(message, tool), writes: false, waits: false };
-  if (!route.several || tool === undefined) return { ...plain, textFor: () => text };
-  const given = argumentsOf(message);
-  const added: Record<string, string> = {};
-  if (tool.keyed && given["idempotency_key"] === undefined) added["idempotency_key"] = `bridge-${crypto.randomUUID()}`;
-  // "position" is an alias of "since": two of one meaning would be refused.
-  if (tool.waits && given["since"] === undefined && given["position"] === undefined) {
-    const position = await member.position(signal);
-    if (position !== undefined) added["since"] = position;
-  }
-  const mayBePlaced = tool.placed && given["min_position"] === undefined;
-  return {
-    repeatable: plain.repeatable,
-    writes: !tool.reads,
-    waits: tool.waits,
-    textFor: ({ behind }) =>
-      withArguments(text, mayBePlaced && behind !== undefined ? { ...added, min_position: behind } : added),
-  };
+/** No response came to a call that must not be made twice. */
+function outcomeUnknown(member: Member, cause: Error): JsonRpcError {
+  return new JsonRpcError(503, `The connection to the cairn node at ${member.name} broke (${cause.message})`, {
+    code: "unavailable",
+    hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
+    retryable: true,
+  });
 }
 
-/** Tells the route the newest position that an answer names. */
-export function note(route: Route, { result }: Message): void {
+/** Records the position that a response names with the route. */
+export function recordPosition(route: Route, { result }: Message): void {
   const content = result?.["structuredContent"];
-  if (isObject(content) && typeof content["position"] === "string") route.saw(content["position"]);
+  if (isObject(content) && typeof content["position"] === "string") route.sawPosition(content["position"]);
 }

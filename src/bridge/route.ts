@@ -1,63 +1,67 @@
-// Which node is asked: the interface between what is carried and where it goes, and the route of one node that may come and go. A fleet's is fleet.ts.
+// Which node is asked: the interface between the calls and the choice of a node, and the route to a single node.
+// The route to a fleet is fleet-route.ts.
 
 import { Fault } from "../lib/fault.ts";
-import { type BridgeAddress, type Init, NotSent, nameOf, send } from "./endpoint.ts";
-import { LinkError, linkErrorOf } from "./message.ts";
-import type { ToolFacts } from "./tools.ts";
+import { type AddressSource, type BridgeAddress, nameOf, type Send, send } from "./endpoint.ts";
+import { NotSentError } from "./errors.ts";
+import { jsonRpcErrorOf } from "./json-rpc.ts";
+import type { ToolList } from "./tool-list.ts";
 
-/** A node as calls see it, from when it was picked until it is found dead. */
+/** A node that a route has chosen, until it is found dead. */
 export interface Member {
-  /** Its address for people. */
+  /** Its address as people write it. */
   readonly name: string;
-  /** Aborts when it is found dead: what waits for its answers is asked elsewhere. */
+  /** Aborts when the member is found dead: pending calls are then sent to another one. */
   readonly gone: AbortSignal;
-  /** Who the bridge is to this node: keys of repeated writes belong to a caller. "" where nobody asked. */
+  /** Who the bridge is to this node; "" where it was not asked. Idempotency keys belong to a caller. */
   readonly caller: string;
-  /** Its tools, where they are known: only then a call is made repeatable. */
-  readonly tools: ToolFacts | undefined;
-  /** The position that it had not reached when it was picked; reads are to ask for it. */
+  /** Its tools, where they are known: only then calls are made repeatable. */
+  readonly tools: ToolList | undefined;
+  /** A position that the agent has seen and this member had not reached when it was chosen: reads must ask for it. */
   readonly behind: string | undefined;
-  /** Rejects as `place.ts`'s `send` does. */
-  send(path: string, init: Init): Promise<Response>;
-  /** Where it stands now, as `<epoch>-<seq>`; undefined where it does not say. */
+  readonly send: Send;
+  /** Returns its position now, as `<epoch>-<seq>`; undefined where it does not say. */
   position(signal: AbortSignal): Promise<string | undefined>;
 }
 
-/** What is different at the member that is used now. */
+/** A change from one member to another. */
 export interface Switch {
   to: Member;
-  /** Its tools are others than before. */
-  tools: boolean;
+  /** Whether the new member offers other tools than the one before. */
+  toolsChanged: boolean;
 }
 
-/** Sends a call to a node and may switch to another one when that node fails. */
+/** How a member failed: `gone` it does not respond, `busy` it cannot serve calls now, `refused` it refuses this caller. */
+export type FailureKind = "gone" | "busy" | "refused";
+
+/** Chooses the node for each call, and another one when that node fails. */
 export interface Route {
-  /** Whether there may be another node to ask, so that calls are made repeatable and are repeated. */
-  readonly several: boolean;
-  /** How long a call that found no answer is tried again, in ms. */
-  readonly patienceMs: number;
-  /** The member to ask now; waits while none is live, at most `patienceMs`. Rejects with LinkError, or with the signal's reason. */
+  /** Whether there may be other nodes to ask: then calls are made repeatable and are repeated. */
+  readonly hasSeveral: boolean;
+  /** How long a call that gets no response is retried, in ms. */
+  readonly retryForMs: number;
+  /** Returns the member to ask. Waits up to `retryForMs` while none is live. Rejects with JsonRpcError or the signal's reason. */
   member(signal: AbortSignal): Promise<Member>;
-  /** What a member did: `gone` it does not answer, `busy` it answers that it cannot serve, `shut` it refuses this caller. */
-  failed(member: Member, how: "gone" | "busy" | "shut", why: string): void;
-  /** Says that an answer of this member is waited for, until the answered function is called. */
-  hold(member: Member): () => void;
-  /** Remembers the newest position that an answer named: a member that is behind it is not asked. */
-  saw(position: string): void;
+  /** Reports a failure of a member. */
+  failed(member: Member, kind: FailureKind, why: string): void;
+  /** Reports that a response of this member is awaited, until the returned function is called. */
+  awaitResponse(member: Member): () => void;
+  /** Records a position that a response named: members that have not reached it are not asked. */
+  sawPosition(position: string): void;
   onSwitch(listener: (change: Switch) => void): void;
   close(): void;
 }
 
 /** A node that restarts is waited for this long before a call fails. */
-const CONNECT_MS = 3000;
+const RECONNECT_MS = 3000;
 
-/** The route to one node. `address` is asked for each request: the node may start, or move its socket, after the bridge. Its Fault says why there is none. */
-export class OneRoute implements Route {
-  readonly several = false;
-  readonly patienceMs = CONNECT_MS;
+/** The route to one node, whose address is looked up for each request: it may start, or move, after the bridge. */
+export class SingleNodeRoute implements Route {
+  readonly hasSeveral = false;
+  readonly retryForMs = RECONNECT_MS;
   readonly #member: Member;
 
-  constructor(address: () => BridgeAddress | Promise<BridgeAddress>) {
+  constructor(address: AddressSource) {
     let name = "its socket";
     this.#member = {
       get name() {
@@ -67,10 +71,10 @@ export class OneRoute implements Route {
       caller: "",
       tools: undefined,
       behind: undefined,
-      send: async (path, init) => {
-        const found = await resolve(address);
+      send: async (path, options) => {
+        const found = await resolveAddress(address);
         name = nameOf(found);
-        return send(found, path, init);
+        return send(found, path, options);
       },
       position: async () => undefined,
     };
@@ -82,42 +86,24 @@ export class OneRoute implements Route {
 
   failed(): void {}
 
-  hold(): () => void {
+  awaitResponse(): () => void {
     return () => {};
   }
 
-  saw(): void {}
+  sawPosition(): void {}
 
   onSwitch(): void {}
 
   close(): void {}
 }
 
-/** The address now. Rejects with NotSent where there may be one in a moment, with LinkError where there will be none. */
-export async function resolve(address: () => BridgeAddress | Promise<BridgeAddress>): Promise<BridgeAddress> {
+/** Returns the address now. Rejects with NotSentError where there may be one soon, else with JsonRpcError. */
+export async function resolveAddress(address: AddressSource): Promise<BridgeAddress> {
   try {
     return await address();
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    if (error.code === "not_running") throw new NotSent(error.message, true);
-    throw linkErrorOf(error);
+    if (error.code === "not_running") throw new NotSentError(error.message, true);
+    throw jsonRpcErrorOf(error);
   }
-}
-
-/** Nobody answered. */
-export function away(why: string): LinkError {
-  return new LinkError(503, why, {
-    code: "not_running",
-    hint: "Start the node with `cairn serve` (from source: `npm start`), then try again.",
-    retryable: true,
-  });
-}
-
-/** The answer of a call that must not be made twice was lost. */
-export function lost(member: Member, cause: Error): LinkError {
-  return new LinkError(503, `The connection to the cairn node at ${member.name} broke (${cause.message})`, {
-    code: "unavailable",
-    hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
-    retryable: true,
-  });
 }

@@ -1,20 +1,24 @@
-// The older protocol eras through `cairn bridge`: the HTTP session behind the one conversation of stdio. When the node forgets it (restart, changed rights), or another member is asked,
-// the client's own initialize is sent again, its subscriptions are renewed, and the client never learns of it.
+// The older protocol revisions, which have sessions: keeps the HTTP session behind the one conversation on stdio.
+// When the node has forgotten it (restart, changed rights), or another member is used, the session is opened again with
+// the client's own `initialize` and its subscriptions are renewed; the client does not notice.
 
 import { pause } from "../lib/pause.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { answers, Lost, NotSent, post, reasonOf } from "./endpoint.ts";
-import { idOf, MAX_MESSAGE, type Message, parseMessage } from "./message.ts";
-import { carry, note } from "./retry.ts";
+import { NotSentError, OutcomeUnknownError, reasonOf } from "./errors.ts";
+import { post, readResponses } from "./exchange.ts";
+import { idOf, MAX_MESSAGE_CHARS, type Message, OWN_ID, oneLine, parseMessage } from "./json-rpc.ts";
+import { type Attempt, recordPosition, sendWithRetry } from "./retry.ts";
 import type { Member, Route } from "./route.ts";
 
 const MAX_SUBSCRIPTIONS = 256;
-const SLOWEST_RETRY_MS = 5000;
+/** Time before a stream that ended is opened again, in ms: at first, and at most. */
+const FIRST_REOPEN_MS = 100;
+const LONGEST_REOPEN_MS = 5000;
+/** Time limit for ending the session on the node, in ms. */
 const END_MS = 1000;
-/** Ids of requests that the bridge makes itself; their answers stay here. */
-const OWN_ID = "cairn-bridge";
 
+/** What sessions need. */
 export interface SessionOptions {
   route: Route;
   /** Writes one message to the client. */
@@ -23,140 +27,141 @@ export interface SessionOptions {
   log: LogLine;
 }
 
-/** A session of one member; `id` is undefined for a node that keeps none. */
+/** A session at one member; `id` is undefined for a node that keeps no sessions. */
 interface Session {
   member: Member;
   id: string | undefined;
   version: string | undefined;
 }
 
+/** What reading a session's stream came to. */
+type StreamEnd = { action: "stop" } | { action: "reopen"; hadStream: boolean };
+
+/** The conversation of a client of an older revision. */
 export class BridgeSession {
   readonly #options: SessionOptions;
   readonly #subscribed = new Set<string>();
   #initialize: { text: string; message: Message } | undefined;
   #session: Promise<Session> | undefined;
-  /** The member that `#session` is, or will be, of. */
+  /** The member that `#session` is at, or will be at. */
   #member: Member | undefined;
-  /** The client has its answer to initialize, and said so. */
-  #following = false;
-  #beginning: Promise<void> = Promise.resolve();
+  /** The client has received its response to initialize and has confirmed it. */
+  #isInitialized = false;
+  #initializing: Promise<void> = Promise.resolve();
+  /** Ends the current stream. */
   #stream = new AbortController();
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    options.route.onSwitch(({ to, tools }) => {
-      if (!this.#following) return;
-      if (tools) void this.#tell("notifications/tools/list_changed");
-      // Nobody else would open the stream again before the next call.
-      this.#at(to).catch((error: unknown) => options.log("debug", `no session yet: ${reasonOf(error)}`));
+    options.route.onSwitch(({ to, toolsChanged }) => {
+      if (!this.#isInitialized) return;
+      if (toolsChanged) void this.#notify("notifications/tools/list_changed");
+      // Without this the stream would only be opened again by the next call.
+      this.#sessionAt(to).catch((error: unknown) => options.log("debug", `no session yet: ${reasonOf(error)}`));
     });
   }
 
-  /** Whether the client has begun a conversation of the older kind. */
-  get begun(): boolean {
+  /** Reports whether the client has begun a conversation of an older revision. */
+  get hasBegun(): boolean {
     return this.#initialize !== undefined;
   }
 
-  /** Carries one message of the client and its answers, until the signal aborts. Rejects with LinkError. */
+  /** Sends one message of the client and passes its responses on. Rejects with JsonRpcError or the signal's reason. */
   async forward(text: string, message: Message, signal: AbortSignal): Promise<void> {
-    const { route, emit } = this.#options;
     if (message.method === "initialize") {
       this.#initialize = { text, message };
-      this.#following = false;
-      this.#beginning = this.#carry(text, message, signal, async (member) => {
-        this.#member = member;
-        this.#session = this.#begin(member, (answer) => emit(withListChanged(answer, route.several)));
-        this.#session.catch(() => {});
-        await this.#session;
-      });
-      // Others wait for it too and must not fail by it: they are told by the node that there is no session.
-      return this.#beginning;
+      this.#isInitialized = false;
+      this.#initializing = this.#send(text, message, signal, (member) => this.#beginAt(member));
+      return this.#initializing;
     }
-    await this.#beginning.catch(() => {});
-    await this.#carry(text, message, signal, async (member, sent, either) => {
-      let session = await this.#at(member);
-      let response = await post(member, sent, headersOf(session), either);
-      if (response.status === 404 && session.id !== undefined) {
-        await response.body?.cancel();
-        session = await this.#renewed(session);
-        response = await post(member, sent, headersOf(session), either);
-      }
-      await answers(
-        response,
-        idOf(message),
-        async (answer, parsed) => {
-          this.#note(message, parsed);
-          if (!either.aborted) await emit(answer);
-        },
-        route.several,
-      );
-      if (message.method === "notifications/initialized") {
-        this.#following = true;
-        this.#follow(session);
-      }
-    });
+    // A failed initialize is no failure of this message: the node says that there is no session.
+    await this.#initializing.catch(() => {});
+    await this.#send(text, message, signal, (member, sent, either) => this.#forwardTo(member, sent, message, either));
   }
 
-  /** Ends the session on the node, without waiting long for it. */
+  /** Ends the session on the node, within a bounded time. */
   async close(): Promise<void> {
     this.#stream.abort();
     const late = AbortSignal.timeout(END_MS);
     const session = await Promise.race([this.#session, pause(END_MS, late)]).catch(() => undefined);
     if (session?.id === undefined || session.member.gone.aborted) return;
-    const gone = await session.member
+    const response = await session.member
       .send("/mcp", { method: "DELETE", headers: streamHeaders(session), signal: late })
       .catch(() => undefined);
-    await gone?.body?.cancel();
+    await response?.body?.cancel();
   }
 
-  #carry(
-    text: string,
-    message: Message,
-    signal: AbortSignal,
-    attempt: (member: Member, text: string, signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+  #send(text: string, message: Message, signal: AbortSignal, attempt: Attempt): Promise<void> {
     const { route, emit } = this.#options;
-    return carry({ route, text, message, signal, attempt, unserved: emit });
+    return sendWithRetry({ route, text, message, signal, attempt, onUnavailable: emit });
   }
 
-  /** The session at a member, opened where it has none. Several who need it share one attempt. */
-  #at(member: Member): Promise<Session> {
+  async #beginAt(member: Member): Promise<void> {
+    const { route, emit } = this.#options;
+    this.#member = member;
+    this.#session = this.#begin(member, (answer) => emit(withListChanged(answer, route.hasSeveral)));
+    this.#session.catch(() => {});
+    await this.#session;
+  }
+
+  async #forwardTo(member: Member, text: string, message: Message, signal: AbortSignal): Promise<void> {
+    const { route, emit } = this.#options;
+    let session = await this.#sessionAt(member);
+    let response = await post(member.send, text, headersOf(session), signal);
+    if (response.status === 404 && session.id !== undefined) {
+      await response.body?.cancel();
+      session = await this.#renew(session);
+      response = await post(member.send, text, headersOf(session), signal);
+    }
+    const take = async (answer: string, parsed: Message) => {
+      this.#record(message, parsed);
+      if (!signal.aborted) await emit(answer);
+    };
+    await readResponses(response, idOf(message), take, route.hasSeveral);
+    if (message.method === "notifications/initialized") {
+      this.#isInitialized = true;
+      this.#follow(session);
+    }
+  }
+
+  /** Returns the session at a member, opening one if needed. Concurrent callers share one attempt. */
+  #sessionAt(member: Member): Promise<Session> {
     if (this.#session !== undefined && this.#member === member) return this.#session;
     if (this.#initialize === undefined) return Promise.resolve({ member, id: undefined, version: undefined });
-    return this.#again(member);
+    return this.#reopenAt(member);
   }
 
-  /** A new session in place of one that the node no longer knows. */
-  async #renewed(used: Session): Promise<Session> {
-    if (this.#member !== used.member) throw new NotSent("another member is asked now");
+  /** Returns a session in place of one that the node no longer knows. */
+  async #renew(used: Session): Promise<Session> {
+    if (this.#member !== used.member) throw new NotSentError("another member is used now");
     const now = await this.#session?.catch(() => undefined);
     if (now !== undefined && now !== used) return now;
     this.#options.log("info", "the node no longer knows the session; opening it again");
-    return this.#again(used.member);
+    return this.#reopenAt(used.member);
   }
 
-  /** Opens the conversation again as the client opened it. */
-  #again(member: Member): Promise<Session> {
+  #reopenAt(member: Member): Promise<Session> {
     this.#member = member;
     const opening = this.#reopen(member);
     this.#session = opening;
-    // What failed is tried again by whoever needs it next.
+    // After a failure the next caller tries again.
     opening.catch(() => {
       if (this.#session === opening) this.#session = undefined;
     });
     return opening;
   }
 
+  /** Opens a session as the client opened its first one, and renews its subscriptions. */
   async #reopen(member: Member): Promise<Session> {
     const session = await this.#begin(member, async () => {});
-    await this.#own(session, { jsonrpc: "2.0", method: "notifications/initialized" });
+    await this.#sendOwn(session, { jsonrpc: "2.0", method: "notifications/initialized" });
     for (const uri of this.#subscribed) {
-      await this.#own(session, { jsonrpc: "2.0", id: OWN_ID, method: "resources/subscribe", params: { uri } });
-      // What changed while nobody listened is unknown, so the client is to look.
-      void this.#tell("notifications/resources/updated", { uri });
+      await this.#sendOwn(session, { jsonrpc: "2.0", id: OWN_ID, method: "resources/subscribe", params: { uri } });
+      // Changes in the meantime are unknown, so the client has to read again.
+      void this.#notify("notifications/resources/updated", { uri });
     }
-    if (this.#following) {
-      if (this.#options.route.several) void this.#tell("notifications/resources/list_changed");
+    if (this.#isInitialized) {
+      if (this.#options.route.hasSeveral) void this.#notify("notifications/resources/list_changed");
       this.#follow(session);
     }
     return session;
@@ -164,9 +169,9 @@ export class BridgeSession {
 
   async #begin(member: Member, take: (text: string) => Promise<void>): Promise<Session> {
     const { text, message } = this.#initialize ?? { text: "", message: {} };
-    const response = await post(member, text, {}, AbortSignal.any([this.#options.signal, member.gone]));
+    const response = await post(member.send, text, {}, AbortSignal.any([this.#options.signal, member.gone]));
     const session: Session = { member, id: response.headers.get("mcp-session-id") ?? undefined, version: undefined };
-    await answers(response, idOf(message), async (answer, parsed) => {
+    await readResponses(response, idOf(message), async (answer, parsed) => {
       const version = parsed.result?.["protocolVersion"];
       if (typeof version === "string") session.version = version;
       await take(answer);
@@ -174,84 +179,96 @@ export class BridgeSession {
     return session;
   }
 
-  async #own(session: Session, message: Record<string, unknown>): Promise<void> {
+  async #sendOwn(session: Session, message: Record<string, unknown>): Promise<void> {
     const signal = AbortSignal.any([this.#options.signal, session.member.gone]);
-    const response = await post(session.member, JSON.stringify(message), headersOf(session), signal);
+    const response = await post(session.member.send, JSON.stringify(message), headersOf(session), signal);
     await response.body?.cancel();
   }
 
-  #tell(method: string, params?: Record<string, unknown>): Promise<void> {
+  #notify(method: string, params?: Record<string, unknown>): Promise<void> {
     return this.#options.emit(JSON.stringify({ jsonrpc: "2.0", method, ...(params === undefined ? {} : { params }) }));
   }
 
-  #note(asked: Message, answer: Message): void {
-    if (answer.result === undefined || answer.id !== asked.id) return;
-    note(this.#options.route, answer);
-    const uri = asked.params?.["uri"];
+  /** Records positions, and which resources the client is subscribed to. */
+  #record(request: Message, answer: Message): void {
+    if (answer.result === undefined || answer.id !== request.id) return;
+    recordPosition(this.#options.route, answer);
+    const uri = request.params?.["uri"];
     if (typeof uri !== "string") return;
-    if (asked.method === "resources/subscribe" && this.#subscribed.size < MAX_SUBSCRIPTIONS) this.#subscribed.add(uri);
-    if (asked.method === "resources/unsubscribe") this.#subscribed.delete(uri);
+    if (request.method === "resources/subscribe" && this.#subscribed.size < MAX_SUBSCRIPTIONS)
+      this.#subscribed.add(uri);
+    if (request.method === "resources/unsubscribe") this.#subscribed.delete(uri);
   }
 
-  /** Follows the stream of this session, in place of an earlier one. */
+  /** Reads the stream of this session in place of an earlier one. */
   #follow(session: Session): void {
     this.#stream.abort();
     this.#stream = new AbortController();
     const signal = AbortSignal.any([this.#stream.signal, this.#options.signal]);
-    this.#followUntil(session, signal).catch((error: unknown) => {
+    this.#readStream(session, signal).catch((error: unknown) => {
       if (!signal.aborted) this.#options.log("warning", `the node's stream ended: ${reasonOf(error)}`);
     });
   }
 
-  async #followUntil(session: Session, signal: AbortSignal): Promise<void> {
+  /** Reads the session's stream, and opens it again when it ends, until the signal aborts or the session is over. */
+  async #readStream(session: Session, signal: AbortSignal): Promise<void> {
     const { route } = this.#options;
     const { member } = session;
-    let lastEvent: string | undefined;
-    let waitMs = 100;
+    const resume: { lastEvent?: string } = {};
+    let waitMs = FIRST_REOPEN_MS;
     while (!signal.aborted && session.id !== undefined) {
-      const headers = { ...streamHeaders(session), ...(lastEvent === undefined ? {} : { "last-event-id": lastEvent }) };
-      const release = route.hold(member);
-      const either = AbortSignal.any([signal, member.gone]);
-      try {
-        const response = await member.send("/mcp", { method: "GET", headers, signal: either });
-        if (response.status === 404) {
-          await response.body?.cancel();
-          // Renewing follows the new stream; when it fails, the client's next call tries again and says why.
-          await this.#renewed(session);
-          return;
-        }
-        if (response.status === 405) return;
-        if (response.status === 503) throw new NotSent("it is stopping or not ready");
-        if (response.ok && response.body !== null) {
-          waitMs = 100;
-          lastEvent = await this.#pass(response.body, lastEvent);
-        } else await response.body?.cancel();
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!member.gone.aborted && (error instanceof NotSent || error instanceof Lost))
-          route.failed(member, "gone", error.message);
-      } finally {
-        release();
-      }
+      const end = await this.#readStreamOnce(session, resume, signal);
+      if (end.action === "stop") return;
+      if (end.hadStream) waitMs = FIRST_REOPEN_MS;
       if (!signal.aborted) await pause(waitMs, signal);
-      waitMs = Math.min(waitMs * 2, SLOWEST_RETRY_MS);
-      // The next member's session has a stream of its own: asking for the member is what finds it.
-      if (route.several && (await route.member(signal).catch(() => member)) !== member) return;
+      waitMs = Math.min(waitMs * 2, LONGEST_REOPEN_MS);
+      // The session at the next member has a stream of its own; asking for a member is what finds it.
+      if (route.hasSeveral && (await route.member(signal).catch(() => member)) !== member) return;
     }
   }
 
-  /** Passes events on until the stream ends or breaks; answers the id of the last one. */
-  async #pass(body: ReadableStream<Uint8Array>, lastEvent: string | undefined): Promise<string | undefined> {
-    let last = lastEvent;
+  async #readStreamOnce(session: Session, resume: { lastEvent?: string }, signal: AbortSignal): Promise<StreamEnd> {
+    const { route } = this.#options;
+    const { member } = session;
+    const headers = {
+      ...streamHeaders(session),
+      ...(resume.lastEvent === undefined ? {} : { "last-event-id": resume.lastEvent }),
+    };
+    const release = route.awaitResponse(member);
+    const either = AbortSignal.any([signal, member.gone]);
     try {
-      for await (const event of readEvents(body, MAX_MESSAGE)) {
-        last = event.id ?? last;
-        if (event.data !== "") await this.#options.emit(event.data.replace(/[\r\n]+/g, " "));
+      const response = await member.send("/mcp", { method: "GET", headers, signal: either });
+      if (response.status === 405) return { action: "stop" };
+      if (response.status === 503) throw new NotSentError("it is stopping or not ready");
+      if (response.ok && response.body !== null) {
+        await this.#passEvents(response.body, resume);
+        return { action: "reopen", hadStream: true };
+      }
+      await response.body?.cancel();
+      if (response.status !== 404) return { action: "reopen", hadStream: false };
+      // The renewed session reads a stream of its own; if that fails, the client's next call tries again.
+      await this.#renew(session);
+      return { action: "stop" };
+    } catch (error) {
+      if (signal.aborted) return { action: "stop" };
+      if (!member.gone.aborted && (error instanceof NotSentError || error instanceof OutcomeUnknownError))
+        route.failed(member, "gone", error.message);
+      return { action: "reopen", hadStream: false };
+    } finally {
+      release();
+    }
+  }
+
+  /** Passes events on until the stream ends or breaks, and records the id of the last one. */
+  async #passEvents(body: ReadableStream<Uint8Array>, resume: { lastEvent?: string }): Promise<void> {
+    try {
+      for await (const { id, data } of readEvents(body, MAX_MESSAGE_CHARS)) {
+        if (id !== undefined) resume.lastEvent = id;
+        if (data !== "") await this.#options.emit(oneLine(data));
       }
     } catch (error) {
       this.#options.log("debug", `the node's stream broke: ${reasonOf(error)}`);
     }
-    return last;
   }
 }
 
@@ -266,9 +283,9 @@ function streamHeaders(session: Session): Record<string, string> {
   return { ...headersOf(session), accept: "text/event-stream" };
 }
 
-/** An answer to initialize that says what the bridge adds: it tells when another member has other tools. */
-export function withListChanged(answer: string, several: boolean): string {
-  const message = several ? parseMessage(answer) : undefined;
+/** Adds to a response of initialize what the bridge itself does: it notifies when another member has other tools. */
+export function withListChanged(answer: string, hasSeveral: boolean): string {
+  const message = hasSeveral ? parseMessage(answer) : undefined;
   const capabilities = message?.result?.["capabilities"];
   if (message?.result === undefined || typeof capabilities !== "object" || capabilities === null) return answer;
   const tools = { ...Reflect.get(capabilities, "tools"), listChanged: true };

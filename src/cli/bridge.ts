@@ -1,7 +1,7 @@
 // cairn bridge: MCP on stdin and stdout for an agent on this machine, carried to the local node, to one at an address, or to one of the tailnet by a node of its own.
 
 import { hostname as machineName } from "node:os";
-import { OneRoute, type Route, runBridge } from "../bridge/index.ts";
+import { type Route, runBridge, SingleNodeRoute } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
@@ -41,7 +41,7 @@ export const bridge: Command = {
     if (name === undefined) {
       refuseWithoutName(invocation, fleet);
       return carry(
-        fleet ? localFleetRoute(invocation, end.signal) : new OneRoute(() => nodeAddress(invocation)),
+        fleet ? localFleetRoute(invocation, end.signal) : new SingleNodeRoute(() => nodeAddress(invocation)),
         end.signal,
       );
     }
@@ -57,7 +57,7 @@ export const bridge: Command = {
       }
       const route = fleet
         ? tailnetFleetRoute(invocation, node, [base], end.signal)
-        : new OneRoute(() => node.address());
+        : new SingleNodeRoute(() => node.address());
       return await carry(route, end.signal);
     } finally {
       await node.close();

@@ -1,7 +1,7 @@
 // cairn simulate: lets agents play against a node, several, or a fleet. What they do and check is simulate/; here are the words and the ways.
 
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
-import { type BridgeAddress, type BridgeNode, BridgeTransport, fetchBy } from "../bridge/index.ts";
+import { type BridgeAddress, type BridgeNode, BridgeTransport, fetchThrough } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { MAX_AGENTS, type Place, simulate as run, SEEDS, tellJson, tellPeople, Wrong } from "../simulate/index.ts";
@@ -113,7 +113,7 @@ function localPlace(invocation: Invocation): Place {
 function placeAt(name: string, address: () => BridgeAddress | Promise<BridgeAddress>): Place {
   // The host is the address's.
   const url = new URL("http://cairn/mcp");
-  return { name, connect: () => new StreamableHTTPClientTransport(url, { fetch: fetchBy(address) }) };
+  return { name, connect: () => new StreamableHTTPClientTransport(url, { fetch: fetchThrough(address) }) };
 }
 
 function within(invocation: Invocation, name: string, otherwise: number, least: number, most: number): number {

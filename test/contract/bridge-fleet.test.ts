@@ -191,7 +191,7 @@ describe("whom it asks", () => {
 
   test("none is there: the call fails after its patience, with the reason of each; the next works", async () => {
     const door = open();
-    const agent = bridge([door], { times: { patienceMs: 400 } });
+    const agent = bridge([door], { times: { retryForMs: 400 } });
     await door.kill();
     const { error } = await agent.call("whoami", {});
     expect(error).toMatchObject({ code: 503, data: { code: "not_running" } });
@@ -223,7 +223,7 @@ describe("whom it asks", () => {
     expect(second.calls).toHaveLength(2);
     // A list that others could have written leads nowhere.
     chmodSync(file, 0o644);
-    const careful = bridge([first], { file, times: { patienceMs: 300 } });
+    const careful = bridge([first], { file, times: { retryForMs: 300 } });
     expect((await careful.call("whoami", {})).error?.message).not.toContain(second.url);
     expect(careful.warnings()[0]).toContain("open to others");
   });
@@ -232,7 +232,7 @@ describe("whom it asks", () => {
     const first = open();
     const stranger = open({ fleetId: "e".repeat(32) });
     told = [first, stranger];
-    const agent = bridge([first], { times: { patienceMs: 1000 } });
+    const agent = bridge([first], { times: { retryForMs: 1000 } });
     await agent.call("whoami", {});
     await until(
       () => first.asked.includes("/operations/node_status"),

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { z } from "zod";
-import { OneRoute, runBridge } from "../../src/bridge/index.ts";
+import { runBridge, SingleNodeRoute } from "../../src/bridge/index.ts";
 import { contextDelete, contextGet, contextList, contextPut } from "../../src/features/context/index.ts";
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
@@ -170,7 +170,7 @@ function inProcess() {
   const end = new AbortController();
   const log: string[] = [];
   const done = runBridge({
-    route: new OneRoute(() => ({ socketPath: unix })),
+    route: new SingleNodeRoute(() => ({ socketPath: unix })),
     stdin: lines.readable,
     stdout: {
       write: (text, finished) => {

@@ -3,7 +3,13 @@
 import { FleetRoute, type FleetTimes, runBridge } from "../../src/bridge/index.ts";
 import { until } from "./mcp-client.ts";
 
-const TIMES: Partial<FleetTimes> = { beatMs: 50, beatAnswerMs: 100, probeMs: 500, patienceMs: 3000, catchUpMs: 1000 };
+const TIMES: Partial<FleetTimes> = {
+  heartbeatMs: 50,
+  heartbeatTimeoutMs: 100,
+  probeMs: 500,
+  retryForMs: 3000,
+  catchUpMs: 1000,
+};
 
 /** A message that the bridge wrote. */
 export type Json = Record<string, unknown> & {

@@ -2,8 +2,8 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { membersIn } from "../../src/bridge/known-members.ts";
-import { withArguments } from "../../src/bridge/tools.ts";
+import { membersIn } from "../../src/bridge/discovery/member-cache.ts";
+import { withArguments } from "../../src/bridge/insert-arguments.ts";
 
 test("who may name whom: nodes of the tailnet by name, and nobody but this machine the ports of this machine", () => {
   const tailnet = { name: "cairn-1.tail1234.ts.net" };

@@ -1,8 +1,9 @@
-// The tailnet node of `cairn bridge NAME`: joins with a key once, keeps its state under the data folder, and gives the way out to the named node.
-// Bridges of one person to one name share a node: who holds the folder's lock runs it, the others use its egress and take over when it goes.
+// The tailnet node of `cairn bridge NAME`: joins with a key once, keeps its state under the data folder, and provides
+// the egress to the named node. Bridges of one user to one name share a node: the one that holds the folder's lock runs
+// it, the others use its egress and take over when it ends.
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../config/environment.ts";
 import type { Loaded } from "../config/load.ts";
@@ -11,7 +12,9 @@ import type { Secrets } from "../config/secrets.ts";
 import { refuseRealControl, refuseUntagged } from "../config/tailnet-settings.ts";
 import { prepareSockets } from "../datadir/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { parseObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
+import { writePrivateFile } from "../lib/private-file.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
@@ -19,40 +22,40 @@ import { type DataLock, lockDataFolder } from "../store/lock.ts";
 import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
 import type { EgressAddress } from "./endpoint.ts";
 
-const LOOK_AGAIN_MS = 100;
-/** Where the holder says how others reach its egress. */
-const PLACE_FILE = "egress.json";
+const POLL_MS = 100;
+/** The file in which the running node publishes how to reach its egress. */
+const EGRESS_FILE = "egress.json";
 
+/** What a bridge's own tailnet node needs. */
 export interface BridgeNodeOptions {
   /** `<data>/bridge-<name>`. */
   folder: string;
   dataDir: string;
-  /** `http://cairn`, as the target is called on the tailnet. */
+  /** `http://cairn`: the target's origin on the tailnet. */
   base: string;
   hostname: string;
   settings: Loaded["settings"];
   secrets: Secrets;
   env: Environment;
   privateTailnet: boolean;
-  /** How long joining may take, in ms. */
+  /** Time limit for joining, in ms. */
   joinMs: number;
   log: LogLine;
-  /** A person has to open this URL. */
+  /** Called with the URL that a person has to open. */
   onLoginUrl: (url: string) => void;
 }
 
-interface Held {
-  lock: DataLock;
-  /** Resolves when the node runs. */
-  place: Promise<EgressAddress>;
+interface RunningNode {
+  /** Resolves when the node has joined. */
+  address: Promise<EgressAddress>;
   close: () => Promise<void>;
 }
 
-/** The node that a bridge runs, or uses where another bridge of this person runs it. */
+/** The tailnet node that a bridge runs, or uses where another bridge of this user runs it. */
 export class BridgeNode {
   readonly #options: BridgeNodeOptions;
-  #held: Held | undefined;
-  #closed = false;
+  #running: RunningNode | undefined;
+  #isClosed = false;
 
   constructor(options: BridgeNodeOptions) {
     refuseUntagged(options.settings, options.secrets);
@@ -62,32 +65,32 @@ export class BridgeNode {
     this.#options = options;
   }
 
-  /** The way to the named node, once there is one; joins where nobody else has. Rejects with the Fault of the tailnet. */
+  /** Returns the address of the named node, joining the tailnet if no other bridge has. Rejects with a Fault. */
   async address(): Promise<EgressAddress> {
     const deadline = performance.now() + this.#options.joinMs;
     for (;;) {
-      if (this.#closed) throw new Fault("cancelled", "The bridge ends");
-      const held = this.#held ?? this.#hold();
-      if (held !== undefined) return held.place;
-      const place = this.#placeOfHolder();
-      if (place !== undefined) return place;
+      if (this.#isClosed) throw new Fault("cancelled", "The bridge ends");
+      const running = this.#running ?? this.#start();
+      if (running !== undefined) return running.address;
+      const published = this.#publishedAddress();
+      if (published !== undefined) return published;
       if (performance.now() > deadline) {
         throw new Fault("unavailable", `Another bridge holds ${this.#options.folder} and has not joined the tailnet`, {
           hint: "Look at its log; cairn bridge NAME --login in a terminal shows what it waits for.",
         });
       }
-      await pause(LOOK_AGAIN_MS, AbortSignal.timeout(this.#options.joinMs));
+      await pause(POLL_MS, AbortSignal.timeout(this.#options.joinMs));
     }
   }
 
-  /** Leaves; another bridge that uses this node takes over. */
+  /** Ends the node; another bridge that uses it takes over. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#held?.close();
+    this.#isClosed = true;
+    await this.#running?.close();
   }
 
-  /** Becomes the one who runs the node, or undefined when another process is. */
-  #hold(): Held | undefined {
+  /** Starts the node in this process; returns undefined when another process runs it. */
+  #start(): RunningNode | undefined {
     let lock: DataLock;
     try {
       lock = lockDataFolder(this.#options.folder);
@@ -97,23 +100,23 @@ export class BridgeNode {
     }
     const end = new AbortController();
     const joining = this.#join(end.signal);
-    const release = async (): Promise<void> => {
-      if (this.#held === held) this.#held = undefined;
+    const close = async (): Promise<void> => {
+      if (this.#running === running) this.#running = undefined;
       end.abort();
       const joined = await joining.catch(() => undefined);
-      rmSync(join(this.#options.folder, PLACE_FILE), { force: true });
+      rmSync(join(this.#options.folder, EGRESS_FILE), { force: true });
       await joined?.tailnet.close();
       lock.release();
     };
-    const held: Held = { lock, place: joining.then(({ address }) => address), close: release };
-    this.#held = held;
-    // A join that failed is tried anew by the next call; a node that ended too.
+    const running: RunningNode = { address: joining.then(({ address }) => address), close };
+    this.#running = running;
+    // After a failed join or the end of the node, the next call starts it again.
     joining.then(
-      ({ tailnet }) => tailnet.on("fatal", () => void release()),
-      () => void release(),
+      ({ tailnet }) => tailnet.on("fatal", () => void close()),
+      () => void close(),
     );
-    held.place.catch(() => {});
-    return held;
+    running.address.catch(() => {});
+    return running;
   }
 
   async #join(signal: AbortSignal): Promise<{ tailnet: Tailnet; address: EgressAddress }> {
@@ -136,7 +139,7 @@ export class BridgeNode {
       throw error;
     }
     const egress = join(paths.internal, "egress.sock");
-    writePrivate(join(folder, PLACE_FILE), JSON.stringify({ egress, secret }));
+    writePrivateFile(join(folder, EGRESS_FILE), JSON.stringify({ egress, secret }));
     return { tailnet, address: { egress, secret, base } };
   }
 
@@ -192,7 +195,7 @@ export class BridgeNode {
       ephemeral: false,
       capability: settings["access.capability"],
       socketDir,
-      // It listens nowhere, so nothing is ever passed on to it.
+      // It listens on no port, so nothing is ever forwarded to it.
       target: join(socketDir, "nothing.sock"),
       ingressSecret: randomBytes(32).toString("hex"),
       egressSecret,
@@ -204,11 +207,12 @@ export class BridgeNode {
     };
   }
 
-  #placeOfHolder(): EgressAddress | undefined {
+  /** Returns the address that the process which runs the node has published. */
+  #publishedAddress(): EgressAddress | undefined {
+    const { folder, base } = this.#options;
     try {
-      const said: unknown = JSON.parse(readFileSync(join(this.#options.folder, PLACE_FILE), "utf8"));
-      if (typeof said !== "object" || said === null || !("egress" in said) || !("secret" in said)) return undefined;
-      return { egress: String(said.egress), secret: String(said.secret), base: this.#options.base };
+      const { egress, secret } = parseObject(readFileSync(join(folder, EGRESS_FILE), "utf8")) ?? {};
+      return typeof egress === "string" && typeof secret === "string" ? { egress, secret, base } : undefined;
     } catch {
       return undefined;
     }
@@ -223,12 +227,4 @@ function notJoined(loginUrl: string | undefined, joinMs: number): Fault {
     : new Fault("unavailable", `The bridge waits for a login: open ${loginUrl}`, {
         hint: "Or start it once with TS_AUTHKEY, or run cairn bridge NAME --login in a terminal.",
       });
-}
-
-/** Whole or not at all, and for this user alone. */
-function writePrivate(path: string, text: string): void {
-  mkdirSync(join(path, ".."), { recursive: true, mode: 0o700 });
-  const partial = `${path}.${process.pid}.partial`;
-  writeFileSync(partial, text, { mode: 0o600 });
-  renameSync(partial, path);
 }

@@ -1,11 +1,11 @@
-// The bridge as a transport of the SDK's client in this process: what `cairn simulate --fleet` speaks through.
+// A transport of the MCP SDK's client that runs a bridge in this process; `cairn simulate --fleet` uses it.
 
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/client";
 import type { LogLine } from "../observe/logging.ts";
 import { runBridge } from "./bridge.ts";
 import type { Route } from "./route.ts";
 
-/** A client's way through a bridge of its own; closing it ends the bridge. */
+/** A transport with a bridge of its own; closing it ends the bridge. */
 export class BridgeTransport implements Transport {
   onclose?: () => void;
   onerror?: (error: Error) => void;
@@ -13,12 +13,12 @@ export class BridgeTransport implements Transport {
   readonly #end = new AbortController();
   readonly #lines = new TransformStream<string, string>();
   readonly #writer = this.#lines.writable.getWriter();
-  readonly #open: (signal: AbortSignal) => Route;
+  readonly #openRoute: (signal: AbortSignal) => Route;
   readonly #log: LogLine;
   #done: Promise<void> | undefined;
 
-  constructor(open: (signal: AbortSignal) => Route, log: LogLine) {
-    this.#open = open;
+  constructor(openRoute: (signal: AbortSignal) => Route, log: LogLine) {
+    this.#openRoute = openRoute;
     this.#log = log;
   }
 
@@ -30,7 +30,7 @@ export class BridgeTransport implements Transport {
       done();
     };
     const running = runBridge({
-      route: this.#open(signal),
+      route: this.#openRoute(signal),
       stdin: this.#lines.readable,
       stdout: { write },
       signal,

@@ -1,20 +1,25 @@
-// JSON-RPC as far as `cairn bridge` looks at it: reading a message, telling the eras apart, the headers of the newer one, and failures as error responses.
+// JSON-RPC as far as the bridge looks at it: parsing a message, recognizing its protocol revision, the headers of the
+// stateless revision, and failures as error responses.
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
-import { isObject } from "../lib/json-object.ts";
+import { isObject, parseObject } from "../lib/json-object.ts";
 
-/** Longest message either way, in characters. */
-export const MAX_MESSAGE = 16 * 1024 * 1024;
-/** The revision without sessions, which the bridge itself speaks when it asks a node something. */
-export const MODERN = "2026-07-28";
-/** `_meta` key under which a message of the newer era names its revision. */
+/** Longest message in either direction, in characters. */
+export const MAX_MESSAGE_CHARS = 16 * 1024 * 1024;
+/** The stateless protocol revision; requests of the bridge itself use it. */
+export const STATELESS_REVISION = "2026-07-28";
+/** `_meta` key under which a message of the stateless revision names that revision. */
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
-/** `_meta` key under which a node repeats the error of a failed tool call for machines (mcp/errors.ts). */
+/** `_meta` key under which a node repeats the error of a failed tool call for programs (mcp/errors.ts). */
 const FAULT_KEY = "cairn.internal/fault";
 
+/** Id of a request and of its response. */
 export type MessageId = string | number;
 
-/** A JSON-RPC message, its parts not looked at yet. */
+/** Id of requests that the bridge makes itself; responses to it never reach the client. */
+export const OWN_ID = "cairn-bridge";
+
+/** A JSON-RPC message; the types of its members are not checked yet. */
 export interface Message {
   id?: MessageId | null;
   method?: string;
@@ -23,11 +28,8 @@ export interface Message {
   error?: unknown;
 }
 
-/** Gets one message as text on one line, and parsed; the next waits until it is done. */
-export type Take = (text: string, message: Message) => void | Promise<void>;
-
-/** A failure to tell the client, as the `error` of a JSON-RPC response. Codes of our own are HTTP statuses. */
-export class LinkError extends Error {
+/** A failure that the client gets as the `error` of a JSON-RPC response. Our own codes are HTTP statuses. */
+export class JsonRpcError extends Error {
   readonly code: number;
   readonly data: Record<string, unknown>;
 
@@ -38,48 +40,46 @@ export class LinkError extends Error {
   }
 }
 
-/** A Fault of this side, for the client. */
-export function linkErrorOf(fault: Fault): LinkError {
+/** Turns a Fault of the bridge into an error for the client. */
+export function jsonRpcErrorOf(fault: Fault): JsonRpcError {
   const { status, retryable } = FAULTS[fault.code];
-  return new LinkError(status, fault.message, { code: fault.code, hint: fault.hint ?? "", retryable });
+  return new JsonRpcError(status, fault.message, { code: fault.code, hint: fault.hint ?? "", retryable });
 }
 
-/** The message in a text, or undefined where it is no JSON object. */
+/** Returns the message in a text, or undefined where the text is not a JSON object. */
 export function parseMessage(text: string): Message | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  return parseObject(text);
 }
 
-/** The id of a request; a response or notification asks for no answer. */
+/** Returns the id of a request; undefined for responses and notifications, which get no response. */
 export function idOf(message: Message): MessageId | undefined {
   if (message.method === undefined) return undefined;
   return typeof message.id === "string" || typeof message.id === "number" ? message.id : undefined;
 }
 
-/** The revision that a message of the newer era names in its envelope. */
-export function versionOf(message: Message): string | undefined {
+/** Returns the revision that a message of the stateless revision names in `_meta`; undefined for older clients. */
+export function statelessRevisionOf(message: Message): string | undefined {
   const meta = message.params?.["_meta"];
   if (!isObject(meta) || message.method === undefined) return undefined;
   const version = meta[VERSION_KEY];
   return typeof version === "string" ? version : undefined;
 }
 
-/** A request of the bridge's own, in the newer era: it needs no session. */
+/** Returns a request of the bridge itself, in the stateless revision. */
 export function ownRequest(method: string, params: Record<string, unknown> = {}): { text: string; message: Message } {
   const message = {
     jsonrpc: "2.0",
-    id: "cairn-bridge",
+    id: OWN_ID,
     method,
-    params: { ...params, _meta: { [VERSION_KEY]: MODERN, "io.modelcontextprotocol/clientCapabilities": {} } },
+    params: {
+      ...params,
+      _meta: { [VERSION_KEY]: STATELESS_REVISION, "io.modelcontextprotocol/clientCapabilities": {} },
+    },
   };
   return { text: JSON.stringify(message), message };
 }
 
-/** Which parameter `Mcp-Name` mirrors. */
+/** The parameter that the header `Mcp-Name` repeats, by method. */
 const NAMED_BY: Record<string, string> = {
   "tools/call": "name",
   "prompts/get": "name",
@@ -89,19 +89,19 @@ const NAMED_BY: Record<string, string> = {
   "tasks/cancel": "taskId",
 };
 
-/** The headers that mirror a message of the newer era. */
-export function modernHeaders(message: Message, version: string): Record<string, string> {
+/** Returns the headers that repeat parts of a message of the stateless revision. */
+export function statelessHeaders(message: Message, revision: string): Record<string, string> {
   const method = message.method ?? "";
   const field = Object.hasOwn(NAMED_BY, method) ? NAMED_BY[method] : undefined;
   const name = field === undefined ? undefined : message.params?.[field];
   return {
-    "mcp-protocol-version": headerValue(version),
+    "mcp-protocol-version": headerValue(revision),
     "mcp-method": headerValue(method),
     ...(typeof name === "string" ? { "mcp-name": headerValue(name) } : {}),
   };
 }
 
-/** Whether a response says that this node cannot serve the call now, though another one may. */
+/** Reports whether a response says that this node cannot serve the call now, while another one may. */
 export function isUnavailable({ result, error }: Message): boolean {
   const meta = isObject(result?.["_meta"]) ? result["_meta"][FAULT_KEY] : undefined;
   if (result?.["isError"] === true && isObject(meta)) return meta["code"] === "unavailable";
@@ -109,12 +109,12 @@ export function isUnavailable({ result, error }: Message): boolean {
   return error["code"] === 503 || (isObject(error["data"]) && error["data"]["code"] === "unavailable");
 }
 
-/** Newlines in JSON text are only ever space between tokens. */
+/** Returns JSON text without line breaks: in JSON they only occur between tokens. */
 export function oneLine(text: string): string {
   return text.replace(/[\r\n]+/g, " ");
 }
 
-/** A value as a header may carry it: plain, or base64 in the form that the revision defines. */
+/** Returns a value as a header can carry it: plain, or base64 in the form that the revision defines. */
 function headerValue(value: string): string {
   const plain = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value) && !value.startsWith("=?base64?");
   return plain ? value : `=?base64?${Buffer.from(value, "utf8").toString("base64")}?=`;

@@ -1,0 +1,61 @@
+// Why a request to a node failed, by what may be done next.
+
+/** The request never reached the node, or the node refused to look at it. It may be sent again, here or elsewhere. */
+export class NotSentError extends Error {
+  /** Whether the message is complete without the node's name in front. */
+  readonly isComplete: boolean;
+
+  constructor(message: string, isComplete = false) {
+    super(message);
+    this.isComplete = isComplete;
+  }
+}
+
+/** The node answered that it is not ready: it starts, or it stops and takes no new calls. */
+export class NotReadyError extends NotSentError {
+  constructor() {
+    super("it is not ready");
+  }
+}
+
+/** The request was sent and no response came: it may have been executed. */
+export class OutcomeUnknownError extends Error {}
+
+/** The node responded that it cannot serve the call now. `text` is that response. */
+export class UnavailableError extends Error {
+  readonly text: string;
+
+  constructor(text: string) {
+    super("it cannot serve calls now");
+    this.text = text;
+  }
+}
+
+/** The node refuses this caller; asking again helps only after its grants have changed. */
+export class RefusedError extends Error {}
+
+/** Returns why something failed, in a few words for people. */
+export function reasonOf(cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return REASONS[codeOf(cause)] ?? message;
+}
+
+/** Bun's own texts about connections address callers of fetch. */
+const REASONS: Readonly<Record<string, string>> = {
+  ConnectionRefused: "the connection was refused",
+  ECONNREFUSED: "the connection was refused",
+  ECONNRESET: "the connection broke",
+  ConnectionClosed: "the connection broke",
+  FailedToOpenSocket: "the socket cannot be opened",
+  ENOENT: "there is no such socket",
+};
+
+/** Turns an error of `fetch` into what it means for the request. */
+export function sendErrorOf(cause: unknown): NotSentError | OutcomeUnknownError {
+  const neverSent = ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(codeOf(cause));
+  return neverSent ? new NotSentError(reasonOf(cause)) : new OutcomeUnknownError(reasonOf(cause));
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

@@ -1,0 +1,84 @@
+// One MCP message to a node and its responses: POST to /mcp, read as JSON or as an event stream, one message at a time.
+
+import { readEvents } from "../lib/server-sent-events.ts";
+import type { Send } from "./endpoint.ts";
+import { NotSentError, OutcomeUnknownError, reasonOf, UnavailableError } from "./errors.ts";
+import {
+  isUnavailable,
+  JsonRpcError,
+  MAX_MESSAGE_CHARS,
+  type Message,
+  type MessageId,
+  oneLine,
+  parseMessage,
+} from "./json-rpc.ts";
+
+/** Takes one message as text on one line, and parsed. The next message is read once the result has resolved. */
+export type Take = (text: string, message: Message) => void | Promise<void>;
+
+/** POSTs one message to `/mcp`. Rejects as `Send` does; NotSentError also when the node is stopping or not ready. */
+export async function post(
+  send: Send,
+  text: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): Promise<Response> {
+  const wanted = { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" };
+  const response = await send("/mcp", { method: "POST", headers: wanted, body: text, signal });
+  if (response.status !== 503) return response;
+  // A node answers /mcp with 503 only before it looks at the message.
+  await response.body?.cancel();
+  throw new NotSentError("it is stopping or not ready");
+}
+
+/**
+ * Passes each message of a response to `take`, and resolves after the last one. Rejects with JsonRpcError when the node
+ * refused the request and with OutcomeUnknownError when no response to `id` came. With `rejectUnavailable`, a response
+ * that says `unavailable` is not passed on but rejects with UnavailableError, so that another node can be asked.
+ */
+export async function readResponses(
+  response: Response,
+  id: MessageId | undefined,
+  take: Take,
+  rejectUnavailable = false,
+): Promise<void> {
+  let answered = id === undefined;
+  const pass = async (text: string) => {
+    const message = parseMessage(text);
+    if (message === undefined)
+      throw new JsonRpcError(-32603, `The node sent something that is not a JSON-RPC message (${response.status})`, {});
+    if (message.method === undefined && message.id === id) {
+      if (rejectUnavailable && isUnavailable(message)) throw new UnavailableError(oneLine(text));
+      answered = true;
+    }
+    await take(oneLine(text), message);
+  };
+  const type = response.headers.get("content-type") ?? "";
+  try {
+    if (response.ok && type.startsWith("text/event-stream") && response.body !== null) {
+      for await (const { data } of readEvents(response.body, MAX_MESSAGE_CHARS)) if (data !== "") await pass(data);
+    } else {
+      const text = await response.text();
+      if (!response.ok) return await passRefusal(response.status, text, id, take);
+      if (text !== "") await pass(text);
+    }
+  } catch (error) {
+    if (error instanceof JsonRpcError || error instanceof UnavailableError) throw error;
+    throw new OutcomeUnknownError(reasonOf(error));
+  }
+  if (!answered) throw new OutcomeUnknownError("the stream ended before the answer");
+}
+
+/** Passes a JSON-RPC error of a refused request on under its id; throws a problem document as JsonRpcError. */
+async function passRefusal(status: number, text: string, id: MessageId | undefined, take: Take): Promise<void> {
+  const body = parseMessage(text);
+  if (body?.error !== undefined && typeof body.error === "object" && body.error !== null) {
+    const message = { jsonrpc: "2.0", id: body.id ?? id ?? null, error: body.error };
+    await take(JSON.stringify(message), message);
+    return;
+  }
+  const problem: Record<string, unknown> = body === undefined ? {} : { ...body };
+  const detail =
+    typeof problem["detail"] === "string" ? problem["detail"] : `the node answered with HTTP status ${status}`;
+  throw new JsonRpcError(status, detail, problem);
+}

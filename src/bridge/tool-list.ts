@@ -1,0 +1,66 @@
+// Reads a node's list of tools: which of them take an idempotency key, only read, wait, or take a position.
+// The bridge knows no tool by name, so that new ones need no change here.
+
+import { isObject } from "../lib/json-object.ts";
+import type { Send } from "./endpoint.ts";
+import { post, readResponses } from "./exchange.ts";
+import { type Message, OWN_ID, ownRequest, STATELESS_REVISION, statelessHeaders } from "./json-rpc.ts";
+
+/** What the schema and the annotations of a tool say. */
+export interface Tool {
+  /** Takes an idempotency key: with one, repeated calls have one effect. */
+  takesKey: boolean;
+  readOnly: boolean;
+  /** Waits for changes after a position. */
+  waits: boolean;
+  /** Takes the position that its answer must have reached. */
+  takesMinPosition: boolean;
+}
+
+/** The tools that a node offers this caller. */
+export interface ToolList {
+  byName: ReadonlyMap<string, Tool>;
+  /** Equal for equal lists. */
+  fingerprint: string;
+}
+
+const MAX_PAGES = 20;
+
+/** Asks a node for its tools. Rejects as `post` and `readResponses` do. */
+export async function fetchTools(send: Send, signal: AbortSignal): Promise<ToolList> {
+  const byName = new Map<string, Tool>();
+  const hasher = new Bun.CryptoHasher("sha256");
+  let cursor: unknown;
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const { text, message } = ownRequest("tools/list", cursor === undefined ? {} : { cursor });
+    const response = await post(send, text, statelessHeaders(message, STATELESS_REVISION), signal);
+    let result: Record<string, unknown> = {};
+    await readResponses(response, OWN_ID, (_text, answer) => {
+      result = answer.result ?? {};
+    });
+    for (const tool of Array.isArray(result["tools"]) ? result["tools"] : []) {
+      hasher.update(JSON.stringify(tool));
+      if (isObject(tool) && typeof tool["name"] === "string") byName.set(tool["name"], toolOf(tool));
+    }
+    cursor = result["nextCursor"];
+    if (typeof cursor !== "string") break;
+  }
+  return { byName, fingerprint: hasher.digest("hex") };
+}
+
+function toolOf(listed: Record<string, unknown>): Tool {
+  const schema = isObject(listed["inputSchema"]) ? listed["inputSchema"]["properties"] : undefined;
+  const takes = (name: string): boolean => isObject(schema) && Object.hasOwn(schema, name);
+  return {
+    takesKey: takes("idempotency_key"),
+    readOnly: isObject(listed["annotations"]) && listed["annotations"]["readOnlyHint"] === true,
+    waits: takes("timeout_seconds") && takes("since"),
+    takesMinPosition: takes("min_position"),
+  };
+}
+
+/** Returns the tool that a message calls, if the list has it. */
+export function calledTool(message: Message, tools: ToolList | undefined): Tool | undefined {
+  const name = message.method === "tools/call" ? message.params?.["name"] : undefined;
+  return typeof name === "string" ? tools?.byName.get(name) : undefined;
+}
