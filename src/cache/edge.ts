@@ -189,7 +189,12 @@ export class Edge {
     const upstream = this.client.upstream();
     if (upstream === undefined) throw cutOff();
     const position = minPosition === undefined ? {} : { min_position: minPosition };
-    const call = { operation, input: { ...input, consistency: "session", ...position }, caller };
+    const call: ForwardCall = {
+      operation,
+      input: { ...input, consistency: "session", ...position },
+      caller,
+      kind: "read",
+    };
     try {
       const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.given]));
       if (answer !== "here") return answer;

@@ -13,7 +13,6 @@ import type { Apply, Changed, Command } from "./log.ts";
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
 /** Keys that nodes make for what they forward are wanted only while a forward is tried again. */
 const KEEP_FORWARDED_MS = 5 * 60 * 1000;
-const FORWARD_KEY = /^forward-[0-9a-f-]{36}$/;
 
 export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
 
@@ -52,7 +51,7 @@ export function applyCommands(
   const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
   const changes: Change[] = [];
   const outcomes = commands.map((command) => {
-    const fingerprint = command.key === "" ? "" : fingerprintOf(command);
+    const fingerprint = command.key === "" ? "" : fingerprintOf(apply, command);
     const earlier = command.key === "" ? undefined : earlierOutcome(tx, state, command, fingerprint);
     if (earlier !== undefined) return earlier;
     const outcome = applyOne(store, tx, apply, state, command, changes);
@@ -129,9 +128,9 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
   );
 }
 
-/** What the client asked for: the limits that the node stamped (`keep`) are left out, so that a retry under new settings is still the same. */
-function fingerprintOf(command: Command): string {
-  const asked = JSON.stringify([command.v, command.input], (key, value) => (key === "keep" ? undefined : value));
+/** Hashes what the caller asked for, so that a retry under other settings of the node is still the same write. */
+function fingerprintOf(apply: Apply, command: Command): string {
+  const asked = JSON.stringify([command.v, apply.asked === undefined ? command.input : apply.asked(command)]);
   return new Bun.CryptoHasher("sha256").update(asked).digest("hex");
 }
 
@@ -175,7 +174,7 @@ function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprin
     fingerprint,
     JSON.stringify(kept),
     state.seq,
-    // A shorter life is an earlier birth: one index and one comparison serve both.
-    FORWARD_KEY.test(command.key) ? state.logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : state.logTimeMs,
+    // Kept for a shorter time by an earlier date, so that one index and one comparison serve both.
+    command.nodeKey === true ? state.logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : state.logTimeMs,
   );
 }

@@ -34,23 +34,25 @@ export interface DecodedEntry {
 
 const packr = plainPackr();
 
+/** Name, version, input, caller, via, key; behind them `true` where a node made the key. */
+const FIELDS = [
+  z.string().max(64),
+  z.number().int().positive(),
+  z.unknown(),
+  z.string().max(512),
+  z.string().max(128),
+  z.string().max(256),
+] as const;
+
 const commands = z
-  .array(
-    z.tuple([
-      z.string().max(64),
-      z.number().int().positive(),
-      z.unknown(),
-      z.string().max(512),
-      z.string().max(128),
-      z.string().max(256),
-    ]),
-  )
+  .array(z.union([z.tuple(FIELDS), z.tuple([...FIELDS, z.literal(true)])]))
   .min(1)
   .max(MAX_ENTRY_COMMANDS);
 
 /** One command as it stands in an entry: packed when it is proposed, so that its size is known before it is batched. */
 export function packCommand(command: Command): Uint8Array {
-  return packr.pack([command.name, command.v, command.input, command.caller, command.via, command.key]);
+  const { name, v, input, caller, via, key, nodeKey } = command;
+  return packr.pack([name, v, input, caller, via, key, ...(nodeKey === true ? [true] : [])]);
 }
 
 /** Joins packed commands (at least one, at most MAX_ENTRY_COMMANDS) behind a header. */
@@ -91,7 +93,10 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
       ticket: Number(entry.readBigUInt64BE(19)),
       stampMs: Number(entry.readBigUInt64BE(27)),
     },
-    commands: decoded.map(([name, v, input, caller, via, key]) => ({ name, v, input, caller, via, key })),
+    commands: decoded.map(([name, v, input, caller, via, key, nodeKey]) => ({
+      ...{ name, v, input, caller, via, key },
+      ...(nodeKey === true ? { nodeKey } : {}),
+    })),
   };
 }
 

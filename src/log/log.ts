@@ -10,14 +10,16 @@ import type { Position } from "./position.ts";
 export interface Command {
   name: string;
   v: number;
-  /** Made by the operation's `prepare`. Its texts are values, never names of members; a member `keep` holds limits that the node stamped and no client asked for. */
+  /** Made by the operation's `prepare`. Its texts are values, never names of members. */
   input: unknown;
   /** Caller as `callerName` writes it, for the audit and idempotency. */
   caller: string;
   /** The member that forwarded it, or "". */
   via: string;
-  /** Idempotency key of the client, or "". */
+  /** Idempotency key, or "". */
   key: string;
+  /** The key was made by a node for a write that it forwards: it is forgotten after minutes. */
+  nodeKey?: true;
   /** What it counts for at least where commands are put into entries, in bytes: apply does an entry without a pause. No part of the entry. */
   weight?: number;
 }
@@ -51,7 +53,11 @@ export interface Changed {
 }
 
 /** Applies one command deterministically. A thrown Fault is the outcome; any other throw stops the node. */
-export type Apply = (tx: Writer, command: Command, stamp: Stamp) => Effect;
+export interface Apply {
+  (tx: Writer, command: Command, stamp: Stamp): Effect;
+  /** The part of a command's input that its caller asked for, for the fingerprint of its key; left out: all of it. */
+  asked?(command: Command): unknown;
+}
 
 /** A command that was carried out here. */
 export interface Applied {

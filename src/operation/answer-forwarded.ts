@@ -43,7 +43,11 @@ export function answerForwarded({ invoker, callerOf }: AnswerForwardedOptions) {
         caller,
         signal,
         surface: "peer",
-        forwarded: { via: node, ...capOf(member) },
+        forwarded: {
+          via: node,
+          ...capOf(member),
+          ...(frame.nodeKey === undefined ? {} : { nodeKey: frame.nodeKey }),
+        },
       });
       return answerValue(answer);
     },

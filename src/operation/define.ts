@@ -70,6 +70,8 @@ export interface Follow {
 export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
   extends Common<I, O> {
   kind: "read";
+  /** A call may wait for something to happen; its argument `timeout_seconds` says how long. */
+  waits?: true;
   /** What it answers is about this node: it is never asked elsewhere, and needs no store. */
   here?: true;
   /** Edges keep its answers: each may say from where it came and how old it is. */
@@ -98,6 +100,11 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   internal?: true;
   /** Runs before the log on the node that took the call: turns the input into the command, with every bound and normal form that apply relies on (replication.md 6). */
   prepare(input: z.output<I>, limits: WriteLimits): C;
+  /**
+   * The part of the command that its caller asked for; the rest are limits that the node stamped. An idempotency key
+   * stands for this part alone, so that a retry under other settings is the same write. Left out: the whole command.
+   */
+  asked?(command: C): unknown;
   /** How much apply handles at least, in bytes, where that is more than the command itself: it decides how many share an entry, which is applied without a pause. */
   weight?(command: C): number;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */

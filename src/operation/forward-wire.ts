@@ -14,6 +14,11 @@ export const forwardFrame = z.strictObject({
   caller: z.string().min(1).max(128),
   /** The connection is read-only by its caller's own wish. */
   readOnly: z.boolean(),
+  /** Key of a write, made by the forwarding node; a key of the caller stands in the input. */
+  nodeKey: z
+    .string()
+    .regex(/^forward-[0-9a-f-]{36}$/)
+    .optional(),
 });
 
 /** A forwarded call, parsed. */
@@ -22,8 +27,14 @@ export type ForwardFrame = z.output<typeof forwardFrame>;
 const answerFrame = z.object({ output: z.string(), position: z.string().regex(/^[0-9a-f]{10}-[0-9]{1,15}$/) });
 
 /** The call as it is sent. */
-export function wireOf({ operation, input, caller }: ForwardCall): ForwardFrame {
-  return { operation, input: JSON.stringify(input), caller: caller.id, readOnly: caller.readOnly === true };
+export function wireOf({ operation, input, caller, nodeKey }: ForwardCall): ForwardFrame {
+  return {
+    operation,
+    input: JSON.stringify(input),
+    caller: caller.id,
+    readOnly: caller.readOnly === true,
+    ...(nodeKey === undefined ? {} : { nodeKey }),
+  };
 }
 
 /** The input of a frame; Fault `invalid_input`. How deep it may be and what it may hold is judged as for any other call. */

@@ -43,8 +43,7 @@ export class Forwarder {
     const value = wireOf(call);
     const late = AbortSignal.timeout(withinMs);
     const either = AbortSignal.any([signal, late]);
-    // Only writes carry a key, and only of them something may be done.
-    const isWrite = "idempotency_key" in call.input;
+    const isWrite = call.kind === "write";
     let mayBeDone = false;
     let last: unknown;
     let told: string | undefined;

@@ -10,7 +10,7 @@ import type { Positions } from "./positions.ts";
 import { type CachedCall, type Forwarded, notLeader, notReady, type Routing } from "./routing.ts";
 
 /** A read, parsed and admitted on this node. */
-export interface AdmittedRead extends Omit<CachedCall, "operation"> {
+export interface AdmittedRead extends Omit<CachedCall, "operation" | "kind"> {
   operation: ReadOperation;
   forwarded: Forwarded | undefined;
   /** Runs it on the store of this node. */
@@ -124,7 +124,10 @@ export class Reads {
     const missing = read.consistency === "session" ? this.#missing(read) : undefined;
     const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
     const { operation, input, caller, parsed, consistency, signal } = read;
-    const call: CachedCall = { operation: operation.name, input, caller, parsed, consistency, minPosition, signal };
+    const call: CachedCall = {
+      ...{ operation: operation.name, kind: "read" as const, input, caller },
+      ...{ parsed, consistency, minPosition, signal },
+    };
     const cached = consistency === "leader" ? undefined : await routing.answer?.(call);
     if (cached !== undefined) {
       positions.saw(callerName(caller), cached.position);
@@ -160,7 +163,11 @@ export class Reads {
       consistency,
       ...(minPosition === undefined ? {} : { min_position: minPosition }),
     };
-    const answer = await routing.forward({ operation: operation.name, input: asked, caller }, to, signal);
+    const answer = await routing.forward(
+      { operation: operation.name, kind: "read" as const, input: asked, caller },
+      to,
+      signal,
+    );
     if (answer !== "here") this.#options.positions.saw(callerName(caller), answer.position);
     return answer;
   }

@@ -1,7 +1,7 @@
 // All operations of this build by name, with their JSON Schemas made once.
 
 import { z } from "zod";
-import { type Apply, UnknownCommand } from "../log/log.ts";
+import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
 import type { Operation } from "./define.ts";
 
 /** An operation with its schemas as clients see them. */
@@ -73,12 +73,15 @@ export class Registry {
 /** Returns the log's apply over these operations: it finds the write that a command names and runs it. */
 export function applierOf(operations: readonly Operation[]): Apply {
   const registry = new Registry(operations);
-  return (tx, command, stamp) => {
-    const operation = registry.write(command.name, command.v);
+  const find = ({ name, v }: Command) => {
+    const operation = registry.write(name, v);
     if (operation === undefined)
-      throw new UnknownCommand(`the log holds ${command.name} version ${command.v}, which this build does not know`);
-    return operation.apply(tx, command.input, stamp);
+      throw new UnknownCommand(`the log holds ${name} version ${v}, which this build does not know`);
+    return operation;
   };
+  const apply: Apply = (tx, command, stamp) => find(command).apply(tx, command.input, stamp);
+  apply.asked = (command) => find(command).asked?.(command.input) ?? command.input;
+  return apply;
 }
 
 function entryOf(operation: Operation): Entry {

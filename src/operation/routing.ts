@@ -14,6 +14,10 @@ export interface ForwardCall {
   /** As the caller sent it, with the common arguments that count there. */
   input: Record<string, unknown>;
   caller: Caller;
+  /** Only of a write is something done whose outcome may stay unknown. */
+  kind: "read" | "write";
+  /** The key of a write that its caller gave none (`nodeKey`). */
+  nodeKey?: string;
 }
 
 /** A read on an edge, after the gate said yes. */
@@ -58,10 +62,15 @@ export interface Forwarded {
   role: Role;
   /** Globs of the spaces that it is enrolled for; undefined: all. */
   spaces: readonly string[] | undefined;
+  /** The key that it made for a write without one. */
+  nodeKey?: string;
 }
 
-/** Key of a write that a node made up so that a change of leader never doubles it; kept for 5 minutes of log time (log/apply-batch.ts). */
-export function forwardKey(): string {
+/**
+ * Makes a key for a write that its caller gave none, so that a change of leader never doubles it. It travels apart from
+ * the caller's keys and is kept for 5 minutes of log time (log/apply-batch.ts).
+ */
+export function newNodeKey(): string {
   return `forward-${crypto.randomUUID()}`;
 }
 

@@ -10,11 +10,12 @@ import type { Operation, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import {
   afterTries,
+  type ForwardCall,
   type Forwarded,
-  forwardKey,
   gaveUp,
   localName,
   neverForwarded,
+  newNodeKey,
   notLeader,
   notReady,
   type Routing,
@@ -64,7 +65,8 @@ export class Writes {
     const { routing } = this.#options;
     const mode = routing?.mode() ?? "leader";
     if (mode === "waiting") throw notReady();
-    if (routing === undefined || (mode === "leader" && !routing.several())) return this.#propose(write, write);
+    if (routing === undefined || (mode === "leader" && !routing.several()))
+      return this.#propose(write, { key: keyOf(write, undefined) });
     if (write.forwarded === undefined) return this.#anywhere(write, routing);
     return this.#asLeader(write, routing, mode);
   }
@@ -72,13 +74,13 @@ export class Writes {
   /** Never on from here: the node that forwarded it finds the leader itself, and is judged by its own role. */
   async #asLeader(write: AdmittedWrite, routing: Routing, mode: ServingMode): Promise<Answer> {
     if (mode !== "leader") throw notLeader(routing.leader());
-    const answer = await this.#unlessMoved(this.#propose(write, { key: write.key }));
+    const answer = await this.#unlessMoved(this.#propose(write, { key: keyOf(write, write.forwarded?.nodeKey) }));
     if (answer === "moved") throw lostMeanwhile(routing.leader());
     return answer;
   }
 
   async #anywhere(write: AdmittedWrite, routing: Routing): Promise<Answer> {
-    const key = write.key ?? forwardKey();
+    const key = keyOf(write, newNodeKey());
     const { caller } = write;
     // By whatever node it is ordered in the end: the same caller, operation and key.
     const name = caller.kind === "local" ? localName(caller.id, routing.self()) : callerName(caller);
@@ -131,12 +133,18 @@ export class Writes {
 
   async #forward(
     { operation, raw, caller, signal: gone }: AdmittedWrite,
-    key: string,
+    key: Key,
     routing: Routing,
     signal: AbortSignal,
   ): Promise<Answer | "here"> {
     const { positions } = this.#options;
-    const call = { operation: operation.name, input: { ...raw, idempotency_key: key }, caller };
+    const call: ForwardCall = {
+      operation: operation.name,
+      input: raw,
+      caller,
+      kind: "write",
+      ...(key.by === "node" ? { nodeKey: key.text } : {}),
+    };
     const answer = await routing.forward(call, "leader", signal);
     if (answer === "here") return answer;
     positions.saw(callerName(caller), answer.position);
@@ -148,7 +156,7 @@ export class Writes {
 
   async #propose(
     { operation, input, caller, forwarded }: AdmittedWrite,
-    { key, name = callerName(caller) }: { key: string | undefined; name?: string },
+    { key, name = callerName(caller) }: { key: Key | undefined; name?: string },
   ): Promise<Answer> {
     const { log, limits, writesRefused } = this.#options;
     const refused = writesRefused?.();
@@ -160,11 +168,26 @@ export class Writes {
       input: command,
       caller: name,
       via: forwarded?.via ?? "",
-      key: key ?? "",
+      key: key?.text ?? "",
+      ...(key?.by === "node" ? { nodeKey: true as const } : {}),
       weight: operation.weight?.(command) ?? 0,
     });
     return { output: applied.output, position: formatPosition(applied.position) };
   }
+}
+
+/** An idempotency key, by the caller or made by a node that forwards. */
+interface Key {
+  text: string;
+  by: "caller" | "node";
+}
+
+/** The caller's key wins. */
+function keyOf(write: AdmittedWrite, nodeKey: string): Key;
+function keyOf(write: AdmittedWrite, nodeKey: string | undefined): Key | undefined;
+function keyOf({ key }: AdmittedWrite, nodeKey: string | undefined): Key | undefined {
+  if (key !== undefined) return { text: key, by: "caller" };
+  return nodeKey === undefined ? undefined : { text: nodeKey, by: "node" };
 }
 
 /** What needs admin is done where admin was proved: at the leader, or nowhere. */

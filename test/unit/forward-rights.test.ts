@@ -45,7 +45,7 @@ describe("rights of what is forwarded", () => {
   /** What a member sends that judges nothing itself. */
   const lie = (pair: Pair, from: number, operation: string, input: Record<string, unknown>, caller: Caller) => {
     const routing = pair.routingOf(from);
-    return routing.forward({ operation, input, caller }, "leader", new AbortController().signal);
+    return routing.forward({ operation, input, caller, kind: "write" }, "leader", new AbortController().signal);
   };
 
   test("an edge brings member rights in its spaces at most, whatever it claims", async () => {

@@ -21,7 +21,6 @@ import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { logWith } from "../kit/log-with.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
-const TABLES = DIGEST_TABLES;
 const LIMITS: WriteLimits = {
   maxDocumentBytes: 4096,
   history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
@@ -91,7 +90,7 @@ test("every table is part of the digest, or known to be this node's own", () => 
   const tables = store.reader.all<{ name: string }>(
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
   );
-  expect(tables.map(({ name }) => name).sort()).toEqual([...TABLES.map(({ name }) => name), "refusals"].sort());
+  expect(tables.map(({ name }) => name).sort()).toEqual([...DIGEST_TABLES.map(({ name }) => name), "refusals"].sort());
   store.close();
   other.close();
 });
@@ -123,7 +122,7 @@ test("what a compaction removes does not hang on how commands were cut into entr
   const first = replay(one, [{ stampMs: 1_700_000_000_000, commands }], [false]);
   expect(replay(other, [{ stampMs: 1_700_000_000_000, commands }], [true])).toEqual(first);
   expect(one.reader.get("SELECT seq, floor FROM head")).toEqual({ seq: 5, floor: 2 });
-  expect(digestOf(other.reader, TABLES)).toBe(digestOf(one.reader, TABLES));
+  expect(digestOf(other.reader, DIGEST_TABLES)).toBe(digestOf(one.reader, DIGEST_TABLES));
   one.close();
   other.close();
 });
@@ -165,7 +164,7 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
         const first = replay(one, groups, [false]);
         const second = replay(other, groups, cuts);
         expect(second).toEqual(first);
-        expect(digestOf(other.reader, TABLES)).toBe(digestOf(one.reader, TABLES));
+        expect(digestOf(other.reader, DIGEST_TABLES)).toBe(digestOf(one.reader, DIGEST_TABLES));
         one.close();
         other.close();
       },
@@ -262,7 +261,7 @@ describe("maintenance", () => {
       id: "a/random",
       content: Buffer.from(crypto.getRandomValues(new Uint8Array(20_000))).toString("hex"),
     });
-    const before = digestOf(core.store.reader, TABLES);
+    const before = digestOf(core.store.reader, DIGEST_TABLES);
     await maintenanceOf(core).compress();
     expect(core.store.reader.get("SELECT SUM(encoding) AS n FROM versions")).toEqual({ n: 0 });
     await maintenanceOf(core, { nowMs: () => Date.now() + 11 * 60_000 }).compress();
@@ -270,7 +269,7 @@ describe("maintenance", () => {
       { encoding: 1 },
       { encoding: 1 },
     ]);
-    expect(digestOf(core.store.reader, TABLES)).toBe(before);
+    expect(digestOf(core.store.reader, DIGEST_TABLES)).toBe(before);
     expect((await core.call("context_get", { id: "a/x", version: 1 }))["content"]).toBe(text);
     expect((await core.call("context_diff", { id: "a/x", from: 1 }))["diff"]).toContain("+end\n");
     await core.call("context_patch", { id: "a/x", format: "edit", patch: { op: "prepend", text: "begin\n" } });

@@ -6,7 +6,7 @@ import { write } from "../../operation/define.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./conditions.ts";
 import { type Document, toDocument } from "./document.ts";
 import { missing, requireVersion } from "./faults.ts";
-import { type Keep, keepOf } from "./history-limits.ts";
+import { askedOf, type Keep, keepOf } from "./history-limits.ts";
 import { contextId, idAliases } from "./id.ts";
 import { framedTags, headOf, textOf } from "./rows.ts";
 import { appendTombstone, appendVersion, EMPTY_HASH, WHOLE_DOCUMENT } from "./versions.ts";
@@ -88,6 +88,7 @@ export const contextPut = write({
     ...conditionsOf(input),
     keep: keepOf(input.id, limits),
   }),
+  asked: askedOf,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     checkConditions(command, head);
@@ -130,6 +131,7 @@ export const contextDelete = write({
     ...conditionsOf(input),
     keep: keepOf(input.id, limits),
   }),
+  asked: askedOf,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined || head.deleted !== 0) throw missing(command.id);
@@ -171,6 +173,7 @@ export const contextRestore = write({
     keep: keepOf(input.id, limits),
   }),
   weight: () => WHOLE_DOCUMENT,
+  asked: askedOf,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined) throw missing(command.id);

@@ -32,3 +32,8 @@ export function keepOf(id: string, limits: WriteLimits): Keep {
     spaceBytes: quota.spaceBytes,
   };
 }
+
+/** The part of a command that its caller asked for (`asked` of its operation). */
+export function askedOf<C extends { keep: Keep }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
+  return asked;
+}

@@ -61,6 +61,12 @@ export const contextMany = write({
     refuseTogether(parts);
     return { parts };
   },
+  asked: ({ parts }) => ({
+    parts: parts.map(({ operation, v, command }) => ({
+      ...{ operation, v },
+      command: WRITES[operation]?.asked?.(command) ?? command,
+    })),
+  }),
   weight: ({ parts }) =>
     parts.reduce((sum, { operation, command }) => sum + (WRITES[operation]?.weight?.(command) ?? 0), 0),
   apply(tx, command, stamp) {

@@ -13,7 +13,7 @@ import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./condi
 import { documentOf, isJsonType } from "./document.ts";
 import { applyEdits, parseEdits } from "./edits.ts";
 import { deleted, missing, requireVersion } from "./faults.ts";
-import { type Keep, keepOf } from "./history-limits.ts";
+import { askedOf, type Keep, keepOf } from "./history-limits.ts";
 import { contextId, idAliases } from "./id.ts";
 import { headOf, type StoredVersion, textOf } from "./rows.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./versions.ts";
@@ -62,6 +62,7 @@ export const contextPatch = write({
     keep: keepOf(input.id, limits),
   }),
   weight: () => WHOLE_DOCUMENT,
+  asked: askedOf,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);

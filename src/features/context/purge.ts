@@ -6,7 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { missing } from "./faults.ts";
-import { type Keep, keepOf } from "./history-limits.ts";
+import { askedOf, type Keep, keepOf } from "./history-limits.ts";
 import { contextId, idAliases } from "./id.ts";
 import { type ContextRow, headOf } from "./rows.ts";
 import { UNLIMITED, UsageChange, wordsOf } from "./usage.ts";
@@ -46,6 +46,7 @@ export const contextPurge = write({
   }),
   // It may overwrite a whole history.
   weight: () => 4 * WHOLE_DOCUMENT,
+  asked: askedOf,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);

@@ -44,6 +44,7 @@ export const contextWait = read({
       return prefix?.includes("/") === true ? [spaceOf(prefix)] : "visible";
     },
   },
+  waits: true,
   hints: { idempotent: true },
   aliases: { ...idAliases, timeout: "timeout_seconds", position: "since" },
   async run(_reader, input, context) {
