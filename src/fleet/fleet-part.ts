@@ -1,14 +1,14 @@
 // Role, fleet and members for node_status, put together from the table, the beats, raft's configuration and the tailnet's paths. Pure: whoever asks has the facts.
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
-import type { Beat, Heard } from "./beats/beat.ts";
+import type { BeatsView } from "./beats/beats.ts";
 import { faultToleranceText } from "./fault-tolerance.ts";
 import { voterCount } from "./lead/plan.ts";
 import type { FleetPart, MemberReport } from "./node-status.ts";
 import type { FleetRole, Member } from "./rows.ts";
 
 /** What a node knows of its fleet at one moment. */
-export interface FleetFacts {
+export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
   /** StableNodeID of this node; "" while it is not known. */
   self: string;
   /** Whether it has its fleet's store, or its cache's terms: before that it is of no fleet. */
@@ -23,11 +23,7 @@ export interface FleetFacts {
   members: readonly Member[];
   /** Undefined where raft has not started, or on an edge. */
   raft: RaftState | undefined;
-  own: Beat | undefined;
-  heard: (node: string) => Heard | undefined;
-  isAway: (node: string) => boolean;
   peers: readonly Peer[];
-  monotonicMs: number;
   version: string;
   level: number;
 }

@@ -2,12 +2,12 @@
 
 import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
-import type { Beat, Heard } from "./beats/beat.ts";
+import type { BeatsView } from "./beats/beats.ts";
 import { medianOf } from "./lead/handover.ts";
 import type { Member, Profile } from "./rows.ts";
 
 /** What one judgement goes by. */
-export interface HealthFacts {
+export interface HealthFacts extends BeatsView {
   self: string;
   /** Whether this node has its fleet's store; before that it has other worries. */
   ready: boolean;
@@ -16,13 +16,8 @@ export interface HealthFacts {
   members: readonly Member[];
   /** An edge has none. */
   raft: RaftState | undefined;
-  own: Beat | undefined;
-  heard: (node: string) => Heard | undefined;
-  ageMs: (node: string) => number;
-  isAway: (node: string) => boolean;
   leaderNode: string | undefined;
   profile: Profile;
-  monotonicMs: number;
 }
 
 const LEADERLESS_MS = 5_000;

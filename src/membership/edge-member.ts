@@ -1,18 +1,20 @@
-// An edge as a member of its fleet while it runs: it gets in, beats with the full members, tells status what it sees, and leaves. What it keeps and follows is cache/.
+// An edge as a member of its fleet while it runs: it joins, exchanges beats with the full members, reports status, and leaves. What it keeps and
+// follows is cache/.
 
-import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
 import {
-  type About,
+  type Beat,
   Beats,
   type FleetFile,
   type FleetPart,
+  type FleetRole,
   fleetPart,
   Health,
   type KnownMembers,
   type Member,
   type Pending,
+  type Profile,
   writeFleetFile,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -23,6 +25,8 @@ import { EDGE_FOLDER, type EdgeParts } from "./edge-parts.ts";
 import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
 import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
 import { getIn } from "./join.ts";
+import { ownBeat } from "./own-beat.ts";
+import { OwnNode } from "./own-node.ts";
 import type { Peers } from "./peers.ts";
 import { RemovalWatch } from "./removal-watch.ts";
 
@@ -31,111 +35,56 @@ export interface EdgeMemberOptions extends MemberStart {
   link: Peers;
 }
 
-class EdgeMember implements FleetView {
+/** Opens the membership of an edge; it joins and follows the feed once the tailnet serves. */
+export function openEdgeMember(options: EdgeMemberOptions): RunningMember {
+  return new EdgeMember(options);
+}
+
+class EdgeMember implements FleetView, RunningMember {
+  readonly fleet = this;
   readonly #options: EdgeMemberOptions;
+  readonly #node: OwnNode;
+  readonly #folder: string;
   readonly #members: KnownMembers;
   readonly #beats: Beats;
   readonly #removal: RemovalWatch;
   readonly #health = new Health();
+  readonly #stop = new AbortController();
   #file: FleetFile | undefined;
   #peers: readonly Peer[] = [];
+  #starting: Promise<void> | undefined;
 
   constructor(options: EdgeMemberOptions) {
-    const { plan, parts, link, nowMs, conditions } = options;
+    const { plan, parts, link, nowMs, conditions, loaded, status } = options;
+    const monotonicMs = (): number => performance.now();
     this.#options = options;
+    this.#node = new OwnNode(status, loaded.settings.hostname);
+    this.#folder = join(loaded.settings.data, EDGE_FOLDER);
     this.#file = plan.file;
     this.#members = parts.members;
-    this.#removal = new RemovalWatch({
-      folder: join(options.loaded.settings.data, EDGE_FOLDER),
-      conditions,
-      monotonicMs: () => performance.now(),
-    });
+    this.#removal = new RemovalWatch({ folder: this.#folder, conditions, monotonicMs });
     this.#beats = new Beats({
       link,
       members: parts.members,
       nowMs,
-      self: () => this.self(),
+      self: () => this.#node.id(),
       beat: () => this.#beat(),
-      monotonicMs: () => performance.now(),
+      monotonicMs,
       onBeat: (member) => this.#removal.acceptedBy(member),
-      fleetId: () => this.about().fleetId,
+      fleetId: () => this.#fleetId(),
       onNotAMember: (by) => this.#removal.refusedBy(by),
-      onRound: () => this.#judge(),
+      onRound: () => this.#judgeHealth(),
     });
-    parts.members.onChange(() => this.#keep());
+    parts.members.onChange(() => this.#keepMembers());
   }
 
-  /** This node is a member, and the tailnet serves. */
   up(): void {
-    this.#beats.start();
-    this.#options.parts.edge.start();
+    this.#starting ??= this.#start();
   }
 
   async stop(): Promise<void> {
-    await this.#beats.stop();
-  }
-
-  /** Asks to be let in until it is; resolves at once where it is a member already. */
-  async getIn(signal: AbortSignal): Promise<void> {
-    const { plan, loaded, link, tailnet, parts, conditions, say } = this.#options;
-    if (plan.joinTarget === undefined) return;
-    const { data } = loaded.settings;
-    const { file } = await getIn(
-      {
-        target: plan.joinTarget,
-        dataDir: data,
-        link,
-        peers: () => tailnet.peers(),
-        conditions,
-        say,
-        signal,
-        self: () => this.self(),
-        name: () => this.name(),
-      },
-      join(data, EDGE_FOLDER),
-      async () => "",
-    );
-    this.#file = file;
-    parts.members.set(file.members);
-  }
-
-  self(): string {
-    return this.#options.status()?.self?.id ?? "";
-  }
-
-  leader(): Member | undefined {
-    const node = this.#beats.leaderNode();
-    return node === undefined ? undefined : this.#members.get(node);
-  }
-
-  /** An edge stamps nothing. */
-  clockOffMs(): number {
-    return 0;
-  }
-
-  /** Milliseconds to a member and back, as beats measured it. */
-  roundTripMs(node: string): number | undefined {
-    return this.#beats.isAway(node) ? undefined : this.#beats.heard(node)?.roundTripMs;
-  }
-
-  /** Every answer of an edge tells its own age. */
-  stateAgeMs(): number {
-    return Number.POSITIVE_INFINITY;
-  }
-
-  pending(): readonly Pending[] {
-    return [];
-  }
-
-  about(): Omit<About, "epoch" | "profile" | "version" | "level"> {
-    const size = Math.max(1, this.#members.list().length);
-    return {
-      fleetId: this.#fleetId(),
-      fleet: this.#fleetName(),
-      role: "edge",
-      leader: this.leader()?.node ?? "",
-      size,
-    };
+    this.#stop.abort();
+    await Promise.all([this.#beats.stop(), this.#starting]);
   }
 
   async part(): Promise<FleetPart> {
@@ -143,36 +92,56 @@ class EdgeMember implements FleetView {
     return this.partNow();
   }
 
-  /** For metrics: the same without asking anyone anew. */
   partNow(): FleetPart {
-    const leader = this.leader();
     const { log } = this.#options.parts.edge;
-    const fleetLevel = leader === undefined ? undefined : this.#beats.heard(leader.node)?.beat.fleetLevel;
+    const { fleetLevel: level, term } = this.#leaderFacts();
+    const profile = this.#fileProfile();
     return fleetPart({
-      ready: this.#file !== undefined,
-      self: this.self(),
-      name: this.name(),
+      ...this.#facts(),
+      name: this.#node.name(),
       role: "edge",
       members: this.#members.list(),
-      raft: undefined,
-      fleet: {
-        name: this.#fleetName(),
-        id: this.#fleetId(),
-        epoch: log.position().epoch,
-        profile: this.#file?.profile ?? "home",
-        level: fleetLevel ?? KNOWN_LEVEL,
-      },
+      fleet: { name: this.#fleetName(), id: this.#fleetId(), epoch: log.position().epoch, profile, level },
       position: log.position(),
-      leaderNode: leader?.node,
-      own: this.#beats.own(),
       peers: this.#peers,
-      leadership: { server: "", term: leader === undefined ? 0 : (this.#beats.heard(leader.node)?.beat.term ?? 0) },
-      monotonicMs: performance.now(),
+      leadership: { server: "", term },
       version: buildInfo.version,
       level: KNOWN_LEVEL,
-      heard: (node) => this.#beats.heard(node),
-      isAway: (node) => this.#beats.isAway(node),
     });
+  }
+
+  /** An edge admits nobody. */
+  pending(): readonly Pending[] {
+    return [];
+  }
+
+  about(): { fleetId: string; fleet: string; role: FleetRole; leader: string; size: number } {
+    return {
+      fleetId: this.#fleetId(),
+      fleet: this.#fleetName(),
+      role: "edge",
+      leader: this.leader()?.node ?? "",
+      size: Math.max(1, this.#members.list().length),
+    };
+  }
+
+  leader(): Member | undefined {
+    const node = this.#beats.leaderNode();
+    return node === undefined ? undefined : this.#members.get(node);
+  }
+
+  /** Infinite: each answer of an edge carries its own age. */
+  stateAgeMs(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  roundTripMs(node: string): number | undefined {
+    return this.#beats.isAway(node) ? undefined : this.#beats.heard(node)?.roundTripMs;
+  }
+
+  /** An edge stamps no commands. */
+  clockOffMs(): number {
+    return 0;
   }
 
   transfer(): Promise<never> {
@@ -189,7 +158,7 @@ class EdgeMember implements FleetView {
       {
         members: this.#members,
         link,
-        self: () => this.self(),
+        self: () => this.#node.id(),
         leading: () => false,
         leader: () => this.leader()?.node,
         remove: () => Promise.resolve(),
@@ -202,10 +171,35 @@ class EdgeMember implements FleetView {
     return { fleet };
   }
 
-  /** As the tailnet calls it; its hostname before. */
-  name(): string {
-    const { status, loaded } = this.#options;
-    return (status()?.self?.dnsName ?? "").split(".")[0] || loaded.settings.hostname;
+  async #start(): Promise<void> {
+    const { parts, conditions, onFatal } = this.#options;
+    try {
+      await this.#join();
+      this.#beats.start();
+      parts.edge.start();
+    } catch (error) {
+      if (!this.#stop.signal.aborted) onFatal(joinFault(error, conditions));
+    }
+  }
+
+  /** Asks to be admitted until it is; resolves at once where this node is a member already. */
+  async #join(): Promise<void> {
+    const { plan, loaded, tailnet, parts } = this.#options;
+    if (plan.joinTarget === undefined) return;
+    const { file } = await getIn(
+      {
+        ...this.#options,
+        target: plan.joinTarget,
+        dataDir: loaded.settings.data,
+        node: this.#node,
+        peers: () => tailnet.peers(),
+        signal: this.#stop.signal,
+      },
+      this.#folder,
+      async () => "",
+    );
+    this.#file = file;
+    parts.members.set(file.members);
   }
 
   #fleetName(): string {
@@ -216,108 +210,81 @@ class EdgeMember implements FleetView {
     return this.#options.parts.edge.state.terms?.fleet ?? this.#file?.fleetId ?? "";
   }
 
-  /** The members as they are now, for a start that reaches nobody at first. */
-  #keep(): void {
+  /** Writes the members to fleet.json, for a start that reaches no full member at first. */
+  #keepMembers(): void {
     if (this.#file === undefined) return;
     const members = [...this.#members.list()];
-    const own = this.#members.get(this.self());
-    // Who is told of members is one.
+    const own = this.#members.get(this.#node.id());
+    // Receiving the list of members proves that this node is still one, so the mark `removed` goes.
     const { removed: _removed, ...file } = this.#file;
     this.#file = { ...file, members, ...(own === undefined ? {} : { spaces: [...own.spaces] }) };
-    writeFleetFile(join(this.#options.loaded.settings.data, EDGE_FOLDER), this.#file);
+    writeFleetFile(this.#folder, this.#file);
   }
 
-  /** What a full member says of itself and of others; an edge has no raft member to ask. */
-  #judge(): void {
-    const { conditions } = this.#options;
-    const leader = this.leader();
+  #judgeHealth(): void {
+    const { removed } = this.#removal;
+    const facts = this.#facts();
     this.#health.update(
       {
-        self: this.self(),
-        ready: this.#file !== undefined && !this.#removal.removed,
+        ...facts,
+        ready: facts.ready && !removed,
         leading: false,
-        leaderKnown: leader !== undefined,
-        members: this.#removal.removed ? [] : this.#members.list(),
-        raft: undefined,
-        own: this.#beats.own(),
-        leaderNode: leader?.node,
-        profile: this.#file?.profile ?? "home",
-        heard: (node) => this.#beats.heard(node),
-        ageMs: (node) => this.#beats.ageMs(node),
-        isAway: (node) => this.#beats.isAway(node),
-        monotonicMs: performance.now(),
+        leaderKnown: facts.leaderNode !== undefined,
+        members: removed ? [] : this.#members.list(),
+        profile: this.#fileProfile(),
       },
-      conditions,
+      this.#options.conditions,
     );
   }
 
-  async #beat() {
-    const { nowMs, loaded, conditions, startedMs, parts } = this.#options;
-    const { epoch, seq } = parts.edge.log.position();
-    const { leaderNode, term, fleetLevel, profile } = this.#heardOfLeader();
-    const disk = statfsSync(loaded.settings.data);
+  /** What status and health have in common. */
+  #facts() {
     return {
-      node: this.self(),
-      server: "",
-      name: this.name(),
-      role: "edge" as const,
-      version: buildInfo.version,
-      level: KNOWN_LEVEL,
-      fleetLevel,
-      epoch,
-      seq,
-      hash: "",
-      timeMs: nowMs(),
-      leading: false,
-      leader: leaderNode,
-      term,
-      last: 0,
-      applied: 0,
-      configuration: 0,
-      fsyncP99Ms: 0,
-      electionsIn10Min: 0,
-      profile,
-      memory: process.memoryUsage.rss(),
-      diskFree: disk.bavail * disk.bsize,
-      conditions: conditions.list().map(({ code }) => code),
-      startedMs,
+      ...this.#beats.view(),
+      ready: this.#file !== undefined,
+      self: this.#node.id(),
+      raft: undefined,
+      leaderNode: this.leader()?.node,
     };
   }
 
-  #heardOfLeader() {
+  async #beat(): Promise<Beat> {
+    const { loaded, parts } = this.#options;
+    const { epoch, seq } = parts.edge.log.position();
+    const { server, term, fleetLevel, profile } = this.#leaderFacts();
+    return ownBeat(
+      { ...this.#options, dataDir: loaded.settings.data },
+      {
+        node: this.#node.id(),
+        server: "",
+        name: this.#node.name(),
+        role: "edge",
+        fleetLevel,
+        epoch,
+        seq,
+        hash: "",
+        leading: false,
+        leader: server,
+        term,
+        profile,
+      },
+      undefined,
+    );
+  }
+
+  /** What the leader's newest beat says of the fleet. */
+  #leaderFacts(): { server: string; term: number; fleetLevel: number; profile: Profile } {
     const leader = this.leader();
     const beat = leader === undefined ? undefined : this.#beats.heard(leader.node)?.beat;
     return {
-      leaderNode: leader?.server ?? "",
+      server: leader?.server ?? "",
       term: beat?.term ?? 0,
       fleetLevel: beat?.fleetLevel ?? KNOWN_LEVEL,
-      profile: beat?.profile ?? this.#file?.profile ?? "home",
+      profile: beat?.profile ?? this.#fileProfile(),
     };
   }
-}
 
-/** Opens the member that an edge is; it gets in and follows once the tailnet serves. */
-export function openEdgeMember(options: EdgeMemberOptions): RunningMember {
-  const { conditions, onFatal } = options;
-  const fleet = new EdgeMember(options);
-  const stop = new AbortController();
-  let going: Promise<void> | undefined;
-  const begin = async (): Promise<void> => {
-    try {
-      await fleet.getIn(stop.signal);
-      fleet.up();
-    } catch (error) {
-      if (!stop.signal.aborted) onFatal(joinFault(error, conditions));
-    }
-  };
-  return {
-    fleet,
-    up: () => {
-      going ??= begin();
-    },
-    stop: async () => {
-      stop.abort();
-      await Promise.all([fleet.stop(), going]);
-    },
-  };
+  #fileProfile(): Profile {
+    return this.#file?.profile ?? "home";
+  }
 }

@@ -10,18 +10,17 @@ import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
+import type { OwnNode } from "./own-node.ts";
 import type { Peers } from "./peers.ts";
 import type { JoinTarget } from "./plan.ts";
-import { raftMembersOf } from "./views.ts";
+import { raftMembersOf } from "./raft-membership.ts";
 
 export interface FleetJoinOptions {
   target: JoinTarget;
   dataDir: string;
   link: Peers;
   peers: () => Promise<readonly Peer[]>;
-  /** StableNodeID and name of this node. */
-  self: () => string;
-  name: () => string;
+  node: OwnNode;
   conditions: Conditions;
   say: (line: string) => void;
   signal: AbortSignal;
@@ -33,7 +32,7 @@ export async function getIn(
   folder: string,
   serverFor: (about: About) => Promise<string>,
 ): Promise<Joined & { file: FleetFile }> {
-  const { target, link, peers, name, conditions, say, signal, dataDir, self } = options;
+  const { target, link, peers, node, conditions, say, signal, dataDir } = options;
   const joined = await joinFleet(
     {
       link,
@@ -43,7 +42,7 @@ export async function getIn(
       fleetId: target.fleetId,
       role: target.role,
       ticket: target.ticket,
-      name,
+      name: () => node.name(),
       version: buildInfo.version,
       level: KNOWN_LEVEL,
       serverFor,
@@ -53,7 +52,7 @@ export async function getIn(
     signal,
   );
   const { fleetId, epoch, fleet, profile, role, spaces, members } = joined.admitted;
-  const file = { fleetId, epoch, fleet, profile, role, node: self(), spaces, members };
+  const file = { fleetId, epoch, fleet, profile, role, node: node.id(), spaces, members };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFleetFile(folder, file);
   clearJoinRequest(dataDir);

@@ -1,74 +1,75 @@
-// Between a full member and its raft half: who is let in and which timing it keeps go there, its state comes back. What changes in raft's configuration is the steward's.
+// Adapter between the members table and the raft process in the Go half: sends the allowed members and the timing profile, keeps raft's
+// newest state. Changes of raft's configuration are the steward's.
 
-import { fleetValue, type Member, type Members, PROFILES, type Profile } from "../fleet/index.ts";
+import type { Member, Members, Profile } from "../fleet/index.ts";
 import type { LogLine } from "../observe/logging.ts";
-import type { Store } from "../store/store.ts";
 import type { RaftHost, RaftState } from "../tailnet/index.ts";
-import { raftMembersOf } from "./views.ts";
-
-/** With which timing raft begins: what the fleet says, else the setting. */
-export function profileOf({ reader }: Store, setting: Profile): Profile {
-  const found = fleetValue(reader, "fleet_profile");
-  return PROFILES.find((profile) => profile === found) ?? setting;
-}
 
 export interface RaftMembershipOptions {
   host: RaftHost;
   members: Members;
-  /** Members as this node was told when it was let in, until its store has them. */
+  /** The members as they were at admission, used until the store has them. */
   knownMembers: readonly Member[];
-  /** The timing that the fleet keeps now. */
+  /** The fleet's timing profile now. */
   profile: () => Profile;
   line: LogLine;
 }
 
+/** One full member's connection to its raft process. */
 export class RaftMembership {
   readonly #options: RaftMembershipOptions;
   #state: RaftState | undefined;
-  #membersTold: Promise<void> = Promise.resolve();
-  /** The timing it was told last; "" makes it be told again. */
-  #profileTold: string;
+  #membersSent: Promise<void> = Promise.resolve();
+  /** The profile that was sent last; "" sends it again. */
+  #profileSent: string;
 
   constructor(options: RaftMembershipOptions) {
     this.#options = options;
-    this.#profileTold = options.profile();
+    this.#profileSent = options.profile();
   }
 
-  /** As it was when last looked at; undefined before. */
+  /** Returns the state that was read last; undefined before the first. */
   state(): RaftState | undefined {
     return this.#state;
   }
 
-  /** Answers what raft said; undefined where it says nothing, as before the log is connected. */
+  /** Reads the state. Resolves with undefined where raft cannot say, such as before the log is connected. */
   async refresh(): Promise<RaftState | undefined> {
     const found = await this.#options.host.raftState().catch(() => undefined);
     if (found !== undefined) this.#state = found;
     return found;
   }
 
-  /** Resolves when it knows the members that it was told last. */
+  /** Resolves when raft has the newest list of members. */
   membersSent(): Promise<void> {
-    return this.#membersTold;
+    return this.#membersSent;
   }
 
-  /** One after the other, so that it never ends with an older list. */
+  /** Sends the members. Calls follow one another, so that an older list never overwrites a newer one. */
   sendMembers(): void {
     const { host, members, line, knownMembers } = this.#options;
     const list = members.list().length === 0 ? knownMembers : members.list();
-    this.#membersTold = this.#membersTold
+    this.#membersSent = this.#membersSent
       .then(() => host.raftMembers(raftMembersOf(list)))
-      .catch((error: unknown) => line("warning", `telling raft who the members are: ${String(error)}`));
+      .catch((error: unknown) => line("warning", `sending raft the list of members: ${String(error)}`));
   }
 
-  /** Where the fleet's timing is no longer the one it was told. */
+  /** Sends the profile if it has changed. */
   sendProfile(): void {
     const { host, line } = this.#options;
     const profile = this.#options.profile();
-    if (profile === this.#profileTold) return;
-    this.#profileTold = profile;
+    if (profile === this.#profileSent) return;
+    this.#profileSent = profile;
     host.raftChange({ do: "profile", profile }).catch((error: unknown) => {
-      this.#profileTold = "";
+      this.#profileSent = "";
       line("warning", `setting raft's profile: ${String(error)}`);
     });
   }
+}
+
+/** Returns the members that the Go half admits on the raft port: all that have a raft server. */
+export function raftMembersOf(members: readonly Member[]): { server: string; node: string; voter: boolean }[] {
+  return members
+    .filter(({ server }) => server !== "")
+    .map(({ server, node, role }) => ({ server, node, voter: role === "central" }));
 }

@@ -13,6 +13,7 @@ import {
   readFleetFile,
   voterCount,
 } from "../fleet/index.ts";
+import { Fault } from "../lib/fault.ts";
 import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
 
@@ -25,6 +26,12 @@ export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()):
   if (fleet === undefined || quarantineCount(dataDir, nowMs) >= MAX_REJOINS_A_DAY) return false;
   requestQuarantine(dataDir, why, { place: "auto", ...fleet });
   return true;
+}
+
+/** As `requestRejoin`, where a start or a running log failed with a quarantine: store and raft folder do not belong together. */
+export function rejoinsAfter(dataDir: string, error: unknown): boolean {
+  if (!(error instanceof Fault) || error.facts.quarantine === undefined) return false;
+  return requestRejoin(dataDir, error.message);
 }
 
 /**

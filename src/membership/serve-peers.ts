@@ -4,42 +4,38 @@ import { z } from "zod";
 import type { Access } from "../access/access.ts";
 import {
   ABOUT,
-  type About,
   type Admission,
   BEAT,
   type Beats,
   beatShape,
+  fleetMemberRemove,
   isCandidate,
   JOIN,
-  type Member,
   notTheLeader,
   sentJoinRequest,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { PeerServer } from "../peer/server.ts";
+import type { FleetState } from "./fleet-state.ts";
+import type { OwnNode } from "./own-node.ts";
 
 interface Served {
   access: Access;
   admission: Admission;
   beats: Beats;
-  /** Tags of this node. */
-  tags: () => readonly string[];
-  about: () => About;
-  leading: () => boolean;
-  leader: () => Member | undefined;
-  /** Proposes that this member goes. */
-  remove: (node: string) => Promise<unknown>;
+  node: Pick<OwnNode, "tags">;
+  state: Pick<FleetState, "about" | "leading" | "leader" | "propose">;
 }
 
 /** Registers the paths. */
 export function servePeers(server: PeerServer, served: Served): void {
-  const { access, admission, beats, tags, about, leading, leader, remove } = served;
+  const { access, admission, beats, node: own, state } = served;
   server.register(ABOUT, {
     open: true,
     schema: z.object({}),
     handle: async ({ caller, member }) => {
       const known = member !== undefined || access.rights(caller).permitsAnything();
-      if (known || isCandidate(caller, tags(), access.joinRoles(caller))) return about();
+      if (known || isCandidate(caller, own.tags(), access.joinRoles(caller))) return state.about();
       throw new Fault("forbidden", "This device may not know which fleet this is", {
         hint: "Give it the fleet's tag or a grant.",
       });
@@ -54,8 +50,8 @@ export function servePeers(server: PeerServer, served: Served): void {
   server.register("leave", {
     schema: z.object({}),
     handle: async ({ node }) => {
-      if (!leading()) throw notTheLeader(leader(), "Leaving");
-      return remove(node);
+      if (!state.leading()) throw notTheLeader(state.leader(), "Leaving");
+      return state.propose(fleetMemberRemove, { node }, `node:${node}`);
     },
   });
 }

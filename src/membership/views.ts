@@ -1,8 +1,8 @@
-// What others are told of a node's fleet: status and /.well-known/cairn, with or without one, and the Go half of the members.
+// What others are told of a node's fleet: status and /.well-known/cairn, with or without one.
 
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
-import { type FleetPart, fleetPart, type Member } from "../fleet/index.ts";
+import { type FleetPart, fleetPart } from "../fleet/index.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
@@ -43,11 +43,4 @@ export async function partOf(
 export function aboutOf(fleet: FleetView | undefined, { reader }: Store, settings: Settings) {
   if (fleet !== undefined) return fleet.about();
   return { fleetId: fleetOf(reader).fleet, fleet: settings.fleet, role: settings.role, leader: "" };
-}
-
-/** Members as the Go half lets them in: all that have a raft server. */
-export function raftMembersOf(members: readonly Member[]): { server: string; node: string; voter: boolean }[] {
-  return members
-    .filter(({ server }) => server !== "")
-    .map(({ server, node, role }) => ({ server, node, voter: role === "central" }));
 }

@@ -15,12 +15,13 @@ import { createClosers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { openEdgeMember } from "../membership/edge-member.ts";
+import { profileOf } from "../membership/fleet-state.ts";
 import type { RunningMember } from "../membership/fleet-view.ts";
-import { comesBack, openFullMember } from "../membership/open-full-member.ts";
+import { openFullMember } from "../membership/open-full-member.ts";
 import { PEER_PORT } from "../membership/peers.ts";
 import { planFleet } from "../membership/plan.ts";
-import { profileOf } from "../membership/raft-membership.ts";
-import { raftMembersOf } from "../membership/views.ts";
+import { raftMembersOf } from "../membership/raft-membership.ts";
+import { rejoinsAfter } from "../membership/rejoin.ts";
 import { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { fullAtStart, isStorageFull } from "../store/damage.ts";
@@ -83,7 +84,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   } catch (error) {
     const { data } = options.loaded.settings;
     if (isStorageFull(error)) throw fullAtStart(data, error);
-    if (!comesBack(data, error)) throw error;
+    if (!rejoinsAfter(data, error)) throw error;
     return startOnce(options);
   }
 }
@@ -94,7 +95,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
   const nowMs = options.nowMs ?? Date.now;
   const failed = Promise.withResolvers<Fault>();
   const logFailed = (reason: Fault): void => {
-    comesBack(settings.data, reason);
+    rejoinsAfter(settings.data, reason);
     if (reason.code === "log_failed") setTimeout(failed.resolve, OTHERS_SPEAK_MS, reason);
     else failed.resolve(reason);
   };

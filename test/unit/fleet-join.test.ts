@@ -185,8 +185,8 @@ describe("without a ticket", () => {
       expect(await leader.admission.handle(stranger, ask)).toEqual({ outcome: "pending" });
     const guess = leader.admission.handle(stranger, { ...ask, secret: drawSecret() });
     expect(await codeOf(guess)).toBe("join_refused ticket_unknown");
-    const routing = leader.admission.handle(stranger, { ...ask, fleet: "other" });
-    expect(await codeOf(routing)).toBe("join_refused other_fleet");
+    const otherFleet = leader.admission.handle(stranger, { ...ask, fleet: "other" });
+    expect(await codeOf(otherFleet)).toBe("join_refused other_fleet");
     expect(leader.proposed()).toBe(0);
     const old = leader.admission.handle(callerWith({ id: "nLEAD" }), { ...ask, server: "s-lead", level: 1 });
     expect(await old).toMatchObject({ outcome: "member" });
@@ -207,11 +207,8 @@ describe("without a ticket", () => {
       access: new Access({ capability: "c", defaultRole: "none", admins: [] }),
       admission: leader.admission,
       beats: undefined as never,
-      tags: () => [],
-      about: leader.about,
-      leading: () => true,
-      leader: () => undefined,
-      remove: async () => {},
+      node: { tags: () => [] },
+      state: { about: leader.about, leading: () => true, leader: () => undefined, propose: async () => ({}) },
     });
     const ask = async (value: object) => {
       const headers = { "content-type": FRAME_TYPE };

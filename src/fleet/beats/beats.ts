@@ -30,6 +30,18 @@ export interface BeatsOptions {
   everyMs?: number;
 }
 
+/** What the status and the health of a node read of its beats, at one moment. */
+export interface BeatsView {
+  /** This node's own newest beat; undefined before the first. */
+  own: Beat | undefined;
+  heard: (node: string) => Heard | undefined;
+  /** Ms since a member was heard last; since this node began to beat if it never was. */
+  ageMs: (node: string) => number;
+  isAway: (node: string) => boolean;
+  /** The moment, on the monotonic clock. */
+  monotonicMs: number;
+}
+
 const EVERY_MS = 1_000;
 /** A beat that took longer says little about now; the next one is sent meanwhile to others. */
 const ANSWER_MS = 3_000;
@@ -115,6 +127,17 @@ export class Beats {
   /** This node's own newest beat. */
   own(): Beat | undefined {
     return this.#own;
+  }
+
+  /** Everything above in one value, for `fleetPart` and `Health`. */
+  view(): BeatsView {
+    return {
+      own: this.#own,
+      heard: (node) => this.heard(node),
+      ageMs: (node) => this.ageMs(node),
+      isAway: (node) => this.isAway(node),
+      monotonicMs: this.#options.monotonicMs(),
+    };
   }
 
   /** The member that most recently said that it leads, for nodes that have no raft member of their own. */

@@ -1,0 +1,93 @@
+// The fleet of a full member as its own store, members table and log have it: which fleet, who leads, and this node's role in it.
+
+import { buildInfo } from "../config/build-info.ts";
+import type { Settings } from "../config/settings.ts";
+import {
+  type About,
+  type FleetRole,
+  fleetValue,
+  type Member,
+  type Members,
+  PROFILES,
+  type Profile,
+} from "../fleet/index.ts";
+import { fleetOf } from "../log/history.ts";
+import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
+import type { Log } from "../log/log.ts";
+import type { WriteOperation } from "../operation/define.ts";
+import type { Store } from "../store/store.ts";
+import type { OwnNode } from "./own-node.ts";
+
+export interface FleetStateOptions {
+  settings: Settings;
+  store: Store;
+  log: Log;
+  members: Members;
+  node: OwnNode;
+}
+
+/** Reads the state of the fleet, and proposes commands about it. */
+export class FleetState {
+  readonly #options: FleetStateOptions;
+
+  constructor(options: FleetStateOptions) {
+    this.#options = options;
+  }
+
+  /** Reports whether this node orders writes. */
+  leading(): boolean {
+    return this.#options.log.leadership().leading;
+  }
+
+  /** Returns the leader, this node included; undefined while none is known. */
+  leader(): Member | undefined {
+    const { server } = this.#options.log.leadership();
+    return server === "" ? undefined : this.#options.members.byServer(server);
+  }
+
+  /** Returns this node's role by the members table, or by its settings while the table has no row for it. */
+  role(): FleetRole {
+    return this.#options.members.get(this.#options.node.id())?.role ?? this.#options.settings.role;
+  }
+
+  /** Returns the level up to which commands may be proposed. */
+  level(): number {
+    return levelOf(this.#options.store.reader);
+  }
+
+  fleetId(): string {
+    return fleetOf(this.#options.store.reader).fleet;
+  }
+
+  profile(): Profile {
+    return profileOf(this.#options.store, this.#options.settings.fleet_profile);
+  }
+
+  /** Returns name, id, epoch and profile. The name is that of the settings before the fleet has begun. */
+  fleet(): { fleet: string; fleetId: string; epoch: string; profile: Profile } {
+    const { store, settings } = this.#options;
+    const { fleet: fleetId, epoch } = fleetOf(store.reader);
+    return { fleet: fleetValue(store.reader, "fleet_name") || settings.fleet, fleetId, epoch, profile: this.profile() };
+  }
+
+  /** Returns what candidates and other nodes may know of this fleet. */
+  about(): About {
+    const { members, node } = this.#options;
+    const size = Math.max(1, members.list().length);
+    const leader = this.leading() ? node.id() : (this.leader()?.node ?? "");
+    return { ...this.fleet(), role: this.role(), leader, size, version: buildInfo.version, level: KNOWN_LEVEL };
+  }
+
+  /** Proposes a command of the fleet in a caller's name and returns its output. */
+  async propose(operation: WriteOperation, input: unknown, caller = "node"): Promise<Record<string, unknown>> {
+    const { name, v } = operation;
+    const command = { name, v, input: operation.input.parse(input), caller, via: "", key: "" };
+    return (await this.#options.log.propose(command)).output;
+  }
+}
+
+/** Returns the fleet's timing profile as the store has it; before that the setting. */
+export function profileOf({ reader }: Store, setting: Profile): Profile {
+  const found = fleetValue(reader, "fleet_profile");
+  return PROFILES.find((profile) => profile === found) ?? setting;
+}
