@@ -41,7 +41,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...["features", "features/*", "fleet", "operation", "access", "log", "log/engine/*", "store", "tailnet", "observe"],
     ...["config", "lib"],
   ],
-  api: ["features/*", "operation", "access", "log", "lib"],
+  api: ["operation", "access", "log", "lib"],
   mcp: ["features/*", "operation", "access", "log", "observe", "lib"],
   web: ["features/*", "fleet", "operation", "access", "log", "observe", "lib"],
   features: ["features/*", "fleet", "cache", "operation", "access", "log", "store", "observe", "config", "lib"],

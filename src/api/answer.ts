@@ -1,6 +1,6 @@
 // Answers with a body: safe headers, the content coding with its ETag suffix, 304, and what HEAD gets in place of the body. Errors are problem.ts.
 
-import { matchesWeakly, parseCondition } from "../features/context/index.ts";
+import { matchesWeakly, parseCondition } from "../lib/etag.ts";
 import type { Answer } from "../operation/answer.ts";
 import { encode, MIN_CODED_BYTES, negotiateCoding } from "./coding.ts";
 import { SAFE_HEADERS } from "./problem.ts";

@@ -2,7 +2,6 @@
 
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
-import { MAX_DOCUMENT_BYTES } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf } from "./answer.ts";
@@ -85,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
 }
 
 /** A document, and room for its escapes and the arguments around it. */
-const MAX_BODY_BYTES = 2 * MAX_DOCUMENT_BYTES;
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 function notFound(method: string, url: string): Fault {
   const allowed = allowedAt(url);

@@ -3,13 +3,14 @@
 import { type Context, Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { essenceOf } from "../lib/media-type.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson } from "./answer.ts";
 import type { OpenStream } from "./contexts.ts";
 import type { ApiEnv } from "./env.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { SAFE_HEADERS } from "./problem.ts";
-import { commonHeaders, essenceOf, numberOf, readQuery } from "./request.ts";
+import { commonHeaders, numberOf, readQuery } from "./request.ts";
 
 const EVENT_STREAM = "text/event-stream";
 

@@ -1,16 +1,18 @@
 // Contexts over HTTP (architecture.md 8): conditions, status codes and headers. What a context is and who may touch it is decided below.
 
 import { type Context, Hono } from "hono";
-import { isJsonType, MAX_DOCUMENT_BYTES } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { essenceOf, isJsonType } from "../lib/media-type.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf, answer as respond } from "./answer.ts";
 import type { ApiEnv } from "./env.ts";
 import { ACCEPT_PATCH, METHODS_OF, PATCHES, type Place, type Placed, placeOf } from "./places.ts";
 import { SAFE_HEADERS } from "./problem.ts";
-import { commonHeaders, conditionsOf, essenceOf, numberOf, readJson, readQuery, readText } from "./request.ts";
+import { commonHeaders, conditionsOf, numberOf, readJson, readQuery, readText } from "./request.ts";
 
+/** A document. */
+const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 /** A restore names a version and nothing else. */
 const MAX_RESTORE_BYTES = 1024;
 

@@ -3,12 +3,8 @@
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
+import { essenceOf } from "../lib/media-type.ts";
 import { nearest } from "../lib/nearest.ts";
-
-/** Type and subtype in lower case, without parameters (RFC 9110 8.3.1): never compare a media type as a substring. */
-export function essenceOf(contentType: string | null): string {
-  return (contentType ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
-}
 
 /** Only UTF-8 is read; Fault `unsupported_media_type` for another charset parameter. */
 function refuseCharset(contentType: string | null): void {

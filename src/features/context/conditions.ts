@@ -1,8 +1,9 @@
 // If-Match and If-None-Match of writes: their argument, and their judgement in apply (RFC 9110 13.2.2).
 
 import { z } from "zod";
+import { matchesStrongly, matchesWeakly, parseCondition, type Tag } from "../../lib/etag.ts";
 import { Fault } from "../../lib/fault.ts";
-import { etagOf, matchesStrongly, matchesWeakly, parseCondition, type Tag } from "./etag.ts";
+import { etagOf } from "./etag.ts";
 import type { ContextRow } from "./rows.ts";
 
 export const ifMatch = z

@@ -3,6 +3,7 @@
 import { hash } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
+import { isJsonType, JSON_TYPE } from "../../lib/media-type.ts";
 
 export interface Document {
   /** The text as received; for a value, its JSON. */
@@ -14,16 +15,10 @@ export interface Document {
   size: number;
 }
 
-export const JSON_TYPE = "application/json";
 const TEXT_TYPE = "text/plain";
 
 /** The hard limit of one document, whatever the setting says. */
 export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
-
-/** Whether a media type is stored as JSON. */
-export function isJsonType(contentType: string): boolean {
-  return contentType === JSON_TYPE || /^application\/[a-z0-9.!#$&^_-]+\+json$/.test(contentType);
-}
 
 /**
  * Content is a JSON value, or a string that is the document's text: JSON text when `contentType` is a JSON type, plain text otherwise.

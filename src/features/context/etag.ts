@@ -1,6 +1,5 @@
-// ETags of contexts and the conditions that name them (RFC 9110 8.8.3, 13.1.1, 13.1.2; replication.md 2): version and content hash, both must match.
-
-import { Fault } from "../../lib/fault.ts";
+// ETags of contexts (replication.md 2): version and content hash, both must match. How conditions are compared is
+// lib/etag.ts.
 
 /** `7-1f3a9c0b22de`: the version and the first 12 hex digits of the content's SHA-256, without quotes. */
 export function etagOf(version: number, hash: string): string {
@@ -11,43 +10,4 @@ export function etagOf(version: number, hash: string): string {
 export function namesContent(etag: string, content: string): boolean {
   const hash = new Bun.CryptoHasher("sha256").update(content).digest("hex");
   return hash.startsWith(etag.slice(etag.indexOf("-") + 1));
-}
-
-export interface Tag {
-  weak: boolean;
-  value: string;
-}
-
-/** Reads `*` or a list of entity tags as If-Match and If-None-Match carry them; a bare `7-1f3a9c0b22de` counts as quoted. Fault `invalid_input`. */
-export function parseCondition(text: string, name: string): "*" | Tag[] {
-  const trimmed = text.trim();
-  if (trimmed === "*") return "*";
-  const tags: Tag[] = [];
-  let rest = trimmed;
-  while (rest !== "") {
-    const match = /^(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"|([0-9]+-[0-9a-f]{12}))\s*(?:,\s*|$)/.exec(rest);
-    if (match === null || tags.length >= 100) {
-      throw new Fault("invalid_input", `${name} ${JSON.stringify(text.slice(0, 100))} is no list of ETags`, {
-        hint: 'Give an ETag as an answer named it, such as "7-1f3a9c0b22de", or *.',
-      });
-    }
-    // A content coding marks its ETag with a suffix; conditions are about the content without it (architecture.md 8).
-    tags.push({ weak: match[1] !== undefined, value: (match[2] ?? match[3] ?? "").replace(/\+(gzip|zstd)$/, "") });
-    rest = rest.slice(match[0].length);
-  }
-  if (tags.length === 0)
-    throw new Fault("invalid_input", `${name} is empty`, { hint: "Leave it out, or give an ETag or *." });
-  return tags;
-}
-
-/** Strong comparison, for If-Match: a weak tag never matches. `current` is undefined where there is no context. */
-export function matchesStrongly(condition: "*" | Tag[], current: string | undefined): boolean {
-  if (current === undefined) return false;
-  return condition === "*" || condition.some((tag) => !tag.weak && tag.value === current);
-}
-
-/** Weak comparison, for If-None-Match. */
-export function matchesWeakly(condition: "*" | Tag[], current: string | undefined): boolean {
-  if (current === undefined) return false;
-  return condition === "*" || condition.some((tag) => tag.value === current);
 }

@@ -1,6 +1,7 @@
 // The manifest of contexts: versioned documents, their history, and the audit of all changes.
 
 import { parseExact } from "../../lib/json-value.ts";
+import { isJsonType } from "../../lib/media-type.ts";
 import type { Change } from "../../log/changes.ts";
 import { logFor } from "../../observe/logging.ts";
 import type { Operation } from "../../operation/define.ts";
@@ -12,7 +13,6 @@ import { auditVerify } from "./audit-verify.ts";
 import { contextDelete, contextPut, contextRestore } from "./commands.ts";
 import { changesCompact, historyCompact } from "./compact.ts";
 import { contextTables } from "./digest.ts";
-import { isJsonType } from "./document.ts";
 import { namesContent } from "./etag.ts";
 import { contextExport } from "./export.ts";
 import { contextDiff, contextHistory } from "./history.ts";

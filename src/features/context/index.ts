@@ -4,8 +4,6 @@ export { archivedLines } from "./archive.ts";
 export { HEADS_OF_MEMBERS } from "./audit-verify.ts";
 export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
 export { contextDelete, contextPut, contextRestore } from "./commands.ts";
-export { isJsonType, JSON_TYPE, MAX_DOCUMENT_BYTES } from "./document.ts";
-export { etagOf, matchesWeakly, parseCondition } from "./etag.ts";
 export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-file.ts";
 export { contextFeature, contextOperations } from "./feature.ts";
 export { contextDiff, contextHistory } from "./history.ts";

@@ -3,8 +3,9 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
+import { isJsonType } from "../../lib/media-type.ts";
 import { tags, title } from "./commands.ts";
-import { type Document, documentOf, isJsonType, MAX_DOCUMENT_BYTES, normalType } from "./document.ts";
+import { type Document, documentOf, MAX_DOCUMENT_BYTES, normalType } from "./document.ts";
 import { contextId } from "./id.ts";
 import { type StoredVersion, tagsOf, textOf, timeOf } from "./rows.ts";
 import { EMPTY_HASH } from "./versions.ts";

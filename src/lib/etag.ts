@@ -1,0 +1,47 @@
+// Conditions that name entity tags (RFC 9110 8.8.3, 13.1.1, 13.1.2): how If-Match and If-None-Match are read and
+// compared. What an ETag is made of is its resource's business.
+
+import { Fault } from "./fault.ts";
+
+/** One entity tag of a condition, without quotes. */
+export interface Tag {
+  weak: boolean;
+  value: string;
+}
+
+/**
+ * Reads `*` or a list of entity tags as If-Match and If-None-Match carry them; a bare `7-1f3a9c0b22de` counts as
+ * quoted. `name` is used in messages. Fault `invalid_input`.
+ */
+export function parseCondition(text: string, name: string): "*" | Tag[] {
+  const trimmed = text.trim();
+  if (trimmed === "*") return "*";
+  const tags: Tag[] = [];
+  let rest = trimmed;
+  while (rest !== "") {
+    const match = /^(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"|([0-9]+-[0-9a-f]{12}))\s*(?:,\s*|$)/.exec(rest);
+    if (match === null || tags.length >= 100) {
+      throw new Fault("invalid_input", `${name} ${JSON.stringify(text.slice(0, 100))} is no list of ETags`, {
+        hint: 'Give an ETag as an answer named it, such as "7-1f3a9c0b22de", or *.',
+      });
+    }
+    // A content coding marks its ETag with a suffix; conditions are about the content without it (architecture.md 8).
+    tags.push({ weak: match[1] !== undefined, value: (match[2] ?? match[3] ?? "").replace(/\+(gzip|zstd)$/, "") });
+    rest = rest.slice(match[0].length);
+  }
+  if (tags.length === 0)
+    throw new Fault("invalid_input", `${name} is empty`, { hint: "Leave it out, or give an ETag or *." });
+  return tags;
+}
+
+/** Strong comparison, for If-Match: a weak tag never matches. `current` is undefined where there is no resource. */
+export function matchesStrongly(condition: "*" | Tag[], current: string | undefined): boolean {
+  if (current === undefined) return false;
+  return condition === "*" || condition.some((tag) => !tag.weak && tag.value === current);
+}
+
+/** Weak comparison, for If-None-Match. `current` is undefined where there is no resource. */
+export function matchesWeakly(condition: "*" | Tag[], current: string | undefined): boolean {
+  if (current === undefined) return false;
+  return condition === "*" || condition.some((tag) => tag.value === current);
+}
