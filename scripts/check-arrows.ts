@@ -81,6 +81,7 @@ export const RESERVED: readonly Reserved[] = [
     pattern: /\bBun\s*\.\s*(serve|listen)\b|["']node:(http|https|net)["']/,
     allowed: ["node/listeners/listen.ts"],
   },
+  { what: "fsync", pattern: /\bf(?:data)?syncSync\b/, allowed: ["lib/atomic-file.ts"] },
   {
     what: "the table meta",
     pattern: /\b(?:FROM|INTO|UPDATE|JOIN)\s+meta\b/i,

@@ -11,10 +11,10 @@ import { socketPaths } from "../config/paths.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { refuseRealControl, refuseUntagged } from "../config/tailnet-settings.ts";
 import { prepareSockets } from "../datadir/index.ts";
+import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
-import { writePrivateFile } from "../lib/private-file.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
@@ -139,7 +139,7 @@ export class BridgeNode {
       throw error;
     }
     const egress = join(paths.internal, "egress.sock");
-    writePrivateFile(join(folder, EGRESS_FILE), JSON.stringify({ egress, secret }));
+    writeAtomic(join(folder, EGRESS_FILE), JSON.stringify({ egress, secret }), { shared: true });
     return { tailnet, address: { egress, secret, base } };
   }
 

@@ -2,13 +2,13 @@
 
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { createWriteStream, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { createWriteStream, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import { backupNode, checkBackup, restoreNode } from "../datadir/index.ts";
 import { exportLines, importLines } from "../features/context/index.ts";
+import { flush, renameDurably } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { askNode, dataDirOf } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
@@ -44,7 +44,7 @@ export const exportContexts: Command = {
     const partial = `${file}.${randomBytes(4).toString("hex")}.partial`;
     try {
       const last = await writeLines(partial, lines);
-      renameSync(partial, file);
+      renameDurably(partial, file);
       const { contexts, versions } = JSON.parse(last);
       say(`${file}: ${contexts} contexts, ${versions} versions`);
     } catch (error) {
@@ -77,12 +77,7 @@ async function writeLines(path: string, lines: AsyncIterable<string>): Promise<s
       cause,
     });
   }
-  const file = await open(path, "r");
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
+  flush(path);
   return last;
 }
 

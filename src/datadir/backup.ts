@@ -1,15 +1,16 @@
 // Backup and restore of a node's store: which file, what it must hold, and a new history after a restore. Never over live data; the tailnet state is no part of it.
 
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { CLEARED_BY_FORK, DIGEST_TABLES, MIGRATIONS } from "../features/index.ts";
+import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf } from "../log/digest.ts";
 import { fleetOf } from "../log/history.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
-import { type Describe, exists, type Manifest, sync, verifyBackup, writeBackup } from "../store/backup.ts";
+import { type Describe, exists, type Manifest, verifyBackup, writeBackup } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
@@ -69,8 +70,7 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
     const kept = quarantineData(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
     clearRequests(dataDir);
-    renameSync(partial, target);
-    sync(dataDir);
+    renameDurably(partial, target);
     clearRecoveryMark(dataDir);
     return { manifest, epoch, aside: kept };
   } finally {
@@ -92,14 +92,14 @@ function buildStore(folder: string, file: string): string {
   const copy = join(folder, "1", "cairn.db");
   copyFileSync(file, copy);
   chmodSync(copy, 0o600);
-  sync(copy);
+  flush(copy);
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
     return forkHistory(store, CLEARED_BY_FORK);
   } finally {
     store.close();
-    writeFileSync(join(folder, "CURRENT"), "1\n", { mode: 0o600 });
-    for (const path of [copy, join(folder, "CURRENT"), join(folder, "1"), folder]) sync(path);
+    writeAtomic(join(folder, "CURRENT"), "1\n");
+    for (const path of [copy, join(folder, "1"), folder]) flush(path);
   }
 }
 

@@ -1,11 +1,11 @@
 // What is asked of the next start, since only a start holds nothing open: to join a fleet (`join.json`), to set its data aside (`set-aside.json`). Written whole, and removed once it is done.
 
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import { ROLES } from "../fleet/index.ts";
+import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
-import { sync } from "../store/backup.ts";
 import { quarantineData } from "./quarantine.ts";
 
 const joinRequestShape = z.object({
@@ -59,7 +59,7 @@ export function runRequestedQuarantine(data: string, nowMs: () => number): strin
   const kept = quarantineData(data, asked.why, nowMs());
   rmSync(join(data, QUARANTINE_FILE), { force: true });
   // What is made from now on must not be set aside by a request that comes back after a loss of power.
-  sync(data);
+  flush(data);
   return kept === undefined ? [] : [`${asked.why}; what this node held is kept in ${kept}`];
 }
 
@@ -73,8 +73,5 @@ function readJson<T>(path: string, shape: z.ZodType<T>): T | undefined {
 }
 
 function writeJson(path: string, value: unknown): void {
-  writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
-  sync(`${path}.new`);
-  renameSync(`${path}.new`, path);
-  sync(dirname(path));
+  writeAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }

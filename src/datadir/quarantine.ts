@@ -1,22 +1,12 @@
 // What a node gives up is kept: store and raft folder move to `aside/<date>-<n>/`, and what only this node had is written there as an export. Nothing here is ever deleted by us.
 
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { archivedLines } from "../features/context/index.ts";
+import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type ChangeRow, changeOf } from "../log/changes.ts";
 import { fleetOf, forkOf } from "../log/history.ts";
-import { sync } from "../store/backup.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -30,11 +20,11 @@ export function quarantineData(dataDir: string, why: string, nowMs = Date.now())
   const there = FOLDERS.filter((name) => existsSync(join(dataDir, name)));
   if (there.length === 0) return undefined;
   const home = newQuarantineFolder(dataDir, nowMs);
-  writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
+  writeAtomic(join(home, "why.txt"), `${why}\n`);
   // The raft folder goes last: a store without it is refused at a start, and so is it without a store.
   for (const name of there) renameSync(join(dataDir, name), join(home, name));
-  sync(home);
-  sync(dataDir);
+  flush(home);
+  flush(dataDir);
   return home;
 }
 
@@ -42,10 +32,10 @@ export function quarantineData(dataDir: string, why: string, nowMs = Date.now())
 export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
   if (!existsSync(join(dataDir, "raft"))) return undefined;
   const home = newQuarantineFolder(dataDir, nowMs);
-  writeFileSync(join(home, "why.txt"), `${why}\n`, { mode: 0o600 });
+  writeAtomic(join(home, "why.txt"), `${why}\n`);
   renameSync(join(dataDir, "raft"), join(home, "raft"));
-  sync(home);
-  sync(dataDir);
+  flush(home);
+  flush(dataDir);
   return home;
 }
 
@@ -77,25 +67,17 @@ function writeSuffix(home: string, reader: Reader, afterSeq: number): void {
   const seq = reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
   const position = { epoch: fleetOf(reader).epoch, seq };
   const rows = reader.iterate<ChangeRow>("SELECT * FROM changes WHERE seq > ? ORDER BY seq", afterSeq);
-  writeLines(join(home, "changes.jsonl"), changeLines(rows));
-  writeLines(join(home, CONTEXTS_FILE), archivedLines(reader, afterSeq, position));
-  sync(home);
+  writeAtomic(join(home, "changes.jsonl"), inLines(changeLines(rows)));
+  writeAtomic(join(home, CONTEXTS_FILE), inLines(archivedLines(reader, afterSeq, position)));
+  flush(home);
 }
 
 function* changeLines(rows: Iterable<ChangeRow>): Generator<string> {
   for (const row of rows) yield JSON.stringify(changeOf(row));
 }
 
-function writeLines(path: string, lines: Iterable<string>): void {
-  // Under its name only when it is whole: a start that ended in between does it again.
-  const file = openSync(`${path}.partial`, "w", 0o600);
-  try {
-    for (const line of lines) writeSync(file, `${line}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.partial`, path);
+function* inLines(lines: Iterable<string>): Generator<string> {
+  for (const line of lines) yield `${line}\n`;
 }
 
 /** How many folders were set aside on that day. */
@@ -114,7 +96,7 @@ function newQuarantineFolder(dataDir: string, nowMs: number): string {
   );
   const home = join(aside, `${date}-${Math.max(0, ...taken.filter(Number.isSafeInteger)) + 1}`);
   mkdirSync(home, { mode: 0o700 });
-  sync(aside);
+  flush(aside);
   return home;
 }
 

@@ -4,13 +4,13 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CLEARED_BY_FORK, MIGRATIONS, OPERATIONS } from "../features/index.ts";
+import { flush } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { logFor } from "../observe/logging.ts";
 import { applierOf } from "../operation/registry.ts";
-import { sync } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { Store } from "../store/store.ts";
 import { openTailnet } from "../tailnet/index.ts";
@@ -59,7 +59,7 @@ async function beginNewHistory(dataDir: string, folder: string, nowMs: () => num
     refuseEmptyStore(store);
     // From here on the member goes on without the others, in what is still their history: nothing may be started from that.
     writeFileSync(recoveryMark(dataDir), "", { mode: 0o600 });
-    sync(dataDir);
+    flush(dataDir);
     const unread = await applyLog(dataDir, store);
     const found = positionOf(store);
     // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
@@ -83,7 +83,7 @@ export function refuseBrokenRecovery(dataDir: string): void {
 /** The history that begins now is this node's own. */
 export function clearRecoveryMark(dataDir: string): void {
   rmSync(recoveryMark(dataDir), { force: true });
-  sync(dataDir);
+  flush(dataDir);
 }
 
 function recoveryMark(dataDir: string): string {

@@ -2,22 +2,10 @@
 
 import { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  createReadStream,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { type Reader, readerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
@@ -58,7 +46,7 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
     const file = join(partial, "cairn.db");
     vacuumInto(path, file);
     chmodSync(file, 0o600);
-    sync(file);
+    flush(file);
     const { schema, content } = await inspect(file, describe);
     const manifest: Manifest = {
       format: 1,
@@ -67,11 +55,8 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
       file: { name: "cairn.db", bytes: statSync(file).size, sha256: await sha256Of(file) },
       content,
     };
-    writeFileSync(join(partial, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
-    sync(join(partial, "manifest.json"));
-    sync(partial);
-    renameSync(partial, to);
-    sync(dirname(to));
+    writeAtomic(join(partial, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+    renameDurably(partial, to);
     return manifest;
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
@@ -147,16 +132,6 @@ async function sha256Of(file: string): Promise<string> {
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
   return hash.digest("hex");
-}
-
-/** Flushes a file or a folder to the disk. */
-export function sync(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 /** What is there is never written over. */

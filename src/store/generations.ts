@@ -1,20 +1,11 @@
 // Generations of a store: `<folder>/<n>/cairn.db` and the pointer CURRENT (replication.md 22). A copy becomes the store by one switch of the pointer, never by a rename over a live file.
 
 import { Database } from "bun:sqlite";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { sync } from "./backup.ts";
 import { type Writer, writerOf } from "./connection.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
 import { isDamaged } from "./damage.ts";
@@ -36,8 +27,8 @@ export async function writeCopy(path: string, to: string): Promise<void> {
     worker.terminate();
   }
   chmodSync(to, 0o600);
-  sync(to);
-  sync(dirname(to));
+  flush(to);
+  flush(dirname(to));
 }
 
 export interface BringOptions {
@@ -76,7 +67,7 @@ export function bringCopy({ folder, copy, migrations, prepare }: BringOptions): 
   } finally {
     database.close();
   }
-  for (const flushed of [path, home, folder]) sync(flushed);
+  for (const flushed of [path, home, folder]) flush(flushed);
   return now + 1;
 }
 
@@ -125,11 +116,7 @@ function foreign(copy: string, why: string): Fault {
 
 /** Has `CURRENT` name that generation, durable. */
 export function switchTo(folder: string, generation: number): void {
-  const pointer = join(folder, "CURRENT");
-  writeFileSync(`${pointer}.new`, `${generation}\n`, { mode: 0o600 });
-  sync(`${pointer}.new`);
-  renameSync(`${pointer}.new`, pointer);
-  sync(folder);
+  writeAtomic(join(folder, "CURRENT"), `${generation}\n`);
 }
 
 /** Removes the generation of a closed file. */

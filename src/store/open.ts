@@ -3,6 +3,7 @@
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { damaged, isDamaged } from "./damage.ts";
@@ -60,7 +61,7 @@ export function openReadonly(path: string): Database {
 export function databasePath(folder: string): string {
   ensurePrivateFolder(folder);
   const pointer = join(folder, "CURRENT");
-  if (!existsSync(pointer)) writeFileSync(pointer, "1\n", { mode: 0o600 });
+  if (!existsSync(pointer)) writeAtomic(pointer, "1\n");
   const generation = readFileSync(pointer, "utf8").trim();
   if (!/^[1-9][0-9]{0,9}$/.test(generation)) {
     throw new Fault(

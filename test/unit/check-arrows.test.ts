@@ -37,6 +37,7 @@ test.each([
   ["node/listeners/listen.ts", "Bun.serve({})", 0],
   ["api/a.ts", "Bun . serve({})", 1],
   ["api/a.ts", 'import { createServer } from "node:http";', 1],
+  ["store/a.ts", 'import { fsyncSync } from "node:fs";', 1],
   ["log/meta.ts", 'tx.run("UPDATE meta SET value = 1");', 0],
   ["log/level.ts", "reader.get(\"SELECT value FROM meta WHERE key = 'fleet_level'\")", 1],
   ["features/context/a.ts", 'tx.run("INSERT OR REPLACE INTO meta (key, value) VALUES (1, 2)")', 1],

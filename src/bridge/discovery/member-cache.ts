@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { Environment } from "../../config/environment.ts";
-import { writePrivateFile } from "../../lib/private-file.ts";
+import { writeAtomic } from "../../lib/atomic-file.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { reasonOf } from "../errors.ts";
@@ -60,7 +60,7 @@ export function readCache(path: string, log: LogLine): CachedFleet | undefined {
 export function writeCache(path: string, value: CachedFleet, log: LogLine): void {
   try {
     ensurePrivateFolder(dirname(path));
-    writePrivateFile(path, `${JSON.stringify(value)}\n`);
+    writeAtomic(path, `${JSON.stringify(value)}\n`, { shared: true });
   } catch (error) {
     log("debug", `the members are not cached in ${path}: ${reasonOf(error)}`);
   }

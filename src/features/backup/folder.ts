@@ -1,10 +1,10 @@
 // The folder of the backups on this machine: what is in it, what an interrupted one left, and taking one away. A backup there is whole, as it came by a rename.
 
-import { existsSync, readdirSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
+import { renameDurably } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { sync } from "../../store/backup.ts";
 import { type BackupName, parseName } from "./names.ts";
 
 /** What is left free beside a backup, in bytes. */
@@ -53,8 +53,7 @@ export class BackupFolder {
   /** Gives what was made at `begin`'s place its name, durable. */
   finish(made: string, name: string): string {
     const path = join(this.path, name);
-    renameSync(made, path);
-    sync(this.path);
+    renameDurably(made, path);
     return path;
   }
 

@@ -1,10 +1,10 @@
 // What a node remembers of its backups, in `<data>/backups.json`: who it is as a maker, the last good one and the last failure. Lost or damaged, it begins anew as another maker: its backups of before stay, until a person removes them.
 
 import { randomBytes } from "node:crypto";
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
-import { sync } from "../../store/backup.ts";
+import { writeAtomic } from "../../lib/atomic-file.ts";
 
 const made = z.object({
   name: z.string(),
@@ -46,11 +46,7 @@ export function readState(dataDir: string, nowMs: number): State {
 
 /** Writes the state, whole or not at all. */
 export function writeState(dataDir: string, state: State): void {
-  const path = pathOf(dataDir);
-  writeFileSync(`${path}.new`, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
-  sync(`${path}.new`);
-  renameSync(`${path}.new`, path);
-  sync(dirname(path));
+  writeAtomic(pathOf(dataDir), `${JSON.stringify(state, null, 2)}\n`);
 }
 
 function pathOf(dataDir: string): string {

@@ -1,8 +1,9 @@
 // Heads of the history as other members told them and this node had them too, one an hour of each, in `<data>/heads.json`: outside the store, so that who rewrites that is found out by audit_verify (security.md 23).
 
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { writeAtomic } from "../../lib/atomic-file.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -53,9 +54,7 @@ export class AcknowledgedHeads {
     if (this.#hours.get(told.node) === hour) return;
     this.#hours.set(told.node, hour);
     const kept = thinned([...this.#heads, told], told.at_ms).slice(-MAX_HEADS);
-    const path = pathOf(this.#dataDir);
-    writeFileSync(`${path}.new`, JSON.stringify(kept), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    writeAtomic(pathOf(this.#dataDir), JSON.stringify(kept));
     this.#heads = kept;
     for (const node of this.#hours.keys()) if (!kept.some((each) => each.node === node)) this.#hours.delete(node);
   }

@@ -1,8 +1,9 @@
 // fleet.json in the raft folder (or the edge's): which fleet this data folder belongs to and whom it may talk to, written at admission. A joiner that dies before its first snapshot goes on by it, and a start knows by it that it is a member.
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
+import { writeAtomic } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
 import { type Member, PROFILES, ROLES } from "../rows.ts";
 
@@ -60,18 +61,5 @@ export function readFleetFile(folder: string): FleetFile | undefined {
 
 /** Writes it, durable, whole or not at all. */
 export function writeFleetFile(folder: string, file: FleetFile): void {
-  const path = join(folder, NAME);
-  writeFileSync(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
-  flush(`${path}.new`);
-  renameSync(`${path}.new`, path);
-  flush(dirname(path));
-}
-
-function flush(path: string): void {
-  const descriptor = openSync(path, "r");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  writeAtomic(join(folder, NAME), `${JSON.stringify(file, null, 2)}\n`);
 }
