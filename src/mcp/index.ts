@@ -7,6 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import type { LogLine } from "../observe/logging.ts";
+import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { KEEP_ALIVE_MS, MAX_BODY_BYTES } from "./bounds.ts";
 import { conformanceFixtures } from "./conformance/index.ts";
@@ -16,6 +17,7 @@ import { LISTEN, Listens } from "./listen.ts";
 import { callerByUrl } from "./preset.ts";
 import { Prompts } from "./prompts.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
+import { ResourceIndex } from "./resource-index.ts";
 import { Resources } from "./resources.ts";
 import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
@@ -36,6 +38,8 @@ const STOPPING = new Fault("unavailable", "This node is stopping", { hint: "Call
 
 export interface McpOptions {
   invoker: Invoker;
+  /** The features whose operations the invoker has. */
+  features: readonly Feature[];
   /** Version of this build, as clients see it. */
   version: string;
   /** Adds what the official conformance suite calls. Loopback only. */
@@ -56,16 +60,17 @@ export interface Mcp {
 /** Mounted at `/mcp`. */
 export function createMcp(options: McpOptions): Mcp {
   const { invoker, log } = options;
-  const subscriptions = new Subscriptions(invoker, log);
+  const index = new ResourceIndex(options.features);
+  const subscriptions = new Subscriptions(invoker, index, log);
   const { keepAliveMs = KEEP_ALIVE_MS } = options;
   const tools = new Tools(invoker);
-  const resources = new Resources(invoker);
   const parts: Parts = {
     invoker,
     version: options.version,
     tools,
-    resources,
-    prompts: new Prompts(invoker, tools, resources),
+    index,
+    resources: new Resources(invoker, index),
+    prompts: new Prompts(invoker, tools, options.features),
     subscriptions,
     keepAliveMs,
     fixtures: options.conformance === true ? conformanceFixtures((event) => listens.emitToAll(event)) : undefined,

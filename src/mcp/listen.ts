@@ -7,7 +7,6 @@ import type { LogLine } from "../observe/logging.ts";
 import { type Flow, meterFlow } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
-import { contextIdOf, uriOf } from "./uri.ts";
 
 /** The method that opens a stream. */
 export const LISTEN = "subscriptions/listen";
@@ -47,7 +46,7 @@ export class Listens {
     if (this.#open.size >= MAX_OVERALL) {
       return refusal(body, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
     }
-    const asked = readable(body.params?.notifications?.resourceSubscriptions, (id) => this.#mayAskFor(caller, id));
+    const asked = readable(body.params?.notifications?.resourceSubscriptions, (uri) => this.#mayAskFor(caller, uri));
     if (asked.length > MAX_WATCHED) {
       return refusal(
         body,
@@ -67,7 +66,7 @@ export class Listens {
     const subscriber = this.#parts.subscriptions.open({
       caller: () => caller,
       free: () => flow?.idle() === true,
-      updated: (id) => emit({ kind: "resource_updated", uri: uriOf(id) }),
+      updated: (uri) => emit({ kind: "resource_updated", uri }),
       listChanged: () => emit({ kind: "resources_list_changed" }),
     });
     const emit = (event: ServerEvent) => {
@@ -110,17 +109,13 @@ export class Listens {
   }
 
   #mayAskFor(caller: Caller, uri: string): boolean {
-    const id = contextIdOf(uri);
-    if (id !== undefined) return this.#parts.subscriptions.mayWatch(caller, id);
-    return this.#parts.fixtures?.resources.some((resource) => resource.uri === uri) === true;
+    const { subscriptions, fixtures } = this.#parts;
+    return subscriptions.mayWatch(caller, uri) || fixtures?.resources.some((one) => one.uri === uri) === true;
   }
 }
 
 function watch(subscriber: Subscriber, body: ListenBody, uris: readonly string[]): void {
-  for (const uri of uris) {
-    const id = contextIdOf(uri);
-    if (id !== undefined) subscriber.watch(id);
-  }
+  for (const uri of uris) subscriber.watch(uri);
   subscriber.wantsList = body.params?.notifications?.resourcesListChanged === true;
 }
 

@@ -1,5 +1,5 @@
-// Contexts as MCP resources: list, template, read and completion, each through an operation, so that only what the caller may read exists here.
-// Stored text is only ever the content of a resource or data in `_meta` beside its author, never a name, title or description.
+// Resources of all features: list, templates, read and completion, each by an operation of the feature, so that a caller
+// finds here only what it may read. Stored text is the content of a resource or data in `_meta`, never its name or title.
 
 import {
   type CompleteResult,
@@ -8,46 +8,39 @@ import {
   type ReadResourceResult,
   ResourceNotFoundError,
 } from "@modelcontextprotocol/server";
-import { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Invoker } from "../operation/invoke.ts";
+import type { ListedResource } from "../operation/mcp-parts.ts";
+import { type Asking, askBy } from "./ask.ts";
+import { complete, noCompletion } from "./completion.ts";
 import { asProtocolError } from "./errors.ts";
-import { CONTEXT_TEMPLATE, contextIdOf, uriOf } from "./uri.ts";
+import type { ResourceIndex, ResourceKind } from "./resource-index.ts";
 
-/** `_meta` key of what is known of a context besides its content. */
-const CONTEXT_META = "cairn.internal/context";
-
+/** Entries of a page of the list. */
 const PAGE = 100;
-/** The protocol allows no more values in one completion. */
-const MAX_COMPLETIONS = 100;
-
-const listed = z.object({
-  contexts: z.array(
-    z.looseObject({ id: z.string(), content_type: z.string(), size: z.number(), updated_at: z.string() }),
-  ),
-  cursor: z.string().optional(),
-});
-const found = z.looseObject({ id: z.string(), content_type: z.string(), content: z.string() });
 
 export class Resources {
   readonly #invoker: Invoker;
+  readonly #index: ResourceIndex;
 
-  constructor(invoker: Invoker) {
+  constructor(invoker: Invoker, index: ResourceIndex) {
     this.#invoker = invoker;
+    this.#index = index;
   }
 
-  async list(caller: Caller, cursor: string | undefined, signal: AbortSignal): Promise<ListResourcesResult> {
+  /** Returns a page: the resources of one feature after those of another. */
+  async list(asking: Asking, cursor: string | undefined): Promise<ListResourcesResult> {
+    const kinds = this.#listable(asking.caller);
+    const { at, inner } = placeOf(kinds, cursor);
+    const kind = kinds[at];
+    if (kind === undefined) return { resources: [] };
     try {
-      const page = await this.#page(caller, { limit: PAGE, ...(cursor === undefined ? {} : { cursor }) }, signal);
-      const resources = page.contexts.map(({ id, content_type, size, ...about }) => ({
-        uri: uriOf(id),
-        name: id,
-        mimeType: content_type,
-        size,
-        annotations: { lastModified: about.updated_at },
-        _meta: { [CONTEXT_META]: about },
-      }));
-      return { resources, ...(page.cursor === undefined ? {} : { nextCursor: page.cursor }) };
+      const page = await askBy(this.#invoker, asking, kind.resources.list, { cursor: inner, limit: PAGE });
+      const next = page.cursor === undefined ? cursorOf(kinds, at + 1, "") : cursorOf(kinds, at, page.cursor);
+      return {
+        resources: page.resources.map((entry) => entryOf(kind, entry)),
+        ...(next === undefined ? {} : { nextCursor: next }),
+      };
     } catch (error) {
       throw asProtocolError(error);
     }
@@ -55,51 +48,74 @@ export class Resources {
 
   templates(): ListResourceTemplatesResult {
     return {
-      resourceTemplates: [
-        {
-          uriTemplate: CONTEXT_TEMPLATE,
-          name: "context",
-          title: "Context",
-          description: "One shared context by its id, such as cairn://team-a/plan: the newest version of the document.",
-        },
-      ],
+      resourceTemplates: this.#index.kinds.map(({ resources: { uriTemplate, name, title, description } }) => ({
+        uriTemplate,
+        name,
+        title,
+        description,
+      })),
     };
   }
 
-  async read(caller: Caller, uri: string, signal: AbortSignal): Promise<ReadResourceResult> {
-    const id = contextIdOf(uri);
-    if (id === undefined) throw new ResourceNotFoundError(uri);
+  async read(asking: Asking, uri: string): Promise<ReadResourceResult> {
+    const found = this.#index.find(uri);
+    if (found === undefined) throw new ResourceNotFoundError(uri);
+    const { kind, target } = found;
     try {
-      const { output } = await this.#invoker.invoke({
-        operation: "context_get",
-        input: { id, format: "text" },
-        caller,
-        signal,
-        surface: "mcp",
-      });
-      const { content, content_type, id: _, ...about } = found.parse(output);
-      return { contents: [{ uri, mimeType: content_type, text: content, _meta: { [CONTEXT_META]: about } }] };
+      const { mimeType, text, about } = await askBy(this.#invoker, asking, kind.resources.read, target);
+      return { contents: [{ uri, mimeType, text, _meta: metaOf(kind, about) }] };
     } catch (error) {
       throw asProtocolError(error, uri);
     }
   }
 
-  /** Ids that start with what was typed. */
-  async complete(caller: Caller, typed: string, signal: AbortSignal): Promise<CompleteResult> {
-    try {
-      const page = await this.#page(
-        caller,
-        { limit: MAX_COMPLETIONS, ...(typed === "" ? {} : { prefix: typed }) },
-        signal,
-      );
-      return { completion: { values: page.contexts.map((context) => context.id), hasMore: page.cursor !== undefined } };
-    } catch (error) {
-      throw asProtocolError(error);
-    }
+  /** Returns values for the variable of a template that start with what was typed. */
+  async complete(asking: Asking, uri: string, argument: { name: string; value: string }): Promise<CompleteResult> {
+    const kind = this.#index.find(uri)?.kind;
+    if (kind === undefined || kind.template.variable !== argument.name) return noCompletion();
+    return complete(this.#invoker, asking, kind.resources.complete, { value: argument.value, others: {} });
   }
 
-  async #page(caller: Caller, input: Record<string, unknown>, signal: AbortSignal): Promise<z.output<typeof listed>> {
-    const { output } = await this.#invoker.invoke({ operation: "context_list", input, caller, signal, surface: "mcp" });
-    return listed.parse(output);
+  /** What the caller may list; the first kind where that is nothing, for its refusal to say what is missing. */
+  #listable(caller: Caller): readonly ResourceKind[] {
+    const { kinds } = this.#index;
+    const rights = this.#invoker.rights(caller);
+    const allowed = kinds.filter(({ resources: { list } }) =>
+      rights.mayUseSomewhere({ verb: "read", operation: list.operation }),
+    );
+    return allowed.length > 0 ? allowed : kinds.slice(0, 1);
   }
+}
+
+/** A cursor of the first kind stands as it is; one of a later kind follows the name of its feature and a colon. */
+function cursorOf(kinds: readonly ResourceKind[], at: number, inner: string): string | undefined {
+  const kind = kinds[at];
+  if (kind === undefined) return undefined;
+  return at === 0 ? inner : `${kind.feature}:${inner}`;
+}
+
+function placeOf(
+  kinds: readonly ResourceKind[],
+  cursor: string | undefined,
+): { at: number; inner: string | undefined } {
+  const at = kinds.findIndex(({ feature }, place) => place > 0 && cursor?.startsWith(`${feature}:`) === true);
+  if (at < 0) return { at: 0, inner: cursor };
+  const inner = cursor?.slice(`${kinds[at]?.feature}:`.length);
+  return { at, inner: inner === "" ? undefined : inner };
+}
+
+function entryOf(kind: ResourceKind, { target, mimeType, size, updatedAt, about }: ListedResource) {
+  return {
+    uri: kind.template.uriOf(target),
+    name: target,
+    mimeType,
+    size,
+    annotations: { lastModified: updatedAt },
+    _meta: metaOf(kind, about),
+  };
+}
+
+/** What is known of a resource besides its content, under a key that names its feature. */
+function metaOf({ feature }: ResourceKind, about: Record<string, unknown>): Record<string, unknown> {
+  return { [`cairn.internal/${feature}`]: about };
 }

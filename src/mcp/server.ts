@@ -12,18 +12,18 @@ import {
   type Tool,
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
-import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Invoker } from "../operation/invoke.ts";
+import type { Asking } from "./ask.ts";
 import { asProtocolError } from "./errors.ts";
 import { instructionsFor } from "./instructions.ts";
 import { onlyPage, pageOf } from "./page.ts";
 import { tellProgress } from "./progress.ts";
 import type { Prompts } from "./prompts.ts";
+import type { ResourceIndex } from "./resource-index.ts";
 import type { Resources } from "./resources.ts";
 import type { Subscriber, Subscriptions } from "./subscriptions.ts";
 import type { Tools } from "./tools.ts";
-import { contextIdOf } from "./uri.ts";
 
 /** What `--conformance` adds: the tools, resources and prompts that the official suite calls. */
 export interface Fixtures {
@@ -48,6 +48,7 @@ export interface Parts {
   invoker: Invoker;
   version: string;
   tools: Tools;
+  index: ResourceIndex;
   resources: Resources;
   prompts: Prompts;
   subscriptions: Subscriptions;
@@ -131,7 +132,7 @@ const HANDLERS = new Map<string, Register>([
     "resources/list",
     (server, { resources, fixtures }, caller) =>
       server.setRequestHandler("resources/list", async ({ params }, context) => {
-        const page = await resources.list(caller(), params?.cursor, context.mcpReq.signal);
+        const page = await resources.list(askingOf(caller(), context), params?.cursor);
         if (fixtures === undefined || params?.cursor !== undefined) return page;
         return { ...page, resources: [...fixtures.resources, ...page.resources] };
       }),
@@ -150,19 +151,16 @@ const HANDLERS = new Map<string, Register>([
     (server, { resources, fixtures }, caller) =>
       server.setRequestHandler(
         "resources/read",
-        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(caller(), uri, context.mcpReq.signal),
+        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(askingOf(caller(), context), uri),
       ),
   ],
   [
     "completion/complete",
     (server, { prompts, resources }, caller) =>
       server.setRequestHandler("completion/complete", ({ params: { ref, argument, context: known } }, context) => {
-        const { signal } = context.mcpReq;
-        if (ref.type === "ref/prompt")
-          return prompts.complete(caller(), ref.name, argument, known?.arguments ?? {}, signal);
-        const isId = ref.type === "ref/resource" && argument.name === "id" && contextIdOf(ref.uri) !== undefined;
-        if (!isId) return { completion: { values: [], hasMore: false } };
-        return resources.complete(caller(), argument.value, signal);
+        const asking = askingOf(caller(), context);
+        if (ref.type === "ref/prompt") return prompts.complete(asking, ref.name, argument, known?.arguments ?? {});
+        return resources.complete(asking, ref.uri, argument);
       }),
   ],
   [
@@ -179,7 +177,7 @@ const HANDLERS = new Map<string, Register>([
       server.setRequestHandler("prompts/get", ({ params: { name, arguments: given = {} } }, context) => {
         if (fixtures?.prompts.some((prompt) => prompt.name === name) === true)
           return fixtures.prompt(name, given, context);
-        return prompts.get(caller(), name, given, context.mcpReq.signal);
+        return prompts.get(askingOf(caller(), context), name, given);
       }),
   ],
 ]);
@@ -204,28 +202,33 @@ function refusing<T>(body: () => T): T {
 }
 
 /** `resources/subscribe` and `unsubscribe` of the older revisions. */
-function handleSubscribe(server: Server, { invoker, subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
+function handleSubscribe(server: Server, { index, subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
   server.setRequestHandler("resources/subscribe", ({ params: { uri } }) => {
-    const id = contextIdOf(uri);
     try {
-      if (id !== undefined && subscriptions.mayRead(subscriber.caller(), id)) {
-        invoker.refuseFollow(spaceOf(id));
-        subscriber.watch(id);
-      } else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(uri);
+      if (subscriptions.mayRead(subscriber.caller(), uri)) {
+        subscriptions.refuseFollow(uri);
+        subscriber.watch(uri);
+      } else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(index, uri);
       return {};
     } catch (error) {
       throw asProtocolError(error, uri);
     }
   });
   server.setRequestHandler("resources/unsubscribe", ({ params: { uri } }) => {
-    const id = contextIdOf(uri);
-    if (id !== undefined) subscriber.unwatch(id);
+    subscriber.unwatch(uri);
     return {};
   });
 }
 
-function notWatchable(uri: string): Fault {
-  return new Fault("forbidden", `${JSON.stringify(uri.slice(0, 300))} is no context that you may read`, {
-    hint: "Subscribe to cairn:// and the id of a context in one of your spaces; whoami lists them.",
+function notWatchable(index: ResourceIndex, uri: string): Fault {
+  const forms = index.kinds.map(
+    ({ template: { prefix, variable }, resources: { name } }) => `${prefix} and the ${variable} of a ${name}`,
+  );
+  return new Fault("forbidden", `${JSON.stringify(uri.slice(0, 300))} is no ${index.names()} that you may read`, {
+    hint: `Subscribe to ${forms.join(", or ")} in one of your spaces; whoami lists them.`,
   });
+}
+
+function askingOf(caller: Caller, { mcpReq: { signal } }: ServerContext): Asking {
+  return { caller, signal };
 }

@@ -14,7 +14,6 @@ import { RecentEvents } from "./event-store.ts";
 import { type Flow, meterFlow, OPENED } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import type { Subscriber } from "./subscriptions.ts";
-import { uriOf } from "./uri.ts";
 
 export interface SessionLimits {
   perCaller: number;
@@ -139,7 +138,7 @@ export class Sessions {
     const subscriber = this.#parts.subscriptions.open({
       caller: () => session.caller,
       free: () => session.flow?.idle() === true,
-      updated: (contextId) => this.#notify(session, server?.sendResourceUpdated({ uri: uriOf(contextId) })),
+      updated: (uri) => this.#notify(session, server?.sendResourceUpdated({ uri })),
       listChanged: () => this.#notify(session, server?.sendResourceListChanged()),
     });
     subscriber.wantsList = true;

@@ -1,5 +1,6 @@
-// Who waits for which context: an index from context id to subscribers, fed by one cursor on the change feed, whichever surface wrote.
-// A subscriber holds a set of what changed, never a queue: bounded by what it watches, handed over when its stream is free, judged by its rights at that moment.
+// Wakes MCP clients when what they watch has changed: an index from URI to subscribers, fed by one cursor on the change
+// feed, whichever surface wrote. A subscriber holds a set of what changed and never a queue: bounded by what it watches,
+// delivered when its stream is free, judged by its rights at that moment.
 
 import type { Caller } from "../access/caller.ts";
 import { spaceOf } from "../access/space.ts";
@@ -7,56 +8,74 @@ import { Fault } from "../lib/fault.ts";
 import type { Change, Cursor } from "../log/changes.ts";
 import type { LogLine } from "../observe/logging.ts";
 import type { Invoker } from "../operation/invoke.ts";
+import type { ResourceIndex, ResourceKind } from "./resource-index.ts";
 
-/** Most contexts that one subscriber watches. */
+/** Most resources that one subscriber watches. */
 export const MAX_WATCHED = 256;
+/** Changes read at a time. */
 const BATCH = 256;
-/** Outcomes that leave the list of contexts as it was; every other one may have changed it. */
-const SAME_LIST = new Set(["updated", "patched"]);
 
 /** The way to one client. */
 export interface Outlet {
   /** The caller as it is known now: its rights are judged for each delivery. */
   caller(): Caller;
-  /** Whether the client has taken everything sent before. */
+  /** Reports whether the client has taken everything sent before. */
   free(): boolean;
-  updated(id: string): void;
+  updated(uri: string): void;
   listChanged(): void;
 }
 
+/** All subscribers of a node. */
 export class Subscriptions {
   readonly #invoker: Invoker;
+  readonly #index: ResourceIndex;
   readonly #log: LogLine;
-  readonly #byId = new Map<string, Set<Subscriber>>();
+  readonly #byUri = new Map<string, Set<Subscriber>>();
   readonly #all = new Set<Subscriber>();
   readonly #stop: () => void;
   #cursor: Cursor;
 
-  constructor(invoker: Invoker, log: LogLine) {
+  constructor(invoker: Invoker, index: ResourceIndex, log: LogLine) {
     this.#invoker = invoker;
+    this.#index = index;
     this.#log = log;
     this.#cursor = invoker.changes.cursor();
     this.#stop = invoker.changes.onApplied(() => this.#drain());
   }
 
-  /** A new subscriber that watches nothing yet; `close` it. How many there may be is the business of listens and sessions. */
+  /** Opens a subscriber that watches nothing yet; `close` it. Listens and sessions bound how many there are. */
   open(outlet: Outlet): Subscriber {
-    const subscriber = new Subscriber(outlet, this.#byId, (id) => this.mayRead(outlet.caller(), id));
-    subscriber.onClose = () => this.#all.delete(subscriber);
+    const subscriber = new Subscriber({
+      outlet,
+      byUri: this.#byUri,
+      mayRead: (uri) => this.mayRead(outlet.caller(), uri),
+      tooMany: () =>
+        new Fault("rate_limited", `This subscriber watches ${MAX_WATCHED} ${this.#index.names("s")} already`, {
+          hint: "Unsubscribe from some, or watch the list of resources.",
+        }),
+      onClose: () => this.#all.delete(subscriber),
+    });
     this.#all.add(subscriber);
     return subscriber;
   }
 
-  /** Whether the caller may read this context, existing or not. */
-  mayRead(caller: Caller, id: string): boolean {
-    return this.#invoker.rights(caller).mayUse({ verb: "read", operation: "context_get", space: spaceOf(id) });
+  /** Reports whether the caller may read the changes of a resource, existing or not. */
+  mayRead(caller: Caller, uri: string): boolean {
+    const found = this.#index.find(uri);
+    return found !== undefined && this.#mayRead(caller, found.kind, found.target);
   }
 
-  /** Whether the caller may read this context, and changes of its space come to this node. */
-  mayWatch(caller: Caller, id: string): boolean {
-    if (!this.mayRead(caller, id)) return false;
+  /** Throws Fault `forbidden` where changes of the resource do not come to this node. */
+  refuseFollow(uri: string): void {
+    const found = this.#index.find(uri);
+    if (found !== undefined) this.#invoker.refuseFollow(spaceOf(found.target));
+  }
+
+  /** Reports whether the caller may read the changes of a resource, and they come to this node. */
+  mayWatch(caller: Caller, uri: string): boolean {
+    if (!this.mayRead(caller, uri)) return false;
     try {
-      this.#invoker.refuseFollow(spaceOf(id));
+      this.refuseFollow(uri);
       return true;
     } catch (error) {
       if (error instanceof Fault) return false;
@@ -69,7 +88,7 @@ export class Subscriptions {
     for (const subscriber of [...this.#all]) subscriber.close();
   }
 
-  /** Reads everything new and marks it; with no subscriber there is nothing to read, only a place to go on from. */
+  /** Reads everything new and marks it; without subscribers it only moves on. */
   #drain(): void {
     if (this.#all.size === 0) {
       this.#cursor = this.#invoker.changes.cursor();
@@ -87,20 +106,27 @@ export class Subscriptions {
   }
 
   #mark(change: Change, touched: Set<Subscriber>): void {
-    if (!change.operation.startsWith("context_")) return;
-    for (const subscriber of this.#byId.get(change.target) ?? []) {
-      subscriber.mark(change.target);
+    const kind = this.#index.changedBy(change.operation);
+    if (kind === undefined) return;
+    const uri = kind.template.uriOf(change.target);
+    for (const subscriber of this.#byUri.get(uri) ?? []) {
+      subscriber.mark(uri);
       touched.add(subscriber);
     }
-    if (SAME_LIST.has(change.outcome)) return;
+    if (kind.changes?.altersList(change) !== true) return;
     for (const subscriber of this.#all) {
-      if (!subscriber.wantsList || !this.mayRead(subscriber.caller(), change.target)) continue;
+      if (!subscriber.wantsList || !this.#mayRead(subscriber.caller(), kind, change.target)) continue;
       subscriber.markList();
       touched.add(subscriber);
     }
   }
 
-  /** Changes were missed: anything may have changed, so everybody is told to look. */
+  #mayRead(caller: Caller, { changes }: ResourceKind, target: string): boolean {
+    if (changes === undefined) return false;
+    return this.#invoker.rights(caller).mayUse({ verb: "read", operation: changes.readBy, space: spaceOf(target) });
+  }
+
+  /** Changes were missed, so anything may have changed: all subscribers are notified. */
   #afterGap(error: unknown, touched: Set<Subscriber>): void {
     const level = error instanceof Fault ? "warning" : "error";
     this.#log(level, `changes were missed, all MCP subscribers are told to read again: ${String(error)}`);
@@ -112,51 +138,51 @@ export class Subscriptions {
   }
 }
 
+interface SubscriberParts {
+  outlet: Outlet;
+  byUri: Map<string, Set<Subscriber>>;
+  mayRead: (uri: string) => boolean;
+  tooMany: () => Fault;
+  onClose: () => void;
+}
+
+/** What one stream watches, and what of it changed since it was last delivered. */
 export class Subscriber {
-  /** Whether it wants to know of created and deleted contexts. */
+  /** Whether it is notified when resources appear or go. */
   wantsList = false;
-  onClose: () => void = () => {};
-  readonly #outlet: Outlet;
-  readonly #index: Map<string, Set<Subscriber>>;
-  readonly #mayRead: (id: string) => boolean;
+  readonly #parts: SubscriberParts;
   readonly #watched = new Set<string>();
   readonly #changed = new Set<string>();
   #listChanged = false;
 
-  constructor(outlet: Outlet, index: Map<string, Set<Subscriber>>, mayRead: (id: string) => boolean) {
-    this.#outlet = outlet;
-    this.#index = index;
-    this.#mayRead = mayRead;
+  constructor(parts: SubscriberParts) {
+    this.#parts = parts;
   }
 
   caller(): Caller {
-    return this.#outlet.caller();
+    return this.#parts.outlet.caller();
   }
 
-  /** Watches a context, existing or not. Throws Fault `rate_limited` above MAX_WATCHED. */
-  watch(id: string): void {
-    if (this.#watched.has(id)) return;
-    if (this.#watched.size >= MAX_WATCHED) {
-      throw new Fault("rate_limited", `This subscriber watches ${MAX_WATCHED} contexts already`, {
-        hint: "Unsubscribe from some, or watch the list of resources.",
-      });
-    }
-    this.#watched.add(id);
-    const watchers = this.#index.get(id) ?? new Set();
+  /** Watches a resource, existing or not. Throws Fault `rate_limited` above MAX_WATCHED. */
+  watch(uri: string): void {
+    if (this.#watched.has(uri)) return;
+    if (this.#watched.size >= MAX_WATCHED) throw this.#parts.tooMany();
+    this.#watched.add(uri);
+    const watchers = this.#parts.byUri.get(uri) ?? new Set();
     watchers.add(this);
-    this.#index.set(id, watchers);
+    this.#parts.byUri.set(uri, watchers);
   }
 
-  unwatch(id: string): void {
-    this.#changed.delete(id);
-    if (!this.#watched.delete(id)) return;
-    const watchers = this.#index.get(id);
+  unwatch(uri: string): void {
+    this.#changed.delete(uri);
+    if (!this.#watched.delete(uri)) return;
+    const watchers = this.#parts.byUri.get(uri);
     watchers?.delete(this);
-    if (watchers?.size === 0) this.#index.delete(id);
+    if (watchers?.size === 0) this.#parts.byUri.delete(uri);
   }
 
-  mark(id: string): void {
-    this.#changed.add(id);
+  mark(uri: string): void {
+    this.#changed.add(uri);
   }
 
   markList(): void {
@@ -164,26 +190,27 @@ export class Subscriber {
   }
 
   markAll(): void {
-    for (const id of this.#watched) this.#changed.add(id);
+    for (const uri of this.#watched) this.#changed.add(uri);
     this.#listChanged = this.wantsList;
   }
 
-  /** Hands over what changed if the client is ready for it; otherwise it waits for the stream to say so by calling this again. */
+  /** Delivers what changed if the client is ready; otherwise the stream calls this again when it is. */
   flush(): void {
-    if ((this.#changed.size === 0 && !this.#listChanged) || !this.#outlet.free()) return;
+    const { outlet, mayRead } = this.#parts;
+    if ((this.#changed.size === 0 && !this.#listChanged) || !outlet.free()) return;
     const changed = [...this.#changed];
     const listChanged = this.#listChanged;
     this.#changed.clear();
     this.#listChanged = false;
-    for (const id of changed) if (this.#mayRead(id)) this.#outlet.updated(id);
-    if (listChanged) this.#outlet.listChanged();
+    for (const uri of changed) if (mayRead(uri)) outlet.updated(uri);
+    if (listChanged) outlet.listChanged();
   }
 
   close(): void {
-    for (const id of [...this.#watched]) this.unwatch(id);
+    for (const uri of [...this.#watched]) this.unwatch(uri);
     this.#changed.clear();
     this.#listChanged = false;
     this.wantsList = false;
-    this.onClose();
+    this.#parts.onClose();
   }
 }

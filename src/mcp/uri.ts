@@ -1,17 +1,29 @@
-// Names of contexts as MCP resources: `cairn://{id}`. One spelling per context, so that a URI can be compared and indexed as text.
+// URIs of resources by their template. Each target has one spelling, so that a URI can be compared and indexed as text.
 
-const SCHEME = "cairn://";
+/** An RFC 6570 template with one variable at its end, `{name}` or `{+name}`. */
+export class UriTemplate {
+  readonly text: string;
+  /** What stands before the variable. */
+  readonly prefix: string;
+  /** Name of the variable. */
+  readonly variable: string;
 
-/** RFC 6570 template of all context resources; `+` keeps the slashes of an id. */
-export const CONTEXT_TEMPLATE = "cairn://{+id}";
+  /** Throws an Error for a template of another form, which is a mistake in a manifest. */
+  constructor(text: string) {
+    const [, prefix, variable] = /^([a-z][a-z0-9+.-]*:[^{}]*)\{\+?(\w+)\}$/.exec(text) ?? [];
+    if (prefix === undefined || variable === undefined) throw new Error(`${text} is not a template of resources`);
+    this.text = text;
+    this.prefix = prefix;
+    this.variable = variable;
+  }
 
-/** The resource URI of a context; ids hold only characters that need no escaping there. */
-export function uriOf(id: string): string {
-  return SCHEME + id;
-}
+  /** Returns the URI of a target, whose characters need no escaping. */
+  uriOf(target: string): string {
+    return this.prefix + target;
+  }
 
-/** The context id that a URI names, or undefined where the URI is not of this server. Whether the id is valid is for the operation to say. */
-export function contextIdOf(uri: string): string | undefined {
-  if (!uri.startsWith(SCHEME) || uri.length === SCHEME.length) return undefined;
-  return uri.slice(SCHEME.length);
+  /** Returns the target, or undefined for a URI of another form. Whether there can be such a target is the operation's to say. */
+  targetOf(uri: string): string | undefined {
+    return uri.startsWith(this.prefix) && uri.length > this.prefix.length ? uri.slice(this.prefix.length) : undefined;
+  }
 }

@@ -238,7 +238,13 @@ export function openProduct(options: ProductOptions): Product {
     nowMs,
     onUnexpected: (error) => logUnexpected(logFor("api"), "a request", error),
   });
-  const mcp = createMcp({ invoker, version: buildInfo.version, conformance: options.conformance, log: logFor("mcp") });
+  const mcp = createMcp({
+    invoker,
+    features,
+    version: buildInfo.version,
+    conformance: options.conformance,
+    log: logFor("mcp"),
+  });
   const web = createWeb({
     invoker,
     version: buildInfo.version,

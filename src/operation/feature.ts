@@ -5,6 +5,7 @@ import type { Change } from "../log/changes.ts";
 import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
 import type { Operation } from "./define.ts";
+import type { FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
 import type { Services } from "./services.ts";
 
 /** Everything that a feature brings. Names, migration ids and tables are unique over all features. */
@@ -19,6 +20,9 @@ export interface Feature {
   /** The operations over a node. They look for its parts only when they run, so that pages and tools can list them without one. */
   operations?(node: Services): readonly Operation[];
   changes?: FeatureChanges;
+  /** What has a URI in MCP. Clients may subscribe to it where the feature has `changes` too. */
+  resources?: FeatureResources;
+  prompts?: readonly FeaturePrompt[];
   /** Reads whose answers an edge may keep. */
   edge?: readonly EdgeRead[];
   /** What only the leader does, begun each time this node starts to lead. Full members only. */

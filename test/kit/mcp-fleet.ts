@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
 import { createApi } from "../../src/api/index.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import { act } from "../../src/operation/define.ts";
 import type { Core } from "./core.ts";
@@ -87,7 +88,7 @@ export class Door implements AsyncDisposable {
   }
 
   #endpoint() {
-    return createMcp({ invoker: this.#core.invoker, version: "0.0.0-test", log: () => {} });
+    return createMcp({ invoker: this.#core.invoker, features: FEATURES, version: "0.0.0-test", log: () => {} });
   }
 
   #serve(port: number) {

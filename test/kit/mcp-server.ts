@@ -1,6 +1,7 @@
 // The MCP endpoint behind a real HTTP server, on a loopback port or a unix socket. Tests name the caller by a header; in the product a door proves it.
 
 import type { Caller } from "../../src/access/caller.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { judgeHostAndOrigin } from "../../src/lib/host-origin.ts";
 import { createMcp } from "../../src/mcp/index.ts";
@@ -26,6 +27,7 @@ export function startMcpServer(core: Core, options: McpServerOptions = {}) {
   const callers: Record<string, Caller> = { default: member, ...options.callers };
   const mcp = createMcp({
     invoker: core.invoker,
+    features: FEATURES,
     version: "0.0.0-test",
     conformance: options.conformance === true,
     ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),

@@ -2,19 +2,22 @@
 
 import { describe, expect, test } from "bun:test";
 import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/server";
+import { FEATURES } from "../../src/features/index.ts";
 import { RecentEvents } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
 import { isPlainlyModern } from "../../src/mcp/index.ts";
 import { Prompts } from "../../src/mcp/prompts.ts";
+import { ResourceIndex } from "../../src/mcp/resource-index.ts";
 import { Resources } from "../../src/mcp/resources.ts";
 import { Sessions } from "../../src/mcp/sessions.ts";
 import { MAX_WATCHED, Subscriptions } from "../../src/mcp/subscriptions.ts";
 import { Tools } from "../../src/mcp/tools.ts";
-import { contextIdOf, uriOf } from "../../src/mcp/uri.ts";
+import { UriTemplate } from "../../src/mcp/uri.ts";
 import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const settle = () => Bun.sleep(1);
+const index = new ResourceIndex(FEATURES);
 
 describe("metered stream", () => {
   function setup() {
@@ -78,7 +81,7 @@ describe("subscribers", () => {
     const subscriber = subscriptions.open({
       caller: () => state.caller,
       free: () => state.free,
-      updated: (id) => void sent.push(id),
+      updated: (uri) => void sent.push(uri),
       listChanged: () => void sent.push("(list)"),
     });
     return { sent, state, subscriber, core };
@@ -86,10 +89,10 @@ describe("subscribers", () => {
 
   test("one who does not read holds a set, not a queue", async () => {
     await using core = startCore();
-    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const subscriptions = new Subscriptions(core.invoker, index, () => {});
     const { sent, state, subscriber } = subscribe(core, subscriptions);
     subscriber.wantsList = true;
-    for (let i = 0; i < 3; i++) subscriber.watch(`s/${i}`);
+    for (let i = 0; i < 3; i++) subscriber.watch(`cairn://s/${i}`);
     state.free = false;
     await Promise.all(
       Array.from({ length: 900 }, (_, i) => core.call("context_put", { id: `s/${i % 3}`, content: i })),
@@ -97,7 +100,7 @@ describe("subscribers", () => {
     expect(sent).toEqual([]);
     state.free = true;
     subscriber.flush();
-    expect(sent.toSorted()).toEqual(["(list)", "s/0", "s/1", "s/2"]);
+    expect(sent.toSorted()).toEqual(["(list)", "cairn://s/0", "cairn://s/1", "cairn://s/2"]);
     subscriber.flush();
     expect(sent.length).toBe(4);
     subscriptions.close();
@@ -105,9 +108,9 @@ describe("subscribers", () => {
 
   test("rights are judged at delivery, by the policy of that moment", async () => {
     await using core = startCore();
-    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const subscriptions = new Subscriptions(core.invoker, index, () => {});
     const { sent, state, subscriber } = subscribe(core, subscriptions, granted({ role: "reader", spaces: ["s"] }));
-    subscriber.watch("s/a");
+    subscriber.watch("cairn://s/a");
     state.free = false;
     await core.call("context_put", { id: "s/a", content: 1 });
     state.caller = granted({ role: "reader", spaces: ["other"] });
@@ -118,17 +121,17 @@ describe("subscribers", () => {
     expect(sent).toEqual([]);
     state.caller = granted({ role: "reader", spaces: ["s"] });
     await core.call("context_put", { id: "s/a", content: 3 });
-    expect(sent).toEqual(["s/a"]);
+    expect(sent).toEqual(["cairn://s/a"]);
     subscriptions.close();
   });
 
   test("a grant for other tools than reading delivers nothing", async () => {
     await using core = startCore();
-    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const subscriptions = new Subscriptions(core.invoker, index, () => {});
     const caller = granted({ role: "member", spaces: ["*"], tools: ["context_put"] });
     const { sent, subscriber } = subscribe(core, subscriptions, caller);
     subscriber.wantsList = true;
-    subscriber.watch("s/a");
+    subscriber.watch("cairn://s/a");
     await core.call("context_put", { id: "s/a", content: 1 });
     expect(sent).toEqual([]);
     subscriptions.close();
@@ -136,13 +139,13 @@ describe("subscribers", () => {
 
   test("watches a bounded number, and leaves nothing behind when it closes", async () => {
     await using core = startCore();
-    const subscriptions = new Subscriptions(core.invoker, () => {});
+    const subscriptions = new Subscriptions(core.invoker, index, () => {});
     const { sent, subscriber } = subscribe(core, subscriptions);
-    for (let i = 0; i < MAX_WATCHED; i++) subscriber.watch(`s/${i}`);
-    subscriber.watch("s/0");
-    expect(() => subscriber.watch("s/one-more")).toThrow("256");
-    subscriber.unwatch("s/0");
-    subscriber.watch("s/one-more");
+    for (let i = 0; i < MAX_WATCHED; i++) subscriber.watch(`cairn://s/${i}`);
+    subscriber.watch("cairn://s/0");
+    expect(() => subscriber.watch("cairn://s/one-more")).toThrow("256");
+    subscriber.unwatch("cairn://s/0");
+    subscriber.watch("cairn://s/one-more");
     subscriber.close();
     await core.call("context_put", { id: "s/1", content: 1 });
     expect(sent).toEqual([]);
@@ -175,13 +178,13 @@ describe("subscribers", () => {
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
-    const subscriptions = new Subscriptions(invoker, (_level, message) => lines.push(message));
+    const subscriptions = new Subscriptions(invoker, index, (_level, message) => lines.push(message));
     const { sent, subscriber } = subscribe(core, subscriptions);
-    subscriber.watch("s/a");
-    subscriber.watch("s/b");
+    subscriber.watch("cairn://s/a");
+    subscriber.watch("cairn://s/b");
     fail = true;
     await core.call("context_put", { id: "other/x", content: 1 });
-    expect(sent.toSorted()).toEqual(["s/a", "s/b"]);
+    expect(sent.toSorted()).toEqual(["cairn://s/a", "cairn://s/b"]);
     expect(lines.length).toBe(1);
     await core.call("context_put", { id: "s/a", content: 1 });
     expect(sent.length).toBe(3);
@@ -228,15 +231,15 @@ describe("kept events", () => {
 test("a session that nobody used for long is closed, one with an open stream is not", async () => {
   await using core = startCore();
   let nowMs = 1_000_000;
-  const subscriptions = new Subscriptions(core.invoker, () => {});
+  const subscriptions = new Subscriptions(core.invoker, index, () => {});
   const tools = new Tools(core.invoker);
-  const resources = new Resources(core.invoker);
   const parts = {
     invoker: core.invoker,
     version: "0",
     tools,
-    resources,
-    prompts: new Prompts(core.invoker, tools, resources),
+    index,
+    resources: new Resources(core.invoker, index),
+    prompts: new Prompts(core.invoker, tools, FEATURES),
     subscriptions,
     fixtures: undefined,
     keepAliveMs: 10_000,
@@ -282,9 +285,10 @@ test("a session that nobody used for long is closed, one with an open stream is 
 });
 
 test("a URI names one context in one spelling", () => {
-  expect(contextIdOf(uriOf("team-a/plan"))).toBe("team-a/plan");
+  const template = new UriTemplate("cairn://{+id}");
+  expect(template.targetOf(template.uriOf("team-a/plan"))).toBe("team-a/plan");
   for (const uri of ["cairn://", "cairn:team/x", "CAIRN://team/x", "http://team/x", ""])
-    expect(contextIdOf(uri)).toBeUndefined();
+    expect(template.targetOf(uri)).toBeUndefined();
 });
 
 test("what is plainly modern is never what the SDK calls legacy", async () => {

@@ -41,6 +41,7 @@ interface PutCommand extends Conditions {
   keep: Keep;
 }
 
+/** Stores a document as the newest version of its id. */
 export const contextPut = write({
   name: "context_put",
   v: 1,

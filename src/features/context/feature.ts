@@ -22,8 +22,11 @@ import { Maintenance } from "./maintenance.ts";
 import { contextMany } from "./many.ts";
 import { contextPatch } from "./patch.ts";
 import { prime } from "./prime.ts";
+import { handoffPrompt } from "./prompts/handoff.ts";
+import { primePrompt } from "./prompts/prime.ts";
 import { contextPurge } from "./purge.ts";
 import { contextGet, contextMetadata } from "./queries.ts";
+import { contextResources } from "./resources.ts";
 import schema from "./schema.sql" with { type: "text" };
 import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextWait } from "./wait.ts";
@@ -84,6 +87,8 @@ export const contextFeature: Feature = {
     readBy: contextGet.name,
     altersList: ({ outcome }: Change) => !SAME_LIST.has(outcome),
   },
+  resources: contextResources,
+  prompts: [handoffPrompt, primePrompt],
   edge: [
     {
       operation: contextGet.name,

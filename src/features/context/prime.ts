@@ -20,6 +20,7 @@ const STEP = 256;
 /** What it means to "write" in a space, for `may_write` and the advice. */
 const WRITE = { verb: "write", operation: "context_put" } as const;
 
+/** Tells a caller what is stored for it and how to use the store. */
 export const prime = read({
   name: "prime",
   title: "What is here for you",

@@ -1,7 +1,7 @@
 // The text of the prompt `handoff`: makes an agent write down where it stands as a context of a fixed shape, and says how the next one finds it.
 
-import { idProblem } from "../features/context/index.ts";
-import { visibleJson } from "../lib/printable.ts";
+import { visibleJson } from "../../../lib/printable.ts";
+import { idProblem } from "../id.ts";
 
 export interface Handoff {
   /** Where it is written; the caller may write there. */

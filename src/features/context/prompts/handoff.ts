@@ -1,0 +1,58 @@
+// The prompt `handoff`: checks what was given and chooses a space that the caller may write to.
+
+import type { Rights } from "../../../access/rights.ts";
+import { spaceOf } from "../../../access/space.ts";
+import { Fault } from "../../../lib/fault.ts";
+import type { FeaturePrompt } from "../../../operation/mcp-parts.ts";
+import { contextPut } from "../commands.ts";
+import { idProblem } from "../id.ts";
+import { prime } from "../prime.ts";
+import { contextGet } from "../queries.ts";
+import { completeIds } from "../resources.ts";
+import { handoffText } from "./handoff-text.ts";
+import { askPrime, type Primed, spaceArgument } from "./primed.ts";
+
+/** Where the first handoff goes in an empty store. */
+const NEW_SPACE = "shared";
+
+/** Makes an agent write down the state of its work. */
+export const handoffPrompt: FeaturePrompt = {
+  name: "handoff",
+  title: "Hand work over",
+  description: "Makes the agent write down where it stands, in a fixed shape, so that another one can go on.",
+  arguments: [
+    { name: "topic", description: "What the work is about, in a few words.", required: true, longest: 200 },
+    { name: "to", description: "Who should go on, if that is known.", longest: 200 },
+    { name: "notes", description: "What should be said in it.", longest: 4000 },
+    spaceArgument("The space it is written to. Left out: one you may write to.", "write"),
+    { name: "id", description: "A context that the work is about.", longest: 256, complete: completeIds },
+  ],
+  needs: [prime.name, contextGet.name, contextPut.name],
+  text: async (given, context) => {
+    const [topic = "", to, notes, about, wanted] = ["topic", "to", "notes", "id", "space"].map((name) =>
+      given[name] === "" ? undefined : given[name],
+    );
+    const problem = about === undefined ? undefined : idProblem(about);
+    if (problem !== undefined) throw new Fault("invalid_input", `handoff: id: ${problem}`);
+    const found = await askPrime(context, wanted === undefined ? {} : { space: wanted });
+    const space = spaceFor(found, wanted, context.rights);
+    return handoffText({ space, topic, to, notes, about });
+  },
+};
+
+/** Returns the space that was asked for, else the one of the caller's that changed last, else any it may write to. */
+function spaceFor({ spaces, recent }: Primed, wanted: string | undefined, rights: Rights): string {
+  const writable = spaces.filter(({ may_write }) => may_write).map(({ space }) => space);
+  if (wanted !== undefined && !writable.includes(wanted)) {
+    throw new Fault("forbidden", `You may not write in the space ${JSON.stringify(wanted)}`, {
+      hint: "Leave the argument space out, or name one that whoami shows you as member of.",
+    });
+  }
+  const lastChanged = recent.map(({ id }) => spaceOf(id)).find((space) => writable.includes(space));
+  const found = wanted ?? lastChanged ?? writable[0];
+  if (found !== undefined) return found;
+  if (rights.mayUse({ verb: "write", operation: contextPut.name, space: NEW_SPACE })) return NEW_SPACE;
+  throw new Fault("invalid_input", "handoff: space is missing, and nothing is stored yet where you may write", {
+    hint: "Name a space; whoami says where you may write.",
+  });
+}

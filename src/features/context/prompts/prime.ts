@@ -1,0 +1,20 @@
+// The prompt `prime`: the text of the operation of that name.
+
+import type { FeaturePrompt } from "../../../operation/mcp-parts.ts";
+import { prime } from "../prime.ts";
+import { askPrime, spaceArgument } from "./primed.ts";
+
+/** Tells an agent what is stored for it. */
+export const primePrompt: FeaturePrompt = {
+  name: "prime",
+  title: "What is here for you",
+  description: "Tells the agent what the store holds for it and how to use it well.",
+  arguments: [spaceArgument("Only this space. Left out: all that you may read.", "read")],
+  needs: [prime.name],
+  text: async ({ space }, context) => {
+    const only = space === undefined || space === "" ? {} : { space };
+    const { text } = await askPrime(context, { ...only, format: "text" });
+    if (text === undefined) throw new Error("prime returned no text");
+    return text;
+  },
+};

@@ -1,0 +1,60 @@
+// Contexts as MCP resources `cairn://{id}`: which operation lists, reads and completes them.
+
+import { z } from "zod";
+import type { Completion, FeatureResources } from "../../operation/mcp-parts.ts";
+import { contextList } from "./list.ts";
+import { contextGet } from "./queries.ts";
+
+const page = z.object({
+  contexts: z.array(
+    z.looseObject({ id: z.string(), content_type: z.string(), size: z.number(), updated_at: z.string() }),
+  ),
+  cursor: z.string().optional(),
+});
+const document = z.looseObject({ id: z.string(), content_type: z.string(), content: z.string() });
+
+/** Completes ids; after the space that another argument names, where nothing is typed yet. */
+export const completeIds: Completion = {
+  operation: contextList.name,
+  input: ({ value, others, limit }) => {
+    const prefix = value === "" && others["space"] !== undefined ? `${others["space"]}/` : value;
+    return { limit, ...(prefix === "" ? {} : { prefix }) };
+  },
+  result: (output) => {
+    const { contexts, cursor } = page.parse(output);
+    return { values: contexts.map(({ id }) => id), hasMore: cursor !== undefined };
+  },
+};
+
+/** The resources of contexts. */
+export const contextResources: FeatureResources = {
+  // `+` keeps the slashes of an id, whose characters need no escaping.
+  uriTemplate: "cairn://{+id}",
+  name: "context",
+  title: "Context",
+  description: "One shared context by its id, such as cairn://team-a/plan: the newest version of the document.",
+  list: {
+    operation: contextList.name,
+    input: ({ cursor, limit }) => ({ limit, ...(cursor === undefined ? {} : { cursor }) }),
+    result: (output) => {
+      const { contexts, cursor } = page.parse(output);
+      const resources = contexts.map(({ id, content_type, size, ...about }) => ({
+        target: id,
+        mimeType: content_type,
+        size,
+        updatedAt: about.updated_at,
+        about,
+      }));
+      return { resources, cursor };
+    },
+  },
+  read: {
+    operation: contextGet.name,
+    input: (id) => ({ id, format: "text" }),
+    result: (output) => {
+      const { content, content_type, id: _, ...about } = document.parse(output);
+      return { mimeType: content_type, text: content, about };
+    },
+  },
+  complete: completeIds,
+};

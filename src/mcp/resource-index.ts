@@ -1,0 +1,54 @@
+// Which feature a URI or a change belongs to, from the manifests.
+
+import type { Feature, FeatureChanges } from "../operation/feature.ts";
+import type { FeatureResources } from "../operation/mcp-parts.ts";
+import { UriTemplate } from "./uri.ts";
+
+/** The resources of one feature. */
+export interface ResourceKind {
+  /** Name of the feature. */
+  feature: string;
+  template: UriTemplate;
+  resources: FeatureResources;
+  /** Undefined: nobody can subscribe to them. */
+  changes: FeatureChanges | undefined;
+}
+
+/** All kinds of resources, by URI and by change. */
+export class ResourceIndex {
+  readonly kinds: readonly ResourceKind[];
+  readonly #byWrite = new Map<string, ResourceKind>();
+
+  /** Throws an Error where a URI could be of two features. */
+  constructor(features: readonly Feature[]) {
+    this.kinds = features.flatMap(({ name, resources, changes }) =>
+      resources === undefined
+        ? []
+        : [{ feature: name, template: new UriTemplate(resources.uriTemplate), resources, changes }],
+    );
+    for (const kind of this.kinds) {
+      const other = this.kinds.find((one) => one !== kind && one.template.prefix.startsWith(kind.template.prefix));
+      if (other !== undefined) throw new Error(`URIs of ${other.feature} would be URIs of ${kind.feature}`);
+      for (const operation of kind.changes?.operations ?? []) this.#byWrite.set(operation, kind);
+    }
+  }
+
+  /** Returns the kind and target of a URI, or undefined where it is of no feature. */
+  find(uri: string): { kind: ResourceKind; target: string } | undefined {
+    for (const kind of this.kinds) {
+      const target = kind.template.targetOf(uri);
+      if (target !== undefined) return { kind, target };
+    }
+    return undefined;
+  }
+
+  /** Returns the kind that changes of this write belong to. */
+  changedBy(operation: string): ResourceKind | undefined {
+    return this.#byWrite.get(operation);
+  }
+
+  /** What the resources are called, for messages: one of them, or with the ending `s` several. */
+  names(ending = ""): string {
+    return this.kinds.map(({ resources }) => resources.name + ending).join(" or ");
+  }
+}
