@@ -234,4 +234,3 @@ func ignoreClosed(err error) error {
 	}
 	return err
 }
-
