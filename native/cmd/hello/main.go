@@ -1,5 +1,5 @@
-// Command hello is a bare tsnet node that answers every request on port 80 with the same text:
-// what `npm run bench` measures a cairn node against. Never shipped.
+// Command hello is a bare tsnet node that answers every request on port 80 with the same text. `npm run bench` compares
+// a cairn node with it. Never shipped.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 
 const startTimeout = 60 * time.Second
 
-// settings come as one JSON line on stdin, as a key has no place in argv; the end of stdin ends the node.
+// settings is one JSON line on stdin, since a key must not appear in argv. The node ends with stdin.
 type settings struct {
 	ControlURL string `json:"controlUrl"`
 	Hostname   string `json:"hostname"`
@@ -42,7 +42,7 @@ func run() error {
 	if err := decoder.Decode(&given); err != nil {
 		return fmt.Errorf("no settings on stdin: %w", err)
 	}
-	// As in the product on a test tailnet: nothing is uploaded, plain sockets, no port mapping.
+	// As in the product on a test tailnet: no uploads, plain sockets, no port mapping.
 	log.SetOutput(io.Discard)
 	envknob.SetNoLogsNoSupport()
 	netns.SetEnabled(false)
@@ -56,7 +56,7 @@ func run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	if _, err := server.Up(ctx); err != nil {
-		return fmt.Errorf("%s does not come up at %s: %w", given.Hostname, given.ControlURL, err)
+		return fmt.Errorf("%s cannot join the tailnet at %s: %w", given.Hostname, given.ControlURL, err)
 	}
 	listener, err := server.Listen("tcp", ":80")
 	if err != nil {

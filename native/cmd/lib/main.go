@@ -1,5 +1,5 @@
-// The library: three C exports around core. Nothing blocks, every export recovers; all else is
-// JSON lines on the socketpair that cairn_open answers. Loaded once, never unloaded.
+// The library: three C exports around core. No export blocks, and each recovers panics. Everything else is JSON lines
+// on the socketpair that cairn_open returns. Loaded once, never unloaded.
 package main
 
 /*
@@ -18,7 +18,7 @@ import (
 	"cairn.internal/native/core"
 )
 
-// Answers of cairn_open when there is no handle.
+// Return values of cairn_open without a handle.
 const (
 	badJSON       = -1
 	wrongProtocol = -2
@@ -100,7 +100,7 @@ func cairn_close(handle C.int64_t) {
 	forget(int64(handle))
 }
 
-// forget shuts our end of the socketpair; core.Serve then closes the node and returns.
+// forget closes our end of the socketpair; core.Serve then closes the node and returns.
 func forget(id int64) {
 	handlesMu.Lock()
 	ours := handles[id]

@@ -1,8 +1,8 @@
-// The socketpair of the channel on Linux: close-on-exec from its birth.
+// The flags of the channel's socketpair on Linux.
 
 package main
 
 import "syscall"
 
-// On Linux children that the other half spawns meanwhile cannot inherit the pair.
+// Close-on-exec from creation on, so that concurrently spawned children cannot inherit the pair.
 const socketFlags = syscall.SOCK_CLOEXEC

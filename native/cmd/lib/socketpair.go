@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// socketPair answers our end as a file and the other end as a bare descriptor, which the caller's side owns.
+// socketPair returns our end as a file and the other end as a bare descriptor, which the caller's side owns.
 func socketPair() (ours *os.File, theirs int, err error) {
-	// Held so that no fork of this process happens between making the pair and CLOEXEC (Linux could
-	// do both at once, macOS cannot).
+	// Held so that this process does not fork between creating the pair and CLOEXEC (Linux could do both at once, macOS
+	// cannot).
 	syscall.ForkLock.RLock()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|socketFlags, 0)
 	if err == nil {

@@ -1,5 +1,6 @@
-// raftnode: one raft member for tests, never shipped. It serves raft.sock to one TypeScript side, reaches peers over loopback TCP, takes commands as JSON
-// lines on stdin and answers on stdout. It ends when stdin or raft.sock ends.
+// Command raftnode runs one raft member for tests; never shipped. It serves raft.sock to one TypeScript side, reaches
+// peers over loopback TCP, reads commands as JSON lines on stdin and writes responses on stdout. It ends with stdin or
+// raft.sock.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -53,26 +55,43 @@ func main() {
 	}
 }
 
-func run() error {
-	folder := flag.String("folder", "", "raft folder")
-	socket := flag.String("socket", "", "path of raft.sock")
-	fleet := flag.String("fleet", "test", "name of the fleet")
-	epoch := flag.String("epoch", "0000000000", "epoch of the fleet")
-	profileName := flag.String("profile", "lan", "lan, home or wan")
-	alone := flag.Bool("bootstrap", false, "begin a fleet of one, unless the folder has one")
-	trailing := flag.Uint64("trailing", 0, "entries kept behind a snapshot")
-	threshold := flag.Uint64("threshold", 0, "entries until the next snapshot")
-	keepAfter := flag.Duration("keep-after", time.Millisecond, "how long everything is kept after a copy was sent")
-	verbose := flag.Bool("verbose", false, "log of raft on stderr")
+// config is what the command line says.
+type config struct {
+	folder, socket string
+	verbose        bool
+	options        raftlog.Options
+}
+
+func parseFlags() (config, error) {
+	var c config
+	flag.StringVar(&c.folder, "folder", "", "raft folder")
+	flag.StringVar(&c.socket, "socket", "", "path of raft.sock")
+	flag.StringVar(&c.options.Fleet, "fleet", "test", "name of the fleet")
+	flag.StringVar(&c.options.Epoch, "epoch", "0000000000", "epoch of the fleet")
+	profile := flag.String("profile", "lan", "lan, home or wan")
+	flag.BoolVar(&c.options.Bootstrap, "bootstrap", false, "begin a fleet of one, unless the folder has one")
+	retention := &c.options.Retention
+	flag.Uint64Var(&retention.Trailing, "trailing", 0, "entries kept behind a snapshot")
+	flag.Uint64Var(&retention.Threshold, "threshold", 0, "entries until the next snapshot")
+	flag.DurationVar(&retention.AfterCopy, "keep-after", time.Millisecond,
+		"how long everything is kept after a copy was sent")
+	flag.BoolVar(&c.verbose, "verbose", false, "log of raft on stderr")
 	flag.Parse()
-	if *folder == "" || *socket == "" {
-		return errors.New("--folder and --socket are needed")
+	if c.folder == "" || c.socket == "" {
+		return c, errors.New("--folder and --socket are required")
 	}
-	profile, err := raftlog.ProfileOf(*profileName)
+	c.options.Folder = c.folder
+	var err error
+	c.options.Profile, err = raftlog.ProfileOf(*profile)
+	return c, err
+}
+
+func run() error {
+	c, err := parseFlags()
 	if err != nil {
 		return err
 	}
-	server, err := raftlog.ServerID(*folder)
+	server, err := raftlog.ServerID(c.folder)
 	if err != nil {
 		return err
 	}
@@ -80,12 +99,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("unix", *socket)
+	listener, err := net.Listen("unix", c.socket)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	if err := os.Chmod(*socket, 0o600); err != nil {
+	if err := os.Chmod(c.socket, 0o600); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,22 +112,7 @@ func run() error {
 	writeLine(map[string]string{"event": "listening", "server": server, "address": network.Address()})
 	go func() {
 		defer cancel()
-		lines := bufio.NewScanner(os.Stdin)
-		for lines.Scan() {
-			var cmd request
-			if err := json.Unmarshal(lines.Bytes(), &cmd); err != nil {
-				writeLine(reply{Error: err.Error()})
-				continue
-			}
-			go func() {
-				result, err := do(network, cmd)
-				response := reply{ID: cmd.ID, Ok: result}
-				if err != nil {
-					response.Error = err.Error()
-				}
-				writeLine(response)
-			}()
-		}
+		readCommands(os.Stdin, network)
 	}()
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
@@ -116,14 +120,31 @@ func run() error {
 	if err != nil {
 		return nil
 	}
-	log := hclog.NewNullLogger()
-	if *verbose {
-		log = hclog.New(&hclog.LoggerOptions{Name: server[:4], Level: hclog.Debug, Output: os.Stderr})
+	c.options.Network, c.options.Admit, c.options.Log = network, network.Admit, hclog.NewNullLogger()
+	if c.verbose {
+		c.options.Log = hclog.New(&hclog.LoggerOptions{Name: server[:4], Level: hclog.Debug, Output: os.Stderr})
 	}
-	return raftlog.Serve(ctx, conn, raftlog.Options{
-		Folder: *folder, Fleet: *fleet, Epoch: *epoch, Profile: profile, Network: network, Admit: network.Admit, Bootstrap: *alone, Log: log,
-		Retention: raftlog.Retention{Trailing: *trailing, Threshold: *threshold, AfterCopy: *keepAfter},
-	}, func(node *raftlog.Node) { member.Store(node) })
+	return raftlog.Serve(ctx, conn, c.options, func(node *raftlog.Node) { member.Store(node) })
+}
+
+// readCommands runs each command line in its own goroutine until the input ends.
+func readCommands(input io.Reader, network *loopback.Network) {
+	lines := bufio.NewScanner(input)
+	for lines.Scan() {
+		var cmd request
+		if err := json.Unmarshal(lines.Bytes(), &cmd); err != nil {
+			writeLine(reply{Error: err.Error()})
+			continue
+		}
+		go func() {
+			result, err := do(network, cmd)
+			response := reply{ID: cmd.ID, Ok: result}
+			if err != nil {
+				response.Error = err.Error()
+			}
+			writeLine(response)
+		}()
+	}
 }
 
 func do(network *loopback.Network, cmd request) (any, error) {
@@ -137,7 +158,7 @@ func do(network *loopback.Network, cmd request) (any, error) {
 	}
 	node := member.Load()
 	if node == nil {
-		return nil, errors.New("the member did not start yet")
+		return nil, errors.New("the member has not started yet")
 	}
 	switch cmd.Do {
 	case "state":
@@ -155,5 +176,5 @@ func do(network *loopback.Network, cmd request) (any, error) {
 	case "snapshot":
 		return nil, node.Snapshot()
 	}
-	return nil, fmt.Errorf("no command %q", cmd.Do)
+	return nil, fmt.Errorf("unknown command %q", cmd.Do)
 }

@@ -1,5 +1,5 @@
-// The sidecar: the same protocol as the library, on stdin and stdout, built with CGO_ENABLED=0.
-// It ends when stdin ends. For musl, and inside macOS files that are built on Linux.
+// The sidecar: the same protocol as the library, on stdin and stdout, built with CGO_ENABLED=0. It ends with stdin. For
+// musl, and inside macOS files that are built on Linux.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	"cairn.internal/native/core"
 )
 
-// stdio is the stream; closing it closes stdout, and the process ends.
+// stdio is the channel's stream; Close closes stdout, and the process ends.
 type stdio struct{}
 
 func (stdio) Read(into []byte) (int, error)  { return os.Stdin.Read(into) }
@@ -23,7 +23,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "this program takes no arguments; it speaks JSON lines on stdin and stdout")
 		os.Exit(2)
 	}
-	// Ctrl-C reaches the whole process group; the parent decides when this node closes, by ending stdin.
+	// Ctrl-C reaches the whole process group; the parent decides when this node closes, by closing stdin.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	core.Serve(stdio{})
 }

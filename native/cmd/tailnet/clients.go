@@ -1,4 +1,4 @@
-// The methods about client nodes.
+// The methods for client nodes.
 
 package main
 

@@ -1,6 +1,5 @@
-// Command tailnet runs a whole tailnet on loopback and is driven by JSON lines: for
-// tests and for trying things without a Tailscale account. Its contract is
-// native/TAILNET.md. This file is the framing; the methods are in methods.go.
+// Command tailnet runs a whole tailnet on loopback, controlled by JSON lines: for tests and for trials without a
+// Tailscale account. Its contract is native/TAILNET.md. This file is the framing; the methods are in methods.go.
 package main
 
 import (
@@ -64,7 +63,7 @@ func main() {
 	}
 	out := &lines{to: os.Stdout}
 	out.write(map[string]string{"event": "ready", "controlUrl": tailnet.ControlURL(), "domain": tailnet.Domain()})
-	// Ctrl-C reaches the whole terminal: nodes need their tailnet until they have ended.
+	// Ctrl-C reaches the whole terminal, and nodes need their tailnet until they have ended.
 	signal.Ignore(os.Interrupt)
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
@@ -87,8 +86,7 @@ func main() {
 	}
 }
 
-// serve answers requests, each in its own goroutine, until the input ends; what is
-// still running then is cancelled.
+// serve handles requests, each in its own goroutine, until the input ends, then cancels those still running.
 func serve(in io.Reader, out *lines, methods *methods) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -98,7 +96,13 @@ func serve(in io.Reader, out *lines, methods *methods) error {
 	for scanner.Scan() {
 		var call request
 		if err := json.Unmarshal(scanner.Bytes(), &call); err != nil {
-			out.write(reply{Error: &failure{Code: "bad_request", Message: fmt.Sprintf("not a request: %v", err), Hint: `one line of {"id":1,"method":"…","params":{…}}`}})
+			out.write(reply{
+				Error: &failure{
+					Code:    "bad_request",
+					Message: fmt.Sprintf("not a request: %v", err),
+					Hint:    `one line of {"id":1,"method":"…","params":{…}}`,
+				},
+			})
 			continue
 		}
 		slots <- struct{}{}
@@ -106,7 +110,7 @@ func serve(in io.Reader, out *lines, methods *methods) error {
 			defer func() { <-slots }()
 			limited, done := context.WithTimeout(ctx, callTimeout)
 			defer done()
-			out.write(answer(limited, methods, call))
+			out.write(handle(limited, methods, call))
 		}()
 	}
 	if err := scanner.Err(); err != nil {
@@ -115,7 +119,7 @@ func serve(in io.Reader, out *lines, methods *methods) error {
 	return nil
 }
 
-// lines writes one JSON object a line, whole lines only.
+// lines writes one JSON object per line, whole lines only.
 type lines struct {
 	mu sync.Mutex
 	to io.Writer
@@ -128,5 +132,5 @@ func (l *lines) write(value any) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.to.Write(append(line, '\n')) // a reader that has gone has closed our input, too
+	l.to.Write(append(line, '\n')) // if the reader has ended, our input is closed, too
 }

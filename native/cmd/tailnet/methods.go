@@ -1,4 +1,4 @@
-// The methods of the line protocol: parameters in, one call of the package each.
+// The methods of the line protocol: each parses its parameters and calls tailnettest once.
 
 package main
 
@@ -41,23 +41,40 @@ var table = map[string]method{
 	"client-path":  clientPath,
 }
 
-// errParams marks a refusal of the parameters.
+// errParams marks invalid parameters.
 var errParams = errors.New("bad parameters")
 
-func answer(ctx context.Context, methods *methods, call request) (answered reply) {
+func handle(ctx context.Context, methods *methods, call request) (response reply) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			answered = reply{ID: call.ID, Error: &failure{Code: "internal", Message: fmt.Sprintf("%s panicked: %v", call.Method, cause)}}
+			response = reply{
+				ID:    call.ID,
+				Error: &failure{Code: "internal", Message: fmt.Sprintf("%s panicked: %v", call.Method, cause)},
+			}
 		}
 	}()
 	run, ok := table[call.Method]
 	if !ok {
-		return reply{ID: call.ID, Error: &failure{Code: "unknown_method", Message: fmt.Sprintf("no method %q", call.Method), Hint: "native/TAILNET.md lists them"}}
+		return reply{
+			ID: call.ID,
+			Error: &failure{
+				Code:    "unknown_method",
+				Message: fmt.Sprintf("no method %q", call.Method),
+				Hint:    "native/TAILNET.md lists them",
+			},
+		}
 	}
 	result, err := run(ctx, methods.tailnet, call.Params)
 	switch {
 	case errors.Is(err, errParams):
-		return reply{ID: call.ID, Error: &failure{Code: "bad_request", Message: fmt.Sprintf("%s: %v", call.Method, err), Hint: "native/TAILNET.md lists the parameters"}}
+		return reply{
+			ID: call.ID,
+			Error: &failure{
+				Code:    "bad_request",
+				Message: fmt.Sprintf("%s: %v", call.Method, err),
+				Hint:    "native/TAILNET.md lists the parameters",
+			},
+		}
 	case ctx.Err() != nil && err != nil:
 		return reply{ID: call.ID, Error: &failure{Code: "timeout", Message: fmt.Sprintf("%s: %v", call.Method, err)}}
 	case err != nil:
@@ -86,7 +103,7 @@ func parseAddress(text string) (netip.Addr, error) {
 	return address, nil
 }
 
-// parseTime reads RFC 3339; "never" and nothing are the zero time.
+// parseTime parses RFC 3339; "never" and "" are the zero time.
 func parseTime(text string) (time.Time, error) {
 	if text == "" || text == "never" {
 		return time.Time{}, nil
