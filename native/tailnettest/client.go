@@ -1,6 +1,5 @@
-// Client nodes: tsnet nodes inside this process, with a state folder of their own
-// that lasts as long as the tailnet, so that a client that returns is the same node.
-// Their HTTP doors are in proxy.go.
+// Client nodes: tsnet nodes inside this process. Each has a state folder that lasts as long as the tailnet, so that a
+// restarted client is the same node. proxy.go serves their HTTP.
 
 package tailnettest
 
@@ -26,14 +25,14 @@ const (
 	pathTimeout = 3 * time.Second
 )
 
-// ClientOptions say what a client node is. Only Hostname is needed.
+// ClientOptions configures a client node. Only Hostname is required.
 type ClientOptions struct {
 	Hostname string
 	User     string // as in Expect
 	Tags     []string
 	IP       netip.Addr
 	Source   netip.Addr
-	AuthKey  string      // default: a key that is always good
+	AuthKey  string      // default: a key that is always valid
 	Dir      string      // state folder; default: one per hostname, kept until Close of the tailnet
 	Logf     logger.Logf // default: that of the tailnet
 }
@@ -43,15 +42,14 @@ type Client struct {
 	ID       string // stable id
 	Hostname string
 	IPs      []netip.Addr // IPv4 first
-	HTTP     *http.Client // goes out from this node; any name or address of the tailnet
+	HTTP     *http.Client // sends from this node to any name or address of the tailnet
 
 	tailnet *Tailnet
 	server  *tsnet.Server
 	doors   []interface{ Close() error }
 }
 
-// Client starts a client node and waits until it runs. It fails when control
-// refuses the key, and when ctx ends first.
+// Client starts a client node and waits until it runs. It fails when control refuses the key, and when ctx ends first.
 func (t *Tailnet) Client(ctx context.Context, options ClientOptions) (*Client, error) {
 	c, err := t.newClient(options)
 	if err != nil {
@@ -66,12 +64,18 @@ func (t *Tailnet) Client(ctx context.Context, options ClientOptions) (*Client, e
 }
 
 func (t *Tailnet) newClient(options ClientOptions) (*Client, error) {
-	// Announce it anew only where something is said, or where nothing was yet.
+	// Announce the hostname only if options say something about it, or if it was not announced yet.
 	t.mu.Lock()
 	_, announced := t.expected[options.Hostname]
 	t.mu.Unlock()
 	if options.User != "" || len(options.Tags) > 0 || options.IP.IsValid() || options.Source.IsValid() || !announced {
-		expect := Expect{Hostname: options.Hostname, User: options.User, Tags: options.Tags, IP: options.IP, Source: options.Source}
+		expect := Expect{
+			Hostname: options.Hostname,
+			User:     options.User,
+			Tags:     options.Tags,
+			IP:       options.IP,
+			Source:   options.Source,
+		}
 		if err := t.Expect(expect); err != nil {
 			return nil, err
 		}
@@ -101,7 +105,14 @@ func (t *Tailnet) newClient(options ClientOptions) (*Client, error) {
 		Dir: dir, Hostname: options.Hostname, ControlURL: t.ControlURL(), AuthKey: authKey,
 		Logf: logf, UserLogf: logf,
 	}}
-	c.HTTP = &http.Client{Transport: &http.Transport{DialContext: c.Dial, DisableCompression: true, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute}}
+	c.HTTP = &http.Client{
+		Transport: &http.Transport{
+			DialContext:         c.Dial,
+			DisableCompression:  true,
+			MaxIdleConnsPerHost: 64,
+			IdleConnTimeout:     time.Minute,
+		},
+	}
 	t.clients[c.Hostname] = c
 	return c, nil
 }
@@ -162,12 +173,11 @@ func (c *Client) Dial(ctx context.Context, network, address string) (net.Conn, e
 	return c.server.Dial(ctx, network, address)
 }
 
-// Server is the tsnet node itself, for tests that need more.
+// Server returns the tsnet node itself, for tests that need more.
 func (c *Client) Server() *tsnet.Server { return c.server }
 
-// Path pings a node (hostname or stable id) once and tells how the answer came:
-// "direct", "relay", or "none" without an answer in 3 s. Nodes find a direct path
-// only after the first packets: ask again.
+// Path pings a node (hostname or stable id) once and returns how the reply came: "direct", "relay", or "none" without a
+// reply within 3 s. Nodes find a direct path only after the first packets, so callers repeat it.
 func (c *Client) Path(ctx context.Context, name string) (string, error) {
 	c.tailnet.mu.Lock()
 	n := c.tailnet.findLocked(name)
@@ -195,7 +205,7 @@ func (c *Client) Path(ctx context.Context, name string) (string, error) {
 	return "none", nil
 }
 
-// Running answers the client with this hostname, or an error that says so.
+// Running returns the client with this hostname, or an error.
 func (t *Tailnet) Running(hostname string) (*Client, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

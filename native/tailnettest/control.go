@@ -1,7 +1,6 @@
-// The wire side of the control server: key exchange, the Noise upgrade, and the
-// requests inside it. What they mean is in register.go and netmap.go. testcontrol
-// of tailscale is not used: it has one auth key, cannot remove a node, and panics
-// on any request that it does not know.
+// The wire protocol of the control server: key exchange, the Noise upgrade, and the requests inside it, which
+// register.go and netmap.go handle. Tailscale's testcontrol is not used: it has one auth key, cannot remove a node, and
+// panics on unknown requests.
 
 package tailnettest
 
@@ -27,15 +26,17 @@ func (t *Tailnet) controlHandler() http.Handler {
 		answerJSON(w, &tailcfg.OverTLSPublicKeyResponse{PublicKey: t.noiseKey.Public()})
 	})
 	mux.HandleFunc("POST /ts2021", t.serveNoise)
-	mux.HandleFunc("GET /generate_204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("GET /generate_204",
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("GET "+loginPrefix+"{id}", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "This is a test tailnet. Complete the login with complete-login and the URL %s%s\n", t.ControlURL(), r.URL.Path)
+		fmt.Fprintf(w, "This is a test tailnet. Complete the login with complete-login and the URL %s%s\n",
+			t.ControlURL(), r.URL.Path)
 	})
 	return mux
 }
 
-// serveNoise takes over the connection and serves HTTP/2 inside the encrypted
-// channel, whose other end has proved its machine key.
+// serveNoise takes over the connection and serves HTTP/2 inside the encrypted channel; the peer has proved its machine
+// key.
 func (t *Tailnet) serveNoise(w http.ResponseWriter, r *http.Request) {
 	t.streams.Add(1)
 	defer t.streams.Done()

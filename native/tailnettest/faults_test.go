@@ -1,5 +1,5 @@
-// Auth modes, the relay, expired and foreign nodes, traffic without a node, and
-// what happens to a node whose control server forgets or restarts it.
+// Tests of auth modes, the relay, expired and foreign nodes, traffic without a node, and a node whose control server
+// forgets or restarts it.
 
 package tailnettest
 
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tailscale.com/ipn"
+	"tailscale.com/tailcfg"
 	"tailscale.com/tsnet"
 )
 
@@ -158,7 +159,7 @@ func TestInteractiveLogin(t *testing.T) {
 	}
 }
 
-func TestWhatOthersSee(t *testing.T) {
+func TestNodeFlagsSeenByOthers(t *testing.T) {
 	t.Parallel()
 	tailnet := startTailnet(t)
 	watcher := startClient(t, tailnet, ClientOptions{Hostname: "watcher"})
@@ -168,31 +169,41 @@ func TestWhatOthersSee(t *testing.T) {
 	subnet := []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24")}
 	for name, row := range map[string]struct {
 		on, off Change
-		seen    func() bool
+		shown   func(*tailcfg.Node, tailcfg.UserProfile) bool
 	}{
-		"expired":       {Change{Expired: &yes}, Change{Expired: &no}, func() bool { who := whoIs(t, watcher, odd); return who != nil && who.Node.Expired }},
-		"unsigned":      {Change{Unsigned: &yes}, Change{Unsigned: &no}, func() bool { who := whoIs(t, watcher, odd); return who != nil && who.Node.UnsignedPeerAPIOnly }},
-		"jailed":        {Change{Jailed: &yes}, Change{Jailed: &no}, func() bool { who := whoIs(t, watcher, odd); return who != nil && who.Node.IsJailed }},
-		"wireguardOnly": {Change{WireGuardOnly: &yes}, Change{WireGuardOnly: &no}, func() bool { who := whoIs(t, watcher, odd); return who != nil && who.Node.IsWireGuardOnly }},
-		"shared in": {Change{Foreign: &shared}, Change{Foreign: &home}, func() bool {
-			who := whoIs(t, watcher, odd)
-			return who != nil && who.Node.Sharer != 0 && who.UserProfile.LoginName == "eve@elsewhere.example" && who.Node.Name == "odd.elsewhere.ts.net."
-		}},
-		"sharee":  {Change{Foreign: &sharee}, Change{Foreign: &home}, func() bool { who := whoIs(t, watcher, odd); return who != nil && who.Node.Hostinfo.ShareeNode() }},
-		"subnets": {Change{SubnetRoutes: &subnet}, Change{SubnetRoutes: &[]netip.Prefix{}}, func() bool { who := whoIs(t, watcher, odd); return who != nil && len(who.Node.AllowedIPs) == 3 }},
+		"expired": {Change{Expired: &yes}, Change{Expired: &no},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return node.Expired }},
+		"unsigned": {Change{Unsigned: &yes}, Change{Unsigned: &no},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return node.UnsignedPeerAPIOnly }},
+		"jailed": {Change{Jailed: &yes}, Change{Jailed: &no},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return node.IsJailed }},
+		"wireguardOnly": {Change{WireGuardOnly: &yes}, Change{WireGuardOnly: &no},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return node.IsWireGuardOnly }},
+		"shared in": {Change{Foreign: &shared}, Change{Foreign: &home},
+			func(node *tailcfg.Node, user tailcfg.UserProfile) bool {
+				return node.Sharer != 0 && user.LoginName == "eve@elsewhere.example" && node.Name == "odd.elsewhere.ts.net."
+			}},
+		"sharee": {Change{Foreign: &sharee}, Change{Foreign: &home},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return node.Hostinfo.ShareeNode() }},
+		"subnets": {Change{SubnetRoutes: &subnet}, Change{SubnetRoutes: &[]netip.Prefix{}},
+			func(node *tailcfg.Node, _ tailcfg.UserProfile) bool { return len(node.AllowedIPs) == 3 }},
 	} {
+		seen := func() bool {
+			whois := whoIs(t, watcher, odd)
+			return whois != nil && row.shown(whois.Node, *whois.UserProfile)
+		}
 		t.Run(name, func(t *testing.T) {
-			if row.seen() {
+			if seen() {
 				t.Fatal("seen before it was set")
 			}
 			if err := tailnet.Update("odd", row.on); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "on", 5*time.Second, func() (string, bool) { return "", row.seen() })
+			eventually(t, "on", 5*time.Second, func() (string, bool) { return "", seen() })
 			if err := tailnet.Update(odd.ID, row.off); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "off", 5*time.Second, func() (string, bool) { return "", !row.seen() })
+			eventually(t, "off", 5*time.Second, func() (string, bool) { return "", !seen() })
 		})
 	}
 	if err := tailnet.Update("nobody", Change{}); err == nil {
@@ -212,7 +223,7 @@ func TestSourceWithoutNode(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	// Only nodes that accept routes answer such a machine.
+	// Only nodes that accept routes reply to such a machine.
 	prefs := &ipn.MaskedPrefs{Prefs: ipn.Prefs{RouteAll: true}, RouteAllSet: true}
 	if _, err := local.EditPrefs(ctx, prefs); err != nil {
 		t.Fatal(err)
@@ -237,8 +248,8 @@ func TestSourceWithoutNode(t *testing.T) {
 	if !strings.HasPrefix(address, "10.9.0.7:") {
 		t.Fatalf("it came from %s", address)
 	}
-	if who, err := local.WhoIs(ctx, address); err == nil {
-		t.Fatalf("WhoIs knows %s as %s", address, who.Node.Name)
+	if whois, err := local.WhoIs(ctx, address); err == nil {
+		t.Fatalf("WhoIs knows %s as %s", address, whois.Node.Name)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Packet filters: all nodes may reach each other; grants add capabilities. They
-// are written per destination, as control does, for that is how WhoIs finds them.
+// Packet filters: all nodes may reach each other; grants add capabilities. Like control, it writes them per
+// destination, where WhoIs looks for them.
 
 package tailnettest
 
@@ -60,7 +60,7 @@ func (t *Tailnet) grantLocked(self *node, grant Grant) (tailcfg.FilterRule, bool
 	}, true
 }
 
-// namedLocked reports whether one of the names of a grant means this node.
+// namedLocked reports whether one of the names of a grant matches this node.
 func (t *Tailnet) namedLocked(names []string, n *node) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		switch {

@@ -1,5 +1,5 @@
-// A TCP server that can be cut off, with every connection it has (hijacked ones
-// too), and brought back on the same port. It knows nothing of what is served.
+// A TCP server that can be cut off with all its connections (hijacked ones too) and brought back on the same port. It
+// is independent of what is served.
 
 package tailnettest
 
@@ -30,7 +30,7 @@ func openGate(address string, config *tls.Config, server *http.Server) (*gate, e
 	return g, nil
 }
 
-// set opens or cuts. Opening again tries for 2 s, as the port may be in use for a moment.
+// set opens or cuts. Opening retries for 2 s, as the port may be in use for a moment.
 func (g *gate) set(up bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,8 +87,7 @@ type gateListener struct {
 	gate *gate
 }
 
-// Accept admits a connection only while this very listener is the open one: what
-// was accepted during a cut is closed at once.
+// Accept admits a connection only while its own listener is the open one: connections accepted during a cut are closed.
 func (l *gateListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
@@ -111,8 +110,7 @@ type gateConn struct {
 	once sync.Once
 }
 
-// Close also forgets the connection. During a cut the gate's lock is held by the
-// cutter, so forgetting must not wait for it.
+// Close also removes the connection from the gate. During a cut the gate's lock is held, so the removal must not wait.
 func (c *gateConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {

@@ -1,5 +1,5 @@
-// Links: what the relay does to the packets of one node to another: delay, loss, a cut
-// in one direction. It sees DERP frames, which name both ends but hide what is inside.
+// Links: what the relay does to the packets from one node to another: delay, loss, a cut in one direction. It sees DERP
+// frames, which name both ends and hide the content.
 
 package tailnettest
 
@@ -23,20 +23,20 @@ import (
 const (
 	maxLinkDelay  = 10 * time.Second
 	maxFrameBytes = derp.MaxInfoLen + 1<<10
-	maxHeld       = 8192 // packets of one direction that wait; more are lost, as at any router
+	maxHeld       = 8192 // queued packets of one direction; more are lost, as at any router
 )
 
-// Link is what happens to packets in one direction. The zero value lets all pass at once.
+// Link is what happens to packets in one direction. The zero value passes all at once.
 type Link struct {
-	Delay  time.Duration // each packet is held so long; their order stays
-	Jitter time.Duration // and up to so much longer
-	Loss   float64       // part of the packets that is lost, 0 to 1
+	Delay  time.Duration // each packet is delayed by this; the order stays
+	Jitter time.Duration // and by up to this much more
+	Loss   float64       // fraction of lost packets, 0 to 1
 	Cut    bool          // nothing passes
 }
 
 type direction struct{ from, to key.NodePublic }
 
-// links holds the rules; the relay asks them about each packet.
+// links holds the rules; the relay consults them for each packet.
 type links struct {
 	mu    sync.RWMutex
 	rules map[direction]Link
@@ -61,9 +61,9 @@ func (l *links) set(way direction, link Link) {
 	l.rules[way] = link
 }
 
-// SetLink sets what happens to packets from one node to another. "*" is every node there
-// is now; what both are is left out. Rules hold until they are replaced or the node's key
-// changes. Direct paths must be forbidden, since only the relay can do this.
+// SetLink sets what happens to packets from one node to another. "*" is every current node; a node's packets to itself
+// are left out. Rules hold until they are replaced or the node's key changes. Direct paths must be forbidden, since
+// only the relay applies the rules.
 func (t *Tailnet) SetLink(from, to string, link Link) error {
 	switch {
 	case link.Delay < 0 || link.Jitter < 0 || link.Delay > maxLinkDelay || link.Jitter > maxLinkDelay:
@@ -105,7 +105,7 @@ func (t *Tailnet) namedAllLocked(name string) ([]*node, error) {
 	return []*node{found}, nil
 }
 
-// linked lets a handler that takes over its connection read only what the links let pass.
+// linked makes a handler that takes over its connection read only what the links let pass.
 func (l *links) linked(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(&linkedWriter{w, l}, r)
@@ -135,7 +135,7 @@ func (w *linkedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &linkedConn{conn, inner}, bufio.NewReadWriter(bufio.NewReader(inner), both.Writer), nil
 }
 
-// linkedConn ends the pump, too, when the relay closes the connection.
+// linkedConn also ends the pump when the relay closes the connection.
 type linkedConn struct {
 	net.Conn
 	inner *io.PipeReader
@@ -157,7 +157,7 @@ type pump struct {
 	ended  chan struct{}
 }
 
-// heldPackets are those that wait for one receiver, in their order.
+// heldPackets are the delayed packets for one receiver, in order.
 type heldPackets struct {
 	frames chan heldFrame
 	last   time.Time // when the newest is due
@@ -197,8 +197,7 @@ func (p *pump) read() ([]byte, error) {
 	return frame, err
 }
 
-// pass hands a frame on, holds it or loses it. Only packets are judged; the first frame
-// of a client names it.
+// pass forwards a frame, delays it or drops it. Rules apply to packets only; a client's first frame names it.
 func (p *pump) pass(frame []byte) error {
 	kind, body := derp.FrameType(frame[0]), frame[derp.FrameHeaderLen:]
 	switch kind {

@@ -1,4 +1,4 @@
-// Links: delay, loss and one-way cuts between two nodes on the relay.
+// Tests of links: delay, loss and one-way cuts between two nodes on the relay.
 
 package tailnettest
 
@@ -11,8 +11,7 @@ import (
 	"time"
 )
 
-// pair is two nodes on the relay and a stream of datagrams from one to the other: packets
-// as they are, with nothing that sends them again.
+// pair is two nodes on the relay and datagrams from one to the other, which nothing retransmits.
 type pair struct {
 	tailnet  *Tailnet
 	one, two *Client
@@ -22,7 +21,11 @@ func startPair(t *testing.T) pair {
 	t.Helper()
 	tailnet := startTailnet(t)
 	tailnet.SetDirect(false)
-	p := pair{tailnet, startClient(t, tailnet, ClientOptions{Hostname: "one"}), startClient(t, tailnet, ClientOptions{Hostname: "two"})}
+	p := pair{
+		tailnet,
+		startClient(t, tailnet, ClientOptions{Hostname: "one"}),
+		startClient(t, tailnet, ClientOptions{Hostname: "two"}),
+	}
 	if err := p.one.Serve(80); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +43,7 @@ func (p pair) link(t *testing.T, from, to string, link Link) {
 	}
 }
 
-// roundTrip is the best of three.
+// roundTrip returns the best of three.
 func (p pair) roundTrip(t *testing.T) time.Duration {
 	t.Helper()
 	best := time.Hour
@@ -71,8 +74,8 @@ func TestLinkDelays(t *testing.T) {
 	}
 }
 
-// Datagrams show each direction by itself; what is held keeps its order.
-func TestLinkCutsOneWayAndLoses(t *testing.T) {
+// Datagrams show each direction by itself; delayed ones keep their order.
+func TestLinkCutAndLoss(t *testing.T) {
 	t.Parallel()
 	p := startPair(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)

@@ -1,5 +1,5 @@
-// Map polls: what each node is told about itself, about the others, and about who
-// may reach it with which capabilities. Every change sends the whole map again.
+// Map polls: what each node learns about itself, about the others, and about who may reach it with which capabilities.
+// Every change sends the whole map again.
 
 package tailnettest
 
@@ -19,14 +19,14 @@ import (
 
 const keepAliveEvery = 45 * time.Second // nodes give up after 120 s of silence
 
-// mapStream is the open poll of one node: wake says that something changed.
+// mapStream is the open poll of one node; wake signals a change.
 type mapStream struct {
 	wake  chan struct{}
 	end   context.CancelFunc
 	peers []tailcfg.NodeID // those of the last map
 }
 
-// pushLocked tells all nodes of a change; several in a row become one.
+// pushLocked notifies all nodes of a change; several in a row are coalesced.
 func (t *Tailnet) pushLocked() {
 	for _, n := range t.nodes {
 		if n.stream != nil {
@@ -38,7 +38,8 @@ func (t *Tailnet) pushLocked() {
 	}
 }
 
-func (t *Tailnet) serveMap(w http.ResponseWriter, r *http.Request, machine key.MachinePublic, request *tailcfg.MapRequest) {
+func (t *Tailnet) serveMap(w http.ResponseWriter, r *http.Request, machine key.MachinePublic,
+	request *tailcfg.MapRequest) {
 	t.mu.Lock()
 	n := t.byKeyLocked(request.NodeKey)
 	if n == nil || n.machine != machine {
@@ -61,7 +62,7 @@ func (t *Tailnet) serveMap(w http.ResponseWriter, r *http.Request, machine key.M
 	}
 	stream := &mapStream{wake: make(chan struct{}, 1), end: cancel}
 	if n.stream != nil {
-		n.stream.end() // the same node polls anew, so the old poll is dead
+		n.stream.end() // the same node polls again, so the old poll is dead
 	}
 	n.stream = stream
 	t.pushLocked()
@@ -77,7 +78,8 @@ func (t *Tailnet) serveMap(w http.ResponseWriter, r *http.Request, machine key.M
 	}
 }
 
-func (t *Tailnet) stream(ctx context.Context, w http.ResponseWriter, request *tailcfg.MapRequest, id tailcfg.NodeID, stream *mapStream) {
+func (t *Tailnet) stream(ctx context.Context, w http.ResponseWriter, request *tailcfg.MapRequest, id tailcfg.NodeID,
+	stream *mapStream) {
 	keepAlive := time.NewTicker(keepAliveEvery)
 	defer keepAlive.Stop()
 	for {
@@ -164,7 +166,7 @@ func (t *Tailnet) mapLocked(self *node) *tailcfg.MapResponse {
 			response.Peers = append(response.Peers, t.peerLocked(n))
 		}
 	}
-	response.UserProfiles = t.profilesLocked() // last: the views above may have made users
+	response.UserProfiles = t.profilesLocked() // last: the views above may have created users
 	return response
 }
 
@@ -184,8 +186,7 @@ func (t *Tailnet) viewLocked(n *node) *tailcfg.Node {
 	return view
 }
 
-// selfLocked is the node as it sees itself. With a source address of its own it
-// believes to have that one and sends from it.
+// selfLocked returns the node as it sees itself. A node with a source address gets that address and sends from it.
 func (t *Tailnet) selfLocked(n *node) *tailcfg.Node {
 	view := t.viewLocked(n)
 	view.Name = n.label + "." + Domain + "."
@@ -226,8 +227,8 @@ func (t *Tailnet) peerLocked(n *node) *tailcfg.Node {
 	}
 	view.UnsignedPeerAPIOnly = n.unsigned
 	view.IsJailed = n.jailed
-	// Only the flag: an engine that loses the disco key of a peer it knows panics
-	// (1.102.3), and like this the traffic goes on, which is the harder case.
+	// Only the flag: an engine that loses the disco key of a peer it knows panics (1.102.3), and with the flag alone
+	// traffic continues, which is the harder case.
 	view.IsWireGuardOnly = n.wireguardOnly
 	return view
 }

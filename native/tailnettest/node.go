@@ -1,5 +1,4 @@
-// A node as the control server knows it, the users, and how both are looked up.
-// What others see of a node is netmap.go.
+// Nodes and users as the control server knows them, and their lookup. netmap.go builds what others see of a node.
 
 package tailnettest
 
@@ -16,7 +15,7 @@ import (
 	"tailscale.com/types/key"
 )
 
-// taggedUser owns all tagged nodes, as at Tailscale. Nobody can log in as it.
+// taggedUser owns all tagged nodes, as at Tailscale. It cannot log in.
 const (
 	taggedUser  = tailcfg.UserID(1)
 	taggedLogin = "tagged-devices"
@@ -34,7 +33,7 @@ type node struct {
 	hostinfo  *tailcfg.Hostinfo
 	label     string // first part of the DNS name
 	ip        netip.Addr
-	source    netip.Addr // if valid: the address the node believes to have
+	source    netip.Addr // if valid: the address that the node believes it has
 	user      string
 	tags      []string
 	keyExpiry time.Time // zero: never
@@ -42,7 +41,7 @@ type node struct {
 	created   time.Time
 	lastSeen  time.Time
 
-	// What the other nodes are told about it.
+	// What the other nodes see of it.
 	expired       bool
 	foreign       Foreign
 	unsigned      bool
@@ -77,7 +76,7 @@ func (n *node) dnsName() string {
 	return n.label + "." + Domain + "."
 }
 
-// login is the user's login as WhoIs shows it.
+// login returns the user's login as WhoIs shows it.
 func (n *node) login() string {
 	switch {
 	case len(n.tags) > 0:
@@ -89,7 +88,7 @@ func (n *node) login() string {
 	return n.user
 }
 
-// userIDLocked answers the id of a login and makes the user if it is new.
+// userIDLocked returns the id of a login and creates the user if it is new.
 func (t *Tailnet) userIDLocked(login string) tailcfg.UserID {
 	id, ok := t.users[login]
 	if !ok {
@@ -134,8 +133,8 @@ func (t *Tailnet) byMachineLocked(machine key.MachinePublic) *node {
 	return nil
 }
 
-// findLocked finds a node by stable id or hostname; of several with one hostname
-// (a removed machine that came back) the newest.
+// findLocked finds a node by stable id or hostname; of several with one hostname (a removed machine that came back) the
+// newest.
 func (t *Tailnet) findLocked(name string) *node {
 	var found *node
 	for _, n := range t.nodes {
@@ -149,7 +148,7 @@ func (t *Tailnet) findLocked(name string) *node {
 	return found
 }
 
-// sortedLocked lists the nodes by id: map responses want a stable order.
+// sortedLocked returns the nodes by id: map responses need a stable order.
 func (t *Tailnet) sortedLocked() []*node {
 	nodes := make([]*node, 0, len(t.nodes))
 	for _, n := range t.nodes {
@@ -168,8 +167,7 @@ func (t *Tailnet) ipTakenLocked(ip netip.Addr) *node {
 	return nil
 }
 
-// freeIPLocked gives addresses in the order of registration and skips those that
-// are in use or promised to somebody.
+// freeIPLocked returns the next address in the order of registration that is neither in use nor reserved.
 func (t *Tailnet) freeIPLocked(id tailcfg.NodeID) netip.Addr {
 	promised := map[netip.Addr]bool{}
 	for _, expect := range t.expected {

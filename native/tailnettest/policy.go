@@ -1,5 +1,5 @@
-// What tests set: what a hostname becomes, who may come in, who has which
-// capabilities, and the state of single nodes.
+// What tests set: what a hostname becomes, which nodes may join, which have which capabilities, and the state of single
+// nodes.
 
 package tailnettest
 
@@ -15,40 +15,39 @@ import (
 	"tailscale.com/tailcfg"
 )
 
-// AuthMode says what a node that is not known yet must show.
+// AuthMode is what an unknown node must present.
 type AuthMode string
 
 const (
-	AuthOpen        AuthMode = "open"        // nothing; keys listed as expired are refused all the same
+	AuthOpen        AuthMode = "open"        // nothing; keys listed as expired are still refused
 	AuthKey         AuthMode = "key"         // a valid auth key; without any key it gets a login URL
 	AuthInteractive AuthMode = "interactive" // a login URL to be completed, or a valid auth key
 )
 
-// Foreign says how a node belongs to another tailnet. Each kind has a DNS name and
-// a user of another domain.
+// Foreign is how a node belongs to another tailnet. Each kind has a DNS name and a user of another domain.
 type Foreign string
 
 const (
 	ForeignNo       Foreign = ""
 	ForeignSharedIn Foreign = "shared-in" // and Node.Sharer is set
 	ForeignSharee   Foreign = "sharee"    // and Hostinfo.ShareeNode is set: its user was given one of our nodes
-	ForeignDomain   Foreign = "domain"    // and nothing else tells it
+	ForeignDomain   Foreign = "domain"    // and nothing else shows it
 )
 
-// Expect says what the machine that registers with this hostname becomes.
+// Expect is what the machine that registers with this hostname becomes.
 type Expect struct {
 	Hostname  string
 	User      string // login; default DefaultUser
 	Tags      []string
 	IP        netip.Addr // default: the next free one
 	KeyExpiry time.Time  // zero: never
-	// Source, outside the tailnet's range, makes the node send from that address
-	// like a machine behind a subnet router: others have no node for it.
+	// Source, outside the tailnet's range, makes the node send from that address like a machine behind a subnet router:
+	// others have no node for it.
 	Source netip.Addr
 }
 
-// Grant gives sources capabilities on destinations. Entries are "*", a hostname, a
-// stable id, "tag:x" or a login (untagged nodes of that user).
+// Grant gives sources capabilities on destinations. Entries are "*", a hostname, a stable id, "tag:x" or a login
+// (untagged nodes of that user).
 type Grant struct {
 	Src []string                     `json:"src"`
 	Dst []string                     `json:"dst"`
@@ -60,7 +59,7 @@ type Change struct {
 	User          *string
 	Tags          *[]string
 	KeyExpiry     *time.Time // zero: never. The node itself sees this one, too
-	Expired       *bool      // only what the others see; the node goes on sending
+	Expired       *bool      // only what the others see; the node keeps sending
 	Foreign       *Foreign
 	Unsigned      *bool
 	Jailed        *bool
@@ -70,7 +69,7 @@ type Change struct {
 	Name          *string     // first part of its DNS name, as an admin renames a machine; its hostname stays
 }
 
-// NodeInfo is a node as Nodes lists it.
+// NodeInfo is a node as returned by Nodes.
 type NodeInfo struct {
 	ID       string   `json:"id"`
 	Hostname string   `json:"hostname"`
@@ -80,7 +79,7 @@ type NodeInfo struct {
 	Online   bool     `json:"online"`
 }
 
-// Expect announces a hostname. It must come before that machine registers.
+// Expect announces a hostname. It must be called before that machine registers.
 func (t *Tailnet) Expect(expect Expect) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,7 +101,7 @@ func (t *Tailnet) Expect(expect Expect) error {
 	return nil
 }
 
-// Auth sets what new nodes must show. Known nodes are not asked again.
+// Auth sets what new nodes must present. Known nodes are not checked again.
 func (t *Tailnet) Auth(mode AuthMode, keys, expiredKeys []string) error {
 	if mode != AuthOpen && mode != AuthKey && mode != AuthInteractive {
 		return fmt.Errorf("unknown auth mode %q: use open, key or interactive", mode)
@@ -113,7 +112,7 @@ func (t *Tailnet) Auth(mode AuthMode, keys, expiredKeys []string) error {
 	return nil
 }
 
-// CompleteLogin does what a person does on the page of a login URL.
+// CompleteLogin does what a user does on the page of a login URL.
 func (t *Tailnet) CompleteLogin(url string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,7 +136,7 @@ func (t *Tailnet) Grants(grants []Grant) {
 	t.pushLocked()
 }
 
-// Nodes lists the nodes in the order of registration.
+// Nodes returns the nodes in the order of registration.
 func (t *Tailnet) Nodes() []NodeInfo {
 	t.mu.Lock()
 	defer t.mu.Unlock()

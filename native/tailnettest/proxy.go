@@ -1,5 +1,5 @@
-// The HTTP doors of a client: a proxy on a unix socket through which another
-// process acts as this node, and an echo server on its tailnet port.
+// A client's HTTP endpoints: a proxy on a unix socket through which another process acts as this node, and an echo
+// server on its tailnet port.
 
 package tailnettest
 
@@ -19,16 +19,16 @@ import (
 	"tailscale.com/types/logger"
 )
 
-// Headers that steer one request of the proxy; they are not sent on.
+// Headers that control one request of the proxy; they are not forwarded.
 const (
-	HeaderScheme = "Tailnet-Scheme" // https: over TLS, without looking at the certificate
-	HeaderDial   = "Tailnet-Dial"   // host:port to dial, whatever Host says
+	HeaderScheme = "Tailnet-Scheme" // https: over TLS, without verifying the certificate
+	HeaderDial   = "Tailnet-Dial"   // host:port to dial instead of Host
 )
 
 const maxEchoBytes = 8 << 20
 
-// Proxy opens the unix socket of this client and answers its path. Requests go to
-// their Host header, CONNECT opens a raw stream; nothing is refused or removed.
+// Proxy opens the unix socket of this client and returns its path. Requests go to their Host header, CONNECT opens a
+// raw stream; nothing is refused or removed.
 func (c *Client) Proxy() (string, error) {
 	t := c.tailnet
 	t.mu.Lock()
@@ -50,8 +50,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Serve answers HTTP on that port of the client's tailnet addresses with what it was
-// asked, as JSON: method, path, host, headers, body.
+// Serve serves HTTP on that port of the client's tailnet addresses and echoes each request as JSON: method, path, host,
+// headers, body.
 func (c *Client) Serve(port int) error {
 	listener, err := c.server.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
@@ -62,7 +62,11 @@ func (c *Client) Serve(port int) error {
 }
 
 func (c *Client) serve(listener net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second, ErrorLog: logger.StdLogger(c.tailnet.logf)}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 30 * time.Second,
+		ErrorLog:          logger.StdLogger(c.tailnet.logf),
+	}
 	c.tailnet.mu.Lock()
 	c.doors = append(c.doors, server)
 	c.tailnet.mu.Unlock()
@@ -108,7 +112,7 @@ type idleCloser struct{ transport *http.Transport }
 
 func (i idleCloser) Close() error { i.transport.CloseIdleConnections(); return nil }
 
-// rewrite keeps what a careful proxy would take away, as tests send such headers on purpose.
+// rewrite keeps headers that a proxy would normally remove, as tests send such headers on purpose.
 func rewrite(pr *httputil.ProxyRequest) {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values := pr.In.Header.Values(name); len(values) > 0 {
@@ -157,7 +161,7 @@ func (c *Client) connect(w http.ResponseWriter, r *http.Request) {
 	both.Wait()
 }
 
-// closeWrite passes the end of one direction on; where that is impossible both end.
+// closeWrite closes one direction; if the connection cannot do that, it closes both.
 func closeWrite(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()

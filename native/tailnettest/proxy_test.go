@@ -1,5 +1,4 @@
-// The proxy of a client: TLS behind it, answers that come in pieces; and that
-// certificates are offered to nodes.
+// Tests of a client's proxy: TLS behind it, responses in parts; and that certificates are offered to nodes.
 
 package tailnettest
 
@@ -65,7 +64,7 @@ func TestProxy(t *testing.T) {
 	if !lines.Scan() || lines.Text() != "named.example true" {
 		t.Fatalf("%d %q %v", response.StatusCode, lines.Text(), lines.Err())
 	}
-	close(more) // the first line came before the answer had ended
+	close(more) // the first line came before the response had ended
 	if !lines.Scan() || lines.Text() != "more" {
 		t.Fatalf("%q %v", lines.Text(), lines.Err())
 	}
@@ -88,9 +87,10 @@ func TestCertificatesAndFunnelAreOffered(t *testing.T) {
 			if err != nil {
 				return err.Error(), false
 			}
-			return fmt.Sprint(status.CertDomains, status.Self.CapMap), status.Self.HasCap(tailcfg.CapabilityHTTPS) == row.https &&
-				status.Self.HasCap(tailcfg.NodeAttrFunnel) == row.funnel &&
-				slices.Contains(status.CertDomains, "node."+Domain) == row.https
+			https, funnel := status.Self.HasCap(tailcfg.CapabilityHTTPS), status.Self.HasCap(tailcfg.NodeAttrFunnel)
+			certified := slices.Contains(status.CertDomains, "node."+Domain)
+			return fmt.Sprint(status.CertDomains, status.Self.CapMap),
+				https == row.https && funnel == row.funnel && certified == row.https
 		})
 	}
 }

@@ -1,5 +1,5 @@
-// The DERP relay (TLS with a certificate made at start) and the STUN server, both
-// on 127.0.0.1. Cutting the relay off is the gate's work, packets between two nodes are links.go.
+// The DERP relay (TLS with a certificate made at start) and the STUN server, both on 127.0.0.1. gate.go cuts the relay
+// off, links.go handles packets between two nodes.
 
 package tailnettest
 
@@ -47,7 +47,7 @@ func newRelayServer(logf logger.Logf) (*relayServer, error) {
 			Handler:           links.linked(derpserver.Handler(derp)),
 			ReadHeaderTimeout: 10 * time.Second,
 			ErrorLog:          logger.StdLogger(logf),
-			// DERP takes over the connection, which HTTP/2 cannot give away.
+			// DERP takes over the connection, which HTTP/2 does not allow.
 			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		},
 	}, nil
@@ -105,7 +105,7 @@ func (s *stunServer) answer() {
 			return
 		}
 		if err != nil {
-			continue // an earlier answer was refused by a node that has gone
+			continue // an earlier reply was refused by a node that has ended
 		}
 		if transaction, err := stun.ParseBindingRequest(packet[:size]); err == nil {
 			from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())

@@ -1,7 +1,6 @@
-// Package tailnettest is a whole tailnet in one process, on loopback: a control
-// server that speaks the real protocol, one DERP relay, STUN, and client nodes.
-// It is for tests and local trials and keeps everything in memory. What a node
-// becomes is decided by policy.go; the command that drives it is cmd/tailnet.
+// Package tailnettest is a whole tailnet in one process, on loopback: a control server that speaks the real protocol,
+// one DERP relay, STUN, and client nodes. It is for tests and local trials and keeps everything in memory. policy.go
+// decides what a node becomes; cmd/tailnet is the command around it.
 package tailnettest
 
 import (
@@ -22,7 +21,7 @@ import (
 	"tailscale.com/util/rands"
 )
 
-// Names of the tailnet. Foreign nodes and users live in the second pair.
+// Names of the tailnet. Foreign nodes and users belong to the second pair.
 const (
 	Domain        = "cairn-test.ts.net"
 	DefaultUser   = "owner@example.com"
@@ -30,7 +29,7 @@ const (
 	foreignDomain = "elsewhere.example"
 )
 
-// Bounds, far above what a test needs.
+// Limits, far above what a test needs.
 const (
 	maxNodes    = 2000
 	maxUsers    = 2000
@@ -38,14 +37,13 @@ const (
 	maxLogins   = 1000
 )
 
-// Options of Start. The zero value is usable.
+// Options configures Start. The zero value is usable.
 type Options struct {
 	Listen string      // address of the control server; default 127.0.0.1:0
-	Logf   logger.Logf // what the servers and client engines log; default: nothing
+	Logf   logger.Logf // log of the servers and client engines; default: none
 }
 
-// Tailnet is a running tailnet. All methods are safe for concurrent use, and a
-// change is pushed to the nodes at once.
+// Tailnet is a running tailnet. All methods are safe for concurrent use, and a change is pushed to the nodes at once.
 type Tailnet struct {
 	logf     logger.Logf
 	control  *gate
@@ -53,7 +51,7 @@ type Tailnet struct {
 	stun     *stunServer
 	derp     *relayServer
 	noiseKey key.MachinePrivate
-	ownKey   string // auth key of our own clients, good in every mode
+	ownKey   string // auth key of our own clients, valid in every mode
 	stop     context.CancelFunc
 	ctx      context.Context
 	streams  sync.WaitGroup
@@ -77,8 +75,8 @@ type Tailnet struct {
 
 var processOnce sync.Once
 
-// prepareProcess sets what tailscale keeps per process: no uploads, no probing of
-// the host's router, no binding of sockets to the default route's interface.
+// prepareProcess sets tailscale's per-process settings: no uploads, no probing of the host's router, no binding of
+// sockets to the default route's interface.
 func prepareProcess() {
 	processOnce.Do(func() {
 		envknob.SetNoLogsNoSupport()
@@ -87,7 +85,7 @@ func prepareProcess() {
 	})
 }
 
-// Start starts a tailnet. Close ends it.
+// Start starts a tailnet; Close stops it.
 func Start(options Options) (*Tailnet, error) {
 	prepareProcess()
 	if options.Listen == "" {
@@ -135,28 +133,32 @@ func (t *Tailnet) open(listen string) (err error) {
 	if t.relay, err = openGate("127.0.0.1:0", t.derp.tls, t.derp.http); err != nil {
 		return fmt.Errorf("DERP: %w", err)
 	}
-	server := &http.Server{Handler: t.controlHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: logger.StdLogger(t.logf)}
+	server := &http.Server{
+		Handler:           t.controlHandler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          logger.StdLogger(t.logf),
+	}
 	if t.control, err = openGate(listen, nil, server); err != nil {
 		return fmt.Errorf("control server: %w", err)
 	}
 	return nil
 }
 
-// ControlURL is the URL for a node's control setting; it stays the same over cuts.
+// ControlURL returns the URL for a node's control setting; cuts do not change it.
 func (t *Tailnet) ControlURL() string { return "http://" + t.control.address }
 
-// Domain is the MagicDNS suffix of the tailnet, without dots around it.
+// Domain returns the MagicDNS suffix of the tailnet, without leading or trailing dots.
 func (t *Tailnet) Domain() string { return Domain }
 
-// SetControl cuts the control server off (listener and all connections) or brings
-// it back on the same port with the same keys.
+// SetControl cuts the control server off (listener and all connections) or brings it back on the same port with the
+// same keys.
 func (t *Tailnet) SetControl(up bool) error { return t.control.set(up) }
 
 // SetDERP cuts the relay off or brings it back on the same port. STUN stays.
 func (t *Tailnet) SetDERP(up bool) error { return t.relay.set(up) }
 
-// SetDirect says whether nodes may use direct paths. If not, endpoints are hidden
-// and nodes are told not to use UDP; a direct path in use is left within 7 s.
+// SetDirect sets whether nodes may use direct paths. If not, endpoints are hidden and nodes are told not to use UDP;
+// nodes leave a direct path in use within 7 s.
 func (t *Tailnet) SetDirect(allowed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,8 +166,8 @@ func (t *Tailnet) SetDirect(allowed bool) {
 	t.pushLocked()
 }
 
-// SetHTTPS gives or takes the HTTPS capability and certificate domains of all
-// nodes, and with funnel the right to use Funnel.
+// SetHTTPS sets or clears the HTTPS capability and certificate domains of all nodes, and with funnel the right to use
+// Funnel.
 func (t *Tailnet) SetHTTPS(enabled, funnel bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -173,7 +175,7 @@ func (t *Tailnet) SetHTTPS(enabled, funnel bool) {
 	t.pushLocked()
 }
 
-// Close ends clients and servers and removes their state; in seconds at most.
+// Close stops clients and servers and removes their state, within seconds.
 func (t *Tailnet) Close() error {
 	t.mu.Lock()
 	if t.closed {

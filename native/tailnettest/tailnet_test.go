@@ -1,5 +1,5 @@
-// Two client nodes on a tailnet: identities, capabilities, paths, and the faults
-// that the control server can play.
+// Tests of two client nodes on a tailnet: identities, capabilities, paths, and the faults that the control server
+// simulates.
 
 package tailnettest
 
@@ -48,7 +48,7 @@ func startClient(t *testing.T, tailnet *Tailnet, options ClientOptions) *Client 
 	return client
 }
 
-// eventually asks until the answer is right; the last answer goes into the failure.
+// eventually repeats ask until it reports success; the failure includes the last answer.
 func eventually(t *testing.T, what string, limit time.Duration, ask func() (answer string, right bool)) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
@@ -88,18 +88,18 @@ func whoIs(t *testing.T, at, of *Client) *apitype.WhoIsResponse {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who, err := local.WhoIs(ctx, of.IPs[0].String())
+	whois, err := local.WhoIs(ctx, of.IPs[0].String())
 	if err != nil {
 		return nil
 	}
-	return who
+	return whois
 }
 
-func capsOf(who *apitype.WhoIsResponse) string {
-	if who == nil {
+func capsOf(whois *apitype.WhoIsResponse) string {
+	if whois == nil {
 		return "unknown"
 	}
-	text, _ := json.Marshal(who.CapMap[tailcfg.PeerCapability(capName)])
+	text, _ := json.Marshal(whois.CapMap[tailcfg.PeerCapability(capName)])
 	return string(text)
 }
 
@@ -117,13 +117,13 @@ func TestTwoClients(t *testing.T) {
 
 	t.Run("identities", func(t *testing.T) {
 		eventually(t, "bob is a user", 5*time.Second, func() (string, bool) {
-			who := whoIs(t, agent, bob)
-			return capsOf(who), who != nil && who.UserProfile.LoginName == "bob@example.com" && len(who.Node.Tags) == 0 &&
-				who.Node.Name == "bob."+Domain+"."
+			whois := whoIs(t, agent, bob)
+			untagged := whois != nil && whois.UserProfile.LoginName == "bob@example.com" && len(whois.Node.Tags) == 0
+			return capsOf(whois), untagged && whois.Node.Name == "bob."+Domain+"."
 		})
 		eventually(t, "agent is tagged", 5*time.Second, func() (string, bool) {
-			who := whoIs(t, bob, agent)
-			return capsOf(who), who != nil && who.UserProfile.LoginName == "tagged-devices" && len(who.Node.Tags) == 1
+			whois := whoIs(t, bob, agent)
+			return capsOf(whois), whois != nil && whois.UserProfile.LoginName == "tagged-devices" && len(whois.Node.Tags) == 1
 		})
 	})
 
@@ -153,7 +153,8 @@ func TestTwoClients(t *testing.T) {
 		}
 		want(bob, agent, `[{"role":"member"}]`)
 		want(agent, bob, `[{"role":"admin"}]`)
-		tailnet.Grants([]Grant{{Src: []string{agent.ID}, Dst: []string{bob.ID}, App: map[string][]json.RawMessage{capName: {admin}}}})
+		app := map[string][]json.RawMessage{capName: {admin}}
+		tailnet.Grants([]Grant{{Src: []string{agent.ID}, Dst: []string{bob.ID}, App: app}})
 		want(bob, agent, `[{"role":"admin"}]`)
 		want(agent, bob, `null`)
 	})
@@ -190,8 +191,9 @@ func TestTwoClients(t *testing.T) {
 			t.Fatalf("heir has %v, not %s", heir.IPs, address)
 		}
 		eventually(t, "heir known", 5*time.Second, func() (string, bool) {
-			who := whoIs(t, bob, heir)
-			return capsOf(who), who != nil && string(who.Node.StableID) == heir.ID && who.UserProfile.LoginName == "eve@example.com"
+			whois := whoIs(t, bob, heir)
+			known := whois != nil && string(whois.Node.StableID) == heir.ID
+			return capsOf(whois), known && whois.UserProfile.LoginName == "eve@example.com"
 		})
 	})
 
