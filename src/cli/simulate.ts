@@ -1,30 +1,44 @@
-// cairn simulate: lets agents play against a node, several, or a fleet. What they do and check is simulate/; here are the words and the ways.
+// cairn simulate: lets agents play against a node, several nodes, or a fleet. What they do and check is in simulate/;
+// this file parses the options and connects the agents.
 
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type BridgeAddress, type BridgeNode, BridgeTransport, fetchThrough } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
-import { MAX_AGENTS, type Place, simulate as run, SEEDS, tellJson, tellPeople, Wrong } from "../simulate/index.ts";
+import {
+  CheckFailedError,
+  jsonReporter,
+  MAX_AGENTS,
+  peopleReporter,
+  simulate as run,
+  SEEDS,
+  type Target,
+} from "../simulate/index.ts";
 import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
 import { localNodeAddress, urlsOf } from "./client.ts";
 import { type Command, type Invocation, textOption } from "./command.ts";
 import { say, writeData } from "./output.ts";
 
-const WRONG_EXIT = 1;
+const CHECK_FAILED_EXIT = 1;
+const INTERRUPTED_EXIT = 130;
 const MAX_ROUNDS = 1_000_000;
 
-/** Agents that play and check. */
+/** `cairn simulate`. */
 export const simulate: Command = {
   words: ["simulate"],
   summary:
-    "let agents write, patch, wait and hand off by MCP, and check what they are told; exits 1 with the first thing wrong",
-  more: "Examples:\n  cairn simulate                                    four agents against the node of this machine\n  cairn simulate --url http://cairn-1 --url http://cairn-2 --agents 20 --rounds 50\n  cairn simulate --fleet --clean                    through the fleet bridge; removes what it wrote\n  cairn simulate --rounds 0 --clean                 removes what earlier runs left",
+    "let agents write, patch, wait and hand off over MCP, and check every answer; exits 1 at the first failed check",
+  more: `Examples:
+  cairn simulate                                    four agents against the node of this machine
+  cairn simulate --url http://cairn-1 --url http://cairn-2 --agents 20 --rounds 50
+  cairn simulate --fleet --clean                    through the fleet bridge; removes what it wrote
+  cairn simulate --rounds 0 --clean                 removes what earlier runs left`,
   options: [
-    { flags: "--agents <n>", help: "how many agents (default: 4; at least one for each URL)" },
-    { flags: "--rounds <n>", help: "how many scenes each plays (default: 5)" },
-    { flags: "--seed <n>", help: "plays the scenes of that seed again (default: a random one, which is printed)" },
-    { flags: "--space <space>", help: "write below this space (default: simulate)" },
-    { flags: "--url <url>", help: "a node at this address; several share the agents", repeated: true },
+    { flags: "--agents <n>", help: "number of agents (default: 4; at least one for each URL)" },
+    { flags: "--rounds <n>", help: "number of scenes that each agent plays (default: 5)" },
+    { flags: "--seed <n>", help: "repeat the scenes of this seed (default: a random one, which is printed)" },
+    { flags: "--space <space>", help: "write in this space (default: simulate)" },
+    { flags: "--url <url>", help: "the node at this address; repeat it to spread the agents", repeated: true },
     { flags: "--fleet", help: "through `cairn bridge --fleet`: any live member" },
     {
       flags: "--hostname <name>",
@@ -38,30 +52,30 @@ export const simulate: Command = {
   async run(invocation) {
     configureLogging({ level: "warning", format: "auto" });
     const numbers = {
-      agents: within(invocation, "agents", 4, 1, MAX_AGENTS),
-      rounds: within(invocation, "rounds", 5, 0, MAX_ROUNDS),
-      seed: within(invocation, "seed", crypto.getRandomValues(new Uint32Array(1))[0] ?? 0, 0, SEEDS - 1),
+      agents: numberOption(invocation, "agents", { default: 4, min: 1, max: MAX_AGENTS }),
+      rounds: numberOption(invocation, "rounds", { default: 5, min: 0, max: MAX_ROUNDS }),
+      seed: numberOption(invocation, "seed", { default: randomSeed(), min: 0, max: SEEDS - 1 }),
     };
     const clean = invocation.options["clean"] === true;
     if (numbers.rounds === 0 && !clean)
       throw new Fault("invalid_input", "--rounds 0 plays nothing", { hint: "Add --clean to remove what runs left." });
+    const space = spaceOption(invocation);
     const urls = urlsOf(invocation);
     const node = nodeOf(invocation, urls);
-    const places = placesOf(invocation, urls, node);
+    const targets = targetsOf(invocation, urls, node);
     const end = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end.abort());
-    const lines = new Lines();
-    const tell = invocation.options["json"] === true ? tellJson(lines.add) : tellPeople(lines.add);
-    const space = spaceOf(invocation);
+    const lines = new OrderedLines();
+    const reporter = invocation.options["json"] === true ? jsonReporter(lines.add) : peopleReporter(lines.add);
     try {
-      await run({ places, space, ...numbers, clean, tell, signal: end.signal });
+      await run({ targets, space, ...numbers, clean, reporter, signal: end.signal });
       return 0;
     } catch (error) {
       if (end.signal.aborted) return INTERRUPTED_EXIT;
-      if (!(error instanceof Wrong)) throw notReached(error, places);
+      if (!(error instanceof CheckFailedError)) throw notReached(error, targets);
       await lines.written();
-      say(`WRONG (seed ${numbers.seed}): ${error.message}`);
-      return WRONG_EXIT;
+      say(`CHECK FAILED (seed ${numbers.seed}): ${error.message}`);
+      return CHECK_FAILED_EXIT;
     } finally {
       await lines.written();
       await node?.close();
@@ -69,10 +83,8 @@ export const simulate: Command = {
   },
 };
 
-const INTERRUPTED_EXIT = 130;
-
-/** Lines on stdout, one after the other. */
-class Lines {
+/** Writes lines to stdout one after the other. */
+class OrderedLines {
   #last: Promise<unknown> = Promise.resolve();
 
   readonly add = (text: string): void => {
@@ -84,69 +96,79 @@ class Lines {
   }
 }
 
-/** The node of our own that `--hostname` names. */
+/** Returns the tailnet node of our own that `--hostname` asks for. */
 function nodeOf(invocation: Invocation, [base]: readonly string[]): BridgeNode | undefined {
   const hostname = textOption(invocation, "hostname");
   if (hostname === undefined) return undefined;
   if (base !== undefined) return bridgeNode(invocation, { base, hostname, joinMs: JOIN_MS });
-  throw new Fault("invalid_input", "--hostname joins the tailnet, and no --url says which nodes to ask there", {
+  throw new Fault("invalid_input", "--hostname joins the tailnet, but no --url names the nodes to use there", {
     hint: "Add --url http://cairn.",
   });
 }
 
-function placesOf(invocation: Invocation, urls: readonly string[], node: BridgeNode | undefined): [Place, ...Place[]] {
+function targetsOf(
+  invocation: Invocation,
+  urls: readonly string[],
+  node: BridgeNode | undefined,
+): [Target, ...Target[]] {
   if (invocation.options["fleet"] === true) {
     const route = (signal: AbortSignal) =>
       node === undefined ? localFleetRoute(invocation, signal) : tailnetFleetRoute(invocation, node, urls, signal);
     return [{ name: "the fleet", connect: () => new BridgeTransport(route, logFor("bridge")) }];
   }
-  const way = (base: string) => (node === undefined ? { url: base } : node.address().then((by) => ({ ...by, base })));
-  const [first, ...others] = urls.map((url) => placeAt(url, () => way(url)));
-  return first === undefined ? [localPlace(invocation)] : [first, ...others];
+  const addressOf = async (base: string): Promise<BridgeAddress> =>
+    node === undefined ? { url: base } : { ...(await node.address()), base };
+  const [first, ...others] = urls.map((url) => nodeTarget(url, () => addressOf(url)));
+  return first === undefined ? [localTarget(invocation)] : [first, ...others];
 }
 
-function localPlace(invocation: Invocation): Place {
+function localTarget(invocation: Invocation): Target {
   const address = localNodeAddress(invocation);
-  return placeAt(address.socketPath, () => address);
+  return nodeTarget(address.socketPath, () => address);
 }
 
-function placeAt(name: string, address: () => BridgeAddress | Promise<BridgeAddress>): Place {
-  // The host is the address's.
+function nodeTarget(name: string, address: () => BridgeAddress | Promise<BridgeAddress>): Target {
+  // The host of the URL is not used: the address decides.
   const url = new URL("http://cairn/mcp");
   return { name, connect: () => new StreamableHTTPClientTransport(url, { fetch: fetchThrough(address) }) };
 }
 
-function within(invocation: Invocation, name: string, otherwise: number, least: number, most: number): number {
-  // Ten digits: seeds are as long.
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+}
+
+/** Returns the whole number of an option. Fault `invalid_input` when it is out of range or not a number. */
+function numberOption(
+  invocation: Invocation,
+  name: string,
+  limits: { default: number; min: number; max: number },
+): number {
   const text = textOption(invocation, name);
-  const number = text === undefined ? otherwise : /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  if (number >= least && number <= most) return number;
+  if (text === undefined) return limits.default;
+  // Ten digits: seeds are that long.
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= limits.min && number <= limits.max) return number;
   throw new Fault(
     "invalid_input",
-    `--${name} should be a whole number from ${least} to ${most}, and is ${JSON.stringify(text)}`,
-    {
-      hint: `Give it as --${name} ${otherwise}.`,
-    },
+    `--${name} must be a whole number from ${limits.min} to ${limits.max}, not ${JSON.stringify(text)}`,
+    { hint: `Give it as --${name} ${limits.default}.` },
   );
 }
 
-function spaceOf(invocation: Invocation): string {
+function spaceOption(invocation: Invocation): string {
   const space = textOption(invocation, "space") ?? "simulate";
   if (/^[A-Za-z0-9.~:@-][A-Za-z0-9._~:@-]{0,63}$/.test(space) && !/^\.{1,2}$/.test(space)) return space;
-  throw new Fault("invalid_input", `--space ${JSON.stringify(space)} is no space`, {
+  throw new Fault("invalid_input", `--space ${JSON.stringify(space)} is not the name of a space`, {
     hint: "Give the part of an id before the first slash, such as simulate.",
   });
 }
 
-function notReached(error: unknown, places: readonly Place[]): unknown {
+function notReached(error: unknown, targets: readonly Target[]): unknown {
   if (error instanceof Fault) return error;
-  const said = error instanceof Error ? error.message : String(error);
-  return new Fault(
-    "not_running",
-    `The agents cannot connect to ${places.map(({ name }) => name).join(", ")}: ${said}`,
-    {
-      hint: "Start the node with `cairn serve`, or see whether the address is right.",
-      cause: error,
-    },
-  );
+  const reason = error instanceof Error ? error.message : String(error);
+  const names = targets.map(({ name }) => name).join(", ");
+  return new Fault("not_running", `The agents cannot connect to ${names}: ${reason}`, {
+    hint: "Start the node with `cairn serve`, or check the address.",
+    cause: error,
+  });
 }

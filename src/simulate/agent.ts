@@ -1,21 +1,24 @@
-// One agent: the SDK's MCP client at one place, in the newer or the older revision. It calls tools and prompts as an agent does and knows nothing of the store but what it is told.
+// One agent: the SDK's MCP client at one target, in the newer or the older protocol revision. It calls tools and prompts
+// as any agent does, and knows about the store only what they return.
 
 import { Client, type Transport } from "@modelcontextprotocol/client";
-import type { Times } from "./tell.ts";
+import { isObject } from "../lib/json-object.ts";
+import type { Latencies } from "./report.ts";
 
-/** A node, or a way to a fleet, that agents connect to. */
-export interface Place {
-  /** For people: an address. */
+/** A node, or a bridge to a fleet, that agents connect to. */
+export interface Target {
+  /** Its address as people write it. */
   name: string;
   connect(): Transport;
 }
 
-export type Era = "newer" | "older";
+/** Protocol revision: 2026-07-28, or the one before. */
+export type Revision = "newer" | "older";
 
-/** Something that cannot be, were the store right. The message says what was expected and what was seen. */
-export class Wrong extends Error {}
+/** A check that failed. The message says what was expected and what was found. */
+export class CheckFailedError extends Error {}
 
-/** What a tool refused, in its words. */
+/** Why a tool refused a call. */
 export interface Refusal {
   code: string;
   message: string;
@@ -23,90 +26,93 @@ export interface Refusal {
 }
 
 const FAULT_META = "cairn.internal/fault";
-/** Refusals that pass by themselves are tried again for so long, in ms. */
-const PATIENCE_MS = 30_000;
-const AGAIN_MS = 250;
-/** A call may take so long, in ms: a fleet may change its leader meanwhile. */
+/** Temporary refusals are retried for this long, in ms. */
+const RETRY_FOR_MS = 30_000;
+const RETRY_MS = 250;
+/** Time limit of a call, in ms: the fleet may change its leader meanwhile. */
 const CALL_MS = 60_000;
-const PASSING: ReadonlySet<string> = new Set(["unavailable", "rate_limited"]);
+const TEMPORARY: ReadonlySet<string> = new Set(["unavailable", "rate_limited"]);
 
 type Json = Record<string, unknown>;
 
+/** What agents of a run share. */
+export interface AgentOptions {
+  latencies: Latencies;
+  signal: AbortSignal;
+}
+
+/** A connected agent. */
 export class Agent {
   readonly name: string;
-  readonly place: string;
-  readonly era: Era;
+  /** Name of its target. */
+  readonly target: string;
+  readonly revision: Revision;
   readonly #client: Client;
-  readonly #times: Times;
+  readonly #latencies: Latencies;
   readonly #signal: AbortSignal;
   #keys = 0;
-  /** The newest position that it was told. */
+  /** The newest position that it has seen. */
   position = "";
 
-  private constructor(name: string, place: string, era: Era, client: Client, times: Times, signal: AbortSignal) {
+  private constructor(name: string, target: string, revision: Revision, client: Client, options: AgentOptions) {
     this.name = name;
-    this.place = place;
-    this.era = era;
+    this.target = target;
+    this.revision = revision;
     this.#client = client;
-    this.#times = times;
-    this.#signal = signal;
+    this.#latencies = options.latencies;
+    this.#signal = options.signal;
   }
 
-  /** Connects; rejects with what the SDK says when nobody is there. */
-  static async connect(
-    name: string,
-    place: Place,
-    era: Era,
-    { times, signal }: { times: Times; signal: AbortSignal },
-  ): Promise<Agent> {
+  /** Connects; rejects with the SDK's error when the target cannot be reached. */
+  static async connect(name: string, target: Target, revision: Revision, options: AgentOptions): Promise<Agent> {
     const info = { name: `cairn-simulate-${name}`, version: "1" };
-    const client = era === "newer" ? new Client(info, { versionNegotiation: { mode: "auto" } }) : new Client(info);
-    await client.connect(place.connect(), { timeout: PATIENCE_MS, signal });
-    return new Agent(name, place.name, era, client, times, signal);
+    const client = revision === "newer" ? new Client(info, { versionNegotiation: { mode: "auto" } }) : new Client(info);
+    await client.connect(target.connect(), { timeout: RETRY_FOR_MS, signal: options.signal });
+    return new Agent(name, target.name, revision, client, options);
   }
 
-  /** Calls a tool and answers its output. Rejects with Wrong when it refuses. */
+  /** Calls a tool and returns its output. Rejects with CheckFailedError when it refuses. */
   async call(tool: string, input: Json): Promise<Json> {
-    const { output, refusal } = await this.try(tool, input);
+    const { output, refusal } = await this.attempt(tool, input);
     if (refusal === undefined) return output;
-    throw new Wrong(
+    throw new CheckFailedError(
       `${tool} ${JSON.stringify(input)} was refused: ${refusal.code}: ${refusal.message} ${refusal.hint}`,
     );
   }
 
-  /** Calls a write under a key of its own, so that trying again makes one write of it. */
+  /** Calls a write with an idempotency key, so that retries of it are one write. */
   async write(tool: string, input: Json): Promise<{ output: Json; refusal: Refusal | undefined }> {
     const key = `${this.name}-${++this.#keys}-${crypto.randomUUID()}`;
-    return this.try(tool, { ...input, idempotency_key: key });
+    return this.attempt(tool, { ...input, idempotency_key: key });
   }
 
-  /** Calls a tool; what passes by itself is tried again. */
-  async try(tool: string, input: Json): Promise<{ output: Json; refusal: Refusal | undefined }> {
-    const endMs = performance.now() + PATIENCE_MS;
+  /** Calls a tool and retries while it refuses temporarily. Returns its output, or the refusal that remained. */
+  async attempt(tool: string, input: Json): Promise<{ output: Json; refusal: Refusal | undefined }> {
+    const endMs = performance.now() + RETRY_FOR_MS;
     for (;;) {
       const startMs = performance.now();
       const { structuredContent, isError, _meta } = await this.#client.callTool(
         { name: tool, arguments: input },
         { signal: this.#signal, timeout: CALL_MS },
       );
-      this.#times.add(performance.now() - startMs);
+      this.#latencies.add(performance.now() - startMs);
       if (isError !== true) {
         const output = objectOf(structuredContent);
         if (typeof output["position"] === "string") this.position = output["position"];
         return { output, refusal: undefined };
       }
       const refusal = refusalOf(_meta?.[FAULT_META]);
-      if (!PASSING.has(refusal.code) || performance.now() > endMs) return { output: {}, refusal };
-      await Bun.sleep(AGAIN_MS);
+      if (!TEMPORARY.has(refusal.code) || performance.now() > endMs) return { output: {}, refusal };
+      await Bun.sleep(RETRY_MS);
       this.#signal.throwIfAborted();
     }
   }
 
-  /** The text of a prompt. */
+  /** Returns the text of a prompt. */
   async prompt(name: string, given: Record<string, string>): Promise<string> {
     const startMs = performance.now();
     const { messages } = await this.#client.getPrompt({ name, arguments: given }, { signal: this.#signal });
-    this.#times.add(performance.now() - startMs);
+    this.#latencies.add(performance.now() - startMs);
     return messages.map(({ content }) => (content.type === "text" ? content.text : "")).join("\n");
   }
 
@@ -115,13 +121,13 @@ export class Agent {
   }
 }
 
-function refusalOf(said: unknown): Refusal {
-  const { code, message, hint } = objectOf(said);
+function refusalOf(fault: unknown): Refusal {
+  const { code, message, hint } = objectOf(fault);
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
   return { code: text(code) || "unknown", message: text(message), hint: text(hint) };
 }
 
-/** The object itself, or an empty one in place of what is none. */
+/** Returns the object itself, or an empty one in place of any other value. */
 export function objectOf(value: unknown): Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+  return isObject(value) ? value : {};
 }

@@ -1,97 +1,105 @@
-// A run of `cairn simulate`: agents connect, play scenes in rounds by a seed, and at the end every place must show the same. The first thing wrong ends it.
+// A run of `cairn simulate`: agents connect and play scenes in rounds that a seed decides; at the end every target must
+// show the same contexts. The first failed check ends the run.
 
-import { Agent, type Era, type Place, Wrong } from "./agent.ts";
+import { Agent, CheckFailedError, type Revision, type Target } from "./agent.ts";
 import { Ledger } from "./ledger.ts";
 import { Random } from "./random.ts";
-import { FIRST, listed, SCENES, type Stage, setUp, TAG } from "./scenes.ts";
-import { type Tell, Times } from "./tell.ts";
+import { Latencies, type Reporter } from "./report.ts";
+import { FIRST, listIds, SCENES, type Stage, setUp, TAG } from "./scenes.ts";
 
-export { type Place, Wrong } from "./agent.ts";
+export { CheckFailedError, type Target } from "./agent.ts";
 export { SEEDS } from "./random.ts";
-export { type Tell, tellJson, tellPeople } from "./tell.ts";
+export { jsonReporter, peopleReporter } from "./report.ts";
 
 /** Most agents of a run. */
 export const MAX_AGENTS = 10_000;
-/** Scenes, and calls of the last check, at a time. */
-const AT_ONCE = 64;
-/** Agents of the older revision keep a stream open, and a caller has a bounded number of those: among the first so many, every other one. */
-const ERAS_ALTERNATE = 32;
+/** Most concurrent scenes, and concurrent calls of the last check. */
+const MAX_CONCURRENT = 64;
+/**
+ * Among the first agents, every other one uses the older revision. Not all: each of those keeps a stream open, and a
+ * caller may have a bounded number of streams.
+ */
+const REVISIONS_ALTERNATE = 32;
 
-/** What is played. */
+/** What a run does, and where. */
 export interface SimulateOptions {
-  places: readonly [Place, ...Place[]];
-  /** Space that everything is written below. */
+  targets: readonly [Target, ...Target[]];
+  /** The space of everything that is written. */
   space: string;
-  /** At least one for each place. */
+  /** At least one for each target. */
   agents: number;
   rounds: number;
   seed: number;
-  /** Removes at the end what was written; without rounds, what earlier runs left. */
+  /** Removes what the run has written; without rounds, what earlier runs have left. */
   clean: boolean;
-  tell: Tell;
+  reporter: Reporter;
   signal: AbortSignal;
 }
 
-/** Plays a run. Rejects with Wrong, naming the first thing that cannot be, or with what the SDK says of a place that is not there. */
+/** Plays a run. Rejects with CheckFailedError for the first failed check, or with the SDK's error of a failed connection. */
 export async function simulate(options: SimulateOptions): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const times = new Times();
+  const latencies = new Latencies();
   const agents: Agent[] = [];
   try {
-    const { places, seed, space } = options;
-    const connect = (name: string, place: Place, era: Era) => Agent.connect(name, place, era, { times, signal });
-    for (let at = 0; at < Math.max(options.agents, places.length); at++) {
-      const era = at % 2 === 1 && at < ERAS_ALTERNATE ? "older" : "newer";
-      agents.push(await connect(`agent-${at + 1}`, places[at % places.length] ?? places[0], era));
+    const { targets, seed, space } = options;
+    const connect = (name: string, target: Target, revision: Revision) =>
+      Agent.connect(name, target, revision, { latencies, signal });
+    for (let at = 0; at < Math.max(options.agents, targets.length); at++) {
+      const revision = at % 2 === 1 && at < REVISIONS_ALTERNATE ? "older" : "newer";
+      agents.push(await connect(`agent-${at + 1}`, targets[at % targets.length] ?? targets[0], revision));
     }
-    // The seed says what is played, the rest keeps runs of one seed apart.
+    // The seed decides what is played; the random rest keeps the ids of runs with the same seed apart.
     const run = `${seed.toString(36)}-${crypto.randomUUID().slice(0, 6)}`;
     const stage: Stage = { space, run, ledger: new Ledger(), agents, counted: new Map(), handedOff: 0 };
-    if (options.rounds > 0) await play(stage, options, times);
-    if (options.clean) options.tell.cleaned(await cleanUp(stage, options.rounds > 0));
+    if (options.rounds > 0) await play(stage, options, latencies);
+    if (options.clean) options.reporter.cleaned(await cleanUp(stage, options.rounds > 0));
   } finally {
     stop.abort();
     await Promise.allSettled(agents.map((agent) => agent.close()));
   }
 }
 
-async function play(stage: Stage, options: SimulateOptions, times: Times): Promise<void> {
-  const { seed, space, rounds, tell, signal, places } = options;
+async function play(stage: Stage, options: SimulateOptions, latencies: Latencies): Promise<void> {
+  const { seed, space, rounds, reporter, signal, targets } = options;
   const { run, agents, ledger } = stage;
-  tell.began({ seed, space, run, agents: agents.length, rounds, places: places.map(({ name }) => name) });
+  reporter.started({ seed, space, run, agents: agents.length, rounds, places: targets.map(({ name }) => name) });
   const startMs = performance.now();
   await setUp(stage);
   for (let round = 1; round <= rounds; round++) {
     signal.throwIfAborted();
-    await each(agents, async (agent, at) => {
+    await forEachConcurrently(agents, async (agent, at) => {
       const random = new Random(seed + round * 7919 + at * 104_729);
-      // First everything once, so that a short run shows all of it too.
+      // The first rounds play each scene once, so that a short run covers all of them.
       const scene = (round <= FIRST.length ? FIRST[(at + round) % FIRST.length] : undefined) ?? random.pick(SCENES);
       const other = agents[(at + 1 + random.below(Math.max(1, agents.length - 1))) % agents.length] ?? agent;
       const begunMs = performance.now();
       try {
-        const deed = await scene(stage, agent, other, random);
-        tell.deed({ round, ...deed, ms: performance.now() - begunMs });
+        const result = await scene(stage, agent, other, random);
+        reporter.played({ round, ...result, ms: performance.now() - begunMs });
       } catch (error) {
-        throw inWords(error, round, agent);
+        throw located(error, round, agent);
       }
     });
   }
-  const contexts = await sameEverywhere(stage, places.length);
-  tell.ended({
-    calls: times.count,
+  const contexts = await checkSameEverywhere(stage, targets.length);
+  reporter.passed({
+    calls: latencies.count,
     writes: ledger.writes,
     conflicts: ledger.conflicts,
     contexts,
     seconds: (performance.now() - startMs) / 1000,
-    p50Ms: times.share(0.5),
-    p99Ms: times.share(0.99),
+    p50Ms: latencies.quantile(0.5),
+    p99Ms: latencies.quantile(0.99),
   });
 }
 
-/** Does something with each item, AT_ONCE of them at a time; rejects at once with the first that fails, and begins no more. */
-async function each<Item>(items: readonly Item[], act: (item: Item, at: number) => Promise<void>): Promise<void> {
+/** Runs an action for each item, MAX_CONCURRENT at a time. Rejects with the first failure, and then starts no more. */
+async function forEachConcurrently<Item>(
+  items: readonly Item[],
+  act: (item: Item, at: number) => Promise<void>,
+): Promise<void> {
   const left = items.entries();
   let failed = false;
   const worker = async (): Promise<void> => {
@@ -100,7 +108,7 @@ async function each<Item>(items: readonly Item[], act: (item: Item, at: number) 
       await act(item, at);
     }
   };
-  const workers = Array.from({ length: Math.min(AT_ONCE, items.length) }, worker);
+  const workers = Array.from({ length: Math.min(MAX_CONCURRENT, items.length) }, worker);
   try {
     await Promise.all(workers);
   } finally {
@@ -108,35 +116,40 @@ async function each<Item>(items: readonly Item[], act: (item: Item, at: number) 
   }
 }
 
-function inWords(error: unknown, round: number, agent: Agent): unknown {
+/** Adds round and agent to an error. */
+function located(error: unknown, round: number, agent: Agent): unknown {
   if (!(error instanceof Error)) return error;
-  return new Wrong(`in round ${round} ${agent.name} (${agent.era} revision): ${error.message}`, { cause: error });
+  return new CheckFailedError(`in round ${round} ${agent.name} (${agent.revision} revision): ${error.message}`, {
+    cause: error,
+  });
 }
 
-/** Checks that each place shows exactly what was acknowledged. Answers how many contexts there are. */
-async function sameEverywhere({ agents, ledger, space, run }: Stage, places: number): Promise<number> {
-  ledger.withoutGaps();
+/** Checks that each target shows exactly what was acknowledged. Returns the number of contexts. */
+async function checkSameEverywhere({ agents, ledger, space, run }: Stage, targets: number): Promise<number> {
+  ledger.checkNoGaps();
   const { ids, position } = ledger;
   const known = new Set(ids);
-  for (const agent of agents.slice(0, places)) {
-    for (const id of await listed(agent, `${space}/${run}/`, TAG, position))
-      if (!known.has(id)) throw new Wrong(`${id} is at ${agent.place}, and no agent wrote it`);
-    await each(ids, async (id) => {
-      ledger.read(id, agent.place, await agent.call("context_get", { id, min_position: position }));
+  for (const agent of agents.slice(0, targets)) {
+    for (const id of await listIds(agent, `${space}/${run}/`, TAG, position))
+      if (!known.has(id)) throw new CheckFailedError(`${id} is at ${agent.target}, and no agent wrote it`);
+    await forEachConcurrently(ids, async (id) => {
+      ledger.checkRead(id, agent.target, await agent.call("context_get", { id, min_position: position }));
     });
   }
   return ids.length;
 }
 
-/** Removes what this run wrote, or what all runs left; contexts of others in the space stay. Answers how many were removed. */
+/** Removes the contexts of this run, or of all runs, and returns their number; other contexts in the space stay. */
 async function cleanUp({ agents, ledger, space }: Stage, onlyThisRun: boolean): Promise<number> {
   const [agent] = agents;
   if (agent === undefined) return 0;
-  const ids = onlyThisRun ? ledger.ids : [...(await listed(agent, `${space}/`, TAG, ledger.position))];
-  await each(ids, async (id) => {
+  const ids = onlyThisRun ? ledger.ids : [...(await listIds(agent, `${space}/`, TAG, ledger.position))];
+  await forEachConcurrently(ids, async (id) => {
     const { refusal } = await agent.write("context_delete", { id });
     if (refusal !== undefined && refusal.code !== "deleted")
-      throw new Wrong(`context_delete of ${id} was refused: ${refusal.code}: ${refusal.message} ${refusal.hint}`);
+      throw new CheckFailedError(
+        `context_delete of ${id} was refused: ${refusal.code}: ${refusal.message} ${refusal.hint}`,
+      );
   });
   return ids.length;
 }

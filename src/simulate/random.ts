@@ -1,8 +1,9 @@
-// Numbers that look random and are the same for the same seed, so that a run can be played again.
+// Pseudo-random numbers from a seed, so that a run can be repeated.
 
 /** Seeds are whole numbers below this. */
 export const SEEDS = 2 ** 32;
 
+/** A generator (mulberry32). */
 export class Random {
   #state: number;
 
@@ -10,7 +11,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** A number from 0 to below 1 (mulberry32). */
+  /** Returns a number in [0, 1). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -19,12 +20,12 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / SEEDS;
   }
 
-  /** A whole number from 0 to below `count`. */
+  /** Returns a whole number in [0, count). */
   below(count: number): number {
     return Math.floor(this.next() * count);
   }
 
-  /** One of the items; there must be one. */
+  /** Returns one of the items. */
   pick<Item>(items: readonly [Item, ...Item[]]): Item {
     return items[this.below(items.length)] ?? items[0];
   }

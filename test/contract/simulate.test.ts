@@ -7,7 +7,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import type { Answer } from "../../src/operation/answer.ts";
 import type { Call } from "../../src/operation/invoke.ts";
 import { whoami } from "../../src/operation/whoami.ts";
-import { type Place, simulate, tellJson, tellPeople, Wrong } from "../../src/simulate/index.ts";
+import { CheckFailedError, jsonReporter, peopleReporter, simulate, type Target } from "../../src/simulate/index.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { Door } from "../kit/mcp-fleet.ts";
 
@@ -27,7 +27,7 @@ afterEach(async () => {
 type Invoke = (call: Call) => Promise<Answer>;
 
 /** A node over the store; `lie` stands between calls and the truth. */
-function node(lie: (call: Call, truth: Invoke) => Promise<Answer> = (call, truth) => truth(call)): Place {
+function node(lie: (call: Call, truth: Invoke) => Promise<Answer> = (call, truth) => truth(call)): Target {
   const truth: Invoke = (call) => core.invoker.invoke(call);
   const invoker = new Proxy(core.invoker, {
     get: (target, key) => {
@@ -41,16 +41,16 @@ function node(lie: (call: Call, truth: Invoke) => Promise<Answer> = (call, truth
   return { name: door.url, connect: () => new StreamableHTTPClientTransport(new URL(`${door.url}/mcp`)) };
 }
 
-async function play(places: readonly [Place, ...Place[]], options: { rounds?: number; clean?: boolean } = {}) {
+async function play(targets: readonly [Target, ...Target[]], options: { rounds?: number; clean?: boolean } = {}) {
   const lines: string[] = [];
   const failure = await simulate({
-    places,
+    targets,
     space: "simulate",
     agents: 6,
     rounds: options.rounds ?? 5,
     seed: 42,
     clean: options.clean ?? false,
-    tell: tellJson((line) => void lines.push(line)),
+    reporter: jsonReporter((line) => void lines.push(line)),
     signal: new AbortController().signal,
   }).then(
     () => undefined,
@@ -100,16 +100,16 @@ describe("a store that tells the truth", () => {
     expect(refused).toBeGreaterThan(5);
   }, 20_000);
 
-  test("lines for people name seed, space, places and what was done", async () => {
+  test("lines for people name seed, space, targets and what was done", async () => {
     const lines: string[] = [];
     await simulate({
-      places: [node()],
+      targets: [node()],
       space: "tour",
       agents: 2,
       rounds: 1,
       seed: 7,
       clean: true,
-      tell: tellPeople((line) => void lines.push(line)),
+      reporter: peopleReporter((line) => void lines.push(line)),
       signal: new AbortController().signal,
     });
     expect(lines[0]).toMatch(/^simulate {3}seed 7: 2 agents, 1 rounds, below tour\/ \(run 7-[0-9a-f]{6}\)$/);
@@ -165,7 +165,7 @@ describe("a store that lies is caught", () => {
     ],
     [
       "does not wake who waits",
-      /was not told of version/,
+      /was not notified of version/,
       async (call, truth) => {
         if (call.operation !== "context_wait") return truth(call);
         const { position } = await truth({ ...call, operation: "whoami", input: {} });
@@ -185,9 +185,9 @@ describe("a store that lies is caught", () => {
   test.each(cases)("it %s", async (_what, said, lie) => {
     older.clear();
     const { failure, told } = await play([node(lie)]);
-    expect(failure).toBeInstanceOf(Wrong);
-    expect((failure as Wrong).message).toMatch(said);
-    expect((failure as Wrong).message).toMatch(/^in round \d agent-\d /);
+    expect(failure).toBeInstanceOf(CheckFailedError);
+    expect((failure as CheckFailedError).message).toMatch(said);
+    expect((failure as CheckFailedError).message).toMatch(/^in round \d agent-\d /);
     expect(told.some(({ event }) => event === "right")).toBe(false);
   });
 
@@ -198,9 +198,9 @@ describe("a store that lies is caught", () => {
       return { ...answer, output: { ...answer.output, content: "something else" } };
     });
     const { failure } = await play([node(), other]);
-    expect(failure).toBeInstanceOf(Wrong);
-    expect((failure as Wrong).message).toContain(`at ${other.name} is`);
-    expect((failure as Wrong).message).toContain('"something else"');
+    expect(failure).toBeInstanceOf(CheckFailedError);
+    expect((failure as CheckFailedError).message).toContain(`at ${other.name} is`);
+    expect((failure as CheckFailedError).message).toContain('"something else"');
   });
 
   test("it holds what nobody wrote", async () => {
@@ -211,6 +211,6 @@ describe("a store that lies is caught", () => {
       return truth(call);
     });
     const { failure } = await play([planted]);
-    expect((failure as Wrong).message).toMatch(/board-0-too is at .*, and no agent wrote it/);
+    expect((failure as CheckFailedError).message).toMatch(/board-0-too is at .*, and no agent wrote it/);
   });
 });
