@@ -64,7 +64,7 @@ describe("context_wait", () => {
       },
     });
     const caller = { ...granted(), kind: "user" as const };
-    const waiting = core.call("context_wait", { timeout_seconds: 1 }, caller);
+    const waiting = core.call("context_wait", { timeout_seconds: 30 }, caller);
     await Bun.sleep(1);
     core.access.usePolicy({
       rules: [
@@ -182,4 +182,5 @@ test("a burst of small patches of a large document lets others have their turn",
   const steps = turns.map((count, at) => count - (turns[at - 1] ?? 0));
   expect(Math.max(...steps)).toBeLessThanOrEqual(16);
   expect(done).toBe(84);
-});
+  // A second of computing, however long a busy machine takes for it.
+}, 300_000);
