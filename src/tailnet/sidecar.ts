@@ -56,7 +56,9 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
                 queued -= bytes.length;
               });
             } catch (error) {
-              lost(`cannot write to the tailnet sidecar: ${String(error)}`);
+              // So does one that the write itself reports. A child that lives on without reading is ended.
+              log("warning", `cannot write to the tailnet sidecar: ${String(error)}`);
+              setTimeout(kill, END_MS).unref();
             }
           },
           end: () => void Promise.resolve(child.stdin.end()).catch(() => {}),
