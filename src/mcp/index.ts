@@ -66,6 +66,7 @@ export function createMcp(options: McpOptions): Mcp {
   const tools = new Tools(invoker);
   const parts: Parts = {
     invoker,
+    features: options.features,
     version: options.version,
     tools,
     index,

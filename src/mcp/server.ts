@@ -13,6 +13,7 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { Asking } from "./ask.ts";
 import { asProtocolError } from "./errors.ts";
@@ -46,6 +47,7 @@ export interface Fixtures {
 /** What every server is made over. */
 export interface Parts {
   invoker: Invoker;
+  features: readonly Feature[];
   version: string;
   tools: Tools;
   index: ResourceIndex;
@@ -96,7 +98,7 @@ export function buildServer(parts: Parts, { caller, method, subscriber }: Server
   const server = new Server(serverInfoOf(parts.version), {
     capabilities: fixtures === undefined ? CAPABILITIES : { ...CAPABILITIES, ...fixtures.capabilities },
     cacheHints: CACHE,
-    ...(greets ? { instructions: instructionsFor(caller(), invoker.rights(caller())) } : {}),
+    ...(greets ? { instructions: instructionsFor(parts.features, caller(), invoker.rights(caller())) } : {}),
     ...fixtures?.options,
   });
   // A server for one request gets the one handler it needs: registering the others would cost more than the call itself.

@@ -5,7 +5,7 @@ import type { Change } from "../log/changes.ts";
 import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
 import type { Operation } from "./define.ts";
-import type { FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
+import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
 import type { Services } from "./services.ts";
 
 /** Everything that a feature brings. Names, migration ids and tables are unique over all features. */
@@ -23,6 +23,8 @@ export interface Feature {
   /** What has a URI in MCP. Clients may subscribe to it where the feature has `changes` too. */
   resources?: FeatureResources;
   prompts?: readonly FeaturePrompt[];
+  /** How models use the feature well. */
+  instructions?: FeatureInstructions;
   /** Reads whose answers an edge may keep. */
   edge?: readonly EdgeRead[];
   /** What only the leader does, begun each time this node starts to lead. Full members only. */

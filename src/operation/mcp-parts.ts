@@ -112,3 +112,19 @@ export interface PromptContext {
   /** The caller's. */
   rights: Rights;
 }
+
+/** What clients are told about a feature when they connect: the same for every caller but for the right to write. */
+export interface FeatureInstructions {
+  /** Sentences that say what the feature stores. */
+  about: string;
+  /** Lines for all callers: how to read. */
+  readers: readonly string[];
+  /** How to write. */
+  writers: {
+    /** The write that a caller must be allowed somewhere to get `lines`. */
+    operation: string;
+    lines: readonly string[];
+    /** The line for other callers. */
+    otherwise: string;
+  };
+}

@@ -235,6 +235,7 @@ test("a session that nobody used for long is closed, one with an open stream is 
   const tools = new Tools(core.invoker);
   const parts = {
     invoker: core.invoker,
+    features: FEATURES,
     version: "0",
     tools,
     index,

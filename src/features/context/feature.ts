@@ -17,6 +17,7 @@ import { namesContent } from "./etag.ts";
 import { contextExport } from "./export.ts";
 import { contextDiff, contextHistory } from "./history.ts";
 import { contextImport } from "./import.ts";
+import { contextInstructions } from "./instructions.ts";
 import { contextList } from "./list.ts";
 import { Maintenance } from "./maintenance.ts";
 import { contextMany } from "./many.ts";
@@ -89,6 +90,7 @@ export const contextFeature: Feature = {
   },
   resources: contextResources,
   prompts: [handoffPrompt, primePrompt],
+  instructions: contextInstructions,
   edge: [
     {
       operation: contextGet.name,
