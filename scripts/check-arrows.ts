@@ -42,7 +42,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
     ...["config", "lib"],
   ],
   api: ["operation", "access", "log", "lib"],
-  mcp: ["features/*", "operation", "access", "log", "observe", "lib"],
+  mcp: ["operation", "access", "log", "observe", "lib"],
   web: ["features/*", "fleet", "operation", "access", "log", "observe", "lib"],
   features: ["features/*", "fleet", "cache", "operation", "access", "log", "store", "observe", "config", "lib"],
   "features/*": ["operation", "peer", "access", "log", "store", "observe", "config", "lib"],

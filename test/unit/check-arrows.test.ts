@@ -16,6 +16,7 @@ test.each([
   ["lib/a.ts", '// import { x } from "../store/store.ts";', 0],
   ["lib/a.ts", '/* import { x } from "../store/store.ts"; */', 0],
   ["api/a.ts", 'import { x } from "../mcp/index.ts";', 1],
+  ["mcp/a.ts", 'import { x } from "../features/context/index.ts";', 1],
   ["api/a.ts", 'import { x } from "../features/context/rows.ts";', 1],
   ["api/a.ts", 'import { x } from "../features/context/index.ts";', 1],
   ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
