@@ -2,6 +2,7 @@
 // `bun node.ts DATA RUNTIME [direct]`; says on stdout, a pipe to the bench alone, what to connect with.
 
 import { loadSettings } from "../src/config/load.ts";
+import { SETTING_TABLES } from "../src/features/index.ts";
 import { startNode } from "../src/node/start.ts";
 import { configureLogging } from "../src/observe/logging.ts";
 import { LoopbackTailnet } from "../src/tailnet/loopback.ts";
@@ -30,7 +31,7 @@ class BenchTailnet extends LoopbackTailnet {
 
 const [data = "", runtime = "", engine = "raft"] = process.argv.slice(2);
 configureLogging({ level: "warning", format: "json" });
-const loaded = loadSettings({ flags: { data, "limits.requests_per_minute": "0" }, env: {} });
+const loaded = loadSettings({ tables: SETTING_TABLES, flags: { data, "limits.requests_per_minute": "0" }, env: {} });
 /** Wall clock of the moment in which the start began: all modules are loaded. */
 const begunMs = Date.now();
 const node = await startNode({

@@ -4,6 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { loadSettings } from "../src/config/load.ts";
+import { SETTING_TABLES } from "../src/features/index.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
 import { fleetOf } from "../src/log/history.ts";
@@ -28,7 +29,11 @@ const begins = fleet === undefined;
 
 configureLogging({ level: "warning", format: "json" });
 mkdirSync(data, { recursive: true, mode: 0o700 });
-const { settings } = loadSettings({ flags: { data, "limits.requests_per_minute": "0" }, env: {} });
+const { settings } = loadSettings({
+  tables: SETTING_TABLES,
+  flags: { data, "limits.requests_per_minute": "0" },
+  env: {},
+});
 const closers = createClosers();
 const noWayOut = () => Promise.reject(new Error("this member has no way out"));
 const product = openProduct({

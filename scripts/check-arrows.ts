@@ -12,7 +12,7 @@ import { circlesOf, importGraph, importsOf } from "./import-graph.ts";
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],
   cli: [
-    ...["bridge", "simulate", "node", "membership", "datadir", "features/*", "fleet"],
+    ...["bridge", "simulate", "node", "membership", "datadir", "features", "features/*", "fleet", "operation"],
     ...["store", "tailnet", "observe", "config", "lib"],
   ],
   bridge: ["datadir", "store", "tailnet", "observe", "config", "lib"],

@@ -4,9 +4,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { COMMANDS } from "../src/cli/table.ts";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
-import { envOf, flagOf, settingRows } from "../src/config/settings.ts";
+import { envOf, flagOf } from "../src/config/setting.ts";
+import { ALL_CONDITIONS, SETTING_ROWS } from "../src/features/index.ts";
 import { FAULTS } from "../src/lib/fault.ts";
-import { CONDITIONS } from "../src/observe/conditions.ts";
 
 const root = dirname(import.meta.dir);
 
@@ -38,7 +38,7 @@ export function writeGenerated(): void {
 }
 
 function settingsPage(): string {
-  const rows = settingRows().map(([key, row]) => {
+  const rows = SETTING_ROWS.map(([key, row]) => {
     const value =
       row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
         ? ""
@@ -81,7 +81,7 @@ function commandsPage(): string {
     String(fault.exit),
     fault.retryable ? "yes" : "",
   ]);
-  const conditions = Object.entries(CONDITIONS).map(([code, kind]) => [
+  const conditions = Object.entries(ALL_CONDITIONS).map(([code, kind]) => [
     `\`${code}\``,
     kind.severity,
     kind.title,

@@ -1,8 +1,9 @@
 // cairn audit: who changed what, which calls were refused, and whether the history is whole.
 
+import { columns } from "../lib/columns.ts";
 import { askNode } from "./client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "./command.ts";
-import { cell, columns, objectsOf, say, showAnswer, writeData } from "./output.ts";
+import { cell, objectsOf, say, showAnswer, writeData } from "./output.ts";
 
 /** Recomputing a long history takes its time. */
 const VERIFY_MS = 30 * 60_000;

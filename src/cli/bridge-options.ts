@@ -11,6 +11,7 @@ import {
 import { loadSettings } from "../config/load.ts";
 import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { hostnameShape } from "../config/shapes.ts";
+import { SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
@@ -80,7 +81,11 @@ export function bridgeNode(
   { base, hostname, joinMs }: { base: string; hostname: string; joinMs: number },
 ): BridgeNode {
   const data = textOption(invocation, "data");
-  const { settings } = loadSettings({ flags: data === undefined ? {} : { data }, env: invocation.env });
+  const { settings } = loadSettings({
+    tables: SETTING_TABLES,
+    flags: data === undefined ? {} : { data },
+    env: invocation.env,
+  });
   const secrets = readSecrets(invocation.env);
   eachSecret(secrets, registerSecret);
   for (const secret of SECRET_NAMES) delete process.env[secret];

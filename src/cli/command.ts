@@ -2,33 +2,12 @@
 
 import type { Environment } from "../config/environment.ts";
 import { Fault } from "../lib/fault.ts";
+import type { Argument, Option, Words } from "../operation/feature-command.ts";
 
-/** What completion offers for a value: fixed words, ids of the node's contexts, or files. */
-export type Offers = readonly string[] | "ids" | "files";
-
-/** A word behind the command's own. */
-export interface Argument {
-  /** `ID` must be there, `[ID]` may. */
-  name: string;
-  help: string;
-  offers?: Offers;
-}
-
-/** A flag, with or without a value. */
-export interface Option {
-  /** As commander writes it: `--json`, `--limit N`. */
-  flags: string;
-  help: string;
-  /** Each use adds a value. */
-  repeated?: boolean;
-  offers?: Offers;
-}
+export type { Argument, Offers, Option } from "../operation/feature-command.ts";
 
 /** What a command gets: parsed words, and the outside world. */
-export interface Invocation {
-  args: readonly (string | undefined)[];
-  /** By option name in camelCase. */
-  options: Readonly<Record<string, unknown>>;
+export interface Invocation extends Words {
   env: Environment;
 }
 

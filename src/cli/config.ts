@@ -3,11 +3,12 @@
 import { exampleFile } from "../config/example.ts";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { readSecrets, secretOrigins } from "../config/secrets.ts";
-import { settingRows } from "../config/settings.ts";
+import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
+import { columns } from "../lib/columns.ts";
 import { checkSettings } from "../node/index.ts";
 import { redactText } from "../observe/redact.ts";
 import { type Command, type Invocation, type Option, textOption } from "./command.ts";
-import { columns, say, writeData } from "./output.ts";
+import { say, writeData } from "./output.ts";
 
 const PLACE: readonly Option[] = [
   { flags: "--data <dir>", help: "the data folder, whose cairn.toml is read" },
@@ -25,9 +26,9 @@ export const configShow: Command = {
   async run(invocation) {
     const loaded = load(invocation);
     for (const warning of loaded.warnings) say(warning);
-    const rows = settingRows().map(([key]) => ({
+    const rows = SETTING_ROWS.map(([key]) => ({
       setting: key,
-      value: shown(loaded.settings[key]),
+      value: shown(loaded.all[key]),
       origin: loaded.origins.get(key) ?? "default",
     }));
     const secrets = secretOrigins(invocation.env);
@@ -77,7 +78,7 @@ export const configExample: Command = {
   summary: "print a settings file with every setting and its default, all commented out",
   more: "cairn config example > cairn.toml, then put it into the data folder or name it with --config.",
   async run() {
-    await writeData(exampleFile());
+    await writeData(exampleFile(SETTING_ROWS));
     return 0;
   },
 };
@@ -85,6 +86,7 @@ export const configExample: Command = {
 function load(invocation: Invocation): Loaded {
   const data = textOption(invocation, "data");
   return loadSettings({
+    tables: SETTING_TABLES,
     flags: data === undefined ? {} : { data },
     env: invocation.env,
     configFile: textOption(invocation, "config"),

@@ -43,15 +43,3 @@ export function objectsOf(value: unknown): Record<string, unknown>[] {
 export function cell(value: unknown): string {
   return String(value ?? "").replaceAll(/[\n\r\t]/g, " ");
 }
-
-/** Lines with aligned columns, for people. */
-export function columns(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
-  return rows
-    .map((row) => {
-      const cells = row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0)));
-      return `${cells.join("  ").trimEnd()}\n`;
-    })
-    .join("");
-}

@@ -4,8 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadSettings } from "../config/load.ts";
 import { socketCandidates, socketPaths } from "../config/paths.ts";
+import { SETTING_TABLES } from "../features/index.ts";
+import { columns } from "../lib/columns.ts";
 import { type Command, textOption } from "./command.ts";
-import { columns, writeData } from "./output.ts";
+import { writeData } from "./output.ts";
 
 export const paths: Command = {
   words: ["paths"],
@@ -19,6 +21,7 @@ export const paths: Command = {
     const data = textOption(invocation, "data");
     const file = textOption(invocation, "config");
     const { settings } = loadSettings({
+      tables: SETTING_TABLES,
       flags: data === undefined ? {} : { data },
       env: invocation.env,
       configFile: file,

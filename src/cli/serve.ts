@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
-import { flagOf, type SettingKey, settingRows } from "../config/settings.ts";
+import { flagOf } from "../config/setting.ts";
+import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import {
   jsonEvent,
@@ -25,7 +26,7 @@ import { ownCommand } from "./own-command.ts";
 const START_PATIENCE_MS = 3_000;
 const DEV_PORT = 8470;
 
-const SETTING_OPTIONS: readonly Option[] = settingRows().map(
+const SETTING_OPTIONS: readonly Option[] = SETTING_ROWS.map(
   ([key, row]): Option => ({
     flags: row.kind === "flag" ? flagOf(key) : `${flagOf(key)} <${row.placeholder ?? "value"}>`,
     help: `${row.help}${defaultText(row.default)}`,
@@ -141,15 +142,20 @@ function report(event: NodeEvent): void {
 }
 
 function load(invocation: Invocation, temporary: string | undefined): Loaded {
-  const flags: Partial<Record<SettingKey, string | boolean | readonly string[]>> = {};
-  for (const [key] of settingRows()) {
+  const flags: Record<string, string | boolean | readonly string[]> = {};
+  for (const [key] of SETTING_ROWS) {
     const given = invocation.options[camelCase(flagOf(key))];
     if (typeof given === "string" || typeof given === "boolean") flags[key] = given;
     // A list may be given as one text with commas, or as several flags.
     else if (Array.isArray(given)) flags[key] = given.flatMap((item) => String(item).split(","));
   }
   if (temporary !== undefined) flags["data"] = temporary;
-  return loadSettings({ flags, env: invocation.env, configFile: textOption(invocation, "config") });
+  return loadSettings({
+    tables: SETTING_TABLES,
+    flags,
+    env: invocation.env,
+    configFile: textOption(invocation, "config"),
+  });
 }
 
 function needsFolder(invocation: Invocation): boolean {

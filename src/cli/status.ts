@@ -1,10 +1,11 @@
 // cairn status: one screen about a node, problems first. Exits 3 when the node is failing.
 
 import type { NodeReport } from "../fleet/index.ts";
+import { columns } from "../lib/columns.ts";
 import { askNode, isReady } from "./client.ts";
 import type { Command } from "./command.ts";
 import { memberRows } from "./fleet/table.ts";
-import { cell, columns, writeData } from "./output.ts";
+import { cell, writeData } from "./output.ts";
 
 /** Asked for, and not true now. */
 const UNHEALTHY_EXIT = 3;

@@ -1,8 +1,8 @@
 // Every command people type, in one table; program.ts makes the command line and its help of it. Words are the operations' words, `ls`, `rm` and `log` are aliases.
 
+import { FEATURES } from "../features/index.ts";
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
-import { backupFetch, backupList, backupNow } from "./backups.ts";
 import { bridge } from "./bridge.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
@@ -14,6 +14,7 @@ import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { doctor } from "./doctor/doctor.ts";
 import { backup, exportContexts, importContexts, restore } from "./export.ts";
+import { featureCommands } from "./feature-commands.ts";
 import { leave, promote, transfer } from "./fleet/change.ts";
 import { join, ticket } from "./fleet/join.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
@@ -70,9 +71,7 @@ export const COMMANDS: readonly Command[] = [
   exportContexts,
   importContexts,
   backup,
-  backupList,
-  backupNow,
-  backupFetch,
+  ...featureCommands(FEATURES),
   restore,
   recover,
   configShow,

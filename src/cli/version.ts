@@ -1,9 +1,10 @@
 // cairn version: what this executable is made of. Asks no node.
 
 import { buildInfo } from "../config/build-info.ts";
+import { columns } from "../lib/columns.ts";
 import { Store } from "../store/store.ts";
 import type { Command } from "./command.ts";
-import { columns, writeData } from "./output.ts";
+import { writeData } from "./output.ts";
 
 export const version: Command = {
   words: ["version"],

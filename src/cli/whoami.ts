@@ -1,8 +1,9 @@
 // cairn whoami: who the asked node says you are, and what you may do there.
 
+import { columns } from "../lib/columns.ts";
 import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
-import { columns, writeData } from "./output.ts";
+import { writeData } from "./output.ts";
 
 export const whoami: Command = {
   words: ["whoami"],

@@ -1,12 +1,12 @@
-// A settings file with every setting, commented out, made of the settings table.
+// A settings file with every setting, commented out, made of the rows of their tables.
 
-import { flagOf, type SettingKey, type SettingRow, settingRows } from "./settings.ts";
+import { flagOf, type SettingRow } from "./setting.ts";
 
 /** TOML text: each line that sets something begins with `#`, so the file changes nothing until a line is uncommented. */
-export function exampleFile(): string {
-  const top = settingRows().filter(([key]) => !key.includes("."));
+export function exampleFile(all: readonly (readonly [string, SettingRow])[]): string {
+  const top = all.filter(([key]) => !key.includes("."));
   const tables = Map.groupBy(
-    settingRows().filter(([key]) => key.includes(".")),
+    all.filter(([key]) => key.includes(".")),
     ([key]) => key.slice(0, key.indexOf(".")),
   );
   const parts = [
@@ -23,7 +23,7 @@ export function exampleFile(): string {
   return `${parts.join("\n").trimEnd()}\n`;
 }
 
-function lines(key: SettingKey, name: string, row: SettingRow): string[] {
+function lines(key: string, name: string, row: SettingRow): string[] {
   // A file in the data folder cannot name another one.
   if (key === "data") return [`# ${row.help} Only in a file that --config names.`, '#data = "/var/lib/cairn"', ""];
   const choices = row.choices === undefined ? "" : ` One of ${row.choices.join(", ")}.`;

@@ -9,12 +9,15 @@ import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
 import { SECRET_NAMES } from "./secrets.ts";
-import { envOf, flagOf, type SettingKey, type Settings, settingRows } from "./settings.ts";
+import { envOf, flagOf, type SettingRow, type SettingTable } from "./setting.ts";
+import { type Settings, settingRows } from "./settings.ts";
 
 export interface LoadOptions {
   /** Values of flags by setting key, as the command line gave them. */
-  flags?: Partial<Record<SettingKey, string | boolean | readonly string[]>>;
+  flags?: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   env: Environment;
+  /** The settings of the features (`SETTING_TABLES`); left out: only the node's are known. */
+  tables?: readonly SettingTable[];
   /** `--config FILE`; without it `<data>/cairn.toml`, if there is one. */
   configFile?: string | undefined;
 }
@@ -22,8 +25,10 @@ export interface LoadOptions {
 /** All settings with where they came from. */
 export interface Loaded {
   settings: Settings & { readonly data: string };
+  /** Every setting by name, those of features too. */
+  all: Readonly<Record<string, SettingValue>>;
   /** Where each value that is not a default came from, such as `--tags`, `CAIRN_TAGS` or the file's path. */
-  origins: ReadonlyMap<SettingKey, string>;
+  origins: ReadonlyMap<string, string>;
   /** What looks like a mistake but is not refused, for the log. */
   warnings: readonly string[];
 }
@@ -37,16 +42,17 @@ const MAX_FILE_BYTES = 1024 * 1024;
 
 /** Loads the settings. Throws Fault `config_invalid`. */
 export function loadSettings(options: LoadOptions): Loaded {
-  const origins = new Map<SettingKey, string>();
-  const values = new Map<SettingKey, SettingValue>();
-  const take = (key: SettingKey, raw: unknown, origin: string): void => {
-    const row = settingRows().find(([name]) => name === key)?.[1];
+  const rows = new Map(settingRows(options.tables ?? []));
+  const origins = new Map<string, string>();
+  const values = new Map<string, SettingValue>();
+  const take = (key: string, raw: unknown, origin: string): void => {
+    const row = rows.get(key);
     if (row === undefined) return;
     values.set(key, parseSetting(key, row, raw, origin));
     origins.set(key, origin);
   };
   const overlay = (): void => {
-    for (const [key] of settingRows()) {
+    for (const key of rows.keys()) {
       const variable = options.env[envOf(key)];
       if (variable !== undefined && variable.trim() !== "") take(key, variable, envOf(key));
       const given = options.flags?.[key];
@@ -60,7 +66,7 @@ export function loadSettings(options: LoadOptions): Loaded {
   const file = options.configFile ?? options.env["CAIRN_CONFIG"];
   const path = file ?? join(data, "cairn.toml");
   if (file !== undefined || existsSync(path)) {
-    for (const [key, raw] of readFile(path)) {
+    for (const [key, raw] of readFile(path, rows)) {
       if (key === "data" && file === undefined) {
         throw new Fault("config_invalid", `${path} lies in the data folder and cannot name another one`, {
           hint: "Name the data folder with --data or CAIRN_DATA.",
@@ -70,14 +76,15 @@ export function loadSettings(options: LoadOptions): Loaded {
     }
     overlay();
   }
-  for (const [key, row] of settingRows()) if (!values.has(key)) values.set(key, row.default);
+  for (const [key, row] of rows) if (!values.has(key)) values.set(key, row.default);
   if (values.get("data") === undefined) values.set("data", data);
 
-  const settings = Object.fromEntries(values) as Loaded["settings"];
-  return { settings, origins, warnings: unknownVariables(options.env) };
+  const all = Object.fromEntries(values);
+  const settings = all as Loaded["settings"];
+  return { settings, all, origins, warnings: unknownVariables(options.env, rows) };
 }
 
-function readFile(path: string): [SettingKey, unknown][] {
+function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string, unknown][] {
   let parsed: unknown;
   try {
     if (statSync(path).size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
@@ -89,11 +96,9 @@ function readFile(path: string): [SettingKey, unknown][] {
       cause,
     });
   }
-  const known = new Map(settingRows().map(([key]) => [key as string, key]));
   return flatten(parsed, "").map(([name, raw]) => {
-    const key = known.get(name);
-    if (key !== undefined) return [key, raw];
-    const near = nearest(name, known.keys());
+    if (rows.has(name)) return [name, raw];
+    const near = nearest(name, rows.keys());
     throw new Fault("config_invalid", `Unknown setting ${JSON.stringify(name)} in ${path}`, {
       hint: near === undefined ? "docs/settings.md lists all settings." : `Did you mean ${near}?`,
     });
@@ -106,8 +111,8 @@ function flatten(value: unknown, prefix: string): [string, unknown][] {
   return Object.entries(value).flatMap(([name, inner]) => flatten(inner, prefix === "" ? name : `${prefix}.${name}`));
 }
 
-function unknownVariables(env: Environment): string[] {
-  const known = settingRows().map(([key]) => envOf(key));
+function unknownVariables(env: Environment, rows: ReadonlyMap<string, SettingRow>): string[] {
+  const known = [...rows.keys()].map(envOf);
   return Object.keys(env)
     .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !OTHER_VARIABLES.has(name))
     .map((name) => {

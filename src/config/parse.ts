@@ -1,12 +1,12 @@
 // One raw value (text of a flag or variable, or a TOML value) to the value of its setting, or a Fault that says where it came from.
 
 import { Fault } from "../lib/fault.ts";
-import type { SettingKey, SettingRow } from "./settings.ts";
+import type { SettingRow } from "./setting.ts";
 
 export type SettingValue = string | number | boolean | readonly string[] | undefined;
 
 /** Parses `raw`; `origin` names its place for the message, such as `--tags` or `CAIRN_TAGS`. Throws Fault `config_invalid`. */
-export function parseSetting(key: SettingKey, row: SettingRow, raw: unknown, origin: string): SettingValue {
+export function parseSetting(key: string, row: SettingRow, raw: unknown, origin: string): SettingValue {
   const refuse = (wanted: string, value: unknown = raw): Fault =>
     new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, and is ${shown(value)}`, {
       hint: `Change ${origin}: ${row.help}`,

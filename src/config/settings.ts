@@ -1,60 +1,28 @@
-// Every setting of a node, in one table: flags, environment names, the file's keys, help and docs/settings.md come from it.
+// The settings of a node, in one table; features add theirs by their manifests: flags, environment names, the file's keys, help and docs/settings.md come from it.
 // load.ts finds the values; secrets are not settings (secrets.ts).
 
 import {
-  bucketShape,
+  bytes,
+  choice,
+  count,
+  flag,
+  list,
+  type SettingRow,
+  type SettingTable,
+  text,
+  type ValuesOf,
+} from "./setting.ts";
+import {
   capabilityShape,
   controlUrlShape,
-  endpointShape,
   fleetNameShape,
   hostnameShape,
   hostShape,
-  keepShape,
   originShape,
   outboundShape,
-  prefixShape,
-  regionShape,
-  type Shape,
   spaceGlobShape,
   tagShape,
 } from "./shapes.ts";
-
-/** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
-export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
-
-interface Row<K extends Kind, Default> {
-  kind: K;
-  /** `undefined` means: not set. */
-  default: Default;
-  /** One sentence for --help and docs/settings.md, units included. */
-  help: string;
-  /** What stands for the value in --help. */
-  placeholder?: string;
-  choices?: readonly string[];
-  /** Bounds of counts and bytes, both included. */
-  min?: number;
-  max?: number;
-  /** What a text, or each text of a list, must look like. */
-  shape?: Shape;
-}
-
-const text = <D extends string | undefined>(value: D, placeholder: string, help: string, shape?: Shape) =>
-  ({ kind: "text", default: value, placeholder, help, ...(shape && { shape }) }) satisfies Row<"text", D>;
-const list = (placeholder: string, help: string, shape?: Shape) =>
-  ({ kind: "list", default: [] as readonly string[], placeholder, help, ...(shape && { shape }) }) satisfies Row<
-    "list",
-    readonly string[]
-  >;
-const flag = (help: string) => ({ kind: "flag", default: false as boolean, help }) satisfies Row<"flag", boolean>;
-const bytes = (value: number, bounds: { min: number; max: number }, help: string) =>
-  ({ kind: "bytes", default: value, placeholder: "BYTES", help, ...bounds }) satisfies Row<"bytes", number>;
-const count = (value: number, bounds: { min: number; max: number }, help: string) =>
-  ({ kind: "count", default: value, placeholder: "N", help, ...bounds }) satisfies Row<"count", number>;
-const choice = <const C extends readonly string[]>(choices: C, value: C[number], help: string) =>
-  ({ kind: "choice", default: value as C[number], choices, placeholder: choices.join("|"), help }) satisfies Row<
-    "choice",
-    C[number]
-  >;
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -158,27 +126,6 @@ export const SETTINGS = {
     { min: 1, max: 100_000 },
     "Streams and waits that one caller may have open at once.",
   ),
-  "backup.schedule": text(
-    "daily",
-    "CRON",
-    "When the store is backed up: daily (in the night, at a minute of this node's own), a cron text in local time such as 0 3 * * *, or off.",
-  ),
-  "backup.folder": text(undefined, "DIR", "Folder for scheduled backups; without it backups in the data folder."),
-  "backup.keep": text(
-    "7d,4w,6m",
-    "RULE",
-    "Scheduled backups that stay: the newest of so many days, weeks and months; the newest of all stays always.",
-    keepShape,
-  ),
-  "backup.s3_url": text(
-    undefined,
-    "URL",
-    "S3-compatible service that scheduled backups are sent to as well, such as https://s3.eu-central-1.amazonaws.com.",
-    endpointShape,
-  ),
-  "backup.s3_bucket": text(undefined, "NAME", "Bucket there; with backup.s3_url it must be named.", bucketShape),
-  "backup.s3_prefix": text(undefined, "PATH", "What object names begin with, such as fleet/home.", prefixShape),
-  "backup.s3_region": text("us-east-1", "REGION", "Region that signatures name; many services want auto.", regionShape),
   "outbound.allow": list(
     "HOST[:PORT],…",
     "Places outside the tailnet that this node may reach though they are private, on this machine or plain http: hosts, addresses, networks.",
@@ -193,34 +140,13 @@ export const SETTINGS = {
   ),
 } as const;
 
-/** Dotted name of a setting, such as `access.admins`. */
+/** Dotted name of a setting of the node, such as `access.admins`. */
 export type SettingKey = keyof typeof SETTINGS;
 
-type Widened<D> = D extends undefined ? string | undefined : D extends string ? (string extends D ? string : D) : D;
+/** The values in force of the node's settings, by name. */
+export type Settings = ValuesOf<typeof SETTINGS>;
 
-/** The values in force, by key. */
-export type Settings = {
-  readonly [K in SettingKey]: (typeof SETTINGS)[K]["kind"] extends "text"
-    ? undefined extends (typeof SETTINGS)[K]["default"]
-      ? string | undefined
-      : string
-    : Widened<(typeof SETTINGS)[K]["default"]>;
-};
-
-/** A row as the code that walks the table sees it. */
-export type SettingRow = Row<Kind, string | number | boolean | readonly string[] | undefined>;
-
-/** All rows with their keys, in the order of the table. */
-export function settingRows(): [SettingKey, SettingRow][] {
-  return Object.entries(SETTINGS) as [SettingKey, SettingRow][];
-}
-
-/** `access.admins` → `--access-admins`. */
-export function flagOf(key: SettingKey): string {
-  return `--${key.replaceAll(/[._]/g, "-")}`;
-}
-
-/** `access.admins` → `CAIRN_ACCESS_ADMINS`. */
-export function envOf(key: SettingKey): string {
-  return `CAIRN_${key.replaceAll(".", "_").toUpperCase()}`;
+/** All rows with their names: the node's in the order of their table, then those of the features. */
+export function settingRows(features: readonly SettingTable[]): [string, SettingRow][] {
+  return [SETTINGS, ...features].flatMap((table) => Object.entries(table));
 }

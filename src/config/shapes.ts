@@ -15,6 +15,7 @@ export const endpointShape: Shape = {
   },
 };
 
+/** Name of a bucket. */
 export const bucketShape: Shape = {
   wanted: "the name of a bucket: 3 to 63 of a-z, 0-9, . and -",
   fits: (text) => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(text),
@@ -26,6 +27,7 @@ export const prefixShape: Shape = {
   fits: (text) => text.length <= 200 && /^(?!\.{1,2}(\/|$))[\w.-]+(\/(?!\.{1,2}(\/|$))[\w.-]+)*$/.test(text),
 };
 
+/** Region of an S3-compatible service. */
 export const regionShape: Shape = {
   wanted: "the name of a region such as eu-central-1",
   fits: (text) => /^[a-z0-9-]{1,64}$/.test(text),

@@ -1,8 +1,16 @@
 // The list of features. Adding one is a folder and a line here; everything else is derived from the manifests.
 
+import { settingRows } from "../config/settings.ts";
 import { fleetFeature } from "../fleet/index.ts";
 import { accessFeature, logFeature } from "../operation/core-feature.ts";
-import { clearedByFork, digestTablesOf, migrationsOf, operationsOf } from "../operation/derive.ts";
+import {
+  clearedByFork,
+  conditionsOf,
+  digestTablesOf,
+  migrationsOf,
+  operationsOf,
+  settingTablesOf,
+} from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import { backupFeature } from "./backup/index.ts";
 import { contextFeature } from "./context/index.ts";
@@ -18,6 +26,15 @@ export const DIGEST_TABLES = digestTablesOf(FEATURES);
 
 /** Tables that a new history begins empty. */
 export const CLEARED_BY_FORK = clearedByFork(FEATURES);
+
+/** Tables of the features' own settings. */
+export const SETTING_TABLES = settingTablesOf(FEATURES);
+
+/** Every setting of this build with its name: the node's, then those of the features. */
+export const SETTING_ROWS = settingRows(SETTING_TABLES);
+
+/** Every health condition of this build. */
+export const ALL_CONDITIONS = conditionsOf(FEATURES);
 
 /** Every operation of this build, for whoever has no running node: pages, and readers of a stopped node's log. */
 export const OPERATIONS = operationsOf(FEATURES);

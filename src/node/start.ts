@@ -11,6 +11,7 @@ import { refuseBrokenRestore } from "../datadir/backup.ts";
 import { planEngine, refuseLostStore, startEngine } from "../datadir/open-engine.ts";
 import { refuseBrokenRecovery } from "../datadir/recover.ts";
 import { prepareSockets } from "../datadir/sockets.ts";
+import { ALL_CONDITIONS } from "../features/index.ts";
 import { createClosers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
@@ -140,7 +141,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
         : undefined;
 
     // 4. The product: store, log, gate, operations, surfaces.
-    const conditions = new Conditions(logFor("condition"), nowMs);
+    const conditions = new Conditions(logFor("condition"), nowMs, ALL_CONDITIONS);
     let joined: TailnetSession | undefined;
     let serving = false;
     let draining = false;

@@ -6,14 +6,18 @@ import { redactText } from "./redact.ts";
 
 export type Severity = "info" | "warning" | "error";
 
-interface Kind {
+/** What a condition means. */
+export interface ConditionKind {
   title: string;
   severity: Severity;
   /** What to do about it. */
   hint: string;
 }
 
-/** Every condition this build knows, by code. */
+/** Conditions by code. */
+export type ConditionTable = Readonly<Record<string, ConditionKind>>;
+
+/** The conditions of the node itself, by code; features add theirs by their manifests. */
 export const CONDITIONS = {
   starting: { title: "Starting", severity: "info", hint: "Wait until the node has joined its tailnet." },
   needs_login: {
@@ -148,29 +152,26 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Stop the node, keep a copy of its data folder, then restore the last backup with `cairn restore`.",
   },
-  backup_failed: {
-    title: "Backup failed",
-    severity: "warning",
-    hint: "Mend what the text names; cairn tries again within the hour, and `cairn backup now` does at once.",
-  },
-  backup_old: {
-    title: "Backup too old",
-    severity: "warning",
-    hint: "See `cairn backup list`; make one with `cairn backup now`.",
-  },
   policy_invalid: {
     title: "Invalid policy file",
     severity: "error",
     hint: "Mend the file; until then the last valid policy stays in force.",
   },
-} as const satisfies Record<string, Kind>;
+} as const satisfies Record<string, ConditionKind>;
 
 /** One of the codes of `CONDITIONS`. */
 export type ConditionCode = keyof typeof CONDITIONS;
 
+/** Raises and clears the conditions of one table. */
+export type ConditionsOf<Code extends string> = {
+  raise(code: Code, text: string): void;
+  clear(code: Code): void;
+  has(code: Code): boolean;
+};
+
 /** A condition that is true now. */
 export interface Condition {
-  code: ConditionCode;
+  code: string;
   title: string;
   severity: Severity;
   text: string;
@@ -180,37 +181,67 @@ export interface Condition {
 }
 
 /** The conditions of one node that hold now. */
-export class Conditions {
-  readonly #active = new Map<ConditionCode, Condition>();
+export class Conditions implements ConditionsOf<ConditionCode> {
+  readonly #active = new Map<string, Condition>();
   readonly #log: LogLine;
   readonly #now: () => number;
+  readonly #table: ConditionTable;
 
-  constructor(log: LogLine, now: () => number = Date.now) {
+  /** `table` has every condition that may be raised (`conditionsOf` of the features). */
+  constructor(log: LogLine, now: () => number = Date.now, table: ConditionTable = CONDITIONS) {
     this.#log = log;
     this.#now = now;
+    this.#table = table;
   }
 
-  /** Makes a condition true, or changes its text. Logged when it becomes true or its text changes by more than numbers, which may count each second. */
+  /** The conditions of a feature's table, under their own codes. */
+  of<T extends ConditionTable>(_table: T): ConditionsOf<keyof T & string> {
+    return {
+      raise: (code, text) => this.#raise(code, text),
+      clear: (code) => this.#clear(code),
+      has: (code) => this.#active.has(code),
+    };
+  }
+
+  /**
+   * Makes a condition true, or changes its text. It is logged when it becomes true, or when its text changes by more
+   * than numbers, which may count each second.
+   */
   raise(code: ConditionCode, text: string): void {
-    const clean = printableLine(redactText(text)).slice(0, 500);
-    const before = this.#active.get(code);
-    if (before?.text === clean) return;
-    const kind: Kind = CONDITIONS[code];
-    const since = before?.since ?? new Date(this.#now()).toISOString();
-    this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
-    if (before === undefined || withoutNumbers(before.text) !== withoutNumbers(clean))
-      this.#log(levelOf(code), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+    this.#raise(code, text);
   }
 
   /** Ends a condition; nothing happens if it is not true. */
   clear(code: ConditionCode): void {
-    if (!this.#active.delete(code)) return;
-    const level = levelOf(code) === "debug" ? "debug" : "info";
-    this.#log(level, `${CONDITIONS[code].title}: over`, { condition: code });
+    this.#clear(code);
   }
 
-  has(code: ConditionCode): boolean {
+  has(code: string): boolean {
     return this.#active.has(code);
+  }
+
+  #raise(code: string, text: string): void {
+    const clean = printableLine(redactText(text)).slice(0, 500);
+    const before = this.#active.get(code);
+    if (before?.text === clean) return;
+    const kind = this.#kindOf(code);
+    const since = before?.since ?? new Date(this.#now()).toISOString();
+    this.#active.set(code, { code, title: kind.title, severity: kind.severity, text: clean, hint: kind.hint, since });
+    if (before === undefined || withoutNumbers(before.text) !== withoutNumbers(clean))
+      this.#log(levelOf(kind), `${kind.title}: ${clean}`, { condition: code, hint: kind.hint });
+  }
+
+  #clear(code: string): void {
+    if (!this.#active.delete(code)) return;
+    const kind = this.#kindOf(code);
+    const level = levelOf(kind) === "debug" ? "debug" : "info";
+    this.#log(level, `${kind.title}: over`, { condition: code });
+  }
+
+  #kindOf(code: string): ConditionKind {
+    const kind = this.#table[code];
+    if (kind === undefined) throw new Error(`${code} is no condition of this node`);
+    return kind;
   }
 
   /** The whole node in one word: `failing` when something is an error. */
@@ -234,7 +265,6 @@ function withoutNumbers(text: string): string {
 }
 
 /** What is no trouble is told by the start's own lines and by `status`; in the log it is for those who look for details. */
-function levelOf(code: ConditionCode): "debug" | "warning" | "error" {
-  const { severity }: Kind = CONDITIONS[code];
+function levelOf({ severity }: ConditionKind): "debug" | "warning" | "error" {
   return severity === "info" ? "debug" : severity;
 }

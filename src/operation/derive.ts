@@ -1,7 +1,9 @@
 // What the product derives from the manifests of its features: schema, digest, forks, copies, writes. Each function takes
 // the list of features, so that a test can add one.
 
+import type { SettingTable } from "../config/setting.ts";
 import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
+import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
 import type { Migration, Writer } from "../store/store.ts";
 import type { Operation } from "./define.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
@@ -48,6 +50,21 @@ export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void 
 /** All operations over a node; without one, those of the build, to be listed and not run. */
 export function operationsOf(features: readonly Feature[], node: Services = new Services()): Operation[] {
   return features.flatMap((feature) => feature.operations?.(node) ?? []);
+}
+
+/** The tables of the features' own settings. */
+export function settingTablesOf(features: readonly Feature[]): SettingTable[] {
+  return features.flatMap(({ settings }) => (settings === undefined ? [] : [settings]));
+}
+
+/** Every health condition: the node's and those of the features. Throws an Error where two have one code. */
+export function conditionsOf(features: readonly Feature[]): ConditionTable {
+  const all = [CONDITIONS, ...features.map(({ conditions = {} }) => conditions)].flatMap((table) =>
+    Object.entries(table),
+  );
+  const table = Object.fromEntries(all);
+  if (Object.keys(table).length !== all.length) throw new Error("two conditions have one code");
+  return table;
 }
 
 function tablesOf(features: readonly Feature[]): FeatureTable[] {

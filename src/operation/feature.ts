@@ -1,10 +1,13 @@
 // The one shape of a feature (docs/architecture.md 7): a manifest from which the rest of the product is derived. Schema,
 // digests, forks, edges, subscriptions and every surface read manifests and never know a feature by its name.
 
+import type { SettingTable } from "../config/setting.ts";
 import type { Change } from "../log/changes.ts";
 import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
+import type { ConditionTable } from "../observe/conditions.ts";
 import type { Operation } from "./define.ts";
+import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
 import type { Services } from "./services.ts";
 
@@ -19,6 +22,12 @@ export interface Feature {
   open?(node: Services): void;
   /** The operations over a node. They look for its parts only when they run, so that pages and tools can list them without one. */
   operations?(node: Services): readonly Operation[];
+  /** Settings of a node, by dotted name. */
+  settings?: SettingTable;
+  /** Health conditions that it raises, by code. */
+  conditions?: ConditionTable;
+  /** Commands that people type, each a call of one operation. */
+  commands?: readonly FeatureCommand[];
   changes?: FeatureChanges;
   /** What has a URI in MCP. Clients may subscribe to it where the feature has `changes` too. */
   resources?: FeatureResources;

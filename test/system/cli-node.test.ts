@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { exampleFile } from "../../src/config/example.ts";
-import { settingRows } from "../../src/config/settings.ts";
+import { SETTING_ROWS } from "../../src/features/index.ts";
 import { CLIENTS } from "../../src/lib/client-lines.ts";
 import { joinAgent } from "../kit/agent.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -215,7 +215,7 @@ describe("config and paths", () => {
     expect(out).toMatch(/^TS_AUTHKEY +set, not shown +TS_AUTHKEY$/m);
     expect(err).toContain("did you mean CAIRN_LOG_LEVEL");
     const json = run(["config", "show", "--json", "--config", file], env);
-    expect(JSON.parse(json.out).settings).toHaveLength(settingRows().length);
+    expect(JSON.parse(json.out).settings).toHaveLength(SETTING_ROWS.length);
     const password = run(["config", "show"], { CAIRN_CONTROL_URL: "https://u:canary-pw@control.example.com" });
     expect({ code: password.code, out: password.out }).toEqual({ code: 20, out: "" });
     for (const text of [out, err, json.out, password.err]) expect(text).not.toMatch(/CANARY|canary-pw/);
@@ -224,10 +224,10 @@ describe("config and paths", () => {
   test("the example is a file that changes nothing, and sets every setting once it is uncommented", () => {
     const file = join(temporaryFolder(), "cairn.toml");
     writeFileSync(file, run(["config", "example"]).out);
-    expect(readFileSync(file, "utf8")).toBe(exampleFile());
+    expect(readFileSync(file, "utf8")).toBe(exampleFile(SETTING_ROWS));
     const shown = JSON.parse(run(["config", "show", "--json", "--config", file]).out).settings;
     expect(shown.filter(({ origin }: { origin: string }) => origin !== "default")).toEqual([]);
-    const uncommented = exampleFile()
+    const uncommented = exampleFile(SETTING_ROWS)
       .replaceAll(/^#(\w+ = )/gm, "$1")
       .replace('control_url = ""', 'control_url = "https://control.example.com"')
       .replace('s3_url = ""', 's3_url = "https://s3.example.com"')
@@ -235,7 +235,7 @@ describe("config and paths", () => {
       .replaceAll(/^(\w+) = ""$/gm, '$1 = "x"');
     writeFileSync(file, uncommented);
     const all = JSON.parse(run(["config", "show", "--json", "--config", file]).out).settings;
-    expect(all.map(({ origin }: { origin: string }) => origin)).toEqual(settingRows().map(() => file));
+    expect(all.map(({ origin }: { origin: string }) => origin)).toEqual(SETTING_ROWS.map(() => file));
   });
 
   test.each([

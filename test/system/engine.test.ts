@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { readSecrets } from "../../src/config/secrets.ts";
 import { requestQuarantine } from "../../src/datadir/next-start.ts";
-import { MIGRATIONS } from "../../src/features/index.ts";
+import { MIGRATIONS, SETTING_TABLES } from "../../src/features/index.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Apply } from "../../src/log/log.ts";
 import { formatPosition } from "../../src/log/position.ts";
@@ -241,7 +241,7 @@ test("a clock that jumps a day ahead is not followed: what is written keeps the 
   const env = { TMPDIR: dirname(dataDir) };
   const events: NodeEvent[] = [];
   const node = await startNode({
-    loaded: loadSettings({ flags: { data: dataDir }, env }),
+    loaded: loadSettings({ tables: SETTING_TABLES, flags: { data: dataDir }, env }),
     secrets: readSecrets(env),
     env,
     report: (event) => events.push(event),

@@ -5,10 +5,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { Backups, type BackupsOptions } from "../../src/features/backup/backups.ts";
 import { Bucket } from "../../src/features/backup/bucket.ts";
+import { backupConditions } from "../../src/features/backup/conditions.ts";
 import { nameOf, parseName } from "../../src/features/backup/names.ts";
 import { parseKeep, surplusOf } from "../../src/features/backup/retention.ts";
 import { S3 } from "../../src/features/backup/s3.ts";
 import { parseSchedule } from "../../src/features/backup/schedule.ts";
+import { ALL_CONDITIONS } from "../../src/features/index.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { S3_BUCKET, S3_KEYS, TestS3 } from "../kit/s3.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -24,6 +26,7 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
   const conditions = new Conditions(
     () => {},
     () => clock.ms,
+    ALL_CONDITIONS,
   );
   const failing: { reason: string | undefined } = { reason: undefined };
   const options: BackupsOptions = {
@@ -57,7 +60,7 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
     check: async (folder) => JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")),
     storeBytes: () => 1000,
     hashAt: () => undefined,
-    conditions,
+    conditions: conditions.of(backupConditions),
     log: () => {},
     nowMs: () => clock.ms,
     ...changes,

@@ -8,6 +8,7 @@ import { checkLibrary, checkModes, judgeClock, judgeDisk } from "../../src/cli/d
 import { openHostPorts } from "../../src/cli/doctor/host-ports.ts";
 import { checkRunning } from "../../src/cli/doctor/running.ts";
 import { loadSettings } from "../../src/config/load.ts";
+import { SETTING_TABLES } from "../../src/features/index.ts";
 import type { NodeReport } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { ALONE } from "../kit/fleet-report.ts";
@@ -15,7 +16,7 @@ import { temporaryFolder } from "../kit/temporary.ts";
 
 const NOW = Date.parse("2026-06-01T00:00:00Z");
 const GIB = 1024 ** 3;
-const { settings } = loadSettings({ env: { HOME: "/nowhere", CAIRN_DATA: "/nowhere/data" } });
+const { settings } = loadSettings({ tables: SETTING_TABLES, env: { HOME: "/nowhere", CAIRN_DATA: "/nowhere/data" } });
 
 const report: NodeReport = {
   status: "ok",

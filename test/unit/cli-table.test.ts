@@ -6,7 +6,8 @@ import { completionWords } from "../../src/cli/completion/words.ts";
 import { fishCompletion, zshCompletion } from "../../src/cli/completion/zsh-fish.ts";
 import { COMMANDS } from "../../src/cli/table.ts";
 import { exampleFile } from "../../src/config/example.ts";
-import { flagOf, settingRows } from "../../src/config/settings.ts";
+import { flagOf } from "../../src/config/setting.ts";
+import { SETTING_ROWS } from "../../src/features/index.ts";
 
 const words = completionWords(COMMANDS);
 
@@ -25,9 +26,9 @@ test("every command says what it does and describes every flag and argument", ()
 test("every setting is a flag of serve, in its help, in completion and in the example file", () => {
   const serve = words.find((command) => command.words[0] === "serve");
   const flags = serve?.flags.map(({ name }) => name);
-  for (const [key, row] of settingRows()) {
+  for (const [key, row] of SETTING_ROWS) {
     expect(flags).toContain(flagOf(key));
-    expect(exampleFile()).toContain(row.help);
+    expect(exampleFile(SETTING_ROWS)).toContain(row.help);
     if (row.choices !== undefined)
       expect(serve?.flags.find(({ name }) => name === flagOf(key))?.value).toEqual(row.choices);
   }

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { requestQuarantine, writeJoinRequest } from "../../src/datadir/next-start.ts";
-import { MIGRATIONS } from "../../src/features/index.ts";
+import { MIGRATIONS, SETTING_TABLES } from "../../src/features/index.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openHistory } from "../../src/log/history.ts";
@@ -20,7 +20,7 @@ const TICKET = ticketText({ role: "regional", fleetId: "a".repeat(32), secret: d
 const NOW = Date.parse("2026-01-02T00:00:00Z");
 
 function plan(data: string, flags: Record<string, string | boolean> = {}, joinTicket?: string) {
-  const loaded = loadSettings({ flags: { data, ...flags }, env: { HOME: data } });
+  const loaded = loadSettings({ tables: SETTING_TABLES, flags: { data, ...flags }, env: { HOME: data } });
   return planFleet(loaded, { authKey: undefined, clientSecret: undefined, joinTicket }, () => NOW);
 }
 

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { COMMANDS } from "../../src/cli/table.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { SECRET_NAMES } from "../../src/config/secrets.ts";
-import { envOf, flagOf, settingRows } from "../../src/config/settings.ts";
+import { envOf, flagOf } from "../../src/config/setting.ts";
+import { SETTING_ROWS, SETTING_TABLES } from "../../src/features/index.ts";
 import { composeFile, dockerfile, madeFoldersOf, ROOT, stringsOf } from "../kit/image.ts";
 
 const read = (file: string): string => readFileSync(join(ROOT, file), "utf8");
@@ -89,7 +90,7 @@ describe("Dockerfile", () => {
 
 function problemsOfEnvironment(environment: Readonly<Record<string, string>>): string[] {
   const known = new Set([
-    ...settingRows().map(([key]) => envOf(key)),
+    ...SETTING_ROWS.map(([key]) => envOf(key)),
     ...SECRET_NAMES.map((name) => `${name}_FILE`),
     ...["HOME", "TMPDIR", "XDG_RUNTIME_DIR"],
   ]);
@@ -141,9 +142,11 @@ describe("compose.yaml", () => {
       const urls = command.filter((word) => word.startsWith("--url=")).map((word) => new URL(word.slice(6)).hostname);
       expect(urls.filter((host) => !hostnames.includes(host))).toEqual([]);
       if (command[0] !== "serve") continue;
-      const flags = Object.fromEntries(settingRows().map(([key]) => [key, wordAfter(command, flagOf(key))]));
+      const flags = Object.fromEntries(SETTING_ROWS.map(([key]) => [key, wordAfter(command, flagOf(key))]));
       const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-      expect(loadSettings({ flags: given, env: {} }).settings.hostname).toBe(given["hostname"] ?? "");
+      expect(loadSettings({ tables: SETTING_TABLES, flags: given, env: {} }).settings.hostname).toBe(
+        given["hostname"] ?? "",
+      );
       expect([undefined, ...hostnames]).toContain(given["join"]);
     }
     for (const script of [compose.services["tickets"]?.command?.[0] ?? ""])

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
 import { readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
-import { envOf, flagOf, settingRows } from "../../src/config/settings.ts";
+import { envOf, flagOf } from "../../src/config/setting.ts";
+import { SETTING_ROWS, SETTING_TABLES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -27,7 +28,7 @@ function faultOf(run: () => unknown): Fault {
 }
 
 const load = (options: Partial<LoadOptions> & { data: string }) =>
-  loadSettings({ env: {}, ...options, flags: { data: options.data, ...options.flags } });
+  loadSettings({ tables: SETTING_TABLES, env: {}, ...options, flags: { data: options.data, ...options.flags } });
 
 test("flags win over the environment, that over the file, that over defaults, and origins say which", () => {
   const data = folder(
@@ -141,7 +142,7 @@ test("a file that is no TOML, and one that is named and missing, are refused", (
 test("a file in the data folder cannot name another data folder, one from elsewhere can", () => {
   expect(faultOf(() => load({ data: folder('data = "/elsewhere"\n') })).message).toContain("cannot name another");
   const file = join(folder('data = "/elsewhere"\n'), "cairn.toml");
-  expect(loadSettings({ env: {}, configFile: file }).settings.data).toBe("/elsewhere");
+  expect(loadSettings({ tables: SETTING_TABLES, env: {}, configFile: file }).settings.data).toBe("/elsewhere");
 });
 
 test("a mistyped CAIRN_ variable is named with the one that was meant", () => {
@@ -151,7 +152,7 @@ test("a mistyped CAIRN_ variable is named with the one that was meant", () => {
 });
 
 test("every setting has its own flag, variable and help", () => {
-  const rows = settingRows();
+  const rows = SETTING_ROWS;
   expect(new Set(rows.map(([key]) => flagOf(key))).size).toBe(rows.length);
   expect(new Set(rows.map(([key]) => envOf(key))).size).toBe(rows.length);
   for (const [, row] of rows) expect(row.help).toMatch(/[.)]$/);

@@ -1,6 +1,7 @@
 // What completion can offer, read off the command table: the same words, flags and values that the command line takes. The shells' scripts are made of it.
 
-import { flagOf, settingRows } from "../../config/settings.ts";
+import { flagOf } from "../../config/setting.ts";
+import { SETTING_ROWS } from "../../features/index.ts";
 import { type Command, NODE_OPTIONS, type Offers, type Option } from "../command.ts";
 
 /** One flag with its other spelling's help and what its value may be; undefined: it takes none. */
@@ -48,7 +49,7 @@ function flagWords(option: Option): FlagWords {
 
 /** Values of a setting's flag. */
 function choicesOf(flag: string): readonly string[] | undefined {
-  return settingRows().find(([key, row]) => row.choices !== undefined && flagOf(key) === flag)?.[1].choices;
+  return SETTING_ROWS.find(([key, row]) => row.choices !== undefined && flagOf(key) === flag)?.[1].choices;
 }
 
 function folderOr(placeholder: string): "files" | "any" {

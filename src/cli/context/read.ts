@@ -1,10 +1,11 @@
 // cairn context get|list|metadata|history|diff: contexts read by hand and in pipes. What a context is, the node decides.
 
+import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, FRESHNESS, given, type Invocation, textOption, wholeNumber } from "../command.ts";
 import { getFromExport } from "../export-file.ts";
-import { cell, columns, objectsOf, say, showAnswer, writeData } from "../output.ts";
+import { cell, objectsOf, say, showAnswer, writeData } from "../output.ts";
 import { idArgument, paging } from "./words.ts";
 
 /** `cairn context get`. */

@@ -3,14 +3,16 @@
 import { buildInfo } from "../../config/build-info.ts";
 import { type Loaded, loadSettings } from "../../config/load.ts";
 import { eachSecret, readSecrets } from "../../config/secrets.ts";
+import { SETTING_TABLES } from "../../features/index.ts";
 import type { NodeReport } from "../../fleet/index.ts";
+import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import { checkSettings } from "../../node/index.ts";
 import { redactText, registerSecret } from "../../observe/redact.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { askNode } from "../client.ts";
 import { type Command, type Invocation, textOption } from "../command.ts";
-import { columns, writeData } from "../output.ts";
+import { writeData } from "../output.ts";
 import { type Finding, fail, ok, overall, warn } from "./finding.ts";
 import { checkDisk, checkLibrary, checkLock, checkModes, checkStore } from "./folder.ts";
 import { checkService } from "./installed.ts";
@@ -79,6 +81,7 @@ function load(invocation: Invocation): Loaded | Fault {
   const data = textOption(invocation, "data");
   try {
     return loadSettings({
+      tables: SETTING_TABLES,
       flags: data === undefined ? {} : { data },
       env: invocation.env,
       configFile: textOption(invocation, "config"),

@@ -1,11 +1,12 @@
 // cairn members, and members approve|remove: who is in the fleet, who waits, who goes.
 
 import type { NodeReport } from "../../fleet/index.ts";
+import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, type Option, textsOption } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { cell, columns, say, showAnswer, writeData } from "../output.ts";
+import { cell, say, showAnswer, writeData } from "../output.ts";
 import { askLeader, askMembers, oneOf, roleOption } from "./asking.ts";
 import { memberRows } from "./table.ts";
 

@@ -5,6 +5,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { loadSettings } from "../../config/load.ts";
+import { valuesOf } from "../../config/setting.ts";
+import { backupSettingTable } from "../../features/backup/index.ts";
+import { SETTING_TABLES } from "../../features/index.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownCommand } from "../own-command.ts";
@@ -65,8 +68,8 @@ function systemd(choice: ServiceChoice): Service {
 /** As the settings file says, which is all of the settings that this command and the service have in common. */
 function backupFolderOf({ dataDir = SYSTEM_DATA, configFile }: ServiceChoice): string | undefined {
   try {
-    const { settings } = loadSettings({ flags: { data: dataDir }, env: {}, configFile });
-    return settings["backup.folder"];
+    const { settings } = loadSettings({ tables: SETTING_TABLES, flags: { data: dataDir }, env: {}, configFile });
+    return valuesOf(backupSettingTable, settings)["backup.folder"];
   } catch (error) {
     // The node says at its start what is wrong with them.
     if (error instanceof Fault) return undefined;

@@ -4,10 +4,11 @@ import { rmSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
-import type { Conditions } from "../../observe/conditions.ts";
+import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type Manifest, readManifest } from "../../store/backup.ts";
 import type { Bucket } from "./bucket.ts";
+import type { backupConditions } from "./conditions.ts";
 import { BackupFolder } from "./folder.ts";
 import { type BackupName, nameOf, newestFirst, parseName } from "./names.ts";
 import { type Keep, surplusOf } from "./retention.ts";
@@ -40,7 +41,7 @@ export interface BackupsOptions {
   storeBytes: () => number;
   /** Hex chain hash of the change at a position as this node has it, where it still has it. */
   hashAt: (position: string) => string | undefined;
-  conditions: Conditions;
+  conditions: ConditionsOf<keyof typeof backupConditions>;
   log: LogLine;
   nowMs: () => number;
 }

@@ -1,0 +1,85 @@
+// What one setting is: the rows that tables of settings are made of, and the types of their values. Which settings there
+// are is said by settings.ts for the node and by the manifests of features for theirs.
+
+import type { Shape } from "./shapes.ts";
+
+/** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
+export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
+
+/** One setting as its table says it. */
+export interface Row<K extends Kind, Default> {
+  kind: K;
+  /** `undefined` means: not set. */
+  default: Default;
+  /** One sentence for --help and docs/settings.md, units included. */
+  help: string;
+  /** What stands for the value in --help. */
+  placeholder?: string;
+  choices?: readonly string[];
+  /** Bounds of counts and bytes, both included. */
+  min?: number;
+  max?: number;
+  /** What a text, or each text of a list, must look like. */
+  shape?: Shape;
+}
+
+/** A text; `undefined`: not set. */
+export const text = <D extends string | undefined>(value: D, placeholder: string, help: string, shape?: Shape) =>
+  ({ kind: "text", default: value, placeholder, help, ...(shape && { shape }) }) satisfies Row<"text", D>;
+/** Texts separated by commas. */
+export const list = (placeholder: string, help: string, shape?: Shape) =>
+  ({ kind: "list", default: [] as readonly string[], placeholder, help, ...(shape && { shape }) }) satisfies Row<
+    "list",
+    readonly string[]
+  >;
+/** On or off. */
+export const flag = (help: string) =>
+  ({ kind: "flag", default: false as boolean, help }) satisfies Row<"flag", boolean>;
+/** A number of bytes. */
+export const bytes = (value: number, bounds: { min: number; max: number }, help: string) =>
+  ({ kind: "bytes", default: value, placeholder: "BYTES", help, ...bounds }) satisfies Row<"bytes", number>;
+/** A whole number. */
+export const count = (value: number, bounds: { min: number; max: number }, help: string) =>
+  ({ kind: "count", default: value, placeholder: "N", help, ...bounds }) satisfies Row<"count", number>;
+/** One of a few words. */
+export const choice = <const C extends readonly string[]>(choices: C, value: C[number], help: string) =>
+  ({ kind: "choice", default: value as C[number], choices, placeholder: choices.join("|"), help }) satisfies Row<
+    "choice",
+    C[number]
+  >;
+
+/** A row as the code that walks a table sees it. */
+export type SettingRow = Row<Kind, string | number | boolean | readonly string[] | undefined>;
+
+/** Settings by dotted name, such as `access.admins`. */
+export type SettingTable = Readonly<Record<string, SettingRow>>;
+
+type Widened<D> = D extends undefined ? string | undefined : D extends string ? (string extends D ? string : D) : D;
+
+/** The values in force of the settings of a table, by name. */
+export type ValuesOf<T extends SettingTable> = {
+  readonly [K in keyof T]: T[K]["kind"] extends "text"
+    ? undefined extends T[K]["default"]
+      ? string | undefined
+      : string
+    : Widened<T[K]["default"]>;
+};
+
+/** Returns the values of a feature's settings out of all that were loaded; what was not loaded has its default. */
+export function valuesOf<T extends SettingTable>(table: T, loaded: Readonly<Record<string, unknown>>): ValuesOf<T> {
+  const values = Object.entries(table).map(([key, row]) => [
+    key,
+    Object.hasOwn(loaded, key) ? loaded[key] : row.default,
+  ]);
+  return Object.fromEntries(values) as ValuesOf<T>;
+}
+
+/** `access.admins` → `--access-admins`. */
+export function flagOf(key: string): string {
+  return `--${key.replaceAll(/[._]/g, "-")}`;
+}
+
+/** `access.admins` → `CAIRN_ACCESS_ADMINS`. */
+export function envOf(key: string): string {
+  return `CAIRN_${key.replaceAll(".", "_").toUpperCase()}`;
+}

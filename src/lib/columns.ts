@@ -1,0 +1,13 @@
+// Tables as text for a terminal.
+
+/** Lines with aligned columns, for people. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
+  return rows
+    .map((row) => {
+      const cells = row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0)));
+      return `${cells.join("  ").trimEnd()}\n`;
+    })
+    .join("");
+}
