@@ -83,6 +83,16 @@ export const RESERVED: readonly Reserved[] = [
   },
   { what: "fsync", pattern: /\bf(?:data)?syncSync\b/, allowed: ["lib/atomic-file.ts"] },
   {
+    what: "the text of an error by hand",
+    pattern: /\b([\w.]+) instanceof Error\s*\?\s*\1\.message\s*:\s*String\(/,
+    allowed: ["lib/reason-of.ts"],
+  },
+  {
+    what: "the test for an object by hand",
+    pattern: /typeof (\S+) === "object" && \1 !== null && !Array\.isArray\(\1\)/,
+    allowed: ["lib/json-object.ts", "lib/json-value.ts"],
+  },
+  {
     what: "the table meta",
     pattern: /\b(?:FROM|INTO|UPDATE|JOIN)\s+meta\b/i,
     allowed: ["log/meta.ts"],

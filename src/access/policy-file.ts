@@ -6,6 +6,7 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Caller } from "./caller.ts";
 import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
@@ -89,11 +90,7 @@ function readGuarded(path: string): string {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   } catch (cause) {
     const looped = cause instanceof Error && "code" in cause && cause.code === "ELOOP";
-    throw invalid(
-      path,
-      looped ? "it is a symbolic link" : `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
-    );
+    throw invalid(path, looped ? "it is a symbolic link" : `cannot be read: ${reasonOf(cause)}`, cause);
   }
   try {
     const found = fstatSync(descriptor);
@@ -130,7 +127,7 @@ function asPolicyFault<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    throw invalid(path, error instanceof Error ? error.message : String(error), error);
+    throw invalid(path, reasonOf(error), error);
   }
 }
 

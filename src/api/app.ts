@@ -3,6 +3,8 @@
 import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
+import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { answerJson, freshnessOf } from "./answer.ts";
 import { changeRoutes, contextStream } from "./changes.ts";
@@ -51,10 +53,9 @@ export function createApi(options: ApiOptions): Api {
     readQuery(request.url, []);
     conditionsOf(request, []);
     const body = await readJson(request, MAX_BODY_BYTES);
-    const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
     const answer = await invoker.invoke({
       operation: c.req.param("name"),
-      input: isObject ? { ...commonHeaders(request), ...body } : body,
+      input: isObject(body) ? { ...commonHeaders(request), ...body } : body,
       caller: c.env.caller,
       signal: request.signal,
       surface: "rest",
@@ -67,10 +68,7 @@ export function createApi(options: ApiOptions): Api {
   app.notFound((c) => problemResponse(notFound(c.req.method, c.req.url)));
   app.onError((error) => {
     if (error instanceof Fault) return problemResponse(error);
-    const id = onUnexpected(error);
-    return problemResponse(
-      new Fault("internal", `The request failed unexpectedly (error ${id})`, { details: { error_id: id } }),
-    );
+    return problemResponse(unexpectedFault("The request", onUnexpected(error)));
   });
 
   return {

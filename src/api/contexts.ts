@@ -2,6 +2,7 @@
 
 import { type Context, Hono } from "hono";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { essenceOf, isJsonType } from "../lib/media-type.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { Invoker } from "../operation/invoke.ts";
@@ -173,7 +174,7 @@ async function getDiff(request: Request, { id }: Placed, call: Caller): Promise<
 async function restore(request: Request, { id }: Placed, call: Caller): Promise<Response> {
   readQuery(request.url, []);
   const body = await readJson(request, MAX_RESTORE_BYTES);
-  const names = typeof body === "object" && body !== null && !Array.isArray(body) ? Object.keys(body) : undefined;
+  const names = isObject(body) ? Object.keys(body) : undefined;
   if (names === undefined || names.some((name) => name !== "version")) {
     throw new Fault("invalid_input", `The body of a restore is {"version": n}`, {
       hint: "The id stands in the path, the condition in If-Match.",

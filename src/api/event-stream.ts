@@ -2,6 +2,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { Outlet } from "../lib/outlet.ts";
+import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Followed, Following } from "../operation/follow.ts";
 
 /** When a stream speaks without being asked, in ms. */
@@ -121,15 +122,10 @@ export class EventStream {
     try {
       body();
     } catch (error) {
-      const { code, message, hint } = error instanceof Fault ? error : this.#unexpected(error);
+      const { code, message, hint } =
+        error instanceof Fault ? error : unexpectedFault("The stream", this.#upkeep.onUnexpected(error), COME_BACK);
       this.end({ reason: code, message, hint });
     }
-  }
-
-  #unexpected(error: unknown): Fault {
-    return new Fault("internal", `The stream failed unexpectedly (error ${this.#upkeep.onUnexpected(error)})`, {
-      hint: COME_BACK,
-    });
   }
 }
 

@@ -1,5 +1,7 @@
 // Why a request to a node failed, by what may be done next.
 
+import { reasonOf as plainReasonOf } from "../lib/reason-of.ts";
+
 /** The request never reached the node, or the node refused to look at it. It may be sent again, here or elsewhere. */
 export class NotSentError extends Error {
   /** Whether the message is complete without the node's name in front. */
@@ -36,8 +38,7 @@ export class RefusedError extends Error {}
 
 /** Returns why something failed, in a few words for people. */
 export function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  return REASONS[codeOf(cause)] ?? message;
+  return REASONS[codeOf(cause)] ?? plainReasonOf(cause);
 }
 
 /** Bun's own texts about connections address callers of fetch. */

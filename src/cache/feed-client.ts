@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { EdgeState } from "./edge-state.ts";
 import { type FeedRequest, feedAnswer, MAX_HOLD_MS } from "./frames.ts";
 import type { Freshness } from "./freshness.ts";
@@ -187,7 +188,7 @@ export class FeedClient {
     this.#answers = false;
     this.#given.abort(error);
     this.#given = new AbortController();
-    this.#options.onChange?.(undefined, error instanceof Error ? error.message : String(error));
+    this.#options.onChange?.(undefined, reasonOf(error));
   }
 
   /** Nothing where another one can be asked at once. */

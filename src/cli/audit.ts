@@ -1,6 +1,7 @@
 // cairn audit: who changed what, which calls were refused, and whether the history is whole.
 
 import { columns } from "../lib/columns.ts";
+import { isObject } from "../lib/json-object.ts";
 import { askNode } from "./client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "./command.ts";
 import { cell, objectsOf, say, showAnswer, writeData } from "./output.ts";
@@ -50,8 +51,8 @@ export const audit: Command = {
 async function verify(invocation: Invocation): Promise<number> {
   const answer = await askNode(invocation, "audit_verify", {}, { answerMs: VERIFY_MS });
   const { ok, checked, versions, problem, head } = answer.body;
-  const end = typeof head === "object" && head !== null ? { ...head } : {};
-  const place = "position" in end ? ` up to ${String(end.position)}` : "";
+  const end = isObject(head) ? head : {};
+  const place = "position" in end ? ` up to ${String(end["position"])}` : "";
   const words =
     ok === true
       ? `whole: ${checked} changes and ${versions} versions${place}\n`

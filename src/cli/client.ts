@@ -5,6 +5,7 @@ import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-addre
 import { defaultDataDir } from "../config/paths.ts";
 import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";
 
 /** Time limit of a request, in ms, where the caller gives none. */
@@ -127,7 +128,7 @@ function freshness(invocation: Invocation): Record<string, string> {
 
 function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fault {
   const place = "url" in address ? address.url : address.socketPath;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return new Fault("unavailable", `The node at ${place} did not answer within ${answerMs / 1000} s`, {
       hint: "See its log; a write may have been done.",

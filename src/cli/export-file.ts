@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readExport } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { readLines } from "../lib/read-lines.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 
 /** A document of 4 MiB whose characters are all escaped, and what stands around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;
@@ -21,7 +22,7 @@ export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerato
     }
   } catch (cause) {
     if (cause instanceof Fault || signal.aborted) throw cause;
-    throw new Fault("invalid_input", `Cannot read ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new Fault("invalid_input", `Cannot read ${file}: ${reasonOf(cause)}`, {
       hint: "Name a file that `cairn export` wrote, or - for stdin.",
     });
   }

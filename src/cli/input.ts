@@ -2,6 +2,7 @@
 
 import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 
 /** Larger than any context may be; the node says what is too large for it. */
 const MAX_INPUT_BYTES = 8 * 1024 * 1024;
@@ -30,7 +31,7 @@ async function readTextFile(path: string): Promise<string> {
     return decode(await file.bytes(), path);
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
-    throw new Fault("invalid_input", `Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new Fault("invalid_input", `Cannot read ${path}: ${reasonOf(cause)}`, {
       hint: "Name a file, or - for stdin.",
     });
   }
@@ -41,7 +42,7 @@ export function parseJsonInput(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new Fault("invalid_input", `${what} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new Fault("invalid_input", `${what} is not JSON: ${reasonOf(cause)}`, {
       hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
     });
   }

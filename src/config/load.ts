@@ -5,6 +5,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
@@ -90,7 +91,7 @@ function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string,
     if (statSync(path).size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
     parsed = Bun.TOML.parse(readFileSync(path, "utf8"));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {
       hint: "Mend the file, or name another one with --config.",
       cause,

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Environment } from "./environment.ts";
 
 /** Names of auth keys, the first that is set wins. */
@@ -118,7 +119,7 @@ function readSecretFile(path: string, origin: string): string {
     if (statSync(path).size > MAX_SECRET_BYTES) throw new Error(`it has more than ${MAX_SECRET_BYTES} bytes`);
     value = readFileSync(path, "utf8").trim();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the secret from ${origin} (${path}): ${reason}`, {
       hint: "Name a file that this user can read and that holds only the key.",
     });

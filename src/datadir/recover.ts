@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { CLEARED_BY_FORK, MIGRATIONS, OPERATIONS } from "../features/index.ts";
 import { flush } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { stampClock } from "../log/stamp-clock.ts";
@@ -112,7 +113,7 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
     await Promise.race([new Promise<void>((resolve) => raft.onLeading(() => resolve())), failed.promise]);
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   } finally {
     await log?.close();
     await half?.raftClose().catch(() => {});

@@ -2,6 +2,7 @@
 // `__proto__` and `constructor` are plain keys here, as JSON.parse makes them.
 
 import { Fault } from "./fault.ts";
+import { reasonOf } from "./reason-of.ts";
 
 /** Deepest nesting of arrays and objects that is accepted (replication.md 4). */
 export const MAX_JSON_DEPTH = 64;
@@ -12,7 +13,7 @@ export function parseJson(text: string, what: string): unknown {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new Fault("invalid_input", `${what} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new Fault("invalid_input", `${what} is not JSON: ${reasonOf(cause)}`, {
       hint: "Send one JSON value as UTF-8 text.",
     });
   }

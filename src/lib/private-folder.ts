@@ -2,20 +2,17 @@
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { Fault } from "./fault.ts";
+import { reasonOf } from "./reason-of.ts";
 
 /** Ensures `path` is a folder of ours that others cannot write; throws Fault `data_unsafe` otherwise. */
 export function ensurePrivateFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
-    throw new Fault(
-      "data_unsafe",
-      `Cannot make the folder ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        hint: "Choose another place with --data, or mend its permissions.",
-        cause,
-      },
-    );
+    throw new Fault("data_unsafe", `Cannot make the folder ${path}: ${reasonOf(cause)}`, {
+      hint: "Choose another place with --data, or mend its permissions.",
+      cause,
+    });
   }
   const found = lstatSync(path);
   if (!found.isDirectory()) {

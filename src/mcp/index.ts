@@ -4,6 +4,7 @@
 import { createMcpHandler, isLegacyRequest, ProtocolErrorCode, readRequestBody } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import type { LogLine } from "../observe/logging.ts";
@@ -210,8 +211,4 @@ export function isPlainlyModern(request: Request, method: string | undefined): b
 function methodOf(body: unknown): string | undefined {
   if (!isObject(body) || typeof body["method"] !== "string") return undefined;
   return typeof body["id"] === "string" || typeof body["id"] === "number" ? body["method"] : undefined;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

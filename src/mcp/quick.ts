@@ -9,6 +9,7 @@ import {
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { toolError } from "./errors.ts";
 import type { Tools } from "./tools.ts";
 
@@ -132,8 +133,4 @@ function envelopeOf({ meta }: PlainCall): string | undefined {
 function onlyKeys(object: Json, keys: ReadonlySet<string>): boolean {
   for (const key in object) if (!keys.has(key)) return false;
   return true;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -5,6 +5,7 @@ import { LRUCache } from "lru-cache";
 import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { Entry } from "../operation/registry.ts";
@@ -171,8 +172,4 @@ function withPosition(schema: Record<string, unknown>, kept: boolean): { type: "
     properties: { position: POSITION, ...(kept && { cache: CACHE }), ...properties },
     required: [...new Set([...required, "position"])],
   };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@
 import { requestQuarantine } from "../datadir/next-start.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Conditions } from "../observe/conditions.ts";
 
 /** The answer to `cairn leave` goes out before the node ends. */
@@ -20,7 +21,7 @@ export function stopAfterLeaving(dataDir: string, fleet: string, onFatal: (fault
 /** What ends a node whose join failed; a refusal stays readable as a condition until then. */
 export function joinFault(error: unknown, conditions: Conditions): Fault {
   if (!(error instanceof Fault)) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     return new Fault("unavailable", `Joining the fleet failed: ${why}`, {
       hint: "Start the node again.",
       cause: error,

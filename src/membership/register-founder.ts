@@ -4,6 +4,7 @@
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import { fleetBegin, type Member, type Members } from "../fleet/index.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import type { LogLine } from "../observe/logging.ts";
@@ -48,7 +49,7 @@ export class FounderRegistration {
       await this.#write(node, server);
       members.refresh();
     } catch (error) {
-      line("warning", `writing the founder's row: ${error instanceof Error ? error.message : String(error)}`);
+      line("warning", `writing the founder's row: ${reasonOf(error)}`);
     } finally {
       this.#writing = false;
     }

@@ -23,6 +23,8 @@ import {
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
+import { logUnexpected } from "../lib/unexpected.ts";
 import { DirectLog } from "../log/engine/direct/index.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import type { Apply, Log } from "../log/log.ts";
@@ -35,7 +37,7 @@ import { fullNodeRouting } from "../membership/full-routing.ts";
 import { Peers } from "../membership/peers.ts";
 import { aboutOf, partOf } from "../membership/views.ts";
 import type { Conditions } from "../observe/conditions.ts";
-import { type LogLine, logFor } from "../observe/logging.ts";
+import { logFor } from "../observe/logging.ts";
 import { answerForwarded } from "../operation/answer-forwarded.ts";
 import { cleanCopyOf, migrationsOf, operationsOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -342,16 +344,8 @@ function actionsOf(fleet: FleetView | undefined): FleetView {
   });
 }
 
-/** Logs what should not happen, the stack at debug only; answers the id that callers are shown. */
-function logUnexpected(log: LogLine, where: string, error: unknown): string {
-  const id = crypto.randomUUID().slice(0, 8);
-  log("error", `${where} failed unexpectedly (${id}): ${error instanceof Error ? error.message : String(error)}`);
-  if (error instanceof Error) log("debug", `${where} failed unexpectedly (${id}), where: ${error.stack ?? "unknown"}`);
-  return id;
-}
-
 function storeFailed(cause: unknown): Fault {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new Fault("data_corrupt", `The store failed and the node stops: ${reason}`, {
     hint: "Look at the disk of the data folder, then start again; every acknowledged write is on disk.",
     cause,

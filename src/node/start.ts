@@ -15,6 +15,7 @@ import { ALL_CONDITIONS } from "../features/index.ts";
 import { createClosers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { openEdgeMember } from "../membership/edge-member.ts";
 import { profileOf } from "../membership/fleet-state.ts";
 import type { RunningMember } from "../membership/fleet-view.ts";
@@ -103,10 +104,7 @@ async function startOnce(options: StartOptions): Promise<RunningNode> {
   const engine = options.engine ?? "raft";
   const ownTailnet = options.conformance !== true && options.tailnet === undefined;
   const closers = createClosers();
-  const closeAll = () =>
-    closers.closeAll((name, error) =>
-      log("error", `closing ${name}: ${error instanceof Error ? error.message : String(error)}`),
-    );
+  const closeAll = () => closers.closeAll((name, error) => log("error", `closing ${name}: ${reasonOf(error)}`));
   refuseUnsafeModes(options);
 
   try {

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import type { Answer } from "./answer.ts";
 import type { ForwardCall } from "./routing.ts";
@@ -69,7 +70,7 @@ export function answerOf(value: unknown): Answer {
 function objectOf(text: string): Record<string, unknown> | undefined {
   try {
     const value = keepNumbers(text, JSON.parse(text));
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "./define.ts";
 import { commonInput, writeInput } from "./registry.ts";
@@ -88,7 +89,7 @@ function aliasOf(what: Arguments, name: string): string | undefined {
 }
 
 function objectOf(name: string, raw: unknown): object {
-  if (typeof raw === "object" && raw !== null && !Array.isArray(raw)) return raw;
+  if (isObject(raw)) return raw;
   throw new Fault("invalid_input", `The arguments of ${name} are not an object`, { hint: "Send a JSON object." });
 }
 

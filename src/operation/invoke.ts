@@ -5,6 +5,7 @@ import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
+import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
@@ -182,10 +183,7 @@ export class Invoker {
     if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
     const id = this.#options.onUnexpected(error, call.operation);
     if (isDamaged(error)) return damagedForCallers(error);
-    return new Fault("internal", `${call.operation} failed unexpectedly (error ${id})`, {
-      hint: `The log of the node tells more under ${id}.`,
-      details: { error_id: id },
-    });
+    return unexpectedFault(call.operation, id);
   }
 
   #count(call: Call, code: Outcome["code"], startMs?: number): void {

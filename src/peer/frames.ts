@@ -3,6 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 
 /** Most bytes of a frame: the largest document as JSON text inside JSON text, and some room. */
 export const MAX_FRAME_BYTES = 6 * 1024 * 1024;
@@ -32,7 +33,7 @@ export function decodeFrame(bytes: Uint8Array): unknown {
   try {
     return packr.unpack(bytes);
   } catch (cause) {
-    throw broken(cause instanceof Error ? cause.message : String(cause));
+    throw broken(reasonOf(cause));
   }
 }
 

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { faultOfValue } from "./fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
@@ -175,8 +176,4 @@ async function readBounded(response: Response): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

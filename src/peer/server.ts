@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
+import { unexpectedFault } from "../lib/unexpected.ts";
 import { faultValue } from "./fault-frame.ts";
 import { fleetMark } from "./fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
@@ -124,10 +125,7 @@ export class PeerServer {
 
   #unexpected(error: unknown, path: string): Fault {
     const id = this.#options.onUnexpected(error, path);
-    return new Fault("internal", `The peer call failed unexpectedly (error ${id})`, {
-      hint: `The log of the asked node tells more under ${id}.`,
-      details: { error_id: id },
-    });
+    return unexpectedFault("The peer call", id, `The log of the asked node says more under ${id}.`);
   }
 }
 

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { type Reader, readerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
@@ -148,7 +149,7 @@ function broken(folder: string, why: string, cause?: unknown): Fault {
 
 function backupFault(path: string, to: string, error: unknown): unknown {
   if (error instanceof Fault) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   if (isDamaged(error))
     return new Fault("data_corrupt", `The store ${path} cannot be copied: ${reason}`, {
       hint: "Restore an earlier backup.",

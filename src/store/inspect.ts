@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { type Reader, readerOf } from "./connection.ts";
 import { damaged, isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
@@ -37,7 +38,7 @@ export function inspectStore<T>(folder: string, look: (reader: Reader) => T): In
     }
   } catch (error) {
     if (error instanceof Fault) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw isDamaged(error) ? damaged(path, reason, error) : new Fault("data_unsafe", `Cannot read ${path}: ${reason}`);
   }
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { damaged, isDamaged } from "./damage.ts";
 
 /** One step of the schema. */
@@ -171,7 +172,7 @@ export function schemaOf(database: Database): number {
 
 function openFault(path: string, cause: unknown): unknown {
   if (cause instanceof Fault) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   if (isDamaged(cause)) return damaged(path, reason, cause);
   return new Fault("data_unsafe", `Cannot open the store ${path}: ${reason}`, {
     hint: "See that the folder is writable by this user and the disk has room.",

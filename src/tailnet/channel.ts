@@ -2,6 +2,7 @@
 // (native.ts, sidecar.ts); what methods and events mean is go-half.ts's.
 
 import { Fault, type FaultCode } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { LineSplitter } from "./lines.ts";
 import {
   type ChannelEvent,
@@ -105,7 +106,7 @@ export class Channel {
     try {
       lines = this.#lines.push(chunk);
     } catch (error) {
-      this.lost(`the tailnet channel broke: ${error instanceof Error ? error.message : String(error)}`);
+      this.lost(`the tailnet channel broke: ${reasonOf(error)}`);
       return;
     }
     for (const line of lines) this.#take(line);

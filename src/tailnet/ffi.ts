@@ -3,6 +3,7 @@
 
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { PROTOCOL_VERSION } from "./protocol.ts";
 
 const ABI_VERSION = 1;
@@ -43,7 +44,7 @@ function load(path: string): NativeLibrary {
   try {
     library = dlopen(path, EXPORTS);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     if (/failed to map segment|operation not permitted|permission denied/i.test(message))
       throw new NotExecutable(message);
     throw new Fault("library_failed", `cannot load ${path}: ${message}`, {

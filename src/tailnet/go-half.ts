@@ -2,6 +2,7 @@
 // How the Go half was started, and how it is ended, is the engine's (native.ts, sidecar.ts).
 
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { Channel, type Wire } from "./channel.ts";
 import { Listeners } from "./listeners.ts";
 import {
@@ -149,7 +150,7 @@ export class GoHalf implements Tailnet, RaftHost {
   async #close(): Promise<void> {
     if (!this.#fatal) {
       await this.#call("close", {}, DEADLINE_MS.close).catch((error: unknown) => {
-        this.#log("warning", `closing the tailnet node: ${error instanceof Error ? error.message : String(error)}`);
+        this.#log("warning", `closing the tailnet node: ${reasonOf(error)}`);
       });
     }
     this.#channel.end();

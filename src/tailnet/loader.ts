@@ -6,6 +6,7 @@ import { constants } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Artifact } from "./embedded.ts";
 import { NotExecutable } from "./ffi.ts";
 import type { TailnetLog } from "./tailnet.ts";
@@ -30,9 +31,9 @@ export async function withExtracted<T>(
       return use(await extract(artifact, folder, log));
     } catch (error) {
       if (error instanceof Fault) throw error;
-      const reason = error instanceof NotExecutable ? "nothing may be executed there (noexec?)" : errorText(error);
+      const reason = error instanceof NotExecutable ? "nothing may be executed there (noexec?)" : reasonOf(error);
       reasons.push(`${folder}: ${reason}`);
-      log("warning", `cannot use ${folder} for the tailnet ${artifact.engine}: ${errorText(error)}`);
+      log("warning", `cannot use ${folder} for the tailnet ${artifact.engine}: ${reasonOf(error)}`);
     }
   }
   throw new Fault(
@@ -54,7 +55,7 @@ export async function extract(artifact: Artifact, folder: string, log: TailnetLo
     await write(artifact, folder, path);
   }
   await removeOthers(folder, artifact.sha256).catch((error: unknown) => {
-    log("debug", `old native files stay in ${folder}: ${errorText(error)}`);
+    log("debug", `old native files stay in ${folder}: ${reasonOf(error)}`);
   });
   return path;
 }
@@ -76,7 +77,7 @@ async function differs(path: string, sha256: string): Promise<string | undefined
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT") return "missing";
-    return code === "ELOOP" ? "it is a symlink" : errorText(error);
+    return code === "ELOOP" ? "it is a symlink" : reasonOf(error);
   }
   try {
     const found = await file.stat();
@@ -139,8 +140,4 @@ async function removeOthers(folder: string, keep: string): Promise<void> {
 
 function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
-}
-
-function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

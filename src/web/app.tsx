@@ -4,6 +4,7 @@
 import type { Child } from "hono/jsx";
 import { type Caller, callerName } from "../access/caller.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
+import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { Asker, type Shown } from "./ask.ts";
 import { ContextPage, contextFacts } from "./context-page.tsx";
@@ -64,7 +65,7 @@ export function createWeb(options: WebOptions): Web {
       try {
         return await answer({ request, url, asker, options, live, headers: extra });
       } catch (error) {
-        const fault = error instanceof Fault ? error : unexpected(options.onUnexpected(error));
+        const fault = error instanceof Fault ? error : unexpectedFault("The page", options.onUnexpected(error));
         return errorPage(fault, asker, options.version, extra, request.method);
       }
     },
@@ -179,11 +180,5 @@ function html(method: string, status: number, headers: Record<string, string>, f
   return new Response(method === "HEAD" ? null : text, {
     status,
     headers: { ...headers, "Content-Type": "text/html; charset=utf-8" },
-  });
-}
-
-function unexpected(id: string): Fault {
-  return new Fault("internal", `The page failed unexpectedly (error ${id})`, {
-    hint: `The log of the node tells more under ${id}.`,
   });
 }

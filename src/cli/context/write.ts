@@ -1,6 +1,7 @@
 // cairn context put|patch|delete|restore|purge|many: contexts written by hand and in pipes.
 
 import { Fault } from "../../lib/fault.ts";
+import { isObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption, textsOption, wholeNumber } from "../command.ts";
 import { confirmed } from "../confirm.ts";
@@ -199,11 +200,10 @@ export const contextMany: Command = {
     const read = parseJsonInput(await readInput(invocation.args[0] ?? "-"), "The list of writes");
     const input = Array.isArray(read) ? { writes: read } : read;
     const key = textOption(invocation, "idempotencyKey");
-    const isObject = typeof input === "object" && input !== null;
     const answer = await askNode(
       invocation,
       "context_many",
-      isObject && key !== undefined ? { ...input, idempotency_key: key } : input,
+      isObject(input) && key !== undefined ? { ...input, idempotency_key: key } : input,
     );
     return showAnswer(invocation, answer, (body) =>
       objectsOf(body["results"])

@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { type Command, type Invocation, type Option, textOption } from "../command.ts";
 import { say, writeData } from "../output.ts";
 import { ownCommand } from "../own-command.ts";
@@ -66,14 +67,10 @@ async function put(service: Service): Promise<void> {
     mkdirSync(dirname(service.path), { recursive: true });
     writeFileSync(service.path, service.text, { mode: 0o644 });
   } catch (cause) {
-    throw new Fault(
-      "forbidden",
-      `Cannot write ${service.path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        hint: "Run it with sudo, or install your own with --user.",
-        cause,
-      },
-    );
+    throw new Fault("forbidden", `Cannot write ${service.path}: ${reasonOf(cause)}`, {
+      hint: "Run it with sudo, or install your own with --user.",
+      cause,
+    });
   }
   for (const words of service.reload) await runOrFail(words);
 }

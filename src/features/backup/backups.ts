@@ -4,6 +4,7 @@ import { rmSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type Manifest, readManifest } from "../../store/backup.ts";
@@ -338,8 +339,4 @@ function madeOf(name: string, atMs: number, { file, content }: Manifest): Made {
 
 function busy(): Fault {
   return new Fault("unavailable", "A backup is being made now", { hint: "Try again in a minute." });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,6 +3,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
 import { sha256Hex, signed } from "./signature.ts";
 
@@ -82,7 +83,7 @@ export class S3 {
     } catch (cause) {
       signal.throwIfAborted();
       if (cause instanceof Fault) return cause;
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = reasonOf(cause);
       return this.#fault(`${method} ${key || "the bucket"} had no answer: ${why}`, true, cause);
     }
   }

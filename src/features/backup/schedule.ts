@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { Cron } from "croner";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 
 /** When the next one is due. */
 export interface Schedule {
@@ -30,7 +31,7 @@ export function parseSchedule(setting: string, maker: string, zone?: string): Sc
     // Paused, as it is only asked when it would fire. Seconds would be no rhythm for copies.
     cron = new Cron(text, { paused: true, mode: "5-part", ...(zone === undefined ? {} : { timezone: zone }) });
   } catch (cause) {
-    throw wrong(cause instanceof Error ? cause.message : String(cause), cause);
+    throw wrong(reasonOf(cause), cause);
   }
   const next = (afterMs: number): number => cron.nextRun(new Date(afterMs))?.getTime() ?? Number.POSITIVE_INFINITY;
   if (next(Date.now()) === Number.POSITIVE_INFINITY) throw wrong("it is never due");

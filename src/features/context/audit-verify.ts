@@ -2,6 +2,7 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { ChangeRow } from "../../log/changes.ts";
 import { verifyChain } from "../../log/verify.ts";
 import { read } from "../../operation/define.ts";
@@ -91,7 +92,7 @@ function textProblem(row: Row): string | undefined {
     textOf(row);
     return undefined;
   } catch (error) {
-    return `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    return `cannot be read: ${reasonOf(error)}`;
   }
 }
 

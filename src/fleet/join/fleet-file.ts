@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { writeAtomic } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { type Member, PROFILES, ROLES } from "../rows.ts";
 
 const shapeOfMember = z.object({
@@ -48,14 +49,10 @@ export function readFleetFile(folder: string): FleetFile | undefined {
   try {
     return shape.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch (cause) {
-    throw new Fault(
-      "data_corrupt",
-      `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        hint: "Move the data folder away and join again.",
-        cause,
-      },
-    );
+    throw new Fault("data_corrupt", `${path} cannot be read: ${reasonOf(cause)}`, {
+      hint: "Move the data folder away and join again.",
+      cause,
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { Peer } from "../../tailnet/index.ts";
 import { ABOUT, type About, aboutShape } from "../about.ts";
@@ -136,7 +137,7 @@ class Joiner {
       this.#signal.throwIfAborted();
       // What the fleet itself says no to stays no; everything else may be different in a moment.
       if (error instanceof Fault && (error.code === "join_refused" || error.code === "invalid_input")) throw error;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       this.#wait(`${found.name} of the fleet ${found.about.fleet} does not let this node in yet: ${why}`);
       return undefined;
     }

@@ -1,5 +1,6 @@
 // The leader's work for the fleet, looked at each second: raft's configuration follows the members table, rows follow what members say of themselves, the level rises, and a leader that should not lead hands over. What to do is plan.ts's and handover.ts's.
 
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Command } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { WriteOperation } from "../../operation/define.ts";
@@ -76,7 +77,7 @@ export class Steward {
       this.#complaint = "";
     } catch (error) {
       // The next tick decides anew on what is true then.
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       if (this.#active && why !== this.#complaint) this.#options.log("info", `the fleet's next step waits: ${why}`);
       this.#complaint = why;
     } finally {

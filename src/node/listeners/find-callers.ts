@@ -1,6 +1,7 @@
 // The callers that a person's words name: the ways in of this machine, devices that the tailnet shows now, and logins or tags of which no device is seen.
 
 import type { Caller } from "../../access/caller.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { FindCallers, NamedCaller } from "../../operation/node-parts.ts";
 import type { Peer, Tailnet } from "../../tailnet/index.ts";
 import type { Callers } from "./callers.ts";
@@ -49,7 +50,7 @@ async function callerOf(
     const caller = await callers.of(JSON.stringify(await tailnet.whois(peer.ips[0] ?? "")));
     return { caller, note: peer.online ? "" : "The device is offline now." };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     const { id, dnsName: node, login, tags } = peer;
     return {
       caller: {

@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../../access/caller.ts";
 import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
+import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
@@ -122,12 +123,7 @@ function schemeOf(request: Request): "http" | "https" {
 /** A Fault in words; anything else as `internal` with an id that is also in the log, so that nothing inside leaks. */
 function refusal(error: unknown, log: LogLine): Response {
   if (error instanceof Fault) return problemResponse(error);
-  const id = crypto.randomUUID().slice(0, 8);
-  log("error", `request failed (${id}): ${error instanceof Error ? error.message : String(error)}`);
-  if (error instanceof Error) log("debug", `request failed (${id}), where: ${error.stack ?? "unknown"}`);
-  return problemResponse(
-    new Fault("internal", `Unexpected failure ${id}`, { hint: "The node's log has a line with this id." }),
-  );
+  return problemResponse(unexpectedFault("The request", logUnexpected(log, "a request", error)));
 }
 
 /** The path of an absolute URL without its query. */

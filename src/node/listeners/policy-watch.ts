@@ -3,6 +3,7 @@
 import { lstatSync } from "node:fs";
 import type { Access } from "../../access/access.ts";
 import { loadPolicyFile } from "../../access/policy-file.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 
 const POLL_MS = 1_000;
@@ -39,7 +40,7 @@ export function watchPolicy(options: PolicyWatchOptions): PolicyWatch {
     try {
       use();
     } catch (error) {
-      conditions.raise("policy_invalid", error instanceof Error ? error.message : String(error));
+      conditions.raise("policy_invalid", reasonOf(error));
       return;
     }
     options.onChange();

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
 
 const problem = z.object({ detail: z.string(), hint: z.string().optional() });
@@ -30,15 +31,11 @@ export function outboundBy(socket: string, secret: string): Outbound {
       });
     } catch (cause) {
       signal.throwIfAborted();
-      throw new Fault(
-        "unavailable",
-        `The way out of this node is not open: ${cause instanceof Error ? cause.message : String(cause)}`,
-        {
-          hint: "It opens once the node has started its tailnet half.",
-          facts: { transient: true },
-          cause,
-        },
-      );
+      throw new Fault("unavailable", `The way out of this node is not open: ${reasonOf(cause)}`, {
+        hint: "It opens once the node has started its tailnet half.",
+        facts: { transient: true },
+        cause,
+      });
     }
     const refusal = response.headers.get("cairn-internal-refusal");
     if (refusal === null) return response;

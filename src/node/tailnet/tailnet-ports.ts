@@ -1,5 +1,6 @@
 // The tailnet ports on which a node listens. Opens each port once and tries again later where that fails.
 
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Tailnet } from "../../tailnet/index.ts";
@@ -53,7 +54,7 @@ export class TailnetPorts {
 
   #retryLater(port: number, error: unknown): void {
     const { conditions, log, onRetry, retryMs = RETRY_MS } = this.#options;
-    const text = `cannot listen on tailnet port ${port}: ${error instanceof Error ? error.message : String(error)}`;
+    const text = `cannot listen on tailnet port ${port}: ${reasonOf(error)}`;
     if (port === HTTP_PORT) conditions.raise("not_listening", text);
     else log("error", text);
     clearTimeout(this.#retryTimer);

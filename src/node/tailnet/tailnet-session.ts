@@ -2,6 +2,7 @@
 // Turns tailnet events into conditions and callbacks. Serves no requests.
 
 import { Fault } from "../../lib/fault.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { Status, Tailnet, UpParams } from "../../tailnet/index.ts";
@@ -180,7 +181,7 @@ export class TailnetSession {
     tailnet.login(key).catch((error: unknown) => {
       this.#loginRequested = false;
       if (key !== undefined && error instanceof Fault && error.code === "auth_key") this.#refuseKey(error.message);
-      else log("warning", `cannot ask for a new login: ${error instanceof Error ? error.message : String(error)}`);
+      else log("warning", `cannot ask for a new login: ${reasonOf(error)}`);
     });
   }
 

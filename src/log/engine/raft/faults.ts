@@ -1,6 +1,7 @@
 // What callers are told when a write or a start did not come through raft.
 
 import { Fault } from "../../../lib/fault.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
 import { isDamaged, isStorageFull } from "../../../store/store.ts";
 import { UnknownCommand } from "../../log.ts";
 import type { RefusedReason } from "./frames.ts";
@@ -76,7 +77,7 @@ export function memberFault(code: string, message: string): Fault {
 
 /** The connection to the Go half ended while the log was in use. */
 export function linkLost(cause: unknown): Fault {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new Fault("log_failed", `The part of cairn that keeps the replicated log ended: ${reason}`, {
     hint: "Start the node again; every acknowledged write is on disk.",
     cause,
@@ -86,7 +87,7 @@ export function linkLost(cause: unknown): Fault {
 /** An entry that everybody agreed on cannot be applied here: better down than wrong, and down again until a build comes that knows better. */
 export function applyFault(cause: unknown, at: string): Fault {
   if (cause instanceof Fault) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   const kept = "Nothing is lost: acknowledged writes are in the log and the store.";
   if (cause instanceof UnknownCommand) {
     return new Fault("data_newer", `${at}: ${reason}`, {

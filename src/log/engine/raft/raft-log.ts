@@ -2,6 +2,7 @@
 // What a member is and who its peers are is decided elsewhere; `start` gets the path of a socket.
 
 import { Fault } from "../../../lib/fault.ts";
+import { reasonOf } from "../../../lib/reason-of.ts";
 import type { Store, Writer } from "../../../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "../../apply-batch.ts";
 import { Changes } from "../../changes.ts";
@@ -326,7 +327,7 @@ export class RaftLog implements Log {
     try {
       this.#send(answerFrame(request, { ok: await this.#doAsk(ask) }));
     } catch (error) {
-      this.#send(answerFrame(request, { error: error instanceof Error ? error.message : String(error) }));
+      this.#send(answerFrame(request, { error: reasonOf(error) }));
       // A copy that cannot be trusted is made again; a store with another history will not become right by itself.
       if (error instanceof Fault && error.facts.quarantine !== undefined) this.#fail(error);
     }

@@ -1,0 +1,50 @@
+// What a caught error says of itself, and what becomes of errors that should not happen.
+
+import { expect, test } from "bun:test";
+import { isObject, parseObject } from "../../src/lib/json-object.ts";
+import { reasonOf } from "../../src/lib/reason-of.ts";
+import { logUnexpected, unexpectedFault } from "../../src/lib/unexpected.ts";
+
+test("the reason is the message of an error, or the value as text", () => {
+  expect([new TypeError("no such thing"), "text", 7, undefined].map(reasonOf)).toEqual([
+    "no such thing",
+    "text",
+    "7",
+    "undefined",
+  ]);
+});
+
+test("an unexpected error is logged under an id, its stack at debug only", () => {
+  const lines: string[] = [];
+  const error = new Error("secret inside");
+  const id = logUnexpected((level, message) => lines.push(`${level} ${message}`), "a page", error);
+  expect(id).toMatch(/^[0-9a-f]{8}$/);
+  expect(lines[0]).toBe(`error a page failed unexpectedly (${id}): secret inside`);
+  expect(lines[1]).toStartWith(`debug a page failed unexpectedly (${id}), where: Error: secret inside`);
+  lines.length = 0;
+  const other = logUnexpected((level, message) => lines.push(`${level} ${message}`), "a call", "thrown text");
+  expect(lines).toEqual([`error a call failed unexpectedly (${other}): thrown text`]);
+  expect(other).not.toBe(id);
+});
+
+test("a caller sees the id and nothing of the error", () => {
+  const fault = unexpectedFault("The page", "0123abcd");
+  expect(fault).toMatchObject({
+    code: "internal",
+    message: "The page failed unexpectedly (error 0123abcd)",
+    hint: "The node's log says more under 0123abcd.",
+    details: { error_id: "0123abcd" },
+  });
+  expect(unexpectedFault("The stream", "0123abcd", "Come back.").hint).toBe("Come back.");
+});
+
+test("objects are told from arrays and null, in values and in texts", () => {
+  expect([{}, [], null, "{}", 1, undefined].map(isObject)).toEqual([true, false, false, false, false, false]);
+  expect(['{"a":1}', "[]", "null", "{", ""].map(parseObject)).toEqual([
+    { a: 1 },
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
