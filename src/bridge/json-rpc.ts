@@ -3,15 +3,12 @@
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
 import { isObject, parseObject } from "../lib/json-object.ts";
+import { FAULT_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 
 /** Longest message in either direction, in characters. */
 export const MAX_MESSAGE_CHARS = 16 * 1024 * 1024;
-/** The stateless protocol revision; requests of the bridge itself use it. */
-export const STATELESS_REVISION = "2026-07-28";
 /** `_meta` key under which a message of the stateless revision names that revision. */
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
-/** `_meta` key under which a node repeats the error of a failed tool call for programs (mcp/errors.ts). */
-const FAULT_KEY = "cairn.internal/fault";
 
 /** Id of a request and of its response. */
 export type MessageId = string | number;
@@ -103,7 +100,7 @@ export function statelessHeaders(message: Message, revision: string): Record<str
 
 /** Reports whether a response says that this node cannot serve the call now, while another one may. */
 export function isUnavailable({ result, error }: Message): boolean {
-  const meta = isObject(result?.["_meta"]) ? result["_meta"][FAULT_KEY] : undefined;
+  const meta = isObject(result?.["_meta"]) ? result["_meta"][FAULT_META] : undefined;
   if (result?.["isError"] === true && isObject(meta)) return meta["code"] === "unavailable";
   if (!isObject(error)) return false;
   return error["code"] === 503 || (isObject(error["data"]) && error["data"]["code"] === "unavailable");

@@ -2,11 +2,12 @@
 // The bridge knows no tool by name, so that new ones need no change here.
 
 import { isObject } from "../lib/json-object.ts";
+import { OPERATION_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { Send } from "./endpoint.ts";
 import { post, readResponses } from "./exchange.ts";
-import { type Message, OWN_ID, ownRequest, STATELESS_REVISION, statelessHeaders } from "./json-rpc.ts";
+import { type Message, OWN_ID, ownRequest, statelessHeaders } from "./json-rpc.ts";
 
-/** What the schema and the annotations of a tool say. */
+/** What the entry of a tool says. */
 export interface Tool {
   /** Takes an idempotency key: with one, repeated calls have one effect. */
   takesKey: boolean;
@@ -50,12 +51,13 @@ export async function fetchTools(send: Send, signal: AbortSignal): Promise<ToolL
 
 function toolOf(listed: Record<string, unknown>): Tool {
   const schema = isObject(listed["inputSchema"]) ? listed["inputSchema"]["properties"] : undefined;
-  const takes = (name: string): boolean => isObject(schema) && Object.hasOwn(schema, name);
+  const meta = isObject(listed["_meta"]) ? listed["_meta"][OPERATION_META] : undefined;
+  const { keyed, waits } = isObject(meta) ? meta : {};
   return {
-    takesKey: takes("idempotency_key"),
+    takesKey: keyed === true,
     readOnly: isObject(listed["annotations"]) && listed["annotations"]["readOnlyHint"] === true,
-    waits: takes("timeout_seconds") && takes("since"),
-    takesMinPosition: takes("min_position"),
+    waits: waits === true,
+    takesMinPosition: isObject(schema) && Object.hasOwn(schema, "min_position"),
   };
 }
 

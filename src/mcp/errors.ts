@@ -7,9 +7,7 @@ import {
   ResourceNotFoundError,
 } from "@modelcontextprotocol/server";
 import { FAULTS, Fault } from "../lib/fault.ts";
-
-/** `_meta` key under which a failed tool call repeats its error for machines. */
-export const FAULT_META = "cairn.internal/fault";
+import { FAULT_META } from "../lib/mcp-names.ts";
 
 /** What callers are told of a Fault, on every surface in the same names. */
 export function faultBody(fault: Fault): Record<string, unknown> {

@@ -7,6 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
+import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
@@ -24,9 +25,6 @@ import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Tools } from "./tools.ts";
-
-/** The revision without sessions. */
-const MODERN = "2026-07-28";
 
 const SETTLE_MS = 4000;
 const METHODS: readonly string[] = ["POST", "GET", "DELETE"];
@@ -204,7 +202,11 @@ async function readText(request: Request): Promise<string | Response> {
 
 /** Whether the header alone shows that the SDK's own classification will say modern; it is asked about everything else. */
 export function isPlainlyModern(request: Request, method: string | undefined): boolean {
-  return method !== undefined && method !== "initialize" && request.headers.get("mcp-protocol-version") === MODERN;
+  return (
+    method !== undefined &&
+    method !== "initialize" &&
+    request.headers.get("mcp-protocol-version") === STATELESS_REVISION
+  );
 }
 
 /** The method of a request; undefined for notifications, responses, batches and what is no message. */

@@ -7,6 +7,7 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
 import { faultBody, httpError } from "./errors.ts";
@@ -69,7 +70,8 @@ export class Sessions {
       return httpError(
         400,
         -32000,
-        "Mcp-Session-Id is missing: send initialize first, or use the 2026-07-28 revision, which needs no session",
+        `Mcp-Session-Id is missing: send initialize first, or use the ${STATELESS_REVISION} revision, ` +
+          "which needs no session",
       );
     }
     const session = this.#take(id, caller);

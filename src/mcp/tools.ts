@@ -6,6 +6,7 @@ import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { OPERATION_META, type OperationMeta } from "../lib/mcp-names.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { Entry } from "../operation/registry.ts";
@@ -27,8 +28,7 @@ export class Tools {
     this.#invoker = invoker;
     const entries = invoker.registry.list().filter((entry) => entry.operation.access.verb !== "admin");
     this.#byName = new Map(entries.map((entry) => [entry.operation.name, toolOf(entry)]));
-    const waiting = entries.filter(({ operation }) => "timeout_seconds" in operation.input.shape);
-    this.#waiting = new Set(waiting.map(({ operation }) => operation.name));
+    this.#waiting = new Set(entries.filter(({ operation }) => waits(operation)).map(({ operation }) => operation.name));
   }
 
   /** The tools of a caller, sorted by name: one prebuilt list for each set of rights. */
@@ -44,7 +44,7 @@ export class Tools {
     return list;
   }
 
-  /** Whether a call of this tool may wait for something to happen: it has an argument that says how long. */
+  /** Reports whether a call of this tool may wait for something to happen. */
   waits(name: string): boolean {
     return this.#waiting.has(name);
   }
@@ -144,7 +144,21 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
       idempotentHint: reads || hints?.idempotent === true,
       openWorldHint: false,
     },
+    ...metaOf(operation),
   };
+}
+
+/** The `_meta` of a tool, where there is something to say. */
+function metaOf(operation: Operation): { _meta?: Record<string, unknown> } {
+  const meta: OperationMeta = {
+    ...(waits(operation) && { waits: true }),
+    ...(operation.kind === "write" && { keyed: true }),
+  };
+  return Object.keys(meta).length === 0 ? {} : { _meta: { [OPERATION_META]: meta } };
+}
+
+function waits(operation: Operation): boolean {
+  return operation.kind === "read" && operation.waits === true;
 }
 
 const POSITION = {

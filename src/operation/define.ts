@@ -70,7 +70,7 @@ export interface Follow {
 export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
   extends Common<I, O> {
   kind: "read";
-  /** A call may wait for something to happen; its argument `timeout_seconds` says how long. */
+  /** A call may wait for something to happen: after the position `since`, for `timeout_seconds`. Both are its arguments. */
   waits?: true;
   /** What it answers is about this node: it is never asked elsewhere, and needs no store. */
   here?: true;

@@ -90,6 +90,9 @@ function entryOf(operation: Operation): Entry {
     if (!Object.hasOwn(operation.input.shape, name) || Object.hasOwn(operation.input.shape, alias))
       throw new Error(`${operation.name}: ${alias} cannot stand for ${name}`);
   }
+  if (operation.kind === "read" && operation.waits === true)
+    for (const name of ["since", "timeout_seconds"])
+      if (!Object.hasOwn(operation.input.shape, name)) throw new Error(`${operation.name} waits without ${name}`);
   const common = operation.kind === "write" ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
   return {

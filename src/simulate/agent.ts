@@ -3,6 +3,7 @@
 
 import { Client, type Transport } from "@modelcontextprotocol/client";
 import { isObject } from "../lib/json-object.ts";
+import { FAULT_META } from "../lib/mcp-names.ts";
 import type { Latencies } from "./report.ts";
 
 /** A node, or a bridge to a fleet, that agents connect to. */
@@ -25,7 +26,6 @@ export interface Refusal {
   hint: string;
 }
 
-const FAULT_META = "cairn.internal/fault";
 /** Temporary refusals are retried for this long, in ms. */
 const RETRY_FOR_MS = 30_000;
 const RETRY_MS = 250;

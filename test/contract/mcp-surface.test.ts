@@ -113,6 +113,21 @@ describe.each(ERAS)("%s client", (era) => {
     expect(tools.every((tool) => tool.annotations?.openWorldHint === false)).toBe(true);
   });
 
+  test("the list says which tools wait and which take an idempotency key, and nothing of the others", async () => {
+    await using one = await connect(server.url, era, "all");
+    const { tools } = await one.client.listTools();
+    const takes = (name: string, argument: string): boolean =>
+      Object.hasOwn(tools.find((tool) => tool.name === name)?.inputSchema.properties ?? {}, argument);
+    for (const { name, _meta } of tools) {
+      const keyed = takes(name, "idempotency_key") && { keyed: true };
+      const waits = takes(name, "timeout_seconds") && { waits: true };
+      const said = { ...waits, ...keyed };
+      const meta = Object.keys(said).length === 0 ? undefined : { "cairn.internal/operation": said };
+      expect([name, _meta]).toEqual([name, meta]);
+    }
+    expect(tools.filter(({ _meta }) => _meta !== undefined).length).toBeGreaterThan(5);
+  });
+
   test("names that agents try for an argument work; a wrong one is told the near name", async () => {
     await using one = await connect(server.url, era, "all");
     const key = `team/${era}-alias`;

@@ -1,0 +1,18 @@
+// Names in MCP messages that the endpoint and its own clients share: the bridge and simulated agents.
+
+/** The protocol revision without sessions. */
+export const STATELESS_REVISION = "2026-07-28";
+
+/** `_meta` key under which a failed tool call repeats its error for programs. */
+export const FAULT_META = "cairn.internal/fault";
+
+/** `_meta` key under which a listed tool says what its schema cannot, as an OperationMeta. */
+export const OPERATION_META = "cairn.internal/operation";
+
+/** What clients may rely on to call a tool again by themselves. Only tools with one of these have the entry. */
+export interface OperationMeta {
+  /** A call may wait; its arguments are `since`, a position, and `timeout_seconds`. */
+  waits?: true;
+  /** Takes `idempotency_key`: with one, repeated calls have one effect. */
+  keyed?: true;
+}
