@@ -140,7 +140,7 @@ func TestOutboundRefusesNonPublicAddresses(t *testing.T) {
 	// The canaries do see an allowed request.
 	if got := outboundTo(t, nil, []string{"127.0.0.1"}, nil)("GET", "http", "127.0.0.1:"+port, ""); got.Status != 502 ||
 		seen() == 0 {
-		t.Errorf("what is listed was not dialled: %d %s", got.Status, got.Body)
+		t.Errorf("what is listed was not dialed: %d %s", got.Status, got.Body)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestOutboundChecksTheAddressAtConnect(t *testing.T) {
 	guard := newOutboundGuard(nil)
 	if conn, err := guard.dialLiteral(t.Context(), "public.example", netip.MustParseAddrPort("127.0.0.1:"+port), false); err == nil {
 		conn.Close()
-		t.Error("the last step dialled a loopback address")
+		t.Error("the last step dialed a loopback address")
 	} else if refused := (*outboundRefused)(nil); !errors.As(err, &refused) {
 		t.Errorf("refused for another reason: %v", err)
 	}

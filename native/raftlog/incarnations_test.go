@@ -11,20 +11,20 @@ import (
 // A connection closes once another incarnation of the same server accepts one; other servers' connections stay open.
 func TestNewIncarnationClosesOldConnections(t *testing.T) {
 	in := &incarnations{byServer: map[string]*incarnation{}}
-	dialled := func(server, name string) (ours, theirs net.Conn) {
+	dialed := func(server, name string) (ours, theirs net.Conn) {
 		ours, theirs = net.Pipe()
 		return in.add(server, name, ours), theirs
 	}
-	old, _ := dialled("a", "one")
-	same, _ := dialled("a", "one")
-	other, _ := dialled("b", "one")
+	old, _ := dialed("a", "one")
+	same, _ := dialed("a", "one")
+	other, _ := dialed("b", "one")
 	waiting := make(chan error, 1)
 	go func() {
 		_, err := old.Read(make([]byte, 1))
 		waiting <- err
 	}()
 	same.Close()
-	fresh, theirs := dialled("a", "two")
+	fresh, theirs := dialed("a", "two")
 	select {
 	case err := <-waiting:
 		if err == nil {

@@ -96,11 +96,11 @@ func (n *Network) Dial(ctx context.Context, server string) (net.Conn, error) {
 		return nil, fmt.Errorf("server %s cannot be reached", server)
 	}
 	var dialer net.Dialer
-	dialled, err := dialer.DialContext(ctx, "tcp", address)
+	dialed, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	return n.track(dialled, server), nil
+	return n.track(dialed, server), nil
 }
 
 // Accept waits for the next connection.
