@@ -1,10 +1,10 @@
 // Whether a kept answer may be given (architecture.md 9, replication.md 28), and what is asked for where it may not. The gate has judged the caller before: invoke asks here behind it.
 
 import { spaceOf } from "../access/space.ts";
-import type { EdgeMode } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { Writer } from "../store/store.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import { Entries, type EntriesOptions, type Kept } from "./entries.ts";

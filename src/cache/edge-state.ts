@@ -1,7 +1,7 @@
 // What an edge has been told and keeps, and how each answer of the feed changes it: log, cached answers and terms move together, in one transaction.
 
 import { spaceOf } from "../access/space.ts";
-import type { EdgeMode } from "../features/context/index.ts";
+import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { EdgeCache } from "./cache.ts";

@@ -2,12 +2,12 @@
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceAmong, spaceOf } from "../access/space.ts";
-import type { EdgeMode } from "../features/context/index.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { Reader } from "../store/store.ts";
 import type { FeedAnswer, FeedRequest, FeedTerms } from "./frames.ts";
 

@@ -1,9 +1,9 @@
 // What an edge asks its upstream over the peer path `feed`, and what it is answered: changes of the spaces it is enrolled for, whole entries, and how the two stand to each other in time.
 
 import { z } from "zod";
-import { EDGE_MODES } from "../features/context/index.ts";
 import { memberShape } from "../fleet/index.ts";
 import type { Change } from "../log/changes.ts";
+import { EDGE_MODES } from "../operation/edge-modes.ts";
 
 /** The longest that a feed call is held, in ms. */
 export const MAX_HOLD_MS = 1000;

@@ -1,10 +1,10 @@
 // The feed of this node for edges: what a full node answers on the peer path `feed`, and how old its own state may be.
 
 import { FEED, FeedServer, feedRequest } from "../cache/index.ts";
-import { edgeModes } from "../features/context/index.ts";
 import { fleetValue, type Members } from "../fleet/index.ts";
 import { openSleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
+import { edgeModes } from "../operation/edge-modes.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { Reader } from "../store/store.ts";
 

@@ -221,6 +221,8 @@ export function openProduct(options: ProductOptions): Product {
   if (edge === undefined) {
     peers.server.register("forward", answerForwarded({ invoker, callerOf: (id) => peers.callerOf(id) }));
     serveFeed({ server: peers.server, log, reader: store.reader, members, ageMs });
+    for (const paths of kept.map((feature) => feature.peerPaths?.(node) ?? {}))
+      for (const [path, handler] of Object.entries(paths)) peers.server.register(path, handler);
   }
 
   const api = createApi({

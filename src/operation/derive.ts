@@ -67,6 +67,17 @@ export function conditionsOf(features: readonly Feature[]): ConditionTable {
   return table;
 }
 
+/** Types of the events that features publish, with what each says. Throws an Error for a name that is none or taken. */
+export function eventTypesOf(features: readonly Feature[]): ReadonlyMap<string, string> {
+  const types = new Map<string, string>();
+  for (const [type, what] of features.flatMap(({ events = {} }) => Object.entries(events))) {
+    if (!/^cairn\.[a-z]+\.[a-z]+$/.test(type)) throw new Error(`${type} is not cairn.<noun>.<verb>`);
+    if (types.has(type)) throw new Error(`the event type ${type} is declared twice`);
+    types.set(type, what);
+  }
+  return types;
+}
+
 function tablesOf(features: readonly Feature[]): FeatureTable[] {
   return features.flatMap(({ tables = [] }) => tables);
 }

@@ -6,6 +6,7 @@ import type { Change } from "../log/changes.ts";
 import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
 import type { ConditionTable } from "../observe/conditions.ts";
+import type { PeerHandler } from "../peer/server.ts";
 import type { Operation } from "./define.ts";
 import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
@@ -38,6 +39,11 @@ export interface Feature {
   edge?: readonly EdgeRead[];
   /** What only the leader does, begun each time this node starts to lead. Full members only. */
   duties?(node: Services): readonly Duty[];
+  /** Paths of the peer port that a full member answers for other members. */
+  // biome-ignore lint/suspicious/noExplicitAny: paths of every schema; the server parses before it calls
+  peerPaths?(node: Services): Readonly<Record<string, PeerHandler<any>>>;
+  /** Types of the events that it publishes, `cairn.<noun>.<verb>`, each with what it says. */
+  events?: Readonly<Record<string, string>>;
   /** What a full member does in the background, whoever leads. */
   jobs?(node: Services): readonly Job[];
 }

@@ -3,11 +3,12 @@
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import { Edge, type EdgeSettings, edgeMigrations, FeedServer, feedRequest } from "../../src/cache/index.ts";
-import { contextFeature, contextOperations, edgeModes } from "../../src/features/context/index.ts";
+import { contextFeature, contextOperations } from "../../src/features/context/index.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { SleepClock } from "../../src/lib/sleep-clock.ts";
 import type { Answer } from "../../src/operation/answer.ts";
+import { edgeModes } from "../../src/operation/edge-modes.ts";
 import { capOf } from "../../src/operation/routing.ts";
 import { faultOfValue, faultValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";

@@ -12,5 +12,4 @@ export { contextList } from "./list.ts";
 export { Maintenance } from "./maintenance.ts";
 export { contextGet, contextMetadata } from "./queries.ts";
 export { metadata } from "./rows.ts";
-export { EDGE_MODES, type EdgeMode, edgeModes } from "./space-settings.ts";
 export { contextWait } from "./wait.ts";

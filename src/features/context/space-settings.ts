@@ -1,26 +1,16 @@
 // How a space may be kept by edges of the fleet (replication.md 28): set by an operator of the space, in the log, so that every node has it. Edges get it with their feed.
 
 import { z } from "zod";
-import { listMeta, readMetaNamed, writeMetaNamed } from "../../log/meta.ts";
+import { readMetaNamed, writeMetaNamed } from "../../log/meta.ts";
 import { read, write } from "../../operation/define.ts";
-import type { Reader } from "../../store/store.ts";
+import { EDGE_MODE_KEYS, EDGE_MODES, type EdgeMode, edgeModes } from "../../operation/edge-modes.ts";
 import { spaceName } from "./id.ts";
-
-/** Not at all, only while fresh (where nothing is set), or also while the edge is cut off. */
-export const EDGE_MODES = ["never", "fresh", "stale"] as const;
-/** How edges may keep a space. */
-export type EdgeMode = (typeof EDGE_MODES)[number];
 
 const edge = z
   .enum(EDGE_MODES)
   .describe(
     "never: edges keep nothing of it. fresh (where nothing is set): edges answer from their cache while it is surely fresh. stale: also while they are cut off, with its age.",
   );
-
-/** Spaces with another mode than `fresh`, by name. */
-export function edgeModes(reader: Reader): [string, EdgeMode][] {
-  return listMeta(reader, "edge:").map(([space, mode]) => [space, mode as EdgeMode]);
-}
 
 export const spaceConfigure = write({
   name: "space_configure",
@@ -34,11 +24,11 @@ export const spaceConfigure = write({
   hints: { idempotent: true },
   prepare: (input) => input,
   apply(tx, input: { space: string; edge: EdgeMode }) {
-    const before = readMetaNamed(tx, "edge:", input.space) ?? "fresh";
+    const before = readMetaNamed(tx, EDGE_MODE_KEYS, input.space) ?? "fresh";
     const output = { space: input.space, edge: input.edge };
     if (before === input.edge) return { output, changes: [] };
     // Kept with the single values of the store: few spaces have a mode, so no table is needed.
-    writeMetaNamed(tx, "edge:", input.space, input.edge === "fresh" ? undefined : input.edge);
+    writeMetaNamed(tx, EDGE_MODE_KEYS, input.space, input.edge === "fresh" ? undefined : input.edge);
     const changed = { target: `fleet/spaces/${input.space}`, version: 0, contentHash: "", outcome: input.edge };
     return { output, changes: [changed] };
   },
