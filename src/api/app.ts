@@ -1,34 +1,39 @@
-// The REST surface (architecture.md 8): HTTP meaning only, over invoke. Who is calling has been decided before a request gets here.
+// The REST surface (architecture.md 8): HTTP meaning over `invoke`, from one table of routes. Who is calling has been
+// decided before a request gets here.
 
-import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import { isObject } from "../lib/json-object.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
+import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import { answerJson, freshnessOf } from "./answer.ts";
-import { changeRoutes, contextStream } from "./changes.ts";
-import { contextRoutes, notAllowed } from "./contexts.ts";
-import type { ApiEnv } from "./env.ts";
+import type { RestRoute } from "../operation/rest-route.ts";
+import { argumentsOf } from "./arguments.ts";
 import type { StreamTiming } from "./event-stream.ts";
 import { EventStreams } from "./event-streams.ts";
-import { type NodeFacts, nodeRoutes } from "./node-routes.ts";
-import { allowedAt, optionsAnswer } from "./options.ts";
-import { problemResponse } from "./problem.ts";
-import { commonHeaders, conditionsOf, readJson, readQuery } from "./request.ts";
+import { type FeedSurface, respondFeed } from "./feed.ts";
+import type { NodeFacts } from "./node-facts.ts";
+import { nodeRoutes } from "./node-routes.ts";
+import { openApi } from "./openapi.ts";
+import { problemResponse, SAFE_HEADERS } from "./problem.ts";
+import { readQuery } from "./request.ts";
+import { respond } from "./respond.ts";
+import type { NodeSurface, RouteCall, Row } from "./route.ts";
+import { type Place, Router } from "./router.ts";
 
 export interface ApiOptions extends NodeFacts {
   invoker: Invoker;
+  /** The features whose routes it serves. */
+  features: readonly Feature[];
   /** Times of streams other than the usual ones. */
   streams?: Partial<StreamTiming>;
-  /** Called with what is no Fault; answers the id under which it was logged. */
+  /** Called with what is no Fault; returns the id under which it was logged. */
   onUnexpected: (error: unknown) => string;
 }
 
 /** The mounted REST surface. */
 export interface Api {
   fetch(request: Request, caller: Caller): Promise<Response>;
-  /** The rights of these callers (by `Caller.id`), or of all, may have changed: their streams are judged or end. */
+  /** Judges or ends the streams of these callers (by `Caller.id`), or of all: their rights may have changed. */
   callersChanged(ids?: readonly string[]): void;
   /** Event streams that are open now. */
   readonly openStreams: number;
@@ -36,43 +41,32 @@ export interface Api {
   close(): void;
 }
 
+/** Returns the table of routes of these features and of the node itself. */
+export function routesOf(features: readonly Feature[]): readonly Row[] {
+  return [...features.flatMap(({ rest = [] }) => rest), ...nodeRoutes];
+}
+
 /** Makes the REST surface over an invoker; requests come with their caller. */
 export function createApi(options: ApiOptions): Api {
-  const { invoker, onUnexpected } = options;
-  const streams = new EventStreams({
-    invoker,
-    onUnexpected,
-    ...(options.streams === undefined ? {} : { timing: options.streams }),
-  });
-  const app = new Hono<ApiEnv>();
+  const { invoker, onUnexpected, streams: timing = {} } = options;
+  const routes = routesOf(options.features);
+  const router = new Router(routes);
+  const streams = new EventStreams({ invoker, onUnexpected, timing });
+  const description = JSON.stringify(openApi(routes, invoker.registry, options.version));
+  const surface: NodeSurface & FeedSurface = { invoker, streams, facts: options, description };
 
-  app.options("*", (c) => optionsAnswer(c.req.raw));
-  app.route("/", nodeRoutes(invoker, options));
-  app.post("/operations/:name", async (c) => {
-    const request = c.req.raw;
-    readQuery(request.url, []);
-    conditionsOf(request, []);
-    const body = await readJson(request, MAX_BODY_BYTES);
-    const answer = await invoker.invoke({
-      operation: c.req.param("name"),
-      input: isObject(body) ? { ...commonHeaders(request), ...body } : body,
-      caller: c.env.caller,
-      signal: request.signal,
-      surface: "rest",
-    });
-    return answerJson(request, answer.output, { headers: freshnessOf(answer) });
-  });
-  app.route("/", changeRoutes(invoker, streams));
-  app.route("/", contextRoutes(invoker, contextStream(invoker, streams)));
-
-  app.notFound((c) => problemResponse(notFound(c.req.method, c.req.url)));
-  app.onError((error) => {
-    if (error instanceof Fault) return problemResponse(error);
-    return problemResponse(unexpectedFault("The request", onUnexpected(error)));
-  });
-
+  const answer = async (request: Request, caller: Caller): Promise<Response> => {
+    try {
+      return await dispatch(router, request, caller, surface);
+    } catch (error) {
+      return problemResponse(error instanceof Fault ? error : unexpectedFault("The request", onUnexpected(error)));
+    }
+  };
   return {
-    fetch: async (request, caller) => app.fetch(request, { caller }),
+    fetch: async (request, caller) => {
+      const response = await answer(request, caller);
+      return request.method === "HEAD" ? new Response(null, response) : response;
+    },
     callersChanged: (ids) => streams.callersChanged(ids),
     get openStreams() {
       return streams.size;
@@ -81,13 +75,49 @@ export function createApi(options: ApiOptions): Api {
   };
 }
 
-/** A document, and room for its escapes and the arguments around it. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
+async function dispatch(
+  router: Router<Row>,
+  request: Request,
+  caller: Caller,
+  surface: NodeSurface & FeedSurface,
+): Promise<Response> {
+  const found = router.find(request.url);
+  if (found === undefined) {
+    throw new Fault("not_found", `There is no route ${new URL(request.url).pathname.slice(0, 100)}`, {
+      hint: "GET /openapi.json lists the routes.",
+    });
+  }
+  const { place, params } = found;
+  if (request.method === "OPTIONS") return optionsOf(place);
+  const row = place.rows.get(request.method === "HEAD" ? "GET" : request.method);
+  if (row === undefined) throw notAllowed(request.method, place.allow);
+  const call: RouteCall = { request, caller, params };
+  if ("operation" in row) return callRow(row, call, surface);
+  readQuery(request.url, row.query ?? {});
+  return row.respond(call, surface);
+}
 
-function notFound(method: string, url: string): Fault {
-  const allowed = allowedAt(url);
-  if (allowed !== undefined) return notAllowed(method, allowed);
-  return new Fault("not_found", `There is no route ${new URL(url).pathname.slice(0, 100)}`, {
-    hint: "GET /openapi.json lists the routes.",
+async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): Promise<Response> {
+  const { response, operation, conditions = [] } = row;
+  if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
+  const { request, caller, params } = call;
+  const input = await argumentsOf(row, request, params);
+  const found = await surface.invoker.invoke({ operation, input, caller, signal: request.signal, surface: "rest" });
+  return respond(request, response, conditions.includes("if-none-match"), found);
+}
+
+/** 204 with `Allow` (RFC 9110 9.3.7), and `Accept-Patch` where PATCH is (RFC 5789 3.1). Tells nothing about what exists. */
+function optionsOf({ rows, allow }: Place<Row>): Response {
+  const patch = rows.get("PATCH");
+  const types = patch !== undefined && "body" in patch && patch.body?.kind === "patch" ? patch.body.types : undefined;
+  const accepted: Record<string, string> = types === undefined ? {} : { "Accept-Patch": Object.keys(types).join(", ") };
+  return new Response(null, { status: 204, headers: { ...SAFE_HEADERS, Allow: allow, ...accepted } });
+}
+
+/** The refusal of a method at a known path; `details.allow` becomes the header. */
+function notAllowed(method: string, allow: string): Fault {
+  return new Fault("method_not_allowed", `${method} is not allowed here`, {
+    hint: `Allowed are ${allow}.`,
+    details: { allow },
   });
 }

@@ -1,5 +1,6 @@
-// The REST surface, for the node to mount.
+// The REST surface, for the node to mount, and its table of routes, for pages.
 
-export { type Api, type ApiOptions, createApi } from "./app.ts";
-export type { Health, Identity } from "./node-routes.ts";
+export { type Api, type ApiOptions, createApi, routesOf } from "./app.ts";
+export type { Health, Identity } from "./node-facts.ts";
 export { problemResponse, SAFE_HEADERS } from "./problem.ts";
+export type { Row } from "./route.ts";

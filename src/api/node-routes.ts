@@ -1,99 +1,157 @@
-// What HTTP says of the node itself: health, readiness, metrics, the description of the surface, and what it is (architecture.md 8). The facts come from the node; here is who may hear which (security.md 17).
+// The node's own routes (architecture.md 8): health, readiness, metrics, the description of the surface, what the node
+// is, and any operation by its name. The facts come from the node; which callers may see them is decided here
+// (security.md 17).
 
-import { Hono } from "hono";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import type { Invoker } from "../operation/invoke.ts";
-import { answer, answerJson } from "./answer.ts";
-import type { ApiEnv } from "./env.ts";
-import { openApi } from "./openapi.ts";
-import { readQuery } from "./request.ts";
+import { isObject } from "../lib/json-object.ts";
+import { answer, answerJson, freshnessOf } from "./answer.ts";
+import { HEALTH, jsonOf, SELF } from "./openapi-parts.ts";
+import { commonHeaders, conditionsOf, readJson } from "./request.ts";
+import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
 
-/** What /health and /ready answer from. */
-export interface Health {
-  /** Whether the node can serve reads and writes now. */
-  ready: boolean;
-  status: "ok" | "warning" | "failing";
-  /** Shown to readers only (security.md 17). */
-  conditions: readonly unknown[];
+/** Largest body of `/operations/{name}` in bytes: a document of 4 MiB with its escapes and what stands around it. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+const tag = "node";
+const ANY_RIGHT = "a role in some space";
+
+/** The rows of the node itself. */
+export const nodeRoutes: readonly NodeRoute[] = [
+  {
+    method: "GET",
+    path: "/health",
+    operationId: "health",
+    summary: "How the node does",
+    tag,
+    right: `none; conditions with ${ANY_RIGHT}`,
+    responses: { "200": { description: "It answers", content: jsonOf(HEALTH) } },
+    errors: [400, 500],
+    respond: (call, node) => respondHealth(call, node, {}),
+  },
+  {
+    method: "GET",
+    path: "/ready",
+    operationId: "ready",
+    summary: "Whether the node serves",
+    tag,
+    right: `none; conditions with ${ANY_RIGHT}`,
+    responses: {
+      "200": { description: "It serves", content: jsonOf(HEALTH) },
+      "503": {
+        description: "Not now",
+        headers: { "Retry-After": { schema: { type: "integer" } } },
+        content: jsonOf(HEALTH),
+      },
+    },
+    errors: [400, 500],
+    respond: (call, node) =>
+      respondHealth(call, node, node.facts.health().ready ? {} : { status: 503, headers: { "Retry-After": "1" } }),
+  },
+  {
+    method: "GET",
+    path: "/metrics",
+    operationId: "metrics",
+    summary: "Metrics for Prometheus, for readers of *",
+    tag,
+    right: "the role `reader` in `*`, by that word in one grant",
+    responses: { "200": { description: "The text format", content: { "text/plain": { schema: { type: "string" } } } } },
+    errors: [400, 403, 500],
+    respond: respondMetrics,
+  },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    operationId: "openapi",
+    summary: "This description",
+    tag,
+    right: ANY_RIGHT,
+    responses: { "200": { description: "OpenAPI 3.1", content: jsonOf({ type: "object" }) } },
+    errors: [400, 403, 500],
+    respond: respondDescription,
+  },
+  {
+    method: "GET",
+    path: "/.well-known/cairn",
+    operationId: "wellKnown",
+    summary: "What this node is",
+    tag,
+    right: `${ANY_RIGHT}, or a device that could join the fleet`,
+    responses: { "200": { description: "Fleet, epoch, position and surfaces", content: jsonOf(SELF) } },
+    errors: [400, 403, 500],
+    respond: respondSelf,
+  },
+  {
+    method: "POST",
+    path: "/operations/{name}",
+    params: { name: { kind: "segment", description: "Name of the operation" } },
+    operationId: "callOperation",
+    summary: "Call any operation, JSON in and out",
+    tag: "operations",
+    right: "that of the operation",
+    responses: undefined,
+    errors: [],
+    respond: respondOperation,
+  },
+];
+
+function hasRights(caller: Caller, { invoker }: NodeSurface): boolean {
+  return invoker.rights(caller).permitsAnything();
 }
 
-/** What the node is, for /.well-known/cairn. */
-export interface Identity {
-  /** Random id of the fleet, and its name. */
-  fleetId: string;
-  fleet: string;
-  /** StableNodeID of the member that orders writes; "" while nobody is known to. */
-  leader: string;
-  role: "central" | "regional" | "edge";
-  /** Path of each surface by its name. */
-  surfaces: Readonly<Record<string, string>>;
+function respondHealth(
+  { request, caller }: RouteCall,
+  node: NodeSurface,
+  as: { status?: number; headers?: Record<string, string> },
+): Promise<Response> {
+  const { facts } = node;
+  const { status, ready, conditions } = facts.health();
+  const timestamp = new Date(facts.nowMs()).toISOString();
+  const shown = hasRights(caller, node) ? { conditions } : {};
+  return answerJson(request, { status, ready, timestamp, version: facts.version, ...shown }, as);
 }
 
-export interface NodeFacts {
-  version: string;
-  health: () => Health;
-  identity: () => Identity;
-  /** Whether a caller without rights may know which fleet this is, since it could join. */
-  isCandidate?: (caller: Caller) => boolean;
-  /** The metrics in Prometheus' text format. */
-  metrics: () => string;
-  nowMs: () => number;
+/** Numbers over all spaces are for callers who may read all of them by one grant, not by a sum of narrower ones. */
+function respondMetrics({ request, caller }: RouteCall, { invoker, facts }: NodeSurface): Promise<Response> {
+  const isAllowed = invoker.rights(caller).mayUseEverywhere({ verb: "read", operation: "metrics" });
+  if (!isAllowed) throw forbidden("/metrics", 'the role reader on "*"');
+  return answer(request, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
 }
 
-export function nodeRoutes(invoker: Invoker, facts: NodeFacts): Hono<ApiEnv> {
-  const routes = new Hono<ApiEnv>();
-  const hasRights = (caller: Caller): boolean => invoker.rights(caller).permitsAnything();
+function respondDescription({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
+  if (!hasRights(caller, node)) throw forbidden("/openapi.json", "the role reader in some space");
+  return answer(request, { text: node.description, type: "application/json" });
+}
 
-  const health = (request: Request, caller: Caller, ready: boolean): Promise<Response> => {
-    readQuery(request.url, []);
-    const { status, conditions } = facts.health();
-    const body = {
-      status,
-      ready: facts.health().ready,
-      timestamp: new Date(facts.nowMs()).toISOString(),
-      version: facts.version,
-      ...(hasRights(caller) ? { conditions } : {}),
-    };
-    return answerJson(request, body, ready ? {} : { status: 503, headers: { "Retry-After": "1" } });
-  };
-  routes.get("/health", (c) => health(c.req.raw, c.env.caller, true));
-  routes.get("/ready", (c) => health(c.req.raw, c.env.caller, facts.health().ready));
-
-  routes.get("/metrics", (c) => {
-    readQuery(c.req.url, []);
-    // Numbers over all spaces are for those who may read all of them, by that very word: no sum of narrower grants.
-    const allowed = invoker.rights(c.env.caller).mayUseEverywhere({ verb: "read", operation: "metrics" });
-    if (!allowed) throw forbidden("/metrics", 'the role reader on "*"');
-    return answer(c.req.raw, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
+function respondSelf({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
+  const { invoker, facts } = node;
+  if (!hasRights(caller, node) && facts.isCandidate?.(caller) !== true)
+    throw forbidden("/.well-known/cairn", "the role reader in some space, or the fleet's own tag");
+  const { fleetId, fleet, leader, role, surfaces } = facts.identity();
+  const position = invoker.position();
+  return answerJson(request, {
+    version: facts.version,
+    fleet,
+    fleet_id: fleetId,
+    leader,
+    epoch: position.split("-")[0],
+    position,
+    role,
+    surfaces,
   });
+}
 
-  const description = JSON.stringify(openApi(invoker, facts.version));
-  routes.get("/openapi.json", (c) => {
-    readQuery(c.req.url, []);
-    if (!hasRights(c.env.caller)) throw forbidden("/openapi.json", "the role reader in some space");
-    return answer(c.req.raw, { text: description, type: "application/json" });
+async function respondOperation({ request, caller, params }: RouteCall, { invoker }: NodeSurface): Promise<Response> {
+  conditionsOf(request, []);
+  const body = await readJson(request, MAX_BODY_BYTES);
+  const found = await invoker.invoke({
+    operation: String(params["name"]),
+    input: isObject(body) ? { ...commonHeaders(request), ...body } : body,
+    caller,
+    signal: request.signal,
+    surface: "rest",
   });
-
-  routes.get("/.well-known/cairn", (c) => {
-    readQuery(c.req.url, []);
-    const candidate = !hasRights(c.env.caller);
-    if (candidate && facts.isCandidate?.(c.env.caller) !== true)
-      throw forbidden("/.well-known/cairn", "the role reader in some space, or the fleet's own tag");
-    const { fleetId, fleet, leader, role, surfaces } = facts.identity();
-    const position = invoker.position();
-    return answerJson(c.req.raw, {
-      version: facts.version,
-      fleet,
-      fleet_id: fleetId,
-      leader,
-      epoch: position.split("-")[0],
-      position,
-      role,
-      surfaces,
-    });
-  });
-  return routes;
+  return answerJson(request, found.output, { headers: freshnessOf(found) });
 }
 
 function forbidden(path: string, role: string): Fault {

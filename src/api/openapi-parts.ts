@@ -1,4 +1,5 @@
-// The parts of /openapi.json that many routes share: problems, headers, parameters. Statuses and codes come from the table of Faults.
+// The parts of /openapi.json that many routes share: problems, headers, parameters, and the schemas of what the node says
+// of itself. Statuses and codes come from the table of Faults.
 
 import { FAULTS } from "../lib/fault.ts";
 
@@ -108,3 +109,34 @@ export const IF_NONE_MATCH: Json = header(
   "If-None-Match",
   "Not if the context is at one of these ETags; *: only if it is not there",
 );
+
+/** The body of /health and /ready. */
+export const HEALTH: Json = {
+  type: "object",
+  required: ["status", "ready", "timestamp", "version"],
+  properties: {
+    status: { type: "string", enum: ["ok", "warning", "failing"] },
+    ready: { type: "boolean" },
+    timestamp: { type: "string" },
+    version: { type: "string" },
+    conditions: { type: "array", items: { type: "object" }, description: "For callers with a role" },
+  },
+  additionalProperties: false,
+};
+
+/** The body of /.well-known/cairn. */
+export const SELF: Json = {
+  type: "object",
+  required: ["version", "fleet", "fleet_id", "leader", "epoch", "position", "role", "surfaces"],
+  properties: {
+    version: { type: "string" },
+    fleet: { type: "string", description: "Name of the fleet" },
+    fleet_id: { type: "string" },
+    leader: { type: "string", description: "StableNodeID of the member that orders writes; empty: none is known" },
+    epoch: { type: "string" },
+    position: { type: "string" },
+    role: { type: "string", enum: ["central", "regional", "edge"] },
+    surfaces: { type: "object", additionalProperties: { type: "string" } },
+  },
+  additionalProperties: false,
+};

@@ -1,6 +1,7 @@
-// /openapi.json: a row for every operation, made from its definition, and the HTTP-shaped routes beside them. Made once: it holds nothing of the store and nothing of the caller.
+// /openapi.json: the routes of the table, and a path for each operation, made from its definition. Made once: it holds
+// nothing of the store and nothing of the caller.
 
-import type { Invoker } from "../operation/invoke.ts";
+import type { Registry } from "../operation/registry.ts";
 import {
   COMMON_HEADERS,
   ERRORS,
@@ -12,16 +13,37 @@ import {
   problems,
   ref,
 } from "./openapi-parts.ts";
-import { httpPaths } from "./openapi-paths.ts";
+import { pathsOf } from "./openapi-routes.ts";
+import type { Row } from "./route.ts";
 
-/** The OpenAPI 3.1 document of this build; admin operations stand in it too, since the gate decides. */
-export function openApi(invoker: Invoker, version: string): Json {
-  const schemas: Json = { Problem: PROBLEM };
-  const paths: Json = { ...httpPaths() };
-  for (const { operation, inputSchema, outputSchema } of invoker.registry.list()) {
+/** Returns the OpenAPI 3.1 document of this build; it has admin operations too, since the gate decides. */
+export function openApi(routes: readonly Row[], registry: Registry, version: string): Json {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "Cairn",
+      version,
+      description:
+        "The context store of a fleet. Who is calling is what the tailnet proves; there is nothing to log in with.",
+    },
+    paths: { ...pathsOf(routes), ...operationPaths(registry) },
+    components: { schemas: { Problem: PROBLEM, ...schemasOf(registry) }, responses: ERRORS },
+  };
+}
+
+/** Statuses of problems of `POST /operations/{name}`. */
+const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
+const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
+
+/** Returns the statuses of problems that a call of an operation of this kind may give. */
+export function operationErrors(kind: "read" | "write" | "act"): readonly number[] {
+  return kind === "write" ? WRITE_ERRORS : READ_ERRORS;
+}
+
+function operationPaths(registry: Registry): Json {
+  const paths: Json = {};
+  for (const { operation } of registry.list()) {
     const { name, title, description, kind } = operation;
-    schemas[`${name}.input`] = plain(inputSchema);
-    schemas[`${name}.output`] = plain(outputSchema);
     paths[`/operations/${name}`] = {
       post: {
         operationId: name,
@@ -32,28 +54,24 @@ export function openApi(invoker: Invoker, version: string): Json {
         requestBody: { required: false, content: jsonOf(ref(`${name}.input`)) },
         responses: {
           "200": { description: "The output", headers: POSITION_HEADERS, content: jsonOf(ref(`${name}.output`)) },
-          ...problems(kind === "write" ? WRITE_ERRORS : READ_ERRORS),
+          ...problems(operationErrors(kind)),
         },
       },
     };
   }
-  return {
-    openapi: "3.1.0",
-    info: {
-      title: "Cairn",
-      version,
-      description:
-        "The context store of a fleet. Who is calling is what the tailnet proves; there is nothing to log in with.",
-    },
-    paths,
-    components: { schemas, responses: ERRORS },
-  };
+  return paths;
 }
 
-const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
-const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
+function schemasOf(registry: Registry): Json {
+  const schemas: Json = {};
+  for (const { operation, inputSchema, outputSchema } of registry.list()) {
+    schemas[`${operation.name}.input`] = withoutDialect(inputSchema);
+    schemas[`${operation.name}.output`] = withoutDialect(outputSchema);
+  }
+  return schemas;
+}
 
-/** The schema without its dialect, which OpenAPI 3.1 has by itself. */
-function plain({ $schema: _, ...schema }: Record<string, unknown>): Json {
+/** OpenAPI 3.1 has the dialect by itself. */
+function withoutDialect({ $schema: _, ...schema }: Record<string, unknown>): Json {
   return schema;
 }

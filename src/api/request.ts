@@ -1,10 +1,12 @@
-// Reading HTTP requests: media types by essence, bodies within bounds, query parameters by name. Knows HTTP, not contexts.
+// Reads HTTP requests: bodies within bounds, query parameters by name, headers that are arguments. What a route makes
+// of them is arguments.ts.
 
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import { essenceOf } from "../lib/media-type.ts";
 import { nearest } from "../lib/nearest.ts";
+import type { Condition, QueryParameter } from "../operation/rest-route.ts";
 
 /** Only UTF-8 is read; Fault `unsupported_media_type` for another charset parameter. */
 function refuseCharset(contentType: string | null): void {
@@ -15,7 +17,10 @@ function refuseCharset(contentType: string | null): void {
   });
 }
 
-/** The body as text; Faults `too_large`, `unsupported_media_type` (a content coding) and `invalid_input` (not UTF-8). */
+/**
+ * Returns the body as text. Faults: `too_large`, `unsupported_media_type` (a content coding, another charset),
+ * `invalid_input` (not UTF-8), `cancelled`.
+ */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   refuseCharset(request.headers.get("content-type"));
   const coding = request.headers.get("content-encoding");
@@ -42,7 +47,7 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   }
 }
 
-/** The body as one JSON object or value; only `application/json` is read. An empty body is `{}`. */
+/** Returns the body as a JSON value; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const text = await readText(request, maxBytes);
   const essence = essenceOf(request.headers.get("content-type"));
@@ -55,39 +60,39 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   return text.trim() === "" ? {} : keepNumbers(text, parseJson(text, "The body"));
 }
 
-/** Query parameters by name; Fault `invalid_input` for one that is unknown, or given twice where once is meant. */
-export function readQuery(
-  url: string,
-  known: readonly string[],
-  repeated: readonly string[] = [],
-): Record<string, string | string[]> {
-  const found: Record<string, string | string[]> = {};
+/** Values of a query by the name of their parameter. */
+export type QueryValues = Readonly<Record<string, string | readonly string[]>>;
+
+/**
+ * Returns the query parameters by name, a repeated one as a list. Fault `invalid_input` for one that is unknown, or
+ * given twice where once is meant.
+ */
+export function readQuery(url: string, known: Readonly<Record<string, QueryParameter>>): QueryValues {
+  const found: Record<string, string | readonly string[]> = {};
   if (!url.includes("?")) return found;
   for (const [name, value] of new URL(url).searchParams) {
-    if (repeated.includes(name)) {
-      const values = found[name];
-      found[name] = Array.isArray(values) ? [...values, value] : [value];
-      continue;
-    }
-    if (!known.includes(name)) {
-      const near = nearest(name, [...known, ...repeated]);
-      throw new Fault("invalid_input", `There is no query parameter ${JSON.stringify(name.slice(0, 80))} here`, {
-        hint:
-          near === undefined ? `Known are: ${[...known, ...repeated].join(", ") || "none"}.` : `Did you mean ${near}?`,
-      });
-    }
-    if (found[name] !== undefined)
-      throw new Fault("invalid_input", `The query parameter ${name} is given twice`, { hint: "Give it once." });
-    found[name] = value;
+    const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (parameter === undefined) throw unknownParameter(name, Object.keys(known));
+    const before = found[name];
+    if (parameter.kind === "repeated") found[name] = [...(before ?? []), value];
+    else if (before === undefined) found[name] = value;
+    else throw new Fault("invalid_input", `The query parameter ${name} is given twice`, { hint: "Give it once." });
   }
   return found;
 }
 
-/** Conditions of a write. Fault `invalid_input` for one that this method does not judge: a condition that is overlooked is a lost update. */
-export function conditionsOf(
-  request: Request,
-  judged: readonly ("if-match" | "if-none-match")[],
-): { if_match?: string; if_none_match?: string } {
+function unknownParameter(name: string, known: readonly string[]): Fault {
+  const near = nearest(name, known);
+  return new Fault("invalid_input", `There is no query parameter ${JSON.stringify(name.slice(0, 80))} here`, {
+    hint: near === undefined ? `Known are: ${known.join(", ") || "none"}.` : `Did you mean ${near}?`,
+  });
+}
+
+/**
+ * Returns the conditions of a write as arguments. Fault `invalid_input` for one that this route does not judge: a
+ * condition that is overlooked is a lost update.
+ */
+export function conditionsOf(request: Request, judged: readonly Condition[]): Record<string, string> {
   const found: Record<string, string> = {};
   for (const header of ["if-match", "if-none-match", "if-unmodified-since"] as const) {
     const value = request.headers.get(header);
@@ -102,12 +107,7 @@ export function conditionsOf(
   return found;
 }
 
-/** A whole number of a query parameter; anything else goes on as text for the operation's schema to refuse. */
-export function numberOf(text: string | string[] | undefined): number | string | string[] | undefined {
-  return typeof text === "string" && /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
-}
-
-/** The arguments common to all operations as HTTP writes them (architecture.md 5). */
+/** Returns the arguments common to all operations, which HTTP writes as headers (architecture.md 5). */
 export function commonHeaders(request: Request): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [header, name] of COMMON_HEADERS) {

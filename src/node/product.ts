@@ -227,6 +227,7 @@ export function openProduct(options: ProductOptions): Product {
 
   const api = createApi({
     invoker,
+    features,
     version: buildInfo.version,
     health: () => ({
       // A member that has nothing of its fleet yet takes no calls.

@@ -10,6 +10,7 @@ import type { PeerHandler } from "../peer/server.ts";
 import type { Operation } from "./define.ts";
 import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
+import type { RestRoute } from "./rest-route.ts";
 import type { Services } from "./services.ts";
 
 /** Everything that a feature brings. Names, migration ids and tables are unique over all features. */
@@ -29,6 +30,8 @@ export interface Feature {
   conditions?: ConditionTable;
   /** Commands that people type, each a call of one operation. */
   commands?: readonly FeatureCommand[];
+  /** Routes shaped for HTTP, beside the `POST /operations/{name}` that every operation has. */
+  rest?: readonly RestRoute[];
   changes?: FeatureChanges;
   /** What has a URI in MCP. Clients may subscribe to it where the feature has `changes` too. */
   resources?: FeatureResources;

@@ -38,6 +38,7 @@ export const writeInput = z.object({
     .describe("Give the same key when you repeat a write whose answer you missed: it is done once and answered twice."),
 });
 
+/** The operations that callers may name, and the writes that the log may hold. */
 export class Registry {
   readonly #entries: ReadonlyMap<string, Entry>;
   readonly #writes: ReadonlyMap<string, Extract<Operation, { kind: "write" }>>;

@@ -15,6 +15,7 @@ import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
+import type { Feature } from "../../src/operation/feature.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { REFUSALS } from "../../src/operation/node-parts.ts";
 import { applierOf } from "../../src/operation/registry.ts";
@@ -53,6 +54,8 @@ export interface CoreOptions {
   access?: Partial<AccessSettings>;
   policy?: Policy;
   operations?: readonly Operation[];
+  /** The features of the node; left out: contexts. */
+  features?: readonly Feature[];
   nowMs?: () => number;
   maxDocumentBytes?: number;
   /** Over the defaults; `maxDocumentBytes` above wins. */
@@ -84,7 +87,8 @@ export function startCore(options: CoreOptions = {}) {
     },
   });
   const node = new Services().provide(REFUSALS, refusals);
-  const operations = options.operations ?? [...operationsOf([contextFeature], node), whoami];
+  const features = options.features ?? [contextFeature];
+  const operations = options.operations ?? [...operationsOf(features, node), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];
   const opened =
@@ -119,6 +123,7 @@ export function startCore(options: CoreOptions = {}) {
   });
   const api = createApi({
     invoker,
+    features,
     version: "0.0.0-test",
     health: () => ({ ready: true, status: "ok", conditions: [] }),
     identity: () => ({

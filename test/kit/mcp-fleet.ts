@@ -95,6 +95,7 @@ export class Door implements AsyncDisposable {
     const caller = this.#options.caller ?? member;
     const api = createApi({
       invoker: this.#core.invoker,
+      features: [],
       version: "0.0.0-test",
       health: () => ({ ready: this.mood !== "draining", status: "ok", conditions: [] }),
       identity: () => ({

@@ -28,6 +28,7 @@ import { primePrompt } from "./prompts/prime.ts";
 import { contextPurge } from "./purge.ts";
 import { contextGet, contextMetadata } from "./queries.ts";
 import { contextResources } from "./resources.ts";
+import { contextRoutes } from "./rest.ts";
 import schema from "./schema.sql" with { type: "text" };
 import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextWait } from "./wait.ts";
@@ -83,6 +84,7 @@ export const contextFeature: Feature = {
     node.provide(MAINTENANCE, maintenance);
   },
   operations: (node) => [...contextOperations, auditQuery(node), auditVerify(node)],
+  rest: contextRoutes,
   changes: {
     operations: CONTEXT_WRITES.map(({ name }) => name),
     readBy: contextGet.name,

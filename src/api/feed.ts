@@ -1,0 +1,110 @@
+// The change feed over HTTP (architecture.md 8): as server-sent events or by long poll. What of it a caller sees is the
+// business of the operation that the row follows.
+
+import { Fault } from "../lib/fault.ts";
+import { essenceOf } from "../lib/media-type.ts";
+import type { Invoker } from "../operation/invoke.ts";
+import type { LongPoll, RestRoute } from "../operation/rest-route.ts";
+import { answerJson } from "./answer.ts";
+import { type Arguments, queryArguments } from "./arguments.ts";
+import type { EventStreams } from "./event-streams.ts";
+import { SAFE_HEADERS } from "./problem.ts";
+import { commonHeaders, type QueryValues, readQuery } from "./request.ts";
+import type { RouteCall } from "./route.ts";
+
+const EVENT_STREAM = "text/event-stream";
+
+/** What a row of the feed needs of the surface. */
+export interface FeedSurface {
+  invoker: Invoker;
+  streams: EventStreams;
+}
+
+/** Responds to a row of the feed. A refusal is a Fault before anything streams. */
+export async function respondFeed(
+  route: RestRoute,
+  longPoll: LongPoll | undefined,
+  call: RouteCall,
+  surface: FeedSurface,
+): Promise<Response> {
+  const { request } = call;
+  const query = readQuery(request.url, route.query ?? {});
+  if (longPoll === undefined) return follow(route, argumentsFor(route, call, query), call, surface);
+  const { [longPoll.choose]: chosen, ...values } = query;
+  if (feedOf(chosen, request) === "longpoll") return poll(route, longPoll, values, call, surface.invoker);
+  if (longPoll.only.some((name) => values[name] !== undefined)) {
+    throw new Fault("invalid_input", `${longPoll.only.join(" and ")} are of ${longPoll.choose}=longpoll`, {
+      hint: "Leave them out.",
+    });
+  }
+  return follow(route, argumentsFor(route, call, values), call, surface);
+}
+
+function argumentsFor(route: RestRoute, { request, params }: RouteCall, values: QueryValues): Arguments {
+  return { ...commonHeaders(request), ...route.constants, ...queryArguments(route, values), ...params };
+}
+
+/** What the client chose; without a choice, what it accepts. */
+function feedOf(chosen: QueryValues[string] | undefined, request: Request): "sse" | "longpoll" {
+  if (chosen === undefined) {
+    const accepted = (request.headers.get("accept") ?? "").split(",", 32).map((part) => essenceOf(part));
+    return accepted.includes(EVENT_STREAM) ? "sse" : "longpoll";
+  }
+  if (chosen === "sse" || chosen === "longpoll") return chosen;
+  throw new Fault("invalid_input", `There is no feed ${JSON.stringify(String(chosen).slice(0, 40))}`, {
+    hint: "Use feed=sse or feed=longpoll.",
+  });
+}
+
+async function poll(
+  route: RestRoute,
+  { wait }: LongPoll,
+  values: QueryValues,
+  call: RouteCall,
+  invoker: Invoker,
+): Promise<Response> {
+  const { request, caller } = call;
+  // HEAD has no body to wait for.
+  const waits = request.method === "HEAD" ? "0" : (values[wait.parameter] ?? String(wait.defaultSeconds));
+  const { output, position } = await invoker.invoke({
+    operation: route.operation,
+    input: argumentsFor(route, call, { ...values, [wait.parameter]: waits }),
+    caller,
+    signal: request.signal,
+    surface: "rest",
+  });
+  const reached = output["position"];
+  return answerJson(request, output, {
+    headers: { "Cairn-Position": typeof reached === "string" ? reached : position, Vary: "Accept, Accept-Encoding" },
+  });
+}
+
+/** Last-Event-ID wins over `since`, since a client that comes back knows better than its URL. */
+async function follow(
+  route: RestRoute,
+  input: Arguments,
+  { request, caller }: RouteCall,
+  { invoker, streams }: FeedSurface,
+): Promise<Response> {
+  streams.refuseFull();
+  const lastEventId = request.headers.get("last-event-id") ?? "";
+  const following = await invoker.follow({
+    operation: route.operation,
+    input: lastEventId === "" ? input : { ...input, since: lastEventId },
+    caller,
+    signal: request.signal,
+    surface: "rest",
+  });
+  const headers = {
+    ...SAFE_HEADERS,
+    "Content-Type": EVENT_STREAM,
+    "Cache-Control": "private, no-store",
+    "Cairn-Position": following.position,
+    Vary: "Accept",
+  };
+  if (request.method === "HEAD" || request.signal.aborted) {
+    following.close();
+    return new Response(null, { headers });
+  }
+  return new Response(streams.open(following, caller), { headers });
+}

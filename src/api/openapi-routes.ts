@@ -1,0 +1,149 @@
+// The paths of /openapi.json that the table of routes describes. A test holds every row against real answers.
+
+import type {
+  Condition,
+  PathParameter,
+  QueryParameter,
+  RestRoute,
+  RouteBody,
+  RouteResponse,
+} from "../operation/rest-route.ts";
+import {
+  COMMON_HEADERS,
+  header,
+  IDEMPOTENCY,
+  IF_MATCH,
+  IF_NONE_MATCH,
+  type Json,
+  jsonOf,
+  POSITION_HEADERS,
+  problems,
+  query,
+  ref,
+} from "./openapi-parts.ts";
+import type { Row } from "./route.ts";
+
+const text: Json = { type: "string" };
+const count: Json = { type: "integer", minimum: 1 };
+const READ_ERRORS = [400, 403, 404, 410, 429, 500, 503];
+const WRITE_ERRORS = [400, 403, 404, 410, 412, 413, 415, 422, 429, 500, 503, 507];
+
+/** Returns the paths of all rows except those that stand for a path of each operation. */
+export function pathsOf(rows: readonly Row[]): Json {
+  const described = rows.filter((row) => "operation" in row || row.responses !== undefined);
+  const paths = [...Map.groupBy(described, ({ path }) => path)].map(([path, methods]) => {
+    const params = Object.entries(methods[0]?.params ?? {}).map(pathParameter);
+    return [path, { ...(params.length === 0 ? {} : { parameters: params }), ...pathItem(methods) }];
+  });
+  return Object.fromEntries(paths);
+}
+
+/** Returns the statuses of problems of a row. */
+export function errorsOf(row: Row): readonly number[] {
+  if ("responses" in row) return row.errors;
+  return [...(row.method === "GET" ? READ_ERRORS : WRITE_ERRORS), ...(row.errors ?? [])];
+}
+
+function pathItem(rows: readonly Row[]): Json {
+  return Object.fromEntries(
+    rows.map((row) => {
+      const { operationId, summary, tag } = row;
+      const own = "operation" in row ? partsOf(row) : { responses: row.responses };
+      const responses = { ...(own.responses as Json), ...problems(errorsOf(row)) };
+      return [row.method.toLowerCase(), { operationId, summary, tags: [tag], ...own, responses }];
+    }),
+  );
+}
+
+function partsOf(route: RestRoute): Json {
+  const { method, query: parameters = {}, conditions = [], body, response } = route;
+  return {
+    parameters: [
+      ...COMMON_HEADERS,
+      ...(method === "GET" ? [] : [IDEMPOTENCY]),
+      ...Object.entries(parameters).map(queryParameter),
+      ...conditions.map((name) => CONDITIONS[name]),
+      ...(response.kind === "stream" ? [LAST_EVENT_ID] : []),
+    ],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body) } }),
+    responses: responsesOf(route.operation, response, conditions),
+  };
+}
+
+const CONDITIONS: Readonly<Record<Condition, Json>> = { "if-match": IF_MATCH, "if-none-match": IF_NONE_MATCH };
+const LAST_EVENT_ID = header("Last-Event-ID", "Where an earlier stream stopped; wins over since");
+
+function pathParameter([name, { kind, maxLength, description }]: [string, PathParameter]): Json {
+  const bounds = { minLength: 1, ...(maxLength === undefined ? {} : { maxLength }) };
+  const schema = kind === "count" ? count : { type: "string", ...bounds };
+  return { name, in: "path", required: true, schema, ...(description === undefined ? {} : { description }) };
+}
+
+function queryParameter([name, parameter]: [string, QueryParameter]): Json {
+  return query(name, querySchema(parameter), parameter.description, parameter.required === true);
+}
+
+function querySchema({ kind, choices, minimum = 1, maximum }: QueryParameter): Json {
+  if (kind === "repeated") return { type: "array", items: text };
+  if (kind === "count") return { type: "integer", minimum, ...(maximum === undefined ? {} : { maximum }) };
+  return choices === undefined ? text : { type: "string", enum: choices };
+}
+
+const DOCUMENT: Json = { "application/json": {}, "text/plain": { schema: text } };
+
+function bodyContent(body: RouteBody): Json {
+  switch (body.kind) {
+    case "document":
+      return DOCUMENT;
+    case "patch":
+      return Object.fromEntries(Object.keys(body.types).map((type) => [type, {}]));
+    case "json":
+      return jsonOf({
+        type: "object",
+        required: body.members,
+        properties: Object.fromEntries(body.members.map((name) => [name, count])),
+        additionalProperties: false,
+      });
+  }
+}
+
+const TAGGED: Json = { ...POSITION_HEADERS, ETag: { description: "Version and content hash", schema: text } };
+const STORED: Json = {
+  ...TAGGED,
+  "Cairn-Content-Type": { description: "The stored type; Content-Type is only ever JSON or plain text", schema: text },
+  "Last-Modified": { schema: text },
+};
+
+function streamOf(operation: string): Json {
+  const description = `Events \`change\` with the data of ${operation}'s changes and their position as id; one \`end\` with a reason`;
+  return { "text/event-stream": { schema: text, description } };
+}
+
+function responsesOf(operation: string, response: RouteResponse, conditions: readonly Condition[]): Json {
+  switch (response.kind) {
+    case "json": {
+      const headers = response.etag === true ? TAGGED : POSITION_HEADERS;
+      const output = { description: "The output", headers, content: jsonOf(ref(`${operation}.output`)) };
+      return { "200": output, ...(response.created === true ? { "201": output } : {}) };
+    }
+    case "document": {
+      const own = Object.entries(response.headers).map(([name, { type, ...said }]) => [
+        name,
+        { ...said, schema: { type } },
+      ]);
+      const headers = { ...STORED, ...Object.fromEntries(own) };
+      const known = { "304": { description: "The client has it already", headers } };
+      return {
+        "200": { description: "The stored text", headers, content: DOCUMENT },
+        ...(conditions.includes("if-none-match") ? known : {}),
+      };
+    }
+    case "empty":
+      return { "204": { description: response.description, headers: POSITION_HEADERS } };
+    case "stream": {
+      const polled = response.longPoll === undefined ? {} : jsonOf(ref(`${operation}.output`));
+      const description = response.longPoll === undefined ? "The stream" : "The stream, or the answer of a long poll";
+      return { "200": { description, headers: POSITION_HEADERS, content: { ...streamOf(operation), ...polled } } };
+    }
+  }
+}

@@ -1,0 +1,41 @@
+// The rows of the table of routes as api/ uses them: those of features, and the node's own, which call no operation.
+
+import type { Caller } from "../access/caller.ts";
+import type { Invoker } from "../operation/invoke.ts";
+import type { RestRoute, RouteShape } from "../operation/rest-route.ts";
+import type { NodeFacts } from "./node-facts.ts";
+import type { Json } from "./openapi-parts.ts";
+
+/** A row of the table. */
+export type Row = RestRoute | NodeRoute;
+
+/** A row of the node itself. */
+export interface NodeRoute extends RouteShape {
+  /** Which callers may use it, in words, for docs/routes.md. */
+  right: string;
+  /** Responses that are no problem, as OpenAPI has them; undefined for a row that has a path for each operation. */
+  responses: Json | undefined;
+  /** Statuses of problems. */
+  errors: readonly number[];
+  /** Returns the response; the query has been judged. Throws Faults. */
+  respond(call: RouteCall, node: NodeSurface): Response | Promise<Response>;
+}
+
+/** What the node's own routes respond from. */
+export interface NodeSurface {
+  invoker: Invoker;
+  facts: NodeFacts;
+  /** The text of /openapi.json. */
+  description: string;
+}
+
+/** One request to a row. */
+export interface RouteCall {
+  request: Request;
+  caller: Caller;
+  /** Values of the path's parameters. */
+  params: PathValues;
+}
+
+/** Values of the parameters of a path, decoded. */
+export type PathValues = Readonly<Record<string, string | number>>;

@@ -1,0 +1,255 @@
+// Contexts over HTTP (architecture.md 8): the rows of the table of routes. What a context is and who may touch it is
+// decided by the operations.
+
+import type {
+  PathParameter,
+  QueryParameter,
+  RestRoute,
+  RouteResponse,
+  StoredText,
+} from "../../operation/rest-route.ts";
+import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { MAX_DOCUMENT_BYTES } from "./document.ts";
+import { contextDiff, contextHistory } from "./history.ts";
+import { contextList } from "./list.ts";
+import { contextPatch } from "./patch.ts";
+import { contextGet, contextMetadata } from "./queries.ts";
+import { contextWait } from "./wait.ts";
+
+/** A restore names a version and nothing else. */
+const MAX_RESTORE_BYTES = 1024;
+
+const tag = "contexts";
+const id: PathParameter = {
+  kind: "wide",
+  maxLength: 256,
+  description: "Context id; / plain or percent-encoded",
+};
+const limit: QueryParameter = { kind: "count", description: "At most this many" };
+const cursor: QueryParameter = { kind: "text", description: "The cursor of the page before" };
+const prefix: QueryParameter = { kind: "text", description: "Only ids that start with this text" };
+const since: QueryParameter = { kind: "text", description: "Changes after this position; left out: from now on" };
+
+const document: RouteResponse = {
+  kind: "document",
+  documentOf,
+  headers: { "Cairn-Version": { type: "integer" }, "Cairn-Author": { type: "string", description: "Percent-encoded" } },
+};
+
+function documentOf(output: Readonly<Record<string, unknown>>): StoredText {
+  return {
+    text: String(output["content"]),
+    mediaType: String(output["content_type"]),
+    etag: String(output["etag"]),
+    modifiedAt: String(output["updated_at"]),
+    headers: {
+      "Cairn-Version": String(output["version"]),
+      "Cairn-Author": encodeURI(String(output["author"])),
+    },
+  };
+}
+
+const writes: readonly RestRoute[] = [
+  {
+    method: "PUT",
+    path: "/contexts/{id}",
+    params: { id },
+    operationId: "putContext",
+    summary: "Write a context",
+    tag,
+    operation: contextPut.name,
+    query: {
+      title: { kind: "text", description: "A short title" },
+      tag: { kind: "repeated", argument: "tags", description: "A tag; may be given several times" },
+    },
+    conditions: ["if-match", "if-none-match"],
+    body: { kind: "document", argument: "content", typeArgument: "content_type", maxBytes: MAX_DOCUMENT_BYTES },
+    response: { kind: "json", etag: true, created: true },
+  },
+  {
+    method: "PATCH",
+    path: "/contexts/{id}",
+    params: { id },
+    operationId: "patchContext",
+    summary: "Change a part of a context",
+    tag,
+    operation: contextPatch.name,
+    conditions: ["if-match"],
+    body: {
+      kind: "patch",
+      argument: "patch",
+      typeArgument: "format",
+      types: {
+        "application/merge-patch+json": "merge",
+        "application/json-patch+json": "json-patch",
+        "application/cairn-edit+json": "edit",
+      },
+      maxBytes: MAX_DOCUMENT_BYTES,
+    },
+    response: { kind: "json", etag: true },
+    errors: [409],
+  },
+  {
+    method: "DELETE",
+    path: "/contexts/{id}",
+    params: { id },
+    operationId: "deleteContext",
+    summary: "Delete a context",
+    tag,
+    operation: contextDelete.name,
+    conditions: ["if-match"],
+    response: { kind: "empty", description: "Deleted" },
+  },
+  {
+    method: "POST",
+    path: "/contexts/{id}/restore",
+    params: { id },
+    operationId: "restoreVersion",
+    summary: "Restore an earlier version",
+    tag,
+    operation: contextRestore.name,
+    conditions: ["if-match"],
+    body: {
+      kind: "json",
+      members: ["version"],
+      refusal: 'The body of a restore is {"version": n}',
+      maxBytes: MAX_RESTORE_BYTES,
+    },
+    response: { kind: "json", etag: true, created: true },
+  },
+];
+
+const reads: readonly RestRoute[] = [
+  {
+    method: "GET",
+    path: "/contexts",
+    operationId: "listContexts",
+    summary: "List contexts",
+    tag,
+    operation: contextList.name,
+    query: {
+      prefix,
+      tag: { kind: "text", description: "Only contexts with this tag" },
+      updated_since: { kind: "text", description: "Only contexts written at or after this time (ISO 8601)" },
+      limit,
+      cursor,
+      fields: { kind: "list", description: "Only these fields of each context, separated by commas" },
+    },
+    response: { kind: "json" },
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}",
+    params: { id },
+    operationId: "getContext",
+    summary: "Read a context",
+    tag,
+    operation: contextGet.name,
+    constants: { format: "text" },
+    query: {
+      version: { kind: "count", description: "An earlier version" },
+      at: { kind: "text", description: "A position: the document as it was then" },
+    },
+    conditions: ["if-none-match"],
+    response: document,
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}/versions/{version}",
+    params: { id, version: { kind: "count" } },
+    operationId: "getVersion",
+    summary: "Read one version",
+    tag,
+    operation: contextGet.name,
+    constants: { format: "text" },
+    conditions: ["if-none-match"],
+    response: document,
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}/metadata",
+    params: { id },
+    operationId: "getMetadata",
+    summary: "Metadata of a context",
+    tag,
+    operation: contextMetadata.name,
+    response: { kind: "json", etag: true },
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}/versions",
+    params: { id },
+    operationId: "listVersions",
+    summary: "History of a context",
+    tag,
+    operation: contextHistory.name,
+    query: { limit, cursor },
+    response: { kind: "json" },
+  },
+  {
+    method: "GET",
+    path: "/contexts/{id}/diff",
+    params: { id },
+    operationId: "diffVersions",
+    summary: "Difference of two versions",
+    tag,
+    operation: contextDiff.name,
+    query: {
+      from: { kind: "count", description: "The older version", required: true },
+      to: { kind: "count", description: "The newer version; left out: the newest" },
+      format: {
+        kind: "text",
+        choices: ["json-patch", "text"],
+        description: "Left out: by the type of the document",
+      },
+    },
+    response: { kind: "json" },
+    errors: [415],
+  },
+];
+
+const feeds: readonly RestRoute[] = [
+  {
+    method: "GET",
+    path: "/contexts/{id}/stream",
+    params: { id },
+    operationId: "followContext",
+    summary: "Follow a context",
+    tag,
+    operation: contextWait.name,
+    query: { since },
+    response: { kind: "stream" },
+  },
+  {
+    method: "GET",
+    path: "/changes",
+    operationId: "followChanges",
+    summary: "Follow the changes",
+    tag,
+    operation: contextWait.name,
+    query: {
+      since,
+      prefix,
+      feed: { kind: "text", choices: ["sse", "longpoll"], description: "Left out: by Accept" },
+      timeout: {
+        kind: "count",
+        argument: "timeout_seconds",
+        minimum: 0,
+        maximum: 300,
+        description: "Seconds, for longpoll (default 25)",
+      },
+      limit: { kind: "count", maximum: 100, description: "At most this many, for longpoll (default 100)" },
+    },
+    response: {
+      kind: "stream",
+      longPoll: {
+        choose: "feed",
+        only: ["timeout", "limit"],
+        wait: { parameter: "timeout", defaultSeconds: 25 },
+      },
+    },
+  },
+];
+
+/** The routes of contexts; rows of one path in the order in which `Allow` names their methods. */
+export const contextRoutes: readonly RestRoute[] = [...reads, ...writes, ...feeds];
