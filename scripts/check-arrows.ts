@@ -83,6 +83,12 @@ export const RESERVED: readonly Reserved[] = [
   },
   { what: "fsync", pattern: /\bf(?:data)?syncSync\b/, allowed: ["lib/atomic-file.ts"] },
   {
+    what: "a sleep of its own",
+    pattern: /\bBun\s*\.\s*sleep\b|\bsetTimeout\b[^;]*\bfrom\s*["']node:timers\/promises["']/,
+    allowed: ["lib/pause.ts"],
+  },
+  { what: "a back-off by hand", pattern: /\* 2 \*\* /, allowed: ["lib/retry.ts"] },
+  {
     what: "the text of an error by hand",
     pattern: /\b([\w.]+) instanceof Error\s*\?\s*\1\.message\s*:\s*String\(/,
     allowed: ["lib/reason-of.ts"],

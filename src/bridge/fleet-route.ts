@@ -3,6 +3,7 @@
 
 import { parseObject } from "../lib/json-object.ts";
 import { pause, rejectOnAbort } from "../lib/pause.ts";
+import { Backoff } from "../lib/retry.ts";
 import { Candidates, type CandidatesOptions } from "./discovery/candidates.ts";
 import { fetchCaller, fetchStatus, type ProbeResult, positionParts, probe } from "./discovery/probe.ts";
 import { type LiveNode, type SearchOptions, searchLiveNodes } from "./discovery/search.ts";
@@ -37,9 +38,8 @@ const FLEET_TIMES: FleetTimes = {
   membersMs: 60_000,
 };
 
-/** Pause between searches, in ms: the first, and the longest. */
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 2000;
+/** Pause between searches. */
+const SEARCH_AGAIN = { firstMs: 50, lastMs: 2000 };
 const CATCH_UP_STEP_MS = 50;
 const BAD_GATEWAY = 502;
 
@@ -140,7 +140,7 @@ export class FleetRoute implements Route {
   /** Finds a live member and makes it the current one; searches on while calls wait for one. */
   async #choose(): Promise<void> {
     const { signal, log } = this.#options;
-    let waitMs = FIRST_PAUSE_MS;
+    const backoff = new Backoff(SEARCH_AGAIN);
     for (let round = 0; this.#waiting > 0; round++) {
       signal.throwIfAborted();
       for (const node of await searchLiveNodes(this.#search, round > 0)) {
@@ -153,8 +153,7 @@ export class FleetRoute implements Route {
       // Only a new grant helps where all refuse this caller: there is no point in waiting.
       if (this.#candidates.allRefuse()) throw this.#unreachable();
       if (round === 1) log("warning", `no member of the fleet is live: ${this.#candidates.reasons()}; trying again`);
-      await pause(waitMs, signal);
-      waitMs = Math.min(waitMs * 2, LONGEST_PAUSE_MS);
+      await backoff.wait(signal);
     }
   }
 

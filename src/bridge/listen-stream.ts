@@ -3,7 +3,7 @@
 // everything that may have changed in between.
 
 import { isObject } from "../lib/json-object.ts";
-import { pause } from "../lib/pause.ts";
+import { Backoff } from "../lib/retry.ts";
 import { OutcomeUnknownError } from "./errors.ts";
 import { post, readResponses } from "./exchange.ts";
 import { idOf, type Message, statelessHeaders } from "./json-rpc.ts";
@@ -14,9 +14,8 @@ import type { Member, Route, Switch } from "./route.ts";
 export const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 const SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId";
-/** Time before a stream that ended is opened again, in ms: at first, and at most. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5000;
+/** Time before a stream that ended is opened again. */
+const REOPEN = { firstMs: 100, lastMs: 5000 };
 /** A stream that lasted this long, in ms, resets the pause. */
 const STABLE_MS = 10_000;
 
@@ -58,7 +57,7 @@ class ListenStream {
   /** The acknowledgement that the client has got. */
   #acknowledged: string | undefined;
   #hasEnded = false;
-  #waitMs = FIRST_PAUSE_MS;
+  readonly #backoff = new Backoff(REOPEN);
 
   constructor(request: ListenRequest) {
     this.#request = request;
@@ -76,8 +75,7 @@ class ListenStream {
         attempt: (member, sent, either) => this.#openAt(member, sent, either),
       });
       if (this.#hasEnded) return;
-      await pause(this.#waitMs, signal);
-      this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_PAUSE_MS);
+      await this.#backoff.wait(signal);
     }
   }
 
@@ -94,7 +92,7 @@ class ListenStream {
     try {
       await readResponses(response, idOf(message), (answer, parsed) => this.#take(member, answer, parsed));
     } catch (error) {
-      if (performance.now() - startedMs > STABLE_MS) this.#waitMs = FIRST_PAUSE_MS;
+      if (performance.now() - startedMs > STABLE_MS) this.#backoff.reset();
       const isGone = error instanceof OutcomeUnknownError && member.gone.aborted;
       throw isGone ? new OutcomeUnknownError(String(member.gone.reason)) : error;
     }

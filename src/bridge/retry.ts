@@ -3,14 +3,15 @@
 
 import { isObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
+import { backoffMs } from "../lib/retry.ts";
 import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
 import { JsonRpcError, type Message } from "./json-rpc.ts";
 import { makeRepeatable, type RepeatableCall } from "./repeatable.ts";
 import type { Member, Route } from "./route.ts";
 
-/** Time between attempts at the same member, in ms: the first, and the longest. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 1000;
+/** Time between attempts, and where only one node is asked. */
+const RETRY = { firstMs: 100, lastMs: 1000 };
+const RETRY_ALONE = { firstMs: 100 };
 
 /**
  * Sends `text` to the member and passes its responses on. Rejects with NotSentError, OutcomeUnknownError,
@@ -52,7 +53,7 @@ class RetriedCall {
   async run(): Promise<void> {
     const { route, text, message, signal, onUnavailable } = this.#options;
     let call: RepeatableCall | undefined;
-    for (let waitMs = FIRST_PAUSE_MS; ; ) {
+    for (let failures = 1; ; failures += 1) {
       const member = await route.member(signal);
       // The route offers it again, so every member that is left has said that it cannot serve the call.
       const answered = this.#unavailable.get(member.name);
@@ -63,8 +64,7 @@ class RetriedCall {
       if (failure === undefined) return;
       const final = this.#judge(member, failure, call);
       if (final !== undefined) return onUnavailable(final);
-      await pause(waitMs, signal);
-      waitMs = Math.min(waitMs * 2, route.hasSeveral ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS);
+      await pause(backoffMs(failures, route.hasSeveral ? RETRY : RETRY_ALONE), signal);
     }
   }
 

@@ -3,6 +3,7 @@
 // the client's own `initialize` and its subscriptions are renewed; the client does not notice.
 
 import { pause } from "../lib/pause.ts";
+import { Backoff } from "../lib/retry.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { NotSentError, OutcomeUnknownError, reasonOf } from "./errors.ts";
@@ -12,9 +13,8 @@ import { type Attempt, recordPosition, sendWithRetry } from "./retry.ts";
 import type { Member, Route } from "./route.ts";
 
 const MAX_SUBSCRIPTIONS = 256;
-/** Time before a stream that ended is opened again, in ms: at first, and at most. */
-const FIRST_REOPEN_MS = 100;
-const LONGEST_REOPEN_MS = 5000;
+/** Time before a stream that ended is opened again. */
+const REOPEN = { firstMs: 100, lastMs: 5000 };
 /** Time limit for ending the session on the node, in ms. */
 const END_MS = 1000;
 
@@ -215,13 +215,12 @@ export class BridgeSession {
     const { route } = this.#options;
     const { member } = session;
     const resume: { lastEvent?: string } = {};
-    let waitMs = FIRST_REOPEN_MS;
+    const backoff = new Backoff(REOPEN);
     while (!signal.aborted && session.id !== undefined) {
       const end = await this.#readStreamOnce(session, resume, signal);
       if (end.action === "stop") return;
-      if (end.hadStream) waitMs = FIRST_REOPEN_MS;
-      if (!signal.aborted) await pause(waitMs, signal);
-      waitMs = Math.min(waitMs * 2, LONGEST_REOPEN_MS);
+      if (end.hadStream) backoff.reset();
+      if (!signal.aborted) await backoff.wait(signal);
       // The session at the next member has a stream of its own; asking for a member is what finds it.
       if (route.hasSeveral && (await route.member(signal).catch(() => member)) !== member) return;
     }

@@ -1,8 +1,9 @@
 // Follows the feed of one full node: the nearest that answers, and another as soon as it does not. What the answers mean is edge-state.ts.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { backoffMs } from "../lib/retry.ts";
 import type { EdgeState } from "./edge-state.ts";
 import { type FeedRequest, feedAnswer, MAX_HOLD_MS } from "./frames.ts";
 import type { Freshness } from "./freshness.ts";
@@ -24,16 +25,15 @@ export interface FeedClientOptions {
 
 /** A half-open upstream is given up after the hold and this, in ms; with a hold of a second the edge is not fresh any more by then. */
 const PATIENCE_MS = 1500;
-const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 2000;
+/** Wait before a node that failed is asked again. */
+const RETRY = { firstMs: 250, lastMs: 2000, jitter: 0.5 };
 /** An upstream whose own state is older than this is left, where another one answers; for so long, in ms. */
 const OLD_MS = 10_000;
 /** Another upstream must be nearer by this much to be worth a move. */
 const NEARER = { factor: 2, ms: 5 };
 
-/** One that failed is moved to only after this time, twice as long with each failure, in ms; where nothing else answers it is tried sooner. */
-const FIRST_RETURN_MS = 3000;
-const LAST_RETURN_MS = 60_000;
+/** One that failed is moved to only after this time; where no other answers it is tried sooner. */
+const RETURN = { firstMs: 3000, lastMs: 60_000 };
 
 interface Tried {
   failures: number;
@@ -84,7 +84,7 @@ export class FeedClient {
     while (!this.#stop.signal.aborted) {
       const node = this.#choose();
       if (node === undefined) {
-        await this.#pause(FIRST_RETRY_MS);
+        await this.#pause(RETRY.firstMs);
         continue;
       }
       this.#current = node;
@@ -163,7 +163,7 @@ export class FeedClient {
       const tried = this.#tried.get(other);
       if (other === node || this.#options.roundTripMs(other) === undefined) return false;
       if (tried === undefined) return true;
-      return now - tried.failedMs > Math.min(FIRST_RETURN_MS * 2 ** (tried.failures - 1), LAST_RETURN_MS);
+      return now - tried.failedMs > backoffMs(tried.failures, RETURN);
     });
   }
 
@@ -180,7 +180,7 @@ export class FeedClient {
 
   #leave(node: string, error: unknown): void {
     const failures = (this.#tried.get(node)?.failures ?? 0) + 1;
-    const waitMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS) * (0.75 + Math.random() / 2);
+    const waitMs = backoffMs(failures, RETRY);
     for (const known of this.#tried.keys()) if (!this.#options.nodes().includes(known)) this.#tried.delete(known);
     const now = this.#options.freshness.nowMs();
     this.#tried.set(node, { failures, failedMs: now, notBeforeMs: now + waitMs });
@@ -196,11 +196,11 @@ export class FeedClient {
     if (this.#choose() !== undefined) return 0;
     const now = this.#options.freshness.nowMs();
     const waits = this.#options.nodes().map((node) => (this.#tried.get(node)?.notBeforeMs ?? now) - now);
-    return Math.max(0, Math.min(LAST_RETRY_MS, ...waits));
+    return Math.max(0, Math.min(RETRY.lastMs, ...waits));
   }
 
   async #pause(ms: number): Promise<void> {
-    await pause(ms, undefined, { signal: this.#stop.signal }).catch(() => {});
+    await pause(ms, this.#stop.signal).catch(() => {});
   }
 }
 

@@ -8,6 +8,7 @@ import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { flagOf } from "../config/setting.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import {
   jsonEvent,
   type NodeEvent,
@@ -134,7 +135,7 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
 }
 
 async function afterPatience(): Promise<undefined> {
-  await Bun.sleep(START_PATIENCE_MS);
+  await pause(START_PATIENCE_MS);
 }
 
 function report(event: NodeEvent): void {

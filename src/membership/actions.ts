@@ -1,8 +1,8 @@
 // What an admin asks a running member to do: hand the lead over, leave. Each tries until it is done, refused, or too late.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { type Member, type Members, notTheLeader } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import type { Log } from "../log/log.ts";
 import type { RaftHost } from "../tailnet/index.ts";
 import type { Peers } from "./peers.ts";

@@ -2,10 +2,10 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { buildInfo } from "../config/build-info.ts";
 import { clearJoinRequest } from "../datadir/next-start.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
+import { pause } from "../lib/pause.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -85,6 +85,6 @@ export async function joinAsMember(options: MemberJoinOptions): Promise<FleetFil
   await host.raftMembers(raftMembersOf(file.members));
   await log.start({ socketPath, fleet: file.fleetId, epoch: file.epoch, signal });
   // The leader sends a copy of the store, or the log from its begin.
-  while (!log.ready()) await pause(50, undefined, { signal });
+  while (!log.ready()) await pause(50, signal);
   return file;
 }

@@ -1,7 +1,8 @@
 // Sends a call to the node that orders writes, and stays with it over a change of leader: the same call with the same key, to the next leader, until the time is over.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
+import { backoffMs } from "../lib/retry.ts";
 import type { Answer } from "./answer.ts";
 import { answerOf, wireOf } from "./forward-wire.ts";
 import { afterTries, type ForwardCall, gaveUp } from "./routing.ts";
@@ -25,9 +26,8 @@ export interface ForwarderOptions {
 
 /** Forwarders stop after this time (replication.md 10). */
 const WITHIN_MS = 30_000;
-/** Between two tries while nobody new is known to lead; each is twice the one before. */
-const FIRST_PAUSE_MS = 25;
-const LAST_PAUSE_MS = 400;
+/** Between two tries while no other node is known to lead. */
+const RETRY = { firstMs: 25, lastMs: 400 };
 
 /** The way to the leader, whoever that is. */
 export class Forwarder {
@@ -47,7 +47,7 @@ export class Forwarder {
     let mayBeDone = false;
     let last: unknown;
     let told: string | undefined;
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
+    for (let tries = 1; ; tries += 1) {
       if (leadsHere()) return "here";
       const node = told ?? leader();
       told = undefined;
@@ -63,7 +63,7 @@ export class Forwarder {
         }
       }
       if (late.aborted) throw gaveUp(mayBeDone, last);
-      if (told === undefined) await this.#changeOr(pauseMs, either);
+      if (told === undefined) await this.#changeOr(backoffMs(tries, RETRY), either);
       signal.throwIfAborted();
       if (late.aborted) throw gaveUp(mayBeDone, last);
     }
@@ -98,7 +98,7 @@ export class Forwarder {
     const changed = new AbortController();
     const stop = this.#options.onLeader(() => changed.abort());
     try {
-      await pause(ms, undefined, { signal: AbortSignal.any([signal, changed.signal]) });
+      await pause(ms, AbortSignal.any([signal, changed.signal]));
     } catch {
       // Woken before the time: by a change, or by the end that the loop looks for itself.
     } finally {

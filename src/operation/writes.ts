@@ -3,6 +3,7 @@
 import { type Caller, callerName } from "../access/caller.ts";
 import { isReservedSpace } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
@@ -100,7 +101,7 @@ export class Writes {
           mayBeDone ||= outcome === "unknown";
           last = error;
         }
-        await Bun.sleep(HERE_AGAIN_MS);
+        await pause(HERE_AGAIN_MS);
         continue;
       }
       refuseUnforwardable(write, routing);

@@ -4,6 +4,7 @@
 import { Client, type Transport } from "@modelcontextprotocol/client";
 import { isObject } from "../lib/json-object.ts";
 import { FAULT_META } from "../lib/mcp-names.ts";
+import { pause } from "../lib/pause.ts";
 import type { Latencies } from "./report.ts";
 
 /** A node, or a bridge to a fleet, that agents connect to. */
@@ -103,7 +104,7 @@ export class Agent {
       }
       const refusal = refusalOf(_meta?.[FAULT_META]);
       if (!TEMPORARY.has(refusal.code) || performance.now() > endMs) return { output: {}, refusal };
-      await Bun.sleep(RETRY_MS);
+      await pause(RETRY_MS);
       this.#signal.throwIfAborted();
     }
   }

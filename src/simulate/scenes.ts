@@ -1,6 +1,7 @@
 // What agents do: write, patch with conflicts, wait, hand off. A scene uses MCP tools and prompts only, and checks what
 // they return.
 
+import { pause } from "../lib/pause.ts";
 import { type Agent, CheckFailedError, objectOf } from "./agent.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
@@ -83,7 +84,7 @@ async function patch(stage: Stage, agent: Agent, _other: Agent, random: Random) 
     }
     if (refusal.code !== "version_mismatch") throw refused("context_patch", id, refusal);
     ledger.conflicts++;
-    await Bun.sleep(random.below(5 * (tries + 1)));
+    await pause(random.below(5 * (tries + 1)));
   }
   throw new CheckFailedError(`${agent.name} could not apply its patch of ${id} within ${MAX_TRIES} attempts`);
 }

@@ -3,6 +3,7 @@
 
 import { childEnvironment } from "../lib/child-environment.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import { MAX_QUEUED_BYTES } from "./channel.ts";
 import type { Artifact } from "./embedded.ts";
 import { NotExecutable } from "./ffi.ts";
@@ -40,7 +41,7 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
       void child.exited.then(async (code) => {
         process.off("exit", kill);
         // What it still said comes before the news that it ended; a grandchild holding the pipe cannot delay the news.
-        await Promise.race([reading, Bun.sleep(200)]);
+        await Promise.race([reading, pause(200)]);
         lost(`the tailnet sidecar (pid ${child.pid}) ended with ${child.signalCode ?? `code ${code}`}`);
       });
       return {

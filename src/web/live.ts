@@ -3,6 +3,7 @@
 
 import { Fault } from "../lib/fault.ts";
 import { Outlet } from "../lib/outlet.ts";
+import { pause } from "../lib/pause.ts";
 import type { Asker } from "./ask.ts";
 
 /** A quiet stream says `tick` this often: proxies keep it, and the page looks at what is no context, such as conditions. */
@@ -42,7 +43,7 @@ export class LiveStreams {
     const next = async (): Promise<void> => {
       try {
         if (!first) {
-          if (changed) await Bun.sleep(GATHER_MS);
+          if (changed) await pause(GATHER_MS);
           changed = await wait(TICK_SECONDS);
         }
         const event = changed ? "change" : first ? "open" : "tick";

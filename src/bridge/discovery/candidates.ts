@@ -1,15 +1,15 @@
 // The nodes that a fleet route may ask, and how each did lately: nodes that were given, nodes that a member named, and
 // nodes cached from an earlier run. Which of them is used is decided in discovery/search.ts.
 
+import { backoffMs } from "../../lib/retry.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type AddressSource, type BridgeAddress, type Send, send } from "../endpoint.ts";
 import { type FailureKind, resolveAddress } from "../route.ts";
 import { type CachedFleet, MAX_MEMBERS, membersIn, readCache, writeCache } from "./member-cache.ts";
 import type { ProbeResult } from "./probe.ts";
 
-/** A node that failed is not asked for this long, in ms: the first time, and at most. */
-const FIRST_QUIET_MS = 250;
-const LONGEST_QUIET_MS = 10_000;
+/** A node that failed is not asked for this long. */
+const QUIET = { firstMs: 250, lastMs: 10_000 };
 /** A node that cannot serve calls is asked last for this long, in ms. */
 const BUSY_MS = 5000;
 
@@ -79,8 +79,8 @@ export class Candidates {
     state.refused = kind === "refused";
     if (kind === "busy") state.busyUntilMs = performance.now() + BUSY_MS;
     else {
-      state.quietUntilMs = performance.now() + Math.min(FIRST_QUIET_MS * 2 ** state.failures, LONGEST_QUIET_MS);
-      state.failures = Math.min(state.failures + 1, 16);
+      state.failures += 1;
+      state.quietUntilMs = performance.now() + backoffMs(state.failures, QUIET);
     }
   }
 

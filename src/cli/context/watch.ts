@@ -2,7 +2,7 @@
 
 import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
 import { parseObject } from "../../lib/json-object.ts";
-import { pause } from "../../lib/pause.ts";
+import { Backoff } from "../../lib/retry.ts";
 import { readEvents } from "../../lib/server-sent-events.ts";
 import { askNode, openStream } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
@@ -11,8 +11,8 @@ import { objectsOf, say, showAnswer, writeData } from "../output.ts";
 const MAX_EVENT_CHARS = 1024 * 1024;
 /** The node speaks at least every 15 s; a stream that is silent for longer than this is dead. */
 const SILENCE_MS = 45_000;
-const SLOWEST_RETRY_MS = 5_000;
-const FIRST_RETRY_MS = 100;
+/** Before a stream that ended is opened again. */
+const RETRY = { firstMs: 100, lastMs: 5_000 };
 /** Said of a wait that ended without a change: asked for, and not true yet. */
 const TIMED_OUT_EXIT = 3;
 const WAIT_SECONDS = 25;
@@ -68,7 +68,7 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
   let position = textOption(invocation, "since") ?? "";
   let opened = false;
   let told = false;
-  let retryMs = FIRST_RETRY_MS;
+  const backoff = new Backoff(RETRY);
   for (;;) {
     const quiet = new AbortController();
     const silence = setTimeout(() => quiet.abort(), SILENCE_MS);
@@ -85,7 +85,7 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
         }),
       );
       for await (const event of readEvents(heard, MAX_EVENT_CHARS)) {
-        retryMs = FIRST_RETRY_MS;
+        backoff.reset();
         told = false;
         if (event.event === "end") refuseEnd(event.data);
         else if (event.event === "change") yield event.data;
@@ -101,8 +101,7 @@ async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenera
       clearTimeout(silence);
       quiet.abort();
     }
-    await pause(retryMs, signal);
-    retryMs = Math.min(SLOWEST_RETRY_MS, retryMs * 2);
+    await backoff.wait(signal);
   }
 }
 

@@ -5,6 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { backoffMs } from "../../lib/retry.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type Manifest, readManifest } from "../../store/backup.ts";
@@ -19,9 +20,8 @@ import { type Made, readState, type State, writeState } from "./state.ts";
 /** Soon after a start, so that a run that was missed is made up, and not in its midst. */
 const FIRST_LOOK_MS = 5_000;
 const LOOK_MS = 30_000;
-/** Between a failure and the next try; it doubles up to an hour. */
-const RETRY_MS = 5 * 60_000;
-const MAX_RETRY_MS = 60 * 60_000;
+/** Between a failure and the next try. */
+const RETRY = { firstMs: 5 * 60_000, lastMs: 60 * 60_000 };
 /** A backup is too old when so many have been due since. */
 const OLD_PERIODS = 3;
 
@@ -266,7 +266,7 @@ export class Backups {
   #isDue(): boolean {
     const { made, sent, failed } = this.#state;
     if (failed !== null) {
-      const pauseMs = Math.min(RETRY_MS * 2 ** Math.min(failed.times - 1, 10), MAX_RETRY_MS);
+      const pauseMs = backoffMs(failed.times, RETRY);
       const sinceMs = this.#options.nowMs() - failed.at_ms;
       // Below zero the clock was set back.
       if (sinceMs >= 0 && sinceMs < pauseMs) return false;

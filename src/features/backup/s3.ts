@@ -1,9 +1,9 @@
 // Requests to an S3-compatible service: signed, each tried a few times, errors in words. What is kept there is bucket.ts's.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { retry } from "../../lib/retry.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
 import { sha256Hex, signed } from "./signature.ts";
 
@@ -55,17 +55,16 @@ export class S3 {
 
   /** Asks; again after what may pass: no answer, 408, 429 and 5xx. Faults: `not_found`; `unavailable` with what the service said. */
   async ask(request: S3Request): Promise<S3Answer> {
-    let waitMs = this.#options.retryMs ?? RETRY_MS;
-    for (let attempt = 1; ; attempt += 1) {
-      const outcome = await this.#once(request);
-      if (!(outcome instanceof Fault)) return outcome;
-      if (attempt === TRIES || outcome.facts.transient !== true) throw outcome;
-      await pause(waitMs, undefined, { signal: request.signal });
-      waitMs *= 2;
-    }
+    return retry(() => this.#once(request), {
+      firstMs: this.#options.retryMs ?? RETRY_MS,
+      lastMs: Number.POSITIVE_INFINITY,
+      tries: TRIES,
+      mayRetry: (error) => error instanceof Fault && error.facts.transient === true,
+      signal: request.signal,
+    });
   }
 
-  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Answer | Fault> {
+  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Answer> {
     const { endpoint, bucket, region, keys, outbound, nowMs } = this.#options;
     const url = new URL(`${endpoint}/${bucket}${key === "" ? "" : `/${key}`}`);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
@@ -79,12 +78,12 @@ export class S3 {
       const init = { method, headers: sent, signal: within, ...(body === undefined ? {} : { body }) };
       const response = await outbound(url, init);
       const answer = { headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) };
-      return response.ok ? answer : this.#refusal(method, key, response.status, answer);
+      if (!response.ok) throw this.#refusal(method, key, response.status, answer);
+      return answer;
     } catch (cause) {
       signal.throwIfAborted();
-      if (cause instanceof Fault) return cause;
-      const why = reasonOf(cause);
-      return this.#fault(`${method} ${key || "the bucket"} had no answer: ${why}`, true, cause);
+      if (cause instanceof Fault) throw cause;
+      throw this.#fault(`${method} ${key || "the bucket"} had no answer: ${reasonOf(cause)}`, true, cause);
     }
   }
 

@@ -1,8 +1,8 @@
 // How a node gets into a fleet: looks for it, makes sure that it is the right one, asks its leader until it is in, refused, or stopped. It never begins a fleet by itself.
 
 import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import { Fault } from "../../lib/fault.ts";
+import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { Peer } from "../../tailnet/index.ts";
@@ -123,7 +123,7 @@ class Joiner {
         for (const code of ["waiting_for_fleet", "waiting_for_approval"] as const) conditions.clear(code);
         return joined;
       }
-      await pause(this.#options.stepMs ?? STEP_MS, undefined, { signal: this.#signal });
+      await pause(this.#options.stepMs ?? STEP_MS, this.#signal);
     }
   }
 

@@ -1,8 +1,8 @@
 // What `--conformance` adds to the MCP endpoint, so that the official suite can certify the very executable that is shipped. Never on the tailnet.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import type { CallToolResult, ServerContext, ServerEvent, Tool } from "@modelcontextprotocol/server";
 import { callerName } from "../../access/caller.ts";
+import { pause } from "../../lib/pause.ts";
 import type { Fixtures } from "../server.ts";
 import { ASKING_TOOLS, askingPrompt, verifyState } from "./asking.ts";
 import { CONTENT_TOOLS, PROMPTS, promptFixture, RESOURCES, readFixture, say, TEMPLATES } from "./content.ts";
@@ -52,7 +52,7 @@ function workingTools(emit: (event: ServerEvent) => void): Working {
       description: "Closes its stream before it answers; the answer waits for the client to come back.",
       run: async ({ http, mcpReq }) => {
         http?.closeSSE?.();
-        await sleep(2 * STEP_MS, undefined, { signal: mcpReq.signal });
+        await pause(2 * STEP_MS, mcpReq.signal);
         return say("Reconnection test completed.");
       },
     },
@@ -75,9 +75,9 @@ function workingTools(emit: (event: ServerEvent) => void): Working {
 
 async function logThrice({ mcpReq }: ServerContext): Promise<CallToolResult> {
   await mcpReq.log("info", "Tool execution started");
-  await sleep(STEP_MS, undefined, { signal: mcpReq.signal });
+  await pause(STEP_MS, mcpReq.signal);
   await mcpReq.log("info", "Tool processing data");
-  await sleep(STEP_MS, undefined, { signal: mcpReq.signal });
+  await pause(STEP_MS, mcpReq.signal);
   await mcpReq.log("info", "Tool execution completed");
   return say("Logged three lines.");
 }
@@ -85,7 +85,7 @@ async function logThrice({ mcpReq }: ServerContext): Promise<CallToolResult> {
 async function progress({ mcpReq }: ServerContext): Promise<CallToolResult> {
   const progressToken = mcpReq._meta?.progressToken;
   for (const step of [0, 50, 100]) {
-    if (step > 0) await sleep(STEP_MS, undefined, { signal: mcpReq.signal });
+    if (step > 0) await pause(STEP_MS, mcpReq.signal);
     if (progressToken === undefined) continue;
     await mcpReq.notify({ method: "notifications/progress", params: { progressToken, progress: step, total: 100 } });
   }

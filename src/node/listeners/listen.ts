@@ -4,6 +4,7 @@ import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../../access/caller.ts";
 import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
+import { pause } from "../../lib/pause.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
@@ -139,7 +140,7 @@ async function stop(server: ReturnType<typeof Bun.serve>, at: ListenOptions["at"
   if ("unix" in at) rmSync(at.unix, { force: true });
   const until = performance.now() + withinMs;
   for (let quiet = 0; quiet < 2 && performance.now() < until; quiet = server.pendingRequests > 0 ? 0 : quiet + 1)
-    await Bun.sleep(DRAIN_LOOK_MS);
+    await pause(DRAIN_LOOK_MS);
   await server.stop(true);
 }
 

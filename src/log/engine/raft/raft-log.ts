@@ -2,6 +2,7 @@
 // What a member is and who its peers are is decided elsewhere; `start` gets the path of a socket.
 
 import { Fault } from "../../../lib/fault.ts";
+import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import type { Store, Writer } from "../../../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "../../apply-batch.ts";
@@ -202,7 +203,7 @@ export class RaftLog implements Log {
     this.#closed = true;
     this.#duties.end();
     const until = performance.now() + CLOSE_MS;
-    while (!this.#ended && this.#flights.open > 0 && performance.now() < until) await Bun.sleep(5);
+    while (!this.#ended && this.#flights.open > 0 && performance.now() < until) await pause(5);
     if (!this.#ended) this.#end();
     this.#started.reject(stopping());
   }
@@ -318,7 +319,7 @@ export class RaftLog implements Log {
         if (leads()) this.#duties.begin(term);
         return;
       } catch {
-        await Bun.sleep(TAKE_OVER_MS);
+        await pause(TAKE_OVER_MS);
       }
     }
   }
