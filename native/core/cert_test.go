@@ -141,8 +141,8 @@ func testRevokedStreamOverH2(t *testing.T, tailnet *tailnettest.Tailnet, r *rig,
 		t.Fatal(err)
 	}
 	eventually(t, "the caller is untagged again", 5*time.Second, func() bool {
-		var who WhoIsResult
-		return r.call("whois", WhoIsParams{Addr: client.IPs[0].String()}, &who) == nil && who.Caller.Kind == "user"
+		var whois WhoIsResult
+		return r.call("whois", WhoIsParams{Addr: client.IPs[0].String()}, &whois) == nil && whois.Caller.Kind == "user"
 	})
 }
 

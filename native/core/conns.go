@@ -58,12 +58,12 @@ func (c *connections) admit(conn net.Conn) *trackedConn {
 // Close closes the connection and removes it from the registry.
 func (t *trackedConn) Close() error {
 	t.once.Do(func() {
-		all := t.owner
-		all.mu.Lock()
-		defer all.mu.Unlock()
-		delete(all.open, t)
-		if all.perRemote[t.remote]--; all.perRemote[t.remote] == 0 {
-			delete(all.perRemote, t.remote)
+		owner := t.owner
+		owner.mu.Lock()
+		defer owner.mu.Unlock()
+		delete(owner.open, t)
+		if owner.perRemote[t.remote]--; owner.perRemote[t.remote] == 0 {
+			delete(owner.perRemote, t.remote)
 		}
 	})
 	return t.Conn.Close()

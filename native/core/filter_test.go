@@ -84,9 +84,9 @@ func TestFilterChangeRevokes(t *testing.T) {
 		}
 	}
 	grantsOf := func() (hash string) {
-		var who WhoIsResult
-		if r.call("whois", WhoIsParams{Addr: addr.String()}, &who) == nil {
-			hash = who.Caller.Grants
+		var whois WhoIsResult
+		if r.call("whois", WhoIsParams{Addr: addr.String()}, &whois) == nil {
+			hash = whois.Caller.Grants
 		}
 		return hash
 	}

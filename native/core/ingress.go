@@ -178,15 +178,25 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 		writeProblem(writer, http.StatusForbidden, refusal.Code, refusal.Detail, refusal.Hint)
 		return
 	}
+	if h.refuse(writer, request) {
+		return
+	}
+	ctx := context.WithValue(context.WithValue(request.Context(), callerCheckKey{}, check), schemeKey{}, h.scheme)
+	h.forward.ServeHTTP(writer, request.WithContext(ctx))
+}
+
+// refuse checks method, head, Host, Origin and body size. It writes the problem of the first check that fails and
+// reports whether one did.
+func (h *portHandler) refuse(writer http.ResponseWriter, request *http.Request) bool {
 	if request.Method == http.MethodConnect || request.URL.Path == "*" || request.Method == http.MethodTrace {
 		writeProblem(writer, http.StatusBadRequest, "bad_request",
 			fmt.Sprintf("%.20s %.80s is not served here.", request.Method, request.RequestURI), "")
-		return
+		return true
 	}
 	if !slices.Contains(servedMethods, request.Method) {
 		writeProblem(writer, http.StatusMethodNotAllowed, "method_not_allowed",
 			fmt.Sprintf("The method %.20q is not served here.", request.Method), "")
-		return
+		return true
 	}
 	if headerBytes(request) > maxHeaderBytes || headerFields(request) > maxHeaderFields {
 		writer.Header().Set("Connection", "close")
@@ -194,26 +204,25 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 			maxHeaderBytes, maxHeaderFields)
 		writeProblem(writer, http.StatusRequestHeaderFieldsTooLarge, "header_too_large", detail,
 			"Send fewer or shorter headers.")
-		return
+		return true
 	}
 	if !h.hostAllowed(request) {
 		writeProblem(writer, http.StatusMisdirectedRequest, "host_not_allowed",
 			fmt.Sprintf("This node does not serve the host %.120q.", request.Host),
 			"Use the node's MagicDNS name or address, or add the name to http.allowed_hosts.")
-		return
+		return true
 	}
-	if why := originRefusal(request, h.scheme, node.params.AllowedOrigins); why != "" {
+	if why := originRefusal(request, h.scheme, h.node.params.AllowedOrigins); why != "" {
 		writeProblem(writer, http.StatusForbidden, "origin_not_allowed", "Refused: "+why+".",
 			"Add the origin to http.allowed_origins if it may use this node.")
-		return
+		return true
 	}
 	if request.ContentLength > h.maxBody {
 		writer.Header().Set("Connection", "close")
 		writeTooLarge(writer, h.maxBody)
-		return
+		return true
 	}
-	ctx := context.WithValue(context.WithValue(request.Context(), callerCheckKey{}, check), schemeKey{}, h.scheme)
-	h.forward.ServeHTTP(writer, request.WithContext(ctx))
+	return false
 }
 
 // hostAllowed retries with a fresh network map before it refuses: the node's name may be seconds old.

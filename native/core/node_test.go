@@ -24,10 +24,10 @@ func TestNodeLifecycle(t *testing.T) {
 		caller.Grants != "" {
 		t.Errorf("caller %+v", caller)
 	}
-	var who WhoIsResult
-	r.must("whois", WhoIsParams{Addr: client.IPs[0].String() + ":1234"}, &who)
-	if who.Caller.ID != client.ID {
-		t.Errorf("whois %+v", who)
+	var whois WhoIsResult
+	r.must("whois", WhoIsParams{Addr: client.IPs[0].String() + ":1234"}, &whois)
+	if whois.Caller.ID != client.ID {
+		t.Errorf("whois %+v", whois)
 	}
 	if fault := r.call("whois", WhoIsParams{Addr: "100.99.99.99"}, nil); fault == nil || fault.Code != CodeNotFound {
 		t.Errorf("whois of an unknown address: %v", fault)

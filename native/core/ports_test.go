@@ -16,18 +16,18 @@ import (
 // listening returns the inodes of this process's listening TCP sockets, with their addresses.
 func listening(t *testing.T) map[string]string {
 	t.Helper()
-	mine := map[string]bool{}
+	inodes := map[string]bool{}
 	fds, _ := filepath.Glob("/proc/self/fd/*")
 	for _, fd := range fds {
 		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:[") {
-			mine[strings.Trim(link, "socket:[]")] = true
+			inodes[strings.Trim(link, "socket:[]")] = true
 		}
 	}
 	found := map[string]string{}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		for _, line := range strings.Split(readText(t, table), "\n") {
 			fields := strings.Fields(line)
-			if len(fields) > 9 && fields[3] == "0A" && mine[fields[9]] {
+			if len(fields) > 9 && fields[3] == "0A" && inodes[fields[9]] {
 				found[fields[9]] = fields[1]
 			}
 		}

@@ -87,32 +87,38 @@ func (h *raftHost) open(_ context.Context, params RaftOpenParams) (any, error) {
 			h.mu.Unlock()
 			close(instance.done)
 		}()
-		stop := context.AfterFunc(ctx, func() { listener.Close() })
-		defer stop()
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		// An instance serves one connection only.
-		listener.Close()
-		err = raftlog.Serve(ctx, conn, raftlog.Options{
-			Folder:    params.Folder,
-			Fleet:     params.Fleet,
-			Epoch:     params.Epoch,
-			Profile:   profile,
-			Bootstrap: params.Bootstrap,
-			Network:   instance.network,
-			Admit:     instance.network.admit,
-			Voter:     instance.network.voter,
-			NodeOf:    instance.network.nodeOf,
-			Log:       raftLogger(h.session),
-		}, func(member *raftlog.Node) { instance.member.Store(member) })
-		instance.member.Store(nil)
-		if err != nil {
-			h.session.logError("the raft member ended: " + err.Error())
-		}
+		h.serve(ctx, instance, listener, params, profile)
 	})
 	return RaftOpenResult{Server: server}, nil
+}
+
+// serve waits for the connection of raft.sock and runs the member on it.
+func (h *raftHost) serve(ctx context.Context, instance *raftInstance, listener net.Listener, params RaftOpenParams,
+	profile raftlog.Profile) {
+	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	defer stop()
+	conn, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	// An instance serves one connection only.
+	listener.Close()
+	err = raftlog.Serve(ctx, conn, raftlog.Options{
+		Folder:    params.Folder,
+		Fleet:     params.Fleet,
+		Epoch:     params.Epoch,
+		Profile:   profile,
+		Bootstrap: params.Bootstrap,
+		Network:   instance.network,
+		Admit:     instance.network.admit,
+		Voter:     instance.network.voter,
+		NodeOf:    instance.network.nodeOf,
+		Log:       raftLogger(h.session),
+	}, func(member *raftlog.Node) { instance.member.Store(member) })
+	instance.member.Store(nil)
+	if err != nil {
+		h.session.logError("the raft member ended: " + err.Error())
+	}
 }
 
 func (h *raftHost) setMembers(_ context.Context, params RaftMembersParams) (any, error) {

@@ -45,65 +45,65 @@ func connectStore(t *testing.T, socket string) *raftStore {
 	return store
 }
 
-func (store *raftStore) send(frame []byte) {
-	store.writing.Lock()
-	defer store.writing.Unlock()
-	_, _ = store.conn.Write(frame)
+func (s *raftStore) send(frame []byte) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, _ = s.conn.Write(frame)
 }
 
-func (store *raftStore) read() {
-	defer close(store.ended)
+func (s *raftStore) read() {
+	defer close(s.ended)
 	for {
-		kind, payload, err := raftlog.ReadFrame(store.conn)
+		kind, payload, err := raftlog.ReadFrame(s.conn)
 		if err != nil {
 			return
 		}
 		switch kind {
 		case raftlog.FrameCommitted:
-			store.apply(payload)
+			s.apply(payload)
 		case raftlog.FrameProposed, raftlog.FrameRefused:
-			store.mu.Lock()
-			store.answers[binary.BigEndian.Uint64(payload)] = kind
-			store.mu.Unlock()
+			s.mu.Lock()
+			s.answers[binary.BigEndian.Uint64(payload)] = kind
+			s.mu.Unlock()
 		case raftlog.FrameAsk:
-			store.answer(payload)
+			s.answer(payload)
 		case raftlog.FrameFatal:
-			store.mu.Lock()
-			store.fatal = string(payload)
-			store.mu.Unlock()
+			s.mu.Lock()
+			s.fatal = string(payload)
+			s.mu.Unlock()
 		}
 	}
 }
 
-func (store *raftStore) apply(payload []byte) {
-	store.mu.Lock()
+func (s *raftStore) apply(payload []byte) {
+	s.mu.Lock()
 	for count, at := binary.BigEndian.Uint32(payload), 4; count > 0; count-- {
 		size := int(binary.BigEndian.Uint32(payload[at+16:]))
-		store.index = binary.BigEndian.Uint64(payload[at:])
+		s.index = binary.BigEndian.Uint64(payload[at:])
 		if size > 0 {
-			store.values = append(store.values, string(payload[at+20:at+20+size]))
+			s.values = append(s.values, string(payload[at+20:at+20+size]))
 		}
 		at += 20 + size
 	}
-	index := store.index
-	store.mu.Unlock()
-	store.send(raftlog.EncodeFrame(raftlog.FrameApplied, binary.BigEndian.AppendUint64(nil, index)))
+	index := s.index
+	s.mu.Unlock()
+	s.send(raftlog.EncodeFrame(raftlog.FrameApplied, binary.BigEndian.AppendUint64(nil, index)))
 }
 
-func (store *raftStore) answer(payload []byte) {
+func (s *raftStore) answer(payload []byte) {
 	var ask struct {
 		Do, Path    string
 		Index, Term uint64
 	}
 	_ = json.Unmarshal(payload[8:], &ask)
-	store.mu.Lock()
+	s.mu.Lock()
 	var response any = map[string]any{}
 	switch ask.Do {
 	case "mark":
-		store.index = max(store.index, ask.Index)
-		response = map[string]any{"applied": store.index}
+		s.index = max(s.index, ask.Index)
+		response = map[string]any{"applied": s.index}
 	case "copy":
-		text, _ := json.Marshal(map[string]any{"index": store.index, "values": store.values})
+		text, _ := json.Marshal(map[string]any{"index": s.index, "values": s.values})
 		_ = os.WriteFile(ask.Path, text, 0o600)
 	case "install":
 		var found struct {
@@ -112,35 +112,35 @@ func (store *raftStore) answer(payload []byte) {
 		}
 		text, _ := os.ReadFile(ask.Path)
 		_ = json.Unmarshal(text, &found)
-		store.index, store.values = found.Index, found.Values
-		response = map[string]any{"index": store.index, "term": ask.Term}
+		s.index, s.values = found.Index, found.Values
+		response = map[string]any{"index": s.index, "term": ask.Term}
 	}
-	store.mu.Unlock()
+	s.mu.Unlock()
 	text, _ := json.Marshal(map[string]any{"ok": response})
-	store.send(raftlog.EncodeFrame(raftlog.FrameAnswer, payload[:8], text))
+	s.send(raftlog.EncodeFrame(raftlog.FrameAnswer, payload[:8], text))
 }
 
-func (store *raftStore) propose(t *testing.T, ticket uint64, value string) {
+func (s *raftStore) propose(t *testing.T, ticket uint64, value string) {
 	t.Helper()
 	send := func() {
-		store.send(raftlog.EncodeFrame(raftlog.FramePropose, binary.BigEndian.AppendUint64(nil, ticket), []byte(value)))
+		s.send(raftlog.EncodeFrame(raftlog.FramePropose, binary.BigEndian.AppendUint64(nil, ticket), []byte(value)))
 	}
 	send()
 	eventually(t, "an answer to the proposal", testTimeout, func() bool {
-		store.mu.Lock()
-		defer store.mu.Unlock()
-		if store.answers[ticket] == raftlog.FrameRefused {
-			delete(store.answers, ticket)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.answers[ticket] == raftlog.FrameRefused {
+			delete(s.answers, ticket)
 			send() // there was no leader yet
 		}
-		return store.answers[ticket] == raftlog.FrameProposed
+		return s.answers[ticket] == raftlog.FrameProposed
 	})
 }
 
-func (store *raftStore) holds(values ...string) bool {
-	store.mu.Lock()
-	defer store.mu.Unlock()
-	return fmt.Sprint(store.values) == fmt.Sprint(values)
+func (s *raftStore) holds(values ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprint(s.values) == fmt.Sprint(values)
 }
 
 func raftParams(t *testing.T, bootstrap bool, members ...RaftMember) RaftOpenParams {

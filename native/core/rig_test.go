@@ -372,11 +372,11 @@ type answer struct {
 	Title   string              `json:"title"`
 }
 
-func (got answer) caller(t *testing.T) Caller {
+func (a answer) caller(t *testing.T) Caller {
 	t.Helper()
 	var caller Caller
-	if values := got.Headers[headerCaller]; len(values) != 1 {
-		t.Fatalf("the target got %d caller headers (%d %s)", len(values), got.Status, got.Body)
+	if values := a.Headers[headerCaller]; len(values) != 1 {
+		t.Fatalf("the target got %d caller headers (%d %s)", len(values), a.Status, a.Body)
 	} else if err := decodeStrict([]byte(values[0]), &caller); err != nil {
 		t.Fatal(err)
 	}

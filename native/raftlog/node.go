@@ -103,6 +103,34 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	node := newNode(server, options, log)
+	if err := node.snapshots.removeStale(); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	applied := options.Applied
+	if options.Bootstrap {
+		applied, err = bootstrap(ctx, server, applied, log, node.stable, node.snapshots)
+	}
+	if err == nil {
+		applied, err = reconcile(ctx, server, applied, log, node.snapshots)
+	}
+	if err == nil {
+		node.fsm.skipUpTo.Store(applied.Index)
+		log.onFailure, node.stable.onFailure = node.failDisk, node.failDisk
+		err = node.startRaft()
+	}
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	node.running.Add(3)
+	go node.accept()
+	go node.sendCommits()
+	go node.watchApplyLag()
+	return node, nil
+}
+
+// newNode returns a member that is not started.
+func newNode(server string, options Options, log *logStore) *Node {
 	node := &Node{
 		server:       server,
 		options:      options,
@@ -129,9 +157,6 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		holdLog:   node.holdLog,
 		onFailure: node.failDisk,
 	}
-	if err := node.snapshots.removeStale(); err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
 	node.fsm = &fsm{server: server, store: options.StateMachine, snapshots: node.snapshots, onFailure: node.fail}
 	node.fsm.onCommitted = node.followers.wakeSender
 	node.fsm.onConflict = func() {
@@ -139,26 +164,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		node.transport.Load().Close()
 		go node.restartWithEmptyLog()
 	}
-	applied := options.Applied
-	if options.Bootstrap {
-		applied, err = bootstrap(ctx, server, applied, log, node.stable, node.snapshots)
-	}
-	if err == nil {
-		applied, err = reconcile(ctx, server, applied, log, node.snapshots)
-	}
-	if err == nil {
-		node.fsm.skipUpTo.Store(applied.Index)
-		log.onFailure, node.stable.onFailure = node.failDisk, node.failDisk
-		err = node.startRaft()
-	}
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
-	node.running.Add(3)
-	go node.accept()
-	go node.sendCommits()
-	go node.watchApplyLag()
-	return node, nil
+	return node
 }
 
 // ID returns the server id of this member.

@@ -86,7 +86,7 @@ func TestLinkCutAndLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { packets.Close() })
-		heard := make(chan string, 1000)
+		received := make(chan string, 1000)
 		go func() {
 			var buffer [100]byte
 			for {
@@ -94,10 +94,10 @@ func TestLinkCutAndLoss(t *testing.T) {
 				if err != nil {
 					return
 				}
-				heard <- string(buffer[:size])
+				received <- string(buffer[:size])
 			}
 		}()
-		return heard
+		return received
 	}
 	send := func(from *Client, to *Client) io.Writer {
 		conn, err := from.Dial(ctx, "udp", net.JoinHostPort(to.IPs[0].String(), "9000"))
@@ -109,7 +109,7 @@ func TestLinkCutAndLoss(t *testing.T) {
 	}
 	atOne, atTwo := receive(p.one), receive(p.two)
 	toOne, toTwo := send(p.two, p.one), send(p.one, p.two)
-	heard := func(what string, to io.Writer, at <-chan string, want int, between time.Duration) []string {
+	received := func(what string, to io.Writer, at <-chan string, want int, between time.Duration) []string {
 		t.Helper()
 		for range 100 {
 			if _, err := io.WriteString(to, what); err != nil {
@@ -120,8 +120,8 @@ func TestLinkCutAndLoss(t *testing.T) {
 		var got []string
 		for len(got) < want {
 			select {
-			case said := <-at:
-				got = append(got, said)
+			case text := <-at:
+				got = append(got, text)
 			case <-time.After(2 * time.Second):
 				return got
 			}
@@ -130,14 +130,14 @@ func TestLinkCutAndLoss(t *testing.T) {
 	}
 
 	p.link(t, "one", "two", Link{Cut: true})
-	if got := heard("against the cut", toTwo, atTwo, 1, time.Millisecond); len(got) > 0 {
+	if got := received("against the cut", toTwo, atTwo, 1, time.Millisecond); len(got) > 0 {
 		t.Fatalf("%d packets passed a cut", len(got))
 	}
-	if got := heard("the other way", toOne, atOne, 100, time.Millisecond); len(got) < 95 {
+	if got := received("the other way", toOne, atOne, 100, time.Millisecond); len(got) < 95 {
 		t.Fatalf("%d of 100 packets passed in the direction that is whole", len(got))
 	}
 	p.link(t, "one", "two", Link{Loss: 0.5, Delay: 20 * time.Millisecond})
-	got := heard("lossy", toTwo, atTwo, 100, time.Millisecond)
+	got := received("lossy", toTwo, atTwo, 100, time.Millisecond)
 	if len(got) < 20 || len(got) > 80 || strings.Contains(strings.Join(got, ""), "cut") {
 		t.Fatalf("%d of 100 packets passed with a loss of half", len(got))
 	}
