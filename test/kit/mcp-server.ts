@@ -5,6 +5,7 @@ import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { judgeHostAndOrigin } from "../../src/lib/host-origin.ts";
 import { createMcp } from "../../src/mcp/index.ts";
+import type { Feature } from "../../src/operation/feature.ts";
 import { type Core, callerWith } from "./core.ts";
 
 export interface McpServerOptions {
@@ -13,6 +14,8 @@ export interface McpServerOptions {
   callers?: Record<string, Caller>;
   /** Shorter signs of life for tests that should not take long. */
   keepAliveMs?: number;
+  /** Left out: those of the build. */
+  features?: readonly Feature[];
   unix?: string;
   port?: number;
   log?: (line: string) => void;
@@ -27,7 +30,7 @@ export function startMcpServer(core: Core, options: McpServerOptions = {}) {
   const callers: Record<string, Caller> = { default: member, ...options.callers };
   const mcp = createMcp({
     invoker: core.invoker,
-    features: FEATURES,
+    features: options.features ?? FEATURES,
     version: "0.0.0-test",
     conformance: options.conformance === true,
     ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
