@@ -5,8 +5,8 @@ import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/serv
 import { FEATURES } from "../../src/features/index.ts";
 import { RecentEvents } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
-import { isPlainlyModern } from "../../src/mcp/index.ts";
 import { Prompts } from "../../src/mcp/prompts.ts";
+import { isPlainlyModern } from "../../src/mcp/request.ts";
 import { ResourceIndex } from "../../src/mcp/resource-index.ts";
 import { Resources } from "../../src/mcp/resources.ts";
 import { Sessions } from "../../src/mcp/sessions.ts";

@@ -1,0 +1,159 @@
+// Routes each request to the part that can respond to it: a quick call, a session, a listen stream or a server of its own.
+
+import { createMcpHandler, isLegacyRequest, ProtocolErrorCode } from "@modelcontextprotocol/server";
+import type { Caller } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
+import type { LogLine } from "../observe/logging.ts";
+import { faultBody, httpError } from "./errors.ts";
+import { meterFlow, OPENED } from "./flow.ts";
+import { LISTEN, Listens } from "./listen.ts";
+import { callerByUrl } from "./preset.ts";
+import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
+import { isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
+import { buildServer, type Parts, serverInfoOf } from "./server.ts";
+import { Sessions } from "./sessions.ts";
+
+/** How long `close` waits for running calls, in ms. */
+const SETTLE_MS = 4000;
+const METHODS: readonly string[] = ["POST", "GET", "DELETE"];
+const ALLOW = METHODS.join(", ");
+
+const RIGHTS_CHANGED = new Fault("unavailable", "Your rights may have changed, and the wait was ended for that", {
+  hint: "Call it again with the same since.",
+});
+const STOPPING = new Fault("unavailable", "This node is stopping", { hint: "Call it again with the same since." });
+
+type McpHandler = ReturnType<typeof createMcpHandler>;
+
+/** A request of the modern revision that the SDK handles. */
+interface Asked {
+  caller: Caller;
+  method: string;
+  body: unknown;
+}
+
+/** The endpoint `/mcp` of a node. */
+export class Endpoint {
+  readonly #parts: Parts;
+  readonly #log: LogLine;
+  readonly #listens: Listens;
+  readonly #sessions: Sessions;
+  readonly #quick: QuickCalls;
+  /** For the servers that the SDK asks for: it hands on the request alone. */
+  readonly #asked = new WeakMap<Request, Asked>();
+  readonly #modern: McpHandler;
+  /** For calls that wait: they respond with a stream, whose keep-alives stop proxies from cutting it. */
+  readonly #waiting: McpHandler;
+  #closed = false;
+
+  constructor(parts: Parts, log: LogLine) {
+    this.#parts = parts;
+    this.#log = log;
+    this.#listens = new Listens(parts, log);
+    this.#sessions = new Sessions(parts, log);
+    this.#quick = new QuickCalls(parts.tools, serverInfoOf(parts.version));
+    this.#modern = this.#handler("auto");
+    this.#waiting = this.#handler("sse");
+  }
+
+  /** The streams of `subscriptions/listen`. */
+  get listens(): Listens {
+    return this.#listens;
+  }
+
+  /** Responds to a request. The front has proved who is calling and checked Host and Origin. */
+  async fetch(request: Request, known: Caller): Promise<Response> {
+    if (this.#closed)
+      return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
+    const caller = callerByUrl(request.url, known);
+    if (caller instanceof Fault)
+      return httpError(400, ProtocolErrorCode.InvalidParams, caller.message, faultBody(caller));
+    if (!METHODS.includes(request.method)) {
+      const refused = httpError(405, 405, `${request.method.slice(0, 40)} is no method of /mcp; it takes ${ALLOW}`);
+      refused.headers.set("allow", ALLOW);
+      return refused;
+    }
+    if (request.method !== "POST") return this.#sessions.handle(request, undefined, caller);
+    const body = await readBody(request);
+    return body instanceof Response ? body : this.#post(request, body, caller);
+  }
+
+  /**
+   * The rights of these callers (by `Caller.id`), or of all, may have changed: their sessions and streams end, and clients
+   * come back under the new rights.
+   */
+  callersChanged(ids?: readonly string[]): void {
+    const which = ids === undefined ? undefined : new Set(ids);
+    this.#parts.tools.endWaits(RIGHTS_CHANGED, which);
+    const ending = Promise.all([this.#sessions.end(which), this.#listens.end(which)]);
+    ending.catch((error: unknown) => this.#log("warning", `MCP streams did not end cleanly: ${String(error)}`));
+  }
+
+  /**
+   * Ends streams at once, and everything else when running calls have ended, at most SETTLE_MS later. New requests are
+   * refused.
+   */
+  async close(): Promise<void> {
+    const { tools, subscriptions } = this.#parts;
+    this.#closed = true;
+    this.#sessions.endStreams();
+    tools.endWaits(STOPPING);
+    await Promise.all([this.#listens.end(), tools.settled(SETTLE_MS)]);
+    // One turn more, for the responses of those calls to be written.
+    await new Promise((resolve) => setTimeout(resolve));
+    await Promise.all([this.#sessions.close(), this.#modern.close(), this.#waiting.close()]);
+    subscriptions.close();
+  }
+
+  async #post(request: Request, body: unknown, caller: Caller): Promise<Response> {
+    const quick = this.#quickCall(request, body, caller);
+    if (quick !== undefined) return quick;
+    const method = methodOf(body);
+    if (!isPlainlyModern(request, method) && (await isLegacyRequest(request, body)))
+      return this.#sessions.handle(request, body, caller);
+    if (method === LISTEN && isObject(body)) return this.#listens.open(request, body, caller);
+    this.#asked.set(request, { caller, method: method ?? "", body });
+    if (method === "tools/call" && this.#parts.tools.waits(toolOf(body)))
+      return opened(await this.#waiting.fetch(request, { parsedBody: body }));
+    return this.#modern.fetch(request, { parsedBody: body });
+  }
+
+  /** Responds to a plain call of a brief tool without the SDK; undefined for every other request. */
+  #quickCall(request: Request, body: unknown, caller: Caller): Promise<Response> | undefined {
+    const call = plainCall(body);
+    if (call === undefined || !this.#quick.knows(caller, call.name)) return undefined;
+    if (this.#quick.isPlainlyModern(request, call)) return this.#quick.modern(request, call, caller);
+    const sessionId = isPlainlyOlder(request, call) ? this.#sessions.use(request, caller) : undefined;
+    return sessionId === undefined ? undefined : this.#quick.older(call, caller, sessionId);
+  }
+
+  #handler(responseMode: "auto" | "sse"): McpHandler {
+    return createMcpHandler(
+      ({ requestInfo }) => {
+        const asked = requestInfo === undefined ? undefined : this.#asked.get(requestInfo);
+        if (asked === undefined) throw new Error("a request without its caller");
+        this.#quick.accepted(asked.body);
+        return buildServer(this.#parts, { caller: () => asked.caller, method: asked.method });
+      },
+      {
+        legacy: "reject",
+        keepAliveMs: this.#parts.keepAliveMs,
+        responseMode,
+        onerror: (error) => this.#log("debug", `MCP: ${error.message}`),
+      },
+    );
+  }
+}
+
+/** Returns the response with a first comment in its stream, so that the client sees at once that it is open. */
+function opened(response: Response): Response {
+  if (response.body === null || response.headers.get("content-type") !== "text/event-stream") return response;
+  const { body } = meterFlow(
+    response.body,
+    () => {},
+    () => {},
+    OPENED,
+  );
+  return new Response(body, { status: response.status, headers: response.headers });
+}

@@ -1,0 +1,62 @@
+// Reads a request: its body, the method it names, the tool it calls. What is not MCP is refused here.
+
+import { readRequestBody } from "@modelcontextprotocol/server";
+import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
+import { parseJson } from "../lib/json-text.ts";
+import { keepNumbers } from "../lib/json-value.ts";
+import { STATELESS_REVISION } from "../lib/mcp-names.ts";
+import { MAX_BODY_BYTES } from "./bounds.ts";
+import { httpError } from "./errors.ts";
+
+/**
+ * Returns the parsed body, or the response that refuses it: only application/json, bounded, and JSON that all parsers
+ * read alike (security.md 14, 22).
+ */
+export async function readBody(request: Request): Promise<unknown> {
+  const type = request.headers.get("content-type") ?? "";
+  if (type.split(";", 1)[0]?.trim().toLowerCase() !== "application/json") {
+    return httpError(415, -32000, `Content-Type is ${JSON.stringify(type.slice(0, 80))}; /mcp takes application/json`);
+  }
+  const text = await readText(request);
+  if (text instanceof Response) return text;
+  try {
+    return keepNumbers(text, parseJson(text, "the body"));
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    return httpError(400, -32700, error.message, error.hint === undefined ? undefined : { hint: error.hint });
+  }
+}
+
+async function readText(request: Request): Promise<string | Response> {
+  const tooLarge = () => httpError(413, -32000, `The body is larger than ${MAX_BODY_BYTES} bytes`);
+  try {
+    const declared = Number(request.headers.get("content-length") ?? Number.NaN);
+    if (declared > MAX_BODY_BYTES) return tooLarge();
+    // The server holds a body to its declared length; only one without a length is counted while it is read.
+    if (declared >= 0) return await request.text();
+    const read = await readRequestBody(request, MAX_BODY_BYTES);
+    return read.tooLarge ? tooLarge() : read.text;
+  } catch {
+    return httpError(400, -32700, "The body could not be read");
+  }
+}
+
+/** Returns the method of a request; undefined for notifications, responses, batches and what is no message. */
+export function methodOf(body: unknown): string | undefined {
+  if (!isObject(body) || typeof body["method"] !== "string") return undefined;
+  return typeof body["id"] === "string" || typeof body["id"] === "number" ? body["method"] : undefined;
+}
+
+/** Returns the tool that a `tools/call` names, or "". */
+export function toolOf(body: unknown): string {
+  const params = isObject(body) ? body["params"] : undefined;
+  const name = isObject(params) ? params["name"] : undefined;
+  return typeof name === "string" ? name : "";
+}
+
+/** Reports whether the header alone shows that the SDK will take a request for modern; the SDK is asked about all others. */
+export function isPlainlyModern(request: Request, method: string | undefined): boolean {
+  const version = request.headers.get("mcp-protocol-version");
+  return method !== undefined && method !== "initialize" && version === STATELESS_REVISION;
+}
