@@ -15,6 +15,7 @@ export const WRAPPED: readonly string[] = [
   "scripts/check-citations.ts",
   "scripts/check-docs.ts",
   "src/access/",
+  "src/api/",
   "src/lib/fault",
   "src/peer/",
   "test/unit/check-citations.test.ts",

@@ -106,7 +106,10 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   return respond(request, response, conditions.includes("if-none-match"), found);
 }
 
-/** 204 with `Allow` (RFC 9110 9.3.7), and `Accept-Patch` where PATCH is (RFC 5789 3.1). Tells nothing about what exists. */
+/**
+ * Returns 204 with `Allow` (RFC 9110 9.3.7), and `Accept-Patch` where PATCH is a method (RFC 5789 3.1). It does not
+ * depend on what is stored.
+ */
 function optionsOf({ rows, allow }: Place<Row>): Response {
   const patch = rows.get("PATCH");
   const types = patch !== undefined && "body" in patch && patch.body?.kind === "patch" ? patch.body.types : undefined;

@@ -1,19 +1,22 @@
-// Content codings of answers (RFC 9110 12.5.3): which one a request asks for, and the bytes in it. Streams are never coded.
+// Content codings of responses (RFC 9110 12.5.3): chooses one by Accept-Encoding, and encodes. Streams are never coded.
 
 import { promisify } from "node:util";
 import { constants, gzip, zstdCompress } from "node:zlib";
 
 export type Coding = "gzip" | "zstd";
 
-/** Answers below this size go out as they are: coding them costs more than it saves. In bytes. */
+/** Smallest content in bytes that is coded; below it coding costs more than it saves. */
 export const MIN_CODED_BYTES = 1024;
 
 /** At equal weight the one that is cheaper for the node. */
 const PREFERRED: readonly Coding[] = ["zstd", "gzip"];
-/** More members of the header than this are not looked at. */
+/** Members of the header that are read; the rest is ignored. */
 const MAX_MEMBERS = 32;
 
-/** The coding that the client weighs highest and not below plain bytes; undefined for plain bytes, also where nothing that is offered is accepted. */
+/**
+ * Returns the coding that the client weighs highest and not below plain bytes; undefined for plain bytes, also where it
+ * accepts nothing that is offered.
+ */
 export function negotiateCoding(acceptEncoding: string | null): Coding | undefined {
   if (acceptEncoding === null) return undefined;
   const weights = weightsOf(acceptEncoding);
@@ -27,7 +30,7 @@ export function negotiateCoding(acceptEncoding: string | null): Coding | undefin
     : undefined;
 }
 
-/** The same bytes in a coding, made on another thread. */
+/** Encodes bytes, on another thread. */
 export function encode(coding: Coding, bytes: Uint8Array): Promise<Uint8Array> {
   return coding === "gzip"
     ? gzipped(bytes, { level: 5 })
@@ -40,7 +43,7 @@ const zstded = promisify(zstdCompress) as (
   options: { params: Record<number, number> },
 ) => Promise<Uint8Array>;
 
-/** Weights by coding in lower case; a member that cannot be read counts as not there, as does its weight. */
+/** Returns weights by coding in lower case; members that cannot be read are left out. */
 function weightsOf(header: string): Map<string, number> {
   const weights = new Map<string, number>();
   for (const member of header.split(",", MAX_MEMBERS)) {

@@ -1,19 +1,20 @@
-// One stream of server-sent events: a cursor that is asked only when its client has taken everything before, so nothing is queued for one that does not read.
+// One stream of server-sent events: a cursor that is read only when the client has taken everything before, so nothing
+// is queued for a client that does not read.
 
 import { Fault } from "../lib/fault.ts";
 import { Outlet } from "../lib/outlet.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Followed, Following } from "../operation/follow.ts";
 
-/** When a stream speaks without being asked, in ms. */
+/** Times of a stream, in ms. */
 export interface StreamTiming {
   /** A quiet stream sends a comment this often, so that proxies keep it; rights are judged then too. */
   heartbeatMs: number;
-  /** A client that has not taken what was sent after this time is told to go. */
+  /** A stream ends when its client has not read for this long. */
   stallMs: number;
-  /** It has this long to hear why; then the connection is cut. */
+  /** How long that client may take to read the last event; then the connection is cut. */
   graceMs: number;
-  /** What clients are told to wait before they come back. */
+  /** How long clients should wait before they reconnect. */
   retryMs: number;
 }
 
@@ -21,7 +22,7 @@ export interface StreamTiming {
 export const TIMING: StreamTiming = { heartbeatMs: 15_000, stallMs: 30_000, graceMs: 10_000, retryMs: 2_000 };
 /** Changes sent at once. */
 const MAX_AT_ONCE = 64;
-/** The hint of every end that is not the caller's fault. */
+/** The hint of every end that the caller did not cause. */
 export const COME_BACK = "Come back with Last-Event-ID.";
 
 /** Why a stream ended, as its last event says. */
@@ -37,7 +38,7 @@ interface Upkeep {
   onUnexpected: (error: unknown) => string;
 }
 
-/** Open until its client goes, its caller loses the right, or it is ended. */
+/** A stream, open until its client disconnects, its caller loses the right, or `end` is called. */
 export class EventStream {
   readonly callerId: string;
   readonly #following: Following;
@@ -53,7 +54,7 @@ export class EventStream {
     this.#timing = timing;
     this.#upkeep = upkeep;
     this.#sentPosition = following.position;
-    // Streams that came together should not all beat together.
+    // Spreads the heartbeats of streams that were opened together.
     this.#beatEveryMs = timing.heartbeatMs * (0.8 + Math.random() * 0.2);
     this.#outlet = new Outlet({
       preface: `retry: ${timing.retryMs}\nid: ${following.position}\n\n`,
@@ -69,7 +70,7 @@ export class EventStream {
     return this.#outlet.body;
   }
 
-  /** Sends what is new, if the client is ready for it. */
+  /** Sends new changes, if the client has taken the last ones. */
   send(): void {
     if (!this.#outlet.idle) return;
     this.#orEnd(() => {
@@ -86,7 +87,7 @@ export class EventStream {
     if (!this.#outlet.ending) this.#orEnd(() => this.#following.judge());
   }
 
-  /** What time brings: a heartbeat, the end of a client that does not read, the cut of one that does not even read that. */
+  /** Called every second: sends a heartbeat, ends the stream of a client that does not read, cuts it after a grace. */
   tick(nowMs: number): void {
     const quietMs = nowMs - this.#outlet.writtenMs;
     if (this.#outlet.ending) {
@@ -102,7 +103,10 @@ export class EventStream {
     }
   }
 
-  /** Says why, then ends: at once where the client is ready or `atOnce` says so, otherwise when it has read that or its grace is over. */
+  /**
+   * Sends the reason, then ends: at once where the client has read everything or with `atOnce`, otherwise when it has
+   * read the reason or its grace is over.
+   */
   end(end: End, { atOnce = false }: { atOnce?: boolean } = {}): void {
     if (!this.#outlet.ending) {
       this.#following.close();

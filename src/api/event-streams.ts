@@ -1,4 +1,5 @@
-// All open streams of the change feed: one listener and one timer for all of them, turns in slices, ends with a reason. What one stream sends is event-stream.ts.
+// All open streams of the change feed: one listener and one timer for all of them, turns in slices, ends with a reason.
+// What one stream sends is event-stream.ts.
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
@@ -6,7 +7,7 @@ import type { Following } from "../operation/follow.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COME_BACK, EventStream, type StreamTiming, TIMING } from "./event-stream.ts";
 
-/** Streams looked at before other work gets a turn. */
+/** Streams that get a turn before other work of the event loop. */
 const SLICE = 128;
 /** Bound over all callers; each has `limits.streams_per_caller` besides. */
 const MAX_STREAMS = 32_768;
@@ -14,7 +15,7 @@ const MAX_STREAMS = 32_768;
 export interface EventStreamsOptions {
   invoker: Invoker;
   timing?: Partial<StreamTiming>;
-  /** Called with what is no Fault; answers the id under which it was logged. */
+  /** Called with what is no Fault; returns the id under which it was logged. */
   onUnexpected: (error: unknown) => string;
 }
 
@@ -50,7 +51,7 @@ export class EventStreams {
     });
   }
 
-  /** The body of a stream; the follower is closed with it. */
+  /** Opens a stream and returns its body; the follower is closed with it. */
   open(following: Following, caller: Caller): ReadableStream<Uint8Array> {
     const stream = new EventStream(following, caller.id, this.timing, {
       onUnexpected: this.#onUnexpected,
@@ -61,7 +62,10 @@ export class EventStreams {
     return stream.body;
   }
 
-  /** The rights of these callers (by `Caller.id`) have changed, and their streams end: what is known of them is old. Without ids: all are judged again. */
+  /**
+   * Ends the streams of these callers (by `Caller.id`), since the caller each was opened with is out of date. Without
+   * ids: judges all streams again.
+   */
   callersChanged(ids?: readonly string[]): void {
     for (const stream of [...this.#open]) {
       if (ids === undefined) stream.judge();
@@ -87,7 +91,7 @@ export class EventStreams {
     this.#timer = undefined;
   }
 
-  /** Gives every stream its turn, a slice at a time: ten thousand streams must not hold up the write that woke them. */
+  /** Gives every stream its turn, a slice at a time: ten thousand streams must not delay the write that woke them. */
   #wake(): void {
     if (this.#pass !== undefined) {
       this.#again = true;

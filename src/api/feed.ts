@@ -5,8 +5,8 @@ import { Fault } from "../lib/fault.ts";
 import { essenceOf } from "../lib/media-type.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { LongPoll, RestRoute } from "../operation/rest-route.ts";
-import { answerJson } from "./answer.ts";
 import { type Arguments, queryArguments } from "./arguments.ts";
+import { jsonResponse } from "./content.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 import { commonHeaders, type QueryValues, readQuery } from "./request.ts";
@@ -74,7 +74,7 @@ async function poll(
     surface: "rest",
   });
   const reached = output["position"];
-  return answerJson(request, output, {
+  return jsonResponse(request, output, {
     headers: { "Cairn-Position": typeof reached === "string" ? reached : position, Vary: "Accept, Accept-Encoding" },
   });
 }

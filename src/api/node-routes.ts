@@ -5,7 +5,7 @@
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
-import { answer, answerJson, freshnessOf } from "./answer.ts";
+import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
 import { HEALTH, jsonOf, SELF } from "./openapi-parts.ts";
 import { commonHeaders, conditionsOf, readJson } from "./request.ts";
 import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
@@ -108,19 +108,19 @@ function respondHealth(
   const { status, ready, conditions } = facts.health();
   const timestamp = new Date(facts.nowMs()).toISOString();
   const shown = hasRights(caller, node) ? { conditions } : {};
-  return answerJson(request, { status, ready, timestamp, version: facts.version, ...shown }, as);
+  return jsonResponse(request, { status, ready, timestamp, version: facts.version, ...shown }, as);
 }
 
 /** Numbers over all spaces are for callers who may read all of them by one grant, not by a sum of narrower ones. */
 function respondMetrics({ request, caller }: RouteCall, { invoker, facts }: NodeSurface): Promise<Response> {
   const isAllowed = invoker.rights(caller).mayUseEverywhere({ verb: "read", operation: "metrics" });
   if (!isAllowed) throw forbidden("/metrics", 'the role reader on "*"');
-  return answer(request, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
+  return contentResponse(request, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
 }
 
 function respondDescription({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
   if (!hasRights(caller, node)) throw forbidden("/openapi.json", "the role reader in some space");
-  return answer(request, { text: node.description, type: "application/json" });
+  return contentResponse(request, { text: node.description, type: "application/json" });
 }
 
 function respondSelf({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
@@ -129,7 +129,7 @@ function respondSelf({ request, caller }: RouteCall, node: NodeSurface): Promise
     throw forbidden("/.well-known/cairn", "the role reader in some space, or the fleet's own tag");
   const { fleetId, fleet, leader, role, surfaces } = facts.identity();
   const position = invoker.position();
-  return answerJson(request, {
+  return jsonResponse(request, {
     version: facts.version,
     fleet,
     fleet_id: fleetId,
@@ -151,7 +151,7 @@ async function respondOperation({ request, caller, params }: RouteCall, { invoke
     signal: request.signal,
     surface: "rest",
   });
-  return answerJson(request, found.output, { headers: freshnessOf(found) });
+  return jsonResponse(request, found.output, { headers: freshnessOf(found) });
 }
 
 function forbidden(path: string, role: string): Fault {

@@ -1,22 +1,22 @@
-// The parts of /openapi.json that many routes share: problems, headers, parameters, and the schemas of what the node says
-// of itself. Statuses and codes come from the table of Faults.
+// The parts of /openapi.json that many routes share: problems, headers, parameters, and the schemas of the node's own
+// routes. Statuses and codes come from the table of Faults.
 
 import { FAULTS } from "../lib/fault.ts";
 
 /** A piece of the document. */
 export type Json = Record<string, unknown>;
 
-/** A reference to a schema of the document. */
+/** Returns a reference to a schema of the document. */
 export function ref(schema: string): Json {
   return { $ref: `#/components/schemas/${schema}` };
 }
 
-/** `content` in JSON. */
+/** Returns `content` in JSON. */
 export function jsonOf(schema: Json): Json {
   return { "application/json": { schema } };
 }
 
-/** RFC 9457 with our members; details of a fault stand beside them. */
+/** RFC 9457 with our members; details of a fault are further members. */
 export const PROBLEM: Json = {
   type: "object",
   required: ["type", "title", "status", "code", "detail", "retryable"],
@@ -53,7 +53,7 @@ export const ERRORS: Json = Object.fromEntries(
   ]),
 );
 
-/** The error responses of a route. */
+/** Returns the error responses of a route. */
 export function problems(statuses: readonly number[]): Json {
   return Object.fromEntries(
     statuses.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),
@@ -69,12 +69,12 @@ function codesOf(status: number): string {
   return codes.map(([code, { title }]) => `${code}: ${title}`).join("; ");
 }
 
-/** A parameter of the query. */
+/** Returns a query parameter. */
 export function query(name: string, schema: Json, description: string, required = false): Json {
   return { name, in: "query", required, schema, description };
 }
 
-/** A header of the request. */
+/** Returns a request header. */
 export function header(name: string, description: string, schema: Json = { type: "string" }): Json {
   return { name, in: "header", required: false, schema, description };
 }
@@ -85,7 +85,7 @@ export const COMMON_HEADERS: readonly Json[] = [
   header("Cairn-Min-Position", "A position an earlier answer named; the read is at least that new"),
 ];
 
-/** Headers of answers: where they stand in the order of changes. */
+/** Response headers with the position and the age of an answer. */
 export const POSITION_HEADERS: Json = {
   "Cairn-Position": { schema: { type: "string" } },
   "Cairn-Cache": {
@@ -98,7 +98,7 @@ export const POSITION_HEADERS: Json = {
   },
 };
 
-/** Of writes. */
+/** The idempotency key of writes. */
 export const IDEMPOTENCY: Json = header("Idempotency-Key", "Done once, answered as often as it is asked", {
   type: "string",
   minLength: 1,

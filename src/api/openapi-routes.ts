@@ -115,7 +115,8 @@ const STORED: Json = {
 };
 
 function streamOf(operation: string): Json {
-  const description = `Events \`change\` with the data of ${operation}'s changes and their position as id; one \`end\` with a reason`;
+  const data = `the data of ${operation}'s changes and their position as id`;
+  const description = `Events \`change\` with ${data}; one \`end\` with a reason`;
   return { "text/event-stream": { schema: text, description } };
 }
 

@@ -1,8 +1,11 @@
-// Faults as problem documents (RFC 9457): the one place that turns a Fault into an HTTP answer.
+// Faults as problem documents (RFC 9457): the only place that makes an HTTP response of a Fault.
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
 
-/** `application/problem+json` with `code`, `hint`, `retryable` and the fault's details beside the members of the RFC. */
+/**
+ * Returns `application/problem+json` with `code`, `hint`, `retryable` and the fault's details beside the members of the
+ * RFC.
+ */
 export function problemResponse(fault: Fault, headers: Record<string, string> = {}): Response {
   const { status, title, retryable } = FAULTS[fault.code];
   const extra: Record<string, string> = { ...headers };
@@ -30,7 +33,7 @@ export function problemResponse(fault: Fault, headers: Record<string, string> = 
   });
 }
 
-/** What every answer carries, so that no browser makes more of stored text than text (security.md 15). */
+/** Headers of every response: a browser must treat stored text as nothing but text (security.md 15). */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = {
   "X-Content-Type-Options": "nosniff",
   "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",

@@ -8,7 +8,7 @@ import { essenceOf } from "../lib/media-type.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Condition, QueryParameter } from "../operation/rest-route.ts";
 
-/** Only UTF-8 is read; Fault `unsupported_media_type` for another charset parameter. */
+/** Throws Fault `unsupported_media_type` for a charset parameter other than UTF-8. */
 function refuseCharset(contentType: string | null): void {
   const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(contentType ?? "")?.[1]?.toLowerCase();
   if (charset === undefined || charset === "utf-8" || charset === "utf8") return;
@@ -36,7 +36,7 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   const declared = Number(request.headers.get("content-length") ?? "0");
   if (declared > maxBytes) throw tooLarge(declared, maxBytes);
   const bytes = await request.bytes().catch((cause: unknown) => {
-    // The caller went away, or what it sent was no HTTP: its doing, and nothing for the log.
+    // The client disconnected or sent broken HTTP: no error of this node, so nothing is logged.
     throw new Fault("cancelled", "The body ended before it was complete", { cause });
   });
   if (bytes.byteLength > maxBytes) throw tooLarge(bytes.byteLength, maxBytes);
@@ -47,7 +47,7 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   }
 }
 
-/** Returns the body as a JSON value; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */
+/** Returns the body as JSON; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const text = await readText(request, maxBytes);
   const essence = essenceOf(request.headers.get("content-type"));

@@ -3,13 +3,16 @@
 import { isJsonType } from "../lib/media-type.ts";
 import type { Answer } from "../operation/answer.ts";
 import type { RestRoute, StoredText } from "../operation/rest-route.ts";
-import { answer, answerJson, freshnessOf } from "./answer.ts";
+import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 
 /** The declaration of a response that is made of one output. */
 export type OutputResponse = Exclude<RestRoute["response"], { kind: "stream" }>;
 
-/** Returns the response; `isConditional`: If-None-Match of the request is judged. Fault `invalid_input` for that header. */
+/**
+ * Returns the response. `isConditional`: If-None-Match of the request is judged; Fault `invalid_input` where it cannot
+ * be read.
+ */
 export function respond(
   request: Request,
   declared: OutputResponse,
@@ -23,7 +26,7 @@ export function respond(
       const { etag, created } = output;
       const tagged = declared.etag === true && typeof etag === "string" ? { etag } : {};
       const status = declared.created === true && created === true ? 201 : 200;
-      return answerJson(request, output, { status, headers, ...tagged });
+      return jsonResponse(request, output, { status, headers, ...tagged });
     }
     case "document":
       return respondText(request, declared.documentOf(output), isConditional, headers);
@@ -39,7 +42,7 @@ function respondText(
   isConditional: boolean,
   headers: Record<string, string>,
 ): Promise<Response> {
-  return answer(request, {
+  return contentResponse(request, {
     text: stored.text,
     type: isJsonType(stored.mediaType) ? "application/json" : "text/plain; charset=utf-8",
     etag: stored.etag,

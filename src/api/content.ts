@@ -1,10 +1,12 @@
-// Answers with a body: safe headers, the content coding with its ETag suffix, 304, and what HEAD gets in place of the body. Errors are problem.ts.
+// Responses with content: safe headers, the content coding with its ETag suffix, 304, and the length for HEAD. Errors
+// are problem.ts.
 
 import { matchesWeakly, parseCondition } from "../lib/etag.ts";
 import type { Answer } from "../operation/answer.ts";
 import { encode, MIN_CODED_BYTES, negotiateCoding } from "./coding.ts";
 import { SAFE_HEADERS } from "./problem.ts";
 
+/** What a response says. */
 export interface Content {
   text: string;
   /** Media type as it is sent. */
@@ -13,12 +15,12 @@ export interface Content {
   headers?: Record<string, string>;
   /** The ETag without quotes and suffix. */
   etag?: string;
-  /** Whether If-None-Match of the request is judged: only where the ETag says everything about the content. */
+  /** Whether If-None-Match of the request is judged: only where the ETag changes with every change of the content. */
   conditional?: boolean;
 }
 
-/** The answer in the coding that the request asks for. Fault `invalid_input` for a condition that cannot be read. */
-export async function answer(request: Request, content: Content): Promise<Response> {
+/** Returns content in the coding that the request asks for. Fault `invalid_input` for a condition that is no list. */
+export async function contentResponse(request: Request, content: Content): Promise<Response> {
   const { text, status = 200, etag } = content;
   const wanted = negotiateCoding(request.headers.get("accept-encoding"));
   const coding = wanted !== undefined && Buffer.byteLength(text, "utf8") >= MIN_CODED_BYTES ? wanted : undefined;
@@ -35,24 +37,24 @@ export async function answer(request: Request, content: Content): Promise<Respon
   return new Response(null, { status, headers });
 }
 
-/** Where an answer stands: its position, and how old it may be where it is not the leader's (architecture.md 8). */
+/** Returns the headers with the position of an answer, and its age where it is not the leader's (architecture.md 8). */
 export function freshnessOf({ position, cache, ageSeconds }: Answer): Record<string, string> {
   const age = cache?.ageSeconds ?? ageSeconds;
   return {
     "Cairn-Position": position,
     ...(cache === undefined ? {} : { "Cairn-Cache": cache.state }),
-    // A whole number (RFC 9111): rounded up, so that it never says less than it is.
+    // Whole seconds (RFC 9111), rounded up: never younger than it is.
     ...(age === undefined ? {} : { Age: String(Math.ceil(age)) }),
   };
 }
 
-/** An answer in JSON. */
-export function answerJson(
+/** Returns a value as JSON. */
+export function jsonResponse(
   request: Request,
   value: unknown,
   content: Omit<Content, "text" | "type"> = {},
 ): Promise<Response> {
-  return answer(request, { ...content, text: JSON.stringify(value), type: "application/json" });
+  return contentResponse(request, { ...content, text: JSON.stringify(value), type: "application/json" });
 }
 
 function isKnown(request: Request, etag: string): boolean {
