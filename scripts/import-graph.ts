@@ -6,17 +6,31 @@ import { withoutComments } from "./code-text.ts";
 /** Path of a file, relative to src/ → the files that it imports. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
+export interface GraphOptions {
+  /** Whether `import type` and `export type` count, which leave no code behind; they do where nothing is said. */
+  types?: boolean;
+}
+
 /** Returns the graph of these files, given as path → source; imports of anything else are left out. */
-export function importGraph(sources: ReadonlyMap<string, string>): ImportGraph {
+export function importGraph(sources: ReadonlyMap<string, string>, { types = true }: GraphOptions = {}): ImportGraph {
   return new Map(
     [...sources].map(([path, source]) => [
       path,
-      importsOf(withoutComments(source))
+      importsOf(types ? withoutComments(source) : withoutTypeImports(withoutComments(source)))
         .filter((specifier) => specifier.startsWith("."))
         .map((specifier) => normalize(join(dirname(path), specifier)))
         .filter((target) => sources.has(target)),
     ]),
   );
+}
+
+/** Returns all files that these files import, directly or not, themselves included; each with the one that led to it. */
+export function reachableFrom(roots: readonly string[], graph: ImportGraph): Map<string, string | undefined> {
+  const found = new Map<string, string | undefined>(roots.map((root) => [root, undefined]));
+  // What is added while this runs is visited too.
+  for (const file of found.keys())
+    for (const next of graph.get(file) ?? []) if (!found.has(next)) found.set(next, file);
+  return found;
 }
 
 /** Returns circles of imports, each as its files in order; at least one of every knot. */
@@ -35,6 +49,10 @@ export function circlesOf(graph: ImportGraph): string[][] {
   };
   for (const file of graph.keys()) visit(file, []);
   return circles;
+}
+
+function withoutTypeImports(code: string): string {
+  return code.replace(/\b(?:import|export)\s+type\b[^;"']*?\bfrom\s*["'][^"']+["']/g, "");
 }
 
 /** Specifiers of all imports and re-exports, type-only ones included. */

@@ -3,6 +3,7 @@
 
 import { isObject } from "../lib/json-object.ts";
 import { OPERATION_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
+import { Sha256 } from "../lib/sha256.ts";
 import type { Send } from "./endpoint.ts";
 import { post, readResponses } from "./exchange.ts";
 import { type Message, OWN_ID, ownRequest, statelessHeaders } from "./json-rpc.ts";
@@ -30,7 +31,7 @@ const MAX_PAGES = 20;
 /** Asks a node for its tools. Rejects as `post` and `readResponses` do. */
 export async function fetchTools(send: Send, signal: AbortSignal): Promise<ToolList> {
   const byName = new Map<string, Tool>();
-  const hasher = new Bun.CryptoHasher("sha256");
+  const hasher = new Sha256();
   let cursor: unknown;
   for (let page = 0; page < MAX_PAGES; page++) {
     const { text, message } = ownRequest("tools/list", cursor === undefined ? {} : { cursor });
@@ -46,7 +47,7 @@ export async function fetchTools(send: Send, signal: AbortSignal): Promise<ToolL
     cursor = result["nextCursor"];
     if (typeof cursor !== "string") break;
   }
-  return { byName, fingerprint: hasher.digest("hex") };
+  return { byName, fingerprint: hasher.hex() };
 }
 
 function toolOf(listed: Record<string, unknown>): Tool {

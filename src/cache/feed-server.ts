@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceAmong, spaceOf } from "../access/space.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
@@ -131,7 +132,7 @@ export class FeedServer {
         .map(([space, mode]): [string, EdgeMode] => [space, mode]),
       members: [...this.#options.members()],
     };
-    return { id: new Bun.CryptoHasher("sha256").update(JSON.stringify(terms)).digest("hex").slice(0, 16), ...terms };
+    return { id: sha256Hex(JSON.stringify(terms)).slice(0, 16), ...terms };
   }
 
   #epochs(): NonNullable<FeedAnswer["epochs"]> {

@@ -1,10 +1,10 @@
 // Export files as the command line has them: lines of a file or of stdin, and single contexts out of one, without a node. What the lines mean is features/context/.
 
-import { createHash } from "node:crypto";
 import { readExport } from "../features/context/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { readLines } from "../lib/read-lines.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 
 /** A document of 4 MiB whose characters are all escaped, and what stands around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;
@@ -58,7 +58,7 @@ export async function getFromExport(
   if (found["purged"] === true) throw new Fault("purged", `Version ${found["version"]} of ${id} was purged`, EARLIER);
   const { content, hash, time } = found;
   const text = String(content);
-  if (createHash("sha256").update(text).digest("hex") !== hash)
+  if (sha256Hex(text) !== hash)
     throw new Fault("invalid_input", `${id} in ${file} is not the text that its hash names`, EARLIER);
   return {
     id,

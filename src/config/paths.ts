@@ -1,10 +1,10 @@
 // Where a node keeps its data and its sockets. Making and checking the folders is lib/private-folder.ts.
 
-import { createHash } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import type { Environment } from "./environment.ts";
 
 /** The data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY > /var/lib/cairn as root > the user's own place. */
@@ -66,5 +66,5 @@ function socketPathsIn(base: string, dataDir: string): SocketPaths {
 
 function folderName(dataDir: string): string {
   const real = existsSync(dataDir) ? realpathSync(dataDir) : resolve(dataDir);
-  return `cairn-${createHash("sha256").update(real).digest("hex").slice(0, 10)}`;
+  return `cairn-${sha256Hex(real).slice(0, 10)}`;
 }

@@ -2,6 +2,7 @@
 // Shared by every engine, so that a command has one outcome whichever log carried it.
 
 import { Fault, readFault, type WrittenFault, writeFault } from "../lib/fault.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
@@ -131,7 +132,7 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
 /** Hashes what the caller asked for, so that a retry under other settings of the node is still the same write. */
 function fingerprintOf(apply: Apply, command: Command): string {
   const asked = JSON.stringify([command.v, apply.asked === undefined ? command.input : apply.asked(command)]);
-  return new Bun.CryptoHasher("sha256").update(asked).digest("hex");
+  return sha256Hex(asked);
 }
 
 /** Whether an answer has expired is decided by time alone; when its row goes is only a matter of space: each new one removes a few, so no batch pays for all. */

@@ -1,5 +1,6 @@
 // The logical digest of a store: equal for equal state, however it is laid out in the file. Replays and full nodes are compared by it (replication.md 21, 31).
 
+import { Sha256 } from "../lib/sha256.ts";
 import type { Reader } from "../store/store.ts";
 import { REPLICATED_META } from "./meta.ts";
 
@@ -26,12 +27,12 @@ export const LOG_TABLES: readonly DigestTable[] = [
 
 /** Hex SHA-256 over all rows of the tables. */
 export function digestOf(reader: Reader, tables: readonly DigestTable[]): string {
-  const hasher = new Bun.CryptoHasher("sha256");
+  const hasher = new Sha256();
   for (const { name, sql, decode } of tables) {
     hasher.update(`${JSON.stringify(name)}\n`);
     for (const row of reader.iterate<Row>(sql)) hasher.update(`${JSON.stringify(decode?.(row) ?? row, bytesAsHex)}\n`);
   }
-  return hasher.digest("hex");
+  return hasher.hex();
 }
 
 function bytesAsHex(_key: string, value: unknown): unknown {

@@ -1,13 +1,13 @@
 // A copy of the store's file as it is at one moment, with a manifest that says what it must be; and the check of such a copy before anyone trusts it. Knows files, not tables.
 
 import { Database } from "bun:sqlite";
-import { createHash } from "node:crypto";
 import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { Sha256 } from "../lib/sha256.ts";
 import { type Reader, readerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
@@ -130,9 +130,9 @@ async function inspect(file: string, describe: Describe): Promise<{ schema: numb
 }
 
 async function sha256Of(file: string): Promise<string> {
-  const hash = createHash("sha256");
+  const hash = new Sha256();
   for await (const chunk of createReadStream(file)) hash.update(chunk as Uint8Array);
-  return hash.digest("hex");
+  return hash.hex();
 }
 
 /** What is there is never written over. */

@@ -1,9 +1,9 @@
 // Where the Go half's file comes from: inside the executable, or the source tree's build/ when run from source. Nothing else: not the
 // environment, not the working folder, since either would let others choose the code that runs with the node's rights.
 
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import { embeddedFile } from "./embedded-file.ts";
 
 /** A native file to extract and run. `suffix` is of the extracted file. */
@@ -50,9 +50,7 @@ async function fromSourceTree(engine: Engine): Promise<Artifact | undefined> {
   const path = sourceTreePath(engine);
   const file = Bun.file(path);
   if (!(await file.exists())) return undefined;
-  const sha256 = createHash("sha256")
-    .update(await file.bytes())
-    .digest("hex");
+  const sha256 = sha256Hex(await file.bytes());
   return { engine, path, sha256, suffix: suffixOf(engine) };
 }
 

@@ -1,12 +1,13 @@
 // Puts the native file that this executable carries where the system can run it: `<folder>/<sha256><suffix>`, 0700, hash verified at every
 // start, written as a temporary file and renamed. What is done with the file (dlopen, spawn) is the caller's.
 
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, rename, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import type { Artifact } from "./embedded.ts";
 import { NotExecutable } from "./ffi.ts";
 import type { TailnetLog } from "./tailnet.ts";
@@ -85,12 +86,7 @@ async function differs(path: string, sha256: string): Promise<string | undefined
     if (found.uid !== process.getuid?.()) return `it belongs to user ${found.uid}`;
     // Someone who could write it may have it open still, whatever its mode becomes: a fresh file is the only safe one.
     if ((found.mode & 0o022) !== 0) return `others may write it (mode ${(found.mode & 0o777).toString(8)})`;
-    if (
-      createHash("sha256")
-        .update(await file.readFile())
-        .digest("hex") !== sha256
-    )
-      return "its content is not what its name says";
+    if (sha256Hex(await file.readFile()) !== sha256) return "its content is not what its name says";
     if ((found.mode & 0o777) !== 0o700) await file.chmod(0o700);
     return undefined;
   } finally {
@@ -100,7 +96,7 @@ async function differs(path: string, sha256: string): Promise<string | undefined
 
 async function write(artifact: Artifact, folder: string, path: string): Promise<void> {
   const bytes = await Bun.file(artifact.path).bytes();
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const sha256 = sha256Hex(bytes);
   if (sha256 !== artifact.sha256) {
     throw new Fault(
       "library_failed",

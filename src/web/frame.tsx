@@ -3,6 +3,7 @@
 
 import { raw } from "hono/html";
 import type { Child } from "hono/jsx";
+import { sha256Hex } from "../lib/sha256.ts";
 import script from "./page.client.js" with { type: "text" };
 import style from "./page.css" with { type: "text" };
 import { Words } from "./text.tsx";
@@ -18,7 +19,7 @@ export interface Frame {
   version: string;
 }
 
-const sourceOf = (text: string): string => `'sha256-${new Bun.CryptoHasher("sha256").update(text).digest("base64")}'`;
+const sourceOf = (text: string): string => `'sha256-${Buffer.from(sha256Hex(text), "hex").toString("base64")}'`;
 
 /** Nothing from elsewhere, no inline code but these two texts, no frame, no form to elsewhere. */
 export const CONTENT_SECURITY_POLICY = [

@@ -1,7 +1,6 @@
 // The members of a fleet as a node names them, and the small private file that keeps them: with it a bridge starts
 // although the nodes it was given are down.
 
-import { createHash } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,6 +8,7 @@ import { z } from "zod";
 import type { Environment } from "../../config/environment.ts";
 import { writeAtomic } from "../../lib/atomic-file.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { reasonOf } from "../errors.ts";
 
@@ -26,7 +26,7 @@ export type CachedFleet = z.infer<typeof cacheShape>;
 
 /** Returns the cache file of the fleet that was reached by these URLs or folders, in the user's cache folder. */
 export function memberCacheFile(key: readonly string[], env: Environment): string {
-  const name = createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 16);
+  const name = sha256Hex(JSON.stringify(key)).slice(0, 16);
   return join(cacheFolder(env), "cairn", `fleet-${name}.json`);
 }
 

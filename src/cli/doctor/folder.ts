@@ -1,12 +1,12 @@
 // Checks of what lies on the disk: who can read it, who holds it, whether there is room, whether library and store are what they should be. Changes nothing.
 
-import { createHash } from "node:crypto";
 import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
 import { inspectNodeStore } from "../../datadir/index.ts";
 import { Fault } from "../../lib/fault.ts";
+import { Sha256 } from "../../lib/sha256.ts";
 import { DiskGauge } from "../../store/disk.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
@@ -84,9 +84,9 @@ export async function checkLibrary(dataDir: string): Promise<Finding> {
   const folder = join(dataDir, "lib");
   const files = existsSync(folder) ? readdirSync(folder).filter((name) => /^[0-9a-f]{64}\./.test(name)) : [];
   for (const name of files) {
-    const hash = createHash("sha256");
+    const hash = new Sha256();
     for await (const chunk of createReadStream(join(folder, name))) hash.update(chunk as Uint8Array);
-    if (hash.digest("hex") === name.slice(0, 64)) continue;
+    if (hash.hex() === name.slice(0, 64)) continue;
     return fail(
       "library",
       `${join(folder, name)} is not what its name says`,

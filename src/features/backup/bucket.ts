@@ -1,13 +1,12 @@
 // Backups in a bucket: `<prefix>/<name>/cairn.db`, then `manifest.json`, which makes it one. Parts of 16 MiB both ways, so that memory stays small and a broken connection costs one part.
 
-import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
+import { Sha256, sha256Hex } from "../../lib/sha256.ts";
 import { type Manifest, parseManifest } from "../../store/backup.ts";
 import { type BackupName, parseName } from "./names.ts";
 import { type S3, xmlEscaped, xmlText, xmlTexts } from "./s3.ts";
-import { sha256Hex } from "./signature.ts";
 
 const PART_BYTES = 16 * 1024 * 1024;
 /** S3's own bound. */
@@ -99,7 +98,7 @@ export class Bucket {
   /** Writes a backup's file to `path`, which must not be there; its hash is the manifest's. */
   async fetchFile(name: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
     const { bytes, sha256 } = manifest.file;
-    const hash = createHash("sha256");
+    const hash = new Sha256();
     const file = await open(path, "wx", 0o600);
     try {
       for (let at = 0; at < bytes; at += this.#partBytes) {
@@ -117,7 +116,7 @@ export class Bucket {
     } finally {
       await file.close();
     }
-    if (hash.digest("hex") === sha256) return;
+    if (hash.hex() === sha256) return;
     throw new Fault("data_corrupt", `What ${this.place} has as ${name} is not what its manifest says`, {
       hint: "Fetch another backup.",
     });
@@ -165,7 +164,7 @@ export class Bucket {
       });
     }
     const meta = { "x-amz-meta-sha256": sha256 };
-    const hash = createHash("sha256");
+    const hash = new Sha256();
     await using file = await open(path, "r");
     const read = async (index: number): Promise<{ body: Uint8Array; checksum: string }> => {
       const body = new Uint8Array(Math.min(this.#partBytes, bytes - index * this.#partBytes));
@@ -176,7 +175,7 @@ export class Bucket {
     };
     if (count === 1) {
       const { body, checksum } = await read(0);
-      if (hash.digest("hex") !== sha256) throw changed(path);
+      if (hash.hex() !== sha256) throw changed(path);
       await this.#options.s3.ask({
         method: "PUT",
         key,
@@ -203,7 +202,7 @@ export class Bucket {
       });
       parts.push({ tag: sent.headers.get("etag") ?? "", checksum });
     }
-    if (hash.digest("hex") !== sha256) throw changed(path);
+    if (hash.hex() !== sha256) throw changed(path);
     const xml = parts.map(
       ({ tag, checksum }, index) =>
         `<Part><PartNumber>${index + 1}</PartNumber><ETag>${xmlEscaped(tag)}</ETag><ChecksumSHA256>${checksum}</ChecksumSHA256></Part>`,

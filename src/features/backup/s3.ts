@@ -4,8 +4,9 @@ import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { retry } from "../../lib/retry.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
-import { sha256Hex, signed } from "./signature.ts";
+import { signed } from "./signature.ts";
 
 export interface S3Options {
   /** Origin of the service. */

@@ -1,9 +1,9 @@
 // When backups are due, by a cron text in local time. `daily` is a minute of the night that the maker's random id decides, so that the nodes of a fleet do not all copy at once.
 
-import { createHash } from "node:crypto";
 import { Cron } from "croner";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 
 /** When the next one is due. */
 export interface Schedule {
@@ -40,6 +40,6 @@ export function parseSchedule(setting: string, maker: string, zone?: string): Sc
 
 /** Between 1:00 and 4:59. */
 function nightly(maker: string): string {
-  const minute = createHash("sha256").update(maker).digest().readUInt32BE(0) % 240;
+  const minute = Number.parseInt(sha256Hex(maker).slice(0, 8), 16) % 240;
   return `${minute % 60} ${1 + Math.floor(minute / 60)} * * *`;
 }

@@ -1,6 +1,7 @@
 // AWS Signature Version 4 over a request's head: the one way S3-compatible services know who is asking. The body is signed by its SHA-256.
 
-import { createHash, createHmac } from "node:crypto";
+import { createHmac } from "node:crypto";
+import { sha256Hex } from "../../lib/sha256.ts";
 
 /** What signs, and for where. */
 export interface SigningKeys {
@@ -20,11 +21,6 @@ export interface SignedRequest {
   /** Hex SHA-256 of the body. */
   bodyHash: string;
   atMs: number;
-}
-
-/** Hex SHA-256. */
-export function sha256Hex(bytes: string | Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** The headers to send: those given, `host`, `x-amz-date` and `authorization`. */

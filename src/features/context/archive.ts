@@ -1,6 +1,6 @@
 // What a store alone holds after a fork of histories, as an export: every kept version of the contexts that changed since. `cairn context get --from` reads it, `cairn import` takes it back.
 
-import { createHash } from "node:crypto";
+import { Sha256 } from "../../lib/sha256.ts";
 import { formatPosition, type Position } from "../../log/position.ts";
 import type { Reader } from "../../store/store.ts";
 import { EXPORT_FORMAT } from "./export-file.ts";
@@ -9,7 +9,7 @@ import { lineOf } from "./transfer.ts";
 
 /** The lines of the export, without line ends; read them at once, since they hold a state of the file. */
 export function* archivedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {
-  const hash = createHash("sha256");
+  const hash = new Sha256();
   const said = (line: string): string => {
     hash.update(`${line}\n`);
     return line;
@@ -32,5 +32,5 @@ export function* archivedLines(reader: Reader, afterSeq: number, position: Posit
       yield said(lineOf(id, row, Math.min(created_at, row.log_time)));
     }
   }
-  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.digest("hex") });
+  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.hex() });
 }

@@ -1,9 +1,9 @@
 // Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (architecture.md 6).
 
-import { hash } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { isJsonType, JSON_TYPE } from "../../lib/media-type.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 
 export interface Document {
   /** The text as received; for a value, its JSON. */
@@ -39,7 +39,7 @@ export function documentOf(text: string, contentType: string, maxBytes: number):
 
 /** Hex SHA-256 of the UTF-8 bytes. */
 export function hashOf(text: string): string {
-  return hash("sha256", text, "hex");
+  return sha256Hex(text);
 }
 
 function textOf(content: unknown, type: string, maxBytes: number): string {

@@ -1,8 +1,8 @@
 // An export as a file: a line that says what it is, a line for each version, a last line with counts and a hash. Written and read in a stream, over operations, so that it works on a node from anywhere an admin may call it.
 
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
+import { Sha256 } from "../../lib/sha256.ts";
 import { MAX_IMPORT_LINES } from "./import.ts";
 
 /** Calls an operation and answers its output; rejects with a Fault. */
@@ -26,7 +26,7 @@ const idShape = z.looseObject({ id: z.string() });
 
 /** The lines of an export, without line ends. */
 export async function* exportLines(call: CallOperation, prefix = ""): AsyncGenerator<string> {
-  const hash = createHash("sha256");
+  const hash = new Sha256();
   const said = (line: string): string => {
     hash.update(`${line}\n`);
     return line;
@@ -48,12 +48,12 @@ export async function* exportLines(call: CallOperation, prefix = ""): AsyncGener
     }
     cursor = page.cursor;
   } while (cursor !== undefined);
-  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.digest("hex") });
+  yield JSON.stringify({ end: true, contexts, versions, sha256: hash.hex() });
 }
 
 /** The version lines of an export; throws Fault `invalid_input` where it is no export, was cut or changed. A change shows only at the end: read it through once before you act on it. */
 export async function* readExport(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
-  const hash = createHash("sha256");
+  const hash = new Sha256();
   let seen = 0;
   let ended = false;
   for await (const line of lines) {
@@ -64,7 +64,7 @@ export async function* readExport(lines: AsyncIterable<string> | Iterable<string
     } else {
       const end = line.startsWith('{"end":') ? last.safeParse(jsonOf(line)) : undefined;
       if (end?.success === true) {
-        if (end.data.sha256 !== hash.digest("hex") || end.data.versions !== seen - 1)
+        if (end.data.sha256 !== hash.hex() || end.data.versions !== seen - 1)
           throw notAnExport("its lines are not the ones that its last line names");
         ended = true;
         continue;

@@ -1,7 +1,7 @@
 // The rows of contexts and versions as the schema has them, how they are found, and the metadata that answers show of them.
 
-import { hash } from "node:crypto";
 import { z } from "zod";
+import { sha256Hex } from "../../lib/sha256.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./etag.ts";
@@ -79,7 +79,7 @@ export const ZSTD = 1;
 /** The text of a version (no purged one); throws a DamagedError when its bytes are not those that were hashed. SQLite keeps no checksums of its own. */
 export function textOf(row: StoredVersion): string {
   const bytes = row.encoding === ZSTD ? unpacked(row) : row.content;
-  if (row.deleted === 0 && hash("sha256", bytes, "hex") !== row.hash)
+  if (row.deleted === 0 && sha256Hex(bytes) !== row.hash)
     throw new DamagedError(`the text of version ${row.version} (change ${row.seq}) is not the one that was written`);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }

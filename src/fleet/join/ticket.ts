@@ -1,7 +1,8 @@
 // The text of a join ticket, and how both sides prove that they know it without showing it to a stranger: the asked node first, then the joiner.
 
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 import { type FleetRole, ROLES } from "../rows.ts";
 
 /** What `cairn ticket` prints and a joiner is given. */
@@ -63,5 +64,5 @@ export function sameProof(one: string, other: string): boolean {
 }
 
 function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
+  return sha256Hex(text);
 }

@@ -1,6 +1,7 @@
 // The text of the prompt `handoff`: makes an agent write down where it stands as a context of a fixed shape, and says how the next one finds it.
 
 import { visibleJson } from "../../../lib/printable.ts";
+import { sha256Hex } from "../../../lib/sha256.ts";
 import { idProblem } from "../id.ts";
 
 export interface Handoff {
@@ -69,5 +70,5 @@ export function handoffText({ space, topic, to, notes, about }: Handoff): string
 }
 
 function shortHash(text: string): string {
-  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 12);
+  return sha256Hex(text).slice(0, 12);
 }
