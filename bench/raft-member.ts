@@ -8,8 +8,11 @@ import { SETTING_TABLES } from "../src/features/index.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
 import { fleetOf } from "../src/log/history.ts";
+import { Membership } from "../src/membership/membership.ts";
+import { OwnNode } from "../src/membership/own-node.ts";
 import { identifyLocal } from "../src/node/listeners/identify.ts";
 import { listen } from "../src/node/listeners/listen.ts";
+import { NodeState } from "../src/node/node-state.ts";
 import { openProduct } from "../src/node/product.ts";
 import { Conditions } from "../src/observe/conditions.ts";
 import { configureLogging, logFor } from "../src/observe/logging.ts";
@@ -36,6 +39,8 @@ const { settings } = loadSettings({
 });
 const closers = createClosers();
 const noWayOut = () => Promise.reject(new Error("this member has no way out"));
+const state = new NodeState(Date.now());
+state.startServing();
 const product = openProduct({
   settings: { ...settings, data },
   conditions: new Conditions(logFor("condition"), Date.now),
@@ -43,12 +48,12 @@ const product = openProduct({
   conformance: false,
   closers,
   nowMs: Date.now,
-  facts: { engine: () => undefined, tailnet: () => undefined, urls: () => [], startedMs: Date.now() },
+  state,
+  node: new OwnNode(() => state.status(), settings.hostname),
+  membership: new Membership(),
   host: { secrets: { authKey: undefined, clientSecret: undefined }, env: {}, command: undefined, outbound: noWayOut },
-  fleet: () => undefined,
   edge: undefined,
   findCallers: async () => [],
-  serving: () => true,
   onFatal: (fault) => {
     console.error(`cairn: ${fault.message}`);
     process.exit(1);

@@ -1,4 +1,4 @@
-// Keeps the condition `disk_full` true to the disk, and answers why no write can be taken now.
+// Raises the condition `disk_full` while the disk has too little room, and says why a write must be refused.
 
 import type { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -7,13 +7,14 @@ import type { Store } from "../store/store.ts";
 
 const EVERY_MS = 30_000;
 
+/** Watches the disk of a node. */
 export interface DiskWatch {
-  /** Fault `storage_full`, or undefined while there is room. */
+  /** Checks the disk. Returns Fault `storage_full`, or undefined while there is room. */
   refusal(): Fault | undefined;
   stop(): void;
 }
 
-/** Looks at the disk of `folder` before each write and twice a minute. */
+/** Watches the disk of `folder`: twice a minute, and whenever `refusal` is called. */
 export function watchDisk(folder: string, store: Store, conditions: Conditions): DiskWatch {
   const gauge = new DiskGauge(folder, () => store.unfoldedBytes);
   const refusal = (): Fault | undefined => {

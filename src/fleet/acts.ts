@@ -17,8 +17,8 @@ const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 const member = z.object({ node: z.string(), name: z.string() });
 const left = z.object({ fleet: z.string(), kept: z.string().describe("Where the data of before will be.") });
 
-/** What a node can do to its fleet; the function throws Fault `unavailable` where it is in none. */
-export const FLEET_ACTIONS: ServiceKey<() => FleetActions> = new ServiceKey("the actions on the fleet");
+/** What a node can do to its fleet. Its methods reject with Fault `unavailable` where the node is in none. */
+export const FLEET_ACTIONS: ServiceKey<FleetActions> = new ServiceKey("the actions on the fleet");
 
 /** Hands the lead over. */
 export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof member> {
@@ -29,10 +29,7 @@ export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof 
     input: z.object({ node: nodeId.optional().describe("StableNodeID of the voter; left out: the most current one.") }),
     output: member,
     access: FLEET,
-    run: (input, { signal }) =>
-      node
-        .get(FLEET_ACTIONS)()
-        .transfer(input["node"] as string | undefined, signal),
+    run: (input, { signal }) => node.get(FLEET_ACTIONS).transfer(input["node"] as string | undefined, signal),
   });
 }
 
@@ -48,7 +45,7 @@ export function fleetLeave(node: Services): ActOperation<z.ZodObject, typeof lef
     access: FLEET,
     hints: { destructive: true },
     run: async (_input, { signal }) => ({
-      ...(await node.get(FLEET_ACTIONS)().leave(signal)),
+      ...(await node.get(FLEET_ACTIONS).leave(signal)),
       kept: "aside/ in the data folder",
     }),
   });

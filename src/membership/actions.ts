@@ -5,7 +5,7 @@ import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import type { Log } from "../log/log.ts";
 import type { RaftHost } from "../tailnet/index.ts";
-import type { Peers } from "./peers.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 
 const TRANSFER_MS = 10_000;
 const LEAVE_MS = 60_000;
@@ -73,7 +73,7 @@ async function handOver(host: Transfer["host"], target: Member | undefined): Pro
 
 interface Leave {
   members: Members;
-  link: Peers;
+  link: PeerConnection;
   self: () => string;
   leading: () => boolean;
   /** StableNodeID of the member that leads. */

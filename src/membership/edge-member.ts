@@ -26,13 +26,13 @@ import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
 import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
 import { getIn } from "./join.ts";
 import { ownBeat } from "./own-beat.ts";
-import { OwnNode } from "./own-node.ts";
-import type { Peers } from "./peers.ts";
+import type { OwnNode } from "./own-node.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 import { RemovalWatch } from "./removal-watch.ts";
 
 export interface EdgeMemberOptions extends MemberStart {
   parts: EdgeParts;
-  link: Peers;
+  link: PeerConnection;
 }
 
 /** Opens the membership of an edge; it joins and follows the feed once the tailnet serves. */
@@ -55,10 +55,10 @@ class EdgeMember implements FleetView, RunningMember {
   #starting: Promise<void> | undefined;
 
   constructor(options: EdgeMemberOptions) {
-    const { plan, parts, link, nowMs, conditions, loaded, status } = options;
+    const { plan, parts, link, nowMs, conditions, loaded, node } = options;
     const monotonicMs = (): number => performance.now();
     this.#options = options;
-    this.#node = new OwnNode(status, loaded.settings.hostname);
+    this.#node = node;
     this.#folder = join(loaded.settings.data, EDGE_FOLDER);
     this.#file = plan.file;
     this.#members = parts.members;
@@ -191,7 +191,6 @@ class EdgeMember implements FleetView, RunningMember {
         ...this.#options,
         target: plan.joinTarget,
         dataDir: loaded.settings.data,
-        node: this.#node,
         peers: () => tailnet.peers(),
         signal: this.#stop.signal,
       },

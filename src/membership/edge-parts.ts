@@ -13,7 +13,8 @@ import type { Feature } from "../operation/feature.ts";
 import { Forwarder } from "../operation/forwarder.ts";
 import { notReady, type Routing } from "../operation/routing.ts";
 import { Store } from "../store/store.ts";
-import type { Peers } from "./peers.ts";
+import type { OwnNode } from "./own-node.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 
 /** Folder of an edge's store below the data folder. */
 export const EDGE_FOLDER = "edge";
@@ -30,11 +31,10 @@ export interface EdgePartsOptions {
   settings: Settings & { readonly data: string };
   conditions: Conditions;
   closers: Closers;
-  peers: () => Peers;
-  /** StableNodeID of this node; "" while it is not known. */
-  self: () => string;
-  /** Undefined while this node is on no tailnet. */
-  fleet: () => UpstreamDirectory | undefined;
+  link: Pick<PeerConnection, "call">;
+  node: OwnNode;
+  /** Which full nodes there are, and how near they are. */
+  directory: UpstreamDirectory;
   /** The features of this node; left out: those of the build. */
   features?: readonly Feature[] | undefined;
   /** Members as they are known from an earlier run. */
@@ -57,7 +57,7 @@ const SAID_MS = 5000;
 
 /** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
 export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
-  const { settings, conditions, closers, peers, self, fleet, knownMembers, features = FEATURES } = options;
+  const { settings, conditions, closers, link, node, directory, knownMembers, features = FEATURES } = options;
   const store = Store.open({
     folder: join(settings.data, EDGE_FOLDER),
     migrations: edgeMigrations(migrationsOf(features)),
@@ -67,11 +67,11 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   });
   closers.add("store", () => store.close());
   const ask = (node: string, path: string, value: unknown, ends: { timeoutMs: number; signal: AbortSignal }) =>
-    peers().call({ node }, path, value, ends);
+    link.call({ node }, path, value, ends);
   const forwarder = new Forwarder({
     ask: (node, value, ends) => ask(node, "forward", value, ends),
     // A full node that does not lead says who does.
-    leader: () => fleet()?.leader()?.node ?? edge.upstream(),
+    leader: () => directory.leader()?.node ?? edge.upstream(),
     leadsHere: () => false,
     onLeader: () => () => {},
   });
@@ -91,7 +91,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
         .list()
         .filter(({ role, state }) => role !== "edge" && state === "active")
         .map(({ node }) => node),
-    roundTripMs: (node) => fleet()?.roundTripMs(node),
+    roundTripMs: (node) => directory.roundTripMs(node),
     onTerms: (terms) => members.set(terms.members),
     ask: (node, request, ends) => ask(node, FEED, request, ends),
     reads: features.flatMap(({ edge = [] }) => edge),
@@ -110,8 +110,8 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   const routing: Routing = {
     mode: () => (edge.log.ready() ? "edge" : "waiting"),
     several: () => true,
-    self,
-    leader: () => fleet()?.leader(),
+    self: () => node.id(),
+    leader: () => directory.leader(),
     forward: (call, to, signal) => edge.forward(call, to, signal),
     answer: (call) => edge.answer(call),
     refuseFollow: (spaces) => edge.refuseFollow(spaces),

@@ -3,7 +3,7 @@
 import { type SeenFleet, scanTailnet } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer } from "../tailnet/index.ts";
-import type { Peers } from "./peers.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 
 export interface FleetScannerOptions {
   /** Whether this node is the only member of its fleet. */
@@ -11,7 +11,7 @@ export interface FleetScannerOptions {
   /** Calls `listener` after each change of the members; answers the function that ends it. */
   onMembers: (listener: () => void) => () => void;
   fleetId: () => string;
-  link: Peers;
+  link: PeerConnection;
   peers: () => Promise<readonly Peer[]>;
   conditions: Conditions;
   say: (line: string) => void;

@@ -4,7 +4,8 @@ import type { Loaded } from "../config/load.ts";
 import type { FleetActions, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
-import type { Status, Tailnet } from "../tailnet/index.ts";
+import type { Tailnet } from "../tailnet/index.ts";
+import type { OwnNode } from "./own-node.ts";
 import type { FleetPlan } from "./plan.ts";
 
 /** What a start gives the fleet part of any node. */
@@ -12,7 +13,7 @@ export interface MemberStart {
   loaded: Loaded;
   plan: FleetPlan;
   tailnet: Tailnet;
-  status: () => Status | undefined;
+  node: OwnNode;
   conditions: Conditions;
   /** A line for people, as an event. */
   say: (line: string) => void;

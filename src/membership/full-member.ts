@@ -25,6 +25,7 @@ import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
+import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
 import { leaveFleet, transferLead } from "./actions.ts";
@@ -35,7 +36,7 @@ import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
 import { ownBeat } from "./own-beat.ts";
 import type { OwnNode } from "./own-node.ts";
-import type { Peers } from "./peers.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 import { RaftMembership } from "./raft-membership.ts";
 import { FounderRegistration } from "./register-founder.ts";
 import { RemovalWatch } from "./removal-watch.ts";
@@ -50,7 +51,8 @@ export interface FullMemberOptions {
   access: Access;
   members: Members;
   host: RaftHost;
-  link: Peers;
+  link: PeerConnection;
+  peerServer: PeerServer;
   peers: () => Promise<readonly Peer[]>;
   conditions: Conditions;
   /** Shows a line to the operator. */
@@ -167,8 +169,8 @@ export class FullMember implements FleetView {
 
   /** Registers the peer paths of a member. */
   serve(): void {
-    const { access, link, node } = this.#options;
-    servePeers(link.server, { access, node, admission: this.#admission, beats: this.#beats, state: this.#state });
+    const { access, peerServer, node } = this.#options;
+    servePeers(peerServer, { access, node, admission: this.#admission, beats: this.#beats, state: this.#state });
   }
 
   async part(): Promise<FleetPart> {

@@ -11,14 +11,14 @@ import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
 import type { OwnNode } from "./own-node.ts";
-import type { Peers } from "./peers.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 import type { JoinTarget } from "./plan.ts";
 import { raftMembersOf } from "./raft-membership.ts";
 
 export interface FleetJoinOptions {
   target: JoinTarget;
   dataDir: string;
-  link: Peers;
+  link: PeerConnection;
   peers: () => Promise<readonly Peer[]>;
   node: OwnNode;
   conditions: Conditions;

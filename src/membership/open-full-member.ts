@@ -4,6 +4,7 @@ import type { Access } from "../access/access.ts";
 import type { Members } from "../fleet/index.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
 import { logFor } from "../observe/logging.ts";
+import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { RaftHost } from "../tailnet/index.ts";
 import { CopiedFolderCheck } from "./copied-folder.ts";
@@ -11,8 +12,7 @@ import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
 import type { MemberStart, RunningMember } from "./fleet-view.ts";
 import { FullMember } from "./full-member.ts";
 import { joinAsMember } from "./join.ts";
-import { OwnNode } from "./own-node.ts";
-import type { Peers } from "./peers.ts";
+import type { PeerConnection } from "./peer-connection.ts";
 import type { JoinTarget } from "./plan.ts";
 
 /** The parts of a full node that its membership works on. */
@@ -21,7 +21,8 @@ export interface FullMemberParts {
   log: RaftLog;
   access: Access;
   members: Members;
-  peers: Peers;
+  link: PeerConnection;
+  peerServer: PeerServer;
 }
 
 export interface FullMemberStart extends MemberStart {
@@ -39,26 +40,21 @@ export function openFullMember(start: FullMemberStart): RunningMember {
 class RunningFullMember implements RunningMember {
   readonly fleet: FullMember;
   readonly #start: FullMemberStart;
-  readonly #node: OwnNode;
   readonly #copiedFolder: CopiedFolderCheck;
   readonly #stop = new AbortController();
   #joining: Promise<void> | undefined;
 
   constructor(start: FullMemberStart) {
-    const { loaded, plan, parts, tailnet, onFatal } = start;
+    const { loaded, plan, parts, tailnet, node, onFatal } = start;
     const { settings } = loaded;
     const dataDir = settings.data;
-    const node = new OwnNode(start.status, settings.hostname);
     const peers = () => tailnet.peers();
     this.#start = start;
-    this.#node = node;
     this.#copiedFolder = new CopiedFolderCheck({ dataDir, file: plan.file, node, peers, onFatal });
     this.fleet = new FullMember({
       ...start,
       ...parts,
       settings,
-      node,
-      link: parts.peers,
       peers,
       line: logFor("fleet"),
       knownMembers: plan.file?.members ?? [],
@@ -92,8 +88,7 @@ class RunningFullMember implements RunningMember {
         ...this.#start,
         target,
         dataDir: loaded.settings.data,
-        node: this.#node,
-        link: parts.peers,
+        link: parts.link,
         peers: () => tailnet.peers(),
         log: parts.log,
         signal: this.#stop.signal,

@@ -2,4 +2,5 @@
 
 export { checkSettings } from "./check-settings.ts";
 export { jsonEvent, type NodeEvent, terminalEvent } from "./report/events.ts";
-export { type RunningNode, type StartOptions, startNode } from "./start.ts";
+export { type RunningNode, startNode } from "./start.ts";
+export type { StartOptions } from "./start-options.ts";

@@ -49,6 +49,7 @@ export interface Outcome {
   seconds: number | undefined;
 }
 
+/** What an invoker runs operations over. */
 export interface InvokerOptions {
   operations: readonly Operation[];
   store: Store;

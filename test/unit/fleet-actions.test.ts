@@ -4,7 +4,7 @@ import { expect, test } from "bun:test";
 import type { Members } from "../../src/fleet/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import { leaveFleet, transferLead } from "../../src/membership/actions.ts";
-import type { Peers } from "../../src/membership/peers.ts";
+import type { PeerConnection } from "../../src/membership/peer-connection.ts";
 import { member, raft } from "../kit/fleet-facts.ts";
 
 const list = [member("a"), member("b"), member("c", "regional")];
@@ -42,7 +42,7 @@ test("who was forgotten leaves without asking anyone", async () => {
     leaveFleet(
       {
         members,
-        link: { call: async (...words: unknown[]) => asked.push(words) } as unknown as Peers,
+        link: { call: async (...words: unknown[]) => asked.push(words) } as unknown as PeerConnection,
         self: () => "n-c",
         leading: () => false,
         leader: () => undefined,

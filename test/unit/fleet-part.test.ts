@@ -6,7 +6,7 @@ import { type FleetFacts, fleetPart } from "../../src/fleet/fleet-part.ts";
 import { nodeReport } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { FleetScanner } from "../../src/membership/fleet-scanner.ts";
-import { Peers } from "../../src/membership/peers.ts";
+import { PeerConnection } from "../../src/membership/peer-connection.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import type { Peer } from "../../src/tailnet/index.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
@@ -127,7 +127,7 @@ describe("other fleets in sight", () => {
   });
 
   function start(answers: Record<string, About>, alone = true) {
-    const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
+    const peers = new PeerConnection();
     peers.call = async (target) => {
       const found = "node" in target ? answers[target.node] : undefined;
       if (found === undefined) throw new Fault("unavailable", "no cairn");

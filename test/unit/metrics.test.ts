@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import type { BackupReport } from "../../src/features/backup/index.ts";
 import { isCandidate } from "../../src/fleet/index.ts";
-import { nodeMetrics } from "../../src/node/report/metrics.ts";
+import { countCalls, registerGauges } from "../../src/node/report/metrics.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
@@ -67,15 +67,15 @@ test("more label sets than the bound are counted together", () => {
 test("a node counts calls by operation, surface and code, streams, its store and its conditions; no id and no caller", async () => {
   const conditions = new Conditions(() => {});
   conditions.raise("key_expires_soon", "in a day");
-  let metrics: ReturnType<typeof nodeMetrics> | undefined;
-  await using core = startCore({ onOutcome: (outcome) => metrics?.onOutcome(outcome) });
-  metrics = nodeMetrics({
+  const metrics = new Metrics();
+  await using core = startCore({ onOutcome: countCalls(metrics) });
+  const stop = registerGauges(metrics, {
     cache: () => undefined,
     backups: () => BACKUPS,
     fleet: () => ALONE,
     conditions,
-    storePath: () => core.store.path,
-    invoker: () => core.invoker,
+    store: core.store,
+    invoker: core.invoker,
   });
   try {
     const put = { method: "PUT", body: "1", headers: { "content-type": "application/json" } };
@@ -156,7 +156,7 @@ test("a node counts calls by operation, surface and code, streams, its store and
     await stream.body?.cancel();
     expect(metrics.text()).toContain("\ncairn_streams 0\n");
   } finally {
-    metrics.stop();
+    stop();
   }
 });
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
-import { Peers } from "../../src/membership/peers.ts";
+import { PeerConnection } from "../../src/membership/peer-connection.ts";
 import { Callers } from "../../src/node/listeners/callers.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import type { CallerWire, Tailnet } from "../../src/tailnet/index.ts";
@@ -21,8 +21,8 @@ const wire: CallerWire = {
   grants: "",
 };
 
-function connected(caller: Tailnet["caller"]): { peers: Peers } {
-  const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
+function connected(caller: Tailnet["caller"]): { peers: PeerConnection } {
+  const peers = new PeerConnection();
   const tailnet: Tailnet = Object.assign(new LoopbackTailnet(() => {}), { caller });
   const callers = new Callers({ grants: async () => [], problems: () => [], conditions: new Conditions(() => {}) });
   peers.connect({ tailnet, callers, egress: "/nowhere/egress.sock", secret: "s" });
@@ -30,7 +30,7 @@ function connected(caller: Tailnet["caller"]): { peers: Peers } {
 }
 
 test("before there is a tailnet nothing is sent, and nobody is seen", async () => {
-  const peers = new Peers({ members: () => undefined, ready: () => true, onUnexpected: () => "" });
+  const peers = new PeerConnection();
   const call = peers.call({ node: "n1" }, "beat", {}, { timeoutMs: 100, signal: new AbortController().signal });
   expect(await refusal(call)).toMatchObject({ code: "unavailable", details: { notSent: true } });
   expect(await peers.callerOf("nALICE")).toBeUndefined();

@@ -3,8 +3,8 @@
 import type { Caller } from "../../access/caller.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { FindCallers, NamedCaller } from "../../operation/node-parts.ts";
-import type { Peer, Tailnet } from "../../tailnet/index.ts";
-import type { Callers } from "./callers.ts";
+import type { Peer } from "../../tailnet/index.ts";
+import type { NodeState, TailnetConnection } from "../node-state.ts";
 import { localCaller } from "./identify.ts";
 
 /** A user may have many devices; their rights differ seldom. */
@@ -12,12 +12,12 @@ const MAX_DEVICES = 20;
 const NOT_SEEN =
   "No device of it is seen on the tailnet now, so grants of the tailnet policy are not known; the policy file and settings are.";
 
-/** `tailnet` is undefined while there is none. */
-export function findCallers(tailnet: () => { tailnet: Tailnet; callers: Callers } | undefined): FindCallers {
+/** Returns the function that finds callers. Without a tailnet it finds those of this machine only. */
+export function findCallers(state: Pick<NodeState, "connection">): FindCallers {
   return async (name, signal) => {
     if (name === "local" || name === "local:bridge" || name === "local:dev")
       return [{ caller: localCaller(name), note: "" }];
-    const joined = tailnet();
+    const joined = state.connection();
     const text = name.replace(/^(user|node):/, "");
     const peers = joined === undefined ? [] : (await joined.tailnet.peers()).filter((peer) => isMeant(peer, text));
     const found: NamedCaller[] = [];
@@ -42,10 +42,7 @@ function isMeant(peer: Peer, name: string): boolean {
   );
 }
 
-async function callerOf(
-  peer: Peer,
-  { tailnet, callers }: { tailnet: Tailnet; callers: Callers },
-): Promise<NamedCaller> {
+async function callerOf(peer: Peer, { tailnet, callers }: TailnetConnection): Promise<NamedCaller> {
   try {
     const caller = await callers.of(JSON.stringify(await tailnet.whois(peer.ips[0] ?? "")));
     return { caller, note: peer.online ? "" : "The device is offline now." };

@@ -4,6 +4,7 @@ import { buildInfo } from "../../config/build-info.ts";
 import type { Loaded } from "../../config/load.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { Status } from "../../tailnet/index.ts";
+import type { NodeState } from "../node-state.ts";
 import type { NodeEvent } from "./events.ts";
 import type { ServiceManager } from "./service-manager.ts";
 import { addressesOf, readyEvent } from "./urls.ts";
@@ -17,13 +18,8 @@ export interface AnnouncerOptions {
   conditions: Conditions;
   /** The local socket. */
   socket: string;
-  /** Base URL on 127.0.0.1, in development alone. */
-  localUrl: string | null;
-  /** The tailnet by which others get here; undefined without one. */
-  reachable: () => Status | undefined;
-  serving: () => boolean;
-  loginUrl: () => string | undefined;
-  manager: () => ServiceManager | undefined;
+  state: NodeState;
+  manager: ServiceManager;
 }
 
 /** Tells what a node is doing; `stop` before its end. */
@@ -46,14 +42,14 @@ export class Announcer {
     if (this.#announced) return;
     this.#announced = true;
     clearTimeout(this.#patience);
-    const { loaded, report, conditions, socket, localUrl, reachable, serving, loginUrl } = this.#options;
+    const { loaded, report, conditions, socket, state } = this.#options;
     report(
       readyEvent({
         loaded,
-        status: reachable(),
-        serving: serving(),
-        localUrl,
-        loginUrl: loginUrl() ?? null,
+        status: state.reachable(),
+        serving: state.serving,
+        localUrl: state.localUrl,
+        loginUrl: state.loginUrl() ?? null,
         socket,
         conditions: conditions.list(),
         versions: buildInfo,
@@ -64,13 +60,13 @@ export class Announcer {
   /** The tailnet serves, for the first time or under new names. */
   serving(status: Status): void {
     const { self } = status;
-    const { loaded, report, localUrl, reachable, manager } = this.#options;
-    manager()?.status(`serving as ${self?.dnsName ?? loaded.settings.hostname}`);
+    const { loaded, report, state, manager } = this.#options;
+    manager.status(`serving as ${self?.dnsName ?? loaded.settings.hostname}`);
     if (!this.#announced) {
       this.ready();
       return;
     }
-    const { url, mcpUrl } = addressesOf(reachable() === undefined ? undefined : status, localUrl);
+    const { url, mcpUrl } = addressesOf(state.reachable() === undefined ? undefined : status, state.localUrl);
     report({
       event: "serving",
       url: url ?? "",
@@ -83,13 +79,13 @@ export class Announcer {
   /** It is known what the node waits for: a condition says it. */
   waiting(): void {
     const { manager, conditions } = this.#options;
-    manager()?.status(conditions.list()[0]?.text ?? "waiting for the tailnet");
+    manager.status(conditions.list()[0]?.text ?? "waiting for the tailnet");
     this.ready();
   }
 
   /** A person must log in at this URL. */
   login(url: string): void {
-    this.#options.manager()?.status(`log in: ${url}`);
+    this.#options.manager.status(`log in: ${url}`);
     if (this.#announced) this.#options.report({ event: "login", url });
     else this.ready();
   }

@@ -1,4 +1,5 @@
-// What of this node is counted: calls as invoke tells of them, and what the process and the store say when they are asked. No ids and no callers as labels (security.md 17).
+// The metrics of a node: calls, counted as they end, and values of process, store and fleet, read at each scrape. Labels hold no ids and no
+// callers (docs/security.md 17).
 
 import { statSync } from "node:fs";
 import { buildInfo } from "../../config/build-info.ts";
@@ -6,7 +7,7 @@ import type { BackupReport } from "../../features/backup/index.ts";
 import type { CacheReport, FleetPart } from "../../fleet/index.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import { EventLoopLag } from "../../observe/event-loop-lag.ts";
-import { Metrics } from "../../observe/metrics.ts";
+import type { Metrics } from "../../observe/metrics.ts";
 import type { Invoker, Outcome } from "../../operation/invoke.ts";
 import { cacheMetrics } from "./cache-metrics.ts";
 import { fleetMetrics } from "./fleet-metrics.ts";
@@ -16,36 +17,18 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 
 export interface NodeMetricsOptions {
   conditions: Conditions;
-  /** Path of the database file, which a copy of a peer may replace. */
-  storePath: () => string;
-  /** What status tells of the fleet, without asking anyone; undefined where there is none. */
+  store: { readonly path: string };
+  invoker: Pick<Invoker, "changes" | "openStreams">;
+  /** The fleet as status shows it, without asking other nodes; undefined where there is none. */
   fleet: () => FleetPart | undefined;
-  /** What a full node tells of its backups; undefined on an edge. */
+  /** Undefined on an edge. */
   backups: () => BackupReport | undefined;
-  /** What an edge tells of its cache; undefined elsewhere. */
+  /** Undefined on a full node. */
   cache: () => CacheReport | undefined;
-  /** Asked at each scrape. */
-  invoker: () => Pick<Invoker, "changes" | "openStreams">;
 }
 
-export interface NodeMetrics {
-  onOutcome(outcome: Outcome): void;
-  /** The text of a scrape. */
-  text(): string;
-  stop(): void;
-}
-
-/** Registers every metric of a node; each is read when it is scraped. */
-export function nodeMetrics({
-  conditions,
-  storePath,
-  invoker,
-  fleet,
-  backups,
-  cache,
-}: NodeMetricsOptions): NodeMetrics {
-  const metrics = new Metrics();
-  const lag = new EventLoopLag();
+/** Registers the counters of calls. Returns the function that counts one. */
+export function countCalls(metrics: Metrics): (outcome: Outcome) => void {
   const calls = metrics.counter("cairn_operations_total", "Calls of operations by how they ended.", [
     "operation",
     "surface",
@@ -57,13 +40,23 @@ export function nodeMetrics({
     ["operation", "surface"],
     SECONDS,
   );
+  return ({ operation, surface, code, seconds: took }) => {
+    calls.add([operation, surface, code]);
+    if (took !== undefined) seconds.observe([operation, surface], took);
+  };
+}
+
+/** Registers everything that is read at a scrape. Returns the function that ends what is measured in between. */
+export function registerGauges(metrics: Metrics, options: NodeMetricsOptions): () => void {
+  const { conditions, store, invoker, fleet, backups, cache } = options;
+  const lag = new EventLoopLag();
   const single = (name: string, help: string, read: () => number): void =>
     metrics.gauge(name, help, [], () => [[[], read()]]);
 
-  single("cairn_streams", "Streams and waits that are open.", () => invoker().openStreams);
-  single("cairn_position_seq", "Number of the newest change that is applied here.", () => invoker().changes.head().seq);
-  single("cairn_store_bytes", "Size of the database file.", () => sizeOf(storePath()));
-  single("cairn_store_wal_bytes", "Size of its write-ahead log.", () => sizeOf(`${storePath()}-wal`));
+  single("cairn_streams", "Streams and waits that are open.", () => invoker.openStreams);
+  single("cairn_position_seq", "Number of the newest change that is applied here.", () => invoker.changes.head().seq);
+  single("cairn_store_bytes", "Size of the database file.", () => sizeOf(store.path));
+  single("cairn_store_wal_bytes", "Size of its write-ahead log.", () => sizeOf(`${store.path}-wal`));
   metrics.gauge("cairn_conditions", "Health conditions that are true now.", ["code", "severity"], () =>
     conditions.list().map(({ code, severity }) => [[code, severity], 1] as const),
   );
@@ -87,14 +80,7 @@ export function nodeMetrics({
     [[buildInfo.version, buildInfo.commit], 1],
   ]);
 
-  return {
-    onOutcome: ({ operation, surface, code, seconds: took }) => {
-      calls.add([operation, surface, code]);
-      if (took !== undefined) seconds.observe([operation, surface], took);
-    },
-    text: () => metrics.text(),
-    stop: () => lag.stop(),
-  };
+  return () => lag.stop();
 }
 
 function sizeOf(path: string): number {

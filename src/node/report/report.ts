@@ -1,60 +1,60 @@
-// What the operation `node_status` answers, put together from the parts that only the node knows.
+// Builds the answer of the operation `node_status` from parts that only the node knows.
 
 import { buildInfo } from "../../config/build-info.ts";
 import type { BackupReport } from "../../features/backup/index.ts";
 import type { CacheReport, FleetPart, NodeReport } from "../../fleet/index.ts";
 import type { Conditions } from "../../observe/conditions.ts";
-import type { Status, Tailnet } from "../../tailnet/index.ts";
+import type { NodeState } from "../node-state.ts";
 
-/** Asked anew for each answer. */
+/** The facts of one moment. */
 export interface NodeFacts {
   conditions: Conditions;
-  /** The tailnet half, once it is started; a node of the conformance suite has none. */
-  engine: () => Tailnet["kind"] | undefined;
-  tailnet: () => Status | undefined;
-  /** Base URLs, the best one first. */
-  urls: () => string[];
-  position: () => string;
-  backups: () => BackupReport | undefined;
-  /** Only of an edge. */
+  state: NodeState;
+  /** What is applied on this node. */
+  position: string;
+  /** Undefined on an edge. */
+  backups: BackupReport | undefined;
+  /** Undefined on a full node. */
   cache: CacheReport | undefined;
   /** Role, fleet and members. */
   fleet: FleetPart;
-  startedMs: number;
-  nowMs: () => number;
+  nowMs: number;
 }
 
-/** The answer of `node_status`, asked anew each time. */
-export function nodeReport(facts: NodeFacts): NodeReport {
-  const tailnet = facts.tailnet();
+/** Returns the answer of `node_status`. */
+export function nodeReport({ conditions, state, position, backups, cache, fleet, nowMs }: NodeFacts): NodeReport {
   return {
-    status: facts.conditions.overall(),
+    status: conditions.overall(),
     version: buildInfo.version,
     commit: buildInfo.commit,
-    uptime_seconds: Math.max(0, Math.floor((facts.nowMs() - facts.startedMs) / 1000)),
-    position: facts.position(),
-    ...facts.fleet,
-    tailnet: {
-      engine: facts.engine() ?? "loopback",
-      state: tailnet?.state ?? "NoState",
-      control: tailnet?.control ?? "unknown",
-      name: tailnet?.self?.dnsName ?? "",
-      ips: tailnet?.self?.ips ?? [],
-      key_expiry: tailnet?.self?.keyExpiry ?? null,
-      https: tailnet?.https ?? false,
-      funnel_available: tailnet?.funnel ?? false,
-    },
-    ...backupOf(facts.backups()),
-    ...(facts.cache === undefined ? {} : { cache: facts.cache }),
-    urls: facts.urls(),
-    conditions: facts.conditions.list(),
+    uptime_seconds: Math.max(0, Math.floor((nowMs - state.startedMs) / 1000)),
+    position,
+    ...fleet,
+    tailnet: tailnetReport(state),
+    ...(backups === undefined ? {} : { backup: backupReport(backups) }),
+    ...(cache === undefined ? {} : { cache }),
+    urls: state.urls(),
+    conditions: conditions.list(),
   };
 }
 
-function backupOf(report: BackupReport | undefined): Pick<NodeReport, "backup"> {
-  if (report === undefined) return {};
-  const { last, next, bucket, folder } = report;
+/** A node of the conformance suite is on no tailnet and reports the loopback engine. */
+function tailnetReport(state: NodeState): NodeReport["tailnet"] {
+  const status = state.status();
+  return {
+    engine: state.connection()?.tailnet.kind ?? "loopback",
+    state: status?.state ?? "NoState",
+    control: status?.control ?? "unknown",
+    name: status?.self?.dnsName ?? "",
+    ips: status?.self?.ips ?? [],
+    key_expiry: status?.self?.keyExpiry ?? null,
+    https: status?.https ?? false,
+    funnel_available: status?.funnel ?? false,
+  };
+}
+
+function backupReport({ last, next, bucket, folder }: BackupReport): NonNullable<NodeReport["backup"]> {
   const { at = null, position = null, bytes = null } = last ?? {};
   const target = last?.in_bucket === true ? `${folder}, ${bucket}` : folder;
-  return { backup: { at, position, bytes, target, next } };
+  return { at, position, bytes, target, next };
 }

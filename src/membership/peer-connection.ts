@@ -1,31 +1,17 @@
-// This node among the others of its fleet: what they ask comes in by `server`, what it asks goes out by `call`. The tailnet that both need comes later than the product does.
+// This node's connection to the other nodes of its fleet. It exists before the tailnet does and refuses every call until `connect`.
+// What other nodes ask of this one is served by peer/server.ts.
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
-import { PEER_PORT, type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
-import { type PeerMember, PeerServer } from "../peer/server.ts";
+import { type PeerCallOptions, PeerLink, type PeerTarget } from "../peer/link.ts";
 import type { Tailnet } from "../tailnet/index.ts";
-
-/** Where the others of a node listen for each other. */
-export { PEER_PORT };
-
-export interface PeersOptions {
-  /** The member that a device is, by the membership in the log. */
-  members: (node: string) => PeerMember | undefined;
-  /** Whether that is known yet. */
-  ready: () => boolean;
-  /** Id of the fleet that this node is of. */
-  fleet?: () => string;
-  /** Logs what is no Fault; answers its id. */
-  onUnexpected: (error: unknown, path: string) => string;
-}
 
 /** Turns the text of a caller header into the caller that the gate judges. */
 export interface CallerReader {
   of(wire: string): Caller | Promise<Caller>;
 }
 
-/** What the peers need of the tailnet. */
+/** What the connection needs of the tailnet. */
 export interface Connected {
   tailnet: Tailnet;
   callers: CallerReader;
@@ -35,17 +21,11 @@ export interface Connected {
   secret: string;
 }
 
-/** The peers' surface of a node: what it serves to other members, and its way to them once `connect`ed. */
-export class Peers {
-  /** Answers what others ask; features register their paths. */
-  readonly server: PeerServer;
+/** Calls other nodes, and looks up who a device is. */
+export class PeerConnection {
   #connected: (Connected & { link: PeerLink }) | undefined;
 
-  constructor(options: PeersOptions) {
-    this.server = new PeerServer(options);
-  }
-
-  /** The tailnet is there: from now on others can be asked, once it runs. */
+  /** Attaches the tailnet, once. Calls succeed as soon as it runs. */
   connect(connected: Connected): void {
     const { tailnet, egress, secret } = connected;
     const link = new PeerLink({ directory: tailnet, egress, secret });
@@ -53,7 +33,7 @@ export class Peers {
     this.#connected = { ...connected, link };
   }
 
-  /** Asks a path of a peer; ends as `PeerLink.call` does. */
+  /** Calls a path of a peer; ends as `PeerLink.call` does. Before `connect`: Fault `unavailable`, not sent. */
   async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
     if (this.#connected !== undefined) return this.#connected.link.call(target, path, value, options);
     throw new Fault("unavailable", "This node is on no tailnet yet", {
@@ -63,7 +43,10 @@ export class Peers {
     });
   }
 
-  /** The caller that a StableNodeID is in this node's own network map; undefined where it sees none that it would let in. Fault `unavailable` while that is not known. */
+  /**
+   * Returns the caller that a StableNodeID is in this node's own network map; undefined where the map has no such device
+   * that would be let in, and before `connect`. Fault `unavailable` while the map cannot be read.
+   */
   async callerOf(id: string): Promise<Caller | undefined> {
     if (this.#connected === undefined) return undefined;
     const { tailnet, callers } = this.#connected;

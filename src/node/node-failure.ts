@@ -1,0 +1,39 @@
+// The error that stops a node by itself: the first one counts. Parts report it upwards here; whoever started the node reads `first`.
+
+import type { Fault } from "../lib/fault.ts";
+import { rejoinsAfter } from "../membership/rejoin.ts";
+
+/** Where the Go half ends, the log fails too; for this long the Go half may report first, since its reason says more. */
+const GO_HALF_FIRST_MS = 250;
+
+/** Collects fatal errors of one start. */
+export class NodeFailure {
+  readonly #dataDir: string;
+  readonly #first = Promise.withResolvers<Fault>();
+
+  constructor(dataDir: string) {
+    this.#dataDir = dataDir;
+  }
+
+  /** Resolves with the Fault that stops the node; never, if none does. */
+  get first(): Promise<Fault> {
+    return this.#first.promise;
+  }
+
+  /** The node cannot go on. */
+  report(fault: Fault): void {
+    this.#first.resolve(fault);
+  }
+
+  /** The store or the log cannot go on. Where the data do not fit together, the next start rejoins the fleet. */
+  reportLog(fault: Fault): void {
+    rejoinsAfter(this.#dataDir, fault);
+    if (fault.code === "log_failed") setTimeout(() => this.report(fault), GO_HALF_FIRST_MS);
+    else this.report(fault);
+  }
+
+  /** Resolves as `work` does; rejects with the Fault that stops the node, if that comes first. */
+  async orFail<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.first.then((fault) => Promise.reject(fault))]);
+  }
+}

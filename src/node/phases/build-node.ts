@@ -1,0 +1,73 @@
+// Second phase of a start: the product over the data, and the policy file that its gate follows. Nothing is served yet.
+
+import { Membership } from "../../membership/membership.ts";
+import { OwnNode } from "../../membership/own-node.ts";
+import { findCallers } from "../listeners/find-callers.ts";
+import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
+import { openProduct, type Product } from "../product.ts";
+import type { StartContext } from "../start-context.ts";
+import { outboundBy } from "../tailnet/outbound.ts";
+import { newSecret } from "../tailnet/up-params.ts";
+import type { OpenedData } from "./open-data.ts";
+
+/** What the second phase hands on. */
+export interface BuiltNode {
+  product: Product;
+  /** Answers for a node that is alone until the member is attached. */
+  membership: Membership;
+  node: OwnNode;
+  /** Undefined without a policy file. */
+  policy: PolicyWatch | undefined;
+  /** What egress.sock requires. */
+  egressSecret: string;
+}
+
+/** Builds the product. Faults of the store, `policy_invalid`, `config_invalid`. */
+export function buildNode(start: StartContext, { plan, sockets }: OpenedData): BuiltNode {
+  const { options, settings, conditions, engine, closers, nowMs, state, failure } = start;
+  const membership = new Membership();
+  const node = new OwnNode(() => state.status(), settings.hostname);
+  const egressSecret = newSecret();
+  const product = openProduct({
+    settings,
+    conditions,
+    engine,
+    conformance: options.conformance === true,
+    closers,
+    nowMs,
+    host: {
+      secrets: options.secrets,
+      env: options.env,
+      command: options.command,
+      outbound: outboundBy(sockets.egress, egressSecret),
+    },
+    state,
+    node,
+    membership,
+    edge: plan?.kind === "edge" ? { knownMembers: plan.file?.members ?? [] } : undefined,
+    findCallers: findCallers(state),
+    onFatal: (fault) => failure.reportLog(fault),
+  });
+  return { product, membership, node, policy: followPolicy(start, product), egressSecret };
+}
+
+/** Follows the policy file, if there is one. Without its policy the node would serve under other rights than were meant. */
+function followPolicy({ settings, conditions, state, closers, log }: StartContext, product: Product) {
+  const path = settings["access.policy_file"];
+  if (path === undefined) return undefined;
+  const policy = watchPolicy({
+    path,
+    capability: settings["access.capability"],
+    access: product.access,
+    conditions,
+    onChange: () => {
+      product.callersChanged();
+      state
+        .connection()
+        ?.tailnet.drop()
+        .catch((error: unknown) => log("warning", `cannot close connections after a policy change: ${String(error)}`));
+    },
+  });
+  closers.add("policy file", () => policy.stop());
+  return policy;
+}
