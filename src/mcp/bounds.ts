@@ -1,19 +1,22 @@
-// Counts what each caller holds open, and says whose it is, so that one caller fills only its own share.
+// Bounds of the endpoint, and counts of what each owner holds open, so that one caller uses up only its own share.
 
 import { type Caller, callerName } from "../access/caller.ts";
 
-/** Signs of life on quiet streams and in waits, in ms: proxies and clients give up after 20 s and more. */
+/** Time between keep-alives of quiet streams and of waits, in ms: proxies and clients give up after 20 s or more. */
 export const KEEP_ALIVE_MS = 10_000;
 
-/** Largest body of one POST in bytes: a document of 4 MiB as a JSON string, with what stands around it. */
+/** Largest body of one POST in bytes: a document of 4 MiB as an escaped JSON string, and its message. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
-/** Whose a session or stream is: the device and the user or node it is seen as. Another user on the same device is somebody else, and so is a connection that asked to read only. */
+/**
+ * Returns the owner of a session or stream: the device and the user or node it is seen as. Another user of the same
+ * device is another owner, and so is a connection that asked to read only.
+ */
 export function ownerOf(caller: Caller): string {
   return JSON.stringify([caller.kind, caller.id, callerName(caller), caller.readOnly === true]);
 }
 
-/** Numbers by owner, without entries for nothing. */
+/** Counts by owner; owners with a count of 0 take no memory. */
 export class PerOwner {
   readonly #counts = new Map<string, number>();
 
@@ -31,7 +34,7 @@ export class PerOwner {
     else this.#counts.delete(owner);
   }
 
-  /** The owner who holds most. */
+  /** Returns the owner with the highest count. */
   greatest(): string | undefined {
     let found: string | undefined;
     for (const [owner, count] of this.#counts) if (found === undefined || count > this.count(found)) found = owner;

@@ -1,4 +1,4 @@
-// Routes each request to the part that can respond to it: a quick call, a session, a listen stream or a server of its own.
+// Routes each request to the part that responds to it: a quick call, a session, a listen stream or a server of its own.
 
 import { createMcpHandler, isLegacyRequest, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
@@ -62,7 +62,7 @@ export class Endpoint {
     return this.#listens;
   }
 
-  /** Responds to a request. The front has proved who is calling and checked Host and Origin. */
+  /** Responds to a request of a proved caller. Host and Origin were checked before. */
   async fetch(request: Request, known: Caller): Promise<Response> {
     if (this.#closed)
       return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
@@ -80,8 +80,8 @@ export class Endpoint {
   }
 
   /**
-   * The rights of these callers (by `Caller.id`), or of all, may have changed: their sessions and streams end, and clients
-   * come back under the new rights.
+   * The rights of these callers (by `Caller.id`), or of all, may have changed: their sessions and streams end, and
+   * clients come back under the new rights.
    */
   callersChanged(ids?: readonly string[]): void {
     const which = ids === undefined ? undefined : new Set(ids);

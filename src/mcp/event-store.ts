@@ -1,8 +1,9 @@
-// What a session of the older protocol sent last, so that a client whose connection broke gets the rest with Last-Event-ID. Small and bounded: who was away longer reads again.
+// The last events of a session, so that a client whose connection broke gets the rest with Last-Event-ID. Small and
+// bounded: after a longer break clients read again.
 
 import type { EventStore, JSONRPCMessage } from "@modelcontextprotocol/server";
 
-/** Kept for each session; older events go first. */
+/** Bounds for each session; the oldest events are dropped first. */
 const MAX_EVENTS = 128;
 const MAX_BYTES = 128 * 1024;
 
@@ -13,6 +14,7 @@ interface StoredEvent {
   bytes: number;
 }
 
+/** A bounded ring of events. */
 export class RecentEvents implements EventStore {
   readonly #events: StoredEvent[] = [];
   #bytes = 0;
@@ -26,7 +28,7 @@ export class RecentEvents implements EventStore {
   async storeEvent(streamId: string, message: JSONRPCMessage): Promise<string> {
     const number = ++this.#last;
     const bytes = JSON.stringify(message).length;
-    // Too large to keep: it still gets an id, and a client that comes back for it has to ask again.
+    // Too large to keep: it still gets an id, and a client that resumes there has to ask again.
     if (bytes <= MAX_BYTES) {
       this.#events.push({ number, streamId, message, bytes });
       this.#bytes += bytes;
@@ -47,7 +49,7 @@ export class RecentEvents implements EventStore {
     if (last === undefined) throw new Error(`${lastEventId.slice(0, 80)} is no event id of this server`);
     for (const event of [...this.#events]) {
       if (event.streamId !== last.streamId || event.number <= last.number) continue;
-      // The first event of a stream has no message; it only names a place to come back to.
+      // The first event of a stream has no message; it only gives the client an id to resume from.
       if (Object.keys(event.message).length > 0) await send(`${event.number}.${event.streamId}`, event.message);
     }
     return last.streamId;

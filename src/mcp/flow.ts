@@ -1,20 +1,27 @@
-// Lets a writer of a server-sent stream know when the client has taken everything, so that it never writes to one who does not read (architecture.md 2: a subscriber is a cursor and a wake-up, never a queue).
+// Tells the writer of a server-sent stream when its client has taken everything, so that nothing is queued for a client
+// that does not read (architecture.md 2: a subscriber is a cursor and a wake-up, never a queue).
 
 import { Outlet } from "../lib/outlet.ts";
 
-/** Bun sends the headers of a stream with its first bytes; without any, the client would wait for the first keep-alive to learn that the stream is open. */
+/**
+ * First bytes of a stream. Bun sends the headers with them; without them the client would learn only by the first
+ * keep-alive that the stream is open.
+ */
 export const OPENED = new TextEncoder().encode(": open\n\n");
 
 export interface Flow {
   /** The same body, given out only as fast as the client's connection takes it. */
   body: ReadableStream<Uint8Array>;
-  /** Whether everything written so far has been taken. */
+  /** Reports whether the client has taken everything written so far. */
   idle(): boolean;
-  /** The writer says that it wrote: not idle until that is taken. */
+  /** Called by the writer: not idle until the client has taken what it wrote. */
   wrote(): void;
 }
 
-/** Wraps `source`. `onIdle` runs each time everything is taken, `onEnd` once when the stream ends from either side. `preface` goes before everything. */
+/**
+ * Wraps `source`. Calls `onIdle` each time everything is taken, and `onEnd` once when the stream ends from either side.
+ * `preface` is sent first.
+ */
 export function meterFlow(
   source: ReadableStream<Uint8Array>,
   onIdle: () => void,
@@ -33,7 +40,7 @@ export function meterFlow(
       reading.then(answered, answered);
       await Promise.resolve();
       await Promise.resolve();
-      // Only when nothing is there to be read at once has everything been taken.
+      // Everything has been taken only if the source has nothing to read at once.
       if (!here && !outlet.ending) {
         idle = true;
         onIdle();

@@ -1,5 +1,5 @@
-// The MCP endpoint over the operations and manifests of a node. Who is calling, and whether Host and Origin are right, is
-// decided in front of it.
+// The MCP endpoint over the operations and manifests of a node: puts its parts together. The caller is proved, and Host
+// and Origin are checked, before a request comes here.
 
 import type { LogLine } from "../observe/logging.ts";
 import type { Feature } from "../operation/feature.ts";

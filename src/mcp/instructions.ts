@@ -1,5 +1,5 @@
-// What a client is told when it connects: who it is, where it may work, and how to use each feature well. No stored text
-// appears in it.
+// The instructions that a client gets when it connects: how to use each feature well, its caller, and where that may
+// work. They contain no stored text.
 
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";

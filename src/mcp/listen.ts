@@ -1,4 +1,5 @@
-// `subscriptions/listen` of the 2026-07-28 revision: one long stream for each request, framed by the SDK, fed from the change feed through a Subscriber.
+// `subscriptions/listen` of the modern revision: one long stream for each request, framed by the SDK and fed from the
+// change feed through a Subscriber.
 
 import { createMcpHandler, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
@@ -20,12 +21,13 @@ interface Listen {
   close: () => Promise<void>;
 }
 
-/** A `subscriptions/listen` request as far as it matters here; everything else of it is the SDK's. */
+/** A `subscriptions/listen` request as far as it is read here; the SDK checks the rest. */
 export interface ListenBody {
   id?: unknown;
   params?: { notifications?: { resourceSubscriptions?: unknown; resourcesListChanged?: unknown } };
 }
 
+/** The open streams of a node. */
 export class Listens {
   readonly #parts: Parts;
   readonly #log: LogLine;
@@ -41,7 +43,7 @@ export class Listens {
     return this.#open.size;
   }
 
-  /** Answers the stream, or a JSON-RPC error. */
+  /** Responds with the stream, or with a JSON-RPC error. */
   async open(request: Request, body: ListenBody, caller: Caller): Promise<Response> {
     if (this.#open.size >= MAX_OVERALL) {
       return refusal(body, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
@@ -97,12 +99,12 @@ export class Listens {
     return new Response(flow.body, { status: response.status, headers: response.headers });
   }
 
-  /** For the conformance fixtures: an event on every stream that asked for its kind. */
+  /** For the conformance fixtures: sends an event on every stream that asked for its kind. */
   emitToAll(event: ServerEvent): void {
     for (const listen of this.#open) listen.emit(event);
   }
 
-  /** Ends the streams of these callers, or all, in the way that tells clients to listen again. */
+  /** Ends the streams of these callers, or all, with the result that makes clients listen again. */
   async end(callerIds?: ReadonlySet<string>): Promise<void> {
     const ending = [...this.#open].filter((listen) => callerIds === undefined || callerIds.has(listen.callerId));
     await Promise.all(ending.map((listen) => listen.close()));
@@ -119,14 +121,14 @@ function watch(subscriber: Subscriber, body: ListenBody, uris: readonly string[]
   subscriber.wantsList = body.params?.notifications?.resourcesListChanged === true;
 }
 
-/** The URIs that the caller may wait for; the acknowledgement names these and no others. */
+/** Returns the URIs that the caller may watch; the acknowledgement names these and no others. */
 function readable(asked: unknown, mayAskFor: (uri: string) => boolean): string[] {
   if (!Array.isArray(asked)) return [];
   const uris = new Set(asked.filter((uri): uri is string => typeof uri === "string"));
   return [...uris].filter(mayAskFor);
 }
 
-/** The request with what is honoured in place of what was asked; where that was no list, the SDK is to say so. */
+/** Returns the request with the URIs that are honoured in place of those asked for; the SDK refuses what is no list. */
 function honoured(body: ListenBody, uris: readonly string[]): ListenBody {
   const notifications = body.params?.notifications;
   if (!Array.isArray(notifications?.resourceSubscriptions)) return body;

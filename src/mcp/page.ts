@@ -1,11 +1,12 @@
-// Pages of the lists that are made here (tools, prompts): sorted by name, with an opaque cursor that is the last name shown and carries no right.
+// Pages of lists that are sorted by name (tools, prompts). A cursor is the name of the last entry, encoded; it gives no
+// right.
 
 import { Fault } from "../lib/fault.ts";
 
 /** Entries of one page. */
 const PAGE_SIZE = 100;
 
-/** A page of `items`, which are sorted by name. Fault `invalid_input` for a cursor of another list, or of nobody. */
+/** Returns a page of `items`, which are sorted by name. Throws Fault `invalid_input` for a cursor of another list. */
 export function pageOf<Item extends { name: string }>(
   list: string,
   items: readonly Item[],
@@ -20,7 +21,7 @@ export function pageOf<Item extends { name: string }>(
   return { items: page, ...(more ? { nextCursor: writeCursor(list, last.name) } : {}) };
 }
 
-/** Refuses any cursor, for a list of one page. */
+/** Throws Fault `invalid_input` for any cursor: the list has one page. */
 export function onlyPage(list: string, cursor: string | undefined): void {
   if (cursor !== undefined) throw noCursor(list, cursor);
 }

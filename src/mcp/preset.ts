@@ -1,14 +1,15 @@
-// Presets of the endpoint: `/mcp?preset=read-only` connects as a reader, whatever the caller may do else. The gate holds every call to it, not the list of tools.
+// The preset `/mcp?preset=read-only`: the caller connects as a reader, whatever else it may do. It is a property of the
+// caller, so the gate enforces it for every call and lists follow from that.
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 
 const READ_ONLY = "read-only";
 
-/** One reading caller for each caller, so that the gate can go on caching by identity. */
+/** One reading caller for each caller: the gate caches by identity. */
 const readers = new WeakMap<Caller, Caller>();
 
-/** The caller as the URL of its request asks to be taken, or Fault `invalid_input` for a query that says anything else. */
+/** Returns the caller, or its reading caller if the URL has the preset; Fault `invalid_input` for any other query. */
 export function callerByUrl(url: string, caller: Caller): Caller | Fault {
   const query = url.indexOf("?");
   if (query < 0) return caller;

@@ -1,12 +1,12 @@
-// Says to a client that its call still waits: progress where it asked for some, so that it does not give up, and bytes on the wire for the proxies between.
+// Progress notifications of a call that waits, for clients that asked for them: such clients do not time out meanwhile.
 
 import type { ServerContext } from "@modelcontextprotocol/server";
 
-/** How long the wait of a call may take where it does not say, in seconds; the default of context_wait. */
+/** How long a wait takes if `timeout_seconds` is left out: the usual default of operations that wait. */
 const DEFAULT_WAIT_SECONDS = 25;
 
-/** Tells progress in seconds each `everyMs` until the answered function is called. Without a progress token it tells nothing. */
-export function tellProgress({ mcpReq }: ServerContext, input: Record<string, unknown>, everyMs: number): () => void {
+/** Sends progress in seconds each `everyMs` until the returned function is called; nothing without a progress token. */
+export function notifyProgress({ mcpReq }: ServerContext, input: Record<string, unknown>, everyMs: number): () => void {
   const progressToken = mcpReq._meta?.progressToken;
   if (progressToken === undefined) return () => {};
   const asked = input["timeout_seconds"];
@@ -15,7 +15,7 @@ export function tellProgress({ mcpReq }: ServerContext, input: Record<string, un
   const timer = setInterval(() => {
     const progress = (performance.now() - started) / 1000;
     const params = { progressToken, progress, total: Math.max(total, progress), message: "Waiting for a change" };
-    // Who is gone hears nothing; the call itself ends by its signal.
+    // A client that is gone cannot be notified; the call itself ends by its signal.
     mcpReq.notify({ method: "notifications/progress", params }).catch(() => {});
   }, everyMs);
   return () => clearInterval(timer);

@@ -1,5 +1,6 @@
-// The short way for the call that agents make all day: `tools/call` of a read or write that does not wait, in a request that is plainly right. It answers in one piece what the SDK
-// would answer, without a server, a transport and a dozen schemas for each call. Whatever is not plainly right goes the SDK's way, which refuses it in the protocol's words.
+// The fast path for the most frequent request: `tools/call` of a read or write that does not wait. It responds exactly
+// as the SDK would, without a server, a transport and a dozen schemas for each call. A request that is not plainly
+// valid goes to the SDK, which refuses it by the rules of the protocol.
 
 import {
   PROTOCOL_VERSION_META_KEY,
@@ -13,7 +14,7 @@ import { isObject } from "../lib/json-object.ts";
 import { toolError } from "./errors.ts";
 import type { Tools } from "./tools.ts";
 
-/** A call that nothing is wrong with, as far as it can be seen without the era's rules. */
+/** A call that is valid as far as the body shows, in either revision. */
 export interface PlainCall {
   id: string | number;
   name: string;
@@ -25,12 +26,12 @@ type Json = Record<string, unknown>;
 
 const JSON_TYPE = "application/json";
 const OLDER_VERSIONS: ReadonlySet<string> = new Set(SUPPORTED_PROTOCOL_VERSIONS);
-/** `_meta` keys of the protocol itself: in the older eras none of them belongs on a plain call. */
+/** `_meta` keys of the protocol itself: in older revisions a plain call has none of them. */
 const RESERVED_META = "io.modelcontextprotocol/";
 const MAX_ENVELOPES = 512;
 const MAX_ENVELOPE_CHARACTERS = 2048;
 
-/** The call in a body, or undefined where it is something else or has parts that only the SDK knows. */
+/** Returns the call in a body, or undefined where it is something else or has members that only the SDK knows. */
 export function plainCall(body: unknown): PlainCall | undefined {
   if (!isObject(body) || body["method"] !== "tools/call" || body["jsonrpc"] !== "2.0") return undefined;
   const { id, params } = body;
@@ -46,7 +47,7 @@ export function plainCall(body: unknown): PlainCall | undefined {
 const BODY_KEYS = new Set(["jsonrpc", "id", "method", "params"]);
 const PARAM_KEYS = new Set(["name", "arguments", "_meta"]);
 
-/** Whether a call is plainly of an older revision and its client takes JSON as answer. */
+/** Reports whether a call is plainly of an older revision and its client accepts a JSON response. */
 export function isPlainlyOlder({ headers }: Request, { meta }: PlainCall): boolean {
   const version = headers.get("mcp-protocol-version");
   if (version !== null && !OLDER_VERSIONS.has(version)) return false;
@@ -56,12 +57,13 @@ export function isPlainlyOlder({ headers }: Request, { meta }: PlainCall): boole
   return true;
 }
 
+/** Responds to plain calls. */
 export class QuickCalls {
   readonly #tools: Tools;
-  /** What a result of the modern revision holds besides the tool's. */
+  /** What a result of the modern revision holds besides the tool's members. */
   readonly #stamp: Json;
   readonly #modernStart: string;
-  /** Envelopes of modern requests that the SDK has accepted: a client sends the same one with each request. */
+  /** Envelopes of modern requests that the SDK has accepted: a client sends the same envelope with each request. */
   readonly #envelopes = new LRUCache<string, true>({ max: MAX_ENVELOPES });
 
   constructor(tools: Tools, serverInfo: Json) {
@@ -70,19 +72,19 @@ export class QuickCalls {
     this.#modernStart = JSON.stringify(this.#stamp).slice(1, -1);
   }
 
-  /** Whether the short way is for this tool: the caller may try it, and nobody will want to cancel it. */
+  /** Reports whether the fast path is for this tool: the caller may try it, and it ends too soon to be cancelled. */
   knows(caller: Caller, name: string): boolean {
     return this.#tools.isBrief(name) && this.#tools.isCallable(caller, name);
   }
 
-  /** The SDK accepted this request, so its envelope is a good one. */
+  /** Called when the SDK accepted a request: remembers its envelope. */
   accepted(body: unknown): void {
     const call = plainCall(body);
     const envelope = call === undefined ? undefined : envelopeOf(call);
     if (envelope !== undefined) this.#envelopes.set(envelope, true);
   }
 
-  /** Whether headers and envelope of a request of the modern revision are plainly right, and alike. */
+  /** Reports whether headers and envelope of a request of the modern revision are valid and agree. */
   isPlainlyModern({ headers }: Request, call: PlainCall): boolean {
     if (headers.get("mcp-method") !== "tools/call" || headers.get("mcp-name") !== call.name) return false;
     if (headers.get("mcp-protocol-version") !== call.meta[PROTOCOL_VERSION_META_KEY]) return false;
@@ -90,6 +92,7 @@ export class QuickCalls {
     return envelope !== undefined && this.#envelopes.has(envelope);
   }
 
+  /** Responds in the modern revision; a client that disconnects cancels its call. */
   async modern(request: Request, call: PlainCall, caller: Caller): Promise<Response> {
     const outcome = await this.#tools.run(caller, call.name, call.input, request.signal);
     if (outcome instanceof Fault) {
@@ -100,7 +103,7 @@ export class QuickCalls {
     return answer(resultText(call, outcome, `${this.#modernStart},`), MODERN);
   }
 
-  /** A client of the older revisions that goes away does not cancel its call. */
+  /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
   async older(call: PlainCall, caller: Caller, sessionId: string): Promise<Response> {
     const outcome = await this.#tools.run(caller, call.name, call.input, NEVER);
     const headers = { "content-type": JSON_TYPE, "mcp-session-id": sessionId };
@@ -117,14 +120,14 @@ function answer(text: string, init: ResponseInit): Response {
   return new Response(text, init);
 }
 
-/** The response as text; the output is made JSON once, for the structured content and its text twin. */
+/** Returns the response as text. The output is serialized once, for structuredContent and for the text block. */
 function resultText(call: PlainCall, outcome: Json, start: string): string {
   const text = JSON.stringify(outcome);
   const result = `{${start}"structuredContent":${text},"content":[{"type":"text","text":${JSON.stringify(text)}}]}`;
   return `{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`;
 }
 
-/** An envelope as a key: all of `_meta` but the progress token; undefined where it is too long to keep. */
+/** Returns the envelope as a key: all of `_meta` but the progress token; undefined where it is too long to keep. */
 function envelopeOf({ meta }: PlainCall): string | undefined {
   const text = JSON.stringify("progressToken" in meta ? { ...meta, progressToken: undefined } : meta);
   return text.length <= MAX_ENVELOPE_CHARACTERS ? text : undefined;

@@ -55,7 +55,7 @@ export function toolOf(body: unknown): string {
   return typeof name === "string" ? name : "";
 }
 
-/** Reports whether the header alone shows that the SDK will take a request for modern; the SDK is asked about all others. */
+/** Reports whether the header alone shows that a request is modern to the SDK, which is asked about all others. */
 export function isPlainlyModern(request: Request, method: string | undefined): boolean {
   const version = request.headers.get("mcp-protocol-version");
   return method !== undefined && method !== "initialize" && version === STATELESS_REVISION;

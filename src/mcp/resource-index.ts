@@ -10,7 +10,7 @@ export interface ResourceKind {
   feature: string;
   template: UriTemplate;
   resources: FeatureResources;
-  /** Undefined: nobody can subscribe to them. */
+  /** Undefined: no subscriptions. */
   changes: FeatureChanges | undefined;
 }
 

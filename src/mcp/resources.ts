@@ -1,5 +1,5 @@
-// Resources of all features: list, templates, read and completion, each by an operation of the feature, so that a caller
-// finds here only what it may read. Stored text is the content of a resource or data in `_meta`, never its name or title.
+// Resources of all features: list, templates, read and completion, each by an operation of the feature, so that a
+// caller finds only what it may read. Stored text is the content of a resource or data in `_meta`, never its title.
 
 import {
   type CompleteResult,
@@ -76,7 +76,7 @@ export class Resources {
     return complete(this.#invoker, asking, kind.resources.complete, { value: argument.value, others: {} });
   }
 
-  /** What the caller may list; the first kind where that is nothing, for its refusal to say what is missing. */
+  /** Returns what the caller may list; if that is nothing, the first kind, whose refusal names the grant to ask for. */
   #listable(caller: Caller): readonly ResourceKind[] {
     const { kinds } = this.#index;
     const rights = this.#invoker.rights(caller);
@@ -87,7 +87,7 @@ export class Resources {
   }
 }
 
-/** A cursor of the first kind stands as it is; one of a later kind follows the name of its feature and a colon. */
+/** A cursor of the first kind is used as it is; one of a later kind follows the name of its feature and a colon. */
 function cursorOf(kinds: readonly ResourceKind[], at: number, inner: string): string | undefined {
   const kind = kinds[at];
   if (kind === undefined) return undefined;

@@ -1,4 +1,5 @@
-// One SDK server for one caller: the handlers of both protocol eras over tools, resources and subscriptions. Made for each modern request and for each older session.
+// One SDK server for one caller: the handlers of all revisions over tools, resources, prompts and subscriptions. Made
+// for each request of the modern revision and for each session of the older ones.
 
 import {
   type HandlerResultTypeMap,
@@ -19,7 +20,7 @@ import type { Asking } from "./ask.ts";
 import { asProtocolError } from "./errors.ts";
 import { instructionsFor } from "./instructions.ts";
 import { onlyPage, pageOf } from "./page.ts";
-import { tellProgress } from "./progress.ts";
+import { notifyProgress } from "./progress.ts";
 import type { Prompts } from "./prompts.ts";
 import type { ResourceIndex } from "./resource-index.ts";
 import type { Resources } from "./resources.ts";
@@ -55,11 +56,11 @@ export interface Parts {
   prompts: Prompts;
   subscriptions: Subscriptions;
   fixtures: Fixtures | undefined;
-  /** Time between signs of life on quiet streams and in waits, in ms. */
+  /** Time between keep-alives of quiet streams and of waits, in ms. */
   keepAliveMs: number;
 }
 
-/** How long clients may keep what changes only with rights or with the build, in ms. Resources are not listed: they change at any time. */
+/** How long clients may cache what changes only with rights or with the build. Resources may change at any time. */
 const CACHE = {
   "server/discover": { ttlMs: 60_000, cacheScope: "private" },
   "tools/list": { ttlMs: 60_000, cacheScope: "private" },
@@ -77,21 +78,21 @@ const CAPABILITIES: ServerCapabilities = {
 export interface ServerFor {
   /** The caller as it is known at the moment of a call. */
   caller: () => Caller;
-  /** The one method that a server made for one request will be asked; absent for sessions, which answer all. */
+  /** The one method of a server that is made for one request; absent for sessions, which take all methods. */
   method?: string;
   /** The subscriber of an older session; modern requests listen on a stream of their own. */
   subscriber?: Subscriber;
 }
 
-/** Methods whose answer carries the instructions. */
+/** Methods whose result contains the instructions. */
 const GREETINGS = new Set(["initialize", "server/discover"]);
 
-/** What clients are told they talk to. */
+/** Returns what clients see as the name and version of this server. */
 export function serverInfoOf(version: string) {
   return { name: "cairn", title: "Cairn", version };
 }
 
-/** Makes a server; connect it to one transport. */
+/** Returns a server to connect to one transport. */
 export function buildServer(parts: Parts, { caller, method, subscriber }: ServerFor): Server {
   const { fixtures, invoker } = parts;
   const greets = method === undefined || GREETINGS.has(method);
@@ -101,7 +102,7 @@ export function buildServer(parts: Parts, { caller, method, subscriber }: Server
     ...(greets ? { instructions: instructionsFor(parts.features, caller(), invoker.rights(caller())) } : {}),
     ...fixtures?.options,
   });
-  // A server for one request gets the one handler it needs: registering the others would cost more than the call itself.
+  // A server for one request gets only the handler it needs: registering all costs more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);
   return server;
@@ -127,7 +128,7 @@ const HANDLERS = new Map<string, Register>([
         if (fixture !== undefined) return fixture;
         const answer = tools.call(caller(), params.name, input, context.mcpReq.signal);
         if (!tools.waits(params.name)) return answer;
-        return answer.finally(tellProgress(context, input, keepAliveMs));
+        return answer.finally(notifyProgress(context, input, keepAliveMs));
       }),
   ],
   [
@@ -184,7 +185,7 @@ const HANDLERS = new Map<string, Register>([
   ],
 ]);
 
-/** A page of the own list; in the conformance run the fixtures stand among it. */
+/** Returns a page of a list; in the conformance run with the fixtures among it. */
 function page<Item extends { name: string }>(
   list: string,
   fixtures: readonly Item[] | undefined,

@@ -1,4 +1,5 @@
-// Sessions of the revisions before 2026-07-28: initialize opens one, it belongs to the caller who opened it, and it ends by DELETE, age, bound or changed rights.
+// Sessions of the older revisions: `initialize` opens one, it belongs to the caller that opened it, and it ends by
+// DELETE, idle time, a bound, or changed rights.
 
 import {
   isInitializeRequest,
@@ -19,19 +20,19 @@ import type { Subscriber } from "./subscriptions.ts";
 export interface SessionLimits {
   perCaller: number;
   overall: number;
-  /** A session without a request or an open stream for this long is closed, in ms. */
+  /** A session is closed after this time without a request or an open stream, in ms. */
   idleMs: number;
 }
 
 const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 4096, idleMs: 12 * 3_600_000 };
 const SWEEP_MS = 10 * 60_000;
-/** What a client is told to wait before it opens a broken stream again, in ms. */
+/** How long clients wait before they open a broken stream again, in ms. */
 const RETRY_MS = 1000;
 
 interface Session {
   id: string;
   owner: string;
-  /** The newest state of the caller that owns it. */
+  /** The caller that owns it, as its last request showed it. */
   caller: Caller;
   transport: WebStandardStreamableHTTPServerTransport;
   subscriber: Subscriber;
@@ -40,6 +41,7 @@ interface Session {
   usedMs: number;
 }
 
+/** The open sessions of a node. */
 export class Sessions {
   readonly #parts: Parts;
   readonly #log: LogLine;
@@ -63,6 +65,7 @@ export class Sessions {
     return this.#open.size;
   }
 
+  /** Responds to a request of an older revision; `body` is undefined for GET and DELETE. */
   async handle(request: Request, body: unknown, caller: Caller): Promise<Response> {
     const id = request.headers.get("mcp-session-id");
     if (id === null) {
@@ -80,13 +83,13 @@ export class Sessions {
     return session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
   }
 
-  /** The id of the caller's session that a request belongs to, which counts as used; undefined where there is none. */
+  /** Marks the caller's session of a request as used and returns its id; undefined where there is none. */
   use(request: Request, caller: Caller): string | undefined {
     const id = request.headers.get("mcp-session-id");
     return id === null ? undefined : this.#take(id, caller)?.id;
   }
 
-  /** A session of somebody else does not exist (security.md 5). */
+  /** Returns a session of this caller. Sessions of other owners do not exist for it (security.md 5). */
   #take(id: string, caller: Caller): Session | undefined {
     const session = this.#open.get(id);
     if (session === undefined || (session.caller !== caller && session.owner !== ownerOf(caller))) return undefined;
@@ -95,7 +98,7 @@ export class Sessions {
     return session;
   }
 
-  /** Ends the sessions of these callers, or all: the clients are answered 404 and initialize again, with their new rights. */
+  /** Ends the sessions of these callers, or all. Their clients get 404 and initialize again, under their new rights. */
   async end(callerIds?: ReadonlySet<string>): Promise<void> {
     const ending = [...this.#open.values()].filter(
       (session) => callerIds === undefined || callerIds.has(session.caller.id),
@@ -103,7 +106,7 @@ export class Sessions {
     await Promise.all(ending.map((session) => session.transport.close()));
   }
 
-  /** Closes the streams that only wait for news; calls go on. */
+  /** Closes the streams of notifications; calls go on. */
   endStreams(): void {
     for (const session of this.#open.values()) session.transport.closeStandaloneSSEStream();
   }
@@ -113,7 +116,7 @@ export class Sessions {
     await this.end();
   }
 
-  /** Closes sessions that nobody used for too long. */
+  /** Closes sessions that were not used for too long. */
   closeIdle(): void {
     const before = this.#nowMs() - this.#limits.idleMs;
     for (const session of [...this.#open.values()]) {
@@ -154,7 +157,10 @@ export class Sessions {
     return response;
   }
 
-  /** Opens and meters the GET stream, over which notifications go; without one they wait in the subscriber. It is one of the caller's streams. */
+  /**
+   * Opens the GET stream of notifications, which counts as one of the caller's streams; without one, notifications wait
+   * in the subscriber.
+   */
   async #openStream(session: Session, request: Request): Promise<Response> {
     let release: () => void;
     try {
@@ -187,7 +193,7 @@ export class Sessions {
     sending?.catch((error: unknown) => this.#log("debug", `MCP notification was not sent: ${String(error)}`));
   }
 
-  /** A caller over its share loses its own oldest session; with all places taken, the caller with most sessions does. */
+  /** At the bound of an owner closes its oldest session; at the overall bound one of the owner with most sessions. */
   #makeRoom(owner: string): void {
     let from: string | undefined;
     if (this.#owners.count(owner) >= this.#limits.perCaller) from = owner;

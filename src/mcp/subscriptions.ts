@@ -1,5 +1,5 @@
 // Wakes MCP clients when what they watch has changed: an index from URI to subscribers, fed by one cursor on the change
-// feed, whichever surface wrote. A subscriber holds a set of what changed and never a queue: bounded by what it watches,
+// feed, whichever surface wrote. A subscriber holds a set of what changed, never a queue: bounded by what it watches,
 // delivered when its stream is free, judged by its rights at that moment.
 
 import type { Caller } from "../access/caller.ts";
@@ -148,7 +148,7 @@ interface SubscriberParts {
 
 /** What one stream watches, and what of it changed since it was last delivered. */
 export class Subscriber {
-  /** Whether it is notified when resources appear or go. */
+  /** True if it is notified when resources appear or go. */
   wantsList = false;
   readonly #parts: SubscriberParts;
   readonly #watched = new Set<string>();

@@ -1,4 +1,4 @@
-// Operations as MCP tools: which of them a caller is offered, and one call of one of them. Parsing, rights and limits are invoke's.
+// Operations as MCP tools: the list of a caller, and calls. Parsing, rights and limits are those of `invoke`.
 
 import { type CallToolResult, ProtocolError, ProtocolErrorCode, type Tool } from "@modelcontextprotocol/server";
 import { LRUCache } from "lru-cache";
@@ -12,16 +12,17 @@ import type { Invoker } from "../operation/invoke.ts";
 import type { Entry } from "../operation/registry.ts";
 import { toolError } from "./errors.ts";
 
-/** Different sets of rights whose tool lists are kept. */
+/** How many tool lists are kept: one for each set of rights. */
 const MAX_LISTS = 256;
 
+/** The tools of a node. */
 export class Tools {
   readonly #invoker: Invoker;
   readonly #byName: ReadonlyMap<string, Tool>;
   readonly #lists = new LRUCache<string, Tool[]>({ max: MAX_LISTS });
   readonly #running = new Set<Promise<unknown>>();
   readonly #waiting: ReadonlySet<string>;
-  /** Waits under way, with the id of their caller. */
+  /** Running waits, with the id of their caller. */
   readonly #holds = new Map<AbortController, string>();
 
   constructor(invoker: Invoker) {
@@ -31,7 +32,7 @@ export class Tools {
     this.#waiting = new Set(entries.filter(({ operation }) => waits(operation)).map(({ operation }) => operation.name));
   }
 
-  /** The tools of a caller, sorted by name: one prebuilt list for each set of rights. */
+  /** Returns the tools of a caller, sorted by name: one list for each set of rights. */
   list(caller: Caller): Tool[] {
     const rights = this.#invoker.rights(caller);
     const known = this.#lists.get(rights.fingerprint);
@@ -49,20 +50,20 @@ export class Tools {
     return this.#waiting.has(name);
   }
 
-  /** Whether a call of this tool ends by itself at once: reads and writes that do not wait. An act may take as long as what it does. */
+  /** Reports whether a call of this tool ends soon: a read or write that does not wait. An act may take long. */
   isBrief(name: string): boolean {
     const kind = this.#invoker.registry.get(name)?.operation.kind;
     return (kind === "read" || kind === "write") && !this.waits(name);
   }
 
-  /** Whether a name is a tool that this caller may try; what it may do with it is judged by the call. */
+  /** Reports whether a name is a tool that this caller may try; the call judges what it may do with it. */
   isCallable(caller: Caller, name: string): boolean {
     const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
     if (operation === undefined) return false;
     return operation.access.verb !== "operate" || isOffered(operation, this.#invoker.rights(caller));
   }
 
-  /** Runs an operation. A Fault is a result that says so; only a name that is no tool of this caller is a protocol error. */
+  /** Calls a tool. A Fault becomes a result; rejects with ProtocolError only if the name is no tool of this caller. */
   async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
     if (!this.isCallable(caller, name)) {
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
@@ -72,7 +73,7 @@ export class Tools {
     return { structuredContent: outcome, content: [{ type: "text", text: JSON.stringify(outcome) }] };
   }
 
-  /** What a call of a tool comes to: its structured content, or the Fault. */
+  /** Calls a tool and returns its structured content or the Fault. */
   async run(
     caller: Caller,
     name: string,
@@ -87,7 +88,7 @@ export class Tools {
       const { output, position, cache } = await running;
       const age = cache?.ageSeconds === undefined ? {} : { age_seconds: Math.ceil(cache.ageSeconds) };
       const kept = cache && { cache: { state: cache.state, ...age } };
-      // Where an output names a position itself, that one is what to go on from.
+      // The position in an output itself wins: it is what the caller resumes from.
       return { position, ...kept, ...output };
     } catch (error) {
       const ended: unknown = ending?.signal.aborted === true ? ending.signal.reason : undefined;
@@ -100,7 +101,7 @@ export class Tools {
     }
   }
 
-  /** Ends the waits of these callers, or all, with a reason that is answered. */
+  /** Ends the waits of these callers, or all; `reason` becomes their result. */
   endWaits(reason: Fault, callerIds?: ReadonlySet<string>): void {
     for (const [ending, callerId] of this.#holds) {
       if (callerIds === undefined || callerIds.has(callerId)) ending.abort(reason);
@@ -113,7 +114,7 @@ export class Tools {
     return ending;
   }
 
-  /** Resolves when the calls that run now have ended, or after `withinMs`. */
+  /** Resolves when the calls that run now have ended, at the latest after `withinMs`. */
   async settled(withinMs: number): Promise<void> {
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, withinMs);
@@ -122,7 +123,7 @@ export class Tools {
   }
 }
 
-/** Reads and writes are offered where a grant allows them anywhere, acts on the fleet only where a grant names them in full. */
+/** Reports whether a tool is listed: a grant allows it anywhere, or for the verb `operate` names it in full. */
 function isOffered({ name, access: { verb } }: Operation, rights: Rights): boolean {
   const question = { verb, operation: name };
   return verb === "operate" ? rights.namesOperation(question) : rights.mayUseSomewhere(question);
@@ -148,7 +149,7 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
   };
 }
 
-/** The `_meta` of a tool, where there is something to say. */
+/** Returns the `_meta` of a tool that waits or takes an idempotency key. */
 function metaOf(operation: Operation): { _meta?: Record<string, unknown> } {
   const meta: OperationMeta = {
     ...(waits(operation) && { waits: true }),
@@ -169,14 +170,15 @@ const POSITION = {
 const CACHE = {
   type: "object",
   description:
-    "Only on an edge: how its cache answered, and how old the answer may be. stale: nobody could be asked whether it is still so.",
+    "Only on an edge: how its cache answered, and how old the answer may be. " +
+    "stale: nobody could be asked whether it is still so.",
   properties: {
     state: { enum: ["hit", "miss", "stale", "revalidated"] },
     age_seconds: { type: "integer" },
   },
 };
 
-/** Every answer names its position; in MCP, which has no headers, it stands beside the output, unless that names one itself. */
+/** Adds the position of the answer, which MCP has no headers for; an output with a position of its own keeps that. */
 function withPosition(schema: Record<string, unknown>, kept: boolean): { type: "object"; [key: string]: unknown } {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];

@@ -3,7 +3,7 @@
 /** An RFC 6570 template with one variable at its end, `{name}` or `{+name}`. */
 export class UriTemplate {
   readonly text: string;
-  /** What stands before the variable. */
+  /** The text before the variable. */
   readonly prefix: string;
   /** Name of the variable. */
   readonly variable: string;
@@ -22,7 +22,7 @@ export class UriTemplate {
     return this.prefix + target;
   }
 
-  /** Returns the target, or undefined for a URI of another form. Whether there can be such a target is the operation's to say. */
+  /** Returns the target, or undefined for a URI of another form. The operation checks whether the target is valid. */
   targetOf(uri: string): string | undefined {
     return uri.startsWith(this.prefix) && uri.length > this.prefix.length ? uri.slice(this.prefix.length) : undefined;
   }

@@ -1,5 +1,5 @@
-// The parts of a manifest for MCP. Each says which operation is asked and what is made of its output; the protocol is
-// src/mcp's. Whatever stored text they pass on is data beside its author, never a name, title or description.
+// The parts of a manifest for MCP: which operation is asked, and what becomes of its output. The protocol is src/mcp's.
+// Stored text that they pass on is data beside its author, never a name, title or description.
 
 import type { Rights } from "../access/rights.ts";
 
@@ -14,8 +14,8 @@ export interface ByOperation<Request, Result> {
 /** The things of a feature that have a URI. Their targets are those of the feature's changes. */
 export interface FeatureResources {
   /**
-   * RFC 6570 template with one variable at its end, such as `cairn://{+id}`. What stands before the variable begins no
-   * URI of another feature.
+   * RFC 6570 template with one variable at its end, such as `cairn://{+id}`. No URI of another feature begins with the
+   * text before the variable.
    */
   uriTemplate: string;
   /** What one of them is called, in lists and messages: `context`. */
@@ -113,7 +113,7 @@ export interface PromptContext {
   rights: Rights;
 }
 
-/** What clients are told about a feature when they connect: the same for every caller but for the right to write. */
+/** What models learn about a feature when they connect. It depends on the caller only by its right to write. */
 export interface FeatureInstructions {
   /** Sentences that say what the feature stores. */
   about: string;

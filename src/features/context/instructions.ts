@@ -1,4 +1,4 @@
-// What MCP clients are told about contexts when they connect.
+// The instructions about contexts that models get when they connect by MCP.
 
 import type { FeatureInstructions } from "../../operation/mcp-parts.ts";
 import { contextPut } from "./commands.ts";

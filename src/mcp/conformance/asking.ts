@@ -1,5 +1,6 @@
-// Conformance fixtures that ask the client: elicitation, sampling and roots. Written once for both eras: a result that needs input is answered by the
-// client itself in 2026-07-28, and by requests from this server in older sessions. What a client carries back is signed and bound to caller and tool.
+// Conformance fixtures that ask the client: elicitation, sampling and roots. One text serves all revisions: the modern
+// client answers a result that needs input, and older sessions get requests from this server. State that a client
+// carries back is signed and bound to caller and tool.
 
 import {
   acceptedContent,
@@ -26,7 +27,7 @@ export interface Asking {
   tool: string;
   input: Record<string, unknown>;
   context: ServerContext;
-  /** Whose state is carried; state of somebody else is refused. */
+  /** The owner of the carried state; state of another owner is refused. */
   owner: string;
 }
 

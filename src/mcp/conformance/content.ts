@@ -1,4 +1,5 @@
-// Conformance fixtures that answer at once: tools with each kind of content, resources and prompts, worded as the official suite wants them.
+// Conformance fixtures with fixed results: tools with each kind of content, resources and prompts, worded as the
+// official suite expects them.
 
 import {
   type CallToolResult,
@@ -19,7 +20,7 @@ export function say(text: string): CallToolResult {
 
 const picture = { type: "image" as const, data: RED_PIXEL_PNG, mimeType: "image/png" };
 
-/** Tools without arguments that only answer. */
+/** Tools without arguments and with a fixed result. */
 export const CONTENT_TOOLS: Record<string, { description: string; answer: () => CallToolResult }> = {
   test_simple_text: {
     description: "Answers one text.",
@@ -87,7 +88,7 @@ export const TEMPLATES: readonly ResourceTemplateType[] = [
   },
 ];
 
-/** The resource of that URI, or undefined. */
+/** Returns the resource of a URI, or undefined. */
 export function readFixture(uri: string): ReadResourceResult | undefined {
   if (uri === "test://static-binary") return { contents: [{ uri, mimeType: "image/png", blob: RED_PIXEL_PNG }] };
   const text = {
@@ -120,7 +121,7 @@ export const PROMPTS: readonly Prompt[] = [
   { name: "test_input_required_result_prompt", description: "Asks the user before it answers." },
 ];
 
-/** Prompts that answer at once. */
+/** Returns the text of a prompt. */
 export function promptFixture(name: string, given: Record<string, string>): GetPromptResult {
   switch (name) {
     case "test_simple_prompt":

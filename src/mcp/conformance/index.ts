@@ -1,4 +1,5 @@
-// What `--conformance` adds to the MCP endpoint, so that the official suite can certify the very executable that is shipped. Never on the tailnet.
+// The fixtures that `serve --conformance` adds to the MCP endpoint, so that the official suite can certify the
+// executable that is shipped. Never on the tailnet.
 
 import type { CallToolResult, ServerContext, ServerEvent, Tool } from "@modelcontextprotocol/server";
 import { callerName } from "../../access/caller.ts";
@@ -10,7 +11,7 @@ import { RICH_SCHEMA } from "./rich-schema.ts";
 
 const STEP_MS = 50;
 
-/** The fixtures; `emit` reaches every listening stream. */
+/** Returns the fixtures; `emit` sends an event on every listen stream. */
 export function conformanceFixtures(emit: (event: ServerEvent) => void): Fixtures {
   const working = workingTools(emit);
   return {
@@ -42,7 +43,7 @@ export function conformanceFixtures(emit: (event: ServerEvent) => void): Fixture
 
 type Working = Record<string, { description: string; run: (context: ServerContext) => Promise<CallToolResult> }>;
 
-/** Tools that take a moment and tell about it. */
+/** Tools that take a moment and report it. */
 function workingTools(emit: (event: ServerEvent) => void): Working {
   return {
     test_tool_with_logging: { description: "Logs three lines while it works.", run: logThrice },

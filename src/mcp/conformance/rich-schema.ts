@@ -1,4 +1,4 @@
-// An input schema with what JSON Schema 2020-12 has beyond plain properties; the suite looks whether each keyword reaches the client.
+// An input schema with keywords of JSON Schema 2020-12; the suite checks that each keyword reaches the client.
 
 import type { Tool } from "@modelcontextprotocol/server";
 

@@ -1,11 +1,12 @@
-// The text of the prompt `handoff`: makes an agent write down where it stands as a context of a fixed shape, and says how the next one finds it.
+// The text of the prompt `handoff`: it makes an agent write the state of its work as a context of a fixed shape, and
+// tells how the next agent finds it.
 
 import { visibleJson } from "../../../lib/printable.ts";
 import { sha256Hex } from "../../../lib/sha256.ts";
 import { idProblem } from "../id.ts";
 
 export interface Handoff {
-  /** Where it is written; the caller may write there. */
+  /** Where it is written; one that the caller may write to. */
   space: string;
   topic: string;
   to: string | undefined;
@@ -31,7 +32,7 @@ const SHAPE = {
   places: ["repositories, branches, files, URLs"],
 };
 
-/** The id under which the handoff of a topic stands: the same topic is the same context. */
+/** Returns the id of the handoff of a topic: the same topic is the same context. */
 export function handoffId(space: string, topic: string): string {
   const plain = topic
     .toLowerCase()
@@ -44,15 +45,20 @@ export function handoffId(space: string, topic: string): string {
   return idProblem(id) === undefined ? id : `${space}/handoff/about-${slug}`;
 }
 
-/** The text; what was given appears in it as JSON. */
+/** Returns the text; the arguments appear in it as JSON. */
 export function handoffText({ space, topic, to, notes, about }: Handoff): string {
   const id = handoffId(space, topic);
   const given = { topic, to: to ?? null, notes: notes ?? null, about: about ?? null };
+  const reader = to === undefined ? "the next agent" : visibleJson(to);
+  const readToo = about === undefined ? "" : ` Read ${visibleJson(about)} too.`;
+  const folder = visibleJson(`${space}/handoff/`);
   return [
-    `Hand your work over: write down where you stand, so that ${to === undefined ? "the next agent" : visibleJson(to)} can go on without you. What was asked for, as JSON:`,
+    `Hand your work over: write down where you stand, so that ${reader} can go on without you. ` +
+      "What was asked for, as JSON:",
     visibleJson(given),
     "",
-    `1. Call context_get with id ${visibleJson(id)}. If it is there, it is an earlier handoff of this topic: keep what still holds, and write with if_match and its etag. Otherwise write with if_none_match "*".${about === undefined ? "" : ` Read ${visibleJson(about)} too.`}`,
+    `1. Call context_get with id ${visibleJson(id)}. If it is there, it is an earlier handoff of this topic: ` +
+      `keep what still holds, and write with if_match and its etag. Otherwise write with if_none_match "*".${readToo}`,
     "2. Call context_put with",
     `   id: ${visibleJson(id)}`,
     "   content_type: application/json",
@@ -60,11 +66,15 @@ export function handoffText({ space, topic, to, notes, about }: Handoff): string
     '   tags: ["handoff"]',
     "   content: an object of exactly this shape, each text replaced by yours, lists as long as they need to be:",
     JSON.stringify(SHAPE, null, 2),
-    "3. Write for someone who knows nothing of this conversation. Name contexts and files instead of copying them; at most 8 KB; no secrets.",
+    "3. Write for someone who knows nothing of this conversation. " +
+      "Name contexts and files instead of copying them; at most 8 KB; no secrets.",
     "4. Then tell the person you work for the id, the version, and this line for whoever goes on:",
     `   Read the Cairn context ${id} with context_get and go on from there.`,
     "",
-    `Who goes on finds open handoffs by context_list with the prefix ${visibleJson(`${space}/handoff/`)} and the tag handoff, and takes one over by context_patch (format merge, if_match): {"status": "taken", "taken_by": "…"}; at the end {"status": "done"}. Whoever wants to hear of that waits with context_wait and the id.`,
+    `Who goes on finds open handoffs by context_list with the prefix ${folder} and the tag handoff, and takes ` +
+      'one over by context_patch (format merge, if_match): {"status": "taken", "taken_by": "…"}; ' +
+      'at the end {"status": "done"}. ' +
+      "Whoever wants to hear of that waits with context_wait and the id.",
     "",
   ].join("\n");
 }
