@@ -16,6 +16,11 @@ import {
 import { fleetMemberJoin } from "./join/join-command.ts";
 import { fleetTicketCreate } from "./join/ticket-command.ts";
 import { nodeStatus } from "./node-status.ts";
+import { cacheSection } from "./pages/cache.tsx";
+import { conditionsSection } from "./pages/conditions.tsx";
+import { fleetFrame } from "./pages/frame.ts";
+import { membersSection } from "./pages/members.tsx";
+import { nodeSection } from "./pages/node.tsx";
 import { fleetMembers } from "./queries.ts";
 import schema from "./schema.sql" with { type: "text" };
 
@@ -42,4 +47,6 @@ export const fleetFeature: Feature = {
     { name: "tickets", scope: "replicated", fork: "clear", sql: "SELECT * FROM tickets ORDER BY hash" },
   ],
   operations: (node) => [...fleetCommands, nodeStatus(node), fleetMembers(node), fleetTransfer(node), fleetLeave(node)],
+  sections: [conditionsSection, membersSection, cacheSection, nodeSection],
+  frame: fleetFrame,
 };

@@ -89,8 +89,12 @@ export const nodeReport = z.object({
   ),
 });
 
-/** What `node_status` answers. */
+/** `node_status` and its output, for whoever asks it without a node at hand. */
+export const NODE_STATUS = { name: "node_status", output: nodeReport } as const;
+
+/** Output of `node_status`. */
 export type NodeReport = z.infer<typeof nodeReport>;
+/** A member of the fleet in it. */
 export type MemberReport = z.infer<typeof memberReport>;
 /** Role, fleet and members of a report. */
 export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
@@ -101,12 +105,11 @@ export const NODE_REPORT: ServiceKey<() => Promise<NodeReport>> = new ServiceKey
 /** The operation over a node. */
 export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nodeReport> {
   return act({
-    name: "node_status",
+    ...NODE_STATUS,
     title: "Status of this node and its fleet",
     description:
       "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what may fail, tailnet state, URLs, and conditions that need attention.",
     input: z.object({}),
-    output: nodeReport,
     access: { verb: "read", spaces: "visible" },
     hints: { idempotent: true },
     run: () => node.get(NODE_REPORT)(),

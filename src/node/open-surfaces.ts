@@ -59,6 +59,7 @@ export function openSurfaces(options: OpenSurfacesOptions): OpenSurfaces {
   const mcp = createMcp({ invoker, features, version, conformance: options.conformance, log: logFor("mcp") });
   const web = createWeb({
     invoker,
+    features,
     version,
     secureUrl: () => state.urls().find((url) => url.startsWith("https://")),
     nowMs,

@@ -10,6 +10,7 @@ import type { PeerHandler } from "../peer/server.ts";
 import type { Operation } from "./define.ts";
 import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
+import type { FrameFacts, Page, Section, Visit } from "./page.ts";
 import type { RestRoute } from "./rest-route.ts";
 import type { Services } from "./services.ts";
 
@@ -38,6 +39,11 @@ export interface Feature {
   prompts?: readonly FeaturePrompt[];
   /** How models use the feature well. */
   instructions?: FeatureInstructions;
+  /** Pages under `/ui/`, and parts of the overview at `/`. */
+  pages?: readonly Page[];
+  sections?: readonly Section[];
+  /** What every page shows of the node; of one feature only. */
+  frame?(visit: Visit): Promise<FrameFacts>;
   /** Reads whose answers an edge may keep. */
   edge?: readonly EdgeRead[];
   /** What only the leader does, begun each time this node starts to lead. Full members only. */
@@ -76,6 +82,11 @@ export interface FeatureChanges {
   readBy: string;
   /** Reports whether the change may have altered what a list of the feature shows. */
   altersList(change: Change): boolean;
+  /**
+   * The read that waits on the change feed, whichever feature wrote: takes `since`, `timeout_seconds`, and `id` or `prefix`
+   * of targets; returns `changes` and `position`. One feature brings it.
+   */
+  waitedBy?: string;
 }
 
 /** A read that an edge may answer from what it keeps. Its entry is dropped by a change whose target is the entry's. */

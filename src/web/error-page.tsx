@@ -3,7 +3,7 @@
 
 import { FAULTS, type Fault } from "../lib/fault.ts";
 import { printable } from "../lib/printable.ts";
-import { Words } from "./text.tsx";
+import { Words } from "../page/text.tsx";
 
 export function ErrorPage({ fault, caller }: { fault: Fault; caller: string }) {
   const { status, title } = FAULTS[fault.code];

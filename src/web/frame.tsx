@@ -1,27 +1,30 @@
-// What every page has around it: head, bar, foot, and the one style and script, whose hashes are the whole Content-Security-Policy for them.
+// What every page has around it: head, bar, foot, and the one style and script. The Content-Security-Policy allows those two
+// texts by their hashes and no others.
 /** @jsxImportSource hono/jsx */
 
 import { raw } from "hono/html";
 import type { Child } from "hono/jsx";
 import { sha256Hex } from "../lib/sha256.ts";
+import type { FrameFacts } from "../operation/page.ts";
+import { Words } from "../page/text.tsx";
 import script from "./page.client.js" with { type: "text" };
 import style from "./page.css" with { type: "text" };
-import { Words } from "./text.tsx";
+import type { BarLink } from "./site.ts";
 
 export interface Frame {
   title: string;
-  /** Name of the node on the tailnet, or "" where the caller may not know it. */
+  /** Name of the node. */
   node: string;
-  /** The worst of its conditions, where the caller may know it. */
-  status?: "ok" | "warning" | "failing";
-  /** Address of the stream that keeps the page fresh. */
-  live?: string;
+  status?: FrameFacts["status"];
+  /** Address of the page's live stream. */
+  live?: string | undefined;
+  links: readonly BarLink[];
   version: string;
 }
 
 const sourceOf = (text: string): string => `'sha256-${Buffer.from(sha256Hex(text), "hex").toString("base64")}'`;
 
-/** Nothing from elsewhere, no inline code but these two texts, no frame, no form to elsewhere. */
+/** Nothing from other hosts, no inline code but these two texts, no frames, no forms to other hosts. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `script-src ${sourceOf(script)}`,
@@ -35,9 +38,8 @@ export const CONTENT_SECURITY_POLICY = [
 
 const STATUS_WORDS = { ok: "ok", warning: "needs attention", failing: "failing" } as const;
 
-/** A whole document. */
-export function Page({ frame, children }: { frame: Frame; children?: Child }) {
-  const name = frame.node === "" ? "cairn" : (frame.node.split(".")[0] ?? "cairn");
+/** A whole HTML document. */
+export function Document({ frame, children }: { frame: Frame; children?: Child }) {
   return (
     <html lang="en">
       <head>
@@ -52,20 +54,7 @@ export function Page({ frame, children }: { frame: Frame; children?: Child }) {
         <a class="skip" href="#main">
           Skip to content
         </a>
-        <header class="bar">
-          <a class="brand" href="/">
-            <Stones />
-            <Words text={name} />
-          </a>
-          <span id="state" data-part class="state">
-            {frame.status === undefined ? null : (
-              <span class={`pill ${frame.status}`}>{STATUS_WORDS[frame.status]}</span>
-            )}
-          </span>
-          <span id="live" class="live" role="status" hidden>
-            live
-          </span>
-        </header>
+        <Bar frame={frame} />
         <main id="main">{children}</main>
         <footer>
           cairn {frame.version} <span aria-hidden="true">·</span> <a href="/openapi.json">openapi.json</a>
@@ -73,6 +62,30 @@ export function Page({ frame, children }: { frame: Frame; children?: Child }) {
         <script>{raw(script)}</script>
       </body>
     </html>
+  );
+}
+
+function Bar({ frame: { node, status, links } }: { frame: Frame }) {
+  return (
+    <header class="bar">
+      <a class="brand" href="/">
+        <Stones />
+        <Words text={node.split(".")[0] ?? node} />
+      </a>
+      <span id="state" data-part class="state">
+        {status === undefined ? null : <span class={`pill ${status}`}>{STATUS_WORDS[status]}</span>}
+      </span>
+      {links.length === 0 ? null : (
+        <nav aria-label="Pages">
+          {links.map(({ path, label }) => (
+            <a href={path}>{label}</a>
+          ))}
+        </nav>
+      )}
+      <span id="live" class="live" role="status" hidden>
+        live
+      </span>
+    </header>
   );
 }
 
@@ -88,5 +101,5 @@ function Stones() {
 const STONES =
   '<ellipse cx="12" cy="18.5" rx="9.5" ry="3.6"/><ellipse cx="12.6" cy="11.6" rx="6.6" ry="3"/><ellipse cx="11.6" cy="5.8" rx="3.9" ry="2.4"/>';
 
-/** The same as a file of its own, for the browser's tab. */
+/** The same as an SVG file, for the browser's tab. */
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="#7a8a80">${STONES}</svg>`;

@@ -1,3 +1,3 @@
 // The pages, for the node to mount.
 
-export { createWeb, type Scheme, type Web } from "./app.tsx";
+export { createWeb, type Scheme, type Web } from "./app.ts";

@@ -1,37 +1,50 @@
-// The stream that keeps an open page fresh: it says that something which the caller may see has changed, never what. The page then asks again, under the rights of that moment.
-// A loop over context_wait, a cursor and a wake-up: nothing is queued for a client that does not read, and the limit of streams per caller is that operation's.
+// The stream that keeps an open page fresh: it says that something changed which the caller may see, never what; the page
+// then asks again under the rights of that moment. A loop over the read that waits for changes: nothing is queued for a
+// client that does not read, and filters, rights and the limit of streams per caller are that operation's.
 
+import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { Outlet } from "../lib/outlet.ts";
 import { pause } from "../lib/pause.ts";
+import type { Follows } from "../operation/page.ts";
 import type { Asker } from "./ask.ts";
 
-/** A quiet stream says `tick` this often: proxies keep it, and the page looks at what is no context, such as conditions. */
+/** A quiet stream says `tick` this often: proxies keep it open, and the page shows what has no changes, such as conditions. */
 const TICK_SECONDS = 20;
-/** Changes that come faster are told together. */
+/** Changes within this time are one event. */
 const GATHER_MS = 250;
+
+/** What is read of the output of the waiting read. */
+const waited = z.object({ changes: z.array(z.unknown()), position: z.string() });
 
 export interface LiveRequest {
   /** Position of the page, or "" for now. */
   since: string;
-  /** What the page shows: `{id}`, `{prefix}` or everything. */
-  about: { id?: string; prefix?: string };
+  follows: Follows;
 }
 
+/** The open streams of a node. */
 export class LiveStreams {
   readonly #open = new Map<AbortController, string>();
+  readonly #waitedBy: string | undefined;
 
-  /** The body of the stream. Throws Faults before it begins: no right, an old position, too many streams. */
-  async open(asker: Asker, { since, about }: LiveRequest): Promise<ReadableStream<Uint8Array>> {
+  /** `waitedBy` names the waiting read (`FeatureChanges.waitedBy`); without one there are no streams. */
+  constructor(waitedBy: string | undefined) {
+    this.#waitedBy = waitedBy;
+  }
+
+  /** Returns the body of a stream. Rejects with a Fault before it begins: no right, an old position, too many streams. */
+  async open(asker: Asker, { since, follows }: LiveRequest): Promise<ReadableStream<Uint8Array>> {
+    const name = this.#waitedBy;
+    if (name === undefined) throw new Fault("not_found", "Pages of this node have no live stream");
     const end = new AbortController();
     const asking = asker.until(AbortSignal.any([asker.signal, end.signal]));
     let at = since;
     const wait = async (seconds: number): Promise<boolean> => {
-      const { changes, position } = await asking.ask("context_wait", {
-        ...about,
-        ...(at === "" ? {} : { since: at }),
-        timeout_seconds: seconds,
-      });
+      const { changes, position } = await asking.ask(
+        { name, output: waited },
+        { ...follows, ...(at === "" ? {} : { since: at }), timeout_seconds: seconds },
+      );
       at = position;
       return changes.length > 0;
     };
@@ -59,7 +72,7 @@ export class LiveStreams {
     return outlet.body;
   }
 
-  /** Streams that are open now. */
+  /** How many streams are open now. */
   get size(): number {
     return this.#open.size;
   }

@@ -1,9 +1,12 @@
-// Who the caller is to the node, and what it may do.
+// The caller on the overview: who the node takes it for, and what it may do.
 /** @jsxImportSource hono/jsx */
 
+import type { z } from "zod";
 import { Fault } from "../lib/fault.ts";
-import type { Shown } from "./ask.ts";
-import { Refused, Words } from "./text.tsx";
+import type { Section } from "../operation/page.ts";
+import { whoami } from "../operation/whoami.ts";
+import { Card } from "../page/card.tsx";
+import { Refused, Words } from "../page/text.tsx";
 
 const MAY: Readonly<Record<string, string>> = {
   reader: "read",
@@ -12,18 +15,25 @@ const MAY: Readonly<Record<string, string>> = {
   admin: "read, write and administer",
 };
 
-export function You({ whoami }: { whoami: Shown<"whoami"> | Fault }) {
-  return (
-    <section class="card" aria-labelledby="you-title">
-      <h2 id="you-title">You</h2>
-      <div id="you" data-part>
-        {whoami instanceof Fault ? <Refused fault={whoami} /> : <Rights whoami={whoami} />}
-      </div>
-    </section>
-  );
-}
+type Whoami = z.infer<typeof whoami.output>;
 
-function Rights({ whoami }: { whoami: Shown<"whoami"> }) {
+/** The caller. */
+export const youSection: Section = {
+  column: "side",
+  order: 40,
+  async show(visit) {
+    const answer = await visit.tryAsk(whoami);
+    return {
+      body: (
+        <Card id="you" title="You">
+          {answer instanceof Fault ? <Refused fault={answer} /> : <Rights whoami={answer} />}
+        </Card>
+      ),
+    };
+  },
+};
+
+function Rights({ whoami }: { whoami: Whoami }) {
   return (
     <>
       <p>
@@ -40,19 +50,7 @@ function Rights({ whoami }: { whoami: Shown<"whoami"> }) {
       </p>
       <ul class="rights">
         {whoami.grants.map((grant) => (
-          <li>
-            <span class="pill role">{grant.role}</span> may {MAY[grant.role] ?? grant.role} in{" "}
-            <Spaces spaces={grant.spaces} />
-            {grant.tools === undefined ? null : (
-              <span>
-                {" "}
-                by <code>{grant.tools.join(", ")}</code>
-              </span>
-            )}
-            {grant.requests_per_minute === undefined ? null : (
-              <span class="quiet"> ({grant.requests_per_minute} requests a minute)</span>
-            )}
-          </li>
+          <GrantLine grant={grant} />
         ))}
       </ul>
       {whoami.problems.map((problem) => (
@@ -61,6 +59,24 @@ function Rights({ whoami }: { whoami: Shown<"whoami"> }) {
         </p>
       ))}
     </>
+  );
+}
+
+function GrantLine({ grant }: { grant: Whoami["grants"][number] }) {
+  return (
+    <li>
+      <span class="pill role">{grant.role}</span> may {MAY[grant.role] ?? grant.role} in{" "}
+      <Spaces spaces={grant.spaces} />
+      {grant.tools === undefined ? null : (
+        <span>
+          {" "}
+          by <code>{grant.tools.join(", ")}</code>
+        </span>
+      )}
+      {grant.requests_per_minute === undefined ? null : (
+        <span class="quiet"> ({grant.requests_per_minute} requests a minute)</span>
+      )}
+    </li>
   );
 }
 

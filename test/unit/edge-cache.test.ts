@@ -1,6 +1,7 @@
 // The cache of an edge behind the gate (architecture.md 9, replication.md 28): what is kept, what lets go of it, what is served stale, and to whom. Clock and link are the test's.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { Tools } from "../../src/mcp/tools.ts";
 import { createWeb } from "../../src/web/index.ts";
@@ -322,6 +323,7 @@ test("without a full node for a while, a list is refused at once, and the page s
   expect(performance.now() - beganMs).toBeLessThan(1000);
   const web = createWeb({
     invoker: pair.core.invoker,
+    features: FEATURES,
     version: "0",
     secureUrl: () => undefined,
     nowMs: Date.now,

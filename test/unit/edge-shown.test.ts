@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import type { CacheReport } from "../../src/fleet/index.ts";
 import { cacheMetrics } from "../../src/node/report/cache-metrics.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
@@ -52,6 +53,7 @@ async function pageWith(cache: CacheReport | undefined): Promise<string> {
   await using core = startCore({ operations: [...contextOperations, whoami, status] });
   const web = createWeb({
     invoker: core.invoker,
+    features: FEATURES,
     version: "0.0.0-test",
     secureUrl: () => undefined,
     nowMs: Date.now,

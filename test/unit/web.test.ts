@@ -5,11 +5,12 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { Caller } from "../../src/access/caller.ts";
 import { contextOperations } from "../../src/features/context/index.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import { CLIENTS, clientLines } from "../../src/lib/client-lines.ts";
+import { indentJson } from "../../src/lib/indent-json.ts";
 import { whoami } from "../../src/operation/whoami.ts";
-import { indentJson } from "../../src/web/indent-json.ts";
+import { nameText } from "../../src/page/text.tsx";
 import { createWeb, type Scheme } from "../../src/web/index.ts";
-import { nameText } from "../../src/web/text.tsx";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
 import { ALONE, statusWith } from "../kit/fleet-report.ts";
 
@@ -49,6 +50,7 @@ function start(options: { secureUrl?: string; operations?: Parameters<typeof sta
   const unexpected: unknown[] = [];
   const web = createWeb({
     invoker: core.invoker,
+    features: FEATURES,
     version: "0.0.0-test",
     secureUrl: () => options.secureUrl,
     nowMs: Date.now,

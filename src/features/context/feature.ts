@@ -21,6 +21,8 @@ import { contextInstructions } from "./instructions.ts";
 import { contextList } from "./list.ts";
 import { Maintenance } from "./maintenance.ts";
 import { contextMany } from "./many.ts";
+import { contextPage } from "./pages/context-page.tsx";
+import { contextSection } from "./pages/list-section.tsx";
 import { contextPatch } from "./patch.ts";
 import { prime } from "./prime.ts";
 import { handoffPrompt } from "./prompts/handoff.ts";
@@ -89,10 +91,13 @@ export const contextFeature: Feature = {
     operations: CONTEXT_WRITES.map(({ name }) => name),
     readBy: contextGet.name,
     altersList: ({ outcome }: Change) => !SAME_LIST.has(outcome),
+    waitedBy: contextWait.name,
   },
   resources: contextResources,
   prompts: [handoffPrompt, primePrompt],
   instructions: contextInstructions,
+  pages: [contextPage],
+  sections: [contextSection],
   edge: [
     {
       operation: contextGet.name,

@@ -1,25 +1,33 @@
-// The fleet on the page at /: who leads, what may fail, and each member with what this node knows of it. Readable on a phone: lines, no table.
+// The fleet on the overview: who leads, what may fail, and each member as this node knows it. Lines and no table, so that
+// a phone shows it.
 /** @jsxImportSource hono/jsx */
 
-import { Fault } from "../lib/fault.ts";
-import type { Shown } from "./ask.ts";
-import { Refused, Words } from "./text.tsx";
+import { Fault } from "../../lib/fault.ts";
+import type { Section } from "../../operation/page.ts";
+import { Card } from "../../page/card.tsx";
+import { Refused, Words } from "../../page/text.tsx";
+import { type MemberReport, NODE_STATUS, type NodeReport } from "../node-status.ts";
 
-type Status = Shown<"node_status">;
-type Member = Status["members"][number];
+/** A member whose last heartbeat is older than this is marked; one comes each second. */
+const LATE_SECONDS = 5;
 
-export function Fleet({ status }: { status: Status | Fault }) {
-  return (
-    <section class="card" aria-labelledby="fleet-title">
-      <h2 id="fleet-title">Fleet</h2>
-      <div id="fleet" data-part>
-        {status instanceof Fault ? <Refused fault={status} /> : <Members status={status} />}
-      </div>
-    </section>
-  );
-}
+/** The fleet and its members. */
+export const membersSection: Section = {
+  column: "side",
+  order: 10,
+  async show(visit) {
+    const status = await visit.tryAsk(NODE_STATUS);
+    return {
+      body: (
+        <Card id="fleet" title="Fleet">
+          {status instanceof Fault ? <Refused fault={status} /> : <Members status={status} />}
+        </Card>
+      ),
+    };
+  },
+};
 
-function Members({ status: { fleet, members } }: { status: Status }) {
+function Members({ status: { fleet, members } }: { status: NodeReport }) {
   return (
     <div>
       <p>
@@ -47,12 +55,11 @@ function Members({ status: { fleet, members } }: { status: Status }) {
   );
 }
 
-/** Heard lately, or not: the beats come each second. */
-function stateOf({ self, age_seconds }: Member): "ok" | "warning" {
-  return self || (age_seconds !== null && age_seconds <= 5) ? "ok" : "warning";
+function stateOf({ self, age_seconds }: MemberReport): "ok" | "warning" {
+  return self || (age_seconds !== null && age_seconds <= LATE_SECONDS) ? "ok" : "warning";
 }
 
-function marksOf({ role, leader, votes, self, state }: Member): string {
+function marksOf({ role, leader, votes, self, state }: MemberReport): string {
   const marks = [
     role,
     leader ? "leads" : votes ? "votes" : "",
@@ -62,7 +69,7 @@ function marksOf({ role, leader, votes, self, state }: Member): string {
   return marks.filter((mark) => mark !== "").join(", ");
 }
 
-function factsOf(member: Member): string[] {
+function factsOf(member: MemberReport): string[] {
   const { self, lag, path, relay, round_trip_ms, age_seconds, position, version } = member;
   const way = path === "relay" ? `by relay ${relay}` : path === "none" ? "no path" : path;
   return [

@@ -1,10 +1,11 @@
-// Stored text and other words by callers as they are safe to look at: escaped by hono/jsx, invisible and reordering characters shown, each piece kept from reordering its neighbours.
+// Text by callers as it is safe to look at: escaped by hono/jsx, invisible and reordering characters shown, each piece
+// kept from reordering its neighbours. And times, sizes and names in words.
 /** @jsxImportSource hono/jsx */
 
 import type { Fault } from "../lib/fault.ts";
 import { printableParts } from "../lib/printable.ts";
 
-/** Text by others. `block` keeps line ends; elsewhere they are shown as escapes, since one line is meant. */
+/** Text by callers. `block` keeps line ends; elsewhere they are shown as escapes, since one line is meant. */
 export function Words({ text, block = false }: { text: string; block?: boolean }) {
   const plain = block ? text.replaceAll("\r\n", "\n") : text.replaceAll("\n", "\\n").replaceAll("\t", "\\t");
   const parts = printableParts(plain).map((part) =>
@@ -19,7 +20,7 @@ export function Words({ text, block = false }: { text: string; block?: boolean }
   return <bdi>{parts}</bdi>;
 }
 
-/** A moment: how long ago, with the exact time for those who point at it. */
+/** A time (ISO 8601) as how long ago it was, with the exact time as a tooltip. */
 export function Ago({ time, nowMs }: { time: string; nowMs: number }) {
   return (
     <time datetime={time} title={time}>
@@ -28,7 +29,7 @@ export function Ago({ time, nowMs }: { time: string; nowMs: number }) {
   );
 }
 
-/** `5 min ago` for a span in ms; a span before now counts as now. */
+/** Returns `5 min ago` for a span in ms, and `now` below a second. */
 export function agoText(spanMs: number): string {
   const text = spanText(spanMs);
   return text === "0 s" ? "now" : `${text} ago`;
@@ -41,20 +42,20 @@ const UNITS = [
   [1000, "s"],
 ] as const;
 
-/** The largest whole unit of a span in ms. */
+/** Returns a span in ms in its largest whole unit. */
 export function spanText(spanMs: number): string {
   for (const [size, name] of UNITS) if (spanMs >= size) return `${Math.floor(spanMs / size)} ${name}`;
   return "0 s";
 }
 
-/** Bytes for people, in units of 1024. */
+/** Returns a number of bytes in units of 1024. */
 export function sizeText(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`;
   const kib = bytes / 1024;
   return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
 }
 
-/** Why a part is not shown. */
+/** In place of a part: why it is not shown. */
 export function Refused({ fault }: { fault: Fault }) {
   return (
     <p class="empty">
@@ -63,10 +64,10 @@ export function Refused({ fault }: { fault: Fault }) {
   );
 }
 
-/** Members of the fleet, to call nodes by their names. */
+/** Members of the fleet, by StableNodeID. */
 export type Named = readonly { node: string; name: string }[];
 
-/** `user:ada@example.com` as people write it, and nodes that are members by their names. */
+/** Returns an author as people write it: without `user:`, and members by their names. */
 export function nameText(author: string, members: Named): string {
   const plain = author.replace(/^user:/, "");
   const known = members.find(({ node }) => plain.endsWith(`@${node}`) || plain === `node:${node}`);

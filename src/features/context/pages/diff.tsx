@@ -1,15 +1,18 @@
-// What changed between two versions: lines of a text diff, or the steps of a JSON patch; and the form that chooses the two.
+// The diff of two versions: lines of a text diff or steps of a JSON patch, and the form that chooses the two.
 /** @jsxImportSource hono/jsx */
 
-import { Fault } from "../lib/fault.ts";
-import type { Shown } from "./ask.ts";
+import type { z } from "zod";
+import { Fault } from "../../../lib/fault.ts";
+import { Refused, Words } from "../../../page/text.tsx";
+import type { contextDiff } from "../history.ts";
 import { type ContextView, contextLink } from "./links.ts";
-import { Refused, Words } from "./text.tsx";
+
+type Comparison = z.infer<typeof contextDiff.output>;
 
 /** More lines than this are not shown. */
 const MAX_LINES = 5000;
 
-export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: Shown<"context_diff"> | Fault }) {
+export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: Comparison | Fault }) {
   const from = diff instanceof Fault ? view.from : String(diff.from);
   const to = diff instanceof Fault ? view.to : String(diff.to);
   return (
@@ -46,7 +49,7 @@ export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: 
   );
 }
 
-function Changes({ diff }: { diff: Shown<"context_diff"> }) {
+function Changes({ diff }: { diff: Comparison }) {
   const lines = Array.isArray(diff.diff) ? diff.diff.map(stepText) : String(diff.diff).replace(/\n$/, "").split("\n");
   if (lines.length === 0 || (lines.length === 1 && lines[0] === "")) return <p class="empty">The two are the same.</p>;
   return (

@@ -1,0 +1,137 @@
+// The page of one context: its text in any kept version, its metadata, its history, and the diff of two versions.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import type { Fault } from "../../../lib/fault.ts";
+import type { Page, Visit } from "../../../operation/page.ts";
+import { Ago, type Named, nameText, sizeText, Words } from "../../../page/text.tsx";
+import { contextDiff, contextHistory } from "../history.ts";
+import { contextGet, contextMetadata } from "../queries.ts";
+import { Diff } from "./diff.tsx";
+import { Document } from "./document.tsx";
+import { History } from "./history.tsx";
+import { CONTEXTS, type ContextView, listLink } from "./links.ts";
+import { Tags } from "./tags.tsx";
+
+/** Versions on one page of the history. */
+const PAGE = 20;
+
+/** The page. */
+export const contextPage: Page = {
+  path: CONTEXTS,
+  async open(visit) {
+    const id = visit.rest;
+    const view = {
+      version: visit.parameter("version"),
+      from: visit.parameter("from"),
+      to: visit.parameter("to"),
+      format: visit.parameter("format"),
+      before: visit.parameter("before"),
+    };
+    const [parts, { name, members }] = await Promise.all([askParts(visit, id, view), visit.frame()]);
+    return {
+      title: `${id}: ${name}`,
+      follows: { id },
+      body: <Context id={id} view={view} parts={parts} members={members} nowMs={visit.nowMs} />,
+    };
+  },
+};
+
+interface Parts {
+  metadata: z.infer<typeof contextMetadata.output>;
+  /** The text, or why there is none: deleted, purged, no such version. */
+  content: z.infer<typeof contextGet.output> | Fault;
+  history: z.infer<typeof contextHistory.output> | Fault;
+  diff: z.infer<typeof contextDiff.output> | Fault | undefined;
+}
+
+/** Rejects with the Fault of a context that does not exist, or that the caller may not read. */
+async function askParts(visit: Visit, id: string, view: Required<ContextView>): Promise<Parts> {
+  const { version, from, to, format, before } = view;
+  const metadata = await visit.ask(contextMetadata, { id });
+  const [content, history, diff] = await Promise.all([
+    visit.tryAsk(contextGet, { id, format: "text", ...(version && { version: wholeNumber(version) }) }),
+    visit.tryAsk(contextHistory, { id, limit: PAGE, ...(before && { cursor: before }) }),
+    from === ""
+      ? undefined
+      : visit.tryAsk(contextDiff, {
+          id,
+          from: wholeNumber(from),
+          ...(to && { to: wholeNumber(to) }),
+          ...(format && { format }),
+        }),
+  ]);
+  return { metadata, content, history, diff };
+}
+
+/** Returns a number where the text is one; any other text goes on as it is, for the operation to refuse in its words. */
+function wholeNumber(text: string): number | string {
+  return /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
+}
+
+interface ContextProps {
+  id: string;
+  view: ContextView;
+  parts: Parts;
+  members: Named;
+  nowMs: number;
+}
+
+function Context({ id, view, parts, members, nowMs }: ContextProps) {
+  const { metadata, content, history, diff } = parts;
+  return (
+    <>
+      <div class="title">
+        <p class="crumb">
+          <a href="/">Contexts</a> <span aria-hidden="true">/</span>{" "}
+          <a href={listLink({ prefix: `${metadata.space}/` })}>{metadata.space}</a>
+        </p>
+        <h1 class="id">{id}</h1>
+        <div id="about" data-part>
+          <About metadata={metadata} members={members} nowMs={nowMs} />
+        </div>
+      </div>
+      {diff === undefined ? null : <Diff id={id} view={view} diff={diff} />}
+      <div class="columns">
+        <div class="wide">
+          <Document id={id} newest={metadata.version} version={view.version} content={content} />
+        </div>
+        <div class="side">
+          <History id={id} before={view.before} history={history} members={members} nowMs={nowMs} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+interface AboutProps extends Pick<ContextProps, "members" | "nowMs"> {
+  metadata: Parts["metadata"];
+}
+
+function About({ metadata, members, nowMs }: AboutProps) {
+  return (
+    <>
+      {metadata.title === "" ? null : (
+        <p class="subtitle">
+          <Words text={metadata.title} />
+        </p>
+      )}
+      <p class="quiet facts">
+        <span>version {metadata.version}</span>
+        <span>
+          {metadata.deleted ? "deleted" : "written"} <Ago time={metadata.updated_at} nowMs={nowMs} /> by{" "}
+          <Words text={nameText(metadata.author, members)} />
+        </span>
+        <span>
+          created <Ago time={metadata.created_at} nowMs={nowMs} />
+        </span>
+        <span>{metadata.content_type}</span>
+        <span>{sizeText(metadata.size)}</span>
+        <span>
+          ETag <code>{metadata.etag}</code>
+        </span>
+        <Tags tags={metadata.tags} />
+      </p>
+    </>
+  );
+}

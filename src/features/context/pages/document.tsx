@@ -1,0 +1,58 @@
+// The text of one version, JSON laid out.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import { Fault } from "../../../lib/fault.ts";
+import { indentJson } from "../../../lib/indent-json.ts";
+import { isJsonType } from "../../../lib/media-type.ts";
+import { Refused, sizeText, Words } from "../../../page/text.tsx";
+import type { contextGet } from "../queries.ts";
+import { contextLink, rawLink } from "./links.ts";
+
+/** More of a text than this (in UTF-16 units) is not laid out on the page; the raw document is one click away. */
+const MAX_SHOWN = 128 * 1024;
+
+type Content = z.infer<typeof contextGet.output>;
+
+interface DocumentProps {
+  id: string;
+  /** Number of the newest version. */
+  newest: number;
+  /** The version that the address names; "" and undefined: the newest. */
+  version: string | undefined;
+  content: Content | Fault;
+}
+
+export function Document({ id, newest, version, content }: DocumentProps) {
+  const older = Boolean(version) && version !== String(newest);
+  return (
+    <section class="card" aria-labelledby="text-title">
+      <div id="text" data-part>
+        <div class="head">
+          <h2 id="text-title">{older ? `Text of version ${version}` : "Text"}</h2>
+          {older ? <a href={contextLink(id)}>newest</a> : null}
+          {content instanceof Fault ? null : <a href={rawLink(id, content.version)}>raw</a>}
+        </div>
+        {content instanceof Fault ? <Refused fault={content} /> : <Text content={content} />}
+      </div>
+    </section>
+  );
+}
+
+function Text({ content }: { content: Content }) {
+  const whole = String(content.content);
+  const cut = whole.length > MAX_SHOWN;
+  const start = cut ? whole.slice(0, MAX_SHOWN).toWellFormed() : whole;
+  return (
+    <>
+      <pre class="document">
+        <Words block text={isJsonType(content.content_type) ? indentJson(start) : start} />
+      </pre>
+      {cut ? (
+        <p class="quiet">
+          The first {sizeText(MAX_SHOWN)} of {sizeText(content.size)}; the whole is behind “raw”.
+        </p>
+      ) : null}
+    </>
+  );
+}

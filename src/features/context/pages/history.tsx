@@ -1,0 +1,88 @@
+// The history of one context, newest first: each kept version with links to its text and its diff.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import { Fault } from "../../../lib/fault.ts";
+import { Card } from "../../../page/card.tsx";
+import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
+import type { contextHistory } from "../history.ts";
+import { contextLink } from "./links.ts";
+
+type Versions = z.infer<typeof contextHistory.output>;
+type Version = Versions["versions"][number];
+
+interface HistoryProps {
+  id: string;
+  /** Cursor of the shown page; "" and undefined: the newest versions. */
+  before: string | undefined;
+  history: Versions | Fault;
+  members: Named;
+  nowMs: number;
+}
+
+export function History(props: HistoryProps) {
+  const { history } = props;
+  return (
+    <Card id="history" title="History">
+      {history instanceof Fault ? <Refused fault={history} /> : <VersionList {...props} history={history} />}
+    </Card>
+  );
+}
+
+function VersionList({ id, before, history, members, nowMs }: HistoryProps & { history: Versions }) {
+  const { versions, cursor } = history;
+  return (
+    <>
+      <ol class="history">
+        {versions.map((version, index) => (
+          <VersionLine
+            id={id}
+            version={version}
+            previous={versions.slice(index + 1).find(hasText)?.version}
+            members={members}
+            nowMs={nowMs}
+          />
+        ))}
+      </ol>
+      <nav class="pages" aria-label="Pages of the history">
+        {before ? <a href={contextLink(id)}>Newest</a> : null}
+        {cursor === undefined ? null : <a href={contextLink(id, { before: cursor })}>Older</a>}
+      </nav>
+    </>
+  );
+}
+
+interface LineProps extends Pick<HistoryProps, "id" | "members" | "nowMs"> {
+  version: Version;
+  /** The next older version of the page that has a text. */
+  previous: number | undefined;
+}
+
+function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
+  const number = String(version.version);
+  const kept = hasText(version);
+  return (
+    <li>
+      <span class="number">{kept ? <a href={contextLink(id, { version: number })}>{number}</a> : number}</span>
+      <span>
+        <Ago time={version.time} nowMs={nowMs} />{" "}
+        <span class="quiet by">
+          <Words text={nameText(version.author, members)} />
+          {version.via === "" ? null : ` via ${version.via}`}
+        </span>
+      </span>
+      <span class="quiet end">{version.purged ? "purged" : version.deleted ? "deleted" : sizeText(version.size)}</span>
+      <span class="end">
+        {kept && previous !== undefined ? (
+          <a href={contextLink(id, { from: String(previous), to: number })} aria-label={`Changes of version ${number}`}>
+            diff
+          </a>
+        ) : null}
+      </span>
+    </li>
+  );
+}
+
+function hasText({ deleted, purged }: Version): boolean {
+  return !deleted && !purged;
+}

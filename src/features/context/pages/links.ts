@@ -1,0 +1,41 @@
+// Addresses of the pages of contexts, made in one place.
+
+import { address } from "../../../page/address.ts";
+
+/** Path of the pages of single contexts; the id follows. */
+export const CONTEXTS = "/ui/contexts/";
+
+/** What the list at `/` is narrowed to; "" and undefined do not narrow. */
+export interface ListFilter {
+  prefix?: string;
+  tag?: string;
+  cursor?: string;
+}
+
+/** What the page of a context shows; "" and undefined: the newest text, no diff, the newest versions. */
+export interface ContextView {
+  version?: string;
+  from?: string;
+  to?: string;
+  format?: string;
+  before?: string;
+}
+
+/** Returns the address of the list. */
+export function listLink({ prefix, tag, cursor }: ListFilter): string {
+  return address("/", { prefix, tag, cursor });
+}
+
+/** Returns the address of a context's page. Ids hold only characters that a path may hold; they are encoded all the same. */
+export function contextLink(id: string, view: ContextView = {}): string {
+  return address(CONTEXTS + encoded(id), { ...view });
+}
+
+/** Returns the address of the document itself, as REST serves it. */
+export function rawLink(id: string, version: number): string {
+  return address(`/contexts/${encoded(id)}`, { version: String(version) });
+}
+
+function encoded(id: string): string {
+  return id.split("/").map(encodeURIComponent).join("/");
+}

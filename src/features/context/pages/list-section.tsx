@@ -1,0 +1,170 @@
+// The list of contexts on the overview: filter, table, pages.
+/** @jsxImportSource hono/jsx */
+
+import { z } from "zod";
+import { Fault } from "../../../lib/fault.ts";
+import type { Section } from "../../../operation/page.ts";
+import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
+import { contextList } from "../list.ts";
+import { metadata } from "../rows.ts";
+import { contextLink, type ListFilter, listLink } from "./links.ts";
+import { Tags } from "./tags.tsx";
+
+/** Contexts on one page of the list. */
+const PAGE = 50;
+
+/** Without `fields` a list has all fields of each context. */
+const wholeList = { name: contextList.name, output: contextList.output.extend({ contexts: z.array(metadata) }) };
+
+type List = z.infer<typeof wholeList.output>;
+
+/** The list. */
+export const contextSection: Section = {
+  column: "wide",
+  order: 20,
+  heading: "Contexts",
+  async show(visit) {
+    const filter = {
+      prefix: visit.parameter("prefix"),
+      tag: visit.parameter("tag"),
+      cursor: visit.parameter("cursor"),
+    };
+    const { prefix, tag, cursor } = filter;
+    const narrowed = { ...(prefix && { prefix }), ...(tag && { tag }), ...(cursor && { cursor }) };
+    const [list, { members }] = await Promise.all([
+      visit.tryAsk(wholeList, { limit: PAGE, ...narrowed }),
+      visit.frame(),
+    ]);
+    // A filter that is none fails the whole page; a missing right, or no node that could be asked, this part alone.
+    if (list instanceof Fault && list.code !== "forbidden" && list.code !== "unavailable") throw list;
+    return {
+      follows: prefix === "" ? {} : { prefix },
+      body: <ContextList list={list} filter={filter} members={members} nowMs={visit.nowMs} />,
+    };
+  },
+};
+
+interface ListProps {
+  list: List | Fault;
+  filter: Required<ListFilter>;
+  members: Named;
+  nowMs: number;
+}
+
+function ContextList({ list, filter, members, nowMs }: ListProps) {
+  return (
+    <section class="card" aria-labelledby="contexts-title">
+      <div class="head">
+        <h2 id="contexts-title">Contexts</h2>
+        <Search filter={filter} />
+      </div>
+      {filter.tag === "" ? null : (
+        <p>
+          Tag{" "}
+          <span class="tag">
+            <Words text={filter.tag} />
+          </span>{" "}
+          <a href={listLink({ prefix: filter.prefix })}>all tags</a>
+        </p>
+      )}
+      <div id="contexts" data-part>
+        {list instanceof Fault ? (
+          <Refused fault={list} />
+        ) : (
+          <Contexts list={list} filter={filter} members={members} nowMs={nowMs} />
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Search({ filter }: Pick<ListProps, "filter">) {
+  return (
+    <search>
+      <form method="get" action="/" class="filter">
+        <label>
+          <span class="hidden">Only ids that start with</span>
+          <input
+            type="search"
+            name="prefix"
+            value={filter.prefix}
+            placeholder="prefix, such as team-a/"
+            maxlength={256}
+          />
+        </label>
+        {filter.tag === "" ? null : <input type="hidden" name="tag" value={filter.tag} />}
+        <button type="submit">Filter</button>
+      </form>
+    </search>
+  );
+}
+
+function Contexts({ list, filter, members, nowMs }: ListProps & { list: List }) {
+  if (list.contexts.length === 0) {
+    const narrowed = filter.prefix !== "" || filter.tag !== "" || filter.cursor !== "";
+    return (
+      <p class="empty">{narrowed ? "Nothing here matches." : "Nothing has been written yet that you may read."}</p>
+    );
+  }
+  return (
+    <>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">Context</th>
+            <th scope="col" class="number">
+              Version
+            </th>
+            <th scope="col" class="number wider">
+              Size
+            </th>
+            <th scope="col" class="wider">
+              Author
+            </th>
+            <th scope="col" class="end">
+              Written
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {list.contexts.map((context) => (
+            <Row context={context} members={members} nowMs={nowMs} />
+          ))}
+        </tbody>
+      </table>
+      <nav class="pages" aria-label="Pages of the list">
+        {filter.cursor === "" ? null : <a href={listLink({ ...filter, cursor: "" })}>First page</a>}
+        {list.cursor === undefined ? null : <a href={listLink({ ...filter, cursor: list.cursor })}>Next page</a>}
+      </nav>
+    </>
+  );
+}
+
+interface RowProps extends Pick<ListProps, "members" | "nowMs"> {
+  context: List["contexts"][number];
+}
+
+function Row({ context, members, nowMs }: RowProps) {
+  return (
+    <tr>
+      <td>
+        <a class="id" href={contextLink(context.id)}>
+          {context.id}
+        </a>
+        {context.title === "" && context.tags.length === 0 ? null : (
+          <div class="quiet about">
+            <Words text={context.title} /> <Tags tags={context.tags} />
+          </div>
+        )}
+      </td>
+      <td class="number">{context.version}</td>
+      <td class="number wider">{sizeText(context.size)}</td>
+      <td class="wider author">
+        <Words text={nameText(context.author, members)} />
+      </td>
+      <td class="end">
+        <Ago time={context.updated_at} nowMs={nowMs} />
+      </td>
+    </tr>
+  );
+}

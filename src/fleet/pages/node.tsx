@@ -1,0 +1,67 @@
+// This node on the overview: its name and addresses, tailnet state, position, backup, uptime and build.
+/** @jsxImportSource hono/jsx */
+
+import type { Child } from "hono/jsx";
+import { Fault } from "../../lib/fault.ts";
+import type { Section } from "../../operation/page.ts";
+import { Card } from "../../page/card.tsx";
+import { agoText, Refused, spanText, Words } from "../../page/text.tsx";
+import { NODE_STATUS, type NodeReport } from "../node-status.ts";
+
+/** The node. */
+export const nodeSection: Section = {
+  column: "side",
+  order: 30,
+  async show(visit) {
+    const status = await visit.tryAsk(NODE_STATUS);
+    return {
+      body: (
+        <Card id="node" title="Node">
+          {status instanceof Fault ? <Refused fault={status} /> : <Facts status={status} nowMs={visit.nowMs} />}
+        </Card>
+      ),
+    };
+  },
+};
+
+function Facts({ status, nowMs }: { status: NodeReport; nowMs: number }) {
+  const { tailnet, backup } = status;
+  return (
+    <dl>
+      <Row name="Name">{tailnet.name === "" ? "none yet" : tailnet.name}</Row>
+      {tailnet.ips.length === 0 ? null : <Row name="Addresses">{tailnet.ips.join(", ")}</Row>}
+      <Row name="Tailnet">
+        {tailnet.state}, control server {tailnet.control}
+      </Row>
+      {tailnet.key_expiry === null ? null : <Row name="Key expires">{tailnet.key_expiry.slice(0, 10)}</Row>}
+      <Row name="Position">
+        <code>{status.position}</code>
+      </Row>
+      {backup === undefined ? null : (
+        <Row name="Backup">
+          <Words text={backupText(backup, nowMs)} />
+        </Row>
+      )}
+      <Row name="Up">{spanText(status.uptime_seconds * 1000)}</Row>
+      <Row name="Build">
+        {status.version} ({status.commit})
+      </Row>
+    </dl>
+  );
+}
+
+function backupText({ at, next }: NonNullable<NodeReport["backup"]>, nowMs: number): string {
+  const last = at === null ? "none yet" : `last ${agoText(nowMs - Date.parse(at))}`;
+  if (next === null) return `${last}, next only on demand`;
+  const untilMs = Date.parse(next) - nowMs;
+  return `${last}, next ${untilMs <= 0 ? "now" : `in ${spanText(untilMs)}`}`;
+}
+
+function Row({ name, children }: { name: string; children?: Child }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

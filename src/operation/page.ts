@@ -1,0 +1,83 @@
+// The parts of a manifest for people with a browser: pages, sections of the overview, and what the frame shows of the node.
+// Each asks operations as its caller and renders their output; routes, frame, style and streams are src/web's.
+
+import type { Child } from "hono/jsx";
+import type { z } from "zod";
+import type { Caller } from "../access/caller.ts";
+import type { Fault } from "../lib/fault.ts";
+
+/** A page of its own. */
+export interface Page {
+  /** Under `/ui/`. One that ends with `/` serves every address below it, which `visit.rest` names. */
+  path: string;
+  /** Its link in the bar of every page; left out: only other pages link to it. */
+  navigation?: { order: number; label: string };
+  /** Asks and renders. A Fault it rejects with becomes the page. */
+  open(visit: Visit): Promise<View>;
+}
+
+/** A rendered page. */
+export interface View {
+  /** For the title bar of the browser. */
+  title: string;
+  /** Left out: the page has no live stream. */
+  follows?: Follows;
+  body: Child;
+}
+
+/**
+ * Changes after which an open page is fetched again: those of one target, or of all targets with a prefix; with neither,
+ * all that the caller may read.
+ */
+export interface Follows {
+  id?: string;
+  prefix?: string;
+}
+
+/** A part of the overview at `/`. */
+export interface Section {
+  column: "wide" | "side";
+  /** Place in the column, from the top. */
+  order: number;
+  /** What it lists, where that belongs into the title and heading of the overview. */
+  heading?: string;
+  /** Asks and renders. A Fault it rejects with becomes the page. */
+  show(visit: Visit): Promise<Pick<View, "follows" | "body">>;
+}
+
+/** What the frame of every page shows of the node, and pages use to name nodes. */
+export interface FrameFacts {
+  /** Full name on the tailnet, or `cairn`. */
+  name: string;
+  /** The worst of its conditions; undefined where the caller may not know it. */
+  status: "ok" | "warning" | "failing" | undefined;
+  /** Base URL of the node on the tailnet. */
+  url: string | undefined;
+  /** Members of the fleet, by StableNodeID; empty where the caller may not know them. */
+  members: readonly { node: string; name: string }[];
+}
+
+/** An operation; or its name with a schema of its output. */
+export interface Asked<O extends z.ZodType> {
+  name: string;
+  output: O;
+}
+
+/** One request for a page. */
+export interface Visit {
+  caller: Caller;
+  /** Scheme and host of the request. */
+  origin: string;
+  /** What the address says after the page's path, decoded. */
+  rest: string;
+  /** Returns a parameter of the address, or "". */
+  parameter(name: string): string;
+  /** Wall clock in ms. */
+  nowMs: number;
+  /** Runs an operation as the caller and returns its output. The same call runs once a visit. Rejects with its Fault. */
+  ask<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O>>;
+  /** Like `ask`, with a Fault as a value, to be shown in place of a part. Rejects with Fault `internal` only. */
+  tryAsk<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O> | Fault>;
+  /** Returns what is known of the node, as far as the caller may know it. */
+  frame(): Promise<FrameFacts>;
+}
