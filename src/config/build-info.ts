@@ -1,5 +1,5 @@
-// What this executable was made of. The build puts the values in (scripts/build.ts); from source they are read from the tree.
-// What the Go half really is, it says itself when it starts (`Tailnet.versions`).
+// Versions of this executable and of its parts. The build inserts them (scripts/build.ts); a run from source reads them
+// from the tree. The Go half reports its own versions when it starts (`Tailnet.versions`).
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,13 +16,13 @@ const buildInfoShape = z.object({
   go: z.string(),
 });
 
-/** Versions of Cairn and of its parts, all as plain texts. */
+/** Versions of Cairn and of its parts, as text. */
 export type BuildInfo = z.infer<typeof buildInfoShape>;
 
-/** Put in by the build; not declared at all when run from source. */
+/** Inserted by the build; not declared when run from source. */
 declare const CAIRN_BUILD: BuildInfo | undefined;
 
-/** Versions of Cairn and of what it is built from. */
+/** Versions of this executable. */
 export const buildInfo: BuildInfo = typeof CAIRN_BUILD === "undefined" ? fromSource() : CAIRN_BUILD;
 
 function fromSource(): BuildInfo {
@@ -30,7 +30,7 @@ function fromSource(): BuildInfo {
   return { version: manifest.version, commit: "source", bun: Bun.version, ...native };
 }
 
-/** Written by scripts/native.ts beside what it builds; "unknown" before the first build. */
+/** Returns the versions that scripts/native.ts wrote beside its output; "unknown" before the first build. */
 function nativeVersions(): { tailscale: string; go: string } {
   try {
     const text = readFileSync(join(import.meta.dir, "..", "..", "build", "native", "versions.json"), "utf8");

@@ -1,4 +1,4 @@
-// The environment as settings and secrets read it.
+// The type of an environment from which settings and secrets are read.
 
-/** Environment variables; handed in, so that tests have their own. */
+/** Environment variables, passed in so that tests can use their own. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,8 +1,8 @@
-// A settings file with every setting, commented out, made of the rows of their tables.
+// Makes an example settings file from the setting tables, with every setting commented out.
 
 import { flagOf, type SettingRow } from "./setting.ts";
 
-/** TOML text: each line that sets something begins with `#`, so the file changes nothing until a line is uncommented. */
+/** Returns the TOML text. Every line that sets something begins with `#`, so the file as it is changes nothing. */
 export function exampleFile(all: readonly (readonly [string, SettingRow])[]): string {
   const top = all.filter(([key]) => !key.includes("."));
   const tables = Map.groupBy(
@@ -11,7 +11,7 @@ export function exampleFile(all: readonly (readonly [string, SettingRow])[]): st
   );
   const parts = [
     "# Settings of a cairn node: cairn.toml in the data folder, or the file that --config names.",
-    "# Flags win over variables, variables over this file. Keys of the tailnet do not belong here: TS_AUTHKEY, TS_AUTHKEY_FILE.",
+    "# Flags win over variables, variables over this file. Auth keys do not belong here: use TS_AUTHKEY or TS_AUTHKEY_FILE.",
     "",
     ...top.flatMap(([key, row]) => lines(key, key, row)),
     ...[...tables].flatMap(([table, rows]) => [
@@ -24,7 +24,7 @@ export function exampleFile(all: readonly (readonly [string, SettingRow])[]): st
 }
 
 function lines(key: string, name: string, row: SettingRow): string[] {
-  // A file in the data folder cannot name another one.
+  // A settings file in the data folder cannot name another data folder.
   if (key === "data") return [`# ${row.help} Only in a file that --config names.`, '#data = "/var/lib/cairn"', ""];
   const choices = row.choices === undefined ? "" : ` One of ${row.choices.join(", ")}.`;
   return [`# ${row.help}${choices} (${flagOf(key)})`, `#${name} = ${defaultOf(row)}`, ""];

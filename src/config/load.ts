@@ -1,5 +1,5 @@
-// Finds the values of all settings: flags > environment > file > default, and remembers where each came from.
-// Refuses what it does not know, with the nearest name.
+// Loads the values of all settings (flags > environment > file > default) and records where each came from. Refuses
+// unknown names and suggests the nearest known one.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -14,27 +14,27 @@ import { envOf, flagOf, type SettingRow, type SettingTable } from "./setting.ts"
 import { type Settings, settingRows } from "./settings.ts";
 
 export interface LoadOptions {
-  /** Values of flags by setting key, as the command line gave them. */
+  /** Values of flags by setting key, as parsed from the command line. */
   flags?: Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
   env: Environment;
-  /** The settings of the features (`SETTING_TABLES`); left out: only the node's are known. */
+  /** Settings of the features (`SETTING_TABLES`). Default: none, so only the node's own settings are known. */
   tables?: readonly SettingTable[];
-  /** `--config FILE`; without it `<data>/cairn.toml`, if there is one. */
+  /** `--config FILE`. Default: `<data>/cairn.toml`, if it exists. */
   configFile?: string | undefined;
 }
 
-/** All settings with where they came from. */
+/** All settings and where they came from. */
 export interface Loaded {
   settings: Settings & { readonly data: string };
-  /** Every setting by name, those of features too. */
+  /** Every setting by name, including those of features. */
   all: Readonly<Record<string, SettingValue>>;
   /** Where each value that is not a default came from, such as `--tags`, `CAIRN_TAGS` or the file's path. */
   origins: ReadonlyMap<string, string>;
-  /** What looks like a mistake but is not refused, for the log. */
+  /** Likely mistakes that are not refused, for the log. */
   warnings: readonly string[];
 }
 
-/** Variables that begin with CAIRN_ and are no settings. */
+/** Variables that begin with CAIRN_ and are not settings. */
 const OTHER_VARIABLES = new Set([
   ...["CAIRN_ROOT", "CAIRN_CONFIG", "CAIRN_URL"],
   ...SECRET_NAMES.flatMap((name) => [name, `${name}_FILE`]),
@@ -46,36 +46,33 @@ export function loadSettings(options: LoadOptions): Loaded {
   const rows = new Map(settingRows(options.tables ?? []));
   const origins = new Map<string, string>();
   const values = new Map<string, SettingValue>();
-  const take = (key: string, raw: unknown, origin: string): void => {
+  const set = (key: string, raw: unknown, origin: string): void => {
     const row = rows.get(key);
     if (row === undefined) return;
     values.set(key, parseSetting(key, row, raw, origin));
     origins.set(key, origin);
   };
-  const overlay = (): void => {
+  const setFromVariablesAndFlags = (): void => {
     for (const key of rows.keys()) {
       const variable = options.env[envOf(key)];
-      if (variable !== undefined && variable.trim() !== "") take(key, variable, envOf(key));
+      if (variable !== undefined && variable.trim() !== "") set(key, variable, envOf(key));
       const given = options.flags?.[key];
-      if (given !== undefined) take(key, given, flagOf(key));
+      if (given !== undefined) set(key, given, flagOf(key));
     }
   };
 
-  overlay();
+  // Twice: the data folder decides which file is read, and variables and flags win over that file.
+  setFromVariablesAndFlags();
   const given = values.get("data");
   const data = typeof given === "string" ? given : defaultDataDir(options.env);
   const file = options.configFile ?? options.env["CAIRN_CONFIG"];
   const path = file ?? join(data, "cairn.toml");
   if (file !== undefined || existsSync(path)) {
     for (const [key, raw] of readFile(path, rows)) {
-      if (key === "data" && file === undefined) {
-        throw new Fault("config_invalid", `${path} lies in the data folder and cannot name another one`, {
-          hint: "Name the data folder with --data or CAIRN_DATA.",
-        });
-      }
-      take(key, raw, path);
+      if (key === "data" && file === undefined) throw dataInOwnFile(path);
+      set(key, raw, path);
     }
-    overlay();
+    setFromVariablesAndFlags();
   }
   for (const [key, row] of rows) if (!values.has(key)) values.set(key, row.default);
   if (values.get("data") === undefined) values.set("data", data);
@@ -83,6 +80,12 @@ export function loadSettings(options: LoadOptions): Loaded {
   const all = Object.fromEntries(values);
   const settings = all as Loaded["settings"];
   return { settings, all, origins, warnings: unknownVariables(options.env, rows) };
+}
+
+function dataInOwnFile(path: string): Fault {
+  return new Fault("config_invalid", `${path} is in the data folder and cannot name another data folder`, {
+    hint: "Name the data folder with --data or CAIRN_DATA.",
+  });
 }
 
 function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string, unknown][] {
@@ -93,7 +96,7 @@ function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string,
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {
-      hint: "Mend the file, or name another one with --config.",
+      hint: "Fix the file, or name another one with --config.",
       cause,
     });
   }
@@ -106,7 +109,7 @@ function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string,
   });
 }
 
-/** Tables to dotted names: `[access] admins = []` is `access.admins`. */
+/** Returns the values of TOML tables by dotted name: `[access] admins = []` is `access.admins`. */
 function flatten(value: unknown, prefix: string): [string, unknown][] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return [[prefix, value]];
   return Object.entries(value).flatMap(([name, inner]) => flatten(inner, prefix === "" ? name : `${prefix}.${name}`));
@@ -118,6 +121,6 @@ function unknownVariables(env: Environment, rows: ReadonlyMap<string, SettingRow
     .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !OTHER_VARIABLES.has(name))
     .map((name) => {
       const near = nearest(name, known);
-      return `The variable ${name} is no setting and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`;
+      return `The variable ${name} is not a setting and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`;
     });
 }

@@ -1,4 +1,5 @@
-// Where a client on this machine finds a node: the URL that a person gave, or the local socket of a data folder.
+// Finds the address of a node for a client on this machine: a URL that a person gave, or the local socket of a data
+// folder.
 
 import { existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -14,7 +15,7 @@ export function nodeOrigin(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
     throw new Fault("invalid_input", `${JSON.stringify(url)} is not the address of a node`, {
-      hint: "Give it as http://cairn or https://cairn.your-tailnet.ts.net.",
+      hint: "Write it as http://cairn or https://cairn.your-tailnet.ts.net.",
     });
   }
   return parsed.origin;
@@ -24,12 +25,12 @@ export function nodeOrigin(url: string): string {
 export function localAddress(dataDir: string, env: Environment): { socketPath: string } {
   const owner = existsSync(dataDir) ? statSync(dataDir).uid : process.getuid?.();
   const found = socketCandidates(dataDir, env).find((path) => {
-    // The socket's folder must belong to the owner of the data folder: in /tmp anyone can make a folder of that name.
+    // The socket's folder must have the same owner as the data folder: in /tmp anyone can make a folder of that name.
     const folder = lstatSync(dirname(path), { throwIfNoEntry: false });
     return folder?.isDirectory() === true && folder.uid === owner && existsSync(path);
   });
   if (found !== undefined) return { socketPath: found };
   throw new Fault("not_running", `No cairn node runs with the data folder ${dataDir}`, {
-    hint: "Start one with `cairn serve`, name its folder with --data, or another node with --url.",
+    hint: "Start one with `cairn serve`, name its data folder with --data, or name another node with --url.",
   });
 }

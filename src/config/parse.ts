@@ -1,54 +1,74 @@
-// One raw value (text of a flag or variable, or a TOML value) to the value of its setting, or a Fault that says where it came from.
+// Parses one raw value (text of a flag or variable, or a TOML value) into the value of its setting.
 
 import { Fault } from "../lib/fault.ts";
-import type { SettingRow } from "./setting.ts";
+import type { Kind, SettingRow } from "./setting.ts";
 
+/** The value of any setting; undefined: not set. */
 export type SettingValue = string | number | boolean | readonly string[] | undefined;
 
-/** Parses `raw`; `origin` names its place for the message, such as `--tags` or `CAIRN_TAGS`. Throws Fault `config_invalid`. */
+/** Makes the fault that says what was wanted; `value` is the raw value unless a part of it is at fault. */
+type Refuse = (wanted: string, value?: unknown) => Fault;
+type Parser = (raw: unknown, row: SettingRow, refuse: Refuse) => SettingValue;
+
+const PARSERS: Readonly<Record<Kind, Parser>> = {
+  text: parseText,
+  list: parseList,
+  flag: parseFlag,
+  choice: parseChoice,
+  count: (raw, row, refuse) => inBounds(wholeNumber(raw), "whole number", row, refuse),
+  bytes: (raw, row, refuse) => inBounds(byteCount(raw), "number of bytes", row, refuse),
+};
+
+/**
+ * Parses `raw` by the kind of its row. `origin` says where it came from, such as `--tags` or `CAIRN_TAGS`. Throws Fault
+ * `config_invalid`.
+ */
 export function parseSetting(key: string, row: SettingRow, raw: unknown, origin: string): SettingValue {
-  const refuse = (wanted: string, value: unknown = raw): Fault =>
-    new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, and is ${shown(value)}`, {
-      hint: `Change ${origin}: ${row.help}`,
-    });
-  const shaped = (text: string): string => {
-    if (row.shape !== undefined && !row.shape.fits(text)) throw refuse(row.shape.wanted, text);
-    return text;
-  };
-  switch (row.kind) {
-    case "text":
-      if (typeof raw !== "string" || raw.trim() === "" || raw.includes("\0")) throw refuse("a text that is not empty");
-      return shaped(raw.trim());
-    case "list": {
-      const items = typeof raw === "string" ? raw.split(",") : Array.isArray(raw) ? raw : undefined;
-      if (items === undefined || items.some((item) => typeof item !== "string")) throw refuse("a list of texts");
-      return items
-        .map((item) => String(item).trim())
-        .filter((item) => item !== "")
-        .map(shaped);
-    }
-    case "flag":
-      if (raw === true || raw === "true" || raw === "1") return true;
-      if (raw === false || raw === "false" || raw === "0") return false;
-      throw refuse("true or false");
-    case "choice": {
-      const choices = row.choices ?? [];
-      if (typeof raw !== "string" || !choices.includes(raw)) throw refuse(`one of ${choices.join(", ")}`);
-      return raw;
-    }
-    case "count":
-    case "bytes": {
-      const count = row.kind === "bytes" ? byteCount(raw) : wholeNumber(raw);
-      const least = row.min ?? 0;
-      const most = row.max ?? Number.MAX_SAFE_INTEGER;
-      const wanted = `a ${row.kind === "bytes" ? "number of bytes" : "whole number"} from ${least} to ${most}`;
-      if (count === undefined || count < least || count > most) throw refuse(wanted);
-      return count;
-    }
-  }
+  return PARSERS[row.kind](
+    raw,
+    row,
+    (wanted, value = raw) =>
+      new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, but is ${shown(value)}`, {
+        hint: `Change ${origin}: ${row.help}`,
+      }),
+  );
 }
 
-/** The value for a message: without a user and password that stand in a URL, and not at any length. */
+function parseText(raw: unknown, row: SettingRow, refuse: Refuse): string {
+  if (typeof raw !== "string" || raw.trim() === "" || raw.includes("\0")) throw refuse("a text that is not empty");
+  return inShape(raw.trim(), row, refuse);
+}
+
+function parseList(raw: unknown, row: SettingRow, refuse: Refuse): readonly string[] {
+  const items: unknown = typeof raw === "string" ? raw.split(",") : raw;
+  if (!Array.isArray(items) || items.some((item) => typeof item !== "string")) throw refuse("a list of texts");
+  const trimmed = items.map((item) => String(item).trim()).filter((item) => item !== "");
+  return trimmed.map((item) => inShape(item, row, refuse));
+}
+
+function parseFlag(raw: unknown, _row: SettingRow, refuse: Refuse): boolean {
+  if (raw === true || raw === "true" || raw === "1") return true;
+  if (raw === false || raw === "false" || raw === "0") return false;
+  throw refuse("true or false");
+}
+
+function parseChoice(raw: unknown, { choices = [] }: SettingRow, refuse: Refuse): string {
+  if (typeof raw !== "string" || !choices.includes(raw)) throw refuse(`one of ${choices.join(", ")}`);
+  return raw;
+}
+
+function inShape(text: string, { shape }: SettingRow, refuse: Refuse): string {
+  if (shape !== undefined && !shape.fits(text)) throw refuse(shape.wanted, text);
+  return text;
+}
+
+function inBounds(count: number | undefined, noun: string, row: SettingRow, refuse: Refuse): number {
+  const { min = 0, max = Number.MAX_SAFE_INTEGER } = row;
+  if (count === undefined || count < min || count > max) throw refuse(`a ${noun} from ${min} to ${max}`);
+  return count;
+}
+
+/** Returns the value for a message, cut to 300 characters and without the user and password of a URL. */
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.slice(0, 300).replaceAll(/\/\/[^/"]*@/g, "//…@");

@@ -1,4 +1,4 @@
-// Where a node keeps its data and its sockets. Making and checking the folders is lib/private-folder.ts.
+// Paths of a node's data folder and sockets. lib/private-folder.ts creates and checks the folders.
 
 import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
@@ -7,7 +7,10 @@ import { Fault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Environment } from "./environment.ts";
 
-/** The data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY > /var/lib/cairn as root > the user's own place. */
+/**
+ * Returns the data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY, else /var/lib/cairn as root,
+ * else the user's own state folder.
+ */
 export function defaultDataDir(env: Environment): string {
   const systemd = env["STATE_DIRECTORY"]?.split(":")[0];
   if (systemd) return systemd;
@@ -24,23 +27,29 @@ export interface SocketPaths {
   folder: string;
   /** The local socket of the CLI. */
   cairn: string;
-  /** Folder of the sockets between the two halves: always 0700. */
+  /** Folder of the sockets between the Go half and the TypeScript half: always 0700. */
   internal: string;
   /** Where requests from the tailnet arrive. */
   ingress: string;
 }
 
-/** Longest path of a unix socket that every supported system takes (macOS: 104 bytes with the final zero). */
+/** Longest path of a unix socket that every supported system accepts (macOS: 104 bytes with the final zero). */
 const MAX_SOCKET_PATH_BYTES = 103;
 
-/** The sockets of the node with this data folder: in XDG_RUNTIME_DIR or the temporary folder, under a short hash. Throws Fault `config_invalid` when that is too long. */
+/**
+ * Returns the sockets of the node with this data folder: in XDG_RUNTIME_DIR or the temporary folder, in a folder named
+ * by a short hash. Throws Fault `config_invalid` if a path is too long.
+ */
 export function socketPaths(dataDir: string, env: Environment): SocketPaths {
   return socketPathsIn(env["XDG_RUNTIME_DIR"] || env["TMPDIR"] || tmpdir(), dataDir);
 }
 
-/** Every place where the node with this data folder may have its sockets, as the CLI may have another environment than the node. */
+/**
+ * Returns every path where the node with this data folder may have its local socket: the environment of the CLI may
+ * differ from that of the node.
+ */
 export function socketCandidates(dataDir: string, env: Environment): string[] {
-  // A system service has its sockets in /run/cairn, since its /tmp is its own.
+  // A system service has its sockets in /run/cairn, since it has a private /tmp.
   const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp", "/run/cairn"].filter(
     (base) => base !== undefined && base !== "",
   );
@@ -55,10 +64,8 @@ function socketPathsIn(base: string, dataDir: string): SocketPaths {
   if (length > MAX_SOCKET_PATH_BYTES) {
     throw new Fault(
       "config_invalid",
-      `The socket path ${paths.ingress} has ${length} bytes, and ${MAX_SOCKET_PATH_BYTES} are allowed`,
-      {
-        hint: "Set XDG_RUNTIME_DIR or TMPDIR to a shorter folder.",
-      },
+      `The socket path ${paths.ingress} has ${length} bytes; at most ${MAX_SOCKET_PATH_BYTES} are allowed`,
+      { hint: "Set XDG_RUNTIME_DIR or TMPDIR to a folder with a shorter path." },
     );
   }
   return paths;

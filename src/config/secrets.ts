@@ -1,5 +1,5 @@
-// The keys that a node holds, for its tailnet and for the bucket of its backups: by variable, by file, or as a systemd credential, and never on the command line.
-// They are handed over once and registered for redaction (observe/redact.ts) by whoever reads them.
+// Reads the secrets of a node, for its tailnet, its fleet and its backup bucket: from a variable, a file or a systemd
+// credential, never from the command line. The caller registers them for redaction (observe/redact.ts).
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import type { Environment } from "./environment.ts";
 
-/** Names of auth keys, the first that is set wins. */
+/** Names of the auth key; the first that is set wins. */
 const AUTH_KEY_NAMES = ["TS_AUTHKEY", "TS_AUTH_KEY", "TAILSCALE_AUTH_KEY"] as const;
 const CLIENT_SECRET_NAME = "TS_CLIENT_SECRET";
 
@@ -15,30 +15,30 @@ const TICKET_NAME = "CAIRN_JOIN_TICKET";
 const S3_ID_NAME = "CAIRN_S3_ACCESS_KEY_ID";
 const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
 
-/** Variables of the keys that let a node join a tailnet. */
+/** Variables of the secrets that let a node join a tailnet. */
 export const TAILNET_SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
 
-/** Every variable that holds a secret itself. */
+/** Every variable whose value is a secret. */
 export const SECRET_NAMES: readonly string[] = [...TAILNET_SECRET_NAMES, TICKET_NAME, S3_ID_NAME, S3_SECRET_NAME];
 
 const MAX_SECRET_BYTES = 4096;
 
-/** What a node may join a tailnet and a fleet with, and the keys of the backups' bucket; all may be absent. */
+/** Secrets for joining a tailnet and a fleet, and the keys of the backup bucket; all optional. */
 export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;
   s3?: S3Keys | undefined;
-  /** What `cairn ticket` printed. */
+  /** A ticket as `cairn ticket` prints it. */
   joinTicket?: string | undefined;
 }
 
-/** What signs requests to an S3-compatible service. */
+/** Keys that sign requests to an S3-compatible service. */
 export interface S3Keys {
   accessKeyId: string;
   secretAccessKey: string;
 }
 
-/** Reads the secrets. Throws Fault `config_invalid` that names the place and never the value. */
+/** Reads the secrets. Throws Fault `config_invalid`, which names the variable or file and never the value. */
 export function readSecrets(env: Environment): Secrets {
   const authKey = AUTH_KEY_NAMES.map((name) => readSecret(name, env)).find((value) => value !== undefined);
   const clientSecret = readSecret(CLIENT_SECRET_NAME, env);
@@ -51,12 +51,12 @@ function readS3Keys(env: Environment): S3Keys | undefined {
   if (accessKeyId !== undefined && secretAccessKey !== undefined) return { accessKeyId, secretAccessKey };
   if (accessKeyId === secretAccessKey) return undefined;
   const [set, missing] = accessKeyId === undefined ? [S3_SECRET_NAME, S3_ID_NAME] : [S3_ID_NAME, S3_SECRET_NAME];
-  throw new Fault("config_invalid", `${set} is set, and ${missing} is not`, {
+  throw new Fault("config_invalid", `${set} is set, but ${missing} is not`, {
     hint: `Set both, each as a variable, as ${missing}_FILE, or as a systemd credential.`,
   });
 }
 
-/** Has every secret redacted wherever a line is written: `register` is called with each. */
+/** Calls `register` with every secret, so that log lines never show one. */
 export function eachSecret(
   { authKey, clientSecret, s3, joinTicket }: Secrets,
   register: (value: string | undefined) => void,
@@ -64,7 +64,7 @@ export function eachSecret(
   for (const value of [authKey, clientSecret, s3?.accessKeyId, s3?.secretAccessKey, joinTicket]) register(value);
 }
 
-/** Which secrets are set and where each comes from; never a value. */
+/** Returns which secrets are set and where each comes from, without their values. */
 export function secretOrigins(env: Environment): { name: string; origin: string }[] {
   return SECRET_NAMES.flatMap((name) => {
     const credential = credentialFile(name, env);
@@ -74,7 +74,10 @@ export function secretOrigins(env: Environment): { name: string; origin: string 
   });
 }
 
-/** Throws Fault `invalid_input` if an argument is, or names, a secret: arguments are readable by every user of the machine. */
+/**
+ * Throws Fault `invalid_input` if an argument is a secret or the name of one: every user of the machine can read
+ * arguments.
+ */
 export function refuseSecretsOnArgv(argv: readonly string[]): void {
   for (const argument of argv) {
     const name =
@@ -85,13 +88,14 @@ export function refuseSecretsOnArgv(argv: readonly string[]): void {
       "invalid_input",
       `A secret was given on the command line${name === undefined ? "" : ` (${name})`}`,
       {
-        hint: `Arguments are visible to every user: set ${wayFor(name ?? argument)}, or the same with _FILE to a file that holds it. Treat the key as leaked and revoke it.`,
+        hint: `Arguments are visible to every user of this machine: set ${variableFor(name ?? argument)} instead, or the same name with _FILE to the path of a file. Treat the key as leaked and revoke it.`,
       },
     );
   }
 }
 
-function wayFor(words: string): string {
+/** Returns the variable for a secret that was named or given on the command line. */
+function variableFor(words: string): string {
   const plain = words.toLowerCase();
   if (plain.includes("ticket")) return TICKET_NAME;
   if (!plain.includes("access")) return "TS_AUTHKEY";
@@ -121,16 +125,14 @@ function readSecretFile(path: string, origin: string): string {
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the secret from ${origin} (${path}): ${reason}`, {
-      hint: "Name a file that this user can read and that holds only the key.",
+      hint: "Name a file that this user can read and that contains only the key.",
     });
   }
   if (value === "" || /[\s\0]/.test(value)) {
     throw new Fault(
       "config_invalid",
-      `The file of ${origin} (${path}) should hold one key, and ${value === "" ? "is empty" : "holds blanks"}`,
-      {
-        hint: "Write only the key into the file.",
-      },
+      `The file of ${origin} (${path}) should contain one key, but ${value === "" ? "is empty" : "contains blanks"}`,
+      { hint: "Write only the key into the file." },
     );
   }
   return value;

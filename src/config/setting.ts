@@ -1,25 +1,25 @@
-// What one setting is: the rows that tables of settings are made of, and the types of their values. Which settings there
-// are is said by settings.ts for the node and by the manifests of features for theirs.
+// The rows of setting tables, and the types of their values. settings.ts is the table of the node; features have tables
+// of their own in their manifests.
 
 import type { Shape } from "./shapes.ts";
 
-/** How a value is read and checked; `bytes` also takes KiB and MiB endings. */
+/** How a value is parsed and checked. `bytes` also accepts the endings KiB, MiB and GiB. */
 export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
 
-/** One setting as its table says it. */
+/** One setting in its table. */
 export interface Row<K extends Kind, Default> {
   kind: K;
   /** `undefined` means: not set. */
   default: Default;
   /** One sentence for --help and docs/settings.md, units included. */
   help: string;
-  /** What stands for the value in --help. */
+  /** Placeholder of the value in --help. */
   placeholder?: string;
   choices?: readonly string[];
-  /** Bounds of counts and bytes, both included. */
+  /** Bounds of counts and bytes, inclusive. */
   min?: number;
   max?: number;
-  /** What a text, or each text of a list, must look like. */
+  /** Format of a text, or of each text of a list. */
   shape?: Shape;
 }
 
@@ -48,7 +48,7 @@ export const choice = <const C extends readonly string[]>(choices: C, value: C[n
     C[number]
   >;
 
-/** A row as the code that walks a table sees it. */
+/** Any row, for code that iterates over a table. */
 export type SettingRow = Row<Kind, string | number | boolean | readonly string[] | undefined>;
 
 /** Settings by dotted name, such as `access.admins`. */
@@ -56,7 +56,7 @@ export type SettingTable = Readonly<Record<string, SettingRow>>;
 
 type Widened<D> = D extends undefined ? string | undefined : D extends string ? (string extends D ? string : D) : D;
 
-/** The values in force of the settings of a table, by name. */
+/** Values of the settings of a table, by name. */
 export type ValuesOf<T extends SettingTable> = {
   readonly [K in keyof T]: T[K]["kind"] extends "text"
     ? undefined extends T[K]["default"]
@@ -65,7 +65,7 @@ export type ValuesOf<T extends SettingTable> = {
     : Widened<T[K]["default"]>;
 };
 
-/** Returns the values of a feature's settings out of all that were loaded; what was not loaded has its default. */
+/** Returns the values of a feature's settings from all loaded ones; a setting that was not loaded has its default. */
 export function valuesOf<T extends SettingTable>(table: T, loaded: Readonly<Record<string, unknown>>): ValuesOf<T> {
   const values = Object.entries(table).map(([key, row]) => [
     key,

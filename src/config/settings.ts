@@ -1,5 +1,5 @@
-// The settings of a node, in one table; features add theirs by their manifests: flags, environment names, the file's keys, help and docs/settings.md come from it.
-// load.ts finds the values; secrets are not settings (secrets.ts).
+// The table of a node's settings; features add theirs in their manifests. Flags, environment variables, keys of the
+// file, help and docs/settings.md are made from it. Secrets are not settings (secrets.ts).
 
 import {
   bytes,
@@ -27,68 +27,97 @@ import {
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
-/** The table. A key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins` under `[access]` in the file. */
+/**
+ * The table. The key `access.admins` is the flag `--access-admins`, the variable `CAIRN_ACCESS_ADMINS`, and `admins`
+ * under `[access]` in the file.
+ */
 export const SETTINGS = {
-  data: text(undefined, "DIR", "Folder for everything this node keeps, private to its user."),
+  data: text(undefined, "DIR", "Folder with all data of this node, accessible only to its user."),
   hostname: text("cairn", "NAME", "Name of this node on the tailnet.", hostnameShape),
-  control_url: text(undefined, "URL", "Control server, for Headscale; without it Tailscale's own.", controlUrlShape),
-  tags: list("TAG,…", "Tags to ask for, such as tag:cairn; needed with TS_CLIENT_SECRET.", tagShape),
-  ephemeral: flag("Let the tailnet forget this node soon after it ends."),
+  control_url: text(
+    undefined,
+    "URL",
+    "URL of the control server, such as a Headscale server. Default: Tailscale's own.",
+    controlUrlShape,
+  ),
+  tags: list("TAG,…", "Tags to request, such as tag:cairn; required with TS_CLIENT_SECRET.", tagShape),
+  ephemeral: flag("Register as an ephemeral node, which the tailnet removes soon after it stops."),
   role: choice(
     ["central", "regional", "edge"],
     "central",
-    "What this node is in a fleet that it joins: central votes and may lead, regional is a full replica, edge keeps a cache. A plain start is central.",
+    "Role of this node in a fleet that it joins: central votes and may lead, regional is a full replica without a vote, edge keeps a cache. A node that starts a new fleet is central.",
   ),
-  fleet: text("cairn", "NAME", "Name of the fleet that a plain start begins, or that join looks for.", fleetNameShape),
+  fleet: text(
+    "cairn",
+    "NAME",
+    "Name of the fleet that this node starts, or that --join auto looks for.",
+    fleetNameShape,
+  ),
   join: text(
     undefined,
     "HOST|auto",
-    "Join the fleet of this node, or with auto the one of this name on the tailnet; a member just starts.",
+    "Join the fleet of this node; auto finds the fleet by its name on the tailnet. A node that is already a member just starts.",
   ),
   discard_local: flag(
-    "Give up what this node holds of another fleet when it joins; a copy is kept in the data folder.",
+    "When joining, discard what this node holds of another fleet; a copy is kept in the data folder.",
   ),
   fleet_profile: choice(
     ["lan", "home", "wan"],
     "home",
-    "How patient the voters of a fleet that begins here are: lan fails over fastest, wan suits slow links and SD cards.",
+    "Election timing of a fleet that this node starts: lan fails over fastest, wan suits slow links and SD cards.",
   ),
   "tailnet.engine": choice(
     ["auto", "library", "sidecar"],
     "auto",
-    "How the tailnet half runs: inside this process, or as a child.",
+    "How the tailnet code runs: inside this process (library) or as a child process (sidecar).",
   ),
-  "access.admins": list("LOGIN,…", "Logins that are admin of this node without a grant."),
+  "access.admins": list("LOGIN,…", "Logins that are admins of this node without a grant."),
   "access.default_role": choice(
     ["none", "reader", "member"],
     "none",
-    "What other untagged users of this tailnet get without a grant.",
+    "Role of other untagged users of this tailnet who have no grant.",
   ),
   "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
-  "access.policy_file": text(undefined, "FILE", "Grants as JSON, for control servers without application grants."),
+  "access.policy_file": text(
+    undefined,
+    "FILE",
+    "File with grants as JSON, for control servers without application grants.",
+  ),
   "access.capability": text(
     "cairn.internal/cap/cairn",
     "NAME",
-    "Application capability that carries the grants.",
+    "Application capability in the tailnet policy that carries the grants.",
     capabilityShape,
   ),
-  "http.allowed_hosts": list("HOST,…", "More names under which browsers and agents may address this node.", hostShape),
+  "http.allowed_hosts": list(
+    "HOST,…",
+    "Further names under which browsers and agents may address this node.",
+    hostShape,
+  ),
   "http.allowed_origins": list("ORIGIN,…", "Web origins of other sites whose pages may call this node.", originShape),
-  "http.max_body_bytes": bytes(8 * MIB, { min: 64 * 1024, max: 64 * MIB }, "Largest request body, in bytes (or 8MiB)."),
+  "http.max_body_bytes": bytes(
+    8 * MIB,
+    { min: 64 * 1024, max: 64 * MIB },
+    "Largest request body, in bytes or as 8MiB.",
+  ),
   "context.max_bytes": bytes(
     MIB,
     { min: 1024, max: 4 * MIB },
-    "Largest content of one context, in bytes (or 1MiB); at most 4MiB.",
+    "Largest content of one context, in bytes or as 1MiB; at most 4MiB.",
   ),
   "history.max_versions": count(
     100,
     { min: 0, max: 1_000_000 },
     "Versions kept of each context, the newest included; 0 keeps all.",
   ),
-  "history.max_days": count(0, { min: 0, max: 36_500 }, "Days after which an older version goes; 0: never."),
+  "history.max_days": count(
+    0,
+    { min: 0, max: 36_500 },
+    "Days after which a version that is not the newest is removed; 0: never.",
+  ),
   "history.spaces": list(
     "SPACE=VERSIONS[/DAYS],…",
-    "Other history limits of single spaces, such as logs=10/30: 10 versions, 30 days.",
+    "History limits of single spaces, such as logs=10/30 for 10 versions and 30 days.",
   ),
   "history.max_changes": count(
     1_000_000,
@@ -98,55 +127,59 @@ export const SETTINGS = {
   "quota.caller_bytes": bytes(
     GIB,
     { min: 0, max: 1024 * GIB },
-    "Kept bytes that one caller may have written; 0: no limit.",
+    "Bytes of kept versions that one caller may have written; 0: no limit.",
   ),
-  "quota.space_bytes": bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Kept bytes that one space may hold; 0: no limit."),
+  "quota.space_bytes": bytes(
+    4 * GIB,
+    { min: 0, max: 1024 * GIB },
+    "Bytes of kept versions that one space may hold; 0: no limit.",
+  ),
   "cache.max_bytes": bytes(
     64 * MIB,
     { min: MIB, max: 64 * GIB },
-    "Documents that an edge keeps in memory, in bytes (or 64MiB), and as many again on disk for spaces that may be served stale.",
+    "Memory for the documents that an edge caches, in bytes or as 64MiB; spaces that may be served stale use as much again on disk.",
   ),
   "cache.max_stale": count(
     86_400,
     { min: 0, max: 31_536_000 },
-    "Seconds for which an edge without a full node in reach answers from spaces that may be served stale; 0: never.",
+    "Seconds for which an edge that reaches no full node serves stale documents, in spaces that allow it; 0: never.",
   ),
   "cache.spaces": list(
     "SPACE,…",
-    "Of the spaces that the fleet lets this edge keep, those that it does keep, such as team-a,docs-*; without it all.",
+    "Spaces that this edge caches, of those it is enrolled for, such as team-a,docs-*. Default: all of them.",
     spaceGlobShape,
   ),
   "limits.requests_per_minute": count(
     6000,
     { min: 0, max: 10_000_000 },
-    "Requests a minute of one caller where its grant names no limit; 0: no limit.",
+    "Requests per minute of one caller whose grant sets no limit; 0: no limit.",
   ),
   "limits.streams_per_caller": count(
     64,
     { min: 1, max: 100_000 },
-    "Streams and waits that one caller may have open at once.",
+    "Streams and waits that one caller may have open at the same time.",
   ),
   "outbound.allow": list(
     "HOST[:PORT],…",
-    "Places outside the tailnet that this node may reach though they are private, on this machine or plain http: hosts, addresses, networks.",
+    "Hosts, addresses or networks outside the tailnet that this node may reach although they are private, on this machine, or use plain HTTP.",
     outboundShape,
   ),
-  "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admin of this node."),
-  "log.level": choice(["debug", "info", "warning", "error"], "info", "Least severe log line to write."),
+  "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admins of this node."),
+  "log.level": choice(["debug", "info", "warning", "error"], "info", "Lowest level of log lines to write."),
   "log.format": choice(
     ["auto", "pretty", "json"],
     "auto",
-    "Log lines for people or as JSON; auto: JSON unless on a terminal.",
+    "Format of log lines: pretty for people, or json. auto is pretty on a terminal and json otherwise.",
   ),
 } as const;
 
-/** Dotted name of a setting of the node, such as `access.admins`. */
+/** Dotted name of one of the node's settings, such as `access.admins`. */
 export type SettingKey = keyof typeof SETTINGS;
 
-/** The values in force of the node's settings, by name. */
+/** Values of the node's settings, by name. */
 export type Settings = ValuesOf<typeof SETTINGS>;
 
-/** All rows with their names: the node's in the order of their table, then those of the features. */
+/** Returns all rows with their names: first the node's in table order, then those of the features. */
 export function settingRows(features: readonly SettingTable[]): [string, SettingRow][] {
   return [SETTINGS, ...features].flatMap((table) => Object.entries(table));
 }

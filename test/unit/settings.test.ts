@@ -214,7 +214,7 @@ test("the keys of a bucket come as a pair", () => {
   expect(readSecrets({ CREDENTIALS_DIRECTORY: place, ...file }).s3).toEqual(pair);
   const alone = faultOf(() => readSecrets(file));
   expect(alone.code).toBe("config_invalid");
-  expect(alone.message).toBe("CAIRN_S3_SECRET_ACCESS_KEY is set, and CAIRN_S3_ACCESS_KEY_ID is not");
+  expect(alone.message).toBe("CAIRN_S3_SECRET_ACCESS_KEY is set, but CAIRN_S3_ACCESS_KEY_ID is not");
   expect(load({ data: place, env: { CAIRN_S3_ACCESS_KEY_ID: "x", ...file } }).warnings).toEqual([]);
 });
 
