@@ -16,7 +16,9 @@ export const WRAPPED: readonly string[] = [
   "scripts/check-docs.ts",
   "src/access/",
   "src/api/",
+  "src/config/",
   "src/lib/fault",
+  "src/observe/",
   "src/peer/",
   "test/unit/check-citations.test.ts",
 ];

@@ -1,12 +1,14 @@
-// The catalogue of health conditions, and what is true of this node now. Nothing else may invent a warning: `status`, /health and the log read this.
+// The table of health conditions, and the conditions that hold now on this node. `status`, /health and the log show
+// these and no other warnings.
 
 import { printableLine } from "../lib/printable.ts";
 import type { LogLine } from "./logging.ts";
 import { redactText } from "./redact.ts";
 
+/** `info` is no problem, `warning` needs attention, `error` makes the node unhealthy. */
 export type Severity = "info" | "warning" | "error";
 
-/** What a condition means. */
+/** One row of a table of conditions. */
 export interface ConditionKind {
   title: string;
   severity: Severity;
@@ -17,7 +19,7 @@ export interface ConditionKind {
 /** Conditions by code. */
 export type ConditionTable = Readonly<Record<string, ConditionKind>>;
 
-/** The conditions of the node itself, by code; features add theirs by their manifests. */
+/** Conditions of the node itself, by code; features add theirs in their manifests. */
 export const CONDITIONS = {
   starting: { title: "Starting", severity: "info", hint: "Wait until the node has joined its tailnet." },
   needs_login: {
@@ -33,7 +35,7 @@ export const CONDITIONS = {
   auth_key_refused: {
     title: "Auth key refused",
     severity: "warning",
-    hint: "Set a fresh TS_AUTHKEY before the next login is needed.",
+    hint: "Set a new TS_AUTHKEY before the next login is needed.",
   },
   control_unreachable: {
     title: "Control server unreachable",
@@ -50,102 +52,102 @@ export const CONDITIONS = {
     severity: "error",
     hint: "Open the login URL in a browser; no restart is needed.",
   },
-  tailnet_health: { title: "Tailnet health", severity: "warning", hint: "See the text; Tailscale reports it." },
+  tailnet_health: { title: "Tailnet health", severity: "warning", hint: "See the text, which Tailscale reports." },
   not_listening: {
     title: "Not listening on the tailnet",
     severity: "error",
-    hint: "cairn keeps trying; if it lasts, restart the node.",
+    hint: "cairn keeps trying; if this lasts, restart the node.",
   },
   tailnet_stopped: { title: "Tailnet stopped", severity: "error", hint: "Restart the node." },
   no_quorum: {
     title: "No leader",
     severity: "error",
-    hint: "Bring voters back until more than half of them see each other; reads go on meanwhile. See cairn promote --accept-loss where they are lost for good.",
+    hint: "Bring voters back until more than half of them reach each other; reads still work. If they are lost for good, see `cairn promote --accept-loss`.",
   },
   lagging_follower: {
     title: "A member is behind",
     severity: "warning",
-    hint: "See its disk and its network path in cairn status; it catches up by itself once it can.",
+    hint: "Check its disk and its network path in `cairn status`; it catches up by itself once it can.",
   },
   flapping_leader: {
     title: "The leader changes often",
     severity: "warning",
-    hint: "Look at fsync times and paths of the voters; on slow links use the profile wan (cairn call fleet_profile_set).",
+    hint: "Check the fsync times and network paths of the voters; on slow links use the wan profile (`cairn call fleet_profile_set`).",
   },
   slow_fsync: {
     title: "Slow disk",
     severity: "warning",
-    hint: "Every write waits for this disk: use a faster one, or let a node with a faster one vote.",
+    hint: "Every write waits for this disk: use a faster disk, or let a node with a faster disk vote instead.",
   },
   clock_jumped: {
     title: "Clock jumped",
     severity: "warning",
-    hint: "Set the clock by NTP. If it is right now, restart the node; until then its log goes by the time that went by.",
+    hint: "Set the clock with NTP. If it is already right, restart the node; until then its log counts elapsed time instead of reading the clock.",
   },
   clock_skew: {
     title: "Clocks differ",
     severity: "warning",
-    hint: "Set the clock by NTP on the node that is off; more than 60 s off, it does not lead.",
+    hint: "Set the clock with NTP on the node that is wrong. A node that is off by more than 60 s does not lead.",
   },
   version_skew: {
     title: "Members run different versions",
     severity: "info",
-    hint: "Bring all members to one version, the leader last.",
+    hint: "Update all members to the same version, the leader last.",
   },
   level_skew: {
-    title: "Members know different levels",
+    title: "Members support different fleet levels",
     severity: "warning",
-    hint: "Newer commands wait until every full member runs the newer version.",
+    hint: "New commands are not used until every full member runs the newer version.",
   },
   two_histories: {
     title: "Two histories",
     severity: "error",
-    hint: "Keep the member whose data are right, and let the other join again with --discard-local.",
+    hint: "Keep the member whose data is right, and let the other one join again with --discard-local.",
   },
   other_fleet_in_sight: {
-    title: "Another fleet is in sight",
+    title: "Another fleet on this tailnet",
     severity: "info",
-    hint: "Join it with the line shown, or give this node another --fleet name.",
+    hint: "Join it with the command shown, or give this node another --fleet name.",
   },
   waiting_for_fleet: {
     title: "Waiting for a fleet",
     severity: "warning",
-    hint: "Start a node of this fleet, or start this one without --join to begin a fleet.",
+    hint: "Start a node of this fleet, or start this node without --join to create a fleet.",
   },
   waiting_for_approval: {
     title: "Waiting for approval by the fleet",
     severity: "warning",
-    hint: "Run the line shown on the leader, or start this node with a ticket of cairn ticket.",
+    hint: "Run the command shown on the leader, or start this node with a ticket from `cairn ticket`.",
   },
   join_refused: {
     title: "The fleet refused this node",
     severity: "error",
-    hint: "See the text; then start the node again.",
+    hint: "Fix what the text says, then start the node again.",
   },
   removed_from_fleet: {
     title: "No longer a member",
     severity: "error",
-    hint: "To let it in again: a new ticket, cairn join here, then a restart. To begin a fleet of its own: cairn leave here, then a start. What it holds is kept under aside/.",
+    hint: "To rejoin, run `cairn join` here with a new ticket, then restart. To start a fleet of its own, run `cairn leave` here, then start. Its data is kept under aside/.",
   },
   upstream_away: {
-    title: "No full node in reach",
+    title: "No full node reachable",
     severity: "warning",
-    hint: "See the network of this edge; until a full node answers, it serves only what may be stale, and takes no writes.",
+    hint: "Check the network of this edge. Until a full node answers, it serves only what may be stale, and accepts no writes.",
   },
   member_unreachable: {
-    title: "A member is not reachable",
+    title: "A member is unreachable",
     severity: "warning",
-    hint: "See whether it runs and whether the tailnet policy opens ports 4747 and 4748 between the fleet's nodes; remove it with cairn members remove if it is gone for good.",
+    hint: "Check that it runs and that the tailnet policy allows ports 4747 and 4748 between the fleet's nodes. If it is gone for good, run `cairn members remove`.",
   },
   grant_invalid: {
     title: "Invalid grant",
     severity: "warning",
-    hint: "Mend the grant in the tailnet policy; until then it is worth nothing.",
+    hint: "Fix the grant in the tailnet policy; until then it is ignored.",
   },
   disk_full: {
     title: "Disk full",
     severity: "error",
-    hint: "Free space on the disk of the data folder; until then writes are refused and reads go on.",
+    hint: "Free space on the disk of the data folder. Until then writes are refused; reads still work.",
   },
   store_damaged: {
     title: "Store damaged",
@@ -155,7 +157,7 @@ export const CONDITIONS = {
   policy_invalid: {
     title: "Invalid policy file",
     severity: "error",
-    hint: "Mend the file; until then the last valid policy stays in force.",
+    hint: "Fix the file; until then the last valid policy stays in force.",
   },
 } as const satisfies Record<string, ConditionKind>;
 
@@ -169,32 +171,32 @@ export type ConditionsOf<Code extends string> = {
   has(code: Code): boolean;
 };
 
-/** A condition that is true now. */
+/** A condition that holds now. */
 export interface Condition {
   code: string;
   title: string;
   severity: Severity;
   text: string;
   hint: string;
-  /** RFC 3339, when it became true. */
+  /** When it became true, RFC 3339. */
   since: string;
 }
 
-/** The conditions of one node that hold now. */
+/** The conditions that hold now on one node. */
 export class Conditions implements ConditionsOf<ConditionCode> {
   readonly #active = new Map<string, Condition>();
   readonly #log: LogLine;
   readonly #now: () => number;
   readonly #table: ConditionTable;
 
-  /** `table` has every condition that may be raised (`conditionsOf` of the features). */
+  /** `table` has every condition that may be raised (`conditionsOf` in operation/derive.ts). */
   constructor(log: LogLine, now: () => number = Date.now, table: ConditionTable = CONDITIONS) {
     this.#log = log;
     this.#now = now;
     this.#table = table;
   }
 
-  /** The conditions of a feature's table, under their own codes. */
+  /** Returns the part of these conditions that a feature's table defines. */
   of<T extends ConditionTable>(_table: T): ConditionsOf<keyof T & string> {
     return {
       raise: (code, text) => this.#raise(code, text),
@@ -204,14 +206,14 @@ export class Conditions implements ConditionsOf<ConditionCode> {
   }
 
   /**
-   * Makes a condition true, or changes its text. It is logged when it becomes true, or when its text changes by more
-   * than numbers, which may count each second.
+   * Makes a condition true, or changes its text. Logs a condition that became true, and a text that changed by more
+   * than its numbers: a text such as "off by 9 s" may change every second.
    */
   raise(code: ConditionCode, text: string): void {
     this.#raise(code, text);
   }
 
-  /** Ends a condition; nothing happens if it is not true. */
+  /** Ends a condition. Does nothing if it does not hold. */
   clear(code: ConditionCode): void {
     this.#clear(code);
   }
@@ -235,22 +237,22 @@ export class Conditions implements ConditionsOf<ConditionCode> {
     if (!this.#active.delete(code)) return;
     const kind = this.#kindOf(code);
     const level = levelOf(kind) === "debug" ? "debug" : "info";
-    this.#log(level, `${kind.title}: over`, { condition: code });
+    this.#log(level, `${kind.title}: resolved`, { condition: code });
   }
 
   #kindOf(code: string): ConditionKind {
     const kind = this.#table[code];
-    if (kind === undefined) throw new Error(`${code} is no condition of this node`);
+    if (kind === undefined) throw new Error(`${code} is not a condition of this node`);
     return kind;
   }
 
-  /** The whole node in one word: `failing` when something is an error. */
+  /** Returns the state of the whole node, by its worst condition: `failing` if there is an error. */
   overall(): "ok" | "warning" | "failing" {
     const worst = this.list()[0]?.severity;
     return worst === "error" ? "failing" : worst === "warning" ? "warning" : "ok";
   }
 
-  /** What is true now, the worst first. */
+  /** Returns the conditions that hold now, the worst first. */
   list(): Condition[] {
     const rank = { error: 0, warning: 1, info: 2 };
     return [...this.#active.values()].sort(
@@ -259,12 +261,12 @@ export class Conditions implements ConditionsOf<ConditionCode> {
   }
 }
 
-/** Without numbers that stand alone: digits of names and addresses mean somebody else. */
+/** Replaces separate numbers by 0. Digits in names and addresses stay, because they mean another machine. */
 function withoutNumbers(text: string): string {
   return text.replaceAll(/(?<![\w.-])\d+(\.\d+)?(?![\w.-])/g, "0");
 }
 
-/** What is no trouble is told by the start's own lines and by `status`; in the log it is for those who look for details. */
+/** Returns the level of the log line. An `info` condition is no problem: the start and `status` show it already. */
 function levelOf({ severity }: ConditionKind): "debug" | "warning" | "error" {
   return severity === "info" ? "debug" : severity;
 }

@@ -1,22 +1,23 @@
-// How late the event loop is: the worst of the last ten seconds, measured by a timer of its own.
+// Measures how late the event loop runs its timers: the worst delay of the last ten seconds.
 
-const STEP_MS = 500;
-const KEPT = 20;
+const INTERVAL_MS = 500;
+/** Ten seconds. */
+const MAX_SAMPLES = 20;
 
-/** Measures until it is stopped. */
+/** Measures from its creation until `stop`. */
 export class EventLoopLag {
-  readonly #late: number[] = [];
+  readonly #delaysMs: number[] = [];
   readonly #timer: ReturnType<typeof setInterval>;
-  #dueMs = performance.now() + STEP_MS;
+  #dueMs = performance.now() + INTERVAL_MS;
 
   constructor() {
-    this.#timer = setInterval(() => this.#measure(), STEP_MS);
+    this.#timer = setInterval(() => this.#measure(), INTERVAL_MS);
     this.#timer.unref();
   }
 
-  /** The worst lag of the last ten seconds, in seconds. */
+  /** Returns the worst delay of the last ten seconds, in seconds. */
   seconds(): number {
-    return Math.max(0, ...this.#late) / 1000;
+    return Math.max(0, ...this.#delaysMs) / 1000;
   }
 
   stop(): void {
@@ -25,8 +26,8 @@ export class EventLoopLag {
 
   #measure(): void {
     const now = performance.now();
-    this.#late.push(Math.max(0, now - this.#dueMs));
-    if (this.#late.length > KEPT) this.#late.shift();
-    this.#dueMs = now + STEP_MS;
+    this.#delaysMs.push(Math.max(0, now - this.#dueMs));
+    if (this.#delaysMs.length > MAX_SAMPLES) this.#delaysMs.shift();
+    this.#dueMs = now + INTERVAL_MS;
   }
 }

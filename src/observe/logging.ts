@@ -1,5 +1,5 @@
-// Log lines: on stderr only, for people on a terminal and as JSON lines otherwise, without secrets and without characters that drive a terminal.
-// Every other folder logs through `logFor`; nothing else configures logging.
+// Writes log lines to stderr: readable text on a terminal, JSON lines otherwise, without secrets and without characters
+// that control a terminal. All other folders log through `logFor`.
 
 import { writeSync } from "node:fs";
 import { configureSync, getLogger, type LogRecord } from "@logtape/logtape";
@@ -7,18 +7,18 @@ import { printableLine } from "../lib/printable.ts";
 import { redactFields, redactText } from "./redact.ts";
 
 export type Level = "debug" | "info" | "warning" | "error";
-/** Writes one line; `fields` are data for machines and must not be needed to understand `message`. */
+/** Writes one line. `fields` is data for machines; people must be able to understand `message` without it. */
 export type LogLine = (level: Level, message: string, fields?: Record<string, unknown>) => void;
 
 export interface LoggingOptions {
   level: Level;
   /** `auto` is `pretty` on a terminal and `json` otherwise. */
   format: "auto" | "pretty" | "json";
-  /** Takes finished lines; the default writes to stderr. */
+  /** Receives finished lines. Default: writes to stderr. */
   write?: (line: string) => void;
 }
 
-/** Sets up logging for the whole process; a second call replaces the first. */
+/** Configures logging for the whole process; a second call replaces the first. */
 export function configureLogging(options: LoggingOptions): void {
   const pretty = options.format === "pretty" || (options.format === "auto" && process.stderr.isTTY === true);
   const write = options.write ?? writeStderr;
@@ -34,7 +34,7 @@ export function configureLogging(options: LoggingOptions): void {
   });
 }
 
-/** The log of one part, such as `store` or `tailnet`. */
+/** Returns the log of one part of the process, such as `store` or `tailnet`. */
 export function logFor(part: string): LogLine {
   const logger = getLogger(["cairn", part]);
   return (level, message, fields = {}) => logger[level]("{message}", { message, fields });
@@ -49,7 +49,7 @@ function fieldsOf(record: LogRecord): Record<string, unknown> {
   return redactFields(record.properties["fields"] ?? {}) as Record<string, unknown>;
 }
 
-/** One JSON object: time, level, part, message, then the fields. JSON escapes control characters; bidi marks are data there. */
+/** Returns one JSON object: the fields, then time, level, part and message, which fields cannot replace. */
 function jsonLine(record: LogRecord): string {
   const head = {
     time: new Date(record.timestamp).toISOString(),
@@ -73,7 +73,7 @@ function prettyLine(record: LogRecord, colour: boolean): string {
   return paint === undefined ? `${text}\n` : `${paint}${text}\u001b[0m\n`;
 }
 
-/** Writes at once, so that the last line before an exit is not lost; a full pipe falls back to the buffered way. */
+/** Writes synchronously, so that the last line before an exit is not lost; if the pipe is full, through the buffer. */
 function writeStderr(line: string): void {
   try {
     writeSync(2, line);

@@ -1,6 +1,7 @@
-// Numbers for Prometheus, in its text format: counters, gauges and histograms with labels from closed lists. What is counted and when is the business of the node's wiring.
+// Counters, gauges and histograms in the text format of Prometheus, with labels from closed lists. node/report/ decides
+// what is measured.
 
-/** More label sets of one metric than this are counted together, so that a label which was thought closed cannot fill the memory. */
+/** Series of one metric beyond this number are counted together, so that unexpected label values cannot fill memory. */
 const MAX_SERIES = 1000;
 const REST = "other";
 
@@ -20,12 +21,12 @@ export interface Counter {
   add(labels: Values, by?: number): void;
 }
 
-/** How often values fell below each bound. */
+/** Counts values by the bounds they do not exceed. */
 export interface Histogram {
   observe(labels: Values, value: number): void;
 }
 
-/** All metrics of one process. */
+/** The metrics of one process. */
 export class Metrics {
   readonly #families: Family[] = [];
 
@@ -44,17 +45,17 @@ export class Metrics {
     };
   }
 
-  /** `read` is asked at each scrape; what it answers is the gauge. */
+  /** Adds a gauge whose values `read` returns at each scrape. */
   gauge(name: string, help: string, labels: readonly string[], read: Read): void {
     this.#read("gauge", name, help, labels, read);
   }
 
-  /** A counter that is counted elsewhere: `read` is asked at each scrape, and its numbers only grow. */
+  /** Adds a counter that is kept elsewhere: `read` returns its values at each scrape, and they only grow. */
   counted(name: string, help: string, labels: readonly string[], read: Read): void {
     this.#read("counter", name, help, labels, read);
   }
 
-  /** `bounds` in ascending order, in the unit of the name. */
+  /** Adds a histogram. `bounds` are in ascending order, in the unit of the name. */
   histogram(name: string, help: string, labels: readonly string[], bounds: readonly number[]): Histogram {
     const series = new Series(labels, () => ({ counts: bounds.map(() => 0), sum: 0, total: 0 }));
     this.#add({
@@ -83,7 +84,7 @@ export class Metrics {
     };
   }
 
-  /** The text of a scrape. */
+  /** Returns the text of a scrape. */
   text(): string {
     const parts = this.#families.map(({ name, kind, help, lines }) =>
       [
@@ -102,12 +103,12 @@ export class Metrics {
 
   #add(family: Family): void {
     if (!/^[a-z][a-z0-9_]*$/.test(family.name) || this.#families.some(({ name }) => name === family.name))
-      throw new Error(`${family.name} is no name for a metric, or is taken`);
+      throw new Error(`${family.name} is not a metric name, or is already taken`);
     this.#families.push(family);
   }
 }
 
-/** The series of one metric by their label values, bounded. */
+/** The series of one metric by label values; at most MAX_SERIES, and one more for the rest. */
 class Series<T> {
   readonly #labels: readonly string[];
   readonly #make: () => T;
@@ -135,7 +136,7 @@ class Series<T> {
   }
 }
 
-/** `{a="x",b="y"}`, or nothing without labels. */
+/** Returns `{a="x",b="y"}`, or "" without labels. */
 function labelled(labels: readonly string[], values: Values, extra?: readonly [string, string]): string {
   const pairs = labels.map((label, index) => [label, values[index] ?? ""] as const);
   const all = extra === undefined ? pairs : [...pairs, extra];

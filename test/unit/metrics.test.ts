@@ -52,7 +52,7 @@ h_seconds_sum{op="get"} 7.65
 h_seconds_count{op="get"} 4
 `);
   expect(() => metrics.gauge("g", "again", [], () => [])).toThrow("taken");
-  expect(() => metrics.counter("Bad-Name", "", [])).toThrow("no name");
+  expect(() => metrics.counter("Bad-Name", "", [])).toThrow("not a metric name");
 });
 
 test("more label sets than the bound are counted together", () => {

@@ -96,11 +96,11 @@ test("a condition is logged when it becomes true, when its text changes and when
     "warning Control server unreachable: no answer",
     "warning Control server unreachable: no answer from elsewhere",
     "warning Clocks differ: off by 9 s",
-    "info Clocks differ: over",
-    "warning A member is not reachable: pi-1 was not heard for 3.5 s",
-    "warning A member is not reachable: pi-2 was not heard for 3.5 s",
-    "info A member is not reachable: over",
-    "info Control server unreachable: over",
+    "info Clocks differ: resolved",
+    "warning A member is unreachable: pi-1 was not heard for 3.5 s",
+    "warning A member is unreachable: pi-2 was not heard for 3.5 s",
+    "info A member is unreachable: resolved",
+    "info Control server unreachable: resolved",
   ]);
 });
 
