@@ -1,4 +1,5 @@
-// Writes the pages that are made of tables: docs/settings.md from src/config/settings.ts and docs/commands.md from src/cli/table.ts. `check` compares instead of writing.
+// Writes the pages that are made of tables of the code: settings, commands, operations, routes, tables of the store.
+// `check` compares instead of writing.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -7,6 +8,10 @@ import { SECRET_NAMES } from "../src/config/secrets.ts";
 import { envOf, flagOf } from "../src/config/setting.ts";
 import { ALL_CONDITIONS, SETTING_ROWS } from "../src/features/index.ts";
 import { FAULTS } from "../src/lib/fault.ts";
+import { table } from "./markdown.ts";
+import { operationsPage } from "./page-operations.ts";
+import { routesPage } from "./page-routes.ts";
+import { tablesPage } from "./page-tables.ts";
 
 const root = dirname(import.meta.dir);
 
@@ -15,6 +20,9 @@ export function generatedFiles(): Map<string, string> {
   return new Map([
     ["docs/settings.md", settingsPage()],
     ["docs/commands.md", commandsPage()],
+    ["docs/operations.md", operationsPage()],
+    ["docs/routes.md", routesPage()],
+    ["docs/tables.md", tablesPage()],
   ]);
 }
 
@@ -109,11 +117,6 @@ function commandsPage(): string {
     table(["Code", "Severity", "Title", "What to do"], conditions),
     "",
   ].join("\n");
-}
-
-function table(head: string[], rows: string[][]): string {
-  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
 if (import.meta.main) {

@@ -2,5 +2,7 @@
 
 export { type Api, type ApiOptions, createApi, routesOf } from "./app.ts";
 export type { Health, Identity } from "./node-facts.ts";
+export { operationErrors } from "./openapi-parts.ts";
+export { describeRow, errorsOf } from "./openapi-routes.ts";
 export { problemResponse, SAFE_HEADERS } from "./problem.ts";
 export type { Row } from "./route.ts";

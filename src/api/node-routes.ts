@@ -6,7 +6,15 @@ import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
-import { HEALTH, jsonOf, SELF } from "./openapi-parts.ts";
+import {
+  COMMON_HEADERS,
+  HEALTH,
+  IDEMPOTENCY,
+  jsonOf,
+  operationErrors,
+  POSITION_HEADERS,
+  SELF,
+} from "./openapi-parts.ts";
 import { commonHeaders, conditionsOf, readJson } from "./request.ts";
 import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
 
@@ -25,7 +33,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "How the node does",
     tag,
     right: `none; conditions with ${ANY_RIGHT}`,
-    responses: { "200": { description: "It answers", content: jsonOf(HEALTH) } },
+    parts: { responses: { "200": { description: "It answers", content: jsonOf(HEALTH) } } },
     errors: [400, 500],
     respond: (call, node) => respondHealth(call, node, {}),
   },
@@ -36,12 +44,14 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "Whether the node serves",
     tag,
     right: `none; conditions with ${ANY_RIGHT}`,
-    responses: {
-      "200": { description: "It serves", content: jsonOf(HEALTH) },
-      "503": {
-        description: "Not now",
-        headers: { "Retry-After": { schema: { type: "integer" } } },
-        content: jsonOf(HEALTH),
+    parts: {
+      responses: {
+        "200": { description: "It serves", content: jsonOf(HEALTH) },
+        "503": {
+          description: "Not now",
+          headers: { "Retry-After": { schema: { type: "integer" } } },
+          content: jsonOf(HEALTH),
+        },
       },
     },
     errors: [400, 500],
@@ -55,7 +65,11 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "Metrics for Prometheus, for readers of *",
     tag,
     right: "the role `reader` in `*`, by that word in one grant",
-    responses: { "200": { description: "The text format", content: { "text/plain": { schema: { type: "string" } } } } },
+    parts: {
+      responses: {
+        "200": { description: "The text format", content: { "text/plain": { schema: { type: "string" } } } },
+      },
+    },
     errors: [400, 403, 500],
     respond: respondMetrics,
   },
@@ -66,7 +80,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "This description",
     tag,
     right: ANY_RIGHT,
-    responses: { "200": { description: "OpenAPI 3.1", content: jsonOf({ type: "object" }) } },
+    parts: { responses: { "200": { description: "OpenAPI 3.1", content: jsonOf({ type: "object" }) } } },
     errors: [400, 403, 500],
     respond: respondDescription,
   },
@@ -77,7 +91,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "What this node is",
     tag,
     right: `${ANY_RIGHT}, or a device that could join the fleet`,
-    responses: { "200": { description: "Fleet, epoch, position and surfaces", content: jsonOf(SELF) } },
+    parts: { responses: { "200": { description: "Fleet, epoch, position and surfaces", content: jsonOf(SELF) } } },
     errors: [400, 403, 500],
     respond: respondSelf,
   },
@@ -89,8 +103,15 @@ export const nodeRoutes: readonly NodeRoute[] = [
     summary: "Call any operation, JSON in and out",
     tag: "operations",
     right: "that of the operation",
-    responses: undefined,
-    errors: [],
+    parts: {
+      parameters: [...COMMON_HEADERS, IDEMPOTENCY],
+      requestBody: { required: false, content: jsonOf({ type: "object" }) },
+      responses: {
+        "200": { description: "The output", headers: POSITION_HEADERS, content: jsonOf({ type: "object" }) },
+      },
+    },
+    perOperation: true,
+    errors: operationErrors("write"),
     respond: respondOperation,
   },
 ];

@@ -21,7 +21,7 @@ import {
   query,
   ref,
 } from "./openapi-parts.ts";
-import type { Row } from "./route.ts";
+import type { NodeRoute, Row } from "./route.ts";
 
 const text: Json = { type: "string" };
 const count: Json = { type: "integer", minimum: 1 };
@@ -30,32 +30,30 @@ const WRITE_ERRORS = [400, 403, 404, 410, 412, 413, 415, 422, 429, 500, 503, 507
 
 /** Returns the paths of all rows except those that stand for a path of each operation. */
 export function pathsOf(rows: readonly Row[]): Json {
-  const described = rows.filter((row) => "operation" in row || row.responses !== undefined);
+  const described = rows.filter((row) => "operation" in row || row.perOperation !== true);
   const paths = [...Map.groupBy(described, ({ path }) => path)].map(([path, methods]) => {
     const params = Object.entries(methods[0]?.params ?? {}).map(pathParameter);
-    return [path, { ...(params.length === 0 ? {} : { parameters: params }), ...pathItem(methods) }];
+    const items = Object.fromEntries(methods.map((row) => [row.method.toLowerCase(), describeRow(row)]));
+    return [path, { ...(params.length === 0 ? {} : { parameters: params }), ...items }];
   });
   return Object.fromEntries(paths);
 }
 
 /** Returns the statuses of problems of a row. */
 export function errorsOf(row: Row): readonly number[] {
-  if ("responses" in row) return row.errors;
+  if ("parts" in row) return row.errors;
   return [...(row.method === "GET" ? READ_ERRORS : WRITE_ERRORS), ...(row.errors ?? [])];
 }
 
-function pathItem(rows: readonly Row[]): Json {
-  return Object.fromEntries(
-    rows.map((row) => {
-      const { operationId, summary, tag } = row;
-      const own = "operation" in row ? partsOf(row) : { responses: row.responses };
-      const responses = { ...(own.responses as Json), ...problems(errorsOf(row)) };
-      return [row.method.toLowerCase(), { operationId, summary, tags: [tag], ...own, responses }];
-    }),
-  );
+/** Returns what OpenAPI says of one row. */
+export function describeRow(row: Row): Json {
+  const { operationId, summary, tag } = row;
+  const parts = "parts" in row ? row.parts : partsOf(row);
+  const responses = { ...parts.responses, ...problems(errorsOf(row)) };
+  return { operationId, summary, tags: [tag], ...parts, responses };
 }
 
-function partsOf(route: RestRoute): Json {
+function partsOf(route: RestRoute): NodeRoute["parts"] {
   const { method, query: parameters = {}, conditions = [], body, response } = route;
   return {
     parameters: [

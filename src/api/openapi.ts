@@ -8,6 +8,7 @@ import {
   IDEMPOTENCY,
   type Json,
   jsonOf,
+  operationErrors,
   POSITION_HEADERS,
   PROBLEM,
   problems,
@@ -29,15 +30,6 @@ export function openApi(routes: readonly Row[], registry: Registry, version: str
     paths: { ...pathsOf(routes), ...operationPaths(registry) },
     components: { schemas: { Problem: PROBLEM, ...schemasOf(registry) }, responses: ERRORS },
   };
-}
-
-/** Statuses of problems of `POST /operations/{name}`. */
-const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
-const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
-
-/** Returns the statuses of problems that a call of an operation of this kind may give. */
-export function operationErrors(kind: "read" | "write" | "act"): readonly number[] {
-  return kind === "write" ? WRITE_ERRORS : READ_ERRORS;
 }
 
 function operationPaths(registry: Registry): Json {

@@ -13,8 +13,10 @@ export type Row = RestRoute | NodeRoute;
 export interface NodeRoute extends RouteShape {
   /** Which callers may use it, in words, for docs/routes.md. */
   right: string;
-  /** Responses that are no problem, as OpenAPI has them; undefined for a row that has a path for each operation. */
-  responses: Json | undefined;
+  /** Parameters, body and responses as OpenAPI has them, without problems. */
+  parts: { parameters?: readonly Json[]; requestBody?: Json; responses: Json };
+  /** Whether /openapi.json has a path for each operation in place of this row. */
+  perOperation?: true;
   /** Statuses of problems. */
   errors: readonly number[];
   /** Returns the response; the query has been judged. Throws Faults. */

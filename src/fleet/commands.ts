@@ -126,6 +126,7 @@ export const fleetMemberApprove = write({
     role: z.enum(ROLES),
     spaces: spaceList.optional().describe("What an edge may keep; left out: all spaces."),
   }),
+  example: { node: "nGUESTCNTRL", role: "edge", spaces: ["team-a"] },
   output: z.object({ node: z.string(), role: z.enum(ROLES), expires_at: z.string() }),
   access: FLEET,
   hints: { idempotent: true },
@@ -155,6 +156,7 @@ export const fleetMemberRemove = write({
   description:
     "Takes a member out of the fleet; a voter loses its vote first. What it holds stays on its disk. It can come back only as a new member.",
   input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
+  example: { node: "nOTHERCNTRL" },
   output: z.object({ node: z.string(), state: z.enum(["leaving", "removed"]) }),
   access: FLEET,
   hints: { destructive: true },
@@ -206,6 +208,7 @@ export const fleetMemberPromote = write({
   description:
     "Makes a regional member central: it votes once it kept up and the number of voters stays odd, and may lead from then on.",
   input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
+  example: { node: "nOTHERCNTRL" },
   output: z.object({ node: z.string(), role: z.enum(ROLES) }),
   access: FLEET,
   hints: { idempotent: true },
@@ -234,6 +237,7 @@ export const fleetProfileSet = write({
   description:
     "How patient the voters are with each other: lan fails over fastest, home suits most, wan suits slow or relayed links and SD cards.",
   input: z.object({ profile: z.enum(PROFILES) }),
+  example: { profile: "home" },
   output: z.object({ profile: z.enum(PROFILES) }),
   access: FLEET,
   hints: { idempotent: true },

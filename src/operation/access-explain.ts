@@ -54,6 +54,7 @@ export function accessExplain(node: Services): ActOperation<typeof input, typeof
     title: "Explain access",
     description: "Says why a caller may or may not use a verb in a space of this node, and which grant decides it.",
     input,
+    example: { caller: "local", verb: "write", space: "team-a" },
     output,
     access: { verb: "admin", spaces: "visible" },
     hints: { idempotent: true },

@@ -28,6 +28,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   /** For people and models: what it does and when to use it. Never holds stored text. */
   description: string;
   input: I;
+  /** A call that works, for docs/operations.md; left out: one without arguments. A test runs it. */
+  example?: z.input<I>;
   output: O;
   access: Access<z.output<I>>;
   hints?: Hints;

@@ -121,6 +121,7 @@ function fetchOperation(node: Services): Operation {
     title: "Fetch a backup",
     description: `Brings a backup from the bucket into this node's folder of backups, checked, so that it can be restored. ${LONGEST}`,
     input: z.object({ name: z.string().min(1).max(200).describe("As backup_list with remote names it.") }),
+    example: { name: "cairn-mini-1a2b3c4d-20260101T030000Z-0a1b2c3d4e-7" },
     output: z.object({ path: z.string(), position: z.string(), bytes: z.number().int() }),
     access,
     offered: () => node.find(BACKUPS)?.report().bucket !== undefined,

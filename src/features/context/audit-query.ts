@@ -67,6 +67,7 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
     description:
       "Lists who changed what and when, newest first, with the chain hash of each change, and which calls this node refused (counted by minute). Narrow it by caller, operation, prefix or time. Reads are not audited.",
     input,
+    example: { prefix: "team-a/", limit: 20 },
     output,
     access: { verb: "operate", spaces: "visible" },
     hints: { idempotent: true },

@@ -67,6 +67,12 @@ export const contextPut = write({
     if_match: ifMatch,
     if_none_match: z.string().max(4096).optional().describe('"*": write only if there is no such context yet.'),
   }),
+  example: {
+    id: "team-a/plan",
+    content: { goal: "Release 1.0", steps: ["test", "tag"] },
+    title: "Plan of the release",
+    tags: ["release"],
+  },
   output: writtenOutput,
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },
@@ -122,6 +128,7 @@ export const contextDelete = write({
   description:
     "Marks a context as deleted. Its earlier versions stay readable by number, and context_restore brings one back, until history limits remove them. Give if_match with the etag you read.",
   input: z.object({ id: contextId, if_match: ifMatch }),
+  example: { id: "team-a/plan" },
   output: z.object({ id: z.string(), version: z.number().int(), deleted: z.literal(true) }),
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true },
@@ -162,6 +169,7 @@ export const contextRestore = write({
     version: z.number().int().min(1).describe("The version to bring back, as context_history numbers it."),
     if_match: ifMatch,
   }),
+  example: { id: "team-a/plan", version: 1 },
   output: writtenOutput,
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },

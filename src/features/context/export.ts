@@ -30,6 +30,7 @@ export const contextExport = read({
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
     cursor: z.string().max(512).optional().describe("The cursor of the page before."),
   }),
+  example: { prefix: "team-a/" },
   output: z.object({
     lines: z.array(z.string()).describe("One version each, by id and version."),
     snapshot: z.string().describe("The position that all pages show."),

@@ -26,6 +26,7 @@ export const contextHistory = read({
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 50)."),
     cursor: z.string().max(32).optional().describe("The cursor of the answer before."),
   }),
+  example: { id: "team-a/plan", limit: 10 },
   output: z.object({
     id: z.string(),
     floor: z.number().int().describe("The oldest version that is kept."),
@@ -102,6 +103,7 @@ export const contextDiff = read({
       .optional()
       .describe("Left out: json-patch where both versions are JSON, otherwise text."),
   }),
+  example: { id: "team-a/plan", from: 1, to: 2 },
   output: z.object({
     id: z.string(),
     from: z.number().int(),

@@ -44,6 +44,23 @@ export const contextImport = write({
   description:
     "Takes versions back as context_export answered them, with authors, times and deletions. A version that is there already is skipped; a context with another history is refused.",
   input,
+  example: {
+    lines: [
+      JSON.stringify({
+        id: "team-a/moved",
+        version: 1,
+        hash: "1aab67392137395c8af3420ac903c33b85bc10e68d6171329cfb3eded44f85c3",
+        content_type: "text/plain",
+        title: "",
+        tags: [],
+        author: "ann@example.com",
+        via: "",
+        time: "2026-01-01T00:00:00.000Z",
+        created_at: "2026-01-01T00:00:00.000Z",
+        content: "Moved here from another store.",
+      }),
+    ],
+  },
   output: z.object({
     imported: z.number().int().describe("Versions written."),
     skipped: z.number().int().describe("Versions that were there already."),

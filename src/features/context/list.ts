@@ -42,6 +42,7 @@ export const contextList = read({
       .optional()
       .describe("Only these fields of each context; id is always there."),
   }),
+  example: { prefix: "team-a/", limit: 20 },
   output: z.object({
     contexts: z.array(metadata.partial().required({ id: true })).describe("All fields, unless you named some."),
     cursor: z.string().optional().describe("Give it back for the next page; absent on the last."),

@@ -47,6 +47,12 @@ export const contextMany = write({
   description:
     "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. A refusal names the index of the write that failed.",
   input,
+  example: {
+    writes: [
+      { operation: "context_put", id: "team-a/status", content: "Released." },
+      { operation: "context_put", id: "team-a/next", content: { goal: "Release 1.1" } },
+    ],
+  },
   output: z.object({
     results: z.array(z.record(z.string(), z.unknown())).describe("The answer of each write, in order."),
   }),

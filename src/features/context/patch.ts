@@ -42,6 +42,7 @@ export const contextPatch = write({
     patch: z.unknown().describe("The patch as a JSON value. A string is read as the JSON text of the patch."),
     if_match: ifMatch,
   }),
+  example: { id: "team-a/plan", format: "merge", patch: { goal: "Release 1.1" } },
   output: writtenOutput.extend({ created: z.literal(false) }),
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },

@@ -30,6 +30,7 @@ export const prime = read({
     space: spaceName.optional().describe("Only this space. Left out: all that you may read."),
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
   }),
+  example: { space: "team-a" },
   output: primerShape,
   access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
   hints: { idempotent: true },

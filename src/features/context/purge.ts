@@ -34,6 +34,7 @@ export const contextPurge = write({
       .optional()
       .describe("Only these versions. Left out: the whole context."),
   }),
+  example: { id: "team-a/plan" },
   output: z.object({ id: z.string(), purged: z.number().int().describe("How many texts were removed.") }),
   access: { verb: "operate", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true, idempotent: true },

@@ -19,6 +19,7 @@ export const spaceConfigure = write({
   description:
     "Sets how edges may keep the contexts of a space. Use stale for what is better old than not there, such as runbooks that are wanted while the network is down; use never for what no edge may hold.",
   input: z.object({ space: spaceName.describe("The part of context ids before their first /."), edge }),
+  example: { space: "team-a", edge: "stale" },
   output: z.object({ space: z.string(), edge }),
   access: { verb: "operate", spaces: ({ space }) => [space] },
   hints: { idempotent: true },

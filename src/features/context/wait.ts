@@ -32,6 +32,7 @@ export const contextWait = read({
       .describe("How long to wait (default 25, at most 300)."),
     limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
   }),
+  example: { prefix: "team-a/", timeout_seconds: 1 },
   output: z.object({
     changes: z.array(publicChange).describe("Oldest first; at most limit, more follow from the answered position."),
     position: z.string().describe("Give it as since of the next call."),

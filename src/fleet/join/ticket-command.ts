@@ -23,6 +23,11 @@ export const fleetTicketCreate = write({
     spaces: spaceList.optional().describe("What an edge may keep; left out: all spaces."),
     node: nodeId.optional().describe("Only this device may use it; left out: any."),
   }),
+  example: {
+    hash: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    role: "edge",
+    spaces: ["team-a"],
+  },
   output: z.object({ fleet_id: z.string(), role: z.enum(ROLES), expires_at: z.string() }),
   access: { verb: "admin", spaces: () => ["fleet"] },
   prepare: ({ hash, role, spaces, node }) => ({ hash, role, spaces: spaces ?? ["*"], node: node ?? "" }),

@@ -1,0 +1,132 @@
+// docs/operations.md: every operation of the build, from its definition. The examples are run by
+// test/system/openapi.test.ts.
+
+import { operationErrors } from "../src/api/index.ts";
+import { FEATURES } from "../src/features/index.ts";
+import type { Operation } from "../src/operation/define.ts";
+import { operationsOf } from "../src/operation/derive.ts";
+import type { Feature } from "../src/operation/feature.ts";
+import { commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
+import { typeOf } from "./json-type.ts";
+import { code, table } from "./markdown.ts";
+
+type Json = Record<string, unknown>;
+
+/** Returns the page. */
+export function operationsPage(): string {
+  const features = FEATURES.map((feature) => ({ feature, entries: entriesOf(feature) })).filter(
+    ({ entries }) => entries.length > 0,
+  );
+  const overview = features.flatMap(({ entries }) =>
+    entries.map(({ operation }) => [
+      `[\`${operation.name}\`](#${operation.name})`,
+      operation.kind,
+      rightOf(operation),
+      operation.title,
+    ]),
+  );
+  return [
+    "# Operations",
+    "",
+    "Generated from the definitions of the operations (`read`, `write` and `act`; the features are in",
+    "`src/features/index.ts`). Every operation is `POST /operations/{name}`, `cairn call NAME JSON` and, except for",
+    "those of admins, an MCP tool. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
+    "[commands.md](commands.md).",
+    "",
+    "- **Kind.** `read` responds from the store and changes nothing. `write` becomes a command of the log. `act` has its",
+    "  effect on the asked node only.",
+    "- **Right.** A verb and where it is needed, for the arguments of the example: in a space, or in some space. With",
+    "  *some space* a grant for any space is enough, and the response shows only what such grants allow.",
+    "- **Errors.** The HTTP statuses; [commands.md](commands.md#errors) has the codes of each.",
+    "",
+    table(["Operation", "Kind", "Right", "What it does"], overview),
+    "",
+    "## Common arguments",
+    "",
+    "Every operation takes these too; over HTTP they may be headers.",
+    "",
+    table(["Argument", "Of", "Description"], commonRows()),
+    "",
+    ...features.flatMap(({ feature, entries }) => [
+      `## Feature ${feature.name}`,
+      "",
+      ...entries.flatMap((entry) => section(entry)),
+    ]),
+  ].join("\n");
+}
+
+/** Returns every operation that callers may name, also those that a node offers only with some setting. */
+function entriesOf(feature: Feature): readonly Described[] {
+  const operations = operationsOf([feature]);
+  const registry = new Registry(operations.map((operation): Operation => ({ ...operation, offered: () => true })));
+  const optional = new Set(operations.filter(({ offered }) => offered !== undefined).map(({ name }) => name));
+  return registry.list().map((entry) => ({ ...entry, isOptional: optional.has(entry.operation.name) }));
+}
+
+interface Described extends Entry {
+  /** Whether a node may not offer it. */
+  isOptional: boolean;
+}
+
+function section({ operation, inputSchema, isOptional }: Described): string[] {
+  const { name, title, description, kind, hints = {}, aliases = {}, example = {} } = operation;
+  const facts = [
+    `Kind: \`${kind}\`. Right: ${rightOf(operation)}. Errors: ${operationErrors(kind).join(", ")}.`,
+    ...(hints.idempotent === true ? ["The same call twice has the effect of one."] : []),
+    ...(isOptional ? ["Nodes offer it only where their settings allow it."] : []),
+    ...(hints.destructive === true ? ["It may remove or overwrite something for good."] : []),
+  ];
+  const rows = argumentRows(inputSchema);
+  const also = Object.entries(aliases).map(([alias, meant]) => `\`${alias}\` for \`${meant}\``);
+  return [
+    `### ${name}`,
+    "",
+    `**${title}.** ${description}`,
+    "",
+    facts.join(" "),
+    "",
+    ...(rows.length === 0
+      ? ["No arguments of its own."]
+      : [table(["Argument", "Type", "Required", "Description"], rows)]),
+    "",
+    ...(also.length === 0 ? [] : [`Also accepted: ${also.join(", ")}.`, ""]),
+    "```sh",
+    shellCall(name, example),
+    "```",
+    "",
+  ];
+}
+
+function shellCall(name: string, example: Json): string {
+  if (Object.keys(example).length === 0) return `cairn call ${name}`;
+  const line = JSON.stringify(example);
+  const text = line.length <= 90 ? line : JSON.stringify(example, null, 2);
+  return `cairn call ${name} '${text.replaceAll("'", "'\\''")}'`;
+}
+
+function argumentRows(schema: Json): string[][] {
+  const required = (schema["required"] ?? []) as string[];
+  return Object.entries((schema["properties"] ?? {}) as Record<string, Json>)
+    .filter(([name]) => !COMMON.includes(name))
+    .map(([name, property]) => [
+      code(name),
+      typeOf(property),
+      required.includes(name) ? "yes" : "",
+      String(property["description"] ?? ""),
+    ]);
+}
+
+const COMMON = [...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)];
+
+function commonRows(): string[][] {
+  const rows = (shape: Readonly<Record<string, { description?: string | undefined }>>, of: string) =>
+    Object.entries(shape).map(([name, { description = "" }]) => [code(name), of, description]);
+  return [...rows(commonInput.shape, "all"), ...rows(writeInput.shape, "writes")];
+}
+
+/** Returns the right that the call of the example needs. */
+function rightOf({ access, input, example = {} }: Operation): string {
+  const spaces = access.spaces === "visible" ? "visible" : access.spaces(input.parse(example));
+  const where = spaces === "visible" ? "some space" : spaces.map(code).join(", ");
+  return `\`${access.verb}\` in ${where}`;
+}

@@ -1,0 +1,91 @@
+// docs/routes.md: every HTTP route, from the table of routes.
+
+import { describeRow, errorsOf, type Row, routesOf } from "../src/api/index.ts";
+import { FEATURES, OPERATIONS } from "../src/features/index.ts";
+import { typeOf } from "./json-type.ts";
+import { code, table } from "./markdown.ts";
+
+type Json = Record<string, unknown>;
+
+const routes = routesOf(FEATURES);
+
+/** Returns the page. */
+export function routesPage(): string {
+  const overview = routes.map((row) => [
+    `[\`${row.method} ${row.path}\`](#${row.operationId.toLowerCase()})`,
+    row.summary,
+    rightOf(row),
+  ]);
+  return [
+    "# Routes",
+    "",
+    "Generated from the table of routes: the `rest` rows of the features' manifests (type in `src/operation/rest-route.ts`)",
+    "and the node's own (`src/api/node-routes.ts`). `/openapi.json` of a node describes the same rows for programs.",
+    "",
+    "- `HEAD` works where `GET` does. `OPTIONS` works everywhere and names the methods in `Allow`; another method is 405.",
+    "- `{id}` may contain `/`, plain or percent-encoded, and is decoded once.",
+    "- Unknown query parameters, and conditional headers that a write does not judge, are 400.",
+    "- Errors are problem documents (RFC 9457); [commands.md](commands.md#errors) has the codes of each status.",
+    "- **Right.** With *some space* a grant for any space is enough, and the response shows only what such grants allow.",
+    "",
+    table(["Route", "What it does", "Right"], overview),
+    "",
+    ...routes.flatMap(section),
+  ].join("\n");
+}
+
+function section(row: Row): string[] {
+  const item = describeRow(row);
+  const parameters = (item["parameters"] ?? []) as Json[];
+  const query = parameters.filter((one) => one["in"] === "query");
+  const headers = parameters.filter((one) => one["in"] === "header").map((one) => code(String(one["name"])));
+  const body = Object.keys(((item["requestBody"] as Json | undefined)?.["content"] ?? {}) as Json).map(code);
+  const errors = errorsOf(row);
+  const facts = [
+    `- Right: ${rightOf(row)}.`,
+    ...("operation" in row ? [`- Operation: [\`${row.operation}\`](operations.md#${row.operation}).`] : []),
+    ...(headers.length === 0 ? [] : [`- Headers: ${headers.join(", ")}.`]),
+    ...(body.length === 0 ? [] : [`- Body: ${body.join(", ")}.`]),
+    ...responseLines((item["responses"] ?? {}) as Record<string, Json>),
+    ...(errors.length === 0 ? [] : [`- Errors: ${[...new Set(errors)].sort().join(", ")}.`]),
+  ];
+  return [
+    `## ${row.operationId}`,
+    "",
+    `\`${row.method} ${row.path}\` — ${row.summary}.`,
+    "",
+    ...facts,
+    "",
+    ...(query.length === 0 ? [] : [table(["Query", "Type", "Required", "Description"], query.map(queryRow)), ""]),
+  ];
+}
+
+function queryRow(parameter: Json): string[] {
+  return [
+    code(String(parameter["name"])),
+    typeOf(parameter["schema"] as Json),
+    parameter["required"] === true ? "yes" : "",
+    String(parameter["description"] ?? ""),
+  ];
+}
+
+/** Problems have no description of their own. */
+function responseLines(responses: Record<string, Json>): string[] {
+  return Object.entries(responses)
+    .filter(([, response]) => response["description"] !== undefined)
+    .map(([status, { description, headers = {} }]) => {
+      const names = Object.keys(headers as Json).map(code);
+      return `- ${status}: ${description}${names.length === 0 ? "" : `, with ${names.join(", ")}`}.`;
+    });
+}
+
+function rightOf(row: Row): string {
+  if ("right" in row) return row.right;
+  const operation = OPERATIONS.find(({ name }) => name === row.operation);
+  if (operation === undefined) throw new Error(`${row.operationId} calls ${row.operation}, which is no operation`);
+  const { verb, spaces } = operation.access;
+  const id = Object.keys(row.params ?? {}).find((name) => row.params?.[name]?.kind === "wide");
+  const touched = spaces === "visible" ? "visible" : spaces(id === undefined ? {} : { [id]: "x/y" });
+  const where = touched === "visible" ? "some space" : `the space of \`{${id}}\``;
+  return `\`${verb}\` in ${where}`;
+}
