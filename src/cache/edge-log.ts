@@ -142,7 +142,7 @@ export class EdgeLog implements Log {
   }
 
   /** Writes the position that was reached in memory. */
-  settle(also: (tx: Writer) => void): void {
+  writePosition(also: (tx: Writer) => void): void {
     this.#store.transaction((tx) => {
       also(tx);
       this.#writeHead(tx, this.#seq);

@@ -29,7 +29,7 @@ export interface EdgeStateOptions {
 }
 
 /** The moment of the feed is written this often at most while nothing changes, in ms: a later start knows how old its answers are. */
-const SETTLE_MS = 10_000;
+const PERSIST_MS = 10_000;
 const MAX_NAMED = 100;
 
 export class EdgeState {
@@ -39,7 +39,7 @@ export class EdgeState {
   readonly #options: EdgeStateOptions;
   #terms: FeedTerms | undefined;
   #modes: ReadonlyMap<string, EdgeMode> = new Map();
-  #settledMs = Number.NEGATIVE_INFINITY;
+  #persistedMs = Number.NEGATIVE_INFINITY;
   /** Changes were missed: what comes next begins at the upstream's position. */
   #gap = false;
 
@@ -113,7 +113,7 @@ export class EdgeState {
     const ageMs = answer.ageMs ?? Number.POSITIVE_INFINITY;
     if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
     this.cache.reached(this.log.position().seq);
-    if (freshness.nowMs() - this.#settledMs >= SETTLE_MS) this.settle();
+    if (freshness.nowMs() - this.#persistedMs >= PERSIST_MS) this.persist();
     if (answer.terms !== null) this.#options.onTerms?.(answer.terms);
   }
 
@@ -135,11 +135,11 @@ export class EdgeState {
   }
 
   /** Writes how far and how new everything is. */
-  settle(): void {
+  persist(): void {
     this.cache.entries.flush();
     if (this.#terms === undefined || !this.log.ready()) return;
-    this.#settledMs = this.#options.freshness.nowMs();
-    this.log.settle((tx) => this.#write(tx));
+    this.#persistedMs = this.#options.freshness.nowMs();
+    this.log.writePosition((tx) => this.#write(tx));
   }
 
   /** Answers whether spaces were added. */

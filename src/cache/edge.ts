@@ -101,7 +101,7 @@ export class Edge {
 
   async stop(): Promise<void> {
     await this.client.stop();
-    this.state.settle();
+    this.state.persist();
   }
 
   /** StableNodeID of the node that reads go to; undefined while none can be asked. */

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { placeOf, quarantine, type RaftLog } from "../log/engine/raft/index.ts";
+import { appliedState, quarantine, type RaftLog } from "../log/engine/raft/index.ts";
 import { fleetOf } from "../log/history.ts";
 import type { Log } from "../log/log.ts";
 import { isAlone } from "../log/meta.ts";
@@ -37,7 +37,7 @@ export function refuseLostStore(dataDir: string): void {
 /** Finds what this data folder is of. Fault `data_corrupt`, as a quarantine, where store and raft folder are of different members. */
 export function planEngine(dataDir: string, reader: Reader): EnginePlan {
   const folder = join(dataDir, "raft");
-  const { server, index } = placeOf(reader);
+  const { server, index } = appliedState(reader);
   if (server === "") {
     const admission = join(folder, "fleet.json");
     if (existsSync(admission)) {

@@ -1,5 +1,6 @@
-// Applies the commands of one entry inside one transaction: keyed retries get their first answer, each command has its savepoint, each change its chained row.
-// Shared by every engine, so that a command has one outcome whichever log carried it.
+// Applies the commands of one entry inside one transaction. A repeated key returns its first answer, each command has
+// its own savepoint, and each change becomes a chained row. Shared by every engine, so a command has the same outcome
+// whichever log carried it.
 
 import { Fault, readFault, type WrittenFault, writeFault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
@@ -10,14 +11,14 @@ import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 
-/** How long a keyed answer is kept, in ms of log time (replication.md 10). */
+/** How long the answer to a keyed command is kept, in ms of log time (replication.md 10). */
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
-/** Keys that nodes make for what they forward are wanted only while a forward is tried again. */
+/** How long it is kept where a node made the key for a write that it forwards: as long as forwards are retried. */
 const KEEP_FORWARDED_MS = 5 * 60 * 1000;
 
 export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
 
-/** The replicated state that apply carries from one command to the next; times in ms of log time. */
+/** The replicated state that apply carries from one command to the next. Times are in ms of log time. */
 export interface BatchState {
   epoch: string;
   seq: number;
@@ -27,20 +28,23 @@ export interface BatchState {
   level: number;
 }
 
-/** What one entry came to: the state after it, and an outcome for each of its commands in order. */
+/** The result of one entry: the state after it, and one outcome per command, in order. */
 export interface BatchResult {
   state: BatchState;
   outcomes: Outcome[];
   changes: Change[];
 }
 
-/** Decodes an entry and applies all of it in one transaction: the way of every command on every node and in every replay. */
+/**
+ * Decodes an entry and applies all of it in one transaction. Every command goes through here, on every node and in
+ * every replay.
+ */
 export function applyEntry(store: Store, apply: Apply, before: BatchState, bytes: Uint8Array): BatchResult {
   const entry = decodeEntry(bytes);
   return store.transaction((tx) => applyCommands(store, tx, apply, before, entry));
 }
 
-/** Applies the commands of one decoded entry inside the open transaction; a throw other than a Fault must undo it. */
+/** Applies the commands of one decoded entry inside the open transaction. A throw other than a Fault must undo it. */
 export function applyCommands(
   store: Store,
   tx: Writer,
@@ -129,13 +133,18 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
   );
 }
 
-/** Hashes what the caller asked for, so that a retry under other settings of the node is still the same write. */
+/**
+ * Hashes what the caller asked for, so that a retry under other settings of the node still counts as the same write.
+ */
 function fingerprintOf(apply: Apply, command: Command): string {
   const asked = JSON.stringify([command.v, apply.asked === undefined ? command.input : apply.asked(command)]);
   return sha256Hex(asked);
 }
 
-/** Whether an answer has expired is decided by time alone; when its row goes is only a matter of space: each new one removes a few, so no batch pays for all. */
+/**
+ * Removes a few expired answers. Whether an answer counts as expired depends on log time alone; deleting its row only
+ * frees space, so each new answer removes up to four and no batch pays for all.
+ */
 function forgetExpired(tx: Writer, state: BatchState): void {
   tx.run(
     "DELETE FROM idempotency WHERE (caller, operation, key) IN (SELECT caller, operation, key FROM idempotency WHERE log_time < ? ORDER BY log_time, caller, operation, key LIMIT 4)",
@@ -175,7 +184,7 @@ function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprin
     fingerprint,
     JSON.stringify(kept),
     state.seq,
-    // Kept for a shorter time by an earlier date, so that one index and one comparison serve both.
+    // Back-dated where it is kept for a shorter time, so that one index and one comparison serve both.
     command.nodeKey === true ? state.logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : state.logTimeMs,
   );
 }

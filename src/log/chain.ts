@@ -1,9 +1,13 @@
-// The hash chain over change rows (replication.md 3): each row's hash covers the one before and every field, each length-prefixed; the forwarding node last, where there is one.
+// The hash chain over change rows (replication.md 3). Each hash covers the previous one and every field, each with its
+// length in front; the forwarding node comes last, where there is one.
 
 import { Sha256 } from "../lib/sha256.ts";
 import type { Change } from "./changes.ts";
 
-/** SHA-256 over the previous hash and the fields, as 32 bytes; numbers go in as decimal text, every part behind its byte length (u32, big endian). */
+/**
+ * Returns the SHA-256 over the previous hash and the fields, 32 bytes. Numbers are hashed as decimal text, and every
+ * part has its byte length in front (u32, big endian).
+ */
 export function chainHash(previous: Uint8Array, fields: Change): Uint8Array {
   const hasher = new Sha256();
   const parts = [
@@ -16,7 +20,7 @@ export function chainHash(previous: Uint8Array, fields: Change): Uint8Array {
     fields.version,
     fields.contentHash,
     fields.outcome,
-    // Only where there is one: chains of before, none of whose changes was forwarded, stay what they were.
+    // Left out where it is empty, so that chains written before forwarding existed keep their hashes.
     ...(fields.via === "" ? [] : [fields.via]),
   ];
   add(hasher, previous);

@@ -1,9 +1,10 @@
-// The change feed (architecture.md 2): a ring of the last changes over the change table. A subscriber is a cursor and a wake-up, never a queue.
+// The change feed (architecture.md 2): a ring of the latest changes in front of the change table. A subscriber is a
+// cursor and a wake-up, never a queue.
 
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
 
-/** One applied command as others see it: a row of the change table. */
+/** One change, as the rest of the product sees it: a row of the change table. */
 export interface Change {
   seq: number;
   epoch: string;
@@ -12,20 +13,23 @@ export interface Change {
   caller: string;
   via: string;
   operation: string;
-  /** Id of what changed, for contexts the context id. */
+  /** Id of what changed; for contexts the context id. */
   target: string;
   version: number;
-  /** Hex SHA-256 of the content bytes, or "". */
+  /** Hex SHA-256 of the content bytes, or "" where there is none. */
   contentHash: string;
-  /** What happened, such as `created`, `updated`, `deleted`. */
+  /** The kind of change, such as `created`, `updated`, `deleted`. */
   outcome: string;
 }
 
-/** A place in the feed; costs nothing while it waits. */
+/** A place in the feed. It costs nothing while it waits. */
 export interface Cursor {
-  /** Changes after the cursor, oldest first, at most `max`; moves the cursor. Empty when there is nothing new. Throws Fault `below_floor` when they are gone. */
+  /**
+   * Returns the changes after the cursor, oldest first and at most `max`, and moves the cursor. Empty when there are
+   * none. Throws Fault `below_floor` when they are no longer kept.
+   */
   next(max: number): Change[];
-  /** Resolves when `next` would return something, or when `deadline` aborts; rejects when `signal` aborts. */
+  /** Resolves when `next` would return something, or when `deadline` aborts. Rejects when `signal` aborts. */
   wait(signal: AbortSignal, deadline?: AbortSignal): Promise<void>;
 }
 
@@ -45,14 +49,17 @@ export interface ChangeRow {
 
 const RING_SIZE = 4096;
 
-/** The feed of one node. Engines publish, everything else reads. Its seqs may have gaps: an edge gets the changes of some spaces only. */
+/**
+ * The change feed of one node. Engines publish, everything else reads. Its seqs may have gaps: an edge receives the
+ * changes of some spaces only.
+ */
 export class Changes {
   readonly #reader: Reader;
   readonly #ring: Change[] = [];
   readonly #listeners = new Set<() => void>();
   #head: { epoch: string; seq: number };
   #ended = false;
-  /** Counts the histories that this feed was put on; places in an earlier one are no places here. */
+  /** Counts the histories of this feed. A cursor of an earlier one is no longer valid. */
   #history = 0;
 
   constructor(reader: Reader, head: { epoch: string; seq: number }) {
@@ -60,12 +67,12 @@ export class Changes {
     this.#head = head;
   }
 
-  /** Position of the newest change. */
+  /** Returns the position of the newest change. */
   head(): { epoch: string; seq: number } {
     return this.#head;
   }
 
-  /** A cursor behind `afterSeq`; without it, behind the newest change. */
+  /** Returns a cursor after `afterSeq`, or after the newest change where that is left out. */
   cursor(afterSeq: number = this.#head.seq): Cursor {
     let at = afterSeq;
     const history = this.#history;
@@ -76,7 +83,7 @@ export class Changes {
       next: (max) => {
         refuseForked();
         const found = this.#after(at, max);
-        // All there is was looked at: the head may be further than the newest change that is kept here.
+        // Nothing is left to read; the head may be beyond the newest change that is kept here.
         at = found.length < max ? Math.max(at, this.#head.seq) : (found.at(-1)?.seq ?? at);
         return found;
       },
@@ -88,19 +95,19 @@ export class Changes {
     };
   }
 
-  /** Calls `listener` once after each applied batch, a wake-up without content; answers the function that ends it. */
+  /** Calls `listener` once after each applied batch, without content. Returns the function that removes it. */
   onApplied(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Ends every wait with Fault `unavailable`, now and from now on: the node stops. */
+  /** Ends every wait with Fault `unavailable`, now and from now on, because the node stops. */
   end(): void {
     this.#ended = true;
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** For the engine: these changes are committed on this node; `head` where it is further than the last of them. */
+  /** For the engine: these changes are committed on this node. `head` is given where it is beyond the last of them. */
   publish(changes: readonly Change[], head?: { epoch: string; seq: number }): void {
     const last = changes.at(-1);
     const reached = head ?? last;
@@ -111,14 +118,14 @@ export class Changes {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** For the engine: the store was replaced by a copy that is further; followers go on from its rows. */
+  /** For the engine: the store was replaced by a copy that is ahead. Followers continue from its rows. */
   restart(head: { epoch: string; seq: number }): void {
     this.#ring.length = 0;
     this.#head = head;
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** For the engine: the store goes on with another history; whoever followed the one before is told `history_forked`. */
+  /** For the engine: the store continues with another history. Followers of the earlier one get `history_forked`. */
   fork(head: { epoch: string; seq: number }): void {
     this.#history += 1;
     this.restart(head);
@@ -165,7 +172,7 @@ export class Changes {
   }
 }
 
-/** Index of the first change behind `seq`: counted where the seqs have no gaps, else searched. */
+/** Returns the index of the first change after `seq`: computed where the seqs have no gaps, else by binary search. */
 function placeAfter(ring: readonly Change[], seq: number): number {
   const counted = seq + 1 - (ring[0]?.seq ?? 0);
   if (ring[counted]?.seq === seq + 1) return counted;
@@ -179,7 +186,7 @@ function placeAfter(ring: readonly Change[], seq: number): number {
   return low;
 }
 
-/** A row of the change table as others see it. */
+/** Returns a row of the change table as a change. */
 export function changeOf(row: ChangeRow): Change {
   return {
     seq: row.seq,

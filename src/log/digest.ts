@@ -1,4 +1,5 @@
-// The logical digest of a store: equal for equal state, however it is laid out in the file. Replays and full nodes are compared by it (replication.md 21, 31).
+// The logical digest of a store: equal for equal state, however the file is laid out. Replays and full nodes are
+// compared by it (replication.md 21, 31).
 
 import { Sha256 } from "../lib/sha256.ts";
 import type { Reader } from "../store/store.ts";
@@ -9,15 +10,15 @@ type Row = Record<string, unknown>;
 /** How one table goes into a digest. */
 export interface DigestTable {
   name: string;
-  /** Selects all that is replicated, in an order that the state alone decides. */
+  /** Selects all replicated rows, in an order that depends on the state alone. */
   sql: string;
-  /** Turns what a node may keep in its own way into what it means. */
+  /** Turns what a node may store in its own way, such as compressed text, into its meaning. */
   decode?: (row: Row) => Row;
 }
 
 /** Tables of the log itself. */
 export const LOG_TABLES: readonly DigestTable[] = [
-  // How far a raft log was applied is this node's own: its indexes count what leaves no trace in the state.
+  // Without this node's own progress in the raft log: indexes count entries that leave no trace in the state.
   { name: "meta", sql: REPLICATED_META },
   { name: "epochs", sql: "SELECT * FROM epochs ORDER BY n" },
   { name: "head", sql: "SELECT * FROM head" },
@@ -25,7 +26,7 @@ export const LOG_TABLES: readonly DigestTable[] = [
   { name: "idempotency", sql: "SELECT * FROM idempotency ORDER BY caller, operation, key" },
 ];
 
-/** Hex SHA-256 over all rows of the tables. */
+/** Returns the hex SHA-256 over all rows of the tables. */
 export function digestOf(reader: Reader, tables: readonly DigestTable[]): string {
   const hasher = new Sha256();
   for (const { name, sql, decode } of tables) {

@@ -1,13 +1,14 @@
-// What only a leader does (replication.md 12): begun once its first own entry is applied here, so that it decides on all that was acknowledged before; ended as soon as it no longer leads.
+// Work that only a leader does (replication.md 12). It begins once the first entry of the leader's own term is applied
+// here, so that it sees everything acknowledged before; it ends as soon as this node no longer leads.
 
-/** One time of leading. */
+/** One term of leadership. */
 export interface Lead {
   term: number;
   /** Aborts when this node no longer leads, or stops. */
   signal: AbortSignal;
 }
 
-/** Called at the beginning of each time of leading; must not throw. */
+/** Called at the beginning of each term of leadership. Must not throw. */
 export type Duty = (lead: Lead) => void;
 
 /** The duties of one node. */
@@ -15,7 +16,10 @@ export class Duties {
   readonly #duties = new Set<Duty>();
   #now: { lead: Lead; stop: AbortController } | undefined;
 
-  /** Adds a duty, which begins at once where this node leads; answers the function that removes it, which does not end what has begun. */
+  /**
+   * Adds a duty, which begins at once where this node leads. Returns the function that removes it; a duty that has
+   * begun goes on.
+   */
   on(duty: Duty): () => void {
     this.#duties.add(duty);
     if (this.#now !== undefined) duty(this.#now.lead);

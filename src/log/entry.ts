@@ -1,5 +1,5 @@
-// An entry of the log: a fixed header, then commands as msgpackr without records or extensions, documents as text inside (replication.md 4).
-// Whatever engine carries it, apply sees only what came back out of these bytes.
+// The bytes of a log entry: a fixed header, then commands as msgpack without records or extensions, documents as text
+// inside (replication.md 4). Apply sees only what is decoded from these bytes, whichever engine carried them.
 
 import { z } from "zod";
 import { plainPackr } from "../lib/plain-packr.ts";
@@ -9,7 +9,7 @@ const ENTRY_FORMAT = 1;
 /** Limits of one entry: this many commands, and this many bytes unless a single command is larger. */
 export const MAX_ENTRY_COMMANDS = 512;
 export const MAX_ENTRY_BYTES = 256 * 1024;
-/** Hard cap of a single command: the largest documents and their envelope. */
+/** Limit of a single command in bytes: the largest document and its envelope. */
 export const MAX_COMMAND_BYTES = 5 * 1024 * 1024;
 const MAX_DECODED_BYTES = MAX_COMMAND_BYTES + 64;
 
@@ -17,16 +17,16 @@ const MAX_DECODED_BYTES = MAX_COMMAND_BYTES + 64;
 const HEADER_BYTES = 41;
 const CRC_AT = 37;
 
-/** What an entry says of itself before its commands; `stampMs` is the time that apply sees. */
+/** The header of an entry; `stampMs` is the time that apply sees. */
 export interface EntryHeader {
   level: number;
-  /** 16 random bytes that name the proposing server, as hex. */
+  /** 16 random bytes that name the proposing process, as hex. */
   origin: string;
   ticket: number;
   stampMs: number;
 }
 
-/** What an entry holds. */
+/** A decoded entry. */
 export interface DecodedEntry {
   header: EntryHeader;
   commands: Command[];
@@ -34,7 +34,7 @@ export interface DecodedEntry {
 
 const packr = plainPackr();
 
-/** Name, version, input, caller, via, key; behind them `true` where a node made the key. */
+/** Name, version, input, caller, via, key; then `true` where a node made the key. */
 const FIELDS = [
   z.string().max(64),
   z.number().int().positive(),
@@ -49,13 +49,13 @@ const commands = z
   .min(1)
   .max(MAX_ENTRY_COMMANDS);
 
-/** One command as it stands in an entry: packed when it is proposed, so that its size is known before it is batched. */
+/** Packs one command. Done when it is proposed, so that its size is known before commands are batched. */
 export function packCommand(command: Command): Uint8Array {
   const { name, v, input, caller, via, key, nodeKey } = command;
   return packr.pack([name, v, input, caller, via, key, ...(nodeKey === true ? [true] : [])]);
 }
 
-/** Joins packed commands (at least one, at most MAX_ENTRY_COMMANDS) behind a header. */
+/** Joins packed commands, at least one and at most MAX_ENTRY_COMMANDS, with a header in front. */
 export function encodeEntry(header: EntryHeader, batch: readonly Uint8Array[]): Uint8Array {
   const body = Buffer.concat([arrayHead(batch.length), ...batch]);
   const entry = Buffer.allocUnsafe(HEADER_BYTES + body.byteLength);
@@ -70,12 +70,12 @@ export function encodeEntry(header: EntryHeader, batch: readonly Uint8Array[]): 
   return entry;
 }
 
-/** The head of a msgpack array: what stands before its items. */
+/** Returns the head of a msgpack array: the bytes in front of its items. */
 function arrayHead(length: number): Uint8Array {
   return length < 16 ? Uint8Array.of(0x90 | length) : Uint8Array.of(0xdc, length >> 8, length & 0xff);
 }
 
-/** Decodes and checks an entry; throws an Error that says what is wrong: a damaged entry has no answer but to stop. */
+/** Decodes and checks an entry. Throws an Error that names the problem: a node cannot go on past a damaged entry. */
 export function decodeEntry(bytes: Uint8Array): DecodedEntry {
   const entry = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (entry.byteLength < HEADER_BYTES || entry.byteLength > MAX_DECODED_BYTES)
@@ -100,7 +100,7 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
   };
 }
 
-/** CRC-32 of everything but the checksum itself. */
+/** Returns the CRC-32 of everything but the checksum itself. */
 function checksum(entry: Buffer): number {
   return Bun.hash.crc32(entry.subarray(HEADER_BYTES), Bun.hash.crc32(entry.subarray(0, CRC_AT)));
 }

@@ -1,4 +1,5 @@
-// The epoch of a store and where earlier ones were left (replication.md 1), read once at the start.
+// The history of a store (replication.md 1): its epochs, where each was forked from the one before, and its head. Also
+// compares the histories of two stores.
 
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
@@ -20,7 +21,7 @@ interface HeadRow {
   log_time: number;
 }
 
-/** The history that a store holds, and where it stood when it was read. */
+/** The history that a store holds, and its head when it was opened. */
 export interface History {
   epoch: string;
   seq: number;
@@ -33,7 +34,7 @@ export interface History {
   positionAt(seq: number): Position;
 }
 
-/** Reads the newest state of the history, and begins the first epoch in a new store. Faults: `data_newer`, `data_corrupt`. */
+/** Reads the history, and begins the first epoch in a new store. Faults: `data_newer`, `data_corrupt`. */
 export function openHistory(store: Store): History {
   const epochs = store.transaction((tx) => {
     const found = tx.all<EpochRow>("SELECT n, id, parent, fork_seq FROM epochs ORDER BY n");
@@ -70,14 +71,14 @@ export function openHistory(store: Store): History {
   };
 }
 
-/** Chain hash of one change of a store; undefined where it is not kept. */
+/** Returns the chain hash of one change of a store; undefined where it is not kept. */
 export function hashAt(reader: Reader, seq: number): Uint8Array | undefined {
   const found = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
   const at = found ?? reader.get<{ hash: Uint8Array }>("SELECT floor_hash AS hash FROM head WHERE floor = ?", seq);
   return at === undefined ? undefined : Uint8Array.from(at.hash);
 }
 
-/** Fleet id and newest epoch of a store; "" where there is none. */
+/** Returns the fleet id and newest epoch of a store; "" where there is none. */
 export function fleetOf(reader: Reader): { fleet: string; epoch: string } {
   return {
     fleet: readMeta(reader, "fleet_id") ?? "",
@@ -85,12 +86,14 @@ export function fleetOf(reader: Reader): { fleet: string; epoch: string } {
   };
 }
 
-/** The last change that both are known to have, where `own` does not go on into `other`; undefined where it does. */
+/**
+ * Returns the last change that both histories share, where `own` does not continue in `other`; undefined where it does.
+ */
 export function forkOf(own: Reader, other: Reader): number | undefined {
   const head = own.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
   const there = other.get<{ seq: number; floor: number }>("SELECT seq, floor FROM head");
   if (head === undefined || there === undefined) throw new Error("a store without a head");
-  // Below the other's floor nothing can be compared; that it was compacted away there says that it was there.
+  // Nothing can be compared below the other's floor; that it was compacted there proves that it existed there.
   if (head.seq <= there.floor || sameAt(own, other, head.seq)) return undefined;
   let same = Math.max(head.floor, there.floor);
   let differs = Math.min(head.seq, there.seq + 1);
@@ -99,7 +102,7 @@ export function forkOf(own: Reader, other: Reader): number | undefined {
     if (sameAt(own, other, middle)) same = middle;
     else differs = middle;
   }
-  // What was compacted away may differ too, as in a history that was never the same.
+  // The compacted part may differ too, as in histories that share nothing.
   return sameAt(own, other, same) ? same : 0;
 }
 
@@ -108,7 +111,10 @@ function sameAt(own: Reader, other: Reader, seq: number): boolean {
   return one !== undefined && two !== undefined && Buffer.compare(one, two) === 0;
 }
 
-/** The newest change must be the one that the head names: better no start than a history that goes on from a wrong place. */
+/**
+ * Checks that the newest change is the one that the head names. Better not to start than to continue from a wrong
+ * place.
+ */
 function refuseCutTail(store: Store, head: HeadRow): void {
   const last = store.reader.get<{ seq: number; hash: Uint8Array }>(
     "SELECT seq, hash FROM changes ORDER BY seq DESC LIMIT 1",

@@ -1,18 +1,19 @@
-// The fleet level (replication.md 8): what all full members understand. Kept in the table `meta`, raised by a command.
+// The fleet level (replication.md 8): the highest level that every full member understands. Kept in the table `meta`
+// and raised by a command.
 
 import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
 import { readMeta } from "./meta.ts";
 
-/** The highest level this build understands. */
+/** The highest level that this build understands. */
 export const KNOWN_LEVEL = 1;
 
-/** The level of the state. */
+/** Returns the level of the state. */
 export function levelOf(reader: Reader): number {
   return readMeta(reader, "fleet_level") ?? 1;
 }
 
-/** Fault `data_newer` for a level that this build does not understand; `where` says of what. */
+/** Throws Fault `data_newer` for a level that this build does not understand. `where` names what has that level. */
 export function refuseHigherLevel(level: number, where: string): void {
   if (level <= KNOWN_LEVEL) return;
   throw new Fault(

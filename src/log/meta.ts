@@ -1,5 +1,5 @@
-// The table `meta`: single values of the store, by key. Every key is listed here, and no other file names the table in SQL.
-// Free of clocks and randomness, since apply reads and writes these values too.
+// The table `meta`: single values of the store, by key. Every key is listed here, and no other file names the table in
+// SQL. Free of clocks and randomness, since apply reads and writes these values too.
 
 import type { Reader, Writer } from "../store/store.ts";
 
@@ -99,7 +99,7 @@ export function isAlone(reader: Reader): boolean {
   return (readMeta(reader, "alone") ?? 1) === 1;
 }
 
-/** Writes whether there is no other full member; for the commands that change who is one. */
+/** Writes whether there is no other full member. For the commands that change the full members. */
 export function writeAlone(tx: Writer, alone: boolean): void {
   writeMeta(tx, { alone: alone ? 1 : 0 });
 }

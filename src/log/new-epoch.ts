@@ -1,13 +1,14 @@
-// Begins a new history on a store that goes on alone: what was written elsewhere after this state is another history, and positions show it (replication.md 1).
+// Begins a new history on a store that continues alone. What other nodes wrote after this state belongs to another
+// history, and positions show it (replication.md 1).
 
 import { randomBytes } from "node:crypto";
 import type { Store } from "../store/store.ts";
 import { beginFleet } from "./meta.ts";
 
 /**
- * Forks the history at its newest change: new random ids of epoch and fleet, a fleet of one that no raft log has yet.
- * `cleared` are the tables that a new history begins empty. Returns the epoch's id; the raft folder is the caller's to
- * set aside.
+ * Forks the history at its newest change: new random ids of epoch and fleet, and a fleet of one that has no raft log
+ * yet. `cleared` names the tables that a new history begins empty. Returns the epoch's id; the caller moves the raft
+ * folder away.
  */
 export function forkHistory(store: Store, cleared: readonly string[]): string {
   return store.transaction((tx) => {
@@ -25,7 +26,7 @@ export function forkHistory(store: Store, cleared: readonly string[]): string {
     );
     beginFleet(tx, randomBytes(16).toString("hex"));
     for (const table of cleared) {
-      // A store of before has no such table yet; migrations run when it is opened, so only a test can see this.
+      // An older store may lack the table; migrations run when it is opened, so only a test can see this.
       const there = tx.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table);
       if (there !== undefined) tx.run(`DELETE FROM ${table}`);
     }

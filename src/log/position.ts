@@ -1,4 +1,4 @@
-// Positions as callers see them: `<epoch>-<seq>` (replication.md 1).
+// Positions as text: `<epoch>-<seq>` (replication.md 1).
 
 import { Fault } from "../lib/fault.ts";
 
@@ -9,12 +9,12 @@ export interface Position {
   seq: number;
 }
 
-/** `<epoch>-<seq>`, as answers write it. */
+/** Returns `<epoch>-<seq>`, as answers write it. */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.seq}`;
 }
 
-/** Reads a position that a caller shows; Fault `invalid_input` when it is not one. */
+/** Parses a position that a caller sent; Fault `invalid_input` when it is none. */
 export function parsePosition(text: string): Position {
   const match = /^([0-9a-f]{10})-(0|[1-9][0-9]{0,14})$/.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {

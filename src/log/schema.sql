@@ -1,10 +1,11 @@
--- The replicated history on one node: what was applied, in which epoch, and the answers that keyed retries get again.
+-- Single values of the store, by key: log/meta.ts has the list.
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Where the history of this store stands, written in the transaction of each batch: what the chain must end in, and below which seq changes were removed.
+-- The head of the history, written in the transaction of each batch: what the chain must end in, and below which seq
+-- changes were removed.
 CREATE TABLE head (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   seq INTEGER NOT NULL,
@@ -14,7 +15,8 @@ CREATE TABLE head (
   floor_hash BLOB NOT NULL
 ) STRICT;
 
--- One row for each history (replication.md 1): n counts, id is random, parent and fork say where it left the one before.
+-- One row per history (replication.md 1): n counts up, id is random, parent and fork tell where it was forked from the
+-- one before.
 CREATE TABLE epochs (
   n INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
@@ -23,7 +25,7 @@ CREATE TABLE epochs (
   fork_hash BLOB NOT NULL
 ) STRICT;
 
--- One row for each change, hash-chained: the feed and the audit in one (replication.md 3).
+-- One row per change, hash-chained: the feed and the audit in one table (replication.md 3).
 CREATE TABLE changes (
   seq INTEGER PRIMARY KEY,
   epoch TEXT NOT NULL,

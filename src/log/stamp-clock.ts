@@ -1,4 +1,5 @@
-// The time that a leader stamps on entries (replication.md 7): the wall clock, unless that jumps ahead of the time that really went by. What expires would else expire for everyone because one clock was set wrong.
+// The time that a leader stamps on entries (replication.md 7): the wall clock, unless it jumps ahead of elapsed time.
+// Without that guard, one wrongly set clock would expire everything for every member.
 
 import { openSleepClock } from "../lib/sleep-clock.ts";
 
@@ -8,17 +9,23 @@ const TOLERATED_MS = 5_000;
 export interface StampClockOptions {
   /** Wall clock in ms. */
   nowMs: () => number;
-  /** Ms that went by, sleep included, whatever the wall clock says. */
+  /** Elapsed ms, sleep included, whatever the wall clock says. */
   elapsedMs?: () => number;
-  /** Called when the wall clock is not followed any more (with how far it is ahead, in ms), and with 0 when it is again. */
+  /** Called with how far the wall clock is ahead, in ms, when it is no longer followed, and with 0 when it is again. */
   onJump?: (aheadMs: number) => void;
-  /** Ms to add to the wall clock, where others know better what time it is; another value is followed at once, whatever time went by. Undefined while nobody can tell: then stamps go on from `lastMs` by the time that goes by. */
+  /**
+   * Correction of the wall clock in ms, where other members know the time better. A new value applies at once.
+   * Undefined while it is not known; stamps then continue from `lastMs` by elapsed time.
+   */
   offMs?: () => number | undefined;
   /** Log time of the state. */
   lastMs?: () => number;
 }
 
-/** Answers stamps in whole ms of wall time. A clock that is right again after it went back is followed at once; log time itself never goes back (apply sees to it). */
+/**
+ * Returns a function that returns the next stamp in whole ms. A clock that went back and is right again is followed at
+ * once; log time itself never goes back, because apply takes the maximum.
+ */
 export function stampClock({
   nowMs,
   elapsedMs = openSleepClock().nowMs,
@@ -49,7 +56,8 @@ export function stampClock({
     }
     if (jumped) onJump(0);
     jumped = false;
-    // Small differences are the clock being trimmed; a large step back may be undone, and then must not look like a jump.
+    // Small differences are corrections of the clock. A large step back may be undone, and must not look like a jump
+    // then.
     if (ahead >= -TOLERATED_MS) {
       wallThen = wall;
       elapsedThen = elapsed;

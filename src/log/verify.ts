@@ -1,4 +1,5 @@
-// Recomputes the chain of change rows (replication.md 3) in small steps between other work, and says where it first breaks.
+// Recomputes the chain of change rows (replication.md 3) in small steps between other work, and reports where it first
+// breaks.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Reader } from "../store/store.ts";
@@ -8,13 +9,16 @@ import { type ChangeRow, changeOf } from "./changes.ts";
 const STEP = 500;
 
 export interface ChainReport {
-  /** Rows whose hash was recomputed. */
+  /** Number of rows whose hash was recomputed. */
   checked: number;
-  /** The first thing wrong, or undefined. */
+  /** The first problem, if there is one. */
   problem?: string;
 }
 
-/** Checks the rows from the floor up to `head`, which this process knows from memory: an edit, a gap, a cut tail and a rewrite of all rows are found alike. */
+/**
+ * Checks the rows from the floor up to `head`, which this process remembers. Finds an edit, a gap, a cut tail and a
+ * rewrite of all rows.
+ */
 export async function verifyChain(
   reader: Reader,
   head: { seq: number; hash: Uint8Array },
@@ -39,7 +43,7 @@ export async function verifyChain(
     const problem = checkRows(rows, seq, hash);
     if (problem !== undefined) {
       const now = floorOf(reader);
-      // Compaction went on meanwhile: what is below the new floor is gone rightly.
+      // Compaction ran meanwhile, so the rows below the new floor are gone for a good reason.
       if (rows[0]?.seq !== seq + 1 && now.floor > seq) {
         ({ floor: seq, floor_hash: hash } = now);
         continue;

@@ -1,33 +1,33 @@
-// Commands that wait for their outcome, as every engine keeps them: admitted with bounds, cut into entries, answered in order.
+// Commands that wait for their outcome, in every engine: admitted within bounds, cut into batches, resolved in order.
 
 import { Fault } from "../lib/fault.ts";
 import type { BatchResult } from "./apply-batch.ts";
 import { MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
 import type { Applied, Command } from "./log.ts";
 
-/** Above this many waiting commands, or bytes of them, new ones are refused: memory stays bounded whatever callers do. */
+/** Above this many waiting commands, or bytes of them, new ones are refused, so that memory stays bounded. */
 const MAX_WAITING = 8192;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
-/** A command that waits to be put into an entry, packed already. */
-export interface Waiting {
+/** A packed command that is not part of an entry yet. */
+export interface WaitingCommand {
   packed: Uint8Array;
-  /** What it counts for in an entry, in bytes. */
+  /** Its weight in a batch, in bytes. */
   weight: number;
   resolve: (applied: Applied) => void;
   reject: (fault: Fault) => void;
 }
 
-/** The commands of one engine that no entry holds yet, in order. */
+/** The commands of one engine that are not part of an entry yet, in order. */
 export class WaitingCommands {
-  #items: Waiting[] = [];
+  #items: WaitingCommand[] = [];
   #bytes = 0;
 
   get length(): number {
     return this.#items.length;
   }
 
-  /** Packs a command and puts it behind the others; rejects what is too large or too much. */
+  /** Packs a command and appends it. Rejects one that is too large, or any while too many wait. */
   add(command: Command): Promise<Applied> {
     if (this.#items.length >= MAX_WAITING || this.#bytes >= MAX_WAITING_BYTES) {
       return Promise.reject(
@@ -51,8 +51,8 @@ export class WaitingCommands {
     });
   }
 
-  /** Takes what fits into one entry by weight, in order; one command always fits. */
-  takeBatch(): Waiting[] {
+  /** Takes as many commands as fit into one entry by weight, in order; always at least one. */
+  takeBatch(): WaitingCommand[] {
     let weight = 0;
     let count = 0;
     for (const item of this.#items) {
@@ -65,15 +65,15 @@ export class WaitingCommands {
     return batch;
   }
 
-  /** Rejects all that waits. */
+  /** Rejects all waiting commands. */
   rejectAll(fault: () => Fault): void {
     this.#bytes = 0;
     for (const item of this.#items.splice(0)) item.reject(fault());
   }
 }
 
-/** Tells each command of a batch its outcome. */
-export function answer(batch: readonly Waiting[], outcomes: BatchResult["outcomes"], epoch: string): void {
+/** Resolves or rejects each command of a batch with its outcome. */
+export function resolveBatch(batch: readonly WaitingCommand[], outcomes: BatchResult["outcomes"], epoch: string): void {
   for (const [index, item] of batch.entries()) {
     const outcome = outcomes[index];
     if (outcome === undefined) continue;
@@ -82,7 +82,7 @@ export function answer(batch: readonly Waiting[], outcomes: BatchResult["outcome
   }
 }
 
-/** The refusal of a node that ends. */
+/** Returns the Fault of a node that is stopping. */
 export function stopping(): Fault {
   return new Fault("unavailable", "This node is stopping", { hint: "Try again on another node, or when it is back." });
 }

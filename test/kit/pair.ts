@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { lost } from "../../src/log/engine/raft/faults.ts";
+import { refusedProposal } from "../../src/log/engine/raft/faults.ts";
 import type { Command, Leadership, Log } from "../../src/log/log.ts";
 import { fullNodeRouting } from "../../src/membership/full-routing.ts";
 import { answerForwarded } from "../../src/operation/answer-forwarded.ts";
@@ -108,15 +108,15 @@ export async function startPair(options: PairOptions = {}) {
           listeners.add(tell);
           return () => listeners.delete(tell);
         },
-        barrier: () => (leader === `s${index}` ? catchUp() : Promise.reject(lost("not_leader", leader))),
+        barrier: () => (leader === `s${index}` ? catchUp() : Promise.reject(refusedProposal("not_leader", leader))),
         propose: async (command) => {
           const { proposes } = nodes[index] ?? { proposes: "apply" };
-          if (leader !== `s${index}` || proposes === "refuse") throw lost("not_leader", leader);
-          if (proposes === "lose") throw lost("unknown", leader);
+          if (leader !== `s${index}` || proposes === "refuse") throw refusedProposal("not_leader", leader);
+          if (proposes === "lose") throw refusedProposal("unknown", leader);
           const outcome = lead(command);
           if (proposes === "apply") return outcome;
           await outcome.catch(() => {});
-          throw lost("unknown", leader);
+          throw refusedProposal("unknown", leader);
         },
       });
     };

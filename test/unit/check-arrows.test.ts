@@ -20,7 +20,7 @@ test.each([
   ["api/a.ts", 'import { x } from "../features/context/rows.ts";', 1],
   ["api/a.ts", 'import { x } from "../features/context/index.ts";', 1],
   ["store/store.ts", 'import { x } from "../../scripts/a.ts";', 1],
-  ["log/history.ts", 'import { x } from "./engine/raft/store.ts";', 1],
+  ["log/history.ts", 'import { x } from "./engine/raft/applied-state.ts";', 1],
   ["fleet/commands.ts", 'import { x } from "../log/engine/raft/index.ts";', 1],
   ["datadir/a.ts", 'import { x } from "../log/engine/raft/index.ts";', 0],
   ["datadir/a.ts", 'import { x } from "../log/engine/raft/raft-log.ts";', 1],

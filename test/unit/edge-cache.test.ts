@@ -264,7 +264,7 @@ describe("without an upstream", () => {
     await pair.poll();
     for (const id of ["run/x", "run/y", "a/x"]) await read(pair, id);
     await pair.edge.stop();
-    pair.edge.state.log.settle((tx) => {
+    pair.edge.state.log.writePosition((tx) => {
       tx.run("UPDATE cached SET output = replace(output, '\"kept\"', '\"bent\"') WHERE id = 'context_get run/y'");
     });
     pair.clock.add(4000);

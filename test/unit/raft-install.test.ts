@@ -9,8 +9,8 @@ import { archiveForks, archiveSuffix, quarantineData } from "../../src/datadir/q
 import { readExport } from "../../src/features/context/index.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
+import { appliedState, writeApplied } from "../../src/log/engine/raft/applied-state.ts";
 import { installStore } from "../../src/log/engine/raft/install.ts";
-import { placeOf, writeApplied } from "../../src/log/engine/raft/store.ts";
 import { fleetOf, forkOf } from "../../src/log/history.ts";
 import { Store } from "../../src/store/store.ts";
 import { flipBit } from "../kit/flip-bit.ts";
@@ -66,7 +66,7 @@ const ask = (path: string, index = 9) => ({ do: "install", server: "own", path, 
 test("a good copy becomes the store, with this node's id and without the refusals of the other", async () => {
   const { peer, own, copy } = await peerAndOwn();
   installStore(own, ask(copy), options(peer));
-  expect(placeOf(own.reader)).toEqual({ index: 10, term: 1, server: "own" });
+  expect(appliedState(own.reader)).toEqual({ index: 10, term: 1, server: "own" });
   expect(digestOfStore(own)).toBe(digestOfStore(peer));
   expect(own.reader.get("SELECT COUNT(*) AS n FROM refusals")).toEqual({ n: 0 });
   expect(peer.reader.get("SELECT COUNT(*) AS n FROM refusals")).toEqual({ n: 1 });
@@ -108,7 +108,7 @@ describe("refused, with nothing changed:", () => {
     expect({ digest: digestOfStore(own), current: readFileSync(join(folder, "store", "CURRENT"), "utf8") }).toEqual(
       before,
     );
-    expect(placeOf(own.reader).server).toBe("own");
+    expect(appliedState(own.reader).server).toBe("own");
     await write(own, ["a/after"]);
   });
 });

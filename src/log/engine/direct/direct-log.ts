@@ -1,5 +1,6 @@
-// The engine without consensus: commands that wait together become one entry, applied in one durable transaction on the main thread (group commit).
-// For tests of what lies above a log: the same entry bytes and the same apply, without the Go half. It always leads.
+// The engine without consensus: commands that wait together become one entry, applied in one durable transaction on the
+// main thread (group commit). It always leads. Tests of what lies above a log use it: the same entry bytes and the same
+// apply as raft, without the Go half.
 
 import { randomBytes } from "node:crypto";
 import { Fault } from "../../../lib/fault.ts";
@@ -11,7 +12,7 @@ import { encodeEntry } from "../../entry.ts";
 import { type History, hashAt, openHistory } from "../../history.ts";
 import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
-import { answer, stopping, type Waiting, WaitingCommands } from "../../waiting.ts";
+import { resolveBatch, stopping, type WaitingCommand, WaitingCommands } from "../../waiting.ts";
 
 export interface DirectOptions {
   store: Store;
@@ -22,7 +23,7 @@ export interface DirectOptions {
   onFatal: (error: unknown) => void;
 }
 
-/** A log of one node without raft; the history is where the store left it. */
+/** A log of one node without raft. The history continues where the store left it. */
 export class DirectLog implements Log {
   readonly changes: Changes;
   readonly #options: DirectOptions;
@@ -121,14 +122,14 @@ export class DirectLog implements Log {
     }
     this.#state = result.state;
     try {
-      answer(batch, result.outcomes, this.#state.epoch);
+      resolveBatch(batch, result.outcomes, this.#state.epoch);
       this.changes.publish(result.changes);
     } finally {
       if (this.#waiting.length > 0) this.#schedule();
     }
   }
 
-  #applyBatch(batch: readonly Waiting[]): BatchResult {
+  #applyBatch(batch: readonly WaitingCommand[]): BatchResult {
     const { store, apply, nowMs } = this.#options;
     this.#ticket += 1;
     const bytes = encodeEntry(
@@ -141,7 +142,7 @@ export class DirectLog implements Log {
     return result;
   }
 
-  #refuse(batch: readonly Waiting[], error: unknown): void {
+  #refuse(batch: readonly WaitingCommand[], error: unknown): void {
     const full = isStorageFull(error);
     const fault = full
       ? new Fault("storage_full", "The disk of this node is full; nothing was written", {

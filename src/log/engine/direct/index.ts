@@ -1,3 +1,3 @@
-// The engine without consensus, as other folders see it.
+// The engine without consensus. Other folders import this file only.
 
 export { DirectLog } from "./direct-log.ts";

@@ -1,4 +1,6 @@
-// Barriers of `leader` reads (replication.md 12): an empty entry proposed after a reader came, and applied here. One in flight serves all who came before it was sent.
+// Barriers for `leader` reads (replication.md 12). A barrier is an empty entry that is proposed after the read arrived;
+// once it is applied here, the read sees everything acknowledged before. One barrier in flight serves all reads that
+// arrived before it was sent.
 
 import { Fault } from "../../../lib/fault.ts";
 
@@ -10,15 +12,15 @@ interface Waiter {
 export interface BarriersOptions {
   /** Proposes an empty entry under that ticket. */
   send: (ticket: number) => void;
-  /** Ms until a barrier without an answer is given up. */
+  /** Time in ms after which a barrier without an outcome fails. */
   afterMs: number;
 }
 
-/** Linearizable reads of a leader: calls that wait together share one barrier in the log. */
+/** The barriers of one leader. Reads that wait together share one barrier. */
 export class Barriers {
   readonly #options: BarriersOptions;
   #next: Waiter[] = [];
-  #flying:
+  #inFlight:
     | { ticket: number; index: number | undefined; waiters: Waiter[]; timer: ReturnType<typeof setTimeout> }
     | undefined;
   #newTicket: () => number = () => 0;
@@ -32,35 +34,36 @@ export class Barriers {
     this.#newTicket = newTicket;
     return new Promise((resolve, reject) => {
       this.#next.push({ resolve, reject });
-      if (this.#flying === undefined) this.#send();
+      if (this.#inFlight === undefined) this.#send();
     });
   }
 
-  /** Whether the committed ticket is the barrier's; it waits on until `applied` reaches its index. */
+  /** Reports whether the committed ticket is the barrier's. It then waits until `applied` reaches its index. */
   proposed(ticket: number, index: number, applied: number): boolean {
-    if (this.#flying?.ticket !== ticket) return false;
-    this.#flying.index = index;
+    if (this.#inFlight?.ticket !== ticket) return false;
+    this.#inFlight.index = index;
     this.applied(applied);
     return true;
   }
 
-  /** Entries up to `index` are applied. */
+  /** Notes that the entries up to `index` are applied. */
   applied(index: number): void {
-    if (this.#flying?.index !== undefined && this.#flying.index <= index) this.#land((waiter) => waiter.resolve());
+    if (this.#inFlight?.index !== undefined && this.#inFlight.index <= index)
+      this.#settle((waiter) => waiter.resolve());
   }
 
-  /** Whether the refused ticket is the barrier's. */
+  /** Reports whether the refused ticket is the barrier's, and rejects its reads then. */
   refused(ticket: number, fault: Fault): boolean {
-    if (this.#flying?.ticket !== ticket) return false;
-    this.#land((waiter) => waiter.reject(fault));
+    if (this.#inFlight?.ticket !== ticket) return false;
+    this.#settle((waiter) => waiter.reject(fault));
     return true;
   }
 
-  /** Nothing is applied any more. */
+  /** Rejects all reads: nothing is applied any more. */
   end(fault: Fault): void {
-    const waiters = [...(this.#flying?.waiters ?? []), ...this.#next.splice(0)];
-    clearTimeout(this.#flying?.timer);
-    this.#flying = undefined;
+    const waiters = [...(this.#inFlight?.waiters ?? []), ...this.#next.splice(0)];
+    clearTimeout(this.#inFlight?.timer);
+    this.#inFlight = undefined;
     for (const waiter of waiters) waiter.reject(fault);
   }
 
@@ -69,16 +72,16 @@ export class Barriers {
     const late = new Fault("unavailable", `No majority answered within ${this.#options.afterMs} ms`, {
       hint: "Read with consistency `session` or `any`, or try again.",
     });
-    const timer = setTimeout(() => this.#land((waiter) => waiter.reject(late)), this.#options.afterMs);
-    this.#flying = { ticket, index: undefined, waiters: this.#next.splice(0), timer };
+    const timer = setTimeout(() => this.#settle((waiter) => waiter.reject(late)), this.#options.afterMs);
+    this.#inFlight = { ticket, index: undefined, waiters: this.#next.splice(0), timer };
     this.#options.send(ticket);
   }
 
-  #land(tell: (waiter: Waiter) => void): void {
-    const waiters = this.#flying?.waiters ?? [];
-    clearTimeout(this.#flying?.timer);
-    this.#flying = undefined;
-    for (const waiter of waiters) tell(waiter);
+  #settle(outcome: (waiter: Waiter) => void): void {
+    const waiters = this.#inFlight?.waiters ?? [];
+    clearTimeout(this.#inFlight?.timer);
+    this.#inFlight = undefined;
+    for (const waiter of waiters) outcome(waiter);
     if (this.#next.length > 0) this.#send();
   }
 }

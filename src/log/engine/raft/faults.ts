@@ -1,4 +1,5 @@
-// What callers are told when a write or a start did not come through raft.
+// The Faults of the raft engine: for writes that were not made or may have been, for folders that do not belong
+// together, and for what ends the node.
 
 import { Fault } from "../../../lib/fault.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
@@ -6,8 +7,8 @@ import { isDamaged, isStorageFull } from "../../../store/store.ts";
 import { UnknownCommand } from "../../log.ts";
 import type { RefusedReason } from "./frames.ts";
 
-/** The refusal of a proposal; only after `unknown` it may still be written. */
-export function lost(reason: RefusedReason, leader: string): Fault {
+/** Returns the Fault of a refused proposal. Only after `unknown` it may still be written. */
+export function refusedProposal(reason: RefusedReason, leader: string): Fault {
   if (reason === "unknown") return unknownOutcome();
   const message =
     reason === "busy"
@@ -22,7 +23,7 @@ export function lost(reason: RefusedReason, leader: string): Fault {
   });
 }
 
-/** Nobody here can tell whether it was written. */
+/** Returns the Fault of a write whose outcome this node cannot know. */
 export function unknownOutcome(): Fault {
   return new Fault("unavailable", "Whether the write was made is unknown", {
     hint: "Read before you write again, or repeat it with the same idempotency key.",
@@ -30,7 +31,7 @@ export function unknownOutcome(): Fault {
   });
 }
 
-/** Before the member runs nothing can be written; nothing was. */
+/** Returns the Fault of a write before the member runs: nothing was written. */
 export function notStarted(): Fault {
   return new Fault("unavailable", "This node is not a member of its fleet yet; nothing was written", {
     hint: "Try again when it has joined; `cairn status` says what it waits for.",
@@ -39,20 +40,23 @@ export function notStarted(): Fault {
   });
 }
 
-/** Why store and raft folder cannot go on together. */
+/** Why a store and a raft folder cannot be used together. */
 export type QuarantineReason =
-  /** The raft folder is there and the store is not. */
+  /** The raft folder exists and the store does not. */
   | "store_lost"
-  /** The store was in a fleet and its raft folder is not there. */
+  /** The store was in a fleet and its raft folder is missing. */
   | "raft_lost"
-  /** One of the two is of another member. */
+  /** One of the two belongs to another member. */
   | "other_server"
   /** One of the two is older than the other allows. */
   | "rolled_back"
   /** The store holds changes that the fleet does not have. */
   | "diverged";
 
-/** Store and raft folder do not belong together: nothing was changed, and nothing may go on from there. */
+/**
+ * Returns the Fault of a store and a raft folder that do not belong together. Nothing was changed, and the node must
+ * not continue from there.
+ */
 export function quarantine(reason: QuarantineReason, message: string, details: Record<string, unknown> = {}): Fault {
   return new Fault("data_corrupt", message, {
     hint: "Keep a copy of the data folder. A fleet of one goes on from its store with `cairn recover --accept-loss`, or from a backup with `cairn restore`; a member of a larger fleet joins it again with --discard-local.",
@@ -61,7 +65,7 @@ export function quarantine(reason: QuarantineReason, message: string, details: R
   });
 }
 
-/** What ended the member, as the Go half says it. */
+/** Returns the Fault for the error with which the Go half ended the member. */
 export function memberFault(code: string, message: string): Fault {
   if (code === "quarantine") {
     const text = message.replace(/; set the data aside and rejoin as a new server$/, "");
@@ -75,7 +79,7 @@ export function memberFault(code: string, message: string): Fault {
   });
 }
 
-/** The connection to the Go half ended while the log was in use. */
+/** Returns the Fault of a connection to the Go half that ended while the log was in use. */
 export function linkLost(cause: unknown): Fault {
   const reason = reasonOf(cause);
   return new Fault("log_failed", `The part of cairn that keeps the replicated log ended: ${reason}`, {
@@ -84,7 +88,10 @@ export function linkLost(cause: unknown): Fault {
   });
 }
 
-/** An entry that everybody agreed on cannot be applied here: better down than wrong, and down again until a build comes that knows better. */
+/**
+ * Returns the Fault of a committed entry that cannot be applied here. The node stops, because continuing without it
+ * would be wrong, and stops again until a build or a disk comes that can.
+ */
 export function applyFault(cause: unknown, at: string): Fault {
   if (cause instanceof Fault) return cause;
   const reason = reasonOf(cause);

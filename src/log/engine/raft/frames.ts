@@ -3,14 +3,14 @@
 const RAFT_SOCKET_VERSION = 1;
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
-/** How far the store is: the last entry in it, and the server that wrote it ("" before it was in a fleet). */
-export interface AppliedPlace {
+/** The last raft entry in the store, and the server that wrote it ("" before the store was in a fleet). */
+export interface AppliedState {
   index: number;
   term: number;
   server: string;
 }
 
-/** An entry that a majority holds, at its place in raft's log. */
+/** An entry that a majority holds, with its place in raft's log. */
 export interface CommittedEntry {
   index: number;
   term: number;
@@ -18,13 +18,13 @@ export interface CommittedEntry {
   bytes: Uint8Array;
 }
 
-/** What the Go half wants of the store. */
+/** What the Go half asks of the store. */
 export type StoreAsk =
   | { do: "mark"; server: string; index: number; term: number }
   | { do: "copy"; path: string }
   | { do: "install"; server: string; path: string; index: number; term: number };
 
-/** As the Go half says it. */
+/** The leadership as the Go half reports it. */
 interface LeadershipFrame {
   leading: boolean;
   /** Server id of the leader, "" while none is known. */
@@ -32,10 +32,13 @@ interface LeadershipFrame {
   term: number;
 }
 
-/** `replaced` may follow an `unknown`: another entry holds its place in the log, so it is not written and never will be. */
+/**
+ * `replaced` may follow an `unknown`: another entry has taken its place in the log, so it is not written and never will
+ * be.
+ */
 export type RefusedReason = "not_leader" | "busy" | "unknown" | "replaced";
 
-/** Frames that come from the Go half. */
+/** Frames from the Go half. */
 export type RaftFrame =
   | { type: "welcome"; server: string }
   | { type: "committed"; entries: CommittedEntry[] }
@@ -47,8 +50,8 @@ export type RaftFrame =
 
 const REASONS: Readonly<Record<number, RefusedReason>> = { 1: "not_leader", 2: "busy", 3: "unknown", 4: "replaced" };
 
-/** First frame of this side. */
-export function helloFrame(applied: AppliedPlace): Uint8Array {
+/** Returns the first frame of this side. */
+export function helloFrame(applied: AppliedState): Uint8Array {
   const head = Buffer.alloc(18);
   head.writeUInt16BE(RAFT_SOCKET_VERSION, 0);
   head.writeBigUInt64BE(BigInt(applied.index), 2);
@@ -56,17 +59,17 @@ export function helloFrame(applied: AppliedPlace): Uint8Array {
   return frame(1, head, Buffer.from(applied.server));
 }
 
-/** Wants an entry in the log; an empty one is a barrier. */
+/** Returns the frame that proposes an entry; an empty one is a barrier. */
 export function proposeFrame(ticket: number, entry: Uint8Array): Uint8Array {
   return frame(2, u64(ticket), entry);
 }
 
-/** Everything up to that entry is in the store. */
+/** Returns the frame that says that everything up to an entry is in the store. */
 export function appliedFrame(index: number): Uint8Array {
   return frame(3, u64(index));
 }
 
-/** Answers an ask. */
+/** Returns the frame that answers an ask. */
 export function answerFrame(request: number, answer: { ok: object } | { error: string }): Uint8Array {
   return frame(4, u64(request), Buffer.from(JSON.stringify(answer)));
 }
@@ -90,7 +93,7 @@ export class FrameReader {
   #held = 0;
   #wanted = 5;
 
-  /** The frames that these bytes complete; throws an Error at what cannot be a frame. */
+  /** Returns the frames that these bytes complete. Throws an Error where the bytes cannot be a frame. */
   push(bytes: Uint8Array): RaftFrame[] {
     this.#parts.push(bytes);
     this.#held += bytes.byteLength;

@@ -1,5 +1,6 @@
-// The raft engine as other folders see it: the log, what its store remembers, and the refusal of folders that do not belong together.
+// The raft engine: the log, its progress in the store, and the Fault of folders that do not belong together. Other
+// folders import this file only.
 
+export { appliedState } from "./applied-state.ts";
 export { quarantine } from "./faults.ts";
 export { RaftLog } from "./raft-log.ts";
-export { placeOf } from "./store.ts";

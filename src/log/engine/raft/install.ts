@@ -1,36 +1,40 @@
-// Makes the copy of a peer this member's store (replication.md 22), after finding that it is of this fleet, not older than its label, and goes on from what this member has applied.
+// Makes a peer's copy this member's store (replication.md 22). Checks first that it is of this fleet, is not older than
+// its label, and continues what this member has applied.
 
 import { Fault } from "../../../lib/fault.ts";
 import type { Store, Writer } from "../../../store/store.ts";
 import { fleetOf, forkOf } from "../../history.ts";
 import { writeMeta } from "../../meta.ts";
+import { appliedState } from "./applied-state.ts";
 import { quarantine } from "./faults.ts";
 import type { StoreAsk } from "./frames.ts";
-import { placeOf } from "./store.ts";
 
 export interface InstallOptions {
   /** Fleet id and epoch that the copy must be of. */
   fleet: string;
   epoch: string;
-  /** Removes what is the peer's own. */
+  /** Removes what belongs to the peer alone. */
   clean: (tx: Writer) => void;
-  /** Keeps the changes after a seq, which only this store has; answers where they are. */
+  /** Archives the changes after a seq, which only this store has. Returns where they are. */
   archive: (afterSeq: number) => string;
 }
 
-/** Installs the copy or throws, with nothing changed: Fault `data_corrupt`, as a quarantine where this store holds what the copy does not. */
+/**
+ * Installs the copy, or throws with nothing changed: Fault `data_corrupt`, as a quarantine where this store has changes
+ * that the copy lacks.
+ */
 export function installStore(
   store: Store,
   ask: Extract<StoreAsk, { do: "install" }>,
   { fleet, epoch, clean, archive }: InstallOptions,
 ): void {
-  const wasMember = placeOf(store.reader).server !== "";
+  const wasMember = appliedState(store.reader).server !== "";
   store.replaceBy(ask.path, (tx) => {
     const found = fleetOf(tx);
     if (found.fleet !== fleet || found.epoch !== epoch) {
       throw badCopy(`is of fleet ${found.fleet} in epoch ${found.epoch}, not of ${fleet} in ${epoch}`);
     }
-    const { index } = placeOf(tx);
+    const { index } = appliedState(tx);
     if (index < ask.index) throw badCopy(`is at entry ${index}, before its label ${ask.index}`);
     const fork = wasMember ? forkOf(store.reader, tx) : undefined;
     if (fork !== undefined) {

@@ -1,5 +1,5 @@
-// The engine of the product: entries go to the Go half over raft.sock and come back committed; each batch that comes is one SQLite transaction here.
-// What a member is and who its peers are is decided elsewhere; `start` gets the path of a socket.
+// The product's engine: entries go to the Go half over raft.sock and come back committed; the entries that arrive
+// together are applied in one SQLite transaction. Membership is decided elsewhere; `start` gets the path of a socket.
 
 import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
@@ -13,11 +13,11 @@ import { type History, hashAt, openHistory } from "../../history.ts";
 import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
 import { stopping } from "../../waiting.ts";
+import { appliedState, markStore, writeApplied } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
-import { applyFault, linkLost, lost, memberFault, notStarted } from "./faults.ts";
-import { Flights } from "./flights.ts";
+import { applyFault, linkLost, memberFault, notStarted, refusedProposal } from "./faults.ts";
 import {
-  type AppliedPlace,
+  type AppliedState,
   answerFrame,
   appliedFrame,
   type CommittedEntry,
@@ -28,34 +28,34 @@ import {
   type StoreAsk,
 } from "./frames.ts";
 import { installStore } from "./install.ts";
+import { Proposals } from "./proposals.ts";
 import { connectRaftSocket, type RaftSocket } from "./socket.ts";
-import { markStore, placeOf, writeApplied } from "./store.ts";
 
-/** A write that was not applied here after so long is answered as unknown (replication.md 10). */
+/** A write that is not applied here after this time is rejected as unknown (replication.md 10). */
 const UNKNOWN_AFTER_MS = 30_000;
-/** How long `close` waits for writes that are on their way. */
+/** How long `close` waits for writes in flight. */
 const CLOSE_MS = 2_000;
-/** After a barrier of a new leader failed, the next try. */
+/** Wait before a new leader repeats a failed barrier. */
 const TAKE_OVER_MS = 100;
 
 export interface RaftOptions {
   store: Store;
   apply: Apply;
-  /** Time for entries, in ms (`stampClock`). */
+  /** Returns the time for entries, in ms (`stampClock`). */
   stampMs: () => number;
-  /** Called once when log or store can no longer be trusted or the Go half is gone; the process must end. */
+  /** Called once when log or store can no longer be trusted or the Go half has ended. The process must end. */
   onFatal: (reason: Fault) => void;
-  /** Removes what is a peer's own from its copy, before it becomes this store. */
+  /** Removes from a peer's copy what belongs to the peer alone, before it becomes this store. */
   cleanCopy?: (tx: Writer) => void;
-  /** Keeps what only this store has, the changes after a seq, before it is given up; answers where it is. */
+  /** Archives the changes after a seq, which only this store has, before they are given up. Returns where they are. */
   archive?: (afterSeq: number) => string;
-  /** Called when the fleet's store came in place of one that was never in a fleet. */
+  /** Called when the fleet's store replaced one that was never in a fleet. */
   onJoined?: () => void;
   /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
   unknownAfterMs?: number;
 }
 
-/** An entry with its commands' outcomes. */
+/** An entry and what applying it returned. */
 interface AppliedEntry {
   decoded: DecodedEntry;
   result: BatchResult;
@@ -65,7 +65,7 @@ interface AppliedEntry {
 export interface RaftStart {
   /** Path of raft.sock, where the Go half listens. */
   socketPath: string;
-  /** Fleet id and epoch that this member is of; a copy of another one is refused. */
+  /** Fleet id and epoch of this member. A copy of another one is refused. */
   fleet: string;
   epoch: string;
   /** Ends the wait for the start, which may include the install of a whole store. */
@@ -79,12 +79,12 @@ export class RaftLog implements Log {
   readonly #duties = new Duties();
   readonly #listeners = new Set<(now: Leadership) => void>();
   readonly #barriers: Barriers;
-  readonly #flights: Flights;
+  readonly #proposals: Proposals;
   readonly #started = Promise.withResolvers<void>();
   #history: History;
   #state: BatchState;
-  /** The last entry that is in the store; barriers count, though they leave no trace there. */
-  #place: AppliedPlace;
+  /** The last applied entry. Barriers count, though they leave no trace in the store. */
+  #applied: AppliedState;
   #leadership: Leadership = { leading: false, server: "", term: 0 };
   #member: { start: RaftStart; socket: RaftSocket } | undefined;
   #server = "";
@@ -100,14 +100,14 @@ export class RaftLog implements Log {
     this.#options = options;
     this.#history = openHistory(store);
     this.#state = this.#history;
-    this.#place = placeOf(store.reader);
+    this.#applied = appliedState(store.reader);
     this.changes = new Changes(store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
     this.#started.promise.catch(() => {});
     this.#barriers = new Barriers({
       send: (ticket) => this.#send(proposeFrame(ticket, new Uint8Array())),
       afterMs: unknownAfterMs,
     });
-    this.#flights = new Flights({
+    this.#proposals = new Proposals({
       send: (ticket, entry) => this.#send(proposeFrame(ticket, entry)),
       newTicket: () => this.#newTicket(),
       stampMs,
@@ -116,7 +116,9 @@ export class RaftLog implements Log {
     });
   }
 
-  /** Connects to the Go half, which starts the member; resolves when it runs, before there is a leader. Once. */
+  /**
+   * Connects to the Go half, which starts the member. Resolves when it runs, before there is a leader. Call it once.
+   */
   async start(start: RaftStart): Promise<void> {
     if (this.#member !== undefined || this.#ended) throw new Error("a log is started once");
     const socket = await connectRaftSocket({
@@ -135,20 +137,20 @@ export class RaftLog implements Log {
       throw stopping();
     }
     this.#member = { start, socket };
-    this.#send(helloFrame(this.#place));
+    this.#send(helloFrame(this.#applied));
     const stop = () => this.#fail(start.signal.reason);
     start.signal.addEventListener("abort", stop, { once: true });
     if (start.signal.aborted) stop();
     await this.#started.promise.finally(() => start.signal.removeEventListener("abort", stop));
   }
 
-  /** This member's server id; "" until it runs. */
+  /** Returns this member's server id; "" until it runs. */
   server(): string {
     return this.#server;
   }
 
   ready(): boolean {
-    return this.#place.server !== "";
+    return this.#applied.server !== "";
   }
 
   leadership(): Leadership {
@@ -166,7 +168,7 @@ export class RaftLog implements Log {
 
   propose(command: Command): Promise<Applied> {
     const refusal = this.#refusal();
-    return refusal === undefined ? this.#flights.propose(command) : Promise.reject(refusal);
+    return refusal === undefined ? this.#proposals.propose(command) : Promise.reject(refusal);
   }
 
   barrier(): Promise<void> {
@@ -198,17 +200,17 @@ export class RaftLog implements Log {
     this.#fail(reason);
   }
 
-  /** Waits up to 2 s for the writes that are on their way, then ends. */
+  /** Waits up to 2 s for the writes in flight, then ends. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#duties.end();
     const until = performance.now() + CLOSE_MS;
-    while (!this.#ended && this.#flights.open > 0 && performance.now() < until) await pause(5);
+    while (!this.#ended && this.#proposals.open > 0 && performance.now() < until) await pause(5);
     if (!this.#ended) this.#end();
     this.#started.reject(stopping());
   }
 
-  /** Why nothing can be proposed now. */
+  /** Returns why nothing can be proposed now. */
   #refusal(): Fault | undefined {
     if (this.#closed) return stopping();
     return this.#server === "" ? notStarted() : undefined;
@@ -233,8 +235,8 @@ export class RaftLog implements Log {
         this.#applyCommitted(frame.entries);
         break;
       case "proposed":
-        if (!this.#barriers.proposed(frame.ticket, frame.index, this.#place.index))
-          this.#flights.answered(frame.ticket);
+        if (!this.#barriers.proposed(frame.ticket, frame.index, this.#applied.index))
+          this.#proposals.answered(frame.ticket);
         break;
       case "refused":
         this.#refused(frame.ticket, frame.reason);
@@ -251,19 +253,19 @@ export class RaftLog implements Log {
   }
 
   #applyCommitted(committed: readonly CommittedEntry[]): void {
-    const fresh = committed.filter(({ index }) => index > this.#place.index);
+    const fresh = committed.filter(({ index }) => index > this.#applied.index);
     const last = fresh.at(-1);
     if (last === undefined) return;
     const done = this.#applyInOneTransaction(fresh);
     this.#state = done.at(-1)?.result.state ?? this.#state;
-    this.#place = { ...this.#place, index: last.index, term: last.term };
+    this.#applied = { ...this.#applied, index: last.index, term: last.term };
     this.#send(appliedFrame(last.index));
-    for (const { decoded, result } of done) this.#flights.applied(decoded.header, result);
+    for (const { decoded, result } of done) this.#proposals.applied(decoded.header, result);
     this.#barriers.applied(last.index);
     this.changes.publish(done.flatMap(({ result }) => result.changes));
   }
 
-  /** One transaction for all of them, with the index of the last: a crash leaves both or neither. */
+  /** Applies entries in one transaction together with the index of the last: a crash leaves both or neither. */
   #applyInOneTransaction(fresh: readonly CommittedEntry[]): AppliedEntry[] {
     const { store, apply } = this.#options;
     const done: AppliedEntry[] = [];
@@ -275,7 +277,7 @@ export class RaftLog implements Log {
           at = entry.index;
           return { ...entry, decoded: decodeEntry(entry.bytes) };
         });
-      for (const { decoded } of commands) this.#flights.committed(decoded.header);
+      for (const { decoded } of commands) this.#proposals.committed(decoded.header);
       const lastCommand = commands.at(-1);
       if (lastCommand === undefined) return done;
       store.transaction((tx) => {
@@ -295,11 +297,12 @@ export class RaftLog implements Log {
   }
 
   #refused(ticket: number, reason: RefusedReason): void {
-    const fault = lost(reason, this.#leadership.server);
+    const fault = refusedProposal(reason, this.#leadership.server);
     if (this.#barriers.refused(ticket, fault)) return;
-    // What may still be committed keeps waiting for its entry: losing the leadership is no failure (replication.md 9).
-    if (reason === "unknown") this.#flights.answered(ticket);
-    else this.#flights.refuse(ticket, fault);
+    // What may still be committed keeps waiting for its entry: losing the leadership is not a failure (replication.md
+    // 9).
+    if (reason === "unknown") this.#proposals.answered(ticket);
+    else this.#proposals.refuse(ticket, fault);
   }
 
   #setLeadership(now: Leadership): void {
@@ -310,7 +313,7 @@ export class RaftLog implements Log {
     for (const listener of [...this.#listeners]) listener(now);
   }
 
-  /** Duties begin once an own entry of this term is applied here. */
+  /** Begins the duties once an entry of this term is applied here. */
   async #takeOver(term: number): Promise<void> {
     const leads = () => !this.#closed && this.#leadership.leading && this.#leadership.term === term;
     while (leads()) {
@@ -329,7 +332,8 @@ export class RaftLog implements Log {
       this.#send(answerFrame(request, { ok: await this.#doAsk(ask) }));
     } catch (error) {
       this.#send(answerFrame(request, { error: reasonOf(error) }));
-      // A copy that cannot be trusted is made again; a store with another history will not become right by itself.
+      // The leader makes another copy in place of one that cannot be trusted; a store with a different history stays
+      // wrong.
       if (error instanceof Fault && error.facts.quarantine !== undefined) this.#fail(error);
     }
   }
@@ -341,9 +345,9 @@ export class RaftLog implements Log {
         return store.copyTo(ask.path).then(() => ({}));
       case "mark": {
         const marked = markStore(store, ask);
-        const stored = placeOf(store.reader);
-        // Entries without commands are applied and not stored: who waits for one of them must not wait again.
-        this.#place = stored.index < this.#place.index ? { ...this.#place, server: stored.server } : stored;
+        const stored = appliedState(store.reader);
+        // Entries without commands are applied and not stored: a read that waits for one must not wait again.
+        this.#applied = stored.index < this.#applied.index ? { ...this.#applied, server: stored.server } : stored;
         return marked;
       }
       case "install":
@@ -357,15 +361,15 @@ export class RaftLog implements Log {
     const { fleet, epoch } = this.#member.start;
     const wasReady = this.ready();
     installStore(store, ask, { fleet, epoch, clean: cleanCopy, archive });
-    // Whether the copy holds what was on its way cannot be told.
-    this.#flights.lose();
+    // It cannot be known whether the copy holds the writes in flight.
+    this.#proposals.markUncertain();
     this.#history = openHistory(store);
     this.#state = this.#history;
-    this.#place = placeOf(store.reader);
+    this.#applied = appliedState(store.reader);
     this.changes.restart({ epoch: this.#state.epoch, seq: this.#state.seq });
-    this.#barriers.applied(this.#place.index);
+    this.#barriers.applied(this.#applied.index);
     if (!wasReady) onJoined?.();
-    return { index: this.#place.index, term: this.#place.term };
+    return { index: this.#applied.index, term: this.#applied.term };
   }
 
   #fail(error: unknown): void {
@@ -381,7 +385,7 @@ export class RaftLog implements Log {
     this.#closed = true;
     this.#setLeadership({ leading: false, server: "", term: this.#leadership.term });
     this.#member?.socket.close();
-    this.#flights.end(stopping);
+    this.#proposals.end(stopping);
     this.#barriers.end(stopping());
     this.#listeners.clear();
   }

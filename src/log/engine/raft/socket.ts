@@ -1,9 +1,12 @@
-// One connection to raft.sock: frames in, frames out, in order; what the kernel does not take yet waits here.
+// One connection to raft.sock: frames in and out, in order. Bytes that the kernel does not take yet are queued here.
 
 import { FrameReader, type RaftFrame } from "./frames.ts";
 
-/** A half that failed closes when it has said why: so long that is waited for where it takes nothing any more. */
-const LAST_WORDS_MS = 200;
+/**
+ * A Go half that fails sends its reason and closes. This is how long its frames are awaited once it takes no more
+ * bytes.
+ */
+const LAST_FRAMES_MS = 200;
 
 /** The connection to the Go half's raft. */
 export interface RaftSocket {
@@ -14,11 +17,11 @@ export interface RaftSocket {
 export interface RaftSocketOptions {
   path: string;
   onFrame: (frame: RaftFrame) => void;
-  /** Called once, when the connection ended or broke; not after `close`. */
+  /** Called once when the connection ended or broke; not after `close`. */
   onEnd: (reason: unknown) => void;
 }
 
-/** Connects; rejects when nobody listens there. */
+/** Connects. Rejects when nothing listens at that path. */
 export async function connectRaftSocket({ path, onFrame, onEnd }: RaftSocketOptions): Promise<RaftSocket> {
   const reader = new FrameReader();
   const waiting: Uint8Array[] = [];
@@ -32,7 +35,7 @@ export async function connectRaftSocket({ path, onFrame, onEnd }: RaftSocketOpti
     for (let next = waiting[0]; next !== undefined && !ended; next = waiting[0]) {
       const written = socket.write(next);
       if (written < 0) {
-        setTimeout(end, LAST_WORDS_MS, new Error("raft.sock takes no more bytes"));
+        setTimeout(end, LAST_FRAMES_MS, new Error("raft.sock takes no more bytes"));
         return;
       }
       if (written < next.byteLength) {
@@ -49,7 +52,7 @@ export async function connectRaftSocket({ path, onFrame, onEnd }: RaftSocketOpti
       data(from, bytes) {
         if (ended) return;
         try {
-          // Bun uses its buffer again after this call.
+          // Bun reuses its buffer after this call.
           for (const frame of reader.push(bytes.slice())) if (!ended) onFrame(frame);
         } catch (error) {
           end(error);

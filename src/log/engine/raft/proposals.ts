@@ -1,52 +1,56 @@
-// Writes on their way through raft: what waits becomes entries, an entry in flight resolves its promises when it is applied here, or tells them that nobody knows.
+// The writes of this server on their way through raft. Waiting commands become entries; an entry in flight resolves its
+// promises when it is applied here, or rejects them as unknown.
 
 import { randomBytes } from "node:crypto";
 import type { Fault } from "../../../lib/fault.ts";
 import type { BatchResult } from "../../apply-batch.ts";
 import { type EntryHeader, encodeEntry } from "../../entry.ts";
 import type { Applied, Command } from "../../log.ts";
-import { answer, type Waiting, WaitingCommands } from "../../waiting.ts";
+import { resolveBatch, type WaitingCommand, WaitingCommands } from "../../waiting.ts";
 import { unknownOutcome } from "./faults.ts";
 
-/** Above this time from proposal to apply, gathering alone no longer fills the line, and more entries are in flight (replication.md 24). */
+/**
+ * Above this time from proposal to apply, one entry in flight no longer fills the line, and up to 16 are sent
+ * (replication.md 24).
+ */
 const FAR_MS = 20;
 const FAR_WINDOW = 16;
 
-export interface FlightsOptions {
+export interface ProposalsOptions {
   /** Proposes an entry under that ticket. */
   send: (ticket: number, entry: Uint8Array) => void;
   newTicket: () => number;
   stampMs: () => number;
   /** Fleet level of the state. */
   level: () => number;
-  /** Ms until an entry without an outcome is answered as unknown. */
+  /** Time in ms after which an entry without an outcome is rejected as unknown. */
   unknownAfterMs: number;
 }
 
 interface InFlight {
-  batch: Waiting[];
+  batch: WaitingCommand[];
   sentMs: number;
   timer: ReturnType<typeof setTimeout>;
 }
 
-/** The commands of this server on their way through the log, by ticket, until each has its outcome. */
-export class Flights {
-  readonly #options: FlightsOptions;
+/** The commands of this server, by ticket, until each has its outcome. */
+export class Proposals {
+  readonly #options: ProposalsOptions;
   readonly #origin = randomBytes(16).toString("hex");
   readonly #waiting = new WaitingCommands();
   /** Entries whose outcome is not known here yet, by ticket. */
   readonly #entries = new Map<number, InFlight>();
-  /** Tickets that the Go half has not answered; they fill the window. */
+  /** Tickets that the Go half has not answered. They fill the window. */
   readonly #unanswered = new Set<number>();
   #commitMs = 0;
   #scheduled = false;
   #ended = false;
 
-  constructor(options: FlightsOptions) {
+  constructor(options: ProposalsOptions) {
     this.#options = options;
   }
 
-  /** Writes that have no outcome yet: entries, and commands that no entry holds. */
+  /** Number of writes without an outcome: entries in flight, and commands that are not part of one. */
   get open(): number {
     return this.#waiting.length + this.#entries.size;
   }
@@ -57,39 +61,42 @@ export class Flights {
     return outcome;
   }
 
-  /** That ticket is committed, or is known not to be: the next entry may go. */
+  /** Notes that a ticket is committed, or known not to be, so the next entry may be sent. */
   answered(ticket: number): void {
     if (this.#unanswered.delete(ticket)) this.#schedule();
   }
 
-  /** That ticket is in no log. */
+  /** Rejects the writes of a ticket that is in no log. */
   refuse(ticket: number, fault: Fault): void {
     for (const item of this.#forget(ticket)?.batch ?? []) item.reject(fault);
     this.answered(ticket);
   }
 
-  /** An entry came back committed: where it is one of these, the next one is sent before it is applied, so that one disk writes while the other half works. */
+  /**
+   * Notes that an entry came back committed. If it is one of these, the next one is sent before it is applied, so that
+   * one disk writes while the other half works.
+   */
   committed({ origin, ticket }: EntryHeader): void {
     if (origin === this.#origin && this.#unanswered.delete(ticket) && this.#waiting.length > 0) this.#pump();
   }
 
-  /** An entry was applied here; its own promises get their outcomes. */
+  /** Resolves the writes of an entry that was applied here, if it is one of these. */
   applied({ origin, ticket }: EntryHeader, result: BatchResult): void {
     const own = origin === this.#origin ? this.#forget(ticket) : undefined;
     if (own === undefined) return;
     this.#commitMs += (performance.now() - own.sentMs - this.#commitMs) / 8;
-    answer(own.batch, result.outcomes, result.state.epoch);
+    resolveBatch(own.batch, result.outcomes, result.state.epoch);
   }
 
-  /** Whether what is on its way was written can no longer be told. */
-  lose(): void {
+  /** Rejects the writes in flight as unknown: it cannot be known whether they were made. */
+  markUncertain(): void {
     for (const ticket of [...this.#entries.keys()]) this.refuse(ticket, unknownOutcome());
   }
 
-  /** Nothing more comes: what is on its way stays unknown, what only waits was not written. */
+  /** Ends: writes in flight are rejected as unknown, waiting ones with `waiting`, since they were not made. */
   end(waiting: () => Fault): void {
     this.#ended = true;
-    this.lose();
+    this.markUncertain();
     this.#waiting.rejectAll(waiting);
   }
 
