@@ -1,4 +1,4 @@
-// Arguments in, exit code out. The command line is cli/program.ts; a node's life is node/start.ts.
+// Entry point: runs the command line (cli/program.ts) and exits with its code.
 
 import { reportFailure } from "./cli/exit.ts";
 import { runCommandLine } from "./cli/program.ts";
@@ -6,7 +6,7 @@ import { logFor } from "./observe/logging.ts";
 
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {
   process.on(event, (error: unknown) => {
-    // One line for people; the stack only for those who asked for debug lines.
+    // One line for people; the stack only at log level debug.
     if (error instanceof Error) logFor("process")("debug", `${event}: ${error.stack ?? error.message}`);
     process.exit(reportFailure(error));
   });

@@ -1,6 +1,6 @@
 // stdio MCP to a node's /mcp: each line of the client becomes one POST with the same body, each response one line.
-// Recognizes the protocol revision message by message. Writes nothing but protocol to stdout, and keeps no state but the
-// calls in flight and the session of a client of an older revision.
+// Recognizes the protocol revision message by message. Writes nothing but protocol to stdout, and keeps no state but
+// the calls in flight and the session of a client of an older revision.
 
 import { readLines } from "../lib/read-lines.ts";
 import type { LogLine } from "../observe/logging.ts";
@@ -200,7 +200,9 @@ class Bridge {
     this.#emit(JSON.stringify({ jsonrpc: "2.0", id, error: { code, message, data } }));
   }
 
-  /** Writes one whole line, after the one before. Resolves when it is taken, so that a slow client slows reading down. */
+  /**
+   * Writes one whole line, after the one before. Resolves when it is taken, so that a slow client slows reading down.
+   */
   #emit(text: string): Promise<void> {
     this.#written = this.#written.then(() => this.#write(`${text}\n`));
     return this.#written;

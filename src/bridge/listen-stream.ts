@@ -40,7 +40,9 @@ export class ListenStreams {
     });
   }
 
-  /** Runs a stream until the client cancels it or a member refuses it. Rejects with JsonRpcError or the signal's reason. */
+  /**
+   * Runs a stream until the client cancels it or a member refuses it. Rejects with JsonRpcError or the signal's reason.
+   */
   async run(request: ListenRequest): Promise<void> {
     const stream = new ListenStream(request);
     this.#open.add(stream);
@@ -111,7 +113,9 @@ class ListenStream {
     route.failed(member, "busy", "it ended the stream");
   }
 
-  /** The client gets an acknowledgement when it differs from the one before, and after the first reads everything again. */
+  /**
+   * The client gets an acknowledgement when it differs from the one before, and after the first reads everything again.
+   */
   async #acknowledge(answer: string, parsed: Message): Promise<void> {
     const { message, emit } = this.#request;
     const isFirst = this.#acknowledged === undefined;

@@ -31,7 +31,9 @@ export interface Switch {
   toolsChanged: boolean;
 }
 
-/** How a member failed: `gone` it does not respond, `busy` it cannot serve calls now, `refused` it refuses this caller. */
+/**
+ * How a member failed: `gone` it does not respond, `busy` it cannot serve calls now, `refused` it refuses this caller.
+ */
 export type FailureKind = "gone" | "busy" | "refused";
 
 /** Chooses the node for each call, and another one when that node fails. */
@@ -40,7 +42,10 @@ export interface Route {
   readonly hasSeveral: boolean;
   /** How long a call that gets no response is retried, in ms. */
   readonly retryForMs: number;
-  /** Returns the member to ask. Waits up to `retryForMs` while none is live. Rejects with JsonRpcError or the signal's reason. */
+  /**
+   * Returns the member to ask. Waits up to `retryForMs` while none is live. Rejects with JsonRpcError or the signal's
+   * reason.
+   */
   member(signal: AbortSignal): Promise<Member>;
   /** Reports a failure of a member. */
   failed(member: Member, kind: FailureKind, why: string): void;

@@ -1,33 +1,33 @@
-// cairn audit: who changed what, which calls were refused, and whether the history is whole.
+// cairn audit: who changed what, which calls were refused, and whether the history is intact.
 
 import { columns } from "../lib/columns.ts";
 import { isObject } from "../lib/json-object.ts";
 import { askNode } from "./client.ts";
-import { type Command, countOption, given, type Invocation, textOption } from "./command.ts";
-import { cell, objectsOf, say, showAnswer, writeData } from "./output.ts";
+import { type Command, countOption, given, type Invocation, isSet, textOption } from "./command.ts";
+import { NEGATIVE_EXIT } from "./exit.ts";
+import { cell, objectsOf, say, showAnswer, showPage } from "./output.ts";
 
-/** Recomputing a long history takes its time. */
+/** Time limit of a verification, in ms: it recomputes the whole history. */
 const VERIFY_MS = 30 * 60_000;
-/** Asked for, and not true. */
-const BROKEN_EXIT = 3;
 
+/** `cairn audit`. */
 export const audit: Command = {
   words: ["audit"],
   summary:
     "show who changed what and which calls were refused; --verify checks the history and exits 3 when it is broken",
   options: [
-    { flags: "--verify", help: "recompute the hash chain and every kept text" },
-    { flags: "--caller <caller>", help: "only by this caller, as whoami writes it" },
-    { flags: "--operation <name>", help: "only by this operation" },
+    { flags: "--verify", help: "recompute the hash chain and the hash of every stored text" },
+    { flags: "--caller <caller>", help: "only calls of this caller, as cairn whoami prints it" },
+    { flags: "--operation <name>", help: "only calls of this operation" },
     { flags: "--prefix <text>", help: "only ids that begin with this", offers: "ids" },
-    { flags: "--since <time>", help: "from this time (2026-01-31T12:00:00Z) or position on" },
+    { flags: "--since <time>", help: "from this time (2026-01-31T12:00:00Z) or position" },
     { flags: "--until <time>", help: "up to this time or position" },
-    { flags: "--limit <n>", help: "at most so many" },
-    { flags: "--cursor <cursor>", help: "go on where an earlier list ended" },
+    { flags: "--limit <n>", help: "most entries to list" },
+    { flags: "--cursor <cursor>", help: "continue where an earlier list ended" },
   ],
   asksNode: true,
   async run(invocation) {
-    if (invocation.options["verify"] === true) return verify(invocation);
+    if (isSet(invocation, "verify")) return verify(invocation);
     const answer = await askNode(
       invocation,
       "audit_query",
@@ -41,10 +41,7 @@ export const audit: Command = {
         cursor: textOption(invocation, "cursor"),
       }),
     );
-    const { cursor } = answer.body;
-    await showAnswer(invocation, answer, people);
-    if (typeof cursor === "string" && invocation.options["json"] !== true) say(`there is more: --cursor ${cursor}`);
-    return 0;
+    return showPage(invocation, answer, people);
   },
 };
 
@@ -53,16 +50,14 @@ async function verify(invocation: Invocation): Promise<number> {
   const { ok, checked, versions, problem, head } = answer.body;
   const end = isObject(head) ? head : {};
   const place = "position" in end ? ` up to ${String(end["position"])}` : "";
-  const words =
+  const text =
     ok === true
-      ? `whole: ${checked} changes and ${versions} versions${place}\n`
+      ? `intact: ${checked} changes and ${versions} versions${place}\n`
       : `BROKEN after ${checked} changes: ${problem}\n`;
-  await writeData(invocation.options["json"] === true ? `${answer.text}\n` : words);
+  await showAnswer(invocation, answer, () => text);
   if (ok === true) return 0;
-  say(
-    "the history is not what was written; keep a copy of the data folder, then restore the last backup that verifies",
-  );
-  return BROKEN_EXIT;
+  say("the history has been altered; keep a copy of the data folder, then restore the last backup that verifies");
+  return NEGATIVE_EXIT;
 }
 
 function people(body: Record<string, unknown>): string {

@@ -1,4 +1,5 @@
-// Options that `cairn bridge` and `cairn simulate` share: turns them into a route to nodes, or into a tailnet node of our own.
+// Options that `cairn bridge` and `cairn simulate` share: turns them into a route to nodes, or into a tailnet node of
+// our own.
 
 import { join, resolve } from "node:path";
 import {
@@ -16,10 +17,12 @@ import { Fault } from "../lib/fault.ts";
 import { logFor } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { dataDirOf, localNodeAddress, urlsOf } from "./client.ts";
-import { type Invocation, textOption } from "./command.ts";
+import { type Invocation, isSet, textOption } from "./command.ts";
 import { say } from "./output.ts";
 
-/** Time limit for joining the tailnet, in ms. With state or a fresh key it takes a second or two; a client is waiting. */
+/**
+ * Time limit for joining the tailnet, in ms. With state or a fresh key it takes a second or two; a client is waiting.
+ */
 export const JOIN_MS = 45_000;
 
 /**
@@ -66,7 +69,7 @@ function openFleetRoute(
     given,
     memberAddress,
     cacheFile: memberCacheFile(cacheKey, invocation.env),
-    preferEdges: invocation.options["preferEdges"] === true,
+    preferEdges: isSet(invocation, "preferEdges"),
     signal,
     log: logFor("bridge"),
   });
@@ -99,7 +102,7 @@ export function bridgeNode(
     settings,
     secrets,
     env: invocation.env,
-    privateTailnet: invocation.options["privateTailnet"] === true,
+    privateTailnet: isSet(invocation, "privateTailnet"),
     joinMs,
     log: logFor("bridge"),
     onLoginUrl: (url) => say(`log this bridge in: open ${url}`),
@@ -108,7 +111,7 @@ export function bridgeNode(
 
 function hostnameOf(text: string): string {
   if (hostnameShape.fits(text)) return text;
-  throw new Fault("invalid_input", `--hostname ${JSON.stringify(text)} is no name of a node`, {
+  throw new Fault("invalid_input", `--hostname ${JSON.stringify(text)} is not a valid name of a node`, {
     hint: `Give ${hostnameShape.wanted}.`,
   });
 }

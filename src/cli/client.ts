@@ -26,7 +26,9 @@ export function nodeAddress(invocation: Invocation): NodeAddress {
   return url === undefined || url === "" ? localNodeAddress(invocation) : { url: nodeOrigin(url) };
 }
 
-/** Returns the origins that `--url` names, else the one of CAIRN_URL unless `--data` is given. Fault `invalid_input`. */
+/**
+ * Returns the origins that `--url` names, else the one of CAIRN_URL unless `--data` is given. Fault `invalid_input`.
+ */
 export function urlsOf(invocation: Invocation): string[] {
   const given = textsOption(invocation, "url");
   const byDefault = defaultUrl(invocation);
@@ -43,7 +45,9 @@ export function dataDirOf(invocation: Invocation): string {
   return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
 }
 
-/** Returns the socket of the data folder's node, whatever URL is given. Throws Fault `not_running` when there is none. */
+/**
+ * Returns the socket of the data folder's node, whatever URL is given. Throws Fault `not_running` when there is none.
+ */
 export function localNodeAddress(invocation: Invocation): { socketPath: string } {
   return localAddress(dataDirOf(invocation), invocation.env);
 }
@@ -131,7 +135,7 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
   const reason = reasonOf(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return new Fault("unavailable", `The node at ${place} did not answer within ${answerMs / 1000} s`, {
-      hint: "See its log; a write may have been done.",
+      hint: "See its log; a write may have been executed.",
     });
   }
   if (cause instanceof Error && "code" in cause && cause.code === "EACCES") {
@@ -140,7 +144,7 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
     });
   }
   return new Fault("not_running", `No node answers at ${place}: ${reason}`, {
-    hint: "Start it with `cairn serve`, or see whether the address is right.",
+    hint: "Start it with `cairn serve`, or check the address.",
     cause,
   });
 }

@@ -1,4 +1,4 @@
-// What a command is to the command line: its words, arguments, options, and what it does. Parsing is program.ts's.
+// The type of a command: its words, arguments, options, and what it does. The command line is parsed in program.ts.
 
 import type { Environment } from "../config/environment.ts";
 import { Fault } from "../lib/fault.ts";
@@ -6,72 +6,77 @@ import type { Argument, Option, Words } from "../operation/feature-command.ts";
 
 export type { Argument, Offers, Option } from "../operation/feature-command.ts";
 
-/** What a command gets: parsed words, and the outside world. */
+/** What a command is run with: parsed words, and the environment. */
 export interface Invocation extends Words {
   env: Environment;
 }
 
-/** One row of the table. */
+/** One row of the command table. */
 export interface Command {
   /** `["context", "get"]`. */
   words: readonly [string] | readonly [string, string];
-  /** Other last words. */
+  /** Other names for the last word. */
   aliases?: readonly string[];
   summary: string;
-  /** Lines under the help, such as examples. */
+  /** Text below the help, such as examples. */
   more?: string;
   args?: readonly Argument[];
   options?: readonly Option[];
-  /** Also takes `--data`, `--url` and `--json`, which say which node is asked and how its answer is shown. */
+  /** Adds `--data`, `--url` and `--json`: which node is asked, and how its answer is shown. */
   asksNode?: boolean;
-  /** Answers the exit code; throws a Fault otherwise. */
+  /** Returns the exit code, or throws a Fault. */
   run(invocation: Invocation): Promise<number>;
 }
 
-/** What every command that asks a node takes. */
+/** The options of every command that asks a node. */
 export const NODE_OPTIONS: readonly Option[] = [
   { flags: "--data <dir>", help: "ask the node of this data folder" },
   { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
-  { flags: "--json", help: "print the node's JSON as it is" },
+  { flags: "--json", help: "print the node's JSON unchanged" },
 ];
 
-/** Arguments of reads that say how new the answer must be (architecture.md 5); `askNode` passes them on. */
+/** Options of commands that read: how recent the answer must be. */
 export const FRESHNESS: readonly Option[] = [
-  { flags: "--min-position <position>", help: "answer from at least this position" },
+  { flags: "--min-position <position>", help: "the answer must include everything up to this position" },
   {
     flags: "--consistency <level>",
-    help: "any, session or leader: what the answer must have seen",
+    help: "any, session or leader: which writes the answer must include",
     offers: ["any", "session", "leader"],
   },
 ];
 
-/** The text of an option, or undefined. */
+/** Reports whether a flag without a value was given. */
+export function isSet(invocation: Invocation, name: string): boolean {
+  return invocation.options[name] === true;
+}
+
+/** Returns the value of an option, or undefined. */
 export function textOption(invocation: Invocation, name: string): string | undefined {
   const value = invocation.options[name];
   return typeof value === "string" ? value : undefined;
 }
 
-/** The texts of an option that may be given several times. */
+/** Returns the values of an option that may be given several times. */
 export function textsOption(invocation: Invocation, name: string): readonly string[] {
   const value = invocation.options[name];
   return Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : [];
 }
 
-/** The whole number of an option, or undefined; Fault `invalid_input` for anything else. `flag` is its name for people. */
+/** Returns the whole number of an option, or undefined. Fault `invalid_input` for any other text names `flag`. */
 export function countOption(invocation: Invocation, name: string, flag: string): number | undefined {
   const text = textOption(invocation, name);
   return text === undefined ? undefined : wholeNumber(flag, text);
 }
 
-/** Reads a whole number that a person wrote; Fault `invalid_input` names `place`. */
+/** Parses a whole number that a person wrote as `place`. Fault `invalid_input`. */
 export function wholeNumber(place: string, text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new Fault("invalid_input", `${place} should be a whole number, and is ${JSON.stringify(text)}`, {
+  throw new Fault("invalid_input", `${place} must be a whole number, not ${JSON.stringify(text)}`, {
     hint: `Give it as ${place} 3.`,
   });
 }
 
-/** `object` without its undefined members, as operations want their input. */
+/** Returns `object` without its undefined members, as operations want their input. */
 export function given(object: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }

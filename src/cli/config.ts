@@ -1,30 +1,32 @@
-// cairn config show|validate|example: the settings in force, whether they can be used, and a file to start from. Secrets are named, never shown.
+// cairn config show|validate|example: shows the effective settings, checks them, and prints an example file. Secrets
+// are named, never shown.
 
 import { exampleFile } from "../config/example.ts";
-import { type Loaded, loadSettings } from "../config/load.ts";
 import { readSecrets, secretOrigins } from "../config/secrets.ts";
-import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
+import { SETTING_ROWS } from "../features/index.ts";
 import { columns } from "../lib/columns.ts";
 import { checkSettings } from "../node/index.ts";
 import { redactText } from "../observe/redact.ts";
-import { type Command, type Invocation, type Option, textOption } from "./command.ts";
-import { say, writeData } from "./output.ts";
+import { type Command, isSet, type Option } from "./command.ts";
+import { explicitText, localSettings } from "./local-settings.ts";
+import { say, showResult, wantsJson, writeData } from "./output.ts";
 
-const PLACE: readonly Option[] = [
+const SOURCE: readonly Option[] = [
   { flags: "--data <dir>", help: "the data folder, whose cairn.toml is read" },
   { flags: "--config <file>", help: "this settings file instead", offers: "files" },
 ];
 
+/** `cairn config show`. */
 export const configShow: Command = {
   words: ["config", "show"],
   summary: "show the settings a node would start with",
   options: [
-    ...PLACE,
-    { flags: "--origin", help: "also where each value comes from" },
-    { flags: "--json", help: "as JSON" },
+    ...SOURCE,
+    { flags: "--origin", help: "also show where each value comes from" },
+    { flags: "--json", help: "print JSON" },
   ],
   async run(invocation) {
-    const loaded = load(invocation);
+    const loaded = localSettings(invocation);
     for (const warning of loaded.warnings) say(warning);
     const rows = SETTING_ROWS.map(([key]) => ({
       setting: key,
@@ -32,11 +34,11 @@ export const configShow: Command = {
       origin: loaded.origins.get(key) ?? "default",
     }));
     const secrets = secretOrigins(invocation.env);
-    if (invocation.options["json"] === true) {
+    if (wantsJson(invocation)) {
       await writeData(`${JSON.stringify({ settings: rows, secrets }, null, 2)}\n`);
       return 0;
     }
-    const withOrigin = invocation.options["origin"] === true;
+    const withOrigin = isSet(invocation, "origin");
     const table = rows.map(({ setting, value, origin }) => [
       setting,
       value === null ? "" : Array.isArray(value) ? value.join(",") : String(value),
@@ -48,47 +50,36 @@ export const configShow: Command = {
   },
 };
 
-/** A value as JSON has it; whatever looks like a key is not shown. */
+/** Returns a value as JSON; anything that looks like a key is redacted. */
 function shown(value: unknown): string | number | boolean | string[] | null {
   if (Array.isArray(value)) return value.map((item) => redactText(String(item)));
   if (typeof value === "string") return redactText(value);
   return typeof value === "number" || typeof value === "boolean" ? value : null;
 }
 
+/** `cairn config validate`. */
 export const configValidate: Command = {
   words: ["config", "validate"],
-  summary: "check settings, secrets and policy file as a start would; exits 20 or 21 with what is wrong",
-  options: [...PLACE, { flags: "--json", help: "as JSON" }],
+  summary: "check settings, secrets and policy file as a start does; exits 20 or 21 when they are invalid",
+  options: [...SOURCE, { flags: "--json", help: "print JSON" }],
   async run(invocation) {
-    const loaded = load(invocation);
+    const loaded = localSettings(invocation);
     const secrets = readSecrets(invocation.env);
     const warnings = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
-    if (invocation.options["json"] === true) {
-      await writeData(`${JSON.stringify({ ok: true, data: loaded.settings.data, warnings })}\n`);
-      return 0;
-    }
-    for (const warning of warnings) say(warning);
-    await writeData(`the settings can be used; ${loaded.origins.size} are no defaults\n`);
+    if (!wantsJson(invocation)) for (const warning of warnings) say(warning);
+    const text = `the settings are valid; ${explicitText(loaded)}\n`;
+    await showResult(invocation, { ok: true, data: loaded.settings.data, warnings }, text);
     return 0;
   },
 };
 
+/** `cairn config example`. */
 export const configExample: Command = {
   words: ["config", "example"],
   summary: "print a settings file with every setting and its default, all commented out",
-  more: "cairn config example > cairn.toml, then put it into the data folder or name it with --config.",
+  more: "cairn config example > cairn.toml, then move the file into the data folder or name it with --config.",
   async run() {
     await writeData(exampleFile(SETTING_ROWS));
     return 0;
   },
 };
-
-function load(invocation: Invocation): Loaded {
-  const data = textOption(invocation, "data");
-  return loadSettings({
-    tables: SETTING_TABLES,
-    flags: data === undefined ? {} : { data },
-    env: invocation.env,
-    configFile: textOption(invocation, "config"),
-  });
-}

@@ -1,23 +1,26 @@
-// Asks before what cannot be undone: by typing its name on a terminal, by --yes otherwise.
+// Asks before something that cannot be undone: a person types its name, a script gives --yes.
 
 import { createInterface } from "node:readline/promises";
 import { Fault } from "../lib/fault.ts";
 import { printableLine } from "../lib/printable.ts";
-import type { Invocation } from "./command.ts";
+import { type Invocation, isSet } from "./command.ts";
 
-/** Returns once a person has typed `name`, or `--yes` was given; Fault `cancelled` or `invalid_input` otherwise. */
+/**
+ * Returns once a person has typed `name`, or at once with `--yes`. Fault `cancelled` for another answer,
+ * `invalid_input` where there is no terminal.
+ */
 export async function confirmed(invocation: Invocation, warning: string, name: string): Promise<void> {
-  if (invocation.options["yes"] === true) return;
+  if (isSet(invocation, "yes")) return;
   if (process.stdin.isTTY !== true || process.stderr.isTTY !== true) {
-    throw new Fault("invalid_input", `${warning}, and nobody can be asked here`, {
+    throw new Fault("invalid_input", `${warning}, and there is no terminal to confirm it on`, {
       hint: "Give --yes if you mean it.",
     });
   }
-  const asking = createInterface({ input: process.stdin, output: process.stderr });
+  const dialog = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const typed = await asking.question(`${printableLine(warning)}. Type ${printableLine(name)} to go on: `);
+    const typed = await dialog.question(`${printableLine(warning)}. Type ${printableLine(name)} to go on: `);
     if (typed.trim() !== name) throw new Fault("cancelled", "Nothing was done");
   } finally {
-    asking.close();
+    dialog.close();
   }
 }

@@ -1,4 +1,5 @@
-// A failure as people see it: one line what failed, one line what to do, and the exit code of its kind (lib/fault.ts).
+// Exit codes, and errors as people see them: one line with what failed, one with what to do. The codes of Faults are in
+// lib/fault.ts.
 
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { printable } from "../lib/printable.ts";
@@ -7,8 +8,14 @@ import { redactText } from "../observe/redact.ts";
 
 /** Unknown words, missing arguments. */
 export const USAGE_EXIT = 2;
+/** The command worked, and the answer is no: a node is failing, a right is missing, a wait ended without a change. */
+export const NEGATIVE_EXIT = 3;
+/** Ended by Ctrl-C. */
+export const INTERRUPTED_EXIT = 130;
+/** Ended by SIGTERM. */
+export const TERMINATED_EXIT = 143;
 
-/** Writes the failure to stderr and answers the exit code. */
+/** Writes an error to stderr and returns its exit code. */
 export function reportFailure(error: unknown): number {
   const message = reasonOf(error);
   const hint = error instanceof Fault && error.hint !== undefined ? `\n  try: ${error.hint}` : "";

@@ -1,4 +1,4 @@
-// The commands that features bring by their manifests: each is one call of an operation and a text of its answer.
+// Turns the commands of features into rows of the command table: each calls one operation and shows its answer.
 
 import { Fault } from "../lib/fault.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -7,7 +7,7 @@ import { askNode } from "./client.ts";
 import type { Command } from "./command.ts";
 import { showAnswer } from "./output.ts";
 
-/** In the order of the features. */
+/** Returns the commands, in the order of the features. */
 export function featureCommands(features: readonly Feature[]): Command[] {
   return features.flatMap(({ commands = [] }) => commands).map(commandOf);
 }

@@ -1,13 +1,13 @@
-// Text from a pipe or a file, bounded, and only as UTF-8.
+// Reads text from a pipe or a file: bounded, and UTF-8 only.
 
 import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 
-/** Larger than any context may be; the node says what is too large for it. */
+/** More than the largest context; the node has limits of its own. */
 const MAX_INPUT_BYTES = 8 * 1024 * 1024;
 
-/** The text of a file, or of stdin for `-`. */
+/** Returns the text of a file, or of stdin for `-`. Faults `invalid_input`, `too_large`. */
 export function readInput(file: string): Promise<string> {
   return file === "-" ? readStdin() : readTextFile(file);
 }
@@ -37,7 +37,7 @@ async function readTextFile(path: string): Promise<string> {
   }
 }
 
-/** The value of a JSON text that a person gave; `what` names it in the Fault. */
+/** Parses JSON that a person gave. Fault `invalid_input` names it as `what`. */
 export function parseJsonInput(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
@@ -54,7 +54,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".txt": "text/plain",
 };
 
-/** The media type by the file's name; else JSON for what is a JSON object or array, and plain text for the rest. */
+/** Returns the media type by the file's name, else JSON for a JSON object or array, else plain text. */
 export function mediaTypeOf(file: string, content: string): string {
   const known = TYPES[extname(file).toLowerCase()];
   if (known !== undefined) return known;
@@ -67,8 +67,8 @@ export function mediaTypeOf(file: string, content: string): string {
   }
 }
 
-/** The file name ending that editors know for a media type. */
-export function endingOf(contentType: string): string {
+/** Returns the file extension by which editors know a media type. */
+export function extensionOf(contentType: string): string {
   if (contentType === "application/json" || contentType.endsWith("+json")) return ".json";
   return contentType === "text/markdown" ? ".md" : ".txt";
 }

@@ -1,25 +1,27 @@
-// cairn prime: what the store holds for you and how to use it, as text for an agent's start hook.
+// cairn prime: prints what the store holds for the caller and how to use it, as text for an agent's start hook.
 
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { askNode } from "./client.ts";
-import { type Command, given, textOption } from "./command.ts";
-import { say, showAnswer } from "./output.ts";
+import { type Command, given, isSet, textOption } from "./command.ts";
+import { say, showAnswer, wantsJson } from "./output.ts";
 
-/** A start hook must not hold up its agent. */
+/** Time limit in a start hook, in ms: the agent waits for it. */
 const HOOK_MS = 5_000;
 
+/** `cairn prime`. */
 export const prime: Command = {
   words: ["prime"],
   summary: "print what the store holds for you and how to use it, for an agent's start hook",
-  more: "cairn setup claude-code --hook prints the hook that runs this. With --hook a node that is away is no failure: the agent starts without.",
+  more: `cairn setup claude-code --hook prints the hook that runs this. With --hook an unreachable node is no error:
+the agent starts without the text.`,
   options: [
     { flags: "--space <space>", help: "only this space" },
-    { flags: "--hook", help: "answer within 5 s and exit 0 even when no node answers" },
+    { flags: "--hook", help: "end within 5 s, with exit code 0 even if no node answers" },
   ],
   asksNode: true,
   async run(invocation) {
-    const isHook = invocation.options["hook"] === true;
-    const wantsText = invocation.options["json"] !== true;
+    const isHook = isSet(invocation, "hook");
+    const wantsText = !wantsJson(invocation);
     try {
       const answer = await askNode(
         invocation,

@@ -1,4 +1,5 @@
-// The command line, made of the table: words, help, "did you mean", usage errors. What a command does is its own file's.
+// Builds the command line from the command table: words, help, "did you mean", usage errors. What a command does is in
+// its own file.
 
 import { Command as CommanderCommand, CommanderError, Option as CommanderOption } from "commander";
 import type { Environment } from "../config/environment.ts";
@@ -7,7 +8,7 @@ import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
 import { COMMANDS } from "./table.ts";
 
-/** Runs one command line (without the executable's name) and answers its exit code. Never throws. */
+/** Runs one command line (without the executable's name) and returns its exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
   try {
     refuseSecretsOnArgv(argv);
@@ -24,7 +25,7 @@ export async function runCommandLine(argv: readonly string[], env: Environment):
 }
 
 function build(env: Environment, done: (exit: number) => void): CommanderCommand {
-  const program = settled(new CommanderCommand("cairn"))
+  const program = configured(new CommanderCommand("cairn"))
     .description(
       "One executable that joins a tailnet as its own node and gives your AI agents one versioned context store.",
     )
@@ -36,7 +37,7 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
     const parent = second === undefined ? program : groupOf(program, groups, first);
     const built = commandOf(command, second ?? first, env, done);
     parent.addCommand(built);
-    // `backup FOLDER` does something, and so does `backup list`: what comes behind a second word is that one's.
+    // `backup FOLDER` is a command, and so is `backup list`: options after a second word belong to that word.
     if (second === undefined) groups.set(first, built.enablePositionalOptions());
   }
   return program;
@@ -44,22 +45,22 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
 
 const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   context: "read and write contexts",
-  access: "who may do what, and why",
-  config: "the settings of a node",
-  service: "a node that starts with the machine",
+  access: "explain who may do what",
+  config: "show and check the settings of a node",
+  service: "run a node with systemd or launchd",
 };
 
 function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand>, name: string): CommanderCommand {
   const known = groups.get(name);
   if (known !== undefined) return known;
-  const group = settled(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? name);
+  const group = configured(new CommanderCommand(name)).description(GROUP_SUMMARIES[name] ?? name);
   groups.set(name, group);
   program.addCommand(group);
   return group;
 }
 
 function commandOf(command: Command, word: string, env: Environment, done: (exit: number) => void): CommanderCommand {
-  const built = settled(new CommanderCommand(word))
+  const built = configured(new CommanderCommand(word))
     .description(command.summary)
     .aliases([...(command.aliases ?? [])]);
   if (command.more !== undefined) built.addHelpText("after", `\n${command.more}`);
@@ -76,12 +77,12 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
   });
 }
 
-/** Errors as exceptions with commander's own "did you mean"; usage on stderr. */
-function settled(command: CommanderCommand): CommanderCommand {
+/** Makes errors exceptions, with commander's "did you mean", and usage go to stderr. */
+function configured(command: CommanderCommand): CommanderCommand {
   return command
     .exitOverride()
     .showSuggestionAfterError(true)
-    .showHelpAfterError("  try: the same with --help, which says what the command takes")
+    .showHelpAfterError("  try: the same with --help")
     .allowExcessArguments(false)
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "cairn: ")) });
 }

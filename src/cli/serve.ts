@@ -1,4 +1,4 @@
-// cairn serve and cairn dev: run a node until a signal or a failure ends it. Their flags are the settings table's.
+// cairn serve and cairn dev: run a node until a signal or a failure ends it. Their flags come from the settings table.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,11 +20,12 @@ import {
 import { configureLogging } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { LoopbackTailnet } from "../tailnet/index.ts";
-import { type Command, type Invocation, type Option, textOption } from "./command.ts";
-import { reportFailure } from "./exit.ts";
+import { type Command, type Invocation, isSet, type Option, textOption } from "./command.ts";
+import { INTERRUPTED_EXIT, reportFailure } from "./exit.ts";
 import { ownCommand } from "./own-command.ts";
 
-const START_PATIENCE_MS = 3_000;
+/** After a signal during the start, the start is waited for this long, in ms. */
+const START_GRACE_MS = 3_000;
 const DEV_PORT = 8470;
 
 const SETTING_OPTIONS: readonly Option[] = SETTING_ROWS.map(
@@ -36,49 +37,55 @@ const SETTING_OPTIONS: readonly Option[] = SETTING_ROWS.map(
   }),
 );
 
+/** `cairn serve`. */
 export const serve: Command = {
   words: ["serve"],
   summary: "run a node",
-  more: "Keys come from TS_AUTHKEY, TS_AUTH_KEY, TAILSCALE_AUTH_KEY or TS_CLIENT_SECRET (each also as NAME_FILE\nor systemd credential); without one, a login URL is printed. Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.",
+  more: `Keys come from TS_AUTHKEY, TS_AUTH_KEY, TAILSCALE_AUTH_KEY or TS_CLIENT_SECRET (each also as NAME_FILE or as
+systemd credential); without one, a login URL is printed.
+Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.`,
   options: [
     ...SETTING_OPTIONS,
     { flags: "--config <file>", help: "Settings file (default: cairn.toml in the data folder)." },
-    { flags: "--conformance", help: "Serve the official MCP suite's fixtures on 127.0.0.1, and join no tailnet." },
+    {
+      flags: "--conformance",
+      help: "Serve the fixtures of the official MCP conformance suite on 127.0.0.1, and join no tailnet.",
+    },
     { flags: "--private-tailnet", help: "The control server is a test tailnet on 127.0.0.1." },
     { flags: "--loopback <port>", help: "Port on 127.0.0.1 (0: any), only with --conformance or --private-tailnet." },
   ],
   async run(invocation) {
-    const conformance = invocation.options["conformance"] === true;
+    const conformance = isSet(invocation, "conformance");
     const loopback = textOption(invocation, "loopback") ?? (conformance ? "0" : undefined);
     return withFolder(conformance && needsFolder(invocation), (folder) =>
       serveUntilEnd(invocation, folder, {
         conformance,
-        privateTailnet: invocation.options["privateTailnet"] === true,
+        privateTailnet: isSet(invocation, "privateTailnet"),
         loopbackPort: loopback === undefined ? undefined : portOf(loopback, "--loopback"),
       }),
     );
   },
 };
 
-/** Settings that mean nothing without a tailnet, or are dev's own. */
-const NOT_OF_DEV = /^--(control-url|tags|ephemeral|tailnet-engine) /;
+/** Settings that have no meaning without a tailnet. */
+const TAILNET_FLAGS = /^--(control-url|tags|ephemeral|tailnet-engine) /;
 
+/** `cairn dev`. */
 export const dev: Command = {
   words: ["dev"],
-  summary: "run a node for development: no tailnet, 127.0.0.1 only, everyone on this machine is a member",
-  more: "Without --data the data are temporary and go with the node. Never put anything into it that others on this machine must not see.",
+  summary: "run a node for development: no tailnet, 127.0.0.1 only, everyone on this machine may use it",
+  more: "Without --data the data is temporary. Everyone on this machine can read and write it.",
   options: [
-    ...SETTING_OPTIONS.filter(({ flags }) => !NOT_OF_DEV.test(`${flags} `)),
+    ...SETTING_OPTIONS.filter(({ flags }) => !TAILNET_FLAGS.test(`${flags} `)),
     { flags: "--config <file>", help: "Settings file (default: none).", offers: "files" },
     { flags: "--port <port>", help: `Port on 127.0.0.1 (0: any; default ${DEV_PORT}).` },
   ],
   async run(invocation) {
     const port = portOf(textOption(invocation, "port") ?? String(DEV_PORT), "--port");
     return withFolder(needsFolder(invocation), (folder) => {
+      const temporary = folder === undefined ? "" : " Its data is removed when it stops.";
       process.stderr.write(
-        `cairn: DEVELOPMENT NODE. No tailnet: everyone on this machine may read and write it by 127.0.0.1.${
-          folder === undefined ? "" : " Its data go with it."
-        }\n`,
+        `cairn: DEVELOPMENT NODE. No tailnet: everyone on this machine can use it on 127.0.0.1.${temporary}\n`,
       );
       return serveUntilEnd(invocation, folder, {
         loopbackPort: port,
@@ -88,7 +95,7 @@ export const dev: Command = {
   },
 };
 
-/** Runs with a temporary data folder if one is wanted, and removes it. */
+/** Runs with a temporary data folder if one is wanted, and removes it afterwards. */
 async function withFolder(wanted: boolean, run: (folder: string | undefined) => Promise<number>): Promise<number> {
   const folder = wanted ? mkdtempSync(join(tmpdir(), "cairn-temporary-")) : undefined;
   try {
@@ -106,7 +113,7 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
   const secrets = readSecrets(invocation.env);
   eachSecret(secrets, registerSecret);
-  // Children must not inherit them; the tailnet half gets them over its channel.
+  // Child processes must not inherit them; the tailnet half gets them over its channel.
   for (const name of SECRET_NAMES) delete process.env[name];
 
   const ended = Promise.withResolvers<string | Fault>();
@@ -115,18 +122,18 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
     let seen = 0;
     process.on(signal, () => {
       seen += 1;
-      // The second one is meant: leave at once. Everything acknowledged is on disk.
-      if (seen > 1) process.exit(130);
+      // A second signal exits at once: everything acknowledged is on disk.
+      if (seen > 1) process.exit(INTERRUPTED_EXIT);
       ended.resolve(signal);
     });
   }
-  // A closed terminal takes its node with it; a service is told to read its policy file again.
+  // SIGHUP on a terminal means that it was closed; for a service it means to reload the policy file.
   const onTerminal = process.stdout.isTTY === true;
   process.on("SIGHUP", () => (onTerminal ? ended.resolve("SIGHUP") : node?.reload()));
 
   const starting = startNode({ loaded, secrets, command: ownCommand(), env: invocation.env, report, ...mode });
-  // A signal that comes while the node still starts waits for it only so long.
-  node = await Promise.race([starting, ended.promise.then(() => afterPatience())]);
+  // After a signal during the start, the start is waited for only briefly.
+  node = await Promise.race([starting, ended.promise.then(() => startGrace())]);
   if (node === undefined) return 0;
   void node.failed.then(ended.resolve);
   const reason = await ended.promise;
@@ -134,8 +141,8 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   return reason instanceof Fault ? reportFailure(reason) : 0;
 }
 
-async function afterPatience(): Promise<undefined> {
-  await pause(START_PATIENCE_MS);
+async function startGrace(): Promise<undefined> {
+  await pause(START_GRACE_MS);
 }
 
 function report(event: NodeEvent): void {
@@ -147,7 +154,7 @@ function load(invocation: Invocation, temporary: string | undefined): Loaded {
   for (const [key] of SETTING_ROWS) {
     const given = invocation.options[camelCase(flagOf(key))];
     if (typeof given === "string" || typeof given === "boolean") flags[key] = given;
-    // A list may be given as one text with commas, or as several flags.
+    // A list is given as one text with commas, or as several flags.
     else if (Array.isArray(given)) flags[key] = given.flatMap((item) => String(item).split(","));
   }
   if (temporary !== undefined) flags["data"] = temporary;
@@ -175,7 +182,7 @@ function camelCase(flag: string): string {
 function portOf(text: string, flag: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port >= 0 && port <= 65_535) return port;
-  throw new Fault("invalid_input", `${flag} should be a port, and is ${JSON.stringify(text)}`, {
+  throw new Fault("invalid_input", `${flag} must be a port, not ${JSON.stringify(text)}`, {
     hint: "Give a number from 0 (any free port) to 65535.",
   });
 }

@@ -1,5 +1,7 @@
-// cairn setup CLIENT: the lines that make an MCP client use this node, from the one place that knows them (lib/client-lines.ts). It prints; it writes into no other program's files.
+// cairn setup CLIENT: prints the commands and configuration that connect an MCP client to a node (lib/client-lines.ts).
+// Never writes into files of other programs.
 
+import { nodeOrigin } from "../config/node-address.ts";
 import {
   CLIENTS,
   type ClientLines,
@@ -11,36 +13,38 @@ import {
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { askNode } from "./client.ts";
-import { type Command, type Invocation, textOption } from "./command.ts";
-import { writeData } from "./output.ts";
+import { type Command, type Invocation, isSet, textOption } from "./command.ts";
+import { wantsJson, writeData } from "./output.ts";
 import { shortCommand } from "./own-command.ts";
 
+/** `cairn setup`. */
 export const setup: Command = {
   words: ["setup"],
-  summary: "print the lines that connect an MCP client to the node",
-  more: `Clients: ${CLIENTS.join(", ")}.\nWithout --url the node of this machine is asked for its address, and the lines for this machine go by cairn bridge.`,
-  args: [{ name: "[CLIENT]", help: "the client; all of them when left out", offers: CLIENTS }],
+  summary: "print how to connect an MCP client to the node",
+  more: `Clients: ${CLIENTS.join(", ")}.
+Without --url the node of this machine is asked for its address, and clients on this machine use cairn bridge.`,
+  args: [{ name: "[CLIENT]", help: "the client (default: all of them)", offers: CLIENTS }],
   options: [
-    { flags: "--stdio", help: "only by cairn bridge, for a machine without Tailscale" },
-    { flags: "--name <name>", help: "what the client calls this server (default: cairn)" },
-    { flags: "--hook", help: "for claude-code: also the start hook that runs cairn prime" },
+    { flags: "--stdio", help: "only with cairn bridge, for a machine without Tailscale" },
+    { flags: "--name <name>", help: "name of this server in the client (default: cairn)" },
+    { flags: "--hook", help: "for claude-code: also print the start hook that runs cairn prime" },
     { flags: "--data <dir>", help: "the node of this data folder" },
     { flags: "--url <url>", help: "the node at this address, such as http://cairn" },
-    { flags: "--json", help: "as JSON" },
+    { flags: "--json", help: "print JSON" },
   ],
   async run(invocation) {
     const clients = clientsOf(invocation.args[0]);
-    const hook = invocation.options["hook"] === true;
+    const hook = isSet(invocation, "hook");
     if (hook && !clients.includes("claude-code")) {
-      throw new Fault("invalid_input", `${clients[0]} has no start hook that is known`, {
+      throw new Fault("invalid_input", `No start hook is known for ${clients[0]}`, {
         hint: "Use cairn setup claude-code --hook.",
       });
     }
     const target = await targetOf(invocation);
-    const shown = clients.flatMap((client) => linesOf(client, target, invocation.options["stdio"] === true));
+    const shown = clients.flatMap((client) => linesOf(client, target, isSet(invocation, "stdio")));
     const hooks = hook ? [hookLines(target)] : [];
     await writeData(
-      invocation.options["json"] === true
+      wantsJson(invocation)
         ? `${JSON.stringify({ clients: shown, hooks }, null, 2)}\n`
         : [...shown.map(people), ...hooks.map(people)].join("\n"),
     );
@@ -48,7 +52,9 @@ export const setup: Command = {
   },
 };
 
-/** By HTTP for machines of the tailnet, and by the bridge; a client that knows only one of them gets it once. */
+/**
+ * Returns the lines for HTTP, for machines on the tailnet, and for the bridge; or one of them where only that works.
+ */
 function linesOf(client: ClientName, target: ClientTarget, stdioOnly: boolean): ClientLines[] {
   const stdio = clientLines(client, target, "stdio");
   if (stdioOnly || target.mcpUrl === null || client === "claude-desktop") return [stdio];
@@ -60,7 +66,7 @@ function clientsOf(name: string | undefined): readonly ClientName[] {
   const found = CLIENTS.find((client) => client === name);
   if (found !== undefined) return [found];
   const near = nearest(name, CLIENTS);
-  throw new Fault("invalid_input", `There are no lines for the client ${JSON.stringify(name)}`, {
+  throw new Fault("invalid_input", `The client ${JSON.stringify(name)} is not known`, {
     hint: near === undefined ? `Known are: ${CLIENTS.join(", ")}.` : `Did you mean ${near}?`,
   });
 }
@@ -70,12 +76,7 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
   const url = textOption(invocation, "url") ?? invocation.env["CAIRN_URL"];
   const data = textOption(invocation, "data");
   if (url !== undefined && url !== "" && data === undefined) {
-    if (!URL.canParse(url)) {
-      throw new Fault("invalid_input", `${JSON.stringify(url)} is not the address of a node`, {
-        hint: "Give it as http://cairn.",
-      });
-    }
-    const base = new URL(url).origin;
+    const base = nodeOrigin(url);
     return { name, mcpUrl: `${base}/mcp`, bridge: [...shortCommand(), "bridge", "--url", base] };
   }
   const bridge = [...shortCommand(), "bridge", ...(data === undefined ? [] : ["--data", data])];
@@ -84,13 +85,13 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
     const urls = Array.isArray(body["urls"]) ? body["urls"] : [];
     return { name, mcpUrl: typeof urls[0] === "string" ? `${urls[0]}/mcp` : null, bridge };
   } catch (error) {
-    // The bridge may be set up before its node runs.
+    // The client may be set up before the node runs.
     if (!(error instanceof Fault) || error.code !== "not_running") throw error;
     return { name, mcpUrl: null, bridge };
   }
 }
 
-/** Claude Code runs this when a session starts, and gives what it prints to the model. */
+/** Returns the hook that Claude Code runs at the start of a session; the model gets its output. */
 function hookLines(target: ClientTarget): ClientLines {
   const [, ...rest] = target.bridge.slice(target.bridge.indexOf("bridge") - 1);
   const command = [...target.bridge.slice(0, target.bridge.indexOf("bridge")), "prime", "--hook", ...rest.slice(1)];
@@ -107,7 +108,7 @@ function hookLines(target: ClientTarget): ClientLines {
         text: JSON.stringify({ hooks }, null, 2),
       },
     ],
-    note: "Each session then begins with what the store holds for you.",
+    note: "Each session then starts with what the store holds for you.",
   };
 }
 

@@ -17,8 +17,8 @@ import {
 } from "../simulate/index.ts";
 import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
 import { localNodeAddress, urlsOf } from "./client.ts";
-import { type Command, type Invocation, textOption } from "./command.ts";
-import { say, writeData } from "./output.ts";
+import { type Command, type Invocation, isSet, textOption } from "./command.ts";
+import { say, wantsJson, writeData } from "./output.ts";
 
 const CHECK_FAILED_EXIT = 1;
 const INTERRUPTED_EXIT = 130;
@@ -57,7 +57,7 @@ export const simulate: Command = {
       rounds: numberOption(invocation, "rounds", { default: 5, min: 0, max: MAX_ROUNDS }),
       seed: numberOption(invocation, "seed", { default: randomSeed(), min: 0, max: SEEDS - 1 }),
     };
-    const clean = invocation.options["clean"] === true;
+    const clean = isSet(invocation, "clean");
     if (numbers.rounds === 0 && !clean)
       throw new Fault("invalid_input", "--rounds 0 plays nothing", { hint: "Add --clean to remove what runs left." });
     const space = spaceOption(invocation);
@@ -67,7 +67,7 @@ export const simulate: Command = {
     const end = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end.abort());
     const lines = new OrderedLines();
-    const reporter = invocation.options["json"] === true ? jsonReporter(lines.add) : peopleReporter(lines.add);
+    const reporter = wantsJson(invocation) ? jsonReporter(lines.add) : peopleReporter(lines.add);
     try {
       await run({ targets, space, ...numbers, clean, reporter, signal: end.signal });
       return 0;
@@ -112,7 +112,7 @@ function targetsOf(
   urls: readonly string[],
   node: BridgeNode | undefined,
 ): [Target, ...Target[]] {
-  if (invocation.options["fleet"] === true) {
+  if (isSet(invocation, "fleet")) {
     const route = (signal: AbortSignal) =>
       node === undefined ? localFleetRoute(invocation, signal) : tailnetFleetRoute(invocation, node, urls, signal);
     return [{ name: "the fleet", connect: () => new BridgeTransport(route, logFor("bridge")) }];

@@ -1,8 +1,10 @@
-// Every command people type, in one table; program.ts makes the command line and its help of it. Words are the operations' words, `ls`, `rm` and `log` are aliases.
+// The table of all commands; program.ts builds the command line and its help from it. Commands are named like the
+// operations they run; `ls`, `rm` and `log` are aliases.
 
 import { FEATURES } from "../features/index.ts";
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
+import { backup, restore } from "./backup.ts";
 import { bridge } from "./bridge.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
@@ -13,11 +15,13 @@ import { contextDiff, contextGet, contextHistory, contextList, contextMetadata }
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
 import { doctor } from "./doctor/doctor.ts";
-import { backup, exportContexts, importContexts, restore } from "./export.ts";
+import { exportContexts } from "./export/export.ts";
+import { importContexts } from "./export/import.ts";
 import { featureCommands } from "./feature-commands.ts";
-import { leave, promote, transfer } from "./fleet/change.ts";
 import { join, ticket } from "./fleet/join.ts";
+import { leave } from "./fleet/leave.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
+import { promote, transfer } from "./fleet/roles.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
@@ -29,7 +33,7 @@ import { status } from "./status.ts";
 import { version } from "./version.ts";
 import { whoami } from "./whoami.ts";
 
-/** In the order of the help: run, use, ask, keep. */
+/** All commands, in the order of the help: run a node, use it, ask about it, keep its data. */
 export const COMMANDS: readonly Command[] = [
   serve,
   dev,

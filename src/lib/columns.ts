@@ -1,6 +1,6 @@
 // Tables as text for a terminal.
 
-/** Lines with aligned columns, for people. */
+/** Returns rows as lines with aligned columns. */
 export function columns(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);

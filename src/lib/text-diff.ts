@@ -1,5 +1,6 @@
-// The difference of two texts as a unified diff, by jsdiff. Its work is bounded by an edit distance, not by a time limit,
-// so that the same texts always give the same answer; beyond the bound, everything between the equal ends is replaced.
+// The difference of two texts as a unified diff, by jsdiff. Its work is bounded by an edit distance, not by a time
+// limit, so that the same texts always give the same answer; beyond the bound, everything between the equal ends is
+// replaced.
 
 import { createTwoFilesPatch, formatPatch, OMIT_HEADERS } from "diff";
 

@@ -1,13 +1,13 @@
-// A command that people type for an operation of a feature: its words, and how its answer reads. cli/ runs it.
+// The command of an operation of a feature: its words, and how its answer is shown. It is run by cli/.
 
 import type { Fault } from "../lib/fault.ts";
 
-/** What completion offers for a value: fixed words, ids of the node's contexts, or files. */
+/** What shell completion offers for a value: fixed words, ids of the node's contexts, or files. */
 export type Offers = readonly string[] | "ids" | "files";
 
-/** A word behind the command's own. */
+/** A positional argument. */
 export interface Argument {
-  /** `ID` must be there, `[ID]` may. */
+  /** `ID` is required, `[ID]` optional. */
   name: string;
   help: string;
   offers?: Offers;
@@ -15,15 +15,15 @@ export interface Argument {
 
 /** A flag, with or without a value. */
 export interface Option {
-  /** As commander writes it: `--json`, `--limit N`. */
+  /** In commander's notation: `--json`, `--limit <n>`. */
   flags: string;
   help: string;
-  /** Each use adds a value. */
+  /** May be given several times; each use adds a value. */
   repeated?: boolean;
   offers?: Offers;
 }
 
-/** Parsed words of a command line. */
+/** The parsed words of a command line. */
 export interface Words {
   args: readonly (string | undefined)[];
   /** By option name in camelCase. */
@@ -35,17 +35,18 @@ export interface FeatureCommand {
   /** `["backup", "list"]`. */
   words: readonly [string] | readonly [string, string];
   summary: string;
-  /** Lines under the help, such as examples. */
+  /** Text below the help, such as examples. */
   more?: string;
   args?: readonly Argument[];
   options?: readonly Option[];
   /** The operation that is called. */
   operation: string;
-  /** How long the answer may take, in ms; left out: the usual time. */
+  /** Time limit of the answer, in ms; left out: the usual one. */
   answerMs?: number;
+  /** Returns the input of the operation. */
   input(words: Words): Record<string, unknown>;
-  /** The answer for people, with its line ends; `--json` prints the JSON instead. */
+  /** Returns the answer for people, with line ends; `--json` prints the JSON instead. */
   show(output: Readonly<Record<string, unknown>>): string;
-  /** Says it better where the node does not know the operation, such as an edge. */
+  /** Returns the error where the node does not know the operation, such as an edge. */
   unknown?(): Fault;
 }

@@ -1,5 +1,5 @@
-// One agent: the SDK's MCP client at one target, in the newer or the older protocol revision. It calls tools and prompts
-// as any agent does, and knows about the store only what they return.
+// One agent: the SDK's MCP client at one target, in the newer or the older protocol revision. It calls tools and
+// prompts as any agent does, and knows about the store only what they return.
 
 import { Client, type Transport } from "@modelcontextprotocol/client";
 import { isObject } from "../lib/json-object.ts";

@@ -36,7 +36,10 @@ export interface SimulateOptions {
   signal: AbortSignal;
 }
 
-/** Plays a run. Rejects with CheckFailedError for the first failed check, or with the SDK's error of a failed connection. */
+/**
+ * Plays a run. Rejects with CheckFailedError for the first failed check, or with the SDK's error of a failed
+ * connection.
+ */
 export async function simulate(options: SimulateOptions): Promise<void> {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);

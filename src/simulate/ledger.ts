@@ -35,8 +35,8 @@ export class Ledger {
   }
 
   /**
-   * Records an acknowledged write on top of version `base` (0: it created the context). Throws CheckFailedError when its
-   * version is not the next one, or was given to another write.
+   * Records an acknowledged write on top of version `base` (0: it created the context). Throws CheckFailedError when
+   * its version is not the next one, or was given to another write.
    */
   acknowledge(
     id: string,
@@ -69,7 +69,10 @@ export class Ledger {
     return written;
   }
 
-  /** Checks a read of a context that has no concurrent writers. Throws CheckFailedError where it is not the newest write. */
+  /**
+   * Checks a read of a context that has no concurrent writers. Throws CheckFailedError where it is not the newest
+   * write.
+   */
   checkRead(id: string, where: string, output: Record<string, unknown>): void {
     const newest = this.newest(id);
     if (newest === undefined) return;

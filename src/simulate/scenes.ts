@@ -65,8 +65,8 @@ async function patch(stage: Stage, agent: Agent, _other: Agent, random: Random) 
     const mine = counted.get(agent) ?? 0;
     if ((counts[agent.name] ?? 0) !== mine)
       throw new CheckFailedError(
-        `${id} version ${version} at ${agent.target} counts ${String(counts[agent.name] ?? 0)} patches of ${agent.name}, ` +
-          `and ${mine} were acknowledged: an update is lost`,
+        `${id} version ${version} at ${agent.target} counts ${String(counts[agent.name] ?? 0)} patches ` +
+          `of ${agent.name}, and ${mine} were acknowledged: an update is lost`,
       );
     const change = { counts: { [agent.name]: mine + 1 }, last: `${agent.name} ${random.below(1000)}` };
     const { output, refusal } = await agent.write("context_patch", {

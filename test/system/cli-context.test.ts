@@ -68,7 +68,7 @@ describe("patch", () => {
   test.each([
     ["a text that is not there", ["--replace", "nowhere", "--with", "x"], 5, "is not in the text"],
     ["--replace alone", ["--replace", "a"], 2, "belong together"],
-    ["an edit and a file", ["x.json", "--append", "a"], 2, "a patch of their own"],
+    ["an edit and a file", ["x.json", "--append", "a"], 2, "already are a patch"],
     ["a stale etag", ["--append", "a", "--if-match", "1-000000000000"], 5, ""],
   ])("%s is refused", async (_name, words, code, said) => {
     const refused = await cairn("context", "patch", "p/text", ...words);
@@ -274,7 +274,7 @@ describe("following changes", () => {
       .split("\n")
       .map((line) => JSON.parse(line).target);
     expect(targets).toEqual(["r/2", "r/3", "r/4"]);
-    expect(await err).toContain("coming back at ");
+    expect(await err).toContain("reconnecting from ");
   }, 60_000);
 
   test("a position of another history ends it with words, and no node with exit 32", async () => {

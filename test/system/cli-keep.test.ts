@@ -99,7 +99,7 @@ describe("export and import", () => {
     }
     expect((await fresh.cli(["audit", "--verify"])).code).toBe(0);
     const again = await fresh.cli(["import", exported]);
-    expect(again.out).toMatch(new RegExp(`^0 versions imported, ${before.length} were there already`));
+    expect(again.out).toMatch(new RegExp(`^0 versions imported, ${before.length} existed already`));
   }, 60_000);
 
   test("by pipes, with a prefix", async () => {

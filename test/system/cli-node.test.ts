@@ -112,7 +112,7 @@ test("audit shows writes and refusals, filters, and verifies", async () => {
   expect(JSON.parse(filtered.out)).toMatchObject({ rows: [], refusals: [] });
   const verified = await cairn("audit", "--verify");
   expect(verified).toMatchObject({ code: 0, err: "" });
-  expect(verified.out).toMatch(/^whole: \d+ changes and \d+ versions up to /);
+  expect(verified.out).toMatch(/^intact: \d+ changes and \d+ versions up to /);
   expect(JSON.parse((await cairn("audit", "--verify", "--json")).out)).toMatchObject({ ok: true });
 });
 
@@ -239,7 +239,7 @@ describe("config and paths", () => {
   });
 
   test.each([
-    ["a good one", "", {}, 0, "can be used"],
+    ["a good one", "", {}, 0, "are valid"],
     ["an unknown key", 'hostnam = "x"', {}, 20, "Did you mean hostname"],
     ["a value out of bounds", "[context]\nmax_bytes = 1", {}, 20, "context.max_bytes"],
     ["limits that cannot be read", '[history]\nspaces = ["x"]', {}, 20, "history.spaces"],
@@ -308,8 +308,10 @@ describe("doctor", () => {
     chmodSync(library, 0o755);
     const sick = await cairn("doctor");
     expect(sick.code).toBe(3);
-    expect(sick.out).toMatch(new RegExp(`^fail +folder modes +others can reach ${library} \\(mode 755\\).*chmod`, "m"));
-    expect(sick.out).toMatch(new RegExp(`^fail +library +${copy} is not what its name says`, "m"));
+    expect(sick.out).toMatch(
+      new RegExp(`^fail +folder modes +others can access ${library} \\(mode 755\\).*chmod`, "m"),
+    );
+    expect(sick.out).toMatch(new RegExp(`^fail +library +the hash of ${copy} is not the one in its name`, "m"));
     chmodSync(library, 0o700);
     await Bun.file(copy).delete();
     expect((await cairn("doctor")).code).toBe(0);

@@ -58,11 +58,11 @@ describe.skipIf(process.platform !== "linux")("on Linux [needs Linux]", () => {
     const text = readFileSync(unit, "utf8");
     expect(text).toBe(cairn("service", "install", "--user", "--print").out);
     const second = cairn("service", "install", "--user");
-    expect(second.out).toBe(`${unit} was installed already, unchanged\n`);
+    expect(second.out).toBe(`${unit} was already installed, unchanged\n`);
     expect(second.told.filter((words) => /restart|daemon-reload/.test(words))).toEqual([]);
     writeFileSync(unit, `${text}\n# changed by hand\n`);
-    expect(cairn("service", "status", "--user").out).toContain("not as this version writes it");
-    expect(cairn("service", "install", "--user").out).toBe(`${unit} was brought up to date\n`);
+    expect(cairn("service", "status", "--user").out).toContain("not up to date");
+    expect(cairn("service", "install", "--user").out).toBe(`${unit} was updated\n`);
     expect(readFileSync(unit, "utf8")).toBe(text);
   });
 

@@ -81,8 +81,8 @@ test("a second node joins by ticket as regional, has all data, and reads them it
 
 test("what an admin does is done on the leader, and the other node says where", async () => {
   const { code, err } = await two.cli(["ticket", "--role", "edge"]);
-  expect([code, err.includes("Type on one: cairn ticket --role edge")]).toEqual([5, true]);
-  expect((await two.cli(["transfer"])).err).toContain("Type on one: cairn transfer");
+  expect([code, err.includes("Run it on one: cairn ticket --role edge")]).toEqual([5, true]);
+  expect((await two.cli(["transfer"])).err).toContain("Run it on one: cairn transfer");
 });
 
 test("a third node asks, waits, and is approved as central; it does not vote yet", async () => {

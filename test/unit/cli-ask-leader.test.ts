@@ -3,7 +3,7 @@
 
 import { afterAll, expect, test } from "bun:test";
 import { problemResponse } from "../../src/api/problem.ts";
-import { askLeader } from "../../src/cli/fleet/asking.ts";
+import { askLeader } from "../../src/cli/fleet/ask-leader.ts";
 import { notTheLeader } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { neverForwarded, notLeader } from "../../src/operation/routing.ts";
@@ -24,8 +24,8 @@ test("a refusal that names the leader says what to type there", async () => {
   for (const fault of [notTheLeader(ANNA, "Removing"), neverForwarded("fleet_member_remove", ANNA)]) {
     expect(await asked(fault)).toMatchObject({
       code: "not_leader",
-      message: "anna leads this fleet, and what an admin does is done there",
-      hint: "Type on anna: cairn members remove bert",
+      message: "anna leads this fleet, and only the leader accepts this command",
+      hint: "Run it on anna: cairn members remove bert",
       details: fault.details,
     });
   }

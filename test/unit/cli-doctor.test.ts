@@ -3,10 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { checkLibrary, checkModes, judgeClock, judgeDisk } from "../../src/cli/doctor/check-data-folder.ts";
+import { checkRunning } from "../../src/cli/doctor/check-node.ts";
 import { overall } from "../../src/cli/doctor/finding.ts";
-import { checkLibrary, checkModes, judgeClock, judgeDisk } from "../../src/cli/doctor/folder.ts";
 import { openHostPorts } from "../../src/cli/doctor/host-ports.ts";
-import { checkRunning } from "../../src/cli/doctor/running.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { SETTING_TABLES } from "../../src/features/index.ts";
 import type { NodeReport } from "../../src/fleet/index.ts";
@@ -73,7 +73,9 @@ describe("a running node", () => {
       checkRunning({ ...report, backup }, settings, undefined, NOW).find(({ check }) => check === "backup")?.text;
     expect(judged({ backup: none })["backup"]).toBe("warn");
     expect(judged({ backup: { ...none, next: at } })["backup"]).toBe("ok");
-    expect(textOf({ ...none, at, position: "0-1", bytes: 1 })).toBe("the last good one is 2 h old, in /b; none is due");
+    expect(textOf({ ...none, at, position: "0-1", bytes: 1 })).toBe(
+      "the last good one is 2 h old, in /b; none is scheduled",
+    );
   });
 
   test.each([

@@ -2,8 +2,9 @@
 
 import { describe, expect, test } from "bun:test";
 import { bashCompletion } from "../../src/cli/completion/bash.ts";
-import { completionWords } from "../../src/cli/completion/words.ts";
-import { fishCompletion, zshCompletion } from "../../src/cli/completion/zsh-fish.ts";
+import { completionWords } from "../../src/cli/completion/command-words.ts";
+import { fishCompletion } from "../../src/cli/completion/fish.ts";
+import { zshCompletion } from "../../src/cli/completion/zsh.ts";
 import { COMMANDS } from "../../src/cli/table.ts";
 import { exampleFile } from "../../src/config/example.ts";
 import { flagOf } from "../../src/config/setting.ts";

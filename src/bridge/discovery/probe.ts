@@ -1,5 +1,5 @@
-// Asks a node about itself before calls are sent to it: whether it is ready and accepts this caller, its fleet, role and
-// position, and who the bridge is to it.
+// Asks a node about itself before calls are sent to it: whether it is ready and accepts this caller, its fleet, role
+// and position, and who the bridge is to it.
 
 import { parseObject } from "../../lib/json-object.ts";
 import { REFUSED_STATUSES, type Send } from "../endpoint.ts";

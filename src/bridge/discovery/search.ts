@@ -1,5 +1,5 @@
-// Probes the candidates of a fleet and ranks the live ones: the fleet's own before others, those in the history that the
-// agent has seen, not busy, of the preferred kind, near.
+// Probes the candidates of a fleet and ranks the live ones: the fleet's own before others, those in the history that
+// the agent has seen, not busy, of the preferred kind, near.
 
 import { rejectOnAbort } from "../../lib/pause.ts";
 import { RefusedError, reasonOf } from "../errors.ts";

@@ -1,21 +1,29 @@
-// The completion script for bash. Ids hold colons, at which bash cuts words; what it has cut off is taken from the offers again.
+// The completion script for bash. Bash splits words at colons, and ids may hold them: the part that bash has cut off is
+// removed from the offers.
 
-import { type CommandWords, type FlagWords, groupsOf } from "./words.ts";
+import { type CommandWords, type FlagWords, groupsOf } from "./command-words.ts";
 
-/** The script; it defines `_cairn` and registers it. */
+/** Returns the script, which defines `_cairn` and registers it. */
 export function bashCompletion(commands: readonly CommandWords[]): string {
-  const groups = groupsOf(commands);
-  const tops = [...new Set(commands.map(({ words }) => words[0] ?? ""))];
-  return `# bash completion for cairn; made from its command table. Load it with: source <(cairn completion bash)
-_cairn_offer() {
+  return `# bash completion for cairn, made from its command table. Load it with: source <(cairn completion bash)
+${OFFER_FUNCTION}
+${completeFunction(commands)}
+${valuedFunction(commands)}
+complete -F _cairn cairn
+`;
+}
+
+/** Sets the offers of one kind: `words`, `files` or `ids`. */
+const OFFER_FUNCTION = `_cairn_offer() {
   local kind=$1
   shift
   case $kind in
     words) COMPREPLY=($(compgen -W "$*" -- "$cur")) ;;
     files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")) ;;
     ids)
-      local IFS=$'\\n'
-      COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" context list "$cur" --ids --limit 200 "\${node[@]}" 2>/dev/null)" -- "$cur"))
+      local IFS=$'\\n' ids
+      ids=$("\${COMP_WORDS[0]}" context list "$cur" --ids --limit 200 "\${node[@]}" 2>/dev/null)
+      COMPREPLY=($(compgen -W "$ids" -- "$cur"))
       compopt -o nospace 2>/dev/null
       ;;
   esac
@@ -24,8 +32,13 @@ _cairn_offer() {
     while ((at-- > 0)); do COMPREPLY[at]=\${COMPREPLY[at]#"$cut"}; done
   fi
 }
+`;
 
-_cairn() {
+/** Finds the command and the position of the word to complete, and sets its offers. */
+function completeFunction(commands: readonly CommandWords[]): string {
+  const groups = groupsOf(commands);
+  const tops = [...new Set(commands.map(({ words }) => words[0] ?? ""))];
+  return `_cairn() {
   local cur=\${COMP_LINE:0:COMP_POINT} prev command position=0 at word node=()
   local -a line
   read -ra line <<< "$cur"
@@ -42,7 +55,7 @@ _cairn() {
     ${groups.join(" | ")})
       if ((\${#line[@]} == 3)); then
         case $command in
-${groups.map((group) => `          ${group}) _cairn_offer words ${secondWords(commands, group).join(" ")} --help ;;`).join("\n")}
+${lines(groups.map((group) => `          ${group}) ${offer([...secondWords(commands, group), "--help"])} ;;`))}
         esac
         return
       fi
@@ -60,38 +73,47 @@ ${groups.map((group) => `          ${group}) _cairn_offer words ${secondWords(co
     esac
   done
   case "$command $prev" in
-${commands.flatMap(valueCases).join("\n")}
+${lines(commands.flatMap(valueCases))}
   esac
   case $cur in
     -*)
       case $command in
-${commands.map((command) => `        "${command.words.join(" ")}") _cairn_offer words ${command.flags.map(({ name }) => name).join(" ")} ;;`).join("\n")}
+${lines(commands.map(flagCase))}
       esac
       return
       ;;
   esac
   case "$command $position" in
-${commands.flatMap(argumentCases).join("\n")}
+${lines(commands.flatMap(argumentCases))}
   esac
 }
-
-# Flags of a command that take a value.
-_cairn_valued() {
-  case $1 in
-${commands.map((command) => `    "${command.words.join(" ")}") echo "${valued(command).join(" ")}" ;;`).join("\n")}
-  esac
-}
-
-complete -F _cairn cairn
 `;
+}
+
+/** Prints the flags of a command that take a value. */
+function valuedFunction(commands: readonly CommandWords[]): string {
+  const cases = commands.map(({ words, flags }) => {
+    const valued = flags.filter(({ value }) => value !== undefined).map(({ name }) => name);
+    return `    "${words.join(" ")}") echo "${valued.join(" ")}" ;;`;
+  });
+  return `_cairn_valued() {
+  case $1 in
+${lines(cases)}
+  esac
+}
+`;
+}
+
+function lines(parts: readonly string[]): string {
+  return parts.join("\n");
+}
+
+function flagCase({ words, flags }: CommandWords): string {
+  return `        "${words.join(" ")}") ${offer(flags.map(({ name }) => name))} ;;`;
 }
 
 function secondWords(commands: readonly CommandWords[], group: string): string[] {
   return commands.filter(({ words }) => words[0] === group && words.length > 1).map(({ words }) => words[1] ?? "");
-}
-
-function valued({ flags }: CommandWords): string[] {
-  return flags.filter(({ value }) => value !== undefined).map(({ name }) => name);
 }
 
 function valueCases({ words, flags }: CommandWords): string[] {

@@ -1,4 +1,5 @@
-// cairn context edit: a context in the person's own editor. Written back only if nobody wrote meanwhile; whatever fails, the text is kept and said where.
+// cairn context edit: opens a context in the user's editor and writes it back if nobody has written it in the meantime.
+// After any failure the edited text is kept, and the message says where.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,41 +8,35 @@ import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
-import { endingOf, mediaTypeOf } from "../input.ts";
+import { extensionOf, mediaTypeOf } from "../input.ts";
 import { say, showAnswer } from "../output.ts";
-import { idArgument, titleAndTags, titleAndTagsOf, writtenLine } from "./words.ts";
+import { idArgument, titleAndTags, titleAndTagsOf, writtenLine } from "./shared-options.ts";
 
 /** `cairn context edit`. */
 export const contextEdit: Command = {
   words: ["context", "edit"],
   summary: "edit a context in $VISUAL or $EDITOR; a new one if there is none",
   args: [idArgument],
-  options: [
-    { flags: "--type <type>", help: "content type; without it as it was, or found by the content" },
-    ...titleAndTags,
-  ],
+  options: [{ flags: "--type <type>", help: "content type (default: as before, or by the content)" }, ...titleAndTags],
   asksNode: true,
   run: (invocation) => editContext(invocation, invocation.args[0] ?? ""),
 };
 
-interface Before {
+interface CurrentContext {
   text: string;
-  /** Absent when there is no such context. */
+  /** Undefined when there is no such context. */
   etag: string | undefined;
   contentType: string | undefined;
 }
 
-/** Get, edit, put with if_match. Answers the exit code; Faults of the node and the editor. */
+/**
+ * Gets a context, lets the user edit it and puts it with if_match. Returns the exit code. Faults of node and editor.
+ */
 export async function editContext(invocation: Invocation, id: string): Promise<number> {
   const wantedType = textOption(invocation, "type");
   const before = await read(invocation, id);
   const folder = mkdtempSync(join(tmpdir(), "cairn-edit-"));
-  const name =
-    id
-      .split("/")
-      .at(-1)
-      ?.replaceAll(/[^A-Za-z0-9._-]/g, "_") ?? "context";
-  const file = join(folder, `${name}${endingOf(wantedType ?? before.contentType ?? mediaTypeOf(id, ""))}`);
+  const file = join(folder, fileNameOf(id, wantedType ?? before.contentType));
   writeFileSync(file, before.text, { mode: 0o600 });
   try {
     await runEditor(invocation, file);
@@ -49,36 +44,44 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
     const isNew = before.etag === undefined;
     if (text === before.text && (!isNew || text === "") && wantedType === undefined) {
       rmSync(folder, { recursive: true, force: true });
-      say(`${id} is as it was; nothing was written`);
+      say(`${id} is unchanged; nothing was written`);
       return 0;
     }
-    const answer = await askNode(
-      invocation,
-      "context_put",
-      given({
-        id,
-        content: text,
-        content_type: wantedType ?? before.contentType ?? mediaTypeOf(file, text),
-        ...titleAndTagsOf(invocation),
-        ...(isNew ? { if_none_match: "*" } : { if_match: before.etag }),
-      }),
-    );
+    const input = given({
+      id,
+      content: text,
+      content_type: wantedType ?? before.contentType ?? mediaTypeOf(file, text),
+      ...titleAndTagsOf(invocation),
+      ...(isNew ? { if_none_match: "*" } : { if_match: before.etag }),
+    });
+    const answer = await askNode(invocation, "context_put", input);
     rmSync(folder, { recursive: true, force: true });
     return showAnswer(invocation, answer, writtenLine);
   } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    const conflict = error.code === "version_mismatch";
-    throw error.retold(`${error.message}; your text is kept in ${file}`, {
-      hint: conflict
-        ? `Someone wrote ${id} meanwhile. Look with cairn context get ${id}, then write yours with cairn context put ${id} ${file} --if-match ETAG.`
-        : `Mend what is said, then write it with cairn context put ${id} ${file}.`,
-      details: { file },
-      cause: error,
-    });
+    throw error instanceof Fault ? withFile(error, id, file) : error;
   }
 }
 
-async function read(invocation: Invocation, id: string): Promise<Before> {
+/** Returns a file name by which the editor recognizes the type. */
+function fileNameOf(id: string, contentType: string | undefined): string {
+  const name = id.split("/").at(-1) ?? "context";
+  return `${name.replaceAll(/[^A-Za-z0-9._-]/g, "_")}${extensionOf(contentType ?? mediaTypeOf(id, ""))}`;
+}
+
+/** Adds to an error where the edited text is, and how to write it. */
+function withFile(error: Fault, id: string, file: string): Fault {
+  const put = `cairn context put ${id} ${file}`;
+  return error.retold(`${error.message}; your text is kept in ${file}`, {
+    hint:
+      error.code === "version_mismatch"
+        ? `${id} has changed. Read it with cairn context get ${id}, then write yours with ${put} --if-match ETAG.`
+        : `Correct the problem, then write it with ${put}.`,
+    details: { file },
+    cause: error,
+  });
+}
+
+async function read(invocation: Invocation, id: string): Promise<CurrentContext> {
   try {
     const { body } = await askNode(invocation, "context_get", { id, format: "text" });
     return { text: String(body["content"]), etag: String(body["etag"]), contentType: String(body["content_type"]) };
@@ -91,7 +94,7 @@ async function read(invocation: Invocation, id: string): Promise<Before> {
 
 const SECRET_VARIABLE = /^(TS_|TAILSCALE_)/;
 
-/** Runs the editor as git does: the variable may hold arguments, so a shell splits it. */
+/** Runs the editor. As in git, the variable may hold arguments, so a shell splits it. */
 async function runEditor(invocation: Invocation, file: string): Promise<void> {
   const editor = invocation.env["VISUAL"] || invocation.env["EDITOR"] || ["nano", "vi"].find((name) => Bun.which(name));
   if (editor === undefined) {
@@ -101,7 +104,7 @@ async function runEditor(invocation: Invocation, file: string): Promise<void> {
   }
   const child = Bun.spawn({
     cmd: ["/bin/sh", "-c", `${editor} "$@"`, editor, file],
-    // A person's own editor gets that person's environment, but for what is a secret of Cairn.
+    // The editor gets the user's environment, without the secrets of Cairn.
     env: childEnvironment(
       invocation.env,
       Object.keys(invocation.env).filter((name) => !SECRET_VARIABLE.test(name)),

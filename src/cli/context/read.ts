@@ -1,23 +1,26 @@
-// cairn context get|list|metadata|history|diff: contexts read by hand and in pipes. What a context is, the node decides.
+// cairn context get|list|metadata|history|diff: the commands that read contexts.
 
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
-import { type Command, countOption, FRESHNESS, given, type Invocation, textOption, wholeNumber } from "../command.ts";
-import { getFromExport } from "../export-file.ts";
-import { cell, objectsOf, say, showAnswer, writeData } from "../output.ts";
-import { idArgument, paging } from "./words.ts";
+import { type Command, countOption, FRESHNESS, given, isSet, textOption, wholeNumber } from "../command.ts";
+import { getFromExport } from "../export/export-file.ts";
+import { cell, objectsOf, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
+import { idArgument, paging } from "./shared-options.ts";
 
 /** `cairn context get`. */
 export const contextGet: Command = {
   words: ["context", "get"],
   summary: "print a context's content",
-  more: "Examples:\n  cairn context get team-a/plan > plan.md\n  cairn context get team-a/plan --version 3\n  cairn context get team-a/plan --from export.jsonl      (asks no node)",
+  more: `Examples:
+  cairn context get team-a/plan > plan.md
+  cairn context get team-a/plan --version 3
+  cairn context get team-a/plan --from export.jsonl      (asks no node)`,
   args: [idArgument],
   options: [
     { flags: "--version <n>", help: "an earlier version" },
     { flags: "--at <position>", help: "as it was at this position" },
-    { flags: "--from <file>", help: "read it from a file that cairn export wrote; - reads stdin", offers: "files" },
+    { flags: "--from <file>", help: "read it from a file written by cairn export; - reads stdin", offers: "files" },
     ...FRESHNESS,
   ],
   asksNode: true,
@@ -26,15 +29,15 @@ export const contextGet: Command = {
     const version = countOption(invocation, "version", "--version");
     const at = textOption(invocation, "at");
     const file = textOption(invocation, "from");
+    const json = wantsJson(invocation);
     if (file !== undefined) {
       if (at !== undefined) {
         throw new Fault("invalid_input", "--at and --from do not go together", { hint: "Name a version instead." });
       }
       const found = await getFromExport(file, id, version);
-      await writeContent(invocation.options["json"] === true ? `${JSON.stringify(found)}\n` : String(found["content"]));
+      await writeContent(json ? `${JSON.stringify(found)}\n` : String(found["content"]));
       return 0;
     }
-    const json = invocation.options["json"] === true;
     const answer = await askNode(
       invocation,
       "context_get",
@@ -45,7 +48,7 @@ export const contextGet: Command = {
   },
 };
 
-/** A terminal wants its prompt on a new line; a pipe wants the bytes. */
+/** Adds a line break on a terminal only; a pipe gets the bytes unchanged. */
 async function writeContent(content: string): Promise<void> {
   await writeData(process.stdout.isTTY === true && !content.endsWith("\n") ? `${content}\n` : content);
 }
@@ -57,15 +60,18 @@ export const contextList: Command = {
   summary: "list the contexts you may see",
   args: [{ name: "[PREFIX]", help: "only ids that begin with this", offers: "ids" }],
   options: [
-    { flags: "--tag <tag>", help: "only with this tag" },
-    { flags: "--updated-since <time>", help: "only written at or after this time, such as 2026-01-31T12:00:00Z" },
-    { flags: "--ids", help: "print the ids alone, one on a line" },
+    { flags: "--tag <tag>", help: "only contexts with this tag" },
+    {
+      flags: "--updated-since <time>",
+      help: "only contexts written at or after this time, such as 2026-01-31T12:00:00Z",
+    },
+    { flags: "--ids", help: "print only the ids, one per line" },
     ...paging,
     ...FRESHNESS,
   ],
   asksNode: true,
   async run(invocation) {
-    const ids = invocation.options["ids"] === true;
+    const ids = isSet(invocation, "ids");
     const answer = await askNode(
       invocation,
       "context_list",
@@ -91,7 +97,7 @@ export const contextList: Command = {
 /** `cairn context metadata`. */
 export const contextMetadata: Command = {
   words: ["context", "metadata"],
-  summary: "show what is known of a context without its content",
+  summary: "show everything about a context except its content",
   args: [idArgument],
   options: FRESHNESS,
   asksNode: true,
@@ -109,7 +115,7 @@ export const contextMetadata: Command = {
 export const contextHistory: Command = {
   words: ["context", "history"],
   aliases: ["log"],
-  summary: "list the kept versions of a context, newest first",
+  summary: "list the versions of a context, newest first",
   args: [idArgument],
   options: [...paging, ...FRESHNESS],
   asksNode: true,
@@ -143,16 +149,16 @@ function historyRow(row: Record<string, unknown>): string[] {
 /** `cairn context diff`. */
 export const contextDiff: Command = {
   words: ["context", "diff"],
-  summary: "show what changed from one version to another, or to the newest",
+  summary: "show the difference between two versions",
   args: [
     idArgument,
     { name: "FROM", help: "the older version" },
-    { name: "[TO]", help: "the newer version; the newest when left out" },
+    { name: "[TO]", help: "the newer version (default: the newest)" },
   ],
   options: [
     {
       flags: "--format <format>",
-      help: "json-patch or text; json-patch where both versions are JSON",
+      help: "json-patch or text (default: json-patch if both versions are JSON)",
       offers: ["json-patch", "text"],
     },
     ...FRESHNESS,
@@ -179,15 +185,3 @@ export const contextDiff: Command = {
     });
   },
 };
-
-/** A page of a list; where it goes on is said on stderr. */
-async function showPage(
-  invocation: Invocation,
-  answer: Parameters<typeof showAnswer>[1],
-  people: (body: Record<string, unknown>) => string,
-): Promise<number> {
-  const { cursor } = answer.body;
-  const exit = await showAnswer(invocation, answer, people);
-  if (typeof cursor === "string" && invocation.options["json"] !== true) say(`there is more: --cursor ${cursor}`);
-  return exit;
-}

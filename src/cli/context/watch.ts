@@ -1,52 +1,49 @@
-// cairn context watch|wait: what changes, as it changes. `watch` follows the node's event stream and comes back by position after every loss; `wait` asks once.
+// cairn context watch|wait: prints changes. `watch` follows the node's event stream; `wait` asks once.
 
-import { FAULTS, Fault, isFaultCode } from "../../lib/fault.ts";
+import { Fault } from "../../lib/fault.ts";
 import { parseObject } from "../../lib/json-object.ts";
-import { Backoff } from "../../lib/retry.ts";
-import { readEvents } from "../../lib/server-sent-events.ts";
-import { askNode, openStream } from "../client.ts";
+import { askNode } from "../client.ts";
 import { type Command, countOption, given, type Invocation, textOption } from "../command.ts";
-import { objectsOf, say, showAnswer, writeData } from "../output.ts";
+import { INTERRUPTED_EXIT, NEGATIVE_EXIT, TERMINATED_EXIT } from "../exit.ts";
+import { objectsOf, say, showAnswer, wantsJson, writeData } from "../output.ts";
+import { ChangeFollower } from "./follow.ts";
 
-const MAX_EVENT_CHARS = 1024 * 1024;
-/** The node speaks at least every 15 s; a stream that is silent for longer than this is dead. */
-const SILENCE_MS = 45_000;
-/** Before a stream that ended is opened again. */
-const RETRY = { firstMs: 100, lastMs: 5_000 };
-/** Said of a wait that ended without a change: asked for, and not true yet. */
-const TIMED_OUT_EXIT = 3;
 const WAIT_SECONDS = 25;
+/** The node may need this long beyond the wait itself, in seconds. */
+const EXTRA_SECONDS = 30;
 
 const prefixArgument = { name: "[PREFIX]", help: "only ids that begin with this", offers: "ids" } as const;
-const sinceOption = { flags: "--since <position>", help: "changes after this position; without it from now on" };
+const sinceOption = { flags: "--since <position>", help: "only changes after this position (default: now)" };
 const idOption = { flags: "--id <id>", help: "only this context", offers: "ids" } as const;
 
 /** `cairn context watch`. */
 export const contextWatch: Command = {
   words: ["context", "watch"],
-  summary: "print changes as they happen, until Ctrl-C; comes back by itself when the node was away",
-  more: "Examples:\n  cairn context watch team-a/\n  cairn context watch --id team-a/plan --count 1      (ends after one change)\n--json prints each change as the node sends it, one on a line; its position goes on with --since.",
+  summary: "print changes as they happen, until Ctrl-C; reconnects by itself",
+  more: `Examples:
+  cairn context watch team-a/
+  cairn context watch --id team-a/plan --count 1      (ends after one change)
+--json prints each change as the node sends it, one per line; --since with its position continues after it.`,
   args: [prefixArgument],
-  options: [idOption, sinceOption, { flags: "--count <n>", help: "end after so many changes" }],
+  options: [idOption, sinceOption, { flags: "--count <n>", help: "end after this many changes" }],
   asksNode: true,
   async run(invocation) {
-    const most = countOption(invocation, "count", "--count") ?? Number.POSITIVE_INFINITY;
+    const maxCount = countOption(invocation, "count", "--count") ?? Number.POSITIVE_INFINITY;
     const end = new AbortController();
     let exit = 0;
-    for (const [signal, code] of [
-      ["SIGINT", 130],
-      ["SIGTERM", 143],
-    ] as const)
-      process.once(signal, () => {
-        exit = code;
-        end.abort();
-      });
-    let seen = 0;
+    const endWith = (code: number) => {
+      exit = code;
+      end.abort();
+    };
+    process.once("SIGINT", () => endWith(INTERRUPTED_EXIT));
+    process.once("SIGTERM", () => endWith(TERMINATED_EXIT));
+    let count = 0;
     try {
-      for await (const text of follow(invocation, end.signal)) {
-        const line = invocation.options["json"] === true ? `${text}\n` : lineOf(parseObject(text) ?? {});
-        seen += 1;
-        if (!(await writeData(line)) || seen >= most) break;
+      const follower = new ChangeFollower(invocation, pathOf(invocation), since(invocation), end.signal);
+      for await (const text of follower.changes()) {
+        const line = wantsJson(invocation) ? `${text}\n` : lineOf(parseObject(text) ?? {});
+        count += 1;
+        if (!(await writeData(line)) || count >= maxCount) break;
       }
     } catch (error) {
       if (!end.signal.aborted) throw error;
@@ -56,60 +53,18 @@ export const contextWatch: Command = {
   },
 };
 
-/** Each change as the node's JSON text. Ends with the signal; throws the Fault of a stream that cannot be had again. */
-async function* follow(invocation: Invocation, signal: AbortSignal): AsyncGenerator<string> {
+function pathOf(invocation: Invocation): string {
   const id = textOption(invocation, "id");
   const prefix = invocation.args[0];
   if (id !== undefined && prefix !== undefined) {
     throw new Fault("invalid_input", "--id and a prefix do not go together", { hint: "Give one of them." });
   }
-  const query = new URLSearchParams(given({ prefix }) as Record<string, string>);
-  const path = id === undefined ? `/changes?${query}` : `/contexts/${encodeURIComponent(id)}/stream`;
-  let position = textOption(invocation, "since") ?? "";
-  let opened = false;
-  let told = false;
-  const backoff = new Backoff(RETRY);
-  for (;;) {
-    const quiet = new AbortController();
-    const silence = setTimeout(() => quiet.abort(), SILENCE_MS);
-    try {
-      const headers = { accept: "text/event-stream", ...(position === "" ? {} : { "last-event-id": position }) };
-      const body = await openStream(invocation, path, headers, AbortSignal.any([signal, quiet.signal]));
-      opened = true;
-      const heard = body.pipeThrough(
-        new TransformStream<Uint8Array, Uint8Array>({
-          transform: (chunk, controller) => {
-            silence.refresh();
-            controller.enqueue(chunk);
-          },
-        }),
-      );
-      for await (const event of readEvents(heard, MAX_EVENT_CHARS)) {
-        backoff.reset();
-        told = false;
-        if (event.event === "end") refuseEnd(event.data);
-        else if (event.event === "change") yield event.data;
-        // After the change is out: whoever comes back with this position has seen it.
-        if (event.id !== undefined) position = event.id;
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof Fault && (!opened || !FAULTS[error.code].retryable)) throw error;
-      if (!told) say(`the node is away; coming back${position === "" ? "" : ` at ${position}`}`);
-      told = true;
-    } finally {
-      clearTimeout(silence);
-      quiet.abort();
-    }
-    await backoff.wait(signal);
-  }
+  if (id !== undefined) return `/contexts/${encodeURIComponent(id)}/stream`;
+  return `/changes?${new URLSearchParams(prefix === undefined ? {} : { prefix })}`;
 }
 
-/** Why the node ended the stream: a Fault that stays is thrown, everything else is a reason to come back. */
-function refuseEnd(data: string): void {
-  const { reason, message, hint } = parseObject(data) ?? {};
-  if (typeof reason !== "string" || !isFaultCode(reason) || FAULTS[reason].retryable) return;
-  throw new Fault(reason, String(message), typeof hint === "string" ? { hint } : {});
+function since(invocation: Invocation): string {
+  return textOption(invocation, "since") ?? "";
 }
 
 function lineOf(change: Record<string, unknown>): string {
@@ -126,7 +81,7 @@ export const contextWait: Command = {
     idOption,
     sinceOption,
     { flags: "--timeout <seconds>", help: `how long to wait, at most 300 (default ${WAIT_SECONDS})` },
-    { flags: "--limit <n>", help: "at most so many changes" },
+    { flags: "--limit <n>", help: "most changes to print" },
   ],
   asksNode: true,
   async run(invocation) {
@@ -141,11 +96,11 @@ export const contextWait: Command = {
         timeout_seconds: seconds,
         limit: countOption(invocation, "limit", "--limit"),
       }),
-      { answerMs: (seconds + 30) * 1000 },
+      { answerMs: (seconds + EXTRA_SECONDS) * 1000 },
     );
     await showAnswer(invocation, answer, (body) => objectsOf(body["changes"]).map(lineOf).join(""));
     if (answer.body["timed_out"] !== true) return 0;
-    if (invocation.options["json"] !== true) say(`no change within ${seconds} s, at ${answer.body["position"]}`);
-    return TIMED_OUT_EXIT;
+    if (!wantsJson(invocation)) say(`no change within ${seconds} s, at ${answer.body["position"]}`);
+    return NEGATIVE_EXIT;
   },
 };

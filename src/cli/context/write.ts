@@ -1,9 +1,18 @@
-// cairn context put|patch|delete|restore|purge|many: contexts written by hand and in pipes.
+// cairn context put|patch|delete|restore|purge|many: the commands that write contexts.
 
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
-import { type Command, countOption, given, type Invocation, textOption, textsOption, wholeNumber } from "../command.ts";
+import {
+  type Command,
+  countOption,
+  given,
+  type Invocation,
+  isSet,
+  textOption,
+  textsOption,
+  wholeNumber,
+} from "../command.ts";
 import { confirmed } from "../confirm.ts";
 import { mediaTypeOf, parseJsonInput, readInput } from "../input.ts";
 import { objectsOf, showAnswer } from "../output.ts";
@@ -16,28 +25,31 @@ import {
   titleAndTags,
   titleAndTagsOf,
   writtenLine,
-} from "./words.ts";
+} from "./shared-options.ts";
 
 const fileArgument = { name: "[FILE]", help: "the file; - or nothing reads stdin", offers: "files" } as const;
 
 /** `cairn context put`. */
 export const contextPut: Command = {
   words: ["context", "put"],
-  summary: "store a file, or what is piped in, as the next version of a context",
-  more: "Examples:\n  echo 'ship on Friday' | cairn context put team-a/plan\n  cairn context put team-a/plan plan.md --if-match 7-1f3a9c0b22de\n  cairn context put team-a/plan --editor",
+  summary: "store a file or stdin as the next version of a context",
+  more: `Examples:
+  echo 'ship on Friday' | cairn context put team-a/plan
+  cairn context put team-a/plan plan.md --if-match 7-1f3a9c0b22de
+  cairn context put team-a/plan --editor`,
   args: [idArgument, fileArgument],
   options: [
-    { flags: "--type <type>", help: "content type; without it found by the file's name, or by the content" },
+    { flags: "--type <type>", help: "content type (default: by the file's name, or by the content)" },
     ...titleAndTags,
     ifMatch,
-    { flags: "--create", help: "only if there is no such context yet" },
-    { flags: "--editor", help: "write it in $VISUAL or $EDITOR, as context edit does" },
+    { flags: "--create", help: "write only if the context does not exist yet" },
+    { flags: "--editor", help: "write the content in $VISUAL or $EDITOR, as context edit does" },
     idempotencyKey,
   ],
   asksNode: true,
   async run(invocation) {
     const [id = "", file = "-"] = invocation.args;
-    if (invocation.options["editor"] === true) {
+    if (isSet(invocation, "editor")) {
       if (invocation.args[1] !== undefined) {
         throw new Fault("invalid_input", "--editor takes no file", { hint: "Give one of them." });
       }
@@ -53,7 +65,7 @@ export const contextPut: Command = {
         content_type: textOption(invocation, "type") ?? mediaTypeOf(file, content),
         ...titleAndTagsOf(invocation),
         ...conditionsOf(invocation),
-        if_none_match: invocation.options["create"] === true ? "*" : undefined,
+        if_none_match: isSet(invocation, "create") ? "*" : undefined,
       }),
     );
     return showAnswer(invocation, answer, writtenLine);
@@ -65,8 +77,13 @@ const FORMATS = ["merge", "json-patch", "edit"] as const;
 /** `cairn context patch`. */
 export const contextPatch: Command = {
   words: ["context", "patch"],
-  summary: "change a part of a context, without sending the whole",
-  more: 'Examples:\n  cairn context patch team-a/plan --append "- call Ann\\n"\n  cairn context patch team-a/plan --replace Friday --with Monday\n  echo \'{"next": "ship"}\' | cairn context patch team-a/state\n  cairn context patch team-a/state steps.json --format json-patch\nIn --append, --prepend and --with, \\n is a line break.',
+  summary: "change part of a context without sending all of it",
+  more: `Examples:
+  cairn context patch team-a/plan --append "- call Ann\\n"
+  cairn context patch team-a/plan --replace Friday --with Monday
+  echo '{"next": "ship"}' | cairn context patch team-a/state
+  cairn context patch team-a/state steps.json --format json-patch
+In --append, --prepend and --with, \\n is a line break.`,
   args: [idArgument, { name: "[FILE]", help: "the patch as JSON; - or nothing reads stdin", offers: "files" }],
   options: [
     {
@@ -74,11 +91,11 @@ export const contextPatch: Command = {
       help: "merge (RFC 7396, the default), json-patch (RFC 6902) or edit",
       offers: FORMATS,
     },
-    { flags: "--append <text>", help: "put this behind the text" },
-    { flags: "--prepend <text>", help: "put this before the text" },
-    { flags: "--replace <text>", help: "replace this text, with --with" },
-    { flags: "--with <text>", help: "what --replace puts there" },
-    { flags: "--count <n>", help: "how often --replace must find it (default 1)" },
+    { flags: "--append <text>", help: "add this at the end of the text" },
+    { flags: "--prepend <text>", help: "add this at the beginning of the text" },
+    { flags: "--replace <text>", help: "replace this text by that of --with" },
+    { flags: "--with <text>", help: "the text that replaces it" },
+    { flags: "--count <n>", help: "number of occurrences that --replace must find (default 1)" },
     ifMatch,
     idempotencyKey,
   ],
@@ -88,7 +105,7 @@ export const contextPatch: Command = {
     const [id, file] = invocation.args;
     const format = textOption(invocation, "format");
     if (edits.length > 0 && (file !== undefined || (format !== undefined && format !== "edit"))) {
-      throw new Fault("invalid_input", "--append, --prepend and --replace are a patch of their own", {
+      throw new Fault("invalid_input", "--append, --prepend and --replace already are a patch", {
         hint: "Leave the file and --format out.",
       });
     }
@@ -144,8 +161,8 @@ export const contextDelete: Command = {
 /** `cairn context restore`. */
 export const contextRestore: Command = {
   words: ["context", "restore"],
-  summary: "write an earlier version again, as the newest; a deleted context comes back",
-  args: [idArgument, { name: "VERSION", help: "as context history numbers it" }],
+  summary: "write an earlier version again as the newest; restores a deleted context",
+  args: [idArgument, { name: "VERSION", help: "a version number of context history" }],
   options: [ifMatch, idempotencyKey],
   asksNode: true,
   async run(invocation) {
@@ -162,11 +179,11 @@ export const contextRestore: Command = {
 /** `cairn context purge`. */
 export const contextPurge: Command = {
   words: ["context", "purge"],
-  summary: "remove the text of a context, or of some versions, for good; hashes stay",
+  summary: "remove the content of a context, or of some versions, for good; hashes stay",
   args: [idArgument],
   options: [
     { flags: "--version <n>", help: "only this version; may be given several times", repeated: true },
-    { flags: "--yes", help: "do not ask" },
+    { flags: "--yes", help: "do not ask for confirmation" },
     idempotencyKey,
   ],
   asksNode: true,
@@ -174,7 +191,7 @@ export const contextPurge: Command = {
     const id = invocation.args[0] ?? "";
     const versions = textsOption(invocation, "version").map((text) => wholeNumber("--version", text));
     const what = versions.length === 0 ? `all versions of ${id}` : `version ${versions.join(", ")} of ${id}`;
-    await confirmed(invocation, `${what} cannot be had back after a purge`, id);
+    await confirmed(invocation, `${what} cannot be restored after a purge`, id);
     const answer = await askNode(
       invocation,
       "context_purge",
@@ -191,8 +208,9 @@ export const contextPurge: Command = {
 /** `cairn context many`. */
 export const contextMany: Command = {
   words: ["context", "many"],
-  summary: "do several writes as one: all of them or none",
-  more: 'The input is a JSON list: [{"operation": "context_put", "id": "a/b", "content": 1}, {"operation": "context_delete", "id": "a/c"}]',
+  summary: "execute several writes as one: all of them or none",
+  more: `The input is a JSON list:
+  [{"operation": "context_put", "id": "a/b", "content": 1}, {"operation": "context_delete", "id": "a/c"}]`,
   args: [fileArgument],
   options: [idempotencyKey],
   asksNode: true,

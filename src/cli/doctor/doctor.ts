@@ -1,9 +1,8 @@
-// cairn doctor: everything that can be wrong with the node of this machine, checked one by one, each with a way out. Changes nothing.
+// cairn doctor: runs all checks of this machine's node. Each finding that is not ok says what to do. Changes nothing.
 
 import { buildInfo } from "../../config/build-info.ts";
-import { type Loaded, loadSettings } from "../../config/load.ts";
+import type { Loaded } from "../../config/load.ts";
 import { eachSecret, readSecrets } from "../../config/secrets.ts";
-import { SETTING_TABLES } from "../../features/index.ts";
 import type { NodeReport } from "../../fleet/index.ts";
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
@@ -11,51 +10,46 @@ import { checkSettings } from "../../node/index.ts";
 import { redactText, registerSecret } from "../../observe/redact.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { askNode } from "../client.ts";
-import { type Command, type Invocation, textOption } from "../command.ts";
-import { writeData } from "../output.ts";
+import type { Command, Invocation } from "../command.ts";
+import { NEGATIVE_EXIT } from "../exit.ts";
+import { explicitText, localSettings } from "../local-settings.ts";
+import { showResult } from "../output.ts";
+import { checkDisk, checkLibrary, checkLock, checkModes, checkStore } from "./check-data-folder.ts";
+import { checkRunning } from "./check-node.ts";
+import { checkService } from "./check-service.ts";
 import { type Finding, fail, ok, overall, warn } from "./finding.ts";
-import { checkDisk, checkLibrary, checkLock, checkModes, checkStore } from "./folder.ts";
-import { checkService } from "./installed.ts";
-import { checkRunning } from "./running.ts";
-
-/** Asked for, and not true now. */
-const UNHEALTHY_EXIT = 3;
 
 /** `cairn doctor`. */
 export const doctor: Command = {
   words: ["doctor"],
-  summary:
-    "check settings, folders, store, tailnet, keys and service of this machine's node; exits 3 when something fails",
+  summary: "check settings, data folder, store, tailnet, keys and service of this machine's node; exits 3 on a failure",
   options: [
     { flags: "--data <dir>", help: "the node of this data folder" },
     { flags: "--config <file>", help: "with this settings file", offers: "files" },
-    { flags: "--json", help: "as JSON" },
+    { flags: "--json", help: "print JSON" },
   ],
   async run(invocation) {
-    const findings = (await examine(invocation)).map((finding) => ({
+    const findings = (await runChecks(invocation)).map((finding) => ({
       ...finding,
       text: redactText(finding.text),
       hint: redactText(finding.hint),
     }));
     const status = overall(findings);
-    await writeData(
-      invocation.options["json"] === true
-        ? `${JSON.stringify({ schema: 1, status, checks: findings })}\n`
-        : `${columns(findings.map((finding) => [finding.status, finding.check, line(finding)]))}${status}\n`,
-    );
-    return status === "fail" ? UNHEALTHY_EXIT : 0;
+    const rows = findings.map((finding) => [finding.status, finding.check, lineOf(finding)]);
+    await showResult(invocation, { schema: 1, status, checks: findings }, `${columns(rows)}${status}\n`);
+    return status === "fail" ? NEGATIVE_EXIT : 0;
   },
 };
 
-function line({ text, hint }: Finding): string {
+function lineOf({ text, hint }: Finding): string {
   return hint === "" ? text : `${text}. ${hint}`;
 }
 
-async function examine(invocation: Invocation): Promise<Finding[]> {
+async function runChecks(invocation: Invocation): Promise<Finding[]> {
   const { version, commit } = buildInfo;
   const first = ok("version", `cairn ${version} (${commit})`);
   const loaded = load(invocation);
-  if (loaded instanceof Fault) return [first, fail("settings", loaded.message, loaded.hint ?? "Mend the settings.")];
+  if (loaded instanceof Fault) return [first, fail("settings", loaded.message, loaded.hint ?? "Correct the settings.")];
   const { settings } = loaded;
   const nowMs = Date.now();
   const report = await ask(invocation, settings.data);
@@ -78,14 +72,8 @@ async function examine(invocation: Invocation): Promise<Finding[]> {
 }
 
 function load(invocation: Invocation): Loaded | Fault {
-  const data = textOption(invocation, "data");
   try {
-    return loadSettings({
-      tables: SETTING_TABLES,
-      flags: data === undefined ? {} : { data },
-      env: invocation.env,
-      configFile: textOption(invocation, "config"),
-    });
+    return localSettings(invocation);
   } catch (error) {
     if (error instanceof Fault) return error;
     throw error;
@@ -99,15 +87,15 @@ function judgeSettings(loaded: Loaded, invocation: Invocation): Finding[] {
     const problems = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
     const [problem] = problems;
     if (problem !== undefined)
-      return [warn("settings", problem, "cairn config show --origin says where each value comes from.")];
-    return [ok("settings", `${loaded.origins.size} are no defaults`)];
+      return [warn("settings", problem, "cairn config show --origin shows where each value comes from.")];
+    return [ok("settings", `valid; ${explicitText(loaded)}`)];
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    return [fail("settings", error.message, error.hint ?? "Mend the settings.")];
+    return [fail("settings", error.message, error.hint ?? "Correct the settings.")];
   }
 }
 
-/** The node of that data folder, not one that CAIRN_URL names: what lies on the disk belongs to it. */
+/** Asks the node of that data folder, not the one of CAIRN_URL: the other checks look at this folder. */
 async function ask(invocation: Invocation, dataDir: string): Promise<NodeReport | Fault> {
   try {
     const { body } = await askNode({ ...invocation, options: { data: dataDir } }, "node_status", {});
@@ -120,6 +108,6 @@ async function ask(invocation: Invocation, dataDir: string): Promise<NodeReport 
 
 function judgeVersion(report: NodeReport | undefined): Finding[] {
   if (report === undefined || report.version === buildInfo.version) return [];
-  const text = `the node runs ${report.version}, and this is ${buildInfo.version}`;
-  return [warn("version", text, "Restart the node to run the new one.")];
+  const text = `the node runs version ${report.version}, and this is ${buildInfo.version}`;
+  return [warn("version", text, "Restart the node to run this version.")];
 }

@@ -1,13 +1,13 @@
-// TCP ports of the host that a process listens on, as Linux tells it; other systems and foreign processes tell nothing.
+// The TCP ports that a process listens on, read from /proc: Linux only, and only for processes of this user.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
-/** Listening state in /proc/net/tcp. */
+/** The state LISTEN in /proc/net/tcp. */
 const LISTEN = "0A";
 const LOOPBACK = new Set(["0100007F", "00000000000000000000000001000000"]);
 
-/** Undefined where it cannot be known. */
+/** Returns the ports on which a process listens, or undefined where that cannot be found out. */
 export function openHostPorts(pid: number): { port: number; loopback: boolean }[] | undefined {
   if (process.platform !== "linux") return undefined;
   let inodes: Set<string>;

@@ -1,4 +1,4 @@
-// cairn members, and members approve|remove: who is in the fleet, who waits, who goes.
+// cairn members, and members approve|remove: lists the members of the fleet, admits devices and removes members.
 
 import type { NodeReport } from "../../fleet/index.ts";
 import { columns } from "../../lib/columns.ts";
@@ -6,21 +6,21 @@ import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, type Option, textsOption } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { cell, say, showAnswer, writeData } from "../output.ts";
-import { askLeader, askMembers, oneOf, roleOption } from "./asking.ts";
-import { memberRows } from "./table.ts";
+import { cell, say, showAnswer, wantsJson, writeData } from "../output.ts";
+import { askLeader, askMembers, findByName, type MembersAnswer, roleOption } from "./ask-leader.ts";
+import { memberRows } from "./member-table.ts";
 
-/** `--role`, as join, ticket and approve take it. */
+/** The role that a device gets. */
 export const ROLE: Option = {
   flags: "--role <role>",
   help: "central votes and may lead, regional is a full replica, edge keeps a cache",
   offers: ["central", "regional", "edge"],
 };
 
-/** What an edge may keep. */
+/** The spaces that an edge caches. */
 export const SPACE: Option = {
   flags: "--space <space>",
-  help: "what an edge may keep, a name or glob; may be given several times (default: all)",
+  help: "a space that an edge may cache, a name or glob; may be given several times (default: all)",
   repeated: true,
 };
 
@@ -30,7 +30,7 @@ export const membersList: Command = {
   summary: "show the members of the fleet, and on the leader the devices that ask to join",
   asksNode: true,
   async run(invocation) {
-    const isJson = invocation.options["json"] === true;
+    const isJson = wantsJson(invocation);
     const report = (await askNode(invocation, "node_status", {})).body as unknown as NodeReport;
     const listed = await askMembers(invocation).catch((error: unknown) => {
       if (isJson || report.role !== "edge") throw error;
@@ -41,35 +41,37 @@ export const membersList: Command = {
     }
     if (listed === undefined) {
       await writeData(columns(memberRows(report.members)));
-      say("as this edge sees them; who waits to join is told by the full nodes");
+      say("this is an edge's view; full nodes also list the devices that ask to join");
       return 0;
     }
-    const waiting = listed.pending.flatMap(({ name, node, caller, role, since }) => [
-      ["waits", `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`],
-      ["", `cairn members approve ${cell(name)} --role ${role || "regional"}`],
-    ]);
-    const given = listed.approvals.map(({ node, role, expires_at }) => [
-      "approved",
-      `${node} as ${role}, until ${expires_at}`,
-    ]);
-    await writeData(
-      `${columns(memberRows(report.members))}\n${columns([
-        ["fleet", `${cell(listed.fleet.name)} (${listed.fleet.id}), profile ${listed.fleet.profile}`],
-        ["survives", report.fleet.survives],
-        ...waiting,
-        ...given,
-        ...(listed.tickets === 0 ? [] : [["tickets", `${listed.tickets} not used yet`]]),
-      ])}`,
-    );
+    await writeData(`${columns(memberRows(report.members))}\n${columns(fleetRows(report, listed))}`);
     return 0;
   },
 };
 
+function fleetRows(report: NodeReport, { fleet, pending, approvals, tickets }: MembersAnswer): string[][] {
+  const waiting = pending.flatMap(({ name, node, caller, role, since }) => [
+    ["waits", `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`],
+    ["", `cairn members approve ${cell(name)} --role ${role || "regional"}`],
+  ]);
+  const approved = approvals.map(({ node, role, expires_at }) => [
+    "approved",
+    `${node} as ${role}, until ${expires_at}`,
+  ]);
+  return [
+    ["fleet", `${cell(fleet.name)} (${fleet.id}), profile ${fleet.profile}`],
+    ["survives", report.fleet.survives],
+    ...waiting,
+    ...approved,
+    ...(tickets === 0 ? [] : [["tickets", `${tickets} not used yet`]]),
+  ];
+}
+
 /** `cairn members approve`. */
 export const membersApprove: Command = {
   words: ["members", "approve"],
-  summary: "let a device that asks to join into the fleet",
-  more: "Typed on the leader. The device asks again by itself; the approval ends after 15 minutes.",
+  summary: "admit a device that asks to join the fleet",
+  more: "Run it on the leader. The device asks again by itself; the approval expires after 15 minutes.",
   args: [{ name: "NODE", help: "its name or id, as cairn members shows it" }],
   options: [ROLE, SPACE],
   asksNode: true,
@@ -77,14 +79,14 @@ export const membersApprove: Command = {
     const [word = ""] = invocation.args;
     const role = roleOption(invocation);
     if (role === undefined) {
-      throw new Fault("invalid_input", "The role that it gets is missing", {
-        hint: `Give it: cairn members approve ${word} --role regional.`,
+      throw new Fault("invalid_input", "The role of the new member is missing", {
+        hint: `Add it: cairn members approve ${word} --role regional.`,
       });
     }
     const { pending } = await askMembers(invocation);
-    // An id may be approved before the device asks; a name must be one that waits.
+    // An id may be approved before its device asks; a name must be that of a waiting device.
     const found =
-      pending.length === 0 && isId(word) ? { node: word, name: word } : oneOf(word, pending, "waiting device");
+      pending.length === 0 && isId(word) ? { node: word, name: word } : findByName(word, pending, "waiting device");
     const spaces = textsOption(invocation, "space");
     const input = { node: found.node, role, ...(spaces.length === 0 ? {} : { spaces }) };
     const words = `members approve ${word} --role ${role}`;
@@ -100,22 +102,22 @@ export const membersApprove: Command = {
 /** `cairn members remove`. */
 export const membersRemove: Command = {
   words: ["members", "remove"],
-  summary: "take a member out of the fleet; what it holds stays on its disk",
-  more: "Typed on the leader. A voter loses its vote first. For a node that still runs, cairn leave on it is kinder.",
+  summary: "remove a member from the fleet; its data stays on its disk",
+  more: "Run it on the leader. A voter loses its vote first. If the node still runs, prefer cairn leave on it.",
   args: [{ name: "NODE", help: "its name or id" }],
-  options: [{ flags: "--yes", help: "do not ask" }],
+  options: [{ flags: "--yes", help: "do not ask for confirmation" }],
   asksNode: true,
   async run(invocation) {
     const [word = ""] = invocation.args;
     const { members } = await askMembers(invocation);
-    const found = oneOf(word, members, "member");
-    await confirmed(invocation, `This takes ${found.name} (${found.node}, ${found.role}) out of the fleet`, found.name);
+    const found = findByName(word, members, "member");
+    await confirmed(invocation, `This removes ${found.name} (${found.node}, ${found.role}) from the fleet`, found.name);
     const words = `members remove ${word}`;
     const answer = await askLeader(invocation, "fleet_member_remove", { node: found.node }, words);
     return showAnswer(invocation, answer, ({ state }) =>
       state === "removed"
-        ? `${cell(found.name)} is out\n`
-        : `${cell(found.name)} loses its vote and is out within seconds\n`,
+        ? `${cell(found.name)} is removed\n`
+        : `${cell(found.name)} loses its vote and is removed within seconds\n`,
     );
   },
 };

@@ -1,20 +1,21 @@
-// The launchd job of a node on macOS. Text only; installing is service.ts.
+// The text of a node's launchd job on macOS. It is installed in service.ts.
 
+/** What differs between jobs. */
 export interface JobFacts {
-  /** Words that run `cairn`, absolute. */
+  /** The words that run `cairn`, by absolute path. */
   command: readonly string[];
-  /** A job of one person, or of the system. */
+  /** Whether it is a job of one user, not of the system. */
   user: boolean;
   dataDir: string | undefined;
   configFile: string | undefined;
-  /** Where output goes; launchd keeps no journal. */
+  /** File for the output: launchd has no journal. */
   logFile: string;
 }
 
 /** Name of the job. */
 export const LABEL = "internal.cairn.node";
 
-/** The property list as XML. */
+/** Returns the property list as XML. */
 export function launchdJob(facts: JobFacts): string {
   const words = [
     ...facts.command,

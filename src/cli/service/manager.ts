@@ -1,4 +1,4 @@
-// Where the unit or job of this machine belongs, what it should say, and the manager's own commands around it.
+// The service of this machine: path and text of its unit or job, and the commands of the service manager around it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -14,6 +14,7 @@ import { ownCommand } from "../own-command.ts";
 import { LABEL, launchdJob } from "./launchd.ts";
 import { systemdUnit, UNIT } from "./systemd.ts";
 
+/** Options of the service commands. */
 export interface ServiceChoice {
   user: boolean;
   dataDir: string | undefined;
@@ -21,12 +22,12 @@ export interface ServiceChoice {
   env: Environment;
 }
 
-/** A service as it should be on this machine. */
+/** A service as this version installs it. */
 export interface Service {
   kind: "systemd" | "launchd";
   path: string;
   text: string;
-  /** Account that a system unit runs as; undefined where it is made no account for. */
+  /** Account that a system unit runs as; undefined where none is created. */
   account: string | undefined;
   /** Commands of the manager, argv each. */
   enable: readonly (readonly string[])[];
@@ -65,13 +66,13 @@ function systemd(choice: ServiceChoice): Service {
   };
 }
 
-/** As the settings file says, which is all of the settings that this command and the service have in common. */
+/** Returns the backup folder of the settings file, the only settings that this command and the service share. */
 function backupFolderOf({ dataDir = SYSTEM_DATA, configFile }: ServiceChoice): string | undefined {
   try {
     const { settings } = loadSettings({ tables: SETTING_TABLES, flags: { data: dataDir }, env: {}, configFile });
     return valuesOf(backupSettingTable, settings)["backup.folder"];
   } catch (error) {
-    // The node says at its start what is wrong with them.
+    // The node reports invalid settings when it starts.
     if (error instanceof Fault) return undefined;
     throw error;
   }
@@ -105,23 +106,24 @@ function homeOf(env: Environment): string {
   return env["HOME"] || homedir();
 }
 
-/** The installed file: absent, as it should be, or something else. */
+/** Compares the installed file with the text that this version installs. */
 export function installedState(service: Service): "absent" | "same" | "differs" {
   if (!existsSync(service.path)) return "absent";
   return readFileSync(service.path, "utf8") === service.text ? "same" : "differs";
 }
 
-export interface Ran {
+/** Result of a command. */
+export interface CommandResult {
   code: number;
   out: string;
   err: string;
 }
 
-/** What systemctl and launchctl need to find their own user's manager. */
+/** The variables by which systemctl and launchctl find the manager of their user. */
 const ENVIRONMENT = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-/** Runs a command of the manager, at most a minute; a missing program is code 127. */
-export async function runManager(words: readonly string[]): Promise<Ran> {
+/** Runs a command of the manager for at most a minute. Returns code 127 where the program does not exist. */
+export async function runManager(words: readonly string[]): Promise<CommandResult> {
   const [program = ""] = words;
   if (Bun.which(program) === null) return { code: 127, out: "", err: `there is no ${program} on this machine` };
   const child = Bun.spawn({

@@ -1,20 +1,18 @@
-// cairn service install|uninstall|status: a node that starts with the machine, under systemd or launchd. Installing twice changes nothing.
+// cairn service install|uninstall|status: runs a node under systemd or launchd. Installing twice changes nothing.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
-import { type Command, type Invocation, type Option, textOption } from "../command.ts";
-import { say, writeData } from "../output.ts";
+import { type Command, type Invocation, isSet, type Option, textOption } from "../command.ts";
+import { NEGATIVE_EXIT } from "../exit.ts";
+import { say, showResult, writeData } from "../output.ts";
 import { ownCommand } from "../own-command.ts";
 import { installedState, runManager, runOrFail, type Service, serviceFor } from "./manager.ts";
 import { SYSTEM_ENVIRONMENT } from "./systemd.ts";
 
-/** Asked for, and not so. */
-const NOT_RUNNING_EXIT = 3;
-
-const COMMON: readonly Option[] = [{ flags: "--user", help: "of your own manager, without root" }];
-const PLACES: readonly Option[] = [
+const COMMON: readonly Option[] = [{ flags: "--user", help: "of your own service manager, without root" }];
+const FOLDERS: readonly Option[] = [
   ...COMMON,
   { flags: "--data <dir>", help: "data folder of the node" },
   { flags: "--config <file>", help: "settings file of the node", offers: "files" },
@@ -23,28 +21,30 @@ const PLACES: readonly Option[] = [
 /** `cairn service install`. */
 export const serviceInstall: Command = {
   words: ["service", "install"],
-  summary: "let systemd or launchd run a node from now on; doing it again changes nothing",
-  more: `A key for the first start belongs into ${SYSTEM_ENVIRONMENT} (or ~/.config/cairn/cairn.env with --user), mode 0600: TS_AUTHKEY=…\nWithout one the login URL is in the log: journalctl -u cairn.`,
+  summary: "run a node under systemd or launchd from now on; installing again only updates it",
+  more: `Put a key for the first start into ${SYSTEM_ENVIRONMENT} (with --user: ~/.config/cairn/cairn.env), mode 0600:
+  TS_AUTHKEY=…
+Without a key, the login URL is in the log: journalctl -u cairn.`,
   options: [
-    ...PLACES,
-    { flags: "--no-start", help: "only install" },
-    { flags: "--print", help: "only print the unit; nothing is changed" },
+    ...FOLDERS,
+    { flags: "--no-start", help: "install without starting" },
+    { flags: "--print", help: "only print the unit and change nothing" },
   ],
   async run(invocation) {
     const service = serviceOf(invocation);
-    if (invocation.options["print"] === true) {
+    if (isSet(invocation, "print")) {
       await writeData(service.text);
       return 0;
     }
     refuseHiddenProgram(service);
     const before = installedState(service);
-    if (before !== "same") await put(service);
+    if (before !== "same") await writeService(service);
     for (const words of service.enable) await runOrFail(words);
     const start = invocation.options["start"] !== false;
-    if (start && (before !== "same" || !(await isActive(service)))) await startAnew(service);
+    if (start && (before !== "same" || !(await isActive(service)))) await restart(service);
     const what = {
-      same: "was installed already, unchanged",
-      differs: "was brought up to date",
+      same: "was already installed, unchanged",
+      differs: "was updated",
       absent: "is installed",
     };
     await writeData(`${service.path} ${what[before]}${start ? "" : "; not started"}\n`);
@@ -52,16 +52,16 @@ export const serviceInstall: Command = {
   },
 };
 
-/** A system service sees no home folders, so a program in one would not start. */
+/** A system service cannot see home folders, so a program in one would not start. */
 function refuseHiddenProgram(service: Service): void {
   const hidden = ownCommand().find((word) => /^\/(home|root|run\/user)\//.test(word));
   if (service.kind !== "systemd" || service.account === undefined || hidden === undefined) return;
-  throw new Fault("invalid_input", `${hidden} lies in a home folder, which a system service cannot see`, {
+  throw new Fault("invalid_input", `${hidden} is in a home folder, which a system service cannot see`, {
     hint: "Copy the executable to /usr/local/bin and install from there, or install your own service with --user.",
   });
 }
 
-async function put(service: Service): Promise<void> {
+async function writeService(service: Service): Promise<void> {
   if (service.account !== undefined) await ensureAccount(service.account);
   try {
     mkdirSync(dirname(service.path), { recursive: true });
@@ -75,7 +75,7 @@ async function put(service: Service): Promise<void> {
   for (const words of service.reload) await runOrFail(words);
 }
 
-/** An account that owns nothing else; a node needs no rights of root. */
+/** Creates the account of the service: a node needs no root rights. */
 async function ensureAccount(account: string): Promise<void> {
   if (
     readFileSync("/etc/passwd", "utf8")
@@ -84,7 +84,7 @@ async function ensureAccount(account: string): Promise<void> {
   )
     return;
   if (process.getuid?.() !== 0) {
-    throw new Fault("forbidden", `The account ${account} is missing, and only root can make it`, {
+    throw new Fault("forbidden", `The account ${account} does not exist, and only root can create it`, {
       hint: "Run it with sudo, or install your own with --user.",
     });
   }
@@ -99,12 +99,12 @@ async function ensureAccount(account: string): Promise<void> {
     account,
   ];
   await runOrFail(words);
-  say(`made the account ${account}`);
+  say(`created the account ${account}`);
 }
 
-async function startAnew(service: Service): Promise<void> {
+async function restart(service: Service): Promise<void> {
   for (const [index, words] of service.restart.entries()) {
-    // launchd knows no restart: what is not loaded cannot be unloaded, and that is no failure.
+    // launchd has no restart: unloading a job that is not loaded fails, which is no error here.
     if (index < service.restart.length - 1) await runManager(words);
     else await runOrFail(words);
   }
@@ -113,7 +113,7 @@ async function startAnew(service: Service): Promise<void> {
 /** `cairn service uninstall`. */
 export const serviceUninstall: Command = {
   words: ["service", "uninstall"],
-  summary: "stop the service and remove it; the data stay",
+  summary: "stop and remove the service; its data is kept",
   options: COMMON,
   async run(invocation) {
     const service = serviceOf(invocation);
@@ -131,7 +131,7 @@ export const serviceUninstall: Command = {
       throw new Fault("forbidden", `Cannot remove ${service.path}: ${String(cause)}`, { hint: "Run it with sudo." });
     }
     for (const words of service.reload) await runManager(words);
-    await writeData(`${service.path} is removed; the data stay\n`);
+    await writeData(`${service.path} is removed; the data is kept\n`);
     return 0;
   },
 };
@@ -139,27 +139,24 @@ export const serviceUninstall: Command = {
 /** `cairn service status`. */
 export const serviceStatus: Command = {
   words: ["service", "status"],
-  summary: "show whether the service is installed, current and running; exits 3 when it does not run",
-  options: [...PLACES, { flags: "--json", help: "as JSON" }],
+  summary: "show whether the service is installed, up to date and running; exits 3 when it does not run",
+  options: [...FOLDERS, { flags: "--json", help: "print JSON" }],
   async run(invocation) {
     const service = serviceOf(invocation);
     const installed = installedState(service);
     const { code, out, err } = await runManager(service.state);
     const active = code === 0 && isRunning(service, out);
     const shown = { manager: service.kind, path: service.path, installed, active, detail: code === 0 ? out : err };
-    await writeData(
-      invocation.options["json"] === true
-        ? `${JSON.stringify(shown)}\n`
-        : `${service.path}: ${WORDS[installed]}; ${active ? "it runs" : "it does not run"}\n${shown.detail}\n`,
-    );
-    return active ? 0 : NOT_RUNNING_EXIT;
+    const text = `${service.path}: ${STATES[installed]}; ${active ? "it runs" : "it does not run"}\n${shown.detail}\n`;
+    await showResult(invocation, shown, text);
+    return active ? 0 : NEGATIVE_EXIT;
   },
 };
 
-const WORDS = {
+const STATES = {
   absent: "not installed",
-  same: "installed as this version writes it",
-  differs: "installed, but not as this version writes it (cairn service install mends it)",
+  same: "installed and up to date",
+  differs: "installed, but not up to date (cairn service install updates it)",
 } as const;
 
 async function isActive(service: Service): Promise<boolean> {
@@ -167,14 +164,14 @@ async function isActive(service: Service): Promise<boolean> {
   return code === 0 && isRunning(service, out);
 }
 
-/** What the manager's own words mean. */
-export function isRunning(service: Pick<Service, "kind">, words: string): boolean {
-  return service.kind === "systemd" ? /^ActiveState=active$/m.test(words) : /^\s*state = running$/m.test(words);
+/** Reports whether the output of the manager says that the service runs. */
+export function isRunning(service: Pick<Service, "kind">, output: string): boolean {
+  return service.kind === "systemd" ? /^ActiveState=active$/m.test(output) : /^\s*state = running$/m.test(output);
 }
 
 function serviceOf(invocation: Invocation): Service {
   return serviceFor({
-    user: invocation.options["user"] === true,
+    user: isSet(invocation, "user"),
     dataDir: textOption(invocation, "data"),
     configFile: textOption(invocation, "config"),
     env: invocation.env,

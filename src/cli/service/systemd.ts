@@ -1,31 +1,35 @@
-// The systemd unit of a node: Type=notify with a watchdog, sandboxed as far as a JIT engine and a userspace WireGuard allow. Text only; installing is service.ts.
+// The text of a node's systemd unit: Type=notify with a watchdog, sandboxed as far as a JIT engine and userspace
+// WireGuard allow. It is installed in service.ts.
 
-/** What differs from unit to unit. */
+/** What differs between units. */
 export interface UnitFacts {
-  /** Words that run `cairn`, absolute. */
+  /** The words that run `cairn`, by absolute path. */
   command: readonly string[];
-  /** A unit of one person's own manager (`systemctl --user`), or of the system. */
+  /** Whether it is a unit of one user (`systemctl --user`), not of the system. */
   user: boolean;
   /** Account of a system unit. */
   account: string;
-  /** Data folder other than the usual one of such a unit. */
+  /** Data folder, if not the default of such a unit. */
   dataDir: string | undefined;
-  /** Settings file other than cairn.toml in the data folder. */
+  /** Settings file, if not cairn.toml in the data folder. */
   configFile: string | undefined;
-  /** Folder of the scheduled backups where it is another than in the data folder. */
+  /** Folder of the scheduled backups, if not in the data folder. */
   backupFolder: string | undefined;
 }
 
 /** Name of the unit. */
 export const UNIT = "cairn.service";
-/** Where keys stand for the first start, one NAME=value on a line; 0600, and never made by us. */
+/** File with keys for the first start, one NAME=value per line, mode 0600. The user creates it. */
 export const SYSTEM_ENVIRONMENT = "/etc/cairn/cairn.env";
 const USER_ENVIRONMENT = "%h/.config/cairn/cairn.env";
 
-/** Failures that another start cannot mend: key refused, configuration, policy, newer data, open folder, damage. */
+/**
+ * Exit codes after which a restart is pointless: key refused, configuration, policy, native library, newer data, unsafe
+ * or damaged data.
+ */
 const NO_RESTART = "11 20 21 31 42 43 44";
 
-/** The unit's text; the same facts make the same text. */
+/** Returns the text of the unit. Deterministic. */
 export function systemdUnit(facts: UnitFacts): string {
   const { user } = facts;
   const flags = [
@@ -33,7 +37,7 @@ export function systemdUnit(facts: UnitFacts): string {
     ...(facts.configFile === undefined ? [] : ["--config", facts.configFile]),
   ];
   return [
-    "# Written by `cairn service install`; it writes it anew when it differs. Put changes into a drop-in: systemctl edit cairn.",
+    "# Written by `cairn service install`, which overwrites changes. Put them into a drop-in: systemctl edit cairn.",
     "[Unit]",
     "Description=Cairn, the shared memory of AI agents on a tailnet",
     "After=network-online.target",
@@ -43,7 +47,7 @@ export function systemdUnit(facts: UnitFacts): string {
     "",
     "[Service]",
     "Type=notify",
-    "# The tailnet half may run as a child, and it is what speaks to systemd.",
+    "# The tailnet half may run as a child process, and it is what notifies systemd.",
     "NotifyAccess=all",
     `ExecStart=${[...facts.command, "serve", ...flags].map(systemdWord).join(" ")}`,
     "ExecReload=/bin/kill -HUP $MAINPID",
@@ -53,14 +57,14 @@ export function systemdUnit(facts: UnitFacts): string {
     "Restart=always",
     "RestartSec=2",
     `RestartPreventExitStatus=${NO_RESTART}`,
-    "# For the first start: TS_AUTHKEY=… or TS_AUTHKEY_FILE=… in a file that only root or you may read. The node keeps its own state afterwards.",
+    "# For the first start: TS_AUTHKEY=… or TS_AUTHKEY_FILE=… in a file that only root or you can read.",
     `EnvironmentFile=-${user ? USER_ENVIRONMENT : SYSTEM_ENVIRONMENT}`,
     ...(user ? userPlaces() : systemPlaces(facts)),
     "UMask=0077",
     "LimitNOFILE=65536",
     "OOMScoreAdjust=-100",
     "",
-    "# Sandbox. MemoryDenyWriteExecute is not among it: the engine compiles at run time.",
+    "# Sandbox. Without MemoryDenyWriteExecute: the engine compiles at run time.",
     "NoNewPrivileges=yes",
     "LockPersonality=yes",
     "RestrictRealtime=yes",
@@ -80,7 +84,7 @@ export function systemdUnit(facts: UnitFacts): string {
     .join("\n");
 }
 
-/** What only the system's manager can do. */
+/** Settings that only the system manager can apply. */
 const SYSTEM_SANDBOX: readonly string[] = [
   "CapabilityBoundingSet=",
   "AmbientCapabilities=",
@@ -99,7 +103,7 @@ const SYSTEM_SANDBOX: readonly string[] = [
   "KeyringMode=private",
 ];
 
-/** %t and %S are /run and /var/lib; the socket lies where the command line of other users looks for it. */
+/** %t is /run. The socket is where the command line of other users looks for it. */
 function systemPlaces(facts: UnitFacts): string[] {
   return [
     `User=${facts.account}`,
@@ -110,7 +114,7 @@ function systemPlaces(facts: UnitFacts): string[] {
     "RuntimeDirectoryMode=0711",
     "Environment=XDG_RUNTIME_DIR=%t/cairn",
     ...(facts.dataDir === undefined ? [] : [`ReadWritePaths=${systemdWord(facts.dataDir)}`]),
-    // One that is missing is no reason not to start: the node says that its backups fail.
+    // With "-" a missing folder does not keep the node from starting: it reports that its backups fail.
     ...(facts.backupFolder === undefined ? [] : [`ReadWritePaths=${systemdWord(`-${facts.backupFolder}`)}`]),
   ];
 }
@@ -119,7 +123,7 @@ function userPlaces(): string[] {
   return ["Environment=XDG_RUNTIME_DIR=%t"];
 }
 
-/** One word of ExecStart: quoted, with systemd's own signs doubled. */
+/** Returns one word of ExecStart: quoted if needed, with systemd's special characters doubled. */
 export function systemdWord(word: string): string {
   const plain = word.replaceAll("%", "%%").replaceAll("$", "$$$$");
   if (/^[\w@%+=:,./$-]+$/.test(plain)) return plain;

@@ -1,15 +1,16 @@
-// cairn backup list|now|fetch: the scheduled backups of a running node. A copy by hand is the command line's own
-// `backup FOLDER`.
+// cairn backup list|now|fetch: the scheduled backups of a running node. Copies by hand (`backup FOLDER`) are in
+// cli/backup.ts.
 
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { FeatureCommand } from "../../operation/feature-command.ts";
 
-/** A large store over a slow line takes hours. */
-const LONG_MS = 24 * 3_600_000;
+/** Time limits, in ms: a list may include the bucket; copying a large store over a slow line takes hours. */
+const LIST_MS = 120_000;
+const COPY_MS = 24 * 3_600_000;
 
-/** What the node's output schemas checked (operations.ts). */
-interface Report {
+/** The answer of the node, checked there (operations.ts). */
+interface BackupReport {
   schedule: string | null;
   next: string | null;
   folder: string;
@@ -23,31 +24,32 @@ interface Report {
 const backupList: FeatureCommand = {
   words: ["backup", "list"],
   summary: "show the scheduled backups of a node, the last good one and when the next is due",
-  options: [{ flags: "--remote", help: "ask the bucket too (backup.s3_bucket)" }],
+  options: [{ flags: "--remote", help: "also list the bucket (backup.s3_bucket)" }],
   operation: "backup_list",
-  answerMs: 120_000,
+  answerMs: LIST_MS,
   input: ({ options }) => ({ remote: options["remote"] === true }),
-  show: (output) => screen(output as unknown as Report),
-  unknown: noBackups,
+  show: (output) => screen(output as unknown as BackupReport),
+  unknown: refusedByEdge,
 };
 
 const backupNow: FeatureCommand = {
   words: ["backup", "now"],
-  summary: "make a backup as the schedule would, checked, and send it to the bucket if there is one",
+  summary: "make a scheduled backup now, check it, and send it to the bucket if there is one",
   operation: "backup_now",
-  answerMs: LONG_MS,
+  answerMs: COPY_MS,
   input: () => ({}),
-  show: (output) => `${lastLine(output as unknown as Report)}\n`,
-  unknown: noBackups,
+  show: (output) => `${lastLine(output as unknown as BackupReport)}\n`,
+  unknown: refusedByEdge,
 };
 
 const backupFetch: FeatureCommand = {
   words: ["backup", "fetch"],
-  summary: "bring a backup from the bucket to the node's machine, checked, so that it can be restored",
-  more: "After the loss of a machine: start a node with the same backup.s3_… settings and keys, fetch, stop it, then\n  cairn restore PATH --aside",
+  summary: "copy a backup from the bucket to the node's machine and check it, so that it can be restored",
+  more: `After the loss of a machine: start a node with the same backup.s3_… settings and keys, fetch, stop it, then
+  cairn restore PATH --aside`,
   args: [{ name: "NAME", help: "as cairn backup list --remote shows it" }],
   operation: "backup_fetch",
-  answerMs: LONG_MS,
+  answerMs: COPY_MS,
   input: ({ args }) => ({ name: args[0] }),
   show: ({ path, position, bytes }) => `${path}: ${bytes} bytes at ${position}, checked\n`,
   unknown: () =>
@@ -56,33 +58,33 @@ const backupFetch: FeatureCommand = {
     }),
 };
 
-/** In the order of the help. */
+/** The commands, in the order of the help. */
 export const backupCommands: readonly FeatureCommand[] = [backupList, backupNow, backupFetch];
 
-function noBackups(): Fault {
-  return new Fault("not_found", "This node makes no backups: it is an edge, which keeps a cache only", {
-    hint: "Ask a central or regional node of the fleet; cairn status names them.",
+function refusedByEdge(): Fault {
+  return new Fault("not_found", "This node makes no backups: it is an edge and only keeps a cache", {
+    hint: "Ask a central or regional node of the fleet; cairn status lists them.",
   });
 }
 
-function screen(shown: Report): string {
-  const rows = (shown.backups ?? []).map((backup) => [
+function screen(report: BackupReport): string {
+  const rows = (report.backups ?? []).map((backup) => [
     backup.name,
     backup.at,
     backup.position,
     [backup.here ? "here" : "", backup.in_bucket === true ? "in the bucket" : ""].filter(Boolean).join(", "),
   ]);
   return columns([
-    ["last good", lastLine(shown)],
-    ...(shown.failed === null ? [] : [["failed since", `${shown.failed.at}: ${shown.failed.reason}`]]),
-    ["next", shown.running ? "one is being made now" : (shown.next ?? "only on demand")],
-    ["folder", shown.folder],
-    ...(shown.bucket === null ? [] : [["bucket", shown.bucket]]),
+    ["last good", lastLine(report)],
+    ...(report.failed === null ? [] : [["failed since", `${report.failed.at}: ${report.failed.reason}`]]),
+    ["next", report.running ? "one is being made now" : (report.next ?? "only on demand")],
+    ["folder", report.folder],
+    ...(report.bucket === null ? [] : [["bucket", report.bucket]]),
     ...rows,
   ]);
 }
 
-function lastLine({ last }: Report): string {
+function lastLine({ last }: BackupReport): string {
   if (last === null) return "none yet";
   const { name, position, bytes, contexts, in_bucket } = last;
   return `${name}: ${contexts} contexts at ${position}, ${bytes} bytes${in_bucket ? ", in the bucket" : ""}`;

@@ -1,4 +1,4 @@
-// Checks of the service around a node: the unit as this version writes it, and the file with its first key.
+// Checks of the installed service: whether the unit is up to date, and whether its key file is private.
 
 import { lstatSync, readFileSync } from "node:fs";
 import type { Environment } from "../../config/environment.ts";
@@ -6,7 +6,7 @@ import { installedState, type Service, serviceFor } from "../service/manager.ts"
 import { SYSTEM_ENVIRONMENT } from "../service/systemd.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
-/** The unit of the system and the one of this person. */
+/** Checks the unit of the system and the one of this user. */
 export function checkService(env: Environment): Finding[] {
   const found = [false, true].flatMap((user) => {
     const plain = serviceFor({ user, dataDir: undefined, configFile: undefined, env });
@@ -15,12 +15,12 @@ export function checkService(env: Environment): Finding[] {
     return [judge(service, user)];
   });
   return [
-    ...(found.length === 0 ? [ok("service", "not installed; cairn service install does it")] : found),
+    ...(found.length === 0 ? [ok("service", "not installed; install it with cairn service install")] : found),
     ...checkKeyFile(),
   ];
 }
 
-/** An installed unit may name other places than the usual ones; they are no difference. */
+/** Returns the folders that an installed unit names: other ones than the usual are no difference. */
 function flagsOf(service: Service): { dataDir: string | undefined; configFile: string | undefined } {
   const text = readFileSync(service.path, "utf8");
   const systemd = /^ExecStart=.* serve(?: --data (\S+))?(?: --config (\S+))?$/m.exec(text);
@@ -30,9 +30,9 @@ function flagsOf(service: Service): { dataDir: string | undefined; configFile: s
 }
 
 function judge(service: Service, user: boolean): Finding {
-  if (installedState(service) === "same") return ok("service", `${service.path} is as this version writes it`);
+  if (installedState(service) === "same") return ok("service", `${service.path} is up to date`);
   const again = `cairn service install${user ? " --user" : ""}`;
-  return warn("service", `${service.path} is not as this version writes it`, `Bring it up to date: ${again}.`);
+  return warn("service", `${service.path} differs from what this version installs`, `Update it: ${again}.`);
 }
 
 function checkKeyFile(): Finding[] {

@@ -1,4 +1,4 @@
-// Checks of what a running node says about itself: its tailnet, its name and key, its grants, the ports it serves, and every other condition.
+// Checks of a running node by its own report: tailnet, name, key, grants, ports, backups, and every other condition.
 
 import type { Loaded } from "../../config/load.ts";
 import type { NodeReport } from "../../fleet/index.ts";
@@ -7,8 +7,8 @@ import { openHostPorts } from "./host-ports.ts";
 
 const DAY_MS = 86_400_000;
 const EXPIRY_WARNING_DAYS = 14;
-/** Conditions that have a check of their own. */
-const TOLD = new Set([
+/** Conditions that the checks below cover. */
+const COVERED = new Set([
   "control_unreachable",
   "key_expires_soon",
   "key_expired",
@@ -19,7 +19,7 @@ const TOLD = new Set([
   "starting",
 ]);
 
-/** All checks over the node's report. */
+/** Runs all checks of a node's report. `pid` is its process, where that is known. */
 export function checkRunning(
   report: NodeReport,
   settings: Loaded["settings"],
@@ -33,16 +33,14 @@ export function checkRunning(
     checkGrants(report),
     checkPorts(report, pid),
     ...checkBackup(report, nowMs),
-    ...report.conditions
-      .filter(({ code }) => !TOLD.has(code))
-      .map(({ severity, title, text, hint }) =>
-        severity === "error"
-          ? fail(title.toLowerCase(), text, hint)
-          : severity === "warning"
-            ? warn(title.toLowerCase(), text, hint)
-            : ok(title.toLowerCase(), text),
-      ),
+    ...report.conditions.filter(({ code }) => !COVERED.has(code)).map(findingOf),
   ];
+}
+
+function findingOf({ severity, title, text, hint }: NodeReport["conditions"][number]): Finding {
+  const check = title.toLowerCase();
+  if (severity === "error") return fail(check, text, hint);
+  return severity === "warning" ? warn(check, text, hint) : ok(check, text);
 }
 
 function conditionOf(report: NodeReport, ...codes: string[]): NodeReport["conditions"][number] | undefined {
@@ -51,17 +49,21 @@ function conditionOf(report: NodeReport, ...codes: string[]): NodeReport["condit
 
 function checkControl(report: NodeReport): Finding {
   const { engine, state, control } = report.tailnet;
-  if (engine === "loopback") return ok("control", "none: this node is on no tailnet");
-  const waits = conditionOf(report, "needs_login", "needs_approval");
-  if (waits !== undefined) return fail("control", waits.text, waits.hint);
-  const away = conditionOf(report, "control_unreachable");
-  if (away !== undefined) return warn("control", away.text, away.hint);
+  if (engine === "loopback") return ok("control", "none: this node is not on a tailnet");
+  const waiting = conditionOf(report, "needs_login", "needs_approval");
+  if (waiting !== undefined) return fail("control", waiting.text, waiting.hint);
+  const unreachable = conditionOf(report, "control_unreachable");
+  if (unreachable !== undefined) return warn("control", unreachable.text, unreachable.hint);
   return state === "Running" && control === "connected"
     ? ok("control", "connected")
-    : warn("control", `the tailnet is ${state}, control ${control}`, "Wait a moment; if it stays, see the node's log.");
+    : warn(
+        "control",
+        `the tailnet is ${state}, control ${control}`,
+        "Wait a moment; if this does not change, see the node's log.",
+      );
 }
 
-/** The control server gives another name when a device of that name is there already. */
+/** The control server assigns another name when the wanted one is taken. */
 function checkName(report: NodeReport, wanted: string): Finding {
   const { name, engine, state } = report.tailnet;
   if (engine === "loopback" || name === "") return ok("name", name === "" ? `${state}, no name yet` : name);
@@ -69,7 +71,7 @@ function checkName(report: NodeReport, wanted: string): Finding {
   if (given === wanted) return ok("name", name);
   return warn(
     "name",
-    `the tailnet calls this node ${name}, and ${wanted} was asked for`,
+    `the name of this node on the tailnet is ${name}, not ${wanted}`,
     `Remove the other device called ${wanted} in the admin console and rename this one, or set --hostname ${given}.`,
   );
 }
@@ -90,19 +92,19 @@ function checkGrants(report: NodeReport): Finding {
   if (policy !== undefined) return fail("grants", policy.text, policy.hint);
   const grant = conditionOf(report, "grant_invalid");
   if (grant !== undefined) return warn("grants", grant.text, grant.hint);
-  return ok("grants", "none that was seen is worth nothing; cairn access explain says who may do what");
+  return ok("grants", "no invalid grant has been seen; cairn access explain shows who may do what");
 }
 
-/** That the last one failed, or is too old, are conditions. */
+/** A failed or outdated backup is a condition; this reports the rest. */
 function checkBackup({ backup }: NodeReport, nowMs: number): Finding[] {
   if (backup === undefined) return [];
   const { at, target, next } = backup;
-  const due = next === null ? "none is due" : `the next is due at ${next}`;
+  const due = next === null ? "none is scheduled" : `the next is due at ${next}`;
   if (at === null && next === null)
     return [
       warn(
         "backup",
-        "there is none, and none is due",
+        "there is none, and none is scheduled",
         "Set backup.schedule to daily, or make one with cairn backup now.",
       ),
     ];
@@ -111,22 +113,26 @@ function checkBackup({ backup }: NodeReport, nowMs: number): Finding[] {
   return [ok("backup", `the last good one is ${hours} h old, in ${target}; ${due}`)];
 }
 
-/** What is served on the tailnet, and that nothing is served on the host. */
+/** Checks that the node is served on the tailnet, and on no port of this host. */
 function checkPorts(report: NodeReport, pid: number | undefined): Finding {
   const open = pid === undefined ? undefined : openHostPorts(pid);
   const beyond = open?.filter(({ loopback }) => !loopback) ?? [];
   if (beyond.length > 0) {
-    const named = beyond.map(({ port }) => port).join(", ");
+    const ports = beyond.map(({ port }) => port).join(", ");
     return fail(
       "ports",
-      `the process listens on ports of this host: ${named}`,
-      "Cairn opens none: see what else runs in it.",
+      `the process listens on ports of this host: ${ports}`,
+      "Cairn opens none: find out what else runs in that process.",
     );
   }
   const [url] = report.urls;
   if (url === undefined)
-    return warn("ports", "nothing is served on the tailnet yet", "Wait until it has joined; see control above.");
+    return warn("ports", "nothing is served on the tailnet yet", "Wait until it has joined; see the check control.");
   const host =
-    open === undefined ? "" : open.length === 0 ? "; no port of this host is open" : "; 127.0.0.1 only besides";
+    open === undefined
+      ? ""
+      : open.length === 0
+        ? "; no port of this host is open"
+        : "; other ports are open on 127.0.0.1 only";
   return ok("ports", `served at ${report.urls.join(", ")}${host}`);
 }

@@ -1,4 +1,4 @@
-// Checks of what lies on the disk: who can read it, who holds it, whether there is room, whether library and store are what they should be. Changes nothing.
+// Checks of the data folder: permissions, lock, free space, the extracted native files, the store. Changes nothing.
 
 import { createReadStream, existsSync, lstatSync, readdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
@@ -11,16 +11,17 @@ import { DiskGauge } from "../../store/disk.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
-/** More open files than this are not listed one by one. */
-const MAX_NAMED = 5;
+/** Most files with wrong permissions that are listed, and most files that are looked at. */
+const MAX_LISTED = 5;
 const MAX_LOOKED_AT = 20_000;
+/** A last change this far in the future, in ms, is a warning or a failure. */
 const CLOCK_WARN_MS = 5_000;
 const CLOCK_FAIL_MS = 3_600_000;
 
-/** Modes and owner of everything in the data folder (security.md 21). */
+/** Checks mode and owner of everything in the data folder. */
 export function checkModes(dataDir: string): Finding {
   const check = "folder modes";
-  if (!existsSync(dataDir)) return warn(check, `${dataDir} is not there yet`, "Start a node: cairn serve.");
+  if (!existsSync(dataDir)) return warn(check, `${dataDir} does not exist yet`, "Start a node: cairn serve.");
   const owner = lstatSync(dataDir).uid;
   const open: string[] = [];
   const pending = [dataDir];
@@ -34,16 +35,16 @@ export function checkModes(dataDir: string): Finding {
     if (found.isDirectory()) pending.push(...readdirSync(path).map((name) => join(path ?? "", name)));
   }
   if (open.length === 0) return ok(check, `${dataDir} is private to uid ${owner}`);
-  const named = open.slice(0, MAX_NAMED).join(", ");
-  const more = open.length > MAX_NAMED ? ` and ${open.length - MAX_NAMED} more` : "";
+  const listed = open.slice(0, MAX_LISTED).join(", ");
+  const more = open.length > MAX_LISTED ? ` and ${open.length - MAX_LISTED} more` : "";
   return fail(
     check,
-    `others can reach ${named}${more}`,
-    `Close it: chmod -R go= ${dataDir}; as root also chown -R ${owner}.`,
+    `others can access ${listed}${more}`,
+    `Restrict it: chmod -R go= ${dataDir}; as root also chown -R ${owner}.`,
   );
 }
 
-/** Who holds the folder, against who answers. */
+/** Compares the process that holds the folder's lock with the node that answers. */
 export function checkLock(dataDir: string, env: Environment, answers: boolean): Finding {
   const check = "lock";
   if (!existsSync(dataDir)) return ok(check, "free");
@@ -52,17 +53,17 @@ export function checkLock(dataDir: string, env: Environment, answers: boolean): 
   const holder = pid === undefined ? "a process" : `pid ${pid}`;
   if (answers) return ok(check, `held by ${holder}, which answers`);
   const socket = socketCandidates(dataDir, env).find((path) => existsSync(path));
+  const where = socket === undefined ? " and whose socket is not found from here" : ` at ${socket}`;
   return fail(
     check,
-    `held by ${holder}, which does not answer${socket === undefined ? " and has no socket that is seen from here" : ` at ${socket}`}`,
-    pid === undefined
-      ? "Find the process with fuser cairn.lock."
-      : `Look at its log; end it with kill ${pid} if it hangs.`,
+    `held by ${holder}, which does not answer${where}`,
+    pid === undefined ? "Find the process with fuser cairn.lock." : `See its log; end it with kill ${pid} if it hangs.`,
   );
 }
 
+/** Checks the free space. */
 export function checkDisk(dataDir: string): Finding {
-  if (!existsSync(dataDir)) return ok("disk", "nothing is kept yet");
+  if (!existsSync(dataDir)) return ok("disk", "no data folder yet");
   const { bsize, blocks, bavail } = statfsSync(dataDir);
   return judgeDisk(new DiskGauge(dataDir, () => 0).refusal(), {
     freeBytes: bavail * bsize,
@@ -70,7 +71,7 @@ export function checkDisk(dataDir: string): Finding {
   });
 }
 
-/** Room on the disk: less than writes want is a failure, less than a tenth a warning. */
+/** Judges free space: too little for writes is a failure, less than a tenth of the disk (2 GiB) a warning. */
 export function judgeDisk(refusal: Fault | undefined, disk: { freeBytes: number; totalBytes: number }): Finding {
   const text = `${mib(disk.freeBytes)} of ${mib(disk.totalBytes)} free`;
   if (refusal !== undefined) return fail("disk", `${text}; writes are refused`, refusal.hint ?? "Free space.");
@@ -79,7 +80,7 @@ export function judgeDisk(refusal: Fault | undefined, disk: { freeBytes: number;
   return ok("disk", text);
 }
 
-/** The native files that were extracted, against the hash that is their name. */
+/** Compares each extracted native file with the hash that is its name. */
 export async function checkLibrary(dataDir: string): Promise<Finding> {
   const folder = join(dataDir, "lib");
   const files = existsSync(folder) ? readdirSync(folder).filter((name) => /^[0-9a-f]{64}\./.test(name)) : [];
@@ -89,23 +90,24 @@ export async function checkLibrary(dataDir: string): Promise<Finding> {
     if (hash.hex() === name.slice(0, 64)) continue;
     return fail(
       "library",
-      `${join(folder, name)} is not what its name says`,
-      "Start the node again, which replaces it; then find out who changed it, or check the disk.",
+      `the hash of ${join(folder, name)} is not the one in its name`,
+      "Restart the node, which replaces it; then find out what changed it, or check the disk.",
     );
   }
   return ok(
     "library",
-    files.length === 0 ? "not extracted yet" : `${files.length} native files are what their names say`,
+    files.length === 0 ? "not extracted yet" : `the hashes of ${files.length} native files match their names`,
   );
 }
 
-/** Every page of the store, its size, and the time of its last change against the clock. */
+/** Reads every page of the store, and compares the time of its last change with the clock. */
 export function checkStore(dataDir: string, nowMs: number): Finding[] {
   try {
     const found = inspectNodeStore(dataDir);
     if (found === undefined) return [ok("store", "no store yet")];
     const { bytes, walBytes, schema, seen } = found;
-    const text = `every page is whole; ${seen.contexts} contexts, ${mib(bytes)} and ${mib(walBytes)} log, schema ${schema}`;
+    const size = `${mib(bytes)} and ${mib(walBytes)} log`;
+    const text = `every page is intact; ${seen.contexts} contexts, ${size}, schema ${schema}`;
     return [ok("store", text), judgeClock(seen.lastChangeMs, nowMs)];
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
@@ -113,11 +115,11 @@ export function checkStore(dataDir: string, nowMs: number): Finding[] {
   }
 }
 
-/** A last change that lies in the future: the clock was set back, or was wrong then. */
+/** Judges the time of the last change: if it is in the future, the clock was set back, or was wrong then. */
 export function judgeClock(lastChangeMs: number, nowMs: number): Finding {
   const aheadMs = lastChangeMs - nowMs;
-  const text = `the last change was written ${Math.round(aheadMs / 1000)} s in the future of this clock`;
-  const hint = "Set the clock (NTP); until it has caught up, new changes carry the time of that one.";
+  const text = `the last change was written ${Math.round(aheadMs / 1000)} s in the future by this clock`;
+  const hint = "Set the clock (NTP); until it has caught up, new changes carry the time of that change.";
   if (aheadMs > CLOCK_FAIL_MS) return fail("clock", text, hint);
   return aheadMs > CLOCK_WARN_MS ? warn("clock", text, hint) : ok("clock", "not behind the last change");
 }

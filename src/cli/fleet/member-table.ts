@@ -1,26 +1,26 @@
-// The members of a fleet as a table for people, for cairn status and cairn members.
+// The members of a fleet as a table, for cairn status and cairn members.
 
 import type { NodeReport } from "../../fleet/index.ts";
 import { cell } from "../output.ts";
 
 type Member = NodeReport["members"][number];
 
-/** Rows with a head; the first column is empty, as status has its words there. */
+/** Returns the rows, with a header. */
 export function memberRows(members: readonly Member[]): string[][] {
-  const head = ["name", "role", "vote", "position", "behind", "path", "round trip", "disk", "heard", "version"];
+  const head = ["name", "role", "vote", "position", "behind", "path", "round trip", "disk", "last seen", "version"];
   return [head, ...members.map(rowOf)];
 }
 
 function rowOf(member: Member): string[] {
   const { path, relay, round_trip_ms, fsync_p99_ms, age_seconds, lag } = member;
-  const marks = [
+  const voteMarks = [
     member.leader ? "leader" : member.votes ? "votes" : "-",
     ...(member.state === "leaving" ? ["leaving"] : []),
   ];
   return [
     `${cell(member.name)}${member.self ? " (this)" : ""}`,
     member.role,
-    marks.join(", "),
+    voteMarks.join(", "),
     member.position || "-",
     lag === null ? "-" : String(lag),
     path === "relay" ? `relay ${cell(relay)}` : path,

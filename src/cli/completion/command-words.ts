@@ -1,27 +1,28 @@
-// What completion can offer, read off the command table: the same words, flags and values that the command line takes. The shells' scripts are made of it.
+// What completion offers, from the command table: the words, flags and values that the command line takes. The scripts
+// of the shells are made from it.
 
 import { flagOf } from "../../config/setting.ts";
 import { SETTING_ROWS } from "../../features/index.ts";
 import { type Command, NODE_OPTIONS, type Offers, type Option } from "../command.ts";
 
-/** One flag with its other spelling's help and what its value may be; undefined: it takes none. */
+/** A flag, its help, and what is offered for its value; undefined for a flag without a value. */
 export interface FlagWords {
   name: string;
   help: string;
   value: Offers | "any" | undefined;
 }
 
-/** One command under every name it has. */
+/** One command under one of its names. */
 export interface CommandWords {
-  /** `["context", "get"]`; an alias is one of its own. */
+  /** `["context", "get"]`; an alias is an entry of its own. */
   words: readonly string[];
   summary: string;
   flags: readonly FlagWords[];
-  /** What its arguments offer, in order; the last one goes on. */
+  /** What is offered for each argument, in order. */
   args: readonly (Offers | undefined)[];
 }
 
-/** All commands of the table, aliases included. */
+/** Returns the entries of all commands and their aliases. */
 export function completionWords(commands: readonly Command[]): CommandWords[] {
   return commands.flatMap((command) => {
     const [first, second] = command.words;
@@ -36,22 +37,27 @@ export function completionWords(commands: readonly Command[]): CommandWords[] {
   });
 }
 
-/** `context` and its like, which want a second word. */
+/** Returns the words that are followed by a second word, such as `context`. */
 export function groupsOf(commands: readonly CommandWords[]): string[] {
   return [...new Set(commands.filter(({ words }) => words.length > 1).map(({ words }) => words[0] ?? ""))];
 }
 
 function flagWords(option: Option): FlagWords {
   const [name = "", placeholder] = option.flags.split(/\s+/, 2);
-  const value = placeholder === undefined ? undefined : (option.offers ?? choicesOf(name) ?? folderOr(placeholder));
+  const value = placeholder === undefined ? undefined : (option.offers ?? choicesOf(name) ?? filesOrAny(placeholder));
   return { name, help: option.help, value };
 }
 
-/** Values of a setting's flag. */
+/** Returns the values of a setting's flag, where they are fixed. */
 function choicesOf(flag: string): readonly string[] | undefined {
   return SETTING_ROWS.find(([key, row]) => row.choices !== undefined && flagOf(key) === flag)?.[1].choices;
 }
 
-function folderOr(placeholder: string): "files" | "any" {
+function filesOrAny(placeholder: string): "files" | "any" {
   return /^<(dir|file|DIR|FILE)>$/.test(placeholder) ? "files" : "any";
+}
+
+/** Quotes a text for any of the shells. */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

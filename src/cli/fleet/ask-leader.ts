@@ -1,4 +1,5 @@
-// What the commands of a fleet share: naming a member by what people call it, and saying on which node to type what only the leader does.
+// What the fleet commands share: finding a member by its name, and telling the user on which node a command has to be
+// run where only the leader accepts it.
 
 import type { FleetRole } from "../../fleet/index.ts";
 import { ROLES } from "../../fleet/index.ts";
@@ -6,24 +7,27 @@ import { Fault } from "../../lib/fault.ts";
 import { askNode, type NodeAnswer } from "../client.ts";
 import { type Invocation, textOption } from "../command.ts";
 
-/** A device as fleet_members lists it, a member or one that waits. */
-export interface Named {
+/** A device in an answer of fleet_members: a member, or a device that asks to join. */
+export interface ListedDevice {
   node: string;
   name: string;
   server?: string;
   role: string;
 }
 
-/** What fleet_members answers. */
+/** The answer of fleet_members. */
 export interface MembersAnswer {
   fleet: { name: string; id: string; profile: string };
-  members: (Named & { state: string; spaces: string[]; level: number; version: string; joined_at: string })[];
-  pending: (Named & { caller: string; version: string; since: string })[];
+  members: (ListedDevice & { state: string; spaces: string[]; level: number; version: string; joined_at: string })[];
+  pending: (ListedDevice & { caller: string; version: string; since: string })[];
   approvals: { node: string; role: string; expires_at: string }[];
   tickets: number;
 }
 
-/** Asks for something that only the leader does; where another node leads, its refusal says what to type there. `words` is the command as typed. */
+/**
+ * Runs an operation that only the leader accepts. Fault `not_leader` on another node says what to run on the leader;
+ * `words` is the command as typed, without `cairn`.
+ */
 export async function askLeader(
   invocation: Invocation,
   operation: string,
@@ -36,20 +40,21 @@ export async function askLeader(
     const leader = error instanceof Fault ? error.facts.leader : undefined;
     const name = leader?.name ?? leader?.node;
     if (!(error instanceof Fault) || name === undefined) throw error;
-    throw error.retold(`${name} leads this fleet, and what an admin does is done there`, {
+    throw error.retold(`${name} leads this fleet, and only the leader accepts this command`, {
       code: "not_leader",
-      hint: `Type on ${name}: cairn ${words}`,
+      hint: `Run it on ${name}: cairn ${words}`,
     });
   }
 }
 
+/** Returns the members of the fleet and the devices that ask to join. */
 export async function askMembers(invocation: Invocation): Promise<MembersAnswer> {
-  // The node's own answer, which its output schema checked.
+  // The node has checked its answer against the output schema.
   return (await askNode(invocation, "fleet_members", {})).body as unknown as MembersAnswer;
 }
 
-/** The one device that a word names: its id, its name, or the begin of either. Faults `not_found`, `invalid_input`. */
-export function oneOf(word: string, list: readonly Named[], what: string): Named {
+/** Returns the device with this id or name, or a unique prefix of either. Faults `not_found`, `invalid_input`. */
+export function findByName(word: string, list: readonly ListedDevice[], what: string): ListedDevice {
   const exact = list.filter(({ node, name }) => node === word || name === word);
   const found =
     exact.length > 0 ? exact : list.filter(({ node, name }) => node.startsWith(word) || name.startsWith(word));
@@ -58,7 +63,7 @@ export function oneOf(word: string, list: readonly Named[], what: string): Named
   const names = list.map(({ node, name }) => `${name} (${node})`).join(", ");
   if (first === undefined) {
     throw new Fault("not_found", `No ${what} is called ${JSON.stringify(word)}`, {
-      hint: list.length === 0 ? "cairn members shows who is there." : `There are: ${names}.`,
+      hint: list.length === 0 ? "cairn members lists all of them." : `There are: ${names}.`,
     });
   }
   throw new Fault("invalid_input", `${found.length} of them are called ${JSON.stringify(word)}`, {
@@ -66,12 +71,12 @@ export function oneOf(word: string, list: readonly Named[], what: string): Named
   });
 }
 
-/** The role of `--role`; undefined when it is not given. Fault `invalid_input` for another word. */
+/** Returns the role of `--role`, or undefined. Fault `invalid_input` for another word. */
 export function roleOption(invocation: Invocation): FleetRole | undefined {
   const text = textOption(invocation, "role");
   const role = ROLES.find((each) => each === text);
   if (text === undefined || role !== undefined) return role;
-  throw new Fault("invalid_input", `--role should be one of ${ROLES.join(", ")}, and is ${JSON.stringify(text)}`, {
+  throw new Fault("invalid_input", `--role must be one of ${ROLES.join(", ")}, not ${JSON.stringify(text)}`, {
     hint: "central votes and may lead, regional is a full replica, edge keeps a cache.",
   });
 }

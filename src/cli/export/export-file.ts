@@ -1,15 +1,18 @@
-// Export files as the command line has them: lines of a file or of stdin, and single contexts out of one, without a node. What the lines mean is features/context/.
+// Reads export files without a node: their lines, from a file or stdin, and single contexts. The format of a line is in
+// features/context/.
 
-import { readExport } from "../features/context/index.ts";
-import { Fault } from "../lib/fault.ts";
-import { readLines } from "../lib/read-lines.ts";
-import { reasonOf } from "../lib/reason-of.ts";
-import { sha256Hex } from "../lib/sha256.ts";
+import { readExport } from "../../features/context/index.ts";
+import { Fault } from "../../lib/fault.ts";
+import { readLines } from "../../lib/read-lines.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
+import { sha256Hex } from "../../lib/sha256.ts";
 
-/** A document of 4 MiB whose characters are all escaped, and what stands around it. */
+/** A document of 4 MiB with every character escaped, and the JSON around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;
 
-/** The lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read or a line is too long. */
+/**
+ * Yields the lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read or a line is too long.
+ */
 export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
   try {
     const source = file === "-" ? Bun.stdin.stream() : Bun.file(file).stream();
@@ -28,14 +31,19 @@ export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerato
   }
 }
 
-/** Reads an export through to its end, so that a cut or changed one is refused before anything is done with it. */
-export async function checkExport(file: string, signal: AbortSignal): Promise<{ versions: number }> {
+/**
+ * Reads an export to its end. Fault `invalid_input` where it is incomplete or changed. Returns the number of versions.
+ */
+export async function checkExport(file: string, signal: AbortSignal): Promise<number> {
   let versions = 0;
   for await (const _ of readExport(linesOf(file, signal))) versions += 1;
-  return { versions };
+  return versions;
 }
 
-/** One version (the newest without `version`) of a context, in the shape that context_get answers. Faults: `not_found`, `deleted`, `purged`, `invalid_input`. */
+/**
+ * Returns a version of a context (the newest without `version`) in the form of context_get.
+ * Faults `not_found`, `deleted`, `purged`, `invalid_input`.
+ */
 export async function getFromExport(
   file: string,
   id: string,
@@ -44,7 +52,7 @@ export async function getFromExport(
   const wanted = JSON.stringify(id);
   let found: Record<string, unknown> | undefined;
   for await (const line of readExport(linesOf(file, AbortSignal.timeout(600_000)))) {
-    // The text is looked at first: parsing every document of a large export takes minutes.
+    // Searched as text first: parsing every document of a large export takes minutes.
     if (!line.includes(wanted)) continue;
     const row: Record<string, unknown> = JSON.parse(line);
     if (row["id"] === id && (version === undefined || row["version"] === version)) found = row;
@@ -59,7 +67,7 @@ export async function getFromExport(
   const { content, hash, time } = found;
   const text = String(content);
   if (sha256Hex(text) !== hash)
-    throw new Fault("invalid_input", `${id} in ${file} is not the text that its hash names`, EARLIER);
+    throw new Fault("invalid_input", `The text of ${id} in ${file} does not match its hash`, EARLIER);
   return {
     id,
     version: found["version"],

@@ -2,29 +2,34 @@
 
 import { type Argument, type Invocation, type Option, textOption, textsOption } from "../command.ts";
 
+/** The context of a command. */
 export const idArgument: Argument = { name: "ID", help: "such as team-a/plan", offers: "ids" };
 
+/** Makes a write conditional. */
 export const ifMatch: Option = {
   flags: "--if-match <etag>",
-  help: "only if this is still its etag (see context list, or --json)",
+  help: "write only if this is still the etag (see context list, or --json)",
 };
 
+/** Makes a write repeatable. */
 export const idempotencyKey: Option = {
   flags: "--idempotency-key <key>",
-  help: "repeat a write whose answer you missed",
+  help: "a key of your choice: writes with the same key are executed once",
 };
 
+/** Metadata of a context. */
 export const titleAndTags: readonly Option[] = [
   { flags: "--title <text>", help: "a short title for lists" },
-  { flags: "--tag <tag>", help: "a word to find it by; may be given several times", repeated: true },
+  { flags: "--tag <tag>", help: "a tag to find it by; may be given several times", repeated: true },
 ];
 
+/** Pages of a list. */
 export const paging: readonly Option[] = [
-  { flags: "--limit <n>", help: "at most so many" },
-  { flags: "--cursor <cursor>", help: "go on where an earlier list ended" },
+  { flags: "--limit <n>", help: "most entries to list" },
+  { flags: "--cursor <cursor>", help: "continue where an earlier list ended" },
 ];
 
-/** The conditions and the key that a write was given, as operations name them. */
+/** Returns the condition and the key of a write under the names that operations use. */
 export function conditionsOf(invocation: Invocation): Record<string, unknown> {
   return {
     if_match: textOption(invocation, "ifMatch"),
@@ -32,12 +37,13 @@ export function conditionsOf(invocation: Invocation): Record<string, unknown> {
   };
 }
 
+/** Returns title and tags under the names that operations use. */
 export function titleAndTagsOf(invocation: Invocation): Record<string, unknown> {
   const tags = textsOption(invocation, "tag");
   return { title: textOption(invocation, "title"), tags: tags.length === 0 ? undefined : tags };
 }
 
-/** What a write says to people. */
+/** Returns the line that people see after a write. */
 export function writtenLine(body: Record<string, unknown>): string {
   return `${body["id"]} version ${body["version"]} etag ${body["etag"]}\n`;
 }

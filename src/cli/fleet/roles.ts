@@ -1,0 +1,57 @@
+// cairn promote and cairn transfer: who votes, and who leads.
+
+import { Fault } from "../../lib/fault.ts";
+import { type Command, isSet } from "../command.ts";
+import { cell, showAnswer } from "../output.ts";
+import { ACCEPT_LOSS, recoverAlone } from "../recover.ts";
+import { askLeader, askMembers, findByName } from "./ask-leader.ts";
+
+/** `cairn promote`. */
+export const promote: Command = {
+  words: ["promote"],
+  summary: "make a regional member central, so that it votes; with --accept-loss: recover this stopped node alone",
+  more: `Run it on the leader. The member votes once it has caught up and the number of voters stays odd (1, 3 or 5):
+of two centrals, one waits.
+Examples:
+  cairn promote berlin
+  cairn promote --accept-loss`,
+  args: [{ name: "[NODE]", help: "name or id of the member" }],
+  options: [ACCEPT_LOSS],
+  asksNode: true,
+  async run(invocation) {
+    if (isSet(invocation, "acceptLoss")) return recoverAlone(invocation, "promote");
+    const [word] = invocation.args;
+    if (word === undefined) {
+      throw new Fault("invalid_input", "The member to promote is missing", {
+        hint: "Name it as cairn members shows it. A node whose fleet is lost for good is recovered with --accept-loss.",
+      });
+    }
+    const found = findByName(word, (await askMembers(invocation)).members, "member");
+    const answer = await askLeader(invocation, "fleet_member_promote", { node: found.node }, `promote ${word}`);
+    return showAnswer(
+      invocation,
+      answer,
+      () => `${cell(found.name)} is central now; cairn status shows when it votes and how many voters may fail\n`,
+    );
+  },
+};
+
+/** `cairn transfer`. */
+export const transfer: Command = {
+  words: ["transfer"],
+  summary: "hand the lead to another voter, such as before a restart of this node",
+  args: [{ name: "[NODE]", help: "name or id of the voter (default: the most up-to-date one)" }],
+  asksNode: true,
+  async run(invocation) {
+    const [word] = invocation.args;
+    const found = word === undefined ? undefined : findByName(word, (await askMembers(invocation)).members, "member");
+    const input = found === undefined ? {} : { node: found.node };
+    const answer = await askLeader(
+      invocation,
+      "fleet_transfer",
+      input,
+      `transfer${word === undefined ? "" : ` ${word}`}`,
+    );
+    return showAnswer(invocation, answer, ({ name }) => `${cell(name)} leads\n`);
+  },
+};
