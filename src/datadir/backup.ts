@@ -83,7 +83,7 @@ export function refuseBrokenRestore(dataDir: string): void {
   const target = join(dataDir, "store");
   if (existsSync(target) || !existsSync(`${target}.partial`)) return;
   throw new Fault("data_corrupt", `A restore into ${dataDir} did not end`, {
-    hint: "Run cairn restore again; the store of before is in aside/.",
+    hint: "Run cairn restore again; the earlier store is in aside/.",
   });
 }
 

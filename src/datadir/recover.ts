@@ -124,7 +124,7 @@ async function applyLog(dataDir: string, store: Store): Promise<string | undefin
 
 function refuseEmptyStore({ reader, path }: Store): void {
   if (reader.get("SELECT 1 FROM epochs") !== undefined) return;
-  throw new Fault("not_found", `The store ${path} was never begun; there is nothing to recover`, {
+  throw new Fault("not_found", `The store ${path} is empty; there is nothing to recover`, {
     hint: "Restore a backup with `cairn restore`.",
   });
 }

@@ -15,7 +15,7 @@ export interface FleetActions {
 
 const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 const member = z.object({ node: z.string(), name: z.string() });
-const left = z.object({ fleet: z.string(), kept: z.string().describe("Where the data of before will be.") });
+const left = z.object({ fleet: z.string(), kept: z.string().describe("Where its earlier data will be.") });
 
 /** What a node can do to its fleet. Its methods reject with Fault `unavailable` where the node is in none. */
 export const FLEET_ACTIONS: ServiceKey<FleetActions> = new ServiceKey("the actions on the fleet");
@@ -39,7 +39,8 @@ export function fleetLeave(node: Services): ActOperation<z.ZodObject, typeof lef
     name: "fleet_leave",
     title: "Leave the fleet",
     description:
-      "Takes this node out of its fleet: it loses its vote, is forgotten by the others, and stops. Its next start begins a fleet of its own; the data of before are kept aside.",
+      "Takes this node out of its fleet: it loses its vote, is removed from the others' list, and stops. Its next " +
+      "start begins a fleet of its own; its earlier data are kept in aside/.",
     input: z.object({}),
     output: left,
     access: FLEET,

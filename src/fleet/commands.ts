@@ -74,7 +74,8 @@ export const fleetBegin = write({
     }
     if (only !== undefined) tx.run("DELETE FROM members WHERE node = ?", only.node);
     tx.run(
-      "INSERT INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,'central','active','',?,?,?)",
+      "INSERT INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES " +
+        "(?,?,?,'central','active','',?,?,?)",
       command.node,
       command.server,
       command.name,
@@ -120,7 +121,8 @@ export const fleetMemberApprove = write({
   v: 1,
   title: "Approve a join",
   description:
-    "Lets one device into the fleet with this role. fleet_members lists who waits; the device asks again by itself within seconds, and the approval ends after 15 minutes.",
+    "Lets one device into the fleet with this role. fleet_members lists who waits; the device asks again by " +
+    "itself within seconds, and the approval ends after 15 minutes.",
   input: z.object({
     node: nodeId.describe("StableNodeID of the device, as fleet_members lists it."),
     role: z.enum(ROLES),
@@ -154,7 +156,8 @@ export const fleetMemberRemove = write({
   v: 1,
   title: "Remove a member",
   description:
-    "Takes a member out of the fleet; a voter loses its vote first. What it holds stays on its disk. It can come back only as a new member.",
+    "Takes a member out of the fleet; a voter loses its vote first. What it holds stays on its disk. It can come " +
+    "back only as a new member.",
   input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
   example: { node: "nOTHERCNTRL" },
   output: z.object({ node: z.string(), state: z.enum(["leaving", "removed"]) }),
@@ -165,9 +168,13 @@ export const fleetMemberRemove = write({
     const member = requireMember(tx, node);
     if (member.state === "leaving") return { output: { node, state: "leaving" as const }, changes: [] };
     if (member.role === "central" && activeCentrals(tx).length === 1) {
-      throw new Fault("last_voter", `${member.name} is the only central member of this fleet: nobody could lead it`, {
-        hint: "Promote another member first with cairn promote, or just stop this node.",
-      });
+      throw new Fault(
+        "last_voter",
+        `${member.name} is the only central member of this fleet: without it there is no leader`,
+        {
+          hint: "Promote another member first with cairn promote, or just stop this node.",
+        },
+      );
     }
     // A server leaves raft's configuration before its row goes, so that it is heard until then.
     if (member.server === "") tx.run("DELETE FROM members WHERE node = ?", node);
@@ -206,7 +213,8 @@ export const fleetMemberPromote = write({
   v: 1,
   title: "Promote a member",
   description:
-    "Makes a regional member central: it votes once it kept up and the number of voters stays odd, and may lead from then on.",
+    "Makes a regional member central: it votes once it kept up and the number of voters stays odd, and may lead " +
+    "from then on.",
   input: z.object({ node: nodeId.describe("StableNodeID of the member, as fleet_members lists it.") }),
   example: { node: "nOTHERCNTRL" },
   output: z.object({ node: z.string(), role: z.enum(ROLES) }),
@@ -235,7 +243,8 @@ export const fleetProfileSet = write({
   v: 1,
   title: "Set the fleet's profile",
   description:
-    "How patient the voters are with each other: lan fails over fastest, home suits most, wan suits slow or relayed links and SD cards.",
+    "How patient the voters are with each other: lan fails over fastest, home suits most, wan suits slow or " +
+    "relayed links and SD cards.",
   input: z.object({ profile: z.enum(PROFILES) }),
   example: { profile: "home" },
   output: z.object({ profile: z.enum(PROFILES) }),

@@ -12,7 +12,10 @@ export function faultToleranceText(voters: readonly VoterState[], full: number):
   const majority = Math.floor(count / 2) + 1;
   if (count === 0) return "This node does not know the voters of its fleet yet.";
   if (alive < majority) {
-    return `No writes now: ${alive} of ${count} voters ${alive === 1 ? "is" : "are"} there, and ${majority} are needed; see cairn promote --accept-loss where they are lost for good.`;
+    return (
+      `No writes now: ${alive} of ${count} voters ${alive === 1 ? "is" : "are"} there, and ${majority} are needed; ` +
+      "see cairn promote --accept-loss where they are lost for good."
+    );
   }
   const spare = alive - majority;
   if (spare > 0) return `${spare} of ${count} voters may fail${away(count - alive)}.`;
@@ -20,11 +23,14 @@ export function faultToleranceText(voters: readonly VoterState[], full: number):
   if (full === 1)
     return "No voter may fail: this node is the only one that holds the store; scheduled backups are its only copy.";
   if (full === 2) {
-    return "No voter may fail: with two full nodes there is no automatic failover; see cairn promote --accept-loss. Three central nodes change that.";
+    return (
+      "No voter may fail: with two full nodes there is no automatic failover; see cairn promote --accept-loss. " +
+      "Three central nodes change that."
+    );
   }
   return `No voter may fail: one of ${full} full nodes votes; cairn promote two others for automatic failover.`;
 }
 
 function away(count: number): string {
-  return count === 0 ? "" : `; ${count} ${count === 1 ? "is" : "are"} not heard now`;
+  return count === 0 ? "" : `; ${count} ${count === 1 ? "does" : "do"} not respond now`;
 }

@@ -59,7 +59,7 @@ export function fleetPart(facts: FleetFacts): FleetPart {
 
 /** The sentence on what may fail, from the same facts. */
 export function faultToleranceOf(facts: FleetFacts): string {
-  if (!facts.ready) return "This node is in no fleet yet: it waits to be let in, or for the store.";
+  if (!facts.ready) return "This node is in no fleet yet: it waits to be admitted, or for the store.";
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
   const voters = [...votersOf(facts, listed)].map((server) => {
     const member = listed.find((each) => each.server === server);

@@ -81,13 +81,16 @@ export class Health {
     }
     this.#leaderlessMs ??= monotonicMs;
     if (monotonicMs - this.#leaderlessMs < LEADERLESS_MS) return undefined;
-    if (raft === undefined) return "No member that is heard leads, so nothing can be written";
+    if (raft === undefined) return "No member that responds leads, so nothing can be written";
     const voters = raft.members.filter(({ voter }) => voter);
     const away = voters
       .map(({ server }) => members.find((member) => member.server === server))
       .filter((member) => member !== undefined && member.node !== self && isAway(member.node));
-    const names = away.length === 0 ? "" : `; not heard: ${namesOf(away)}`;
-    return `No member leads, so nothing can be written; ${voters.length - away.length} of ${voters.length} voters are heard${names}`;
+    const names = away.length === 0 ? "" : `; not responding: ${namesOf(away)}`;
+    return (
+      `No member leads, so nothing can be written; ${voters.length - away.length} of ${voters.length} voters ` +
+      `respond${names}`
+    );
   }
 
   /** The leader judges all other full members, a follower only itself. */
@@ -133,7 +136,10 @@ function flapping({ raft }: HealthFacts): string | undefined {
 function slowFsync({ own, profile }: HealthFacts): string | undefined {
   const ms = own?.fsyncP99Ms ?? 0;
   if (ms <= SLOW_FSYNC_MS[profile]) return undefined;
-  return `Syncing the log to this disk takes ${Math.round(ms)} ms (99 of 100), and ${SLOW_FSYNC_MS[profile]} are fine for the profile ${profile}`;
+  return (
+    `Syncing the log to this disk takes ${Math.round(ms)} ms (99 of 100), and ${SLOW_FSYNC_MS[profile]} are fine ` +
+    `for the profile ${profile}`
+  );
 }
 
 /** Three clocks tell which of them is wrong; it is this node's own matter then. Two only tell that they differ. */
@@ -149,7 +155,8 @@ function clockSkew({ members, self, heard, isAway }: HealthFacts): string | unde
   }
   const median = medianOf([0, ...others.map(({ skewMs }) => skewMs)]);
   if (Math.abs(median) <= SKEW_MS) return undefined;
-  return `The clock of this node is ${seconds(median)} s ${median > 0 ? "behind" : "ahead of"} that of the other members`;
+  const side = median > 0 ? "behind" : "ahead of";
+  return `The clock of this node is ${seconds(median)} s ${side} that of the other members`;
 }
 
 function versionSkew({ members, heard, own, self }: HealthFacts): string | undefined {
@@ -178,7 +185,7 @@ function unreachable({ members, self, ageMs }: HealthFacts): string | undefined 
     (member) => member.node !== self && member.role !== "edge" && ageMs(member.node) > UNREACHABLE_MS,
   );
   if (away.length === 0) return undefined;
-  return away.map((member) => `${member.name} was not heard for ${seconds(ageMs(member.node))} s`).join("; ");
+  return away.map((member) => `${member.name} has not responded for ${seconds(ageMs(member.node))} s`).join("; ");
 }
 
 function namesOf(members: readonly (Member | undefined)[]): string {

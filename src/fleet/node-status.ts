@@ -15,7 +15,7 @@ const memberReport = z.object({
   self: z.boolean(),
   votes: z.boolean(),
   leader: z.boolean(),
-  position: z.string().describe("What it has applied, as it said last; empty: not heard yet."),
+  position: z.string().describe("What it has applied, by its last report; empty: no report yet."),
   lag: z.number().int().nullable().describe("Changes that it is behind the leader, or behind this node."),
   path: z.enum(["self", "direct", "relay", "none"]),
   relay: z.string(),
@@ -24,7 +24,7 @@ const memberReport = z.object({
   fsync_p99_ms: z.number().nullable(),
   version: z.string(),
   level: z.number().int(),
-  age_seconds: z.number().nullable().describe("Since it was heard last; null: never since this node started."),
+  age_seconds: z.number().nullable().describe("Since its last report; null: none since this node started."),
   conditions: z.array(z.string()),
 });
 
@@ -108,7 +108,8 @@ export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nod
     ...NODE_STATUS,
     title: "Status of this node and its fleet",
     description:
-      "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what may fail, tailnet state, URLs, and conditions that need attention.",
+      "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what " +
+      "may fail, tailnet state, URLs, and conditions that need attention.",
     input: z.object({}),
     access: { verb: "read", spaces: "visible" },
     hints: { idempotent: true },

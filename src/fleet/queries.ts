@@ -48,7 +48,8 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
     name: "fleet_members",
     title: "Members of the fleet",
     description:
-      "Lists the nodes of the fleet with their roles, and on the leader the devices that ask to join. Use node_status for how they do.",
+      "Lists the nodes of the fleet with their roles, and on the leader the devices that ask to join. Use " +
+      "node_status for how they do.",
     input: z.object({}),
     output,
     access: { verb: "read", spaces: () => ["fleet"] },

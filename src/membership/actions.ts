@@ -1,4 +1,5 @@
-// What an admin asks a running member to do: hand the lead over, leave. Each tries until it is done, refused, or too late.
+// Actions of an admin on a running member: transfer the lead, leave the fleet. Each retries until it is done, refused
+// or too late.
 
 import { type Member, type Members, notTheLeader } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -19,7 +20,10 @@ interface Transfer {
   leader: () => Member | undefined;
 }
 
-/** Hands the lead to a member, or to the most current voter; resolves when another one leads. Faults `not_leader`, `not_found`, `invalid_input` for one that does not vote, `unavailable`. */
+/**
+ * Transfers the lead to a member, or to the most current voter. Resolves when another member leads. Faults:
+ * `not_leader`, `not_found`, `invalid_input` if the member does not vote, `unavailable`.
+ */
 export async function transferLead(
   { members, log, host, leader }: Transfer,
   node: string | undefined,
@@ -51,7 +55,7 @@ function requireFullMember(members: Members, node: string): Member {
   throw new Fault("not_found", `${node} is no full member of this fleet`, { hint: "See cairn members." });
 }
 
-/** Asks raft to transfer the leadership; to the most current voter without a target. */
+/** Asks raft to transfer the lead; without a target to the most current voter. */
 async function handOver(host: Transfer["host"], target: Member | undefined): Promise<void> {
   const voters = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
   if (target !== undefined && !voters.includes(target.server)) {
@@ -76,15 +80,18 @@ interface Leave {
   link: PeerConnection;
   self: () => string;
   leading: () => boolean;
-  /** StableNodeID of the member that leads. */
+  /** Returns the StableNodeID of the member that leads. */
   leader: () => string | undefined;
-  /** Proposes the removal, where this node leads. */
+  /** Proposes the removal; called only where this node leads. */
   remove: () => Promise<unknown>;
-  /** Whether the fleet has said already that this node is no member. */
+  /** Reports whether the fleet has told this node already that it is no member. */
   removed: () => boolean;
 }
 
-/** Asks until the fleet has forgotten this node. Faults: `invalid_input` where it is alone, `last_voter`, `unavailable`. */
+/**
+ * Asks until the fleet has removed this node. Faults: `invalid_input` where it is the only member, `last_voter`,
+ * `unavailable`.
+ */
 export async function leaveFleet(
   { members, link, self, leading, leader, remove, removed }: Leave,
   signal: AbortSignal,
@@ -101,11 +108,11 @@ export async function leaveFleet(
   while (!late.aborted) {
     signal.throwIfAborted();
     try {
-      // Once it is forgotten it hears of no leader any more; who was asked last tells it so.
+      // A removed node learns of no leader any more; the one that was asked last answers that it is no member.
       node = leader() ?? node;
       if (leading()) await remove();
       else if (node !== undefined) await link.call({ node }, "leave", {}, { timeoutMs: ASK_MS, signal });
-      // Its own table may say so first: an edge is gone at once.
+      // The own members table may show the removal first: an edge is removed at once.
       if (self() !== "" && members.get(self()) === undefined) return;
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
@@ -115,7 +122,9 @@ export async function leaveFleet(
     }
     await pause(STEP_MS);
   }
-  throw new Fault("unavailable", `The fleet did not let this node go within ${LEAVE_MS / 1000} s: ${last}`, {
-    hint: "See cairn status on the leader; cairn leave can be repeated, or the leader removes it with cairn members remove.",
+  throw new Fault("unavailable", `The fleet did not remove this node within ${LEAVE_MS / 1000} s: ${last}`, {
+    hint:
+      "See cairn status on the leader; cairn leave can be repeated, or the leader removes it with cairn members " +
+      "remove.",
   });
 }

@@ -1,5 +1,5 @@
-// Detects that the data folder belongs to another device: it was copied, or this device lost its tailnet identity. Two nodes with one raft
-// server id would damage the fleet, so the node stops.
+// Detects that the data folder belongs to another device: it was copied, or this device lost its tailnet identity. Two
+// nodes with one raft server id would damage the fleet, so the node stops.
 
 import type { FleetFile, Member } from "../fleet/index.ts";
 import type { Fault } from "../lib/fault.ts";
@@ -16,7 +16,7 @@ export interface CopiedFolderCheckOptions {
   onFatal: (fault: Fault) => void;
 }
 
-/** Stops the node at most once. */
+/** Checks whose data this node has. Stops the node at most once. */
 export class CopiedFolderCheck {
   readonly #options: CopiedFolderCheckOptions;
   #stopping = false;
@@ -25,7 +25,10 @@ export class CopiedFolderCheck {
     this.#options = options;
   }
 
-  /** Compares the device with that of fleet.json, which is there before the members table is. Returns true if the node has to stop. */
+  /**
+   * Compares this device with that of fleet.json, which exists before the members table does. Returns true if the node
+   * has to stop.
+   */
   check(): boolean {
     const { file, node } = this.#options;
     if (file === undefined || node.id() === "" || file.node === node.id()) return false;

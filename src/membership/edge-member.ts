@@ -1,5 +1,5 @@
-// An edge as a member of its fleet while it runs: it joins, exchanges beats with the full members, reports status, and leaves. What it keeps and
-// follows is cache/.
+// An edge as a member of its fleet while it runs: joins, exchanges beats with the full members, reports status, leaves.
+// What it keeps and follows is cache/.
 
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
@@ -110,7 +110,7 @@ class EdgeMember implements FleetView, RunningMember {
     });
   }
 
-  /** An edge admits nobody. */
+  /** An edge admits no devices. */
   pending(): readonly Pending[] {
     return [];
   }
@@ -236,7 +236,7 @@ class EdgeMember implements FleetView, RunningMember {
     );
   }
 
-  /** What status and health have in common. */
+  /** Facts that status and health have in common. */
   #facts() {
     return {
       ...this.#beats.view(),

@@ -1,4 +1,5 @@
-// What an edge has in place of a replicated store: its own file, the log that the feed writes, the cache, and the way to the full nodes. product.ts puts the same surfaces over it.
+// The parts of an edge in place of a replicated store: its own file, the log that the feed fills, the cache, and the
+// routing to full nodes. product.ts puts the same surfaces over them.
 
 import { join } from "node:path";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
@@ -16,14 +17,14 @@ import { Store } from "../store/store.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 
-/** Folder of an edge's store below the data folder. */
+/** Folder of an edge's store inside the data folder. */
 export const EDGE_FOLDER = "edge";
 
-/** What beats tell an edge of its fleet. */
+/** What beats tell an edge about full nodes. */
 export interface UpstreamDirectory {
-  /** Measured, in ms. */
+  /** Returns the measured round trip in ms. */
   roundTripMs(node: string): number | undefined;
-  /** The member that orders writes. */
+  /** Returns the member that orders writes. */
   leader(): { node: string; name: string } | undefined;
 }
 
@@ -37,11 +38,11 @@ export interface EdgePartsOptions {
   directory: UpstreamDirectory;
   /** The features of this node; left out: those of the build. */
   features?: readonly Feature[] | undefined;
-  /** Members as they are known from an earlier run. */
+  /** The members as they were known in an earlier run. */
   knownMembers: readonly Member[];
 }
 
-/** What an edge puts in place of a store and a log of its own. */
+/** The parts of an edge. */
 export interface EdgeParts {
   store: Store;
   edge: Edge;
@@ -49,20 +50,20 @@ export interface EdgeParts {
   members: KnownMembers;
 }
 
-/** An upstream that does not answer a forwarded read within this time is asked no longer, in ms; the feed finds out sooner. */
+/** How long an upstream may take to answer a forwarded read, in ms. A dead upstream is found sooner by the feed. */
 const UPSTREAM_MS = 10_000;
 
-/** No full node for this long is said, in ms. */
+/** How long no full node may answer before the condition is raised, in ms. */
 const SAID_MS = 5000;
 
-/** Opens the store of an edge and what keeps it; the feed is followed once `edge.start` is called. */
+/** Opens the store of an edge and what works on it. The feed is followed once `edge.start` is called. */
 export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   const { settings, conditions, closers, link, node, directory, knownMembers, features = FEATURES } = options;
   const store = Store.open({
     folder: join(settings.data, EDGE_FOLDER),
     migrations: edgeMigrations(migrationsOf(features)),
     log: logFor("store"),
-    // Everything in it can be had again.
+    // The store can be refilled from upstream.
     sync: "checkpoint",
   });
   closers.add("store", () => store.close());
@@ -70,7 +71,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
     link.call({ node }, path, value, ends);
   const forwarder = new Forwarder({
     ask: (node, value, ends) => ask(node, "forward", value, ends),
-    // A full node that does not lead says who does.
+    // A full node that does not lead names the leader.
     leader: () => directory.leader()?.node ?? edge.upstream(),
     leadsHere: () => false,
     onLeader: () => () => {},
@@ -119,7 +120,7 @@ export function openEdgeParts(options: EdgePartsOptions): EdgeParts {
   return { store, edge, routing, members };
 }
 
-/** Tells people when no full node answers for a while; another one is mostly found at once. */
+/** Raises `upstream_away` when no full node has answered for a while. Mostly another one is found at once. */
 function awayCondition(conditions: Conditions, staleSpaces: () => readonly string[]) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let said = "";

@@ -1,4 +1,5 @@
-// The feed of this node for edges: what a full node answers on the peer path `feed`, and how old its own state may be.
+// Serves the peer path `feed` of a full node to edges: changes of their spaces, and how old this node's own state may
+// be.
 
 import { FEED, FeedServer, feedRequest } from "../cache/index.ts";
 import { fleetValue, type Members } from "../fleet/index.ts";
@@ -13,11 +14,11 @@ export interface ServeFeedOptions {
   log: Log;
   reader: Reader;
   members: Members;
-  /** How old the state of this node may be, in ms; infinite while that is not known. */
+  /** Returns how old the state of this node may be, in ms; infinite while it is not known. */
   ageMs: () => number;
 }
 
-/** Answers edges from now on. */
+/** Registers the path. */
 export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOptions): void {
   const clock = openSleepClock();
   const feed = new FeedServer({
@@ -25,7 +26,7 @@ export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOpti
     reader,
     enrolled: (node) => {
       const member = members.get(node);
-      // Full members hold all there is.
+      // Full members may have all spaces.
       return member?.role === "edge" ? member.spaces : member === undefined ? undefined : ["*"];
     },
     members: () => members.list(),

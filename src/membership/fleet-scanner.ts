@@ -1,4 +1,5 @@
-// A node that is alone looks around now and then: another fleet on its tailnet is worth a word, with the line that joins it. It never joins by itself.
+// Scans the tailnet for other fleets while this node is the only member of its own: at first after seconds, then once a
+// minute. Raises a condition and prints the `cairn join` command; never joins by itself.
 
 import { type SeenFleet, scanTailnet } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -6,21 +7,24 @@ import type { Peer } from "../tailnet/index.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 
 export interface FleetScannerOptions {
-  /** Whether this node is the only member of its fleet. */
+  /** Reports whether this node is the only member of its fleet. */
   alone: () => boolean;
-  /** Calls `listener` after each change of the members; answers the function that ends it. */
+  /** Calls `listener` after each change of the members. Returns the function that ends it. */
   onMembers: (listener: () => void) => () => void;
   fleetId: () => string;
   link: PeerConnection;
   peers: () => Promise<readonly Peer[]>;
   conditions: Conditions;
   say: (line: string) => void;
-  /** ms between two looks. */
+  /** Time between two scans, in ms. */
   everyMs?: number;
 }
 
 const EVERY_MS = 60_000;
-/** Before the first looks, each after the one before: paths to the others come to be in the first seconds. */
+/**
+ * Delays of the first scans, in ms, each after the one before: connections to other devices come up in the first
+ * seconds.
+ */
 const FIRST_MS = [1_000, 3_000, 10_000];
 const MAX_NAMED = 5;
 
@@ -49,7 +53,7 @@ export class FleetScanner {
     await this.#looking;
   }
 
-  /** Who has the id of this node's fleet and is no member of it, in words; "" where nobody. */
+  /** Describes devices that have this fleet's id and are not members; "" if there are none. */
   copies(): string {
     return this.#copies;
   }
@@ -58,7 +62,7 @@ export class FleetScanner {
     const { fleetId, link, peers, conditions, say } = this.#options;
     if (this.#over()) return;
     const seen = await scanTailnet(link, await peers(), this.#stop.signal);
-    // Who was seen may have joined meanwhile.
+    // A fleet that was found may have been joined meanwhile.
     if (this.#over()) return;
     const copies = seen.filter(({ about }) => about.fleetId === fleetId());
     this.#copies = copies
@@ -72,7 +76,7 @@ export class FleetScanner {
     this.#said = text;
   }
 
-  /** Not alone any more, there is nothing to look for. */
+  /** Clears what was found, once this node is not alone. Returns true in that case. */
   #over(): boolean {
     const { alone, conditions } = this.#options;
     if (alone()) return false;
@@ -94,7 +98,7 @@ export class FleetScanner {
   }
 }
 
-/** One entry for each fleet, with the member to join: its leader where that is in sight. */
+/** Returns one entry for each fleet, with the member to join: its leader if it is visible. */
 function seenFleetsText(seen: readonly SeenFleet[]): string {
   const fleets = new Map<string, SeenFleet[]>();
   for (const sighted of seen)
@@ -104,7 +108,10 @@ function seenFleetsText(seen: readonly SeenFleet[]): string {
     .map((members) => {
       const host = members.find(({ node, about }) => node === about.leader) ?? members[0];
       const size = host?.about.size ?? 1;
-      return `The fleet ${host?.about.fleet} (${size} ${size === 1 ? "member" : "members"}) is on this tailnet: cairn join ${host?.name} --role regional joins it`;
+      return (
+        `The fleet ${host?.about.fleet} (${size} ${size === 1 ? "member" : "members"}) is on this tailnet: cairn ` +
+        `join ${host?.name} --role regional joins it`
+      );
     })
     .join("; ");
 }

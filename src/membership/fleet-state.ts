@@ -1,4 +1,5 @@
-// The fleet of a full member as its own store, members table and log have it: which fleet, who leads, and this node's role in it.
+// The fleet of a full member as its own store, members table and log have it: which fleet, who leads, and this node's
+// role in it.
 
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";

@@ -1,5 +1,6 @@
-// A full node as a member of its fleet while it runs. Puts its parts together: beats with the other members, the founder's row, the steward while
-// it leads, admission of newcomers, health. Joining is join.ts; what a start decides is plan.ts.
+// A full node as a member of its fleet while it runs. Puts its parts together: beats with the other members, the
+// founder's row, the steward while it leads, admission of joiners, health. Joining is join.ts; what a start decides is
+// plan.ts.
 
 import { join } from "node:path";
 import type { Access } from "../access/access.ts";

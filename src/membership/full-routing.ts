@@ -1,10 +1,11 @@
-// The rest of the fleet for a full node: who leads comes from the log, which member that is from the table of members, and what goes there over the peer link.
+// Routing of a full node to the rest of its fleet: the log says which server leads, the members table which device that
+// is, and calls go there over the peer connection.
 
 import type { Log } from "../log/log.ts";
 import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
 import { notReady, type Routing } from "../operation/routing.ts";
 
-/** Of the list of members, what forwarding needs. */
+/** The part of the members table that forwarding needs. */
 export interface MemberLookup {
   get(node: string): { name: string } | undefined;
   byServer(server: string): { node: string; name: string } | undefined;
@@ -16,22 +17,22 @@ export interface FullRoutingOptions {
   members: MemberLookup;
   /** Member id of this node; "" while it is not known. */
   self: () => string;
-  /** Asks the path `forward` of a member. */
+  /** Calls the path `forward` of a member. */
   ask: ForwarderOptions["ask"];
-  /** How old the state of this node may be at most, in ms; infinite while that is not known. */
+  /** Returns how old the state of this node may be at most, in ms; infinite while it is not known. */
   ageMs: () => number;
-  /** For tests: when a forward gives up, in ms. */
+  /** When a forward gives up, in ms; set by tests. */
   withinMs?: number;
 }
 
-/** What `invoke` knows of the other nodes. */
+/** Returns the routing. */
 export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: FullRoutingOptions): Routing {
   const leader = (): { node: string; name: string } | undefined => {
     const { server } = log.leadership();
     const found = server === "" ? undefined : members.byServer(server);
     return found === undefined ? undefined : { node: found.node, name: found.name };
   };
-  /** Edges never order writes: beside them a node is as alone as without. */
+  /** Edges never order writes, so beside them a full node is as alone as without them. */
   const several = (): boolean => members.list().filter(({ role }) => role !== "edge").length > 1;
   const forwarder = new Forwarder({
     ask,
@@ -43,7 +44,7 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
   return {
     mode: () => {
       if (!log.ready()) return "waiting";
-      // Alone there is nobody else to ask: the log itself says what it cannot do yet.
+      // A node that is alone has no other node to ask: its log says what it cannot do yet.
       return log.leadership().leading || !several() ? "leader" : "replica";
     },
     several,

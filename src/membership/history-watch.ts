@@ -1,4 +1,5 @@
-// Each beat against the own chain of changes (replication.md 3): remembers the heads that agree, says which members differ, and stops a node whose history is not its fleet's.
+// Compares each beat with this node's own chain of changes (replication.md 3). Remembers heads that agree, reports
+// members that differ, and stops a node whose history is not that of its fleet.
 
 import { AcknowledgedHeads, compareHistory, type Heard, Histories, type Member, type Members } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -11,7 +12,7 @@ export interface HistoryWatchOptions {
   log: Log;
   members: Members;
   leaderNode: () => string | undefined;
-  /** Who has this fleet's id and is no member, in words. */
+  /** Describes devices that have this fleet's id and are not members; "" if there are none. */
   copies: () => string;
   conditions: Conditions;
   line: LogLine;
@@ -42,7 +43,7 @@ export class HistoryWatch {
     else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
   }
 
-  /** Keeps the condition `two_histories` true to what was heard. */
+  /** Raises or clears the condition `two_histories`. */
   updateCondition(): void {
     const { conditions, members, copies } = this.#options;
     const differing = this.#histories.text(members.list()) ?? (copies() || undefined);
@@ -69,7 +70,7 @@ export class HistoryWatch {
   }
 }
 
-/** A hash of the chain as beats carry it. */
+/** Returns a hash of the chain as beats carry it. */
 export function hex(bytes: Uint8Array | undefined): string | undefined {
   return bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
 }

@@ -1,4 +1,5 @@
-// A full node that is let into a fleet: the joiner finds it and asks, this opens the raft member for it, keeps on disk that it was admitted, and starts the log on the fleet's history.
+// Joins a full node to a fleet: the joiner (fleet/) finds the fleet and asks; this opens the raft member, records the
+// admission on disk, and starts the log on the fleet's history.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +27,7 @@ export interface FleetJoinOptions {
   signal: AbortSignal;
 }
 
-/** What every kind of node does first: gets in, and keeps that it is. `folder` is where fleet.json goes. */
+/** The first step of a full node and of an edge: joins, and records the admission in `folder`/fleet.json. */
 export async function getIn(
   options: FleetJoinOptions,
   folder: string,
@@ -67,7 +68,7 @@ export interface MemberJoinOptions extends FleetJoinOptions {
   socketPath: string;
 }
 
-/** Joins as central or regional; resolves once the fleet's store is here. Faults as `joinFleet` and the log have them. */
+/** Joins as central or regional. Resolves once the fleet's store is here. Faults as of `joinFleet` and of the log. */
 export async function joinAsMember(options: MemberJoinOptions): Promise<FleetFile> {
   const { host, log, dataDir, socketPath, signal } = options;
   const folder = join(dataDir, "raft");
@@ -84,7 +85,7 @@ export async function joinAsMember(options: MemberJoinOptions): Promise<FleetFil
   const { file } = await getIn(options, folder, serverFor);
   await host.raftMembers(raftMembersOf(file.members));
   await log.start({ socketPath, fleet: file.fleetId, epoch: file.epoch, signal });
-  // The leader sends a copy of the store, or the log from its begin.
+  // The leader sends a copy of the store, or its log from the beginning.
   while (!log.ready()) await pause(50, signal);
   return file;
 }

@@ -1,5 +1,6 @@
-// A node's membership in its fleet, as the rest of the node uses it. It exists before the member does, because the member works on the store and
-// the log of a node that is built already. Until `attach`, and on a node without a tailnet, the answers are those of a node that is alone.
+// A node's membership in its fleet, as the rest of the node uses it. It exists before the member does, because the
+// member works on the store and the log of a node that is built already. Until `attach`, and on a node without a
+// tailnet, the answers are those of a node that is alone.
 
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";

@@ -1,4 +1,5 @@
-// Opens the membership of a full node in a start: resumes it or joins first, and stops the node where the data folder is a copy.
+// Opens the membership of a full node in a start: resumes it or joins first, and stops the node where the data folder
+// is a copy.
 
 import type { Access } from "../access/access.ts";
 import type { Members } from "../fleet/index.ts";

@@ -1,5 +1,5 @@
-// This node's connection to the other nodes of its fleet. It exists before the tailnet does and refuses every call until `connect`.
-// What other nodes ask of this one is served by peer/server.ts.
+// This node's connection to the other nodes of its fleet. It exists before the tailnet does and refuses every call
+// until `connect`. What other nodes ask of this one is served by peer/server.ts.
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
@@ -44,8 +44,8 @@ export class PeerConnection {
   }
 
   /**
-   * Returns the caller that a StableNodeID is in this node's own network map; undefined where the map has no such device
-   * that would be let in, and before `connect`. Fault `unavailable` while the map cannot be read.
+   * Returns the caller that a StableNodeID is in this node's own network map; undefined where the map has no such
+   * device that would be let in, and before `connect`. Fault `unavailable` while the map cannot be read.
    */
   async callerOf(id: string): Promise<Caller | undefined> {
     if (this.#connected === undefined) return undefined;

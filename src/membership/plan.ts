@@ -1,5 +1,5 @@
-// Decides what a start does about fleets, while nothing is open yet: resume the membership that the data folder holds, join a fleet, or
-// begin one. Data that must make room are moved to aside/, never deleted.
+// Decides what a start does about fleets, while nothing is open yet: resume the membership that the data folder holds,
+// join a fleet, or begin one. Data that must make room are moved to aside/, never deleted.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -48,7 +48,10 @@ interface StartFacts {
   file: FleetFile | undefined;
 }
 
-/** Decides. The data folder is locked and nothing in it is open. Faults: `data_exists`, `config_invalid`, `data_corrupt`. */
+/**
+ * Decides. The data folder is locked and nothing in it is open. Faults: `data_exists`, `config_invalid`,
+ * `data_corrupt`.
+ */
 export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number): FleetPlan {
   const { settings, origins } = loaded;
   const { data } = settings;
@@ -75,8 +78,8 @@ export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number)
 }
 
 /**
- * All other full members have left, so this folder holds the only copy. The setting `join`, with which the node may once
- * have been started, does not give it up; a new `cairn join` does.
+ * All other full members have left, so this folder holds the only copy. The setting `join`, with which the node may
+ * once have been started, does not give it up; a new `cairn join` does.
  */
 function isLastFullMember({ role, members }: FleetFile): boolean {
   return role !== "edge" && members.filter(({ server }) => server !== "").length < 2;
@@ -119,13 +122,18 @@ function joinTargetOf(
   };
 }
 
-/** Returns how many changes the store of a data folder holds; 0 where there is none. Works beside a running node too. */
+/**
+ * Returns how many changes the store of a data folder holds; 0 where there is none. Works beside a running node too.
+ */
 export function ownChanges(data: string): number {
   const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
   return inspectStore(join(data, "store"), look)?.seen ?? 0;
 }
 
-/** Makes room for another fleet's store. Returns where this node's own is kept, if there was one. Fault `data_exists` unless it may be given up. */
+/**
+ * Makes room for another fleet's store. Returns where this node's own is kept, if there was one. Fault `data_exists`
+ * unless it may be given up.
+ */
 function makeRoom(data: string, discard: boolean, nowMs: number): string | undefined {
   const held = ownChanges(data);
   if (!existsSync(join(data, "store")) && !existsSync(join(data, "raft"))) return undefined;
@@ -134,7 +142,9 @@ function makeRoom(data: string, discard: boolean, nowMs: number): string | undef
       "data_exists",
       `This node holds ${held} changes of its own, and a fleet's store would replace them`,
       {
-        hint: "Export what you need with cairn export, then join with --discard-local: a copy is kept under aside/ in the data folder.",
+        hint:
+          "Export what you need with cairn export, then join with --discard-local: a copy is kept under aside/ in " +
+          "the data folder.",
       },
     );
   }

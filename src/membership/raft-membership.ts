@@ -1,5 +1,5 @@
-// Adapter between the members table and the raft process in the Go half: sends the allowed members and the timing profile, keeps raft's
-// newest state. Changes of raft's configuration are the steward's.
+// Adapter between the members table and the raft process in the Go half: sends the allowed members and the timing
+// profile, keeps raft's newest state. Changes of raft's configuration are the steward's.
 
 import type { Member, Members, Profile } from "../fleet/index.ts";
 import type { LogLine } from "../observe/logging.ts";

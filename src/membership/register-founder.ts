@@ -1,5 +1,5 @@
-// Writes the founder's row of a fleet of one: once this node leads and no other full member exists, and again when the node comes back under
-// another device because its tailnet state was lost. Detects a copied data folder on the way.
+// Writes the founder's row of a fleet of one: once this node leads and no other full member exists, and again when the
+// node comes back under another device because its tailnet state was lost. Detects a copied data folder on the way.
 
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
@@ -33,7 +33,9 @@ export class FounderRegistration {
     this.#options = options;
   }
 
-  /** Writes the row where it is missing or wrong. Call it whenever that may have changed; it is cheap where nothing has. */
+  /**
+   * Writes the row where it is missing or wrong. Call it whenever that may have changed; it is cheap where nothing has.
+   */
   async register(): Promise<void> {
     const { members, log, line, onCopied } = this.#options;
     const node = this.#options.node.id();

@@ -1,5 +1,6 @@
-// A member whose data cannot be trusted any more comes back by itself: the next start moves the data to aside/ and joins the fleet again as a
-// new server. Only where the other members can lead without it; otherwise its data stay and an operator decides.
+// A member whose data cannot be trusted any more comes back by itself: the next start moves the data to aside/ and
+// joins the fleet again as a new server. Only where the other members can lead without it; otherwise its data stay and
+// an operator decides.
 
 import { join } from "node:path";
 import { requestQuarantine } from "../datadir/next-start.ts";
@@ -20,7 +21,10 @@ import { inspectStore } from "../store/inspect.ts";
 /** A member that needs more than this in one day has another fault, and each time keeps a whole store. */
 const MAX_REJOINS_A_DAY = 16;
 
-/** Asks the next start to rejoin. Returns false where the fleet cannot take this node in, or where it came back too often today. */
+/**
+ * Asks the next start to rejoin. Returns false where the fleet cannot take this node in, or where it came back too
+ * often today.
+ */
 export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()): boolean {
   const fleet = fleetToRejoin(dataDir);
   if (fleet === undefined || quarantineCount(dataDir, nowMs) >= MAX_REJOINS_A_DAY) return false;
@@ -28,15 +32,18 @@ export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()):
   return true;
 }
 
-/** As `requestRejoin`, where a start or a running log failed with a quarantine: store and raft folder do not belong together. */
+/**
+ * As `requestRejoin`, where a start or a running log failed with a quarantine: store and raft folder do not belong
+ * together.
+ */
 export function rejoinsAfter(dataDir: string, error: unknown): boolean {
   if (!(error instanceof Fault) || error.facts.quarantine === undefined) return false;
   return requestRejoin(dataDir, error.message);
 }
 
 /**
- * Reports whether the store in a data folder is that of a fleet of several full members. A founder's store is, even if its
- * fleet.json was not written yet.
+ * Reports whether the store in a data folder is that of a fleet of several full members. A founder's store is, even if
+ * its fleet.json was not written yet.
  */
 export function isMemberStore(dataDir: string): boolean {
   const fullMembers = inspectStore(join(dataDir, "store"), (reader) =>
@@ -47,7 +54,10 @@ export function isMemberStore(dataDir: string): boolean {
   return (fullMembers?.seen ?? 0) > 1;
 }
 
-/** The fleet of this folder's member, by fleet.json or, where the raft folder is lost, by the store; undefined where the others could not take it in. */
+/**
+ * The fleet of this folder's member, by fleet.json or, where the raft folder is lost, by the store; undefined where the
+ * others could not take it in.
+ */
 function fleetToRejoin(dataDir: string): { fleet: string; fleetId: string } | undefined {
   const file = readFleetFile(join(dataDir, "raft"));
   if (file !== undefined) {
@@ -63,7 +73,10 @@ function fleetToRejoin(dataDir: string): { fleet: string; fleetId: string } | un
   })?.seen;
 }
 
-/** Of two centrals only one votes. It may be this one: then no leader could take it in, and its data may exist nowhere else. */
+/**
+ * Of two centrals only one votes. It may be this one: then no leader could take it in, and its data may exist nowhere
+ * else.
+ */
 function othersCanLead(role: FleetRole | undefined, others: readonly Member[]): boolean {
   const centrals = others.filter((member) => member.server !== "" && member.role === "central").length;
   return role === "central" ? voterCount(centrals + 1) > 1 : centrals > 0;

@@ -1,15 +1,16 @@
-// What a node makes of members that say it is none of them: a condition, and a mark beside its data, so that a start which is to join a fleet joins anew instead of going on. Nothing is set aside here.
+// Detects that the fleet removed this node. Raises `removed_from_fleet` and marks fleet.json; the next start with
+// `--join` then rejoins instead of resuming. Moves no data.
 
 import { type Member, readFleetFile, writeFleetFile } from "../fleet/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 
-/** A member must say so this often without a break. */
+/** How often one member must say it, without a beat in between. */
 const REFUSALS = 3;
-/** Another full member that took this node for one within this time is believed instead, in ms: a newcomer without a table refuses everybody. */
+/** How long a beat of another full member outweighs it, in ms: a newcomer without a members table refuses everybody. */
 const CONTRADICTED_MS = 5_000;
 
 export interface RemovalWatchOptions {
-  /** Where fleet.json is. */
+  /** The folder of fleet.json. */
   folder: string;
   conditions: Conditions;
   monotonicMs: () => number;
@@ -24,12 +25,12 @@ export class RemovalWatch {
     this.#options = options;
   }
 
-  /** Whether this node is no member any more, as far as it was told. */
+  /** Reports whether this node was removed, as far as it knows. */
   get removed(): boolean {
     return this.#options.conditions.has("removed_from_fleet");
   }
 
-  /** A member answered that this node is none. */
+  /** A member answered that this node is not a member. */
   refusedBy(by: Member): void {
     const { conditions, monotonicMs } = this.#options;
     const count = (this.#refusals.get(by.node) ?? 0) + 1;
@@ -39,7 +40,7 @@ export class RemovalWatch {
     this.#mark(true);
   }
 
-  /** A full member beat with this node, so it takes it for a member. */
+  /** A full member exchanged a beat with this node, so this node is a member. */
   acceptedBy(by: Member): void {
     if (by.role === "edge") return;
     this.#acceptedMs = this.#options.monotonicMs();

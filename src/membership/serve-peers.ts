@@ -1,4 +1,5 @@
-// What peers ask of a full member: which fleet this is, to be let in, beats, and to be let go. Who may ask what; what it does is fleet/'s.
+// The peer paths of a full member: `about`, `join`, `beat` and `leave`. Decides who may ask; what each path does is
+// fleet/'s.
 
 import { z } from "zod";
 import type { Access } from "../access/access.ts";

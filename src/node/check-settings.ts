@@ -1,4 +1,5 @@
-// What a start would refuse of the settings, found without starting: limits that cannot be read, a policy file that cannot be used, a secret without its tags.
+// Finds settings that a start would refuse, without starting: limits that cannot be read, a policy file that cannot be
+// used, an OAuth secret without tags.
 
 import { loadPolicyFile } from "../access/policy-file.ts";
 import type { Loaded } from "../config/load.ts";
@@ -7,7 +8,7 @@ import { refuseUntagged } from "../config/tailnet-settings.ts";
 import { backupSettings } from "../features/backup/index.ts";
 import { writeLimitsOf } from "./limits.ts";
 
-/** Answers what is no failure but should be known. Faults: `config_invalid`, `policy_invalid`. */
+/** Returns warnings about settings that can be used. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {
   writeLimitsOf(settings);
   backupSettings(settings, secrets);

@@ -1,11 +1,11 @@
-// The settings that bound callers and writes, in the form invoke takes them.
+// The limits on callers and writes, from the settings.
 
 import type { Settings } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
 import type { CallerLimits } from "../operation/caller-limits.ts";
 import type { HistoryLimits, WriteLimits } from "../operation/define.ts";
 
-/** Throws Fault `config_invalid` for a `history.spaces` that cannot be read. */
+/** Returns the limits on writes. Fault `config_invalid` for a `history.spaces` that cannot be read. */
 export function writeLimitsOf(settings: Settings): WriteLimits {
   const maxVersions = settings["history.max_versions"];
   const maxDays = settings["history.max_days"];
@@ -24,7 +24,7 @@ export function callerLimitsOf(settings: Settings): CallerLimits {
   };
 }
 
-/** `logs=10/30`: 10 versions and 30 days; without days those of `history.max_days`. */
+/** Parses `logs=10/30`: 10 versions and 30 days; without days those of `history.max_days`. */
 function spaceLimits(entry: string, maxDays: number): [string, HistoryLimits] {
   const match = /^([A-Za-z0-9._~:@-]{1,256})=(\d{1,7})(?:\/(\d{1,5}))?$/.exec(entry);
   if (match?.[1] === undefined) {

@@ -1,9 +1,12 @@
-// The error that stops a node by itself: the first one counts. Parts report it upwards here; whoever started the node reads `first`.
+// The error that stops a node by itself: the first one counts. Parts report it upwards here; whoever started the node
+// reads `first`.
 
 import type { Fault } from "../lib/fault.ts";
 import { rejoinsAfter } from "../membership/rejoin.ts";
 
-/** Where the Go half ends, the log fails too; for this long the Go half may report first, since its reason says more. */
+/**
+ * Where the Go half ends, the log fails too; for this long the Go half may report first, since its reason says more.
+ */
 const GO_HALF_FIRST_MS = 250;
 
 /** Collects fatal errors of one start. */

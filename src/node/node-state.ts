@@ -1,5 +1,6 @@
-// What a node learns while it starts and while it runs: its tailnet, its local URL, whether it serves. Made first and handed to the parts that ask
-// about it; each phase of a start attaches its result once. Every question has an answer before that.
+// What a node learns while it starts and while it runs: its tailnet, its local URL, whether it serves. Made first and
+// handed to the parts that ask about it; each phase of a start attaches its result once. Every question has an answer
+// before that.
 
 import type { Caller } from "../access/caller.ts";
 import type { Status, Tailnet } from "../tailnet/index.ts";
@@ -84,7 +85,9 @@ export class NodeState {
     return this.#session?.status();
   }
 
-  /** As `status`, where others can reach the node: the loopback engine has a name and an address too, and leads nowhere. */
+  /**
+   * As `status`, where others can reach the node: the loopback engine has a name and an address too, and leads nowhere.
+   */
   reachable(): Status | undefined {
     return this.#connection?.tailnet.kind === "loopback" ? undefined : this.status();
   }

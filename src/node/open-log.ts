@@ -81,7 +81,10 @@ function reportClockJump(conditions: Conditions, aheadMs: number): void {
   else conditions.raise("clock_jumped", text);
 }
 
-/** What a joiner held before is complete in `aside/`. The export beside it is only for people, so joining goes on if it fails. */
+/**
+ * What a joiner held before is complete in `aside/`. The export beside it is only for people, so joining goes on if it
+ * fails.
+ */
 function archiveReplacedStores(dataDir: string, store: Store): void {
   const log = logFor("store");
   try {

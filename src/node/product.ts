@@ -1,5 +1,5 @@
-// The product of a node, behind all its listeners: store, log, gate, operations of the features, and the surfaces over them. A start decides when
-// it is opened and closed; what joins it to a fleet is membership/.
+// The product of a node, behind all its listeners: store, log, gate, operations of the features, and the surfaces over
+// them. A start decides when it is opened and closed; what joins it to a fleet is membership/.
 
 import { Access } from "../access/access.ts";
 import { Refusals } from "../access/refusals.ts";
@@ -68,14 +68,14 @@ export interface ProductOptions {
   conformance: boolean;
   closers: Closers;
   nowMs: () => number;
-  /** What the process was started with, and its way out. */
+  /** What the process was started with, and its outbound connection. */
   host: HostParts;
-  /** The features of this node; left out: those of the build. */
+  /** The features of this node; by default those of the build. */
   features?: readonly Feature[];
   state: NodeState;
   node: OwnNode;
   membership: Membership;
-  /** For an edge: the members as they were known last; undefined for a full node. */
+  /** For an edge: the members as they were known in an earlier run; undefined for a full node. */
   edge: { knownMembers: readonly Member[] } | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
@@ -90,12 +90,12 @@ export interface Product extends Omit<OpenSurfaces, "close"> {
   log: Log;
   /** The log where it is raft's: readable now, takes writes once it is started (`startEngine`). */
   raft: RaftLog | undefined;
-  /** What an edge has in place of a replicated store. */
+  /** The parts of an edge in place of a replicated store; undefined on a full node. */
   edge: EdgeParts | undefined;
   members: Members;
-  /** The way to the other nodes of the fleet, once it is connected. */
+  /** Calls to the other nodes of the fleet, once it is connected. */
   link: PeerConnection;
-  /** What the other nodes of the fleet ask of this one. */
+  /** Serves the calls of the other nodes of the fleet. */
   peerServer: PeerServer;
   /** Ends open streams and background work. */
   endStreams(): Promise<void>;
@@ -112,12 +112,12 @@ interface Foundation extends ProductOptions {
   services: Services;
 }
 
-/** Opens the store and everything over it; each part is added to `closers`. Throws Faults of the store. */
+/** Opens the store and everything over it, and adds each part to `closers`. Throws Faults of the store. */
 export function openProduct(options: ProductOptions): Product {
   const { membership, closers } = options;
   const base = openFoundation(options);
   const { services, store, edgeParts, link, access } = base;
-  // An edge has no store that features could look after.
+  // On an edge features have no store to maintain.
   const active = edgeParts === undefined ? base.features : [];
   for (const feature of active) feature.open?.(services);
   const operations = operationsOf(base.features, services);
@@ -205,7 +205,7 @@ function backupsOf(services: Services): BackupReport | undefined {
   return backups && reportOf(backups);
 }
 
-/** Starts what features do in the background, on the leader and everywhere. */
+/** Starts the duties of features, which run on the leader, and their jobs, which run on every full node. */
 function startFeatures(
   features: readonly Feature[],
   { services, log, closers }: { services: Services; log: Log; closers: Closers },
@@ -256,7 +256,10 @@ function openInvoker(
   });
 }
 
-/** Opens what peers may ask. Only full nodes serve forwarded calls, the feed and the paths of features; membership/ adds those of members. */
+/**
+ * Opens the server for peers. Only full nodes serve forwarded calls, the feed and the paths of features; membership/
+ * adds those of members.
+ */
 function openPeerServer(
   { edgeParts, link, membership, store, services }: Foundation,
   { log, members, invoker, active }: { log: Log; members: Members; invoker: Invoker; active: readonly Feature[] },

@@ -31,7 +31,7 @@ export interface StartOptions {
   nowMs?: () => number;
 }
 
-/** A port of the host is opened only where no real tailnet is joined (docs/security.md 16). Fault `config_invalid`. */
+/** A port of the host is opened only where no real tailnet is joined (security.md 16). Fault `config_invalid`. */
 export function refuseUnsafeModes(options: StartOptions): void {
   if (options.privateTailnet === true) refuseRealControl(options.loaded.settings.control_url);
   if (

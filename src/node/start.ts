@@ -1,5 +1,5 @@
-// Starts and stops a node. A start is a sequence of phases (phases/); each gets the results of the earlier ones and adds what it opens to the closers,
-// which run in reverse.
+// Starts and stops a node. A start is a sequence of phases (phases/); each gets the results of the earlier ones and
+// adds what it opens to the closers, which run in reverse.
 
 import type { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -93,7 +93,10 @@ class StartedNode implements RunningNode {
     this.#parts.built.policy?.reload();
   }
 
-  /** No new requests, streams ended with a reason, running requests finished; then the closers: log, store, Go half, lock. */
+  /**
+   * No new requests, streams ended with a reason, running requests finished; then the closers: log, store, Go half,
+   * lock.
+   */
   async #stop(reason: string): Promise<void> {
     const { log, options, state } = this.#start;
     const { built, listeners, reporting, session } = this.#parts;

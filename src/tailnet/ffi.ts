@@ -48,7 +48,9 @@ function load(path: string): NativeLibrary {
     if (/failed to map segment|operation not permitted|permission denied/i.test(message))
       throw new NotExecutable(message);
     throw new Fault("library_failed", `cannot load ${path}: ${message}`, {
-      hint: "The library needs glibc 2.34 or newer (Debian 12, Ubuntu 22.04, Raspberry Pi OS 12); on other systems use the sidecar engine.",
+      hint:
+        "The library needs glibc 2.34 or newer (Debian 12, Ubuntu 22.04, Raspberry Pi OS 12); on other systems use " +
+        "the sidecar engine.",
       cause: error,
     });
   }

@@ -41,7 +41,9 @@ export async function withExtracted<T>(
     "library_failed",
     `the tailnet ${artifact.engine} can run from none of these folders: ${reasons.join("; ")}`,
     {
-      hint: "Give --data, or XDG_RUNTIME_DIR, a folder of your own on a file system that is not mounted noexec and has 30 MB free.",
+      hint:
+        "Give --data, or XDG_RUNTIME_DIR, a folder of your own on a file system that is not mounted noexec and has " +
+        "30 MB free.",
     },
   );
 }

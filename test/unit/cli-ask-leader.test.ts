@@ -38,7 +38,7 @@ test("a refusal that names the leader says what to type there", async () => {
 test("without a leader, or with one of another type, the refusal stays as it is", async () => {
   expect(await asked(notTheLeader(undefined, "Removing"))).toMatchObject({
     code: "not_leader",
-    message: "Removing is the leader's business, and no member leads now",
+    message: "Removing works only on the leader, and no member leads now",
     details: { leader: "", leader_name: "", retryAfterSeconds: 1 },
   });
   const odd = new Fault("forbidden", "no", { details: { leader: { node: "nANNA" }, leader_name: 7 } });

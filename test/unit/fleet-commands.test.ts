@@ -208,7 +208,7 @@ describe("a join", () => {
         operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1 });
       });
     expect(joinAt(1)).toThrow("Its build knows levels up to 1, and this fleet is at 2");
-    expect(joinAt(2)).toThrow("nobody has approved it");
+    expect(joinAt(2)).toThrow("is not approved");
   });
 
   test("a ticket counts to the last moment of its 15 minutes", () => {

@@ -45,7 +45,7 @@ describe("conditions", () => {
     expect(codes(health.judge(facts({ ...away, monotonicMs: 0 })))).toEqual([]);
     expect(codes(health.judge(facts({ ...away, monotonicMs: 4_999 })))).toEqual([]);
     expect(health.judge(facts({ ...away, monotonicMs: 5_000 })).get("no_quorum")).toContain(
-      "1 of 3 voters are heard; not heard: b, c",
+      "1 of 3 voters respond; not responding: b, c",
     );
     expect(codes(health.judge(facts({ monotonicMs: 6_000 })))).toEqual([]);
     expect(codes(health.judge(facts({ ...away, monotonicMs: 7_000 })))).toEqual([]);
@@ -130,7 +130,7 @@ describe("conditions", () => {
         .get("member_unreachable");
     expect([of(15_000, "regional"), of(16_000, "regional"), of(99_000, "edge")]).toEqual([
       undefined,
-      "b was not heard for 16 s",
+      "b has not responded for 16 s",
       undefined,
     ]);
   });
@@ -144,9 +144,9 @@ describe("conditions", () => {
       health.update(facts({ own, ageMs: () => seconds * 1000, leaderKnown: true }), conditions);
     }
     const texts = conditions.list().map(({ text }) => text);
-    expect(texts.some((text) => text.includes("was not heard for 100 s"))).toBe(true);
+    expect(texts.some((text) => text.includes("has not responded for 100 s"))).toBe(true);
     expect(texts.some((text) => text.includes("takes 500 ms"))).toBe(true);
-    expect(logged.filter((line) => line.includes("was not heard"))).toHaveLength(1);
+    expect(logged.filter((line) => line.includes("has not responded"))).toHaveLength(1);
     expect(logged.filter((line) => line.includes("Syncing the log"))).toHaveLength(1);
   });
 

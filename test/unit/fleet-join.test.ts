@@ -289,7 +289,7 @@ describe("looking for a fleet", () => {
     await leader.begin();
     leader.lead(false);
     const { done, until } = joiner(world, { ticket: await leader.ticket("regional") });
-    await until("does not let this node in yet");
+    await until("does not admit this node yet");
     leader.lead(true);
     expect((await done).admitted.outcome).toBe("joined");
   });

@@ -91,7 +91,7 @@ describe("the fleet's part of status", () => {
     expect(found.fleet).toMatchObject({
       id: "",
       voters: 0,
-      survives: "This node is in no fleet yet: it waits to be let in, or for the store.",
+      survives: "This node is in no fleet yet: it waits to be admitted, or for the store.",
     });
   });
 
@@ -106,7 +106,7 @@ describe("the fleet's part of status", () => {
     const three = { members: ["a", "b", "c"].map((name) => member(name)), raft: raft(["a", "b", "c"]) };
     expect(fleetPart(facts(three)).fleet.survives).toBe("1 of 3 voters may fail.");
     expect(fleetPart(facts({ ...three, isAway: (node) => node === "n-b" })).fleet.survives).toStartWith(
-      "No more voter may fail; 1 is",
+      "No more voter may fail; 1 does",
     );
     expect(fleetPart(facts({ ...three, isAway: () => true })).fleet.survives).toStartWith("No writes now: 1 of 3");
   });

@@ -245,8 +245,8 @@ test.each([
   ["one voter of three", 1, 1, 3, "No voter may fail: one of 3 full nodes votes"],
   ["three voters", 3, 3, 3, "1 of 3 voters may fail."],
   ["five voters", 5, 5, 5, "2 of 5 voters may fail."],
-  ["three, one away", 3, 2, 3, "No more voter may fail; 1 is not heard now"],
-  ["five, one away", 5, 4, 5, "1 of 5 voters may fail; 1 is not heard now."],
+  ["three, one away", 3, 2, 3, "No more voter may fail; 1 does not respond now"],
+  ["five, one away", 5, 4, 5, "1 of 5 voters may fail; 1 does not respond now."],
   ["three, two away", 3, 1, 3, "No writes now: 1 of 3 voters is there, and 2 are needed"],
   ["two voters for a moment", 2, 2, 3, "No more voter may fail: bring one back"],
 ])("what %s survive", (_, voters, alive, full, says) => {

@@ -80,7 +80,7 @@ test("a condition is logged when it becomes true, when its text changes and when
   for (const seconds of [9, 10, 11]) conditions.raise("clock_skew", `off by ${seconds} s`);
   expect(conditions.list().find(({ code }) => code === "clock_skew")?.text).toBe("off by 11 s");
   conditions.clear("clock_skew");
-  for (const name of ["pi-1", "pi-2"]) conditions.raise("member_unreachable", `${name} was not heard for 3.5 s`);
+  for (const name of ["pi-1", "pi-2"]) conditions.raise("member_unreachable", `${name} has not responded for 3.5 s`);
   conditions.clear("member_unreachable");
   expect(conditions.list()).toEqual([
     expect.objectContaining({
@@ -97,8 +97,8 @@ test("a condition is logged when it becomes true, when its text changes and when
     "warning Control server unreachable: no answer from elsewhere",
     "warning Clocks differ: off by 9 s",
     "info Clocks differ: resolved",
-    "warning A member is unreachable: pi-1 was not heard for 3.5 s",
-    "warning A member is unreachable: pi-2 was not heard for 3.5 s",
+    "warning A member is unreachable: pi-1 has not responded for 3.5 s",
+    "warning A member is unreachable: pi-2 has not responded for 3.5 s",
     "info A member is unreachable: resolved",
     "info Control server unreachable: resolved",
   ]);

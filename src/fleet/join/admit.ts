@@ -236,7 +236,7 @@ function otherFleet(): Fault {
 
 /** What a member answers that was asked for something that only the leader does. */
 export function notTheLeader(leader: { node: string; name: string } | undefined, what: string): Fault {
-  return new Fault("not_leader", `${what} is the leader's business, and ${leader?.name ?? "no member"} leads now`, {
+  return new Fault("not_leader", `${what} works only on the leader, and ${leader?.name ?? "no member"} leads now`, {
     hint: leader === undefined ? "Try again once there is a leader; see cairn status." : `Ask ${leader.name}.`,
     facts: { leader },
     // Without a leader the names stay, empty.

@@ -123,7 +123,8 @@ function refuseWrongServer(role: FleetRole, server: string): void {
 
 function insertMember(tx: Writer, command: JoinCommand, { role, spaces }: Right, joinedMs: number) {
   tx.run(
-    "INSERT OR REPLACE INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES (?,?,?,?,'active',?,?,?,?)",
+    "INSERT OR REPLACE INTO members (node, server, name, role, state, spaces, level, version, joined_at) VALUES " +
+      "(?,?,?,?,'active',?,?,?,?)",
     command.node,
     command.server,
     command.name,
@@ -183,7 +184,7 @@ function rightOf(reader: Reader, command: JoinCommand, nowMs: number): Right {
   const approval = ticketBy(reader, approvalOf(node));
   if (approval !== undefined && approval.expires_at > nowMs && approval.used_by === "") return byTicket(approval);
   if (role === "edge" && granted.includes("edge")) return { role, spaces: ["*"], ticket: undefined };
-  throw refused("needs_approval", `${command.name} (${node}) shows no ticket, and nobody has approved it`);
+  throw refused("needs_approval", `${command.name} (${node}) shows no ticket and is not approved`);
 }
 
 function byTicket(ticket: TicketRow): Right {

@@ -138,7 +138,7 @@ class Joiner {
       // What the fleet itself says no to stays no; everything else may be different in a moment.
       if (error instanceof Fault && (error.code === "join_refused" || error.code === "invalid_input")) throw error;
       const why = reasonOf(error);
-      this.#wait(`${found.name} of the fleet ${found.about.fleet} does not let this node in yet: ${why}`);
+      this.#wait(`${found.name} of the fleet ${found.about.fleet} does not admit this node yet: ${why}`);
       return undefined;
     }
   }
@@ -180,12 +180,14 @@ class Joiner {
     const { host, fleet } = this.#options;
     const other = named[0];
     if (other !== undefined) {
-      return `${other.name} is of a fleet ${other.about.fleet} with another id (${other.about.fleetId.slice(0, 8)}) than ${
-        this.#options.ticket === undefined ? "the one chosen before" : "this node's ticket"
-      } (${this.#pinned?.slice(0, 8)})`;
+      const wanted = this.#options.ticket === undefined ? "the one chosen before" : "this node's ticket";
+      return (
+        `${other.name} is of a fleet ${other.about.fleet} with another id (${other.about.fleetId.slice(0, 8)}) ` +
+        `than ${wanted} (${this.#pinned?.slice(0, 8)})`
+      );
     }
     return host === "auto"
-      ? `No member of a fleet called ${fleet} answers on this tailnet; a fleet is begun only by a start without --join`
+      ? `No member of a fleet called ${fleet} answers on this tailnet; only a start without --join begins a fleet`
       : `${host} does not answer as a node of a fleet; this node waits for it`;
   }
 
@@ -207,7 +209,9 @@ class Joiner {
       }),
     );
     if (answer.outcome === "pending") {
-      const line = `The fleet ${found.about.fleet} has to let this node in: run cairn members approve ${name()} --role ${role ?? "regional"} on its leader`;
+      const line =
+        `The fleet ${found.about.fleet} has to admit this node: run cairn members approve ${name()} --role ` +
+        `${role ?? "regional"} on its leader`;
       conditions.clear("waiting_for_fleet");
       conditions.raise("waiting_for_approval", line);
       this.#say(line);
@@ -232,7 +236,8 @@ class Joiner {
     }
     this.#rogues.add(node);
     this.#wait(
-      `The device ${node} says it is of this node's fleet and does not know its ticket (${why}); it is asked no more`,
+      `The device ${node} says it is of this node's fleet and does not know its ticket (${why}); this node no ` +
+        "longer asks it",
     );
     return false;
   }

@@ -16,7 +16,8 @@ export const fleetTicketCreate = write({
   v: 1,
   title: "Make a join ticket",
   description:
-    "Lets one device join with this role within 15 minutes. The caller draws 128 random bits and gives their SHA-256 only; cairn ticket does that.",
+    "Lets one device join with this role within 15 minutes. The caller draws 128 random bits and gives their " +
+    "SHA-256 only; cairn ticket does that.",
   input: z.object({
     hash: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 as 64 hex digits"),
     role: z.enum(ROLES),

@@ -139,5 +139,5 @@ function whyNot(server: string, members: readonly Member[], facts: Situation["fa
   const member = members.find((each) => each.server === server);
   if (member === undefined) return "it is no member any more";
   if (member.state === "leaving") return `${member.name} is leaving`;
-  return facts(server).lost ? `${member.name} was not heard for ten minutes` : "the number of voters stays odd";
+  return facts(server).lost ? `${member.name} has not responded for ten minutes` : "the number of voters stays odd";
 }

@@ -73,7 +73,7 @@ function factsOf(member: MemberReport): string[] {
   const { self, lag, path, relay, round_trip_ms, age_seconds, position, version } = member;
   const way = path === "relay" ? `by relay ${relay}` : path === "none" ? "no path" : path;
   return [
-    position === "" ? "not heard yet" : lag === 0 || lag === null ? "up to date" : `${lag} changes behind`,
+    position === "" ? "no report yet" : lag === 0 || lag === null ? "up to date" : `${lag} changes behind`,
     ...(self ? [] : [round_trip_ms === null ? way : `${way}, ${round_trip_ms} ms`]),
     ...(self || age_seconds === null ? [] : [`heard ${Math.round(age_seconds)} s ago`]),
     version,

@@ -1,4 +1,5 @@
-// From the caller header of the Go half to the Caller that the gate judges. The same state of a caller is always the same object, so that the gate can cache.
+// Turns the caller header of the Go half into the Caller that the gate judges. Equal headers give the same object, so
+// that the gate can cache by identity.
 
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../../access/caller.ts";
@@ -8,7 +9,7 @@ import { caller as callerWire, type Tailnet } from "../../tailnet/index.ts";
 
 export interface CallersOptions {
   grants: Tailnet["grants"];
-  /** Why capability objects of a caller are worth nothing, as the gate sees it. */
+  /** Returns what is wrong with the capability objects of a caller, as the gate sees it. */
   problems: (caller: Caller) => readonly string[];
   conditions: Conditions;
 }
@@ -16,7 +17,7 @@ export interface CallersOptions {
 const MAX_CALLERS = 2048;
 const MAX_PROBLEMS = 100;
 
-/** Callers as the Go half proves them, one object for one state of each. */
+/** The callers that the Go half has identified, one object for each state of a caller. */
 export class Callers {
   readonly #options: CallersOptions;
   readonly #known = new LRUCache<string, Caller>({ max: MAX_CALLERS });
@@ -27,7 +28,10 @@ export class Callers {
     this.#options = options;
   }
 
-  /** The caller behind the header text. Throws Fault `unavailable` when its grants are not known (any more), `internal` when the text is not ours. */
+  /**
+   * Returns the caller of a header text. Fault `unavailable` if its grants are not known at the moment, `internal` if
+   * the text is not one of ours.
+   */
   of(wire: string): Caller | Promise<Caller> {
     return this.#known.get(wire) ?? this.#read(wire);
   }
@@ -59,7 +63,9 @@ export class Callers {
     }
   }
 
-  /** Keeps the condition `grant_invalid` true for as long as some caller's newest grants are partly worth nothing. */
+  /**
+   * Raises `grant_invalid` while the newest grants of some caller contain capability objects that count for nothing.
+   */
   #note(caller: Caller): void {
     const problem = this.#options.problems(caller)[0];
     if (problem === undefined) this.#problems.delete(caller.id);

@@ -1,4 +1,5 @@
-// The callers that a person's words name: the ways in of this machine, devices that the tailnet shows now, and logins or tags of which no device is seen.
+// Finds the callers that a text names: the local ways in, devices that the tailnet shows now, and logins or tags
+// without a visible device.
 
 import type { Caller } from "../../access/caller.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -7,12 +8,13 @@ import type { Peer } from "../../tailnet/index.ts";
 import type { NodeState, TailnetConnection } from "../node-state.ts";
 import { localCaller } from "./identify.ts";
 
-/** A user may have many devices; their rights differ seldom. */
+/** A user may have many devices, and their rights seldom differ. */
 const MAX_DEVICES = 20;
 const NOT_SEEN =
-  "No device of it is seen on the tailnet now, so grants of the tailnet policy are not known; the policy file and settings are.";
+  "No device of it is seen on the tailnet now, so grants of the tailnet policy are not known; the policy file and " +
+  "settings are.";
 
-/** Returns the function that finds callers. Without a tailnet it finds those of this machine only. */
+/** Returns the function that finds callers. Without a tailnet it finds only the local ones. */
 export function findCallers(state: Pick<NodeState, "connection">): FindCallers {
   return async (name, signal) => {
     if (name === "local" || name === "local:bridge" || name === "local:dev")
@@ -59,7 +61,7 @@ async function callerOf(peer: Peer, { tailnet, callers }: TailnetConnection): Pr
         own: false,
         grants: [],
       },
-      note: `The tailnet half lets it not in at all, whatever its grants: ${why}`,
+      note: `The tailnet half refuses it, whatever its grants: ${why}`,
     };
   }
 }

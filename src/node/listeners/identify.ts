@@ -1,4 +1,5 @@
-// The three doors of a node, each with its own proof of who is calling: ingress (the Go half's secret), the local socket (file rights), loopback (development only).
+// Identifies the caller of a request, by listener: ingress by the secret of the Go half, the local socket by file
+// rights, loopback (development) by Host and Origin.
 
 import { timingSafeEqual } from "node:crypto";
 import type { Caller } from "../../access/caller.ts";
@@ -11,7 +12,7 @@ const SECRET = "cairn-internal-secret";
 const CALLER = "cairn-internal-caller";
 const SCHEME = "cairn-internal-scheme";
 
-/** Requests from the tailnet: the per-boot secret proves the Go half, its header names the caller. */
+/** Identifies requests from the tailnet: the secret of this start proves the Go half, its header names the caller. */
 export function identifyIngress(secret: string, callers: Callers): IdentifyCaller {
   const expected = Buffer.from(secret);
   return (request) => {
@@ -30,7 +31,10 @@ export function identifyIngress(secret: string, callers: Callers): IdentifyCalle
   };
 }
 
-/** The local socket: whoever may open the file is admin of this node, and at most a member by `/mcp`, where `cairn bridge` speaks for agents. */
+/**
+ * Identifies requests on the local socket: who may open the file is an admin of this node, and on `/mcp`, where `cairn
+ * bridge` speaks for agents, a member.
+ */
 export function identifyLocal(): IdentifyCaller {
   const admin = localCaller("local");
   const bridge = localCaller("local:bridge");
@@ -40,7 +44,10 @@ export function identifyLocal(): IdentifyCaller {
   };
 }
 
-/** A port on 127.0.0.1, for development and the conformance suite: anyone on this machine, so a member at most, and never a foreign web page. */
+/**
+ * Identifies requests on a port of 127.0.0.1, for development and the conformance suite: anyone on this machine, as a
+ * member. Refuses pages of other origins.
+ */
 export function identifyLoopback(port: () => number, origins: readonly string[]): IdentifyCaller {
   const caller = localCaller("local:dev");
   return (request) => {
@@ -52,7 +59,7 @@ export function identifyLoopback(port: () => number, origins: readonly string[])
   };
 }
 
-/** A caller of this machine, by the way it came in. */
+/** Returns the caller of a local way in. */
 export function localCaller(id: "local" | "local:bridge" | "local:dev"): Caller {
   return { kind: "local", id, node: "this machine", login: "", tags: [], own: false, grants: [] };
 }

@@ -1,4 +1,5 @@
-// The only Bun.serve. A listener is a place (unix socket or loopback port) with a door that says who is calling; behind the doors for callers are the same surfaces, behind the peers' only theirs.
+// The only Bun.serve. A listener is a unix socket or a loopback port, with a function that identifies the caller.
+// Listeners for callers serve the same surfaces, the one for peers only theirs.
 
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Caller } from "../../access/caller.ts";
@@ -12,10 +13,10 @@ import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";
 const SAFE_ENTRIES = Object.entries(SAFE_HEADERS);
-/** How often a listener that stops looks whether requests still run. */
+/** How often a listener that stops checks whether requests still run. */
 const DRAIN_LOOK_MS = 10;
 
-/** What answers once the caller is known. */
+/** Answers requests of an identified caller. */
 export interface Surface {
   fetch(request: Request, caller: Caller): Promise<Response>;
 }
@@ -24,21 +25,21 @@ export interface Surface {
 export interface Surfaces {
   api: Surface;
   mcp: Surface;
-  /** Answers undefined to what is not its own. */
+  /** Resolves with undefined for paths that are not its own. */
   web: { fetch(request: Request, caller: Caller, scheme: "http" | "https"): Promise<Response | undefined> };
 }
 
-/** Says who is calling, after removing what only the door may read; throws a Fault to refuse. */
+/** Returns who is calling, and removes the headers that only it may read. Throws a Fault to refuse the request. */
 export type IdentifyCaller = (request: Request, path: string) => Caller | Promise<Caller>;
 
 export interface ListenOptions {
   /** A unix socket that is made with `mode`, or a port on 127.0.0.1 (0: any free one). */
   at: { unix: string; mode: number } | { loopbackPort: number };
   identify: IdentifyCaller;
-  /** The surfaces of the product, by path, or one that has this listener to itself. */
+  /** The surfaces of the product, chosen by path, or one surface for the whole listener. */
   surfaces: Surfaces | Surface;
   maxBodyBytes: number;
-  /** Origins whose pages may read the answers; the doors and the Go half have refused every other. */
+  /** Origins whose pages may read the answers; the listeners and the Go half refuse all others. */
   origins: readonly string[];
   /** True while the node stops: new requests are refused, running ones finish. */
   draining: () => boolean;
@@ -49,7 +50,7 @@ export interface ListenOptions {
 export interface Listener {
   /** The port of a loopback listener, 0 for a socket. */
   port: number;
-  /** Stops listening and waits for running requests for at most this long; then it cuts them. */
+  /** Stops listening and waits at most this long for running requests; then closes their connections. */
   stop(withinMs: number): Promise<void>;
 }
 
@@ -58,12 +59,13 @@ export function listen(options: ListenOptions): Listener {
   const { at } = options;
   if ("unix" in at) removeStaleSocket(at.unix);
   const common = {
-    // A declared length is refused below with words; this bound cuts bodies without one.
+    // A larger declared length is refused below with a message; this bound cuts bodies of unknown length.
     maxRequestBodySize: options.maxBodyBytes + 65_536,
     fetch: (request: Request) => answer(request, options),
     error: (error: Error) => refusal(error, options.log),
   };
-  // Quiet streams live as long as their client; deadlines of hostile clients are the Go half's. Bun's types know idleTimeout for ports alone, though it counts for sockets too.
+  // A quiet stream lives as long as its client; deadlines for hostile clients are the Go half's. Bun's types have
+  // idleTimeout for ports only, though it works for sockets too.
   const quiet = { idleTimeout: 0 };
   const server =
     "unix" in at
@@ -110,18 +112,24 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
   }
 }
 
-/** Stored text stands in answers of MCP too: no browser may make more of them than data (security.md 15). What the SDK set stays. */
+/**
+ * MCP answers contain stored text, too: headers keep browsers from treating it as anything but data (security.md 15).
+ * Headers that the SDK set stay.
+ */
 function harmless(response: Response): Response {
   for (const [name, value] of SAFE_ENTRIES) if (!response.headers.has(name)) response.headers.set(name, value);
   return response;
 }
 
-/** How the request reached the node. Only the Go half can say https: the other doors take this header away. */
+/** Returns how the request reached the node. Only the Go half can say https: the other listeners remove this header. */
 function schemeOf(request: Request): "http" | "https" {
   return request.headers.get(SCHEME_HEADER) === "https" ? "https" : "http";
 }
 
-/** A Fault in words; anything else as `internal` with an id that is also in the log, so that nothing inside leaks. */
+/**
+ * Returns a Fault as a problem; any other error as `internal` with an id that is also in the log, so that nothing
+ * internal leaks.
+ */
 function refusal(error: unknown, log: LogLine): Response {
   if (error instanceof Fault) return problemResponse(error);
   return problemResponse(unexpectedFault("The request", logUnexpected(log, "a request", error)));
@@ -135,7 +143,11 @@ function pathOf(url: string): string {
   return end < 0 ? url.slice(start) : url.slice(start, start + end);
 }
 
-/** Not Bun's graceful stop: that closes connections on which the Go half may be sending its next request, which then has no known outcome. Without a name nobody connects anew, and while the node drains each answer ends its connection. */
+/**
+ * Bun's graceful stop is not used: it closes connections on which the Go half may be sending its next request, which
+ * then has no known outcome. Once the socket file is gone there are no new connections, and while the node drains each
+ * answer closes its connection.
+ */
 async function stop(server: ReturnType<typeof Bun.serve>, at: ListenOptions["at"], withinMs: number): Promise<void> {
   if ("unix" in at) rmSync(at.unix, { force: true });
   const until = performance.now() + withinMs;
@@ -144,7 +156,7 @@ async function stop(server: ReturnType<typeof Bun.serve>, at: ListenOptions["at"
   await server.stop(true);
 }
 
-/** Removes the socket of a process that is gone; the lock on the data folder says that no other process is using it. */
+/** Removes the socket of a process that is gone. The lock on the data folder says that no other process uses it. */
 function removeStaleSocket(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;

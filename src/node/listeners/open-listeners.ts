@@ -1,4 +1,5 @@
-// The doors of one node while it runs: each listener gets what is common to all, and they end together. What proves a caller is doors.ts, Bun's server is listen.ts.
+// The open listeners of one node. Adds what all of them share, and stops them together. Who is calling is identify.ts,
+// Bun's server is listen.ts.
 
 import type { Settings } from "../../config/settings.ts";
 import { giveToGroup } from "../../datadir/sockets.ts";
@@ -8,7 +9,7 @@ import type { Callers } from "./callers.ts";
 import { identifyIngress, identifyLocal, identifyLoopback } from "./identify.ts";
 import { type IdentifyCaller, type Listener, listen, type Surface, type Surfaces } from "./listen.ts";
 
-/** Running requests may take this long to finish when the node stops. */
+/** How long running requests may take to finish when the node stops. */
 const DRAIN_MS = 10_000;
 
 export interface OpenListenersOptions {
@@ -18,7 +19,7 @@ export interface OpenListenersOptions {
   draining: () => boolean;
 }
 
-/** The listeners of a node, in the order in which its start opens them. */
+/** Opens listeners in the order of a start; `stop` closes all. */
 export class OpenListeners {
   readonly #options: OpenListenersOptions;
   readonly #listeners: Listener[] = [];
@@ -27,20 +28,23 @@ export class OpenListeners {
     this.#options = options;
   }
 
-  /** The local socket, for the node's user or `cli.group`. */
+  /** Opens the local socket, for the node's user or `cli.group`. */
   local(path: string, { mode, gid }: { mode: number; gid: number | undefined }): void {
     this.#open({ unix: path, mode }, identifyLocal());
     giveToGroup(path, gid);
   }
 
-  /** A port on 127.0.0.1 (0: any); answers its base URL. */
+  /** Opens a port on 127.0.0.1 (0: any). Returns its base URL. */
   loopback(port: number): string {
     const identify = identifyLoopback(() => listener.port, this.#options.settings["http.allowed_origins"]);
     const listener: Listener = this.#open({ loopbackPort: port }, identify);
     return `http://127.0.0.1:${listener.port}`;
   }
 
-  /** Where the Go half hands over requests of the tailnet: those of everyone, and those of peers, which reach the peers' surface alone. */
+  /**
+   * Opens the sockets on which the Go half passes requests of the tailnet: those of all callers, and those of peers,
+   * which reach only the peers' surface.
+   */
   ingress(
     { everyone, peers }: { everyone: string; peers: string },
     secret: string,
@@ -51,7 +55,7 @@ export class OpenListeners {
     this.#open({ unix: peers, mode: 0o600 }, identifyIngress(secret, callers), peer, MAX_FRAME_BYTES);
   }
 
-  /** No new requests; resolves when running ones have finished or were cut. */
+  /** Refuses new requests. Resolves when running ones have finished or were cut. */
   async stop(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.stop(DRAIN_MS)));
   }

@@ -1,4 +1,5 @@
-// Follows the policy file: a valid change counts within two seconds, an invalid one keeps the old policy and raises a condition (security.md 6).
+// Follows the policy file: a valid change takes effect within two seconds, an invalid one keeps the old policy and
+// raises a condition (security.md 6).
 
 import { lstatSync } from "node:fs";
 import type { Access } from "../../access/access.ts";
@@ -13,7 +14,7 @@ export interface PolicyWatchOptions {
   capability: string;
   access: Access;
   conditions: Conditions;
-  /** Rights may have changed: open streams and lists must be judged again. */
+  /** Called when rights may have changed, so that open streams and lists are judged again. */
   onChange: () => void;
 }
 
@@ -24,7 +25,10 @@ export interface PolicyWatch {
   stop(): void;
 }
 
-/** Reads the file at once (throws Fault `policy_invalid`, so that a node never starts without its policy), then follows it. */
+/**
+ * Reads the file at once, then follows it. Fault `policy_invalid` for the first reading, so that a node never starts
+ * without its policy.
+ */
 export function watchPolicy(options: PolicyWatchOptions): PolicyWatch {
   const { path, capability, access, conditions } = options;
   let seen = fingerprint(path);

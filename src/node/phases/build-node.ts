@@ -51,7 +51,9 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
   return { product, membership, node, policy: followPolicy(start, product), egressSecret };
 }
 
-/** Follows the policy file, if there is one. Without its policy the node would serve under other rights than were meant. */
+/**
+ * Follows the policy file, if there is one. Without its policy the node would serve under other rights than were meant.
+ */
 function followPolicy({ settings, conditions, state, closers, log }: StartContext, product: Product) {
   const path = settings["access.policy_file"];
   if (path === undefined) return undefined;

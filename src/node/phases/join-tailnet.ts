@@ -1,5 +1,5 @@
-// Last phase of a start: the tailnet, and on it the membership in a fleet. From here on the node is up; who reaches it depends on logins, keys and
-// networks, and may change at any time.
+// Last phase of a start: the tailnet, and on it the membership in a fleet. From here on the node is up; who reaches it
+// depends on logins, keys and networks, and may change at any time.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -70,7 +70,10 @@ function connect(
   });
 }
 
-/** Opens this node's member; undefined on a node without fleets (development). It answers peers now and begins once the tailnet serves. */
+/**
+ * Opens this node's member; undefined on a node without fleets (development). It answers peers now and begins once the
+ * tailnet serves.
+ */
 async function openMember(
   start: StartContext,
   { opened, built }: EarlierPhases,

@@ -1,4 +1,5 @@
-// First phase of a start: takes the data folder, decides what to do about fleets, makes the sockets' folder, and begins to load the Go half.
+// First phase of a start: takes the data folder, decides what to do about fleets, makes the sockets' folder, and begins
+// to load the Go half.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";

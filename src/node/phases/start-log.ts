@@ -1,4 +1,5 @@
-// Third phase of a start: the raft member of this node. A node that joins a fleet first starts its member when it is admitted (membership/join.ts).
+// Third phase of a start: the raft member of this node. A node that joins a fleet first starts its member when it is
+// admitted (membership/join.ts).
 
 import { planEngine, startEngine } from "../../datadir/open-engine.ts";
 import { profileOf } from "../../membership/fleet-state.ts";
@@ -10,7 +11,10 @@ import type { OpenedData } from "./open-data.ts";
 /** A start may include the installation of a whole store. */
 const START_MS = 600_000;
 
-/** Starts the raft member. When it resolves, a fleet of one orders writes. Rejects with the Fault that stops the node, too: an entry that cannot be applied shows only when the log is read again. */
+/**
+ * Starts the raft member. When it resolves, a fleet of one orders writes. Rejects with the Fault that stops the node,
+ * too: an entry that cannot be applied shows only when the log is read again.
+ */
 export async function startLog(start: StartContext, opened: OpenedData, built: BuiltNode): Promise<void> {
   const { settings, failure } = start;
   const { plan, goHalf, sockets } = opened;

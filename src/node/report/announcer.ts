@@ -1,4 +1,5 @@
-// What people, scripts and the service manager hear while a node runs: the ready event once, as soon as it serves or is known to wait, then each change as an event of its own.
+// Reports to people, scripts and the service manager while a node runs: the ready event once, as soon as the node
+// serves or is known to wait, then an event for each change.
 
 import { buildInfo } from "../../config/build-info.ts";
 import type { Loaded } from "../../config/load.ts";
@@ -9,7 +10,7 @@ import type { NodeEvent } from "./events.ts";
 import type { ServiceManager } from "./service-manager.ts";
 import { addressesOf, readyEvent } from "./urls.ts";
 
-/** The ready event comes after this time even if the tailnet has said nothing. */
+/** The ready event is sent after this time even if the tailnet has reported nothing. */
 const PATIENCE_MS = 15_000;
 
 export interface AnnouncerOptions {
@@ -22,7 +23,7 @@ export interface AnnouncerOptions {
   manager: ServiceManager;
 }
 
-/** Tells what a node is doing; `stop` before its end. */
+/** Reports what a node is doing until `stop`. */
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #patience: ReturnType<typeof setTimeout>;
@@ -37,7 +38,7 @@ export class Announcer {
     clearTimeout(this.#patience);
   }
 
-  /** The ready event, if it was not told yet. */
+  /** Sends the ready event, once. */
   ready(): void {
     if (this.#announced) return;
     this.#announced = true;
@@ -57,7 +58,7 @@ export class Announcer {
     );
   }
 
-  /** The tailnet serves, for the first time or under new names. */
+  /** The tailnet serves, for the first time or under other names. */
   serving(status: Status): void {
     const { self } = status;
     const { loaded, report, state, manager } = this.#options;
@@ -76,14 +77,14 @@ export class Announcer {
     });
   }
 
-  /** It is known what the node waits for: a condition says it. */
+  /** The node waits for something; a condition says for what. */
   waiting(): void {
     const { manager, conditions } = this.#options;
     manager.status(conditions.list()[0]?.text ?? "waiting for the tailnet");
     this.ready();
   }
 
-  /** A person must log in at this URL. */
+  /** Somebody has to log the node in at this URL. */
   login(url: string): void {
     this.#options.manager.status(`log in: ${url}`);
     if (this.#announced) this.#options.report({ event: "login", url });

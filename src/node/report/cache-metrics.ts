@@ -1,9 +1,9 @@
-// What of the cache of an edge is counted, for a scrape: the same numbers as in node_status.
+// Metrics of an edge's cache: the same numbers as in node_status.
 
 import type { CacheReport } from "../../fleet/index.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 
-/** Adds the numbers of an edge; without a cache they are left out. */
+/** Registers them; they have no values on a node without a cache. */
 export function cacheMetrics(metrics: Metrics, report: () => CacheReport | undefined): void {
   const single = (name: string, help: string, read: (cache: CacheReport) => number | null): void =>
     metrics.gauge(name, help, [], () => {

@@ -1,19 +1,19 @@
-// What a node says about itself while it starts: one value for each event, as eight lines for people or as one JSON line for programs.
+// The events of a start and a run: each as lines for people, or as one JSON line for programs.
 
 import type { BuildInfo } from "../../config/build-info.ts";
 import { clientLines } from "../../lib/client-lines.ts";
 import { printableLine } from "../../lib/printable.ts";
 import type { Condition } from "../../observe/conditions.ts";
 
-/** Everything a person or a script needs to use the node. */
+/** The ready event: everything that a person or a script needs to use the node. */
 export interface Ready {
   event: "ready";
   /** `serving`, or what the node waits for. */
   state: "serving" | "needs_login" | "waiting";
-  /** Base URL for agents, once it is known. */
+  /** Base URL for agents; null while it is not known. */
   url: string | null;
   mcpUrl: string | null;
-  /** Base URL on 127.0.0.1: development and conformance only. */
+  /** Base URL on 127.0.0.1; only in development and conformance. */
   localUrl: string | null;
   loginUrl: string | null;
   name: string;
@@ -22,27 +22,27 @@ export interface Ready {
   socket: string;
   pid: number;
   versions: BuildInfo;
-  /** Settings that are no defaults, with where they came from. */
+  /** Settings that differ from the default, with their origin. */
   settings: Record<string, string>;
   conditions: Condition[];
 }
 
-/** What a node tells its terminal or script while it runs. */
+/** An event for the terminal or the script that started the node. */
 export type NodeEvent =
   | Ready
-  /** The node serves after it had to wait, or under new names. */
+  /** The node serves after it had to wait, or under other names. */
   | { event: "serving"; url: string; mcpUrl: string; name: string; ips: string[] }
   | { event: "login"; url: string }
-  /** What the node does about fleets: waits, joined, sees another one. */
+  /** Something about fleets: the node waits, joined, or found another fleet. */
   | { event: "fleet"; text: string }
   | { event: "stopping"; reason: string };
 
-/** One JSON line, newline included. */
+/** Returns one JSON line, newline included. */
 export function jsonEvent(event: NodeEvent): string {
   return `${JSON.stringify(event)}\n`;
 }
 
-/** Lines for a terminal, newlines included: eight for `ready`, one for the rest. */
+/** Returns lines for a terminal, newlines included: eight for `ready`, one for other events. */
 export function terminalEvent(event: NodeEvent): string {
   switch (event.event) {
     case "ready":

@@ -1,12 +1,12 @@
-// The fleet in numbers for Prometheus, as this node sees it: sums and extremes, since ids are no labels (security.md 17).
+// Metrics of the fleet as this node sees it: sums and extremes, since ids are not used as labels (security.md 17).
 
 import { type FleetPart, ROLES } from "../../fleet/index.ts";
 import type { Metrics } from "../../observe/metrics.ts";
 
-/** A member that was not heard for longer is away, in seconds: five beats. */
+/** A member that has not responded for longer is away, in seconds: five beats. */
 const AWAY_SECONDS = 5;
 
-/** Adds the gauges; `fleet` is asked at each scrape. */
+/** Registers the gauges; `fleet` is called at each scrape. */
 export function fleetMetrics(metrics: Metrics, fleet: () => FleetPart | undefined): void {
   const single = (name: string, help: string, read: (part: FleetPart) => number | undefined): void =>
     metrics.gauge(name, help, [], () => {
@@ -26,7 +26,7 @@ export function fleetMetrics(metrics: Metrics, fleet: () => FleetPart | undefine
   single("cairn_fleet_leader_known", "1 where a leader is known.", ({ fleet: { leader } }) => (leader === "" ? 0 : 1));
   single("cairn_fleet_term", "Raft's term; grows with each election.", ({ fleet: { term } }) => term);
   single("cairn_fleet_level", "Level up to which commands are proposed.", ({ fleet: { level } }) => level);
-  single("cairn_fleet_members_away", "Members not heard for five seconds.", ({ members }) => {
+  single("cairn_fleet_members_away", "Members that have not responded for five seconds.", ({ members }) => {
     return members.filter(({ self, age_seconds }) => !self && (age_seconds === null || age_seconds > AWAY_SECONDS))
       .length;
   });

@@ -1,5 +1,5 @@
-// The metrics of a node: calls, counted as they end, and values of process, store and fleet, read at each scrape. Labels hold no ids and no
-// callers (docs/security.md 17).
+// The metrics of a node: calls, counted as they end, and values of process, store and fleet, read at each scrape.
+// Labels hold no ids and no callers (security.md 17).
 
 import { statSync } from "node:fs";
 import { buildInfo } from "../../config/build-info.ts";

@@ -1,4 +1,5 @@
-// What the service manager is told (sd_notify): that the node serves, that it lives, that it stops. Sent by the Go half, since Bun has no datagram sockets.
+// Notifies the service manager (sd_notify) that the node serves, lives and stops. The Go half sends the datagrams,
+// since Bun has no datagram sockets.
 
 import type { Environment } from "../../config/environment.ts";
 import type { LogLine } from "../../observe/logging.ts";
@@ -11,17 +12,17 @@ export interface ServiceManagerOptions {
   log: LogLine;
 }
 
-/** What systemd is told of this node; without systemd all of it does nothing. */
+/** Notifications to systemd; without systemd every method does nothing. */
 export interface ServiceManager {
-  /** The node serves; from now on it is watched. */
+  /** The node serves. From now on the watchdog is fed. */
   ready(): void;
-  /** What it does now, in words for `systemctl status`. */
+  /** Sets the text of `systemctl status`. */
   status(text: string): void;
-  /** The node begins to stop. Resolves when that was said, or could not be. */
+  /** The node begins to stop. Resolves when the notification was sent, or could not be. */
   stopping(): Promise<void>;
 }
 
-/** Without a manager nothing is sent. */
+/** Returns the notifications; without NOTIFY_SOCKET none are sent. */
 export function serviceManager({ env, notify, log }: ServiceManagerOptions): ServiceManager {
   const socket = env["NOTIFY_SOCKET"] ?? "";
   const say = async (state: string): Promise<void> => {
@@ -29,7 +30,7 @@ export function serviceManager({ env, notify, log }: ServiceManagerOptions): Ser
     try {
       await notify(socket, state);
     } catch (error) {
-      log("warning", `the service manager did not hear "${state.split("\n")[0]}": ${String(error)}`);
+      log("warning", `the service manager did not receive "${state.split("\n")[0]}": ${String(error)}`);
     }
   };
   let watchdog: ReturnType<typeof setInterval> | undefined;
@@ -37,7 +38,7 @@ export function serviceManager({ env, notify, log }: ServiceManagerOptions): Ser
     ready: () => {
       void say(`READY=1\nMAINPID=${process.pid}`);
       const everyMs = watchdogMs(env);
-      // From the event loop that answers requests: when it hangs, nothing is said and the manager acts.
+      // Sent from the event loop that answers requests: when it hangs, the notifications stop and the manager acts.
       if (everyMs !== undefined) watchdog = setInterval(() => void say("WATCHDOG=1"), everyMs).unref();
     },
     status: (text) => void say(`STATUS=${text.replaceAll(/[\r\n\0]/g, " ").slice(0, 500)}`),
@@ -48,7 +49,10 @@ export function serviceManager({ env, notify, log }: ServiceManagerOptions): Ser
   };
 }
 
-/** Half of what the manager allows, as systemd advises; undefined when it does not watch this process. */
+/**
+ * Returns half of the interval that the manager allows, as systemd advises; undefined if it does not watch this
+ * process.
+ */
 export function watchdogMs(env: Environment): number | undefined {
   const pid = env["WATCHDOG_PID"];
   if (pid !== undefined && pid !== "" && Number(pid) !== process.pid) return undefined;

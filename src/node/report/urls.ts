@@ -1,4 +1,4 @@
-// The addresses of a node for people and agents, and the ready event that shows them.
+// The URLs of a node for people and agents, and the ready event that shows them.
 
 import type { BuildInfo } from "../../config/build-info.ts";
 import type { Loaded } from "../../config/load.ts";
@@ -6,7 +6,10 @@ import type { Condition } from "../../observe/conditions.ts";
 import type { Status } from "../../tailnet/index.ts";
 import type { Ready } from "./events.ts";
 
-/** Base and MCP URL: https where the tailnet gives certificates, else the MagicDNS name, else the IP, else the loopback address. */
+/**
+ * Returns base and MCP URL: https where the tailnet gives certificates, else the MagicDNS name, else the IP, else the
+ * loopback address.
+ */
 export function addressesOf(
   status: Status | undefined,
   localUrl: string | null,
@@ -15,7 +18,7 @@ export function addressesOf(
   return { url, mcpUrl: url === null ? null : `${url}/mcp` };
 }
 
-/** All base URLs, the best one first. */
+/** Returns all base URLs, the best one first. */
 export function allUrls(status: Status | undefined, localUrl: string | null): string[] {
   const plain =
     status?.state === "Running" && status.https && status.self !== null ? `http://${status.self.dnsName}` : null;
@@ -42,7 +45,7 @@ export interface ReadyFacts {
   versions: BuildInfo;
 }
 
-/** The event that says where the node can be reached, or what it waits for. */
+/** Returns the event that says where the node can be reached, or what it waits for. */
 export function readyEvent(facts: ReadyFacts): Ready {
   const { url, mcpUrl } = addressesOf(facts.status, facts.localUrl);
   const waiting = facts.loginUrl === null ? "waiting" : "needs_login";

@@ -1,4 +1,5 @@
-// Loads the Go half early in a start, in parallel with what does not need it, and closes it late, after the log has released it.
+// Loads the Go half early in a start, in parallel with what does not need it, and closes it late, after the log has
+// released it.
 
 import type { Settings } from "../../config/settings.ts";
 import type { Closers } from "../../lib/closers.ts";

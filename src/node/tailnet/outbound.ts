@@ -1,4 +1,5 @@
-// The one way from here to the host's network (security.md 19): requests to the Go half's egress, which judges where they go.
+// The only outbound connection to the host's network (security.md 19): requests go to the Go half's egress, which
+// decides where they may go.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -7,12 +8,15 @@ import type { Outbound } from "../../operation/node-parts.ts";
 
 const problem = z.object({ detail: z.string(), hint: z.string().optional() });
 
-/** Asks through `egress.sock` with this boot's secret. What the Go half refuses, or a node that is not up, is Fault `unavailable`. */
+/**
+ * Returns the function that sends requests through `egress.sock` with the secret of this start. Fault `unavailable`
+ * where the Go half refuses, or before the node is up.
+ */
 export function outboundBy(socket: string, secret: string): Outbound {
   return async (url, { method, headers, body, signal }) => {
     let response: Response;
     try {
-      // The scheme is a header: TLS begins behind the socket.
+      // The scheme travels as a header: TLS begins behind the socket.
       response = await fetch(`http://${url.host}${url.pathname}${url.search}`, {
         method,
         headers: {
@@ -26,12 +30,12 @@ export function outboundBy(socket: string, secret: string): Outbound {
         redirect: "manual",
         signal,
         unix: socket,
-        // Bun keeps connections by host alone, whatever socket they go through.
+        // Bun pools connections by host alone, whatever socket they go through.
         keepalive: false,
       });
     } catch (cause) {
       signal.throwIfAborted();
-      throw new Fault("unavailable", `The way out of this node is not open: ${reasonOf(cause)}`, {
+      throw new Fault("unavailable", `The outbound connection of this node is not open: ${reasonOf(cause)}`, {
         hint: "It opens once the node has started its tailnet half.",
         facts: { transient: true },
         cause,
@@ -42,7 +46,7 @@ export function outboundBy(socket: string, secret: string): Outbound {
     const said = problem.safeParse(await response.json().catch(() => undefined));
     throw new Fault("unavailable", said.data?.detail ?? `${url.host} cannot be reached (${refusal})`, {
       hint: said.data?.hint ?? "Check the address and this machine's network.",
-      // What was refused stays refused.
+      // A refusal is final; only failed connections can be retried.
       facts: { transient: refusal === "dial_failed" || refusal === "exchange_failed" },
     });
   };

@@ -32,7 +32,9 @@ export class TailnetPorts {
     this.#options = options;
   }
 
-  /** Opens a port. Resolves with true if it was opened now, with false if it was open before or cannot be opened yet. */
+  /**
+   * Opens a port. Resolves with true if it was opened now, with false if it was open before or cannot be opened yet.
+   */
   async open(port: number, how: { tls: boolean; target?: string }): Promise<boolean> {
     if (this.#open.has(port)) return false;
     this.#open.add(port);

@@ -1,5 +1,5 @@
-// Joins the tailnet and follows its state while the node runs: login, ports, key expiry, a control server that is away and comes back.
-// Turns tailnet events into conditions and callbacks. Serves no requests.
+// Joins the tailnet and follows its state while the node runs: login, ports, key expiry, a control server that is away
+// and comes back. Turns tailnet events into conditions and callbacks. Serves no requests.
 
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -74,7 +74,9 @@ export class TailnetSession {
     this.#expiryTimer.unref();
   }
 
-  /** Joins. Resolves once the Go half runs its engine, which is before anyone has logged in. Throws the tailnet's Fault. */
+  /**
+   * Joins. Resolves once the Go half runs its engine, which is before anyone has logged in. Throws the tailnet's Fault.
+   */
   async up(): Promise<void> {
     const { tailnet, conditions, params } = this.#options;
     conditions.raise("starting", "Joining the tailnet");
@@ -134,7 +136,9 @@ export class TailnetSession {
     this.#serve(status);
   }
 
-  /** Calls follow one another, so that serving is never reported before a port is open for which an earlier call waits. */
+  /**
+   * Calls follow one another, so that serving is never reported before a port is open for which an earlier call waits.
+   */
   #serve(status: Status): void {
     this.#opening = this.#opening.then(() => this.#openPorts(status));
   }
@@ -172,7 +176,10 @@ export class TailnetSession {
     }
   }
 
-  /** A node that lost its login gets a new one without a restart: with its auth key unless that was refused, else by a login URL. */
+  /**
+   * A node that lost its login gets a new one without a restart: with its auth key unless that was refused, else by a
+   * login URL.
+   */
   #requestLogin(): void {
     const { tailnet, params, log } = this.#options;
     if (this.#loginRequested) return;
@@ -191,7 +198,10 @@ export class TailnetSession {
     this.#options.onLoginUrl(url);
   }
 
-  /** A running node only notes a refused key. One that has never run stops, after a grace period if it has earlier state. */
+  /**
+   * A running node only notes a refused key. One that has never run stops, after a grace period if it has earlier
+   * state.
+   */
   #refuseKey(message: string): void {
     const { conditions, hasState, onFatal, refusedKeyGraceMs = REFUSED_KEY_GRACE_MS } = this.#options;
     clearTimeout(this.#refusedTimer);
@@ -204,7 +214,9 @@ export class TailnetSession {
       return;
     }
     const fault = new Fault("auth_key", `The tailnet refused the auth key: ${message}`, {
-      hint: "Make a new key at https://login.tailscale.com/admin/settings/keys (or your control server) and set TS_AUTHKEY; without a key cairn prints a login URL.",
+      hint:
+        "Make a new key at https://login.tailscale.com/admin/settings/keys (or your control server) and set " +
+        "TS_AUTHKEY; without a key cairn prints a login URL.",
     });
     if (hasState) this.#refusedTimer = setTimeout(onFatal, refusedKeyGraceMs, fault);
     else onFatal(fault);

@@ -1,4 +1,4 @@
-// What the Go half is told when a node joins its tailnet, and the secrets of the sockets between the two halves.
+// The parameters with which the Go half joins the tailnet, and the secrets of the sockets between the two halves.
 
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -8,21 +8,21 @@ import { refuseUntagged } from "../../config/tailnet-settings.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import type { UpParams } from "../../tailnet/index.ts";
 
-/** A secret for one start of a node, kept out of everything that is written. */
+/** Returns a secret for one start of a node, registered so that it is redacted wherever it would be written. */
 export function newSecret(): string {
   const secret = randomBytes(32).toString("hex");
   registerSecret(secret);
   return secret;
 }
 
-/** Of what a node is started with, what its tailnet needs. */
+/** The start options that the tailnet needs. */
 export interface UpOptions {
   loaded: Loaded;
   secrets: Secrets;
   privateTailnet?: boolean;
 }
 
-/** Throws Fault `config_invalid` where an OAuth secret would need tags. */
+/** Returns the parameters. Fault `config_invalid` for an OAuth secret without tags. */
 export function upParams(
   options: UpOptions,
   sockets: { ingressSecret: string; egressSecret: string; target: string; socketDir: string },
