@@ -6,6 +6,7 @@ import type { Secrets } from "../config/secrets.ts";
 import { refuseRealControl } from "../config/tailnet-settings.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
+import type { Feature } from "../operation/feature.ts";
 import type { Tailnet } from "../tailnet/index.ts";
 import type { NodeEvent } from "./report/events.ts";
 
@@ -26,6 +27,8 @@ export interface StartOptions {
   tailnet?: (log: LogLine) => Promise<Tailnet>;
   /** `direct`: a log without raft and Go half, for tests of what lies above it. */
   engine?: "raft" | "direct";
+  /** The features of the node; left out: those of the build. */
+  features?: readonly Feature[];
   /** The words that run this executable, for backups in a child; without them there are none. */
   command?: readonly string[];
   nowMs?: () => number;

@@ -110,6 +110,6 @@ export interface Job {
   /** For the closing of the node and its messages. */
   name: string;
   start(): void;
-  /** Resolves when no step is under way. */
+  /** Ends it; resolves when no step is under way. It may be called again. */
   stop(): Promise<void> | void;
 }

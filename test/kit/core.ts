@@ -9,12 +9,12 @@ import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
-import { MIGRATIONS } from "../../src/features/index.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
-import { operationsOf } from "../../src/operation/derive.ts";
+import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { REFUSALS } from "../../src/operation/node-parts.ts";
@@ -54,7 +54,7 @@ export interface CoreOptions {
   access?: Partial<AccessSettings>;
   policy?: Policy;
   operations?: readonly Operation[];
-  /** The features of the node; left out: contexts. */
+  /** The features of the node; left out: contexts. Its store has the tables of the build's features too. */
   features?: readonly Feature[];
   nowMs?: () => number;
   maxDocumentBytes?: number;
@@ -77,8 +77,11 @@ export interface CoreOptions {
 export function startCore(options: CoreOptions = {}) {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), "cairn-core-"));
   const nowMs = options.nowMs ?? Date.now;
+  const features = options.features ?? [contextFeature];
+  const further = features.filter((feature) => !FEATURES.includes(feature) && feature.migrations !== undefined);
   const store =
-    options.over?.store ?? Store.open({ folder: join(folder, "store"), migrations: MIGRATIONS, log: () => {} });
+    options.over?.store ??
+    Store.open({ folder: join(folder, "store"), migrations: migrationsOf([...FEATURES, ...further]), log: () => {} });
   const refusals = new Refusals({
     store,
     nowMs,
@@ -87,7 +90,6 @@ export function startCore(options: CoreOptions = {}) {
     },
   });
   const node = new Services().provide(REFUSALS, refusals);
-  const features = options.features ?? [contextFeature];
   const operations = options.operations ?? [...operationsOf(features, node), whoami];
   const fatal: unknown[] = [];
   const unexpected: unknown[] = [];

@@ -3,12 +3,14 @@
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import { Edge, type EdgeSettings, edgeMigrations, FeedServer, feedRequest } from "../../src/cache/index.ts";
-import { contextFeature, contextOperations } from "../../src/features/context/index.ts";
-import { MIGRATIONS } from "../../src/features/index.ts";
+import { contextFeature } from "../../src/features/context/index.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { SleepClock } from "../../src/lib/sleep-clock.ts";
 import type { Answer } from "../../src/operation/answer.ts";
+import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import { edgeModes } from "../../src/operation/edge-modes.ts";
+import type { Feature } from "../../src/operation/feature.ts";
 import { capOf } from "../../src/operation/routing.ts";
 import { faultOfValue, faultValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";
@@ -38,6 +40,8 @@ export interface EdgePairOptions {
   /** Of the edge's store, to open it again. */
   folder?: string;
   upstream?: Core;
+  /** Features besides contexts, on both. */
+  features?: readonly Feature[];
   access?: Parameters<typeof startCore>[0];
 }
 
@@ -45,9 +49,10 @@ const EDGE = "nEDGE";
 
 /** Opens them; the feed is followed only once a test starts it or takes answers by hand. */
 export function startEdgePair(options: EdgePairOptions = {}) {
-  const { clock = handClock() } = options;
+  const { clock = handClock(), features: further = [] } = options;
+  const features = [contextFeature, ...further];
   const folder = options.folder ?? temporaryFolder();
-  const upstream = options.upstream ?? startCore({ folder: temporaryFolder(), nowMs: clock.wallMs });
+  const upstream = options.upstream ?? startCore({ folder: temporaryFolder(), nowMs: clock.wallMs, features });
   let enrolled: readonly string[] | undefined = options.enrolled ?? ["*"];
   let upstreamAgeMs = 0;
   /** What happens to a call on its way there or back. */
@@ -64,14 +69,18 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     nowMs: clock.nowMs,
   });
   const asked: string[] = [];
-  const store = Store.open({ folder: join(folder, "edge"), migrations: edgeMigrations(MIGRATIONS), log: () => {} });
+  const store = Store.open({
+    folder: join(folder, "edge"),
+    migrations: edgeMigrations(migrationsOf([...FEATURES, ...further])),
+    log: () => {},
+  });
   const edge = new Edge({
     store,
     settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, ...options.settings },
     nodes: () => ["nCENTRAL"],
     roundTripMs: () => 1,
-    reads: contextFeature.edge ?? [],
-    writes: contextOperations.filter((operation) => operation.kind === "write"),
+    reads: features.flatMap(({ edge: reads = [] }) => reads),
+    writes: operationsOf(features).filter((operation) => operation.kind === "write"),
     clock,
     wallMs: clock.wallMs,
     ask: (_node, request, { signal, timeoutMs }) =>
@@ -94,6 +103,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   });
   const core = startCore({
     ...options.access,
+    features,
     folder: temporaryFolder(),
     nowMs: clock.wallMs,
     wrapLog: () => edge.log,

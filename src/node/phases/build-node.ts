@@ -24,12 +24,13 @@ export interface BuiltNode {
 
 /** Builds the product. Faults of the store, `policy_invalid`, `config_invalid`. */
 export function buildNode(start: StartContext, { plan, sockets }: OpenedData): BuiltNode {
-  const { options, settings, conditions, engine, closers, nowMs, state, failure } = start;
+  const { options, settings, features, conditions, engine, closers, nowMs, state, failure } = start;
   const membership = new Membership();
   const node = new OwnNode(() => state.status(), settings.hostname);
   const egressSecret = newSecret();
   const product = openProduct({
     settings,
+    features,
     conditions,
     engine,
     conformance: options.conformance === true,
