@@ -18,6 +18,7 @@ import { fleetTicketCreate } from "./join/ticket-command.ts";
 import { nodeStatus } from "./node-status.ts";
 import { cacheSection } from "./pages/cache.tsx";
 import { conditionsSection } from "./pages/conditions.tsx";
+import style from "./pages/fleet.css" with { type: "text" };
 import { fleetFrame } from "./pages/frame.ts";
 import { membersSection } from "./pages/members.tsx";
 import { nodeSection } from "./pages/node.tsx";
@@ -48,5 +49,6 @@ export const fleetFeature: Feature = {
   ],
   operations: (node) => [...fleetCommands, nodeStatus(node), fleetMembers(node), fleetTransfer(node), fleetLeave(node)],
   sections: [conditionsSection, membersSection, cacheSection, nodeSection],
+  style,
   frame: fleetFrame,
 };

@@ -1,6 +1,10 @@
-// Lays out JSON text for reading without touching a token: numbers, escapes and the order of keys stay as they were written, which parsing and printing again would not promise.
+// Lays out JSON text for reading without changing a token: numbers, escapes and the order of keys stay as they were
+// written, which parsing and printing again would not promise.
 
-/** JSON text over several lines, two spaces a level. What is no JSON comes back in one piece or oddly broken, never changed but in white space outside strings. */
+/**
+ * Returns JSON text over several lines, two spaces a level. Other text may be broken oddly; only white space outside of
+ * strings ever changes.
+ */
 export function indentJson(text: string): string {
   const parts: string[] = [];
   let depth = 0;

@@ -42,6 +42,8 @@ export interface Feature {
   /** Pages under `/ui/`, and parts of the overview at `/`. */
   pages?: readonly Page[];
   sections?: readonly Section[];
+  /** CSS of classes that only they use. All pages have one style: this is added to it. */
+  style?: string;
   /** What every page shows of the node; of one feature only. */
   frame?(visit: Visit): Promise<FrameFacts>;
   /** Reads whose answers an edge may keep. */

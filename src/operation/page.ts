@@ -1,5 +1,5 @@
-// The parts of a manifest for people with a browser: pages, sections of the overview, and what the frame shows of the node.
-// Each asks operations as its caller and renders their output; routes, frame, style and streams are src/web's.
+// The parts of a manifest for people with a browser: pages, sections of the overview, and what the frame shows of the
+// node. Each asks operations as its caller and renders their output; routes, frame, style and streams are src/web's.
 
 import type { Child } from "hono/jsx";
 import type { z } from "zod";
@@ -26,8 +26,8 @@ export interface View {
 }
 
 /**
- * Changes after which an open page is fetched again: those of one target, or of all targets with a prefix; with neither,
- * all that the caller may read.
+ * Changes after which an open page is fetched again: those of one target, or of all targets with a prefix; with
+ * neither, all that the caller may read.
  */
 export interface Follows {
   id?: string;
@@ -74,9 +74,9 @@ export interface Visit {
   parameter(name: string): string;
   /** Wall clock in ms. */
   nowMs: number;
-  /** Runs an operation as the caller and returns its output. The same call runs once a visit. Rejects with its Fault. */
+  /** Runs an operation as the caller and returns its output; the same call once a visit. Rejects with its Fault. */
   ask<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O>>;
-  /** Like `ask`, with a Fault as a value, to be shown in place of a part. Rejects with Fault `internal` only. */
+  /** Like `ask`, with a Fault as a value, to be shown in place of a part; rejects where it is `internal`. */
   tryAsk<O extends z.ZodType>(operation: Asked<O>, input?: Record<string, unknown>): Promise<z.infer<O> | Fault>;
   /** Returns what is known of the node, as far as the caller may know it. */
   frame(): Promise<FrameFacts>;

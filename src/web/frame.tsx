@@ -1,16 +1,25 @@
-// What every page has around it: head, bar, foot, and the one style and script. The Content-Security-Policy allows those two
-// texts by their hashes and no others.
+// What every page has around it: head, bar, foot, and the one style and script. The Content-Security-Policy allows
+// those two texts by their hashes and no others.
 /** @jsxImportSource hono/jsx */
 
 import { raw } from "hono/html";
 import type { Child } from "hono/jsx";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { FrameFacts } from "../operation/page.ts";
+import { SHARED_STYLE } from "../page/style.ts";
 import { Words } from "../page/text.tsx";
+import frameStyle from "./frame.css" with { type: "text" };
 import script from "./page.client.js" with { type: "text" };
-import style from "./page.css" with { type: "text" };
 import type { BarLink } from "./site.ts";
 
+/** What all pages of a node have in common. */
+export interface Shell {
+  style: string;
+  links: readonly BarLink[];
+  version: string;
+}
+
+/** What one page has around it. */
 export interface Frame {
   title: string;
   /** Name of the node. */
@@ -18,28 +27,33 @@ export interface Frame {
   status?: FrameFacts["status"];
   /** Address of the page's live stream. */
   live?: string | undefined;
-  links: readonly BarLink[];
-  version: string;
 }
 
-const sourceOf = (text: string): string => `'sha256-${Buffer.from(sha256Hex(text), "hex").toString("base64")}'`;
+/** Returns the style of all pages, with what features add to it. */
+export function styleWith(features: readonly string[]): string {
+  return [SHARED_STYLE, frameStyle, ...features].join("\n");
+}
 
-/** Nothing from other hosts, no inline code but these two texts, no frames, no forms to other hosts. */
-export const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  `script-src ${sourceOf(script)}`,
-  `style-src ${sourceOf(style)}`,
-  "img-src 'self'",
-  "connect-src 'self'",
-  "form-action 'self'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
+/** Nothing from other hosts, no inline code but the script and this style, no frames, no forms to other hosts. */
+export function policyWith(style: string): string {
+  return [
+    "default-src 'none'",
+    `script-src ${sourceOf(script)}`,
+    `style-src ${sourceOf(style)}`,
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}
 
-const STATUS_WORDS = { ok: "ok", warning: "needs attention", failing: "failing" } as const;
+function sourceOf(text: string): string {
+  return `'sha256-${Buffer.from(sha256Hex(text), "hex").toString("base64")}'`;
+}
 
 /** A whole HTML document. */
-export function Document({ frame, children }: { frame: Frame; children?: Child }) {
+export function Document({ shell, frame, children }: { shell: Shell; frame: Frame; children?: Child }) {
   return (
     <html lang="en">
       <head>
@@ -48,16 +62,16 @@ export function Document({ frame, children }: { frame: Frame; children?: Child }
         <meta name="color-scheme" content="light dark" />
         <title>{frame.title}</title>
         <link rel="icon" href="/ui/icon.svg" type="image/svg+xml" />
-        <style>{raw(style)}</style>
+        <style>{raw(shell.style)}</style>
       </head>
       <body data-live={frame.live}>
         <a class="skip" href="#main">
           Skip to content
         </a>
-        <Bar frame={frame} />
+        <Bar frame={frame} links={shell.links} />
         <main id="main">{children}</main>
         <footer>
-          cairn {frame.version} <span aria-hidden="true">·</span> <a href="/openapi.json">openapi.json</a>
+          cairn {shell.version} <span aria-hidden="true">·</span> <a href="/openapi.json">openapi.json</a>
         </footer>
         <script>{raw(script)}</script>
       </body>
@@ -65,7 +79,9 @@ export function Document({ frame, children }: { frame: Frame; children?: Child }
   );
 }
 
-function Bar({ frame: { node, status, links } }: { frame: Frame }) {
+const STATUS_WORDS = { ok: "ok", warning: "needs attention", failing: "failing" } as const;
+
+function Bar({ frame: { node, status }, links }: { frame: Frame; links: readonly BarLink[] }) {
   return (
     <header class="bar">
       <a class="brand" href="/">
@@ -98,8 +114,11 @@ function Stones() {
   );
 }
 
-const STONES =
-  '<ellipse cx="12" cy="18.5" rx="9.5" ry="3.6"/><ellipse cx="12.6" cy="11.6" rx="6.6" ry="3"/><ellipse cx="11.6" cy="5.8" rx="3.9" ry="2.4"/>';
+const STONES = [
+  '<ellipse cx="12" cy="18.5" rx="9.5" ry="3.6"/>',
+  '<ellipse cx="12.6" cy="11.6" rx="6.6" ry="3"/>',
+  '<ellipse cx="11.6" cy="5.8" rx="3.9" ry="2.4"/>',
+].join("");
 
 /** The same as an SVG file, for the browser's tab. */
 export const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="#7a8a80">${STONES}</svg>`;

@@ -1,6 +1,6 @@
-// The stream that keeps an open page fresh: it says that something changed which the caller may see, never what; the page
-// then asks again under the rights of that moment. A loop over the read that waits for changes: nothing is queued for a
-// client that does not read, and filters, rights and the limit of streams per caller are that operation's.
+// The stream that keeps an open page fresh: it says that something changed which the caller may see, never what; the
+// page then asks again under the rights of that moment. A loop over the read that waits for changes: nothing is queued
+// for a client that does not read, and filters, rights and the limit of streams per caller are that operation's.
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
@@ -9,7 +9,7 @@ import { pause } from "../lib/pause.ts";
 import type { Follows } from "../operation/page.ts";
 import type { Asker } from "./ask.ts";
 
-/** A quiet stream says `tick` this often: proxies keep it open, and the page shows what has no changes, such as conditions. */
+/** How often a quiet stream says `tick`: proxies keep it open, and the page shows what makes no changes: conditions. */
 const TICK_SECONDS = 20;
 /** Changes within this time are one event. */
 const GATHER_MS = 250;
@@ -33,7 +33,7 @@ export class LiveStreams {
     this.#waitedBy = waitedBy;
   }
 
-  /** Returns the body of a stream. Rejects with a Fault before it begins: no right, an old position, too many streams. */
+  /** Returns the body of a stream. Rejects with the Fault of the first call: no right, an old position, a limit. */
   async open(asker: Asker, { since, follows }: LiveRequest): Promise<ReadableStream<Uint8Array>> {
     const name = this.#waitedBy;
     if (name === undefined) throw new Fault("not_found", "Pages of this node have no live stream");

@@ -1,5 +1,5 @@
-// The page at `/`: the sections that manifests bring, in two columns. Each is rendered apart, since rights may allow one and
-// not another.
+// The page at `/`: the sections that manifests bring, in two columns. Each is rendered apart, since rights may allow
+// one and not another.
 /** @jsxImportSource hono/jsx */
 
 import type { Child } from "hono/jsx";

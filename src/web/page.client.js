@@ -1,5 +1,5 @@
-// Keeps an open page fresh without reloading it: the stream says that something changed, the page is fetched again, and its parts are exchanged.
-// Without it the page is the same, only still.
+// Keeps an open page fresh without reloading it: the stream says that something changed, the page is fetched again, and
+// its parts are exchanged. Without this script the page is the same, only not live.
 (() => {
   const badge = document.getElementById("live");
   let stream;

@@ -1,4 +1,4 @@
-// What the manifests make of the pages: which page serves an address, which links the bar shows, and the overview.
+// What the manifests bring to the pages: which page serves an address, the links of the bar, the parts of the overview.
 
 import type { Feature } from "../operation/feature.ts";
 import type { FrameFacts, Page, Section, Visit } from "../operation/page.ts";
@@ -13,6 +13,7 @@ export interface BarLink {
   label: string;
 }
 
+/** The pages of all features. */
 export class Site {
   /** Links in their order. */
   readonly links: readonly BarLink[];
@@ -22,11 +23,16 @@ export class Site {
   readonly frame: ((visit: Visit) => Promise<FrameFacts>) | undefined;
   /** The read that live streams wait with; undefined: there are none. */
   readonly waitedBy: string | undefined;
+  /** What features add to the style of all pages. */
+  readonly styles: readonly string[];
   readonly #pages = new Map<string, Page>();
   /** Paths that end with `/`, longest first. */
   readonly #above: readonly string[];
 
-  /** `own` are sections that belong to no feature. Throws an Error where two pages have one path, or one is not under `/ui/`. */
+  /**
+   * `own` are sections that belong to no feature. Throws an Error where two pages have one path, or one is not under
+   * `/ui/`.
+   */
   constructor(features: readonly Feature[], own: readonly Section[]) {
     const pages = features.flatMap((feature) => feature.pages ?? []);
     for (const page of pages) this.#add(page);
@@ -38,11 +44,12 @@ export class Site {
     this.sections = [...features.flatMap((feature) => feature.sections ?? []), ...own].sort(
       (a, b) => a.order - b.order,
     );
+    this.styles = features.flatMap(({ style }) => (style === undefined ? [] : [style]));
     this.frame = features.find((feature) => feature.frame !== undefined)?.frame;
     this.waitedBy = features.find((feature) => feature.changes?.waitedBy !== undefined)?.changes?.waitedBy;
   }
 
-  /** Returns the page of a path and what the path says after it; undefined where there is none, or it is badly encoded. */
+  /** Returns the page of a path and the rest of the path, decoded; undefined without a page, or if badly encoded. */
   find(path: string): { page: Page; rest: string } | undefined {
     const above = this.#above.find((start) => path.startsWith(start));
     const page = this.#pages.get(path) ?? (above === undefined ? undefined : this.#pages.get(above));

@@ -21,6 +21,7 @@ import { contextInstructions } from "./instructions.ts";
 import { contextList } from "./list.ts";
 import { Maintenance } from "./maintenance.ts";
 import { contextMany } from "./many.ts";
+import style from "./pages/context.css" with { type: "text" };
 import { contextPage } from "./pages/context-page.tsx";
 import { contextSection } from "./pages/list-section.tsx";
 import { contextPatch } from "./patch.ts";
@@ -98,6 +99,7 @@ export const contextFeature: Feature = {
   instructions: contextInstructions,
   pages: [contextPage],
   sections: [contextSection],
+  style,
   edge: [
     {
       operation: contextGet.name,

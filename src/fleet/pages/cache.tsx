@@ -1,4 +1,4 @@
-// The cache of an edge on the overview: whether it is fresh, what it keeps, and how reads were met. Other nodes have none.
+// The cache of an edge on the overview: whether it is fresh, what it keeps, how reads were met. Other nodes have none.
 /** @jsxImportSource hono/jsx */
 
 import { Fault } from "../../lib/fault.ts";
@@ -57,7 +57,11 @@ function spacesText({ spaces, stale_spaces }: CacheReport): string {
 
 function keptText({ entries, bytes, max_bytes, disk_bytes, evictions }: CacheReport): string {
   const share = Math.round((100 * bytes) / max_bytes);
-  return `${entries} documents in memory (${share} % of the room), ${disk_bytes} bytes kept over a restart, ${evictions} made room for others`;
+  return [
+    `${entries} documents in memory (${share} % of the room)`,
+    `${disk_bytes} bytes kept over a restart`,
+    `${evictions} made room for others`,
+  ].join(", ");
 }
 
 function answersText({ hits, misses, stale, revalidated }: CacheReport): string {

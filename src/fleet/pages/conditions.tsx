@@ -1,4 +1,4 @@
-// The conditions of the node on the overview. Without any, or any that the caller may know, an empty part that can fill.
+// The conditions of the node on the overview; an empty part without any, or any that the caller may know.
 /** @jsxImportSource hono/jsx */
 
 import { Fault } from "../../lib/fault.ts";

@@ -1,5 +1,5 @@
-// The fleet on the overview: who leads, what may fail, and each member as this node knows it. Lines and no table, so that
-// a phone shows it.
+// The fleet on the overview: who leads, what may fail, and each member as this node knows it. Lines and no table, so
+// that a phone shows it.
 /** @jsxImportSource hono/jsx */
 
 import { Fault } from "../../lib/fault.ts";

@@ -64,7 +64,7 @@ async function askParts(visit: Visit, id: string, view: Required<ContextView>): 
   return { metadata, content, history, diff };
 }
 
-/** Returns a number where the text is one; any other text goes on as it is, for the operation to refuse in its words. */
+/** Returns a number where the text is one; other text stays as it is, for the operation to refuse in its words. */
 function wholeNumber(text: string): number | string {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
 }

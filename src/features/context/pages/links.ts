@@ -26,7 +26,7 @@ export function listLink({ prefix, tag, cursor }: ListFilter): string {
   return address("/", { prefix, tag, cursor });
 }
 
-/** Returns the address of a context's page. Ids hold only characters that a path may hold; they are encoded all the same. */
+/** Returns the address of a context's page. Ids need no encoding; they are encoded all the same. */
 export function contextLink(id: string, view: ContextView = {}): string {
   return address(CONTEXTS + encoded(id), { ...view });
 }
