@@ -17,9 +17,13 @@ export const WRAPPED: readonly string[] = [
   "src/access/",
   "src/api/",
   "src/config/",
+  "src/features/context/pages/",
+  "src/fleet/pages/",
   "src/lib/fault",
   "src/observe/",
+  "src/page/",
   "src/peer/",
+  "src/web/",
   "test/unit/check-citations.test.ts",
 ];
 
@@ -39,7 +43,7 @@ export function checkDocs(root: string): string[] {
       .filter((file) => WRAPPED.some((place) => file.startsWith(place)))
       .flatMap((file) => longComments(file, read(file))),
     ...[...sources, ...others, ...pages].flatMap((file) => citationProblems(file, read(file), numbers)),
-    ...sources.flatMap((file) => sourceProblems(file, read(file))),
+    ...[...sources, ...list("src/**/*.css")].flatMap((file) => sourceProblems(file, read(file))),
     ...missingDocs(sources.filter((file) => file.startsWith("src/")).map((file) => [file, read(file)])),
     ...[...sources, ...pages, ...list("*.json"), ...list(".ci/*")]
       .filter((file) => file !== "package-lock.json")
