@@ -1,4 +1,5 @@
-// Backup and restore of a node's store: which file, what it must hold, and a new history after a restore. Never over live data; the tailnet state is no part of it.
+// Backup and restore of a node's store: what a backup contains and how it is checked, and the new history that begins
+// with a restore. Never overwrites live data; the tailnet state is not part of it.
 
 import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -18,10 +19,10 @@ import { clearRequests } from "./next-start.ts";
 import { quarantineData } from "./quarantine.ts";
 import { clearRecoveryMark } from "./recover.ts";
 
-/** Recomputing a million changes takes seconds, on a small machine minutes. */
+/** How long the check of the chain may take: a million changes take seconds, on a small machine minutes. */
 const CHAIN_MS = 60 * 60_000;
 
-/** Copies the store of a data folder, of a running node too, into the new folder `to`, and checks the copy. */
+/** Copies the store of a data folder into the new folder `to` and checks the copy. The node may be running. */
 export async function backupNode(options: { dataDir: string; to: string; nowMs?: () => number }): Promise<Manifest> {
   const store = join(options.dataDir, "store");
   if (!existsSync(join(store, "CURRENT"))) {
@@ -32,17 +33,17 @@ export async function backupNode(options: { dataDir: string; to: string; nowMs?:
   return writeBackup({ path: databasePath(store), to: options.to, describe, nowMs: options.nowMs ?? Date.now });
 }
 
-/** Only checks a backup. */
+/** Checks a backup and changes nothing. */
 export function checkBackup(folder: string): Promise<Manifest> {
   return verifyBackup(folder, describe, MIGRATIONS.length);
 }
 
-/** What a restore made. */
+/** The result of a restore. */
 export interface Restored {
   manifest: Manifest;
   /** The new history that begins with it. */
   epoch: string;
-  /** Where the store and the raft folder that were there before are kept, if there were any. */
+  /** Where the earlier store and raft folder are kept, if there were any. */
   aside: string | undefined;
 }
 
@@ -50,12 +51,15 @@ export interface RestoreOptions {
   /** Folder of the backup. */
   from: string;
   dataDir: string;
-  /** A store that is there is moved aside; otherwise it is a reason to refuse. */
+  /** Moves an existing store to aside/; without it an existing store is refused. */
   aside?: boolean;
   nowMs?: () => number;
 }
 
-/** Checks a backup and makes the store of a data folder out of it; the store appears whole or not at all, and nothing is ever written over. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`. */
+/**
+ * Checks a backup and makes it the store of a data folder. The store appears complete or not at all, and nothing is
+ * overwritten. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`.
+ */
 export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: RestoreOptions): Promise<Restored> {
   ensurePrivateFolder(dataDir);
   const lock = lockDataFolder(dataDir);
@@ -67,7 +71,8 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
     const partial = `${target}.partial`;
     rmSync(partial, { recursive: true, force: true });
     const epoch = buildStore(partial, join(from, manifest.file.name));
-    // Only now, with the new one whole and flushed, does the old one move, and with it the replicated log, which goes on from another state.
+    // The old store moves only now, when the new one is complete and flushed. The replicated log moves with it, since
+    // it continues from another state.
     const kept = quarantineData(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
     clearRequests(dataDir);
     renameDurably(partial, target);
@@ -78,7 +83,10 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
   }
 }
 
-/** Fault `data_corrupt` for a data folder where a restore ended between its last two steps: a start would make an empty store. */
+/**
+ * Refuses a data folder in which a restore ended between its last two steps, since a start would make an empty store.
+ * Fault `data_corrupt`.
+ */
 export function refuseBrokenRestore(dataDir: string): void {
   const target = join(dataDir, "store");
   if (existsSync(target) || !existsSync(`${target}.partial`)) return;
@@ -103,7 +111,10 @@ function buildStore(folder: string, file: string): string {
   }
 }
 
-/** Position, fleet and the digest of everything that counts. Fault `data_corrupt` where the chain of changes is broken. */
+/**
+ * Returns position, fleet and the digest of all replicated tables. Fault `data_corrupt` where the chain of changes is
+ * broken.
+ */
 const describe: Describe = async (reader) => {
   const head = reader.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
   const { fleet, epoch } = fleetOf(reader);

@@ -1,4 +1,5 @@
-// What is asked of the next start, since only a start holds nothing open: to join a fleet (`join.json`), to set its data aside (`set-aside.json`). Written whole, and removed once it is done.
+// Requests to the next start, the only moment at which nothing of the data is open: to join a fleet (`join.json`) and
+// to move the data to aside/ (`set-aside.json`). Written atomically, removed once done.
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ const joinRequestShape = z.object({
   discard: z.boolean().optional(),
 });
 
-/** What `cairn join` leaves for the next start, and what a node leaves that has to come back as a new server. */
+/** Written by `cairn join`, and by a node that has to come back as a new server. */
 export type JoinRequest = z.infer<typeof joinRequestShape>;
 
 const quarantineShape = z.object({ why: z.string(), rejoin: joinRequestShape.optional() });
@@ -25,40 +26,43 @@ const quarantineShape = z.object({ why: z.string(), rejoin: joinRequestShape.opt
 const JOIN_FILE = "join.json";
 const QUARANTINE_FILE = "set-aside.json";
 
-/** The join that was asked for, if one was. Fault `data_corrupt` for a file that cannot be read. */
+/** Returns the requested join, if there is one. Fault `data_corrupt` for an unreadable file. */
 export function readJoinRequest(dataDir: string): JoinRequest | undefined {
   return readJson(join(dataDir, JOIN_FILE), joinRequestShape);
 }
 
-/** Asks the next start to join; what is there is replaced. */
+/** Requests a join; replaces an earlier request. */
 export function writeJoinRequest(dataDir: string, request: JoinRequest): void {
   writeJson(join(dataDir, JOIN_FILE), request);
 }
 
-/** The node is a member now. */
+/** Removes the request, once the node is a member. */
 export function clearJoinRequest(dataDir: string): void {
   rmSync(join(dataDir, JOIN_FILE), { force: true });
 }
 
-/** What was asked of the next start was asked of other data than it will find: of those before a restore or a recovery. */
+/** Removes all requests: they were about the data before a restore or a recovery. */
 export function clearRequests(dataDir: string): void {
   for (const name of [JOIN_FILE, QUARANTINE_FILE]) rmSync(join(dataDir, name), { force: true });
 }
 
-/** Asks the next start to set store and raft folder aside, and perhaps to join again. */
+/** Requests that the next start moves store and raft folder to aside/, and perhaps joins again. */
 export function requestQuarantine(dataDir: string, why: string, rejoin?: JoinRequest): void {
   writeJson(join(dataDir, QUARANTINE_FILE), { why, ...(rejoin === undefined ? {} : { rejoin }) });
 }
 
-/** Does what `requestAside` asked for; the data folder is locked and nothing of it is open. Answers lines for the terminal. */
+/**
+ * Does what `requestQuarantine` asked for. The data folder is locked and nothing in it is open. Returns lines for the
+ * terminal.
+ */
 export function runRequestedQuarantine(data: string, nowMs: () => number): string[] {
   const asked = readJson(join(data, QUARANTINE_FILE), quarantineShape);
   if (asked === undefined) return [];
-  // Asked for first, so that a start which ends in between asks again.
+  // The join is requested first, so that a start that ends in between requests it again.
   if (asked.rejoin !== undefined) writeJoinRequest(data, asked.rejoin);
   const kept = quarantineData(data, asked.why, nowMs());
   rmSync(join(data, QUARANTINE_FILE), { force: true });
-  // What is made from now on must not be set aside by a request that comes back after a loss of power.
+  // After a loss of power the request must not come back and move what is made from now on.
   flush(data);
   return kept === undefined ? [] : [`${asked.why}; what this node held is kept in ${kept}`];
 }

@@ -1,5 +1,6 @@
-// How a node's raft member begins: as a fleet of one, as the member that its folders are of, or as one that was admitted and has nothing yet.
-// What does not belong together is refused before anything is made or changed; who the members are and who may join is fleet/.
+// Decides how this node's raft member starts, and starts it: as a fleet of one, as the member that the folders belong
+// to, or as a member that was admitted and has no data yet. Folders that do not belong together are refused before
+// anything is changed.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,22 +12,25 @@ import { isAlone } from "../log/meta.ts";
 import type { Reader } from "../store/store.ts";
 import type { RaftHost, RaftMember, RaftProfile } from "../tailnet/index.ts";
 
-/** A fleet of one leads within milliseconds, or once it has read its log again; what stands still for so long shows by refused writes and not by a start that hangs. */
+/**
+ * How long a start waits for the leadership of a fleet of one, in ms without progress. It takes milliseconds, or as
+ * long as reading the log; a member that never leads refuses writes instead of hanging the start.
+ */
 const LEAD_MS = 3_000;
 
-/** Which fleet a member is of, and whether it begins it. */
+/** The fleet of a member, and whether the member begins it. */
 export interface EnginePlan {
   /** Fleet id. */
   fleet: string;
   epoch: string;
   bootstrap: boolean;
-  /** No other member: it leads as soon as it runs. */
+  /** There is no other member: it leads as soon as it runs. */
   alone: boolean;
 }
 
 const admissionShape = z.object({ fleetId: z.string(), epoch: z.string() });
 
-/** Fault `data_corrupt` where the raft folder of a member is there and its store is not: a start would make an empty store. */
+/** Refuses a raft folder without its store, since a start would make an empty store. Fault `data_corrupt`. */
 export function refuseLostStore(dataDir: string): void {
   const store = join(dataDir, "store");
   const record = join(dataDir, "raft", "snapshot.json");
@@ -34,14 +38,17 @@ export function refuseLostStore(dataDir: string): void {
   throw quarantine("store_lost", `${store} is not there, and ${join(dataDir, "raft")} is of a member that had one`);
 }
 
-/** Finds what this data folder is of. Fault `data_corrupt`, as a quarantine, where store and raft folder are of different members. */
+/**
+ * Reads from the data folder how to start. Fault `data_corrupt`, as a quarantine, if store and raft folder belong to
+ * different members.
+ */
 export function planEngine(dataDir: string, reader: Reader): EnginePlan {
   const folder = join(dataDir, "raft");
   const { server, index } = appliedState(reader);
   if (server === "") {
     const admission = join(folder, "fleet.json");
     if (existsSync(admission)) {
-      // It was admitted and ended before it had the fleet's store.
+      // It was admitted and ended before it received the fleet's store.
       const { fleetId, epoch } = admissionShape.parse(JSON.parse(readFileSync(admission, "utf8")));
       return { fleet: fleetId, epoch, bootstrap: false, alone: false };
     }
@@ -58,7 +65,7 @@ export function planEngine(dataDir: string, reader: Reader): EnginePlan {
     throw quarantine("other_server", `${folder} is of server ${found}, and the store beside it of ${server}`);
   }
   const alone = isAlone(reader);
-  // A node that ended while it began its fleet begins it again; nothing was written in it yet.
+  // A node that ended while it began its fleet begins it again; nothing has been written in it.
   return { ...fleetOf(reader), bootstrap: alone && index <= 1, alone };
 }
 
@@ -75,13 +82,13 @@ export interface EngineStart {
   /** Where the Go half makes raft.sock. */
   socketPath: string;
   profile: RaftProfile;
-  /** Who is let in on the raft port from the first moment; none for a fleet of one. */
+  /** Who is admitted on the raft port from the first moment; none for a fleet of one. */
   members: readonly RaftMember[];
-  /** Ends the wait for the start. */
+  /** Aborts the wait for the start. */
   signal: AbortSignal;
 }
 
-/** Starts the member; resolves when it runs, and leads where it is alone. */
+/** Starts the member. Resolves when it runs; a fleet of one leads by then. */
 export async function startEngine({ log, host, plan, dataDir, socketPath, profile, members, signal }: EngineStart) {
   const { fleet, epoch, bootstrap, alone } = plan;
   const folder = join(dataDir, "raft");
@@ -105,7 +112,7 @@ function leads(log: Log, signal: AbortSignal): Promise<void> {
     };
     signal.addEventListener("abort", done, { once: true });
     const stop = log.onLeading(() => {
-      // Called at once where it leads already, before `stop` is known.
+      // If this node leads already, the listener is called at once, before `stop` is assigned.
       queueMicrotask(() => stop());
       done();
     });

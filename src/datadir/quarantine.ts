@@ -1,4 +1,5 @@
-// What a node gives up is kept: store and raft folder move to `aside/<date>-<n>/`, and what only this node had is written there as an export. Nothing here is ever deleted by us.
+// Keeps what a node gives up: store and raft folder move to `aside/<date>-<n>/`, and what only this node had is
+// exported there. Nothing in aside/ is ever deleted by Cairn.
 
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
@@ -10,25 +11,28 @@ import { fleetOf, forkOf } from "../log/history.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
-/** The export beside what was set aside. */
+/** The export beside a quarantined store. */
 const CONTEXTS_FILE = "contexts.jsonl";
-/** Folders of a data folder that belong to the store of a member, or to the cache of an edge. */
+/** Folders of a data folder that hold the store of a member or the cache of an edge. */
 const FOLDERS = ["store", "edge", "raft"];
 
-/** Moves store and raft folder of a stopped node aside, with a file `why.txt`; answers where they are, or undefined where there was nothing. The data folder must be locked. */
+/**
+ * Moves store and raft folder of a stopped node to aside/, with the reason in `why.txt`. Returns the new folder;
+ * undefined if there was nothing. The data folder must be locked.
+ */
 export function quarantineData(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
   const there = FOLDERS.filter((name) => existsSync(join(dataDir, name)));
   if (there.length === 0) return undefined;
   const home = newQuarantineFolder(dataDir, nowMs);
   writeAtomic(join(home, "why.txt"), `${why}\n`);
-  // The raft folder goes last: a store without it is refused at a start, and so is it without a store.
+  // The raft folder goes last: a start refuses a store without it, and a raft folder without a store.
   for (const name of there) renameSync(join(dataDir, name), join(home, name));
   flush(home);
   flush(dataDir);
   return home;
 }
 
-/** Moves only the raft folder aside, for a store that begins another history. */
+/** Moves only the raft folder to aside/, for a store that begins a new history. */
 export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
   if (!existsSync(join(dataDir, "raft"))) return undefined;
   const home = newQuarantineFolder(dataDir, nowMs);
@@ -39,14 +43,20 @@ export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now())
   return home;
 }
 
-/** Writes what only this store has, the changes after a seq and the contexts they changed, into a new folder under `aside/`; answers the folder. */
+/**
+ * Exports what only this store has (the changes after a seq, and the contexts they changed) into a new folder in
+ * aside/. Returns the folder.
+ */
 export function archiveSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
   const home = newQuarantineFolder(dataDir, nowMs);
   writeSuffix(home, reader, afterSeq);
   return home;
 }
 
-/** For a node that has a fleet's store in place of its own: writes beside each store that was set aside what only that one has, where that was not done yet. Answers the folders. Faults as `inspectStore`. */
+/**
+ * For a node that received a fleet's store: exports beside each quarantined store what only that store had, unless that
+ * was done. Returns the folders with a new export. Faults as of `inspectStore`.
+ */
 export function archiveForks(dataDir: string, fleet: Reader): string[] {
   const aside = join(dataDir, "aside");
   if (!existsSync(aside)) return [];
@@ -80,13 +90,13 @@ function* inLines(lines: Iterable<string>): Generator<string> {
   for (const line of lines) yield `${line}\n`;
 }
 
-/** How many folders were set aside on that day. */
+/** Returns how many folders were quarantined on that day. */
 export function quarantineCount(dataDir: string, nowMs: number): number {
   const aside = join(dataDir, "aside");
   return existsSync(aside) ? readdirSync(aside).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length : 0;
 }
 
-/** A new folder `aside/<date>-<n>`. */
+/** Makes a new folder `aside/<date>-<n>`. */
 function newQuarantineFolder(dataDir: string, nowMs: number): string {
   const aside = join(dataDir, "aside");
   ensurePrivateFolder(aside);

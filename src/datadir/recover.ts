@@ -1,4 +1,5 @@
-// A node goes on alone with what its disk holds (replication.md 18): the last way out when its fleet, or the half of its data that raft needs, is gone for good.
+// Recovers a stopped node alone from what its disk holds (replication.md 18): the last resort when its fleet, or the
+// half of its data that raft needs, is lost for good.
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,23 +20,26 @@ import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { quarantineRaft } from "./quarantine.ts";
 
-/** Reading a log again is done in seconds; a store may have to be installed before. */
+/** How long the log may be read: seconds, unless a store has to be installed first. */
 const REPLAY_MS = 600_000;
 
 export interface Recovered {
-  /** The new history. */
+  /** The epoch of the new history. */
   epoch: string;
-  /** Where it begins: `<epoch>-<seq>` of the history of before. */
+  /** Where the new history begins: `<epoch>-<seq>` of the earlier history. */
   position: string;
-  /** Contexts that are there. */
+  /** How many contexts the store holds. */
   contexts: number;
-  /** Where the raft folder of before is kept, if there was one. */
+  /** Where the earlier raft folder is kept, if there was one. */
   aside: string | undefined;
-  /** Why what the replicated log held beyond the store could not be used, if there is a log and it could not. */
+  /** Why entries of the replicated log beyond the store could not be used, if there are any and they could not. */
   unread: string | undefined;
 }
 
-/** Begins a new history, a fleet of one, from the store of a stopped node and the log beside it. Faults `not_found`, `data_locked`, `data_corrupt`, `data_newer`. */
+/**
+ * Begins a new history, a fleet of one, from the store of a stopped node and its raft log. Faults `not_found`,
+ * `data_locked`, `data_corrupt`, `data_newer`.
+ */
 export async function recoverNode(options: { dataDir: string; nowMs?: () => number }): Promise<Recovered> {
   const { dataDir, nowMs = Date.now } = options;
   const folder = join(dataDir, "store");
@@ -58,12 +62,13 @@ async function beginNewHistory(dataDir: string, folder: string, nowMs: () => num
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
     refuseEmptyStore(store);
-    // From here on the member goes on without the others, in what is still their history: nothing may be started from that.
+    // From here on the member continues the fleet's history without the other members. A start must be refused until
+    // the new history has begun.
     writeFileSync(recoveryMark(dataDir), "", { mode: 0o600 });
     flush(dataDir);
     const unread = await applyLog(dataDir, store);
     const found = positionOf(store);
-    // The raft folder goes first: without it the store of before is refused at a start, and this can be run again.
+    // The raft folder goes first: a start refuses a store without it, so this can be run again.
     const aside = quarantineRaft(dataDir, `a new history began from ${found.position}`, nowMs());
     const epoch = forkHistory(store, CLEARED_BY_FORK);
     clearRequests(dataDir);
@@ -73,7 +78,10 @@ async function beginNewHistory(dataDir: string, folder: string, nowMs: () => num
   }
 }
 
-/** Fault `data_corrupt` for a data folder where a recovery ended between its steps: the old history would be gone on with by this node alone, beside others that may do so too. */
+/**
+ * Refuses a data folder in which a recovery ended between its steps: this node would continue the old history alone,
+ * beside other members that may do the same. Fault `data_corrupt`.
+ */
 export function refuseBrokenRecovery(dataDir: string): void {
   if (!existsSync(recoveryMark(dataDir))) return;
   throw new Fault("data_corrupt", `A recovery of ${dataDir} did not end`, {
@@ -81,7 +89,7 @@ export function refuseBrokenRecovery(dataDir: string): void {
   });
 }
 
-/** The history that begins now is this node's own. */
+/** Removes the mark: from now on the history is this node's own. */
 export function clearRecoveryMark(dataDir: string): void {
   rmSync(recoveryMark(dataDir), { force: true });
   flush(dataDir);
@@ -91,7 +99,10 @@ function recoveryMark(dataDir: string): string {
   return join(dataDir, "recovering");
 }
 
-/** The log may hold more than the store, as after a loss of power: it is applied as far as it goes, by a member that counts on nobody else. Answers why not. */
+/**
+ * Applies what the raft log holds beyond the store, such as after a loss of power, with a member that needs no other
+ * members. Returns the reason if it cannot be applied.
+ */
 async function applyLog(dataDir: string, store: Store): Promise<string | undefined> {
   if (!existsSync(join(dataDir, "raft", "snapshot.json"))) return undefined;
   const sockets = mkdtempSync(join(tmpdir(), "cairn-recover-"));

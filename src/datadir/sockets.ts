@@ -1,11 +1,12 @@
-// The folder of a node's sockets: private to its user, or open to one group for the local socket alone (setting `cli.group`).
+// The folder of a node's sockets: private to its user, or open to one group for the local socket only (setting
+// `cli.group`).
 
 import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import type { SocketPaths } from "../config/paths.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 
-/** Makes the folders; answers the mode and the group that the local socket needs. Throws Fault `data_unsafe` or `config_invalid`. */
+/** Makes the folders. Returns mode and group for the local socket. Faults `data_unsafe`, `config_invalid`. */
 export function prepareSockets(
   paths: SocketPaths,
   group: string | undefined,
@@ -20,7 +21,7 @@ export function prepareSockets(
   return { mode: gid === undefined ? 0o600 : 0o660, gid };
 }
 
-/** Hands the local socket to the group, after it was made. */
+/** Gives the local socket to the group, once it exists. */
 export function giveToGroup(socket: string, gid: number | undefined): void {
   if (gid !== undefined) chownSync(socket, lstatSync(socket).uid, gid);
 }

@@ -1,4 +1,5 @@
-// What a node says of its fleet to those who may look for one: the peer path `about`, and the same at /.well-known/cairn.
+// What a node says about its fleet to nodes that may join it: the peer path `about`, and the same at
+// /.well-known/cairn.
 
 import { z } from "zod";
 import type { Caller } from "../access/caller.ts";
@@ -11,7 +12,7 @@ export const aboutShape = z.object({
   epoch: z.string().max(64),
   profile: z.enum(PROFILES),
   role: z.enum(ROLES),
-  /** StableNodeID of the member that leads; "" while nobody is known to. */
+  /** StableNodeID of the leader; "" while none is known. */
   leader: z.string().max(64),
   /** Members of the fleet, itself included. */
   size: z.number().int(),
@@ -19,13 +20,13 @@ export const aboutShape = z.object({
   level: z.number().int(),
 });
 
-/** What a node is in which fleet. */
+/** A node's fleet, and its role in it. */
 export type About = z.infer<typeof aboutShape>;
 
-/** Peer path; anyone may ask, candidates are answered. */
+/** Peer path. Any device may ask; members and candidates get an answer. */
 export const ABOUT = "about";
 
-/** Whether a caller without any right may know which fleet this is: it could join (security.md 17). */
+/** Reports whether a caller without rights may know which fleet this is, because it could join it (security.md 17). */
 export function isCandidate(caller: Caller, ownTags: readonly string[], joinRoles: readonly string[]): boolean {
   if (caller.kind === "shared") return false;
   return caller.own || joinRoles.length > 0 || caller.tags.some((tag) => ownTags.includes(tag));

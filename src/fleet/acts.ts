@@ -1,15 +1,16 @@
-// What an admin does to the fleet through one node: hand the lead over, leave. Effects on this node and raft; nothing here is a command of the log.
+// Acts of an admin on the fleet: transfer the lead, leave. They affect this node and raft, and are not commands of the
+// log.
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
 import { ServiceKey, type Services } from "../operation/services.ts";
 import { nodeId } from "./rows.ts";
 
-/** What the acts need of the node they run on. */
+/** What the acts need of their node. */
 export interface FleetActions {
-  /** Hands leadership to a member (StableNodeID), or to the most current voter. Fault `not_leader` elsewhere. */
+  /** Transfers the lead to a member (StableNodeID), or to the most current voter. Fault `not_leader` on other nodes. */
   transfer(node: string | undefined, signal: AbortSignal): Promise<{ node: string; name: string }>;
-  /** Asks the fleet to let this node go and waits until it did; the node then stops. */
+  /** Asks the fleet to remove this node. Resolves when it has; the node then stops. */
   leave(signal: AbortSignal): Promise<{ fleet: string }>;
 }
 
@@ -17,10 +18,10 @@ const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 const member = z.object({ node: z.string(), name: z.string() });
 const left = z.object({ fleet: z.string(), kept: z.string().describe("Where its earlier data will be.") });
 
-/** What a node can do to its fleet. Its methods reject with Fault `unavailable` where the node is in none. */
+/** The actions of a node on its fleet. They reject with Fault `unavailable` where the node is in no fleet. */
 export const FLEET_ACTIONS: ServiceKey<FleetActions> = new ServiceKey("the actions on the fleet");
 
-/** Hands the lead over. */
+/** Transfers the lead. */
 export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof member> {
   return act({
     name: "fleet_transfer",
@@ -33,7 +34,7 @@ export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof 
   });
 }
 
-/** Lets this node leave. */
+/** Takes this node out of its fleet. */
 export function fleetLeave(node: Services): ActOperation<z.ZodObject, typeof left> {
   return act({
     name: "fleet_leave",

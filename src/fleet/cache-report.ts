@@ -1,4 +1,4 @@
-// The cache of an edge as node_status and the page show it.
+// The state of an edge's cache, for node_status and the pages.
 
 import { z } from "zod";
 
@@ -24,5 +24,5 @@ export const cacheReport = z.object({
   evictions: count,
 });
 
-/** How the cache of an edge does. */
+/** The state of an edge's cache. */
 export type CacheReport = z.infer<typeof cacheReport>;

@@ -1,5 +1,5 @@
-// What admins and the leader write about the fleet: its begin, approvals, promotion, leaving, profile, level. Joining is in join-command.ts, tickets in ticket-command.ts.
-// Raft follows these rows (steward.ts); nothing here talks to it.
+// Commands about the fleet: its beginning, approvals, promotion, removal, profile, level. Joining is join-command.ts,
+// tickets are ticket-command.ts. Raft follows these rows (steward.ts); nothing here talks to raft.
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
@@ -35,17 +35,17 @@ export const shortName = z
   .regex(/^[\x21-\x7e]+$/, "printable ASCII without spaces");
 const level = z.number().int().min(1).max(65_535);
 
-/** One change of the fleet as the feed and the audit show it. */
+/** Returns a change of the fleet for the feed and the audit. */
 export function fleetChange(what: string, outcome: string): Changed {
   return { target: `fleet/${what}`, version: 0, contentHash: "", outcome };
 }
 
-/** Tells followers of the members table that it changed: they compare one number instead of all rows. */
+/** Counts a change of the members table, so that followers compare one number instead of all rows. */
 export function bumpRevision(tx: Writer): void {
   writeMeta(tx, { fleet_revision: fleetRevision(tx) + 1 });
 }
 
-/** A fleet's first row: the member that begins it. Also gives the only member another device, when its tailnet state was lost. */
+/** Writes the founder's row. Also gives the only full member another device, when its tailnet state was lost. */
 export const fleetBegin = write({
   name: "fleet_begin",
   v: 1,
@@ -87,12 +87,13 @@ export const fleetBegin = write({
       writeMeta(tx, { fleet_name: command.fleet, fleet_profile: command.profile });
     }
     bumpRevision(tx);
-    // No change of its own: a store into which nobody wrote stays at seq 0, and may be given up for another fleet.
+    // This is not a change of the feed: a store that was never written to stays at seq 0 and may be given up for
+    // another fleet.
     return { output: { begun: only === undefined }, changes: [] };
   },
 });
 
-/** What a member's build says of itself and changed since it joined. */
+/** Stores what a member says of itself and what changed since it joined. */
 export const fleetMemberUpdate = write({
   name: "fleet_member_update",
   v: 1,
@@ -150,7 +151,7 @@ export const fleetMemberApprove = write({
   },
 });
 
-/** Takes a member out; a server leaves in two steps. */
+/** Removes a member. One with a raft server leaves in two steps. */
 export const fleetMemberRemove = write({
   name: "fleet_member_remove",
   v: 1,
@@ -176,7 +177,7 @@ export const fleetMemberRemove = write({
         },
       );
     }
-    // A server leaves raft's configuration before its row goes, so that it is heard until then.
+    // A server leaves raft's configuration before its row is deleted, so that it stays reachable until then.
     if (member.server === "") tx.run("DELETE FROM members WHERE node = ?", node);
     else tx.run("UPDATE members SET state = 'leaving' WHERE node = ?", node);
     bumpRevision(tx);
@@ -185,7 +186,7 @@ export const fleetMemberRemove = write({
   },
 });
 
-/** Ends what fleet_member_remove began, once raft no longer counts the server. */
+/** Completes fleet_member_remove, once raft no longer counts the server. */
 export const fleetMemberForget = write({
   name: "fleet_member_forget",
   v: 1,
@@ -261,7 +262,7 @@ export const fleetProfileSet = write({
   },
 });
 
-/** Raised when every full member's build knows the next level (replication.md 8); the rows say what they know. */
+/** Raises the level when every full member's build knows the next one (replication.md 8), as the rows say. */
 export const fleetLevelRaise = write({
   name: "fleet_level_raise",
   v: 1,

@@ -1,11 +1,11 @@
-// What the present voters can survive, in words: the same sentence in status and at a join.
+// Describes which failures the present voters can survive: the same sentence in status and at a join.
 
-/** A voter as this is judged: whether it is heard now. */
+/** A voter, and whether it responds now. */
 export interface VoterState {
   alive: boolean;
 }
 
-/** Says how many voters may fail, and what it means where none may. `full` counts members that hold the whole store. */
+/** Returns the sentence. `full` counts the members that hold the whole store. */
 export function faultToleranceText(voters: readonly VoterState[], full: number): string {
   const count = voters.length;
   const alive = voters.filter((voter) => voter.alive).length;

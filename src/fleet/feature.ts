@@ -1,4 +1,4 @@
-// The manifest of the fleet: its members and what lets new ones in, the status of a node, and what an admin does to both.
+// The manifest of the fleet: members, joining, the status of a node, and actions of an admin.
 
 import type { Operation } from "../operation/define.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -39,7 +39,7 @@ export const fleetCommands: readonly Operation[] = [
   fleetLevelRaise,
 ];
 
-/** The fleet. A new history has no members yet, and nothing that would let others into it. */
+/** The fleet. A new history begins without members and without anything that admits others. */
 export const fleetFeature: Feature = {
   name: "fleet",
   migrations: [{ id: 4, sql: schema }],

@@ -1,4 +1,5 @@
-// Role, fleet and members for node_status, put together from the table, the beats, raft's configuration and the tailnet's paths. Pure: whoever asks has the facts.
+// Builds role, fleet and members for node_status from the members table, beats, raft's configuration and the tailnet's
+// paths. Pure: the caller supplies the facts.
 
 import type { Peer, RaftState } from "../tailnet/index.ts";
 import type { BeatsView } from "./beats/beats.ts";
@@ -11,14 +12,14 @@ import type { FleetRole, Member } from "./rows.ts";
 export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
   /** StableNodeID of this node; "" while it is not known. */
   self: string;
-  /** Whether it has its fleet's store, or its cache's terms: before that it is of no fleet. */
+  /** Whether this node has its fleet's store, or an edge its terms; before that it is in no fleet. */
   ready: boolean;
   name: string;
   role: FleetRole;
   fleet: { name: string; id: string; epoch: string; profile: string; level: number };
   position: { epoch: string; seq: number };
   leadership: { server: string; term: number };
-  /** For nodes without a raft member: who leads as others said. */
+  /** The leader by the beats, for nodes without a raft member. */
   leaderNode: string | undefined;
   members: readonly Member[];
   /** Undefined where raft has not started, or on an edge. */
@@ -28,7 +29,7 @@ export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
   level: number;
 }
 
-/** Role, fleet and members, as node_status shows them. */
+/** Returns role, fleet and members as node_status shows them. */
 export function fleetPart(facts: FleetFacts): FleetPart {
   const { members, leadership, fleet, position, role } = facts;
   const listed = members.length === 0 ? [ownRow(facts)] : members;
@@ -57,7 +58,7 @@ export function fleetPart(facts: FleetFacts): FleetPart {
   };
 }
 
-/** The sentence on what may fail, from the same facts. */
+/** Returns the sentence on fault tolerance from the same facts. */
 export function faultToleranceOf(facts: FleetFacts): string {
   if (!facts.ready) return "This node is in no fleet yet: it waits to be admitted, or for the store.";
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
@@ -68,7 +69,7 @@ export function faultToleranceOf(facts: FleetFacts): string {
   return faultToleranceText(voters, listed.filter((member) => member.role !== "edge").length);
 }
 
-/** Servers that vote: raft knows; an edge goes by the roles, the leader first among them. */
+/** Returns the servers that vote: by raft's configuration, or on an edge by the roles, the leader first. */
 function votersOf({ raft, ready, leaderNode }: FleetFacts, listed: readonly Member[]): ReadonlySet<string> {
   if (!ready) return new Set();
   if (raft !== undefined) return new Set(raft.members.filter(({ voter }) => voter).map(({ server }) => server));
@@ -106,7 +107,7 @@ type MeasuredColumns = Pick<
   "path" | "relay" | "round_trip_ms" | "skew_ms" | "fsync_p99_ms" | "version" | "level" | "age_seconds" | "conditions"
 >;
 
-/** What this node knows of itself. */
+/** Returns what this node knows of itself. */
 function ownColumns({ own }: FleetFacts, { version, level }: Member): MeasuredColumns {
   return {
     path: "self",
@@ -121,7 +122,7 @@ function ownColumns({ own }: FleetFacts, { version, level }: Member): MeasuredCo
   };
 }
 
-/** What the tailnet and the newest beat say about another member. */
+/** Returns what the tailnet and the newest beat say of another member. */
 function measuredColumns(facts: FleetFacts, member: Member): MeasuredColumns {
   const heard = facts.heard(member.node);
   const peer = facts.peers.find(({ id }) => id === member.node);
@@ -146,7 +147,7 @@ function seqOf(facts: FleetFacts, member: Member): number | undefined {
   return isSelf(facts, member) ? facts.position.seq : facts.heard(member.node)?.beat.seq;
 }
 
-/** A node that no table has yet: alone, or not admitted. */
+/** Returns a row for a node that is in no table yet: alone, or not admitted. */
 function ownRow({ self, name, role, raft, version, level }: FleetFacts): Member {
   const server = raft?.server ?? "";
   return { node: self, server, name, role, state: "active", spaces: [], level, version, joinedMs: 0 };

@@ -1,4 +1,5 @@
-// The conditions of a fleet, judged once a second from what the beats and raft say. Only judges; who is asked for what is elsewhere.
+// Judges the conditions of a fleet once a second, from beats and raft's state. Only judges; collecting the facts is
+// done elsewhere.
 
 import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
@@ -6,15 +7,15 @@ import type { BeatsView } from "./beats/beats.ts";
 import { medianOf } from "./lead/handover.ts";
 import type { Member, Profile } from "./rows.ts";
 
-/** What one judgement goes by. */
+/** The facts of one judgement. */
 export interface HealthFacts extends BeatsView {
   self: string;
-  /** Whether this node has its fleet's store; before that it has other worries. */
+  /** Whether this node has its fleet's store; before that other conditions matter. */
   ready: boolean;
   leading: boolean;
   leaderKnown: boolean;
   members: readonly Member[];
-  /** An edge has none. */
+  /** Undefined on an edge. */
   raft: RaftState | undefined;
   leaderNode: string | undefined;
   profile: Profile;
@@ -25,7 +26,7 @@ const BEHIND_MS = 10_000;
 const UNREACHABLE_MS = 15_000;
 const MAX_ELECTIONS = 3;
 const SKEW_MS = 5_000;
-/** Above this a disk slows every write down; by profile, in ms. */
+/** A slower disk slows every write down; by profile, in ms. */
 const SLOW_FSYNC_MS: Readonly<Record<Profile, number>> = { lan: 50, home: 150, wan: 500 };
 
 /** The codes that this file raises and clears. */
@@ -41,13 +42,13 @@ const JUDGED = [
 ] as const satisfies readonly ConditionCode[];
 type Judged = (typeof JUDGED)[number];
 
-/** Judges the conditions of one node once a second; remembers since when something lasts. */
+/** Judges the conditions of one node, and remembers since when they last. */
 export class Health {
   #leaderlessMs: number | undefined;
   /** Since when a member is behind without a break, on the monotonic clock. */
   readonly #behindMs = new Map<string, number>();
 
-  /** What is true by these facts, with its text. */
+  /** Returns the conditions that hold by these facts, with their text. */
   judge(facts: HealthFacts): ReadonlyMap<Judged, string> {
     const found: [Judged, string | undefined][] = [
       ["no_quorum", this.#noQuorum(facts)],
@@ -62,7 +63,7 @@ export class Health {
     return new Map(found.flatMap(([code, text]) => (text === undefined ? [] : [[code, text] as const])));
   }
 
-  /** Makes the conditions of a node what is true. */
+  /** Raises and clears conditions accordingly. */
   update(facts: HealthFacts, conditions: Conditions): void {
     const found = this.judge(facts);
     for (const code of JUDGED) {
@@ -74,7 +75,7 @@ export class Health {
 
   #noQuorum({ leaderKnown, ready, raft, monotonicMs, members, isAway, self }: HealthFacts): string | undefined {
     const full = members.filter(({ role, node }) => role !== "edge" && node !== self);
-    // An edge that hears nobody has another worry.
+    // An edge that reaches no member has another condition for that.
     if (leaderKnown || !ready || (raft === undefined && full.every(({ node }) => isAway(node)))) {
       this.#leaderlessMs = undefined;
       return undefined;
@@ -142,7 +143,7 @@ function slowFsync({ own, profile }: HealthFacts): string | undefined {
   );
 }
 
-/** Three clocks tell which of them is wrong; it is this node's own matter then. Two only tell that they differ. */
+/** With three clocks the wrong one is known, and its own node reports it. Two clocks only show that they differ. */
 function clockSkew({ members, self, heard, isAway }: HealthFacts): string | undefined {
   const others = members.flatMap((member) => {
     const skewMs = member.node === self || isAway(member.node) ? undefined : heard(member.node)?.skewMs;
@@ -179,7 +180,7 @@ function levelSkew({ members, heard, own, self }: HealthFacts): string | undefin
   return `${said.map(({ name, level }) => `${name} knows level ${level}`).join(", ")}; the fleet stays at the lowest`;
 }
 
-/** Edges come and go; full members should not. */
+/** Edges may come and go; full members should not. */
 function unreachable({ members, self, ageMs }: HealthFacts): string | undefined {
   const away = members.filter(
     (member) => member.node !== self && member.role !== "edge" && ageMs(member.node) > UNREACHABLE_MS,

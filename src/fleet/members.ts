@@ -1,23 +1,24 @@
-// The members as the rest of the node looks them up: by device, by raft server. Full nodes read the table of the log, edges what a full node told them.
+// The members of the fleet, looked up by device or by raft server. Full nodes read the table of the log, edges keep the
+// list that a full node sent.
 
 import type { Changes } from "../log/changes.ts";
 import type { Reader } from "../store/store.ts";
 import { allMembers, fleetRevision, type Member } from "./rows.ts";
 
-/** Who is in the fleet, now. */
+/** The current members of the fleet. */
 export interface Members {
-  /** The member that this device is. */
+  /** Returns the member that is this device (StableNodeID). */
   get(node: string): Member | undefined;
   byServer(server: string): Member | undefined;
-  /** In the order in which they joined. */
+  /** Returns the members in the order in which they joined. */
   list(): readonly Member[];
-  /** Calls `listener` after each change of the list; answers the function that ends it. */
+  /** Calls `listener` after each change of the list. Returns the function that ends it. */
   onChange(listener: () => void): () => void;
-  /** Looks whether the list has changed: some changes are no rows of the feed. */
+  /** Checks whether the list has changed: some changes are not in the feed. */
   refresh(): void;
 }
 
-/** A view over any source of the list. */
+/** Lookups over a list from any source. */
 class MemberList implements Members {
   #list: readonly Member[] = [];
   #byNode: ReadonlyMap<string, Member> = new Map();
@@ -64,7 +65,7 @@ class StoredMembers extends MemberList {
     this.#read(this.#changes.head().epoch);
   }
 
-  /** One number is compared after each batch; the rows are read when it differs. */
+  /** After each batch only one number is compared; the rows are read when it differs. */
   #read(epoch: string): void {
     const now = `${epoch} ${fleetRevision(this.#reader)}`;
     if (now === this.#seen) return;
@@ -73,15 +74,15 @@ class StoredMembers extends MemberList {
   }
 }
 
-/** What an edge was told. */
+/** The members as a full node sent them to an edge. */
 export class KnownMembers extends MemberList {
-  /** Takes a list that a full member told. */
+  /** Replaces the list. */
   set(list: readonly Member[]): void {
     if (JSON.stringify(list) !== JSON.stringify(this.list())) this.take(list);
   }
 }
 
-/** The members as the store of a full node has them. */
+/** Returns the members as the store of a full node has them. */
 export function openMembers(reader: Reader, changes: Changes): Members {
   return new StoredMembers(reader, changes);
 }

@@ -1,4 +1,4 @@
-// node_status: what this node is, what its fleet is, and how both do. The node hands in where the facts come from; here is only their shape.
+// node_status: the state of this node and its fleet. The node supplies the facts; here is their shape.
 
 import { z } from "zod";
 import { type ActOperation, act } from "../operation/define.ts";
@@ -6,7 +6,7 @@ import { ServiceKey, type Services } from "../operation/services.ts";
 import { cacheReport } from "./cache-report.ts";
 import { ROLES } from "./rows.ts";
 
-/** A member as status shows it, seen from the answering node. */
+/** A member as the answering node sees it. */
 const memberReport = z.object({
   node: z.string().describe("StableNodeID of its device."),
   name: z.string(),
@@ -28,7 +28,7 @@ const memberReport = z.object({
   conditions: z.array(z.string()),
 });
 
-/** The fleet as status shows it. */
+/** The fleet in the report. */
 const fleetReport = z.object({
   name: z.string(),
   id: z.string(),
@@ -43,7 +43,7 @@ const fleetReport = z.object({
   survives: z.string().describe("What may fail without harm, in words."),
 });
 
-/** Schema of the answer of `node_status`. */
+/** Output of `node_status`. */
 export const nodeReport = z.object({
   status: z.enum(["ok", "warning", "failing"]),
   version: z.string(),
@@ -64,7 +64,7 @@ export const nodeReport = z.object({
     https: z.boolean(),
     funnel_available: z.boolean(),
   }),
-  /** The last good scheduled backup, where it is, and when the next one is due; an edge makes none. */
+  /** The last good scheduled backup, where it is, and when the next is due; missing on an edge. */
   backup: z
     .object({
       at: z.string().nullable(),
@@ -74,7 +74,7 @@ export const nodeReport = z.object({
       next: z.string().nullable(),
     })
     .optional(),
-  /** Only of an edge. */
+  /** Only on an edge. */
   cache: cacheReport.optional(),
   urls: z.array(z.string()),
   conditions: z.array(
@@ -99,10 +99,10 @@ export type MemberReport = z.infer<typeof memberReport>;
 /** Role, fleet and members of a report. */
 export type FleetPart = Pick<NodeReport, "role" | "fleet_size" | "fleet" | "members">;
 
-/** Gathers the facts of `node_status`, anew for each call. */
+/** Returns the report of this node. */
 export const NODE_REPORT: ServiceKey<() => Promise<NodeReport>> = new ServiceKey("the report of the node");
 
-/** The operation over a node. */
+/** Returns the operation. */
 export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nodeReport> {
   return act({
     ...NODE_STATUS,

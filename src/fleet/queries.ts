@@ -1,4 +1,5 @@
-// fleet_members: who is in the fleet and who waits to come in. What only this node knows of them (waiting devices, freshness) is handed in.
+// fleet_members: the members of the fleet, and the devices that wait to join. The node supplies what only it knows of
+// the waiting devices.
 
 import { z } from "zod";
 import { type ReadOperation, read } from "../operation/define.ts";
@@ -39,10 +40,10 @@ const output = z.object({
   tickets: z.number().int().describe("Tickets that can still be used."),
 });
 
-/** Devices that wait to be let in, as far as this node knows them. */
+/** Returns the devices that wait for approval on this node. */
 export const PENDING: ServiceKey<() => readonly Pending[]> = new ServiceKey("the waiting devices");
 
-/** The operation, also over the devices that wait on this node. */
+/** Returns the operation. */
 export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof output> {
   return read({
     name: "fleet_members",

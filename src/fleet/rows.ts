@@ -1,17 +1,17 @@
-// The rows of members and tickets, how they are found, and what the log knows of the fleet itself (table meta).
+// Rows of the tables `members` and `tickets`, and the values of the fleet in table `meta`.
 
 import { z } from "zod";
 import { readMeta } from "../log/meta.ts";
 import type { Reader, Writer } from "../store/store.ts";
 
-/** What members are. */
+/** The roles of members. */
 export const ROLES = ["central", "regional", "edge"] as const;
-/** What a member is for: central votes and may lead, regional is a full replica without a vote, edge keeps a cache only. */
+/** Role of a member: central votes and may lead, regional is a full replica without a vote, edge keeps a cache only. */
 export type FleetRole = (typeof ROLES)[number];
 
-/** From impatient to patient. */
+/** Timing profiles, from fast to tolerant. */
 export const PROFILES = ["lan", "home", "wan"] as const;
-/** How patient raft is (replication.md 23). */
+/** Timing of raft in a fleet (replication.md 23). */
 export type Profile = (typeof PROFILES)[number];
 
 /** StableNodeID of a device. */
@@ -36,7 +36,7 @@ export const spaceList = z
   )
   .max(64);
 
-/** A member as other folders see it. */
+/** A member of the fleet. */
 export interface Member {
   /** StableNodeID of its device. */
   node: string;
@@ -44,11 +44,11 @@ export interface Member {
   server: string;
   name: string;
   role: FleetRole;
-  /** Leaving members are still counted by raft for a moment. */
+  /** A leaving member is still counted by raft for a moment. */
   state: "active" | "leaving";
   /** What an edge may keep. */
   spaces: readonly string[];
-  /** The newest level that its build knows, and its version. */
+  /** The newest level that its build knows; `version` is its build's. */
   level: number;
   version: string;
   /** Log time in ms. */
@@ -78,29 +78,29 @@ export interface TicketRow {
   used_by: string;
 }
 
-/** All members, sorted by when they joined, then by node. */
+/** Returns all members, ordered by when they joined, then by node. */
 export function allMembers(reader: Reader): Member[] {
   return reader.all<MemberRow>("SELECT * FROM members ORDER BY joined_at, node").map(memberOf);
 }
 
-/** The member that is this device (StableNodeID). */
+/** Returns the member that is this device (StableNodeID). */
 export function memberByNode(reader: Reader, node: string): Member | undefined {
   const row = reader.get<MemberRow>("SELECT * FROM members WHERE node = ?", node);
   return row === undefined ? undefined : memberOf(row);
 }
 
-/** The member with this raft server; an edge has none. */
+/** Returns the member with this raft server; undefined for "". */
 export function memberByServer(reader: Reader, server: string): Member | undefined {
   const row = server === "" ? undefined : reader.get<MemberRow>("SELECT * FROM members WHERE server = ?", server);
   return row === undefined ? undefined : memberOf(row);
 }
 
-/** The ticket of this hash, or the approval that `approvalOf` names. */
+/** Returns the ticket of this hash, or the approval that `approvalOf` names. */
 export function ticketBy(reader: Reader, hash: string): TicketRow | undefined {
   return hash === "" ? undefined : reader.get<TicketRow>("SELECT * FROM tickets WHERE hash = ?", hash);
 }
 
-/** Writes a ticket, or an approval in place of an earlier one; good until `expiresMs` of log time. */
+/** Writes a ticket, or an approval in place of an earlier one, valid until `expiresMs` of log time. */
 export function writeTicket(
   tx: Writer,
   ticket: { hash: string; role: FleetRole; spaces: readonly string[]; node: string; expiresMs: number; madeBy: string },
@@ -116,27 +116,27 @@ export function writeTicket(
   );
 }
 
-/** Under which hash an approval of a device stands; no SHA-256 looks like it. */
+/** Returns the hash under which the approval of a device is kept; it cannot be a SHA-256. */
 export function approvalOf(node: string): string {
   return `node:${node}`;
 }
 
-/** A value of the fleet in the table meta, as text. */
+/** Returns a value of the fleet in the table `meta`, as text; "" if it was never written. */
 export function fleetValue(reader: Reader, key: "fleet_id" | "fleet_name" | "fleet_profile" | "fleet_level"): string {
   return String(readMeta(reader, key) ?? "");
 }
 
-/** Counts the changes of the members table. */
+/** Returns how often the members table has changed. */
 export function fleetRevision(reader: Reader): number {
   return readMeta(reader, "fleet_revision") ?? 0;
 }
 
-/** Globs of spaces as one column: each between line ends, so that it can be looked for whole. */
+/** Returns globs of spaces as one column, each between line ends, so that one can be searched for. */
 export function framedSpaces(spaces: readonly string[]): string {
   return spaces.length === 0 ? "" : `\n${spaces.join("\n")}\n`;
 }
 
-/** The globs of such a column. */
+/** Returns the globs of such a column. */
 export function spacesOf(framed: string): string[] {
   return framed === "" ? [] : framed.slice(1, -1).split("\n");
 }

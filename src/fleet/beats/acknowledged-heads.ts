@@ -1,4 +1,6 @@
-// Heads of the history as other members told them and this node had them too, one an hour of each, in `<data>/heads.json`: outside the store, so that who rewrites that is found out by audit_verify (security.md 23).
+// Heads of other members that this node has acknowledged: it had the same change with the same hash. One per hour and
+// member is kept in `<data>/heads.json`, outside the store, so that `audit_verify` finds a history that was rewritten
+// (security.md 23).
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +9,7 @@ import { writeAtomic } from "../../lib/atomic-file.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** Each hour of the last two days is kept, then one of each day. */
+/** Of the last two days one head per hour is kept, of earlier days one per day. */
 const HOURLY_MS = 2 * DAY_MS;
 const KEPT_MS = 90 * DAY_MS;
 const MAX_HEADS = 5_000;
@@ -19,14 +21,14 @@ const head = z.object({
   seq: z.number().int(),
   /** Chain hash of that change, as hex. */
   hash: z.string(),
-  /** When it was told, by this node's clock. */
+  /** When the member reported it, by this node's clock. */
   at_ms: z.number(),
 });
 
-/** What a member said of its newest change. */
+/** The newest change of a member at one moment. */
 export type AcknowledgedHead = z.infer<typeof head>;
 
-/** The heads that are kept in a data folder, the oldest first; none where the file is missing or damaged. */
+/** Returns the heads that are kept in a data folder, the oldest first; none if the file is missing or damaged. */
 export function readAcknowledgedHeads(dataDir: string): AcknowledgedHead[] {
   try {
     return z.array(head).parse(JSON.parse(readFileSync(pathOf(dataDir), "utf8")));
@@ -35,11 +37,11 @@ export function readAcknowledgedHeads(dataDir: string): AcknowledgedHead[] {
   }
 }
 
-/** Writes down what members tell. */
+/** Keeps the heads of one data folder. */
 export class AcknowledgedHeads {
   readonly #dataDir: string;
   #heads: AcknowledgedHead[];
-  /** Hour of the newest one, by member. */
+  /** Hour of the newest head, by member. */
   readonly #hours = new Map<string, number>();
 
   constructor(dataDir: string) {
@@ -48,7 +50,7 @@ export class AcknowledgedHeads {
     for (const { node, at_ms } of this.#heads) this.#hours.set(node, hourOf(at_ms));
   }
 
-  /** Takes a head that this node has too; the first of each member and hour is written, whole or not at all. */
+  /** Takes a head that this node has, too. The first one of each member and hour is written, atomically. */
   take(told: AcknowledgedHead): void {
     const hour = hourOf(told.at_ms);
     if (this.#hours.get(told.node) === hour) return;

@@ -1,4 +1,4 @@
-// What full members and edges tell each other each second: one value in the question, the same in the answer.
+// The beat: what members tell each other once a second. A question and its answer have the same shape.
 
 import { z } from "zod";
 import { PROFILES, ROLES } from "../rows.ts";
@@ -6,14 +6,14 @@ import { PROFILES, ROLES } from "../rows.ts";
 /** Peer path between members. */
 export const BEAT = "beat";
 
-/** What a node says of itself. Times in ms, sizes in bytes. */
+/** What a node reports of itself. Times in ms, sizes in bytes. */
 export const beatShape = z.object({
   node: z.string().max(64),
   server: z.string().max(64),
   name: z.string().max(128),
   role: z.enum(ROLES),
   version: z.string().max(64),
-  /** The newest level its build knows, and the fleet's as it has applied it. */
+  /** The newest level that its build knows; `fleetLevel` is the fleet's as it has applied it. */
   level: z.number().int(),
   fleetLevel: z.number().int(),
   epoch: z.string().max(64),
@@ -22,13 +22,16 @@ export const beatShape = z.object({
   hash: z.string().max(64),
   /** Its wall clock. */
   timeMs: z.number(),
-  /** Raft: who leads as it knows, and how far its log is. */
+  /** Raft: who leads as the node knows, and how far its log is. */
   leading: z.boolean(),
   leader: z.string().max(64),
   term: z.number(),
-  /** The term in which it leads and its duties have begun, so that it has applied all that was acknowledged before; 0 otherwise. */
+  /**
+   * The term in which it leads and its duties have begun, so that it has applied everything acknowledged before; 0
+   * otherwise.
+   */
   begun: z.number().optional(),
-  /** The latest term that its raft knew once the question had come; undefined where that could not be asked. */
+  /** The latest term that its raft knew after the question had arrived; undefined where raft could not be read. */
   raftTerm: z.number().optional(),
   last: z.number(),
   applied: z.number(),
@@ -47,18 +50,21 @@ export const beatShape = z.object({
 /** A beat. */
 export type Beat = z.infer<typeof beatShape>;
 
-/** What this node heard of another one, newest first. */
+/** The newest beat of another member, question or answer. */
 export interface Heard {
   beat: Beat;
   /** On this node's monotonic clock. */
   atMs: number;
-  /** Of the last beat that this node sent; undefined when only the other side asks. */
+  /** Of the last beat that this node sent; undefined when only the other side sends. */
   roundTripMs: number | undefined;
   /** How far its wall clock is ahead of this node's. */
   skewMs: number;
 }
 
-/** The newest answer to a question of this node's own: what it says was true at some moment after the question was sent. A question of the other side says nothing of when: a broken link may bring it late. */
+/**
+ * The newest answer to a question of this node. It was true at some moment after the question was sent. A question of
+ * the other side proves no time: a broken connection may deliver it late.
+ */
 export interface Answered {
   beat: Beat;
   /** When the question was sent, on a clock that counts sleep. */

@@ -1,4 +1,5 @@
-// Beats: asks every full member each second, keeps the newest of each, and judges nothing itself. Who leads, how fresh a member is, how clocks differ: all read here.
+// Sends a beat to every full member once a second and keeps the newest beat of each. Judges nothing: leadership,
+// freshness, clocks and health are read from here.
 
 import { Fault } from "../../lib/fault.ts";
 import { fleetMark } from "../../peer/fleet-mark.ts";
@@ -12,18 +13,21 @@ export interface BeatsOptions {
   members: Members;
   /** StableNodeID of this node; "" while it is not known. */
   self: () => string;
-  /** This node's own beat, made anew. */
+  /** Builds this node's own beat. */
   beat: () => Promise<Beat>;
   /** Monotonic and wall clock in ms. */
   monotonicMs: () => number;
-  /** A clock that counts sleep, in ms, for what answers prove; the monotonic one by default. */
+  /** A clock in ms that counts sleep, for what answers prove; by default the monotonic clock. */
   elapsedMs?: () => number;
   nowMs: () => number;
-  /** Hears each beat that came, asked or answered. */
+  /** Called with each beat that arrives, question or answer. */
   onBeat?: (member: Member, heard: Heard) => void;
   /** Id of this node's fleet. */
   fleetId: () => string;
-  /** A current member says that this node is none; one that has gone on in another fleet (recovered, restored) is none, whatever the list says (replication.md 18). */
+  /**
+   * Called when a current member of the same fleet answers that this node is not a member. A member that was recovered
+   * or restored into another fleet does not count (replication.md 18).
+   */
   onNotAMember?: (by: Member) => void;
   /** Called after each round. */
   onRound?: () => void;
@@ -35,7 +39,7 @@ export interface BeatsView {
   /** This node's own newest beat; undefined before the first. */
   own: Beat | undefined;
   heard: (node: string) => Heard | undefined;
-  /** Ms since a member was heard last; since this node began to beat if it never was. */
+  /** Ms since the last beat of a member; since this node began to beat if there was none. */
   ageMs: (node: string) => number;
   isAway: (node: string) => boolean;
   /** The moment, on the monotonic clock. */
@@ -43,17 +47,17 @@ export interface BeatsView {
 }
 
 const EVERY_MS = 1_000;
-/** A beat that took longer says little about now; the next one is sent meanwhile to others. */
+/** How long an answer may take. Meanwhile beats go on to other members. */
 const ANSWER_MS = 3_000;
-/** A member that was not heard for so long is away. */
+/** A member without a beat for this long is away. */
 const AWAY_MS = 5_000;
 
-/** The beats of one node; `start` them, `stop` ends them. */
+/** The beats of one node, from `start` to `stop`. */
 export class Beats {
   readonly #options: BeatsOptions;
   readonly #heard = new Map<string, Heard>();
   readonly #answered = new Map<string, Answered>();
-  /** Members whose answer is still awaited. */
+  /** Members whose answer is awaited. */
   readonly #asking = new Set<string>();
   readonly #stop = new AbortController();
   readonly #startedMs: number;
@@ -66,7 +70,7 @@ export class Beats {
     this.#startedMs = options.monotonicMs();
   }
 
-  /** Begins to beat. */
+  /** Begins to send beats. */
   start(): void {
     this.#timer ??= setInterval(() => {
       this.#rounds = this.round().catch(() => {});
@@ -80,7 +84,7 @@ export class Beats {
     await this.#rounds;
   }
 
-  /** One beat to every full member; resolves when the answers are in or late. */
+  /** Sends one beat to every full member. Resolves when the answers have arrived or are late. */
   async round(): Promise<void> {
     const { members, self, beat, onRound } = this.#options;
     members.refresh();
@@ -94,7 +98,7 @@ export class Beats {
     if (!this.#stop.signal.aborted) onRound?.();
   }
 
-  /** Answers a member's beat; Fault `not_a_member` when it is none (any more). */
+  /** Answers a member's beat. Fault `not_a_member`. */
   async answer(node: string, beat: Beat): Promise<Beat> {
     const { members, self } = this.#options;
     const member = members.get(node);
@@ -105,17 +109,17 @@ export class Beats {
     return this.#options.beat();
   }
 
-  /** The newest beat of a member; undefined when there was none. */
+  /** Returns the newest beat of a member; undefined if there was none. */
   heard(node: string): Heard | undefined {
     return this.#heard.get(node);
   }
 
-  /** The newest answer of a member to a question of this node; undefined when there was none. */
+  /** Returns a member's newest answer to a beat of this node; undefined if there was none. */
   answered(node: string): Answered | undefined {
     return this.#answered.get(node);
   }
 
-  /** ms since a member was heard last; since this node began to beat when it never was. */
+  /** Returns the ms since the last beat of a member; since this node began to beat if there was none. */
   ageMs(node: string): number {
     return this.#options.monotonicMs() - (this.#heard.get(node)?.atMs ?? this.#startedMs);
   }
@@ -124,12 +128,12 @@ export class Beats {
     return this.ageMs(node) > AWAY_MS;
   }
 
-  /** This node's own newest beat. */
+  /** Returns this node's own newest beat. */
   own(): Beat | undefined {
     return this.#own;
   }
 
-  /** Everything above in one value, for `fleetPart` and `Health`. */
+  /** Returns everything above in one value, for `fleetPart` and `Health`. */
   view(): BeatsView {
     return {
       own: this.#own,
@@ -140,7 +144,7 @@ export class Beats {
     };
   }
 
-  /** The member that most recently said that it leads, for nodes that have no raft member of their own. */
+  /** Returns the member that reported most recently, by term, that it leads; for nodes without a raft member. */
   leaderNode(): string | undefined {
     let best: Heard | undefined;
     for (const [node, heard] of this.#heard) {
@@ -178,14 +182,14 @@ export class Beats {
       beat: { ...beat, node: member.node },
       atMs: monotonicMs(),
       roundTripMs: roundTripMs ?? before?.roundTripMs,
-      // Its clock was read about half a round trip ago.
+      // The other clock was read about half a round trip ago.
       skewMs: beat.timeMs + (roundTripMs ?? before?.roundTripMs ?? 0) / 2 - nowMs(),
     };
     this.#heard.set(member.node, heard);
     onBeat?.(member, heard);
   }
 
-  /** What is no member any more. */
+  /** Drops what is known of former members. */
   #forget(): void {
     for (const kept of [this.#heard, this.#answered])
       for (const node of kept.keys()) if (this.#options.members.get(node) === undefined) kept.delete(node);

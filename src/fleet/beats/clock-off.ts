@@ -1,27 +1,32 @@
-// How far this node's wall clock is off that of its fleet's voters (replication.md 7), for the stamps of a leader: one wrong clock must not move the time of all.
+// How far this node's wall clock is off the clocks of its fleet's voters (replication.md 7). A leader corrects its
+// stamps by it, so that one wrong clock does not move log time.
 
 import { MAX_SKEW_MS, medianOf } from "../lead/handover.ts";
 
-/** A change smaller than this is no reason to correct anew. */
+/** A smaller change does not change the correction. */
 const STEP_MS = 5_000;
-/** Two clocks cannot tell which of them is wrong. */
+/** Of two clocks the wrong one cannot be known. */
 const MIN_CLOCKS = 3;
-/** Beats come each second: who has heard nobody for so long since its start has only its own clock. */
+/** Beats come each second: without any beat for this long after its start, a node has only its own clock. */
 const PATIENCE_MS = 10_000;
 
 export interface Clocks {
-  /** How many clocks the fleet's centrals have, this node's included. */
+  /** The number of clocks of the fleet's centrals, this node's included. */
   count: number;
-  /** Those of the others that are heard, against this node's, in ms. */
+  /** The reachable ones of the others, against this node's, in ms. */
   skewsMs: readonly number[];
-  /** Since this node began to ask. */
+  /** Ms since this node began to send beats. */
   askingMs: number;
 }
 
 export class ClockOff {
   #offMs: number | undefined;
 
-  /** Ms to add to the wall clock: 0 while it is not more than a minute off the median. Undefined while nobody can tell: shortly after a start, and where only two are heard and differ. With too few of them what was known before still holds. */
+  /**
+   * Returns the ms to add to the wall clock: 0 while it is at most a minute off the median. Undefined while it cannot
+   * be known: shortly after a start, and where only two clocks are known and differ. With too few clocks the earlier
+   * correction holds.
+   */
   of({ count, skewsMs, askingMs }: Clocks): number | undefined {
     if (count < MIN_CLOCKS) return 0;
     if (skewsMs.length + 1 >= MIN_CLOCKS) {

@@ -1,15 +1,16 @@
-// Whether members have one history: (seq, hash) of a beat against the own chain (replication.md 3). A follower that differs from its leader stops; a leader stops when most of the others say the same against it.
+// Compares the histories of members: (seq, hash) of each beat against the own chain (replication.md 3). A follower that
+// differs from its leader stops; a leader stops when most other members differ from it.
 
 import type { Member } from "../rows.ts";
 import type { Heard } from "./beat.ts";
 
 export interface HistoryFacts {
-  /** Of this node: the epoch, and the chain hash of a change as hex where it is kept. */
+  /** This node's epoch, and its chain hash of a change as hex, if it is kept. */
   epoch: string;
   hashAt: (seq: number) => string | undefined;
 }
 
-/** What a beat says of the two histories: the same, another, or nothing that can be compared. */
+/** Returns what a beat says of the two histories: the same, another, or not comparable. */
 export function compareHistory({ beat }: Heard, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
   // An edge has no chain of its own.
   if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
@@ -19,11 +20,11 @@ export function compareHistory({ beat }: Heard, { epoch, hashAt }: HistoryFacts)
   return own === beat.hash ? "same" : "other";
 }
 
-/** Remembers what each member's newest comparison said. */
+/** Remembers the newest comparison of each member. */
 export class Histories {
   readonly #others = new Map<string, { name: string; seq: number }>();
 
-  /** Takes one comparison; answers why this node has to stop, or undefined. */
+  /** Takes one comparison. Returns why this node has to stop, or undefined. */
   take(
     member: Member,
     heard: Heard,
@@ -40,7 +41,7 @@ export class Histories {
     return this.#others.size > full / 2 ? `${what}, and so do most members` : undefined;
   }
 
-  /** In words, for the condition; undefined while all are one. */
+  /** Returns the differing members for the condition; undefined if there are none. */
   text(members: readonly Member[]): string | undefined {
     for (const node of this.#others.keys())
       if (!members.some((member) => member.node === node)) this.#others.delete(node);

@@ -1,4 +1,5 @@
-// The leader's side of a join: proves itself to holders of a ticket, proposes who comes in, and keeps in memory who waits for an approval. Whether a device may come in is decided in apply (join-command.ts).
+// The leader's side of a join: proves itself to holders of a ticket, proposes joiners, and remembers the devices that
+// wait for approval. Whether a device may join is decided in apply (join-command.ts).
 
 import { z } from "zod";
 import { type Caller, callerName } from "../../access/caller.ts";
@@ -12,10 +13,12 @@ import { type FleetFile, memberShape } from "./fleet-file.ts";
 import { fleetMemberJoin, type JoinRefusal } from "./join-command.ts";
 import { hashOf, nameOf, proofOf } from "./ticket.ts";
 
-/** Peer path; open to everyone, since joiners are no members yet. */
+/** Peer path; open to all devices, since joiners are not members. */
 export const JOIN = "join";
 
-/** What a joiner sends: first a question that only a member of its ticket's fleet can answer, then itself. */
+/**
+ * The requests of a joiner: first a question that only a member of its ticket's fleet can answer, then the join itself.
+ */
 export const joinRequest = z.discriminatedUnion("ask", [
   z.object({
     ask: z.literal("prove"),
@@ -25,7 +28,7 @@ export const joinRequest = z.discriminatedUnion("ask", [
   }),
   z.object({
     ask: z.literal("join"),
-    /** Id of the fleet that the joiner pinned. */
+    /** Id of the fleet that the joiner has chosen. */
     fleet: z.string().max(64),
     server: serverId,
     name: shortName,
@@ -39,7 +42,10 @@ export const joinRequest = z.discriminatedUnion("ask", [
 
 export type JoinRequest = z.infer<typeof joinRequest>;
 
-/** The same as peers send it: a server id is what the Go half makes, or the list of members with it would be refused on every node. */
+/**
+ * The request as peers send it: a server id must be one that the Go half makes, or every node would refuse the list of
+ * members with it.
+ */
 export const sentJoinRequest = joinRequest.refine(
   (request) => request.ask === "prove" || /^([0-9a-f]{32})?$/.test(request.server),
   { path: ["server"], message: "the id of a raft folder has 32 hex digits" },
@@ -48,7 +54,7 @@ export const sentJoinRequest = joinRequest.refine(
 /** Answer to `prove`. */
 export const proved = z.object({ proof: z.string().max(128) });
 
-/** Answer to `join`: in, or waiting for a person. */
+/** Answer to `join`: admitted, or waiting for approval. */
 export const admitted = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("pending") }),
   z.object({
@@ -60,14 +66,14 @@ export const admitted = z.discriminatedUnion("outcome", [
     epoch: z.string(),
     profile: z.enum(["lan", "home", "wan"]),
     members: z.array(memberShape).max(1000),
-    /** What the fleet survives, with the new member. */
+    /** The fleet's fault tolerance with the new member. */
     survives: z.string(),
   }),
 ]);
 
 export type Admitted = Exclude<z.infer<typeof admitted>, { outcome: "pending" }>;
 
-/** A device that waits for a person. */
+/** A device that waits for approval. */
 export interface Pending {
   node: string;
   name: string;
@@ -83,7 +89,10 @@ export interface AdmissionOptions {
   reader: Reader;
   members: Members;
   propose: (command: Command) => Promise<{ output: Record<string, unknown> }>;
-  /** Resolves when all that was acknowledged before is applied here; a leader that has just begun may not know a ticket yet. */
+  /**
+   * Resolves when everything acknowledged before is applied here; a leader that has just begun may not know a ticket
+   * yet.
+   */
   barrier: () => Promise<void>;
   leading: () => boolean;
   leader: () => { node: string; name: string } | undefined;
@@ -97,10 +106,10 @@ export interface AdmissionOptions {
 }
 
 const MAX_PENDING = 32;
-/** A device that has not asked again for so long waits no longer. */
+/** A device that has not asked again for this long is dropped. */
 const PENDING_MS = 60_000;
 
-/** Who may come in at this leader, and who waits for a person. */
+/** Admits joiners on the leader, and keeps the devices that wait for approval. */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #pending = new Map<string, Pending>();
@@ -109,7 +118,7 @@ export class Admission {
     this.#options = options;
   }
 
-  /** Who waits, the longest first. */
+  /** Returns the waiting devices, the longest waiting first. */
   pending(): Pending[] {
     this.#forgetOld();
     return [...this.#pending.values()];
@@ -138,7 +147,10 @@ export class Admission {
       .find(({ hash }) => nameOf(hash) === name);
   }
 
-  /** Whether there is anything by which it may come in, or be refused for good: what any device of the tailnet can ask all day is no reason to write to the log. */
+  /**
+   * Reports whether anything speaks for the joiner, or refuses it for good. Any device of the tailnet can ask all day,
+   * so without a case nothing is written to the log.
+   */
   async #hasCase(caller: Caller, { secret, server, fleet }: Extract<JoinRequest, { ask: "join" }>): Promise<boolean> {
     const { reader, members, joinRoles, barrier, fleet: own } = this.#options;
     const hash = secret === undefined ? approvalOf(caller.id) : hashOf(secret);
@@ -234,7 +246,7 @@ function otherFleet(): Fault {
   });
 }
 
-/** What a member answers that was asked for something that only the leader does. */
+/** Returns the Fault of a member that is asked for something that only the leader does. */
 export function notTheLeader(leader: { node: string; name: string } | undefined, what: string): Fault {
   return new Fault("not_leader", `${what} works only on the leader, and ${leader?.name ?? "no member"} leads now`, {
     hint: leader === undefined ? "Try again once there is a leader; see cairn status." : `Ask ${leader.name}.`,

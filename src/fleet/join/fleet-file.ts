@@ -1,4 +1,6 @@
-// fleet.json in the raft folder (or the edge's): which fleet this data folder belongs to and whom it may talk to, written at admission. A joiner that dies before its first snapshot goes on by it, and a start knows by it that it is a member.
+// fleet.json in the raft folder (or the edge's folder): the fleet of this data folder and its members, written at
+// admission. A start reads from it that the node is a member; a joiner that ended before its first snapshot continues
+// by it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +22,7 @@ const shapeOfMember = z.object({
   joinedMs: z.number(),
 });
 
-/** Schema of a member as nodes tell each other. */
+/** Schema of a member as nodes send it to each other. */
 export const memberShape: z.ZodType<Member> = shapeOfMember;
 
 const shape = z.object({
@@ -29,20 +31,20 @@ const shape = z.object({
   fleet: z.string(),
   profile: z.enum(PROFILES),
   role: z.enum(ROLES),
-  /** StableNodeID of this node when it was admitted: another one means that the folder was copied. */
+  /** StableNodeID of this node when it was admitted. A different device means that the folder was copied. */
   node: z.string(),
   spaces: z.array(z.string()),
   members: z.array(memberShape).max(1000),
-  /** The members said that this node is none any more: a start that is to join a fleet sets these data aside. */
+  /** The fleet removed this node: a start that is to join a fleet moves these data to aside/. */
   removed: z.boolean().optional(),
 });
 
-/** What a node keeps of its fleet beside the store. */
+/** What a node keeps about its fleet beside the store. */
 export type FleetFile = z.infer<typeof shape>;
 
 const NAME = "fleet.json";
 
-/** Reads it; undefined where there is none. Fault `data_corrupt`. */
+/** Reads the file; undefined if there is none. Fault `data_corrupt`. */
 export function readFleetFile(folder: string): FleetFile | undefined {
   const path = join(folder, NAME);
   if (!existsSync(path)) return undefined;
@@ -56,7 +58,7 @@ export function readFleetFile(folder: string): FleetFile | undefined {
   }
 }
 
-/** Writes it, durable, whole or not at all. */
+/** Writes the file atomically and durably. */
 export function writeFleetFile(folder: string, file: FleetFile): void {
   writeAtomic(join(folder, NAME), `${JSON.stringify(file, null, 2)}\n`);
 }

@@ -1,4 +1,5 @@
-// fleet_member_join: the one way into the members table. The leader proposes it with what it proved of the device; whether it may come in is decided here, in apply, so that a ticket counts once.
+// fleet_member_join: the only way into the members table. The leader proposes it with what it has proved about the
+// device; apply decides whether the device may join, so that a ticket counts once.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -25,7 +26,7 @@ import {
 
 const MAX_MEMBERS = 100;
 
-/** Why a join is refused, in `facts.reason`; `needs_approval` alone is no end: the device may ask again. */
+/** Why a join is refused, in `facts.reason`. Only after `needs_approval` the device may ask again. */
 export type JoinRefusal =
   | "needs_approval"
   | "other_fleet"
@@ -40,13 +41,13 @@ export type JoinRefusal =
   | "full";
 
 const joinInput = z.object({
-  /** The fleet that the joiner pinned. */
+  /** The fleet that the joiner has chosen. */
   fleet: z.string().max(64),
   node: nodeId,
   /** "" for an edge. */
   server: serverId,
   name: shortName,
-  /** What it wants to be; undefined: what its ticket or approval says. */
+  /** The role it asks for; undefined: that of its ticket or approval. */
   role: z.enum(ROLES).optional(),
   version: z.string().max(64),
   level: z.number().int().min(1).max(65_535),
@@ -68,7 +69,7 @@ interface JoinCommand {
   granted: readonly FleetRole[];
 }
 
-/** The command of a join. Whether the device may come in, and as what, is decided in its apply. */
+/** The command of a join. Its apply decides whether the device may join, and in which role. */
 export const fleetMemberJoin = write({
   name: "fleet_member_join",
   v: 1,
@@ -99,7 +100,10 @@ export const fleetMemberJoin = write({
   },
 });
 
-/** Refuses a device that may not join whatever it shows: another fleet, an old build, a copied data folder. */
+/**
+ * Refuses a device that may not join whatever it shows: it wants another fleet, runs an old build, or has a copied data
+ * folder.
+ */
 function refuseUnfit(reader: Reader, { fleet, level, server, node }: JoinCommand): void {
   if (fleet !== fleetValue(reader, "fleet_id")) throw refused("other_fleet", "It asks for a fleet with another id");
   const fleetLevel = levelOf(reader);
@@ -134,7 +138,7 @@ function insertMember(tx: Writer, command: JoinCommand, { role, spaces }: Right,
     command.version,
     joinedMs,
   );
-  // From now on a store of this fleet must not go on alone when its raft folder is lost.
+  // From now on a store of this fleet must not continue alone when its raft folder is lost.
   if (role !== "edge") writeAlone(tx, false);
   bumpRevision(tx);
   return {
@@ -143,13 +147,16 @@ function insertMember(tx: Writer, command: JoinCommand, { role, spaces }: Right,
   };
 }
 
-/** A member that asks for nothing else than it is: the device proves it, no ticket is needed. Its role is the row's, not its settings'. */
+/**
+ * Reports whether a member asks for nothing but what it is. Its device is proof enough, no ticket is needed. Its role
+ * is that of the row, not of its settings.
+ */
 function keepsRole(member: Member, { role, server }: JoinCommand): boolean {
   const stays = (member.server === "") === (server === "");
   return stays && (role === "" || (role === "edge") === (member.role === "edge"));
 }
 
-/** The same device again: with the same server nothing happened, with a new one its old server goes (a wiped disk). */
+/** The same device again. With the same server nothing changes; a new server replaces the old one (a wiped disk). */
 function rejoin(tx: Writer, member: Member, { node, server, name, version, level }: JoinCommand) {
   tx.run(
     "UPDATE members SET server = ?, name = ?, version = ?, level = ? WHERE node = ?",
@@ -177,7 +184,9 @@ interface Right {
   ticket: TicketRow | undefined;
 }
 
-/** By what it may come in: a ticket, an approval, or a grant of the tailnet policy, which lets in edges only. */
+/**
+ * Returns what lets the joiner in: a ticket, an approval, or a grant of the tailnet policy, which admits edges only.
+ */
 function rightOf(reader: Reader, command: JoinCommand, nowMs: number): Right {
   const { role, node, granted } = command;
   if (command.ticket !== "") return byTicket(ticketOf(reader, command, nowMs));

@@ -1,4 +1,5 @@
-// How a node gets into a fleet: looks for it, makes sure that it is the right one, asks its leader until it is in, refused, or stopped. It never begins a fleet by itself.
+// The joining node's side of a join: finds the fleet, makes sure that it is the right one, and asks its leader until it
+// is admitted, refused or stopped. Never begins a fleet.
 
 import { randomBytes } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";
@@ -11,7 +12,7 @@ import type { FleetRole } from "../rows.ts";
 import { type Admitted, admitted, JOIN, proved } from "./admit.ts";
 import { hashOf, nameOf, proofOf, sameProof, type Ticket } from "./ticket.ts";
 
-/** Asks a peer; Faults as peer/link.ts has them. */
+/** Calls a peer; Faults as of peer/link.ts. */
 export interface Ask {
   call(
     target: { node: string },
@@ -24,24 +25,24 @@ export interface Ask {
 export interface JoinerOptions {
   link: Ask;
   peers: () => Promise<readonly Peer[]>;
-  /** `auto`, or what names one node: hostname, MagicDNS name, address or StableNodeID. */
+  /** `auto`, or a name of one node: hostname, MagicDNS name, address or StableNodeID. */
   host: string;
-  /** Name of the fleet: the one that `auto` looks for; with a HOST undefined means any. */
+  /** Name of the fleet that `auto` looks for; with a named host undefined means any. */
   fleet: string | undefined;
-  /** Id of the fleet where it is known: no other is believed. */
+  /** Id of the fleet, if it is known; no other is accepted. */
   fleetId?: string | undefined;
-  /** What it wants to be; undefined: what its ticket or the approval says. */
+  /** The role it asks for; undefined: that of its ticket or approval. */
   role: FleetRole | undefined;
   ticket: Ticket | undefined;
   name: () => string;
   version: string;
   level: number;
-  /** Opens this node's raft member for the fleet and answers its server id; "" for an edge. May be called again. */
+  /** Opens this node's raft member for the fleet and returns its server id; "" for an edge. May be called again. */
   serverFor: (fleet: About) => Promise<string>;
   conditions: Conditions;
-  /** A line for the terminal, once for each new thing to say. */
+  /** Shows a line on the terminal, once for each new text. */
   say: (line: string) => void;
-  /** ms between two looks or two asks. */
+  /** Time between two scans or two requests, in ms. */
   stepMs?: number;
 }
 
@@ -50,14 +51,14 @@ const LOOK_MS = 3_000;
 const ASK_MS = 15_000;
 const LOOKS_AT_ONCE = 8;
 
-/** A fleet with the member that told of it. */
+/** A fleet, and the member that reported it. */
 export interface SeenFleet {
   about: About;
   node: string;
   name: string;
 }
 
-/** Asks peers which fleet they are of; those that do not answer are none. */
+/** Asks peers which fleet they are in. Peers that do not answer are left out. */
 export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: AbortSignal): Promise<SeenFleet[]> {
   const wanted = peers.filter(({ online, expired, shared, ips }) => online && !expired && !shared && ips.length > 0);
   const found: SeenFleet[] = [];
@@ -68,7 +69,7 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
         const about = aboutShape.parse(await link.call({ node: id }, ABOUT, {}, { timeoutMs: LOOK_MS, signal }));
         found.push({ about, node: id, name: hostname });
       } catch {
-        // No cairn, none that tells us, or not now: the next look asks again.
+        // Not a cairn node, one that does not tell us, or not now: the next scan asks again.
         signal.throwIfAborted();
       }
     }
@@ -77,13 +78,16 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
   return found.sort((one, other) => (one.node < other.node ? -1 : 1));
 }
 
-/** What a joiner comes back with. */
+/** The result of a join. */
 export interface Joined {
   admitted: Admitted;
   server: string;
 }
 
-/** Joins; resolves once the fleet's log has it as a member. Faults `join_refused`, `config_invalid`; rejects when the signal aborts. */
+/**
+ * Joins. Resolves once the fleet's log has this node as a member. Faults `join_refused`, `config_invalid`; rejects when
+ * the signal aborts.
+ */
 export async function joinFleet(options: JoinerOptions, signal: AbortSignal): Promise<Joined> {
   return new Joiner(options, signal).run();
 }
@@ -91,11 +95,11 @@ export async function joinFleet(options: JoinerOptions, signal: AbortSignal): Pr
 class Joiner {
   readonly #options: JoinerOptions;
   readonly #signal: AbortSignal;
-  /** The only fleet that is believed from the first choice on. */
+  /** The only fleet that is accepted, from the first choice on. */
   #pinned: string | undefined;
   /** Devices that claimed the ticket's fleet and could not prove it; at most as many as the tailnet has. */
   readonly #rogues = new Set<string>();
-  /** What the last of them said: the answer where nobody else is there to ask. */
+  /** The refusal of the last of them: the result if there is no other device to ask. */
   #refusal: Fault | undefined;
   #said = "";
 
@@ -135,7 +139,7 @@ class Joiner {
       return await this.#ask(found);
     } catch (error) {
       this.#signal.throwIfAborted();
-      // What the fleet itself says no to stays no; everything else may be different in a moment.
+      // A refusal by the fleet is final; everything else may change.
       if (error instanceof Fault && (error.code === "join_refused" || error.code === "invalid_input")) throw error;
       const why = reasonOf(error);
       this.#wait(`${found.name} of the fleet ${found.about.fleet} does not admit this node yet: ${why}`);
@@ -221,7 +225,10 @@ class Joiner {
     return { admitted: answer, server };
   }
 
-  /** Whether the node shows that it knows this ticket, before it is told the secret: a stranger with the fleet's name and id cannot. */
+  /**
+   * Reports whether the node proves that it knows this ticket, before it is told the secret. A stranger with the
+   * fleet's name and id cannot.
+   */
   async #proves(node: string, ticket: Ticket): Promise<boolean> {
     const hash = hashOf(ticket.secret);
     const nonce = randomBytes(16).toString("hex");

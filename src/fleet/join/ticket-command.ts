@@ -1,4 +1,5 @@
-// Tickets: one use, 15 minutes of log time, for one role of this fleet. The secret is drawn by whoever asks for the ticket; the log sees only its SHA-256.
+// fleet_ticket_create: a ticket admits one device in one role within 15 minutes of log time. The caller draws the
+// secret; the log has only its SHA-256.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -6,11 +7,11 @@ import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { fleetValue, nodeId, ROLES, spaceList, writeTicket } from "../rows.ts";
 
-/** How long tickets and approvals count, in ms of log time. */
+/** How long tickets and approvals are valid, in ms of log time. */
 export const TICKET_MS = 15 * 60_000;
 const MAX_TICKETS = 64;
 
-/** The command that makes a ticket; the log holds only the hash of its secret. */
+/** The command that creates a ticket. */
 export const fleetTicketCreate = write({
   name: "fleet_ticket_create",
   v: 1,
@@ -52,7 +53,7 @@ export const fleetTicketCreate = write({
   },
 });
 
-/** Removes what has expired at this log time. */
+/** Deletes tickets and approvals that have expired at this log time. */
 export function forgetTickets(tx: Writer, nowMs: number): void {
   tx.run("DELETE FROM tickets WHERE expires_at <= ?", nowMs);
 }

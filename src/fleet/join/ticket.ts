@@ -1,14 +1,15 @@
-// The text of a join ticket, and how both sides prove that they know it without showing it to a stranger: the asked node first, then the joiner.
+// The text of a join ticket, and the proofs of both sides that they know it: first the asked node, then the joiner. A
+// stranger learns nothing.
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { Fault } from "../../lib/fault.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { type FleetRole, ROLES } from "../rows.ts";
 
-/** What `cairn ticket` prints and a joiner is given. */
+/** The content of a ticket. */
 export interface Ticket {
   role: FleetRole;
-  /** The joiner believes no other fleet, whatever its name. */
+  /** The joiner accepts no other fleet, whatever its name. */
   fleetId: string;
   /** 128 bits as hex. */
   secret: string;
@@ -16,17 +17,17 @@ export interface Ticket {
 
 const TEXT = /^cairn-ticket-(central|regional|edge)-([0-9a-f]{32})-([0-9a-f]{32})$/;
 
-/** 128 random bits as hex. */
+/** Returns 128 random bits as hex. */
 export function drawSecret(): string {
   return randomBytes(16).toString("hex");
 }
 
-/** A ticket as it is handed over: a secret. */
+/** Returns the text of a ticket, which is a secret. */
 export function ticketText({ role, fleetId, secret }: Ticket): string {
   return `cairn-ticket-${role}-${fleetId}-${secret}`;
 }
 
-/** Reads a ticket; Fault `config_invalid`, without its text, when it is none. */
+/** Reads a ticket. Fault `config_invalid`, without the text, for anything else. */
 export function parseTicket(text: string): Ticket {
   const match = TEXT.exec(text.trim());
   const role = ROLES.find((each) => each === match?.[1]);
@@ -37,17 +38,20 @@ export function parseTicket(text: string): Ticket {
   });
 }
 
-/** Under which the log knows a ticket. */
+/** Returns the hash under which the log keeps a ticket. */
 export function hashOf(secret: string): string {
   return sha256(`cairn-ticket ${secret}`);
 }
 
-/** By which a joiner names its ticket to a node that it does not trust yet: tells neither secret nor hash. */
+/** Returns the name of a ticket for a node that is not trusted yet; it reveals neither secret nor hash. */
 export function nameOf(hash: string): string {
   return sha256(`cairn-ticket-name ${hash}`).slice(0, 32);
 }
 
-/** What only a full member of the ticket's fleet can answer; bound to the device that answers, so that nobody in between can pass it on. */
+/**
+ * Returns the proof that only a full member of the ticket's fleet can make. It is bound to the answering device, so
+ * that it cannot be passed on.
+ */
 export function proofOf(
   hash: string,
   { nonce, fleetId, node }: { nonce: string; fleetId: string; node: string },

@@ -1,19 +1,20 @@
-// When a leader should let another voter lead: its clock is far off the voters' (replication.md 7), or its disk is much slower than theirs (replication.md 25).
+// Decides when a leader hands over to another voter: its clock is far off the voters' (replication.md 7), or its disk
+// is much slower than theirs (replication.md 25).
 
-/** A voter as the leader sees it, itself among them. */
+/** A voter as the leader sees it; the leader is one of them. */
 export interface Candidate {
   server: string;
-  /** Heard lately, and as far as what is committed. */
+  /** It responds and has applied what is committed. */
   fit: boolean;
-  /** Its wall clock against this node's, in ms; 0 for this node. */
+  /** Its wall clock against the leader's, in ms; 0 for the leader. */
   skewMs: number;
   fsyncP99Ms: number;
 }
 
-/** Further off the voters' median than this, a node does not lead. */
+/** A node whose clock is further off the voters' median does not lead. */
 export const MAX_SKEW_MS = 60_000;
 const SLOWER = 4;
-/** A disk this fast never hands over, however fast others are. */
+/** A leader with a faster disk than this never hands over because of it. */
 const FAST_MS = 20;
 
 export interface Handover {
@@ -22,7 +23,7 @@ export interface Handover {
   why: string;
 }
 
-/** To whom the leader `self` should hand over, and why; undefined when it may stay. */
+/** Returns to whom the leader `self` should hand over, and why; undefined if it may stay. */
 export function handover(self: string, voters: readonly Candidate[]): Handover | undefined {
   const own = voters.find(({ server }) => server === self);
   const others = voters.filter(({ server, fit }) => server !== self && fit);
@@ -30,7 +31,7 @@ export function handover(self: string, voters: readonly Candidate[]): Handover |
   return byClock(voters, others) ?? byDisk(own, others);
 }
 
-/** Two clocks cannot tell which of them is wrong. */
+/** Of two clocks the wrong one cannot be known. */
 function byClock(voters: readonly Candidate[], others: readonly Candidate[]): Handover | undefined {
   const known = voters.filter((voter) => voter.fit || voter.skewMs === 0);
   if (known.length < 3) return undefined;
@@ -57,7 +58,7 @@ function byDisk(own: Candidate, others: readonly Candidate[]): Handover | undefi
   };
 }
 
-/** The middle value; of an even number the lower one of the two. */
+/** Returns the median; of an even number of values the lower middle one. */
 export function medianOf(values: readonly number[]): number {
   const sorted = [...values].sort((one, other) => one - other);
   return sorted[Math.floor((sorted.length - 1) / 2)] ?? 0;

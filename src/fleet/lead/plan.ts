@@ -1,17 +1,18 @@
-// What the leader changes next in raft's configuration so that it becomes what the members table says: one step at a time, decided from facts alone, without a clock (replication.md 19).
+// Decides what the leader changes next in raft's configuration so that it follows the members table: one step at a
+// time, from facts alone, without a clock (replication.md 19).
 
 import type { RaftState } from "../../tailnet/index.ts";
 import type { Member } from "../rows.ts";
 
-/** What the leader knows of a server beside the table. */
+/** What the leader knows of a server besides the table. */
 export interface ServerFacts {
-  /** Heard within the last seconds. */
+  /** It responded within the last seconds. */
   alive: boolean;
-  /** Not heard for so long that it may be replaced. */
+  /** It has not responded for so long that it may be replaced. */
   lost: boolean;
-  /** Checks in a row in which it had applied what was committed at the check before. */
+  /** Consecutive checks at which it had applied what was committed at the check before. */
   keptUp: number;
-  /** Entry of the newest raft configuration that it has. */
+  /** Index of the newest raft configuration that it has. */
   configuration: number;
 }
 
@@ -27,34 +28,35 @@ export type Step =
   | { do: "transfer"; server: string; why: string }
   | { do: "forget"; node: string; server: string; why: string };
 
-/** Voters at most (replication.md 25). */
+/** Maximum number of voters (replication.md 25). */
 const MAX_VOTERS = 5;
-/** Checks that a newcomer must have kept up before it votes. */
+/** Checks at which a joiner must have kept up before it votes. */
 const KEPT_UP = 3;
 
-/** The next step, or undefined when raft is as the table says, or nothing is safe to do now. */
+/** Returns the next step; undefined if raft matches the table, or nothing is safe to do now. */
 export function nextStep(situation: Situation): Step | undefined {
   return added(situation) ?? demoted(situation) ?? promoted(situation) ?? removed(situation) ?? forgotten(situation);
 }
 
-/** The largest odd number that is no more than this many centrals, and no more than five. */
+/** Returns the largest odd number that is at most the number of centrals and at most five. */
 export function voterCount(centrals: number): number {
   const most = Math.min(MAX_VOTERS, centrals);
   return most % 2 === 1 ? most : Math.max(most - 1, 0);
 }
 
-/** Servers that are to vote: those that vote already first, lost ones after standbys that keep up. */
+/** Returns the servers that should vote: present voters first, lost ones after standbys that keep up. */
 export function wantedVoters({ state, members, facts }: Situation): readonly string[] {
   const voters = new Set(votersOf(state));
   const centrals = members.filter(
     ({ role, state: row, server }) =>
-      // Who does not vote and was not heard for so long does not count: the others would wait for it with an even number of voters.
+      // A central that does not vote and is lost does not count: the others would wait for it with an even number of
+      // voters.
       role === "central" && row === "active" && server !== "" && (voters.has(server) || !facts(server).lost),
   );
-  // Before a fleet of one has written its first row, nobody is to be touched.
+  // Before a fleet of one has written its founder's row, nothing is changed.
   if (centrals.length === 0) return [...voters];
   const rank = ({ server }: Member): number => {
-    // A leader that may stay stays: each change of the leader is a pause.
+    // A leader that may vote stays a voter: each change of the leader is a pause.
     if (server === state.server && voters.has(server)) return -1;
     const { lost, alive, keptUp } = facts(server);
     if (voters.has(server) && !lost) return 0;
@@ -80,12 +82,12 @@ function demoted(situation: Situation): Step | undefined {
   const wanted = wantedVoters(situation);
   const voters = votersOf(state);
   const extra = voters.filter((server) => !wanted.includes(server));
-  // Whoever leads after this one goes on with the rest.
+  // The next leader continues with the other voters.
   const next = voters.find((server) => wanted.includes(server) && server !== state.server && facts(server).alive);
   if (extra.includes(state.server) && next !== undefined)
     return { do: "transfer", server: next, why: "this node is not to vote any more" };
   const isActive = (server: string) => members.some((each) => each.server === server && each.state === "active");
-  // Those that are gone or go first, then those that are one too many.
+  // First those that are gone or leaving, then those that are too many.
   const order = (server: string): number => (facts(server).alive && isActive(server) ? 1 : 0);
   for (const server of extra.sort((one, other) => order(one) - order(other))) {
     const rest = voters.filter((each) => each !== server);
@@ -105,10 +107,11 @@ function promoted(situation: Situation): Step | undefined {
     .filter((server) => facts(server).alive && facts(server).keptUp >= KEPT_UP);
   const [first] = ready;
   const staying = voters.filter((server) => wanted.includes(server));
-  // An even number of voters survives no more than one less, and stops earlier: begin only when the end will be odd.
+  // An even number of voters tolerates no more failures than one voter less. Promote only if the final number is odd.
   const reached = voterCount(staying.length + ready.length);
   if (first === undefined || reached <= staying.length) return undefined;
-  // A candidate that a voter still knows as a non-voter would not get its vote: everyone has the newest configuration first. One that was lost long gives no vote.
+  // A voter that still knows the candidate as a non-voter would refuse it its vote, so all have the newest
+  // configuration first. A long-lost voter gives no vote anyway.
   const everyone = [...voters.filter((server) => server !== state.server && !facts(server).lost), first];
   if (everyone.some((server) => facts(server).configuration < state.configuration)) return undefined;
   return { do: "promote", server: first, why: "it kept up" };

@@ -1,4 +1,5 @@
-// The leader's work for the fleet, looked at each second: raft's configuration follows the members table, rows follow what members say of themselves, the level rises, and a leader that should not lead hands over. What to do is plan.ts's and handover.ts's.
+// The leader's loop, once a second: makes raft's configuration follow the members table, updates rows from beats,
+// raises the fleet level, and hands over a leadership that should move. Decisions are plan.ts and handover.ts.
 
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Command } from "../../log/log.ts";
@@ -17,27 +18,30 @@ export interface StewardOptions {
   members: Members;
   beats: Pick<Beats, "heard" | "ageMs" | "isAway" | "own">;
   propose: (command: Command) => Promise<unknown>;
-  /** The fleet's level, as applied. */
+  /** Returns the fleet's level, as applied. */
   level: () => number;
-  /** Resolves when the Go half knows the members as the table has them. */
+  /** Resolves when the Go half has the members of the table. */
   membersSent: () => Promise<void>;
   monotonicMs: () => number;
   log: LogLine;
 }
 
-/** A voter that was not heard for so long may be replaced. */
+/** A voter that has not responded for this long may be replaced. */
 const LOST_MS = 10 * 60_000;
-/** Of one second at most. */
+/** Maximum number of steps in one second. */
 const STEPS = 8;
 const HANDOVER_PAUSE_MS = { clock: 60_000, disk: 10 * 60_000 };
 
-/** Works while its node leads; `tick` it once a second. */
+/** Works while its node leads. Call `tick` once a second. */
 export class Steward {
   readonly #options: StewardOptions;
   readonly #keptUp = new Map<string, number>();
   readonly #handedOverMs = { clock: Number.NEGATIVE_INFINITY, disk: Number.NEGATIVE_INFINITY };
   #committed = 0;
-  /** What the leader's store held then: entries without commands, such as configurations, are committed and never applied. */
+  /**
+   * What the leader's store had applied then. Entries without commands, such as configurations, are committed and never
+   * applied.
+   */
   #applied = 0;
   #busy = false;
   #active = false;
@@ -47,7 +51,7 @@ export class Steward {
     this.#options = options;
   }
 
-  /** Begins with a time of leading and ends with it. */
+  /** Begins with a leadership and ends with its signal. */
   lead(signal: AbortSignal): void {
     this.#active = true;
     this.#keptUp.clear();
@@ -62,7 +66,10 @@ export class Steward {
     );
   }
 
-  /** One check and the steps that follow from it; nothing while the last one runs or another node leads. Never rejects. */
+  /**
+   * Runs one check and the steps that follow. Does nothing while the last one runs or another node leads. Never
+   * rejects.
+   */
   async tick(): Promise<void> {
     if (!this.#active || this.#busy) return;
     this.#busy = true;
@@ -71,12 +78,12 @@ export class Steward {
       let state = await this.#options.host.raftState();
       if (!state.leading) return;
       this.#check(state);
-      // What needs no new beats is done at once; each step is decided on what the one before made.
+      // Steps that need no new beats are done at once; each is decided on the result of the one before.
       for (let count = 0; count < STEPS && state.leading && (await this.#step(state)); count += 1)
         state = await this.#options.host.raftState();
       this.#complaint = "";
     } catch (error) {
-      // The next tick decides anew on what is true then.
+      // The next tick decides again on the facts of then.
       const why = reasonOf(error);
       if (this.#active && why !== this.#complaint) this.#options.log("info", `the fleet's next step waits: ${why}`);
       this.#complaint = why;
@@ -102,7 +109,7 @@ export class Steward {
     this.#applied = state.applied;
   }
 
-  /** Whether raft or the table was changed, so that there may be more to do. */
+  /** Does one step. Returns true if raft or the table was changed, so that there may be more to do. */
   async #step(state: RaftState): Promise<boolean> {
     const { members, host, log } = this.#options;
     const step = nextStep({ state, members: members.list(), facts: (server) => this.#facts(server, state) });
@@ -114,7 +121,7 @@ export class Steward {
       members.refresh();
       return true;
     }
-    // Of these one a second is enough.
+    // One of these a second is enough.
     if (!(await this.#handOver(state)) && !(await this.#updateRow())) await this.#raiseLevel();
     return false;
   }
@@ -139,7 +146,7 @@ export class Steward {
     return true;
   }
 
-  /** One row whose member says something else of itself. */
+  /** Updates one row whose member reports something else of itself. */
   async #updateRow(): Promise<boolean> {
     const { beats, members } = this.#options;
     const own = beats.own();
@@ -152,7 +159,7 @@ export class Steward {
         version: said.version,
         level: said.level,
       });
-      // What cannot be a row says nothing, and keeps nobody else from saying more.
+      // A report that does not fit a row is skipped, so that it does not block the reports of others.
       if (!row.success) continue;
       await this.#propose(fleetMemberUpdate, row.data);
       members.refresh();
@@ -189,7 +196,7 @@ export class Steward {
   #heardOf(server: string) {
     const member = this.#options.members.byServer(server);
     const heard = member === undefined ? undefined : this.#options.beats.heard(member.node);
-    // What its device said before it came back with another server says nothing of this one.
+    // What a device reported before it came back with another server does not count for the new one.
     return heard?.beat.server === server ? heard.beat : undefined;
   }
 
