@@ -11,7 +11,7 @@ import { digestOf } from "../log/digest.ts";
 import { fleetOf } from "../log/history.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
-import { type Describe, exists, type Manifest, verifyBackup, writeBackup } from "../store/backup.ts";
+import { type Describe, dataExists, type Manifest, verifyBackup, writeBackup } from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
@@ -66,7 +66,10 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
   try {
     const target = join(dataDir, "store");
     if (existsSync(target) && aside !== true)
-      throw exists(target, "Restore into a data folder without a store, with --data, or keep this one with --aside.");
+      throw dataExists(
+        target,
+        "Restore into a data folder without a store, with --data, or keep this one with --aside.",
+      );
     const manifest = await checkBackup(from);
     const partial = `${target}.partial`;
     rmSync(partial, { recursive: true, force: true });

@@ -16,7 +16,7 @@ export interface DiskWatch {
 
 /** Watches the disk of `folder`: twice a minute, and whenever `refusal` is called. */
 export function watchDisk(folder: string, store: Store, conditions: Conditions): DiskWatch {
-  const gauge = new DiskGauge(folder, () => store.unfoldedBytes);
+  const gauge = new DiskGauge(folder, () => store.walBytes);
   const refusal = (): Fault | undefined => {
     const found = gauge.refusal();
     if (found === undefined) conditions.clear("disk_full");

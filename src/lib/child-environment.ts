@@ -1,6 +1,7 @@
-// The environment of a child process (security.md 20): only what is named. Keys and the variables that steer runtimes (TS_*, BUN_*, LD_*, NODE_OPTIONS) reach a child by being named alone.
+// The environment of a child process (security.md 20): only the variables that are named. Keys, and variables that
+// steer runtimes (TS_*, BUN_*, LD_*, NODE_OPTIONS), reach a child in no other way.
 
-/** The named variables that are set in `source`. */
+/** Returns the named variables that are set in `source`. */
 export function childEnvironment(
   source: Readonly<Record<string, string | undefined>>,
   names: Iterable<string>,

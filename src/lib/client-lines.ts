@@ -1,41 +1,44 @@
-// What to give an MCP client so that it uses this node: one text for each client, shared by `cairn setup`, `npm start`, the start-up lines and the page.
-// It only prints: Cairn never writes into another program's configuration.
+// The configuration of MCP clients: one text per client, shared by `cairn setup`, `npm start`, the start-up lines and
+// the page. Cairn only prints it and never writes into another program's configuration.
 
-/** Clients with lines of their own, in the order in which they are shown. */
+/** The clients, in the order in which they are shown. */
 export const CLIENTS = ["claude-code", "codex", "cursor", "vscode", "gemini-cli", "claude-desktop"] as const;
 /** One of them. */
 export type ClientName = (typeof CLIENTS)[number];
 
-/** The node as a client reaches it. */
+/** How a client reaches the node. */
 export interface ClientTarget {
-  /** What the client calls this server; `cairn` unless there are several. */
+  /** The client's name for this server; `cairn` unless there are several. */
   name: string;
-  /** `http://cairn/mcp`, or null where only the bridge leads to the node. */
+  /** `http://cairn/mcp`, or null where only the bridge reaches the node. */
   mcpUrl: string | null;
-  /** Command that runs the stdio bridge on the client's machine, word by word. */
+  /** The command that runs the stdio bridge on the client's machine, word by word. */
   bridge: readonly string[];
 }
 
-/** One thing to do: run `text` in a shell, or put it into the file that `where` names. */
+/** One step: run `text` in a shell, or put it into the file that `where` names. */
 export interface ClientStep {
   kind: "run" | "file";
-  /** Where it goes, as a few words. */
+  /** Where the text goes, in a few words. */
   where: string;
   text: string;
 }
 
-/** All there is to say to one client. */
+/** Everything to do for one client. */
 export interface ClientLines {
   client: ClientName;
   /** The client's own name. */
   title: string;
-  /** Any one of them is enough. */
+  /** Alternatives: one of them is enough. */
   steps: readonly ClientStep[];
-  /** What to know besides, or "". */
+  /** A further note, or "". */
   note: string;
 }
 
-/** The lines for one client: over HTTP, or by the stdio bridge where `transport` says so, there is no URL, or the client knows nothing else. */
+/**
+ * Returns the lines for one client: over HTTP, or by the stdio bridge where `transport` says so, there is no URL, or
+ * the client supports nothing else.
+ */
 export function clientLines(client: ClientName, target: ClientTarget, transport?: "http" | "stdio"): ClientLines {
   const { name, mcpUrl, bridge } = target;
   if (mcpUrl === null || transport === "stdio" || client === "claude-desktop") return stdioLines(client, name, bridge);
@@ -105,7 +108,7 @@ function stdioLines(client: ClientName, name: string, bridge: readonly string[])
   }
 }
 
-/** Gemini reads options behind the command as its own unless they stand behind `--`. */
+/** Gemini takes options of the command as its own unless they follow `--`. */
 function optionsApart(bridge: readonly string[]): string {
   const at = bridge.findIndex((word) => word.startsWith("-"));
   const words = at < 0 ? bridge : [...bridge.slice(0, at), "--", ...bridge.slice(at)];
@@ -138,7 +141,7 @@ function file(where: string, content: unknown): ClientStep {
   return { kind: "file", where, text: JSON.stringify(content, null, 2) };
 }
 
-/** One word for a POSIX shell. */
+/** Quotes one word for a POSIX shell. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

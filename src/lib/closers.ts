@@ -1,14 +1,14 @@
-// What was opened, closed again in reverse order: each part once, a failing one does not keep the others open.
+// Closes what was opened, in reverse order: each part once, and a failing one does not keep the others open.
 
-/** What must be closed at the end, in reverse order of opening. */
+/** Parts to close at the end, in reverse order of opening. */
 export interface Closers {
-  /** Adds a part; `name` is for the report of a failure. */
+  /** Adds a part. `name` is for the report of a failure. */
   add(name: string, close: () => void | Promise<void>): void;
-  /** Closes all parts, the last one first. `failed` hears of those that throw. Safe to call twice. */
+  /** Closes all parts, the last one first. `failed` is called for each part that throws. Safe to call twice. */
   closeAll(failed: (name: string, error: unknown) => void): Promise<void>;
 }
 
-/** An empty list of things to close. */
+/** Returns an empty list of parts. */
 export function createClosers(): Closers {
   const parts: { name: string; close: () => void | Promise<void> }[] = [];
   let closing: Promise<void> | undefined;

@@ -1,5 +1,5 @@
-// Conditions that name entity tags (RFC 9110 8.8.3, 13.1.1, 13.1.2): how If-Match and If-None-Match are read and
-// compared. What an ETag is made of is its resource's business.
+// Conditions that name entity tags (RFC 9110 8.8.3, 13.1.1, 13.1.2): parses and compares If-Match and If-None-Match.
+// What an ETag consists of is up to its resource.
 
 import { Fault } from "./fault.ts";
 
@@ -34,13 +34,13 @@ export function parseCondition(text: string, name: string): "*" | Tag[] {
   return tags;
 }
 
-/** Strong comparison, for If-Match: a weak tag never matches. `current` is undefined where there is no resource. */
+/** Compares strongly, for If-Match: a weak tag never matches. `current` is undefined where there is no resource. */
 export function matchesStrongly(condition: "*" | Tag[], current: string | undefined): boolean {
   if (current === undefined) return false;
   return condition === "*" || condition.some((tag) => !tag.weak && tag.value === current);
 }
 
-/** Weak comparison, for If-None-Match. `current` is undefined where there is no resource. */
+/** Compares weakly, for If-None-Match. `current` is undefined where there is no resource. */
 export function matchesWeakly(condition: "*" | Tag[], current: string | undefined): boolean {
   if (current === undefined) return false;
   return condition === "*" || condition.some((tag) => tag.value === current);

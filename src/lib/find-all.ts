@@ -1,9 +1,9 @@
-// All places of a text in another, in linear time whatever the two are (Knuth, Morris, Pratt).
+// Finds all occurrences of a text in another, in linear time for any input (Knuth, Morris, Pratt).
 
-/** Texts up to this length are looked for by the engine: it is faster, and its worst case is small. */
+/** Up to this length the engine's own search is used: it is faster, and its worst case is small. */
 const SHORT = 64;
 
-/** Start indexes of `needle` in `text`, not overlapping, from the left. `needle` must not be empty. */
+/** Returns the start indexes of `needle` in `text`, left to right and not overlapping. `needle` must not be empty. */
 export function findAll(text: string, needle: string): number[] {
   return needle.length <= SHORT ? findShort(text, needle) : findLong(text, needle);
 }
@@ -29,7 +29,7 @@ function findLong(text: string, needle: string): number[] {
   return found;
 }
 
-/** For each prefix, the length of its longest proper border. */
+/** Returns, for each prefix, the length of its longest proper border. */
 function bordersOf(needle: string): Int32Array {
   const border = new Int32Array(needle.length);
   let length = 0;

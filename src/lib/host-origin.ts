@@ -1,15 +1,19 @@
-// Host and Origin rules for a listener that has no Go half before it (security.md 12 and 13): what a browser may be made to send, judged before routing.
+// Host and Origin rules for a listener without the Go half in front (security.md 12 and 13). Checked before routing,
+// against requests that a page in a browser can be made to send.
 
 import { Fault } from "./fault.ts";
 
 export interface HostRules {
   /** Accepted Host values with their port, in lower case. */
   hosts: readonly string[];
-  /** Accepted Origin values beside those of the hosts themselves, such as `https://tools.example.com`. */
+  /** Accepted Origin values beside those of the hosts, such as `https://tools.example.com`. */
   origins: readonly string[];
 }
 
-/** The refusal for this request (`misdirected` or `forbidden`), or undefined when it may go on. Absent headers prove nothing. */
+/**
+ * Returns the refusal of this request (`misdirected` or `forbidden`), or undefined where it may go on. Absent headers
+ * prove nothing.
+ */
 export function judgeHostAndOrigin(request: { method: string; headers: Headers }, rules: HostRules): Fault | undefined {
   const host = request.headers.get("host")?.toLowerCase() ?? "";
   if (!rules.hosts.includes(host)) {

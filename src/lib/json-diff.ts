@@ -1,20 +1,21 @@
-// The difference of two JSON values as a JSON patch (RFC 6902): linear in their size, not minimal for moved array items.
+// Compares two JSON values and returns a JSON patch (RFC 6902): linear in their size, not minimal for moved array
+// items.
 
 import { formatPointer } from "./json-pointer.ts";
 import { isJsonObject, type JsonObject, jsonEqual } from "./json-value.ts";
 
 export type PatchStep = { op: "add" | "replace"; path: string; value: unknown } | { op: "remove"; path: string };
 
-/** More steps than this and the whole document is replaced instead. */
+/** Above this many steps the whole document is replaced instead. */
 const MAX_STEPS = 1000;
 
-/** Steps that make `to` of `from`; at most MAX_STEPS. */
+/** Returns the steps that turn `from` into `to`, at most MAX_STEPS. */
 export function diffJson(from: unknown, to: unknown): PatchStep[] {
   const steps: PatchStep[] = [];
   return compare(from, to, [], steps) ? steps : [{ op: "replace", path: "", value: to }];
 }
 
-/** Adds the steps for one place; false when there are too many. */
+/** Adds the steps for one place. Returns false when there are too many. */
 function compare(from: unknown, to: unknown, path: string[], steps: PatchStep[]): boolean {
   if (steps.length > MAX_STEPS) return false;
   if (isJsonObject(from) && isJsonObject(to)) return compareObjects(from, to, path, steps);
@@ -35,7 +36,7 @@ function compareObjects(from: JsonObject, to: JsonObject, path: string[], steps:
   return steps.length <= MAX_STEPS;
 }
 
-/** Equal items at both ends are left alone; between them items are compared place by place, then removed or added. */
+/** Leaves equal items at both ends alone; between them, items are compared by index, then removed or added. */
 function compareArrays(from: unknown[], to: unknown[], path: string[], steps: PatchStep[]): boolean {
   let start = 0;
   while (start < from.length && start < to.length && jsonEqual(from[start], to[start])) start++;

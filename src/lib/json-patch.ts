@@ -1,4 +1,5 @@
-// JSON Patch (RFC 6902): steps are read strictly, then applied in order within bounds on size, depth and work, so that no patch explodes.
+// JSON Patch (RFC 6902). Steps are parsed strictly, then applied in order within bounds on size, depth and work, so
+// that a small patch cannot cause huge work.
 
 import { Fault } from "./fault.ts";
 import { formatPointer, parsePointer } from "./json-pointer.ts";
@@ -13,7 +14,7 @@ const MAX_STEPS = 1000;
 /** Characters that all steps together may add, remove, compare, copy or shift. */
 const MAX_WORK = 16 * 1024 * 1024;
 
-/** Reads a patch; Fault `invalid_input`. Members that RFC 6902 does not know are ignored, as it says. */
+/** Parses a patch; Fault `invalid_input`. Members that RFC 6902 does not know are ignored, as it says. */
 export function parseSteps(patch: unknown): Step[] {
   if (!Array.isArray(patch))
     throw new Fault("invalid_input", "A JSON patch is an array of steps", {
@@ -56,7 +57,10 @@ function parseStep(step: unknown, index: number): Step {
   }
 }
 
-/** Applies the steps to `document`, which is changed in place. Faults: `patch_failed` with the step, `too_large`, `invalid_input` for depth. */
+/**
+ * Applies the steps to `document`, which is changed in place. Faults: `patch_failed` with the step, `too_large`,
+ * `invalid_input` for depth.
+ */
 export function applyJsonPatch(document: unknown, steps: readonly Step[], maxWeight: number): unknown {
   const patched = new Patched(document, maxWeight);
   for (const [index, step] of steps.entries()) {
@@ -207,7 +211,7 @@ class Patched {
   }
 }
 
-/** An array index up to `last`; no sign, no leading zeros. */
+/** Returns an array index up to `last`, without sign or leading zeros. */
 function indexIn(key: string, last: number): number {
   if (!/^(0|[1-9][0-9]{0,8})$/.test(key)) throw failed(`${JSON.stringify(key.slice(0, 40))} is no index of an array`);
   if (Number(key) > last) throw failed(`the array has no place ${key}`);

@@ -3,7 +3,7 @@
 import { Fault } from "./fault.ts";
 import { MAX_JSON_DEPTH } from "./json-text.ts";
 
-/** Reads a pointer; Fault `invalid_input`. */
+/** Parses a pointer; Fault `invalid_input`. */
 export function parsePointer(text: string): string[] {
   if (text === "") return [];
   if (!text.startsWith("/") || /~(?![01])/.test(text)) {

@@ -1,13 +1,16 @@
-// Reads hostile JSON text: parses it and refuses what parsers disagree on (security.md 22): duplicate keys, lone surrogates, deep nesting.
-// `__proto__` and `constructor` are plain keys here, as JSON.parse makes them.
+// Parses untrusted JSON text and refuses what parsers disagree on (security.md 22): duplicate keys, lone surrogates,
+// deep nesting. `__proto__` and `constructor` are plain keys here, as JSON.parse makes them.
 
 import { Fault } from "./fault.ts";
 import { reasonOf } from "./reason-of.ts";
 
-/** Deepest nesting of arrays and objects that is accepted (replication.md 4). */
+/** Deepest accepted nesting of arrays and objects (replication.md 4). */
 export const MAX_JSON_DEPTH = 64;
 
-/** Parses `text`, or throws Fault `invalid_input` that says what is wrong and where. `what` names the text in messages, such as "the document". */
+/**
+ * Parses `text`. Throws Fault `invalid_input` that says what is wrong and where; `what` names the text in the message,
+ * such as "the document".
+ */
 export function parseJson(text: string, what: string): unknown {
   let value: unknown;
   try {
@@ -21,7 +24,7 @@ export function parseJson(text: string, what: string): unknown {
   return value;
 }
 
-/** Walks text that is known to be valid JSON once and throws on the first duplicate key, lone surrogate or level below `MAX_JSON_DEPTH`. */
+/** Scans valid JSON text once. Throws on the first duplicate key, lone surrogate or level below `MAX_JSON_DEPTH`. */
 function refuseAmbiguity(text: string, what: string): void {
   if (!text.isWellFormed())
     throw new Fault("invalid_input", `${what} holds a lone surrogate`, { hint: "Send well-formed Unicode." });
@@ -65,7 +68,7 @@ function refuseDepth(depth: number, what: string): void {
     throw new Fault("invalid_input", `${what} is nested deeper than ${MAX_JSON_DEPTH} levels`);
 }
 
-/** Index of the closing quote of the string that opens at `start`. */
+/** Returns the index of the closing quote of the string that opens at `start`. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1);
   while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
@@ -94,7 +97,10 @@ function checkString(literal: string, keys: Set<string> | undefined, escaped: bo
   keys.add(value);
 }
 
-/** Depth of a value that came as a value (a tool argument): throws like `parseJson`, on a lone surrogate anywhere, and on a number that no double holds: it would be written as null. */
+/**
+ * Checks a value that came as a value (a tool argument). Throws like `parseJson` on depth, on a lone surrogate
+ * anywhere, and on a number that no double holds, which would be written as null.
+ */
 export function checkJsonValue(value: unknown, what: string, depth = 0): void {
   if (typeof value === "number" && !Number.isFinite(value))
     throw new Fault("invalid_input", `${what} holds a number beyond 1.8e308, which a JSON value here cannot carry`, {

@@ -1,5 +1,6 @@
-// JSON values as they are patched and compared: parsed without losing digits, set without waking prototypes, weighed and cloned.
-// A number that a double would change is kept as its text (`JSON.rawJSON`), so that a patch elsewhere in a document leaves it as it was.
+// JSON values as they are patched and compared: parsed without losing digits, with `__proto__` as a plain key, weighed
+// and cloned. A number that a double would change keeps its text (`JSON.rawJSON`), so that a patch elsewhere in the
+// document leaves it as it was.
 
 import { Fault } from "./fault.ts";
 import { MAX_JSON_DEPTH } from "./json-text.ts";
@@ -10,17 +11,17 @@ interface RawNumber {
   readonly rawJSON: string;
 }
 
-/** ES2026; TypeScript's library does not name them yet. */
+/** ES2026. TypeScript's library does not have them yet. */
 const exact = JSON as unknown as {
   parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
   rawJSON(text: string): RawNumber;
   isRawJSON(value: unknown): value is RawNumber;
 };
 
-/** Numbers with so many digits, or with an exponent, are the ones that a double may change. */
+/** Numbers with so many digits, or with an exponent, may be changed by a double. */
 const LONG_NUMBER = /[0-9.]{16}|[0-9][eE]/;
 
-/** Parses text that is known to be JSON; numbers keep their exact text where a double would change it. */
+/** Parses valid JSON text. Numbers keep their exact text where a double would change it. */
 export function parseExact(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
   return exact.parse(text, (_key, value, { source }) =>
@@ -28,7 +29,10 @@ export function parseExact(text: string): unknown {
   );
 }
 
-/** `value` is what JSON.parse made of `text`; answers it with each number that no double holds kept as its text, so that what is stored of it is what was sent. All others stay numbers, however they are written. */
+/**
+ * Returns `value`, which is JSON.parse of `text`, with the exact text of each number that no double holds, so that what
+ * is stored is what was sent. All other numbers stay numbers.
+ */
 export function keepNumbers(text: string, value: unknown): unknown {
   if (!LONG_NUMBER.test(text)) return value;
   return exact.parse(text, (_key, item, { source }) =>
@@ -38,19 +42,22 @@ export function keepNumbers(text: string, value: unknown): unknown {
   );
 }
 
-/** Whether it is an object, and no array, null or kept number. */
+/** Reports whether a value is an object: no array, null or kept number. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !exact.isRawJSON(value);
 }
 
-/** Sets an own key, `__proto__` like any other. */
+/** Sets an own key; `__proto__` is a key like any other. */
 export function setOwn(target: JsonObject, key: string, value: unknown): void {
   if (key === "__proto__") {
     Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
   } else target[key] = value;
 }
 
-/** Whether two values are the same JSON: numbers by value, objects whatever the order of their keys (RFC 6902 4.6). */
+/**
+ * Reports whether two values are the same JSON: numbers by value, objects whatever the order of their keys (RFC 6902
+ * 4.6).
+ */
 export function jsonEqual(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (exact.isRawJSON(one) || exact.isRawJSON(other))
@@ -66,10 +73,16 @@ export function jsonEqual(one: unknown, other: unknown): boolean {
   );
 }
 
-/** Canonical texts of kept numbers: one may have as many digits as the document has bytes, and a patch may ask for it in every step. */
+/**
+ * Canonical texts of kept numbers. One may have as many digits as the document has bytes, and a patch may compare it in
+ * every step.
+ */
 const canonicalTexts = new WeakMap<RawNumber, string>();
 
-/** A kept number never equals a double, which could not hold it, unless both are written the same once zeros are taken off. */
+/**
+ * Compares a kept number with another one or with a double, which could not hold it: they are equal only if both are
+ * written the same without outer zeros.
+ */
 function numberOf(value: unknown): string | undefined {
   if (!exact.isRawJSON(value)) return typeof value === "number" ? canonical(String(value)) : undefined;
   const known = canonicalTexts.get(value);
@@ -79,10 +92,13 @@ function numberOf(value: unknown): string | undefined {
   return made;
 }
 
-/** Exponents of more digits are compared as they are written: no number means anything by them. */
+/** Exponents with more digits are compared as they are written: no real number needs them. */
 const MAX_EXPONENT_DIGITS = 15;
 
-/** Digits without sign of zero, outer zeros or point, and a decimal exponent: equal texts for equal numbers. Linear: digits come by the million. */
+/**
+ * Returns the digits without the sign of zero, outer zeros or point, and a decimal exponent: equal texts for equal
+ * numbers. Linear, since there may be millions of digits.
+ */
 function canonical(text: string): string {
   const match = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text);
   if (match === null) return text;
@@ -101,7 +117,7 @@ function canonical(text: string): string {
 
 const ZERO = 0x30;
 
-/** A copy that shares nothing with `value`. */
+/** Returns a copy that shares nothing with `value`. */
 export function cloneJson(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(cloneJson);
   if (!isJsonObject(value)) return value;
@@ -111,8 +127,8 @@ export function cloneJson(value: unknown): unknown {
 }
 
 /**
- * Characters that the value has at least as JSON text: cheap, and never more than its bytes.
- * `depth` is how deep the value will stand; throws Fault `invalid_input` where nesting passes MAX_JSON_DEPTH.
+ * Returns the least number of characters that the value has as JSON text: cheap to compute, and never more than its
+ * bytes. `depth` is how deep the value will be; throws Fault `invalid_input` where nesting passes MAX_JSON_DEPTH.
  */
 export function weighJson(value: unknown, depth = 0): number {
   if (typeof value === "string") return value.length + 2;

@@ -2,7 +2,7 @@
 
 import { isJsonObject, type JsonObject, setOwn } from "./json-value.ts";
 
-/** Answers what `patch` makes of `target`; `target` is changed in place and must not be used afterwards. */
+/** Returns `target` with `patch` applied. `target` is changed in place and must not be used afterwards. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (!isJsonObject(patch)) return patch;
   const result: JsonObject = isJsonObject(target) ? target : {};

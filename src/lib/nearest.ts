@@ -1,6 +1,6 @@
-// The known name that a mistyped one most likely meant, for error messages.
+// Finds the known name that a mistyped one most likely meant, for error messages.
 
-/** The candidate within an edit distance of a third of its length (at least 1), or undefined. */
+/** Returns the candidate within an edit distance of a third of its length (at least 1), or undefined. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
@@ -15,7 +15,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Levenshtein distance. */
+/** Returns the Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

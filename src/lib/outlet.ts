@@ -1,5 +1,5 @@
-// The body of a response that is written only as fast as its client reads. It knows whether the client has taken
-// everything, and takes nothing more before that: at most one chunk and the last one are ever held for a slow client.
+// The body of a response that is written only as fast as its client reads. A chunk is accepted only when the client has
+// taken everything before, so at most one chunk and the last one are held for a slow client.
 
 export interface OutletOptions {
   /** Sent first, whether the client is waiting or not. */

@@ -1,8 +1,9 @@
-// The one way in which bytes of the log and of messages between nodes are packed: plain msgpack without extensions, so that every build reads what another wrote and no decoder makes more than plain values.
+// Packs the bytes of the log and of messages between nodes: plain msgpack without extensions, so that every build reads
+// what another wrote, and decoding makes plain values only.
 
 import { Packr } from "msgpackr";
 
-/** A packer with the fixed options. They are part of the format of the log: never changed. */
+/** Returns a packer with the fixed options. They are part of the format of the log and never change. */
 export function plainPackr(): Packr {
   return new Packr({
     useRecords: false,

@@ -1,10 +1,11 @@
-// Makes or checks a folder that only this uid may use (security.md 21): 0700, owned by us, reached without giving anyone else a way in.
+// Makes or checks a folder that only this uid may use (security.md 21): mode 0700, owned by this uid, on a path that no
+// other user can change.
 
 import { lstatSync, mkdirSync } from "node:fs";
 import { Fault } from "./fault.ts";
 import { reasonOf } from "./reason-of.ts";
 
-/** Ensures `path` is a folder of ours that others cannot write; throws Fault `data_unsafe` otherwise. */
+/** Ensures that `path` is a folder of this uid that others cannot write. Throws Fault `data_unsafe` otherwise. */
 export function ensurePrivateFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });

@@ -1,7 +1,7 @@
 // Splits a stream into lines of bounded length.
 
 /**
- * Yields the lines of a stream without their line ends; undefined stands for a line of more than `maxChars` characters.
+ * Yields the lines of a stream without their line ends, and undefined for a line of more than `maxChars` characters.
  * Ends with the stream, or at once when the signal aborts.
  */
 export async function* readLines(

@@ -1,4 +1,4 @@
-// SHA-256, and nothing else of a crypto library: apply code may use this file, since its results are the same everywhere.
+// SHA-256, and nothing else of a crypto library. Apply code may use this file, since a hash is the same everywhere.
 
 import { createHash, hash } from "node:crypto";
 

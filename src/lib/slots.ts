@@ -1,21 +1,22 @@
-// Counts what is open at the same time for each key, such as streams of a caller; bounded by what is open.
+// Counts what is open at the same time for each key, such as the streams of a caller. Its size is bounded by what is
+// open.
 
 /** Held slots by key. */
 export class Slots {
   readonly #held = new Map<string, number>();
   #total = 0;
 
-  /** How many slots all keys hold now. */
+  /** Returns how many slots are held in all. */
   get total(): number {
     return this.#total;
   }
 
-  /** How many slots `key` holds now. */
+  /** Returns how many slots `key` holds. */
   held(key: string): number {
     return this.#held.get(key) ?? 0;
   }
 
-  /** Takes a slot of `key` if fewer than `max` are held; answers the function that gives it back (once), or undefined. */
+  /** Takes a slot of `key` if fewer than `max` are held. Returns the function that frees it (once), or undefined. */
   take(key: string, max: number): (() => void) | undefined {
     if (this.held(key) >= max) return undefined;
     this.#held.set(key, this.held(key) + 1);

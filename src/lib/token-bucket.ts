@@ -1,4 +1,5 @@
-// A rate limit: a bucket of tokens for each key that refills steadily; bounded in keys, the longest unused is forgotten first.
+// A rate limit: one bucket of tokens per key, which refills steadily. The number of keys is bounded; the least recently
+// used is dropped first.
 
 import { LRUCache } from "lru-cache";
 
@@ -7,7 +8,7 @@ interface Bucket {
   atMs: number;
 }
 
-/** Rate limits of many keys. */
+/** The rate limits of many keys. */
 export class TokenBuckets {
   readonly #buckets: LRUCache<string, Bucket>;
   readonly #nowMs: () => number;
@@ -17,7 +18,10 @@ export class TokenBuckets {
     this.#nowMs = options.nowMs;
   }
 
-  /** Takes one token of `key`, whose bucket holds and refills `perMinute`; answers 0, or the ms to wait until one is there. */
+  /**
+   * Takes one token of `key`, whose bucket holds and refills `perMinute`. Returns 0, or the ms to wait until there is
+   * one.
+   */
   take(key: string, perMinute: number): number {
     const now = this.#nowMs();
     const perMs = perMinute / 60_000;

@@ -1,5 +1,5 @@
-// Errors that should not happen: each gets an id, the log has it with the error, and a caller sees the id alone, so that
-// nothing inside leaks.
+// Errors that should not happen: each gets an id. The log has the error under it, and a caller sees the id alone, so
+// that nothing internal leaks.
 
 import { Fault } from "./fault.ts";
 import { reasonOf } from "./reason-of.ts";
@@ -16,7 +16,9 @@ export function logUnexpected(
   return id;
 }
 
-/** Returns what a caller sees of it. `what` failed, such as "The page"; without another `hint` it points to the log. */
+/**
+ * Returns the Fault that a caller sees. `what` failed, such as "The page"; without another `hint` it points to the log.
+ */
 export function unexpectedFault(what: string, id: string, hint = `The node's log says more under ${id}.`): Fault {
   return new Fault("internal", `${what} failed unexpectedly (error ${id})`, { hint, details: { error_id: id } });
 }

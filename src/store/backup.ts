@@ -1,4 +1,5 @@
-// A copy of the store's file as it is at one moment, with a manifest that says what it must be; and the check of such a copy before anyone trusts it. Knows files, not tables.
+// Backups of a store: a copy of its file as of one moment, with a manifest that says what it must hold, and the check
+// of such a copy. Knows files, not tables.
 
 import { Database } from "bun:sqlite";
 import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -18,28 +19,34 @@ const manifestShape = z.object({
   /** Number of the last migration in the file. */
   schema: z.number().int(),
   file: z.object({ name: z.literal("cairn.db"), bytes: z.number().int(), sha256: z.string() }),
-  /** What the file must hold, by whoever knows its tables. */
+  /** What the file must hold, as described by the caller, who knows its tables. */
   content: z.record(z.string(), z.union([z.string(), z.number()])),
 });
 
-/** What a backup is and must hold. */
+/** Returns the manifest of the backup in a folder. Fault `data_corrupt`. */
 export type Manifest = z.infer<typeof manifestShape>;
 
-/** Says what a store holds, such as its position and digest; the same for equal content. Throws a Fault for a store that contradicts itself. */
+/**
+ * Describes a store, such as its position and digest; equal for equal content. Throws a Fault for a store that
+ * contradicts itself.
+ */
 export type Describe = (reader: Reader) => Manifest["content"] | Promise<Manifest["content"]>;
 
 export interface BackupOptions {
-  /** The store's file; a node may have it open. */
+  /** Path of the store's file. A node may have it open. */
   path: string;
-  /** Folder of the backup; made by this, it must not be there. */
+  /** Folder of the backup. It must not exist yet. */
   to: string;
   describe: Describe;
   nowMs: () => number;
 }
 
-/** Copies, checks the copy and writes the manifest; the folder appears whole or not at all. Faults: `data_exists`, `data_corrupt`, `storage_full`. */
+/**
+ * Copies the store, checks the copy and writes the manifest. The folder appears whole or not at all. Faults:
+ * `data_exists`, `data_corrupt`, `storage_full`.
+ */
 export async function writeBackup({ path, to, describe, nowMs }: BackupOptions): Promise<Manifest> {
-  if (existsSync(to)) throw exists(to, "Name a folder that is not there yet.");
+  if (existsSync(to)) throw dataExists(to, "Name a folder that is not there yet.");
   const partial = `${to}.partial`;
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true, mode: 0o700 });
@@ -65,7 +72,10 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
   }
 }
 
-/** Checks a backup against its manifest: size, hash, every page, and what `describe` says of it. Faults `data_corrupt`, `data_newer`. */
+/**
+ * Checks a backup against its manifest: size, hash, every page, and its description. Faults `data_corrupt`,
+ * `data_newer`.
+ */
 export async function verifyBackup(folder: string, describe: Describe, knownSchema: number): Promise<Manifest> {
   const manifest = readManifest(folder);
   const file = join(folder, manifest.file.name);
@@ -82,7 +92,7 @@ export async function verifyBackup(folder: string, describe: Describe, knownSche
   if (bytes !== manifest.file.bytes) throw broken(folder, `cairn.db has ${bytes} bytes of ${manifest.file.bytes}`);
   if ((await sha256Of(file)) !== manifest.file.sha256)
     throw broken(folder, "cairn.db has another hash than the manifest says");
-  // An older schema is brought up to date first; only then can its tables be described.
+  // An older schema is migrated first; only then can its tables be described.
   const { schema, content } = await inspect(file, manifest.schema === knownSchema ? describe : () => manifest.content);
   const differs = Object.entries(manifest.content).find(([name, value]) => content[name] !== value);
   if (schema !== manifest.schema || differs !== undefined)
@@ -90,7 +100,7 @@ export async function verifyBackup(folder: string, describe: Describe, knownSche
   return manifest;
 }
 
-/** Reads a manifest's text; throws for anything else. */
+/** Parses a manifest. Throws for any other text. */
 export function parseManifest(text: string): Manifest {
   return manifestShape.parse(JSON.parse(text));
 }
@@ -104,7 +114,7 @@ export function readManifest(folder: string): Manifest {
   }
 }
 
-/** A new file without free pages, of one consistent state; writers go on meanwhile. */
+/** Writes a new file without free pages, of one consistent state. Writers are not held up. */
 function vacuumInto(path: string, file: string): void {
   const source = openReadonly(path);
   try {
@@ -135,8 +145,8 @@ async function sha256Of(file: string): Promise<string> {
   return hash.hex();
 }
 
-/** What is there is never written over. */
-export function exists(path: string, hint: string): Fault {
+/** Returns the Fault for a path that exists already and is never overwritten. */
+export function dataExists(path: string, hint: string): Fault {
   return new Fault("data_exists", `${path} is there already; nothing was changed`, { hint });
 }
 

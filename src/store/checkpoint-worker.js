@@ -1,4 +1,5 @@
-// Runs in a Worker of its own, made from this text: folds most of the write-ahead log back, off the main thread. It knows the path and nothing else.
+// Runs in its own Worker, made from this text: checkpoints most of the write-ahead log off the main thread. Knows the
+// path and nothing else.
 const { Database } = require("bun:sqlite");
 
 self.onmessage = ({ data: path }) => {

@@ -1,24 +1,24 @@
-// When and how the write-ahead log is folded back: by size in a Worker, so that no write waits for it, and on the spot when the node is idle.
-// SQLite's own auto-checkpoint is off: it would run inside some unlucky commit.
+// Checkpoints the write-ahead log (WAL): by size in a Worker, so that no write waits for it, and on the main thread
+// when the node is idle. SQLite's own auto-checkpoint is off, since it would run inside a commit.
 
 import type { Database } from "bun:sqlite";
 import { statSync } from "node:fs";
 import workerSource from "./checkpoint-worker.js" with { type: "text" };
 
-/** The log is folded back when it is larger than this. */
+/** A larger WAL is checkpointed. */
 const DUE_BYTES = 16 * 1024 * 1024;
-/** Larger than this (the Worker is too slow, or failed) and a commit does it itself. */
+/** Above this size a commit checkpoints by itself: the Worker is too slow, or failed. */
 const LATE_BYTES = 128 * 1024 * 1024;
-/** After so long without a commit even a small log is folded back. */
+/** After this time without a commit, a small WAL is checkpointed too. */
 const IDLE_MS = 5_000;
 const IDLE_BYTES = 256 * 1024;
-/** After an attempt that a reader held up, the next one waits. */
+/** Wait after a checkpoint that a reader held up. */
 const RETRY_MS = 2_000;
 
 export interface CheckpointsOptions {
   writer: Database;
   path: string;
-  /** Ends this process's own read, which would hold a checkpoint up. */
+  /** Ends this process's own read transaction, which would hold a checkpoint up. */
   releaseReads: () => void;
   log: (level: "debug" | "warning", message: string) => void;
 }
@@ -34,7 +34,7 @@ export class Checkpoints {
     this.#options = options;
   }
 
-  /** To be called after each commit. */
+  /** Call it after each commit. */
   committed(): void {
     const bytes = this.bytes;
     if (bytes > DUE_BYTES && performance.now() >= this.#notBeforeMs) {
@@ -45,7 +45,7 @@ export class Checkpoints {
     else this.#idle.refresh();
   }
 
-  /** Folds back what is left and empties the log, unless another process reads an old state: then a later call does. */
+  /** Checkpoints the rest and empties the WAL. Where another process reads an old state, a later call does. */
   finish(): void {
     this.#options.releaseReads();
     const row = this.#options.writer
@@ -66,7 +66,7 @@ export class Checkpoints {
     if (!this.#closed && this.#worker === undefined && this.bytes > IDLE_BYTES) this.#guarded(() => this.finish());
   }
 
-  /** The Worker does the bulk; the few pages that were written meanwhile are folded back here. */
+  /** The Worker does most of it; the few pages written meanwhile are checkpointed here. */
   #inWorker(): void {
     if (this.#worker !== undefined || this.#closed) return;
     const url = URL.createObjectURL(new Blob([workerSource], { type: "application/javascript" }));
@@ -80,7 +80,7 @@ export class Checkpoints {
       if (problem === "") this.#guarded(() => this.finish());
       else {
         this.#notBeforeMs = performance.now() + RETRY_MS;
-        this.#options.log("warning", `folding back the write-ahead log failed in its worker: ${problem}`);
+        this.#options.log("warning", `the checkpoint of the write-ahead log failed in its worker: ${problem}`);
       }
     };
     worker.onmessage = ({ data }) => end(String(data));
@@ -89,17 +89,17 @@ export class Checkpoints {
     worker.postMessage(this.#options.path);
   }
 
-  /** A failing checkpoint loses nothing: the log still holds it all. */
+  /** A failed checkpoint loses nothing: the WAL still holds everything. */
   #guarded(body: () => void): void {
     try {
       body();
     } catch (error) {
       this.#notBeforeMs = performance.now() + RETRY_MS;
-      this.#options.log("warning", `folding back the write-ahead log failed: ${String(error)}`);
+      this.#options.log("warning", `the checkpoint of the write-ahead log failed: ${String(error)}`);
     }
   }
 
-  /** Bytes that are not folded back yet: the file may grow by as much. */
+  /** Bytes in the WAL: the file may grow by as much. */
   get bytes(): number {
     return statSync(`${this.#options.path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   }

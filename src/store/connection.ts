@@ -1,19 +1,22 @@
-// Reads and writes over one SQLite connection, as the rest of the product sees them. Transactions are store.ts.
+// Reads and writes over one SQLite connection, as the rest of the product uses them. Transactions belong to store.ts.
 
 import type { Database, SQLQueryBindings } from "bun:sqlite";
 
-/** What a statement takes in place of a `?`. */
+/** A value for a `?` of a statement. */
 export type SqlValue = string | number | bigint | Uint8Array | null;
 
 /** Reads of one consistent state. Rows are plain objects by column name. */
 export interface Reader {
   get<Row>(sql: string, ...values: SqlValue[]): Row | undefined;
   all<Row>(sql: string, ...values: SqlValue[]): Row[];
-  /** Row by row, for what does not fit into memory; read it to its end at once, since it holds its state of the file. */
+  /**
+   * Row by row, for results that do not fit into memory. Read it to its end at once, since it holds its state of the
+   * file.
+   */
   iterate<Row>(sql: string, ...values: SqlValue[]): Iterable<Row>;
 }
 
-/** The writer inside a transaction. */
+/** Writes inside a transaction. */
 export interface Writer extends Reader {
   run(sql: string, ...values: SqlValue[]): { changes: number };
 }

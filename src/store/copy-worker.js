@@ -1,4 +1,5 @@
-// Runs in a Worker of its own, made from this text: writes a copy of a store's file as it is at one moment, off the main thread. It knows the two paths and nothing else.
+// Runs in its own Worker, made from this text: writes a copy of a store's file as of one moment, off the main thread.
+// Knows the two paths and nothing else.
 const { Database } = require("bun:sqlite");
 
 self.onmessage = ({ data: { path, to } }) => {

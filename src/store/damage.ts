@@ -1,8 +1,8 @@
-// What the store says when the disk is full or its bytes are damaged: how such errors are told from others, and the way out.
+// Recognises a full disk and damaged bytes among the errors of SQLite, and has the Faults for them.
 
 import { Fault } from "../lib/fault.ts";
 
-/** Bytes that are not what was written; apply stops at it, a read answers `data_corrupt`. */
+/** Stored bytes that are not those written. Apply stops the node at it; a read returns `data_corrupt`. */
 export class DamagedError extends Error {
   readonly code = "SQLITE_CORRUPT";
 }
@@ -14,12 +14,12 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** Whether an error says that the disk is full. */
+/** Reports whether an error means that the disk is full. */
 export function isStorageFull(error: unknown): boolean {
   return /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(codeOf(error));
 }
 
-/** `storage_full` for a node that cannot start. */
+/** Returns `storage_full` for a node that cannot start. */
 export function fullAtStart(dataDir: string, cause: unknown): Fault {
   return new Fault("storage_full", `The disk of ${dataDir} is full, so this node cannot start`, {
     hint: "Free space on that disk, then start again; nothing was changed.",
@@ -27,12 +27,12 @@ export function fullAtStart(dataDir: string, cause: unknown): Fault {
   });
 }
 
-/** Whether an error says that the file is damaged or cannot be read. */
+/** Reports whether an error means that the file is damaged or cannot be read. */
 export function isDamaged(error: unknown): boolean {
   return /^SQLITE_(CORRUPT|NOTADB|IOERR)/.test(codeOf(error));
 }
 
-/** `data_corrupt` for what is wrong with the store at `path`. */
+/** Returns `data_corrupt` for the store at `path`. */
 export function damaged(path: string, what: string, cause?: unknown): Fault {
   return new Fault("data_corrupt", `The store ${path} is damaged: ${what}`, {
     hint: WAY_OUT,
@@ -40,7 +40,7 @@ export function damaged(path: string, what: string, cause?: unknown): Fault {
   });
 }
 
-/** What a caller is told; the path and the details are for the log of the node. */
+/** Returns the Fault that callers see; path and details are only in the node's log. */
 export function damagedForCallers(cause: unknown): Fault {
   return new Fault("data_corrupt", "A part of this node's store is damaged and cannot be read", {
     hint: WAY_OUT,

@@ -1,26 +1,27 @@
-// Whether the disk has room for writes, asked before a write is proposed, so that it never fills up in the middle of one (replication.md 5).
+// Checks whether the disk has room for writes. Asked before a write is proposed, so that the disk never fills up in the
+// middle of one (replication.md 5).
 
 import { statfsSync } from "node:fs";
 import { Fault } from "../lib/fault.ts";
 
-/** Free room that is always left: a twentieth of the disk, at most this much. */
+/** Free space that is always left: a twentieth of the disk, at most this much. */
 const MOST_LEFT_BYTES = 1024 ** 3;
 const LOOK_EVERY_MS = 20;
 
-/** Looks at the free space of a disk now and then. */
+/** Measures the free space of a disk, at most every 20 ms. */
 export class DiskGauge {
   readonly #folder: string;
   readonly #owedBytes: () => number;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #refusal: Fault | undefined;
 
-  /** `folder` lies on the disk that is watched; `owedBytes` is what earlier writes will still take there. */
+  /** `folder` is on the disk that is watched; `owedBytes` returns what earlier writes will still take there. */
   constructor(folder: string, owedBytes: () => number = () => 0) {
     this.#folder = folder;
     this.#owedBytes = owedBytes;
   }
 
-  /** Fault `storage_full` while the disk has no room for writes; looks at it every 20 ms at most. */
+  /** Returns the Fault `storage_full` while the disk has no room for writes. */
   refusal(): Fault | undefined {
     const now = performance.now();
     if (now - this.#lookedAtMs >= LOOK_EVERY_MS) {

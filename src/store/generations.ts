@@ -1,4 +1,5 @@
-// Generations of a store: `<folder>/<n>/cairn.db` and the pointer CURRENT (replication.md 22). A copy becomes the store by one switch of the pointer, never by a rename over a live file.
+// Generations of a store: `<folder>/<n>/cairn.db`, and the pointer CURRENT (replication.md 22). A copy becomes the
+// store by switching the pointer, never by a rename over a live file.
 
 import { Database } from "bun:sqlite";
 import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -31,18 +32,21 @@ export async function writeCopy(path: string, to: string): Promise<void> {
   flush(dirname(to));
 }
 
-export interface BringOptions {
+export interface ImportOptions {
   /** `<data>/store`. */
   folder: string;
-  /** The file of a peer. */
+  /** The file that a peer sent. */
   copy: string;
   migrations: readonly Migration[];
-  /** Sees the copy and makes it this node's, in one transaction; where it throws, nothing happened. */
+  /** Checks the copy and makes it this node's, in one transaction. Where it throws, nothing has changed. */
   prepare: (tx: Writer) => void;
 }
 
-/** Brings a copy into the next generation of the folder, checked, prepared and durable; answers its number. What an earlier try left is removed. */
-export function bringCopy({ folder, copy, migrations, prepare }: BringOptions): number {
+/**
+ * Makes a copy the next generation of the folder, checked, prepared and durable; returns its number. Removes what an
+ * earlier attempt left.
+ */
+export function importCopy({ folder, copy, migrations, prepare }: ImportOptions): number {
   const now = Number(readFileSync(join(folder, "CURRENT"), "utf8"));
   for (const name of readdirSync(folder)) {
     if (/^[1-9][0-9]*$/.test(name) && Number(name) > now) rmSync(join(folder, name), { recursive: true, force: true });
@@ -76,7 +80,10 @@ function refuseForeignFile(database: Database, copy: string): void {
   if (id !== APPLICATION_ID) throw foreign(copy, `it is no file of Cairn (application id ${id})`);
 }
 
-/** A copy has the tables and indexes that our migrations make, to the letter: a trigger, a view or a table of somebody else would act with this node's rights. */
+/**
+ * Checks that a copy has exactly the tables and indexes that our migrations make. A foreign trigger, view or table
+ * would run with this node's rights.
+ */
 function refuseForeignSchema(database: Database, copy: string, migrations: readonly Migration[]): void {
   const found = schemaOf(database);
   if (found > migrations.length) {
@@ -100,7 +107,7 @@ function refuseForeignSchema(database: Database, copy: string, migrations: reado
   }
 }
 
-/** Every object of a schema by type and name, with its SQL. */
+/** Returns every object of a schema by type and name, with its SQL. */
 function objectsOf(database: Database): [string, string][] {
   return database
     .query<{ type: string; name: string; sql: string | null }, []>("SELECT type, name, sql FROM sqlite_schema")
@@ -114,8 +121,8 @@ function foreign(copy: string, why: string): Fault {
   });
 }
 
-/** Has `CURRENT` name that generation, durable. */
-export function switchTo(folder: string, generation: number): void {
+/** Makes `CURRENT` name a generation, durably. */
+export function switchGeneration(folder: string, generation: number): void {
   writeAtomic(join(folder, "CURRENT"), `${generation}\n`);
 }
 

@@ -1,4 +1,5 @@
-// Looks at a store's file from outside, read-only, without making or changing anything: for the doctor, beside a running node too.
+// Inspects a store's file from outside, read-only, without creating or changing anything: for the doctor, beside a
+// running node too.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +9,7 @@ import { type Reader, readerOf } from "./connection.ts";
 import { damaged, isDamaged } from "./damage.ts";
 import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
 
-/** What is seen of a store. */
+/** What an inspection found. */
 export interface Inspected<T> {
   path: string;
   bytes: number;
@@ -19,7 +20,10 @@ export interface Inspected<T> {
   seen: T;
 }
 
-/** Checks every page of the store in `folder` (`<data>/store`) and answers what `look` sees; undefined where there is none. Fault `data_corrupt`. */
+/**
+ * Checks every page of the store in `folder` (`<data>/store`) and returns what `look` returns; undefined where there is
+ * no store. Fault `data_corrupt`.
+ */
 export function inspectStore<T>(folder: string, look: (reader: Reader) => T): Inspected<T> | undefined {
   const pointer = join(folder, "CURRENT");
   if (!existsSync(pointer)) return undefined;

@@ -1,4 +1,5 @@
-// One process for each data folder. The lock is SQLite's own file lock, which the kernel frees however the process ends; the pid file only says who holds it.
+// Keeps a data folder to one process. The lock is SQLite's own file lock, which the kernel frees however the process
+// ends; the pid file only names the holder.
 
 import { Database } from "bun:sqlite";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -6,12 +7,12 @@ import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { fullAtStart, isStorageFull } from "./damage.ts";
 
-/** A data folder held by this process. */
+/** A data folder that this process holds. */
 export interface DataLock {
   release(): void;
 }
 
-/** Whether a process holds the folder, and which by its own word; changes nothing. */
+/** Reports whether a process holds the folder, and its pid as it wrote it. Changes nothing. */
 export function lockHolder(dataDir: string): { held: boolean; pid: number | undefined } {
   const path = join(dataDir, "cairn.lock");
   const pid = readPid(join(dataDir, "cairn.pid"));
@@ -28,7 +29,7 @@ export function lockHolder(dataDir: string): { held: boolean; pid: number | unde
   }
 }
 
-/** Takes the folder for this process, or throws Fault `data_locked` that names the pid of the holder, or `storage_full`. */
+/** Locks the folder for this process. Throws Fault `data_locked`, which names the holder's pid, or `storage_full`. */
 export function lockDataFolder(dataDir: string): DataLock {
   const pidFile = join(dataDir, "cairn.pid");
   const lock = new Database(join(dataDir, "cairn.lock"), { create: true, readwrite: true });
@@ -39,7 +40,7 @@ export function lockDataFolder(dataDir: string): DataLock {
     writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
     lock.close();
-    // Taking a lock writes; what else fails is not the other process of a folder.
+    // Taking a lock writes; any other failure has nothing to do with another process.
     if (!isBusy(error)) throw isStorageFull(error) ? fullAtStart(dataDir, error) : error;
     const pid = readPid(pidFile);
     throw new Fault(

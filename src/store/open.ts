@@ -1,4 +1,5 @@
-// Opens the file of a store: finds it, sees whether it is ours and whole, sets it up and brings its schema up to date. Everything that can be wrong is a Fault with a way out.
+// Opens a store's file: finds it, checks that it is ours and whole, configures it and migrates its schema. Every
+// problem is a Fault with a hint.
 
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,7 +12,7 @@ import { damaged, isDamaged } from "./damage.ts";
 
 /** One step of the schema. */
 export interface Migration {
-  /** 1, 2, 3 … in the order they are applied; never changed after a release. */
+  /** 1, 2, 3 … in the order of application. Never changed after a release. */
   id: number;
   name: string;
   sql: string;
@@ -19,7 +20,7 @@ export interface Migration {
 
 export type StoreLog = (level: "debug" | "info" | "warning" | "error", message: string) => void;
 
-/** "CAIR": tells our files from other SQLite files. */
+/** "CAIR": distinguishes our files from other SQLite files. */
 export const APPLICATION_ID = 0x43414952;
 const PAGE_BYTES = 4096;
 
@@ -27,11 +28,11 @@ export interface OpenedFile {
   path: string;
   writer: Database;
   readonly: Database;
-  /** Takes the mark away that says the store was not closed in order. */
+  /** Removes the mark of a store that is open or was not closed in order. */
   closedInOrder(): void;
 }
 
-/** Opens or makes the store in `folder`. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
+/** Opens or creates the store in `folder`. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
 export function openFile(folder: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
   const path = databasePath(folder);
   const fresh = !existsSync(path);
@@ -49,7 +50,7 @@ export function openFile(folder: string, migrations: readonly Migration[], log: 
   }
 }
 
-/** A read-only connection to a store's file. */
+/** Opens a read-only connection to a store's file. */
 export function openReadonly(path: string): Database {
   const readonly = new Database(path, { readonly: true, strict: true });
   readonly.run("PRAGMA busy_timeout = 5000");
@@ -58,7 +59,7 @@ export function openReadonly(path: string): Database {
   return readonly;
 }
 
-/** The file that `<folder>/CURRENT` names; makes the folders (replication.md 22). */
+/** Returns the file that `<folder>/CURRENT` names, and makes the folders (replication.md 22). */
 export function databasePath(folder: string): string {
   ensurePrivateFolder(folder);
   const pointer = join(folder, "CURRENT");
@@ -76,7 +77,10 @@ export function databasePath(folder: string): string {
   return join(home, "cairn.db");
 }
 
-/** After a clean end the file holds all its pages; one that was cut (a torn copy, a lost tail) would only show later. */
+/**
+ * Checks the length of a file that was closed in order: it holds all its pages, and a cut one (a torn copy, a lost
+ * tail) would only show later.
+ */
 function refuseCutFile(path: string): void {
   if (existsSync(`${path}-wal`)) return;
   const header = Buffer.alloc(100);
@@ -89,7 +93,7 @@ function refuseCutFile(path: string): void {
   if (header.toString("latin1", 0, 15) !== "SQLite format 3") return;
   const encoded = header.readUInt16BE(16);
   const pageBytes = encoded === 1 ? 65_536 : encoded;
-  // The count is only valid if it was written together with the change counter (SQLite file format 1.3.7).
+  // The count is valid only if it was written together with the change counter (SQLite file format 1.3.7).
   if (header.readUInt32BE(24) !== header.readUInt32BE(92)) return;
   const wanted = header.readUInt32BE(28) * pageBytes;
   const found = statSync(path).size;
@@ -102,7 +106,7 @@ function checkAfterCrash(writer: Database, path: string, log: StoreLog): void {
   refuseDamage(writer, path);
 }
 
-/** SQLite's own check of every page and index; Fault `data_corrupt` with the first problem. */
+/** Runs SQLite's own check of every page and index. Fault `data_corrupt` with the first problems. */
 export function refuseDamage(database: Database, path: string): void {
   const rows = database.query<{ quick_check: string }, []>("PRAGMA quick_check(3)").all();
   if (rows.length === 1 && rows[0]?.quick_check === "ok") return;
@@ -132,11 +136,11 @@ function prepareWriter(writer: Database, path: string, fresh: boolean): void {
     "synchronous = FULL",
     "fullfsync = ON",
     "wal_autocheckpoint = 0",
-    // Nobody else writes; only a checkpoint can meet a reader of another process, and is tried again later.
+    // No other process writes. Only a checkpoint can meet a reader of another process, and is tried again later.
     "busy_timeout = 50",
     "foreign_keys = ON",
     "trusted_schema = OFF",
-    // What is deleted or purged is overwritten, not only forgotten.
+    // Deleted and purged data is overwritten, not only unlinked.
     "secure_delete = ON",
     "temp_store = MEMORY",
     "cache_size = -16384",
@@ -165,7 +169,7 @@ function migrate(writer: Database, path: string, migrations: readonly Migration[
   }
 }
 
-/** Number of the last migration that the file has. */
+/** Returns the number of the last migration in the file. */
 export function schemaOf(database: Database): number {
   return database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
 }

@@ -1,29 +1,32 @@
-// The one SQLite file of a node (architecture.md 6): WAL with own checkpoints, one writer connection, a read-only one beside it, statements prepared once.
-// What the tables mean is the business of the folders that bring their migrations.
+// The one SQLite file of a node (architecture.md 6): WAL with checkpoints of our own, one writer connection, one
+// read-only connection, prepared statements. The folders that bring migrations own the tables.
 
 import { Database } from "bun:sqlite";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
-import { bringCopy, removeGeneration, switchTo, writeCopy } from "./generations.ts";
+import { importCopy, removeGeneration, switchGeneration, writeCopy } from "./generations.ts";
 import { type Migration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
-import { readInTurns, type TurnReader } from "./turns.ts";
+import { type SharedReader, shareReads } from "./shared-reads.ts";
 
 export type { Reader, SqlValue, Writer } from "./connection.ts";
 export { isDamaged, isStorageFull } from "./damage.ts";
 export type { Migration } from "./open.ts";
 
 export interface StoreOptions {
-  /** `<data>/store`; the file lives in `<folder>/<n>/cairn.db`, `<folder>/CURRENT` names n (replication.md 22). */
+  /** `<data>/store`. The file is `<folder>/<n>/cairn.db`, and `<folder>/CURRENT` names n (replication.md 22). */
   folder: string;
   migrations: readonly Migration[];
   log: StoreLog;
-  /** `commit` (default): each commit is on the disk when it returns. `checkpoint`: only `durably` and checkpoints are; a crash of the machine may take the last commits, in order, which a raft log then gives back. */
+  /**
+   * `commit` (default): each commit is on the disk when it returns. `checkpoint`: only `durably` and checkpoints are; a
+   * crash of the machine may lose the last commits, in order, which a raft log then replays.
+   */
   sync?: "commit" | "checkpoint";
 }
 
-/** An open store; `close` it once nothing writes any more. */
+/** An open store. Close it once nothing writes any more. */
 export class Store {
-  /** Reads what is committed; stays valid when the file is replaced. */
+  /** Reads the committed state. Stays valid when the file is replaced. */
   readonly reader: Reader;
   readonly #options: StoreOptions;
   #opened: Opened;
@@ -39,12 +42,12 @@ export class Store {
     };
   }
 
-  /** Opens or makes the store; Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
+  /** Opens or creates the store. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
   static open(options: StoreOptions): Store {
     return new Store(options);
   }
 
-  /** The file that is open now. */
+  /** Path of the file that is open now. */
   get path(): string {
     return this.#opened.file.path;
   }
@@ -67,10 +70,10 @@ export class Store {
     return result;
   }
 
-  /** As `transaction`, and whatever was committed before is on the disk too when it returns. */
+  /** Like `transaction`, and everything committed before is on the disk too when it returns. */
   durably<T>(body: (tx: Writer) => T): T {
     const { writer } = this.#opened.file;
-    // The log is one file: syncing its last commit syncs those before it.
+    // The WAL is one file: syncing its last commit syncs all before it.
     writer.run("PRAGMA synchronous = FULL");
     try {
       return this.transaction(body);
@@ -79,7 +82,7 @@ export class Store {
     }
   }
 
-  /** Runs `body` inside the open transaction so that a throw undoes only what it did. */
+  /** Runs `body` inside the open transaction. A throw undoes only what `body` did. */
   savepoint<T>(body: () => T): T {
     const { file, tx } = this.#opened;
     tx.run("SAVEPOINT command");
@@ -87,7 +90,7 @@ export class Store {
     try {
       result = body();
     } catch (error) {
-      // A full disk may have undone the whole transaction already.
+      // A full disk may have rolled the whole transaction back already.
       if (file.writer.inTransaction) {
         tx.run("ROLLBACK TO command");
         tx.run("RELEASE command");
@@ -99,11 +102,11 @@ export class Store {
   }
 
   /** Bytes in the write-ahead log, by which the file may still grow. */
-  get unfoldedBytes(): number {
+  get walBytes(): number {
     return this.#opened.checkpoints.bytes;
   }
 
-  /** SQLite's own version, for `cairn version`. */
+  /** Returns SQLite's version, for `cairn version`. */
   static sqliteVersion(): string {
     const memory = new Database(":memory:");
     const row = memory.query<{ version: string }, []>("SELECT sqlite_version() AS version").get();
@@ -111,34 +114,40 @@ export class Store {
     return row?.version ?? "unknown";
   }
 
-  /** Folds everything back and closes; the file is then whole by itself. */
+  /** Checkpoints everything and closes. The file is then complete without its WAL. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     closeOpened(this.#opened);
   }
 
-  /** Writes a copy of one consistent state to `to`, which must not be there, durable and 0600; off the main thread, writes go on meanwhile. */
+  /**
+   * Writes a copy of one consistent state to `to`, which must not exist: durable, mode 0600, off the main thread.
+   * Writes go on meanwhile.
+   */
   copyTo(to: string): Promise<void> {
     return writeCopy(this.path, to);
   }
 
-  /** Makes the copy of a peer the store of this node (replication.md 22). `prepare` sees the copy before and makes it this node's, in one transaction; where it throws, nothing happened. Nothing may be in a transaction. */
+  /**
+   * Makes a peer's copy the store of this node (replication.md 22). `prepare` checks the copy and makes it this node's,
+   * in one transaction; where it throws, nothing has changed. No transaction may be open.
+   */
   replaceBy(copy: string, prepare: (tx: Writer) => void): void {
     const { folder, migrations } = this.#options;
     const earlier = this.#opened;
-    const generation = bringCopy({ folder, copy, migrations, prepare });
+    const generation = importCopy({ folder, copy, migrations, prepare });
     closeOpened(earlier);
-    switchTo(folder, generation);
+    switchGeneration(folder, generation);
     this.#opened = opened(this.#options);
     removeGeneration(earlier.file.path);
   }
 }
 
-/** What belongs to one file of a store. */
+/** The parts of one open file. */
 interface Opened {
   file: OpenedFile;
-  reader: TurnReader;
+  reader: SharedReader;
   checkpoints: Checkpoints;
   tx: Writer;
 }
@@ -147,9 +156,9 @@ function opened(options: StoreOptions): Opened {
   const { folder, migrations, log } = options;
   const file = openFile(folder, migrations, log);
   const { path, writer, readonly } = file;
-  // Set up and migrated with `FULL`; from here on as the owner wants it.
+  // Configured and migrated with `FULL`; from here on as the owner wants it.
   writer.run(`PRAGMA synchronous = ${syncOf(options)}`);
-  const reader = readInTurns(readonly, readerOf(readonly));
+  const reader = shareReads(readonly, readerOf(readonly));
   const checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
   return { file, reader, checkpoints, tx: writerOf(writer) };
 }

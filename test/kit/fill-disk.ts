@@ -7,7 +7,7 @@ const [folder = "", mode = "none"] = process.argv.slice(2);
 const limits = { history: { maxVersions: 0, maxDays: 0, spaces: {} }, quota: { callerBytes: 0, spaceBytes: 0 } };
 const core: Core = startCore({ folder, limits, ...(mode === "gauge" ? { writesRefused: () => gauge.refusal() } : {}) });
 
-const gauge = new DiskGauge(folder, () => core.store.unfoldedBytes);
+const gauge = new DiskGauge(folder, () => core.store.walBytes);
 
 const acknowledged: string[] = [];
 let refusal: { code?: string; message?: string; hint?: string } = {};

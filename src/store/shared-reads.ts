@@ -1,16 +1,16 @@
-// Reads that are made in the same turn of the event loop share one read transaction. Each statement alone would take and give back a lock on the file, which costs more than most of our reads;
-// and what one turn reads is of one state.
+// Lets the reads of one turn of the event loop share a read transaction. A statement alone would take and release a
+// lock on the file, which costs more than most of our reads; and the reads of one turn see one state.
 
 import type { Database } from "bun:sqlite";
 import type { Reader } from "./connection.ts";
 
-/** A reader that `release` must let go of before the file's newest state is wanted: after each commit, and before a checkpoint. */
-export interface TurnReader extends Reader {
+/** A reader whose transaction `release` ends: after each commit, and before a checkpoint. */
+export interface SharedReader extends Reader {
   release(): void;
 }
 
-/** Makes each read of `reader`, which reads over `database`, part of the transaction of this turn. */
-export function readInTurns(database: Database, reader: Reader): TurnReader {
+/** Returns a reader over `database` whose reads join the transaction of the current turn. */
+export function shareReads(database: Database, reader: Reader): SharedReader {
   const begin = database.query("BEGIN");
   const commit = database.query("COMMIT");
   let open = false;
@@ -42,7 +42,8 @@ export function readInTurns(database: Database, reader: Reader): TurnReader {
       join();
       return reader.all(sql, ...values);
     },
-    // Row by row outlives a turn when its caller waits in between: it holds a state of its own, as SQLite gives each statement.
+    // A row-by-row read outlives a turn when its caller awaits in between. SQLite gives each statement a state of its
+    // own.
     iterate: reader.iterate,
     release,
   };
