@@ -70,7 +70,7 @@
     });
   };
 
-  // A page that nobody looks at holds no stream: browsers allow six connections to a host.
+  // A page in a hidden tab has no stream: browsers allow six connections to a host.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) close();
     else if (stream === undefined) refresh();
