@@ -11,7 +11,7 @@ export const logFeature: Feature = { name: "log", migrations: [{ id: 1, sql: log
 
 /** Rights: who is calling, why a call is refused, and which calls were. */
 export const accessFeature: Feature = {
-  name: "refusals",
+  name: "access",
   migrations: [{ id: 3, sql: refusalsSchema }],
   tables: [{ name: "refusals", scope: "node", fork: "keep" }],
   operations: (node) => [whoami, accessExplain(node)],
