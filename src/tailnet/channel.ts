@@ -1,5 +1,6 @@
-// JSON lines both ways with the Go half (native/PROTOCOL.md): ids, deadlines, bounds, parsing. What carries the bytes is the engine's
-// (native.ts, sidecar.ts); what methods and events mean is go-half.ts's.
+// The channel to the Go half: JSON lines in both directions (native/PROTOCOL.md) with ids, deadlines and bounds;
+// everything received is parsed. The engines (native.ts, sidecar.ts) carry the bytes; go-half.ts gives methods and
+// events their meaning.
 
 import { Fault, type FaultCode } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -17,7 +18,7 @@ import {
 } from "./protocol.ts";
 import type { TailnetLog } from "./tailnet.ts";
 
-/** What carries bytes to the Go half. `write` queues or sends all of them; `end` may be called twice. */
+/** Carries bytes to the Go half. `write` queues or sends all of them; `end` may be called twice. */
 export interface Wire {
   write(bytes: Uint8Array): void;
   end(): void;
@@ -26,7 +27,7 @@ export interface Wire {
 export interface ChannelOptions {
   log: TailnetLog;
   onEvent: (event: ChannelEvent) => void;
-  /** The stream ended for this reason, which was not a call of `end`. Called once, after every waiting request was rejected. */
+  /** The stream ended, and not by a call of `end`. Called once, after all waiting requests were rejected. */
   onLost: (reason: string) => void;
 }
 
@@ -37,10 +38,10 @@ interface Waiting {
   timer: ReturnType<typeof setTimeout>;
 }
 
-/** Bytes that an engine may hold for a Go half that does not read, before it calls the channel lost. */
+/** How many unread bytes an engine may hold for the Go half before it gives the channel up. */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 
-/** Requests that may wait at once. */
+/** How many requests may wait at once. */
 const MAX_WAITING = 1024;
 
 const FAULT_OF: Record<ReplyError["code"], FaultCode> = {
@@ -69,13 +70,16 @@ export class Channel {
     this.#options = options;
   }
 
-  /** Gives the channel what carries its bytes, which may have called `receive` and `lost` before. */
+  /** Attaches what carries the bytes. It may have called `receive` and `lost` before. */
   attach(wire: Wire): void {
     this.#wire = wire;
     if (this.#ended !== undefined) wire.end();
   }
 
-  /** Sends a request and answers its parsed result; rejects with a Fault whose `details.tailnetCode` is the protocol's error code. */
+  /**
+   * Sends a request. Resolves with its parsed result; rejects with a Fault whose `details.tailnetCode` is the protocol's
+   * error code.
+   */
   request<M extends Method>(method: M, params: object, timeoutMs: number): Promise<Result<M>> {
     if (this.#ended !== undefined) return Promise.reject(gone(method, this.#ended));
     if (this.#waiting.size >= MAX_WAITING) {
@@ -99,7 +103,7 @@ export class Channel {
     });
   }
 
-  /** Takes bytes from the Go half, cut anywhere. */
+  /** Takes bytes from the Go half, in chunks of any size. */
   receive(chunk: Uint8Array): void {
     if (this.#ended !== undefined) return;
     let lines: Uint8Array[];
@@ -112,12 +116,14 @@ export class Channel {
     for (const line of lines) this.#take(line);
   }
 
-  /** The stream ended or broke: every waiting request rejects, then `onLost`. Only the first call counts. */
+  /**
+   * The stream ended or broke: rejects all waiting requests, then calls `onLost`. Only the first call has an effect.
+   */
   lost(reason: string): void {
     if (this.#finish(reason)) this.#options.onLost(reason);
   }
 
-  /** Ends the channel from this side; `onLost` is not called. */
+  /** Ends the channel from this side, without a call of `onLost`. */
   end(): void {
     this.#finish("the tailnet was closed");
   }
@@ -155,7 +161,7 @@ export class Channel {
       return;
     }
     const parsed = events[name].safeParse(value);
-    // The schema was chosen by the name, which the type system cannot follow through an indexed table.
+    // The schema was chosen by name, which the type system cannot follow through an indexed table.
     if (parsed.success) this.#options.onEvent({ event: name, body: parsed.data } as ChannelEvent);
     else
       this.#options.log("warning", `tailnet event "${name}" has an unexpected shape; ignored: ${issues(parsed.error)}`);
@@ -187,7 +193,7 @@ export class Channel {
   }
 }
 
-// A byte that is not UTF-8 makes the line unreadable rather than silently another text.
+// With a byte that is not UTF-8 the line is unreadable, instead of silently becoming another text.
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 function isEventName(name: string): name is EventName {

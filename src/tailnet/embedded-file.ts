@@ -1,5 +1,6 @@
-// The native file inside the executable. From source there is none; the build (scripts/build.ts) puts a module with the real
-// file in this one's place, so that nothing generated lies in src and no setting or environment can name another file.
+// The native file inside the executable; none when run from source. The build (scripts/build.ts) replaces this module
+// by one with the real file, so that nothing generated is in src, and no setting or environment variable can name
+// another file.
 
 /** `path` is readable by Bun.file; `sha256` is of its content, fixed when the executable was built. */
 export interface EmbeddedFile {

@@ -1,5 +1,5 @@
-// Where the Go half's file comes from: inside the executable, or the source tree's build/ when run from source. Nothing else: not the
-// environment, not the working folder, since either would let others choose the code that runs with the node's rights.
+// Finds the native file of the Go half: inside the executable, or in the source tree's build/ when run from source.
+// Never by environment or working folder, since others could then choose code that runs with the node's rights.
 
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
@@ -18,7 +18,10 @@ export type Engine = Artifact["engine"];
 
 const LIBRARY_SUFFIX = process.platform === "darwin" ? ".dylib" : ".so";
 
-/** The file of this engine, or of the one that is there when none is named (the library before the sidecar). Throws a Fault `library_failed`. */
+/**
+ * Returns the file of this engine, or of the available one if none is named (the library before the sidecar). Fault
+ * `library_failed`.
+ */
 export async function nativeArtifact(engine?: Engine): Promise<Artifact> {
   const carried: EmbeddedOrNull = embeddedFile;
   if (carried !== null) {
@@ -43,7 +46,7 @@ export async function nativeArtifact(engine?: Engine): Promise<Artifact> {
   );
 }
 
-// Widened, since from source the module's constant has the type null alone.
+// Widened, because the constant in the source module has only the type null.
 type EmbeddedOrNull = typeof embeddedFile;
 
 async function fromSourceTree(engine: Engine): Promise<Artifact | undefined> {

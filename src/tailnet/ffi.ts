@@ -1,5 +1,5 @@
-// The only use of bun:ffi: loads the Go library and calls its three exports (native/PROTOCOL.md, "C ABI"). None of them blocks.
-// A Go library cannot be unloaded, so it is loaded once for each process and never closed.
+// The only use of bun:ffi: loads the Go library and calls its three exports (native/PROTOCOL.md, "C ABI"). None of them
+// blocks. A Go library cannot be unloaded, so it is loaded once per process and never closed.
 
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { Fault } from "../lib/fault.ts";
@@ -14,13 +14,13 @@ const EXPORTS = {
   cairn_close: { args: [FFIType.i64], returns: FFIType.void },
 } as const;
 
-/** The folder cannot hold executable code (mounted noexec): another folder may work. */
+/** The folder cannot hold executable code (mounted noexec); another folder may work. */
 export class NotExecutable extends Error {}
 
 export interface NativeLibrary {
-  /** Opens one node's channel: a handle for `close`, and a connected stream descriptor that the caller owns. */
+  /** Opens one node's channel. Returns a handle for `close` and a connected stream descriptor that the caller owns. */
   open(): { handle: bigint; fd: number };
-  /** Starts closing that node and returns at once. */
+  /** Begins to close that node and returns at once. */
   close(handle: bigint): void;
 }
 
@@ -33,7 +33,10 @@ const OPEN_ERRORS: Record<string, string> = {
 
 let loaded: NativeLibrary | undefined;
 
-/** Loads the library at this path, or answers the one this process already loaded. Throws NotExecutable, or a Fault `library_failed`. */
+/**
+ * Loads the library at this path; returns the one that this process has loaded already, if any. Throws NotExecutable,
+ * or Fault `library_failed`.
+ */
 export function loadLibrary(path: string): NativeLibrary {
   loaded ??= load(path);
   return loaded;

@@ -1,5 +1,5 @@
-// The Tailnet that both Go engines share: methods and events of native/PROTOCOL.md over a Channel, whatever carries its bytes.
-// How the Go half was started, and how it is ended, is the engine's (native.ts, sidecar.ts).
+// The Tailnet over either Go engine: methods and events of native/PROTOCOL.md over a Channel. Starting and ending the
+// Go half is the engine's (native.ts, sidecar.ts).
 
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -17,7 +17,7 @@ import {
 import type { RaftChange, RaftHost, RaftMember, RaftOpenParams } from "./raft-host.ts";
 import type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
-/** How long each kind of call may take, in milliseconds. */
+/** Deadline of each kind of call, in ms. */
 const DEADLINE_MS = {
   hello: 10_000,
   up: 60_000,
@@ -52,12 +52,15 @@ export class GoHalf implements Tailnet, RaftHost {
     this.kind = kind;
     this.#log = log;
     this.#listeners = new Listeners(log);
-    // The engine may lose its stream before anyone waits for the greeting.
+    // The engine may lose its stream before anything awaits the greeting.
     this.#hello.promise.catch(() => {});
     this.#channel = new Channel({ log, onEvent: (event) => this.#take(event), onLost: (reason) => this.#lost(reason) });
   }
 
-  /** Starts the Go half and waits for its first line. Throws a Fault `library_failed` when it does not greet or speaks another protocol. */
+  /**
+   * Starts the Go half and waits for its greeting. Fault `library_failed` if there is none, or if it speaks another
+   * protocol.
+   */
   static async open(kind: "library" | "sidecar", start: Start, log: TailnetLog): Promise<GoHalf> {
     const half = new GoHalf(kind, log);
     const channel = half.#channel;
@@ -124,7 +127,7 @@ export class GoHalf implements Tailnet, RaftHost {
     await this.#call("raft-close", {});
   }
   ping(ip: string, timeoutMs: number) {
-    // The Go half holds the deadline of the ping; ours is only for a Go half that hangs.
+    // The Go half keeps the deadline of the ping; this one is for a Go half that hangs.
     return this.#call("ping", { ip, timeoutMs }, timeoutMs + 2_000);
   }
   cert() {
@@ -200,12 +203,12 @@ export class GoHalf implements Tailnet, RaftHost {
     if (this.#closing === undefined) this.#fail(reason);
   }
 
-  /** Says `fatal` once, whether the Go half says it first or its stream ends. */
+  /** Fires `fatal` once, whether the Go half reports it first or its stream ends. */
   #fail(message: string): void {
     if (this.#fatal) return;
     this.#fatal = true;
     this.#listeners.emit("fatal", message);
-    // After the listeners, so that they see the first reason; waiting calls reject with it too.
+    // After the listeners, so that they get the first reason; waiting calls reject with it too.
     this.#channel.lost(message);
   }
 }

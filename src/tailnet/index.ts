@@ -1,4 +1,4 @@
-// The entry point of the tailnet layer: `openTailnet` starts the Go half (library or sidecar), `LoopbackTailnet` needs none.
+// The entry point of tailnet/: `openTailnet` starts the Go half (library or sidecar), `LoopbackTailnet` needs none.
 
 import { join } from "node:path";
 import { type Artifact, type Engine, nativeArtifact } from "./embedded.ts";
@@ -27,9 +27,8 @@ export interface OpenTailnetOptions {
 }
 
 /**
- * Starts the Go half: a tailnet node once `up` is called, and a raft member without it, too. Waits for its greeting; it joins
- * nothing before `up`. Throws a Fault `library_failed` with a hint.
- * Add listeners before `up`.
+ * Starts the Go half and waits for its greeting. It is a tailnet node once `up` is called, and can run a raft member
+ * without it. Fault `library_failed` with a hint. Add listeners before `up`.
  */
 export async function openTailnet(options: OpenTailnetOptions): Promise<Tailnet & RaftHost> {
   const artifact = options.artifact ?? (await nativeArtifact(options.engine));

@@ -1,4 +1,4 @@
-// Cuts a byte stream into lines with a bound on their length. Knows nothing of JSON.
+// Splits a byte stream into lines of bounded length. Does not look inside them.
 
 const LF = 0x0a;
 
@@ -12,7 +12,10 @@ export class LineSplitter {
     this.#maxBytes = maxBytes;
   }
 
-  /** Answers the lines that this chunk completes, without LF and not empty. Throws RangeError for a line that is too long. */
+  /**
+   * Returns the lines that this chunk completes, without LF and without empty ones. Throws RangeError for a line that
+   * is too long.
+   */
   push(chunk: Uint8Array): Uint8Array[] {
     const lines: Uint8Array[] = [];
     let from = 0;
@@ -21,7 +24,7 @@ export class LineSplitter {
       const end = at === -1 ? chunk.length : at;
       this.#length += end - from;
       if (this.#length > this.#maxBytes) throw new RangeError(`a line is longer than ${this.#maxBytes} bytes`);
-      // A copy, as the chunk's memory may belong to the socket, which uses it again. (A Buffer's own slice would not copy.)
+      // A copy, because the chunk's memory may be reused by the socket. (A Buffer's own slice would not copy.)
       if (end > from) this.#parts.push(new Uint8Array(chunk.subarray(from, end)));
       if (at === -1) return lines;
       if (this.#length > 0) lines.push(this.#take());

@@ -1,4 +1,4 @@
-// The listeners of a Tailnet by event name: a throwing listener is logged and never stops the others.
+// The event listeners of a Tailnet. A listener that throws is logged and does not stop the others.
 
 import type { TailnetEvents, TailnetLog } from "./tailnet.ts";
 
@@ -19,7 +19,7 @@ export class Listeners {
     this.#log = log;
   }
 
-  /** Adds a listener; the answer removes it. */
+  /** Adds a listener. Returns the function that removes it. */
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
     const set: Set<TailnetEvents[K]> = this.#table[event];
     set.add(listener);

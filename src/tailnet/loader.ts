@@ -1,5 +1,5 @@
-// Puts the native file that this executable carries where the system can run it: `<folder>/<sha256><suffix>`, 0700, hash verified at every
-// start, written as a temporary file and renamed. What is done with the file (dlopen, spawn) is the caller's.
+// Extracts the native file of this executable to where the system can run it: `<folder>/<sha256><suffix>`, mode 0700.
+// Verifies the hash at every start; writes a temporary file and renames it. The caller loads or spawns the file.
 
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
@@ -12,13 +12,13 @@ import type { Artifact } from "./embedded.ts";
 import { NotExecutable } from "./ffi.ts";
 import type { TailnetLog } from "./tailnet.ts";
 
-/** Files of other versions stay this long, in milliseconds, so that going back a version is quick. */
+/** How long files of other versions stay, in ms, so that going back to one is quick. */
 const KEEP_OTHERS_MS = 7 * 24 * 3600 * 1000;
 const OURS = /^[.]?[0-9a-f]{64}[.]/;
 
 /**
- * Extracts the artifact into the first folder where `use` can run it. A folder that cannot be written, or is mounted noexec, is skipped;
- * when none is left, throws a Fault `library_failed` that names each folder and its reason.
+ * Extracts the artifact into the first folder where `use` can run it. Skips folders that cannot be written or are
+ * mounted noexec. If none is left: Fault `library_failed` with each folder and its reason.
  */
 export async function withExtracted<T>(
   artifact: Artifact,
@@ -48,7 +48,9 @@ export async function withExtracted<T>(
   );
 }
 
-/** Makes sure that the folder holds exactly this artifact, and answers its path. Everything in its place that is not it is replaced. */
+/**
+ * Makes sure that the folder holds exactly this artifact, and returns its path. Replaces anything else in its place.
+ */
 export async function extract(artifact: Artifact, folder: string, log: TailnetLog): Promise<string> {
   await privateFolder(folder);
   const path = join(folder, `${artifact.sha256}${artifact.suffix}`);
@@ -72,7 +74,7 @@ async function privateFolder(folder: string): Promise<void> {
   if ((found.mode & 0o777) !== 0o700) await chmod(folder, 0o700);
 }
 
-/** Undefined when the file is the artifact, with our owner and mode; otherwise what is wrong with it. */
+/** Returns undefined if the file is the artifact, with our owner and mode; otherwise what is wrong with it. */
 async function differs(path: string, sha256: string): Promise<string | undefined> {
   let file: FileHandle;
   try {
@@ -86,7 +88,7 @@ async function differs(path: string, sha256: string): Promise<string | undefined
     const found = await file.stat();
     if (!found.isFile()) return "it is no regular file";
     if (found.uid !== process.getuid?.()) return `it belongs to user ${found.uid}`;
-    // Someone who could write it may have it open still, whatever its mode becomes: a fresh file is the only safe one.
+    // Somebody who could write it may still have it open, whatever its mode becomes: only a new file is safe.
     if ((found.mode & 0o022) !== 0) return `others may write it (mode ${(found.mode & 0o777).toString(8)})`;
     if (sha256Hex(await file.readFile()) !== sha256) return "its content is not what its name says";
     if ((found.mode & 0o777) !== 0o700) await file.chmod(0o700);
@@ -118,7 +120,7 @@ async function write(artifact: Artifact, folder: string, path: string): Promise<
     } finally {
       await file.close();
     }
-    // A rename cannot put a file over a folder, and a folder of that name is never ours.
+    // A rename cannot replace a folder, and a folder of that name is never ours.
     if ((await lstat(path).catch(() => undefined))?.isDirectory()) await rm(path, { recursive: true });
     await rename(temporary, path);
   } catch (error) {

@@ -1,5 +1,5 @@
-// A Tailnet without a network, for `dev` and tests: always Running, alone unless peers and callers are set. Whoever uses it brings the
-// requests themselves (a loopback listener); it only answers questions.
+// A Tailnet without a network, for `dev` and tests: always Running, alone unless peers and callers are set. It only
+// answers questions; requests come in by a loopback listener.
 
 import { Fault } from "../lib/fault.ts";
 import { Listeners } from "./listeners.ts";
@@ -30,7 +30,7 @@ export class LoopbackTailnet implements Tailnet {
     this.#listeners.emit("netmap", peers.length);
   }
 
-  /** Makes `whois` of this IP answer that caller, `grants` the objects behind its hash; fires `netmap`. */
+  /** Makes `whois` of this IP return that caller, and `grants` the objects behind its hash; fires `netmap`. */
   setCaller(ip: string, caller: CallerWire, grants: unknown[] = []): void {
     this.#callers.set(ip, caller);
     if (caller.grants !== "") this.#grants.set(caller.grants, grants);
@@ -98,7 +98,7 @@ export class LoopbackTailnet implements Tailnet {
     this.#running("drop");
     return 0;
   }
-  /** There is no Go half to send it. */
+  /** Does nothing: there is no Go half to send it. */
   async notify(): Promise<void> {}
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
     return this.#listeners.on(event, listener);
@@ -142,7 +142,7 @@ function failed(
   return new Fault(code, `tailnet call "${method}" failed: ${why}`, { details: { tailnetCode } });
 }
 
-/** The address of `ip`, `ip:port` or `[ip]:port`. */
+/** Returns the address of `ip`, `ip:port` or `[ip]:port`. */
 function ipOf(addr: string): string {
   const bracketed = /^\[(.*)\]:\d+$/.exec(addr)?.[1];
   if (bracketed !== undefined) return bracketed;

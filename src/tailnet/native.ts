@@ -1,4 +1,5 @@
-// The library engine: the Go half inside this process. Its channel is one end of a socket pair; no byte of a request or a page crosses here.
+// The library engine: the Go half inside this process. Its channel is one end of a socket pair; requests and pages do
+// not cross it.
 
 import { Fault } from "../lib/fault.ts";
 import { MAX_QUEUED_BYTES } from "./channel.ts";

@@ -1,13 +1,13 @@
-// The channel's shapes on the TypeScript side (native/PROTOCOL.md, version 1): everything from the Go half is parsed by these before use.
-// Framing, ids and deadlines are in channel.ts.
+// Schemas of the channel (native/PROTOCOL.md, version 1): everything from the Go half is parsed by them. Framing, ids
+// and deadlines are channel.ts.
 
 import { z } from "zod";
 
 export const PROTOCOL_VERSION = 1;
-/** Longest line either side may send, in bytes, without its LF. */
+/** Longest line in either direction, in bytes, without its LF. */
 export const MAX_LINE_BYTES = 1024 * 1024;
 
-/** What is known of every device, this one and others. */
+/** What is known of every device. */
 const device = {
   id: z.string(),
   hostname: z.string(),
@@ -63,38 +63,43 @@ export const caller = z.object({
 export type Status = z.infer<typeof status>;
 /** Another node of the tailnet. */
 export type Peer = z.infer<typeof peer>;
-/** The caller as it stands in `Cairn-Internal-Caller`. */
+/** The caller of a request, as in the header `Cairn-Internal-Caller`. */
 export type CallerWire = z.infer<typeof caller>;
 
-/** What the raft member of this node knows now. */
+/** State of this node's raft member. */
 export const raftState = z.object({
   server: z.string(),
   leading: z.boolean(),
-  /** Server id of the leader, "" while nobody is known to lead. */
+  /** Server id of the leader; "" while none is known. */
   leader: z.string(),
   term: z.number().int(),
-  /** Entries of the raft log: the last, the last committed, the last in the store, the last that a snapshot stands for. */
+  /**
+   * Indexes in the raft log: the last entry, the last committed, the last applied to the store, the last that a
+   * snapshot covers.
+   */
   last: z.number().int(),
   commit: z.number().int(),
   applied: z.number().int(),
   snapshot: z.number().int(),
-  /** The entry that holds `members`; a change names it as `previous`. */
+  /** Index of the entry that holds `members`; a change names it as `previous`. */
   configuration: z.number().int(),
   members: z.array(z.object({ server: z.string(), voter: z.boolean() })),
   /** 99th percentile of the last 512 writes to the log, in ms; 0 before the first. */
   fsyncP99Ms: z.number(),
-  /** Changes of the term that this member saw in the last ten minutes. */
+  /** Term changes that this member saw in the last ten minutes. */
   electionsIn10Min: z.number().int(),
-  /** The last refusal of each member that does not take our connections; the reason begins with a code and a colon. */
+  /**
+   * The last refusal by each member that does not accept our connections; the reason begins with a code and a colon.
+   */
   refused: z.array(z.object({ server: z.string(), reason: z.string(), atMs: z.number() })),
 });
-/** State of the raft member, as `raftState` answers it. */
+/** State of the raft member, as `raftState` returns it. */
 export type RaftState = z.infer<typeof raftState>;
 
 export const level = z.enum(["debug", "info", "warning", "error"]);
 export type LogLevel = z.infer<typeof level>;
 
-/** One entry for each method: the shape of its result. */
+/** The schema of each method's result. */
 export const results = {
   up: z.object({}),
   login: z.object({}),
@@ -143,7 +148,7 @@ export const reply = z.union([
 ]);
 export type ReplyError = Extract<z.infer<typeof reply>, { error: unknown }>["error"];
 
-/** One entry for each event that this side knows; others are ignored, so that a newer Go half may say more. */
+/** The schema of each event that this side knows. Other events are ignored, so that a newer Go half may send more. */
 export const events = {
   hello: z.object({ protocol: z.number().int(), tailscale: z.string(), go: z.string() }),
   state: status,
@@ -155,7 +160,7 @@ export const events = {
   fatal: z.object({ message: z.string() }),
 };
 export type EventName = keyof typeof events;
-/** An event as `{event, body}`, so that the name narrows the body. */
+/** An event as `{event, body}`, so that the name narrows the type of the body. */
 export type ChannelEvent = { [K in EventName]: { event: K; body: z.infer<(typeof events)[K]> } }[EventName];
 
 /** Parameters of `up` (native/PROTOCOL.md). */
@@ -177,7 +182,7 @@ export interface UpParams {
   allowedHosts: string[];
   allowedOrigins: string[];
   maxBodyBytes: number;
-  /** Places outside the tailnet that egress may reach though they are not public (security.md 19). */
+  /** Addresses outside the tailnet that egress may reach though they are not public (security.md 19). */
   outboundAllow?: string[];
   /** Test tailnet only: DERP over self-signed TLS, netns off. */
   testMode?: boolean;

@@ -1,5 +1,5 @@
-// The sidecar engine: the same Go half as a child process, its channel on stdin and stdout. For musl systems and for macOS files built on Linux.
-// The child ends with us: its stdin closes when this process is gone, however it went.
+// The sidecar engine: the Go half as a child process, its channel on stdin and stdout. For musl systems, and for macOS
+// files that are built on Linux. The child ends with this process: its stdin closes however this process ends.
 
 import { childEnvironment } from "../lib/child-environment.ts";
 import { Fault } from "../lib/fault.ts";
@@ -12,7 +12,10 @@ import { LineSplitter } from "./lines.ts";
 import { withExtracted } from "./loader.ts";
 import type { TailnetLog } from "./tailnet.ts";
 
-/** What the child may see of our environment: where home, temporary files, CA certificates and proxies are. Never TS_*, BUN_*, LD_*, NODE_OPTIONS. */
+/**
+ * Environment variables that the child may see: home, temporary files, CA certificates, proxies. Never TS_*, BUN_*,
+ * LD_*, NODE_OPTIONS.
+ */
 const ENVIRONMENT = [
   "HOME",
   "TMPDIR",
@@ -23,7 +26,7 @@ const ENVIRONMENT = [
   ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]),
 ];
 
-/** How long the child may take to end by itself, in milliseconds. */
+/** How long the child may take to end by itself, in ms. */
 const END_MS = 2_000;
 const MAX_STDERR_LINE_BYTES = 16 * 1024;
 
@@ -40,7 +43,7 @@ export async function openSidecar(artifact: Artifact, folders: readonly string[]
       void logLines(child.stderr, log);
       void child.exited.then(async (code) => {
         process.off("exit", kill);
-        // What it still said comes before the news that it ended; a grandchild holding the pipe cannot delay the news.
+        // Its last output comes before the report of its end; a grandchild that holds the pipe cannot delay that.
         await Promise.race([reading, pause(200)]);
         lost(`the tailnet sidecar (pid ${child.pid}) ended with ${child.signalCode ?? `code ${code}`}`);
       });
@@ -90,7 +93,7 @@ async function read(stream: ReadableStream<Uint8Array>, onChunk: (chunk: Uint8Ar
   for await (const chunk of stream) onChunk(chunk);
 }
 
-/** The child's stderr: Go's own words when it dies, so that they stand in the log. */
+/** Logs the child's stderr, where Go reports why it dies. */
 async function logLines(stream: ReadableStream<Uint8Array>, log: TailnetLog): Promise<void> {
   let lines = new LineSplitter(MAX_STDERR_LINE_BYTES);
   for await (const chunk of stream) {

@@ -1,5 +1,5 @@
-// The one interface to the tailnet: native.ts (library), sidecar.ts and loopback.ts implement it and share one contract suite.
-// Shapes are those of native/PROTOCOL.md.
+// The interface to the tailnet. native.ts (library), sidecar.ts and loopback.ts implement it and share one contract
+// suite. Shapes are those of native/PROTOCOL.md.
 
 import type { CallerWire, LogLevel, Peer, Status, UpParams } from "./protocol.ts";
 
@@ -9,30 +9,33 @@ export interface TailnetEvents {
   authFailed: (message: string) => void;
   netmap: (peers: number) => void;
   revoked: (callers: string[], connections: number) => void;
-  /** The node cannot go on: the Go half ended or said so. Fires once; every later call is refused. */
+  /** The node cannot go on: the Go half ended, or reported that it must. Fires once; every later call is refused. */
   fatal: (message: string) => void;
 }
 
-/** Where log lines go, those of the Go half included. */
+/** Receives log lines, those of the Go half included. */
 export type TailnetLog = (level: LogLevel, message: string) => void;
 
-/** A tailnet node, whichever engine runs it. Calls reject with Fault `tailnet_failed`. */
+/** A tailnet node, over any engine. Calls reject with Fault `tailnet_failed`. */
 export interface Tailnet {
   readonly kind: "library" | "sidecar" | "loopback";
-  /** Versions of the Go half, as its `hello` said. */
+  /** Versions of the Go half, from its greeting. */
   readonly versions: { tailscale: string; go: string };
-  /** Runs the node's engine. Before it, everything but `close` is refused as `unavailable`. State follows as events. */
+  /** Runs the node's engine. Before it, all calls but `close` are refused as `unavailable`. State follows as events. */
   up(params: UpParams): Promise<void>;
   login(authKey?: string): Promise<void>;
   logout(): Promise<void>;
   status(): Promise<Status>;
   peers(): Promise<Peer[]>;
   whois(addr: string): Promise<CallerWire>;
-  /** Who a node is, by its StableNodeID, as this node's network map shows it; Fault `not_found` as for `whois`. */
+  /**
+   * Returns the caller of a node by its StableNodeID, as this node's network map shows it. Fault `not_found` as for
+   * `whois`.
+   */
   caller(id: string): Promise<CallerWire>;
-  /** The capability objects behind `CallerWire.grants`. */
+  /** Returns the capability objects behind `CallerWire.grants`. */
   grants(hash: string): Promise<unknown[]>;
-  /** Serves a tailnet port; `target` is another unix socket than that of `up`, which takes bodies up to 8 MiB. */
+  /** Serves a tailnet port; `target` is another unix socket than that of `up`, for bodies up to 8 MiB. */
   listen(port: number, options: { tls: boolean; target?: string }): Promise<void>;
   ping(
     ip: string,
@@ -44,8 +47,8 @@ export interface Tailnet {
   drop(callers?: string[]): Promise<number>;
   /** Sends one datagram to the service manager's socket, before `up` too; `@` begins an abstract name. */
   notify(socket: string, state: string): Promise<void>;
-  /** Adds a listener; the answer removes it. Add them before `up`, as nothing is repeated for late ones. */
+  /** Adds a listener. Returns the function that removes it. Add them before `up`: events are not repeated. */
   on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void;
-  /** Closes the node and the channel, within some 5 s even when the Go half hangs. Safe to call twice. */
+  /** Closes the node and the channel, within about 5 s even when the Go half hangs. Safe to call twice. */
   close(): Promise<void>;
 }
