@@ -1,8 +1,9 @@
-// Reads what test runners report: bun's junit file and go's event lines. Only counts and times; scripts/test.ts runs them.
+// Reads the reports of test runners: Bun's junit file and Go's event lines. Only counts and times; scripts/test-parts.ts runs them.
 
 import type { Counts } from "./check.ts";
+import type { FileTime } from "./test-report.ts";
 
-/** Counts of a junit report; a skipped test's reason stands in brackets at the end of its name. */
+/** Returns the counts of a junit report. The reason of a skip is in brackets at the end of the title; "" where there is none. */
 export function readJunit(xml: string): Counts {
   const counts: Counts = { passed: 0, failed: 0, skipped: [] };
   for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
@@ -14,22 +15,30 @@ export function readJunit(xml: string): Counts {
   return counts;
 }
 
-/** The files of a junit report that took longest, slowest first, in seconds. */
-export function slowestFiles(xml: string, most: number): { file: string; seconds: number }[] {
+/** Returns the test files of a junit report with their times. */
+export function fileTimes(xml: string): FileTime[] {
   return [...xml.matchAll(/<testsuite\b([^>]*?)\/?>/g)]
     .map(([, attributes = ""]) => ({
       file: attribute(attributes, "name"),
       seconds: Number(attribute(attributes, "time")),
     }))
-    .filter(({ file }) => /\.test\.tsx?$/.test(file))
-    .sort((first, second) => second.seconds - first.seconds)
-    .slice(0, most);
+    .filter(({ file }) => /\.test\.tsx?$/.test(file));
+}
+
+/** Returns the counts with every skip that gives no reason counted as a failure as well; it is named as one. */
+export function refuseSilentSkips(counts: Counts): Counts {
+  const silent = counts.skipped.filter(({ why }) => why === "").length;
+  const named = counts.skipped.map(({ name, why }) => ({
+    name,
+    why: why || "no reason given, which counts as a failure",
+  }));
+  return { ...counts, failed: counts.failed + silent, skipped: named };
 }
 
 function skippedTest(group: string, name: string): { name: string; why: string } {
   const why = /\[([^\]]+)\]$/.exec(name)?.[1] ?? /\[([^\]]+)\]$/.exec(group)?.[1];
   const plain = name.replace(/\s*\[[^\]]+\]$/, "");
-  return { name: group === "" ? plain : `${group}: ${plain}`, why: why ?? "what it needs is not on this machine" };
+  return { name: group === "" ? plain : `${group}: ${plain}`, why: why ?? "" };
 }
 
 function attribute(attributes: string, name: string): string {
@@ -51,7 +60,7 @@ interface GoEvent {
   Elapsed?: number;
 }
 
-/** Counts of `go test -json`, and lines to show: one for each package, and all output of what failed. */
+/** Returns the counts of `go test -json`, and lines to print: one for each package, and all output of what failed. */
 export function readGoEvents(text: string): { counts: Counts; lines: string[] } {
   const counts: Counts = { passed: 0, failed: 0, skipped: [] };
   const lines: string[] = [];
@@ -99,10 +108,10 @@ function parseEvent(line: string): GoEvent | undefined {
   }
 }
 
-/** What the test said before it skipped, without file and line. */
+/** Returns what the test printed before it skipped, without file and line. */
 function skipReason(said: readonly string[]): string {
   const reasons = said
     .filter((line) => !/^\s*(===|---)/.test(line))
     .map((line) => line.trim().replace(/^\S+\.go:\d+:\s*/, ""));
-  return reasons.filter((line) => line !== "").join(" ") || "no reason given";
+  return reasons.filter((line) => line !== "").join(" ");
 }

@@ -1,174 +1,181 @@
-// npm test: the checks and every test there is, with what they need built first. `npm test -- unit go` runs parts of it.
-// The last line is always "N passed, N failed, N skipped", summed over all runners; what was skipped is named with the reason.
+// npm test: the checks and every test there is, with what they need built first. `npm test -- unit go` runs parts of it,
+// `npm test -- --changed` what a change can reach; test/DESIGN.md says more. The last line is always "N passed, N failed,
+// N skipped", summed over all runners.
 
-import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { type Counts, runChecks } from "./check.ts";
-import { BuildError, ensureNative } from "./native.ts";
-import { host, planFor } from "./targets.ts";
-import { readGoEvents, readJunit, slowestFiles } from "./test-results.ts";
+import { dirname } from "node:path";
+import type { Counts } from "./check.ts";
+import { BuildError } from "./native.ts";
+import {
+  type Choice,
+  changedSince,
+  choosePackages,
+  chooseTests,
+  goPackages,
+  NATIVE,
+  NoReference,
+} from "./test-changed.ts";
+import { build, type Need, type Outcome, PARTS, type Part, type Write } from "./test-parts.ts";
+import { addUp, type PartResult, reportLines, slowestOf, time } from "./test-report.ts";
+import { refuseSilentSkips } from "./test-results.ts";
+import { filesUnder, UseGraph } from "./use-graph.ts";
 
 const root = dirname(import.meta.dir);
-const reports = join(root, "build", "test");
-const BUN_TEST_MS = 60_000;
-/** So many files of a part are named with their time. */
-const SLOWEST = 5;
+/** So many files are named behind each part; the end names more of them. */
+const SLOWEST_OF_PART = 5;
 
-interface Part {
-  name: string;
-  /** What has to be built before, in words for the log. */
-  needs: "nothing" | "native" | "executable";
-  run: () => Promise<Counts>;
+// Only this prints to stdout: mixed with console.log, lines could end up inside each other.
+const print: Write = (text) => void process.stdout.write(text);
+
+/** A part with what it needs, and the files or packages that were chosen of it; undefined for all. */
+interface Planned {
+  part: Part;
+  needs: readonly Need[];
+  only?: readonly string[];
 }
 
-const PARTS: readonly Part[] = [
-  { name: "check", needs: "nothing", run: runChecks },
-  { name: "go", needs: "nothing", run: runGo },
-  { name: "unit", needs: "native", run: () => runBun("unit") },
-  { name: "contract", needs: "native", run: () => runBun("contract") },
-  { name: "system", needs: "native", run: () => runBun("system") },
-  { name: "chaos", needs: "native", run: () => runBun("chaos") },
-  { name: "binary", needs: "executable", run: () => runBun("binary") },
-  { name: "conformance", needs: "executable", run: runConformance },
-];
-
-const wanted = process.argv.slice(2);
-const unknown = wanted.find((name) => !PARTS.some((part) => part.name === name));
+const options = process.argv.slice(2).filter((word) => word.startsWith("-"));
+const names = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const changed = options.find((word) => word === "--changed" || word.startsWith("--changed="));
+const unknown =
+  options.find((word) => word !== changed) ?? names.find((name) => !PARTS.some((part) => part.name === name));
 if (unknown !== undefined) {
-  console.error(`cairn: no part "${unknown}"; there are ${PARTS.map((part) => part.name).join(", ")}`);
+  console.error(`cairn: no part or option "${unknown}"`);
+  console.error(`usage: npm test -- [${PARTS.map(({ name }) => name).join("|")}]... [--changed[=REF]]`);
   process.exit(2);
 }
 
-const total: Counts = { passed: 0, failed: 0, skipped: [] };
-for (const part of PARTS.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
-  console.log(`\n== ${part.name}`);
-  const started = performance.now();
-  const counts = await runPart(part);
-  total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.skipped.push(...counts.skipped);
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(
-    `== ${part.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped in ${seconds} s`,
-  );
-}
-if (total.skipped.length > 0) {
-  console.log("\nSkipped:");
-  for (const { name, why } of total.skipped) console.log(`  ${name}: ${why}`);
-}
-console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped.length} skipped`);
-process.exit(total.failed === 0 ? 0 : 1);
-
-/** Builds what the part needs and runs it; whatever breaks counts as one failed test. */
-async function runPart(part: Part): Promise<Counts> {
-  try {
-    if (part.needs !== "nothing") buildNative();
-    if (part.needs === "executable") await buildExecutable();
-    return await part.run();
-  } catch (error) {
-    console.error(
-      `FAIL  ${part.name}: ${error instanceof BuildError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-    );
-    return { passed: 0, failed: 1, skipped: [] };
-  }
-}
-
-function buildNative(): void {
-  if (host === undefined)
-    throw new BuildError(`this machine (${process.platform}-${process.arch}) is none that Cairn is built for`);
-  const plan = planFor(host);
-  if ("missing" in plan) throw new BuildError(`the tests need ${plan.missing}`);
-  for (const part of ["library", "sidecar", "tailnet", "raftnode"] as const) ensureNative(host, part);
-}
-
-async function buildExecutable(): Promise<void> {
-  const child = Bun.spawn({
-    cmd: [process.execPath, join(root, "scripts", "build.ts"), "--target", host?.name ?? ""],
-    cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  if ((await child.exited) !== 0) throw new BuildError("scripts/build.ts failed; what it said stands above");
-}
-
-/** One `bun test` over a folder: each file in its own global object, results by its junit report. */
-async function runBun(folder: string): Promise<Counts> {
-  const files = [...new Bun.Glob(`test/${folder}/**/*.test.{ts,tsx}`).scanSync({ cwd: root })];
-  if (files.length === 0) return { passed: 0, failed: 0, skipped: [] };
-  mkdirSync(reports, { recursive: true });
-  const report = join(reports, `${folder}.xml`);
-  rmSync(report, { force: true });
-  const child = Bun.spawn({
-    cmd: [
-      process.execPath,
-      "test",
-      "--isolate",
-      `--timeout=${BUN_TEST_MS}`,
-      "--reporter=junit",
-      `--reporter-outfile=${report}`,
-      `./test/${folder}/`,
-    ],
-    cwd: root,
-    // Keys of the person who runs the tests must never reach a node of a test.
-    env: Object.fromEntries(
-      Object.entries(process.env).filter(
-        ([name]) => !/^(TS_|TAILSCALE_|CAIRN_|XDG_RUNTIME_DIR|STATE_DIRECTORY|CREDENTIALS_DIRECTORY)/.test(name),
-      ),
+try {
+  const parts = PARTS.filter(({ name }) => names.length === 0 || names.includes(name));
+  process.exit(
+    await runAll(
+      changed === undefined
+        ? parts.map((part) => ({ part, needs: part.needs }))
+        : reachable(parts, changed.split("=")[1]),
     ),
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  const code = await child.exited;
-  const xml = existsSync(report) ? await Bun.file(report).text() : "";
-  const counts = readJunit(xml);
-  const slow = slowestFiles(xml, SLOWEST).map(({ file, seconds }) => `${file} ${seconds.toFixed(0)} s`);
-  console.log(`slowest: ${slow.join(", ")}`);
-  // A file that cannot be loaded fails the run without being a test of the report.
-  if (code !== 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+  );
+} catch (error) {
+  if (!(error instanceof NoReference)) throw error;
+  console.error(`cairn: ${error.message}`);
+  process.exit(2);
 }
 
-async function runGo(): Promise<Counts> {
-  if (Bun.which("go") === null) throw new BuildError("the tests need Go 1.26 or newer: https://go.dev/dl/");
-  const productTags = (await Bun.file(join(root, "native", "tags.txt")).text()).trim();
-  // The Go half is tested as it is shipped; `cairntest` adds the planted panics. The test tailnet is a whole one, without those tags.
-  const core = await runGoPackages(["-tags", `${productTags},cairntest`, "./core/..."]);
-  const tailnet = await runGoPackages(["./tailnettest/...", "./cmd/tailnet/...", "./raftlog/..."]);
-  return {
-    passed: core.passed + tailnet.passed,
-    failed: core.failed + tailnet.failed,
-    skipped: [...core.skipped, ...tailnet.skipped],
-  };
-}
-
-async function runGoPackages(args: readonly string[]): Promise<Counts> {
-  const child = Bun.spawn({
-    cmd: ["go", "test", "-C", "native", "-json", "-mod=readonly", "-p=2", "-timeout=15m", ...args],
-    cwd: root,
-    env: { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const results = readGoEvents(await new Response(child.stdout).text());
-  for (const line of results.lines) console.log(line);
-  if ((await child.exited) !== 0 && results.counts.failed === 0) results.counts.failed = 1;
-  return results.counts;
-}
-
-/** The official MCP suite against the executable; it counts its own checks. */
-async function runConformance(): Promise<Counts> {
-  const script = join(root, "test", "conformance", "run.ts");
-  const child = Bun.spawn({
-    cmd: [process.execPath, script, join(root, "dist", `cairn-${host?.name ?? ""}`)],
-    cwd: root,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const output = await new Response(child.stdout).text();
-  process.stdout.write(output);
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
-  for (const [, passed, failed] of output.matchAll(/^conformance \S+: (\d+) passed, (\d+) failed$/gm)) {
-    counts.passed += Number(passed);
-    counts.failed += Number(failed);
+/** Runs the parts, prints the end, and returns the exit code. */
+async function runAll(planned: readonly Planned[]): Promise<number> {
+  const started = performance.now();
+  const results: PartResult[] = [];
+  const broken = new Map<Need, unknown>();
+  const built = new Set<Need>();
+  for (const stage of stagesOf(planned)) {
+    for (const need of new Set(stage.flatMap(({ needs }) => needs))) {
+      if (built.has(need)) continue;
+      built.add(need);
+      results.push(await buildFor(need, broken));
+    }
+    results.push(...(await runStage(stage, broken)));
   }
-  const why = /^conformance: skipped, (.*)$/m.exec(output)?.[1];
-  if (why !== undefined) counts.skipped.push({ name: "conformance", why });
-  if ((await child.exited) !== 0 && counts.failed === 0) counts.failed = 1;
-  return counts;
+  print(`\n${reportLines(results, secondsSince(started)).join("\n")}\n`);
+  return addUp(results.map(({ counts }) => counts)).failed === 0 ? 0 : 1;
+}
+
+/** Returns the parts in groups that run one after the other: parts next to each other that may run side by side are one. */
+function stagesOf(planned: readonly Planned[]): Planned[][] {
+  const stages: Planned[][] = [];
+  for (const one of planned) {
+    const last = stages.at(-1);
+    if (last?.at(-1)?.part.sideBySide === true && one.part.sideBySide === true) last.push(one);
+    else stages.push([one]);
+  }
+  return stages;
+}
+
+/** Builds one need. Where that fails, the parts that have it fail with the reason; it is no test of its own. */
+async function buildFor(need: Need, broken: Map<Need, unknown>): Promise<PartResult> {
+  const started = performance.now();
+  try {
+    await build(need);
+  } catch (error) {
+    broken.set(need, error);
+  }
+  return { name: `build ${need}`, counts: addUp([]), seconds: secondsSince(started), files: [] };
+}
+
+/** Runs parts side by side. The first prints at once; what others print is held back until those before them have ended. */
+async function runStage(stage: readonly Planned[], broken: ReadonlyMap<Need, unknown>): Promise<PartResult[]> {
+  const results: PartResult[] = [];
+  const running = stage.map((planned, at) => {
+    const held: string[] = [];
+    let write: Write = at === 0 ? print : (text) => void held.push(text);
+    const show = (): void => {
+      for (const text of held.splice(0)) print(text);
+      write = print;
+    };
+    return { show, result: runPart(planned, broken, (text) => write(text)) };
+  });
+  for (const { show, result } of running) {
+    show();
+    results.push(await result);
+  }
+  return results;
+}
+
+/** Runs one part; whatever breaks counts as one failed test. */
+async function runPart(
+  { part, needs, only }: Planned,
+  broken: ReadonlyMap<Need, unknown>,
+  write: Write,
+): Promise<PartResult> {
+  write(`\n== ${part.name}\n`);
+  const started = performance.now();
+  let outcome: Outcome;
+  try {
+    const missing = needs.find((need) => broken.has(need));
+    if (missing !== undefined) throw broken.get(missing);
+    outcome = await part.run(write, only);
+  } catch (error) {
+    write(`FAIL  ${part.name}: ${messageOf(error)}\n`);
+    outcome = { counts: { passed: 0, failed: 1, skipped: [] }, files: [] };
+  }
+  const counts: Counts = refuseSilentSkips(outcome.counts);
+  const seconds = secondsSince(started);
+  const slow = slowestOf(outcome.files, SLOWEST_OF_PART).map((one) => `${one.file} ${time(one.seconds)}`);
+  if (slow.length > 0) write(`slowest: ${slow.join(", ")}\n`);
+  write(
+    `== ${part.name}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped.length} skipped in ${time(seconds)}\n`,
+  );
+  return { name: part.name, counts, seconds, budgetSeconds: part.budgetSeconds, files: outcome.files };
+}
+
+/** Returns what a change can reach of these parts, and prints what was chosen and why. The checks run whatever changed. */
+function reachable(parts: readonly Part[], ref?: string): Planned[] {
+  const { commit, files } = changedSince(root, ref);
+  print(`${files.length} files differ from ${commit}\n`);
+  const tests = [...new Bun.Glob("test/**/*.test.{ts,tsx}").scanSync({ cwd: root }), "test/conformance/run.ts"].sort();
+  const graph = new UseGraph(filesUnder(root));
+  const chosen = chooseTests(tests, files, graph);
+  return parts.flatMap((part): Planned[] => {
+    if (part.name === "check") return [{ part, needs: [] }];
+    const isGo = part.name === "go";
+    const all = isGo
+      ? goPackages(root).map(({ folder }) => folder)
+      : tests.filter((file) => file.startsWith(`test/${part.name}/`));
+    const ofPart = isGo ? choosePackages(goPackages(root), files) : chosen.filter(({ name }) => all.includes(name));
+    printChoice(part.name, ofPart, all.length);
+    const only = ofPart.map(({ name }) => name);
+    const isBuilt = only.some((name) => graph.wayTo(name, new Set([NATIVE])) !== undefined);
+    return only.length === 0 ? [] : [{ part, needs: isBuilt ? part.needs : [], only }];
+  });
+}
+
+function printChoice(part: string, choices: readonly Choice[], all: number): void {
+  print(`${part}: ${choices.length} of ${all}\n`);
+  for (const { name, why } of choices) print(`  ${name}: ${why}\n`);
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof BuildError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -1,7 +1,7 @@
 // The one line at the end of npm test is only as good as the reading of the runners' reports.
 
 import { expect, test } from "bun:test";
-import { readGoEvents, readJunit, slowestFiles } from "../../scripts/test-results.ts";
+import { fileTimes, readGoEvents, readJunit, refuseSilentSkips } from "../../scripts/test-results.ts";
 
 test("readJunit() counts, and names what was skipped with its reason", () => {
   const xml = `<testsuites><testsuite name="a.test.ts">
@@ -15,20 +15,29 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
     failed: 1,
     skipped: [
       { name: "socket: as another user", why: "needs root" },
-      { name: "somehow", why: "what it needs is not on this machine" },
+      { name: "somehow", why: "" },
+    ],
+  });
+  expect(refuseSilentSkips(readJunit(xml))).toEqual({
+    passed: 1,
+    failed: 2,
+    skipped: [
+      { name: "socket: as another user", why: "needs root" },
+      { name: "somehow", why: "no reason given, which counts as a failure" },
     ],
   });
 });
 
-test("slowestFiles() names files, not the groups in them, the slowest first", () => {
+test("fileTimes() names files, not the groups in them", () => {
   const xml = `<testsuites>
     <testsuite name="test/unit/a.test.ts" tests="1" time="1.5"><testsuite name="group" time="9"></testsuite></testsuite>
     <testsuite name="test/unit/b.test.ts" tests="1" time="4"></testsuite>
     <testsuite name="test/unit/c.test.ts" tests="1" time="0.2"></testsuite>
   </testsuites>`;
-  expect(slowestFiles(xml, 2)).toEqual([
-    { file: "test/unit/b.test.ts", seconds: 4 },
+  expect(fileTimes(xml)).toEqual([
     { file: "test/unit/a.test.ts", seconds: 1.5 },
+    { file: "test/unit/b.test.ts", seconds: 4 },
+    { file: "test/unit/c.test.ts", seconds: 0.2 },
   ]);
 });
 
