@@ -64,7 +64,8 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that others enter only by their index. */
 const CLOSED: readonly string[] = [
-  ...["bridge", "simulate", "api", "mcp", "web", "features/*", "tailnet", "fleet", "log/engine/*"],
+  ...["bridge", "simulate", "node", "membership", "datadir", "api", "mcp", "web", "features/*", "tailnet", "fleet"],
+  "log/engine/*",
 ];
 
 interface Reserved {

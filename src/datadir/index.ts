@@ -1,7 +1,17 @@
 // What other rooms may use of the data folder.
 
-export { backupNode, checkBackup, restoreNode } from "./backup.ts";
+export { backupNode, checkBackup, refuseBrokenRestore, restoreNode } from "./backup.ts";
+export { type DiskWatch, watchDisk } from "./disk-watch.ts";
 export { inspectNodeStore } from "./inspect.ts";
-export { writeJoinRequest } from "./next-start.ts";
-export { recoverNode } from "./recover.ts";
-export { prepareSockets } from "./sockets.ts";
+export {
+  clearJoinRequest,
+  type JoinRequest,
+  readJoinRequest,
+  requestQuarantine,
+  runRequestedQuarantine,
+  writeJoinRequest,
+} from "./next-start.ts";
+export { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
+export { archiveForks, archiveSuffix, quarantineCount, quarantineData } from "./quarantine.ts";
+export { recoverNode, refuseBrokenRecovery } from "./recover.ts";
+export { giveToGroup, prepareSockets } from "./sockets.ts";

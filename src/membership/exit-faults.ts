@@ -1,7 +1,7 @@
 // Faults that stop a node because of its fleet: it left, its join was refused, or its data belong to another device.
 // The words are the same for full nodes and edges.
 
-import { requestQuarantine } from "../datadir/next-start.ts";
+import { requestQuarantine } from "../datadir/index.ts";
 import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";

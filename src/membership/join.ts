@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
-import { clearJoinRequest } from "../datadir/next-start.ts";
+import { clearJoinRequest } from "../datadir/index.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
 import { pause } from "../lib/pause.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";

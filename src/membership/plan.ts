@@ -5,8 +5,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
-import { clearJoinRequest, type JoinRequest, readJoinRequest, runRequestedQuarantine } from "../datadir/next-start.ts";
-import { quarantineData } from "../datadir/quarantine.ts";
+import {
+  clearJoinRequest,
+  type JoinRequest,
+  quarantineData,
+  readJoinRequest,
+  runRequestedQuarantine,
+} from "../datadir/index.ts";
 import { type FleetFile, type FleetRole, parseTicket, readFleetFile, type Ticket } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { inspectStore } from "../store/inspect.ts";

@@ -3,8 +3,7 @@
 // an operator decides.
 
 import { join } from "node:path";
-import { requestQuarantine } from "../datadir/next-start.ts";
-import { quarantineCount } from "../datadir/quarantine.ts";
+import { quarantineCount, requestQuarantine } from "../datadir/index.ts";
 import {
   allMembers,
   type FleetRole,

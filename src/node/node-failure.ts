@@ -2,7 +2,7 @@
 // reads `first`.
 
 import type { Fault } from "../lib/fault.ts";
-import { rejoinsAfter } from "../membership/rejoin.ts";
+import { rejoinsAfter } from "../membership/index.ts";
 
 /**
  * Where the Go half ends, the log fails too; for this long the Go half may report first, since its reason says more.

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { Settings } from "../config/settings.ts";
-import { archiveForks, archiveSuffix } from "../datadir/quarantine.ts";
+import { archiveForks, archiveSuffix } from "../datadir/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -10,7 +10,7 @@ import { DirectLog } from "../log/engine/direct/index.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import type { Apply } from "../log/log.ts";
 import { stampClock } from "../log/stamp-clock.ts";
-import type { Membership } from "../membership/membership.ts";
+import type { Membership } from "../membership/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { cleanCopyOf, migrationsOf } from "../operation/derive.ts";

@@ -4,7 +4,7 @@
 import { Access } from "../access/access.ts";
 import { Refusals } from "../access/refusals.ts";
 import type { Settings } from "../config/settings.ts";
-import { type DiskWatch, watchDisk } from "../datadir/disk-watch.ts";
+import { type DiskWatch, watchDisk } from "../datadir/index.ts";
 import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.ts";
 import { HEADS_OF_MEMBERS } from "../features/context/index.ts";
 import { FEATURES } from "../features/index.ts";
@@ -24,12 +24,15 @@ import { logUnexpected } from "../lib/unexpected.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
-import { type EdgeParts, openEdgeParts } from "../membership/edge-parts.ts";
-import { serveFeed } from "../membership/feed.ts";
-import { fullNodeRouting } from "../membership/full-routing.ts";
-import type { Membership } from "../membership/membership.ts";
-import type { OwnNode } from "../membership/own-node.ts";
-import { PeerConnection } from "../membership/peer-connection.ts";
+import {
+  type EdgeParts,
+  fullNodeRouting,
+  type Membership,
+  type OwnNode,
+  openEdgeParts,
+  PeerConnection,
+  serveFeed,
+} from "../membership/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";

@@ -3,7 +3,7 @@
 
 import type { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
-import { rejoinsAfter } from "../membership/rejoin.ts";
+import { rejoinsAfter } from "../membership/index.ts";
 import { fullAtStart, isStorageFull } from "../store/damage.ts";
 import type { OpenListeners } from "./listeners/open-listeners.ts";
 import { openReporting, type Reporting } from "./phases/announce.ts";

@@ -2,7 +2,7 @@
 // Bun's server is listen.ts.
 
 import type { Settings } from "../../config/settings.ts";
-import { giveToGroup } from "../../datadir/sockets.ts";
+import { giveToGroup } from "../../datadir/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { MAX_FRAME_BYTES } from "../../peer/frames.ts";
 import type { Callers } from "./callers.ts";

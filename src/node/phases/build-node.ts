@@ -1,7 +1,6 @@
 // Second phase of a start: the product over the data, and the policy file that its gate follows. Nothing is served yet.
 
-import { Membership } from "../../membership/membership.ts";
-import { OwnNode } from "../../membership/own-node.ts";
+import { Membership, OwnNode } from "../../membership/index.ts";
 import { findCallers } from "../listeners/find-callers.ts";
 import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
 import { openProduct, type Product } from "../product.ts";

@@ -3,9 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { openEdgeMember } from "../../membership/edge-member.ts";
-import type { MemberStart, RunningMember } from "../../membership/fleet-view.ts";
-import { openFullMember } from "../../membership/open-full-member.ts";
+import { type MemberStart, openEdgeMember, openFullMember, type RunningMember } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { PEER_PORT } from "../../peer/link.ts";
 import type { Tailnet } from "../../tailnet/index.ts";

@@ -4,12 +4,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type SocketPaths, socketPaths } from "../../config/paths.ts";
-import { refuseBrokenRestore } from "../../datadir/backup.ts";
-import { refuseLostStore } from "../../datadir/open-engine.ts";
-import { refuseBrokenRecovery } from "../../datadir/recover.ts";
-import { prepareSockets } from "../../datadir/sockets.ts";
+import { prepareSockets, refuseBrokenRecovery, refuseBrokenRestore, refuseLostStore } from "../../datadir/index.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { type FleetPlan, planFleet } from "../../membership/plan.ts";
+import { type FleetPlan, planFleet } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { lockDataFolder } from "../../store/lock.ts";
 import type { RaftHost, Tailnet } from "../../tailnet/index.ts";

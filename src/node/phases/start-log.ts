@@ -1,9 +1,8 @@
 // Third phase of a start: the raft member of this node. A node that joins a fleet first starts its member when it is
 // admitted (membership/join.ts).
 
-import { planEngine, startEngine } from "../../datadir/open-engine.ts";
-import { profileOf } from "../../membership/fleet-state.ts";
-import { raftMembersOf } from "../../membership/raft-membership.ts";
+import { planEngine, startEngine } from "../../datadir/index.ts";
+import { profileOf, raftMembersOf } from "../../membership/index.ts";
 import type { StartContext } from "../start-context.ts";
 import type { BuiltNode } from "./build-node.ts";
 import type { OpenedData } from "./open-data.ts";
