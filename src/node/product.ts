@@ -6,7 +6,7 @@ import { Refusals } from "../access/refusals.ts";
 import type { Settings } from "../config/settings.ts";
 import { type DiskWatch, watchDisk } from "../datadir/index.ts";
 import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.ts";
-import { HEADS_OF_MEMBERS } from "../features/context/index.ts";
+import { REPORTED_HEADS } from "../features/context/index.ts";
 import { FEATURES } from "../features/index.ts";
 import {
   FLEET_ACTIONS,
@@ -184,7 +184,7 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(ACCESS, access)
     .provide(REFUSALS, refusals)
     .provide(FIND_CALLERS, options.findCallers)
-    .provide(HEADS_OF_MEMBERS, () => readAcknowledgedHeads(settings.data))
+    .provide(REPORTED_HEADS, () => readAcknowledgedHeads(settings.data))
     .provide(PENDING, () => membership.pending())
     .provide(FLEET_ACTIONS, membership);
   return { ...options, features, link, edgeParts, store, refusals, access, services };

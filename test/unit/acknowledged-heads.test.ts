@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { verifyHeads } from "../../src/features/context/heads-of-members.ts";
+import { verifyHeads } from "../../src/features/context/verify-heads.ts";
 import { CLEARED_BY_FORK } from "../../src/features/index.ts";
 import { AcknowledgedHeads, readAcknowledgedHeads } from "../../src/fleet/beats/acknowledged-heads.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";

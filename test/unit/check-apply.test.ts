@@ -22,7 +22,17 @@ function feature(rows: string, more: Record<string, string> = {}): Map<string, s
 
 test("the files of apply are found, and the tree keeps the rule", () => {
   const found = applyFiles(tree());
-  for (const file of ["commands", "compact", "import", "many", "patch", "purge", "space-settings"])
+  for (const file of [
+    "put",
+    "delete",
+    "restore",
+    "compaction",
+    "import-versions",
+    "many",
+    "patch",
+    "purge",
+    "space-settings",
+  ])
     expect(found).toContain(`features/context/${file}.ts`);
   for (const file of ["fleet/commands.ts", "fleet/join/join-command.ts", "fleet/join/ticket-command.ts"])
     expect(found).toContain(file);

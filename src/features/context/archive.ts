@@ -3,9 +3,9 @@
 import { Sha256 } from "../../lib/sha256.ts";
 import { formatPosition, type Position } from "../../log/position.ts";
 import type { Reader } from "../../store/store.ts";
-import { EXPORT_FORMAT } from "./export-file.ts";
+import { EXPORT_FORMAT } from "./export-stream.ts";
 import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
-import { lineOf } from "./transfer.ts";
+import { lineOf } from "./version-line.ts";
 
 /** The lines of the export, without line ends; read them at once, since they hold a state of the file. */
 export function* archivedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {

@@ -7,7 +7,7 @@ import { type CallContext, type ReadOperation, read } from "../../operation/defi
 import { REFUSALS } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
-import { passes } from "./change.ts";
+import { passes } from "./public-change.ts";
 import { timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;

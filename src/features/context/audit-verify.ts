@@ -8,15 +8,15 @@ import { verifyChain } from "../../log/verify.ts";
 import { read } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
-import { type KnownHead, verifyHeads } from "./heads-of-members.ts";
+import { EMPTY_HASH } from "./append-version.ts";
 import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
-import { EMPTY_HASH } from "./versions.ts";
+import { type ReportedHead, verifyHeads } from "./verify-heads.ts";
 
 /** Versions checked before other work gets a turn; their texts may be large. */
 const STEP = 50;
 
 /** Heads of this history that other members reported and this node had; a node without a fleet provides none. */
-export const HEADS_OF_MEMBERS: ServiceKey<() => readonly KnownHead[]> = new ServiceKey("the heads of other members");
+export const REPORTED_HEADS: ServiceKey<() => readonly ReportedHead[]> = new ServiceKey("the heads of other members");
 
 /** The operation, also against the heads that other members reported. */
 export const auditVerify = (node: Services) =>
@@ -41,7 +41,7 @@ export const auditVerify = (node: Services) =>
       const chain = await verifyChain(reader, head, context.signal);
       const versions =
         chain.problem === undefined ? await verifyVersions(reader, head.seq, context.signal) : { versions: 0 };
-      const against = verifyHeads(reader, node.find(HEADS_OF_MEMBERS)?.() ?? [], head);
+      const against = verifyHeads(reader, node.find(REPORTED_HEADS)?.() ?? [], head);
       const problem =
         chain.problem ?? against.problem ?? versions.problem ?? (await verifyContexts(reader, context.signal));
       return {

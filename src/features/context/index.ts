@@ -1,15 +1,18 @@
 // The context store as other rooms see it: its manifest, and the words they need of an id, an etag, a change.
 
 export { archivedLines } from "./archive.ts";
-export { HEADS_OF_MEMBERS } from "./audit-verify.ts";
-export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
-export { contextDelete, contextPut, contextRestore } from "./commands.ts";
-export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-file.ts";
+export { REPORTED_HEADS } from "./audit-verify.ts";
+export { idProblem } from "./context-id.ts";
+export { contextDelete } from "./delete.ts";
+export { contextDiff } from "./diff-versions.ts";
+export { type CallOperation, exportLines, type ImportReport, importLines, readExport } from "./export-stream.ts";
 export { contextFeature, contextOperations } from "./feature.ts";
-export { contextDiff, contextHistory } from "./history.ts";
-export { idProblem } from "./id.ts";
-export { contextList } from "./list.ts";
+export { contextGet, contextMetadata } from "./get.ts";
+export { contextList } from "./list-contexts.ts";
+export { contextHistory } from "./list-versions.ts";
 export { Maintenance } from "./maintenance.ts";
-export { contextGet, contextMetadata } from "./queries.ts";
+export { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./public-change.ts";
+export { contextPut } from "./put.ts";
+export { contextRestore } from "./restore.ts";
 export { metadata } from "./rows.ts";
 export { contextWait } from "./wait.ts";

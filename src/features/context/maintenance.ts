@@ -7,9 +7,9 @@ import type { Lead } from "../../log/duties.ts";
 import type { Log } from "../../log/log.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 import type { Reader, Store } from "../../store/store.ts";
-import { changesCompact, historyCompact, MAX_COMPACTED_VERSIONS } from "./compact.ts";
-import { keepOf } from "./history-limits.ts";
+import { changesCompact, historyCompact, MAX_COMPACTED_VERSIONS } from "./compaction.ts";
 import { PLAIN, ZSTD } from "./rows.ts";
+import { stampedLimits } from "./stamped-limits.ts";
 
 export interface MaintenanceOptions {
   store: Store;
@@ -176,7 +176,7 @@ interface Resting {
 
 /** The oldest version that the limits keep. */
 function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, nowMs: number): number {
-  const keep = keepOf(context.id, limits);
+  const keep = stampedLimits(context.id, limits);
   const byCount = keep.versions === 0 ? context.oldest : context.newest - keep.versions + 1;
   const byAge = keep.ageMs === 0 ? context.oldest : floorByAge(reader, context, nowMs - keep.ageMs);
   return Math.min(context.newest, Math.max(byCount, byAge));

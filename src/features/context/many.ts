@@ -7,9 +7,11 @@ import type { Changed } from "../../log/log.ts";
 import type { WriteLimits, WriteOperation } from "../../operation/define.ts";
 import { write } from "../../operation/define.ts";
 import { parseArguments } from "../../operation/input.ts";
-import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { contextDelete } from "./delete.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
+import { contextPut } from "./put.ts";
+import { contextRestore } from "./restore.ts";
 
 const MAX_WRITES = 64;
 

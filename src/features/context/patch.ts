@@ -9,15 +9,15 @@ import { parseExact } from "../../lib/json-value.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { applyMergePatch } from "../../lib/merge-patch.ts";
 import { write } from "../../operation/define.ts";
-import { writtenOutput } from "./commands.ts";
-import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./conditions.ts";
+import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
+import { contextId, idAliases } from "./context-id.ts";
 import { documentOf } from "./document.ts";
 import { applyEdits, parseEdits } from "./edits.ts";
-import { deleted, missing, requireVersion } from "./faults.ts";
-import { askedOf, type Keep, keepOf } from "./history-limits.ts";
-import { contextId, idAliases } from "./id.ts";
 import { headOf, type StoredVersion, textOf } from "./rows.ts";
-import { appendVersion, WHOLE_DOCUMENT } from "./versions.ts";
+import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
+import { deleted, missing, requireVersion } from "./version-faults.ts";
+import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import { writtenOutput } from "./write-shape.ts";
 
 const FORMATS = ["merge", "json-patch", "edit"] as const;
 export type PatchFormat = (typeof FORMATS)[number];
@@ -27,7 +27,7 @@ interface PatchCommand extends Conditions {
   format: PatchFormat;
   /** JSON text: documents travel as text (replication.md 4). */
   patch: string;
-  keep: Keep;
+  keep: StampedLimits;
 }
 
 export const contextPatch = write({
@@ -61,10 +61,10 @@ export const contextPatch = write({
     format: input.format,
     patch: patchText(input.format, input.patch, limits.maxDocumentBytes),
     ...conditionsOf(input),
-    keep: keepOf(input.id, limits),
+    keep: stampedLimits(input.id, limits),
   }),
   weight: () => WHOLE_DOCUMENT,
-  asked: askedOf,
+  asked: requestedPart,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);

@@ -1,7 +1,7 @@
 // The words of `prime`: advice by rights, and everything as one bounded text for an agent's start hook or prompt.
 
 import { visibleJson } from "../../lib/printable.ts";
-import type { Primer } from "./primer.ts";
+import type { PrimeOutput } from "./prime-output.ts";
 
 /** Longest text in characters; of a large store the newest is shown. */
 const MAX_PRIME_TEXT = 6000;
@@ -12,7 +12,7 @@ const READING = [
 ];
 
 const WRITING = [
-  "Keep here what another agent or a later session needs: decisions with their reason, plans and their state, findings, names and places of things. Not secrets, not what the code says already.",
+  "StampedLimits here what another agent or a later session needs: decisions with their reason, plans and their state, findings, names and places of things. Not secrets, not what the code says already.",
   "One topic for each id, such as team-a/plan or team-a/decisions/storage; a title and tags make it easy to find. JSON where structure matters, Markdown for prose.",
   'Write with context_put and if_match, the etag that you read (if_none_match "*" for a new id). On version_mismatch read again, merge, write again. For a small change use context_patch.',
   "When you stop before the work is done, leave a handoff: a context under <space>/handoff/ with the tag handoff that says goal, state, next steps and open questions. When you begin, look for open ones: context_list with the tag handoff.",
@@ -26,7 +26,7 @@ export function adviceFor(mayWrite: boolean): string[] {
 }
 
 /** The text, at most MAX_PRIME_TEXT characters: whole entries are left out, oldest first, and it says how many. */
-export function primeText(primer: Primer, only: string | undefined): string {
+export function primeText(primer: PrimeOutput, only: string | undefined): string {
   for (let share = 1; ; share /= 2) {
     const text = rendered(primer, only, share);
     if (text.length <= MAX_PRIME_TEXT) return text;
@@ -35,7 +35,7 @@ export function primeText(primer: Primer, only: string | undefined): string {
 }
 
 function rendered(
-  { you, spaces, more_spaces, recent, advice }: Primer,
+  { you, spaces, more_spaces, recent, advice }: PrimeOutput,
   only: string | undefined,
   share: number,
 ): string {

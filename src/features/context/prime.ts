@@ -5,10 +5,10 @@ import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { MAX_SPACE, spaceName } from "./id.ts";
-import { visibleSpaces } from "./list.ts";
+import { MAX_SPACE, spaceName } from "./context-id.ts";
+import { visibleSpaces } from "./list-contexts.ts";
+import { MAX_COUNTED, type PrimeOutput, primeOutput, recentContext } from "./prime-output.ts";
 import { adviceFor, primeText } from "./prime-text.ts";
-import { MAX_COUNTED, type Primer, primerShape, recentShape } from "./primer.ts";
 import { type ContextRow, headOf, metadataOf } from "./rows.ts";
 
 const MAX_SPACES = 50;
@@ -31,7 +31,7 @@ export const prime = read({
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
   }),
   example: { space: "team-a" },
-  output: primerShape,
+  output: primeOutput,
   access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
   hints: { idempotent: true },
   run(reader, input, context) {
@@ -42,7 +42,7 @@ export const prime = read({
       contexts: countOf(reader, name),
       may_write: context.rights.mayUse({ ...WRITE, space: name }),
     }));
-    const primer: Primer = {
+    const primer: PrimeOutput = {
       you: {
         caller: callerName(context.caller),
         node: context.caller.node,
@@ -52,7 +52,7 @@ export const prime = read({
       },
       spaces,
       more_spaces: all.length - names.length,
-      recent: recentOf(reader, input.space, names, context.visible).map((row) => recentShape.parse(metadataOf(row))),
+      recent: recentOf(reader, input.space, names, context.visible).map((row) => recentContext.parse(metadataOf(row))),
       advice: adviceFor(context.rights.mayUseSomewhere(WRITE)),
     };
     return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;

@@ -5,18 +5,18 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
-import { missing } from "./faults.ts";
-import { askedOf, type Keep, keepOf } from "./history-limits.ts";
-import { contextId, idAliases } from "./id.ts";
+import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
+import { contextId, idAliases } from "./context-id.ts";
 import { type ContextRow, headOf } from "./rows.ts";
-import { UNLIMITED, UsageChange, wordsOf } from "./usage.ts";
-import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./versions.ts";
+import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
+import { labelBytes, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { missing } from "./version-faults.ts";
 
 interface PurgeCommand {
   id: string;
   /** null: all. */
   versions: number[] | null;
-  keep: Keep;
+  keep: StampedLimits;
 }
 
 export const contextPurge = write({
@@ -43,19 +43,19 @@ export const contextPurge = write({
   prepare: (input, limits): PurgeCommand => ({
     id: input.id,
     versions: input.versions === undefined ? null : [...new Set(input.versions)].sort((a, b) => a - b),
-    keep: keepOf(input.id, limits),
+    keep: stampedLimits(input.id, limits),
   }),
   // It may overwrite a whole history.
   weight: () => 4 * WHOLE_DOCUMENT,
-  asked: askedOf,
+  asked: requestedPart,
   apply(tx, command, stamp) {
     const { id, keep } = command;
     const head = headOf(tx, id);
     if (head === undefined) throw missing(id);
-    const usage = new UsageChange(head.space);
+    const usage = new UsageDelta(head.space);
     const versions = command.versions ?? keptVersions(tx, id);
     const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
-    forgetWords(tx, id, command.versions, usage);
+    clearDeletionLabels(tx, id, command.versions, usage);
     if (purged === 0 && command.versions !== null) {
       throw new Fault(
         "not_found",
@@ -65,7 +65,7 @@ export const contextPurge = write({
         },
       );
     }
-    usage.book(tx, UNLIMITED);
+    usage.write(tx, NO_QUOTA);
     const now = withdrawn(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
     return {
       output: { id, purged },
@@ -81,14 +81,14 @@ function keptVersions(tx: Writer, id: string): number[] {
 }
 
 /** Removes one text; false where there is none. */
-function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): boolean {
+function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta): boolean {
   const row = tx.get<{ author: string; size: number; title: string; tags: string }>(
     "SELECT author, size, title, tags FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
     id,
     version,
   );
   if (row === undefined) return false;
-  usage.add(row.author, -row.size - wordsOf(row));
+  usage.add(row.author, -row.size - labelBytes(row));
   tx.run(
     "UPDATE versions SET content = x'', encoding = 0, size = 0, title = '', tags = '', purged = 1 WHERE id = ? AND version = ?",
     id,
@@ -98,14 +98,14 @@ function purgeOne(tx: Writer, id: string, version: number, usage: UsageChange): 
 }
 
 /** Deletions repeat the title and tags of what they delete: they go with it. */
-function forgetWords(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageChange): void {
+function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageDelta): void {
   const deletions = tx.all<{ version: number; author: string; title: string; tags: string }>(
     "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1 ORDER BY version",
     id,
   );
   for (const row of deletions) {
     if (versions !== null && !versions.includes(row.version - 1)) continue;
-    usage.add(row.author, -wordsOf(row));
+    usage.add(row.author, -labelBytes(row));
     tx.run("UPDATE versions SET title = '', tags = '' WHERE id = ? AND version = ?", id, row.version);
   }
 }
@@ -115,7 +115,7 @@ function withdrawn(
   tx: Writer,
   head: ContextRow,
   { versions, purgesAll }: { versions: readonly number[]; purgesAll: boolean },
-  keep: Keep,
+  keep: StampedLimits,
   stamp: Parameters<typeof appendTombstone>[3],
 ): ContextRow {
   const bare = { ...head, title: "", tags: "" };

@@ -8,12 +8,15 @@ import type {
   RouteResponse,
   StoredText,
 } from "../../operation/rest-route.ts";
-import { contextDelete, contextPut, contextRestore } from "./commands.ts";
+import { contextDelete } from "./delete.ts";
+import { contextDiff } from "./diff-versions.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
-import { contextDiff, contextHistory } from "./history.ts";
-import { contextList } from "./list.ts";
+import { contextGet, contextMetadata } from "./get.ts";
+import { contextList } from "./list-contexts.ts";
+import { contextHistory } from "./list-versions.ts";
 import { contextPatch } from "./patch.ts";
-import { contextGet, contextMetadata } from "./queries.ts";
+import { contextPut } from "./put.ts";
+import { contextRestore } from "./restore.ts";
 import { contextWait } from "./wait.ts";
 
 /** A restore names a version and nothing else. */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
-import { etagOf } from "./etag.ts";
+import { etagOf } from "./context-etag.ts";
 
 export interface ContextRow {
   id: string;

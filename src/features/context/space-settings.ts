@@ -4,7 +4,7 @@ import { z } from "zod";
 import { readMetaNamed, writeMetaNamed } from "../../log/meta.ts";
 import { read, write } from "../../operation/define.ts";
 import { EDGE_MODE_KEYS, EDGE_MODES, type EdgeMode, edgeModes } from "../../operation/edge-modes.ts";
-import { spaceName } from "./id.ts";
+import { spaceName } from "./context-id.ts";
 
 const edge = z
   .enum(EDGE_MODES)

@@ -6,8 +6,8 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { read } from "../../operation/define.ts";
-import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./change.ts";
-import { contextId, idAliases } from "./id.ts";
+import { contextId, idAliases } from "./context-id.ts";
+import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./public-change.ts";
 
 const MAX_CHANGES = 100;
 /** Changes looked at before other work gets a turn. */

@@ -5,11 +5,12 @@ import type { z } from "zod";
 import type { Fault } from "../../../lib/fault.ts";
 import type { Page, Visit } from "../../../operation/page.ts";
 import { Ago, type Named, nameText, sizeText, Words } from "../../../page/text.tsx";
-import { contextDiff, contextHistory } from "../history.ts";
-import { contextGet, contextMetadata } from "../queries.ts";
-import { Diff } from "./diff.tsx";
-import { Document } from "./document.tsx";
-import { History } from "./history.tsx";
+import { contextDiff } from "../diff-versions.ts";
+import { contextGet, contextMetadata } from "../get.ts";
+import { contextHistory } from "../list-versions.ts";
+import { Diff } from "./diff-card.tsx";
+import { Document } from "./document-card.tsx";
+import { History } from "./history-card.tsx";
 import { CONTEXTS, type ContextView, listLink } from "./links.ts";
 import { Tags } from "./tags.tsx";
 

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import type { Section } from "../../../operation/page.ts";
 import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
-import { contextList } from "../list.ts";
+import { contextList } from "../list-contexts.ts";
 import { metadata } from "../rows.ts";
 import { contextLink, type ListFilter, listLink } from "./links.ts";
 import { Tags } from "./tags.tsx";

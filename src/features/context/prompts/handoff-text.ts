@@ -3,7 +3,7 @@
 
 import { visibleJson } from "../../../lib/printable.ts";
 import { sha256Hex } from "../../../lib/sha256.ts";
-import { idProblem } from "../id.ts";
+import { idProblem } from "../context-id.ts";
 
 export interface Handoff {
   /** Where it is written; one that the caller may write to. */

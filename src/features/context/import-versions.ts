@@ -6,11 +6,11 @@ import { Fault } from "../../lib/fault.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
+import { insertVersion, writeHead } from "./append-version.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
-import { type ImportedVersion, parseLine } from "./transfer.ts";
-import { costOf, UNLIMITED, UsageChange } from "./usage.ts";
-import { insertVersion, writeHead } from "./versions.ts";
+import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { type ImportedVersion, parseLine } from "./version-line.ts";
 
 export const MAX_IMPORT_LINES = 500;
 
@@ -118,7 +118,7 @@ function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed 
     updated_at: version.timeMs,
     deleted: version.deleted ? 1 : 0,
   };
-  const usage = new UsageChange(row.space);
+  const usage = new UsageDelta(row.space);
   usage.add(row.author, costOf(row));
   insertVersion(
     tx,
@@ -127,7 +127,7 @@ function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed 
     document.text,
   );
   writeHead(tx, row);
-  usage.book(tx, UNLIMITED);
+  usage.write(tx, NO_QUOTA);
   return { target: id, version: row.version, contentHash: row.hash, outcome: "imported" };
 }
 

@@ -4,13 +4,13 @@ import type { Rights } from "../../../access/rights.ts";
 import { spaceOf } from "../../../access/space.ts";
 import { Fault } from "../../../lib/fault.ts";
 import type { FeaturePrompt } from "../../../operation/mcp-parts.ts";
-import { contextPut } from "../commands.ts";
-import { idProblem } from "../id.ts";
+import { idProblem } from "../context-id.ts";
+import { contextGet } from "../get.ts";
+import { completeIds } from "../mcp-resources.ts";
 import { prime } from "../prime.ts";
-import { contextGet } from "../queries.ts";
-import { completeIds } from "../resources.ts";
+import { contextPut } from "../put.ts";
+import { askPrime, type PrimeResult, spaceArgument } from "./ask-prime.ts";
 import { handoffText } from "./handoff-text.ts";
-import { askPrime, type Primed, spaceArgument } from "./primed.ts";
 
 /** Where the first handoff goes in an empty store. */
 const NEW_SPACE = "shared";
@@ -41,7 +41,7 @@ export const handoffPrompt: FeaturePrompt = {
 };
 
 /** Returns the space that was asked for, else the one of the caller's that changed last, else any it may write to. */
-function spaceFor({ spaces, recent }: Primed, wanted: string | undefined, rights: Rights): string {
+function spaceFor({ spaces, recent }: PrimeResult, wanted: string | undefined, rights: Rights): string {
   const writable = spaces.filter(({ may_write }) => may_write).map(({ space }) => space);
   if (wanted !== undefined && !writable.includes(wanted)) {
     throw new Fault("forbidden", `You may not write in the space ${JSON.stringify(wanted)}`, {

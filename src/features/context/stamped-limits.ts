@@ -3,7 +3,7 @@
 import { spaceOf } from "../../access/space.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 
-export interface Keep {
+export interface StampedLimits {
   /** Largest document in bytes, for writes whose text is made in apply. */
   documentBytes: number;
   /** Versions kept of the context; 0: all. */
@@ -19,7 +19,7 @@ export interface Keep {
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** The limits that hold for a context of this id. */
-export function keepOf(id: string, limits: WriteLimits): Keep {
+export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   const { history, quota } = limits;
   const space = spaceOf(id);
   const own = Object.hasOwn(history.spaces, space) ? history.spaces[space] : undefined;
@@ -34,6 +34,6 @@ export function keepOf(id: string, limits: WriteLimits): Keep {
 }
 
 /** The part of a command that its caller asked for (`asked` of its operation). */
-export function askedOf<C extends { keep: Keep }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
+export function requestedPart<C extends { keep: StampedLimits }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
   return asked;
 }

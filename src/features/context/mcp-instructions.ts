@@ -1,7 +1,7 @@
 // The instructions about contexts that models get when they connect by MCP.
 
 import type { FeatureInstructions } from "../../operation/mcp-parts.ts";
-import { contextPut } from "./commands.ts";
+import { contextPut } from "./put.ts";
 
 /** The instructions of contexts. Shown to models, so every word counts: src/mcp/instructions.ts bounds the whole. */
 export const contextInstructions: FeatureInstructions = {

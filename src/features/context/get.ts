@@ -7,9 +7,9 @@ import { parseExact } from "../../lib/json-value.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { belowFloor, missing, requireVersion } from "./faults.ts";
-import { contextId, idAliases } from "./id.ts";
+import { contextId, idAliases } from "./context-id.ts";
 import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
+import { belowFloor, missing, requireVersion } from "./version-faults.ts";
 
 /** Reads one document, in its newest or a named version. */
 export const contextGet = read({

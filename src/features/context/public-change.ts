@@ -4,7 +4,7 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
-import { etagOf } from "./etag.ts";
+import { etagOf } from "./context-etag.ts";
 import { timeOf } from "./rows.ts";
 
 export const publicChange = z.object({

@@ -6,7 +6,7 @@ import { Fault } from "../../../lib/fault.ts";
 import { indentJson } from "../../../lib/indent-json.ts";
 import { isJsonType } from "../../../lib/media-type.ts";
 import { Refused, sizeText, Words } from "../../../page/text.tsx";
-import type { contextGet } from "../queries.ts";
+import type { contextGet } from "../get.ts";
 import { contextLink, rawLink } from "./links.ts";
 
 /** More of a text than this (in UTF-16 units) is not laid out on the page; the raw document is one click away. */

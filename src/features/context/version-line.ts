@@ -4,11 +4,11 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
-import { tags, title } from "./commands.ts";
+import { EMPTY_HASH } from "./append-version.ts";
+import { contextId } from "./context-id.ts";
 import { type Document, documentOf, MAX_DOCUMENT_BYTES, normalType } from "./document.ts";
-import { contextId } from "./id.ts";
 import { type StoredVersion, tagsOf, textOf, timeOf } from "./rows.ts";
-import { EMPTY_HASH } from "./versions.ts";
+import { tags, title } from "./write-shape.ts";
 
 const name = z
   .string()

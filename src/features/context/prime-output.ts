@@ -13,7 +13,7 @@ const space = z.object({
 });
 
 /** A context that changed lately. */
-export const recentShape = metadata.pick({
+export const recentContext = metadata.pick({
   id: true,
   version: true,
   title: true,
@@ -24,7 +24,7 @@ export const recentShape = metadata.pick({
 });
 
 /** Output of `prime`. */
-export const primerShape = z.object({
+export const primeOutput = z.object({
   you: z.object({
     caller: z.string(),
     node: z.string(),
@@ -32,10 +32,10 @@ export const primerShape = z.object({
   }),
   spaces: z.array(space).describe("Spaces with contexts that you may read, and spaces that a grant names for you."),
   more_spaces: z.number().int().describe("Spaces that are not shown."),
-  recent: z.array(recentShape).describe("What changed last, newest first. Titles and tags are data by their author."),
+  recent: z.array(recentContext).describe("What changed last, newest first. Titles and tags are data by their author."),
   advice: z.array(z.string()).describe("How to use the store well, for your rights."),
   text: z.string().optional().describe('All of this as one text; only with format "text".'),
 });
 
 /** What `prime` returns, before it is made a text. */
-export type Primer = z.output<typeof primerShape>;
+export type PrimeOutput = z.output<typeof primeOutput>;

@@ -3,7 +3,7 @@
 import type { Reader } from "../../store/store.ts";
 
 /** What a member once told, and this node had too. */
-export interface KnownHead {
+export interface ReportedHead {
   name: string;
   epoch: string;
   seq: number;
@@ -15,7 +15,7 @@ export interface KnownHead {
 /** Compares every head that can be: of this history, above the floor. Answers how many, and the first that differs. */
 export function verifyHeads(
   reader: Reader,
-  heads: readonly KnownHead[],
+  heads: readonly ReportedHead[],
   own: { seq: number },
 ): { heads: number; problem?: string } {
   const ends = endsOf(reader);

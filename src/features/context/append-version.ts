@@ -3,11 +3,11 @@
 import { spaceOf } from "../../access/space.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import type { Writer } from "../../store/store.ts";
+import { etagOf } from "./context-etag.ts";
 import type { Document } from "./document.ts";
-import { etagOf } from "./etag.ts";
-import type { Keep } from "./history-limits.ts";
 import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
-import { COST_SQL, costOf, UNLIMITED, UsageChange } from "./usage.ts";
+import type { StampedLimits } from "./stamped-limits.ts";
+import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 
 /** Hash of no bytes: what a tombstone carries. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -36,7 +36,7 @@ export interface Appended {
 }
 
 /** Writes the next version with its text. Fault `quota_exceeded`. */
-export function appendVersion(tx: Writer, next: NextVersion, keep: Keep, stamp: Stamp): Appended {
+export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: Stamp): Appended {
   const { id, head, document } = next;
   const living = head?.deleted === 0 ? head : undefined;
   const row: ContextRow = {
@@ -53,12 +53,12 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: Keep, stamp: 
     updated_at: stamp.timeMs,
     deleted: 0,
   };
-  const usage = new UsageChange(row.space);
+  const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
   insertVersion(tx, id, versionRow(row, stamp), document.text);
   writeHead(tx, row);
   prune(tx, row, keep, stamp.timeMs, usage);
-  usage.book(tx, keep);
+  usage.write(tx, keep);
   return {
     output: {
       id,
@@ -77,7 +77,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: Keep, stamp: 
 }
 
 /** Writes a tombstone as the next version. */
-export function appendTombstone(tx: Writer, head: ContextRow, keep: Keep, stamp: Stamp): ContextRow {
+export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: Stamp): ContextRow {
   const row: ContextRow = {
     ...head,
     version: head.version + 1,
@@ -87,13 +87,13 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: Keep, stamp:
     updated_at: stamp.timeMs,
     deleted: 1,
   };
-  const usage = new UsageChange(row.space);
+  const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
   insertVersion(tx, row.id, versionRow(row, stamp), "");
   writeHead(tx, row);
   prune(tx, row, keep, stamp.timeMs, usage);
   // Deleting is how room is made: no quota refuses it.
-  usage.book(tx, UNLIMITED);
+  usage.write(tx, NO_QUOTA);
   return row;
 }
 
@@ -157,7 +157,7 @@ export function writeHead(tx: Writer, row: ContextRow): void {
 }
 
 /** Removes what the limits no longer keep, oldest first, so that what is left has no gap. */
-function prune(tx: Writer, head: ContextRow, keep: Keep, nowMs: number, usage: UsageChange): void {
+function prune(tx: Writer, head: ContextRow, keep: StampedLimits, nowMs: number, usage: UsageDelta): void {
   const below = keep.versions === 0 ? 0 : head.version - keep.versions;
   if (below <= 0 && keep.ageMs === 0) return;
   const oldest = tx.all<Pick<VersionRow, "version" | "log_time">>(
@@ -175,7 +175,7 @@ function prune(tx: Writer, head: ContextRow, keep: Keep, nowMs: number, usage: U
 }
 
 /** Removes the versions of a context up to and including `version`; answers how many. */
-export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageChange): number {
+export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageDelta): number {
   const gone = tx.all<{ author: string; bytes: number }>(
     `SELECT author, SUM(${COST_SQL}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,
     id,

@@ -4,7 +4,7 @@
 import type { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { Refused, Words } from "../../../page/text.tsx";
-import type { contextDiff } from "../history.ts";
+import type { contextDiff } from "../diff-versions.ts";
 import { type ContextView, contextLink } from "./links.ts";
 
 type Comparison = z.infer<typeof contextDiff.output>;

@@ -2,7 +2,7 @@
 
 import type { FeaturePrompt } from "../../../operation/mcp-parts.ts";
 import { prime } from "../prime.ts";
-import { askPrime, spaceArgument } from "./primed.ts";
+import { askPrime, spaceArgument } from "./ask-prime.ts";
 
 /** Tells an agent what is stored for it. */
 export const primePrompt: FeaturePrompt = {

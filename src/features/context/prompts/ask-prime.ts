@@ -2,10 +2,10 @@
 
 import { z } from "zod";
 import type { Completion, PromptContext } from "../../../operation/mcp-parts.ts";
-import { MAX_SPACE } from "../id.ts";
+import { MAX_SPACE } from "../context-id.ts";
 import { prime } from "../prime.ts";
 
-const primed = z.looseObject({
+const primeResult = z.looseObject({
   text: z.string().optional(),
   spaces: z.array(z.object({ space: z.string(), may_write: z.boolean() })),
   more_spaces: z.number(),
@@ -13,11 +13,14 @@ const primed = z.looseObject({
 });
 
 /** The part of the output of `prime` that prompts use. */
-export type Primed = z.output<typeof primed>;
+export type PrimeResult = z.output<typeof primeResult>;
 
 /** Asks `prime` as the caller. Rejects with its Fault. */
-export async function askPrime({ ask }: PromptContext, input: { space?: string; format?: "text" }): Promise<Primed> {
-  return primed.parse(await ask(prime.name, input));
+export async function askPrime(
+  { ask }: PromptContext,
+  input: { space?: string; format?: "text" },
+): Promise<PrimeResult> {
+  return primeResult.parse(await ask(prime.name, input));
 }
 
 /** The argument `space` of a prompt that reads or writes there. */
@@ -31,7 +34,7 @@ function completeSpaces(needs: "read" | "write"): Completion {
     operation: prime.name,
     input: () => ({}),
     result: (output, { value }) => {
-      const { spaces, more_spaces } = primed.parse(output);
+      const { spaces, more_spaces } = primeResult.parse(output);
       const usable = spaces.filter(({ may_write }) => needs === "read" || may_write).map(({ space }) => space);
       return { values: usable.filter((space) => space.startsWith(value)), hasMore: more_spaces > 0 };
     },

@@ -4,9 +4,9 @@ import { z } from "zod";
 import { compactChanges } from "../../log/compact.ts";
 import type { Effect } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
+import { removeUpTo } from "./append-version.ts";
 import { headOf } from "./rows.ts";
-import { UNLIMITED, UsageChange } from "./usage.ts";
-import { removeUpTo } from "./versions.ts";
+import { NO_QUOTA, UsageDelta } from "./usage.ts";
 
 /** Versions that one command removes, about. */
 export const MAX_COMPACTED_VERSIONS = 1000;
@@ -28,9 +28,9 @@ export const historyCompact = write({
     for (const [id, floor] of cuts) {
       const head = headOf(tx, id);
       if (head === undefined || removed >= MAX_COMPACTED_VERSIONS) continue;
-      const usage = new UsageChange(head.space);
+      const usage = new UsageDelta(head.space);
       removed += removeUpTo(tx, id, Math.min(floor, head.version) - 1, usage);
-      usage.book(tx, UNLIMITED);
+      usage.write(tx, NO_QUOTA);
     }
     return effectOf("fleet/history", removed);
   },

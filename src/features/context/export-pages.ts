@@ -5,9 +5,9 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { endOfPrefix } from "./list.ts";
+import { endOfPrefix } from "./list-contexts.ts";
 import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
-import { lineOf } from "./transfer.ts";
+import { lineOf } from "./version-line.ts";
 
 const MAX_LINES = 500;
 /** A page ends with the line that passes this. */

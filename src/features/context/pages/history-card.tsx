@@ -5,7 +5,7 @@ import type { z } from "zod";
 import { Fault } from "../../../lib/fault.ts";
 import { Card } from "../../../page/card.tsx";
 import { Ago, type Named, nameText, Refused, sizeText, Words } from "../../../page/text.tsx";
-import type { contextHistory } from "../history.ts";
+import type { contextHistory } from "../list-versions.ts";
 import { contextLink } from "./links.ts";
 
 type Versions = z.infer<typeof contextHistory.output>;

@@ -2,8 +2,8 @@
 
 import { z } from "zod";
 import type { Completion, FeatureResources } from "../../operation/mcp-parts.ts";
-import { contextList } from "./list.ts";
-import { contextGet } from "./queries.ts";
+import { contextGet } from "./get.ts";
+import { contextList } from "./list-contexts.ts";
 
 const page = z.object({
   contexts: z.array(

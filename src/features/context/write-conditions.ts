@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { matchesStrongly, matchesWeakly, parseCondition, type Tag } from "../../lib/etag.ts";
 import { Fault } from "../../lib/fault.ts";
-import { etagOf } from "./etag.ts";
+import { etagOf } from "./context-etag.ts";
 import type { ContextRow } from "./rows.ts";
 
 export const ifMatch = z

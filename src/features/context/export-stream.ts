@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { Sha256 } from "../../lib/sha256.ts";
-import { MAX_IMPORT_LINES } from "./import.ts";
+import { MAX_IMPORT_LINES } from "./import-versions.ts";
 
 /** Calls an operation and answers its output; rejects with a Fault. */
 export type CallOperation = (operation: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;

@@ -1,0 +1,49 @@
+// context_delete: writes a tombstone as the next version of a context.
+
+import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
+import { write } from "../../operation/define.ts";
+import { appendTombstone, EMPTY_HASH } from "./append-version.ts";
+import { contextId, idAliases } from "./context-id.ts";
+import { headOf } from "./rows.ts";
+import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
+import { missing } from "./version-faults.ts";
+import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import { conditionAliases } from "./write-shape.ts";
+
+interface DeleteCommand extends Conditions {
+  id: string;
+  keep: StampedLimits;
+}
+
+/** Deletes a context; its versions stay. */
+export const contextDelete = write({
+  name: "context_delete",
+  v: 1,
+  title: "Delete a context",
+  description:
+    "Marks a context as deleted. Its earlier versions stay readable by number, and context_restore brings one back, until history limits remove them. Give if_match with the etag you read.",
+  input: z.object({ id: contextId, if_match: ifMatch }),
+  example: { id: "team-a/plan" },
+  output: z.object({ id: z.string(), version: z.number().int(), deleted: z.literal(true) }),
+  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  hints: { destructive: true },
+  aliases: { ...idAliases, ...conditionAliases },
+  target: "id",
+  prepare: (input, limits): DeleteCommand => ({
+    id: input.id,
+    ...conditionsOf(input),
+    keep: stampedLimits(input.id, limits),
+  }),
+  asked: requestedPart,
+  apply(tx, command, stamp) {
+    const head = headOf(tx, command.id);
+    if (head === undefined || head.deleted !== 0) throw missing(command.id);
+    checkConditions(command, head);
+    const row = appendTombstone(tx, head, command.keep, stamp);
+    return {
+      output: { id: row.id, version: row.version, deleted: true as const },
+      changes: [{ target: row.id, version: row.version, contentHash: EMPTY_HASH, outcome: "deleted" }],
+    };
+  },
+});

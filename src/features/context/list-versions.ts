@@ -1,0 +1,85 @@
+// context_history: the kept versions of a context, newest first.
+
+import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
+import { Fault } from "../../lib/fault.ts";
+import { read } from "../../operation/define.ts";
+import { etagOf } from "./context-etag.ts";
+import { contextId, idAliases } from "./context-id.ts";
+import { floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
+import { missing } from "./version-faults.ts";
+
+const MAX_PAGE = 500;
+
+/** Lists the kept versions of a context, newest first. */
+export const contextHistory = read({
+  name: "context_history",
+  title: "History of a context",
+  description:
+    "Lists the kept versions of a context, newest first: who wrote each, when, through which node, and which are deletions or purged. Read one with context_get, compare two with context_diff, bring one back with context_restore.",
+  input: z.object({
+    id: contextId,
+    limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 50)."),
+    cursor: z.string().max(32).optional().describe("The cursor of the answer before."),
+  }),
+  example: { id: "team-a/plan", limit: 10 },
+  output: z.object({
+    id: z.string(),
+    floor: z.number().int().describe("The oldest version that is kept."),
+    versions: z.array(
+      z.object({
+        version: z.number().int(),
+        etag: z.string(),
+        position: z.string(),
+        content_type: z.string(),
+        title: z.string(),
+        tags: z.array(z.string()),
+        size: z.number().int(),
+        author: z.string(),
+        via: z.string().describe("The node that passed it on, or empty."),
+        time: z.string(),
+        deleted: z.boolean(),
+        purged: z.boolean(),
+      }),
+    ),
+    cursor: z.string().optional().describe("Give it back for older versions; absent on the last page."),
+  }),
+  access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
+  hints: { idempotent: true },
+  aliases: idAliases,
+  run(reader, input, context) {
+    const head = headOf(reader, input.id);
+    if (head === undefined) throw missing(input.id);
+    const limit = input.limit ?? 50;
+    const below = input.cursor === undefined ? head.version + 1 : readCursor(input.cursor);
+    const rows = versionsBelow(reader, input.id, below, limit + 1);
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    return {
+      id: input.id,
+      floor: floorOf(reader, input.id),
+      versions: page.map((row) => ({
+        version: row.version,
+        etag: etagOf(row.version, row.hash),
+        position: context.positionAt(row.seq),
+        content_type: row.content_type,
+        title: row.title,
+        tags: tagsOf(row.tags),
+        size: row.size,
+        author: row.author,
+        via: row.via,
+        time: timeOf(row.log_time),
+        deleted: row.deleted !== 0,
+        purged: row.purged !== 0,
+      })),
+      ...(rows.length > limit && last !== undefined ? { cursor: String(last.version) } : {}),
+    };
+  },
+});
+
+function readCursor(cursor: string): number {
+  if (/^[1-9][0-9]{0,14}$/.test(cursor)) return Number(cursor);
+  throw new Fault("invalid_input", `${JSON.stringify(cursor)} is not a cursor of this history`, {
+    hint: "Give the cursor as the page before named it, or leave it out.",
+  });
+}

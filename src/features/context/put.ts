@@ -1,0 +1,95 @@
+// context_put: stores a document as the next version of its context.
+
+import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
+import { write } from "../../operation/define.ts";
+import { appendVersion } from "./append-version.ts";
+import { contextId, idAliases } from "./context-id.ts";
+import { type Document, toDocument } from "./document.ts";
+import { framedTags, headOf } from "./rows.ts";
+import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
+import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import { conditionAliases, tags, title, writtenOutput } from "./write-shape.ts";
+
+interface PutCommand extends Conditions {
+  id: string;
+  document: Document;
+  title: string | null;
+  tags: string[] | null;
+  keep: StampedLimits;
+}
+
+/** Stores a document as the newest version of its id. */
+export const contextPut = write({
+  name: "context_put",
+  v: 1,
+  title: "Write a context",
+  description:
+    'Stores a document under an id as its next version. Use it to keep what you learned, decided or plan where other agents and later sessions find it. Give if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change of a large document use context_patch.',
+  input: z.object({
+    id: contextId,
+    content: z
+      .unknown()
+      .describe(
+        "The document: any JSON value, or a string. A string is plain text, or JSON text when content_type is application/json.",
+      ),
+    content_type: z
+      .string()
+      .max(256)
+      .optional()
+      .describe(
+        "application/json (default for values), text/plain (default for strings), text/markdown or another text type.",
+      ),
+    title: title.optional().describe("A short title for lists. Left out: as it was."),
+    tags: tags.optional().describe("Words to find it by. Left out: as they were."),
+    if_match: ifMatch,
+    if_none_match: z.string().max(4096).optional().describe('"*": write only if there is no such context yet.'),
+  }),
+  example: {
+    id: "team-a/plan",
+    content: { goal: "Release 1.0", steps: ["test", "tag"] },
+    title: "Plan of the release",
+    tags: ["release"],
+  },
+  output: writtenOutput,
+  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  hints: { idempotent: false },
+  aliases: {
+    ...idAliases,
+    ...conditionAliases,
+    value: "content",
+    text: "content",
+    body: "content",
+    data: "content",
+    type: "content_type",
+    mime_type: "content_type",
+  },
+  target: "id",
+  prepare: (input, limits): PutCommand => ({
+    id: input.id,
+    document: toDocument(input.content, input.content_type, limits.maxDocumentBytes),
+    title: input.title ?? null,
+    tags: input.tags === undefined ? null : [...new Set(input.tags)],
+    ...conditionsOf(input),
+    keep: stampedLimits(input.id, limits),
+  }),
+  asked: requestedPart,
+  apply(tx, command, stamp) {
+    const head = headOf(tx, command.id);
+    checkConditions(command, head);
+    const living = head?.deleted === 0 ? head : undefined;
+    const { output, changed } = appendVersion(
+      tx,
+      {
+        id: command.id,
+        head,
+        document: command.document,
+        title: command.title ?? living?.title ?? "",
+        tags: command.tags === null ? (living?.tags ?? "") : framedTags(command.tags),
+      },
+      command.keep,
+      stamp,
+    );
+    return { output, changes: [changed] };
+  },
+});

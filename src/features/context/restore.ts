@@ -1,0 +1,66 @@
+// context_restore: writes an earlier version of a context again as its next version.
+
+import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
+import { write } from "../../operation/define.ts";
+import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
+import { contextId, idAliases } from "./context-id.ts";
+import { headOf, textOf } from "./rows.ts";
+import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
+import { missing, requireVersion } from "./version-faults.ts";
+import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import { conditionAliases, writtenOutput } from "./write-shape.ts";
+
+interface RestoreCommand extends Conditions {
+  id: string;
+  version: number;
+  keep: StampedLimits;
+}
+
+/** Makes an earlier version the newest. */
+export const contextRestore = write({
+  name: "context_restore",
+  v: 1,
+  title: "Restore an earlier version",
+  description:
+    "Writes an earlier version of a context again, with its title and tags, as the newest version; a deleted context comes back. Nothing in between is lost. Find the version with context_history.",
+  input: z.object({
+    id: contextId,
+    version: z.number().int().min(1).describe("The version to bring back, as context_history numbers it."),
+    if_match: ifMatch,
+  }),
+  example: { id: "team-a/plan", version: 1 },
+  output: writtenOutput,
+  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  hints: { idempotent: false },
+  aliases: { ...idAliases, ...conditionAliases },
+  target: "id",
+  prepare: (input, limits): RestoreCommand => ({
+    id: input.id,
+    version: input.version,
+    ...conditionsOf(input),
+    keep: stampedLimits(input.id, limits),
+  }),
+  weight: () => WHOLE_DOCUMENT,
+  asked: requestedPart,
+  apply(tx, command, stamp) {
+    const head = headOf(tx, command.id);
+    if (head === undefined) throw missing(command.id);
+    checkConditions(command, head);
+    const row = requireVersion(tx, head, command.version);
+    const { output, changed } = appendVersion(
+      tx,
+      {
+        id: command.id,
+        head,
+        document: { text: textOf(row), contentType: row.content_type, hash: row.hash, size: row.size },
+        title: row.title,
+        tags: row.tags,
+        outcome: "restored",
+      },
+      command.keep,
+      stamp,
+    );
+    return { output, changes: [changed] };
+  },
+});
