@@ -24,7 +24,7 @@ import { leaveFleet } from "./actions.ts";
 import { EDGE_FOLDER, type EdgeParts } from "./edge-parts.ts";
 import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
 import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
-import { getIn } from "./join.ts";
+import { enterFleet } from "./join.ts";
 import { ownBeat } from "./own-beat.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
@@ -186,7 +186,7 @@ class EdgeMember implements FleetView, RunningMember {
   async #join(): Promise<void> {
     const { plan, loaded, tailnet, parts } = this.#options;
     if (plan.joinTarget === undefined) return;
-    const { file } = await getIn(
+    const { file } = await enterFleet(
       {
         ...this.#options,
         target: plan.joinTarget,

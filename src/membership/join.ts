@@ -28,7 +28,7 @@ export interface FleetJoinOptions {
 }
 
 /** The first step of a full node and of an edge: joins, and records the admission in `folder`/fleet.json. */
-export async function getIn(
+export async function enterFleet(
   options: FleetJoinOptions,
   folder: string,
   serverFor: (about: About) => Promise<string>,
@@ -82,7 +82,7 @@ export async function joinAsMember(options: MemberJoinOptions): Promise<FleetFil
     opened = { fleet, server };
     return server;
   };
-  const { file } = await getIn(options, folder, serverFor);
+  const { file } = await enterFleet(options, folder, serverFor);
   await host.raftMembers(raftMembersOf(file.members));
   await log.start({ socketPath, fleet: file.fleetId, epoch: file.epoch, signal });
   // The leader sends a copy of the store, or its log from the beginning.
