@@ -91,6 +91,7 @@ export const RESERVED: readonly Reserved[] = [
     allowed: ["lib/pause.ts"],
   },
   { what: "a back-off by hand", pattern: /\* 2 \*\* /, allowed: ["lib/retry.ts"] },
+  { what: "a stream without back-pressure", pattern: /\bnew\s+ReadableStream\b/, allowed: ["lib/outlet.ts"] },
   { what: "a hash by hand", pattern: /\bcreateHash\b|\bCryptoHasher\b/, allowed: ["lib/sha256.ts"] },
   {
     what: "the text of an error by hand",
