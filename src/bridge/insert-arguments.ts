@@ -35,22 +35,38 @@ function memberStart(text: string, at: number, key: string): number | undefined 
   return found;
 }
 
-/** Returns the index just behind the value that begins at `at`. */
+/** Returns the index just after the value that begins at `at`. */
 function endOfValue(text: string, at: number): number {
+  if (text[at] === '"') return endOfString(text, at);
   let depth = 0;
   for (let place = at; place < text.length; place++) {
-    const character = text[place];
-    if (character === '"') {
-      for (place++; text[place] !== '"' && place < text.length; place++) if (text[place] === "\\") place++;
-      if (depth === 0) return place + 1;
-    } else if (character === "{" || character === "[") depth++;
-    else if (character === "}" || character === "]") {
-      if (depth === 0) return place;
-      depth--;
-      if (depth === 0) return place + 1;
-    } else if (depth === 0 && character === ",") return place;
+    switch (text[place]) {
+      case '"':
+        place = endOfString(text, place) - 1;
+        break;
+      case "{":
+      case "[":
+        depth++;
+        break;
+      case "}":
+      case "]":
+        if (depth === 0) return place;
+        depth--;
+        if (depth === 0) return place + 1;
+        break;
+      case ",":
+        if (depth === 0) return place;
+        break;
+    }
   }
   return text.length;
+}
+
+/** Returns the index just after the string that begins at `at`. */
+function endOfString(text: string, at: number): number {
+  let place = at + 1;
+  while (place < text.length && text[place] !== '"') place += text[place] === "\\" ? 2 : 1;
+  return place + 1;
 }
 
 function skipSpace(text: string, at: number): number {

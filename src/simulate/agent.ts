@@ -30,7 +30,7 @@ export interface Refusal {
 /** Temporary refusals are retried for this long, in ms. */
 const RETRY_FOR_MS = 30_000;
 const RETRY_MS = 250;
-/** Time limit of a call, in ms: the fleet may change its leader meanwhile. */
+/** Time limit of a call, in ms: the fleet may change its leader in between. */
 const CALL_MS = 60_000;
 const TEMPORARY: ReadonlySet<string> = new Set(["unavailable", "rate_limited"]);
 

@@ -106,7 +106,7 @@ export class Candidates {
     return origin === "given" || this.#fleet === "" || fleet === this.#fleet;
   }
 
-  /** Reports whether calls may be sent to a node. One that nobody gave must be of the fleet. */
+  /** Reports whether calls may be sent to a node. A node that was not given must belong to the fleet. */
   mayUse(candidate: Candidate, result: ProbeResult): boolean {
     if (this.isOfFleet(candidate, result)) return true;
     this.failed(candidate.name, "gone", "it is of another fleet");

@@ -142,7 +142,7 @@ export async function runManager(words: readonly string[]): Promise<CommandResul
 export async function runOrFail(words: readonly string[]): Promise<void> {
   const { code, err, out } = await runManager(words);
   if (code === 0) return;
-  throw new Fault("internal", `${words.join(" ")} ended with ${code}: ${err || out || "no words"}`, {
+  throw new Fault("internal", `${words.join(" ")} ended with ${code}: ${err || out || "no output"}`, {
     hint: "The file was written; --print shows it. Run the command by hand to see more.",
   });
 }
