@@ -4,7 +4,9 @@
 import { Fault } from "./fault.ts";
 import { reasonOf } from "./reason-of.ts";
 
-/** Logs an error under a new id and returns that; the stack is logged at debug only. `what` failed, such as "a page". */
+/**
+ * Logs an error under a new id and returns the id; the stack is logged at debug only. `what` failed, such as "a page".
+ */
 export function logUnexpected(
   log: (level: "error" | "debug", message: string) => void,
   what: string,
