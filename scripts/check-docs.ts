@@ -21,6 +21,7 @@ export const WRAPPED: readonly string[] = [
   "src/fleet/pages/",
   "src/lib/fault",
   "src/observe/",
+  "src/operation/",
   "src/page/",
   "src/peer/",
   "src/web/",

@@ -26,6 +26,18 @@ export interface Caller {
   readOnly?: true;
 }
 
+/** One read-only caller for each caller: the gate caches rights by the identity of the object. */
+const readers = new WeakMap<Caller, Caller>();
+
+/** Returns the caller with a read-only connection; for the same object always the same one. */
+export function asReader(caller: Caller): Caller {
+  const known = readers.get(caller);
+  if (known !== undefined) return known;
+  const reader: Caller = { ...caller, readOnly: true };
+  readers.set(caller, reader);
+  return reader;
+}
+
 /**
  * Returns the name of a caller in the audit, which is also the scope of its idempotency keys: the user, or the device
  * where there is no user, so that two devices without one stay apart.

@@ -133,7 +133,7 @@ export class Edge {
   }
 
   /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */
-  async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "here"> {
+  async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
     const cut = to === "leader" ? nothingWritten() : cutOff();
     if (this.#isCutOff()) throw cut;
     const lost = new AbortController();
@@ -148,7 +148,7 @@ export class Edge {
     }
   }
 
-  async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "here"> {
+  async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
     const { forward } = this.#options;
     const operation = this.#writes.get(call.operation);
     if (operation === undefined) return forward(call, "leader", signal);
@@ -156,7 +156,7 @@ export class Edge {
     let position: string | undefined;
     try {
       const answer = await forward(call, "leader", signal);
-      if (answer !== "here") position = answer.position;
+      if (answer !== "local") position = answer.position;
       return answer;
     } finally {
       done(position);
@@ -197,7 +197,7 @@ export class Edge {
     };
     try {
       const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.given]));
-      if (answer !== "here") return answer;
+      if (answer !== "local") return answer;
     } catch (error) {
       signal.throwIfAborted();
       if (!upstream.given.aborted || error instanceof Fault) throw error;

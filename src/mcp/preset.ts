@@ -1,13 +1,10 @@
 // The preset `/mcp?preset=read-only`: the caller connects as a reader, whatever else it may do. It is a property of the
 // caller, so the gate enforces it for every call and lists follow from that.
 
-import type { Caller } from "../access/caller.ts";
+import { asReader, type Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 
 const READ_ONLY = "read-only";
-
-/** One reading caller for each caller: the gate caches by identity. */
-const readers = new WeakMap<Caller, Caller>();
 
 /** Returns the caller, or its reading caller if the URL has the preset; Fault `invalid_input` for any other query. */
 export function callerByUrl(url: string, caller: Caller): Caller | Fault {
@@ -20,13 +17,5 @@ export function callerByUrl(url: string, caller: Caller): Caller | Fault {
       hint: `Use /mcp, or /mcp?preset=${READ_ONLY} for a connection that only reads.`,
     });
   }
-  return asked.size === 0 ? caller : readerFor(caller);
-}
-
-function readerFor(caller: Caller): Caller {
-  const known = readers.get(caller);
-  if (known !== undefined) return known;
-  const reader: Caller = { ...caller, readOnly: true };
-  readers.set(caller, reader);
-  return reader;
+  return asked.size === 0 ? caller : asReader(caller);
 }

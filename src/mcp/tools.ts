@@ -137,7 +137,7 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
     title: operation.title,
     description: operation.description,
     inputSchema: { ...inputSchema, type: "object" },
-    outputSchema: withPosition(outputSchema, operation.kind === "read" && operation.kept === true),
+    outputSchema: withPosition(outputSchema, operation.kind === "read" && operation.cacheable === true),
     annotations: {
       title: operation.title,
       readOnlyHint: reads,

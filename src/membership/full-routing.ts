@@ -3,7 +3,8 @@
 
 import type { Log } from "../log/log.ts";
 import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
-import { notReady, type Routing } from "../operation/routing.ts";
+import type { Routing } from "../operation/routing.ts";
+import { notReady } from "../operation/routing-faults.ts";
 
 /** The part of the members table that forwarding needs. */
 export interface MemberLookup {

@@ -36,7 +36,6 @@ import {
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
-import { answerForwarded } from "../operation/answer-forwarded.ts";
 import { operationsOf } from "../operation/derive.ts";
 import type { Feature, Job } from "../operation/feature.ts";
 import { Invoker, type InvokerOptions, type Outcome } from "../operation/invoke.ts";
@@ -52,6 +51,7 @@ import {
 } from "../operation/node-parts.ts";
 import { applierOf } from "../operation/registry.ts";
 import type { Routing } from "../operation/routing.ts";
+import { serveForwarded } from "../operation/serve-forwarded.ts";
 import { Services } from "../operation/services.ts";
 import { PeerServer } from "../peer/server.ts";
 import { isDamaged, type Store } from "../store/store.ts";
@@ -274,7 +274,7 @@ function openPeerServer(
     onUnexpected: (error, path) => logUnexpected(logFor("peer"), `the peer path ${path}`, error),
   });
   if (edgeParts !== undefined) return server;
-  server.register("forward", answerForwarded({ invoker, callerOf: (id) => link.callerOf(id) }));
+  server.register("forward", serveForwarded({ invoker, callerOf: (id) => link.callerOf(id) }));
   serveFeed({ server, log, reader: store.reader, members, ageMs: () => membership.stateAgeMs() });
   for (const paths of active.map((feature) => feature.peerPaths?.(services) ?? {}))
     for (const [path, handler] of Object.entries(paths)) server.register(path, handler);

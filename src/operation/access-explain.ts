@@ -1,4 +1,5 @@
-// access_explain: why a caller may or may not use a verb in a space of this node, naming the grant. For the admin; never an MCP tool.
+// access_explain: explains to an admin why a caller may or may not use a verb in a space of this node, and by which
+// grant. Never an MCP tool.
 
 import { z } from "zod";
 import { callerName } from "../access/caller.ts";
@@ -14,10 +15,10 @@ const input = z.object({
     .string()
     .min(1)
     .max(512)
-    .describe("A login, tag:…, name, id or address of a device, a caller as whoami writes it, or local."),
+    .describe("A login, a tag, the name, id or address of a device, a caller as whoami shows it, or local."),
   verb: z.enum(VERBS),
   space: z.string().min(1).max(256).describe("The part of an id before the first slash."),
-  operation: z.string().max(64).optional().describe("By this operation. Left out: by any that the grant names."),
+  operation: z.string().max(64).optional().describe("For this operation only. Default: any that the grant names."),
 });
 
 const output = z.object({
@@ -47,12 +48,12 @@ const output = z.object({
   ),
 });
 
-/** The operation over the gate of a node. */
+/** Returns the operation for a node. */
 export function accessExplain(node: Services): ActOperation<typeof input, typeof output> {
   return act({
     name: "access_explain",
     title: "Explain access",
-    description: "Says why a caller may or may not use a verb in a space of this node, and which grant decides it.",
+    description: "Explains why a caller may or may not use a verb in a space of this node, and which grant decides.",
     input,
     example: { caller: "local", verb: "write", space: "team-a" },
     output,
@@ -61,8 +62,8 @@ export function accessExplain(node: Services): ActOperation<typeof input, typeof
     async run({ caller: name, verb, space, operation }, context) {
       const found = await node.get(FIND_CALLERS)(name, context.signal);
       if (found.length === 0) {
-        throw new Fault("not_found", `No caller is called ${JSON.stringify(name)}`, {
-          hint: "Name a login such as ann@example.com, a tag, a device of the tailnet, its address, or local.",
+        throw new Fault("not_found", `No caller is named ${JSON.stringify(name)}`, {
+          hint: "Give a login such as ann@example.com, a tag, a device of the tailnet, its address, or local.",
         });
       }
       return {

@@ -1,12 +1,12 @@
-// What every call answers, wherever it was carried out: shared by the ways that answer here, elsewhere in the fleet and from a cache.
+// The answer to a call, whether it ran on this node, on another one, or came from a cache.
 
-/** What a call answers. */
+/** The answer to a call. */
 export interface Answer {
   output: Record<string, unknown>;
-  /** `<epoch>-<seq>`: of the change for a write, of what was read for a read. */
+  /** `<epoch>-<seq>`: the position of the change for a write, of the state that was read for a read. */
   position: string;
-  /** Where an edge's cache had a part in it; without an age while nobody has proved one. */
+  /** Set if an edge's cache was involved. Without an age while none is proved. */
   cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds?: number };
-  /** How old it may be, where it is a replica's own. */
+  /** Set if a replica answered from its own store: how old that state may be. */
   ageSeconds?: number;
 }

@@ -1,4 +1,5 @@
-// What one caller may ask for: requests a minute by the grants that allow them, streams and waits at the same time. A forward counts for its caller and for the node that forwards it (security.md 24).
+// Limits of one caller: requests per minute by the grants that allow them, and streams and waits open at the same time.
+// A forwarded call counts for its caller and for the member that forwards it (security.md 24).
 
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Grant } from "../access/rights.ts";
@@ -6,19 +7,19 @@ import { Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 
-/** Bounds of one caller where its grants say nothing else. */
+/** Limits of one caller, unless its grants say otherwise. */
 export interface CallerLimits {
-  /** Requests a minute; 0: no limit. */
+  /** Requests per minute; 0: no limit. */
   requestsPerMinute: number;
   /** Streams and waits open at the same time, over all surfaces. */
   streamsPerCaller: number;
 }
 
 const MAX_LIMITED_CALLERS = 10_000;
-/** A member forwards for many callers: it may ask as much as so many of them. */
-const CALLERS_OF_MEMBER = 20;
+/** A member forwards for many callers, so it may send as many requests as this many of them. */
+const CALLERS_PER_MEMBER = 20;
 
-/** Keeps count for all callers of a node. */
+/** Counts the requests and streams of all callers of a node. */
 export class LimitedCallers {
   readonly #limits: CallerLimits;
   readonly #buckets: TokenBuckets;
@@ -34,18 +35,21 @@ export class LimitedCallers {
     return this.#streams.total;
   }
 
-  /** Counts an open stream or wait of a caller until the answered function is called; Fault `rate_limited` above the limit. */
+  /** Counts an open stream or wait of a caller until the returned function is called. Throws Fault `rate_limited`. */
   holdStream(caller: Caller): () => void {
     const { streamsPerCaller } = this.#limits;
     const release = this.#streams.take(callerName(caller), streamsPerCaller);
     if (release !== undefined) return release;
-    throw new Fault("rate_limited", `${callerName(caller)} has ${streamsPerCaller} streams and waits open already`, {
+    throw new Fault("rate_limited", `${callerName(caller)} already has ${streamsPerCaller} streams and waits open`, {
       hint: "Close one, or raise limits.streams_per_caller on the node.",
       details: { retryAfterSeconds: 5 },
     });
   }
 
-  /** Counts a request. The most generous of the grants that allow a call counts; one that names no limit counts as the node's own. The admin on this machine has none. */
+  /**
+   * Counts a request. Throws Fault `rate_limited`. The most generous of the grants that allow the call decides; a grant
+   * without a limit has that of the node. The admin on this machine (`local`) has no limit.
+   */
   request(caller: Caller, grants: readonly Grant[]): void {
     if (caller.kind === "local" && caller.id === "local") return;
     const { requestsPerMinute } = this.#limits;
@@ -57,20 +61,20 @@ export class LimitedCallers {
     this.#take(
       callerName(caller),
       perMinute,
-      "the limit stands in the grant, or in limits.requests_per_minute of the node",
+      "the limit is set in the grant, or by limits.requests_per_minute of the node",
     );
   }
 
-  /** Counts a request for the member that forwarded it. */
+  /** Counts a request for the member that forwarded it. Throws Fault `rate_limited`. */
   forwarded(via: string): void {
-    const perMinute = CALLERS_OF_MEMBER * this.#limits.requestsPerMinute;
+    const perMinute = CALLERS_PER_MEMBER * this.#limits.requestsPerMinute;
     if (perMinute > 0) this.#take(`via:${via}`, perMinute, "its limit follows limits.requests_per_minute of the node");
   }
 
   #take(name: string, perMinute: number, where: string): void {
     const waitMs = this.#buckets.take(name, perMinute);
     if (waitMs === 0) return;
-    throw new Fault("rate_limited", `${name} is limited to ${perMinute} requests a minute`, {
+    throw new Fault("rate_limited", `${name} is limited to ${perMinute} requests per minute`, {
       hint: `Wait, then try again; ${where}.`,
       details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
     });

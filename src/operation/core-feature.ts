@@ -1,4 +1,4 @@
-// The manifests of what lies below operations: the log's own tables, and who may do what on a node.
+// The manifests of the folders below: the tables of the log, and access.
 
 import { refusalsSchema } from "../access/refusals.ts";
 import { logSchema } from "../log/index.ts";
@@ -6,10 +6,10 @@ import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
 import { whoami } from "./whoami.ts";
 
-/** The log: its digest is `LOG_TABLES`, and a new history is its own business (`forkHistory`). */
+/** The log. Its tables are not listed: `LOG_TABLES` are in every digest, and `forkHistory` handles them at a fork. */
 export const logFeature: Feature = { name: "log", migrations: [{ id: 1, sql: logSchema }] };
 
-/** Rights: who is calling, why a call is refused, and which calls were. */
+/** Access: `whoami`, `access_explain`, and the table of refused calls. */
 export const accessFeature: Feature = {
   name: "access",
   migrations: [{ id: 3, sql: refusalsSchema }],

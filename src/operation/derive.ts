@@ -1,5 +1,5 @@
-// What the product derives from the manifests of its features: schema, digest, forks, copies, writes. Each function takes
-// the list of features, so that a test can add one.
+// Derives the parts of the product from the manifests of its features: schema, digest, forks, copies, operations. Each
+// function takes the list of features, so that a test can add one.
 
 import type { SettingTable } from "../config/setting.ts";
 import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
@@ -9,7 +9,7 @@ import type { Operation } from "./define.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
 import { Services } from "./services.ts";
 
-/** All migrations of a full member's store, in order. Throws an Error where ids are not 1, 2, 3 … */
+/** Returns the migrations of a full member's store, in order. Throws an Error if their ids are not 1, 2, 3 … */
 export function migrationsOf(features: readonly Feature[]): Migration[] {
   const all = features
     .flatMap(({ name, migrations = [] }) => migrations.map(({ id, sql }) => ({ id, name, sql })))
@@ -19,7 +19,7 @@ export function migrationsOf(features: readonly Feature[]): Migration[] {
   return all;
 }
 
-/** What digests cover that must be equal on every full member: the log's own tables and the replicated ones of features. */
+/** Returns the tables of a digest, which are equal on every full member: those of the log and the replicated ones. */
 export function digestTablesOf(features: readonly Feature[]): DigestTable[] {
   const replicated = tablesOf(features).filter(({ scope }) => scope === "replicated");
   return [
@@ -32,14 +32,14 @@ export function digestTablesOf(features: readonly Feature[]): DigestTable[] {
   ];
 }
 
-/** Tables that a new history begins empty. */
+/** Returns the tables that are empty at the start of a new history. */
 export function clearedByFork(features: readonly Feature[]): string[] {
   return tablesOf(features)
     .filter(({ fork }) => fork === "clear")
     .map(({ name }) => name);
 }
 
-/** Removes from a copy for another member what is this node's own. */
+/** Returns a function that removes this node's own rows from a copy of the store for another member. */
 export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void {
   const own = tablesOf(features).filter(({ scope }) => scope === "node");
   return (tx) => {
@@ -47,27 +47,29 @@ export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void 
   };
 }
 
-/** All operations over a node; without one, those of the build, to be listed and not run. */
+/** Returns all operations of a node. Without a node: those of the build, which can be listed but not run. */
 export function operationsOf(features: readonly Feature[], node: Services = new Services()): Operation[] {
   return features.flatMap((feature) => feature.operations?.(node) ?? []);
 }
 
-/** The tables of the features' own settings. */
+/** Returns the setting tables of the features. */
 export function settingTablesOf(features: readonly Feature[]): SettingTable[] {
   return features.flatMap(({ settings }) => (settings === undefined ? [] : [settings]));
 }
 
-/** Every health condition: the node's and those of the features. Throws an Error where two have one code. */
+/** Returns every health condition: the node's and those of the features. Throws an Error if two have the same code. */
 export function conditionsOf(features: readonly Feature[]): ConditionTable {
   const all = [CONDITIONS, ...features.map(({ conditions = {} }) => conditions)].flatMap((table) =>
     Object.entries(table),
   );
   const table = Object.fromEntries(all);
-  if (Object.keys(table).length !== all.length) throw new Error("two conditions have one code");
+  if (Object.keys(table).length !== all.length) throw new Error("two conditions have the same code");
   return table;
 }
 
-/** Types of the events that features publish, with what each says. Throws an Error for a name that is none or taken. */
+/**
+ * Returns the event types of the features with their descriptions. Throws an Error for a name that is invalid or taken.
+ */
 export function eventTypesOf(features: readonly Feature[]): ReadonlyMap<string, string> {
   const types = new Map<string, string>();
   for (const [type, what] of features.flatMap(({ events = {} }) => Object.entries(events))) {

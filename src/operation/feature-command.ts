@@ -1,4 +1,4 @@
-// The command of an operation of a feature: its words, and how its answer is shown. It is run by cli/.
+// A CLI command for an operation of a feature: its words, and how its answer is shown. cli/ runs it.
 
 import type { Fault } from "../lib/fault.ts";
 
@@ -30,7 +30,7 @@ export interface Words {
   options: Readonly<Record<string, unknown>>;
 }
 
-/** One command: `--data`, `--url` and `--json` are added to its options. */
+/** One command. `--data`, `--url` and `--json` are added to its options. */
 export interface FeatureCommand {
   /** `["backup", "list"]`. */
   words: readonly [string] | readonly [string, string];
@@ -39,9 +39,9 @@ export interface FeatureCommand {
   more?: string;
   args?: readonly Argument[];
   options?: readonly Option[];
-  /** The operation that is called. */
+  /** Name of the operation to call. */
   operation: string;
-  /** Time limit of the answer, in ms; left out: the usual one. */
+  /** Time limit of the answer, in ms. Default: the usual one. */
   answerMs?: number;
   /** Returns the input of the operation. */
   input(words: Words): Record<string, unknown>;

@@ -1,11 +1,12 @@
-// A read without an end: what an operation shows of the change feed, taken in steps by whoever holds a stream. A place in the feed and a judgement, never a queue.
+// A read without end: what an operation shows of the change feed, read step by step by the holder of a stream. It holds
+// a cursor and never a queue.
 
 import type { Change, Cursor } from "../log/changes.ts";
 import { formatPosition } from "../log/position.ts";
 
-/** One change as the follower is shown it. */
+/** One change as a follower sees it. */
 export interface Followed {
-  /** `<epoch>-<seq>`: to go on behind it. */
+  /** `<epoch>-<seq>`, from which to resume. */
   position: string;
   value: Record<string, unknown>;
 }
@@ -13,31 +14,31 @@ export interface Followed {
 /** One step of a follower. */
 export interface Taken {
   items: Followed[];
-  /** Whether more was there than was looked at: take again, after others had their turn. */
+  /** Whether more changes are there: take again after other followers had their turn. */
   more: boolean;
 }
 
 export interface FollowingOptions {
   cursor: Cursor;
-  /** Position behind which the cursor stands. */
+  /** Position of the cursor: it reads what comes after. */
   position: string;
-  /** What the caller is shown of a change under its rights of this moment; undefined leaves it out. */
+  /** Returns what the caller may see of a change under its current rights; undefined leaves the change out. */
   show: (change: Change) => Record<string, unknown> | undefined;
-  /** Throws Fault `forbidden` when the caller may no longer follow. */
+  /** Throws Fault `forbidden` if the caller may no longer follow. */
   judge: () => void;
   /** Called once at the end. */
   release: () => void;
 }
 
-/** Changes looked at in one step. */
+/** Changes read in one step. */
 const STEP = 512;
 
-/** An open follower; `close` it. */
+/** An open follower. `close` it at the end. */
 export class Following {
   readonly #options: FollowingOptions;
   #position: string;
   #closed = false;
-  /** What was read to see that it is still there, before the first `take`. */
+  /** Changes that were read and not yet taken. */
   #ahead: Change[] = [];
 
   constructor(options: FollowingOptions) {
@@ -45,17 +46,20 @@ export class Following {
     this.#position = options.position;
   }
 
-  /** Everything up to here was shown or was not for this follower. */
+  /** Every change up to this position was taken or was not for this follower. */
   get position(): string {
     return this.#position;
   }
 
-  /** Reads the first step ahead, so that a position that is gone is refused at once. Fault `below_floor`. */
+  /** Reads the first step, so that a position below the floor is refused at once. Throws Fault `below_floor`. */
   begin(): void {
     this.#ahead = this.#options.cursor.next(STEP);
   }
 
-  /** What is new, oldest first, at most `max`; the caller is judged anew each time. Faults: `forbidden`, `below_floor`. */
+  /**
+   * Returns new changes, oldest first, at most `max`. Judges the caller again each time. Throws Faults `forbidden`,
+   * `below_floor`.
+   */
   take(max: number): Taken {
     const { cursor, show, judge } = this.#options;
     const items: Followed[] = [];
@@ -74,7 +78,7 @@ export class Following {
     return { items, more: step.length === STEP };
   }
 
-  /** Whether the caller may still follow; throws Fault `forbidden` when not. */
+  /** Throws Fault `forbidden` if the caller may no longer follow. */
   judge(): void {
     this.#options.judge();
   }

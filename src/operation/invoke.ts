@@ -1,4 +1,5 @@
-// The one road into Cairn: parse, gate, rate limit, run (architecture.md 7). REST, MCP, CLI and pages call this and nothing below it.
+// The only way to run an operation: find, parse, judge, limit, route, run, count (architecture.md 7). REST, MCP, CLI,
+// pages and other nodes call this and nothing below it.
 
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
@@ -13,32 +14,33 @@ import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { type CallerLimits, LimitedCallers } from "./caller-limits.ts";
-import type { CallContext, Operation, WriteLimits } from "./define.ts";
+import type { ActOperation, AnyWrite, CallContext, Operation, ReadOperation, WriteLimits } from "./define.ts";
 import { Following } from "./follow.ts";
-import { splitInput } from "./input.ts";
+import { type CommonArguments, parseInput } from "./parse-input.ts";
 import { Positions } from "./positions.ts";
-import { MAX_POSITION_WAIT_MS, Reads } from "./reads.ts";
+import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
-import { type Forwarded, notReady, type Routing } from "./routing.ts";
-import { Writes } from "./writes.ts";
+import type { Forwarded, Routing } from "./routing.ts";
+import { notReady } from "./routing-faults.ts";
+import { WriteRouter } from "./write-router.ts";
 
 export interface Call {
   /** Name of the operation. */
   operation: string;
-  /** Arguments as they came; `consistency`, `min_position` and `idempotency_key` are common to operations and taken out here. */
+  /** The arguments as they came, with the common ones: `consistency`, `min_position`, `idempotency_key`. */
   input: unknown;
   caller: Caller;
   signal: AbortSignal;
-  /** Through which surface it came, for the metrics; left out: `other`. */
+  /** The surface that it came through, for the metrics. Default: `other`. */
   surface?: Surface;
-  /** It came from another node of the fleet, and is judged by what that one may bring as well. */
+  /** Set if another node of the fleet forwarded it: that node's role limits what the call may do. */
   forwarded?: Forwarded;
 }
 
-/** The ways in, as the metrics name them. */
+/** The surfaces, as the metrics name them. */
 export type Surface = "rest" | "mcp" | "web" | "peer" | "other";
 
-/** How a call ended: what is counted. */
+/** How a call ended, for the metrics. */
 export interface Outcome {
   /** Name of an operation of this build, or `unknown`. */
   operation: string;
@@ -49,7 +51,7 @@ export interface Outcome {
   seconds: number | undefined;
 }
 
-/** What an invoker runs operations over. */
+/** What an invoker works on. */
 export interface InvokerOptions {
   operations: readonly Operation[];
   store: Store;
@@ -57,28 +59,38 @@ export interface InvokerOptions {
   access: Access;
   limits: WriteLimits;
   callerLimits: CallerLimits;
-  /** Why no write can be taken now (a full disk), or undefined. */
+  /** Returns why no write can be accepted now (a full disk), or undefined. */
   writesRefused?: () => Fault | undefined;
-  /** The rest of the fleet; without it this node answers everything. */
+  /** The rest of the fleet. Default: none, so this node runs every call. */
   routing?: Routing;
-  /** Hears each call that the gate refused. */
+  /** Called with each call that the gate refused. */
   onRefused?: (refusal: Refusal) => void;
-  /** Hears how each call ended. */
+  /** Called at the end of each call. */
   onOutcome?: (outcome: Outcome) => void;
   nowMs: () => number;
-  /** Called with what is no Fault; answers the id under which it was logged. */
+  /** Called with errors that are no Fault; returns the id under which the error was logged. */
   onUnexpected: (error: unknown, operation: string) => string;
 }
 
-/** What every surface gets. */
+/** A call that was parsed, judged and counted against the caller's limits. */
+interface Admitted {
+  call: Call;
+  operation: Operation;
+  /** The operation's own arguments. */
+  input: Record<string, unknown>;
+  common: CommonArguments;
+  spaces: string[] | "visible";
+}
+
+/** Runs operations for all surfaces. */
 export class Invoker {
   readonly registry: Registry;
   readonly changes: Changes;
   readonly #options: InvokerOptions;
   readonly #limited: LimitedCallers;
   readonly #positions: Positions;
-  readonly #reads: Reads;
-  readonly #writes: Writes;
+  readonly #reads: ReadRouter;
+  readonly #writes: WriteRouter;
 
   constructor(options: InvokerOptions) {
     this.#options = options;
@@ -87,64 +99,55 @@ export class Invoker {
     const { log, limits, writesRefused, routing } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
-    this.#reads = new Reads({ log, positions: this.#positions, routing });
-    this.#writes = new Writes({ log, positions: this.#positions, limits, writesRefused, routing });
+    this.#reads = new ReadRouter({ log, positions: this.#positions, routing });
+    this.#writes = new WriteRouter({ log, positions: this.#positions, limits, writesRefused, routing });
+  }
+
+  /** Runs a call and counts how it ended. Rejects only with a Fault. */
+  invoke(call: Call): Promise<Answer> {
+    return this.#counted(call, performance.now(), async () => this.#route(this.#admit(call)));
+  }
+
+  /**
+   * Follows the change feed by an operation that can: the call is admitted like any other, and counts as one of the
+   * caller's streams until it is closed. Rejects only with a Fault.
+   */
+  follow(call: Call): Promise<Following> {
+    return this.#counted(call, undefined, async () => this.#follow(this.#admit(call)));
   }
 
   rights(caller: Caller): Rights {
     return this.#options.access.rights(caller);
   }
 
-  /** Throws where this node never hears of changes in a space, as an edge that is not enrolled for it. Fault `forbidden`. */
+  /**
+   * Throws Fault `forbidden` if this node does not receive the changes of a space: an edge that is not enrolled for it.
+   */
   refuseFollow(space: string): void {
     this.#options.routing?.refuseFollow?.([space]);
   }
 
-  /** Position of what is applied on this node, as answers write it. */
+  /** Returns the position that is applied on this node. */
   position(): string {
     return this.#positions.here();
   }
 
-  /** Counts an open stream or wait of a caller until the answered function is called; Fault `rate_limited` above the limit. */
-  holdStream(caller: Caller): () => void {
-    return this.#limited.holdStream(caller);
-  }
-
-  /** Reads a position a caller shows and waits (at most 2 s) until it is applied here; answers its seq. Faults: `invalid_input`, `history_forked`, `unavailable`. */
-  reach(position: string, signal: AbortSignal): Promise<number> {
-    return this.#positions.reach(position, MAX_POSITION_WAIT_MS, signal);
-  }
-
-  /** The position of a seq of this history, as answers write it. */
+  /** Returns the position of a seq of this history. */
   positionAt(seq: number): string {
     return formatPosition(this.#options.log.positionAt(seq));
   }
 
-  /** Rejects with a Fault, never with anything else. */
-  async invoke(call: Call): Promise<Answer> {
-    const startMs = performance.now();
-    try {
-      const answer = await this.#run(call);
-      this.#count(call, "ok", startMs);
-      return answer;
-    } catch (error) {
-      const fault = this.#faultOf(error, call);
-      this.#count(call, fault.code, startMs);
-      throw fault;
-    }
+  /**
+   * Waits (at most 2 s) until a position that a caller sent is applied here, and returns its seq. Rejects with Fault
+   * `invalid_input`, `history_forked` or `unavailable`.
+   */
+  reach(position: string, signal: AbortSignal): Promise<number> {
+    return this.#positions.reach(position, MAX_POSITION_WAIT_MS, signal);
   }
 
-  /** Follows the change feed by an operation that can: parsed, judged and limited as a call of it, and one of the caller's streams until it is closed. Rejects with a Fault. */
-  async follow(call: Call): Promise<Following> {
-    try {
-      const following = await this.#follow(call);
-      this.#count(call, "ok");
-      return following;
-    } catch (error) {
-      const fault = this.#faultOf(error, call);
-      this.#count(call, fault.code);
-      throw fault;
-    }
+  /** Counts an open stream or wait of a caller until the returned function is called. Throws Fault `rate_limited`. */
+  holdStream(caller: Caller): () => void {
+    return this.#limited.holdStream(caller);
   }
 
   /** Streams and waits that are open now, of all callers. */
@@ -152,8 +155,80 @@ export class Invoker {
     return this.#limited.openStreams;
   }
 
-  async #follow(call: Call): Promise<Following> {
-    const { operation, spaces, input, common } = this.#admit(call);
+  /** The steps before anything of the store is read. Each may throw a Fault. */
+  #admit(call: Call): Admitted {
+    const operation = this.registry.find(call.operation);
+    const { input, common } = parseInput(operation, call.input);
+    const spaces = spacesOf(operation, input);
+    const grants = this.#judge(call, operation, spaces);
+    this.#refuseUnfollowed(operation, spaces);
+    this.#limit(call, grants);
+    return { call, operation, input, common, spaces };
+  }
+
+  /** Runs an admitted call on the node that has to run it. */
+  #route(admitted: Admitted): Promise<Answer> {
+    const { operation } = admitted;
+    switch (operation.kind) {
+      case "write":
+        return this.#write(operation, admitted);
+      case "read":
+        return this.#read(operation, admitted);
+      case "act":
+        return this.#act(operation, admitted);
+    }
+  }
+
+  /** Returns the grants that allow the call. Records a refusal and throws Fault `forbidden`. */
+  #judge({ caller, forwarded }: Call, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
+    const { name } = operation;
+    const { verb } = operation.access;
+    const cap = forwarded === undefined ? {} : { cap: forwarded };
+    try {
+      return this.#options.access.judge(caller, { operation: name, verb, spaces, ...cap });
+    } catch (error) {
+      const space = error instanceof Fault ? error.facts.refusedSpace : undefined;
+      this.#options.onRefused?.({ caller: callerName(caller), verb, space: space ?? "*", operation: name });
+      throw error;
+    }
+  }
+
+  /** Throws Fault `forbidden` for a wait in a space whose changes this node does not receive. */
+  #refuseUnfollowed(operation: Operation, spaces: string[] | "visible"): void {
+    const follows = operation.kind === "read" && operation.follow !== undefined;
+    if (follows && spaces !== "visible") this.#options.routing?.refuseFollow?.(spaces);
+  }
+
+  /** Counts the call for its caller and for the member that forwarded it. Throws Fault `rate_limited`. */
+  #limit({ caller, forwarded }: Call, grants: readonly Grant[]): void {
+    if (forwarded !== undefined) this.#limited.forwarded(forwarded.via);
+    this.#limited.request(caller, grants);
+  }
+
+  #write(operation: AnyWrite, { call, input, common, spaces }: Admitted): Promise<Answer> {
+    const { caller, forwarded, signal } = call;
+    const key = common.idempotencyKey;
+    return this.#writes.run({ operation, spaces, input, raw: rawOf(call), caller, key, forwarded, signal });
+  }
+
+  #read(operation: ReadOperation, { call, input, common }: Admitted): Promise<Answer> {
+    const { caller, forwarded, signal } = call;
+    const context = this.#context(call, operation);
+    const run = async (): Promise<Answer> => {
+      const position = this.position();
+      return { output: await operation.run(this.#options.store.reader, input, context), position };
+    };
+    return this.#reads.run({ ...common, operation, input: rawOf(call), parsed: input, caller, forwarded, signal, run });
+  }
+
+  async #act(operation: ActOperation, { call, input, common }: Admitted): Promise<Answer> {
+    if (call.forwarded !== undefined) throw actForwarded(operation.name);
+    if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
+    const position = this.position();
+    return { output: await operation.run(input, this.#context(call, operation)), position };
+  }
+
+  async #follow({ call, operation, input, common, spaces }: Admitted): Promise<Following> {
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
@@ -179,84 +254,13 @@ export class Invoker {
     }
   }
 
-  #faultOf(error: unknown, call: Call): Fault {
-    if (error instanceof Fault) return error;
-    if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
-    const id = this.#options.onUnexpected(error, call.operation);
-    if (isDamaged(error)) return damagedForCallers(error);
-    return unexpectedFault(call.operation, id);
-  }
-
-  #count(call: Call, code: Outcome["code"], startMs?: number): void {
-    this.#options.onOutcome?.({
-      operation: this.registry.get(call.operation) === undefined ? "unknown" : call.operation,
-      surface: call.surface ?? "other",
-      code,
-      seconds: startMs === undefined ? undefined : (performance.now() - startMs) / 1000,
-    });
-  }
-
-  /** Parse, gate, rate limit: what every call passes before anything of the store is looked at. */
-  #admit(call: Call) {
-    const operation = this.registry.get(call.operation)?.operation;
-    if (operation === undefined) throw unknownOperation(call.operation, this.registry);
-    const { input, common } = splitInput(operation, call.input);
-    const spaces = operation.access.spaces === "visible" ? "visible" : operation.access.spaces(input);
-    const grants = this.#judge(call, operation, spaces);
-    const follows = operation.kind === "read" && operation.follow !== undefined;
-    if (follows && spaces !== "visible") this.#options.routing?.refuseFollow?.(spaces);
-    if (call.forwarded !== undefined) this.#limited.forwarded(call.forwarded.via);
-    this.#limited.request(call.caller, grants);
-    return { operation, input, common, spaces };
-  }
-
-  async #run(call: Call): Promise<Answer> {
-    const { operation, input, common, spaces } = this.#admit(call);
-    const { caller, signal, forwarded } = call;
-    const raw = call.input as Record<string, unknown>;
-    if (operation.kind === "write") {
-      const key = common.idempotencyKey;
-      return this.#writes.run({ operation, spaces, input, raw, caller, key, forwarded, signal });
-    }
-    const context = this.#context(call, operation);
-    if (operation.kind === "act") {
-      if (forwarded !== undefined) throw actsHere(operation.name);
-      if (common.minPosition !== undefined) await this.reach(common.minPosition, signal);
-      const position = this.position();
-      return { output: await operation.run(input, context), position };
-    }
-    const run = async (): Promise<Answer> => {
-      const position = this.position();
-      return { output: await operation.run(this.#options.store.reader, input, context), position };
-    };
-    return this.#reads.run({ ...common, operation, input: raw, parsed: input, caller, forwarded, signal, run });
-  }
-
-  #judge({ caller, forwarded }: Call, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
-    const { verb } = operation.access;
-    const cap = forwarded === undefined ? {} : { cap: forwarded };
-    try {
-      return this.#options.access.judge(caller, { operation: operation.name, verb, spaces, ...cap });
-    } catch (error) {
-      const space = error instanceof Fault ? error.facts.refusedSpace : undefined;
-      this.#options.onRefused?.({
-        caller: callerName(caller),
-        verb,
-        space: space ?? "*",
-        operation: operation.name,
-      });
-      throw error;
-    }
-  }
-
-  #context(call: Call, operation: Operation): CallContext {
+  #context(call: Call, { name, access: { verb } }: Operation): CallContext {
     const { access, log } = this.#options;
     return {
       caller: call.caller,
       rights: access.rights(call.caller),
       signal: call.signal,
-      visible: (space) =>
-        access.permits(call.caller, { operation: operation.name, verb: operation.access.verb, space }, call.forwarded),
+      visible: (space) => access.permits(call.caller, { operation: name, verb, space }, call.forwarded),
       changes: log.changes,
       position: () => log.position(),
       head: () => log.head(),
@@ -265,26 +269,50 @@ export class Invoker {
       holdStream: () => this.holdStream(call.caller),
     };
   }
+
+  /** Runs `body` and counts its outcome. `startMs` is undefined for a stream. */
+  async #counted<T>(call: Call, startMs: number | undefined, body: () => Promise<T>): Promise<T> {
+    try {
+      const result = await body();
+      this.#count(call, "ok", startMs);
+      return result;
+    } catch (error) {
+      const fault = this.#faultOf(error, call);
+      this.#count(call, fault.code, startMs);
+      throw fault;
+    }
+  }
+
+  #count(call: Call, code: Outcome["code"], startMs: number | undefined): void {
+    this.#options.onOutcome?.({
+      operation: this.registry.get(call.operation) === undefined ? "unknown" : call.operation,
+      surface: call.surface ?? "other",
+      code,
+      seconds: startMs === undefined ? undefined : (performance.now() - startMs) / 1000,
+    });
+  }
+
+  #faultOf(error: unknown, call: Call): Fault {
+    if (error instanceof Fault) return error;
+    if (call.signal.aborted) return new Fault("cancelled", `${call.operation} was cancelled by its caller`);
+    const id = this.#options.onUnexpected(error, call.operation);
+    if (isDamaged(error)) return damagedForCallers(error);
+    return unexpectedFault(call.operation, id);
+  }
 }
 
-/** What has its effect on one node is asked of that node by the caller itself: no member asks it of another in somebody's name. */
-function actsHere(operation: string): Fault {
+function spacesOf({ access }: Operation, input: Record<string, unknown>): string[] | "visible" {
+  return access.spaces === "visible" ? "visible" : access.spaces(input);
+}
+
+/** Returns the arguments as the caller sent them; `parseInput` has checked that they are an object. */
+function rawOf({ input }: Call): Record<string, unknown> {
+  return input as Record<string, unknown>;
+}
+
+/** An act has its effect on one node, so only the caller itself may ask that node for it. */
+function actForwarded(operation: string): Fault {
   return new Fault("forbidden", `${operation} has its effect on the node that is asked, and is never forwarded`, {
     hint: "Run it on that node itself.",
-  });
-}
-
-function unknownOperation(name: string, registry: Registry): Fault {
-  const near = registry
-    .list()
-    .find((entry) => entry.operation.name.includes(name) || name.includes(entry.operation.name));
-  return new Fault("unknown_operation", `There is no operation ${JSON.stringify(name.slice(0, 80))}`, {
-    hint:
-      near === undefined
-        ? `Known are: ${registry
-            .list()
-            .map((entry) => entry.operation.name)
-            .join(", ")}.`
-        : `Did you mean ${near.operation.name}?`,
   });
 }

@@ -3,7 +3,7 @@
 
 import type { Rights } from "../access/rights.ts";
 
-/** How a request is met by one operation, asked as the caller of the request; its Faults go to the client. */
+/** Serves a request by one operation, called as the caller of the request; its Faults go to the client. */
 export interface ByOperation<Request, Result> {
   /** Name of the operation. */
   operation: string;
@@ -11,29 +11,29 @@ export interface ByOperation<Request, Result> {
   result(output: Readonly<Record<string, unknown>>, request: Request): Result;
 }
 
-/** The things of a feature that have a URI. Their targets are those of the feature's changes. */
+/** The objects of a feature that have a URI. Their targets are those of the feature's changes. */
 export interface FeatureResources {
   /**
    * RFC 6570 template with one variable at its end, such as `cairn://{+id}`. No URI of another feature begins with the
    * text before the variable.
    */
   uriTemplate: string;
-  /** What one of them is called, in lists and messages: `context`. */
+  /** The name of one object, in lists and messages: `context`. */
   name: string;
   title: string;
   description: string;
   list: ByOperation<PageRequest, ResourcePage>;
-  /** Asked with the target. */
+  /** Called with the target. */
   read: ByOperation<string, ResourceContent>;
   /** Targets that begin with what was typed. */
   complete: Completion;
 }
 
-/** Which page of a list is wanted. */
+/** Which page of a list to return. */
 export interface PageRequest {
-  /** As the page before named it; undefined for the first. */
+  /** The cursor of the page before; undefined for the first. */
   cursor: string | undefined;
-  /** Entries of a page at most. */
+  /** Most entries of a page. */
   limit: number;
 }
 
@@ -52,7 +52,7 @@ export interface ListedResource {
   size: number;
   /** ISO 8601. */
   updatedAt: string;
-  /** What else is known of it, such as title and author: shown as data under `_meta`. */
+  /** Further data, such as title and author, shown under `_meta`. */
   about: Record<string, unknown>;
 }
 
@@ -64,31 +64,31 @@ export interface ResourceContent extends Pick<ListedResource, "mimeType" | "abou
 /** Suggests values of an argument. */
 export type Completion = ByOperation<Typed, Suggestions>;
 
-/** What was typed of an argument. */
+/** The beginning of an argument, as typed. */
 export interface Typed {
   value: string;
-  /** Arguments that have values already. */
+  /** Arguments that already have values. */
   others: Readonly<Record<string, string>>;
-  /** Suggestions at most. */
+  /** Most suggestions to return. */
   limit: number;
 }
 
-/** Values that the caller may want. */
+/** Suggested values. */
 export interface Suggestions {
   values: readonly string[];
   hasMore: boolean;
 }
 
-/** A prompt: a text for the model of a caller, made of what operations return to that caller. */
+/** A prompt: a text for a caller's model, made of the outputs of operations that the caller may call. */
 export interface FeaturePrompt {
   /** Unique over all features. */
   name: string;
   title: string;
   description: string;
   arguments: readonly PromptArgument[];
-  /** Operations without which it is of no use: it is listed for callers that have all of them as tools. */
+  /** Operations that it needs: it is listed for callers that have all of them as tools. */
   needs: readonly string[];
-  /** Makes the text of arguments that are known, present where required, and not too long. Rejects with a Fault. */
+  /** Returns the text. The arguments are known, not too long, and present if required. Rejects with a Fault. */
   text(given: PromptValues, context: PromptContext): Promise<string>;
 }
 
@@ -97,7 +97,7 @@ export interface PromptArgument {
   name: string;
   description: string;
   required?: true;
-  /** Longest value in characters. */
+  /** Most characters of the value. */
   longest: number;
   complete?: Completion;
 }
@@ -107,9 +107,9 @@ export type PromptValues = Readonly<Record<string, string>>;
 
 /** What a prompt may use. */
 export interface PromptContext {
-  /** Runs an operation as the caller; rejects with its Fault. */
+  /** Runs an operation as the caller. Rejects with its Fault. */
   ask(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>>;
-  /** The caller's. */
+  /** Rights of the caller. */
   rights: Rights;
 }
 
@@ -121,10 +121,10 @@ export interface FeatureInstructions {
   readers: readonly string[];
   /** How to write. */
   writers: {
-    /** The write that a caller must be allowed somewhere to get `lines`. */
+    /** Callers that may use this write in some space get `lines`. */
     operation: string;
     lines: readonly string[];
-    /** The line for other callers. */
+    /** The line for all others. */
     otherwise: string;
   };
 }

@@ -1,4 +1,5 @@
-// The keys under which a node lends its own parts to features (services.ts). Keys of a feature's parts are the feature's.
+// Service keys of the parts that a node provides to its features (services.ts). A feature defines the keys of its own
+// parts.
 
 import type { Access } from "../access/access.ts";
 import type { Caller } from "../access/caller.ts";
@@ -12,22 +13,24 @@ import type { Store } from "../store/store.ts";
 import type { WriteLimits } from "./define.ts";
 import { ServiceKey } from "./services.ts";
 
-/** The one way to the host's network (security.md 19): the answer of the far side, or a Fault `unavailable` when there is none. */
+/**
+ * Sends a request to the host's network, in the only allowed way (security.md 19). Rejects with Fault `unavailable`.
+ */
 export type Outbound = (
   url: URL,
   init: { method: string; headers: Record<string, string>; body?: Uint8Array; signal: AbortSignal },
 ) => Promise<Response>;
 
-/** What the process was started with, and its way out. */
+/** What the process was started with, and its access to the host's network. */
 export interface HostParts {
   secrets: Secrets;
   env: Environment;
-  /** The words that run this executable; without them nothing can be done in a child. */
+  /** The command that runs this executable; undefined: no child process can be started. */
   command: readonly string[] | undefined;
   outbound: Outbound;
 }
 
-/** What every node has from the beginning. */
+/** What every node has from its start. */
 export interface NodeParts {
   settings: Settings & { readonly data: string };
   store: Store;
@@ -37,25 +40,25 @@ export interface NodeParts {
   nowMs: () => number;
 }
 
-/** A caller that a name stands for. */
+/** A caller found by a name. */
 export interface NamedCaller {
   caller: Caller;
-  /** What is not known of it, such as that none of its devices is seen now; or "". */
+  /** What is unknown about it, such as that none of its devices is visible now; or "". */
   note: string;
 }
 
-/** Finds the callers that a person's words name: a login, a tag, a device, an address, `local`. */
+/** Finds callers by what a person typed: a login, a tag, a device, an address, `local`. */
 export type FindCallers = (name: string, signal: AbortSignal) => Promise<NamedCaller[]>;
 
-/** The host of the process. */
+/** Process and host. */
 export const HOST: ServiceKey<HostParts> = new ServiceKey("the host");
-/** The node. */
+/** The node itself. */
 export const NODE: ServiceKey<NodeParts> = new ServiceKey("the node");
-/** Provided once the operations are known, since the log applies their commands. */
+/** The log. Provided after the operations, because it applies their commands. */
 export const LOG: ServiceKey<Log> = new ServiceKey("the log");
 /** The gate. */
 export const ACCESS: ServiceKey<Access> = new ServiceKey("the gate");
-/** Calls that the gate refused. */
+/** The record of refused calls. */
 export const REFUSALS: ServiceKey<Refusals> = new ServiceKey("the refused calls");
-/** Finds the callers that `access_explain` is asked about. */
+/** Finds callers by name, for `access_explain`. */
 export const FIND_CALLERS: ServiceKey<FindCallers> = new ServiceKey("the search for callers");

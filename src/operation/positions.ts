@@ -1,4 +1,5 @@
-// Waiting for positions, and the last position of each caller whose call went to another node: so an agent reads its own writes here without naming any (replication.md 27).
+// Waits for positions, and remembers the last position of each caller whose call went to another node, so that the
+// caller reads its own writes here without sending one (replication.md 27).
 
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
@@ -7,22 +8,22 @@ import { formatPosition, type Position, parsePosition } from "../log/position.ts
 
 const MAX_CALLERS = 10_000;
 
-/** How far this node is, and how far each caller has seen. */
+/** What this node has applied, and what each caller has seen. */
 export class Positions {
   readonly #log: Log;
-  /** Only of callers that saw more than this node had: the rest need no memory. */
+  /** Only of callers that saw more than this node had. */
   readonly #seen = new LRUCache<string, Position>({ max: MAX_CALLERS });
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** Position of what is applied on this node, as answers write it. */
+  /** Returns the position that is applied on this node, as text. */
   here(): string {
     return formatPosition(this.#log.position());
   }
 
-  /** A caller was shown an answer of this position by another node. */
+  /** Records that a caller got an answer of this position from another node. */
   saw(caller: string, position: string): void {
     const shown = parsePosition(position);
     if (this.#log.sameHistory(shown) && shown.seq <= this.#log.position().seq) return;
@@ -30,7 +31,10 @@ export class Positions {
     if (before?.epoch !== shown.epoch || before.seq < shown.seq) this.#seen.set(caller, shown);
   }
 
-  /** The position that a session read must have seen and this node has not applied yet; undefined: none. Faults: `invalid_input`, `history_forked`. */
+  /**
+   * Returns the position that a session read needs and this node has not applied yet; undefined: none. Throws Fault
+   * `invalid_input` or `history_forked`.
+   */
   missing(caller: string, shown: string | undefined): Position | undefined {
     const asked = shown === undefined ? undefined : this.#parse(shown);
     const own = this.#ownOf(caller);
@@ -38,14 +42,17 @@ export class Positions {
     return wanted !== undefined && wanted.seq > this.#log.position().seq ? wanted : undefined;
   }
 
-  /** Resolves to the seq of a position that a caller shows once it is applied here. Faults: `invalid_input`, `history_forked`, `unavailable` after `withinMs`. */
+  /**
+   * Waits until a position that a caller sent is applied here, and returns its seq. Rejects with Fault `invalid_input`,
+   * `history_forked`, or `unavailable` after `withinMs`.
+   */
   async reach(text: string, withinMs: number, signal: AbortSignal): Promise<number> {
     const wanted = this.#parse(text);
     if (!(await this.reached(wanted, withinMs, signal))) throw this.behind(text);
     return wanted.seq;
   }
 
-  /** Whether a position was applied here within the time. Rejects when the signal aborts. */
+  /** Reports whether a position was applied here within the time. Rejects when the signal aborts. */
   async reached(wanted: Position, withinMs: number, signal: AbortSignal): Promise<boolean> {
     const log = this.#log;
     if (log.position().seq >= wanted.seq) return true;
@@ -59,7 +66,7 @@ export class Positions {
     return true;
   }
 
-  /** The answer to a read that this node is too far behind for; `facts.applied` says how far it is. */
+  /** Returns the fault of a read for which this node is too far behind; `facts.applied` is what it has applied. */
   behind(text: string): Fault {
     return new Fault("unavailable", `This node has applied ${this.here()}, not yet ${text}`, {
       hint: "Try again in a moment.",
@@ -82,8 +89,8 @@ export class Positions {
     if (this.#log.sameHistory(wanted)) return wanted;
     throw new Fault(
       "history_forked",
-      `The position ${text} is of another history than this store's (epoch ${this.#log.position().epoch})`,
-      { hint: "The store was restored or recovered since; read again without min_position." },
+      `The position ${text} belongs to another history than this store's (epoch ${this.#log.position().epoch})`,
+      { hint: "The store was restored or recovered since then; read again without min_position." },
     );
   }
 }

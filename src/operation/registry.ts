@@ -1,33 +1,34 @@
-// All operations of this build by name, with their JSON Schemas made once.
+// The operations of a node by name, with their JSON Schemas, and the apply function over its writes.
 
 import { z } from "zod";
+import { Fault } from "../lib/fault.ts";
 import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
-import type { Operation } from "./define.ts";
+import type { AnyWrite, Operation } from "./define.ts";
 
 /** An operation with its schemas as clients see them. */
 export interface Entry {
   operation: Operation;
-  /** JSON Schema 2020-12 of the arguments, common arguments included; unknown properties are refused. */
+  /** JSON Schema 2020-12 of the arguments, including the common ones; unknown properties are refused. */
   inputSchema: Record<string, unknown>;
   outputSchema: Record<string, unknown>;
 }
 
-/** Arguments that every operation takes besides its own; `invoke` handles them (architecture.md 5). */
+/** Arguments that every operation takes beside its own; `invoke` handles them (architecture.md 5). */
 export const commonInput = z.object({
   consistency: z
     .enum(["any", "session", "leader"])
     .optional()
     .describe(
-      "What a read must have seen: any = what this node has; session = at least min_position (default); leader = every acknowledged write.",
+      "How new a read must be: any = what this node has; session = at least min_position (default); leader = every acknowledged write.",
     ),
   min_position: z
     .string()
     .max(64)
     .optional()
-    .describe("A position that an earlier answer named; the read is at least that new."),
+    .describe("A position from an earlier answer; the read is at least that new."),
 });
 
-/** The argument that only writes take besides. */
+/** The common argument of writes alone. */
 export const writeInput = z.object({
   idempotency_key: z
     .string()
@@ -35,17 +36,17 @@ export const writeInput = z.object({
     .max(256)
     .regex(/^[\x21-\x7e]+$/, "printable ASCII without spaces")
     .optional()
-    .describe("Give the same key when you repeat a write whose answer you missed: it is done once and answered twice."),
+    .describe("Send the same key when you repeat a write whose answer you did not get: the write is done only once."),
 });
 
-/** The operations that callers may name, and the writes that the log may hold. */
+/** The operations that callers may name, and the writes whose commands the log may hold. */
 export class Registry {
   readonly #entries: ReadonlyMap<string, Entry>;
-  readonly #writes: ReadonlyMap<string, Extract<Operation, { kind: "write" }>>;
+  readonly #writes: ReadonlyMap<string, AnyWrite>;
 
   constructor(operations: readonly Operation[]) {
     if (new Set(operations.map((operation) => operation.name)).size !== operations.length)
-      throw new Error("two operations have one name");
+      throw new Error("two operations have the same name");
     const writes = operations.filter((operation) => operation.kind === "write");
     this.#writes = new Map(writes.map((operation) => [operation.name, operation]));
     const listed = operations.filter(
@@ -59,19 +60,30 @@ export class Registry {
     return this.#entries.get(name);
   }
 
-  /** Sorted by name, without internal ones. */
+  /** Returns the operation of a call. Throws Fault `unknown_operation` with the nearest name. */
+  find(name: string): Operation {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry.operation;
+    const names = [...this.#entries.keys()];
+    const near = names.find((known) => known.includes(name) || name.includes(known));
+    throw new Fault("unknown_operation", `There is no operation ${JSON.stringify(name.slice(0, 80))}`, {
+      hint: near === undefined ? `Known operations: ${names.join(", ")}.` : `Did you mean ${near}?`,
+    });
+  }
+
+  /** Returns the operations sorted by name, without internal ones. */
   list(): readonly Entry[] {
     return [...this.#entries.values()];
   }
 
-  /** The command a log entry names: its write in exactly that version, or undefined. */
-  write(name: string, v: number): Extract<Operation, { kind: "write" }> | undefined {
+  /** Returns the write of a command, in exactly that version, or undefined. */
+  write(name: string, v: number): AnyWrite | undefined {
     const operation = this.#writes.get(name);
     return operation?.v === v ? operation : undefined;
   }
 }
 
-/** Returns the log's apply over these operations: it finds the write that a command names and runs it. */
+/** Returns the apply function of a log over these operations: it runs the write that a command names. */
 export function applierOf(operations: readonly Operation[]): Apply {
   const registry = new Registry(operations);
   const find = ({ name, v }: Command) => {
@@ -89,11 +101,12 @@ function entryOf(operation: Operation): Entry {
   if (!/^[a-z][a-z0-9_]{0,63}$/.test(operation.name)) throw new Error(`${operation.name} is not an operation name`);
   for (const [alias, name] of Object.entries(operation.aliases ?? {})) {
     if (!Object.hasOwn(operation.input.shape, name) || Object.hasOwn(operation.input.shape, alias))
-      throw new Error(`${operation.name}: ${alias} cannot stand for ${name}`);
+      throw new Error(`${operation.name}: ${alias} cannot be an alias of ${name}`);
   }
   if (operation.kind === "read" && operation.waits === true)
     for (const name of ["since", "timeout_seconds"])
-      if (!Object.hasOwn(operation.input.shape, name)) throw new Error(`${operation.name} waits without ${name}`);
+      if (!Object.hasOwn(operation.input.shape, name))
+        throw new Error(`${operation.name} waits but has no argument ${name}`);
   const common = operation.kind === "write" ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
   return {

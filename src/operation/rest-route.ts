@@ -1,24 +1,24 @@
-// One row of the table of HTTP routes, as a feature declares it. From the rows api/ makes routing, `OPTIONS`, `Allow`,
-// `Accept-Patch`, 405, the paths of /openapi.json and docs/routes.md. Types only: api/ carries a row out.
+// One row of the table of HTTP routes, as a feature declares it. api/ makes routing, `OPTIONS`, `Allow`,
+// `Accept-Patch`, 405, the paths of /openapi.json and docs/routes.md from the rows.
 
 /** A route: a method at a path that calls one operation. */
 export interface RestRoute extends RouteShape {
   /** Name of the operation. */
   operation: string;
-  /** Arguments that every call of this route gives. */
+  /** Arguments that every call of this route has. */
   constants?: Readonly<Record<string, unknown>>;
   /**
-   * Conditional headers that are judged. Of a write they become the arguments `if_match` and `if_none_match`, and a
-   * condition that is not listed is refused. Of a read `if-none-match` may give 304.
+   * Conditional headers that the route evaluates. For a write they become the arguments `if_match` and `if_none_match`,
+   * and a condition that is not listed is refused. For a read `if-none-match` may give 304.
    */
   conditions?: readonly Condition[];
   body?: RouteBody;
   response: RouteResponse;
-  /** Statuses of problems besides those that every read, or every write, may give. */
+  /** Statuses of problems beside those that every read, or every write, may give. */
   errors?: readonly number[];
 }
 
-/** What a row says whether or not it calls an operation. `HEAD` goes with `GET`, `OPTIONS` with every path. */
+/** The part of a row that does not depend on an operation. `GET` includes `HEAD`; every path has `OPTIONS`. */
 export interface RouteShape {
   method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
   /** The path, with its parameters in braces, such as `/contexts/{id}/versions/{version}`. */
@@ -35,7 +35,7 @@ export interface RouteShape {
   tag: string;
 }
 
-/** The conditional headers that a route may judge (RFC 9110 13.1). */
+/** The conditional headers that a route may evaluate (RFC 9110 13.1). */
 export type Condition = "if-match" | "if-none-match";
 
 /** A parameter of the path. */

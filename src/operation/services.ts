@@ -1,7 +1,7 @@
-// What a running node lends to its features: parts of other rooms, found by a typed key, so that a feature imports no room
-// above it. The node provides each part once, while it is put together; `find` is undefined for a part that it has not.
+// The parts that a running node provides to its features, found by a typed key, so that a feature imports no folder
+// above it. The node provides each part once, while it is put together.
 
-/** Names one part and carries its type. */
+/** The key of one part; carries its type. */
 export class ServiceKey<T> {
   /** For the type checker only. */
   declare readonly type: T;
@@ -16,19 +16,19 @@ export class ServiceKey<T> {
 export class Services {
   readonly #parts = new Map<unknown, unknown>();
 
-  /** Adds a part; throws where there is one under this key already. */
+  /** Adds a part. Throws an Error if the key is taken. */
   provide<T>(key: ServiceKey<T>, part: T): this {
     if (this.#parts.has(key)) throw new Error(`${key.name} is provided twice`);
     this.#parts.set(key, part);
     return this;
   }
 
-  /** Returns the part, or undefined where this node has none. */
+  /** Returns the part; undefined if this node has none. */
   find<T>(key: ServiceKey<T>): T | undefined {
     return this.#parts.get(key) as T | undefined;
   }
 
-  /** Returns the part; throws an Error where nothing provides it, which is a mistake in the wiring. */
+  /** Returns the part. Throws an Error if this node has none, which is a mistake in its wiring. */
   get<T>(key: ServiceKey<T>): T {
     if (!this.#parts.has(key)) throw new Error(`nothing provides ${key.name} on this node`);
     return this.#parts.get(key) as T;

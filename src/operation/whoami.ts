@@ -1,14 +1,14 @@
-// whoami: who the tailnet says is calling, and what that caller may do here.
+// whoami: returns the identity of the caller, as the tailnet proves it, and its grants on this node.
 
 import { z } from "zod";
 import { callerName } from "../access/caller.ts";
 import { read } from "./define.ts";
 
-/** The operation; every caller with any right may use it. */
+/** The operation. Every caller with any right may use it. */
 export const whoami = read({
   name: "whoami",
   title: "Who am I",
-  description: "Says who the tailnet proves you to be and which roles you have in which spaces.",
+  description: "Returns who you are, as the tailnet proves it, and which roles you have in which spaces.",
   input: z.object({}),
   output: z.object({
     caller: z.string(),
@@ -24,11 +24,11 @@ export const whoami = read({
         requests_per_minute: z.number().optional(),
       }),
     ),
-    problems: z.array(z.string()).describe("Grants that count for nothing, and why."),
+    problems: z.array(z.string()).describe("Grants that are ignored, and why."),
   }),
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
-  here: true,
+  local: true,
   run: (_reader, _input, { caller, rights }) => ({
     caller: callerName(caller),
     kind: caller.kind,

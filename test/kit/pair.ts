@@ -9,8 +9,8 @@ import { Fault } from "../../src/lib/fault.ts";
 import { refusedProposal } from "../../src/log/engine/raft/faults.ts";
 import type { Command, Leadership, Log } from "../../src/log/log.ts";
 import { fullNodeRouting } from "../../src/membership/full-routing.ts";
-import { answerForwarded } from "../../src/operation/answer-forwarded.ts";
 import type { Routing } from "../../src/operation/routing.ts";
+import { serveForwarded } from "../../src/operation/serve-forwarded.ts";
 import { faultOfValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
@@ -160,7 +160,7 @@ export async function startPair(options: PairOptions = {}) {
     const node = nodes[index];
     server.register(
       "forward",
-      answerForwarded({ invoker: core.invoker, callerOf: async (callerId) => node?.sees.get(callerId) }),
+      serveForwarded({ invoker: core.invoker, callerOf: async (callerId) => node?.sees.get(callerId) }),
     );
     servers.push(server);
   }

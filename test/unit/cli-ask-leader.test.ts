@@ -6,7 +6,7 @@ import { problemResponse } from "../../src/api/problem.ts";
 import { askLeader } from "../../src/cli/fleet/ask-leader.ts";
 import { notTheLeader } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { neverForwarded, notLeader } from "../../src/operation/routing.ts";
+import { neverForwarded, notLeader } from "../../src/operation/routing-faults.ts";
 import { refusal } from "../kit/refusal.ts";
 
 const ANNA = { node: "nANNA", name: "anna" };

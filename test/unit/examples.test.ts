@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { generatedFiles } from "../../scripts/generate.ts";
 import { routesOf } from "../../src/api/index.ts";
 import { FEATURES, MIGRATIONS, OPERATIONS } from "../../src/features/index.ts";
-import { splitInput } from "../../src/operation/input.ts";
+import { parseInput } from "../../src/operation/parse-input.ts";
 import { Store } from "../../src/store/store.ts";
 import { exampleCalls } from "../kit/examples.ts";
 
@@ -17,7 +17,7 @@ const pages = generatedFiles();
 test.each(exampleCalls())("the example of $name can be parsed, and has spaces", ({ name, example }) => {
   const operation = OPERATIONS.find((one) => one.name === name);
   if (operation === undefined) throw new Error(`there is no ${name}`);
-  const { input } = splitInput(operation, example);
+  const { input } = parseInput(operation, example);
   const { spaces } = operation.access;
   const touched = spaces === "visible" ? spaces : spaces(input);
   expect(touched === "visible" || (touched.length > 0 && touched.every((space) => space !== ""))).toBe(true);

@@ -12,7 +12,7 @@ describe("other places", () => {
     several: () => true,
     self: () => "nSelf",
     leader: () => undefined,
-    forward: async () => "here" as const,
+    forward: async () => "local" as const,
     ...routing,
   });
 

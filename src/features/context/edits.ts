@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { findAll } from "../../lib/find-all.ts";
-import { parseArguments } from "../../operation/input.ts";
+import { parseArguments } from "../../operation/parse-input.ts";
 
 export type Edit = { op: "append"; text: string } | { op: "prepend"; text: string } | Replace;
 

@@ -36,7 +36,7 @@ export const contextGet = read({
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: true },
-  kept: true,
+  cacheable: true,
   aliases: idAliases,
   async run(reader, input, context) {
     if (input.version !== undefined && input.at !== undefined) {

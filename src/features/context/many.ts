@@ -6,7 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import type { Changed } from "../../log/log.ts";
 import type { WriteLimits, WriteOperation } from "../../operation/define.ts";
 import { write } from "../../operation/define.ts";
-import { parseArguments } from "../../operation/input.ts";
+import { parseArguments } from "../../operation/parse-input.ts";
 import { contextDelete } from "./delete.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";

@@ -61,7 +61,7 @@ export const counterGet = read({
   input: z.object({ id }),
   output: counter,
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
-  kept: true,
+  cacheable: true,
   run: (reader, input) => shown(rowOf(reader, input.id)),
 });
 

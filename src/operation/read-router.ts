@@ -1,0 +1,190 @@
+// Decides which node runs a read: this one as it is, this one once it has applied a position, or another one.
+// Implements the three levels of consistency (architecture.md 5).
+
+import { callerName } from "../access/caller.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Log } from "../log/log.ts";
+import { formatPosition, type Position } from "../log/position.ts";
+import type { Answer } from "./answer.ts";
+import type { ReadOperation } from "./define.ts";
+import type { Positions } from "./positions.ts";
+import type { CachedCall, Forwarded, Routing } from "./routing.ts";
+import { notLeader, notReady } from "./routing-faults.ts";
+
+/** A read that was parsed and admitted on this node. */
+export interface AdmittedRead extends Omit<CachedCall, "operation" | "kind"> {
+  operation: ReadOperation;
+  forwarded: Forwarded | undefined;
+  /** Runs it on the store of this node. */
+  run(): Promise<Answer>;
+}
+
+export interface ReadRouterOptions {
+  log: Log;
+  positions: Positions;
+  routing: Routing | undefined;
+}
+
+/** How long a read waits for a position that this node has not applied yet. */
+export const MAX_POSITION_WAIT_MS = 2000;
+
+/** Routes reads. */
+export class ReadRouter {
+  readonly #options: ReadRouterOptions;
+
+  constructor(options: ReadRouterOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the answer, or rejects with the read's Fault, `unavailable`, `not_ready` or `history_forked`. */
+  run(read: AdmittedRead): Promise<Answer> {
+    const { operation, consistency } = read;
+    const mode = this.#mode();
+    if (operation.local === true) return read.run();
+    if (mode === "waiting") throw notReady();
+    // A wait reads this node's own feed in every mode; its argument `since` says how new that must be.
+    if (operation.follow !== undefined) return this.#localFrom(read);
+    if (mode === "edge") return this.#onEdge(read);
+    if (consistency === "leader") return this.#fromLeader(read);
+    const missing = consistency === "any" ? undefined : this.#missing(read);
+    return missing === undefined ? this.#local(read) : this.#session(read, missing);
+  }
+
+  #mode() {
+    return this.#options.routing?.mode() ?? "leader";
+  }
+
+  /** Reads the store of this node as it is. A replica adds the age of its state. */
+  async #local(read: AdmittedRead): Promise<Answer> {
+    if (this.#mode() !== "replica") return read.run();
+    // Taken before the read, which may see a newer state; the time of the read is added because it may wait.
+    const ageSeconds = this.#options.routing?.ageSeconds?.();
+    const startMs = performance.now();
+    const answer = await read.run();
+    if (ageSeconds === undefined) return answer;
+    return { ...answer, ageSeconds: ageSeconds + (performance.now() - startMs) / 1000 };
+  }
+
+  /** Reads the store of this node once it has applied `min_position`. */
+  async #localFrom(read: AdmittedRead): Promise<Answer> {
+    if (read.minPosition !== undefined) await this.#reach(read, read.minPosition);
+    return this.#local(read);
+  }
+
+  #reach(read: AdmittedRead, position: string): Promise<number> {
+    return this.#options.positions.reach(position, MAX_POSITION_WAIT_MS, read.signal);
+  }
+
+  /**
+   * Reads at a position that this node has not applied: asks the leader at once, and reads here if this node reaches
+   * the position first or the leader cannot be asked (replication.md 27).
+   */
+  async #session(read: AdmittedRead, missing: Position): Promise<Answer> {
+    const { positions, routing } = this.#options;
+    const text = formatPosition(missing);
+    const done = new AbortController();
+    const signal = AbortSignal.any([read.signal, done.signal]);
+    try {
+      const reached = positions.reached(missing, MAX_POSITION_WAIT_MS, signal);
+      reached.catch(() => {});
+      // A forwarded call waits here: the node that forwarded it can ask the leader itself.
+      if (routing?.mode() === "replica" && read.forwarded === undefined) {
+        const asked = this.#tryLeader({ ...read, minPosition: text, signal }, routing);
+        asked.catch(() => {});
+        const first = await Promise.race([asked, reached.then((isReached) => (isReached ? "local" : undefined))]);
+        if (first !== undefined && first !== "local") return first;
+      }
+      if (await reached) return await this.#local(read);
+    } finally {
+      done.abort();
+    }
+    throw positions.behind(text);
+  }
+
+  /**
+   * Returns the position that a session read needs and this node has not applied. For a forwarded call only what it
+   * names counts: the node that forwarded it knows what the caller has seen.
+   */
+  #missing(read: AdmittedRead): Position | undefined {
+    const { positions } = this.#options;
+    return positions.missing(read.forwarded === undefined ? callerName(read.caller) : "", read.minPosition);
+  }
+
+  /** Reads on the leader, after a barrier; goes on over changes of leader. */
+  async #fromLeader(read: AdmittedRead): Promise<Answer> {
+    const { log, routing } = this.#options;
+    if (read.minPosition !== undefined && this.#mode() === "leader") await this.#reach(read, read.minPosition);
+    for (;;) {
+      read.signal.throwIfAborted();
+      if (this.#mode() === "leader") {
+        try {
+          await log.barrier();
+          return await this.#local(read);
+        } catch (error) {
+          if (routing === undefined || !routing.several() || !isLeadershipLost(error, routing)) throw error;
+        }
+      }
+      if (routing === undefined) throw notLeader(undefined);
+      if (read.forwarded !== undefined) throw notLeader(routing.leader());
+      const answer = await this.#forward(read, "leader", routing);
+      if (answer !== "local") return answer;
+    }
+  }
+
+  /** Reads from the cache of an edge, its upstream, or the leader. */
+  async #onEdge(read: AdmittedRead): Promise<Answer> {
+    const { routing, positions } = this.#options;
+    if (routing === undefined) throw notReady();
+    const { operation, input, caller, parsed, consistency, signal } = read;
+    const missing = consistency === "session" ? this.#missing(read) : undefined;
+    const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
+    if (consistency !== "leader") {
+      const call = { operation: operation.name, kind: "read" as const, input, caller };
+      const cached = await routing.answer?.({ ...call, parsed, consistency, minPosition, signal });
+      if (cached !== undefined) {
+        positions.saw(callerName(caller), cached.position);
+        return cached;
+      }
+    }
+    const answer = await this.#forward(
+      { ...read, minPosition },
+      consistency === "leader" ? "leader" : "upstream",
+      routing,
+    );
+    if (answer === "local") throw notReady();
+    return answer;
+  }
+
+  /** Returns the leader's answer; undefined if it cannot be had, so that this node reads for itself. */
+  async #tryLeader(read: AdmittedRead, routing: Routing): Promise<Answer | undefined> {
+    try {
+      const answer = await this.#forward(read, "leader", routing);
+      return answer === "local" ? undefined : answer;
+    } catch (error) {
+      // The leader may not see the caller; this node does, and will have the position in a moment.
+      if (error instanceof Fault && (error.code === "unavailable" || error.code === "forward_unseen")) return undefined;
+      throw error;
+    }
+  }
+
+  async #forward(read: AdmittedRead, to: "leader" | "upstream", routing: Routing): Promise<Answer | "local"> {
+    const { operation, input, caller, consistency, minPosition, signal } = read;
+    const asked = {
+      ...input,
+      consistency,
+      ...(minPosition === undefined ? {} : { min_position: minPosition }),
+    };
+    const answer = await routing.forward(
+      { operation: operation.name, kind: "read" as const, input: asked, caller },
+      to,
+      signal,
+    );
+    if (answer !== "local") this.#options.positions.saw(callerName(caller), answer.position);
+    return answer;
+  }
+}
+
+/** Reports whether a barrier failed because this node no longer leads. */
+function isLeadershipLost(error: unknown, routing: Routing): boolean {
+  return error instanceof Fault && error.code === "unavailable" && routing.mode() !== "leader";
+}

@@ -1,0 +1,81 @@
+// Faults of calls that need another node of the fleet, and what a fault means after earlier attempts.
+
+import { Fault, type FaultCode } from "../lib/fault.ts";
+
+/** Returns the fault of a node that has no store yet. */
+export function notReady(): Fault {
+  return new Fault("not_ready", "This node has not received the store of its fleet yet", {
+    hint: "Ask another node of the fleet, or wait: `cairn status` says what it waits for.",
+    details: { retryAfterSeconds: 2 },
+  });
+}
+
+/** Returns the fault of a node that was asked to order a write and does not lead. */
+export function notLeader(leader: { node: string } | undefined): Fault {
+  return new Fault("unavailable", "This node does not order writes now; nothing was written", {
+    hint: "Ask the leader.",
+    facts: { outcome: "not_done", leader: leader && { node: leader.node } },
+    details: { retryAfterSeconds: 1 },
+  });
+}
+
+/** Returns the fault of a node that lost the leadership while a write was on its way through the log. */
+export function lostLeadership(leader: { node: string } | undefined): Fault {
+  return new Fault("unavailable", "This node lost the leadership while it ordered the write", {
+    hint: "Ask the leader, with the same idempotency key.",
+    facts: { outcome: "unknown", leader: leader && { node: leader.node } },
+    details: { retryAfterSeconds: 1 },
+  });
+}
+
+/** Returns the fault of a write that needs admin rights: those are valid only on the node that proved them. */
+export function neverForwarded(operation: string, leader: { name: string } | undefined): Fault {
+  const where = leader === undefined ? "the leader, once there is one" : leader.name;
+  return new Fault("forbidden", `${operation} needs admin rights, which are never forwarded to the leader`, {
+    hint: `Run it on ${where}.`,
+    facts: { leader: leader && { name: leader.name } },
+  });
+}
+
+/** Returns the fault of a call that no node took in time. `cause` is the error of the last attempt. */
+export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
+  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  if (mayBeDone) {
+    return new Fault("unavailable", `Whether the write was made is unknown${why}`, {
+      hint: "Read before you write again, or repeat it with the same idempotency key.",
+      facts: { outcome: "unknown" },
+      details: { retryAfterSeconds: 2 },
+      cause,
+    });
+  }
+  return new Fault("unavailable", `No node that orders writes could be reached${why}`, {
+    hint: "Try again in a moment; `cairn status` shows which voters are missing.",
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 2 },
+    cause,
+  });
+}
+
+/**
+ * Decided by apply, which would have returned the result of an earlier attempt with the same key: so there was none.
+ */
+const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  "invalid_input",
+  "not_found",
+  "deleted",
+  "purged",
+  "version_mismatch",
+  "patch_failed",
+  "key_reused",
+  "quota_exceeded",
+]);
+
+/**
+ * Returns the error that a caller gets if an earlier attempt may have succeeded: a refusal that came before the log (a
+ * full disk, a rate limit, rights) says nothing about that attempt, so the outcome is unknown.
+ */
+export function afterAttempts(error: unknown, mayBeDone: boolean): unknown {
+  if (!mayBeDone || !(error instanceof Fault)) return error;
+  const isDecisive = DECIDED_IN_APPLY.has(error.code) || error.facts.outcome === "unknown";
+  return isDecisive ? error : gaveUp(true, error);
+}

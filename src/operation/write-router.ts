@@ -1,0 +1,211 @@
+// Takes a write to the node that orders writes: here or by forwarding, over changes of leader, with one idempotency key
+// (replication.md 10).
+
+import { type Caller, callerName } from "../access/caller.ts";
+import { isReservedSpace } from "../access/space.ts";
+import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
+import type { Log } from "../log/log.ts";
+import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Answer } from "./answer.ts";
+import type { AnyWrite, WriteLimits } from "./define.ts";
+import type { Positions } from "./positions.ts";
+import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
+import { afterAttempts, gaveUp, lostLeadership, neverForwarded, notLeader, notReady } from "./routing-faults.ts";
+
+/** A write that was parsed and admitted on this node. */
+export interface AdmittedWrite {
+  operation: AnyWrite;
+  spaces: string[] | "visible";
+  input: Record<string, unknown>;
+  /** The arguments as they came, for the node to which they are forwarded. */
+  raw: Record<string, unknown>;
+  caller: Caller;
+  key: string | undefined;
+  forwarded: Forwarded | undefined;
+  signal: AbortSignal;
+}
+
+export interface WriteRouterOptions {
+  log: Log;
+  positions: Positions;
+  limits: WriteLimits;
+  writesRefused: (() => Fault | undefined) | undefined;
+  routing: Routing | undefined;
+}
+
+/** After this time a write ends with the outcome that is known of it. */
+const WITHIN_MS = 30_000;
+/** Between two attempts at this node while it hands over or takes over the leadership. */
+const LOCAL_RETRY_MS = 50;
+/** When a leader loses the leadership, most of its proposals are still applied within this time. */
+const LEADERSHIP_GRACE_MS = 500;
+/** How long a forwarded write waits until this node has applied it too, so that the next read here sees it. */
+const APPLIED_LOCALLY_MS = 5_000;
+
+/** An idempotency key, from the caller or made by a node that forwards. */
+interface Key {
+  text: string;
+  by: "caller" | "node";
+}
+
+/** What is known of the attempts so far. */
+interface Attempts {
+  mayBeDone: boolean;
+  lastError: unknown;
+}
+
+/** Routes writes. */
+export class WriteRouter {
+  readonly #options: WriteRouterOptions;
+
+  constructor(options: WriteRouterOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the answer, or rejects with the write's Fault, or with `unavailable` and what is known of its outcome. */
+  run(write: AdmittedWrite): Promise<Answer> {
+    const { routing } = this.#options;
+    const mode = routing?.mode() ?? "leader";
+    if (mode === "waiting") throw notReady();
+    if (routing === undefined || (mode === "leader" && !routing.several()))
+      return this.#propose(write, keyOf(write, undefined));
+    return write.forwarded === undefined ? this.#anywhere(write, routing) : this.#asLeader(write, routing);
+  }
+
+  /** Orders a forwarded write. Never forwards it again: the node that took the call finds the leader itself. */
+  async #asLeader(write: AdmittedWrite, routing: Routing): Promise<Answer> {
+    if (routing.mode() !== "leader") throw notLeader(routing.leader());
+    const answer = await this.#whileLeading(this.#propose(write, keyOf(write, write.forwarded?.nodeKey)));
+    if (answer === "lost") throw lostLeadership(routing.leader());
+    return answer;
+  }
+
+  /** Tries here while this node leads, and at the leader while another node does, until the time is over. */
+  async #anywhere(write: AdmittedWrite, routing: Routing): Promise<Answer> {
+    const key = keyOf(write, newNodeKey());
+    const late = AbortSignal.timeout(WITHIN_MS);
+    const attempts: Attempts = { mayBeDone: false, lastError: undefined };
+    while (!late.aborted) {
+      const isLeader = routing.mode() === "leader";
+      const answer = isLeader
+        ? await this.#tryLocally(write, key, routing, attempts)
+        : await this.#forward(write, key, routing, attempts, late);
+      if (answer !== undefined) return answer;
+      if (isLeader) await pause(LOCAL_RETRY_MS);
+    }
+    throw gaveUp(attempts.mayBeDone, attempts.lastError);
+  }
+
+  /** Returns the answer; undefined if another node may have to order the write. */
+  async #tryLocally(write: AdmittedWrite, key: Key, routing: Routing, attempts: Attempts): Promise<Answer | undefined> {
+    const { caller } = write;
+    // Together with operation and key the same name on every node, so that a retry elsewhere is the same write.
+    const name = caller.kind === "local" ? localCallerName(caller.id, routing.self()) : callerName(caller);
+    try {
+      const answer = await this.#whileLeading(this.#propose(write, key, name));
+      if (answer !== "lost") return answer;
+      attempts.mayBeDone = true;
+    } catch (error) {
+      const outcome = error instanceof Fault ? error.facts.outcome : undefined;
+      if (outcome !== "not_done" && outcome !== "unknown") throw afterAttempts(error, attempts.mayBeDone);
+      attempts.mayBeDone ||= outcome === "unknown";
+      attempts.lastError = error;
+    }
+    return undefined;
+  }
+
+  /** Returns the leader's answer; undefined if this node leads by now. */
+  async #forward(
+    write: AdmittedWrite,
+    key: Key,
+    routing: Routing,
+    attempts: Attempts,
+    late: AbortSignal,
+  ): Promise<Answer | undefined> {
+    refuseUnforwardable(write, routing);
+    const { operation, raw, caller, signal } = write;
+    const call: ForwardCall = {
+      operation: operation.name,
+      input: raw,
+      caller,
+      kind: "write",
+      ...(key.by === "node" ? { nodeKey: key.text } : {}),
+    };
+    const { mayBeDone, lastError } = attempts;
+    const forwarded = routing.forward(call, "leader", AbortSignal.any([signal, late]));
+    const answer = await forwarded.catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw late.aborted && !(error instanceof Fault) ? gaveUp(true, lastError) : afterAttempts(error, mayBeDone);
+    });
+    if (answer !== "local") return this.#applied(write, routing, answer);
+    // It is unknown which attempts were made before this node began to lead.
+    attempts.mayBeDone = true;
+    return undefined;
+  }
+
+  /**
+   * Waits until a replica has applied a forwarded write. An edge does not: a session read that misses it goes upstream.
+   */
+  async #applied({ caller, signal }: AdmittedWrite, routing: Routing, answer: Answer): Promise<Answer> {
+    const { positions } = this.#options;
+    positions.saw(callerName(caller), answer.position);
+    if (routing.mode() === "replica")
+      await positions.reached(parsePosition(answer.position), APPLIED_LOCALLY_MS, signal).catch(() => false);
+    return answer;
+  }
+
+  /**
+   * Waits for a proposal while this node leads. Once another node leads it may wait long, so it ends with `lost` after
+   * a grace; the next leader is then asked with the same key.
+   */
+  async #whileLeading(proposed: Promise<Answer>): Promise<Answer | "lost"> {
+    const lost = Promise.withResolvers<"lost">();
+    let grace: ReturnType<typeof setTimeout> | undefined;
+    const stop = this.#options.log.onLeadership(({ leading }) => {
+      if (!leading) grace ??= setTimeout(() => lost.resolve("lost"), LEADERSHIP_GRACE_MS);
+    });
+    proposed.catch(() => {});
+    try {
+      return await Promise.race([proposed, lost.promise]);
+    } finally {
+      stop();
+      clearTimeout(grace);
+    }
+  }
+
+  /** Prepares the command and proposes it to the log of this node, for the caller `name`. */
+  async #propose(write: AdmittedWrite, key: Key | undefined, name = callerName(write.caller)): Promise<Answer> {
+    const { log, limits, writesRefused } = this.#options;
+    const { operation, input, forwarded } = write;
+    const refused = writesRefused?.();
+    if (refused !== undefined) throw refused;
+    const command: unknown = operation.prepare(input, limits);
+    const applied = await log.propose({
+      name: operation.name,
+      v: operation.v,
+      input: command,
+      caller: name,
+      via: forwarded?.via ?? "",
+      key: key?.text ?? "",
+      ...(key?.by === "node" ? { nodeKey: true as const } : {}),
+      weight: operation.weight?.(command) ?? 0,
+    });
+    return { output: applied.output, position: formatPosition(applied.position) };
+  }
+}
+
+/** Returns the caller's key, else that of the node. */
+function keyOf(write: AdmittedWrite, nodeKey: string): Key;
+function keyOf(write: AdmittedWrite, nodeKey: string | undefined): Key | undefined;
+function keyOf({ key }: AdmittedWrite, nodeKey: string | undefined): Key | undefined {
+  if (key !== undefined) return { text: key, by: "caller" };
+  return nodeKey === undefined ? undefined : { text: nodeKey, by: "node" };
+}
+
+/** Throws Fault `forbidden` for a write that needs admin rights: those are valid only on the node that proved them. */
+function refuseUnforwardable({ operation, spaces }: AdmittedWrite, routing: Routing): void {
+  const { verb } = operation.access;
+  const needsAdmin = verb === "admin" || (spaces !== "visible" && spaces.some(isReservedSpace));
+  if (needsAdmin) throw neverForwarded(operation.name, routing.leader());
+}
