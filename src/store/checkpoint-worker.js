@@ -2,7 +2,7 @@
 // path and nothing else.
 const { Database } = require("bun:sqlite");
 
-self.onmessage = ({ data: path }) => {
+self.onmessage = ({ data: { path, done } }) => {
   try {
     const database = new Database(path);
     try {
@@ -15,5 +15,9 @@ self.onmessage = ({ data: path }) => {
     postMessage("");
   } catch (error) {
     postMessage(String(error));
+  } finally {
+    // The main thread may be blocked in a close that waits for this.
+    Atomics.store(done, 0, 1);
+    Atomics.notify(done, 0);
   }
 };

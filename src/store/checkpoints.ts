@@ -14,6 +14,8 @@ const IDLE_MS = 5_000;
 const IDLE_BYTES = 256 * 1024;
 /** Wait after a checkpoint that a reader held up. */
 const RETRY_MS = 2_000;
+/** `close` waits this long for a checkpoint in the Worker, in ms. */
+const CLOSE_MS = 5_000;
 
 export interface CheckpointsOptions {
   writer: Database;
@@ -26,6 +28,8 @@ export interface CheckpointsOptions {
 export class Checkpoints {
   readonly #options: CheckpointsOptions;
   #worker: Worker | undefined;
+  /** Becomes 1 when the Worker has closed its connection. */
+  #workerDone = new Int32Array(new SharedArrayBuffer(4));
   #idle: ReturnType<typeof setTimeout> | undefined;
   #notBeforeMs = 0;
   #closed = false;
@@ -54,9 +58,11 @@ export class Checkpoints {
     if (row?.busy === 1) this.#notBeforeMs = performance.now() + RETRY_MS;
   }
 
+  /** Starts no more checkpoints. One in the Worker is waited for: its connection would keep the WAL from being emptied. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#idle);
+    if (this.#worker !== undefined) Atomics.wait(this.#workerDone, 0, 0, CLOSE_MS);
     this.#worker?.terminate();
     this.#worker = undefined;
   }
@@ -86,7 +92,8 @@ export class Checkpoints {
     worker.onmessage = ({ data }) => end(String(data));
     worker.onerror = ({ message }) => end(message);
     worker.unref();
-    worker.postMessage(this.#options.path);
+    this.#workerDone = new Int32Array(new SharedArrayBuffer(4));
+    worker.postMessage({ path: this.#options.path, done: this.#workerDone });
   }
 
   /** A failed checkpoint loses nothing: the WAL still holds everything. */
