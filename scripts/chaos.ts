@@ -47,10 +47,11 @@ async function main(): Promise<number> {
       `there is no scenario "${unknown}"; there are ${SCENARIOS.map(({ name }) => name).join(", ")}`,
     );
   const wanted = SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-  let failed = 0;
-  for (const scenario of wanted) if (!(await runOne(scenario, seed, values.binary))) failed += 1;
-  console.log(`\n${wanted.length - failed} passed, ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  const failed: string[] = [];
+  for (const scenario of wanted) if (!(await runOne(scenario, seed, values.binary))) failed.push(scenario.name);
+  if (failed.length > 0) console.log(`\nFailed: npm run chaos -- --seed ${seed} ${failed.join(" ")}`);
+  console.log(`\n${wanted.length - failed.length} passed, ${failed.length} failed`);
+  return failed.length === 0 ? 0 : 1;
 }
 
 async function runOne(scenario: Scenario, seed: number, binary: boolean): Promise<boolean> {
