@@ -12,7 +12,7 @@ const READING = [
 ];
 
 const WRITING = [
-  "StampedLimits here what another agent or a later session needs: decisions with their reason, plans and their state, findings, names and places of things. Not secrets, not what the code says already.",
+  "Keep here what another agent or a later session needs: decisions with their reason, plans and their state, findings, names and places of things. Not secrets, not what the code says already.",
   "One topic for each id, such as team-a/plan or team-a/decisions/storage; a title and tags make it easy to find. JSON where structure matters, Markdown for prose.",
   'Write with context_put and if_match, the etag that you read (if_none_match "*" for a new id). On version_mismatch read again, merge, write again. For a small change use context_patch.',
   "When you stop before the work is done, leave a handoff: a context under <space>/handoff/ with the tag handoff that says goal, state, next steps and open questions. When you begin, look for open ones: context_list with the tag handoff.",
