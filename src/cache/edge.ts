@@ -109,7 +109,7 @@ export class Edge {
     return this.client.upstream()?.node;
   }
 
-  /** For `Elsewhere.answer`: reads of the newest version of a document; undefined for all others. The gate has said yes before. */
+  /** For `Routing.answer`: reads of the newest version of a document; undefined for all others. The gate has said yes before. */
   async answer(call: CachedCall): Promise<Answer | undefined> {
     const read = this.#options.reads.find(({ operation }) => operation === call.operation);
     const target = read?.targetOf(call.parsed);
@@ -126,13 +126,13 @@ export class Edge {
     return { ...served, output: read.shape(served.output, call.parsed) };
   }
 
-  /** For `Elsewhere.refuseFollow`: the feed has no changes of spaces that this edge does not keep. Fault `forbidden`. */
+  /** For `Routing.refuseFollow`: the feed has no changes of spaces that this edge does not keep. Fault `forbidden`. */
   refuseFollow(spaces: readonly string[]): void {
     const missing = spaces.find((space) => !this.state.isEnrolled(space));
     if (this.state.terms !== undefined && missing !== undefined) throw notEnrolled(missing);
   }
 
-  /** For `Elsewhere.forward`: what this node writes is not answered from what it kept before. */
+  /** For `Routing.forward`: what this node writes is not answered from what it kept before. */
   async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
     const cut = to === "leader" ? nothingWritten() : cutOff();
     if (this.#isCutOff()) throw cut;

@@ -1,6 +1,7 @@
 // The fleet of a full member as its own store, members table and log have it: which fleet, who leads, and this node's
 // role in it.
 
+import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import {
@@ -11,6 +12,8 @@ import {
   type Members,
   PROFILES,
   type Profile,
+  readFleetFile,
+  writeFleetFile,
 } from "../fleet/index.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
@@ -20,7 +23,7 @@ import type { Store } from "../store/store.ts";
 import type { OwnNode } from "./own-node.ts";
 
 export interface FleetStateOptions {
-  settings: Settings;
+  settings: Settings & { readonly data: string };
   store: Store;
   log: Log;
   members: Members;
@@ -77,6 +80,21 @@ export class FleetState {
     const size = Math.max(1, members.list().length);
     const leader = this.leading() ? node.id() : (this.leader()?.node ?? "");
     return { ...this.fleet(), role: this.role(), leader, size, version: buildInfo.version, level: KNOWN_LEVEL };
+  }
+
+  /** Writes fleet.json, for the member with this raft server, so that a start knows the members even if the store is lost. */
+  keepFile(server: string): void {
+    const { settings, store, members } = this.#options;
+    const own = members.byServer(server);
+    const folder = join(settings.data, "raft");
+    const list = [...members.list()];
+    // A node that was always alone has no file; the last member of a fleet keeps the one it has.
+    if (own === undefined || (list.length < 2 && readFleetFile(folder) === undefined)) return;
+    const { fleet: fleetId, epoch } = fleetOf(store.reader);
+    const fleet = fleetValue(store.reader, "fleet_name");
+    const { role, node, spaces } = own;
+    const profile = profileOf(store, "home");
+    writeFleetFile(folder, { fleetId, epoch, fleet, profile, role, node, spaces: [...spaces], members: list });
   }
 
   /** Proposes a command of the fleet in a caller's name and returns its output. */

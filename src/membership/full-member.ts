@@ -30,7 +30,6 @@ import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
 import { leaveFleet, transferLead } from "./actions.ts";
-import { keepFleetFile } from "./fleet-file-of-store.ts";
 import { FleetScanner } from "./fleet-scanner.ts";
 import { FleetState } from "./fleet-state.ts";
 import type { FleetView } from "./fleet-view.ts";
@@ -135,12 +134,12 @@ export class FullMember implements FleetView {
 
   /** Begins with what needs no tailnet; `up` follows once this node knows its own id. */
   start(): void {
-    const { log, members, settings, store } = this.#options;
+    const { log, members } = this.#options;
     this.#raft.sendMembers();
     this.#unsubscribe.push(
       members.onChange(() => {
         this.#raft.sendMembers();
-        keepFleetFile(settings.data, { members: members.list(), server: log.server(), store });
+        this.#state.keepFile(log.server());
         void this.#founder.register();
       }),
       log.onLeading(({ term, signal }) => {

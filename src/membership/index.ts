@@ -1,7 +1,7 @@
 // What other rooms may use of a node's membership in its fleet.
 
 export { openEdgeMember } from "./edge-member.ts";
-export { type EdgeParts, openEdgeParts } from "./edge-parts.ts";
+export { EdgeParts } from "./edge-parts.ts";
 export { serveFeed } from "./feed.ts";
 export { profileOf } from "./fleet-state.ts";
 export type { MemberStart, RunningMember } from "./fleet-view.ts";

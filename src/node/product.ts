@@ -25,11 +25,10 @@ import { RaftLog } from "../log/engine/raft/index.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import {
-  type EdgeParts,
+  EdgeParts,
   fullNodeRouting,
   type Membership,
   type OwnNode,
-  openEdgeParts,
   PeerConnection,
   serveFeed,
 } from "../membership/index.ts";
@@ -165,7 +164,7 @@ function openFoundation(options: ProductOptions): Foundation {
   const { settings, conditions, closers, nowMs, features = FEATURES, edge, membership } = options;
   const link = new PeerConnection();
   const edgeParts =
-    edge === undefined ? undefined : openEdgeParts({ ...options, ...edge, link, directory: membership });
+    edge === undefined ? undefined : new EdgeParts({ ...options, ...edge, link, directory: membership });
   const store = edgeParts?.store ?? openStore({ ...options, features });
   const refusals = new Refusals({
     store,

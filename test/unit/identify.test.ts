@@ -1,4 +1,4 @@
-// Who is let in by which identify, as whom, and what is taken off a request on the way (security.md 16).
+// Which listener identifies a request as which caller, and which headers it removes (security.md 16).
 
 import { expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
