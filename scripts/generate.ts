@@ -3,11 +3,14 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { COMMANDS } from "../src/cli/table.ts";
+import { commandsOf } from "../src/cli/table.ts";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
 import { envOf, flagOf } from "../src/config/setting.ts";
-import { ALL_CONDITIONS, SETTING_ROWS } from "../src/features/index.ts";
+import { settingRows } from "../src/config/settings.ts";
+import { FEATURES } from "../src/features/index.ts";
 import { FAULTS } from "../src/lib/fault.ts";
+import { conditionsOf, settingTablesOf } from "../src/operation/derive.ts";
+import type { Feature } from "../src/operation/feature.ts";
 import { table } from "./markdown.ts";
 import { operationsPage } from "./page-operations.ts";
 import { routesPage } from "./page-routes.ts";
@@ -15,14 +18,14 @@ import { tablesPage } from "./page-tables.ts";
 
 const root = dirname(import.meta.dir);
 
-/** Path from the root → its text. */
-export function generatedFiles(): Map<string, string> {
+/** Path from the root → its text, for a build with these features. */
+export function generatedFiles(features: readonly Feature[] = FEATURES): Map<string, string> {
   return new Map([
-    ["docs/settings.md", settingsPage()],
-    ["docs/commands.md", commandsPage()],
-    ["docs/operations.md", operationsPage()],
-    ["docs/routes.md", routesPage()],
-    ["docs/tables.md", tablesPage()],
+    ["docs/settings.md", settingsPage(features)],
+    ["docs/commands.md", commandsPage(features)],
+    ["docs/operations.md", operationsPage(features)],
+    ["docs/routes.md", routesPage(features)],
+    ["docs/tables.md", tablesPage(features)],
   ]);
 }
 
@@ -45,8 +48,8 @@ export function writeGenerated(): void {
   }
 }
 
-function settingsPage(): string {
-  const rows = SETTING_ROWS.map(([key, row]) => {
+function settingsPage(features: readonly Feature[]): string {
+  const rows = settingRows(settingTablesOf(features)).map(([key, row]) => {
     const value =
       row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
         ? ""
@@ -69,8 +72,8 @@ function settingsPage(): string {
   ].join("\n");
 }
 
-function commandsPage(): string {
-  const commands = COMMANDS.map((command) => {
+function commandsPage(features: readonly Feature[]): string {
+  const commands = commandsOf(features).map((command) => {
     const args = (command.args ?? []).map((argument) => argument.name);
     const also =
       (command.aliases ?? []).length === 0
@@ -89,7 +92,7 @@ function commandsPage(): string {
     String(fault.exit),
     fault.retryable ? "yes" : "",
   ]);
-  const conditions = Object.entries(ALL_CONDITIONS).map(([code, kind]) => [
+  const conditions = Object.entries(conditionsOf(features)).map(([code, kind]) => [
     `\`${code}\``,
     kind.severity,
     kind.title,

@@ -2,9 +2,8 @@
 // test/system/openapi.test.ts.
 
 import { operationErrors } from "../src/api/index.ts";
-import { FEATURES } from "../src/features/index.ts";
 import type { Operation } from "../src/operation/define.ts";
-import { operationsOf } from "../src/operation/derive.ts";
+import { eventTypesOf, operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
 import { typeOf } from "./json-type.ts";
@@ -13,10 +12,10 @@ import { code, table } from "./markdown.ts";
 type Json = Record<string, unknown>;
 
 /** Returns the page. */
-export function operationsPage(): string {
-  const features = FEATURES.map((feature) => ({ feature, entries: entriesOf(feature) })).filter(
-    ({ entries }) => entries.length > 0,
-  );
+export function operationsPage(all: readonly Feature[]): string {
+  const features = all
+    .map((feature) => ({ feature, entries: entriesOf(feature) }))
+    .filter(({ entries }) => entries.length > 0);
   const overview = features.flatMap(({ entries }) =>
     entries.map(({ operation }) => [
       `[\`${operation.name}\`](#${operation.name})`,
@@ -47,12 +46,19 @@ export function operationsPage(): string {
     "",
     table(["Argument", "Of", "Description"], commonRows()),
     "",
+    ...eventLines(all),
     ...features.flatMap(({ feature, entries }) => [
       `## Feature ${feature.name}`,
       "",
       ...entries.flatMap((entry) => section(entry)),
     ]),
   ].join("\n");
+}
+
+/** The types of the events that the features publish; nothing while there are none. */
+function eventLines(features: readonly Feature[]): string[] {
+  const types = [...eventTypesOf(features)].map(([type, what]) => [code(type), what]);
+  return types.length === 0 ? [] : ["## Events", "", table(["Type", "When"], types), ""];
 }
 
 /** Returns every operation that callers may name, also those that a node offers only with some setting. */

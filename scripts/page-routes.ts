@@ -1,20 +1,22 @@
 // docs/routes.md: every HTTP route, from the table of routes.
 
 import { describeRow, errorsOf, type Row, routesOf } from "../src/api/index.ts";
-import { FEATURES, OPERATIONS } from "../src/features/index.ts";
+import type { Operation } from "../src/operation/define.ts";
+import { operationsOf } from "../src/operation/derive.ts";
+import type { Feature } from "../src/operation/feature.ts";
 import { typeOf } from "./json-type.ts";
 import { code, table } from "./markdown.ts";
 
 type Json = Record<string, unknown>;
 
-const routes = routesOf(FEATURES);
-
 /** Returns the page. */
-export function routesPage(): string {
+export function routesPage(features: readonly Feature[]): string {
+  const routes = routesOf(features);
+  const operations = operationsOf(features);
   const overview = routes.map((row) => [
     `[\`${row.method} ${row.path}\`](#${row.operationId.toLowerCase()})`,
     row.summary,
-    rightOf(row),
+    rightOf(row, operations),
   ]);
   return [
     "# Routes",
@@ -30,11 +32,11 @@ export function routesPage(): string {
     "",
     table(["Route", "What it does", "Right"], overview),
     "",
-    ...routes.flatMap(section),
+    ...routes.flatMap((row) => section(row, operations)),
   ].join("\n");
 }
 
-function section(row: Row): string[] {
+function section(row: Row, operations: readonly Operation[]): string[] {
   const item = describeRow(row);
   const parameters = (item["parameters"] ?? []) as Json[];
   const query = parameters.filter((one) => one["in"] === "query");
@@ -42,7 +44,7 @@ function section(row: Row): string[] {
   const body = Object.keys(((item["requestBody"] as Json | undefined)?.["content"] ?? {}) as Json).map(code);
   const errors = errorsOf(row);
   const facts = [
-    `- Right: ${rightOf(row)}.`,
+    `- Right: ${rightOf(row, operations)}.`,
     ...("operation" in row ? [`- Operation: [\`${row.operation}\`](operations.md#${row.operation}).`] : []),
     ...(headers.length === 0 ? [] : [`- Headers: ${headers.join(", ")}.`]),
     ...(body.length === 0 ? [] : [`- Body: ${body.join(", ")}.`]),
@@ -79,9 +81,9 @@ function responseLines(responses: Record<string, Json>): string[] {
     });
 }
 
-function rightOf(row: Row): string {
+function rightOf(row: Row, operations: readonly Operation[]): string {
   if ("right" in row) return row.right;
-  const operation = OPERATIONS.find(({ name }) => name === row.operation);
+  const operation = operations.find(({ name }) => name === row.operation);
   if (operation === undefined) throw new Error(`${row.operationId} calls ${row.operation}, which is no operation`);
   const { verb, spaces } = operation.access;
   const id = Object.keys(row.params ?? {}).find((name) => row.params?.[name]?.kind === "wide");

@@ -1,14 +1,13 @@
 // docs/tables.md: every table of a full member's store, from the manifests of the features.
 
-import { FEATURES } from "../src/features/index.ts";
 import { LOG_TABLES } from "../src/log/digest.ts";
-import type { FeatureTable } from "../src/operation/feature.ts";
+import type { Feature, FeatureTable } from "../src/operation/feature.ts";
 import { code, table } from "./markdown.ts";
 
 /** Returns the page. */
-export function tablesPage(): string {
+export function tablesPage(features: readonly Feature[]): string {
   const log = LOG_TABLES.map(({ name, sql }) => [code(name), "log", "replicated", code(oneLine(sql)), "own rule"]);
-  const rows = FEATURES.flatMap(({ name: feature, tables = [] }) => tables.map((one) => rowOf(feature, one)));
+  const rows = features.flatMap(({ name: feature, tables = [] }) => tables.map((one) => rowOf(feature, one)));
   return [
     "# Tables of the store",
     "",

@@ -2,6 +2,7 @@
 // the digest, in a fork, at an edge and in the docs, by its manifest alone.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { generatedFiles } from "../../../scripts/generate.ts";
 import { featureCommands } from "../../../src/cli/feature-commands.ts";
 import { loadSettings } from "../../../src/config/load.ts";
 import { readSecrets } from "../../../src/config/secrets.ts";
@@ -202,9 +203,22 @@ test("at an edge its read is answered from the cache until a change of its targe
   }
 });
 
+test("the generated pages of the docs tell of it", () => {
+  const pages = generatedFiles(features);
+  const here = (page: string, text: string) => expect(pages.get(`docs/${page}.md`)).toContain(text);
+  here("operations", "### counter_add");
+  here("operations", "`cairn.counter.added`");
+  here("routes", "`GET /counters/{id}`");
+  here("tables", "| `counters` | counter | replicated |");
+  here("settings", "`--counter-start`");
+  here("commands", "`cairn counter add ID`");
+  here("commands", "`counter_high`");
+  expect([...generatedFiles().values()].join("\n")).not.toContain("counter_add");
+});
+
 test("two features may not take the same migration, condition or event type", () => {
   const twin = { ...toy, name: "twin" };
   expect(() => migrationsOf([...features, twin])).toThrow("should have the id");
-  expect(() => conditionsOf([...features, twin])).toThrow("one code");
+  expect(() => conditionsOf([...features, twin])).toThrow("same code");
   expect(() => eventTypesOf([...features, twin])).toThrow("declared twice");
 });
