@@ -17,7 +17,7 @@ export const WRAPPED: readonly string[] = [
   "src/access/",
   "src/api/",
   "src/config/",
-  "src/features/context/pages/",
+  "src/features/context/",
   "src/fleet/pages/",
   "src/lib/fault",
   "src/observe/",

@@ -1,4 +1,5 @@
-// How apply adds a version to a context: the row, the new head, the history limits and the quotas, all in the command's savepoint.
+// Adds a version to a context, in apply: writes the row and the new head, prunes by the history limits and counts
+// usage. The log runs all of it in the command's savepoint, so a Fault undoes it.
 
 import { spaceOf } from "../../access/space.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
@@ -9,33 +10,35 @@ import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
 import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 
-/** Hash of no bytes: what a tombstone carries. */
+/** SHA-256 of no bytes: the hash of a tombstone. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/** Weight of a command that works on a whole stored document, however small it is itself: sixteen share an entry. */
+/** Weight in bytes of a command that works on a whole stored document, however small it is itself: 16 fit an entry. */
 export const WHOLE_DOCUMENT = 16 * 1024;
 
-/** Versions that one write removes at most; the sweep of compact.ts does the rest. */
+/** Most versions that one write removes; maintenance.ts proposes the removal of the rest. */
 const MAX_PRUNED = 16;
 
+/** A version to be written. */
 export interface NextVersion {
   id: string;
-  /** The head as it is, tombstones too. */
+  /** The present head, which may be a tombstone; undefined: there has never been one. */
   head: ContextRow | undefined;
   document: Document;
   title: string;
-  /** Framed (rows.ts). */
+  /** Framed, see `framedTags`. */
   tags: string;
-  /** Said instead of `updated`. */
+  /** Outcome of the change where the context exists; left out: `updated`. */
   outcome?: string;
 }
 
+/** What writing a version returns: the operation's output and the change row. */
 export interface Appended {
   output: { id: string; version: number; etag: string; created: boolean; updated_at: string };
   changed: Changed;
 }
 
-/** Writes the next version with its text. Fault `quota_exceeded`. */
+/** Writes the next version with its text. Throws `quota_exceeded`. */
 export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: Stamp): Appended {
   const { id, head, document } = next;
   const living = head?.deleted === 0 ? head : undefined;
@@ -76,7 +79,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
   };
 }
 
-/** Writes a tombstone as the next version. */
+/** Writes a tombstone as the next version. Returns the new head. */
 export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: Stamp): ContextRow {
   const row: ContextRow = {
     ...head,
@@ -92,7 +95,7 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimit
   insertVersion(tx, row.id, versionRow(row, stamp), "");
   writeHead(tx, row);
   prune(tx, row, keep, stamp.timeMs, usage);
-  // Deleting is how room is made: no quota refuses it.
+  // A deletion adds the bytes of a row, but callers above their quota must be able to delete.
   usage.write(tx, NO_QUOTA);
   return row;
 }
@@ -114,7 +117,7 @@ function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
   };
 }
 
-/** Adds one row of history, the text as it came. */
+/** Inserts one row of `versions`, with the text uncompressed. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
   tx.run(
     "INSERT INTO versions (id, version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)",
@@ -135,7 +138,7 @@ export function insertVersion(tx: Writer, id: string, row: VersionRow, text: str
   );
 }
 
-/** Makes `row` the newest state of its context. */
+/** Writes `row` as the newest state of its context. */
 export function writeHead(tx: Writer, row: ContextRow): void {
   tx.run(
     "INSERT INTO contexts (id, space, version, hash, content_type, title, tags, size, author, created_at, updated_at, deleted) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) " +
@@ -156,14 +159,14 @@ export function writeHead(tx: Writer, row: ContextRow): void {
   );
 }
 
-/** Removes what the limits no longer keep, oldest first, so that what is left has no gap. */
+/** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */
 function prune(tx: Writer, head: ContextRow, keep: StampedLimits, nowMs: number, usage: UsageDelta): void {
   const below = keep.versions === 0 ? 0 : head.version - keep.versions;
   if (below <= 0 && keep.ageMs === 0) return;
   const oldest = tx.all<Pick<VersionRow, "version" | "log_time">>(
     "SELECT version, log_time FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
     head.id,
-    // Without a limit by age only these can be over, mostly a single one.
+    // Without an age limit only the versions up to `below` can be over it, usually one.
     keep.ageMs === 0 ? below + 1 : head.version,
     MAX_PRUNED,
   );
@@ -174,7 +177,7 @@ function prune(tx: Writer, head: ContextRow, keep: StampedLimits, nowMs: number,
   if (last !== undefined) removeUpTo(tx, head.id, last.version, usage);
 }
 
-/** Removes the versions of a context up to and including `version`; answers how many. */
+/** Removes the versions of a context up to and including `version`. Returns how many there were. */
 export function removeUpTo(tx: Writer, id: string, version: number, usage: UsageDelta): number {
   const gone = tx.all<{ author: string; bytes: number }>(
     `SELECT author, SUM(${COST_SQL}) AS bytes FROM versions WHERE id = ? AND version <= ? GROUP BY author ORDER BY author`,

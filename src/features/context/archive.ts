@@ -1,4 +1,5 @@
-// What a store alone holds after a fork of histories, as an export: every kept version of the contexts that changed since. `cairn context get --from` reads it, `cairn import` takes it back.
+// Exports what only this store holds after a fork of histories: all kept versions of the contexts that changed since.
+// `cairn context get --from` reads such a file, `cairn import` imports it.
 
 import { Sha256 } from "../../lib/sha256.ts";
 import { formatPosition, type Position } from "../../log/position.ts";
@@ -7,7 +8,7 @@ import { EXPORT_FORMAT } from "./export-stream.ts";
 import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
-/** The lines of the export, without line ends; read them at once, since they hold a state of the file. */
+/** Yields the lines of the export, without line ends. Read them without a pause: they hold a read of the file open. */
 export function* archivedLines(reader: Reader, afterSeq: number, position: Position): Generator<string> {
   const hash = new Sha256();
   const said = (line: string): string => {

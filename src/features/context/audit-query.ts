@@ -1,4 +1,4 @@
-// audit_query: who changed what and when, out of the change rows, and which calls this node refused.
+// audit_query: lists the change rows (who changed what and when) and the calls that this node refused.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -11,8 +11,9 @@ import { passes } from "./public-change.ts";
 import { timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
-/** Rows looked at in one step, and steps of one call: a filter that matches little answers a short page with a cursor. */
+/** Rows read in one step. */
 const STEP = 2000;
+/** Most steps of a call: where few rows match, it returns a short page with a cursor. */
 const MAX_STEPS = 25;
 
 const input = z.object({
@@ -59,7 +60,7 @@ const output = z.object({
 
 type Input = z.output<typeof input>;
 
-/** The operation, also over the calls that this node refused. */
+/** Makes the operation over the parts of a node, which hold the calls that it refused. */
 export function auditQuery(node: Services): ReadOperation<typeof input, typeof output> {
   return read({
     name: "audit_query",

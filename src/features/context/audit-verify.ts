@@ -1,4 +1,5 @@
-// audit_verify: recomputes the chain of changes, then holds every kept version against it: edits, cut tails and rewrites are found and said.
+// audit_verify: recomputes the hash chain of the changes and compares every kept version, every context and the heads
+// that other members reported with it. Finds edits, cut tails and rewrites.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
@@ -12,13 +13,15 @@ import { EMPTY_HASH } from "./append-version.ts";
 import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
 import { type ReportedHead, verifyHeads } from "./verify-heads.ts";
 
-/** Versions checked before other work gets a turn; their texts may be large. */
+/** Rows checked before other work gets a turn; their texts may be large. */
 const STEP = 50;
 
-/** Heads of this history that other members reported and this node had; a node without a fleet provides none. */
-export const REPORTED_HEADS: ServiceKey<() => readonly ReportedHead[]> = new ServiceKey("the heads of other members");
+/** Heads that other members reported and this node had too. A node outside a fleet provides none. */
+export const REPORTED_HEADS: ServiceKey<() => readonly ReportedHead[]> = new ServiceKey(
+  "the heads that members reported",
+);
 
-/** The operation, also against the heads that other members reported. */
+/** Makes the operation over the parts of a node, which may hold heads that other members reported. */
 export const auditVerify = (node: Services) =>
   read({
     name: "audit_verify",
@@ -75,7 +78,7 @@ async function verifyVersions(reader: Reader, upToSeq: number, signal: AbortSign
     for (const row of rows) {
       const problem =
         row.seq > upToSeq ? undefined : (textProblem(row) ?? chainProblem(reader, row) ?? headProblem(reader, row));
-      // The place, not the id: who may verify need not be allowed to know every id.
+      // The change is named and not the id: a caller who may verify need not be allowed to see every id.
       if (problem !== undefined) return { versions, problem: `the version written by change ${row.seq} ${problem}` };
       versions += 1;
     }
@@ -98,12 +101,12 @@ function textProblem(row: Row): string | undefined {
 
 function chainProblem(reader: Reader, row: Row): string | undefined {
   const change = reader.get<ChangeRow>("SELECT * FROM changes WHERE seq = ?", row.seq);
-  // Below the floor of the changes there is nothing left to hold it against.
+  // Below the floor of the changes there is no row to compare with.
   if (change === undefined) return undefined;
   const hash = row.deleted !== 0 ? EMPTY_HASH : row.hash;
   const same = change.target === row.id && change.version === row.version && change.content_hash === hash;
   if (!same) return "is not the one that the change names";
-  // An import brings authors and times of elsewhere along.
+  // An imported version has the author and time of its origin.
   const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
   return isBy || change.outcome === "imported" ? undefined : "has another author or time than the change";
 }
@@ -116,10 +119,13 @@ function headProblem(reader: Reader, row: Row): string | undefined {
   return isSame ? undefined : "differs from the state of its context";
 }
 
-/** What a context repeats of its newest version. */
+/** Columns that a context repeats from its newest version. */
 const REPEATED = ["hash", "deleted", "content_type", "title", "tags", "size", "author"] as const;
 
-/** Contexts whose newest version, or one between that and the oldest, is gone: limits only ever take the oldest. Answers the first problem. */
+/**
+ * Returns the first context that lacks its newest version, or one between the oldest and the newest: history limits
+ * remove only the oldest ones.
+ */
 async function verifyContexts(reader: Reader, signal: AbortSignal): Promise<string | undefined> {
   let after = "";
   for (;;) {

@@ -1,4 +1,5 @@
-// The commands by which the node itself forgets: old versions and old changes, each with an explicit floor and at most 1,000 rows. No surface knows them.
+// The commands that remove old versions and old changes, each up to an explicit floor. maintenance.ts proposes them; no
+// surface offers them.
 
 import { z } from "zod";
 import { compactChanges } from "../../log/compact.ts";
@@ -8,11 +9,12 @@ import { removeUpTo } from "./append-version.ts";
 import { headOf } from "./rows.ts";
 import { NO_QUOTA, UsageDelta } from "./usage.ts";
 
-/** Versions that one command removes, about. */
+/** About how many versions one command removes. */
 export const MAX_COMPACTED_VERSIONS = 1000;
 
 const output = z.object({ removed: z.number().int() });
 
+/** Removes old versions of contexts. */
 export const historyCompact = write({
   name: "history_compact",
   v: 1,
@@ -36,6 +38,7 @@ export const historyCompact = write({
   },
 });
 
+/** Removes old rows of the change table. */
 export const changesCompact = write({
   name: "changes_compact",
   v: 1,
@@ -49,7 +52,7 @@ export const changesCompact = write({
   apply: (tx, { floor }) => effectOf("fleet/changes", compactChanges(tx, floor)),
 });
 
-/** What was forgotten stands in the audit; nothing forgotten, nothing said. */
+/** Records a change only if rows were removed. */
 function effectOf(target: string, removed: number): Effect<z.output<typeof output>> {
   return {
     output: { removed },

@@ -1,11 +1,11 @@
-// Context ids: what one may look like. The space it lies in is access/space.ts's.
+// The syntax of context ids and space names. access/space.ts derives the space from an id.
 
 import { z } from "zod";
 
-/** Segments that are routes below a context and so can be part of no id. */
+/** Segments that are, or may become, routes below a context; no id may contain them. */
 const RESERVED_SEGMENTS = new Set(["metadata", "versions", "diff", "restore", "stream", "process"]);
 
-/** What is wrong with an id, or undefined. */
+/** Returns what is wrong with an id; undefined for a valid one. */
 export function idProblem(id: string): string | undefined {
   if (id.length < 1 || id.length > 256) return "an id has 1 to 256 characters";
   if (!/^[A-Za-z0-9._~:@/-]+$/.test(id))
@@ -21,6 +21,7 @@ export function idProblem(id: string): string | undefined {
 /** Names that agents try for the id of a context. */
 export const idAliases = { key: "id", name: "id", path: "id" } as const;
 
+/** The argument `id`. */
 export const contextId = z
   .string()
   .superRefine((id, context) => {
@@ -33,10 +34,10 @@ export const contextId = z
   })
   .describe("Id of the context, such as team-a/plan; the part before the first / is its space.");
 
-/** Most characters of the name of a space. */
+/** Longest name of a space, in characters. */
 export const MAX_SPACE = 256;
 
-/** The name of a space as an argument: what can stand before the first / of an id. */
+/** The name of a space as an argument: the part of an id before its first `/`. */
 export const spaceName = z
   .string()
   .max(MAX_SPACE)

@@ -1,4 +1,4 @@
-// context_diff: the difference of two versions of a context.
+// context_diff: compares two versions of a context, as a JSON patch or as a unified diff.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -55,7 +55,7 @@ export const contextDiff = read({
     }
     const base = { id: input.id, from: input.from, to };
     if (areJson && input.format !== "text") {
-      // Numbers stay as they are written: the steps must make the newer version of the older one.
+      // Exact numbers: applied to the older version, the steps must produce the newer one.
       const diff = diffJson(parseExact(textOf(older)), parseExact(textOf(newer)));
       return { ...base, format: "json-patch" as const, diff };
     }
@@ -65,7 +65,7 @@ export const contextDiff = read({
   },
 });
 
-/** JSON is compared as it reads, one member on a line: it often comes as one long line. */
+/** Returns the text to compare. JSON is indented first, since it is often stored as one long line. */
 function linesOf(row: StoredVersion): string {
   const text = textOf(row);
   return isJsonType(row.content_type) ? `${JSON.stringify(parseExact(text), null, 2)}\n` : text;

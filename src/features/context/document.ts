@@ -1,28 +1,30 @@
-// Turns what a caller sends as content into the document that is stored: text with a media type, within every bound (architecture.md 6).
+// Turns the content of a call into the document that is stored: text with a media type, within all limits
+// (architecture.md 6).
 
 import { Fault } from "../../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { isJsonType, JSON_TYPE } from "../../lib/media-type.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 
+/** A document as it is stored. */
 export interface Document {
-  /** The text as received; for a value, its JSON. */
+  /** The text as received; for a JSON value, its JSON text. */
   text: string;
   contentType: string;
   /** Hex SHA-256 of the UTF-8 bytes. */
   hash: string;
-  /** Bytes of UTF-8. */
+  /** Bytes of the text in UTF-8. */
   size: number;
 }
 
 const TEXT_TYPE = "text/plain";
 
-/** The hard limit of one document, whatever the setting says. */
+/** Largest document in bytes, whatever `context.max_bytes` says. */
 export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 /**
- * Content is a JSON value, or a string that is the document's text: JSON text when `contentType` is a JSON type, plain text otherwise.
- * Faults: `invalid_input`, `too_large`, `unsupported_media_type`.
+ * Returns the document for `content`: a JSON value, or a string that is the document's text (JSON text if `contentType`
+ * is a JSON type). Throws `invalid_input`, `too_large`, `unsupported_media_type`.
  */
 export function toDocument(content: unknown, contentType: string | undefined, maxBytes: number): Document {
   const type = normalType(contentType ?? (typeof content === "string" ? TEXT_TYPE : JSON_TYPE));
@@ -30,14 +32,16 @@ export function toDocument(content: unknown, contentType: string | undefined, ma
   return documentOf(text, type, maxBytes);
 }
 
-/** The document of a text that is known to be well-formed (and JSON, for a JSON type); Fault `too_large`. */
+/**
+ * Returns the document for a text that is known to be well-formed, and to be JSON for a JSON type. Throws `too_large`.
+ */
 export function documentOf(text: string, contentType: string, maxBytes: number): Document {
   const size = Buffer.byteLength(text, "utf8");
   refuseSize(size, maxBytes);
   return { text, contentType, hash: hashOf(text), size };
 }
 
-/** Hex SHA-256 of the UTF-8 bytes. */
+/** Returns the hex SHA-256 of the UTF-8 bytes. */
 export function hashOf(text: string): string {
   return sha256Hex(text);
 }
@@ -70,7 +74,10 @@ function refuseSize(size: number, maxBytes: number): void {
   });
 }
 
-/** Essence of the media type in lower case; only UTF-8 as charset. */
+/**
+ * Returns the media type in lower case without parameters. Throws `unsupported_media_type` for other types than JSON
+ * and text, and for other charsets than UTF-8.
+ */
 export function normalType(contentType: string): string {
   const [essence = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());
   const charset = parameters

@@ -1,10 +1,12 @@
-// Edits of a document's text: append, prepend, and replace with the number of places expected, so that a model cannot change what it did not mean.
+// Edits of a document's text: append, prepend, and replace. A replacement names how many occurrences it expects, so
+// that it cannot change a place that its author did not mean.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { findAll } from "../../lib/find-all.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
 
+/** One edit. */
 export type Edit = { op: "append"; text: string } | { op: "prepend"; text: string } | Replace;
 
 interface Replace {
@@ -15,7 +17,7 @@ interface Replace {
 }
 
 const MAX_EDITS = 1000;
-/** Characters that all edits together may look through. */
+/** Most characters that all edits of a patch may search together. */
 const MAX_WORK = 64 * 1024 * 1024;
 
 const wellFormed = z.string().refine((text) => text.isWellFormed(), "well-formed Unicode");
@@ -40,7 +42,7 @@ const REPLACE_ALIASES = {
 };
 const TEXT_ALIASES = { content: "text", value: "text" };
 
-/** Reads a list of edits, or a single one; Fault `invalid_input`. */
+/** Parses a list of edits, or a single edit. Throws `invalid_input`, `too_large`. */
 export function parseEdits(patch: unknown): Edit[] {
   const list = Array.isArray(patch) ? patch : [patch];
   if (list.length > MAX_EDITS)
@@ -65,7 +67,7 @@ function parseEdit(raw: unknown, index: number): Edit {
   return parsed as Edit;
 }
 
-/** Applies the edits in order, each within `maxBytes`. Faults: `patch_failed`, `too_large`. */
+/** Applies the edits in order; each result has at most `maxBytes`. Throws `patch_failed`, `too_large`. */
 export function applyEdits(text: string, edits: readonly Edit[], maxBytes: number): string {
   let work = 0;
   return edits.reduce((current, edit, index) => {
@@ -102,7 +104,7 @@ function replace(text: string, edit: Replace, index: number, maxBytes: number): 
       },
     );
   }
-  // Judged before the text is made: a short new_text in many places is how a patch explodes.
+  // Checked before the text is built: a new_text that is inserted in many places can be very large.
   if (text.length + places.length * (edit.new_text.length - edit.old_text.length) > maxBytes)
     throw tooLarge(index, maxBytes);
   const parts: string[] = [];

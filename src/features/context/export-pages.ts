@@ -1,4 +1,5 @@
-// context_export: the kept history of contexts in pages of lines, as it was at one position: versions never change, so no page holds the store up.
+// context_export: returns the kept history of contexts as pages of lines, all of them at one position. Versions never
+// change, so the pages need no common read of the store.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -10,17 +11,20 @@ import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
 const MAX_LINES = 500;
-/** A page ends with the line that passes this. */
+/** A page ends with the line that exceeds this length. */
 const PAGE_CHARACTERS = 1024 * 1024;
+/** Rows read at once. */
 const STEP = 50;
 
+/** Where a page ended. */
 interface Place {
   id: string;
   version: number;
-  /** The export shows what was applied up to here. */
+  /** The export contains what was applied up to this seq. */
   seq: number;
 }
 
+/** Exports contexts with their history. */
 export const contextExport = read({
   name: "context_export",
   title: "Export contexts",
@@ -98,7 +102,7 @@ function overtaken(id: string): Fault {
   });
 }
 
-/** A cursor carries no right: each page is filtered anew. */
+/** A cursor gives no right: each page is filtered by the rights at its time. */
 function writeCursor({ id, version, seq }: Place): string {
   return Buffer.from(JSON.stringify([id, version, seq]), "utf8").toString("base64url");
 }

@@ -1,16 +1,17 @@
-// An export as a file: a line that says what it is, a line for each version, a last line with counts and a hash. Written and read in a stream, over operations, so that it works on a node from anywhere an admin may call it.
+// The file format of exports: a first line with format and position, a line for each version, a last line with counts
+// and a hash. Written and read as a stream over operations, so that it works against any node that an admin can call.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { MAX_IMPORT_LINES } from "./import-versions.ts";
 
-/** Calls an operation and answers its output; rejects with a Fault. */
+/** Calls an operation and returns its output. Rejects with its Fault. */
 export type CallOperation = (operation: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;
 
-/** Format of the file, in its first line. */
+/** Number of the format, in the first line. */
 export const EXPORT_FORMAT = 1;
-/** Text of one import command; well under the limit of one, whatever is escaped. */
+/** Longest text of one import command: well below its limit, even if every character is escaped. */
 const MAX_BATCH_CHARACTERS = 2 * 1024 * 1024;
 
 const first = z.strictObject({ cairn_export: z.literal(EXPORT_FORMAT), position: z.string(), prefix: z.string() });
@@ -24,7 +25,7 @@ const pageShape = z.object({ lines: z.array(z.string()), snapshot: z.string(), c
 const importedShape = z.object({ imported: z.number(), skipped: z.number() });
 const idShape = z.looseObject({ id: z.string() });
 
-/** The lines of an export, without line ends. */
+/** Yields the lines of an export, without line ends. */
 export async function* exportLines(call: CallOperation, prefix = ""): AsyncGenerator<string> {
   const hash = new Sha256();
   const said = (line: string): string => {
@@ -51,7 +52,10 @@ export async function* exportLines(call: CallOperation, prefix = ""): AsyncGener
   yield JSON.stringify({ end: true, contexts, versions, sha256: hash.hex() });
 }
 
-/** The version lines of an export; throws Fault `invalid_input` where it is no export, was cut or changed. A change shows only at the end: read it through once before you act on it. */
+/**
+ * Yields the version lines of an export. Throws `invalid_input` if it is no export, is incomplete or was changed. A
+ * change is found only at the end, so read an export to its end once before you act on it.
+ */
 export async function* readExport(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
   const hash = new Sha256();
   let seen = 0;
@@ -77,15 +81,20 @@ export async function* readExport(lines: AsyncIterable<string> | Iterable<string
   if (!ended) throw notAnExport("its last line is missing");
 }
 
+/** The result of an import. */
 export interface ImportReport {
-  /** Versions written, and versions that were there already. */
+  /** Versions written. */
   imported: number;
+  /** Versions that existed already. */
   skipped: number;
-  /** Contexts left alone because they were there (with `missingOnly`). */
+  /** With `missingOnly`: contexts that were not imported because they existed. */
   left: number;
 }
 
-/** Imports an export; what was imported before is skipped, so an import that broke off can be run again. With `missingOnly`, contexts that are there are left alone. */
+/**
+ * Imports an export. Versions that exist are skipped, so an interrupted import can be run again. With `missingOnly`,
+ * contexts that exist are not imported at all. Rejects with Faults of `readExport` and `context_import`.
+ */
 export async function importLines(
   call: CallOperation,
   lines: AsyncIterable<string> | Iterable<string>,

@@ -39,7 +39,7 @@ import { spaceConfigure, spaceSettings } from "./space-settings.ts";
 import { contextTables } from "./tables.ts";
 import { contextWait } from "./wait.ts";
 
-/** Writes whose changes are changes of contexts. */
+/** Writes that change contexts. */
 const CONTEXT_WRITES: readonly Operation[] = [
   contextPut,
   contextPatch,
@@ -67,12 +67,12 @@ export const contextOperations: readonly Operation[] = [
   changesCompact,
 ];
 
-/** Outcomes that leave the list of contexts as it was. */
+/** Outcomes of changes that leave the list of contexts the same. */
 const SAME_LIST = new Set(["updated", "patched"]);
 
 const MAINTENANCE: ServiceKey<Maintenance> = new ServiceKey("the maintenance of contexts");
 
-/** Contexts. */
+/** The manifest. */
 export const contextFeature: Feature = {
   name: "context",
   migrations: [{ id: 2, sql: schema }],
@@ -85,7 +85,7 @@ export const contextFeature: Feature = {
       limits,
       maxChanges: settings["history.max_changes"],
       nowMs,
-      onError: (error) => logFor("store")("warning", `looking after the store failed: ${String(error)}`),
+      onError: (error) => logFor("store")("warning", `store maintenance failed: ${String(error)}`),
     });
     node.provide(MAINTENANCE, maintenance);
   },

@@ -1,4 +1,4 @@
-// Reads of one context: its document now, in an earlier version or at a position, and its metadata.
+// Reads of one context: context_get (newest version, earlier version, at a position) and context_metadata.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -11,7 +11,7 @@ import { contextId, idAliases } from "./context-id.ts";
 import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 import { belowFloor, missing, requireVersion } from "./version-faults.ts";
 
-/** Reads one document, in its newest or a named version. */
+/** Reads a document in its newest version or in an earlier one. */
 export const contextGet = read({
   name: "context_get",
   title: "Read a context",
@@ -55,7 +55,7 @@ export const contextGet = read({
   },
 });
 
-/** The version that was the newest once `seq` was applied. */
+/** Returns the version that was the newest when `seq` had been applied. Throws `below_floor`, `not_found`. */
 function versionAt(reader: Reader, head: ContextRow, seq: number): number {
   const found = reader.get<{ version: number }>(
     "SELECT version FROM versions WHERE id = ? AND seq <= ? ORDER BY version DESC LIMIT 1",
@@ -67,7 +67,7 @@ function versionAt(reader: Reader, head: ContextRow, seq: number): number {
   throw floor > 1 ? belowFloor(head.id, floor) : missing(head.id);
 }
 
-/** Reads what is known of a context, without its text. */
+/** Reads the metadata of a context without its text. */
 export const contextMetadata = read({
   name: "context_metadata",
   title: "Metadata of a context",

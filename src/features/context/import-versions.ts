@@ -1,4 +1,5 @@
-// context_import: takes exported versions back with their authors, times, tags, tombstones and hashes. What is there already is left as it is; another history is refused.
+// context_import: writes exported versions with their authors, times, tags, tombstones and hashes. Versions that exist
+// are skipped; a context with another history is refused.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -12,6 +13,7 @@ import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
 
+/** Most lines of one import command. */
 export const MAX_IMPORT_LINES = 500;
 
 interface ImportCommand {
@@ -26,7 +28,7 @@ const input = z.object({
     .describe("Lines as context_export answers them, in that order."),
 });
 
-/** Both the gate and `prepare` want the lines read. */
+/** Parsed lines by the input that holds them: the gate and `prepare` both need them. */
 const parsedLines = new WeakMap<object, ImportedVersion[]>();
 
 function parsed(lines: string[]): ImportedVersion[] {
@@ -37,6 +39,7 @@ function parsed(lines: string[]): ImportedVersion[] {
   return versions;
 }
 
+/** Imports versions of an export. */
 export const contextImport = write({
   name: "context_import",
   v: 1,
@@ -92,7 +95,7 @@ export const contextImport = write({
   },
 });
 
-/** Writes one version as the next of its context; undefined where it is there already. */
+/** Writes a version as the next one of its context. Returns its change; undefined if it exists already. */
 function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
   const { id, document } = version;
   const head = headOf(tx, id);
@@ -131,7 +134,7 @@ function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed 
   return { target: id, version: row.version, contentHash: row.hash, outcome: "imported" };
 }
 
-/** A version that is no longer kept here cannot be compared, and is no reason to refuse. */
+/** Throws `version_mismatch` if this version exists with other content. A version that is no longer kept passes. */
 function refuseOtherHistory(tx: Writer, version: ImportedVersion): void {
   const here = tx.get<{ hash: string; deleted: number }>(
     "SELECT hash, deleted FROM versions WHERE id = ? AND version = ?",

@@ -1,4 +1,4 @@
-// The context store as other rooms see it: its manifest, and the words they need of an id, an etag, a change.
+// What other folders may import from the context feature: its manifest, operations, the export format and id syntax.
 
 export { archivedLines } from "./archive.ts";
 export { REPORTED_HEADS } from "./audit-verify.ts";

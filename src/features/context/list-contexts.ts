@@ -1,4 +1,4 @@
-// context_list: metadata of contexts, filtered to what the caller may see before it is paged (security.md 5).
+// context_list: metadata of contexts, filtered by the caller's rights before paging (security.md 5).
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -20,7 +20,7 @@ const FIELDS = [
   "updated_at",
 ] as const;
 
-/** Lists contexts by id, filtered to what the caller may see. */
+/** Lists the contexts that the caller may see, ordered by id. */
 export const contextList = read({
   name: "context_list",
   title: "List contexts",
@@ -79,7 +79,7 @@ export const contextList = read({
   },
 });
 
-/** A text above every id that starts with `prefix`: ids are ASCII, so the scan ends with the prefix and not with the table. */
+/** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. Ids are ASCII. */
 export function endOfPrefix(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }
@@ -89,7 +89,7 @@ function pick(row: z.infer<typeof metadata>, fields: readonly (typeof FIELDS)[nu
   return { id: row.id, ...Object.fromEntries(fields.map((field) => [field, row[field]])) };
 }
 
-/** Spaces in use that pass the gate; hopping over the index, so its cost grows with spaces, not with contexts. */
+/** Returns the visible spaces that have contexts. One index lookup a space: the cost does not grow with contexts. */
 export function visibleSpaces(reader: Reader, visible: (space: string) => boolean): string[] {
   const spaces: string[] = [];
   let next = reader.get<{ space: string }>("SELECT space FROM contexts ORDER BY space LIMIT 1");
@@ -103,7 +103,7 @@ export function visibleSpaces(reader: Reader, visible: (space: string) => boolea
   return spaces;
 }
 
-/** A cursor is the last id shown; it carries no right: the next page is filtered anew. */
+/** A cursor is the last id of a page. It gives no right: each page is filtered by the rights at its time. */
 function writeCursor(id: string): string {
   return Buffer.from(id, "utf8").toString("base64url");
 }

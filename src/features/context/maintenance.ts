@@ -1,5 +1,5 @@
-// What the node does by itself to its store, in small steps between other work: proposes compactions where limits are passed, while it leads, and compresses texts that rest.
-// Compression is this node's own business and no command: no state that counts changes by it.
+// Background work of a node on its store, in small steps: while the node leads it proposes compactions where limits are
+// exceeded, and on every node it compresses large texts. Compression is local, no command: digests do not cover it.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_COMPACTED_CHANGES } from "../../log/compact.ts";
@@ -11,30 +11,32 @@ import { changesCompact, historyCompact, MAX_COMPACTED_VERSIONS } from "./compac
 import { PLAIN, ZSTD } from "./rows.ts";
 import { stampedLimits } from "./stamped-limits.ts";
 
+/** What `Maintenance` works with. */
 export interface MaintenanceOptions {
   store: Store;
-  /** Where compactions are proposed. */
+  /** The log to propose compactions to; asked at each proposal. */
   log: () => Log;
   limits: WriteLimits;
-  /** Changes kept; 0: all. */
+  /** Changes to keep; 0: all. */
   maxChanges: number;
   nowMs: () => number;
   onError: (error: unknown) => void;
 }
 
 const EVERY_MS = 60_000;
-/** Contexts looked at in one step of a sweep. */
+/** Contexts read in one step. */
 const STEP = 200;
-/** A text that nobody replaced for so long is compressed. */
-const RESTS_AFTER_MS = 10 * 60_000;
+/** Age at which a text is compressed. Younger texts are read most and stay uncompressed. */
+const COMPRESS_AFTER_MS = 10 * 60_000;
+/** Texts compressed in one step. */
 const COMPRESS_STEP = 16;
 
-/** The background work of one node on its store; `stop` it before the log closes. */
+/** The maintenance of one node. Stop it before the log closes. */
 export class Maintenance {
   readonly name = "maintenance";
   readonly #options: MaintenanceOptions;
   readonly #stop = new AbortController();
-  /** Not aborted while this node leads: only then it proposes. */
+  /** Not aborted while this node leads. */
   #leading: AbortSignal = AbortSignal.abort();
   #running: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -43,12 +45,12 @@ export class Maintenance {
     this.#options = options;
   }
 
-  /** This node leads, until the signal aborts: compactions may be proposed. */
+  /** The duty of the leader: lets this node propose compactions until the signal aborts. */
   lead({ signal }: Lead): void {
     this.#leading = AbortSignal.any([signal, this.#stop.signal]);
   }
 
-  /** Begins to run every minute. */
+  /** Starts a run every minute. */
   start(): void {
     this.#timer = setTimeout(() => {
       this.#running = this.run()
@@ -59,21 +61,21 @@ export class Maintenance {
     }, EVERY_MS).unref();
   }
 
-  /** Ends it; resolves when no step is under way. */
+  /** Stops the runs. Resolves when no step is running. */
   async stop(): Promise<void> {
     this.#stop.abort();
     clearTimeout(this.#timer);
     await this.#running;
   }
 
-  /** One sweep over everything that may be due. */
+  /** Does everything that is due. */
   async run(): Promise<void> {
     await this.compactHistory();
     await this.compactChanges();
     await this.compress();
   }
 
-  /** Proposes to remove the versions that history limits no longer keep. */
+  /** Proposes the removal of versions beyond the history limits: after a limit was lowered, and by age. */
   async compactHistory(): Promise<void> {
     const { store } = this.#options;
     let after = "";
@@ -111,7 +113,7 @@ export class Maintenance {
     if (cuts.length > 0) await this.#propose(historyCompact.name, historyCompact.v, { cuts });
   }
 
-  /** Proposes to remove changes beyond the number that is kept, in whole steps. */
+  /** Proposes the removal of changes beyond `maxChanges`, in whole steps. */
   async compactChanges(): Promise<void> {
     const { store, maxChanges } = this.#options;
     const log = this.#options.log();
@@ -123,14 +125,14 @@ export class Maintenance {
     }
   }
 
-  /** Compresses large texts that rest. */
+  /** Compresses large texts of a certain age. */
   async compress(): Promise<void> {
     const { store, nowMs } = this.#options;
     let after = { log_time: -1, rowid: 0 };
     while (!this.#stop.signal.aborted) {
-      const rows = store.reader.all<Resting>(
+      const rows = store.reader.all<Uncompressed>(
         `SELECT rowid, log_time, hash, content FROM versions WHERE encoding = ${PLAIN} AND size > 8192 AND log_time < ? AND (log_time, rowid) > (?, ?) ORDER BY log_time, rowid LIMIT ?`,
-        nowMs() - RESTS_AFTER_MS,
+        nowMs() - COMPRESS_AFTER_MS,
         after.log_time,
         after.rowid,
         COMPRESS_STEP,
@@ -143,7 +145,7 @@ export class Maintenance {
         for (const [index, row] of rows.entries()) {
           const bytes = packed[index];
           if (bytes === undefined || bytes.byteLength > 0.9 * row.content.byteLength) continue;
-          // Purged or removed meanwhile: then it is no longer plain, or no longer there.
+          // The row may have been purged or removed during compression: then this updates nothing.
           tx.run(
             `UPDATE versions SET content = ?, encoding = ${ZSTD} WHERE rowid = ? AND hash = ? AND encoding = ${PLAIN} AND size > 0`,
             bytes,
@@ -167,14 +169,14 @@ interface Oldest {
   oldest: number;
 }
 
-interface Resting {
+interface Uncompressed {
   rowid: number;
   log_time: number;
   hash: string;
   content: Uint8Array;
 }
 
-/** The oldest version that the limits keep. */
+/** Returns the oldest version that the limits keep. */
 function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, nowMs: number): number {
   const keep = stampedLimits(context.id, limits);
   const byCount = keep.versions === 0 ? context.oldest : context.newest - keep.versions + 1;
@@ -182,7 +184,7 @@ function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, nowMs: n
   return Math.min(context.newest, Math.max(byCount, byAge));
 }
 
-/** The first version that is young enough; older ones behind a young one stay, so that history has no gap. */
+/** Returns the oldest version that is young enough. Later ones stay whatever their time, so that there is no gap. */
 function floorByAge(reader: Reader, { id, newest }: Oldest, cutoffMs: number): number {
   const young = reader.get<{ version: number | null }>(
     "SELECT MIN(version) AS version FROM versions WHERE id = ? AND log_time >= ?",

@@ -1,4 +1,4 @@
-// context_many: several writes as one command, all or nothing.
+// context_many: several writes as one command. All of them happen, or none.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -15,7 +15,7 @@ import { contextRestore } from "./restore.ts";
 
 const MAX_WRITES = 64;
 
-// biome-ignore lint/suspicious/noExplicitAny: each parses its own input before its own prepare sees it
+// biome-ignore lint/suspicious/noExplicitAny: each operation parses its own input before its prepare runs
 const WRITES: Readonly<Record<string, WriteOperation<any, any, any>>> = {
   context_put: contextPut,
   context_patch: contextPatch,
@@ -42,6 +42,7 @@ const input = z.object({
     .describe("Applied in this order; a later one sees the earlier ones."),
 });
 
+/** Does several writes as one. */
 export const contextMany = write({
   name: "context_many",
   v: 1,
@@ -98,9 +99,10 @@ interface ParsedWrite {
   own: Record<string, unknown>;
 }
 
-/** The writes with their own arguments parsed as those operations parse them; kept, since both the gate and `prepare` ask. */
+/** Parsed writes by the input that holds them: the gate and `prepare` both need them. */
 const parsedWrites = new WeakMap<object, ParsedWrite[]>();
 
+/** Returns the writes with their arguments parsed by the schema of each operation. Throws `invalid_input`. */
 function parsed(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
   const known = parsedWrites.get(writes);
   if (known !== undefined) return known;
@@ -118,7 +120,7 @@ function prepared({ operation, own }: ParsedWrite, index: number, limits: WriteL
   return { operation: operation.name, v: operation.v, command };
 }
 
-/** Together they must fit into one entry of the log. */
+/** Throws `too_large` if the texts together are larger than one document may be: a command must fit into one entry. */
 function refuseTogether(parts: readonly Part[]): void {
   const size = parts.reduce((sum, { command }) => sum + textBytes(command), 0);
   if (size <= MAX_DOCUMENT_BYTES) return;
@@ -134,7 +136,7 @@ function textBytes(value: unknown): number {
   return Object.values(value).reduce<number>((sum, item) => sum + textBytes(item), 0);
 }
 
-/** Runs `body`; its Fault says which write it is about. */
+/** Runs `body`. Adds to its Fault which write it is about. */
 function at<T>(index: number, operation: string, body: () => T): T {
   try {
     return body();

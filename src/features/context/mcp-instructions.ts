@@ -1,9 +1,9 @@
-// The instructions about contexts that models get when they connect by MCP.
+// The instructions about contexts for models that connect by MCP.
 
 import type { FeatureInstructions } from "../../operation/mcp-parts.ts";
 import { contextPut } from "./put.ts";
 
-/** The instructions of contexts. Shown to models, so every word counts: src/mcp/instructions.ts bounds the whole. */
+/** The instructions. Keep them short: src/mcp/instructions.ts limits the length of those of all features together. */
 export const contextInstructions: FeatureInstructions = {
   about:
     "A context is a document with an id such as team-a/plan; " +

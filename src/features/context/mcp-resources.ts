@@ -1,4 +1,4 @@
-// Contexts as MCP resources `cairn://{id}`: which operation lists, reads and completes them.
+// Contexts as MCP resources `cairn://{id}`: the operations that list, read and complete them.
 
 import { z } from "zod";
 import type { Completion, FeatureResources } from "../../operation/mcp-parts.ts";
@@ -13,7 +13,7 @@ const page = z.object({
 });
 const document = z.looseObject({ id: z.string(), content_type: z.string(), content: z.string() });
 
-/** Completes ids; after the space that another argument names, where nothing is typed yet. */
+/** Completes ids. While nothing is typed, offers those of the space that another argument names. */
 export const completeIds: Completion = {
   operation: contextList.name,
   input: ({ value, others, limit }) => {

@@ -1,4 +1,5 @@
-// context_patch: changes a part of a document. The patch is read and bounded before the log; it is evaluated in apply, on the text that is there then.
+// context_patch: changes a part of a document. `prepare` parses the patch and checks its size; `apply` evaluates it on
+// the text that is the newest then.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -20,16 +21,18 @@ import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write
 import { writtenOutput } from "./write-shape.ts";
 
 const FORMATS = ["merge", "json-patch", "edit"] as const;
+/** How a patch is written. */
 export type PatchFormat = (typeof FORMATS)[number];
 
 interface PatchCommand extends Conditions {
   id: string;
   format: PatchFormat;
-  /** JSON text: documents travel as text (replication.md 4). */
+  /** JSON text (replication.md 4). */
   patch: string;
   keep: StampedLimits;
 }
 
+/** Changes a part of a document. */
 export const contextPatch = write({
   name: "context_patch",
   v: 1,
@@ -90,7 +93,7 @@ export const contextPatch = write({
   },
 });
 
-/** The patch as JSON text, checked in form and size. Faults `invalid_input`, `too_large`. */
+/** Returns the patch as JSON text. Throws `invalid_input`, `too_large`. */
 function patchText(format: PatchFormat, patch: unknown, maxBytes: number): string {
   if (patch === undefined) throw new Fault("invalid_input", "The patch is missing", { hint: "Give patch." });
   if (typeof patch === "string") refuseSize(patch.length, maxBytes);
@@ -111,6 +114,7 @@ function refuseSize(size: number, maxBytes: number): void {
   });
 }
 
+/** Returns the text with the patch applied. Throws `patch_failed`, `too_large`, `unsupported_media_type`. */
 function patched(row: StoredVersion, command: PatchCommand): string {
   const isJson = isJsonType(row.content_type);
   const maxBytes = command.keep.documentBytes;

@@ -1,9 +1,9 @@
-// The shape of what `prime` returns.
+// The output schema of `prime`.
 
 import { z } from "zod";
 import { metadata } from "./rows.ts";
 
-/** Contexts of one space that are counted, so that a call costs the same in a large store. */
+/** Most contexts of a space that are counted, so that the cost of a call is bounded. */
 export const MAX_COUNTED = 500;
 
 const space = z.object({
@@ -12,7 +12,7 @@ const space = z.object({
   may_write: z.boolean(),
 });
 
-/** A context that changed lately. */
+/** A recently changed context. */
 export const recentContext = metadata.pick({
   id: true,
   version: true,
@@ -37,5 +37,5 @@ export const primeOutput = z.object({
   text: z.string().optional().describe('All of this as one text; only with format "text".'),
 });
 
-/** What `prime` returns, before it is made a text. */
+/** The output of `prime`. */
 export type PrimeOutput = z.output<typeof primeOutput>;

@@ -1,9 +1,9 @@
-// The words of `prime`: advice by rights, and everything as one bounded text for an agent's start hook or prompt.
+// The text of `prime`: advice by rights, and the whole output as one text for a prompt or the start hook of an agent.
 
 import { visibleJson } from "../../lib/printable.ts";
 import type { PrimeOutput } from "./prime-output.ts";
 
-/** Longest text in characters; of a large store the newest is shown. */
+/** Longest text in characters. In a large store only the newest contexts are shown. */
 const MAX_PRIME_TEXT = 6000;
 
 const READING = [
@@ -20,12 +20,15 @@ const WRITING = [
 
 const READ_ONLY = "You may read here and not write; ask the people who run the tailnet for a grant if you need to.";
 
-/** How to use the store well, one piece of advice for each line. */
+/** Returns advice on how to use the store, one piece a line. */
 export function adviceFor(mayWrite: boolean): string[] {
   return mayWrite ? [...READING, ...WRITING] : [...READING, READ_ONLY];
 }
 
-/** The text, at most MAX_PRIME_TEXT characters: whole entries are left out, oldest first, and it says how many. */
+/**
+ * Returns the text, at most MAX_PRIME_TEXT characters. Entries that do not fit are left out, the last of each list
+ * first; `more_spaces` and `more_recent` count them.
+ */
 export function primeText(primer: PrimeOutput, only: string | undefined): string {
   for (let share = 1; ; share /= 2) {
     const text = rendered(primer, only, share);

@@ -1,5 +1,5 @@
-// prime: what this store holds and how to use it well, for the rights of the caller: the text of the MCP prompt and of `cairn prime`, and the same as data.
-// Stored text appears in it only as JSON data beside its author (security.md 22).
+// prime: what the store holds for the caller, and advice on how to use it, as data and as the text of the MCP prompt
+// and of `cairn prime`. Stored text appears only as JSON data beside its author (security.md 22).
 
 import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
@@ -13,14 +13,15 @@ import { type ContextRow, headOf, metadataOf } from "./rows.ts";
 
 const MAX_SPACES = 50;
 const MAX_RECENT = 20;
-/** Changes looked back at for what changed last. */
+/** Most changes read to find the recently changed contexts. */
 const MAX_LOOKED_AT = 2048;
+/** Changes read at once. */
 const STEP = 256;
 
-/** What it means to "write" in a space, for `may_write` and the advice. */
+/** The right that `may_write` and the advice are about. */
 const WRITE = { verb: "write", operation: "context_put" } as const;
 
-/** Tells a caller what is stored for it and how to use the store. */
+/** Returns what the store holds for the caller, and advice. */
 export const prime = read({
   name: "prime",
   title: "What is here for you",
@@ -59,7 +60,7 @@ export const prime = read({
   },
 });
 
-/** Spaces in use, and those that a grant names in full although nothing is in them yet. */
+/** Returns the spaces that have contexts, and empty ones that a grant names in full. */
 function spacesOf(reader: Reader, only: string | undefined, { visible, rights }: CallContext): string[] {
   if (only !== undefined) return [only];
   const named = rights.grants
@@ -77,7 +78,10 @@ function countOf(reader: Reader, name: string): number {
   return row?.found ?? 0;
 }
 
-/** The newest contexts, by the change feed; where that is full of what the caller may not see, by a bounded look at its spaces. */
+/**
+ * Returns the recently changed contexts, newest first. They are taken from the end of the change feed, or, where the
+ * feed shows too few that the caller may see, from a bounded part of each of its spaces.
+ */
 function recentOf(
   reader: Reader,
   only: string | undefined,

@@ -1,4 +1,4 @@
-// A change as callers see it: in waits, streams and feeds alike.
+// A change as callers see it, in waits, streams and feeds.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
@@ -7,6 +7,7 @@ import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
 import { timeOf } from "./rows.ts";
 
+/** Schema of a public change. */
 export const publicChange = z.object({
   position: z.string().describe("Follow from here: give it as since."),
   time: z.string(),
@@ -19,9 +20,10 @@ export const publicChange = z.object({
   outcome: z.string().describe("created, updated, patched, restored, deleted, purged or imported."),
 });
 
+/** A public change. */
 export type PublicChange = z.infer<typeof publicChange>;
 
-/** The public form of a change. */
+/** Returns the public form of a change. */
 export function publicChangeOf(change: Change): PublicChange {
   const withoutEtag = change.contentHash === "" || change.outcome === "deleted" || change.outcome === "purged";
   return {
@@ -37,14 +39,15 @@ export function publicChangeOf(change: Change): PublicChange {
   };
 }
 
+/** Which changes a follower wants and may see. */
 export interface ChangeFilter {
   id?: string | undefined;
   prefix?: string | undefined;
-  /** Whether the asker may see a space, judged anew for each change. */
+  /** Reports whether the follower may see a space. Asked for each change, since rights may change meanwhile. */
   visible: (space: string) => boolean;
 }
 
-/** Whether a follower with this filter gets to see the change. */
+/** Reports whether a change matches the filter. */
 export function passes(change: Change, filter: ChangeFilter): boolean {
   if (filter.id !== undefined && change.target !== filter.id) return false;
   if (filter.prefix !== undefined && !change.target.startsWith(filter.prefix)) return false;

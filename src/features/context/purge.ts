@@ -14,11 +14,12 @@ import { missing } from "./version-faults.ts";
 
 interface PurgeCommand {
   id: string;
-  /** null: all. */
+  /** null: all of them. */
   versions: number[] | null;
   keep: StampedLimits;
 }
 
+/** Removes texts for good. */
 export const contextPurge = write({
   name: "context_purge",
   v: 1,
@@ -45,7 +46,7 @@ export const contextPurge = write({
     versions: input.versions === undefined ? null : [...new Set(input.versions)].sort((a, b) => a - b),
     keep: stampedLimits(input.id, limits),
   }),
-  // It may overwrite a whole history.
+  // A purge may rewrite a whole history.
   weight: () => 4 * WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
@@ -80,7 +81,7 @@ function keptVersions(tx: Writer, id: string): number[] {
     .map((row) => row.version);
 }
 
-/** Removes one text; false where there is none. */
+/** Removes the text, title and tags of a version. Returns false if it has no text. */
 function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta): boolean {
   const row = tx.get<{ author: string; size: number; title: string; tags: string }>(
     "SELECT author, size, title, tags FROM versions WHERE id = ? AND version = ? AND deleted = 0 AND purged = 0",
@@ -97,7 +98,7 @@ function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta): b
   return true;
 }
 
-/** Deletions repeat the title and tags of what they delete: they go with it. */
+/** Clears title and tags of the tombstones that repeat those of a purged version. */
 function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageDelta): void {
   const deletions = tx.all<{ version: number; author: string; title: string; tags: string }>(
     "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1 ORDER BY version",
@@ -110,7 +111,10 @@ function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[]
   }
 }
 
-/** A head whose text is gone becomes a tombstone; a tombstone loses the title and tags it still shows. */
+/**
+ * Hides what was purged from lists, watchers and caches. Returns the new head: a tombstone after a purged newest
+ * version, or the old tombstone without title and tags.
+ */
 function withdrawn(
   tx: Writer,
   head: ContextRow,

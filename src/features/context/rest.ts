@@ -1,5 +1,5 @@
-// Contexts over HTTP (architecture.md 8): the rows of the table of routes. What a context is and who may touch it is
-// decided by the operations.
+// The HTTP routes of contexts (architecture.md 8), as rows for the router of api/. Rules and rights are those of the
+// operations.
 
 import type {
   PathParameter,
@@ -19,7 +19,7 @@ import { contextPut } from "./put.ts";
 import { contextRestore } from "./restore.ts";
 import { contextWait } from "./wait.ts";
 
-/** A restore names a version and nothing else. */
+/** The body of a restore holds one version number. */
 const MAX_RESTORE_BYTES = 1024;
 
 const tag = "contexts";
@@ -254,5 +254,5 @@ const feeds: readonly RestRoute[] = [
   },
 ];
 
-/** The routes of contexts; rows of one path in the order in which `Allow` names their methods. */
+/** The routes. Rows of one path are in the order in which the header `Allow` lists their methods. */
 export const contextRoutes: readonly RestRoute[] = [...reads, ...writes, ...feeds];

@@ -1,4 +1,4 @@
-// The rows of contexts and versions as the schema has them, how they are found, and the metadata that answers show of them.
+// The rows of the tables `contexts` and `versions`, their lookup, and the metadata that operations return.
 
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
@@ -6,6 +6,7 @@ import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 
+/** A row of `contexts`: the newest state of a context, also of a deleted one. */
 export interface ContextRow {
   id: string;
   space: string;
@@ -21,7 +22,7 @@ export interface ContextRow {
   deleted: number;
 }
 
-/** A version without its text. */
+/** A row of `versions` without its text. */
 export interface VersionRow {
   version: number;
   seq: number;
@@ -37,7 +38,7 @@ export interface VersionRow {
   purged: number;
 }
 
-/** A version with its text as this node keeps it. */
+/** A row of `versions` with its text as this node stores it, plain or compressed. */
 export interface StoredVersion extends VersionRow {
   encoding: number;
   content: Uint8Array;
@@ -45,17 +46,20 @@ export interface StoredVersion extends VersionRow {
 
 const VERSION_COLUMNS =
   "version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged" as const;
+/** Columns of a `StoredVersion`. */
 export const STORED_COLUMNS = `${VERSION_COLUMNS}, encoding, content` as const;
 
+/** Returns the newest state of a context, which may be a tombstone. */
 export function headOf(reader: Reader, id: string): ContextRow | undefined {
   return reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", id);
 }
 
+/** Returns one kept version. */
 export function versionOf(reader: Reader, id: string, version: number): StoredVersion | undefined {
   return reader.get<StoredVersion>(`SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? AND version = ?`, id, version);
 }
 
-/** Kept versions below `below`, newest first. */
+/** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
   return reader.all<VersionRow>(
     `SELECT ${VERSION_COLUMNS} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
@@ -65,18 +69,22 @@ export function versionsBelow(reader: Reader, id: string, below: number, limit: 
   );
 }
 
-/** Number of the oldest kept version. */
+/** Returns the number of the oldest kept version; 0 if there is none. */
 export function floorOf(reader: Reader, id: string): number {
   return (
     reader.get<{ floor: number | null }>("SELECT MIN(version) AS floor FROM versions WHERE id = ?", id)?.floor ?? 0
   );
 }
 
-/** How a kept text is encoded on this node. */
+/** `encoding` of an uncompressed text. */
 export const PLAIN = 0;
+/** `encoding` of a text that this node compressed. */
 export const ZSTD = 1;
 
-/** The text of a version (no purged one); throws a DamagedError when its bytes are not those that were hashed. SQLite keeps no checksums of its own. */
+/**
+ * Returns the text of a version that is not purged; "" for a tombstone. Throws a DamagedError if it does not match its
+ * hash: SQLite has no checksums of its own.
+ */
 export function textOf(row: StoredVersion): string {
   const bytes = row.encoding === ZSTD ? unpacked(row) : row.content;
   if (row.deleted === 0 && sha256Hex(bytes) !== row.hash)
@@ -94,19 +102,22 @@ function unpacked(row: StoredVersion): Uint8Array {
   }
 }
 
+/** Returns tags as the tables store them: `\na\nb\n`. */
 export function framedTags(tags: readonly string[]): string {
   return tags.length === 0 ? "" : `\n${tags.join("\n")}\n`;
 }
 
+/** Returns the tags of their stored form. */
 export function tagsOf(framed: string): string[] {
   return framed === "" ? [] : framed.slice(1, -1).split("\n");
 }
 
+/** Returns a time in ms as ISO 8601. */
 export function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Schema of the metadata of a version, as answers show it. */
+/** Schema of the metadata of a version. */
 export const metadata = z.object({
   id: z.string(),
   version: z.number().int(),
@@ -120,12 +131,12 @@ export const metadata = z.object({
   updated_at: z.string(),
 });
 
-/** Metadata of a context as lists and reads answer it. */
+/** Returns the metadata of the newest version of a context. */
 export function metadataOf(row: ContextRow): z.infer<typeof metadata> {
   return shownOf(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
 }
 
-/** Metadata of one version; `createdAt` is of its context, in ms. */
+/** Returns the metadata of one version. `createdAt` is when its context was created, in ms. */
 export function versionMetadataOf(id: string, row: VersionRow, createdAt: number): z.infer<typeof metadata> {
   return shownOf(id, row, { createdAt, updatedAt: row.log_time });
 }

@@ -37,7 +37,7 @@ CREATE TABLE versions (
   content BLOB NOT NULL,
   UNIQUE (id, version)
 ) STRICT;
--- What rest.ts still has to compress.
+-- What maintenance.ts has to compress.
 CREATE INDEX versions_plain ON versions (log_time) WHERE encoding = 0 AND size > 8192;
 
 -- Bytes of kept versions (usage.ts): kind 'caller' by author, kind 'space' by space.

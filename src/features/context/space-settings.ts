@@ -1,4 +1,5 @@
-// How a space may be kept by edges of the fleet (replication.md 28): set by an operator of the space, in the log, so that every node has it. Edges get it with their feed.
+// space_configure and space_settings: how edges may keep a space (replication.md 28). An operator of the space sets it
+// through the log, so that every full member has it; edges receive it with their feed.
 
 import { z } from "zod";
 import { readMetaNamed, writeMetaNamed } from "../../log/meta.ts";
@@ -12,6 +13,7 @@ const edge = z
     "never: edges keep nothing of it. fresh (where nothing is set): edges answer from their cache while it is surely fresh. stale: also while they are cut off, with its age.",
   );
 
+/** Sets the edge mode of a space. */
 export const spaceConfigure = write({
   name: "space_configure",
   v: 1,
@@ -28,13 +30,14 @@ export const spaceConfigure = write({
     const before = readMetaNamed(tx, EDGE_MODE_KEYS, input.space) ?? "fresh";
     const output = { space: input.space, edge: input.edge };
     if (before === input.edge) return { output, changes: [] };
-    // Kept with the single values of the store: few spaces have a mode, so no table is needed.
+    // Few spaces have a mode, so they are rows of `meta` and need no table.
     writeMetaNamed(tx, EDGE_MODE_KEYS, input.space, input.edge === "fresh" ? undefined : input.edge);
     const changed = { target: `fleet/spaces/${input.space}`, version: 0, contentHash: "", outcome: input.edge };
     return { output, changes: [changed] };
   },
 });
 
+/** Lists spaces with another edge mode than the default. */
 export const spaceSettings = read({
   name: "space_settings",
   title: "Settings of spaces",

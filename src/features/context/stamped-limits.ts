@@ -1,24 +1,26 @@
-// The limits that a write carries with it (replication.md 6): how much history stays and how many bytes a caller and a space may hold.
+// The limits that a node stamps into each write, as the member `keep` of the command (replication.md 6): apply must not
+// depend on the settings of the node that runs it.
 
 import { spaceOf } from "../../access/space.ts";
 import type { WriteLimits } from "../../operation/define.ts";
 
+/** Limits on the document, its history, and the bytes of a caller and of a space. */
 export interface StampedLimits {
-  /** Largest document in bytes, for writes whose text is made in apply. */
+  /** Largest document in bytes, for writes whose text is made in apply (patches). */
   documentBytes: number;
-  /** Versions kept of the context; 0: all. */
+  /** How many versions of the context are kept; 0: all. */
   versions: number;
-  /** Age in ms after which a version that is not the newest goes; 0: never. */
+  /** Age in ms after which a version is removed, unless it is the newest; 0: never. */
   ageMs: number;
-  /** Bytes of kept versions by one caller; 0: no limit. */
+  /** Most bytes of kept versions by one caller; 0: no limit. */
   callerBytes: number;
-  /** Bytes of kept versions in one space; 0: no limit. */
+  /** Most bytes of kept versions in one space; 0: no limit. */
   spaceBytes: number;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** The limits that hold for a context of this id. */
+/** Returns the limits for a context: those of its space, else those of the node. */
 export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   const { history, quota } = limits;
   const space = spaceOf(id);
@@ -33,7 +35,7 @@ export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   };
 }
 
-/** The part of a command that its caller asked for (`asked` of its operation). */
+/** Returns a command without its stamped limits, for the fingerprint of an idempotency key (`asked`). */
 export function requestedPart<C extends { keep: StampedLimits }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
   return asked;
 }

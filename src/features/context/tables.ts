@@ -1,9 +1,9 @@
-// The tables of contexts, and how they count for digests: texts as texts, not as this node stores them.
+// The tables of the feature and their part in digests: texts count as plain text, however this node stores them.
 
 import type { FeatureTable } from "../../operation/feature.ts";
 import { type StoredVersion, textOf } from "./rows.ts";
 
-/** All of them are replicated, and a new history goes on with them. */
+/** The tables. All are replicated and kept when a new history begins. */
 export const contextTables: readonly FeatureTable[] = [
   { name: "contexts", scope: "replicated", fork: "keep", sql: "SELECT * FROM contexts ORDER BY id" },
   {

@@ -1,8 +1,9 @@
-// Holds the own history against heads that other members told and this node had: a history that was rewritten whole fits itself, and not them.
+// Compares this node's history with heads that other members reported and this node had too. Finds a history that was
+// rewritten as a whole: its own chain is consistent, but not with those heads.
 
 import type { Reader } from "../../store/store.ts";
 
-/** What a member once told, and this node had too. */
+/** A head that a member reported and this node had too. */
 export interface ReportedHead {
   name: string;
   epoch: string;
@@ -12,7 +13,7 @@ export interface ReportedHead {
   at_ms: number;
 }
 
-/** Compares every head that can be: of this history, above the floor. Answers how many, and the first that differs. */
+/** Compares the heads that belong to this history above its floor. Returns their number, and the first difference. */
 export function verifyHeads(
   reader: Reader,
   heads: readonly ReportedHead[],
@@ -23,7 +24,7 @@ export function verifyHeads(
   let compared = 0;
   for (const { name, epoch, seq, hash, at_ms } of heads) {
     const end = ends.get(epoch);
-    // Of another fleet, or of what a restore or a recovery left behind.
+    // The head of another fleet, or of a history that a restore or recovery left.
     if (end === undefined || seq > end || seq <= floor) continue;
     const told = `${name} told change ${seq} on ${new Date(at_ms).toISOString()}, and this node had it`;
     const row = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
@@ -36,7 +37,7 @@ export function verifyHeads(
   return { heads: compared };
 }
 
-/** The last seq of each epoch of this history; the newest has no end. */
+/** Returns the last seq of each epoch of this history; that of the newest is infinite. */
 function endsOf(reader: Reader): Map<string, number> {
   const epochs = reader.all<{ id: string; fork_seq: number }>("SELECT id, fork_seq FROM epochs ORDER BY n DESC");
   const ends = new Map<string, number>();

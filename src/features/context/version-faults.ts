@@ -1,15 +1,17 @@
-// What answers say of a context or a version that is not there: never was, deleted, purged, or older than what is kept.
+// The Faults for contexts and versions that cannot be read: never written, deleted, purged, or no longer kept.
 
 import { Fault } from "../../lib/fault.ts";
 import type { Reader } from "../../store/store.ts";
 import { type ContextRow, floorOf, type StoredVersion, timeOf, versionOf } from "./rows.ts";
 
+/** Returns the Fault for a context that was never written. */
 export function missing(id: string): Fault {
   return new Fault("not_found", `There is no context ${JSON.stringify(id)}`, {
     hint: "List the contexts to see what there is, or write it.",
   });
 }
 
+/** Returns the Fault for a deleted context. */
 export function deleted(head: ContextRow): Fault {
   return new Fault("deleted", `The context ${JSON.stringify(head.id)} was deleted by ${head.author}`, {
     hint: `Its last content is version ${head.version - 1}; writing it again makes version ${head.version + 1}.`,
@@ -17,14 +19,15 @@ export function deleted(head: ContextRow): Fault {
   });
 }
 
-export function purged(id: string, version: number): Fault {
+/** Returns the Fault for a purged version. */
+function purged(id: string, version: number): Fault {
   return new Fault("purged", `The text of version ${version} of ${JSON.stringify(id)} was purged`, {
     hint: "It cannot be had back; only its hash is kept.",
     details: { version },
   });
 }
 
-/** The version with its text, or the Fault that says why there is none to show. */
+/** Returns a version with its text. Throws `not_found`, `deleted`, `purged`, `below_floor`. */
 export function requireVersion(reader: Reader, head: ContextRow, version: number): StoredVersion {
   const row = versionOf(reader, head.id, version);
   if (row === undefined) throw absent(reader, head, version);
@@ -51,6 +54,7 @@ function absent(reader: Reader, head: ContextRow, version: number): Fault {
   return belowFloor(head.id, floorOf(reader, head.id));
 }
 
+/** Returns the Fault for a version that is older than the kept history. */
 export function belowFloor(id: string, floor: number): Fault {
   return new Fault("below_floor", `The oldest kept version of ${JSON.stringify(id)} is ${floor}`, {
     hint: "Older versions were removed by the history limits of the space.",

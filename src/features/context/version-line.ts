@@ -1,4 +1,4 @@
-// The lines of an export: one version each, with everything that is kept of it, as JSON. Reading one checks it like any hostile input.
+// A line of an export: one version, with all that is stored of it, as JSON. A line is parsed as untrusted input.
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -15,7 +15,7 @@ const name = z
   .max(512)
   .refine((text) => text.isWellFormed(), "well-formed Unicode");
 
-/** No context is written so often; beyond the integers that a double tells apart, the next version would be the same number. */
+/** Highest version number: far below 2^53, from which on a double cannot tell a version from the next one. */
 const MAX_VERSION = 1e12;
 
 const lineShape = z.strictObject({
@@ -34,7 +34,7 @@ const lineShape = z.strictObject({
   content: z.string().optional().describe("The text; absent where deleted or purged."),
 });
 
-/** A version out of an export, as import carries it. */
+/** A parsed line, as the import command carries it. */
 export interface ImportedVersion {
   id: string;
   version: number;
@@ -49,7 +49,7 @@ export interface ImportedVersion {
   purged: boolean;
 }
 
-/** The line of a version. */
+/** Returns the line of a version. Throws a DamagedError if its text is damaged. */
 export function lineOf(id: string, row: StoredVersion, createdAtMs: number): string {
   const bare = row.deleted !== 0 || row.purged !== 0;
   const line: z.input<typeof lineShape> = {
@@ -70,7 +70,7 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
   return JSON.stringify(line);
 }
 
-/** Reads a line; Fault `invalid_input` that says what is wrong with it. */
+/** Parses a line. Throws `invalid_input` with what is wrong, `too_large`, `unsupported_media_type`. */
 export function parseLine(text: string): ImportedVersion {
   const parsed = lineShape.safeParse(parseJson(text, "A line of the export"));
   if (!parsed.success) {

@@ -1,4 +1,4 @@
-// context_wait: blocks until something changes after a position, so that an agent need not poll.
+// context_wait: returns when something changes after a position, so that agents need not poll. Streams use it too.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
@@ -10,10 +10,10 @@ import { contextId, idAliases } from "./context-id.ts";
 import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./public-change.ts";
 
 const MAX_CHANGES = 100;
-/** Changes looked at before other work gets a turn. */
+/** Changes read before other work gets a turn. */
 const BATCH = 512;
 
-/** Waits for changes behind a position. */
+/** Waits for changes after a position. */
 export const contextWait = read({
   name: "context_wait",
   title: "Wait for a change",
@@ -75,15 +75,15 @@ export const contextWait = read({
 });
 
 interface Ends {
-  /** Changes to answer at most. */
+  /** Most changes to return. */
   limit: number;
-  /** Answers what there is. */
+  /** When it aborts, the wait returns what it has. */
   deadline: AbortSignal;
-  /** The caller went away: rejects. */
+  /** Aborts when the caller disconnects; the wait rejects. */
   signal: AbortSignal;
 }
 
-/** Waits for the first matching change, then takes what else is there. `seq` is the last change looked at. */
+/** Waits for the first matching change, then adds those that exist already. `seq` is that of the last change read. */
 async function collect(
   cursor: Cursor,
   filter: ChangeFilter,

@@ -1,4 +1,4 @@
-// If-Match and If-None-Match of writes: their argument, and their judgement in apply (RFC 9110 13.2.2).
+// If-Match and If-None-Match of writes: the argument, its form in commands, and the check in apply (RFC 9110 13.2.2).
 
 import { z } from "zod";
 import { matchesStrongly, matchesWeakly, parseCondition, type Tag } from "../../lib/etag.ts";
@@ -6,6 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { etagOf } from "./context-etag.ts";
 import type { ContextRow } from "./rows.ts";
 
+/** The argument `if_match`. */
 export const ifMatch = z
   .string()
   .max(4096)
@@ -14,12 +15,13 @@ export const ifMatch = z
     "Write only if the context still has this etag (or one of a list; * = if it exists). Take it from your last read.",
   );
 
+/** The conditions of a write in its command; null: none. */
 export interface Conditions {
   if_match: "*" | Tag[] | null;
   if_none_match: "*" | Tag[] | null;
 }
 
-/** The conditions of a write as they stand in its command. Fault `invalid_input`. */
+/** Parses the conditions of a write. Throws `invalid_input`. */
 export function conditionsOf(input: { if_match?: string | undefined; if_none_match?: string | undefined }): Conditions {
   return {
     if_match: input.if_match === undefined ? null : parseCondition(input.if_match, "if_match"),
@@ -27,7 +29,7 @@ export function conditionsOf(input: { if_match?: string | undefined; if_none_mat
   };
 }
 
-/** If-Match first, then If-None-Match; a tombstone counts as no context. Fault `version_mismatch` with the current etag. */
+/** Checks If-Match, then If-None-Match; a tombstone has no etag. Throws `version_mismatch` with the current etag. */
 export function checkConditions(conditions: Conditions, head: ContextRow | undefined): void {
   const current = head === undefined || head.deleted !== 0 ? undefined : etagOf(head.version, head.hash);
   const stale = conditions.if_match !== null && !matchesStrongly(conditions.if_match, current);

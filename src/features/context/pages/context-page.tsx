@@ -17,7 +17,7 @@ import { Tags } from "./tags.tsx";
 /** Versions on one page of the history. */
 const PAGE = 20;
 
-/** The page. */
+/** The page of one context. */
 export const contextPage: Page = {
   path: CONTEXTS,
   async open(visit) {
@@ -65,7 +65,7 @@ async function askParts(visit: Visit, id: string, view: Required<ContextView>): 
   return { metadata, content, history, diff };
 }
 
-/** Returns a number where the text is one; other text stays as it is, for the operation to refuse in its words. */
+/** Returns the number that a text is. Any other text is returned as it is, so that the operation refuses it. */
 function wholeNumber(text: string): number | string {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : text;
 }

@@ -1,4 +1,4 @@
-// The diff of two versions: lines of a text diff or steps of a JSON patch, and the form that chooses the two.
+// The diff of two versions: lines of a text diff or steps of a JSON patch, and the form that selects the versions.
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";

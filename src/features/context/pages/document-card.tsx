@@ -1,4 +1,4 @@
-// The text of one version, JSON laid out.
+// The text of one version; JSON is indented.
 /** @jsxImportSource hono/jsx */
 
 import type { z } from "zod";
@@ -9,7 +9,7 @@ import { Refused, sizeText, Words } from "../../../page/text.tsx";
 import type { contextGet } from "../get.ts";
 import { contextLink, rawLink } from "./links.ts";
 
-/** More of a text than this (in UTF-16 units) is not laid out on the page; the raw document is one click away. */
+/** Longest text that the page shows, in UTF-16 units. The raw document has the rest. */
 const MAX_SHOWN = 128 * 1024;
 
 type Content = z.infer<typeof contextGet.output>;
@@ -18,7 +18,7 @@ interface DocumentProps {
   id: string;
   /** Number of the newest version. */
   newest: number;
-  /** The version that the address names; "" and undefined: the newest. */
+  /** The version that the URL names; "" and undefined: the newest. */
   version: string | undefined;
   content: Content | Fault;
 }

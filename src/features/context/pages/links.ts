@@ -1,11 +1,11 @@
-// Addresses of the pages of contexts, made in one place.
+// URLs of the pages of contexts.
 
 import { address } from "../../../page/address.ts";
 
 /** Path of the pages of single contexts; the id follows. */
 export const CONTEXTS = "/ui/contexts/";
 
-/** What the list at `/` is narrowed to; "" and undefined do not narrow. */
+/** Filter of the list at `/`; "" and undefined filter nothing. */
 export interface ListFilter {
   prefix?: string;
   tag?: string;
@@ -21,17 +21,17 @@ export interface ContextView {
   before?: string;
 }
 
-/** Returns the address of the list. */
+/** Returns the URL of the list. */
 export function listLink({ prefix, tag, cursor }: ListFilter): string {
   return address("/", { prefix, tag, cursor });
 }
 
-/** Returns the address of a context's page. Ids need no encoding; they are encoded all the same. */
+/** Returns the URL of a context's page. Ids are encoded, although all their characters are allowed in a path. */
 export function contextLink(id: string, view: ContextView = {}): string {
   return address(CONTEXTS + encoded(id), { ...view });
 }
 
-/** Returns the address of the document itself, as REST serves it. */
+/** Returns the URL of the document itself, as REST serves it. */
 export function rawLink(id: string, version: number): string {
   return address(`/contexts/${encoded(id)}`, { version: String(version) });
 }

@@ -18,7 +18,7 @@ const wholeList = { name: contextList.name, output: contextList.output.extend({ 
 
 type List = z.infer<typeof wholeList.output>;
 
-/** The list. */
+/** The list on the overview. */
 export const contextSection: Section = {
   column: "wide",
   order: 20,
@@ -35,7 +35,7 @@ export const contextSection: Section = {
       visit.tryAsk(wholeList, { limit: PAGE, ...narrowed }),
       visit.frame(),
     ]);
-    // A filter that is none fails the whole page; a missing right, or no node that could be asked, this part alone.
+    // An invalid filter fails the whole page; a missing right or an unreachable node fails only this part.
     if (list instanceof Fault && list.code !== "forbidden" && list.code !== "unavailable") throw list;
     return {
       follows: prefix === "" ? {} : { prefix },

@@ -1,4 +1,4 @@
-// Tags as links to the list of the contexts that have them.
+// Tags as links to the list of contexts with that tag.
 /** @jsxImportSource hono/jsx */
 
 import { Words } from "../../../page/text.tsx";

@@ -1,4 +1,4 @@
-// What prompts take from the operation `prime`, and the completion of spaces by it.
+// Calls the operation `prime` for prompts, and completes space names with it.
 
 import { z } from "zod";
 import type { Completion, PromptContext } from "../../../operation/mcp-parts.ts";
@@ -15,7 +15,7 @@ const primeResult = z.looseObject({
 /** The part of the output of `prime` that prompts use. */
 export type PrimeResult = z.output<typeof primeResult>;
 
-/** Asks `prime` as the caller. Rejects with its Fault. */
+/** Calls `prime` as the caller. Rejects with its Fault. */
 export async function askPrime(
   { ask }: PromptContext,
   input: { space?: string; format?: "text" },
@@ -23,12 +23,12 @@ export async function askPrime(
   return primeResult.parse(await ask(prime.name, input));
 }
 
-/** The argument `space` of a prompt that reads or writes there. */
+/** Returns the argument `space` of a prompt that reads or writes there. */
 export function spaceArgument(description: string, needs: "read" | "write") {
   return { name: "space", description, longest: MAX_SPACE, complete: completeSpaces(needs) };
 }
 
-/** Completes spaces that the caller may use in this way. */
+/** Completes the names of spaces that the caller may read, or write to. */
 function completeSpaces(needs: "read" | "write"): Completion {
   return {
     operation: prime.name,

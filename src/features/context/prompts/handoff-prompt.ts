@@ -1,4 +1,4 @@
-// The prompt `handoff`: checks what was given and chooses a space that the caller may write to.
+// The prompt `handoff`: checks its arguments and selects a space that the caller may write to.
 
 import type { Rights } from "../../../access/rights.ts";
 import { spaceOf } from "../../../access/space.ts";
@@ -12,10 +12,10 @@ import { contextPut } from "../put.ts";
 import { askPrime, type PrimeResult, spaceArgument } from "./ask-prime.ts";
 import { handoffText } from "./handoff-text.ts";
 
-/** Where the first handoff goes in an empty store. */
+/** Space of the first handoff in an empty store. */
 const NEW_SPACE = "shared";
 
-/** Makes an agent write down the state of its work. */
+/** Asks an agent to write down the state of its work. */
 export const handoffPrompt: FeaturePrompt = {
   name: "handoff",
   title: "Hand work over",
@@ -40,7 +40,10 @@ export const handoffPrompt: FeaturePrompt = {
   },
 };
 
-/** Returns the space that was asked for, else the one of the caller's that changed last, else any it may write to. */
+/**
+ * Returns the wanted space; else the writable space that changed last; else any writable space. Throws `forbidden`,
+ * `invalid_input`.
+ */
 function spaceFor({ spaces, recent }: PrimeResult, wanted: string | undefined, rights: Rights): string {
   const writable = spaces.filter(({ may_write }) => may_write).map(({ space }) => space);
   if (wanted !== undefined && !writable.includes(wanted)) {

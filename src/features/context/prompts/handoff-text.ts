@@ -1,20 +1,22 @@
-// The text of the prompt `handoff`: it makes an agent write the state of its work as a context of a fixed shape, and
-// tells how the next agent finds it.
+// The text of the prompt `handoff`: how to write the state of the work as a context with fixed fields, and how the next
+// agent finds it.
 
 import { visibleJson } from "../../../lib/printable.ts";
 import { sha256Hex } from "../../../lib/sha256.ts";
 import { idProblem } from "../context-id.ts";
 
+/** What the text is made of. */
 export interface Handoff {
-  /** Where it is written; one that the caller may write to. */
+  /** Where the handoff is written; the caller may write to it. */
   space: string;
   topic: string;
   to: string | undefined;
   notes: string | undefined;
-  /** A context that the work is about. */
+  /** Id of a context that the work is about. */
   about: string | undefined;
 }
 
+/** Longest part of an id that is made of the topic. */
 const MAX_SLUG = 60;
 
 const SHAPE = {
@@ -32,20 +34,20 @@ const SHAPE = {
   places: ["repositories, branches, files, URLs"],
 };
 
-/** Returns the id of the handoff of a topic: the same topic is the same context. */
+/** Returns the id of the handoff of a topic. The same topic has the same id. */
 export function handoffId(space: string, topic: string): string {
   const plain = topic
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .slice(0, MAX_SLUG)
     .replace(/^-+|-+$/g, "");
-  // Topics without a Latin letter, and words that no id may end in.
+  // A topic without Latin letters or digits gets a hash; a reserved word gets a prefix.
   const slug = plain === "" ? `topic-${shortHash(topic)}` : plain;
   const id = `${space}/handoff/${slug}`;
   return idProblem(id) === undefined ? id : `${space}/handoff/about-${slug}`;
 }
 
-/** Returns the text; the arguments appear in it as JSON. */
+/** Returns the text. The arguments appear in it as JSON. */
 export function handoffText({ space, topic, to, notes, about }: Handoff): string {
   const id = handoffId(space, topic);
   const given = { topic, to: to ?? null, notes: notes ?? null, about: about ?? null };

@@ -1,10 +1,10 @@
-// The prompt `prime`: the text of the operation of that name.
+// The prompt `prime`: the text that the operation `prime` returns.
 
 import type { FeaturePrompt } from "../../../operation/mcp-parts.ts";
 import { prime } from "../prime.ts";
 import { askPrime, spaceArgument } from "./ask-prime.ts";
 
-/** Tells an agent what is stored for it. */
+/** Gives an agent an overview of what is stored for it. */
 export const primePrompt: FeaturePrompt = {
   name: "prime",
   title: "What is here for you",
