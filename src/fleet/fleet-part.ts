@@ -87,7 +87,7 @@ interface Around {
 
 function memberRow(facts: FleetFacts, member: Member, { leader, leaderSeq, votes }: Around): MemberReport {
   const self = isSelf(facts, member);
-  const position = self ? facts.position : facts.heard(member.node)?.beat;
+  const position = self ? facts.position : facts.received(member.node)?.beat;
   return {
     node: member.node,
     name: member.name,
@@ -124,18 +124,18 @@ function ownColumns({ own }: FleetFacts, { version, level }: Member): MeasuredCo
 
 /** Returns what the tailnet and the newest beat say of another member. */
 function measuredColumns(facts: FleetFacts, member: Member): MeasuredColumns {
-  const heard = facts.heard(member.node);
+  const received = facts.received(member.node);
   const peer = facts.peers.find(({ id }) => id === member.node);
   return {
     path: peer?.path ?? "none",
     relay: peer?.relay ?? "",
-    round_trip_ms: tenthsOrNull(heard?.roundTripMs),
-    skew_ms: heard === undefined ? null : Math.round(heard.skewMs),
-    fsync_p99_ms: tenthsOrNull(heard?.beat.fsyncP99Ms),
-    version: heard?.beat.version ?? member.version,
-    level: heard?.beat.level ?? member.level,
-    age_seconds: tenthsOrNull(heard && (facts.monotonicMs - heard.atMs) / 1000),
-    conditions: [...(heard?.beat.conditions ?? [])],
+    round_trip_ms: tenthsOrNull(received?.roundTripMs),
+    skew_ms: received === undefined ? null : Math.round(received.skewMs),
+    fsync_p99_ms: tenthsOrNull(received?.beat.fsyncP99Ms),
+    version: received?.beat.version ?? member.version,
+    level: received?.beat.level ?? member.level,
+    age_seconds: tenthsOrNull(received && (facts.monotonicMs - received.atMs) / 1000),
+    conditions: [...(received?.beat.conditions ?? [])],
   };
 }
 
@@ -144,7 +144,7 @@ function isSelf({ self, raft }: FleetFacts, member: Member): boolean {
 }
 
 function seqOf(facts: FleetFacts, member: Member): number | undefined {
-  return isSelf(facts, member) ? facts.position.seq : facts.heard(member.node)?.beat.seq;
+  return isSelf(facts, member) ? facts.position.seq : facts.received(member.node)?.beat.seq;
 }
 
 /** Returns a row for a node that is in no table yet: alone, or not admitted. */

@@ -120,11 +120,11 @@ export class Health {
 const BEHIND_CHANGES = 1_000;
 
 /** Returns how many changes a member is behind the leader; 0 where this node does not judge it or does not know. */
-function changesBehind({ leading, self, own, heard, isAway, leaderNode }: HealthFacts, member: Member): number {
+function changesBehind({ leading, self, own, received, isAway, leaderNode }: HealthFacts, member: Member): number {
   const isSelf = member.node === self;
   if (member.role === "edge" || leading === isSelf) return 0;
-  const newest = (node: string): number | undefined => (isAway(node) ? undefined : heard(node)?.beat.seq);
-  const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : heard(leaderNode)?.beat.seq;
+  const newest = (node: string): number | undefined => (isAway(node) ? undefined : received(node)?.beat.seq);
+  const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : received(leaderNode)?.beat.seq;
   const seq = isSelf ? own?.seq : newest(member.node);
   return leaderSeq === undefined || seq === undefined ? 0 : leaderSeq - seq;
 }
@@ -144,9 +144,9 @@ function slowFsync({ own, profile }: HealthFacts): string | undefined {
 }
 
 /** With three clocks the wrong one is known, and its own node reports it. Two clocks only show that they differ. */
-function clockSkew({ members, self, heard, isAway }: HealthFacts): string | undefined {
+function clockSkew({ members, self, received, isAway }: HealthFacts): string | undefined {
   const others = members.flatMap((member) => {
-    const skewMs = member.node === self || isAway(member.node) ? undefined : heard(member.node)?.skewMs;
+    const skewMs = member.node === self || isAway(member.node) ? undefined : received(member.node)?.skewMs;
     return skewMs === undefined ? [] : [{ name: member.name, skewMs }];
   });
   const [only] = others;
@@ -160,21 +160,21 @@ function clockSkew({ members, self, heard, isAway }: HealthFacts): string | unde
   return `The clock of this node is ${seconds(median)} s ${side} that of the other members`;
 }
 
-function versionSkew({ members, heard, own, self }: HealthFacts): string | undefined {
+function versionSkew({ members, received, own, self }: HealthFacts): string | undefined {
   const said = members.map((member) => ({
     name: member.name,
-    version: (member.node === self ? own?.version : heard(member.node)?.beat.version) ?? member.version,
+    version: (member.node === self ? own?.version : received(member.node)?.beat.version) ?? member.version,
   }));
   if (new Set(said.map(({ version }) => version)).size < 2) return undefined;
   return said.map(({ name, version }) => `${name} runs ${version}`).join(", ");
 }
 
-function levelSkew({ members, heard, own, self }: HealthFacts): string | undefined {
+function levelSkew({ members, received, own, self }: HealthFacts): string | undefined {
   const said = members
     .filter(({ role }) => role !== "edge")
     .map((member) => ({
       name: member.name,
-      level: (member.node === self ? own?.level : heard(member.node)?.beat.level) ?? member.level,
+      level: (member.node === self ? own?.level : received(member.node)?.beat.level) ?? member.level,
     }));
   if (new Set(said.map(({ level }) => level)).size < 2) return undefined;
   return `${said.map(({ name, level }) => `${name} knows level ${level}`).join(", ")}; the fleet stays at the lowest`;

@@ -3,7 +3,7 @@
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { FLEET_ACTIONS, type FleetActions } from "./acts.ts";
 export { AcknowledgedHeads, readAcknowledgedHeads } from "./beats/acknowledged-heads.ts";
-export { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beats/beat.ts";
+export { type Answered, BEAT, type Beat, beatShape, type ReceivedBeat } from "./beats/beat.ts";
 export { Beats, type BeatsView } from "./beats/beats.ts";
 export { ClockOff } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";

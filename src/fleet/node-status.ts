@@ -89,7 +89,7 @@ export const nodeReport = z.object({
   ),
 });
 
-/** `node_status` and its output, for whoever asks it without a node at hand. */
+/** `node_status` and its output, for callers without a node. */
 export const NODE_STATUS = { name: "node_status", output: nodeReport } as const;
 
 /** Output of `node_status`. */

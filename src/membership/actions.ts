@@ -84,7 +84,7 @@ interface Leave {
   leader: () => string | undefined;
   /** Proposes the removal; called only where this node leads. */
   remove: () => Promise<unknown>;
-  /** Reports whether the fleet has told this node already that it is no member. */
+  /** Reports whether this node has learnt that it was removed. */
   removed: () => boolean;
 }
 

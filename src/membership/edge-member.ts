@@ -136,7 +136,7 @@ class EdgeMember implements FleetView, RunningMember {
   }
 
   roundTripMs(node: string): number | undefined {
-    return this.#beats.isAway(node) ? undefined : this.#beats.heard(node)?.roundTripMs;
+    return this.#beats.isAway(node) ? undefined : this.#beats.received(node)?.roundTripMs;
   }
 
   /** An edge stamps no commands. */
@@ -274,7 +274,7 @@ class EdgeMember implements FleetView, RunningMember {
   /** What the leader's newest beat says of the fleet. */
   #leaderFacts(): { server: string; term: number; fleetLevel: number; profile: Profile } {
     const leader = this.leader();
-    const beat = leader === undefined ? undefined : this.#beats.heard(leader.node)?.beat;
+    const beat = leader === undefined ? undefined : this.#beats.received(leader.node)?.beat;
     return {
       server: leader?.server ?? "",
       term: beat?.term ?? 0,

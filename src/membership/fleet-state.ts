@@ -82,7 +82,10 @@ export class FleetState {
     return { ...this.fleet(), role: this.role(), leader, size, version: buildInfo.version, level: KNOWN_LEVEL };
   }
 
-  /** Writes fleet.json, for the member with this raft server, so that a start knows the members even if the store is lost. */
+  /**
+   * Writes fleet.json, for the member with this raft server, so that a start knows the members even if the store is
+   * lost.
+   */
   keepFile(server: string): void {
     const { settings, store, members } = this.#options;
     const own = members.byServer(server);

@@ -200,15 +200,15 @@ export class FullMember implements FleetView {
   }
 
   roundTripMs(node: string): number | undefined {
-    return this.#beats.heard(node)?.roundTripMs;
+    return this.#beats.received(node)?.roundTripMs;
   }
 
   clockOffMs(): number | undefined {
     const { members, node: own } = this.#options;
     const centrals = members.list().filter(({ role, server }) => role === "central" && server !== "");
     const skewsMs = centrals.flatMap(({ node }) => {
-      const heard = node === own.id() || this.#beats.isAway(node) ? undefined : this.#beats.heard(node);
-      return heard === undefined ? [] : [heard.skewMs];
+      const received = node === own.id() || this.#beats.isAway(node) ? undefined : this.#beats.received(node);
+      return received === undefined ? [] : [received.skewMs];
     });
     return this.#clockOff.of({ count: centrals.length, skewsMs, askingMs: performance.now() - this.#upMs });
   }
@@ -246,9 +246,9 @@ export class FullMember implements FleetView {
       beat: () => this.#beat(),
       monotonicMs,
       elapsedMs: () => this.#age.elapsedMs(),
-      onBeat: (member, heard) => {
+      onBeat: (member, received) => {
         this.#removal.acceptedBy(member);
-        this.#history.take(member, heard);
+        this.#history.take(member, received);
       },
       fleetId: () => this.#state.fleetId(),
       // While we lead, our own members table is the authority.

@@ -1,7 +1,14 @@
 // Compares each beat with this node's own chain of changes (replication.md 3). Remembers heads that agree, reports
 // members that differ, and stops a node whose history is not that of its fleet.
 
-import { AcknowledgedHeads, compareHistory, type Heard, Histories, type Member, type Members } from "../fleet/index.ts";
+import {
+  AcknowledgedHeads,
+  compareHistory,
+  Histories,
+  type Member,
+  type Members,
+  type ReceivedBeat,
+} from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
@@ -29,7 +36,7 @@ export class HistoryWatch {
     this.#heads = new AcknowledgedHeads(options.dataDir);
   }
 
-  take(member: Member, heard: Heard): void {
+  take(member: Member, received: ReceivedBeat): void {
     const { log, members, leaderNode } = this.#options;
     const facts = {
       epoch: log.position().epoch,
@@ -38,9 +45,9 @@ export class HistoryWatch {
       hashAt: (seq: number) => hex(log.hashAt(seq)),
       members: members.list(),
     };
-    const why = this.#histories.take(member, heard, facts);
+    const why = this.#histories.take(member, received, facts);
     if (why !== undefined) this.#stop(why);
-    else if (compareHistory(heard, facts) === "same") this.#remember(member, heard);
+    else if (compareHistory(received, facts) === "same") this.#remember(member, received);
   }
 
   /** Raises or clears the condition `two_histories`. */
@@ -51,7 +58,7 @@ export class HistoryWatch {
     else conditions.raise("two_histories", differing);
   }
 
-  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: Heard): void {
+  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: ReceivedBeat): void {
     try {
       this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
     } catch (error) {

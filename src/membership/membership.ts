@@ -55,14 +55,14 @@ export class Membership implements FleetActions, UpstreamDirectory {
       leaderNode: "",
       peers: [],
       monotonicMs: 0,
-      heard: () => undefined,
+      received: () => undefined,
       isAway: () => false,
       version: buildInfo.version,
       level: KNOWN_LEVEL,
     });
   }
 
-  /** As `part`, for metrics: asks nothing and nobody. Undefined before `attach`. */
+  /** As `part`, for metrics: from what is known already. Undefined before `attach`. */
   partNow(): FleetPart | undefined {
     return this.#member?.partNow();
   }

@@ -1,5 +1,5 @@
-// The condition `upstream_away` of an edge: raised when no full node has answered for a while. Mostly another one is found
-// at once.
+// The condition `upstream_away` of an edge: raised when no full node has answered for a while. Mostly another one is
+// found at once.
 
 import type { Conditions } from "../observe/conditions.ts";
 

@@ -1,5 +1,5 @@
-// The error that stops a node by itself: the first one counts. Parts report it upwards here; whoever started the node
-// reads `first`.
+// The error that stops a node by itself: the first one counts. Parts report it here; the
+// starter of the node reads `first`.
 
 import type { Fault } from "../lib/fault.ts";
 import { rejoinsAfter } from "../membership/index.ts";

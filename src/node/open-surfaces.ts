@@ -46,7 +46,7 @@ export interface OpenSurfacesOptions {
 export interface OpenSurfaces extends Surfaces {
   /** The rights of these callers, or of all, may have changed. */
   callersChanged(ids?: readonly string[]): void;
-  /** Ends open streams and the feed; resolves when MCP clients were told the reason. */
+  /** Ends open streams and the feed. Resolves when MCP clients have received the reason. */
   close(): Promise<void>;
 }
 

@@ -77,8 +77,8 @@ export class Channel {
   }
 
   /**
-   * Sends a request. Resolves with its parsed result; rejects with a Fault whose `details.tailnetCode` is the protocol's
-   * error code.
+   * Sends a request. Resolves with its parsed result; rejects with a Fault whose `details.tailnetCode` is the
+   * protocol's error code.
    */
   request<M extends Method>(method: M, params: object, timeoutMs: number): Promise<Result<M>> {
     if (this.#ended !== undefined) return Promise.reject(gone(method, this.#ended));

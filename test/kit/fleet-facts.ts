@@ -1,6 +1,6 @@
 // Members, beats and raft states for tests of what is judged by them; `a` is the node itself and leads.
 
-import type { Beat, Heard, Member } from "../../src/fleet/index.ts";
+import type { Beat, Member, ReceivedBeat } from "../../src/fleet/index.ts";
 import type { RaftState } from "../../src/tailnet/index.ts";
 
 export function member(name: string, role: Member["role"] = "central"): Member {
@@ -47,7 +47,7 @@ export function beat(name: string, more: Partial<Beat> = {}): Beat {
   };
 }
 
-export function heardOf(name: string, more: Partial<Beat> = {}, rest: Partial<Heard> = {}): Heard {
+export function heardOf(name: string, more: Partial<Beat> = {}, rest: Partial<ReceivedBeat> = {}): ReceivedBeat {
   return { beat: beat(name, more), atMs: 0, roundTripMs: 1, skewMs: 0, ...rest };
 }
 

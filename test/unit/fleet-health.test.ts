@@ -1,14 +1,14 @@
 // Conditions and histories of a fleet: each judgement at its bound.
 
 import { describe, expect, test } from "bun:test";
-import type { Heard } from "../../src/fleet/beats/beat.ts";
+import type { ReceivedBeat } from "../../src/fleet/beats/beat.ts";
 import { Histories } from "../../src/fleet/beats/histories.ts";
 import { Health, type HealthFacts } from "../../src/fleet/health.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 
-function facts(more: Partial<HealthFacts> = {}, heard: Record<string, Heard> = {}): HealthFacts {
+function facts(more: Partial<HealthFacts> = {}, heard: Record<string, ReceivedBeat> = {}): HealthFacts {
   return {
     self: "n-a",
     ready: true,
@@ -20,7 +20,7 @@ function facts(more: Partial<HealthFacts> = {}, heard: Record<string, Heard> = {
     leaderNode: "n-a",
     profile: "home",
     monotonicMs: 0,
-    heard: (node) => heard[node] ?? (node === "n-a" ? undefined : heardOf(node.slice(2))),
+    received: (node) => heard[node] ?? (node === "n-a" ? undefined : heardOf(node.slice(2))),
     ageMs: () => 0,
     isAway: () => false,
     ...more,

@@ -46,7 +46,7 @@ function facts(more: Partial<FleetFacts> = {}): FleetFacts {
     members: [member("a"), member("b"), member("e", "edge")],
     raft: raft(["a"]),
     own: beat("a"),
-    heard: (node) =>
+    received: (node) =>
       node === "n-a" ? undefined : heardOf(node.slice(2), { seq: 7 }, { atMs: 500, roundTripMs: 12.34 }),
     isAway: () => false,
     peers: [peer("b", { path: "relay", relay: "fra" })],
@@ -82,7 +82,7 @@ describe("the fleet's part of status", () => {
   });
 
   test("a member that was never heard has no position and no age", () => {
-    const [, b] = fleetPart(facts({ heard: () => undefined })).members;
+    const [, b] = fleetPart(facts({ received: () => undefined })).members;
     expect(b).toMatchObject({ position: "", lag: null, age_seconds: null, round_trip_ms: null });
   });
 

@@ -1,7 +1,7 @@
 // Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet that is driven to what its table says.
 
 import { describe, expect, test } from "bun:test";
-import type { Heard } from "../../src/fleet/beats/beat.ts";
+import type { ReceivedBeat } from "../../src/fleet/beats/beat.ts";
 import { Beats } from "../../src/fleet/beats/beats.ts";
 import { Steward } from "../../src/fleet/lead/steward.ts";
 import { KnownMembers, type Members } from "../../src/fleet/members.ts";
@@ -52,7 +52,7 @@ describe("beats", () => {
     const { beats, asked } = startBeats(["a", "b", "c", "edge"]);
     await beats.round();
     expect(asked).toEqual(["n-b", "n-c"]);
-    expect(beats.heard("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
+    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
   });
 
   test("a clock that is ahead shows, with half the round trip taken off", async () => {
@@ -63,7 +63,7 @@ describe("beats", () => {
       return beat(node.slice(2), { timeMs: clock.wallMs - 50 + 7_000 });
     });
     await beats.round();
-    expect(beats.heard("n-b")).toMatchObject({ roundTripMs: 100, skewMs: 7_000 });
+    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 100, skewMs: 7_000 });
   });
 
   test("who does not answer grows old and is away; who never did counts from the begin", async () => {
@@ -80,7 +80,7 @@ describe("beats", () => {
   test("a beat of a member is taken and answered, one of a stranger refused", async () => {
     const { beats } = startBeats(["a", "b"]);
     expect(await beats.answer("n-b", beat("b", { seq: 44 }))).toMatchObject({ node: "n-a" });
-    expect(beats.heard("n-b")?.beat.seq).toBe(44);
+    expect(beats.received("n-b")?.beat.seq).toBe(44);
     await expect(beats.answer("n-x", beat("x"))).rejects.toMatchObject({ code: "not_a_member" });
   });
 
@@ -110,7 +110,7 @@ describe("beats", () => {
     expect(beats.leaderNode()).toBe("n-c");
     members.set([member("a"), member("b")]);
     await beats.round();
-    expect([beats.heard("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
+    expect([beats.received("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
   });
 });
 
@@ -120,7 +120,7 @@ function startSteward(members: readonly Member[], state: RaftState) {
   list.set(members);
   const world = {
     state,
-    heard: new Map<string, Heard>(),
+    received: new Map<string, ReceivedBeat>(),
     away: new Set<string>(),
     monotonicMs: 0,
     own: beat("a"),
@@ -148,9 +148,9 @@ function startSteward(members: readonly Member[], state: RaftState) {
       },
     },
     beats: {
-      heard: (node) => world.heard.get(node),
+      received: (node) => world.received.get(node),
       own: () => world.own,
-      isAway: (node) => world.away.has(node) || !world.heard.has(node),
+      isAway: (node) => world.away.has(node) || !world.received.has(node),
       ageMs: (node) => (world.away.has(node) ? 11 * 60_000 : 0),
     },
     propose: async (command) => {
@@ -175,7 +175,7 @@ function startSteward(members: readonly Member[], state: RaftState) {
     /** Everyone says that it has all of it. */
     hear: (...names: string[]) => {
       for (const name of names)
-        world.heard.set(
+        world.received.set(
           `n-${name}`,
           heardOf(name, { applied: world.state.commit, configuration: world.state.configuration }),
         );
@@ -216,7 +216,7 @@ describe("the steward", () => {
       await steward.tick();
     }
     hear("b");
-    world.heard.set("n-c", heardOf("c", { applied: 3 }));
+    world.received.set("n-c", heardOf("c", { applied: 3 }));
     await steward.tick();
     for (let tick = 0; tick < 2; tick += 1) {
       hear("b", "c");
@@ -245,7 +245,7 @@ describe("the steward", () => {
       await steward.tick();
     }
     expect(changes).toEqual([]);
-    world.heard.set("n-b", heardOf("b", { server: "s-new", applied: 20, configuration: 1 }));
+    world.received.set("n-b", heardOf("b", { server: "s-new", applied: 20, configuration: 1 }));
     for (let tick = 0; tick < 4; tick += 1) await steward.tick();
     expect(changes.length).toBeGreaterThan(0);
   });
@@ -264,7 +264,7 @@ describe("the steward", () => {
     );
     const hear = (skewMs: number) => {
       for (const name of ["b", "c"])
-        world.heard.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1 }, { skewMs }));
+        world.received.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1 }, { skewMs }));
     };
     hear(0);
     for (let tick = 0; tick < 4; tick += 1) await steward.tick();
@@ -299,21 +299,21 @@ describe("the steward", () => {
     );
     world.own = beat("a", { level: 3 });
     hear("b");
-    world.heard.set("n-b", heardOf("b", { name: "bee", version: "2", level: 3, applied: 20 }));
+    world.received.set("n-b", heardOf("b", { name: "bee", version: "2", level: 3, applied: 20 }));
     await steward.tick();
     expect(proposed.at(-1)).toMatchObject({
       name: "fleet_member_update",
       input: { node: "n-b", name: "bee", version: "2", level: 3 },
     });
-    world.heard.set("n-b", heardOf("b", { level: 3, applied: 20 }));
+    world.received.set("n-b", heardOf("b", { level: 3, applied: 20 }));
     await steward.tick();
     expect(proposed.at(-1)).toMatchObject({ name: "fleet_level_raise", input: { level: 2 } });
     raise(3);
     await steward.tick();
     expect(proposed).toHaveLength(2);
     // A name that no row can have changes none, and keeps nobody else from saying more.
-    world.heard.set("n-b", heardOf("b", { name: "b e", level: 3, applied: 20 }));
-    world.heard.set("n-e", heardOf("e", { role: "edge", version: "9", level: 1 }));
+    world.received.set("n-b", heardOf("b", { name: "b e", level: 3, applied: 20 }));
+    world.received.set("n-e", heardOf("e", { role: "edge", version: "9", level: 1 }));
     await steward.tick();
     expect(proposed.at(-1)).toMatchObject({ name: "fleet_member_update", input: { node: "n-e", version: "9" } });
   });

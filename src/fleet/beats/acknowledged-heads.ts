@@ -51,11 +51,11 @@ export class AcknowledgedHeads {
   }
 
   /** Takes a head that this node has, too. The first one of each member and hour is written, atomically. */
-  take(told: AcknowledgedHead): void {
-    const hour = hourOf(told.at_ms);
-    if (this.#hours.get(told.node) === hour) return;
-    this.#hours.set(told.node, hour);
-    const kept = thinned([...this.#heads, told], told.at_ms).slice(-MAX_HEADS);
+  take(head: AcknowledgedHead): void {
+    const hour = hourOf(head.at_ms);
+    if (this.#hours.get(head.node) === hour) return;
+    this.#hours.set(head.node, hour);
+    const kept = thinned([...this.#heads, head], head.at_ms).slice(-MAX_HEADS);
     writeAtomic(pathOf(this.#dataDir), JSON.stringify(kept));
     this.#heads = kept;
     for (const node of this.#hours.keys()) if (!kept.some((each) => each.node === node)) this.#hours.delete(node);

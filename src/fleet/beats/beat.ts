@@ -51,7 +51,7 @@ export const beatShape = z.object({
 export type Beat = z.infer<typeof beatShape>;
 
 /** The newest beat of another member, question or answer. */
-export interface Heard {
+export interface ReceivedBeat {
   beat: Beat;
   /** On this node's monotonic clock. */
   atMs: number;

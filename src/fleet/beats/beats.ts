@@ -6,7 +6,7 @@ import { fleetMark } from "../../peer/fleet-mark.ts";
 import type { Ask } from "../join/joiner.ts";
 import type { Members } from "../members.ts";
 import type { Member } from "../rows.ts";
-import { type Answered, BEAT, type Beat, beatShape, type Heard } from "./beat.ts";
+import { type Answered, BEAT, type Beat, beatShape, type ReceivedBeat } from "./beat.ts";
 
 export interface BeatsOptions {
   link: Ask;
@@ -21,7 +21,7 @@ export interface BeatsOptions {
   elapsedMs?: () => number;
   nowMs: () => number;
   /** Called with each beat that arrives, question or answer. */
-  onBeat?: (member: Member, heard: Heard) => void;
+  onBeat?: (member: Member, received: ReceivedBeat) => void;
   /** Id of this node's fleet. */
   fleetId: () => string;
   /**
@@ -38,7 +38,7 @@ export interface BeatsOptions {
 export interface BeatsView {
   /** This node's own newest beat; undefined before the first. */
   own: Beat | undefined;
-  heard: (node: string) => Heard | undefined;
+  received: (node: string) => ReceivedBeat | undefined;
   /** Ms since the last beat of a member; since this node began to beat if there was none. */
   ageMs: (node: string) => number;
   isAway: (node: string) => boolean;
@@ -55,7 +55,7 @@ const AWAY_MS = 5_000;
 /** The beats of one node, from `start` to `stop`. */
 export class Beats {
   readonly #options: BeatsOptions;
-  readonly #heard = new Map<string, Heard>();
+  readonly #received = new Map<string, ReceivedBeat>();
   readonly #answered = new Map<string, Answered>();
   /** Members whose answer is awaited. */
   readonly #asking = new Set<string>();
@@ -110,8 +110,8 @@ export class Beats {
   }
 
   /** Returns the newest beat of a member; undefined if there was none. */
-  heard(node: string): Heard | undefined {
-    return this.#heard.get(node);
+  received(node: string): ReceivedBeat | undefined {
+    return this.#received.get(node);
   }
 
   /** Returns a member's newest answer to a beat of this node; undefined if there was none. */
@@ -121,7 +121,7 @@ export class Beats {
 
   /** Returns the ms since the last beat of a member; since this node began to beat if there was none. */
   ageMs(node: string): number {
-    return this.#options.monotonicMs() - (this.#heard.get(node)?.atMs ?? this.#startedMs);
+    return this.#options.monotonicMs() - (this.#received.get(node)?.atMs ?? this.#startedMs);
   }
 
   isAway(node: string): boolean {
@@ -137,7 +137,7 @@ export class Beats {
   view(): BeatsView {
     return {
       own: this.#own,
-      heard: (node) => this.heard(node),
+      received: (node) => this.received(node),
       ageMs: (node) => this.ageMs(node),
       isAway: (node) => this.isAway(node),
       monotonicMs: this.#options.monotonicMs(),
@@ -146,10 +146,10 @@ export class Beats {
 
   /** Returns the member that reported most recently, by term, that it leads; for nodes without a raft member. */
   leaderNode(): string | undefined {
-    let best: Heard | undefined;
-    for (const [node, heard] of this.#heard) {
-      const { leading, term } = heard.beat;
-      if (leading && !this.isAway(node) && (best === undefined || term > best.beat.term)) best = heard;
+    let best: ReceivedBeat | undefined;
+    for (const [node, received] of this.#received) {
+      const { leading, term } = received.beat;
+      if (leading && !this.isAway(node) && (best === undefined || term > best.beat.term)) best = received;
     }
     return best?.beat.node;
   }
@@ -177,21 +177,21 @@ export class Beats {
 
   #take(member: Member, beat: Beat, roundTripMs: number | undefined): void {
     const { monotonicMs, nowMs, onBeat } = this.#options;
-    const before = this.#heard.get(member.node);
-    const heard: Heard = {
+    const before = this.#received.get(member.node);
+    const received: ReceivedBeat = {
       beat: { ...beat, node: member.node },
       atMs: monotonicMs(),
       roundTripMs: roundTripMs ?? before?.roundTripMs,
       // The other clock was read about half a round trip ago.
       skewMs: beat.timeMs + (roundTripMs ?? before?.roundTripMs ?? 0) / 2 - nowMs(),
     };
-    this.#heard.set(member.node, heard);
-    onBeat?.(member, heard);
+    this.#received.set(member.node, received);
+    onBeat?.(member, received);
   }
 
   /** Drops what is known of former members. */
   #forget(): void {
-    for (const kept of [this.#heard, this.#answered])
+    for (const kept of [this.#received, this.#answered])
       for (const node of kept.keys()) if (this.#options.members.get(node) === undefined) kept.delete(node);
   }
 }

@@ -2,7 +2,7 @@
 // differs from its leader stops; a leader stops when most other members differ from it.
 
 import type { Member } from "../rows.ts";
-import type { Heard } from "./beat.ts";
+import type { ReceivedBeat } from "./beat.ts";
 
 export interface HistoryFacts {
   /** This node's epoch, and its chain hash of a change as hex, if it is kept. */
@@ -11,7 +11,7 @@ export interface HistoryFacts {
 }
 
 /** Returns what a beat says of the two histories: the same, another, or not comparable. */
-export function compareHistory({ beat }: Heard, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
+export function compareHistory({ beat }: ReceivedBeat, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
   // An edge has no chain of its own.
   if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
   if (beat.epoch !== epoch) return "other";
@@ -27,15 +27,15 @@ export class Histories {
   /** Takes one comparison. Returns why this node has to stop, or undefined. */
   take(
     member: Member,
-    heard: Heard,
+    received: ReceivedBeat,
     facts: HistoryFacts & { leading: boolean; leaderNode: string | undefined; members: readonly Member[] },
   ): string | undefined {
-    const found = compareHistory(heard, facts);
+    const found = compareHistory(received, facts);
     if (found === "unknown") return undefined;
     if (found === "same") this.#others.delete(member.node);
-    else this.#others.set(member.node, { name: member.name, seq: heard.beat.seq });
+    else this.#others.set(member.node, { name: member.name, seq: received.beat.seq });
     if (found === "same") return undefined;
-    const what = `${member.name} has another change ${heard.beat.seq} than this node`;
+    const what = `${member.name} has another change ${received.beat.seq} than this node`;
     if (!facts.leading) return member.node === facts.leaderNode ? `${what}, and it leads` : undefined;
     const full = facts.members.filter(({ server }) => server !== "").length;
     return this.#others.size > full / 2 ? `${what}, and so do most members` : undefined;

@@ -16,7 +16,7 @@ import { nextStep, type ServerFacts, type Step } from "./plan.ts";
 export interface StewardOptions {
   host: Pick<RaftHost, "raftState" | "raftChange">;
   members: Members;
-  beats: Pick<Beats, "heard" | "ageMs" | "isAway" | "own">;
+  beats: Pick<Beats, "received" | "ageMs" | "isAway" | "own">;
   propose: (command: Command) => Promise<unknown>;
   /** Returns the fleet's level, as applied. */
   level: () => number;
@@ -94,13 +94,13 @@ export class Steward {
 
   #check(state: RaftState): void {
     for (const { server } of state.members) {
-      const heard = this.#heardOf(server);
+      const received = this.#beatOf(server);
       const kept =
-        heard !== undefined &&
+        received !== undefined &&
         !this.#isAway(server) &&
         this.#committed > 0 &&
-        heard.last >= this.#committed &&
-        heard.applied >= this.#applied;
+        received.last >= this.#committed &&
+        received.applied >= this.#applied;
       this.#keptUp.set(server, kept ? (this.#keptUp.get(server) ?? 0) + 1 : 0);
     }
     for (const server of this.#keptUp.keys())
@@ -133,9 +133,9 @@ export class Steward {
       .map(({ server }): Candidate => {
         if (server === state.server) return { server, fit: true, skewMs: 0, fsyncP99Ms: state.fsyncP99Ms };
         const node = this.#options.members.byServer(server)?.node;
-        const heard = node === undefined ? undefined : beats.heard(node);
+        const received = node === undefined ? undefined : beats.received(node);
         const fit = (this.#keptUp.get(server) ?? 0) > 0;
-        return { server, fit, skewMs: heard?.skewMs ?? 0, fsyncP99Ms: heard?.beat.fsyncP99Ms ?? 0 };
+        return { server, fit, skewMs: received?.skewMs ?? 0, fsyncP99Ms: received?.beat.fsyncP99Ms ?? 0 };
       });
     const found = handover(state.server, voters);
     if (found === undefined) return false;
@@ -151,7 +151,7 @@ export class Steward {
     const { beats, members } = this.#options;
     const own = beats.own();
     for (const { node, name, version, level } of members.list()) {
-      const said = own?.node === node ? own : beats.isAway(node) ? undefined : beats.heard(node)?.beat;
+      const said = own?.node === node ? own : beats.isAway(node) ? undefined : beats.received(node)?.beat;
       if (said === undefined || (said.name === name && said.version === version && said.level === level)) continue;
       const row = fleetMemberUpdate.input.safeParse({
         node,
@@ -189,15 +189,15 @@ export class Steward {
       alive: member !== undefined && !this.#isAway(server),
       lost: member === undefined || this.#options.beats.ageMs(member.node) > LOST_MS,
       keptUp: this.#keptUp.get(server) ?? 0,
-      configuration: this.#heardOf(server)?.configuration ?? 0,
+      configuration: this.#beatOf(server)?.configuration ?? 0,
     };
   }
 
-  #heardOf(server: string) {
+  #beatOf(server: string) {
     const member = this.#options.members.byServer(server);
-    const heard = member === undefined ? undefined : this.#options.beats.heard(member.node);
+    const received = member === undefined ? undefined : this.#options.beats.received(member.node);
     // What a device reported before it came back with another server does not count for the new one.
-    return heard?.beat.server === server ? heard.beat : undefined;
+    return received?.beat.server === server ? received.beat : undefined;
   }
 
   #isAway(server: string): boolean {
