@@ -39,13 +39,13 @@ export interface Part {
 
 /** In the order in which they run. A part that fails stops none of the others. */
 export const PARTS: readonly Part[] = [
-  { name: "check", needs: [], budgetSeconds: 180, sideBySide: true, run: check },
+  { name: "check", needs: [], budgetSeconds: 240, sideBySide: true, run: check },
   { name: "unit", needs: ["native"], budgetSeconds: 180, sideBySide: true, run: bunTests("unit", ["--parallel=2"]) },
   { name: "go", needs: [], budgetSeconds: 300, run: goTests },
-  { name: "contract", needs: ["native"], budgetSeconds: 150, run: bunTests("contract", ["--isolate"]) },
-  { name: "system", needs: ["native"], budgetSeconds: 1_200, run: bunTests("system", ["--isolate"]) },
-  { name: "chaos", needs: ["native"], budgetSeconds: 360, run: bunTests("chaos", ["--isolate"]) },
-  { name: "binary", needs: ["native", "executable"], budgetSeconds: 480, run: bunTests("binary", ["--isolate"]) },
+  { name: "contract", needs: ["native"], budgetSeconds: 120, run: bunTests("contract", ["--isolate"]) },
+  { name: "system", needs: ["native"], budgetSeconds: 1_080, run: bunTests("system", ["--isolate"]) },
+  { name: "chaos", needs: ["native"], budgetSeconds: 300, run: bunTests("chaos", ["--isolate"]) },
+  { name: "binary", needs: ["native", "executable"], budgetSeconds: 420, run: bunTests("binary", ["--isolate"]) },
   { name: "conformance", needs: ["native", "executable"], budgetSeconds: 120, run: conformance },
 ];
 
