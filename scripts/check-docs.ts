@@ -17,6 +17,7 @@ export const WRAPPED: readonly string[] = [
   "src/access/",
   "src/api/",
   "src/config/",
+  "src/features/backup/",
   "src/features/context/",
   "src/fleet/pages/",
   "src/lib/fault",

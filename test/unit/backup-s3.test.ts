@@ -4,10 +4,11 @@ import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { nameOf, parseName } from "../../src/features/backup/backup-name.ts";
 import { Bucket } from "../../src/features/backup/bucket.ts";
-import { nameOf, parseName } from "../../src/features/backup/names.ts";
-import { S3, xmlText } from "../../src/features/backup/s3.ts";
+import { S3 } from "../../src/features/backup/s3.ts";
 import { signed } from "../../src/features/backup/signature.ts";
+import { xmlText } from "../../src/features/backup/xml.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { sha256Hex } from "../../src/lib/sha256.ts";
 import type { Manifest } from "../../src/store/backup.ts";
@@ -134,13 +135,13 @@ test.each([0, 1, PART, PART + 1, 5 * PART])(
     await using s3 = await TestS3.start();
     const bucket = bucketAt(s3);
     const { folder, manifest, content } = madeOf(bytes);
-    await bucket.send(name(1), folder, manifest, signal);
+    await bucket.upload(name(1), folder, manifest, signal);
     expect(s3.keys).toEqual([`fleet/home/${name(1)}/cairn.db`, `fleet/home/${name(1)}/manifest.json`]);
     expect(s3.objects.get(`fleet/home/${name(1)}/cairn.db`)?.bytes.equals(content)).toBe(true);
-    expect((await bucket.list(signal)).whole.map((found) => found.name)).toEqual([name(1)]);
+    expect((await bucket.list(signal)).complete.map((found) => found.name)).toEqual([name(1)]);
     expect(await bucket.manifestOf(name(1), signal)).toEqual(manifest);
     const path = join(temporaryFolder(), "fetched");
-    await bucket.fetchFile(name(1), path, manifest, signal);
+    await bucket.downloadFile(name(1), path, manifest, signal);
     expect(readFileSync(path).equals(content)).toBe(true);
   },
 );
@@ -156,7 +157,7 @@ test("errors that pass are tried again, and a cut connection costs one part", as
     { fits: /^HEAD /, fault: "500" },
     { fits: /^PUT .*manifest/, fault: "cut" },
   );
-  await bucketAt(s3).send(name(1), folder, manifest, signal);
+  await bucketAt(s3).upload(name(1), folder, manifest, signal);
   expect(s3.faults).toEqual([]);
   expect(s3.objects.get(`fleet/home/${name(1)}/cairn.db`)?.bytes.equals(content)).toBe(true);
   expect(s3.seen.filter((what) => what.includes("partNumber=1"))).toHaveLength(3);
@@ -167,11 +168,11 @@ test("what stays wrong ends after four tries, with the service's own words and n
   await using s3 = await TestS3.start();
   const { folder, manifest } = madeOf(PART);
   for (let count = 0; count < 4; count += 1) s3.faults.push({ fits: /^PUT .*cairn\.db/, fault: "500" });
-  const fault = await faultOf(bucketAt(s3).send(name(1), folder, manifest, signal));
+  const fault = await faultOf(bucketAt(s3).upload(name(1), folder, manifest, signal));
   expect(fault).toMatchObject({ code: "unavailable" });
   expect(fault.message).toContain("500 InternalError: try again");
   expect(s3.seen.filter((what) => what.startsWith("PUT"))).toHaveLength(4);
-  expect((await bucketAt(s3).list(signal)).whole).toEqual([]);
+  expect((await bucketAt(s3).list(signal)).complete).toEqual([]);
 });
 
 test.each([
@@ -182,7 +183,7 @@ test.each([
 ])("%s is refused at once, in words, without the keys", async (_name, options, words) => {
   await using s3 = await TestS3.start();
   const { folder, manifest } = madeOf(10);
-  const fault = await faultOf(bucketAt(s3, options).send(name(1), folder, manifest, signal));
+  const fault = await faultOf(bucketAt(s3, options).upload(name(1), folder, manifest, signal));
   expect(fault.message).toContain(words);
   expect(`${fault.message}${fault.hint}`).not.toMatch(/wrong-secret|s3-canary/);
   // The question for old uploads, and the file: neither is tried twice.
@@ -190,13 +191,13 @@ test.each([
 });
 
 test.each(["corrupt", "wrong-checksum"] as const)(
-  "what is kept otherwise than it was sent (%s) is found and taken away",
+  "what is stored differently than it was sent (%s) is found and removed",
   async (fault) => {
     await using s3 = await TestS3.start();
     const { folder, manifest } = madeOf(10);
     s3.faults.push({ fits: /^PUT .*cairn\.db/, fault });
-    const found = await faultOf(bucketAt(s3).send(name(1), folder, manifest, signal));
-    expect(found.message).toContain("otherwise than it was sent");
+    const found = await faultOf(bucketAt(s3).upload(name(1), folder, manifest, signal));
+    expect(found.message).toContain("differently than it was sent");
     expect(s3.keys).toEqual([]);
   },
 );
@@ -207,7 +208,9 @@ test("a file that changed since it was made is not sent", async () => {
     const { folder, manifest, content } = madeOf(bytes);
     content[3] = 255;
     writeFileSync(join(folder, "cairn.db"), content);
-    expect(await faultOf(bucketAt(s3).send(name(1), folder, manifest, signal))).toMatchObject({ code: "data_corrupt" });
+    expect(await faultOf(bucketAt(s3).upload(name(1), folder, manifest, signal))).toMatchObject({
+      code: "data_corrupt",
+    });
   }
   expect(s3.keys).toEqual([]);
 });
@@ -215,10 +218,10 @@ test("a file that changed since it was made is not sent", async () => {
 test("a fetched file that is not what its manifest says is refused", async () => {
   await using s3 = await TestS3.start();
   const { folder, manifest } = madeOf(PART + 1);
-  await bucketAt(s3).send(name(1), folder, manifest, signal);
+  await bucketAt(s3).upload(name(1), folder, manifest, signal);
   s3.objects.get(`fleet/home/${name(1)}/cairn.db`)?.bytes.fill(0, 3, 4);
   const path = join(temporaryFolder(), "fetched");
-  expect(await faultOf(bucketAt(s3).fetchFile(name(1), path, manifest, signal))).toMatchObject({
+  expect(await faultOf(bucketAt(s3).downloadFile(name(1), path, manifest, signal))).toMatchObject({
     code: "data_corrupt",
   });
   expect(await faultOf(bucketAt(s3).manifestOf(name(9), signal))).toMatchObject({ code: "not_found" });
@@ -229,21 +232,21 @@ test("only what this maker made is removed, and its uploads that never ended are
   const { folder, manifest } = madeOf(3 * PART);
   s3.uploads.set("own", { key: `fleet/home/${name(1)}/cairn.db`, headers: {}, parts: new Map() });
   s3.uploads.set("other", { key: `fleet/home/${name(1, "ffffffff")}/cairn.db`, headers: {}, parts: new Map() });
-  await bucketAt(s3, { maker: "ffffffff" }).send(name(2, "ffffffff"), folder, manifest, signal);
+  await bucketAt(s3, { maker: "ffffffff" }).upload(name(2, "ffffffff"), folder, manifest, signal);
   expect([...s3.uploads.keys()]).toEqual(["own"]);
   const bucket = bucketAt(s3);
-  for (let day = 1; day <= 5; day += 1) await bucket.send(name(day), folder, manifest, signal);
+  for (let day = 1; day <= 5; day += 1) await bucket.upload(name(day), folder, manifest, signal);
   expect(s3.uploads.size).toBe(0);
   // Six backups are twelve objects: more than a page.
-  const { whole } = await bucket.list(signal);
-  expect(whole).toHaveLength(6);
+  const { complete } = await bucket.list(signal);
+  expect(complete).toHaveLength(6);
   const [own, other] = [parseName(name(3)), parseName(name(2, "ffffffff"))];
   if (own === undefined || other === undefined) throw new Error("no names");
   await bucket.remove(own, signal);
-  expect((await bucket.list(signal)).whole.map((found) => found.name)).not.toContain(name(3));
+  expect((await bucket.list(signal)).complete.map((found) => found.name)).not.toContain(name(3));
   await expect(bucket.remove(other, signal)).rejects.toThrow("another node");
   s3.objects.delete(`fleet/home/${name(4)}/manifest.json`);
-  expect((await bucket.list(signal)).broken.map((found) => found.name)).toEqual([name(4)]);
+  expect((await bucket.list(signal)).incomplete.map((found) => found.name)).toEqual([name(4)]);
 });
 
 test("an answer that leads elsewhere is an error, and nobody goes there", async () => {
@@ -252,7 +255,7 @@ test("an answer that leads elsewhere is an error, and nobody goes there", async 
   s3.redirectTo = `http://${elsewhere.host}/`;
   s3.faults.push({ fits: /^PUT/, fault: "redirect" });
   const { folder, manifest } = madeOf(10);
-  expect((await faultOf(bucketAt(s3).send(name(1), folder, manifest, signal))).message).toContain("307");
+  expect((await faultOf(bucketAt(s3).upload(name(1), folder, manifest, signal))).message).toContain("307");
   expect(elsewhere.seen).toEqual([]);
 });
 
@@ -262,7 +265,7 @@ test("an end stops a slow request at once", async () => {
   s3.faults.push({ fits: /^PUT/, fault: "slow" });
   const { folder, manifest } = madeOf(10);
   const end = new AbortController();
-  const sending = bucketAt(s3).send(name(1), folder, manifest, end.signal);
+  const sending = bucketAt(s3).upload(name(1), folder, manifest, end.signal);
   setTimeout(() => end.abort(), 50);
   await expect(inTime(2_000, sending)).rejects.toMatchObject({ name: "AbortError" });
 });

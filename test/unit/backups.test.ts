@@ -3,11 +3,11 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { nameOf, parseName } from "../../src/features/backup/backup-name.ts";
 import { Backups, type BackupsOptions } from "../../src/features/backup/backups.ts";
 import { Bucket } from "../../src/features/backup/bucket.ts";
 import { backupConditions } from "../../src/features/backup/conditions.ts";
-import { nameOf, parseName } from "../../src/features/backup/names.ts";
-import { parseKeep, surplusOf } from "../../src/features/backup/retention.ts";
+import { parseRetention, surplusOf } from "../../src/features/backup/retention.ts";
 import { S3 } from "../../src/features/backup/s3.ts";
 import { parseSchedule } from "../../src/features/backup/schedule.ts";
 import { ALL_CONDITIONS } from "../../src/features/index.ts";
@@ -19,7 +19,7 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const START = Date.UTC(2026, 0, 1, 12);
 
-/** A node's backups over a clock of their own; `make` writes a file that says how many there were. */
+/** A node's backups over a clock of their own; `copy` writes a file that says how many there were. */
 function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(), fromMs = START) {
   const clock = { ms: fromMs };
   const made: string[] = [];
@@ -34,9 +34,9 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
     folder: join(dataDir, "backups"),
     hostname: "mini",
     schedule: () => parseSchedule("0 3 * * *", "mini", "UTC"),
-    keep: parseKeep("7d,4w,6m"),
+    keep: parseRetention("7d,4w,6m"),
     bucket: () => undefined,
-    make: async (to, signal) => {
+    copy: async (to, signal) => {
       signal.throwIfAborted();
       if (failing.reason !== undefined) throw new Error(failing.reason);
       mkdirSync(to, { recursive: true });
@@ -111,7 +111,7 @@ test("the newest of each day, week and month stays, and always the newest", () =
     parseName(nameOf({ hostname: "mini", maker: "0123abcd", atMs: ms, position: "aaaaaaaaaa-1" }));
   // Twice a day for 400 days.
   const all = Array.from({ length: 800 }, (_, index) => at(START - index * 12 * HOUR)).flatMap((name) => name ?? []);
-  const gone = new Set(surplusOf(all, parseKeep("7d,4w,6m")).map(({ name }) => name));
+  const gone = new Set(surplusOf(all, parseRetention("7d,4w,6m")).map(({ name }) => name));
   const kept = all.filter(({ name }) => !gone.has(name));
   const dates = kept.map(({ atMs }) => new Date(atMs).toISOString().slice(0, 13));
   expect(dates).toEqual([
@@ -128,11 +128,11 @@ test("the newest of each day, week and month stays, and always the newest", () =
     ...["2025-12-21T12", "2025-12-14T12"],
     ...["2025-11-30T12", "2025-10-31T12", "2025-09-30T12", "2025-08-31T12"],
   ]);
-  expect(surplusOf(all, parseKeep("0d"))).toHaveLength(799);
-  expect(surplusOf(all.slice(0, 1), parseKeep("0d"))).toEqual([]);
+  expect(surplusOf(all, parseRetention("0d"))).toHaveLength(799);
+  expect(surplusOf(all.slice(0, 1), parseRetention("0d"))).toEqual([]);
   // Days without one do not count.
   const rare = [0, 100, 200, 300].flatMap((days) => at(START - days * DAY) ?? []);
-  expect(surplusOf(rare, parseKeep("3d"))).toHaveLength(1);
+  expect(surplusOf(rare, parseRetention("3d"))).toHaveLength(1);
 });
 
 test("a name says who made it, when and where; anything else is none", () => {
@@ -146,26 +146,26 @@ test("a name says who made it, when and where; anything else is none", () => {
 
 test("one is made when it is due, not before, and not twice", async () => {
   const { backups, clock, made, names, options } = rig();
-  expect(await backups.look()).toBe(false);
+  expect(await backups.runIfDue()).toBe(false);
   clock.ms = Date.UTC(2026, 0, 2, 2, 59);
-  expect(await backups.look()).toBe(false);
+  expect(await backups.runIfDue()).toBe(false);
   clock.ms = Date.UTC(2026, 0, 2, 3);
-  expect(await backups.look()).toBe(true);
-  expect(await backups.look()).toBe(false);
+  expect(await backups.runIfDue()).toBe(true);
+  expect(await backups.runIfDue()).toBe(false);
   expect(made).toHaveLength(1);
   expect(names()).toEqual([expect.stringMatching(/^cairn-mini-[0-9a-f]{8}-20260102T030000Z-aaaaaaaaaa-0$/)]);
   expect(backups.report()).toMatchObject({ next: Date.UTC(2026, 0, 3, 3), last: { contexts: 0, inBucket: false } });
   // The next process knows of it, and makes up what was missed meanwhile.
   const again = rig({}, options.dataDir, Date.UTC(2026, 0, 2, 23));
-  expect(await again.backups.look()).toBe(false);
+  expect(await again.backups.runIfDue()).toBe(false);
   const later = rig({}, options.dataDir, Date.UTC(2026, 0, 5, 9));
-  expect(await later.backups.look()).toBe(true);
+  expect(await later.backups.runIfDue()).toBe(true);
   expect(later.names()).toHaveLength(2);
 });
 
 test("two at once are one", async () => {
   const { backups, made } = rig();
-  const [first, second] = await Promise.all([backups.now(), backups.now()]);
+  const [first, second] = await Promise.all([backups.runNow(), backups.runNow()]);
   expect(first).toEqual(second);
   expect(made).toHaveLength(1);
 });
@@ -174,45 +174,45 @@ test("a failure is a condition, is tried again later, and ends with the next goo
   const { backups, clock, conditions, failing, names } = rig();
   clock.ms = Date.UTC(2026, 0, 2, 3);
   failing.reason = "the disk is on fire";
-  expect(await backups.look()).toBe(true);
+  expect(await backups.runIfDue()).toBe(true);
   expect(conditions.list()).toMatchObject([{ code: "backup_failed", text: "the disk is on fire" }]);
   expect(names()).toEqual([]);
   clock.ms += 60_000;
-  expect(await backups.look()).toBe(false);
+  expect(await backups.runIfDue()).toBe(false);
   clock.ms += 5 * 60_000;
-  expect(await backups.look()).toBe(true);
+  expect(await backups.runIfDue()).toBe(true);
   clock.ms += 6 * 60_000;
-  expect(await backups.look()).toBe(false);
+  expect(await backups.runIfDue()).toBe(false);
   clock.ms += 5 * 60_000;
   failing.reason = undefined;
-  expect(await backups.look()).toBe(true);
+  expect(await backups.runIfDue()).toBe(true);
   expect(conditions.list()).toEqual([]);
   expect(backups.report().failed).toBeUndefined();
 });
 
 test("a disk without room is said before anything is written", async () => {
   const { backups, conditions, made } = rig({ storeBytes: () => 1e18 });
-  await expect(backups.now()).rejects.toThrow(/has \d+ MiB left; a backup wants \d+ MiB/);
+  await expect(backups.runNow()).rejects.toThrow(/has \d+ MiB left; a backup needs \d+ MiB/);
   expect(conditions.has("backup_failed")).toBe(true);
   expect(made).toEqual([]);
 });
 
 test("a copy with another history than the node's is no backup", async () => {
   const { backups, names } = rig({ hashAt: (position) => (position === "aaaaaaaaaa-0" ? "11" : undefined) });
-  await expect(backups.now()).rejects.toThrow("another history");
+  await expect(backups.runNow()).rejects.toThrow("another history");
   expect(names()).toEqual([]);
 });
 
 test("three periods without a good one are too many", async () => {
   const { backups, clock, conditions } = rig();
   clock.ms = Date.UTC(2026, 0, 2, 3);
-  await backups.look();
-  const { conditions: later, backups: waiting, clock: time } = rig({ make: () => Promise.reject(new Error("no")) });
+  await backups.runIfDue();
+  const { conditions: later, backups: waiting, clock: time } = rig({ copy: () => Promise.reject(new Error("no")) });
   time.ms = Date.UTC(2026, 0, 4, 3);
-  await waiting.look();
+  await waiting.runIfDue();
   expect(later.has("backup_old")).toBe(false);
   time.ms = Date.UTC(2026, 0, 4, 3, 1);
-  await waiting.look();
+  await waiting.runIfDue();
   expect(later.list().find(({ code }) => code === "backup_old")?.text).toBe("there is none yet");
   expect(conditions.has("backup_old")).toBe(false);
 });
@@ -220,14 +220,14 @@ test("three periods without a good one are too many", async () => {
 test("a clock that was wrong once does not end the backups", async () => {
   const { backups, clock, options } = rig();
   clock.ms = Date.UTC(2040, 0, 1);
-  await backups.look();
+  await backups.runIfDue();
   const right = rig({}, options.dataDir, Date.UTC(2026, 0, 2, 2));
   right.clock.ms = Date.UTC(2026, 0, 2, 4);
-  expect(await right.backups.look()).toBe(true);
+  expect(await right.backups.runIfDue()).toBe(true);
 });
 
 test("what a crash left is removed, what others made is not", async () => {
-  const { backups, names, options, clock } = rig({ keep: parseKeep("1d") });
+  const { backups, names, options, clock } = rig({ keep: parseRetention("1d") });
   const other = nameOf({ hostname: "mini", maker: "ffffffff", atMs: 0, position: "aaaaaaaaaa-1" });
   mkdirSync(join(options.folder, other), { recursive: true, mode: 0o700 });
   writeFileSync(join(options.folder, other, "manifest.json"), "{}");
@@ -236,7 +236,7 @@ test("what a crash left is removed, what others made is not", async () => {
     mkdirSync(join(options.folder, left));
   for (let day = 0; day < 3; day += 1) {
     clock.ms += DAY;
-    await backups.now();
+    await backups.runNow();
   }
   expect(names()).toEqual([expect.stringContaining(`${maker}-20260104`), other, "ffffffff.making", "notes"].sort());
 });
@@ -244,21 +244,21 @@ test("what a crash left is removed, what others made is not", async () => {
 test("an end in the middle leaves nothing, and no condition", async () => {
   const begun = Promise.withResolvers<void>();
   const { backups, names, conditions } = rig({
-    make: async (to, signal) => {
+    copy: async (to, signal) => {
       mkdirSync(`${to}.partial`, { recursive: true });
       begun.resolve();
       await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
       throw new Error("not reached");
     },
   });
-  const running = backups.now();
+  const running = backups.runNow();
   running.catch(() => {});
   await begun.promise;
   await backups.stop();
   await expect(running).rejects.toThrow("The node stops");
   expect(names()).toEqual([]);
   expect(conditions.list()).toEqual([]);
-  await expect(backups.now()).rejects.toThrow();
+  await expect(backups.runNow()).rejects.toThrow();
 });
 
 test("what did not reach the bucket is sent later, without another copy; the rule holds there too", async () => {
@@ -277,38 +277,38 @@ test("what did not reach the bucket is sent later, without another copy; the rul
       prefix: undefined,
       maker,
     });
-  const { backups, clock, made, conditions, names } = rig({ bucket, keep: parseKeep("1d") });
+  const { backups, clock, made, conditions, names } = rig({ bucket, keep: parseRetention("1d") });
   for (let count = 0; count < 4; count += 1) s3.faults.push({ fits: /^PUT/, fault: "500" });
   clock.ms = Date.UTC(2026, 0, 2, 3);
-  await backups.look();
+  await backups.runIfDue();
   expect(conditions.list()).toMatchObject([
     { code: "backup_failed", text: expect.stringContaining("500 InternalError") },
   ]);
   expect(names()).toHaveLength(1);
   clock.ms += 10 * 60_000;
-  await backups.look();
+  await backups.runIfDue();
   expect(conditions.list()).toEqual([]);
   expect(made).toHaveLength(1);
   expect(backups.report().last?.inBucket).toBe(true);
   for (let day = 3; day < 6; day += 1) {
     clock.ms = Date.UTC(2026, 0, day, 3);
-    await backups.look();
+    await backups.runIfDue();
   }
   expect(s3.keys).toHaveLength(2);
   const [listed] = await backups.list(true, new AbortController().signal);
-  expect(listed).toMatchObject({ here: true, there: true });
+  expect(listed).toMatchObject({ inFolder: true, inBucket: true });
   // Fetched by another machine, it is the same.
-  const other = rig({ bucket, keep: parseKeep("1d") });
+  const other = rig({ bucket, keep: parseRetention("1d") });
   const name = listed?.backup.name ?? "";
   const { path } = await other.backups.fetch(name, new AbortController().signal);
   expect(readFileSync(join(path, "cairn.db"), "utf8")).toBe("store 3");
   expect(other.names()).toEqual([name]);
-  await expect(other.backups.fetch(name, new AbortController().signal)).rejects.toThrow("is there already");
-  await expect(other.backups.fetch("../x", new AbortController().signal)).rejects.toThrow("no name of a backup");
+  await expect(other.backups.fetch(name, new AbortController().signal)).rejects.toThrow("already exists");
+  await expect(other.backups.fetch("../x", new AbortController().signal)).rejects.toThrow("not the name of a backup");
   // Not its own: it stays, here and there.
-  await other.backups.now();
+  await other.backups.runNow();
   other.clock.ms += DAY;
-  await other.backups.now();
+  await other.backups.runNow();
   expect(other.names()).toHaveLength(2);
   expect(s3.keys).toHaveLength(4);
 });

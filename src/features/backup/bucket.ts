@@ -1,17 +1,19 @@
-// Backups in a bucket: `<prefix>/<name>/cairn.db`, then `manifest.json`, which makes it one. Parts of 16 MiB both ways, so that memory stays small and a broken connection costs one part.
+// Backups in a bucket: `<prefix>/<name>/cairn.db` and `manifest.json`; without its manifest an object is no backup.
+// Files travel in parts of 16 MiB, so that memory stays small and a broken connection costs one part.
 
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { Sha256, sha256Hex } from "../../lib/sha256.ts";
 import { type Manifest, parseManifest } from "../../store/backup.ts";
-import { type BackupName, parseName } from "./names.ts";
-import { type S3, xmlEscaped, xmlText, xmlTexts } from "./s3.ts";
+import { type BackupName, parseName } from "./backup-name.ts";
+import type { S3 } from "./s3.ts";
+import { xmlEscaped, xmlText, xmlTexts } from "./xml.ts";
 
 const PART_BYTES = 16 * 1024 * 1024;
-/** S3's own bound. */
+/** The limit of S3. */
 const MAX_PARTS = 10_000;
-/** Pages of a listing that are read: a bucket with more of ours is no longer understood. */
+/** Most pages of a listing to read; more are refused. */
 const MAX_PAGES = 50;
 
 export interface BucketOptions {
@@ -22,7 +24,21 @@ export interface BucketOptions {
   partBytes?: number;
 }
 
-/** The part of a bucket where backups lie. */
+/** One part of a file, and the base64 SHA-256 of it. */
+interface FilePart {
+  body: Uint8Array;
+  checksum: string;
+}
+
+/** A file to upload, read in parts. */
+interface Upload {
+  key: string;
+  parts: PartReader;
+  headers: Readonly<Record<string, string>>;
+  signal: AbortSignal;
+}
+
+/** The prefix of a bucket in which backups are stored. */
 export class Bucket {
   readonly #options: BucketOptions;
   readonly #prefix: string;
@@ -34,13 +50,13 @@ export class Bucket {
     this.#partBytes = options.partBytes ?? PART_BYTES;
   }
 
-  /** For people. */
-  get place(): string {
-    return this.#options.s3.place;
+  /** The bucket and its service, for people. */
+  get location(): string {
+    return this.#options.s3.location;
   }
 
-  /** Whole backups that are there, whoever made them, and names of which only a part is. */
-  async list(signal: AbortSignal): Promise<{ whole: BackupName[]; broken: BackupName[] }> {
+  /** Returns the backups of all makers: complete ones, and those without a manifest. */
+  async list(signal: AbortSignal): Promise<{ complete: BackupName[]; incomplete: BackupName[] }> {
     const files = new Map<string, Set<string>>();
     for (const key of await this.#keys(signal)) {
       const [name = "", file = "", more] = key.slice(this.#prefix.length).split("/");
@@ -48,62 +64,44 @@ export class Bucket {
       files.set(name, (files.get(name) ?? new Set()).add(file));
     }
     const named = [...files.keys()].flatMap((name) => parseName(name) ?? []);
-    const isWhole = ({ name }: BackupName): boolean => files.get(name)?.has("manifest.json") === true;
-    return { whole: named.filter(isWhole), broken: named.filter((backup) => !isWhole(backup)) };
+    const isComplete = ({ name }: BackupName): boolean => files.get(name)?.has("manifest.json") === true;
+    return { complete: named.filter(isComplete), incomplete: named.filter((backup) => !isComplete(backup)) };
   }
 
-  /** Sends the backup in `folder`, then asks for what arrived. A fault leaves no backup there. */
-  async send(name: string, folder: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
-    await this.#endUploads(signal);
+  /**
+   * Uploads the backup in `folder`, and checks what the bucket stored. After a fault there is no backup in the bucket.
+   */
+  async upload(name: string, folder: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
+    await this.#abortUploads(signal);
     const key = this.#key(name, "cairn.db");
-    const { bytes, sha256 } = manifest.file;
-    const checksum = await this.#put(key, join(folder, "cairn.db"), manifest, signal);
-    const { headers } = await this.#options.s3.ask({
-      method: "HEAD",
-      key,
-      headers: { "x-amz-checksum-mode": "ENABLED" },
-      signal,
-    });
-    const there = headers.get("x-amz-checksum-sha256") ?? checksum;
-    if (
-      Number(headers.get("content-length")) !== bytes ||
-      there !== checksum ||
-      headers.get("x-amz-meta-sha256") !== sha256
-    ) {
-      await this.#options.s3.ask({ method: "DELETE", key, signal });
-      throw new Fault(
-        "unavailable",
-        `${this.place} keeps ${key} otherwise than it was sent (${headers.get("content-length")} bytes of ${bytes}, checksum ${there})`,
-        {
-          hint: "Try again; if it stays, see what stands between this node and the bucket.",
-        },
-      );
-    }
-    const body = new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
-    await this.#options.s3.ask({
+    const checksum = await this.#uploadFile(key, join(folder, "cairn.db"), manifest, signal);
+    await this.#checkStored(key, manifest, checksum, signal);
+    await this.#options.s3.request({
       method: "PUT",
       key: this.#key(name, "manifest.json"),
-      body,
+      body: new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`),
       headers: { "content-type": "application/json" },
       signal,
     });
   }
 
-  /** Reads a backup's manifest. Fault `not_found`. */
+  /** Returns the manifest of a backup. Rejects with Fault `not_found`. */
   async manifestOf(name: string, signal: AbortSignal): Promise<Manifest> {
-    const { body } = await this.#options.s3.ask({ method: "GET", key: this.#key(name, "manifest.json"), signal });
+    const { body } = await this.#options.s3.request({ method: "GET", key: this.#key(name, "manifest.json"), signal });
     return parseManifest(new TextDecoder().decode(body.subarray(0, 65_536)));
   }
 
-  /** Writes a backup's file to `path`, which must not be there; its hash is the manifest's. */
-  async fetchFile(name: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
+  /**
+   * Downloads the file of a backup to `path`, which must not exist. Rejects with Fault `data_corrupt` for another hash.
+   */
+  async downloadFile(name: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
     const { bytes, sha256 } = manifest.file;
     const hash = new Sha256();
     const file = await open(path, "wx", 0o600);
     try {
       for (let at = 0; at < bytes; at += this.#partBytes) {
         const range = `bytes=${at}-${Math.min(bytes, at + this.#partBytes) - 1}`;
-        const { body } = await this.#options.s3.ask({
+        const { body } = await this.#options.s3.request({
           method: "GET",
           key: this.#key(name, "cairn.db"),
           headers: { range },
@@ -117,16 +115,16 @@ export class Bucket {
       await file.close();
     }
     if (hash.hex() === sha256) return;
-    throw new Fault("data_corrupt", `What ${this.place} has as ${name} is not what its manifest says`, {
+    throw new Fault("data_corrupt", `${name} in ${this.location} does not match its manifest`, {
       hint: "Fetch another backup.",
     });
   }
 
-  /** Removes a backup of this maker, its manifest first. */
+  /** Removes a backup of this maker. Its manifest goes first, so that a half-removed backup is none. */
   async remove({ name, maker }: BackupName, signal: AbortSignal): Promise<void> {
     if (maker !== this.#options.maker) throw new Error(`${name} was made by another node`);
     for (const file of ["manifest.json", "cairn.db"])
-      await this.#options.s3.ask({ method: "DELETE", key: this.#key(name, file), signal });
+      await this.#options.s3.request({ method: "DELETE", key: this.#key(name, file), signal });
   }
 
   #key(name: string, file: string): string {
@@ -142,88 +140,118 @@ export class Bucket {
         prefix: `${this.#prefix}cairn-`,
         ...(token === "" ? {} : { "continuation-token": token }),
       };
-      const xml = new TextDecoder().decode(
-        (await this.#options.s3.ask({ method: "GET", key: "", query, signal })).body,
-      );
+      const { body } = await this.#options.s3.request({ method: "GET", key: "", query, signal });
+      const xml = new TextDecoder().decode(body);
       keys.push(...xmlTexts(xml, "Key"));
       token = xmlText(xml, "NextContinuationToken");
       if (xmlText(xml, "IsTruncated") !== "true" || token === "") return keys;
     }
-    throw new Fault("unavailable", `${this.place} lists more than ${MAX_PAGES} pages below ${this.#prefix}cairn-`, {
-      hint: "Give these backups a prefix of their own (backup.s3_prefix).",
-    });
+    throw new Fault(
+      "unavailable",
+      `${this.location} has more than ${MAX_PAGES} pages of objects under ${this.#prefix}cairn-`,
+      { hint: "Give these backups a prefix of their own (backup.s3_prefix)." },
+    );
   }
 
-  /** Sends a file in one request or in parts; answers the checksum that S3 makes of it. */
-  async #put(key: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<string> {
+  /** Uploads a file in one request or in parts. Returns the checksum by which S3 knows the object. */
+  async #uploadFile(key: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<string> {
     const { bytes, sha256 } = manifest.file;
-    const count = Math.max(1, Math.ceil(bytes / this.#partBytes));
-    if (count > MAX_PARTS) {
-      throw new Fault("too_large", `The backup has ${bytes} bytes; ${MAX_PARTS * this.#partBytes} can be sent`, {
-        hint: "Take the backups from backup.folder by other means.",
+    const mostBytes = MAX_PARTS * this.#partBytes;
+    if (bytes > mostBytes) {
+      throw new Fault("too_large", `The backup has ${bytes} bytes; at most ${mostBytes} can be uploaded`, {
+        hint: "Copy the backups from backup.folder by other means.",
       });
     }
-    const meta = { "x-amz-meta-sha256": sha256 };
-    const hash = new Sha256();
     await using file = await open(path, "r");
-    const read = async (index: number): Promise<{ body: Uint8Array; checksum: string }> => {
-      const body = new Uint8Array(Math.min(this.#partBytes, bytes - index * this.#partBytes));
-      const { bytesRead } = await file.read(body, 0, body.length, index * this.#partBytes);
-      hash.update(body);
-      if (bytesRead === body.length) return { body, checksum: base64(sha256Hex(body)) };
-      throw changed(path);
-    };
-    if (count === 1) {
-      const { body, checksum } = await read(0);
-      if (hash.hex() !== sha256) throw changed(path);
-      await this.#options.s3.ask({
-        method: "PUT",
-        key,
-        body,
-        headers: { ...meta, "x-amz-checksum-sha256": checksum },
-        signal,
-      });
-      return checksum;
-    }
-    const headers = { ...meta, "x-amz-checksum-algorithm": "SHA256" };
-    const begun = await this.#options.s3.ask({ method: "POST", key, query: { uploads: "" }, headers, signal });
+    const parts = new PartReader(file, path, { bytes, sha256, partBytes: this.#partBytes });
+    const upload: Upload = { key, parts, headers: { "x-amz-meta-sha256": sha256 }, signal };
+    return await (parts.count === 1 ? this.#uploadWhole(upload) : this.#uploadParts(upload));
+  }
+
+  async #uploadWhole({ key, parts, headers, signal }: Upload): Promise<string> {
+    const { body, checksum } = await parts.read(0);
+    parts.refuseChanged();
+    await this.#options.s3.request({
+      method: "PUT",
+      key,
+      body,
+      headers: { ...headers, "x-amz-checksum-sha256": checksum },
+      signal,
+    });
+    return checksum;
+  }
+
+  async #uploadParts({ key, parts, headers, signal }: Upload): Promise<string> {
+    const { s3 } = this.#options;
+    const begun = await s3.request({
+      method: "POST",
+      key,
+      query: { uploads: "" },
+      headers: { ...headers, "x-amz-checksum-algorithm": "SHA256" },
+      signal,
+    });
     const uploadId = xmlText(new TextDecoder().decode(begun.body), "UploadId");
-    const parts: { tag: string; checksum: string }[] = [];
-    for (let index = 0; index < count; index += 1) {
-      const { body, checksum } = await read(index);
-      const query = { partNumber: String(index + 1), uploadId };
-      const sent = await this.#options.s3.ask({
+    const sent: { tag: string; checksum: string }[] = [];
+    for (let index = 0; index < parts.count; index += 1) {
+      const { body, checksum } = await parts.read(index);
+      const response = await s3.request({
         method: "PUT",
         key,
-        query,
+        query: { partNumber: String(index + 1), uploadId },
         body,
         headers: { "x-amz-checksum-sha256": checksum },
         signal,
       });
-      parts.push({ tag: sent.headers.get("etag") ?? "", checksum });
+      sent.push({ tag: response.headers.get("etag") ?? "", checksum });
     }
-    if (hash.hex() !== sha256) throw changed(path);
-    const xml = parts.map(
-      ({ tag, checksum }, index) =>
-        `<Part><PartNumber>${index + 1}</PartNumber><ETag>${xmlEscaped(tag)}</ETag><ChecksumSHA256>${checksum}</ChecksumSHA256></Part>`,
-    );
-    const body = new TextEncoder().encode(`<CompleteMultipartUpload>${xml.join("")}</CompleteMultipartUpload>`);
-    const done = await this.#options.s3.ask({ method: "POST", key, query: { uploadId }, body, signal });
-    // S3 may answer 200 and say in the body that it failed.
+    parts.refuseChanged();
+    const body = new TextEncoder().encode(completion(sent));
+    const done = await s3.request({ method: "POST", key, query: { uploadId }, body, signal });
+    // S3 may respond 200 with an error in the body.
     const problem = xmlText(new TextDecoder().decode(done.body), "Code");
     if (problem !== "")
-      throw new Fault("unavailable", `${this.place} could not put ${key} together: ${problem}`, {
-        hint: "It is tried again.",
+      throw new Fault("unavailable", `${this.location} could not assemble the parts of ${key}: ${problem}`, {
+        hint: "The upload is tried again.",
       });
-    return `${base64(sha256Hex(Buffer.concat(parts.map(({ checksum }) => Buffer.from(checksum, "base64")))))}-${count}`;
+    return checksumOfParts(sent.map(({ checksum }) => checksum));
   }
 
-  /** Ends uploads of this maker that never ended: their parts would be paid for. A service without this question keeps none. */
-  async #endUploads(signal: AbortSignal): Promise<void> {
+  /** Compares what the bucket stored with what was sent. Removes the object and rejects if it is different. */
+  async #checkStored(
+    key: string,
+    { file: { bytes, sha256 } }: Manifest,
+    checksum: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { headers } = await this.#options.s3.request({
+      method: "HEAD",
+      key,
+      headers: { "x-amz-checksum-mode": "ENABLED" },
+      signal,
+    });
+    const storedBytes = headers.get("content-length");
+    const storedChecksum = headers.get("x-amz-checksum-sha256") ?? checksum;
+    const isSame =
+      Number(storedBytes) === bytes && storedChecksum === checksum && headers.get("x-amz-meta-sha256") === sha256;
+    if (isSame) return;
+    await this.#options.s3.request({ method: "DELETE", key, signal });
+    throw new Fault(
+      "unavailable",
+      `${this.location} stored ${key} differently than it was sent (${storedBytes} of ${bytes} bytes, checksum ${storedChecksum})`,
+      { hint: "Try again. If this lasts, check what is between this node and the bucket." },
+    );
+  }
+
+  /**
+   * Aborts uploads of this maker that were never completed, because their parts would be charged for. A service that
+   * does not support the request keeps none.
+   */
+  async #abortUploads(signal: AbortSignal): Promise<void> {
     let xml: string;
     try {
       const query = { uploads: "", prefix: `${this.#prefix}cairn-` };
-      xml = new TextDecoder().decode((await this.#options.s3.ask({ method: "GET", key: "", query, signal })).body);
+      const { body } = await this.#options.s3.request({ method: "GET", key: "", query, signal });
+      xml = new TextDecoder().decode(body);
     } catch {
       signal.throwIfAborted();
       return;
@@ -232,17 +260,65 @@ export class Bucket {
       const key = xmlText(upload, "Key");
       const [name = ""] = key.slice(this.#prefix.length).split("/");
       if (parseName(name)?.maker !== this.#options.maker) continue;
-      await this.#options.s3.ask({ method: "DELETE", key, query: { uploadId: xmlText(upload, "UploadId") }, signal });
+      const query = { uploadId: xmlText(upload, "UploadId") };
+      await this.#options.s3.request({ method: "DELETE", key, query, signal });
     }
   }
 }
 
-function base64(hex: string): string {
-  return Buffer.from(hex, "hex").toString("base64");
+/** Reads a file in parts, and finds out whether it is still the one of the manifest. */
+class PartReader {
+  /** Number of parts. */
+  readonly count: number;
+  readonly #file: FileHandle;
+  readonly #path: string;
+  readonly #expected: { bytes: number; sha256: string; partBytes: number };
+  readonly #hash = new Sha256();
+
+  constructor(file: FileHandle, path: string, expected: { bytes: number; sha256: string; partBytes: number }) {
+    this.#file = file;
+    this.#path = path;
+    this.#expected = expected;
+    this.count = Math.max(1, Math.ceil(expected.bytes / expected.partBytes));
+  }
+
+  /** Reads the next part; parts are read in order. Rejects with Fault `data_corrupt` if the file is too short. */
+  async read(index: number): Promise<FilePart> {
+    const { bytes, partBytes } = this.#expected;
+    const body = new Uint8Array(Math.min(partBytes, bytes - index * partBytes));
+    const { bytesRead } = await this.#file.read(body, 0, body.length, index * partBytes);
+    this.#hash.update(body);
+    if (bytesRead !== body.length) throw this.#changed();
+    return { body, checksum: base64(sha256Hex(body)) };
+  }
+
+  /** Throws Fault `data_corrupt` unless the parts that were read have the hash of the manifest. Called once. */
+  refuseChanged(): void {
+    if (this.#hash.hex() !== this.#expected.sha256) throw this.#changed();
+  }
+
+  #changed(): Fault {
+    return new Fault("data_corrupt", `${this.#path} was changed after the backup was made`, {
+      hint: "Make a new one with `cairn backup now`.",
+    });
+  }
 }
 
-function changed(path: string): Fault {
-  return new Fault("data_corrupt", `${path} was changed after the backup was made`, {
-    hint: "Make a new one with `cairn backup now`.",
-  });
+/** Returns the body of the request that completes an upload in parts. */
+function completion(parts: readonly { tag: string; checksum: string }[]): string {
+  const xml = parts.map(
+    ({ tag, checksum }, index) =>
+      `<Part><PartNumber>${index + 1}</PartNumber><ETag>${xmlEscaped(tag)}</ETag><ChecksumSHA256>${checksum}</ChecksumSHA256></Part>`,
+  );
+  return `<CompleteMultipartUpload>${xml.join("")}</CompleteMultipartUpload>`;
+}
+
+/** Returns the checksum that S3 makes of an object with these parts. */
+function checksumOfParts(checksums: readonly string[]): string {
+  const all = Buffer.concat(checksums.map((checksum) => Buffer.from(checksum, "base64")));
+  return `${base64(sha256Hex(all))}-${checksums.length}`;
+}
+
+function base64(hex: string): string {
+  return Buffer.from(hex, "hex").toString("base64");
 }

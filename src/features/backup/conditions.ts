@@ -1,4 +1,4 @@
-// The health conditions of scheduled backups.
+// Health conditions of scheduled backups.
 
 import type { ConditionTable } from "../../observe/conditions.ts";
 
@@ -7,7 +7,7 @@ export const backupConditions = {
   backup_failed: {
     title: "Backup failed",
     severity: "warning",
-    hint: "Mend what the text names; cairn tries again within the hour, and `cairn backup now` does at once.",
+    hint: "Fix what the text names. cairn tries again within an hour, `cairn backup now` at once.",
   },
   backup_old: {
     title: "Backup too old",

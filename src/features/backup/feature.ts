@@ -1,4 +1,4 @@
-// The manifest of scheduled backups: copies of this node's own store, made by a full member, whoever leads.
+// The manifest of scheduled backups. Every full member backs up its own store, whether or not it leads.
 
 import type { Feature } from "../../operation/feature.ts";
 import { backupCommands } from "./commands.ts";
@@ -7,7 +7,7 @@ import { openBackups } from "./open-backups.ts";
 import { BACKUPS, backupOperations } from "./operations.ts";
 import { backupSettingTable } from "./settings.ts";
 
-/** Scheduled backups. Nothing of them is replicated. */
+/** Scheduled backups. They replicate nothing. */
 export const backupFeature: Feature = {
   name: "backup",
   settings: backupSettingTable,

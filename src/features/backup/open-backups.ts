@@ -1,4 +1,5 @@
-// Opens the scheduled backups of a node: which settings make them, what a copy is checked against, and the way to a bucket.
+// Opens the scheduled backups of a node from its settings: schedule, folder, bucket, and how a copy is made and
+// checked.
 
 import { join } from "node:path";
 import type { Secrets } from "../../config/secrets.ts";
@@ -12,14 +13,14 @@ import { HOST, LOG, NODE } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import { Backups, storeBytesOf } from "./backups.ts";
 import { Bucket } from "./bucket.ts";
-import { checkInChild, makeInChild } from "./child.ts";
 import { backupConditions } from "./conditions.ts";
-import { parseKeep } from "./retention.ts";
+import { checkInChild, copyInChild } from "./copy-process.ts";
+import { parseRetention } from "./retention.ts";
 import { S3 } from "./s3.ts";
 import { parseSchedule } from "./schedule.ts";
 import { backupSettingTable } from "./settings.ts";
 
-/** The backups of a node, not started. Fault `config_invalid`. */
+/** Returns the backups of a node, not started. Throws Fault `config_invalid`. */
 export function openBackups(node: Services): Backups {
   const { settings, store, conditions, nowMs } = node.get(NODE);
   const own = valuesOf(backupSettingTable, settings);
@@ -33,9 +34,9 @@ export function openBackups(node: Services): Backups {
     folder: own["backup.folder"] ?? join(settings.data, "backups"),
     hostname: settings.hostname,
     schedule: (maker) => (command === undefined ? undefined : schedule(maker)),
-    keep: parseKeep(own["backup.keep"]),
+    keep: parseRetention(own["backup.keep"]),
     bucket,
-    make: (to, signal) => makeInChild(child, to, signal),
+    copy: (to, signal) => copyInChild(child, to, signal),
     check: (folder, signal) => checkInChild(child, folder, signal),
     storeBytes: () => storeBytesOf(store.path),
     hashAt: (position) => hashAt(node.get(LOG), position),
@@ -45,11 +46,11 @@ export function openBackups(node: Services): Backups {
   });
 }
 
-/** What the settings say of backups. Fault `config_invalid` for what cannot be meant. */
+/** Returns schedule and bucket as the settings say. Throws Fault `config_invalid` if they are wrong or incomplete. */
 export function backupSettings(settings: Settings, secrets: Secrets) {
   const own = valuesOf(backupSettingTable, settings);
   const schedule = (maker: string) => parseSchedule(own["backup.schedule"], maker);
-  // A text that is none is refused at the start.
+  // Refuses an invalid schedule at the start; the maker id is not known yet.
   schedule("");
   const endpoint = own["backup.s3_url"];
   const bucket = own["backup.s3_bucket"];
@@ -61,14 +62,14 @@ export function backupSettings(settings: Settings, secrets: Secrets) {
         ? "backup.s3_bucket"
         : "CAIRN_S3_ACCESS_KEY_ID and CAIRN_S3_SECRET_ACCESS_KEY";
   if (endpoint === undefined || bucket === undefined || secrets.s3 === undefined) {
-    throw new Fault("config_invalid", `A bucket for backups is named, and not ${missing}`, {
+    throw new Fault("config_invalid", `The settings of the backup bucket are incomplete: ${missing} is missing`, {
       hint: "Set backup.s3_url, backup.s3_bucket and both keys, or none of them.",
     });
   }
   return { schedule, s3: { endpoint, bucket, region: own["backup.s3_region"], keys: secrets.s3 } };
 }
 
-/** Hex chain hash at a position; undefined for another history, and where the change is kept no more. */
+/** Returns the chain hash (hex) at a position; undefined for another history, or if the change is no longer kept. */
 function hashAt(log: Log, text: string): string | undefined {
   const position = parsePosition(text);
   if (!log.sameHistory(position)) return undefined;

@@ -1,12 +1,12 @@
-// backup_list, backup_now, backup_fetch: what operators ask a node about its own backups. Each has its effect on this node only.
+// backup_list, backup_now, backup_fetch: operations on the scheduled backups of this node alone.
 
 import { z } from "zod";
 import { act, type Operation } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Backups } from "./backups.ts";
 
-const LONGEST = "It answers when it is done, which takes as long as the store is large.";
-/** Names and times, never contents: whoever is operator of something may ask. */
+const DURATION = "It returns when it is done, which takes longer the larger the store is.";
+/** Operators of any space may call them: the outputs are names and times, never contents. */
 const access = { verb: "operate", spaces: "visible" } as const;
 
 const made = z.object({
@@ -18,15 +18,15 @@ const made = z.object({
   in_bucket: z.boolean(),
 });
 
-/** Schema of the answer of `backup_list`. */
+/** Output of `backup_now`, and of `backup_list` without its list. */
 const backupReport = z.object({
-  schedule: z.string().nullable().describe("Cron text in the node's local time; null when it is off."),
+  schedule: z.string().nullable().describe("Cron expression in the node's local time; null if it is off."),
   next: z.string().nullable().describe("When the next one is due, RFC 3339."),
   folder: z.string(),
   bucket: z.string().nullable(),
   running: z.boolean(),
-  last: made.nullable().describe("The last good one of this node."),
-  failed: z.object({ reason: z.string(), at: z.string() }).nullable().describe("What failed since."),
+  last: made.nullable().describe("The last good backup of this node."),
+  failed: z.object({ reason: z.string(), at: z.string() }).nullable().describe("The last failure since then."),
 });
 
 const listed = backupReport.extend({
@@ -36,15 +36,15 @@ const listed = backupReport.extend({
       at: z.string(),
       position: z.string(),
       here: z.boolean(),
-      in_bucket: z.boolean().nullable().describe("Null when the bucket was not asked."),
+      in_bucket: z.boolean().nullable().describe("Null if the bucket was not listed."),
     }),
   ),
 });
 
-/** The answer of `backup_list` but for the list. */
+/** What a node reports of its backups. */
 export type BackupReport = z.infer<typeof backupReport>;
 
-/** What the node reports of its backups. */
+/** Returns the report of a node's backups, as operations show it. */
 export function reportOf(backups: Backups): BackupReport {
   const report = backups.report();
   const { last, failed } = report;
@@ -69,10 +69,10 @@ export function reportOf(backups: Backups): BackupReport {
   };
 }
 
-/** The scheduled backups of a node; an edge has none. */
+/** Service key of a node's scheduled backups; an edge has none. */
 export const BACKUPS: ServiceKey<Backups> = new ServiceKey("the scheduled backups");
 
-/** The operations over the backups of a node, offered where it makes some. */
+/** Returns the operations on the backups of a node. Nodes without backups (edges) do not offer them. */
 export function backupOperations(node: Services): Operation[] {
   const offered = (): boolean => node.find(BACKUPS) !== undefined;
   return [
@@ -81,32 +81,32 @@ export function backupOperations(node: Services): Operation[] {
       title: "List backups",
       description:
         "Lists the scheduled backups of this node, when the last good one was made and when the next is due.",
-      input: z.object({ remote: z.boolean().default(false).describe("Ask the bucket too.") }),
+      input: z.object({ remote: z.boolean().default(false).describe("Also list the bucket.") }),
       output: listed,
       access,
       offered,
       hints: { idempotent: true },
       run: async ({ remote }, { signal }) => ({
         ...reportOf(node.get(BACKUPS)),
-        backups: (await node.get(BACKUPS).list(remote, signal)).map(({ backup, here, there }) => ({
+        backups: (await node.get(BACKUPS).list(remote, signal)).map(({ backup, inFolder, inBucket }) => ({
           name: backup.name,
           at: iso(backup.atMs),
           position: backup.position,
-          here,
-          in_bucket: there ?? null,
+          here: inFolder,
+          in_bucket: inBucket ?? null,
         })),
       }),
     }),
     act({
       name: "backup_now",
       title: "Make a backup now",
-      description: `Makes a verified backup of this node's store now, sends it to the bucket if there is one, and keeps by rule. ${LONGEST}`,
+      description: `Makes a verified backup of this node's store now, uploads it to the bucket if there is one, and removes those that the rule does not keep. ${DURATION}`,
       input: z.object({}),
       output: backupReport,
       access,
       offered,
       run: async () => {
-        await node.get(BACKUPS).now();
+        await node.get(BACKUPS).runNow();
         return reportOf(node.get(BACKUPS));
       },
     }),
@@ -114,13 +114,13 @@ export function backupOperations(node: Services): Operation[] {
   ];
 }
 
-/** Offered only where there is a bucket. */
+/** Returns `backup_fetch`, which only nodes with a bucket offer. */
 function fetchOperation(node: Services): Operation {
   return act({
     name: "backup_fetch",
     title: "Fetch a backup",
-    description: `Brings a backup from the bucket into this node's folder of backups, checked, so that it can be restored. ${LONGEST}`,
-    input: z.object({ name: z.string().min(1).max(200).describe("As backup_list with remote names it.") }),
+    description: `Downloads a backup from the bucket into this node's backup folder and checks it, so that it can be restored. ${DURATION}`,
+    input: z.object({ name: z.string().min(1).max(200).describe("The name from backup_list with remote.") }),
     example: { name: "cairn-mini-1a2b3c4d-20260101T030000Z-0a1b2c3d4e-7" },
     output: z.object({ path: z.string(), position: z.string(), bytes: z.number().int() }),
     access,

@@ -1,4 +1,5 @@
-// Requests to an S3-compatible service: signed, each tried a few times, errors in words. What is kept there is bucket.ts's.
+// Requests to an S3-compatible service: signed, retried, with errors that say what the service said. bucket.ts decides
+// what is stored there.
 
 import { Fault } from "../../lib/fault.ts";
 import { printableLine } from "../../lib/printable.ts";
@@ -7,6 +8,7 @@ import { retry } from "../../lib/retry.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
 import { signed } from "./signature.ts";
+import { xmlText } from "./xml.ts";
 
 export interface S3Options {
   /** Origin of the service. */
@@ -16,14 +18,14 @@ export interface S3Options {
   keys: { accessKeyId: string; secretAccessKey: string };
   outbound: Outbound;
   nowMs: () => number;
-  /** Pause before the second try, in milliseconds; it doubles. */
+  /** Pause before the second attempt, in ms; it doubles each time. */
   retryMs?: number;
 }
 
-/** One question to the bucket. */
+/** One request to the bucket. */
 export interface S3Request {
   method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE";
-  /** Name of the object; empty for the bucket itself. */
+  /** Name of the object; "" for the bucket itself. */
   key: string;
   query?: Readonly<Record<string, string>>;
   headers?: Readonly<Record<string, string>>;
@@ -31,8 +33,8 @@ export interface S3Request {
   signal: AbortSignal;
 }
 
-/** An answer with a status of success, its body read. */
-export interface S3Answer {
+/** A successful response with its body. */
+export interface S3Response {
   headers: Headers;
   body: Uint8Array;
 }
@@ -41,7 +43,7 @@ const TRIES = 4;
 const RETRY_MS = 500;
 const REQUEST_MS = 11 * 60_000;
 
-/** A bucket by path (`https://host/bucket/key`), which every service knows. */
+/** A bucket, addressed by path (`https://host/bucket/key`), which every service supports. */
 export class S3 {
   readonly #options: S3Options;
 
@@ -49,13 +51,17 @@ export class S3 {
     this.#options = options;
   }
 
-  /** `s3://bucket` at its service, for people. */
-  get place(): string {
+  /** The bucket and its service, for people. */
+  get location(): string {
     return `s3://${this.#options.bucket} at ${this.#options.endpoint}`;
   }
 
-  /** Asks; again after what may pass: no answer, 408, 429 and 5xx. Faults: `not_found`; `unavailable` with what the service said. */
-  async ask(request: S3Request): Promise<S3Answer> {
+  /**
+   * Sends a request, again after errors that may pass: no response, 408, 429 and 5xx. Rejects with Fault `not_found`,
+   * or
+   * `unavailable` with what the service said.
+   */
+  async request(request: S3Request): Promise<S3Response> {
     return retry(() => this.#once(request), {
       firstMs: this.#options.retryMs ?? RETRY_MS,
       lastMs: Number.POSITIVE_INFINITY,
@@ -65,7 +71,7 @@ export class S3 {
     });
   }
 
-  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Answer> {
+  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Response> {
     const { endpoint, bucket, region, keys, outbound, nowMs } = this.#options;
     const url = new URL(`${endpoint}/${bucket}${key === "" ? "" : `/${key}`}`);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
@@ -78,57 +84,33 @@ export class S3 {
     try {
       const init = { method, headers: sent, signal: within, ...(body === undefined ? {} : { body }) };
       const response = await outbound(url, init);
-      const answer = { headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) };
-      if (!response.ok) throw this.#refusal(method, key, response.status, answer);
-      return answer;
+      const read = { headers: response.headers, body: new Uint8Array(await response.arrayBuffer()) };
+      if (!response.ok) throw this.#errorFault(method, key, response.status, read);
+      return read;
     } catch (cause) {
       signal.throwIfAborted();
       if (cause instanceof Fault) throw cause;
-      throw this.#fault(`${method} ${key || "the bucket"} had no answer: ${reasonOf(cause)}`, true, cause);
+      throw this.#fault(`${method} ${key || "the bucket"} got no response: ${reasonOf(cause)}`, true, cause);
     }
   }
 
-  #refusal(method: string, key: string, status: number, { body }: S3Answer): Fault {
+  /** Returns the fault of an error response. */
+  #errorFault(method: string, key: string, status: number, { body }: S3Response): Fault {
     const text = new TextDecoder().decode(body.subarray(0, 16_384));
     const said = [xmlText(text, "Code"), xmlText(text, "Message")].filter(Boolean).join(": ");
     const what = `${method} ${key || "the bucket"}: ${status}${said === "" ? "" : ` ${printableLine(said).slice(0, 300)}`}`;
     if (status === 404)
-      return new Fault("not_found", `${this.place} answered ${what}`, {
-        hint: "See the name of the bucket and `cairn backup list --remote`.",
+      return new Fault("not_found", `${this.location}: ${what}`, {
+        hint: "Check the name of the bucket and `cairn backup list --remote`.",
       });
-    return this.#fault(`answered ${what}`, status >= 500 || status === 408 || status === 429);
+    return this.#fault(what, status >= 500 || status === 408 || status === 429);
   }
 
   #fault(what: string, transient: boolean, cause?: unknown): Fault {
-    return new Fault("unavailable", `${this.place}: ${what}`, {
-      hint: "See the bucket, its keys and rights, the region and this machine's clock.",
+    return new Fault("unavailable", `${this.location}: ${what}`, {
+      hint: "Check the bucket, its keys and their permissions, the region, and this machine's clock.",
       facts: { transient },
       cause,
     });
   }
-}
-
-/** The text of the first element of this name, unescaped; empty without one. */
-export function xmlText(xml: string, name: string): string {
-  return xmlTexts(xml, name)[0] ?? "";
-}
-
-/** The texts of all elements of this name that hold no others. */
-export function xmlTexts(xml: string, name: string): string[] {
-  return [...xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, "g"))].map(([, text = ""]) => unescaped(text));
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
-
-function unescaped(text: string): string {
-  return text.replaceAll(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(\w+));/gi, (whole, decimal, hex, name) => {
-    if (name !== undefined) return ENTITIES[name] ?? whole;
-    const code = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal);
-    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
-  });
-}
-
-/** `text` as it stands inside an element. */
-export function xmlEscaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

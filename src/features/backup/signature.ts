@@ -1,29 +1,30 @@
-// AWS Signature Version 4 over a request's head: the one way S3-compatible services know who is asking. The body is signed by its SHA-256.
+// AWS Signature Version 4 over the head of a request, by which S3-compatible services authenticate it. The body is
+// covered by its SHA-256.
 
 import { createHmac } from "node:crypto";
 import { sha256Hex } from "../../lib/sha256.ts";
 
-/** What signs, and for where. */
+/** The keys, and what they sign for. */
 export interface SigningKeys {
   accessKeyId: string;
   secretAccessKey: string;
   region: string;
-  /** `s3`, but for the published test vectors. */
+  /** `s3`, except for the published test vectors. */
   service: string;
 }
 
-/** A request as it will be sent. */
+/** A request to sign. */
 export interface SignedRequest {
   method: string;
   url: URL;
-  /** All are signed, besides host and x-amz-date, which are added. Names in lower case. */
+  /** Headers by lower-case name. All are signed, and so are `host` and `x-amz-date`, which are added. */
   headers: Readonly<Record<string, string>>;
   /** Hex SHA-256 of the body. */
   bodyHash: string;
   atMs: number;
 }
 
-/** The headers to send: those given, `host`, `x-amz-date` and `authorization`. */
+/** Returns the headers to send: those given, `host`, `x-amz-date` and `authorization`. */
 export function signed(request: SignedRequest, keys: SigningKeys): Record<string, string> {
   const time = new Date(request.atMs).toISOString().replaceAll(/[-:]|\.\d+/g, "");
   const scope = `${time.slice(0, 8)}/${keys.region}/${keys.service}/aws4_request`;
@@ -41,8 +42,11 @@ export function signed(request: SignedRequest, keys: SigningKeys): Record<string
   const text = ["AWS4-HMAC-SHA256", time, scope, sha256Hex(canonical)].join("\n");
   const dayKey = hmac(`AWS4${keys.secretAccessKey}`, time.slice(0, 8));
   const signingKey = hmac(hmac(hmac(dayKey, keys.region), keys.service), "aws4_request");
-  const signature = hmac(signingKey, text).toString("hex");
-  const authorization = `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope},SignedHeaders=${names.join(";")},Signature=${signature}`;
+  const authorization = [
+    `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope}`,
+    `SignedHeaders=${names.join(";")}`,
+    `Signature=${hmac(signingKey, text).toString("hex")}`,
+  ].join(",");
   return { ...headers, authorization };
 }
 
@@ -62,7 +66,7 @@ function reencode(segment: string): string {
   return encode(decodeURIComponent(segment));
 }
 
-/** Everything but RFC 3986's unreserved characters. */
+/** Percent-encodes everything but the unreserved characters of RFC 3986. */
 function encode(text: string): string {
   return encodeURIComponent(text).replaceAll(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }

@@ -1,4 +1,5 @@
-// Makes and checks backups in a child of low priority: the command an operator would type, so that neither the copy nor its check holds up requests, and an end of the node ends it.
+// Copies and checks backups in a child process of low priority, which runs `cairn backup`. Neither the copy nor its
+// check delays requests, and the child is killed when the node stops.
 
 import { constants, setPriority } from "node:os";
 import { childEnvironment } from "../../lib/child-environment.ts";
@@ -7,25 +8,28 @@ import { type Manifest, parseManifest } from "../../store/backup.ts";
 
 const MAX_TEXT_BYTES = 64 * 1024;
 
-/** What runs `cairn backup`. */
-export interface ChildOptions {
-  /** The words that run this executable. */
+/** How to run `cairn backup`. */
+export interface CopyProcessOptions {
+  /** The command that runs this executable. */
   command: readonly string[];
   dataDir: string;
   env: Readonly<Record<string, string | undefined>>;
 }
 
-/** Copies the store into the new folder `to`, checked; answers the manifest. */
-export function makeInChild(options: ChildOptions, to: string, signal: AbortSignal): Promise<Manifest> {
+/**
+ * Copies the store into the new folder `to` and checks the copy. Returns the manifest. Rejects with Fault
+ * `unavailable`.
+ */
+export function copyInChild(options: CopyProcessOptions, to: string, signal: AbortSignal): Promise<Manifest> {
   return run(options, ["backup", to, "--data", options.dataDir, "--json"], signal);
 }
 
-/** Checks the backup in a folder. */
-export function checkInChild(options: ChildOptions, folder: string, signal: AbortSignal): Promise<Manifest> {
+/** Checks the backup in a folder. Returns the manifest. Rejects with Fault `unavailable`. */
+export function checkInChild(options: CopyProcessOptions, folder: string, signal: AbortSignal): Promise<Manifest> {
   return run(options, ["backup", folder, "--verify", "--json"], signal);
 }
 
-async function run({ command, env }: ChildOptions, words: string[], signal: AbortSignal): Promise<Manifest> {
+async function run({ command, env }: CopyProcessOptions, words: string[], signal: AbortSignal): Promise<Manifest> {
   signal.throwIfAborted();
   const child = Bun.spawn({
     cmd: [...command, ...words],
@@ -39,19 +43,15 @@ async function run({ command, env }: ChildOptions, words: string[], signal: Abor
   try {
     setPriority(child.pid, constants.priority.PRIORITY_LOW);
   } catch {
-    // It has ended already, or may not be slowed down.
+    // It has already ended, or this user may not change its priority.
   }
-  const [out, said] = await Promise.all([textOf(child.stdout), textOf(child.stderr), child.exited]);
+  const [stdout, stderr] = await Promise.all([textOf(child.stdout), textOf(child.stderr), child.exited]);
   signal.throwIfAborted();
-  if (child.exitCode === 0) return parseManifest(out);
-  const reason =
-    said
-      .trim()
-      .split("\n")
-      .at(0)
-      ?.replace(/^cairn: /, "") ?? "";
+  if (child.exitCode === 0) return parseManifest(stdout);
+  const [firstLine = ""] = stderr.trim().split("\n");
+  const reason = firstLine.replace(/^cairn: /, "");
   throw new Fault("unavailable", reason || `the copying process ended with ${child.signalCode ?? child.exitCode}`, {
-    hint: "Try `cairn backup FOLDER` by hand, and see the disk.",
+    hint: "Run `cairn backup FOLDER` by hand, and check the disk.",
   });
 }
 

@@ -1,16 +1,17 @@
-// The folder of the backups on this machine: what is in it, what an interrupted one left, and taking one away. A backup there is whole, as it came by a rename.
+// The folder of scheduled backups on this machine: what is in it, room for a new one, and removal. A backup appears
+// there by a rename, so it is always complete.
 
 import { existsSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { renameDurably } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { type BackupName, parseName } from "./names.ts";
+import { type BackupName, parseName } from "./backup-name.ts";
 
-/** What is left free beside a backup, in bytes. */
-const SPARE_BYTES = 64 * 1024 * 1024;
+/** What has to stay free beside a backup, in bytes. */
+const MIN_FREE_BYTES = 64 * 1024 * 1024;
 
-/** A folder of backups that one maker writes to. */
+/** A folder of backups to which one maker writes. */
 export class BackupFolder {
   readonly path: string;
   readonly #maker: string;
@@ -20,7 +21,7 @@ export class BackupFolder {
     this.#maker = maker;
   }
 
-  /** Every backup that is here, whoever made it. */
+  /** Returns the backups of all makers. */
   list(): BackupName[] {
     if (!existsSync(this.path)) return [];
     return readdirSync(this.path).flatMap((name) => {
@@ -29,42 +30,45 @@ export class BackupFolder {
     });
   }
 
-  /** Those that this maker made. */
+  /** Returns the backups of this maker. */
   own(): BackupName[] {
     return this.list().filter(({ maker }) => maker === this.#maker);
   }
 
-  /** A place for a backup in the making, of which nothing is there yet. Faults `data_unsafe`, `storage_full`. */
+  /**
+   * Returns a path for a new backup, where nothing exists yet. Throws Fault `data_unsafe` or, without room for `bytes`,
+   * `storage_full`.
+   */
   begin(bytes: number): string {
     ensurePrivateFolder(this.path);
-    this.clean();
+    this.removeLeftovers();
     const { bsize, blocks, bavail } = statfsSync(this.path);
     const free = bavail * bsize;
-    // A copy must not be what fills the disk of the store: writes end at a twentieth left (store/disk.ts).
-    const wanted = bytes + Math.min(Math.max(SPARE_BYTES, (blocks * bsize) / 20), 1024 ** 3);
-    if (free < wanted) {
-      throw new Fault("storage_full", `The disk of ${this.path} has ${mib(free)} left; a backup wants ${mib(wanted)}`, {
-        hint: "Free space there, keep fewer backups (backup.keep), or name another disk (backup.folder).",
+    // The copy must not fill the disk of the store: with a twentieth left, writes are refused (store/disk.ts).
+    const needed = bytes + Math.min(Math.max(MIN_FREE_BYTES, (blocks * bsize) / 20), 1024 ** 3);
+    if (free < needed) {
+      throw new Fault("storage_full", `The disk of ${this.path} has ${mib(free)} left; a backup needs ${mib(needed)}`, {
+        hint: "Free space there, keep fewer backups (backup.keep), or use another disk (backup.folder).",
       });
     }
     return join(this.path, `${this.#maker}.making`);
   }
 
-  /** Gives what was made at `begin`'s place its name, durable. */
-  finish(made: string, name: string): string {
-    const path = join(this.path, name);
-    renameDurably(made, path);
-    return path;
+  /** Gives a complete backup its name, durably. `path` comes from `begin`. Returns the new path. */
+  finish(path: string, name: string): string {
+    const named = join(this.path, name);
+    renameDurably(path, named);
+    return named;
   }
 
-  /** Removes what an interrupted backup of this maker left. */
-  clean(): void {
+  /** Removes what interrupted backups of this maker left. */
+  removeLeftovers(): void {
     if (!existsSync(this.path)) return;
     for (const name of readdirSync(this.path))
       if (name.startsWith(`${this.#maker}.making`)) rmSync(join(this.path, name), { recursive: true, force: true });
   }
 
-  /** Removes a backup of this maker: its manifest first, so that a half removed one is none. */
+  /** Removes a backup of this maker. Its manifest goes first, so that a half-removed backup is none. */
   remove({ name, maker }: BackupName): void {
     if (maker !== this.#maker) throw new Error(`${name} was made by another node`);
     rmSync(join(this.path, name, "manifest.json"), { force: true });

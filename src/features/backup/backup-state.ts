@@ -1,4 +1,5 @@
-// What a node remembers of its backups, in `<data>/backups.json`: who it is as a maker, the last good one and the last failure. Lost or damaged, it begins anew as another maker: its backups of before stay, until a person removes them.
+// What a node remembers of its backups, in `<data>/backups.json`: its maker id, the last good backup and the last
+// failure. If the file is lost or damaged, the node gets a new maker id, and a person has to remove the older backups.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -15,37 +16,37 @@ const made = z.object({
   sha256: z.string(),
 });
 
-/** The last good backup. */
-export type Made = z.infer<typeof made>;
+/** A good backup. */
+export type MadeBackup = z.infer<typeof made>;
 
 const shape = z.object({
   format: z.literal(1),
   maker: z.string().regex(/^[0-9a-f]{8}$/),
-  /** When this data folder was first looked after. */
+  /** When this state was created, Unix time in ms. */
   since_ms: z.number(),
   made: made.nullable(),
-  /** Name of the newest one that is in the bucket, and when it got there. */
+  /** The newest backup in the bucket, and when it was uploaded. */
   sent: z.object({ name: z.string(), at_ms: z.number() }).nullable(),
   failed: z.object({ reason: z.string(), at_ms: z.number(), times: z.number().int() }).nullable(),
 });
 
-/** What is remembered. */
-export type State = z.infer<typeof shape>;
+/** The state of one data folder. */
+export type BackupState = z.infer<typeof shape>;
 
-/** Reads the state of a data folder, or begins one. */
-export function readState(dataDir: string, nowMs: number): State {
+/** Reads the state of a data folder, or creates it. */
+export function readState(dataDir: string, nowMs: number): BackupState {
   try {
     return shape.parse(JSON.parse(readFileSync(pathOf(dataDir), "utf8")));
   } catch {
     const maker = randomBytes(4).toString("hex");
-    const fresh: State = { format: 1, maker, since_ms: nowMs, made: null, sent: null, failed: null };
+    const fresh: BackupState = { format: 1, maker, since_ms: nowMs, made: null, sent: null, failed: null };
     writeState(dataDir, fresh);
     return fresh;
   }
 }
 
-/** Writes the state, whole or not at all. */
-export function writeState(dataDir: string, state: State): void {
+/** Writes the state atomically. */
+export function writeState(dataDir: string, state: BackupState): void {
   writeAtomic(pathOf(dataDir), `${JSON.stringify(state, null, 2)}\n`);
 }
 
