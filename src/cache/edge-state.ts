@@ -25,7 +25,7 @@ export interface EdgeStateOptions {
   /** Whether no upstream answers at the moment. */
   away: () => boolean;
   /** Hears the terms whenever an upstream tells other ones. */
-  onTerms?: (terms: FeedTerms) => void;
+  onTerms?: (terms: FeedTerms, from: string) => void;
 }
 
 /** The moment of the feed is written this often at most while nothing changes, in ms: a later start knows how old its answers are. */
@@ -92,8 +92,8 @@ export class EdgeState {
     };
   }
 
-  /** Takes what the feed answered to a request that was sent at `sentMs` and took `tookMs`. */
-  take(answer: FeedAnswer, { sentMs, tookMs }: { sentMs: number; tookMs: number }): void {
+  /** Takes what the feed of the node `from` answered to a request that was sent at `sentMs` and took `tookMs`. */
+  take(answer: FeedAnswer, { sentMs, tookMs, from }: { sentMs: number; tookMs: number; from: string }): void {
     const { freshness } = this.#options;
     if (answer.terms !== null && this.#terms !== undefined && answer.terms.fleet !== this.#terms.fleet) this.forget();
     const jumps = this.#gap || !this.log.ready();
@@ -114,7 +114,7 @@ export class EdgeState {
     if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
     this.cache.reached(this.log.position().seq);
     if (freshness.nowMs() - this.#persistedMs >= PERSIST_MS) this.persist();
-    if (answer.terms !== null) this.#options.onTerms?.(answer.terms);
+    if (answer.terms !== null) this.#options.onTerms?.(answer.terms, from);
   }
 
   /** The upstream no longer has what came after the position of this edge. */

@@ -15,6 +15,7 @@ import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
 import type { FeedTerms } from "./frames.ts";
 import { Freshness } from "./freshness.ts";
 import { keyOf } from "./keys.ts";
+import { unseenWrite, WriteWitness } from "./write-witness.ts";
 
 /** The settings of an edge. */
 export interface EdgeSettings {
@@ -32,8 +33,8 @@ export interface EdgeOptions {
   settings: EdgeSettings;
   /** Full members that may be followed, by StableNodeID. */
   nodes: () => readonly string[];
-  /** Hears the terms whenever an upstream tells other ones. */
-  onTerms?: (terms: FeedTerms) => void;
+  /** Called with the terms whenever a node sends other ones. */
+  onTerms?: (terms: FeedTerms, from: string) => void;
   ask: FeedClientOptions["ask"];
   roundTripMs: FeedClientOptions["roundTripMs"];
   /** Takes a call to the leader, or to the node that `upstream` names. */
@@ -48,6 +49,8 @@ export interface EdgeOptions {
   clock?: SleepClock;
   wallMs?: () => number;
   patienceMs?: number;
+  /** How long a second full member may take to have a write, in ms. */
+  witnessMs?: number;
 }
 
 /** After this time without an upstream calls for the leader are refused instead of tried for long, in ms. */
@@ -62,10 +65,11 @@ export class Edge {
   readonly #options: EdgeOptions;
   readonly #writes: ReadonlyMap<string, Operation>;
   readonly #freshness: Freshness;
+  readonly #witness: WriteWitness;
   readonly #startedMs: number;
 
   constructor(options: EdgeOptions) {
-    const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, patienceMs } = options;
+    const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, patienceMs, witnessMs } = options;
     this.#options = options;
     this.#writes = new Map(options.writes.map((operation) => [operation.name, operation]));
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
@@ -88,6 +92,14 @@ export class Edge {
       roundTripMs,
       ...(onUpstream === undefined ? {} : { onChange: onUpstream }),
       ...(patienceMs === undefined ? {} : { patienceMs }),
+    });
+    this.#witness = new WriteWitness({
+      log: this.log,
+      client: this.client,
+      ask,
+      nodes,
+      roundTripMs,
+      ...(witnessMs === undefined ? {} : { withinMs: witnessMs }),
     });
   }
 
@@ -156,7 +168,11 @@ export class Edge {
     let position: string | undefined;
     try {
       const answer = await forward(call, "leader", signal);
-      if (answer !== "local") position = answer.position;
+      if (answer === "local") return answer;
+      const { by } = answer;
+      if (by !== undefined && (await this.#witness.find(answer.position, by, signal)) === "unseen")
+        throw unseenWrite(call.operation, by);
+      position = answer.position;
       return answer;
     } finally {
       done(position);

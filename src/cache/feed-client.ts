@@ -4,6 +4,7 @@ import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { backoffMs } from "../lib/retry.ts";
+import { type Position, parsePosition } from "../log/position.ts";
 import type { EdgeState } from "./edge-state.ts";
 import { type FeedRequest, feedAnswer, MAX_HOLD_MS } from "./frames.ts";
 import type { Freshness } from "./freshness.ts";
@@ -49,6 +50,8 @@ export class FeedClient {
   readonly #tried = new Map<string, Tried>();
   /** Nodes that said that this one is no member, since another said that it is. */
   readonly #refusedBy = new Set<string>();
+  /** The newest position that each node answered. */
+  readonly #positions = new Map<string, Position>();
   #current: string | undefined;
   #answers = false;
   /** Aborts when the upstream of now is given up. */
@@ -78,6 +81,12 @@ export class FeedClient {
   /** Whether no upstream answered the last time. */
   away(): boolean {
     return !this.#answers;
+  }
+
+  /** Reports whether the feed of another node than `node` has reached a position of this history. */
+  sawElsewhere(position: Position, node: string): boolean {
+    if (!this.#options.state.log.sameHistory(position)) return false;
+    return [...this.#positions].some(([other, { seq }]) => other !== node && seq >= position.seq);
   }
 
   async #run(): Promise<void> {
@@ -145,7 +154,8 @@ export class FeedClient {
       });
     }
     this.#stop.signal.throwIfAborted();
-    state.take(parsed.data, { sentMs, tookMs: freshness.nowMs() - sentMs });
+    state.take(parsed.data, { sentMs, tookMs: freshness.nowMs() - sentMs, from: node });
+    this.#positions.set(node, parsePosition(parsed.data.position));
     return parsed.data.ageMs ?? Number.POSITIVE_INFINITY;
   }
 
@@ -181,7 +191,8 @@ export class FeedClient {
   #leave(node: string, error: unknown): void {
     const failures = (this.#tried.get(node)?.failures ?? 0) + 1;
     const waitMs = backoffMs(failures, RETRY);
-    for (const known of this.#tried.keys()) if (!this.#options.nodes().includes(known)) this.#tried.delete(known);
+    for (const kept of [this.#tried, this.#positions])
+      for (const known of kept.keys()) if (!this.#options.nodes().includes(known)) kept.delete(known);
     const now = this.#options.freshness.nowMs();
     this.#tried.set(node, { failures, failedMs: now, notBeforeMs: now + waitMs });
     this.#current = undefined;

@@ -51,8 +51,10 @@ export const feedTerms = z.strictObject({
   /** Members of the fleet: whom to follow, and whom to show. */
   members: z.array(memberShape).max(1000),
 });
+/** What holds between a fleet and one edge. */
 export type FeedTerms = z.infer<typeof feedTerms>;
 
+/** The answer to a call of the feed. */
 export const feedAnswer = z.strictObject({
   epoch: text(16),
   /** The last change of a whole entry; everything up to here is in this answer or before it. */

@@ -5,7 +5,7 @@ import schema from "./schema.sql" with { type: "text" };
 
 export { Edge, type EdgeOptions, type EdgeSettings } from "./edge.ts";
 export { FeedServer } from "./feed-server.ts";
-export { feedRequest } from "./frames.ts";
+export { type FeedTerms, feedAnswer, feedRequest } from "./frames.ts";
 
 /** Peer path of the feed. */
 export const FEED = "feed";

@@ -18,7 +18,7 @@ export { type Joined, joinFleet, type SeenFleet, scanTailnet } from "./join/join
 export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./join/ticket.ts";
 export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
-export { KnownMembers, type Members, openMembers } from "./members.ts";
+export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
 export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport } from "./node-status.ts";
 export { PENDING } from "./queries.ts";
 export {

@@ -18,6 +18,14 @@ export interface Members {
   refresh(): void;
 }
 
+/**
+ * Reports whether a member may order writes, by the members table (security.md 8). What a node says of itself proves
+ * nothing.
+ */
+export function mayLead(member: Pick<Member, "role"> | undefined): boolean {
+  return member?.role === "central";
+}
+
 /** Lookups over a list from any source. */
 class MemberList implements Members {
   #list: readonly Member[] = [];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
 import type { Settings } from "../config/settings.ts";
 import { FEATURES } from "../features/index.ts";
-import { KnownMembers, type Member } from "../fleet/index.ts";
+import { type KnownMembers, type Member, mayLead } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
@@ -16,6 +16,7 @@ import { Forwarder } from "../operation/forwarder.ts";
 import type { ForwardCall, Routing } from "../operation/routing.ts";
 import { notReady } from "../operation/routing-faults.ts";
 import { Store } from "../store/store.ts";
+import { EdgeMembers } from "./edge-members.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import { UpstreamCondition } from "./upstream-condition.ts";
@@ -51,21 +52,27 @@ const UPSTREAM_MS = 10_000;
 /** The parts of an edge. */
 export class EdgeParts {
   readonly store: Store;
-  readonly members = new KnownMembers();
+  readonly members: KnownMembers;
   readonly edge: Edge;
   readonly routing: Routing;
   readonly #forwarder: Forwarder;
+  readonly #fleet: EdgeMembers;
 
   /** Opens the store of an edge and what works on it. The feed is followed once `edge.start` is called. */
   constructor(options: EdgePartsOptions) {
     const { conditions, closers, link, directory } = options;
     this.store = openEdgeStore(options);
     closers.add("store", () => this.store.close());
-    this.members.set(options.knownMembers);
+    this.#fleet = new EdgeMembers(options.knownMembers, (to, request, ends) =>
+      link.call({ node: to }, FEED, request, ends),
+    );
+    closers.add("members", () => this.#fleet.stop());
+    this.members = this.#fleet.list;
     this.#forwarder = new Forwarder({
       ask: (to, value, ends) => link.call({ node: to }, "forward", value, ends),
-      // A full node that does not lead names the leader.
-      leader: () => directory.leader()?.node ?? this.edge.upstream(),
+      // A central that does not lead names the leader.
+      leader: () => directory.leader()?.node ?? this.#centralToAsk(directory),
+      mayLead: (to) => mayLead(this.members.get(to)),
       leadsHere: () => false,
       onLeader: () => () => {},
     });
@@ -87,7 +94,7 @@ export class EdgeParts {
       },
       nodes: () => this.#fullNodes(),
       roundTripMs: (node) => directory.roundTripMs(node),
-      onTerms: (terms) => this.members.set(terms.members),
+      onTerms: (terms, from) => this.#fleet.take(terms, from),
       ask: (node, request, ends) => link.call({ node }, FEED, request, ends),
       reads: features.flatMap(({ edge = [] }) => edge),
       writes: operationsOf(features).filter((operation) => operation.kind === "write"),
@@ -116,6 +123,14 @@ export class EdgeParts {
       .list()
       .filter(({ role, state }) => role !== "edge" && state === "active")
       .map(({ node }) => node);
+  }
+
+  /** Returns the central to ask while no leader is known: the one that is followed, or the nearest. */
+  #centralToAsk(directory: UpstreamDirectory): string | undefined {
+    const distance = (node: string): number =>
+      node === this.edge.upstream() ? -1 : (directory.roundTripMs(node) ?? Number.MAX_SAFE_INTEGER);
+    const centrals = this.members.list().filter(mayLead);
+    return centrals.sort((one, other) => distance(one.node) - distance(other.node))[0]?.node;
   }
 
   async #forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {

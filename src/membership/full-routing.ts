@@ -1,6 +1,7 @@
 // Routing of a full node to the rest of its fleet: the log says which server leads, the members table which device that
 // is, and calls go there over the peer connection.
 
+import { mayLead } from "../fleet/index.ts";
 import type { Log } from "../log/log.ts";
 import { Forwarder, type ForwarderOptions } from "../operation/forwarder.ts";
 import type { Routing } from "../operation/routing.ts";
@@ -8,7 +9,7 @@ import { notReady } from "../operation/routing-faults.ts";
 
 /** The part of the members table that forwarding needs. */
 export interface MemberLookup {
-  get(node: string): { name: string } | undefined;
+  get(node: string): { role: "central" | "regional" | "edge" } | undefined;
   byServer(server: string): { node: string; name: string } | undefined;
   list(): readonly { role: string }[];
 }
@@ -38,6 +39,7 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
   const forwarder = new Forwarder({
     ask,
     leader: () => leader()?.node,
+    mayLead: (node) => mayLead(members.get(node)),
     leadsHere: () => log.leadership().leading,
     onLeader: (listener) => log.onLeadership(listener),
     ...(withinMs === undefined ? {} : { withinMs }),

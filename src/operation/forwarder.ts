@@ -18,6 +18,8 @@ export interface ForwarderOptions {
   ask(node: string, value: unknown, options: { timeoutMs: number; signal: AbortSignal }): Promise<unknown>;
   /** Member id of the node that is known to lead; undefined while none is. */
   leader(): string | undefined;
+  /** Reports whether a member may lead, by the members table. Another node that is named as the leader is not asked. */
+  mayLead(node: string): boolean;
   /** Whether this node leads. */
   leadsHere(): boolean;
   /** Calls `listener` after each change of leader; returns a function that removes it. */
@@ -58,13 +60,13 @@ export class Forwarder {
       named = undefined;
       if (node !== undefined) {
         try {
-          return decodeAnswer(await this.#attempt(node, frame, either, withinMs));
+          return { ...decodeAnswer(await this.#attempt(node, frame, either, withinMs)), by: node };
         } catch (error) {
           signal.throwIfAborted();
           if (error instanceof Fault && isFinal(error)) throw afterAttempts(error.passedOn(), mayBeDone);
           mayBeDone ||= call.kind === "write" && !isCertainlyNotDone(error);
           lastError = error;
-          named = otherLeader(error, node);
+          named = this.#otherLeader(error, node);
         }
       }
       if (late.aborted) throw gaveUp(mayBeDone, lastError);
@@ -101,6 +103,12 @@ export class Forwarder {
     }
   }
 
+  /** Returns the node that the asked one named as the leader, if it is another one that may lead. */
+  #otherLeader(error: unknown, asked: string): string | undefined {
+    const named = error instanceof Fault ? error.facts.leader?.node : undefined;
+    return named === undefined || named === asked || !this.#options.mayLead(named) ? undefined : named;
+  }
+
   /** Waits for a change of leader, at most `ms`. */
   async #waitForChange(ms: number, signal: AbortSignal): Promise<void> {
     const changed = new AbortController();
@@ -128,10 +136,4 @@ function isCertainlyNotDone(error: unknown): boolean {
   if (!(error instanceof Fault)) return false;
   const { outcome } = error.facts;
   return outcome === "not_sent" || outcome === "not_done" || error.code === "not_ready";
-}
-
-/** Returns the node that the asked one named as the leader, if it is another one. */
-function otherLeader(error: unknown, asked: string): string | undefined {
-  const named = error instanceof Fault ? error.facts.leader?.node : undefined;
-  return named === asked ? undefined : named;
 }

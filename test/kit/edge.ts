@@ -43,6 +43,9 @@ export interface EdgePairOptions {
   /** Features besides contexts, on both. */
   features?: readonly Feature[];
   access?: Parameters<typeof startCore>[0];
+  /** Full members that the edge knows. All of them have the feed of the one upstream. */
+  nodes?: readonly string[];
+  witnessMs?: number;
 }
 
 const EDGE = "nEDGE";
@@ -56,8 +59,10 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   let enrolled: readonly string[] | undefined = options.enrolled ?? ["*"];
   let upstreamAgeMs = 0;
   /** What happens to a call on its way there or back. */
-  let link: (path: "feed" | "forward", deliver: () => Promise<unknown>) => Promise<unknown> = (_path, deliver) =>
-    deliver();
+  let link: (path: "feed" | "forward", deliver: () => Promise<unknown>, node: string) => Promise<unknown> = (
+    _path,
+    deliver,
+  ) => deliver();
   const server = new FeedServer({
     log: upstream.log,
     reader: upstream.store.reader,
@@ -77,27 +82,44 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   const edge = new Edge({
     store,
     settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, ...options.settings },
-    nodes: () => ["nCENTRAL"],
+    nodes: () => options.nodes ?? ["nCENTRAL"],
+    ...(options.witnessMs === undefined ? {} : { witnessMs: options.witnessMs }),
     roundTripMs: () => 1,
     reads: features.flatMap(({ edge: reads = [] }) => reads),
     writes: operationsOf(features).filter((operation) => operation.kind === "write"),
     clock,
     wallMs: clock.wallMs,
-    ask: (_node, request, { signal, timeoutMs }) =>
+    ask: (node, request, { signal, timeoutMs }) =>
       raced(
-        link("feed", async () => {
-          const value = feedRequest.parse(decodeFrame(encodeFrame(request)));
-          return decodeFrame(encodeFrame(await asPeer(server.answer(EDGE, value, signal))));
-        }),
+        link(
+          "feed",
+          async () => {
+            const value = feedRequest.parse(decodeFrame(encodeFrame(request)));
+            return decodeFrame(encodeFrame(await asPeer(server.answer(EDGE, value, signal))));
+          },
+          node,
+        ),
         AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       ),
     forward: ({ operation, input, caller }, _to, signal) =>
       raced(
-        link("forward", async () => {
-          asked.push(`${operation} ${String(input["id"] ?? "")}`);
-          const forwarded = { via: EDGE, ...capOf({ role: "edge", spaces: enrolled ?? [] }) };
-          return upstream.invoker.invoke({ operation, input, caller, signal, surface: "peer", forwarded });
-        }),
+        link(
+          "forward",
+          async () => {
+            asked.push(`${operation} ${String(input["id"] ?? "")}`);
+            const forwarded = { via: EDGE, ...capOf({ role: "edge", spaces: enrolled ?? [] }) };
+            const answer = await upstream.invoker.invoke({
+              operation,
+              input,
+              caller,
+              signal,
+              surface: "peer",
+              forwarded,
+            });
+            return { ...answer, by: "nCENTRAL" };
+          },
+          "nCENTRAL",
+        ),
         signal,
       ) as Promise<Answer>,
   });
@@ -141,7 +163,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     poll: async (holdMs = 0): Promise<void> => {
       const sentMs = clock.nowMs();
       const answer = await server.answer(EDGE, edge.state.request(holdMs), AbortSignal.timeout(5000));
-      edge.state.take(answer, { sentMs, tookMs: clock.nowMs() - sentMs });
+      edge.state.take(answer, { sentMs, tookMs: clock.nowMs() - sentMs, from: "nCENTRAL" });
     },
     /** What the upstream answers now, to be taken later. */
     pull: () => server.answer(EDGE, edge.state.request(0), AbortSignal.timeout(5000)),

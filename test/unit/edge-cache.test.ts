@@ -189,7 +189,7 @@ describe("freshness", () => {
     const sentMs = pair.clock.nowMs();
     pair.clock.add(1200);
     const answer = await pair.pull();
-    pair.edge.state.take({ ...answer, heldMs: 1000, ageMs: 0 }, { sentMs, tookMs: 1200 });
+    pair.edge.state.take({ ...answer, heldMs: 1000, ageMs: 0 }, { sentMs, tookMs: 1200, from: "nCENTRAL" });
     expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 0.2 } });
   });
 

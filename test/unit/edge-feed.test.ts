@@ -236,7 +236,11 @@ test("another history empties the log of an edge and ends who followed it; one t
     onError: () => {},
   });
   const take = async (server: FeedServer) =>
-    state.take(await server.answer("n", state.request(0), soon()), { sentMs: clock.nowMs(), tookMs: 0 });
+    state.take(await server.answer("n", state.request(0), soon()), {
+      sentMs: clock.nowMs(),
+      tookMs: 0,
+      from: "nCENTRAL",
+    });
   await take(serverOf(core));
   const before = state.log.position();
   const cursor = state.log.changes.cursor();

@@ -183,7 +183,10 @@ async function startWorld() {
       pong = undefined;
       if (taken?.served === undefined) return;
       const { answer, heldMs } = taken.served;
-      pair.edge.state.take({ ...answer, heldMs }, { sentMs: taken.sentMs, tookMs: pair.clock.nowMs() - taken.sentMs });
+      pair.edge.state.take(
+        { ...answer, heldMs },
+        { sentMs: taken.sentMs, tookMs: pair.clock.nowMs() - taken.sentMs, from: "nCENTRAL" },
+      );
     },
     pollFeed: async () => {
       if (pong === undefined && !cut) await pair.poll();

@@ -112,6 +112,14 @@ describe("beats", () => {
     await beats.round();
     expect([beats.received("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
   });
+
+  test("a member that may not lead is not believed when it reports that it leads, whatever its term", async () => {
+    const { beats, members, answer } = startBeats(["a", "b", "c"]);
+    members.set([member("a"), member("b"), member("c", "regional")]);
+    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 1e9 : 3 }));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-b");
+  });
 });
 
 /** A steward over a raft that does what it is told, and beats that say what a test says. */

@@ -4,7 +4,7 @@
 import { Fault } from "../../lib/fault.ts";
 import { fleetMark } from "../../peer/fleet-mark.ts";
 import type { Ask } from "../join/joiner.ts";
-import type { Members } from "../members.ts";
+import { type Members, mayLead } from "../members.ts";
 import type { Member } from "../rows.ts";
 import { type Answered, BEAT, type Beat, beatShape, type ReceivedBeat } from "./beat.ts";
 
@@ -144,10 +144,14 @@ export class Beats {
     };
   }
 
-  /** Returns the member that reported most recently, by term, that it leads; for nodes without a raft member. */
+  /**
+   * Returns the central member that reported, with the highest term, that it leads; for nodes without a raft member.
+   * Another member that reports it is not believed (security.md 8).
+   */
   leaderNode(): string | undefined {
     let best: ReceivedBeat | undefined;
     for (const [node, received] of this.#received) {
+      if (!mayLead(this.#options.members.get(node))) continue;
       const { leading, term } = received.beat;
       if (leading && !this.isAway(node) && (best === undefined || term > best.beat.term)) best = received;
     }
