@@ -86,7 +86,7 @@ describe.each(ERAS)("%s client", (era) => {
     expect(text).toContain("context_put");
     await using reader = await open("reader");
     const reading = await promptText(reader, "prime", { space: "team" });
-    expect(reading).toContain("You may read here and not write");
+    expect(reading).toContain("You may read here but not write");
     expect(reading).not.toContain("if_match");
     expect(dataOf(reading)["spaces"]).toEqual([{ space: "team", contexts: 30, may_write: false }] as never);
   });
@@ -146,7 +146,7 @@ describe.each(ERAS)("%s client", (era) => {
     expect(await refused({})).toContain("topic is missing");
     expect(await refused({ topic: "x".repeat(201) })).toContain("201 characters");
     expect(await refused({ topic: "x", spaec: "y" })).toContain('no argument "spaec"');
-    expect(await refused({ topic: "x", space: "library" })).toContain("403 You may not write in the space");
+    expect(await refused({ topic: "x", space: "library" })).toContain("403 You may not write to the space");
     expect(await refused({ topic: "x", id: "a/../b" })).toContain("-32602 handoff: id:");
     expect(await refused({ topic: "x", space: "a/b" })).toContain("-32602");
   });

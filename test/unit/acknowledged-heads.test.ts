@@ -73,9 +73,9 @@ test("a history is held against what was told of it", async () => {
   // Another fleet's, which says nothing of this history.
   expect(verifyHeads(reader, [{ ...first, epoch: "ffffffffff", hash: "11" }], { seq: 5 })).toEqual({ heads: 0 });
   const rewritten = verifyHeads(reader, [first, { ...second, hash: "11" }], { seq: 5 });
-  expect(rewritten.problem).toContain("other told change 2 on 2026-01-01T00:00:00.000Z");
+  expect(rewritten.problem).toContain("other reported change 2 on 2026-01-01T00:00:00.000Z");
   expect(rewritten.problem).toContain("rewritten");
-  expect(verifyHeads(reader, [{ ...first, seq: 6 }], { seq: 5 }).problem).toContain("now its history ends at 5");
+  expect(verifyHeads(reader, [{ ...first, seq: 6 }], { seq: 5 }).problem).toContain("the history now ends at 5");
   // After a restore the old history counts up to where it was left.
   forkHistory(core.store, CLEARED_BY_FORK);
   expect(verifyHeads(reader, [...told, { ...first, seq: 6 }], { seq: 5 })).toEqual({ heads: 5 });

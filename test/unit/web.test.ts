@@ -320,7 +320,7 @@ describe("one context", () => {
     const tagged = await web.page("/?tag=one");
     expect(tagged).toContain("team-a/c107");
     expect(tagged).not.toContain("team-a/c106");
-    expect(await web.page("/?prefix=zzz")).toContain("Nothing here matches.");
+    expect(await web.page("/?prefix=zzz")).toContain("No context matches.");
   });
 });
 

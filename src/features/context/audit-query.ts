@@ -7,6 +7,7 @@ import { type CallContext, type ReadOperation, read } from "../../operation/defi
 import { REFUSALS } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
+import { parseNumberCursor } from "./page-cursor.ts";
 import { passes } from "./public-change.ts";
 import { timeOf } from "./rows.ts";
 
@@ -23,7 +24,7 @@ const input = z.object({
   since: z.string().max(64).optional().describe("From this time on (ISO 8601), or after this position."),
   until: z.string().max(64).optional().describe("Up to this time (ISO 8601) or position."),
   limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many rows (default 100)."),
-  cursor: z.string().max(32).optional().describe("The cursor of the answer before."),
+  cursor: z.string().max(32).optional().describe("The cursor of the previous page."),
 });
 
 const output = z.object({
@@ -55,7 +56,7 @@ const output = z.object({
       }),
     )
     .describe("Calls that this node refused, newest first; on the first page only."),
-  cursor: z.string().optional().describe("Give it back for older rows; absent on the last page."),
+  cursor: z.string().optional().describe("Pass it back for older rows; absent on the last page."),
 });
 
 type Input = z.output<typeof input>;
@@ -66,7 +67,7 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
     name: "audit_query",
     title: "Query the audit",
     description:
-      "Lists who changed what and when, newest first, with the chain hash of each change, and which calls this node refused (counted by minute). Narrow it by caller, operation, prefix or time. Reads are not audited.",
+      "Lists who changed what and when, newest first, with the chain hash of each change, and the calls that this node refused (counted by minute). Filter by caller, operation, prefix or time. Reads are not audited.",
     input,
     example: { prefix: "team-a/", limit: 20 },
     output,
@@ -112,7 +113,7 @@ async function boundOf(text: string | undefined, context: CallContext): Promise<
   const time = z.iso.datetime({ offset: true }).safeParse(text);
   if (time.success) return { timeMs: Date.parse(text) };
   throw new Fault("invalid_input", `${JSON.stringify(text)} is neither a time nor a position`, {
-    hint: "Give a time such as 2026-01-31T12:00:00Z, or a position that an answer named.",
+    hint: "Give a time such as 2026-01-31T12:00:00Z, or a position from an earlier response.",
   });
 }
 
@@ -127,7 +128,7 @@ function rowsOf(
   const limit = query.limit ?? 100;
   const rows: FullRow[] = [];
   let below = Math.min(
-    query.cursor === undefined ? MAX_TIME : readCursor(query.cursor),
+    query.cursor === undefined ? MAX_TIME : parseNumberCursor(query.cursor, "the audit"),
     (until.seq ?? MAX_TIME - 1) + 1,
   );
   for (let step = 0; step < MAX_STEPS; step++) {
@@ -169,12 +170,5 @@ function rowFor(context: CallContext) {
     content_hash: row.content_hash,
     outcome: row.outcome,
     hash: Buffer.from(row.hash).toString("hex"),
-  });
-}
-
-function readCursor(cursor: string): number {
-  if (/^[1-9][0-9]{0,14}$/.test(cursor)) return Number(cursor);
-  throw new Fault("invalid_input", `${JSON.stringify(cursor)} is not a cursor of the audit`, {
-    hint: "Give the cursor as the page before named it, or leave it out.",
   });
 }

@@ -27,13 +27,13 @@ export const auditVerify = (node: Services) =>
     name: "audit_verify",
     title: "Verify the audit",
     description:
-      "Recomputes the hash chain over all kept changes and holds every kept version and the newest state of each context against it. ok false names the first problem: somebody changed the store from outside, or the disk is failing.",
+      "Recomputes the hash chain over all kept changes and compares every kept version and the newest state of each context with it. If ok is false, problem is the first mismatch: the store was changed from outside, or the disk is failing.",
     input: z.object({}),
     output: z.object({
       ok: z.boolean(),
       checked: z.number().int().describe("Changes whose hash was recomputed."),
       versions: z.number().int().describe("Versions whose text was hashed again."),
-      heads: z.number().int().describe("Heads that other members told and that this history was held against."),
+      heads: z.number().int().describe("Heads reported by other members that were compared with this history."),
       head: z.object({ position: z.string(), hash: z.string() }),
       problem: z.string().optional(),
     }),
@@ -90,7 +90,7 @@ async function verifyVersions(reader: Reader, upToSeq: number, signal: AbortSign
 }
 
 function textProblem(row: Row): string | undefined {
-  if (row.purged !== 0) return row.content.byteLength === 0 ? undefined : "is purged and still has a text";
+  if (row.purged !== 0) return row.content.byteLength === 0 ? undefined : "is purged but still has a text";
   try {
     textOf(row);
     return undefined;
@@ -108,7 +108,7 @@ function chainProblem(reader: Reader, row: Row): string | undefined {
   if (!same) return "is not the one that the change names";
   // An imported version has the author and time of its origin.
   const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
-  return isBy || change.outcome === "imported" ? undefined : "has another author or time than the change";
+  return isBy || change.outcome === "imported" ? undefined : "has a different author or time than the change";
 }
 
 function headProblem(reader: Reader, row: Row): string | undefined {

@@ -9,10 +9,10 @@ const RESERVED_SEGMENTS = new Set(["metadata", "versions", "diff", "restore", "s
 export function idProblem(id: string): string | undefined {
   if (id.length < 1 || id.length > 256) return "an id has 1 to 256 characters";
   if (!/^[A-Za-z0-9._~:@/-]+$/.test(id))
-    return "an id is made of letters, digits and . _ ~ : @ - with / between segments";
+    return "an id consists of letters, digits and . _ ~ : @ - with / between segments";
   for (const segment of id.split("/")) {
-    if (segment === "") return "an id has no empty segment";
-    if (segment === "." || segment === "..") return `an id has no segment ${JSON.stringify(segment)}`;
+    if (segment === "") return "an id must not have an empty segment";
+    if (segment === "." || segment === "..") return `an id must not have the segment ${JSON.stringify(segment)}`;
     if (RESERVED_SEGMENTS.has(segment)) return `the segment ${JSON.stringify(segment)} is reserved`;
   }
   return undefined;
@@ -43,5 +43,5 @@ export const spaceName = z
   .max(MAX_SPACE)
   .refine(
     (name) => !name.includes("/") && idProblem(name) === undefined,
-    "the part of a context id before its first /",
+    "must be the part of a context id before its first /",
   );

@@ -22,7 +22,7 @@ export const contextDelete = write({
   v: 1,
   title: "Delete a context",
   description:
-    "Marks a context as deleted. Its earlier versions stay readable by number, and context_restore brings one back, until history limits remove them. Give if_match with the etag you read.",
+    "Deletes a context. Its earlier versions can be read by number, and restored with context_restore, until history limits remove them. Pass if_match with the etag you read.",
   input: z.object({ id: contextId, if_match: ifMatch }),
   example: { id: "team-a/plan" },
   output: z.object({ id: z.string(), version: z.number().int(), deleted: z.literal(true) }),

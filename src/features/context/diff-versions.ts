@@ -17,15 +17,15 @@ export const contextDiff = read({
   name: "context_diff",
   title: "Difference of two versions",
   description:
-    "Shows what changed in a context from one version to another (by default to the newest): for JSON the steps of a JSON patch, for text a unified diff. Use it before you overwrite what someone else changed.",
+    "Shows what changed in a context from one version to another (default: the newest): a JSON patch for JSON, a unified diff for text. Use it before you overwrite what someone else changed.",
   input: z.object({
     id: contextId,
     from: z.number().int().min(1).describe("The older version."),
-    to: z.number().int().min(1).optional().describe("The newer version. Left out: the newest."),
+    to: z.number().int().min(1).optional().describe("The newer version (default: the newest)."),
     format: z
       .enum(["json-patch", "text"])
       .optional()
-      .describe("Left out: json-patch where both versions are JSON, otherwise text."),
+      .describe("Default: json-patch if both versions are JSON, else text."),
   }),
   example: { id: "team-a/plan", from: 1, to: 2 },
   output: z.object({
@@ -35,8 +35,8 @@ export const contextDiff = read({
     format: z.enum(["json-patch", "text"]),
     diff: z
       .union([z.array(z.record(z.string(), z.unknown())), z.string()])
-      .describe("The steps of a JSON patch (RFC 6902), or a unified diff; empty for equal content."),
-    coarse: z.boolean().optional().describe("true: right, but not small, since the versions differ too much."),
+      .describe("The steps of a JSON patch (RFC 6902), or a unified diff; empty if the versions are equal."),
+    coarse: z.boolean().optional().describe("true: correct but not minimal, because the versions differ too much."),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: true },
@@ -50,7 +50,7 @@ export const contextDiff = read({
     const areJson = isJsonType(older.content_type) && isJsonType(newer.content_type);
     if (input.format === "json-patch" && !areJson) {
       throw new Fault("unsupported_media_type", `The versions ${input.from} and ${to} are not both JSON`, {
-        hint: "Use the format text.",
+        hint: "Use format text.",
       });
     }
     const base = { id: input.id, from: input.from, to };

@@ -51,16 +51,16 @@ function textOf(content: unknown, type: string, maxBytes: number): string {
     refuseSize(content.length, maxBytes);
     if (isJsonType(type)) parseJson(content, "The content");
     else if (!content.isWellFormed())
-      throw new Fault("invalid_input", "The content holds a lone surrogate", { hint: "Send well-formed Unicode." });
+      throw new Fault("invalid_input", "The content contains a lone surrogate", { hint: "Send well-formed Unicode." });
     return content;
   }
   if (!isJsonType(type)) {
-    throw new Fault("invalid_input", `Content of type ${type} is text, and a JSON value was given`, {
-      hint: "Give the text as a string, or leave content_type out.",
+    throw new Fault("invalid_input", `The content is a JSON value, but its type is ${type}`, {
+      hint: "Pass the text as a string, or leave out content_type.",
     });
   }
   if (content === undefined)
-    throw new Fault("invalid_input", "The content is missing", { hint: "Give content: a JSON value or a text." });
+    throw new Fault("invalid_input", "The content is missing", { hint: "Pass content: a JSON value or a string." });
   checkJsonValue(content, "The content");
   return JSON.stringify(content);
 }

@@ -20,7 +20,7 @@ const MAX_EDITS = 1000;
 /** Most characters that all edits of a patch may search together. */
 const MAX_WORK = 64 * 1024 * 1024;
 
-const wellFormed = z.string().refine((text) => text.isWellFormed(), "well-formed Unicode");
+const wellFormed = z.string().refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 const SHAPES = {
   append: z.object({ op: z.literal("append"), text: wellFormed }),
   prepend: z.object({ op: z.literal("prepend"), text: wellFormed }),
@@ -47,7 +47,7 @@ export function parseEdits(patch: unknown): Edit[] {
   const list = Array.isArray(patch) ? patch : [patch];
   if (list.length > MAX_EDITS)
     throw new Fault("too_large", `The patch has ${list.length} edits; the limit is ${MAX_EDITS}`, {
-      hint: "Send it in parts.",
+      hint: "Send several patches.",
     });
   return list.map(parseEdit);
 }
@@ -55,8 +55,8 @@ export function parseEdits(patch: unknown): Edit[] {
 function parseEdit(raw: unknown, index: number): Edit {
   const op = typeof raw === "object" && raw !== null && "op" in raw ? raw.op : undefined;
   if (op !== "append" && op !== "prepend" && op !== "replace") {
-    throw new Fault("invalid_input", `Edit ${index} has no op that is known: ${JSON.stringify(op)?.slice(0, 40)}`, {
-      hint: 'Edits are {"op": "append", "text"}, {"op": "prepend", "text"} and {"op": "replace", "old_text", "new_text", "expected_count"}.',
+    throw new Fault("invalid_input", `Edit ${index} has no known op: ${JSON.stringify(op)?.slice(0, 40)}`, {
+      hint: 'An edit is {"op": "append", "text"}, {"op": "prepend", "text"} or {"op": "replace", "old_text", "new_text", "expected_count"}.',
       details: { step: index },
     });
   }
@@ -73,8 +73,8 @@ export function applyEdits(text: string, edits: readonly Edit[], maxBytes: numbe
   return edits.reduce((current, edit, index) => {
     work += current.length;
     if (work > MAX_WORK)
-      throw new Fault("too_large", `Edit ${index}: the edits look through too much text`, {
-        hint: "Write the document as a whole instead.",
+      throw new Fault("too_large", `Edit ${index}: the edits search too much text`, {
+        hint: "Write the whole document instead.",
       });
     const next = applyEdit(current, edit, index, maxBytes);
     if (next.length > maxBytes) throw tooLarge(index, maxBytes);
@@ -99,7 +99,7 @@ function replace(text: string, edit: Replace, index: number, maxBytes: number): 
         hint:
           places.length === 0
             ? "Read the context again (format text) and copy old_text exactly."
-            : "Give a longer old_text that is there once, or expected_count.",
+            : "Pass a longer old_text that occurs once, or set expected_count.",
         details: { step: index, count: places.length },
       },
     );

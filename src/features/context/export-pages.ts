@@ -7,6 +7,7 @@ import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { endOfPrefix } from "./list-contexts.ts";
+import { invalidCursor } from "./page-cursor.ts";
 import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
@@ -29,16 +30,16 @@ export const contextExport = read({
   name: "context_export",
   title: "Export contexts",
   description:
-    "Answers every kept version of the contexts under a prefix as JSON lines, page by page, for `cairn export`; context_import takes them back without loss.",
+    "Returns every kept version of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
   input: z.object({
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
-    cursor: z.string().max(512).optional().describe("The cursor of the page before."),
+    cursor: z.string().max(512).optional().describe("The cursor of the previous page."),
   }),
   example: { prefix: "team-a/" },
   output: z.object({
-    lines: z.array(z.string()).describe("One version each, by id and version."),
+    lines: z.array(z.string()).describe("One version a line, ordered by id and version."),
     snapshot: z.string().describe("The position that all pages show."),
-    cursor: z.string().optional().describe("Give it back for the next page; absent on the last."),
+    cursor: z.string().optional().describe("Pass it back for the next page; absent on the last page."),
   }),
   access: { verb: "admin", spaces: "visible" },
   hints: { idempotent: true },
@@ -97,7 +98,7 @@ function columnsOf(table: string): string {
 }
 
 function overtaken(id: string): Fault {
-  return new Fault("below_floor", `Versions of ${JSON.stringify(id)} were removed while it was exported`, {
+  return new Fault("below_floor", `Versions of ${JSON.stringify(id)} were removed during the export`, {
     hint: "Start the export again.",
   });
 }
@@ -114,8 +115,6 @@ function readCursor(cursor: string): Place {
     const [id, version, seq] = cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
     return { id, version, seq };
   } catch {
-    throw new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of an export`, {
-      hint: "Give the cursor as the page before named it, or leave it out.",
-    });
+    throw invalidCursor(cursor, "an export");
   }
 }

@@ -62,14 +62,14 @@ export async function* readExport(lines: AsyncIterable<string> | Iterable<string
   let ended = false;
   for await (const line of lines) {
     if (line.trim() === "") continue;
-    if (ended) throw notAnExport("it goes on after its last line");
+    if (ended) throw notAnExport("there are lines after its last line");
     if (seen === 0) {
-      if (!first.safeParse(jsonOf(line)).success) throw notAnExport("its first line does not say so");
+      if (!first.safeParse(jsonOf(line)).success) throw notAnExport("its first line is not that of an export");
     } else {
       const end = line.startsWith('{"end":') ? last.safeParse(jsonOf(line)) : undefined;
       if (end?.success === true) {
         if (end.data.sha256 !== hash.hex() || end.data.versions !== seen - 1)
-          throw notAnExport("its lines are not the ones that its last line names");
+          throw notAnExport("its lines do not match the count and hash in its last line");
         ended = true;
         continue;
       }
@@ -143,12 +143,12 @@ function jsonOf(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
-    throw notAnExport(`it holds the line ${JSON.stringify(line.slice(0, 80))}`);
+    throw notAnExport(`its line ${JSON.stringify(line.slice(0, 80))} is not JSON`);
   }
 }
 
 function notAnExport(why: string): Fault {
-  return new Fault("invalid_input", `This is no whole export: ${why}`, {
-    hint: "Use a file as `cairn export` wrote it; nothing more is imported.",
+  return new Fault("invalid_input", `This is not a complete export: ${why}`, {
+    hint: "Use an unchanged file written by `cairn export`; nothing more is imported.",
   });
 }

@@ -21,11 +21,7 @@ interface ImportCommand {
 }
 
 const input = z.object({
-  lines: z
-    .array(z.string())
-    .min(1)
-    .max(MAX_IMPORT_LINES)
-    .describe("Lines as context_export answers them, in that order."),
+  lines: z.array(z.string()).min(1).max(MAX_IMPORT_LINES).describe("Lines from context_export, in the same order."),
 });
 
 /** Parsed lines by the input that holds them: the gate and `prepare` both need them. */
@@ -45,7 +41,7 @@ export const contextImport = write({
   v: 1,
   title: "Import contexts",
   description:
-    "Takes versions back as context_export answered them, with authors, times and deletions. A version that is there already is skipped; a context with another history is refused.",
+    "Imports versions from context_export with their authors, times and deletions. A version that exists is skipped; a context with a different history is refused.",
   input,
   example: {
     lines: [
@@ -66,7 +62,7 @@ export const contextImport = write({
   },
   output: z.object({
     imported: z.number().int().describe("Versions written."),
-    skipped: z.number().int().describe("Versions that were there already."),
+    skipped: z.number().int().describe("Versions that existed already."),
   }),
   access: { verb: "admin", spaces: ({ lines }) => [...new Set(parsed(lines).map(({ id }) => spaceOf(id)))] },
   hints: { idempotent: true },
@@ -76,7 +72,7 @@ export const contextImport = write({
     if (versions.length > 1 && size > MAX_DOCUMENT_BYTES) {
       throw new Fault(
         "too_large",
-        `The lines have ${size} bytes of text together; the limit is ${MAX_DOCUMENT_BYTES}`,
+        `The lines have ${size} bytes of text in total; the limit is ${MAX_DOCUMENT_BYTES}`,
         {
           hint: "Send fewer lines at once.",
           details: { limit: MAX_DOCUMENT_BYTES },
@@ -104,7 +100,7 @@ function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed 
     return undefined;
   }
   if (head !== undefined && version.version !== head.version + 1) {
-    throw conflict(version, `is at ${head.version} here, and the versions between are missing`);
+    throw conflict(version, `is at version ${head.version} here, and the versions in between are missing`);
   }
   const size = version.purged ? 0 : document.size;
   const row: ContextRow = {
@@ -142,12 +138,12 @@ function refuseOtherHistory(tx: Writer, version: ImportedVersion): void {
     version.version,
   );
   if (here === undefined || (here.hash === version.document.hash && (here.deleted !== 0) === version.deleted)) return;
-  throw conflict(version, "has another history here");
+  throw conflict(version, "has a different history here");
 }
 
 function conflict({ id, version }: ImportedVersion, why: string): Fault {
   return new Fault("version_mismatch", `${JSON.stringify(id)} ${why} (at version ${version} of the import)`, {
-    hint: "Import into an empty store or under another id, or leave contexts that are there alone with --missing-only.",
+    hint: "Import into an empty store or under another id, or skip contexts that exist with --missing-only.",
     details: { id, version },
   });
 }

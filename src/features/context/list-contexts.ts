@@ -1,9 +1,9 @@
 // context_list: metadata of contexts, filtered by the caller's rights before paging (security.md 5).
 
 import { z } from "zod";
-import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
+import { invalidCursor } from "./page-cursor.ts";
 import { type ContextRow, metadata, metadataOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
@@ -25,7 +25,7 @@ export const contextList = read({
   name: "context_list",
   title: "List contexts",
   description:
-    "Lists the contexts you may read, by id, without their content. Narrow it by prefix (a space such as team-a/), tag or time; follow cursor for more.",
+    "Lists the contexts you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag or time; pass cursor for more.",
   input: z.object({
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
     tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),
@@ -34,18 +34,18 @@ export const contextList = read({
       .optional()
       .describe("Only contexts written at or after this time (ISO 8601)."),
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
-    cursor: z.string().max(512).optional().describe("The cursor of the answer before."),
+    cursor: z.string().max(512).optional().describe("The cursor of the previous page."),
     fields: z
       .array(z.enum(FIELDS))
       .min(1)
       .max(FIELDS.length)
       .optional()
-      .describe("Only these fields of each context; id is always there."),
+      .describe("Only these fields of each context; id is always included."),
   }),
   example: { prefix: "team-a/", limit: 20 },
   output: z.object({
-    contexts: z.array(metadata.partial().required({ id: true })).describe("All fields, unless you named some."),
-    cursor: z.string().optional().describe("Give it back for the next page; absent on the last."),
+    contexts: z.array(metadata.partial().required({ id: true })).describe("With all fields, unless you named some."),
+    cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
@@ -110,10 +110,6 @@ function writeCursor(id: string): string {
 
 function readCursor(cursor: string): string {
   const id = Buffer.from(cursor, "base64url").toString("utf8");
-  if (writeCursor(id) !== cursor || !/^[A-Za-z0-9._~:@/-]{1,256}$/.test(id)) {
-    throw new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of this list`, {
-      hint: "Give the cursor as the page before named it, or leave it out.",
-    });
-  }
+  if (writeCursor(id) !== cursor || !/^[A-Za-z0-9._~:@/-]{1,256}$/.test(id)) throw invalidCursor(cursor, "this list");
   return id;
 }

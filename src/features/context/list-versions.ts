@@ -2,10 +2,10 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
-import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
+import { parseNumberCursor } from "./page-cursor.ts";
 import { floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 
@@ -16,16 +16,16 @@ export const contextHistory = read({
   name: "context_history",
   title: "History of a context",
   description:
-    "Lists the kept versions of a context, newest first: who wrote each, when, through which node, and which are deletions or purged. Read one with context_get, compare two with context_diff, bring one back with context_restore.",
+    "Lists the kept versions of a context, newest first: who wrote each, when, through which node, and which are deletions or purged. Read one with context_get, compare two with context_diff, restore one with context_restore.",
   input: z.object({
     id: contextId,
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 50)."),
-    cursor: z.string().max(32).optional().describe("The cursor of the answer before."),
+    cursor: z.string().max(32).optional().describe("The cursor of the previous page."),
   }),
   example: { id: "team-a/plan", limit: 10 },
   output: z.object({
     id: z.string(),
-    floor: z.number().int().describe("The oldest version that is kept."),
+    floor: z.number().int().describe("The oldest kept version."),
     versions: z.array(
       z.object({
         version: z.number().int(),
@@ -36,13 +36,13 @@ export const contextHistory = read({
         tags: z.array(z.string()),
         size: z.number().int(),
         author: z.string(),
-        via: z.string().describe("The node that passed it on, or empty."),
+        via: z.string().describe("The node that forwarded it, or empty."),
         time: z.string(),
         deleted: z.boolean(),
         purged: z.boolean(),
       }),
     ),
-    cursor: z.string().optional().describe("Give it back for older versions; absent on the last page."),
+    cursor: z.string().optional().describe("Pass it back for older versions; absent on the last page."),
   }),
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: true },
@@ -51,7 +51,7 @@ export const contextHistory = read({
     const head = headOf(reader, input.id);
     if (head === undefined) throw missing(input.id);
     const limit = input.limit ?? 50;
-    const below = input.cursor === undefined ? head.version + 1 : readCursor(input.cursor);
+    const below = input.cursor === undefined ? head.version + 1 : parseNumberCursor(input.cursor, "this history");
     const rows = versionsBelow(reader, input.id, below, limit + 1);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
@@ -76,10 +76,3 @@ export const contextHistory = read({
     };
   },
 });
-
-function readCursor(cursor: string): number {
-  if (/^[1-9][0-9]{0,14}$/.test(cursor)) return Number(cursor);
-  throw new Fault("invalid_input", `${JSON.stringify(cursor)} is not a cursor of this history`, {
-    hint: "Give the cursor as the page before named it, or leave it out.",
-  });
-}

@@ -36,10 +36,12 @@ interface ManyCommand {
 
 const input = z.object({
   writes: z
-    .array(z.looseObject({ operation: z.enum(names).describe("Which write; its own arguments stand beside.") }))
+    .array(
+      z.looseObject({ operation: z.enum(names).describe("Which write; its arguments are members beside this one.") }),
+    )
     .min(1)
     .max(MAX_WRITES)
-    .describe("Applied in this order; a later one sees the earlier ones."),
+    .describe("Applied in this order; each sees the earlier ones."),
 });
 
 /** Does several writes as one. */
@@ -48,7 +50,7 @@ export const contextMany = write({
   v: 1,
   title: "Several writes at once",
   description:
-    "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. A refusal names the index of the write that failed.",
+    "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
   input,
   example: {
     writes: [
@@ -57,7 +59,7 @@ export const contextMany = write({
     ],
   },
   output: z.object({
-    results: z.array(z.record(z.string(), z.unknown())).describe("The answer of each write, in order."),
+    results: z.array(z.record(z.string(), z.unknown())).describe("The output of each write, in order."),
   }),
   access: {
     verb: "write",
@@ -124,8 +126,8 @@ function prepared({ operation, own }: ParsedWrite, index: number, limits: WriteL
 function refuseTogether(parts: readonly Part[]): void {
   const size = parts.reduce((sum, { command }) => sum + textBytes(command), 0);
   if (size <= MAX_DOCUMENT_BYTES) return;
-  throw new Fault("too_large", `The writes have ${size} bytes together; the limit is ${MAX_DOCUMENT_BYTES}`, {
-    hint: "Send them in parts.",
+  throw new Fault("too_large", `The writes have ${size} bytes in total; the limit is ${MAX_DOCUMENT_BYTES}`, {
+    hint: "Send them in several calls.",
     details: { limit: MAX_DOCUMENT_BYTES },
   });
 }

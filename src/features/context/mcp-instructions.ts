@@ -9,17 +9,17 @@ export const contextInstructions: FeatureInstructions = {
     "A context is a document with an id such as team-a/plan; " +
     "the part before the first slash is its space, where rights apply.",
   readers: [
-    "- When you begin, call prime (or context_list with a prefix) and read what touches your task. " +
-      "To hear of changes use context_wait, not repeated reads.",
+    "- When you begin, call prime (or context_list with a prefix) and read what concerns your task. " +
+      "To follow changes use context_wait, not repeated reads.",
   ],
   writers: {
     operation: contextPut.name,
     lines: [
-      "- While you work and when you stop, keep what others need with context_put: " +
-        "decisions, plans, findings, where you stand. One topic for each id; small changes with context_patch.",
-      "- Do not overwrite blindly: give if_match with the etag you read, " +
+      "- While you work and when you stop, store what others need with context_put: " +
+        "decisions, plans, findings, your status. One topic per id; small changes with context_patch.",
+      "- Do not overwrite blindly: pass if_match with the etag you read, " +
         'or if_none_match "*" for a new id. On version_mismatch read again, merge, write again. ' +
-        "Repeat a write whose answer you missed with the same idempotency_key.",
+        "Repeat a write whose response you missed with the same idempotency_key.",
     ],
     otherwise: "- You may read here, not write.",
   },

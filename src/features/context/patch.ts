@@ -38,7 +38,7 @@ export const contextPatch = write({
   v: 1,
   title: "Change a part of a context",
   description:
-    "Changes a part of a document as it is now, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must stand there exactly so often (once by default), and a line break is yours to write. All of a patch applies or none of it.",
+    "Changes a part of the newest version of a document, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must occur exactly expected_count times (default 1); add line breaks yourself. A patch applies as a whole or not at all.",
   input: z.object({
     id: contextId,
     format: z.enum(FORMATS).describe("merge and json-patch need a JSON document; edit works on any text."),
@@ -95,7 +95,7 @@ export const contextPatch = write({
 
 /** Returns the patch as JSON text. Throws `invalid_input`, `too_large`. */
 function patchText(format: PatchFormat, patch: unknown, maxBytes: number): string {
-  if (patch === undefined) throw new Fault("invalid_input", "The patch is missing", { hint: "Give patch." });
+  if (patch === undefined) throw new Fault("invalid_input", "The patch is missing", { hint: "Pass patch." });
   if (typeof patch === "string") refuseSize(patch.length, maxBytes);
   const value = typeof patch === "string" ? parseJson(patch, "The patch") : patch;
   if (typeof patch !== "string") checkJsonValue(value, "The patch");
@@ -109,7 +109,7 @@ function patchText(format: PatchFormat, patch: unknown, maxBytes: number): strin
 function refuseSize(size: number, maxBytes: number): void {
   if (size <= maxBytes) return;
   throw new Fault("too_large", `The patch has ${size} bytes; the limit is ${maxBytes}`, {
-    hint: "Send it in parts, or write the document as a whole.",
+    hint: "Send several patches, or write the whole document.",
     details: { limit: maxBytes },
   });
 }
@@ -128,7 +128,7 @@ function patched(row: StoredVersion, command: PatchCommand): string {
     throw new Fault(
       "unsupported_media_type",
       `${JSON.stringify(command.id)} is ${row.content_type}; a ${command.format} patch needs JSON`,
-      { hint: "Use the format edit for text." },
+      { hint: "Use format edit for text." },
     );
   }
   const document = parseExact(text);
@@ -146,7 +146,7 @@ function refuseBrokenJson(text: string): void {
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
     throw new Fault("patch_failed", error.message, {
-      hint: "The document is JSON and must stay so; use merge or json-patch, or mend the edit.",
+      hint: "The document is JSON and must remain valid; use merge or json-patch, or correct the edit.",
     });
   }
 }

@@ -24,11 +24,11 @@ const WRITE = { verb: "write", operation: "context_put" } as const;
 /** Returns what the store holds for the caller, and advice. */
 export const prime = read({
   name: "prime",
-  title: "What is here for you",
+  title: "What is stored for you",
   description:
-    "Answers what this store holds for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
+    "Returns what is stored for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
   input: z.object({
-    space: spaceName.optional().describe("Only this space. Left out: all that you may read."),
+    space: spaceName.optional().describe("Only this space (default: all that you may read)."),
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),
   }),
   example: { space: "team-a" },

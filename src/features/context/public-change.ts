@@ -9,14 +9,14 @@ import { timeOf } from "./rows.ts";
 
 /** Schema of a public change. */
 export const publicChange = z.object({
-  position: z.string().describe("Follow from here: give it as since."),
+  position: z.string().describe("Pass it as since to follow from here."),
   time: z.string(),
   caller: z.string(),
   via: z.string(),
   operation: z.string(),
   target: z.string().describe("Id of the context."),
   version: z.number().int(),
-  etag: z.string().describe("Of the version that was written; empty for a deletion."),
+  etag: z.string().describe("Of the written version; empty for a deletion."),
   outcome: z.string().describe("created, updated, patched, restored, deleted, purged or imported."),
 });
 

@@ -25,7 +25,7 @@ export const contextPurge = write({
   v: 1,
   title: "Purge a context",
   description:
-    "Removes the text, title and tags of a context, or of some of its versions, for good, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version answers `purged`. If the newest version is among them, the context is deleted too. Backups made before still hold the text.",
+    "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. Earlier backups still contain the text.",
   input: z.object({
     id: contextId,
     versions: z
@@ -33,7 +33,7 @@ export const contextPurge = write({
       .min(1)
       .max(1000)
       .optional()
-      .describe("Only these versions. Left out: the whole context."),
+      .describe("Only these versions (default: the whole context)."),
   }),
   example: { id: "team-a/plan" },
   output: z.object({ id: z.string(), purged: z.number().int().describe("How many texts were removed.") }),

@@ -25,13 +25,13 @@ export const contextPut = write({
   v: 1,
   title: "Write a context",
   description:
-    'Stores a document under an id as its next version. Use it to keep what you learned, decided or plan where other agents and later sessions find it. Give if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change of a large document use context_patch.',
+    'Stores a document under an id as its next version. Use it to store what you learned, decided or plan where other agents and later sessions find it. Pass if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change to a large document use context_patch.',
   input: z.object({
     id: contextId,
     content: z
       .unknown()
       .describe(
-        "The document: any JSON value, or a string. A string is plain text, or JSON text when content_type is application/json.",
+        "The document: any JSON value, or a string. A string is plain text, or JSON text if content_type is application/json.",
       ),
     content_type: z
       .string()
@@ -40,8 +40,8 @@ export const contextPut = write({
       .describe(
         "application/json (default for values), text/plain (default for strings), text/markdown or another text type.",
       ),
-    title: title.optional().describe("A short title for lists. Left out: as it was."),
-    tags: tags.optional().describe("Words to find it by. Left out: as they were."),
+    title: title.optional().describe("A short title for lists (default: unchanged)."),
+    tags: tags.optional().describe("Words to find it by (default: unchanged)."),
     if_match: ifMatch,
     if_none_match: z.string().max(4096).optional().describe('"*": write only if there is no such context yet.'),
   }),

@@ -29,9 +29,9 @@ const id: PathParameter = {
   description: "Context id; / plain or percent-encoded",
 };
 const limit: QueryParameter = { kind: "count", description: "At most this many" };
-const cursor: QueryParameter = { kind: "text", description: "The cursor of the page before" };
+const cursor: QueryParameter = { kind: "text", description: "The cursor of the previous page" };
 const prefix: QueryParameter = { kind: "text", description: "Only ids that start with this text" };
-const since: QueryParameter = { kind: "text", description: "Changes after this position; left out: from now on" };
+const since: QueryParameter = { kind: "text", description: "Changes after this position (default: from now on)" };
 
 const document: RouteResponse = {
   kind: "document",
@@ -115,7 +115,7 @@ const writes: readonly RestRoute[] = [
     body: {
       kind: "json",
       members: ["version"],
-      refusal: 'The body of a restore is {"version": n}',
+      refusal: 'The body of a restore must be {"version": n}',
       maxBytes: MAX_RESTORE_BYTES,
     },
     response: { kind: "json", etag: true, created: true },
@@ -199,11 +199,11 @@ const reads: readonly RestRoute[] = [
     operation: contextDiff.name,
     query: {
       from: { kind: "count", description: "The older version", required: true },
-      to: { kind: "count", description: "The newer version; left out: the newest" },
+      to: { kind: "count", description: "The newer version (default: the newest)" },
       format: {
         kind: "text",
         choices: ["json-patch", "text"],
-        description: "Left out: by the type of the document",
+        description: "Default: by the type of the document",
       },
     },
     response: { kind: "json" },
@@ -233,7 +233,7 @@ const feeds: readonly RestRoute[] = [
     query: {
       since,
       prefix,
-      feed: { kind: "text", choices: ["sse", "longpoll"], description: "Left out: by Accept" },
+      feed: { kind: "text", choices: ["sse", "longpoll"], description: "Default: by Accept" },
       timeout: {
         kind: "count",
         argument: "timeout_seconds",

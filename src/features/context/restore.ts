@@ -23,10 +23,10 @@ export const contextRestore = write({
   v: 1,
   title: "Restore an earlier version",
   description:
-    "Writes an earlier version of a context again, with its title and tags, as the newest version; a deleted context comes back. Nothing in between is lost. Find the version with context_history.",
+    "Writes an earlier version of a context again, with its title and tags, as the newest version; this also restores a deleted context. Nothing in between is lost. Find the version with context_history.",
   input: z.object({
     id: contextId,
-    version: z.number().int().min(1).describe("The version to bring back, as context_history numbers it."),
+    version: z.number().int().min(1).describe("The version to restore, as numbered by context_history."),
     if_match: ifMatch,
   }),
   example: { id: "team-a/plan", version: 1 },

@@ -121,12 +121,12 @@ export function timeOf(ms: number): string {
 export const metadata = z.object({
   id: z.string(),
   version: z.number().int(),
-  etag: z.string().describe("Give it as if_match when you write."),
+  etag: z.string().describe("Pass it as if_match when you write."),
   content_type: z.string(),
   title: z.string(),
   tags: z.array(z.string()),
   size: z.number().int().describe("Bytes of the text."),
-  author: z.string().describe("Who wrote this version, as the tailnet proves it."),
+  author: z.string().describe("Who wrote this version, verified by the tailnet."),
   created_at: z.string(),
   updated_at: z.string(),
 });

@@ -10,7 +10,7 @@ import { spaceName } from "./context-id.ts";
 const edge = z
   .enum(EDGE_MODES)
   .describe(
-    "never: edges keep nothing of it. fresh (where nothing is set): edges answer from their cache while it is surely fresh. stale: also while they are cut off, with its age.",
+    "never: edges keep nothing of it. fresh (default): edges respond from their cache while it is proved to be fresh. stale: also while they are cut off, with its age.",
   );
 
 /** Sets the edge mode of a space. */
@@ -19,7 +19,7 @@ export const spaceConfigure = write({
   v: 1,
   title: "Configure a space",
   description:
-    "Sets how edges may keep the contexts of a space. Use stale for what is better old than not there, such as runbooks that are wanted while the network is down; use never for what no edge may hold.",
+    "Sets how edges may keep the contexts of a space. Use stale for contexts that are useful even if old, such as runbooks needed while the network is down; use never for what no edge may store.",
   input: z.object({ space: spaceName.describe("The part of context ids before their first /."), edge }),
   example: { space: "team-a", edge: "stale" },
   output: z.object({ space: z.string(), edge }),
@@ -41,7 +41,7 @@ export const spaceConfigure = write({
 export const spaceSettings = read({
   name: "space_settings",
   title: "Settings of spaces",
-  description: "Lists the spaces that you may read and whose settings differ from the usual ones.",
+  description: "Lists the spaces that you may read whose settings differ from the default.",
   input: z.object({}),
   output: z.object({ spaces: z.array(z.object({ space: z.string(), edge })) }),
   access: { verb: "read", spaces: "visible" },

@@ -75,9 +75,9 @@ function addUsage(tx: Writer, { kind, name, bytes, limit }: Addition): void {
   const owner = kind === "caller" ? `The caller ${name}` : `The space ${JSON.stringify(name)}`;
   throw new Fault(
     "quota_exceeded",
-    `${owner} would hold ${used.bytes} bytes with their history; the quota is ${limit}`,
+    `${owner} would hold ${used.bytes} bytes, history included; the quota is ${limit}`,
     {
-      hint: `Let an operator purge what is not needed, keep less history, or raise quota.${kind}_bytes on the node.`,
+      hint: `Ask an operator to purge what is not needed, to keep less history, or to raise quota.${kind}_bytes on the node.`,
       details: { quota: kind, limit, used: used.bytes - bytes },
     },
   );

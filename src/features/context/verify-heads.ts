@@ -26,12 +26,12 @@ export function verifyHeads(
     const end = ends.get(epoch);
     // The head of another fleet, or of a history that a restore or recovery left.
     if (end === undefined || seq > end || seq <= floor) continue;
-    const told = `${name} told change ${seq} on ${new Date(at_ms).toISOString()}, and this node had it`;
+    const report = `${name} reported change ${seq} on ${new Date(at_ms).toISOString()}, and this node had it`;
     const row = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
     if (seq > own.seq || row === undefined)
-      return { heads: compared, problem: `${told}; now its history ends at ${own.seq}` };
+      return { heads: compared, problem: `${report}; the history now ends at ${own.seq}` };
     if (Buffer.from(row.hash).toString("hex") !== hash)
-      return { heads: compared, problem: `${told} with another hash: the history was rewritten` };
+      return { heads: compared, problem: `${report}; its hash is different now: the history was rewritten` };
     compared += 1;
   }
   return { heads: compared };

@@ -7,14 +7,14 @@ import { type ContextRow, floorOf, type StoredVersion, timeOf, versionOf } from 
 /** Returns the Fault for a context that was never written. */
 export function missing(id: string): Fault {
   return new Fault("not_found", `There is no context ${JSON.stringify(id)}`, {
-    hint: "List the contexts to see what there is, or write it.",
+    hint: "List the contexts to see which exist, or write it.",
   });
 }
 
 /** Returns the Fault for a deleted context. */
 export function deleted(head: ContextRow): Fault {
   return new Fault("deleted", `The context ${JSON.stringify(head.id)} was deleted by ${head.author}`, {
-    hint: `Its last content is version ${head.version - 1}; writing it again makes version ${head.version + 1}.`,
+    hint: `Its last content is version ${head.version - 1}; writing it again creates version ${head.version + 1}.`,
     details: { version: head.version, deleted_at: timeOf(head.updated_at) },
   });
 }
@@ -22,7 +22,7 @@ export function deleted(head: ContextRow): Fault {
 /** Returns the Fault for a purged version. */
 function purged(id: string, version: number): Fault {
   return new Fault("purged", `The text of version ${version} of ${JSON.stringify(id)} was purged`, {
-    hint: "It cannot be had back; only its hash is kept.",
+    hint: "It cannot be recovered; only its hash is kept.",
     details: { version },
   });
 }

@@ -13,7 +13,7 @@ import { tags, title } from "./write-shape.ts";
 const name = z
   .string()
   .max(512)
-  .refine((text) => text.isWellFormed(), "well-formed Unicode");
+  .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 
 /** Highest version number: far below 2^53, from which on a double cannot tell a version from the next one. */
 const MAX_VERSION = 1e12;
@@ -80,13 +80,14 @@ export function parseLine(text: string): ImportedVersion {
   const line = parsed.data;
   const bare = line.deleted === true || line.purged === true;
   if (bare !== (line.content === undefined))
-    throw refused(text, "content stands beside deleted or purged, or is missing");
-  if (line.deleted === true && line.hash !== EMPTY_HASH) throw refused(text, "a deletion has the hash of no bytes");
+    throw refused(text, "content is given with deleted or purged, or is missing");
+  if (line.deleted === true && line.hash !== EMPTY_HASH)
+    throw refused(text, "the hash of a deletion must be that of an empty text");
   const content = line.content ?? "";
   const contentType = normalType(line.content_type);
   if (!bare && isJsonType(contentType)) parseJson(content, `${line.id} version ${line.version}`);
   const document = documentOf(content, contentType, MAX_DOCUMENT_BYTES);
-  if (!bare && document.hash !== line.hash) throw refused(text, "the content is not the one that its hash names");
+  if (!bare && document.hash !== line.hash) throw refused(text, "the content does not match its hash");
   return {
     id: line.id,
     version: line.version,
@@ -107,7 +108,7 @@ function refused(text: string, what: string): Fault {
     "invalid_input",
     `A line of the export cannot be read: ${what} (${JSON.stringify(text.slice(0, 80))} …)`,
     {
-      hint: "Use a file as `cairn export` wrote it.",
+      hint: "Use an unchanged file written by `cairn export`.",
     },
   );
 }

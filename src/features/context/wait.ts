@@ -18,11 +18,11 @@ export const contextWait = read({
   name: "context_wait",
   title: "Wait for a change",
   description:
-    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and answers the changes. Give since with the position of your last answer, so that you miss nothing in between; give the answered position as since of the next call. After timeout_seconds it answers without changes and timed_out true: call it again. Use it instead of reading again and again.",
+    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes. Pass the position of your last response as since, so that you miss nothing in between; pass the returned position as since of the next call. After timeout_seconds it returns no changes and timed_out true: call it again. Use it instead of repeated reads.",
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
-    since: z.string().max(64).optional().describe("Changes after this position. Left out: from now on."),
+    since: z.string().max(64).optional().describe("Changes after this position (default: from now on)."),
     timeout_seconds: z
       .number()
       .int()
@@ -34,8 +34,8 @@ export const contextWait = read({
   }),
   example: { prefix: "team-a/", timeout_seconds: 1 },
   output: z.object({
-    changes: z.array(publicChange).describe("Oldest first; at most limit, more follow from the answered position."),
-    position: z.string().describe("Give it as since of the next call."),
+    changes: z.array(publicChange).describe("Oldest first, at most limit; more follow from the returned position."),
+    position: z.string().describe("Pass it as since of the next call."),
     timed_out: z.boolean(),
   }),
   access: {

@@ -35,12 +35,12 @@ export function checkConditions(conditions: Conditions, head: ContextRow | undef
   const stale = conditions.if_match !== null && !matchesStrongly(conditions.if_match, current);
   const taken = conditions.if_none_match !== null && matchesWeakly(conditions.if_none_match, current);
   if (!stale && !taken) return;
-  const found = current === undefined ? "there is none now" : `it is at ${current} now`;
+  const found = current === undefined ? "it does not exist" : `its etag is ${current} now`;
   throw new Fault("version_mismatch", `The context was not written: ${found}`, {
     hint:
       current === undefined
         ? "Create it with if_none_match *."
-        : "Read it again, carry your change over, then write with that etag.",
+        : "Read it again, merge your change, then write with the new etag.",
     details: current === undefined ? {} : { etag: current, version: head?.version },
   });
 }

@@ -7,8 +7,8 @@ const line = (max: number) =>
     .string()
     .max(max)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-    .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, "no control characters")
-    .refine((text) => text.isWellFormed(), "well-formed Unicode");
+    .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, "must not contain control characters")
+    .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 
 /** Title of a context. */
 export const title = line(200);
@@ -19,7 +19,7 @@ export const tags = z.array(line(64).min(1)).max(32);
 export const writtenOutput = z.object({
   id: z.string(),
   version: z.number().int(),
-  etag: z.string().describe("Give it as if_match when you write again."),
+  etag: z.string().describe("Pass it as if_match when you write again."),
   created: z.boolean(),
   updated_at: z.string(),
 });

@@ -33,7 +33,7 @@ export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: 
         <label>
           as{" "}
           <select name="format">
-            <option value="">by its type</option>
+            <option value="">by type</option>
             <option value="text" selected={view.format === "text"}>
               text
             </option>
@@ -51,7 +51,8 @@ export function Diff({ id, view, diff }: { id: string; view: ContextView; diff: 
 
 function Changes({ diff }: { diff: Comparison }) {
   const lines = Array.isArray(diff.diff) ? diff.diff.map(stepText) : String(diff.diff).replace(/\n$/, "").split("\n");
-  if (lines.length === 0 || (lines.length === 1 && lines[0] === "")) return <p class="empty">The two are the same.</p>;
+  if (lines.length === 0 || (lines.length === 1 && lines[0] === ""))
+    return <p class="empty">The versions are equal.</p>;
   return (
     <>
       <pre class="document diff">
@@ -62,7 +63,7 @@ function Changes({ diff }: { diff: Comparison }) {
           </span>
         ))}
       </pre>
-      {lines.length > MAX_LINES ? <p class="quiet">And {lines.length - MAX_LINES} lines more.</p> : null}
+      {lines.length > MAX_LINES ? <p class="quiet">{lines.length - MAX_LINES} more lines are not shown.</p> : null}
     </>
   );
 }

@@ -50,7 +50,7 @@ function Text({ content }: { content: Content }) {
       </pre>
       {cut ? (
         <p class="quiet">
-          The first {sizeText(MAX_SHOWN)} of {sizeText(content.size)}; the whole is behind “raw”.
+          The first {sizeText(MAX_SHOWN)} of {sizeText(content.size)}; “raw” has all of it.
         </p>
       ) : null}
     </>

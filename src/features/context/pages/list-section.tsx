@@ -103,7 +103,7 @@ function Contexts({ list, filter, members, nowMs }: ListProps & { list: List }) 
   if (list.contexts.length === 0) {
     const narrowed = filter.prefix !== "" || filter.tag !== "" || filter.cursor !== "";
     return (
-      <p class="empty">{narrowed ? "Nothing here matches." : "Nothing has been written yet that you may read."}</p>
+      <p class="empty">{narrowed ? "No context matches." : "No context that you may read has been written yet."}</p>
     );
   }
   return (

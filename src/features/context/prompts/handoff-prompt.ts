@@ -18,13 +18,14 @@ const NEW_SPACE = "shared";
 /** Asks an agent to write down the state of its work. */
 export const handoffPrompt: FeaturePrompt = {
   name: "handoff",
-  title: "Hand work over",
-  description: "Makes the agent write down where it stands, in a fixed shape, so that another one can go on.",
+  title: "Hand over work",
+  description:
+    "Asks the agent to write down the state of its work, with fixed fields, so that another agent can continue.",
   arguments: [
     { name: "topic", description: "What the work is about, in a few words.", required: true, longest: 200 },
-    { name: "to", description: "Who should go on, if that is known.", longest: 200 },
-    { name: "notes", description: "What should be said in it.", longest: 4000 },
-    spaceArgument("The space it is written to. Left out: one you may write to.", "write"),
+    { name: "to", description: "Who should continue, if known.", longest: 200 },
+    { name: "notes", description: "What the handoff should mention.", longest: 4000 },
+    spaceArgument("The space to write to (default: one you may write to).", "write"),
     { name: "id", description: "A context that the work is about.", longest: 256, complete: completeIds },
   ],
   needs: [prime.name, contextGet.name, contextPut.name],
@@ -47,8 +48,8 @@ export const handoffPrompt: FeaturePrompt = {
 function spaceFor({ spaces, recent }: PrimeResult, wanted: string | undefined, rights: Rights): string {
   const writable = spaces.filter(({ may_write }) => may_write).map(({ space }) => space);
   if (wanted !== undefined && !writable.includes(wanted)) {
-    throw new Fault("forbidden", `You may not write in the space ${JSON.stringify(wanted)}`, {
-      hint: "Leave the argument space out, or name one that whoami shows you as member of.",
+    throw new Fault("forbidden", `You may not write to the space ${JSON.stringify(wanted)}`, {
+      hint: "Leave out space, or name a space that whoami says you may write to.",
     });
   }
   const lastChanged = recent.map(({ id }) => spaceOf(id)).find((space) => writable.includes(space));
@@ -56,6 +57,6 @@ function spaceFor({ spaces, recent }: PrimeResult, wanted: string | undefined, r
   if (found !== undefined) return found;
   if (rights.mayUse({ verb: "write", operation: contextPut.name, space: NEW_SPACE })) return NEW_SPACE;
   throw new Fault("invalid_input", "handoff: space is missing, and nothing is stored yet where you may write", {
-    hint: "Name a space; whoami says where you may write.",
+    hint: "Name a space; whoami shows where you may write.",
   });
 }

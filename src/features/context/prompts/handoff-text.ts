@@ -22,13 +22,13 @@ const MAX_SLUG = 60;
 const SHAPE = {
   handoff: 1,
   topic: "what this is about",
-  to: "who should go on, or null",
+  to: "who should continue, or null",
   status: "open",
-  goal: "what is to be reached, and how one knows that it is",
-  state: "where the work stands now; what works, seen how",
+  goal: "what is to be achieved, and how to tell that it is",
+  state: "where the work is now; what works, and how that was checked",
   done: ["what was done, with the reason for each decision"],
-  next: ["the next steps, the first one first"],
-  open_questions: ["what is not known or not decided"],
+  next: ["the next steps, in order"],
+  open_questions: ["what is unknown or undecided"],
   traps: ["what did not work, and why"],
   contexts: ["ids of contexts to read"],
   places: ["repositories, branches, files, URLs"],
@@ -55,28 +55,27 @@ export function handoffText({ space, topic, to, notes, about }: Handoff): string
   const readToo = about === undefined ? "" : ` Read ${visibleJson(about)} too.`;
   const folder = visibleJson(`${space}/handoff/`);
   return [
-    `Hand your work over: write down where you stand, so that ${reader} can go on without you. ` +
-      "What was asked for, as JSON:",
+    `Hand over your work: write down its state, so that ${reader} can continue without you. The request, as JSON:`,
     visibleJson(given),
     "",
-    `1. Call context_get with id ${visibleJson(id)}. If it is there, it is an earlier handoff of this topic: ` +
-      `keep what still holds, and write with if_match and its etag. Otherwise write with if_none_match "*".${readToo}`,
+    `1. Call context_get with id ${visibleJson(id)}. If it exists, it is an earlier handoff of this topic: ` +
+      `keep what is still true, and write with if_match and its etag. Otherwise write with if_none_match "*".${readToo}`,
     "2. Call context_put with",
     `   id: ${visibleJson(id)}`,
     "   content_type: application/json",
     `   title: ${visibleJson(`Handoff: ${topic}`.slice(0, 200))}`,
     '   tags: ["handoff"]',
-    "   content: an object of exactly this shape, each text replaced by yours, lists as long as they need to be:",
+    "   content: an object with exactly these members; replace each text, lists may have any length:",
     JSON.stringify(SHAPE, null, 2),
-    "3. Write for someone who knows nothing of this conversation. " +
+    "3. Write for a reader who does not know this conversation. " +
       "Name contexts and files instead of copying them; at most 8 KB; no secrets.",
-    "4. Then tell the person you work for the id, the version, and this line for whoever goes on:",
-    `   Read the Cairn context ${id} with context_get and go on from there.`,
+    "4. Then report the id, the version, and this line for the agent that continues, to the person you work for:",
+    `   Read the Cairn context ${id} with context_get and continue from there.`,
     "",
-    `Who goes on finds open handoffs by context_list with the prefix ${folder} and the tag handoff, and takes ` +
-      'one over by context_patch (format merge, if_match): {"status": "taken", "taken_by": "…"}; ' +
+    `The agent that continues finds open handoffs by context_list with the prefix ${folder} and the tag handoff, ` +
+      'and takes one over by context_patch (format merge, if_match): {"status": "taken", "taken_by": "…"}; ' +
       'at the end {"status": "done"}. ' +
-      "Whoever wants to hear of that waits with context_wait and the id.",
+      "To follow this, wait with context_wait and the id.",
     "",
   ].join("\n");
 }

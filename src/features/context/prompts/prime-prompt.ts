@@ -7,9 +7,9 @@ import { askPrime, spaceArgument } from "./ask-prime.ts";
 /** Gives an agent an overview of what is stored for it. */
 export const primePrompt: FeaturePrompt = {
   name: "prime",
-  title: "What is here for you",
-  description: "Tells the agent what the store holds for it and how to use it well.",
-  arguments: [spaceArgument("Only this space. Left out: all that you may read.", "read")],
+  title: "What is stored for you",
+  description: "Gives the agent an overview of what is stored for it, and advice on how to use the store.",
+  arguments: [spaceArgument("Only this space (default: all that you may read).", "read")],
   needs: [prime.name],
   text: async ({ space }, context) => {
     const only = space === undefined || space === "" ? {} : { space };
