@@ -3,7 +3,10 @@
 import { createInterface } from "node:readline/promises";
 import { Fault } from "../lib/fault.ts";
 import { printableLine } from "../lib/printable.ts";
-import { type Invocation, isSet } from "./command.ts";
+import { type Invocation, isSet, type Option } from "./command.ts";
+
+/** For a command that may ask. */
+export const YES: Option = { flags: "--yes", help: "do not ask for confirmation" };
 
 /**
  * Returns once a person has typed `name`, or at once with `--yes`. Fault `cancelled` for another answer,

@@ -7,13 +7,18 @@ import { ServiceKey, type Services } from "../operation/services.ts";
 import type { Pending } from "./join/admit.ts";
 import { allMembers, fleetValue, ROLES, type TicketRow } from "./rows.ts";
 
+const tailnetName = z
+  .string()
+  .describe("First label of the MagicDNS name, as the tailnet proves it; empty: the tailnet does not show it.");
+
 const output = z.object({
   fleet: z.object({ name: z.string(), id: z.string(), profile: z.string() }),
   members: z.array(
     z.object({
       node: z.string().describe("StableNodeID of its device."),
       server: z.string().describe("Id of its raft server; empty for an edge."),
-      name: z.string(),
+      name: z.string().describe("What it calls itself."),
+      tailnet_name: tailnetName,
       role: z.enum(ROLES),
       state: z.enum(["active", "leaving"]),
       spaces: z.array(z.string()).describe("What an edge may keep."),
@@ -26,7 +31,8 @@ const output = z.object({
     .array(
       z.object({
         node: z.string(),
-        name: z.string(),
+        name: z.string().describe("What it calls itself: a claim."),
+        tailnet_name: tailnetName,
         caller: z.string().describe("Its user or tags, as the tailnet proves them."),
         role: z.string().describe("What it asks to be; empty: whatever the approval says."),
         version: z.string(),
@@ -43,6 +49,11 @@ const output = z.object({
 /** Returns the devices that wait for approval on this node. */
 export const PENDING: ServiceKey<() => readonly Pending[]> = new ServiceKey("the waiting devices");
 
+/** Returns the tailnet's names of the devices that it shows, by StableNodeID. */
+export const DEVICE_NAMES: ServiceKey<() => Promise<ReadonlyMap<string, string>>> = new ServiceKey(
+  "the devices' names",
+);
+
 /** Returns the operation. */
 export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof output> {
   return read({
@@ -55,7 +66,8 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
     output,
     access: { verb: "read", spaces: () => ["fleet"] },
     hints: { idempotent: true },
-    run(reader) {
+    async run(reader) {
+      const names = await node.get(DEVICE_NAMES)();
       const tickets = reader.all<TicketRow>("SELECT * FROM tickets WHERE used_by = '' ORDER BY hash");
       const now = reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0;
       const open = tickets.filter(({ expires_at }) => expires_at > now);
@@ -68,6 +80,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
         },
         members: allMembers(reader).map(({ joinedMs, spaces, ...member }) => ({
           ...member,
+          tailnet_name: names.get(member.node) ?? "",
           spaces: [...spaces],
           joined_at: new Date(joinedMs).toISOString(),
         })),
@@ -75,6 +88,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
           .get(PENDING)()
           .map(({ sinceMs, lastMs: _, ...waiting }) => ({
             ...waiting,
+            tailnet_name: names.get(waiting.node) ?? "",
             since: new Date(sinceMs).toISOString(),
           })),
         approvals: approvals.map(({ node, role, expires_at }) => ({

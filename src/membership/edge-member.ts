@@ -26,7 +26,7 @@ import { joinFault, stopAfterLeaving } from "./exit-faults.ts";
 import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
 import { enterFleet } from "./join.ts";
 import { ownBeat } from "./own-beat.ts";
-import type { OwnNode } from "./own-node.ts";
+import { deviceNames, type OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import { RemovalWatch } from "./removal-watch.ts";
 
@@ -113,6 +113,10 @@ class EdgeMember implements FleetView, RunningMember {
   /** An edge admits no devices. */
   pending(): readonly Pending[] {
     return [];
+  }
+
+  deviceNames(): Promise<ReadonlyMap<string, string>> {
+    return deviceNames(this.#node, () => this.#options.tailnet.peers());
   }
 
   about(): { fleetId: string; fleet: string; role: FleetRole; leader: string; size: number } {

@@ -39,6 +39,8 @@ export interface FleetView extends FleetActions {
   partNow(): FleetPart;
   /** Returns the devices that wait for approval, where this node leads. */
   pending(): readonly Pending[];
+  /** Returns the first labels of the MagicDNS names of all devices that the tailnet shows, by StableNodeID. */
+  deviceNames(): Promise<ReadonlyMap<string, string>>;
   /** Returns what /.well-known/cairn shows. */
   about(): { fleetId: string; fleet: string; role: FleetRole; leader: string };
   /** Returns the member that orders writes, if it is known. */

@@ -35,7 +35,7 @@ import { FleetState } from "./fleet-state.ts";
 import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
 import { ownBeat } from "./own-beat.ts";
-import type { OwnNode } from "./own-node.ts";
+import { deviceNames, type OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import { RaftMembership } from "./raft-membership.ts";
 import { FounderRegistration } from "./register-founder.ts";
@@ -185,6 +185,10 @@ export class FullMember implements FleetView {
 
   pending(): readonly Pending[] {
     return this.#state.leading() ? this.#admission.pending() : [];
+  }
+
+  deviceNames(): Promise<ReadonlyMap<string, string>> {
+    return deviceNames(this.#options.node, this.#options.peers);
   }
 
   about(): About {

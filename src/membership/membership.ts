@@ -84,6 +84,10 @@ export class Membership implements FleetActions, UpstreamDirectory {
   }
 
   /** Returns the devices that wait for approval; none before `attach` and where this node does not lead. */
+  deviceNames(): Promise<ReadonlyMap<string, string>> {
+    return this.#member?.deviceNames() ?? Promise.resolve(new Map());
+  }
+
   pending(): readonly Pending[] {
     return this.#member?.pending() ?? [];
   }

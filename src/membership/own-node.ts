@@ -1,6 +1,6 @@
-// This node as its tailnet reports it.
+// This node, and the names of all devices, as the tailnet reports them.
 
-import type { Status } from "../tailnet/index.ts";
+import type { Peer, Status } from "../tailnet/index.ts";
 
 /** Id, name and tags of this node. Each call returns what the tailnet reported last. */
 export class OwnNode {
@@ -26,4 +26,14 @@ export class OwnNode {
   tags(): readonly string[] {
     return this.#status()?.self?.tags ?? [];
   }
+}
+
+/** Returns the first labels of the MagicDNS names of this device and its peers, by StableNodeID; none without a tailnet. */
+export async function deviceNames(
+  own: OwnNode,
+  peers: () => Promise<readonly Peer[]>,
+): Promise<ReadonlyMap<string, string>> {
+  const seen = await peers().catch(() => []);
+  const others = seen.map(({ id, dnsName }): [string, string] => [id, dnsName.split(".")[0] ?? ""]);
+  return new Map([...others, [own.id(), own.name()]]);
 }

@@ -9,6 +9,7 @@ import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.t
 import { REPORTED_HEADS } from "../features/context/index.ts";
 import { FEATURES } from "../features/index.ts";
 import {
+  DEVICE_NAMES,
   FLEET_ACTIONS,
   type Member,
   type Members,
@@ -185,6 +186,7 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(FIND_CALLERS, options.findCallers)
     .provide(REPORTED_HEADS, () => readAcknowledgedHeads(settings.data))
     .provide(PENDING, () => membership.pending())
+    .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);
   return { ...options, features, link, edgeParts, store, refusals, access, services };
 }

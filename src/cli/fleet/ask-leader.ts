@@ -1,19 +1,12 @@
-// What the fleet commands share: finding a member by its name, and telling the user on which node a command has to be
-// run where only the leader accepts it.
+// What the fleet commands share: the members as the node lists them, and telling the user on which node a command has to
+// be run where only the leader accepts it.
 
 import type { FleetRole } from "../../fleet/index.ts";
 import { ROLES } from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode, type NodeAnswer } from "../client.ts";
 import { type Invocation, textOption } from "../command.ts";
-
-/** A device in an answer of fleet_members: a member, or a device that asks to join. */
-export interface ListedDevice {
-  node: string;
-  name: string;
-  server?: string;
-  role: string;
-}
+import type { ListedDevice } from "./find-device.ts";
 
 /** The answer of fleet_members. */
 export interface MembersAnswer {
@@ -51,24 +44,6 @@ export async function askLeader(
 export async function askMembers(invocation: Invocation): Promise<MembersAnswer> {
   // The node has checked its answer against the output schema.
   return (await askNode(invocation, "fleet_members", {})).body as unknown as MembersAnswer;
-}
-
-/** Returns the device with this id or name, or a unique prefix of either. Faults `not_found`, `invalid_input`. */
-export function findByName(word: string, list: readonly ListedDevice[], what: string): ListedDevice {
-  const exact = list.filter(({ node, name }) => node === word || name === word);
-  const found =
-    exact.length > 0 ? exact : list.filter(({ node, name }) => node.startsWith(word) || name.startsWith(word));
-  const [first] = found;
-  if (first !== undefined && found.length === 1) return first;
-  const names = list.map(({ node, name }) => `${name} (${node})`).join(", ");
-  if (first === undefined) {
-    throw new Fault("not_found", `No ${what} is called ${JSON.stringify(word)}`, {
-      hint: list.length === 0 ? "cairn members lists all of them." : `There are: ${names}.`,
-    });
-  }
-  throw new Fault("invalid_input", `${found.length} of them are called ${JSON.stringify(word)}`, {
-    hint: `Name it by its id: ${found.map(({ node }) => node).join(", ")}.`,
-  });
 }
 
 /** Returns the role of `--role`, or undefined. Fault `invalid_input` for another word. */

@@ -14,8 +14,9 @@ import { registerSecret } from "../../observe/redact.ts";
 import { askNode, dataDirOf, nodeAddress } from "../client.ts";
 import { type Command, type Invocation, isSet, textOption, textsOption } from "../command.ts";
 import { say, showResult, wantsJson } from "../output.ts";
-import { askLeader, askMembers, findByName, roleOption } from "./ask-leader.ts";
-import { ROLE, SPACE } from "./members.ts";
+import { askLeader, askMembers, roleOption } from "./ask-leader.ts";
+import { findDevice } from "./find-device.ts";
+import { isId, ROLE, SPACE } from "./members.ts";
 
 /** `cairn ticket`. */
 export const ticket: Command = {
@@ -25,7 +26,7 @@ export const ticket: Command = {
 CAIRN_JOIN_TICKET, as a file named by CAIRN_JOIN_TICKET_FILE, or as a systemd credential, never as an argument.
 Example:
   cairn ticket --role regional > ticket`,
-  options: [ROLE, SPACE, { flags: "--for <node>", help: "only for the waiting device with this name or id" }],
+  options: [ROLE, SPACE, { flags: "--for <node>", help: "only for the waiting device with this tailnet name or id" }],
   asksNode: true,
   async run(invocation) {
     const role = roleOption(invocation);
@@ -53,11 +54,11 @@ Example:
   },
 };
 
-/** Returns the id of a waiting device; other words are taken as an id. */
+/** Returns the id of a waiting device; an id may also be that of a device that does not ask yet. */
 async function deviceOf(invocation: Invocation, word: string): Promise<string> {
   const { pending } = await askMembers(invocation);
-  const known = pending.some(({ node, name }) => node === word || name === word);
-  return known ? findByName(word, pending, "waiting device").node : word;
+  const waits = pending.some(({ node }) => node === word);
+  return !waits && isId(word) ? word : findDevice(word, pending, "waiting device").node;
 }
 
 async function hostOf(invocation: Invocation): Promise<string> {

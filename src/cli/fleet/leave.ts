@@ -3,7 +3,7 @@
 import type { NodeReport } from "../../fleet/index.ts";
 import { askNode } from "../client.ts";
 import type { Command } from "../command.ts";
-import { confirmed } from "../confirm.ts";
+import { confirmed, YES } from "../confirm.ts";
 import { cell, showAnswer } from "../output.ts";
 
 /** A voter loses its vote first, which takes a while. */
@@ -14,7 +14,7 @@ export const leave: Command = {
   words: ["leave"],
   summary: "take this node out of its fleet; it stops, and its next start begins a fleet of its own",
   more: "A voter loses its vote first; the last one cannot leave. The data is kept under aside/ in the data folder.",
-  options: [{ flags: "--yes", help: "do not ask for confirmation" }],
+  options: [YES],
   asksNode: true,
   async run(invocation) {
     // The node's own report: an edge, or a node that its fleet has removed, may not read the member table.

@@ -5,9 +5,10 @@ import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, type Option, textsOption } from "../command.ts";
-import { confirmed } from "../confirm.ts";
+import { confirmed, YES } from "../confirm.ts";
 import { cell, say, showAnswer, wantsJson, writeData } from "../output.ts";
-import { askLeader, askMembers, findByName, type MembersAnswer, roleOption } from "./ask-leader.ts";
+import { askLeader, askMembers, type MembersAnswer, roleOption } from "./ask-leader.ts";
+import { describeDevice, findDevice, isAmbiguous, type ListedDevice, wordFor } from "./find-device.ts";
 import { memberRows } from "./member-table.ts";
 
 /** The role that a device gets. */
@@ -50,9 +51,9 @@ export const membersList: Command = {
 };
 
 function fleetRows(report: NodeReport, { fleet, pending, approvals, tickets }: MembersAnswer): string[][] {
-  const waiting = pending.flatMap(({ name, node, caller, role, since }) => [
-    ["waits", `${cell(name)} (${node}, ${cell(caller)})${role === "" ? "" : ` as ${role}`}, since ${since}`],
-    ["", `cairn members approve ${cell(name)} --role ${role || "regional"}`],
+  const waiting = pending.flatMap((device) => [
+    ["waits", describeWaiting(device)],
+    ["", `cairn members approve ${wordFor(device)} --role ${device.role || "regional"}`],
   ]);
   const approved = approvals.map(({ node, role, expires_at }) => [
     "approved",
@@ -67,13 +68,20 @@ function fleetRows(report: NodeReport, { fleet, pending, approvals, tickets }: M
   ];
 }
 
+/** Returns a waiting device in words. Its user or tags come from the tailnet, name and role are its own. */
+function describeWaiting(device: MembersAnswer["pending"][number]): string {
+  const { caller, role, since } = device;
+  return `${describeDevice(device)}, ${cell(caller)}${role === "" ? "" : `, as ${role}`}, since ${since}`;
+}
+
 /** `cairn members approve`. */
 export const membersApprove: Command = {
   words: ["members", "approve"],
   summary: "admit a device that asks to join the fleet",
-  more: "Run it on the leader. The device asks again by itself; the approval expires after 15 minutes.",
-  args: [{ name: "NODE", help: "its name or id, as cairn members shows it" }],
-  options: [ROLE, SPACE],
+  more: `Run it on the leader. The name is the one that the tailnet proves; what a device calls itself is not matched. The
+device asks again by itself; the approval expires after 15 minutes.`,
+  args: [{ name: "NODE", help: "its tailnet name or id, as cairn members shows it" }],
+  options: [ROLE, SPACE, YES],
   asksNode: true,
   async run(invocation) {
     const [word = ""] = invocation.args;
@@ -83,10 +91,14 @@ export const membersApprove: Command = {
         hint: `Add it: cairn members approve ${word} --role regional.`,
       });
     }
-    const { pending } = await askMembers(invocation);
+    const { pending, members } = await askMembers(invocation);
     // An id may be approved before its device asks; a name must be that of a waiting device.
-    const found =
-      pending.length === 0 && isId(word) ? { node: word, name: word } : findByName(word, pending, "waiting device");
+    const waits = pending.some(({ node }) => node === word);
+    const found: ListedDevice = !waits && isId(word) ? unseenDevice(word) : findDevice(word, pending, "waiting device");
+    const who = pending.find(({ node }) => node === found.node);
+    const warning = `This lets in, as ${role}: ${who === undefined ? word : describeWaiting(who)}`;
+    if (isAmbiguous(word, found, [...pending, ...members])) await confirmed(invocation, warning, found.node);
+    say(warning);
     const spaces = textsOption(invocation, "space");
     const input = { node: found.node, role, ...(spaces.length === 0 ? {} : { spaces }) };
     const words = `members approve ${word} --role ${role}`;
@@ -94,7 +106,7 @@ export const membersApprove: Command = {
     return showAnswer(
       invocation,
       answer,
-      ({ expires_at }) => `${cell(found.name)} may join as ${role} until ${expires_at}; it asks by itself\n`,
+      ({ expires_at }) => `${wordFor(found)} may join as ${role} until ${expires_at}; it asks by itself\n`,
     );
   },
 };
@@ -104,24 +116,32 @@ export const membersRemove: Command = {
   words: ["members", "remove"],
   summary: "remove a member from the fleet; its data stays on its disk",
   more: "Run it on the leader. A voter loses its vote first. If the node still runs, prefer cairn leave on it.",
-  args: [{ name: "NODE", help: "its name or id" }],
-  options: [{ flags: "--yes", help: "do not ask for confirmation" }],
+  args: [{ name: "NODE", help: "its tailnet name or id" }],
+  options: [YES],
   asksNode: true,
   async run(invocation) {
     const [word = ""] = invocation.args;
     const { members } = await askMembers(invocation);
-    const found = findByName(word, members, "member");
-    await confirmed(invocation, `This removes ${found.name} (${found.node}, ${found.role}) from the fleet`, found.name);
+    const found = findDevice(word, members, "member");
+    const warning = `This removes ${describeDevice(found)}, ${found.role}, from the fleet`;
+    await confirmed(invocation, warning, isAmbiguous(word, found, members) ? found.node : wordFor(found));
+    say(warning);
     const words = `members remove ${word}`;
     const answer = await askLeader(invocation, "fleet_member_remove", { node: found.node }, words);
     return showAnswer(invocation, answer, ({ state }) =>
       state === "removed"
-        ? `${cell(found.name)} is removed\n`
-        : `${cell(found.name)} loses its vote and is removed within seconds\n`,
+        ? `${wordFor(found)} is removed\n`
+        : `${wordFor(found)} loses its vote and is removed within seconds\n`,
     );
   },
 };
 
-function isId(word: string): boolean {
+/** Reports whether a word has the form of a StableNodeID. */
+export function isId(word: string): boolean {
   return /^n[A-Za-z0-9]{6,}$/.test(word);
+}
+
+/** A device that nothing is known of but its id. */
+function unseenDevice(node: string): ListedDevice {
+  return { node, name: node, tailnet_name: "", role: "" };
 }

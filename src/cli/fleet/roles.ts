@@ -1,10 +1,12 @@
 // cairn promote and cairn transfer: who votes, and who leads.
 
 import { Fault } from "../../lib/fault.ts";
-import { type Command, isSet } from "../command.ts";
-import { cell, showAnswer } from "../output.ts";
+import { type Command, type Invocation, isSet } from "../command.ts";
+import { confirmed, YES } from "../confirm.ts";
+import { cell, say, showAnswer } from "../output.ts";
 import { ACCEPT_LOSS, recoverAlone } from "../recover.ts";
-import { askLeader, askMembers, findByName } from "./ask-leader.ts";
+import { askLeader, askMembers } from "./ask-leader.ts";
+import { describeDevice, findDevice, isAmbiguous, type ListedDevice, wordFor } from "./find-device.ts";
 
 /** `cairn promote`. */
 export const promote: Command = {
@@ -15,8 +17,8 @@ of two centrals, one waits.
 Examples:
   cairn promote berlin
   cairn promote --accept-loss`,
-  args: [{ name: "[NODE]", help: "name or id of the member" }],
-  options: [ACCEPT_LOSS],
+  args: [{ name: "[NODE]", help: "tailnet name or id of the member" }],
+  options: [ACCEPT_LOSS, YES],
   asksNode: true,
   async run(invocation) {
     if (isSet(invocation, "acceptLoss")) return recoverAlone(invocation, "promote");
@@ -26,12 +28,12 @@ Examples:
         hint: "Name it as cairn members shows it. A node whose fleet is lost for good is recovered with --accept-loss.",
       });
     }
-    const found = findByName(word, (await askMembers(invocation)).members, "member");
+    const found = await chosenMember(invocation, word, "makes central");
     const answer = await askLeader(invocation, "fleet_member_promote", { node: found.node }, `promote ${word}`);
     return showAnswer(
       invocation,
       answer,
-      () => `${cell(found.name)} is central now; cairn status shows when it votes and how many voters may fail\n`,
+      () => `${wordFor(found)} is central now; cairn status shows when it votes and how many voters may fail\n`,
     );
   },
 };
@@ -40,11 +42,12 @@ Examples:
 export const transfer: Command = {
   words: ["transfer"],
   summary: "hand the lead to another voter, such as before a restart of this node",
-  args: [{ name: "[NODE]", help: "name or id of the voter (default: the most up-to-date one)" }],
+  args: [{ name: "[NODE]", help: "tailnet name or id of the voter (default: the most up-to-date one)" }],
+  options: [YES],
   asksNode: true,
   async run(invocation) {
     const [word] = invocation.args;
-    const found = word === undefined ? undefined : findByName(word, (await askMembers(invocation)).members, "member");
+    const found = word === undefined ? undefined : await chosenMember(invocation, word, "hands the lead to");
     const input = found === undefined ? {} : { node: found.node };
     const answer = await askLeader(
       invocation,
@@ -55,3 +58,13 @@ export const transfer: Command = {
     return showAnswer(invocation, answer, ({ name }) => `${cell(name)} leads\n`);
   },
 };
+
+/** Returns the member that a word means, after showing it; asks first where the word could mean another one. */
+async function chosenMember(invocation: Invocation, word: string, does: string): Promise<ListedDevice> {
+  const { members } = await askMembers(invocation);
+  const found = findDevice(word, members, "member");
+  const warning = `This ${does} ${describeDevice(found)}`;
+  if (isAmbiguous(word, found, members)) await confirmed(invocation, warning, found.node);
+  say(warning);
+  return found;
+}
