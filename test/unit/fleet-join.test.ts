@@ -101,6 +101,18 @@ describe("by ticket", () => {
     expect(await codeOf(joiner(world, { ticket: await leader.ticket("regional") }).done)).toBe("join_refused");
   });
 
+  test("a rogue that tells of the fleet and hangs when it is to prove itself holds nobody up", async () => {
+    const world = new World();
+    const leader = startLeader(world, "nZZZ");
+    await leader.begin();
+    for (const id of ["nAAA", "nBBB"])
+      world.add(id, "rogue", (path) => (path === ABOUT ? { ...leader.about(), leader: id } : new Promise(() => {})));
+    const begin = performance.now();
+    const { done } = joiner(world, { ticket: await leader.ticket("regional"), candidateMs: 10_000 });
+    expect((await done).admitted.outcome).toBe("joined");
+    expect(performance.now() - begin).toBeLessThan(5_000);
+  });
+
   test("of another fleet with the same name is not even opened for", async () => {
     const world = new World();
     const leader = startLeader(world);
@@ -131,6 +143,27 @@ describe("by ticket", () => {
 });
 
 describe("without a ticket", () => {
+  test.each([
+    ["hangs", () => new Promise(() => {})],
+    ["keeps it waiting", () => ({ outcome: "pending" })],
+    [
+      "refuses",
+      () => {
+        throw new Fault("join_refused", "no");
+      },
+    ],
+  ] as const)("a rogue with the fleet's id that %s does not keep it from the leader", async (_what, answer) => {
+    const world = new World();
+    const leader = startLeader(world, "nZZZ");
+    await leader.begin();
+    world.add("nAAA", "rogue", (path) => (path === ABOUT ? { ...leader.about(), leader: "nAAA" } : answer()));
+    const { done, until } = joiner(world, { candidateMs: 50 });
+    await until("members approve");
+    for (let count = 0; count < 400 && leader.admission.pending().length === 0; count += 1) await Bun.sleep(5);
+    await leader.run("fleet_member_approve", { node: "nNEW", role: "regional" });
+    expect((await done).admitted).toMatchObject({ outcome: "joined", fleetId: leader.fleetId });
+  });
+
   test("it waits, is listed, and comes in once it is approved", async () => {
     const world = new World();
     const leader = startLeader(world);

@@ -44,11 +44,17 @@ export interface JoinerOptions {
   say: (line: string) => void;
   /** Time between two scans or two requests, in ms. */
   stepMs?: number;
+  /** How long one of several candidates may take, in ms. */
+  candidateMs?: number;
 }
 
 const STEP_MS = 2_000;
 const LOOK_MS = 3_000;
 const ASK_MS = 15_000;
+/** How long one of several candidates may take: each of them may be a stranger that never answers. */
+const CANDIDATE_MS = 5_000;
+/** Candidates that are asked for their proof at the same time. */
+const PROOFS_AT_ONCE = 8;
 const LOOKS_AT_ONCE = 8;
 
 /** A fleet, and the member that reported it. */
@@ -78,6 +84,12 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
   return found.sort((one, other) => (one.node < other.node ? -1 : 1));
 }
 
+/** A member to ask, and the one whose word led to it. */
+interface Candidate extends SeenFleet {
+  /** StableNodeID of the node to ask: the leader, as far as it is known. */
+  target: string;
+}
+
 /** The result of a join. */
 export interface Joined {
   admitted: Admitted;
@@ -99,7 +111,9 @@ class Joiner {
   #pinned: string | undefined;
   /** Devices that claimed the ticket's fleet and could not prove it; at most as many as the tailnet has. */
   readonly #rogues = new Set<string>();
-  /** The refusal of the last of them: the result if there is no other device to ask. */
+  /** How often a node was asked in vain; at most as many as the tailnet has. */
+  readonly #failures = new Map<string, number>();
+  /** The refusal of the last rogue: the result if there is no other device to ask. */
   #refusal: Fault | undefined;
   #said = "";
 
@@ -132,29 +146,57 @@ class Joiner {
   }
 
   async #try(): Promise<Joined | undefined> {
-    const found = await this.#find();
-    if (found === undefined) return undefined;
-    this.#pinned ??= found.about.fleetId;
-    try {
-      return await this.#ask(found);
-    } catch (error) {
-      this.#signal.throwIfAborted();
-      // A refusal by the fleet is final; everything else may change.
-      if (error instanceof Fault && (error.code === "join_refused" || error.code === "invalid_input")) throw error;
-      const why = reasonOf(error);
-      this.#wait(`${found.name} of the fleet ${found.about.fleet} does not admit this node yet: ${why}`);
-      return undefined;
-    }
+    const { ticket } = this.#options;
+    const candidates = await this.#find();
+    const [first] = candidates;
+    if (first === undefined) return undefined;
+    this.#pinned ??= first.about.fleetId;
+    if (ticket === undefined) return this.#askEach(candidates);
+    const { found, why } = await this.#firstProved(candidates, ticket);
+    if (found !== undefined) return this.#askEach([found]);
+    if (why !== undefined) this.#waitFor(first, why);
+    return undefined;
   }
 
-  async #find(): Promise<SeenFleet | undefined> {
+  /**
+   * Asks one candidate after another until one admits this node. Without a ticket none of them has proved anything: one
+   * that hangs, refuses or keeps this node waiting must not keep it from the others.
+   */
+  async #askEach(candidates: readonly Candidate[]): Promise<Joined | undefined> {
+    const { candidateMs = CANDIDATE_MS } = this.#options;
+    let refusal: Fault | undefined;
+    let pending = false;
+    for (const found of candidates) {
+      try {
+        const joined = await this.#ask(found, candidates.length === 1 ? ASK_MS : candidateMs);
+        if (joined !== "pending") return joined;
+        pending = true;
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        this.#failures.set(found.target, (this.#failures.get(found.target) ?? 0) + 1);
+        // A refusal is final if no other member waits for an approval; everything else may change.
+        if (error instanceof Fault && (error.code === "join_refused" || error.code === "invalid_input"))
+          refusal ??= error;
+        else if (!pending) this.#waitFor(found, error);
+      }
+    }
+    if (refusal !== undefined && !pending) throw refusal;
+    return undefined;
+  }
+
+  #waitFor({ name, about }: SeenFleet, error: unknown): void {
+    this.#wait(`${name} of the fleet ${about.fleet} does not admit this node yet: ${reasonOf(error)}`);
+  }
+
+  /** Returns the members to ask, the most promising first; none while there is no such fleet, or more than one. */
+  async #find(): Promise<Candidate[]> {
     const { host, fleet, link } = this.#options;
     const peers = await this.#options.peers();
     const auto = host === "auto";
     const asked = auto ? peers : peers.filter((peer) => isNamed(peer, host));
     if (!auto && asked.length === 0) {
       this.#wait(`No device called ${host} is seen on the tailnet`);
-      return undefined;
+      return [];
     }
     const seen = (await scanTailnet(link, asked, this.#signal)).filter(
       ({ node, about }) => !this.#rogues.has(node) && !this.#rogues.has(about.leader),
@@ -163,11 +205,10 @@ class Joiner {
     if (!auto && named.length === 0 && seen[0] !== undefined)
       throw wrongFleet(`${host} is of the fleet ${seen[0].about.fleet}, not ${fleet}`);
     const right = named.filter(({ about }) => this.#pinned === undefined || about.fleetId === this.#pinned);
-    const first = right[0];
-    if (first === undefined) {
+    if (right.length === 0) {
       if (this.#refusal !== undefined) throw this.#refusal;
       this.#wait(this.#nothingFound(named));
-      return undefined;
+      return [];
     }
     const ids = new Map(right.map(({ about, name }) => [about.fleetId, name]));
     if (ids.size > 1) {
@@ -175,9 +216,22 @@ class Joiner {
       this.#wait(
         `${ids.size} fleets are called ${fleet}: ${list}; this node chooses none: name a member with --join HOST`,
       );
-      return undefined;
+      return [];
     }
-    return right.find(({ node, about }) => about.leader === node) ?? first;
+    return this.#candidatesOf(right);
+  }
+
+  /** Returns the nodes that are to be asked for these fleets: each once, those that failed least first, then leaders. */
+  #candidatesOf(seen: readonly SeenFleet[]): Candidate[] {
+    const byTarget = new Map<string, Candidate>();
+    for (const each of seen) {
+      const target = each.about.leader === "" ? each.node : each.about.leader;
+      // What a node says of itself comes before what others say of it.
+      if (!byTarget.has(target) || target === each.node) byTarget.set(target, { ...each, target });
+    }
+    const rank = ({ target, node }: Candidate): number =>
+      2 * (this.#failures.get(target) ?? 0) + (target === node ? 0 : 1);
+    return [...byTarget.values()].sort((one, other) => rank(one) - rank(other));
   }
 
   #nothingFound(named: readonly SeenFleet[]): string {
@@ -195,23 +249,20 @@ class Joiner {
       : `${host} does not answer as a node of a fleet; this node waits for it`;
   }
 
-  async #ask(found: SeenFleet): Promise<Joined | undefined> {
+  async #ask(found: Candidate, timeoutMs: number): Promise<Joined | "pending"> {
     const { role, ticket, name, version, level, serverFor, conditions } = this.#options;
-    const node = found.about.leader === "" ? found.node : found.about.leader;
-    if (ticket !== undefined && !(await this.#proves(node, ticket))) return undefined;
     const server = await serverFor(found.about);
-    const answer = admitted.parse(
-      await this.#call(node, {
-        ask: "join",
-        fleet: found.about.fleetId,
-        server,
-        name: name(),
-        version,
-        level,
-        ...(role === undefined ? {} : { role }),
-        ...(ticket === undefined ? {} : { secret: ticket.secret }),
-      }),
-    );
+    const request = {
+      ask: "join",
+      fleet: found.about.fleetId,
+      server,
+      name: name(),
+      version,
+      level,
+      ...(role === undefined ? {} : { role }),
+      ...(ticket === undefined ? {} : { secret: ticket.secret }),
+    };
+    const answer = admitted.parse(await this.#call(found.target, request, timeoutMs, this.#signal));
     if (answer.outcome === "pending") {
       const line =
         `The fleet ${found.about.fleet} has to admit this node: run cairn members approve ${name()} --role ` +
@@ -219,22 +270,50 @@ class Joiner {
       conditions.clear("waiting_for_fleet");
       conditions.raise("waiting_for_approval", line);
       this.#say(line);
-      return undefined;
+      return "pending";
     }
     if (answer.fleetId !== this.#pinned) throw wrongFleet(`${found.name} answered for another fleet than before`);
     return { admitted: answer, server };
+  }
+
+  /** Asks the candidates for their proof, several at once, and returns the first that proves itself, or why none did. */
+  async #firstProved(candidates: readonly Candidate[], ticket: Ticket): Promise<{ found?: Candidate; why?: unknown }> {
+    const enough = new AbortController();
+    const signal = AbortSignal.any([this.#signal, enough.signal]);
+    const next = candidates.values();
+    let found: Candidate | undefined;
+    let why: unknown;
+    const ask = async (): Promise<void> => {
+      for (const candidate of next) {
+        try {
+          if (found !== undefined || !(await this.#proves(candidate.target, ticket, signal))) continue;
+          found ??= candidate;
+          enough.abort();
+        } catch (error) {
+          if (found !== undefined) return;
+          this.#failures.set(candidate.target, (this.#failures.get(candidate.target) ?? 0) + 1);
+          why ??= error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: PROOFS_AT_ONCE }, ask));
+    this.#signal.throwIfAborted();
+    return found === undefined ? { why } : { found };
   }
 
   /**
    * Reports whether the node proves that it knows this ticket, before it is told the secret. A stranger with the
    * fleet's name and id cannot.
    */
-  async #proves(node: string, ticket: Ticket): Promise<boolean> {
+  async #proves(node: string, ticket: Ticket, signal: AbortSignal): Promise<boolean> {
+    const { candidateMs = CANDIDATE_MS } = this.#options;
     const hash = hashOf(ticket.secret);
     const nonce = randomBytes(16).toString("hex");
     let why = "its proof is wrong";
     try {
-      const { proof } = proved.parse(await this.#call(node, { ask: "prove", ticket: nameOf(hash), nonce }));
+      const { proof } = proved.parse(
+        await this.#call(node, { ask: "prove", ticket: nameOf(hash), nonce }, candidateMs, signal),
+      );
       if (sameProof(proof, proofOf(hash, { nonce, fleetId: ticket.fleetId, node }))) return true;
     } catch (error) {
       if (!(error instanceof Fault) || error.code !== "join_refused") throw error;
@@ -249,8 +328,19 @@ class Joiner {
     return false;
   }
 
-  #call(node: string, value: unknown): Promise<unknown> {
-    return this.#options.link.call({ node }, JOIN, value, { timeoutMs: ASK_MS, signal: this.#signal });
+  /** Calls the path `join`, for at most `timeoutMs` whatever the other side does. */
+  async #call(node: string, value: unknown, timeoutMs: number, signal: AbortSignal): Promise<unknown> {
+    const call = this.#options.link.call({ node }, JOIN, value, { timeoutMs, signal });
+    const late = Promise.withResolvers<never>();
+    const tooLate = () => late.reject(signal.aborted ? signal.reason : hangs(node, timeoutMs));
+    const either = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    either.addEventListener("abort", tooLate, { once: true });
+    call.catch(() => {});
+    try {
+      return await Promise.race([call, late.promise]);
+    } finally {
+      either.removeEventListener("abort", tooLate);
+    }
   }
 
   #wait(text: string): void {
@@ -264,6 +354,10 @@ class Joiner {
     this.#said = line;
     this.#options.say(line);
   }
+}
+
+function hangs(node: string, timeoutMs: number): Fault {
+  return new Fault("unavailable", `${node} did not answer within ${timeoutMs} ms`);
 }
 
 function isNamed(peer: Peer, host: string): boolean {
