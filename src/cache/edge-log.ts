@@ -77,6 +77,14 @@ export class EdgeLog implements Log {
     return { seq: this.#seq, hash: NO_HASH };
   }
 
+  digest(): undefined {
+    return undefined;
+  }
+
+  digestAt(): undefined {
+    return undefined;
+  }
+
   hashAt(): undefined {
     return undefined;
   }

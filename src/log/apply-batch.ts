@@ -10,6 +10,8 @@ import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
+import { writeMeta } from "./meta.ts";
+import { DigestedWriter, digestText, type RunningDigest, readDigest } from "./running-digest.ts";
 
 /** How long the answer to a keyed command is kept, in ms of log time (replication.md 10). */
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
@@ -26,6 +28,8 @@ export interface BatchState {
   logTimeMs: number;
   /** Fleet level of the state. */
   level: number;
+  /** Running digest of the state; undefined below its level. */
+  digest: RunningDigest | undefined;
 }
 
 /** The result of one entry: the state after it, and one outcome per command, in order. */
@@ -56,24 +60,49 @@ export function applyCommands(
   const state = { ...before, logTimeMs: Math.max(before.logTimeMs, stampMs) };
   const changes: Change[] = [];
   const outcomes = commands.map((command) => {
-    const fingerprint = command.key === "" ? "" : fingerprintOf(apply, command);
-    const earlier = command.key === "" ? undefined : earlierOutcome(tx, state, command, fingerprint);
-    if (earlier !== undefined) return earlier;
-    const outcome = applyOne(store, tx, apply, state, command, changes);
-    if (command.key !== "") {
-      forgetExpired(tx, state);
-      keepOutcome(tx, state, command, fingerprint, outcome);
-    }
+    const writer = new DigestedWriter(tx);
+    const outcome = applyOnce(store, writer, tx, apply, state, command, changes);
+    if (state.digest !== undefined) state.digest = writer.after(state.digest, outcomeText(outcome, state));
     return outcome;
   });
   tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
+  if (state.digest !== undefined) writeMeta(tx, { digest: digestText(state.digest) });
   state.level = levelOf(tx);
   refuseHigherLevel(state.level, "The fleet");
+  state.digest ??= readDigest(tx, state.level);
   return { state, outcomes, changes };
+}
+
+/** Applies one command, unless its key has an outcome already. */
+function applyOnce(
+  store: Store,
+  writer: DigestedWriter,
+  tx: Writer,
+  apply: Apply,
+  state: BatchState,
+  command: Command,
+  changes: Change[],
+): Outcome {
+  if (command.key === "") return applyOne(store, writer, tx, apply, state, command, changes);
+  const fingerprint = fingerprintOf(apply, command);
+  const earlier = earlierOutcome(tx, state, command, fingerprint);
+  if (earlier !== undefined) return earlier;
+  const outcome = applyOne(store, writer, tx, apply, state, command, changes);
+  forgetExpired(writer, state);
+  // Not through the digest: the words of a refusal may change from build to build.
+  keepOutcome(tx, state, command, fingerprint, outcome);
+  return outcome;
+}
+
+/** What the digest covers of an outcome: all of an answer, the code of a refusal, and where the chain is then. */
+function outcomeText(outcome: Outcome, { seq, hash }: BatchState): string {
+  const what = "fault" in outcome ? outcome.fault.code : JSON.stringify(outcome.output);
+  return `${seq} ${Buffer.from(hash).toString("hex")} ${what}`;
 }
 
 function applyOne(
   store: Store,
+  writer: DigestedWriter,
   tx: Writer,
   apply: Apply,
   state: BatchState,
@@ -83,7 +112,7 @@ function applyOne(
   const seq = state.seq + 1;
   try {
     return store.savepoint(() => {
-      const effect = apply(tx, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
+      const effect = apply(writer, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
       const made = effect.changes.map((changed, index) => changeOf(state, command, changed, seq + index));
       let hash = state.hash;
       for (const change of made) {
@@ -96,6 +125,7 @@ function applyOne(
       return { output: effect.output, seq: state.seq };
     });
   } catch (error) {
+    writer.undone();
     if (error instanceof Fault) return { fault: error };
     throw error;
   }

@@ -4,9 +4,10 @@
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import type { Reader, Store } from "../store/store.ts";
-import { levelOf, refuseHigherLevel } from "./level.ts";
+import { KNOWN_LEVEL, levelOf, refuseHigherLevel } from "./level.ts";
 import { beginFleet, readMeta, writeMeta } from "./meta.ts";
 import type { Position } from "./position.ts";
+import { type RunningDigest, readDigest } from "./running-digest.ts";
 
 interface EpochRow {
   n: number;
@@ -30,6 +31,8 @@ export interface History {
   logTimeMs: number;
   /** Fleet level of the state (replication.md 8). */
   level: number;
+  /** Running digest of the state; undefined below its level. */
+  digest: RunningDigest | undefined;
   sameHistory(position: Position): boolean;
   positionAt(seq: number): Position;
 }
@@ -47,7 +50,7 @@ export function openHistory(store: Store): History {
       new Uint8Array(32),
     );
     beginFleet(tx, randomBytes(16).toString("hex"));
-    writeMeta(tx, { fleet_level: 1 });
+    writeMeta(tx, { fleet_level: KNOWN_LEVEL });
     return [{ n: 1, id, parent: null, fork_seq: 0 }];
   });
   const current = epochs.at(-1);
@@ -63,6 +66,7 @@ export function openHistory(store: Store): History {
     hash: Uint8Array.from(head.hash),
     logTimeMs: head.log_time,
     level,
+    digest: readDigest(store.reader, level),
     positionAt: (seq) => ({ epoch: epochs.findLast((epoch) => seq > epoch.fork_seq)?.id ?? current.id, seq }),
     sameHistory: (position) => {
       const at = epochs.findIndex((epoch) => epoch.id === position.epoch);

@@ -5,8 +5,8 @@ import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
 import { readMeta } from "./meta.ts";
 
-/** The highest level that this build understands. */
-export const KNOWN_LEVEL = 1;
+/** The highest level that this build understands. 2: members keep a running digest (running-digest.ts). */
+export const KNOWN_LEVEL = 2;
 
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {

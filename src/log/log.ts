@@ -6,6 +6,7 @@ import type { Writer } from "../store/store.ts";
 import type { Changes } from "./changes.ts";
 import type { Duty } from "./duties.ts";
 import type { Position } from "./position.ts";
+import type { RunningDigest } from "./running-digest.ts";
 
 /** A command of the log: a write with its version and prepared input. */
 export interface Command {
@@ -113,6 +114,10 @@ export interface Log {
   head(): { seq: number; hash: Uint8Array };
   /** Returns the chain hash of the change `seq`; undefined where it is not kept or not applied yet. */
   hashAt(seq: number): Uint8Array | undefined;
+  /** Returns the running digest of the applied state; undefined where the fleet's level has none yet. */
+  digest(): RunningDigest | undefined;
+  /** Returns the hash of the running digest after `count` commands; undefined where it is not remembered. */
+  digestAt(count: number): string | undefined;
   /** Returns the position of a seq in this history. */
   positionAt(seq: number): Position;
   /** Reports whether a position lies in this node's history, so that its seq can be compared. */

@@ -24,6 +24,7 @@ import {
 } from "../fleet/index.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
+import { digestText } from "../log/running-digest.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
 import type { PeerServer } from "../peer/server.ts";
@@ -288,6 +289,7 @@ export class FullMember implements FleetView {
     // Read only now, so that all of it is true at a moment after the question.
     const { epoch } = log.position();
     const { seq, hash } = log.head();
+    const digest = log.digest();
     const { leading, server, term } = log.leadership();
     return ownBeat(
       { ...this.#options, dataDir: settings.data },
@@ -300,6 +302,7 @@ export class FullMember implements FleetView {
         epoch,
         seq,
         hash: hex(hash) ?? "",
+        digest: digest === undefined ? undefined : digestText(digest),
         leading,
         leader: server,
         term,

@@ -43,6 +43,7 @@ export class HistoryWatch {
       leading: log.leadership().leading,
       leaderNode: leaderNode(),
       hashAt: (seq: number) => hex(log.hashAt(seq)),
+      digestAt: (count: number) => log.digestAt(count),
       members: members.list(),
     };
     const why = this.#histories.take(member, received, facts);

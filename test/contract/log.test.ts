@@ -7,6 +7,7 @@ import { MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Lead } from "../../src/log/duties.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { Apply, Log } from "../../src/log/log.ts";
 import { verifyChain } from "../../src/log/verify.ts";
 import { Store } from "../../src/store/store.ts";
@@ -236,7 +237,7 @@ describe.each([
     const other = await open(temporaryFolder(), { apply: raise });
     await other.log.propose(putCommand("a/x", 1)).catch(() => {});
     expect(other.fatal).toMatchObject([{ code: "data_newer" }]);
-    expect(other.store.reader.get("SELECT value FROM meta WHERE key = 'fleet_level'")).toEqual({ value: 1 });
+    expect(other.store.reader.get("SELECT value FROM meta WHERE key = 'fleet_level'")).toEqual({ value: KNOWN_LEVEL });
   });
 
   test("an error that is no refusal stops it: the outcome is unknown, nothing is half written, later writes are refused", async () => {

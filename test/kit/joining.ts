@@ -8,6 +8,7 @@ import { Admission, joinRequest } from "../../src/fleet/join/admit.ts";
 import { type JoinerOptions, joinFleet } from "../../src/fleet/join/joiner.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { applierOf } from "../../src/operation/registry.ts";
 import { Store } from "../../src/store/store.ts";
@@ -94,7 +95,7 @@ export function startLeader(world: World, id = "nLEAD", fleet = "home") {
     leader: id,
     size: 1,
     version: "1",
-    level: 1,
+    level: KNOWN_LEVEL,
   });
   const admission = new Admission({
     reader: store.reader,
@@ -125,7 +126,15 @@ export function startLeader(world: World, id = "nLEAD", fleet = "home") {
     run,
     about,
     begin: () =>
-      run("fleet_begin", { fleet, profile: "home", node: id, server: "s-lead", name: "lead", version: "1", level: 1 }),
+      run("fleet_begin", {
+        fleet,
+        profile: "home",
+        node: id,
+        server: "s-lead",
+        name: "lead",
+        version: "1",
+        level: KNOWN_LEVEL,
+      }),
     ticket: async (role: Ticket["role"], more: Record<string, unknown> = {}): Promise<Ticket> => {
       const secret = drawSecret();
       await run("fleet_ticket_create", { hash: hashOf(secret), role, ...more });
@@ -164,7 +173,7 @@ export function joiner(world: World, more: Partial<JoinerOptions> & { node?: str
       ticket: undefined,
       name: () => "new",
       version: "1",
-      level: 1,
+      level: KNOWN_LEVEL,
       conditions,
       stepMs: 5,
       serverFor: async ({ fleetId }) => {

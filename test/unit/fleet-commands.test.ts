@@ -12,6 +12,7 @@ import { applyEntry } from "../../src/log/apply-batch.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { Command } from "../../src/log/log.ts";
 import { isAlone } from "../../src/log/meta.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
@@ -77,7 +78,7 @@ class Applied {
       server: "s1",
       name: "one",
       version: "1",
-      level: 1,
+      level: KNOWN_LEVEL,
     });
     return this;
   }
@@ -89,7 +90,7 @@ class Applied {
       server: `s-${node}`,
       name: node,
       version: "1",
-      level: 1,
+      level: KNOWN_LEVEL,
       granted: [],
       ...options,
     });
@@ -127,7 +128,7 @@ describe("the begin of a fleet", () => {
         server: "s1",
         name: "one",
         version: "1",
-        level: 1,
+        level: KNOWN_LEVEL,
       }),
     ).toMatchObject({ fault: "data_exists" });
   });
@@ -203,12 +204,12 @@ describe("a join", () => {
     const self = { fleet: fleet.fleetId, node: "n2", server: "s2", name: "two", version: "1", granted: [] };
     const joinAt = (level: number) => () =>
       fleet.store.transaction((tx) => {
-        tx.run("UPDATE meta SET value = 2 WHERE key = 'fleet_level'");
+        tx.run("UPDATE meta SET value = 3 WHERE key = 'fleet_level'");
         const command = operation.prepare(operation.input.parse({ ...self, level }), DEFAULT_WRITE_LIMITS);
         operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1 });
       });
-    expect(joinAt(1)).toThrow("Its build knows levels up to 1, and this fleet is at 2");
-    expect(joinAt(2)).toThrow("is not approved");
+    expect(joinAt(2)).toThrow("Its build knows levels up to 2, and this fleet is at 3");
+    expect(joinAt(3)).toThrow("is not approved");
   });
 
   test("a ticket counts to the last moment of its 15 minutes", () => {
@@ -327,13 +328,13 @@ describe("promotion and leaving", () => {
 describe("level, profile, bounds", () => {
   test("the level rises by one, when every full member knows it", () => {
     const fleet = new Applied().begin();
-    fleet.join("n2", { ticket: fleet.ticket("regional"), level: 2 });
+    fleet.join("n2", { ticket: fleet.ticket("regional"), level: 3 });
     fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
-    expect(fleet.run("fleet_level_raise", { level: 2 })).toEqual({ level: 1 });
-    fleet.run("fleet_member_update", { node: "n1", name: "uno", version: "2", level: 3 });
-    expect(fleet.run("fleet_level_raise", { level: 3 })).toEqual({ level: 1 });
+    expect(fleet.run("fleet_level_raise", { level: 3 })).toEqual({ level: 2 });
+    fleet.run("fleet_member_update", { node: "n1", name: "uno", version: "2", level: 4 });
+    expect(fleet.run("fleet_level_raise", { level: 4 })).toEqual({ level: 2 });
     // All say that they know it; a build that does not, such as this one, stops instead of going on blindly.
-    expect(() => fleet.run("fleet_level_raise", { level: 2 })).toThrow("fleet level 2");
+    expect(() => fleet.run("fleet_level_raise", { level: 3 })).toThrow("fleet level 3");
   });
 
   test("tickets are bounded, and expired ones make room", () => {
@@ -362,7 +363,7 @@ test("replayed on a copy of the store, however cut into entries, everything ends
   fleet.join("n2", { ticket });
   fleet.join("n3", { ticket });
   fleet.run("fleet_member_approve", { node: "n3", role: "central" });
-  fleet.join("n3", { level: 2 });
+  fleet.join("n3", { level: KNOWN_LEVEL });
   fleet.run("fleet_member_promote", { node: "n2" });
   fleet.nowMs += MINUTE;
   fleet.join("n2", { server: "s-other" });

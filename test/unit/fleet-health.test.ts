@@ -163,7 +163,7 @@ describe("conditions", () => {
 
 describe("two histories", () => {
   const members = ["a", "b", "c"].map((name) => member(name));
-  const own = { epoch: "e", hashAt: (seq: number) => (seq <= 10 ? `h${seq}` : undefined) };
+  const own = { epoch: "e", hashAt: (seq: number) => (seq <= 10 ? `h${seq}` : undefined), digestAt: () => undefined };
   const follower = { ...own, leading: false, leaderNode: "n-b", members };
   const leader = { ...own, leading: true, leaderNode: "n-a", members };
   const [, b, c] = members as [Member, Member, Member];

@@ -6,6 +6,7 @@ import { ABOUT } from "../../src/fleet/about.ts";
 import { drawSecret, hashOf, parseTicket, sentJoinRequest, type Ticket, ticketText } from "../../src/fleet/index.ts";
 import { JOIN, joinRequest } from "../../src/fleet/join/admit.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { servePeers } from "../../src/membership/serve-peers.ts";
 import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { PeerServer } from "../../src/peer/server.ts";
@@ -51,7 +52,14 @@ describe("by ticket", () => {
     // It may be asked first without a proof, too.
     const late = drawSecret();
     leader.owes(() => leader.run("fleet_ticket_create", { hash: hashOf(late), role: "regional" }));
-    const request = { ask: "join" as const, fleet: leader.fleetId, server: "s-y", name: "y", version: "1", level: 1 };
+    const request = {
+      ask: "join" as const,
+      fleet: leader.fleetId,
+      server: "s-y",
+      name: "y",
+      version: "1",
+      level: KNOWN_LEVEL,
+    };
     expect(await leader.admission.handle(callerWith({ id: "nY" }), { ...request, secret: late })).toMatchObject({
       outcome: "joined",
     });
@@ -188,7 +196,7 @@ describe("without a ticket", () => {
         server: `s-${node}`,
         name: node,
         version: "1",
-        level: 1,
+        level: KNOWN_LEVEL,
       });
     for (let count = 0; count < 32; count += 1) expect(await ask(`n${count}`)).toEqual({ outcome: "pending" });
     expect(await codeOf(ask("n99"))).toStartWith("rate_limited");
@@ -212,7 +220,14 @@ describe("without a ticket", () => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();
-    const ask = { ask: "join" as const, fleet: leader.fleetId, server: "s-x", name: "x", version: "1", level: 1 };
+    const ask = {
+      ask: "join" as const,
+      fleet: leader.fleetId,
+      server: "s-x",
+      name: "x",
+      version: "1",
+      level: KNOWN_LEVEL,
+    };
     const stranger = callerWith({ id: "nX" });
     for (let count = 0; count < 5; count += 1)
       expect(await leader.admission.handle(stranger, ask)).toEqual({ outcome: "pending" });
@@ -221,7 +236,7 @@ describe("without a ticket", () => {
     const otherFleet = leader.admission.handle(stranger, { ...ask, fleet: "other" });
     expect(await codeOf(otherFleet)).toBe("join_refused other_fleet");
     expect(leader.proposed()).toBe(0);
-    const old = leader.admission.handle(callerWith({ id: "nLEAD" }), { ...ask, server: "s-lead", level: 1 });
+    const old = leader.admission.handle(callerWith({ id: "nLEAD" }), { ...ask, server: "s-lead", level: KNOWN_LEVEL });
     expect(await old).toMatchObject({ outcome: "member" });
     expect(leader.proposed()).toBe(1);
   });
@@ -230,7 +245,7 @@ describe("without a ticket", () => {
     const leader = startLeader(new World());
     await leader.begin();
     const { role } = await leader.ticket("regional");
-    const sent = { ask: "join", fleet: leader.fleetId, name: "x", role, version: "1", level: 1 };
+    const sent = { ask: "join", fleet: leader.fleetId, name: "x", role, version: "1", level: KNOWN_LEVEL };
     for (const server of ["x", "A".repeat(32), "a".repeat(33)])
       expect(sentJoinRequest.safeParse({ ...sent, server }).error?.issues[0]?.path).toEqual(["server"]);
     for (const server of ["", "a".repeat(32)])
@@ -256,7 +271,14 @@ describe("without a ticket", () => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();
-    const request = { ask: "join" as const, fleet: leader.fleetId, server: "s", name: "x", version: "1", level: 1 };
+    const request = {
+      ask: "join" as const,
+      fleet: leader.fleetId,
+      server: "s",
+      name: "x",
+      version: "1",
+      level: KNOWN_LEVEL,
+    };
     expect(await codeOf(leader.admission.handle(callerWith({ kind: "shared" }), request))).toBe("join_refused");
   });
 });

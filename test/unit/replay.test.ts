@@ -82,7 +82,9 @@ function replay(store: Store, groups: readonly Timed[], cuts: readonly boolean[]
       state = applyEntry(store, apply, state, encodeEntry(header, entry.map(packCommand))).state;
     }
   }
-  return { epoch: state.epoch, seq: state.seq, hash: state.hash, logTimeMs: state.logTimeMs, level: 1 };
+  const { epoch, seq, hash, logTimeMs, level, digest } = state;
+  expect(digest?.count).toBe(at);
+  return { epoch, seq, hash, logTimeMs, level, digest };
 }
 
 test("every table is part of the digest, or known to be this node's own", () => {

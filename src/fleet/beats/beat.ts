@@ -20,6 +20,8 @@ export const beatShape = z.object({
   seq: z.number().int(),
   /** Chain hash of the change `seq`, as hex. */
   hash: z.string().max(64),
+  /** Running digest of its state: `<commands>-<hash>`; undefined where it keeps none. */
+  digest: z.string().max(96).optional(),
   /** Its wall clock. */
   timeMs: z.number(),
   /** Raft: who leads as the node knows, and how far its log is. */

@@ -1,6 +1,7 @@
-// Compares the histories of members: (seq, hash) of each beat against the own chain (replication.md 3). A follower that
-// differs from its leader stops; a leader stops when most other members differ from it.
+// Compares the histories of members: (seq, hash) and the running digest of each beat against the own (replication.md 3).
+// A follower that differs from its leader stops; a leader stops when most other members differ from it.
 
+import { parseDigest } from "../../log/running-digest.ts";
 import type { Member } from "../rows.ts";
 import type { ReceivedBeat } from "./beat.ts";
 
@@ -8,16 +9,25 @@ export interface HistoryFacts {
   /** This node's epoch, and its chain hash of a change as hex, if it is kept. */
   epoch: string;
   hashAt: (seq: number) => string | undefined;
+  /** This node's running digest after `count` commands, if it is remembered. */
+  digestAt: (count: number) => string | undefined;
 }
 
+export type Comparison = "same" | "other" | "unknown";
+
 /** Returns what a beat says of the two histories: the same, another, or not comparable. */
-export function compareHistory({ beat }: ReceivedBeat, { epoch, hashAt }: HistoryFacts): "same" | "other" | "unknown" {
+export function compareHistory({ beat }: ReceivedBeat, { epoch, hashAt, digestAt }: HistoryFacts): Comparison {
   // An edge has no chain of its own.
   if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
   if (beat.epoch !== epoch) return "other";
   const own = hashAt(beat.seq);
   if (own === undefined) return "unknown";
-  return own === beat.hash ? "same" : "other";
+  if (own !== beat.hash) return "other";
+  const digest = parseDigest(beat.digest);
+  if (digest === undefined) return "same";
+  const ownDigest = digestAt(digest.count);
+  if (ownDigest === undefined) return "unknown";
+  return ownDigest === digest.hash ? "same" : "other";
 }
 
 /** Remembers the newest comparison of each member. */

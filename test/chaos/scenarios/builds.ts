@@ -38,8 +38,8 @@ const LATER_COMMAND: readonly Alteration[] = [
   },
 ];
 
-const LEVEL_TWO: readonly Alteration[] = [
-  { file: "src/log/level.ts", from: "KNOWN_LEVEL = 1;", to: "KNOWN_LEVEL = 2;" },
+const LEVEL_THREE: readonly Alteration[] = [
+  { file: "src/log/level.ts", from: "KNOWN_LEVEL = 2;", to: "KNOWN_LEVEL = 3;" },
 ];
 
 export const poisonEntry: Scenario = {
@@ -131,7 +131,7 @@ export const levels: Scenario = {
   seconds: 240,
   async run(trial) {
     const { fleet } = trial;
-    const command = await alteredCairn(LEVEL_TWO);
+    const command = await alteredCairn(LEVEL_THREE);
     await trial.follow();
     const load = trial.load();
     await load.more(30);
@@ -146,12 +146,12 @@ export const levels: Scenario = {
       await load.more(10);
       const level = (await (await fleet.leader()).status())?.fleet.level;
       trial.say(
-        `${node.name} at level 2 after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
+        `${node.name} at level 3 after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
       );
-      if (at < nodes.length - 1 && level !== 1)
-        throw new Error(`the fleet's level is ${level} while a member knows level 1 only`);
+      if (at < nodes.length - 1 && level !== 2)
+        throw new Error(`the fleet's level is ${level} while a member knows level 2 only`);
     }
-    await eventually("level 2", async () => (await (await fleet.leader()).status())?.fleet.level === 2);
+    await eventually("level 3", async () => (await (await fleet.leader()).status())?.fleet.level === 3);
     await load.more(20);
     const old = nodes.find(({ role }) => role === "regional");
     if (old === undefined) throw new Error("there is no regional");

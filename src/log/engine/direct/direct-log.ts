@@ -12,6 +12,7 @@ import { encodeEntry } from "../../entry.ts";
 import { type History, hashAt, openHistory } from "../../history.ts";
 import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
+import { RecentDigests, type RunningDigest } from "../../running-digest.ts";
 import { resolveBatch, stopping, type WaitingCommand, WaitingCommands } from "../../waiting.ts";
 
 export interface DirectOptions {
@@ -32,6 +33,7 @@ export class DirectLog implements Log {
   readonly #waiting = new WaitingCommands();
   readonly #origin = randomBytes(16).toString("hex");
   #state: BatchState;
+  #digests: RecentDigests;
   #scheduled = false;
   #ticket = 0;
   #closed = false;
@@ -41,6 +43,7 @@ export class DirectLog implements Log {
     this.#options = options;
     this.#history = openHistory(options.store);
     this.#state = this.#history;
+    this.#digests = new RecentDigests(this.#state.digest);
     this.changes = new Changes(options.store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
     this.#duties.begin(1);
   }
@@ -84,6 +87,14 @@ export class DirectLog implements Log {
     return hashAt(this.#options.store.reader, seq);
   }
 
+  digest(): RunningDigest | undefined {
+    return this.#digests.newest();
+  }
+
+  digestAt(count: number): string | undefined {
+    return this.#digests.at(count);
+  }
+
   positionAt(seq: number): Position {
     return this.#history.positionAt(seq);
   }
@@ -121,6 +132,7 @@ export class DirectLog implements Log {
       return;
     }
     this.#state = result.state;
+    this.#digests.add(result.state.digest);
     try {
       resolveBatch(batch, result.outcomes, this.#state.epoch);
       this.changes.publish(result.changes);

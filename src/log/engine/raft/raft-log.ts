@@ -12,6 +12,7 @@ import { type DecodedEntry, decodeEntry } from "../../entry.ts";
 import { type History, hashAt, openHistory } from "../../history.ts";
 import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
+import { RecentDigests, type RunningDigest } from "../../running-digest.ts";
 import { stopping } from "../../waiting.ts";
 import { appliedState, markStore, writeApplied } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
@@ -83,6 +84,7 @@ export class RaftLog implements Log {
   readonly #started = Promise.withResolvers<void>();
   #history: History;
   #state: BatchState;
+  #digests: RecentDigests;
   /** The last applied entry. Barriers count, though they leave no trace in the store. */
   #applied: AppliedState;
   #leadership: Leadership = { leading: false, server: "", term: 0 };
@@ -100,6 +102,7 @@ export class RaftLog implements Log {
     this.#options = options;
     this.#history = openHistory(store);
     this.#state = this.#history;
+    this.#digests = new RecentDigests(this.#state.digest);
     this.#applied = appliedState(store.reader);
     this.changes = new Changes(store.reader, { epoch: this.#history.epoch, seq: this.#history.seq });
     this.#started.promise.catch(() => {});
@@ -188,6 +191,14 @@ export class RaftLog implements Log {
     return seq === this.#state.seq ? this.#state.hash : hashAt(this.#options.store.reader, seq);
   }
 
+  digest(): RunningDigest | undefined {
+    return this.#digests.newest();
+  }
+
+  digestAt(count: number): string | undefined {
+    return this.#digests.at(count);
+  }
+
   positionAt(seq: number): Position {
     return this.#history.positionAt(seq);
   }
@@ -260,7 +271,10 @@ export class RaftLog implements Log {
     this.#state = done.at(-1)?.result.state ?? this.#state;
     this.#applied = { ...this.#applied, index: last.index, term: last.term };
     this.#send(appliedFrame(last.index));
-    for (const { decoded, result } of done) this.#proposals.applied(decoded.header, result);
+    for (const { decoded, result } of done) {
+      this.#digests.add(result.state.digest);
+      this.#proposals.applied(decoded.header, result);
+    }
     this.#barriers.applied(last.index);
     this.changes.publish(done.flatMap(({ result }) => result.changes));
   }
@@ -365,6 +379,7 @@ export class RaftLog implements Log {
     this.#proposals.markUncertain();
     this.#history = openHistory(store);
     this.#state = this.#history;
+    this.#digests = new RecentDigests(this.#state.digest);
     this.#applied = appliedState(store.reader);
     this.changes.restart({ epoch: this.#state.epoch, seq: this.#state.seq });
     this.#barriers.applied(this.#applied.index);
