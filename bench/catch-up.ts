@@ -1,4 +1,5 @@
-// The rows of catching up: a new regional that gets a copy of the store, one that was away and gets the log, and an edge that was away and reads the feed.
+// Rows of catching up: a new regional that gets a copy of the store, one that was away and gets the log, and an edge
+// that was away and reads the feed.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -73,7 +74,10 @@ export async function catchUp(bench: Bench, fleet: Fleet, edge: FleetNode): Prom
 
 const NO_GOAL = { goal: undefined, met: undefined };
 
-/** Waits until the node has applied that position; answers how long after this call, after it served, and after it first moved. */
+/**
+ * Waits until the node has applied that position. Returns how long after this call, after the node served, and after
+ * its position first moved.
+ */
 async function reached(node: FleetNode, wanted: string) {
   const began = performance.now();
   await node.process.serving();
@@ -94,7 +98,7 @@ async function reached(node: FleetNode, wanted: string) {
   return {
     afterStartMs: done - began,
     afterServingMs: done - served,
-    // What came between two looks took less than the time between them.
+    // What arrived between two polls took less than the time between them.
     movingMs: Math.max(20, done - (moved ?? served)),
   };
 }

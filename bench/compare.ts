@@ -1,4 +1,4 @@
-// One comparison: pairs of runs, the node and its yardstick in turn, and the row they make.
+// One comparison: pairs of runs, the node and its yardstick in turn, and the row that they make.
 
 import type { LoadPlan, LoadResult } from "./load.ts";
 import { median, type Row, spread } from "./report.ts";
@@ -11,7 +11,7 @@ export interface Pair {
   theirs: LoadResult;
 }
 
-/** Runs `rounds` pairs; every other one begins with the yardstick, so that neither profits from its place. */
+/** Runs `rounds` pairs; every other pair begins with the yardstick, so that neither side gains from its position. */
 export async function compare(
   bench: Bench,
   name: string,
@@ -35,7 +35,7 @@ export async function compare(
   return pairs;
 }
 
-/** The row of a comparison by requests a second; a goal is the least ratio. */
+/** Returns the row of a comparison by requests a second; a goal is the least ratio. */
 export function rowOf(what: string, against: string, goal: number | undefined, pairs: readonly Pair[]): Row {
   const ratios = pairs.map((pair) => pair.ours.perSecond / pair.theirs.perSecond);
   const side = (pick: (pair: Pair) => number, digits: number) => median(pairs.map(pick)).toFixed(digits);

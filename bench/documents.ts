@@ -1,16 +1,17 @@
-// Small documents in numbers, written by a node's local socket; what the other rows catch up with, read and look for.
+// Many small documents, written over a node's local socket; other rows catch up with them, read them and check that
+// they are there.
 
 import { localHttp } from "../test/kit/agent.ts";
 
 const LANES = 64;
 const ANSWER_MS = 40_000;
 
-/** Ids `bench/<name>-0` and so on. */
+/** Returns the ids `bench/<name>-0` and so on. */
 export function idsOf(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `bench/${name}-${index}`);
 }
 
-/** What a document of that id holds. */
+/** Returns the content of the document with that id. */
 export function contentOf(id: string): string {
   return `${id} ${"x".repeat(100)}`;
 }
@@ -38,12 +39,12 @@ export function writeAll(socket: string, ids: readonly string[]): Promise<void> 
   return inLanes(ids, (id) => writeOne(socket, id));
 }
 
-/** The same with a JSON document in each. */
+/** Writes them all with a JSON document in each, 64 at a time. */
 export function writeJson(socket: string, ids: readonly string[], json: string): Promise<void> {
   return inLanes(ids, (id) => put(socket, id, json, { "content-type": "application/json" }));
 }
 
-/** Those that this node does not hold as they were written. */
+/** Returns the ids whose documents this node does not have as they were written. */
 export async function missing(socket: string, ids: readonly string[]): Promise<string[]> {
   const lacking: string[] = [];
   await inLanes(ids, async (id) => {

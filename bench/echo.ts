@@ -1,4 +1,5 @@
-// The yardstick for MCP: the SDK's low-level server with one tool that gives its argument back, stateless as the modern revision is. `bun echo.ts SOCKET`.
+// The yardstick for MCP: the SDK's low-level server with one tool that returns its argument, stateless as in the modern
+// revision. `bun echo.ts SOCKET`.
 
 import { createMcpHandler, Server } from "@modelcontextprotocol/server";
 

@@ -1,4 +1,5 @@
-// The row of failover: the leader is killed under load, again and again; how long until a write that began after the kill is acknowledged, and whether all that ever was acknowledged is on every full node in the end.
+// The row of failover: the leader is killed under load, several times. Measures how long it takes until a write that
+// began after the kill is acknowledged, and checks that every acknowledged write is on every full node at the end.
 
 import { within } from "../test/kit/eventually.ts";
 import type { Fleet, FleetNode } from "../test/kit/fleet.ts";
@@ -10,7 +11,7 @@ const KILLS = 5;
 const QUICK_KILLS = 2;
 const GOAL_MS = 3000;
 const FIRST_MS = 30_000;
-/** Clients at each node, and how long one thinks between two writes. */
+/** Clients at each node, and the pause of a client between two writes. */
 const CLIENTS = 2;
 const THINK_MS = 5;
 
@@ -44,7 +45,10 @@ export async function failover(bench: Bench, fleet: Fleet): Promise<Row> {
   };
 }
 
-/** Clients that write one document after the other by the local sockets; a write is tried again, with its key, where another node is up. */
+/**
+ * Clients that write one document after the other over the local sockets; a write is retried with its key at another
+ * node that is up.
+ */
 class Writers {
   readonly #fleet: Fleet;
   readonly #acknowledged: string[] = [];
@@ -59,7 +63,7 @@ class Writers {
       .flatMap((_, at) => Array.from({ length: CLIENTS }, (__, client) => this.#client(at, `${at}-${client}`)));
   }
 
-  /** Resolves with the moment in which a write that began at `since` or later was acknowledged. */
+  /** Resolves with the time at which a write that began at `since` or later was acknowledged. */
   firstSince(since: number): Promise<number> {
     return new Promise((resolve) => {
       const look = (begunAt: number) => {
@@ -68,7 +72,7 @@ class Writers {
         resolve(performance.now());
       };
       this.#waiting.add(look);
-      // The clients at the other nodes have writes under way that began before: these did not.
+      // Writes of the clients at the other nodes may have begun before; these did not.
       for (const [at, node] of this.#fleet.up().entries()) void this.#write(() => node, `probe-${since}-${at}`);
     });
   }
@@ -82,7 +86,7 @@ class Writers {
     }
   }
 
-  /** Ends them; answers the ids of all that was acknowledged. */
+  /** Stops them; returns the ids of all acknowledged writes. */
   async stop(): Promise<string[]> {
     this.#running = false;
     await Promise.all(this.#clients);
@@ -111,7 +115,7 @@ class Writers {
         for (const look of [...this.#waiting]) look(begunAt);
         return;
       } catch {
-        // The node is dead, or says that nobody knows: the key makes it one write.
+        // The node is dead, or answers that the outcome is unknown: with the key it is one write.
         await Bun.sleep(THINK_MS);
       }
     }

@@ -1,4 +1,4 @@
-// The rows of the first write: how long a node that begins a fleet of one takes until a write is acknowledged.
+// Rows of the first write: how long a node that founds a fleet of one takes until a write is acknowledged.
 
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -58,7 +58,7 @@ export async function firstWrite(bench: Bench): Promise<Row[]> {
   ];
 }
 
-/** The node of node.ts; all clocks are this machine's. */
+/** The node of node.ts; all clocks are those of this machine. */
 async function fromStart(bench: Bench, data: string) {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const { program, ready } = await startScript("node.ts", data, bench.sockets);
@@ -68,7 +68,7 @@ async function fromStart(bench: Bench, data: string) {
     const plan = { unix: String(ready["socket"]), pids: [program.pid], requests, connections: 1 };
     const { firstAtMs } = await bench.load.run({ ...plan, warmMs: 0, runMs: FIRST_RUN_MS });
     if (firstAtMs === 0) throw new Error(`the first write had no answer in ${FIRST_RUN_MS} ms`);
-    // The engine makes its folder first of all.
+    // Making its folder is the engine's first action.
     const openedMs = statSync(join(data, "raft")).birthtimeMs;
     return { sinceStartMs: firstAtMs - Number(ready["begunMs"]), sinceOpenMs: firstAtMs - openedMs };
   } finally {
@@ -76,7 +76,7 @@ async function fromStart(bench: Bench, data: string) {
   }
 }
 
-/** Asks from the exec on, as soon as somebody answers. */
+/** Sends requests from the exec on, until one is answered. */
 async function fromExec(bench: Bench, executable: string, controlUrl: string, data: string): Promise<number> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const { cairn } = socketPaths(data, { TMPDIR: bench.sockets });

@@ -1,4 +1,5 @@
-// The rows of a whole fleet: the compiled file as seven nodes of one test tailnet on this machine, over WireGuard. Three centrals at first, then two regionals and two edges.
+// Rows of a whole fleet: the compiled file as seven nodes of one test tailnet on this machine, over WireGuard. Three
+// centrals at first, then two regionals and two edges.
 
 import { localHttp } from "../test/kit/agent.ts";
 import { eventually } from "../test/kit/eventually.ts";
@@ -14,7 +15,7 @@ import { median, type Row, spread } from "./report.ts";
 import type { Bench } from "./rows.ts";
 
 const CONNECTIONS = 64;
-/** Contexts that are read and written, around and around. */
+/** Contexts that are read and written in turn. */
 const CONTEXTS = 256;
 const LIGHT = 8;
 

@@ -1,4 +1,5 @@
-// The yardstick: the least that Bun.serve can do on a unix socket. `bun hello.ts SOCKET`; its answer has the size of the context that the other side serves.
+// The yardstick: the least that Bun.serve can do on a unix socket. `bun hello.ts SOCKET`; its response is as large as
+// the context that the other side serves.
 
 const socket = process.argv[2] ?? "";
 const text = process.argv[3] ?? "hello";

@@ -1,4 +1,5 @@
-// The rows over ingress.sock: the whole TypeScript half (door, caller, routes, invoke, gate, log, store) against a bare Bun.serve and the SDK's bare echo, all on unix sockets.
+// Rows over ingress.sock: the whole TypeScript half (listener, caller, routes, invoke, access, log, store) against a
+// bare Bun.serve and the SDK's bare echo, all on unix sockets.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +9,10 @@ import type { Row } from "./report.ts";
 import type { Bench } from "./rows.ts";
 
 const CONNECTIONS = 64;
-/** Contexts that are read and written, around and around. */
+/** Contexts that are read and written in turn. */
 const CONTEXTS = 256;
 
-/** A JSON document of about a kilobyte. */
+/** Returns a JSON document of about a kilobyte. */
 export const DOCUMENT = JSON.stringify({
   title: "Plan for the week",
   steps: Array.from({ length: 8 }, (_, index) => ({
@@ -88,7 +89,7 @@ export async function overIngress(bench: Bench): Promise<Row[]> {
   }
 }
 
-/** A request as the Go half sends it on; to the local socket without its headers. */
+/** Returns a request as the Go half sends it on; for the local socket without its headers. */
 export function request(method: string, path: string, headers: string, body = "", more = ""): string {
   const type = body === "" ? "" : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
   return `${method} ${path} HTTP/1.1\r\nHost: cairn\r\nUser-Agent: bench\r\nAccept: application/json, text/event-stream\r\n${headers}${type}${more}\r\n${body}`;
@@ -96,7 +97,7 @@ export function request(method: string, path: string, headers: string, body = ""
 
 const REVISION = "2026-07-28";
 
-/** A call of a tool in the modern revision: one POST, no session. */
+/** Returns a tool call in the modern revision: one POST, no session. */
 function toolCall(name: string, input: object, headers: string): string {
   const body = JSON.stringify({
     jsonrpc: "2.0",

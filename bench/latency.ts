@@ -1,5 +1,6 @@
-// docs/latency.md: how long a write takes with one, three and five voters at three round trips, asked at the leader and at a central that forwards it.
-// All traffic goes by the relay of the test tailnet, which holds each packet back for half a round trip.
+// docs/latency.md: how long a write takes with one, three and five voters at three round trips, sent to the leader and
+// to a central that forwards it. All traffic goes through the relay of the test tailnet, which delays each packet by
+// half a round trip.
 
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -19,22 +20,22 @@ const ROUND_TRIPS = [
 ] as const;
 const SETTLED_MS = 30_000;
 const STABLE_MS = 1500;
-/** A busy machine may bring an election at any time. */
+/** On a busy machine there may be an election at any time. */
 const TRIES = 4;
 const AGAIN_MS = 1000;
-/** A run lasts so many round trips longer than where there are none. */
+/** A run lasts this many round trips longer than one without delay. */
 const ROUND_TRIPS_LONG = 20;
 
 interface Cell {
   voters: number;
   roundTripMs: number;
-  /** What the leader measured; undefined for one that is alone. */
+  /** What the leader measured; undefined for a leader without followers. */
   measuredMs: number | undefined;
   profile: string;
   atLeader: LoadResult;
-  /** By another central; undefined where there is none. */
+  /** At another central; undefined where there is none. */
   forwarded: LoadResult | undefined;
-  /** So many at once at the leader. */
+  /** This many writes at once at the leader. */
   many: LoadResult;
 }
 
@@ -67,7 +68,7 @@ export async function overDelays(bench: Bench): Promise<Row[]> {
   return [];
 }
 
-/** Another profile starts raft anew in each node, and may bring another leader; it is set while the links are fast. */
+/** Another profile restarts raft in each node and may change the leader; it is set while the links are fast. */
 async function become(fleet: Fleet, roundTripMs: number, profile: string): Promise<void> {
   await fleet.tailnet.link("*", "*", {});
   const leader = await fleet.leader();
@@ -81,7 +82,9 @@ async function become(fleet: Fleet, roundTripMs: number, profile: string): Promi
   await fleet.voters(fleet.nodes.length);
 }
 
-/** Waits until all nodes are in one term after `term` and have been for a while: each restart brings one. */
+/**
+ * Waits until all nodes are in one term after `term` and have stayed in it for a while: each restart brings a new term.
+ */
 async function restarted(fleet: Fleet, profile: string, term: number): Promise<void> {
   let stable = { term: 0, since: 0 };
   await eventually(

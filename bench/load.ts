@@ -1,32 +1,32 @@
-// The load generator, a process of its own: keep-alive connections on raw sockets, each with one request under way at a time, the same for both sides of a comparison.
-// Reads one JSON plan a line from stdin, answers one JSON result a line.
+// The load generator, a process of its own: keep-alive connections on raw sockets with one request in flight on each,
+// the same for both sides of a comparison. Reads one JSON plan a line from stdin and writes one JSON result a line.
 
 import { readFileSync } from "node:fs";
 
 export interface LoadPlan {
-  /** Unix socket of the server, or of the proxy that leads to it. */
+  /** Unix socket of the server, or of the proxy in front of it. */
   unix: string;
-  /** First sent on each connection as CONNECT, to get through a proxy: `host:port`. */
+  /** Target of a CONNECT that is sent first on each connection, to get through a proxy: `host:port`. */
   connect?: string;
   connections: number;
-  /** Milliseconds of load before and during the measurement. */
+  /** Time of load before and during the measurement, in ms. */
   warmMs: number;
   runMs: number;
-  /** Whole requests; connection i sends the i-th, then every `connections`-th after it, around and around. */
+  /** Whole requests; connection i sends the i-th, then every `connections`-th after it, in a loop. */
   requests: readonly string[];
-  /** Processes of the server, whose CPU time is read around the measurement. */
+  /** Processes of the server, whose CPU time is read before and after the measurement. */
   pids: readonly number[];
 }
 
 export interface LoadResult {
   perSecond: number;
-  /** Milliseconds. */
+  /** In ms. */
   p50: number;
   p99: number;
-  /** Answers that were no 2xx. */
+  /** Responses that were not 2xx. */
   refused: number;
   firstRefusal: string;
-  /** Wall clock of the first answer, in ms. */
+  /** Wall clock of the first response, in ms. */
   firstAtMs: number;
   /** CPU time of the server per request, and of this process, in microseconds. */
   serverCpuUs: number;
@@ -90,7 +90,7 @@ interface Tally {
 interface Lane {
   start: () => void;
   close: () => void;
-  /** Rejects when the connection breaks while it is used. */
+  /** Rejects when the connection breaks while it is in use. */
   failed: Promise<never>;
 }
 
@@ -115,7 +115,7 @@ async function openLane(plan: LoadPlan, requests: readonly Buffer[], index: numb
         const seen: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
         const length = answerLength(seen);
         if (length === undefined) {
-          // A view of a chunk is only good during this call.
+          // A view of a chunk is valid only during this call.
           rest = Buffer.from(seen);
           return;
         }
@@ -156,7 +156,10 @@ async function openLane(plan: LoadPlan, requests: readonly Buffer[], index: numb
   return { start: send, close: () => socket.terminate(), failed: failure.promise };
 }
 
-/** Length of the whole answer in these bytes, or undefined while some is missing. Knows Content-Length and chunks, and that a tunnel and 204 have no body. */
+/**
+ * Returns the length of the whole response in these bytes, or undefined while some is missing. Handles Content-Length
+ * and chunks; a tunnel and 204 have no body.
+ */
 function answerLength(bytes: Buffer): number | undefined {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
@@ -173,7 +176,7 @@ function answerLength(bytes: Buffer): number | undefined {
 
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
-/** CPU time of all threads of a process so far. */
+/** Returns the CPU time of all threads of a process so far. */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;

@@ -1,5 +1,6 @@
-// The whole node of src/node/start.ts with one thing exchanged: a tailnet without a network, so that the load can stand where the Go half stands, at ingress.sock with its secret.
-// `bun node.ts DATA RUNTIME [direct]`; says on stdout, a pipe to the bench alone, what to connect with.
+// The whole node of src/node/start.ts with one part replaced: a tailnet without a network, so that the load can take
+// the place of the Go half at ingress.sock, with its secret. `bun node.ts DATA RUNTIME [direct]`; writes to stdout, a
+// pipe to the bench alone, how to connect.
 
 import { loadSettings } from "../src/config/load.ts";
 import { SETTING_TABLES } from "../src/features/index.ts";
@@ -32,7 +33,7 @@ class BenchTailnet extends LoopbackTailnet {
 const [data = "", runtime = "", engine = "raft"] = process.argv.slice(2);
 configureLogging({ level: "warning", format: "json" });
 const loaded = loadSettings({ tables: SETTING_TABLES, flags: { data, "limits.requests_per_minute": "0" }, env: {} });
-/** Wall clock of the moment in which the start began: all modules are loaded. */
+/** Wall clock of the start, in ms: all modules are loaded. */
 const begunMs = Date.now();
 const node = await startNode({
   loaded,

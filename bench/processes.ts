@@ -1,4 +1,5 @@
-// Processes of the bench: programs that say when they are ready by a JSON line, the load generator, and a node of the compiled file.
+// Processes of the bench: programs that report by a JSON line that they are ready, the load generator, and a node of
+// the compiled file.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,14 +14,14 @@ export type Line = Record<string, unknown>;
 
 export interface Program extends AsyncDisposable {
   readonly pid: number;
-  /** The next line whose fields fit; throws when the program ends, or after two minutes. */
+  /** Returns the next line whose fields match; throws when the program ends, or after two minutes. */
   line(fits: (line: Line) => boolean): Promise<Line>;
   send(line: object): void;
-  /** Asks it to end and waits until it has. */
+  /** Asks it to end and waits until it has ended. */
   end(): Promise<void>;
 }
 
-/** Starts a program that speaks JSON lines. Its errors go to our own stderr. */
+/** Starts a program that writes JSON lines. Its stderr goes to ours. */
 export function startProgram(cmd: string[], env: Record<string, string> = {}): Program {
   const child = Bun.spawn({
     cmd,
@@ -87,7 +88,7 @@ export async function startScript(name: string, ...args: string[]): Promise<{ pr
 export class Load implements AsyncDisposable {
   readonly #program = startProgram([process.execPath, join(import.meta.dir, "load.ts")]);
 
-  /** Puts load on a server; throws when a connection broke or an answer was no success. */
+  /** Puts load on a server; throws when a connection broke or a response was not a success. */
   async run(plan: LoadPlan): Promise<LoadResult> {
     this.#program.send(plan);
     const answer = await this.#program.line((line) => "perSecond" in line || "error" in line);
@@ -103,7 +104,10 @@ export class Load implements AsyncDisposable {
   }
 }
 
-/** Resident memory of a process in MB (millions of bytes), and the part of it that is no page of a file: pages of the executable are shared by its processes and can be dropped. */
+/**
+ * Returns the resident memory of a process in MB (millions of bytes), and the part of it that belongs to no file: pages
+ * of the executable are shared by its processes and can be dropped.
+ */
 export function memoryOf(pid: number): { residentMb: number; privateMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);

@@ -1,5 +1,7 @@
-// A full node whose members talk over loopback TCP instead of a tailnet: the product of src/node/product.ts behind its local socket, over a raft member in a process of its own (native/cmd/raftnode).
-// `bun raft-member.ts DATA SOCKETS [FLEET EPOCH]`: without a fleet it begins one. Takes JSON lines `{ask, do, …}`: `members` writes rows of the members table, all else goes to the driver.
+// A full node whose members talk over loopback TCP instead of a tailnet: the product of src/node/product.ts behind its
+// local socket, over a raft member in a process of its own (native/cmd/raftnode). `bun raft-member.ts DATA SOCKETS
+// [FLEET EPOCH]`: without a fleet it founds one. Reads JSON lines `{ask, do, …}`: `members` writes rows of the members
+// table, everything else goes to the driver.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +63,7 @@ const product = openProduct({
 });
 const { raft } = product;
 if (raft === undefined) throw new Error("a product without raft");
-// The fleet of the driver is a name of its own; what the store checks is the id in its rows. A profile that bears two busy cores.
+// The fleet of the driver is only a name; the store checks the id in its rows. The profile tolerates two busy cores.
 const driver = await Driver.start({ folder: data, bootstrap: begins, flags: ["--profile=home"] });
 const begun = performance.now();
 const of = begins ? fleetOf(product.store.reader) : { fleet, epoch: epoch ?? "" };
@@ -103,7 +105,7 @@ for await (const line of console) {
 
 await end();
 
-/** As joining does it: from two full members on, each write carries a key and its answer is kept. */
+/** As after a join: from two full members on, each write carries a key and its outcome is kept. */
 async function writeRows(rows: readonly MemberRow[]): Promise<void> {
   const stamped = { v: 1, caller: "bench", via: "", key: "" };
   for (const [index, { node, server, name }] of rows.entries()) {
@@ -123,7 +125,7 @@ async function writeRows(rows: readonly MemberRow[]): Promise<void> {
   }
 }
 
-/** Also when the bench has ended: its pipe to here is closed then. */
+/** Also when the bench has ended: its pipe to this process is closed then. */
 function end(): Promise<void> {
   ending ??= (async () => {
     await listener.stop(0);

@@ -1,4 +1,4 @@
-// The rows that can be measured, and what a run hands to each of them.
+// The rows that can be measured, and what a run passes to each of them.
 
 import type { Load } from "./processes.ts";
 
@@ -19,11 +19,11 @@ export interface Bench {
   rounds: number;
   warmMs: number;
   runMs: number;
-  /** How long a node stands idle before its memory is read. */
+  /** How long a node is idle before its memory is read. */
   idleMs: number;
   /** Small documents that a new member catches up with. */
   documents: number;
-  /** Folder for data, on the disk of this clone, so that durable means what it says. */
+  /** Folder for data, on the disk of this clone, so that durable writes reach a real disk. */
   data: string;
   /** Short folder for sockets. */
   sockets: string;

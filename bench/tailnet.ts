@@ -1,4 +1,5 @@
-// The rows over a tailnet: the compiled file as a node of a real tailnet on loopback, read by another node of it, against a bare tsnet server that stands in the same place; how long a start takes, and the memory of a node that does nothing.
+// Rows over a tailnet: the compiled file as a node of a real tailnet on loopback, read by another node of it, against a
+// bare tsnet server in the same place; the duration of a start, and the memory of an idle node.
 
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -30,7 +31,7 @@ export async function overTailnet(bench: Bench): Promise<Row[]> {
   const start = () => startNode(bench, executable, tailnet.controlUrl);
   const rows: Row[] = [];
 
-  // The first start enrols the node; what is measured later starts with that state.
+  // The first start enrols the node; later measurements start with that state.
   let node = await start();
   if (wanted.has("tailnet")) rows.push(...(await getOverTailnet(bench, tailnet, node)));
   if (!wanted.has("start")) {
@@ -68,7 +69,7 @@ export async function overTailnet(bench: Bench): Promise<Row[]> {
 
 interface Running {
   program: Program;
-  /** From exec to the line that says that it serves, in milliseconds. */
+  /** From exec to the line which says that it serves, in ms. */
   tookMs: number;
   ips: string[];
   socket: string;

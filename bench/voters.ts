@@ -1,4 +1,5 @@
-// The rows of the replicated log: three voters against one, over loopback TCP with everything on this machine; one voter against a log without raft; and what all of them could do if no disk had to write.
+// Rows of the replicated log: three voters against one, over loopback TCP with everything on this machine; one voter
+// against a log without raft; and all of them without a disk that has to write.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,9 +12,9 @@ import type { Row } from "./report.ts";
 import type { Bench } from "./rows.ts";
 
 const IN_FLIGHT = 64;
-/** Contexts that are written, around and around. */
+/** Contexts that are written in turn. */
 const CONTEXTS = 256;
-/** Where nothing is ever synced to a disk. */
+/** A folder in memory, where nothing is synced to a disk. */
 const TMPFS = "/dev/shm";
 const UNSYNCED = "the same with store and raft folder on tmpfs (no fsync)";
 
@@ -95,11 +96,11 @@ interface Member {
   ask: (command: object) => Promise<unknown>;
 }
 
-/** Starts so many members, the first one leads, and waits until all of them vote. */
+/** Starts these members, of which the first one leads, and waits until all of them vote. */
 async function startVoters(bench: Bench, count: number, home: string): Promise<Voters> {
   const members: Member[] = [];
   const end = async () => {
-    // The leader last: until then it has somebody to hand nothing over to.
+    // The leader last, when there is no member left that it could transfer leadership to.
     for (const { program } of members.toReversed()) await program.end();
   };
   try {
@@ -126,7 +127,7 @@ async function startVoters(bench: Bench, count: number, home: string): Promise<V
 
 async function joinMember(bench: Bench, folder: string, members: readonly Member[]): Promise<Member> {
   const [leader] = members;
-  if (leader === undefined) throw new Error("nobody leads");
+  if (leader === undefined) throw new Error("no member leads");
   const joiner = await startMember(bench, folder, String(leader.ready["fleet"]), String(leader.ready["epoch"]));
   for (const { ask, server, address } of members) {
     await ask({ do: "peer", server: joiner.server, address: joiner.address });

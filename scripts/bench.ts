@@ -1,5 +1,7 @@
-// npm run bench: what a node does beside the least that the same parts could do, in one run, in rounds that alternate between the two, as ratios. `-- --quick` takes less than two minutes
-// and only prints; `-- --only get,put` runs some rows, `-- fleet` those of the fleet, `-- node` the others. A whole run writes bench/RESULTS.md. Nothing here goes by a path around `invoke`.
+// npm run bench: compares a node with the least that the same parts could do, as ratios, in rounds of one run that
+// alternate between the two. `-- --quick` takes less than two minutes and only prints; `-- --only get,put` runs some
+// rows, `-- fleet` those of the fleet, `-- node` the others. A whole run writes bench/RESULTS.md. No row takes a path
+// around `invoke`.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +55,7 @@ async function main(): Promise<number> {
       try {
         rows.push(...(await run(bench)));
       } catch (error) {
-        // The rows of the other parts took minutes, too.
+        // The rows of the other parts took minutes too.
         failures.push(`${part}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
       }
     }

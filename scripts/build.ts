@@ -36,7 +36,7 @@ try {
   process.exit(1);
 }
 
-/** Twelve digits of the commit, "-dirty" when files differ from it; "unknown" outside a clone. */
+/** Returns twelve digits of the commit, with "-dirty" when files differ from it; "unknown" outside a clone. */
 function currentCommit(): string {
   const git = (...args: string[]) => Bun.spawnSync({ cmd: ["git", "-C", root, ...args], stderr: "ignore" });
   const commit = git("rev-parse", "--short=12", "HEAD");

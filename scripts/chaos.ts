@@ -1,4 +1,6 @@
-// npm run chaos: faults on fleets of real nodes, each with the checker behind it. `-- NAME…` runs some, `--seed N` makes the same choices again, `--list` names them.
+// npm run chaos: injects faults into fleets of real nodes and checks the recorded history. `-- NAME…` runs some
+// scenarios, `--seed N` repeats the choices of a run, `--list` names the scenarios. The last line counts passed and
+// failed ones.
 
 import { parseArgs } from "node:util";
 import { runScenario, type Scenario } from "../test/chaos/scenario.ts";
@@ -6,7 +8,7 @@ import { SCENARIOS } from "../test/chaos/scenarios/index.ts";
 import { type Fleet, startFleet } from "../test/kit/fleet.ts";
 import { BuildError } from "./native.ts";
 
-/** The fleet of the scenario that runs. */
+/** The fleet of the scenario that runs now. */
 let current: Fleet | undefined;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {

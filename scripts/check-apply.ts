@@ -1,5 +1,6 @@
-// Apply must be deterministic: the same entries give the same state on every node and in every replay. So the files that
-// define commands, and all that they import, hold no clock, no randomness, no I/O and nothing that differs by machine.
+// Apply must be deterministic: the same entries give the same state on every node and in every replay. So the files
+// that define commands, and all that they import, hold no clock, no randomness, no I/O and nothing that differs by
+// machine.
 
 import { codeOnly, lineAt, withoutComments } from "./code-text.ts";
 import { importGraph, reachableFrom } from "./import-graph.ts";
@@ -51,7 +52,9 @@ export function applyFiles(sources: ReadonlyMap<string, string>): string[] {
   );
 }
 
-/** Names each use of a clock, of randomness or of I/O that apply code can reach; `sources` by path, relative to src/. */
+/**
+ * Names each use of a clock, of randomness or of I/O that apply code can reach; `sources` by path, relative to src/.
+ */
 export function applyProblems(sources: ReadonlyMap<string, string>): string[] {
   const reached = reachableFrom(applyFiles(sources), importGraph(sources, { types: false }));
   const wayTo = (path: string): string => {

@@ -1,4 +1,5 @@
-// Which folder of src/ may import which, that no files import each other in a circle, and which calls belong to one file alone. The table is the architecture: change it on purpose or not at all.
+// Which folder of src/ may import which, that no files import each other in a circle, and which calls belong to one
+// file alone. The table is the architecture: change it on purpose or not at all.
 
 import { readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -157,7 +158,9 @@ export function arrowProblems(path: string, source: string): string[] {
   return problems;
 }
 
-/** Names each circle of files that import each other, type-only imports included; `sources` by path, relative to src/. */
+/**
+ * Names each circle of files that import each other, type-only imports included; `sources` by path, relative to src/.
+ */
 export function circleProblems(sources: ReadonlyMap<string, string>): string[] {
   return circlesOf(importGraph(sources)).map((circle) => `a circle of imports: ${[...circle, circle[0]].join(" → ")}`);
 }

@@ -1,5 +1,5 @@
-// Rules for tests that no linter here has: an assertion on a promise is awaited, no test runs alone, and a test that may be
-// skipped says what it needs.
+// Rules for tests that no linter here has: an assertion on a promise is awaited, no test runs alone, and a test that
+// may be skipped says what it needs.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

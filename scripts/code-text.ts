@@ -1,5 +1,5 @@
-// Reads TypeScript as text: where its code is and where comments and literals are. No syntax tree; the checks that need more
-// than a position look around it.
+// Reads TypeScript as text: where its code is and where comments and literals are. No syntax tree; the checks that need
+// more than a position look around it.
 
 /** Characters after which a slash begins a regular expression and is no division. */
 const BEFORE_PATTERN = /(?:^|[(,=:[!&|?{};+\-*%>~^]|\b(?:return|typeof|case|in|of|void|await|yield))$/;

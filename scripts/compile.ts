@@ -1,4 +1,5 @@
-// Makes one executable of TypeScript, Bun and the Go half. Which targets, and what is printed, is build.ts's; tests use it for their own entries.
+// Compiles TypeScript, Bun and the Go half into one executable. build.ts chooses targets and prints; tests use this for
+// their own entries.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -11,7 +12,7 @@ import { planFor, type Target } from "./targets.ts";
 
 export interface CompileOptions {
   target: Target;
-  /** TypeScript file that runs. */
+  /** The TypeScript file that runs. */
   entry: string;
   outfile: string;
   /** As in BuildInfo. */
@@ -25,7 +26,8 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
   const versions = nativeVersions();
   const native = ensureNative(target, plan.engine, versions);
   const info: BuildInfo = { version: manifest.version, commit, bun: Bun.version, ...versions };
-  // Made in a folder of its own and renamed: who runs the old file keeps it, and the file's name, which goes into it, stays the same.
+  // Built in a folder of its own and renamed: a process that runs the old file keeps it, and the file's name, which
+  // becomes part of the executable, stays the same.
   const folder = join(dirname(outfile), `.${process.pid}-${target.name}`);
   mkdirSync(folder, { recursive: true });
   const made = join(folder, basename(outfile));
@@ -38,7 +40,7 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
       target: target.bun,
       executablePath: await bunFor(target),
       outfile: made,
-      // What lies in the folder where it is started must not decide what runs.
+      // Files in the folder where it is started must not change what runs.
       autoloadDotenv: false,
       autoloadBunfig: false,
       autoloadTsconfig: false,
@@ -55,7 +57,7 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
   }
 }
 
-/** Puts the native file in the place of src/tailnet/embedded-file.ts, whose shape it keeps. */
+/** Replaces src/tailnet/embedded-file.ts by a module of the same shape that embeds the native file. */
 function embed(engine: "library" | "sidecar", path: string): Bun.BunPlugin {
   const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
   return {

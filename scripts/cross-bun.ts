@@ -1,5 +1,5 @@
-// The Bun that goes into an executable for another machine: fetched once by npm into build/bun/, checked against package-lock.json.
-// Not left to `bun build`, which would fetch it by itself and check it against nothing of ours.
+// The Bun runtime for an executable of another machine: npm fetches it once into build/bun/, and it is checked against
+// package-lock.json. `bun build` would fetch it too, but check it against nothing in this repository.
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -9,7 +9,10 @@ import type { Target } from "./targets.ts";
 
 const root = dirname(import.meta.dir);
 
-/** The Bun executable for that target: of node_modules, or fetched once by npm into build/ and checked against package-lock.json. */
+/**
+ * Returns the path of the Bun executable for that target, from node_modules or fetched once by npm into build/. Throws
+ * where it does not match package-lock.json.
+ */
 export async function bunFor(target: Target): Promise<string> {
   const installed = join(root, "node_modules", target.bunPackage, "bin", "bun");
   if (existsSync(installed)) return installed;

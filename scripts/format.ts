@@ -1,4 +1,4 @@
-// npm run format: everything a machine can put right by itself: TypeScript and JSON, Go, generated pages.
+// npm run format: formats TypeScript, JSON and Go, and writes the generated pages.
 
 import { dirname, join } from "node:path";
 import { writeGenerated } from "./generate.ts";

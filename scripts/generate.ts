@@ -1,5 +1,5 @@
-// Writes the pages that are made of tables of the code: settings, commands, operations, routes, tables of the store.
-// `check` compares instead of writing.
+// Writes the pages that are generated from tables of the code: settings, commands, operations, routes, tables of the
+// store. `check` compares instead of writing.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -18,7 +18,7 @@ import { tablesPage } from "./page-tables.ts";
 
 const root = dirname(import.meta.dir);
 
-/** Path from the root → its text, for a build with these features. */
+/** Returns path from the root → text, for a build with these features. */
 export function generatedFiles(features: readonly Feature[] = FEATURES): Map<string, string> {
   return new Map([
     ["docs/settings.md", settingsPage(features)],
@@ -29,7 +29,7 @@ export function generatedFiles(features: readonly Feature[] = FEATURES): Map<str
   ]);
 }
 
-/** Files that differ from what the tables say. */
+/** Returns the files that differ from their tables. */
 export function checkGenerated(): string[] {
   return [...generatedFiles()].flatMap(([file, text]) => {
     let found: string | undefined;

@@ -24,7 +24,9 @@ export function importGraph(sources: ReadonlyMap<string, string>, { types = true
   );
 }
 
-/** Returns all files that these files import, directly or not, themselves included; each with the one that led to it. */
+/**
+ * Returns all files that these files import, directly or not, themselves included; each with the one that led to it.
+ */
 export function reachableFrom(roots: readonly string[], graph: ImportGraph): Map<string, string | undefined> {
   const found = new Map<string, string | undefined>(roots.map((root) => [root, undefined]));
   // What is added while this runs is visited too.

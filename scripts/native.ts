@@ -1,5 +1,6 @@
-// Builds the Go half into build/native/<target>/ where it is lacking or older than its sources, and says what it does. What is up to
-// date is found by a hash over sources, compiler versions and flags, so a second run is instant. As a script: everything for this machine.
+// Builds the Go half into build/native/<target>/ when it is missing or older than its sources, and prints what it does.
+// A hash over sources, compiler versions and flags decides, so a second run is instant. As a script: builds everything
+// for this machine.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,7 +12,7 @@ const native = join(root, "native");
 
 export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "hello";
 
-/** A problem that the person who builds can mend; printed without a stack. */
+/** A problem that the user can fix; printed without a stack. */
 export class BuildError extends Error {}
 
 export interface Versions {
@@ -19,14 +20,14 @@ export interface Versions {
   tailscale: string;
 }
 
-/** Where a part of this target is, built or not. */
+/** Returns where a part of this target is, built or not. */
 export function nativePath(target: Target, part: Part): string {
   const library = target.goos === "darwin" ? "libcairn.dylib" : "libcairn.so";
   const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet", raftnode: "raftnode", hello: "hello" }[part];
   return join(root, "build", "native", target.name, name);
 }
 
-/** Versions of the toolchain and of tailscale.com; throws a BuildError when Go is missing or too old. */
+/** Returns the versions of the toolchain and of tailscale.com; throws a BuildError when Go is missing or too old. */
 export function nativeVersions(): Versions {
   const tailscale = /^\s*(?:require\s+)?tailscale\.com v(\S+)/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1];
   const wanted = /^go (\S+)/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1] ?? "1.26";
@@ -38,7 +39,7 @@ export function nativeVersions(): Versions {
   return { go, tailscale: tailscale ?? "unknown" };
 }
 
-/** Builds that part when it is not up to date, and answers its path. */
+/** Builds the part when it is not up to date, and returns its path. */
 export function ensureNative(target: Target, part: Part, versions = nativeVersions()): string {
   const path = nativePath(target, part);
   const command = buildCommand(target, part);
@@ -47,14 +48,14 @@ export function ensureNative(target: Target, part: Part, versions = nativeVersio
   if (command.compiler !== undefined) inputs.update(run([command.compiler, "--version"]));
   const stamp = inputs.digest("hex");
   const said = join(mkdir(join(root, "build", "native")), "versions.json");
-  // Only when it changes: several tests build at once, and others read it meanwhile.
+  // Written only when it changes: several tests build at once, and others read it at the same time.
   if (readText(said) !== JSON.stringify(versions)) writeFileSync(said, JSON.stringify(versions));
   if (readText(`${path}.stamp`) === stamp && statSync(path, { throwIfNoEntry: false }) !== undefined) return path;
 
   console.error(`cairn: building ${part} for ${target.name} (${versions.go}, tailscale.com ${versions.tailscale}) …`);
   const started = performance.now();
   mkdir(dirname(path));
-  // Built beside and renamed, so that a process that runs the old file keeps it.
+  // Built beside the old file and renamed, so that a process which runs the old one keeps it.
   const temporary = join(dirname(path), `new-${process.pid}-${part}`);
   try {
     const built = Bun.spawnSync({
@@ -64,7 +65,7 @@ export function ensureNative(target: Target, part: Part, versions = nativeVersio
       stderr: "inherit",
     });
     if (built.exitCode !== 0)
-      throw new BuildError(`building ${part} for ${target.name} failed; what Go said stands above`);
+      throw new BuildError(`building ${part} for ${target.name} failed; the output of Go is above`);
     renameSync(temporary, path);
   } finally {
     rmSync(temporary, { force: true });
@@ -76,7 +77,7 @@ export function ensureNative(target: Target, part: Part, versions = nativeVersio
   return path;
 }
 
-/** "20.3 MB" (millions of bytes). */
+/** Returns "20.3 MB" (millions of bytes). */
 export function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
@@ -87,7 +88,7 @@ interface Command {
   compiler?: string;
 }
 
-/** The release of tailscale.com that go.mod pins, such as 1.102.3. */
+/** Returns the release of tailscale.com that go.mod pins, such as 1.102.3. */
 function tailscaleRelease(): string {
   const pinned = /^\s*(?:require )?tailscale\.com v([0-9.]+)$/m.exec(readFileSync(join(native, "go.mod"), "utf8"))?.[1];
   if (pinned === undefined) throw new BuildError("native/go.mod pins no release of tailscale.com");
@@ -95,11 +96,12 @@ function tailscaleRelease(): string {
 }
 
 function buildCommand(target: Target, part: Part): Command {
-  // Without its stamps tailscale would tell the control server "ERR-BuildInfo" as its version.
+  // Without these stamps tailscale reports "ERR-BuildInfo" as its version to the control server.
   const release = tailscaleRelease();
   const stamps = ["longStamp", "shortStamp"].map((name) => `-X tailscale.com/version.${name}=${release}`).join(" ");
   const args = ["-trimpath", "-mod=readonly", "-buildvcs=false", `-ldflags=-s -w -buildid= ${stamps}`];
-  // The tool holds a control server, which the product's trimming tags would cut in pieces. Its clients must open no TCP port of the host.
+  // The tool contains a control server, which the product's tags would remove. Its clients must open no TCP port of the
+  // host.
   if (part === "tailnet") args.push("-tags=ts_omit_peerapiserver");
   else
     args.push(
@@ -125,9 +127,12 @@ function folderOf(part: Part): string {
   return part === "library" ? "lib" : part;
 }
 
-/** Go sources that this part may depend on: everything but tests, the other commands, and for the product the test tailnet. */
+/**
+ * Returns the Go sources that this part may depend on: everything but tests and other commands, and for the product
+ * without the test tailnet.
+ */
 function sources(part: Part): string[] {
-  // Two patterns, as Bun.Glob finds nothing by braces inside braces.
+  // Two patterns, because Bun.Glob matches nothing with braces inside braces.
   const patterns = ["{go.mod,go.sum,tags.txt}", "**/*.{go,c,h,s}"];
   const found = patterns.flatMap((pattern) => [...new Bun.Glob(pattern).scanSync({ cwd: native })]);
   if (found.length === 0) throw new BuildError(`no Go sources in ${native}`);

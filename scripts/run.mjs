@@ -1,4 +1,5 @@
-// The door of every npm command, in plain Node: installs what a fresh clone lacks (npm packages, hence Bun), says so, then runs scripts/<command>.ts with Bun.
+// Entry of every npm command, in plain Node: installs what a fresh clone lacks (npm packages, and with them Bun),
+// prints that, then runs scripts/<command>.ts with Bun.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -48,7 +49,7 @@ const child = spawn(bun, [script, ...args], {
   stdio: "inherit",
   env: { ...process.env, CAIRN_ROOT: root },
 });
-// On a terminal Ctrl-C reaches the child by itself; a second one from here would mean "now, without draining".
+// On a terminal Ctrl-C reaches the child by itself; a second signal from here would mean "now, without draining".
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
   process.on(signal, () => (signal === "SIGINT" && process.stdin.isTTY ? undefined : child.kill(signal)));
 child.on("error", (error) => {

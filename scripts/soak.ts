@@ -1,11 +1,11 @@
-// npm run soak: ten minutes (or `-- --minutes N`) of everything that has ever broken a Go library inside a JavaScript engine, over a real
-// tailnet on this machine. The gate runs seconds of the same (test/binary/signals.test.ts).
+// npm run soak: ten minutes (or `-- --minutes N`) of everything that has ever broken a Go library inside a JavaScript
+// engine, over a real tailnet on this machine. The gate runs a few seconds of the same (test/binary/signals.test.ts).
 
 import { parseArgs } from "node:util";
 import { soak } from "../test/kit/soak.ts";
 
 const MAX_LAG_MS = 3_000;
-/** Memory that a run of any length may end with, in bytes. */
+/** Upper limit of resident memory at the end of a run of any length, in bytes. */
 const MAX_RESIDENT_BYTES = 600 * 1024 * 1024;
 
 const { values } = parseArgs({ args: process.argv.slice(2), options: { minutes: { type: "string", default: "10" } } });
@@ -15,7 +15,7 @@ if (!(minutes > 0 && minutes <= 24 * 60)) {
   process.exit(2);
 }
 
-// Leaving by `exit` takes the load along.
+// `exit` ends the load process too.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
 
 console.error(`cairn: soaking for ${minutes} minutes …`);

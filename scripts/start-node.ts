@@ -1,11 +1,11 @@
-// One node of npm start's private tailnet as a process, and one call of its command line.
+// One node of npm start's private tailnet as a process, and calls of its command line.
 
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LineSplitter } from "../src/tailnet/lines.ts";
 import { BuildError } from "./native.ts";
 
-/** The executable's words from source. */
+/** The command that runs the executable from source. */
 export const CAIRN: readonly string[] = [process.execPath, join(dirname(import.meta.dir), "src", "main.ts")];
 const READY_STEP_MS = 100;
 
@@ -20,7 +20,7 @@ export interface Serving {
 }
 
 export interface PrivateNode {
-  /** Resolves when it answers calls: on its tailnet, and let into the fleet. */
+  /** Resolves when it serves calls: it is on its tailnet and a member of the fleet. */
   serving: Promise<Serving>;
   exited: Promise<number>;
   kill: (signal: NodeJS.Signals) => void;
@@ -33,14 +33,14 @@ export interface NodeWish {
   key: string;
   controlUrl: string;
   dataDir: string;
-  /** On 127.0.0.1; 0 takes any. */
+  /** Port on 127.0.0.1; 0 takes any. */
   port: number;
   joins?: { place: string; ticket: string } | undefined;
 }
 
 export function spawnNode(node: NodeWish): PrivateNode {
   mkdirSync(node.dataDir, { recursive: true, mode: 0o700 });
-  // The control server forgets everything when it ends, so the node's login is worth nothing any more; the store stays.
+  // The control server keeps nothing when it ends, so the node's login is worthless afterwards; the store is kept.
   rmSync(join(node.dataDir, "tailnet"), { recursive: true, force: true });
   const flags = {
     "--data": node.dataDir,
@@ -89,7 +89,7 @@ async function followEvents(
   }
 }
 
-/** A joiner has its doors before it is a member. Ends with the node, which ends the script. */
+/** A joiner listens before it is a member. Rejects when the node ends, which ends the script. */
 async function untilReady(localUrl: string): Promise<void> {
   for (;;) {
     const ready = await fetch(`${localUrl}/ready`).catch(() => undefined);
@@ -99,7 +99,10 @@ async function untilReady(localUrl: string): Promise<void> {
   }
 }
 
-/** Runs `cairn` with these words, and these variables over its own, and answers its stdout; a failure is the script's. */
+/**
+ * Runs `cairn` with these arguments, and these variables over its own, and returns its stdout; a failure ends the
+ * script.
+ */
 export async function cairn(words: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
   const child = Bun.spawn({
     cmd: [...CAIRN, ...words],
@@ -117,7 +120,7 @@ export async function cairn(words: readonly string[], env: Readonly<Record<strin
   return out;
 }
 
-/** That port of 127.0.0.1 if it is free, else 0, which lets the node take any. */
+/** Returns that port of 127.0.0.1 if it is free, else 0, which lets the node take any. */
 export function freePort(port: number): number {
   if (port === 0) return 0;
   try {

@@ -1,5 +1,6 @@
-// npm start without a key: a private tailnet on this machine with one node or a whole fleet, and nodes that join it from another terminal. The tailnet is new each time.
-// What the first node keeps survives in .cache/start; the others are copies of it, and begin anew.
+// npm start without a key: a private tailnet on this machine with one node or a whole fleet, and nodes that join it
+// from another terminal. The tailnet is new each time. The store of the first node is kept in .cache/start; the others
+// are copies of it and start empty.
 
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +15,7 @@ const root = dirname(import.meta.dir);
 const MAX_NODES = 9;
 const FIRST_PORT = 8470;
 const END_MS = 15_000;
-/** What the nodes of `--nodes N` are, in this order: three show every role, five survive the loss of one voter. */
+/** Roles of the nodes of `--nodes N`, in this order: three show every role, five survive the loss of one voter. */
 const ROLES: readonly Role[] = [
   "central",
   "regional",
@@ -27,19 +28,19 @@ const ROLES: readonly Role[] = [
   "edge",
 ];
 
-/** How another terminal finds the tailnet and lets its node in. */
+/** What another terminal needs to find the tailnet and to let its node join. */
 const running = z.object({
   pid: z.number().int(),
   controlUrl: z.string(),
   key: z.string(),
   dataDir: z.string(),
   name: z.string(),
-  /** Where its sockets are: a terminal's own variables may name another place. */
+  /** Where its sockets are: the variables of another terminal may name another place. */
   places: z.record(z.string(), z.string()),
 });
 type Running = z.infer<typeof running>;
 
-/** Runs until a signal, or until a node ends. Answers the exit code. */
+/** Runs until a signal, or until a node ends. Returns the exit code. */
 export async function startPrivate(engine: string, args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
     args: [...args],
@@ -89,10 +90,12 @@ interface Play {
   close?: () => Promise<void>;
 }
 
-/** Thrown to unwind when a signal came before all nodes served. */
+/** Thrown to unwind when a signal arrives before all nodes serve. */
 const ENDED = Symbol("ended");
 
-/** A tailnet of its own, and a node for each role: the first begins the fleet, the others get a ticket from it. */
+/**
+ * Starts a tailnet of its own and a node for each role: the first founds the fleet, the others get a ticket from it.
+ */
 async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
   const tailnet = await TestTailnet.start();
   const told = join(play.home, "private.json");
@@ -139,7 +142,7 @@ async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
   console.log(howToUse(serving));
 }
 
-/** A node on the tailnet of another terminal; what it holds goes with it. */
+/** Starts a node on the tailnet of another terminal; its data is removed when it ends. */
 async function joinRunning(play: Play, there: Running, role: Role): Promise<void> {
   const name = `cairn-${role}-${process.pid}`;
   const dataDir = join(play.home, name);
@@ -158,7 +161,7 @@ async function joinRunning(play: Play, there: Running, role: Role): Promise<void
   console.log(howToUse([await inTime(play, node)], true));
 }
 
-/** The tailnet that `npm start` runs in another terminal, if there is one. */
+/** Returns the tailnet that `npm start` runs in another terminal, if there is one. */
 function findRunning(home: string): Running | undefined {
   const file = join(home, "private.json");
   if (!existsSync(file)) return undefined;
@@ -171,7 +174,10 @@ function findRunning(home: string): Running | undefined {
   }
 }
 
-/** What a terminal starts by itself: N nodes, or the one that was asked for with the central one that it needs. */
+/**
+ * Returns the roles that a terminal starts by itself: N nodes, or the requested one with the central node that it
+ * needs.
+ */
 function rolesOf(nodes: string | undefined, role: Role): readonly Role[] {
   if (nodes === undefined) return role === "central" ? ["central"] : ["central", role];
   const count = Number(nodes);
@@ -185,20 +191,20 @@ function portOf(text: string | undefined): number {
   throw new BuildError(`--port should be a number from 0 to 65535, and is "${text}"`);
 }
 
-/** The members of the last time were on a tailnet that is gone: what this node has goes on as a fleet of one. */
+/** The members of the last run were on a tailnet that is gone: this node's data continue as a fleet of one. */
 async function goOnAlone(dataDir: string): Promise<void> {
   if (!existsSync(join(dataDir, "raft", "fleet.json"))) return;
   await cairn(["recover", "--accept-loss", "--data", dataDir]);
 }
 
-/** A copy of the first node's store begins anew; a store of its own stays, beside. */
+/** A copy of the first node's store starts empty; a store of its own is kept beside it. */
 function makeRoom(dataDir: string): void {
   const isCopy = ["raft", "edge"].some((folder) => existsSync(join(dataDir, folder, "fleet.json")));
   if (isCopy) rmSync(dataDir, { recursive: true, force: true });
   else if (existsSync(dataDir)) renameSync(dataDir, `${dataDir}-${new Date().toISOString().replaceAll(":", "")}`);
 }
 
-/** A ticket by the local socket of a member that may give one. */
+/** Returns a ticket, over the local socket of a member that may issue one. */
 async function ticketOf(dataDir: string, role: Role, places = socketPlaces()): Promise<string> {
   return (await cairn(["ticket", "--role", role, "--data", dataDir], places)).trim();
 }
@@ -209,7 +215,7 @@ function socketPlaces(): Record<string, string> {
 
 async function inTime({ ending }: Play, node: PrivateNode): Promise<Serving> {
   const failed = node.exited.then((code) => {
-    throw new BuildError(`a node ended with ${code} before it served; what it said stands above`);
+    throw new BuildError(`a node ended with ${code} before it served; its output is above`);
   });
   const found = await Promise.race([node.serving, failed, ending]);
   if (typeof found === "number") throw ENDED;

@@ -3,7 +3,7 @@
 import { clientLines } from "../src/lib/client-lines.ts";
 import { CAIRN, type Serving } from "./start-node.ts";
 
-/** The lines to copy: each works from any folder of this machine. */
+/** Returns the lines to copy. */
 export function howToUse(nodes: readonly Serving[], joined = false): string {
   const several = nodes.length > 1;
   const parts = nodes.map((node) => {

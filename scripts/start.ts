@@ -1,5 +1,6 @@
-// npm start, and start:central, start:regional, start:cache: a node from source. With a key in the environment it joins that tailnet; without one
-// it gets a private tailnet on this machine, to try things (start-private.ts). Ctrl-C ends everything that was started.
+// npm start, and start:central, start:regional, start:cache: runs a node from source. With a key in the environment it
+// joins that tailnet; without one it gets a private tailnet on this machine, for a first try (start-private.ts). Ctrl-C
+// ends everything that was started.
 
 import { dirname, join } from "node:path";
 import { TAILNET_SECRET_NAMES } from "../src/config/secrets.ts";
@@ -23,7 +24,7 @@ try {
   process.exit(usage ? 2 : 1);
 }
 
-/** Builds the Go half: the library, or where there is no C compiler the sidecar, which needs Go alone. */
+/** Builds the Go half: the library, or without a C compiler the sidecar, which needs only Go. */
 function buildEngine(): "library" | "sidecar" {
   if (host === undefined)
     throw new BuildError(`this machine (${process.platform}-${process.arch}) is none that Cairn is built for`);
@@ -35,7 +36,7 @@ function buildEngine(): "library" | "sidecar" {
   return engine;
 }
 
-/** A node on the tailnet that the key belongs to; all arguments go to `cairn serve`. */
+/** Runs a node on the tailnet that the key belongs to; all arguments go to `cairn serve`. */
 async function startWithKey(engine: string): Promise<number> {
   const node = Bun.spawn({
     cmd: [process.execPath, main, "serve", "--tailnet-engine", engine, ...process.argv.slice(2)],

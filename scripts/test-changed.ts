@@ -1,5 +1,5 @@
-// Chooses what `npm test -- --changed` runs: the test files and Go packages that a change can reach, each with the reason.
-// Which changes there are, git says; what uses what, scripts/use-graph.ts and `go list` say.
+// Chooses what `npm test -- --changed` runs: the test files and Go packages that a change can reach, each with the
+// reason. Which changes there are, git says; what uses what, scripts/use-graph.ts and `go list` say.
 
 import { dirname, join } from "node:path";
 import type { UseGraph } from "./use-graph.ts";
@@ -78,8 +78,8 @@ function foldersOf(file: string): string[] {
 export class NoReference extends Error {}
 
 /**
- * Returns the files that differ from `ref`, uncommitted and new ones included, and the commit that was compared with. Without
- * `ref` that is the last commit which this branch has in common with main: on main itself, the last one.
+ * Returns the files that differ from `ref`, uncommitted and new ones included, and the commit that was compared with.
+ * Without `ref` that is the last commit which this branch has in common with main: on main itself, the last one. /
  */
 export function changedSince(root: string, ref?: string): { commit: string; files: string[] } {
   const git = (...args: string[]): string | undefined => {

@@ -1,5 +1,5 @@
-// The parts of npm test: what each needs, whether it may run beside others, the time that is planned for it, and how it runs.
-// scripts/test.ts chooses parts and adds up.
+// The parts of npm test: what each needs, whether it may run beside others, the time that is planned for it, and how it
+// runs. scripts/test.ts chooses parts and adds up.
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -88,7 +88,10 @@ function bunTests(folder: string, options: readonly string[]): Part["run"] {
   };
 }
 
-/** Returns our environment without keys and settings: those of the person who runs the tests must never reach a node of a test. */
+/**
+ * Returns our environment without keys and settings: those of the person who runs the tests must never reach a node of
+ * a test.
+ */
 function environment(): NodeJS.ProcessEnv {
   const own = /^(TS_|TAILSCALE_|CAIRN_|XDG_RUNTIME_DIR|STATE_DIRECTORY|CREDENTIALS_DIRECTORY)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
@@ -111,8 +114,8 @@ async function goTests(write: Write, only?: readonly string[]): Promise<Outcome>
   const productTags = (await Bun.file(join(root, "native", "tags.txt")).text()).trim();
   const all = ["native/core", "native/tailnettest", "native/raftlog"];
   const folders = all.filter((folder) => only === undefined || only.includes(folder));
-  // The Go half is tested with the tags that it is shipped with; `cairntest` adds the planted panics. The test tailnet and the
-  // replicated log are built whole, without those tags.
+  // The Go half is tested with the tags that it is shipped with; `cairntest` adds the planted panics. The test tailnet
+  // and the replicated log are built whole, without those tags.
   const tagged = folders.filter((folder) => folder === "native/core");
   const whole = folders.filter((folder) => folder !== "native/core");
   const counts: Counts[] = [];

@@ -1,5 +1,5 @@
-// The end of npm test: the table of parts with their times, what was slow, what was skipped and why, what took longer than
-// planned, and the line of counts. Only text; scripts/test.ts prints it.
+// The end of npm test: the table of parts with their times, what was slow, what was skipped and why, what took longer
+// than planned, and the line of counts. Only text; scripts/test.ts prints it.
 
 import type { Counts } from "./check.ts";
 
@@ -25,7 +25,10 @@ export const BUDGET_SECONDS = 45 * 60;
 /** So many of the slowest files are named. */
 const SLOWEST = 10;
 
-/** Returns the lines of the end. `wallSeconds` is the time of the whole run: less than the sum where parts ran side by side. */
+/**
+ * Returns the lines of the end. `wallSeconds` is the time of the whole run: less than the sum where parts ran side by
+ * side.
+ */
 export function reportLines(results: readonly PartResult[], wallSeconds: number): string[] {
   const total = addUp(results.map(({ counts }) => counts));
   const slow = slowestOf(results.flatMap(({ files }) => files));

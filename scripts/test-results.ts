@@ -1,9 +1,13 @@
-// Reads the reports of test runners: Bun's junit file and Go's event lines. Only counts and times; scripts/test-parts.ts runs them.
+// Reads the reports of test runners: Bun's junit file and Go's event lines. Only counts and times;
+// scripts/test-parts.ts runs them.
 
 import type { Counts } from "./check.ts";
 import type { FileTime } from "./test-report.ts";
 
-/** Returns the counts of a junit report. The reason of a skip is in brackets at the end of the title; "" where there is none. */
+/**
+ * Returns the counts of a junit report. The reason of a skip is in brackets at the end of the title; "" where there is
+ * none.
+ */
 export function readJunit(xml: string): Counts {
   const counts: Counts = { passed: 0, failed: 0, skipped: [] };
   for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {

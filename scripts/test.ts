@@ -1,6 +1,6 @@
-// npm test: the checks and every test there is, with what they need built first. `npm test -- unit go` runs parts of it,
-// `npm test -- --changed` what a change can reach; test/DESIGN.md says more. The last line is always "N passed, N failed,
-// N skipped", summed over all runners.
+// npm test: the checks and every test there is, with what they need built first. `npm test -- unit go` runs parts of
+// it, `npm test -- --changed` what a change can reach; test/DESIGN.md says more. The last line is always "N passed, N
+// failed, N skipped", summed over all runners.
 
 import { dirname } from "node:path";
 import type { Counts } from "./check.ts";
@@ -77,7 +77,9 @@ async function runAll(planned: readonly Planned[]): Promise<number> {
   return addUp(results.map(({ counts }) => counts)).failed === 0 ? 0 : 1;
 }
 
-/** Returns the parts in groups that run one after the other: parts next to each other that may run side by side are one. */
+/**
+ * Returns the parts in groups that run one after the other: parts next to each other that may run side by side are one.
+ */
 function stagesOf(planned: readonly Planned[]): Planned[][] {
   const stages: Planned[][] = [];
   for (const one of planned) {
@@ -99,7 +101,9 @@ async function buildFor(need: Need, broken: Map<Need, unknown>): Promise<PartRes
   return { name: `build ${need}`, counts: addUp([]), seconds: secondsSince(started), files: [] };
 }
 
-/** Runs parts side by side. The first prints at once; what others print is held back until those before them have ended. */
+/**
+ * Runs parts side by side. The first prints at once; what others print is held back until those before them have ended.
+ */
 async function runStage(stage: readonly Planned[], broken: ReadonlyMap<Need, unknown>): Promise<PartResult[]> {
   const results: PartResult[] = [];
   const running = stage.map((planned, at) => {
@@ -145,7 +149,9 @@ async function runPart(
   return { name: part.name, counts, seconds, budgetSeconds: part.budgetSeconds, files: outcome.files };
 }
 
-/** Returns what a change can reach of these parts, and prints what was chosen and why. The checks run whatever changed. */
+/**
+ * Returns what a change can reach of these parts, and prints what was chosen and why. The checks run whatever changed.
+ */
 function reachable(parts: readonly Part[], ref?: string): Planned[] {
   const { commit, files } = changedSince(root, ref);
   print(`${files.length} files differ from ${commit}\n`);

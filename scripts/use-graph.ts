@@ -1,5 +1,5 @@
-// Which files of the project a file uses: what it imports, and what it names by a path, such as the program of a child process
-// or a page that it reads. scripts/test-changed.ts asks it which tests a change can reach.
+// Which files of the project a file uses: what it imports, and what it names by a path, such as the program of a child
+// process or a page that it reads. scripts/test-changed.ts asks it which tests a change can reach.
 
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -90,7 +90,10 @@ export class UseGraph {
   }
 }
 
-/** Returns what may be a path: each string literal, and those with only commas between them as one, as far as they are known. */
+/**
+ * Returns what may be a path: each string literal, and those with only commas between them as one, as far as they are
+ * known.
+ */
 function literalPaths(code: string): string[] {
   const literal = "(?:\"[^\"\\n]*\"|'[^'\\n]*'|`[^`\\n]*`)";
   return [...code.matchAll(new RegExp(`${literal}(?:\\s*,\\s*${literal})*`, "g"))].flatMap(([run]) => {
