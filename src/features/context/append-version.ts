@@ -6,7 +6,7 @@ import type { Changed, Stamp } from "../../log/log.ts";
 import type { Writer } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import type { Document } from "./document.ts";
-import { type ContextRow, timeOf, type VersionRow } from "./rows.ts";
+import { CONTEXT_COLUMNS, type ContextRow, PLAIN, timeOf, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
 import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 
@@ -100,63 +100,28 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimit
   return row;
 }
 
-function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
-  return {
-    version: row.version,
-    seq: stamp.seq,
-    hash: row.hash,
-    content_type: row.content_type,
-    title: row.title,
-    tags: row.tags,
-    size: row.size,
-    author: row.author,
-    via: stamp.via,
-    log_time: stamp.timeMs,
-    deleted: row.deleted,
-    purged: 0,
-  };
+function versionRow(row: ContextRow, { seq, via, timeMs }: Stamp): VersionRow {
+  return { ...row, seq, via, log_time: timeMs, purged: 0 };
 }
+
+const INSERT_VERSION =
+  `INSERT INTO versions (id, ${VERSION_COLUMNS.join(", ")}, encoding, content) ` +
+  `VALUES (?, ${VERSION_COLUMNS.map(() => "?").join(", ")}, ${PLAIN}, ?)`;
 
 /** Inserts one row of `versions`, with the text uncompressed. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
-  tx.run(
-    "INSERT INTO versions (id, version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,0,?)",
-    id,
-    row.version,
-    row.seq,
-    row.hash,
-    row.content_type,
-    row.title,
-    row.tags,
-    row.size,
-    row.author,
-    row.via,
-    row.log_time,
-    row.deleted,
-    row.purged,
-    Buffer.from(text, "utf8"),
-  );
+  tx.run(INSERT_VERSION, id, ...VERSION_COLUMNS.map((column) => row[column]), Buffer.from(text, "utf8"));
 }
+
+const WRITE_HEAD =
+  `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(", ")}) ` +
+  `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
+    .map((column) => `${column} = excluded.${column}`)
+    .join(", ")}`;
 
 /** Writes `row` as the newest state of its context. */
 export function writeHead(tx: Writer, row: ContextRow): void {
-  tx.run(
-    "INSERT INTO contexts (id, space, version, hash, content_type, title, tags, size, author, created_at, updated_at, deleted) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) " +
-      "ON CONFLICT (id) DO UPDATE SET version = excluded.version, hash = excluded.hash, content_type = excluded.content_type, title = excluded.title, tags = excluded.tags, " +
-      "size = excluded.size, author = excluded.author, created_at = excluded.created_at, updated_at = excluded.updated_at, deleted = excluded.deleted",
-    row.id,
-    row.space,
-    row.version,
-    row.hash,
-    row.content_type,
-    row.title,
-    row.tags,
-    row.size,
-    row.author,
-    row.created_at,
-    row.updated_at,
-    row.deleted,
-  );
+  tx.run(WRITE_HEAD, ...CONTEXT_COLUMNS.map((column) => row[column]));
 }
 
 /** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */

@@ -127,6 +127,10 @@ function rowsOf(
 ): Pick<z.output<typeof output>, "rows" | "cursor"> {
   const limit = query.limit ?? 100;
   const rows: FullRow[] = [];
+  const page = (cursor?: number) => ({
+    rows: rows.map(rowFor(context)),
+    ...(cursor === undefined ? {} : { cursor: String(cursor) }),
+  });
   let below = Math.min(
     query.cursor === undefined ? MAX_TIME : parseNumberCursor(query.cursor, "the audit"),
     (until.seq ?? MAX_TIME - 1) + 1,
@@ -139,14 +143,14 @@ function rowsOf(
       STEP,
     );
     for (const row of found) {
-      if (row.log_time < (since.timeMs ?? 0)) return { rows: rows.map(rowFor(context)) };
+      if (row.log_time < (since.timeMs ?? 0)) return page();
       below = row.seq;
       if (matches(row, query, context, until)) rows.push(row);
-      if (rows.length === limit) return { rows: rows.map(rowFor(context)), cursor: String(below) };
+      if (rows.length === limit) return page(below);
     }
-    if (found.length < STEP) return { rows: rows.map(rowFor(context)) };
+    if (found.length < STEP) return page();
   }
-  return { rows: rows.map(rowFor(context)), cursor: String(below) };
+  return page(below);
 }
 
 function matches(row: FullRow, query: Input, context: CallContext, until: Bound): boolean {

@@ -10,7 +10,7 @@ import { read } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
-import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf } from "./rows.ts";
+import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf, VERSION_FACTS } from "./rows.ts";
 import { type ReportedHead, verifyHeads } from "./verify-heads.ts";
 
 /** Rows checked before other work gets a turn; their texts may be large. */
@@ -115,12 +115,9 @@ function headProblem(reader: Reader, row: Row): string | undefined {
   const head = reader.get<ContextRow>("SELECT * FROM contexts WHERE id = ?", row.id);
   if (head === undefined) return "belongs to no context";
   if (head.version !== row.version) return head.version > row.version ? undefined : "is newer than its context";
-  const isSame = REPEATED.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
+  const isSame = VERSION_FACTS.every((column) => head[column] === row[column]) && head.updated_at === row.log_time;
   return isSame ? undefined : "differs from the state of its context";
 }
-
-/** Columns that a context repeats from its newest version. */
-const REPEATED = ["hash", "deleted", "content_type", "title", "tags", "size", "author"] as const;
 
 /**
  * Returns the first context that lacks its newest version, or one between the oldest and the newest: history limits

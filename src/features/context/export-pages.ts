@@ -8,7 +8,7 @@ import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { endOfPrefix } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
-import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
+import type { StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
 const MAX_LINES = 500;
@@ -18,7 +18,7 @@ const PAGE_CHARACTERS = 1024 * 1024;
 const STEP = 50;
 
 /** Where a page ended. */
-interface Place {
+interface PageEnd {
   id: string;
   version: number;
   /** The export contains what was applied up to this seq. */
@@ -60,27 +60,18 @@ type Row = StoredVersion & { id: string; created_at: number };
 
 function pageOf(
   reader: Reader,
-  from: Place,
+  from: PageEnd,
   prefix: string,
   visible: (space: string) => boolean,
-): { lines: string[]; next?: Place } {
+): { lines: string[]; next?: PageEnd } {
   const lines: string[] = [];
   let characters = 0;
   let at = from;
   for (;;) {
-    const rows = reader.all<Row>(
-      `SELECT v.id AS id, c.created_at AS created_at, ${columnsOf("v")} FROM versions v JOIN contexts c ON c.id = v.id
-         WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT ?`,
-      at.id,
-      at.version,
-      prefix,
-      endOfPrefix(prefix),
-      from.seq,
-      STEP,
-    );
+    const rows = rowsAfter(reader, at, prefix);
     for (const row of rows) {
       if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw overtaken(row.id);
-      at = { id: row.id, version: row.version, seq: from.seq };
+      at = { id: row.id, version: row.version, seq: at.seq };
       if (!row.id.startsWith(prefix) || !visible(spaceOf(row.id))) continue;
       const line = lineOf(row.id, row, Math.min(row.created_at, row.log_time));
       lines.push(line);
@@ -91,10 +82,17 @@ function pageOf(
   }
 }
 
-function columnsOf(table: string): string {
-  return STORED_COLUMNS.split(", ")
-    .map((column) => `${table}.${column}`)
-    .join(", ");
+function rowsAfter(reader: Reader, { id, version, seq }: PageEnd, prefix: string): Row[] {
+  return reader.all<Row>(
+    `SELECT v.*, c.created_at AS created_at FROM versions v JOIN contexts c ON c.id = v.id
+       WHERE (v.id, v.version) > (?, ?) AND v.id >= ? AND v.id < ? AND v.seq <= ? ORDER BY v.id, v.version LIMIT ?`,
+    id,
+    version,
+    prefix,
+    endOfPrefix(prefix),
+    seq,
+    STEP,
+  );
 }
 
 function overtaken(id: string): Fault {
@@ -104,13 +102,13 @@ function overtaken(id: string): Fault {
 }
 
 /** A cursor gives no right: each page is filtered by the rights at its time. */
-function writeCursor({ id, version, seq }: Place): string {
+function writeCursor({ id, version, seq }: PageEnd): string {
   return Buffer.from(JSON.stringify([id, version, seq]), "utf8").toString("base64url");
 }
 
 const cursorShape = z.tuple([z.string().min(1).max(256), z.number().int().min(1), z.number().int().min(0)]);
 
-function readCursor(cursor: string): Place {
+function readCursor(cursor: string): PageEnd {
   try {
     const [id, version, seq] = cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
     return { id, version, seq };

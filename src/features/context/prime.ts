@@ -88,8 +88,15 @@ function recentOf(
   names: readonly string[],
   visible: (space: string) => boolean,
 ): ContextRow[] {
-  const found = new Map<string, ContextRow>();
-  const newest = () => [...found.values()].sort((a, b) => b.updated_at - a.updated_at).slice(0, MAX_RECENT);
+  const feed = recentInFeed(reader, (space) => (only === undefined ? visible(space) : space === only));
+  const found = feed.enough ? feed.found : [...feed.found, ...names.flatMap((name) => recentInSpace(reader, name))];
+  const byId = new Map(found.map((row) => [row.id, row]));
+  return [...byId.values()].sort((a, b) => b.updated_at - a.updated_at).slice(0, MAX_RECENT);
+}
+
+/** Reads the change feed from its end. `enough`: MAX_RECENT contexts were found, or the feed has no more changes. */
+function recentInFeed(reader: Reader, wanted: (space: string) => boolean): { found: ContextRow[]; enough: boolean } {
+  const found: ContextRow[] = [];
   const seen = new Set<string>();
   let below = Number.MAX_SAFE_INTEGER;
   for (let looked = 0; looked < MAX_LOOKED_AT; looked += STEP) {
@@ -103,20 +110,20 @@ function recentOf(
       if (seen.has(target)) continue;
       seen.add(target);
       const head = headOf(reader, target);
-      if (head === undefined || head.deleted !== 0) continue;
-      if (only === undefined ? visible(head.space) : head.space === only) found.set(head.id, head);
-      if (found.size === MAX_RECENT) return newest();
+      if (head?.deleted === 0 && wanted(head.space)) found.push(head);
+      if (found.length === MAX_RECENT) return { found, enough: true };
     }
-    if (rows.length < STEP) return newest();
+    if (rows.length < STEP) return { found, enough: true };
   }
-  for (const name of names) {
-    const rows = reader.all<ContextRow>(
-      "SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?) ORDER BY updated_at DESC LIMIT ?",
-      name,
-      MAX_COUNTED,
-      MAX_RECENT,
-    );
-    for (const row of rows) found.set(row.id, row);
-  }
-  return newest();
+  return { found, enough: false };
+}
+
+/** Returns the newest of the first MAX_COUNTED contexts of a space. */
+function recentInSpace(reader: Reader, name: string): ContextRow[] {
+  return reader.all<ContextRow>(
+    "SELECT * FROM (SELECT * FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?) ORDER BY updated_at DESC LIMIT ?",
+    name,
+    MAX_COUNTED,
+    MAX_RECENT,
+  );
 }

@@ -6,35 +6,39 @@ import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 
-/** A row of `contexts`: the newest state of a context, also of a deleted one. */
-export interface ContextRow {
-  id: string;
-  space: string;
+/** What a context repeats from its newest version. */
+export interface VersionFacts {
   version: number;
+  /** Hex SHA-256 of the text. */
   hash: string;
   content_type: string;
   title: string;
+  /** Framed, see `framedTags`. */
   tags: string;
+  /** Bytes of the text. */
   size: number;
   author: string;
-  created_at: number;
-  updated_at: number;
+  /** 1 for a tombstone. */
   deleted: number;
 }
 
+/** A row of `contexts`: the newest state of a context, also of a deleted one. Times are log times in ms. */
+export interface ContextRow extends VersionFacts {
+  id: string;
+  space: string;
+  created_at: number;
+  updated_at: number;
+}
+
 /** A row of `versions` without its text. */
-export interface VersionRow {
-  version: number;
+export interface VersionRow extends VersionFacts {
+  /** The change that wrote it. */
   seq: number;
-  hash: string;
-  content_type: string;
-  title: string;
-  tags: string;
-  size: number;
-  author: string;
+  /** The member that forwarded the write, or "". */
   via: string;
+  /** Log time of the write in ms; for an imported version that of its origin. */
   log_time: number;
-  deleted: number;
+  /** 1 if the text was removed for good. */
   purged: number;
 }
 
@@ -44,10 +48,14 @@ export interface StoredVersion extends VersionRow {
   content: Uint8Array;
 }
 
-const VERSION_COLUMNS =
-  "version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, purged" as const;
-/** Columns of a `StoredVersion`. */
-export const STORED_COLUMNS = `${VERSION_COLUMNS}, encoding, content` as const;
+/** Columns of `VersionFacts`. */
+export const VERSION_FACTS = ["version", "hash", "content_type", "title", "tags", "size", "author", "deleted"] as const;
+/** Columns of a `ContextRow`. */
+export const CONTEXT_COLUMNS = ["id", "space", ...VERSION_FACTS, "created_at", "updated_at"] as const;
+/** Columns of a `VersionRow`. */
+export const VERSION_COLUMNS = [...VERSION_FACTS, "seq", "via", "log_time", "purged"] as const;
+/** Columns of a `StoredVersion`, for a SELECT. */
+export const STORED_COLUMNS = [...VERSION_COLUMNS, "encoding", "content"].join(", ");
 
 /** Returns the newest state of a context, which may be a tombstone. */
 export function headOf(reader: Reader, id: string): ContextRow | undefined {
@@ -62,7 +70,7 @@ export function versionOf(reader: Reader, id: string, version: number): StoredVe
 /** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
   return reader.all<VersionRow>(
-    `SELECT ${VERSION_COLUMNS} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
+    `SELECT ${VERSION_COLUMNS.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
     id,
     below,
     limit,
@@ -141,11 +149,9 @@ export function versionMetadataOf(id: string, row: VersionRow, createdAt: number
   return shownOf(id, row, { createdAt, updatedAt: row.log_time });
 }
 
-type Described = Pick<VersionRow, "version" | "hash" | "content_type" | "title" | "tags" | "size" | "author">;
-
 function shownOf(
   id: string,
-  row: Described,
+  row: VersionFacts,
   { createdAt, updatedAt }: { createdAt: number; updatedAt: number },
 ): z.infer<typeof metadata> {
   return {

@@ -78,20 +78,10 @@ export function parseLine(text: string): ImportedVersion {
     throw refused(text, `${issue?.path.join(".") || "line"}: ${issue?.message ?? "invalid"}`);
   }
   const line = parsed.data;
-  const bare = line.deleted === true || line.purged === true;
-  if (bare !== (line.content === undefined))
-    throw refused(text, "content is given with deleted or purged, or is missing");
-  if (line.deleted === true && line.hash !== EMPTY_HASH)
-    throw refused(text, "the hash of a deletion must be that of an empty text");
-  const content = line.content ?? "";
-  const contentType = normalType(line.content_type);
-  if (!bare && isJsonType(contentType)) parseJson(content, `${line.id} version ${line.version}`);
-  const document = documentOf(content, contentType, MAX_DOCUMENT_BYTES);
-  if (!bare && document.hash !== line.hash) throw refused(text, "the content does not match its hash");
   return {
     id: line.id,
     version: line.version,
-    document: { ...document, hash: line.hash },
+    document: documentOfLine(text, line),
     title: line.title,
     tags: line.tags,
     author: line.author,
@@ -101,6 +91,20 @@ export function parseLine(text: string): ImportedVersion {
     deleted: line.deleted === true,
     purged: line.purged === true,
   };
+}
+
+/** Returns the document of a line; that of a deleted or purged version has no text but its hash. */
+function documentOfLine(text: string, { content, hash, ...line }: z.output<typeof lineShape>): Document {
+  const bare = line.deleted === true || line.purged === true;
+  if (bare !== (content === undefined)) throw refused(text, "content is given with deleted or purged, or is missing");
+  if (line.deleted === true && hash !== EMPTY_HASH)
+    throw refused(text, "the hash of a deletion must be that of an empty text");
+  const contentType = normalType(line.content_type);
+  if (content === undefined) return { ...documentOf("", contentType, MAX_DOCUMENT_BYTES), hash };
+  if (isJsonType(contentType)) parseJson(content, `${line.id} version ${line.version}`);
+  const document = documentOf(content, contentType, MAX_DOCUMENT_BYTES);
+  if (document.hash !== hash) throw refused(text, "the content does not match its hash");
+  return document;
 }
 
 function refused(text: string, what: string): Fault {
