@@ -2,9 +2,10 @@
 // The scheduled backups of a running node are in features/backup/commands.ts.
 
 import { resolve } from "node:path";
-import { backupNode, checkBackup, restoreNode } from "../datadir/index.ts";
+import { backupNode, checkBackup, keysOfFolder, readKeyFile, restoreNode, writeKeyFile } from "../datadir/index.ts";
+import type { Manifest } from "../store/backup.ts";
 import { dataDirOf } from "./client.ts";
-import { type Command, isSet } from "./command.ts";
+import { type Command, type Invocation, isSet, textOption } from "./command.ts";
 import { say, showResult } from "./output.ts";
 
 /** `cairn backup FOLDER`. */
@@ -15,22 +16,58 @@ export const backup: Command = {
 A running node makes backups by itself: see cairn backup list.`,
   args: [{ name: "FOLDER", help: "must not exist yet", offers: "files" }],
   options: [
-    { flags: "--verify", help: "only check the backup in FOLDER" },
+    { flags: "--verify", help: "only check the backup in FOLDER, with the keys of this machine's node" },
+    { flags: "--key <file>", help: "check the seal with a key file of cairn backup key", offers: "files" },
     { flags: "--data <dir>", help: "the data folder" },
     { flags: "--json", help: "print the manifest" },
   ],
   async run(invocation) {
     const folder = resolve(invocation.args[0] ?? "");
     process.umask(0o077);
-    const manifest = isSet(invocation, "verify")
-      ? await checkBackup(folder)
-      : await backupNode({ dataDir: resolve(dataDirOf(invocation)), to: folder });
-    const { contexts, position } = manifest.content;
-    const size = `${manifest.file.bytes} bytes, made ${manifest.created_at}, checked`;
-    await showResult(invocation, manifest, `${folder}: ${contexts} contexts at ${position}, ${size}\n`);
+    const dataDir = resolve(dataDirOf(invocation));
+    if (!isSet(invocation, "verify")) {
+      const manifest = await backupNode({ dataDir, to: folder });
+      await showResult(invocation, manifest, lineOf(folder, manifest));
+      return 0;
+    }
+    const { manifest, sealed } = await checkBackup(
+      folder,
+      new Map([...keysOfFolder(dataDir), ...keysOfFile(invocation)]),
+    );
+    await showResult(invocation, { ...manifest, sealed }, lineOf(folder, manifest));
+    if (!sealed) say(UNSEALED);
     return 0;
   },
 };
+
+/** `cairn backup key FILE`. */
+export const backupKey: Command = {
+  words: ["backup", "key"],
+  summary: "write the keys that verify backups of this node's fleet to a file, for a restore on another machine",
+  more: `Keep the file apart from the backups: whoever has both can change a backup without being noticed.`,
+  args: [{ name: "FILE", help: "readable by this user only", offers: "files" }],
+  options: [{ flags: "--data <dir>", help: "the data folder" }],
+  async run(invocation) {
+    const file = resolve(invocation.args[0] ?? "");
+    process.umask(0o077);
+    writeKeyFile(resolve(dataDirOf(invocation)), file);
+    say(`the keys are in ${file}; keep it secret, and apart from the backups`);
+    return 0;
+  },
+};
+
+/** Shown for a backup whose seal could not be checked. */
+const UNSEALED = `the seal of this backup was NOT checked, since no key of its fleet is here: whoever could write it could change it;
+  with --key FILE it is checked (cairn backup key FILE on a full member of that fleet)`;
+
+function keysOfFile(invocation: Invocation) {
+  const file = textOption(invocation, "key");
+  return file === undefined ? [] : readKeyFile(resolve(file));
+}
+
+function lineOf(folder: string, { content: { contexts, position }, file, created_at }: Manifest): string {
+  return `${folder}: ${contexts} contexts at ${position}, ${file.bytes} bytes, made ${created_at}, checked\n`;
+}
 
 /** Only the operator knows whether other members of the fleet are left. */
 const AFTER_RESTORE = `this node is now a fleet of its own; other members it had do not belong to it:
@@ -47,6 +84,7 @@ A new history begins: positions from before the restore are refused with history
   args: [{ name: "FOLDER", help: "the folder that cairn backup made", offers: "files" }],
   options: [
     { flags: "--data <dir>", help: "the data folder" },
+    { flags: "--key <file>", help: "check the seal with a key file of cairn backup key", offers: "files" },
     { flags: "--aside", help: "move the store that is there to aside/ in the data folder" },
     { flags: "--json", help: "print JSON" },
   ],
@@ -54,13 +92,19 @@ A new history begins: positions from before the restore are refused with history
     const from = resolve(invocation.args[0] ?? "");
     const dataDir = resolve(dataDirOf(invocation));
     process.umask(0o077);
-    const { manifest, epoch, aside } = await restoreNode({ from, dataDir, aside: isSet(invocation, "aside") });
+    const { manifest, sealed, epoch, aside } = await restoreNode({
+      from,
+      dataDir,
+      aside: isSet(invocation, "aside"),
+      keys: new Map(keysOfFile(invocation)),
+    });
     const { contexts, position } = manifest.content;
     await showResult(
       invocation,
-      { data: dataDir, epoch, aside: aside ?? null, manifest },
+      { data: dataDir, epoch, aside: aside ?? null, sealed, manifest },
       `${dataDir}: ${contexts} contexts as they were at ${position}; a new history ${epoch} begins\n`,
     );
+    if (!sealed) say(UNSEALED);
     if (aside !== undefined) say(`the store that was there is in ${aside}`);
     say(AFTER_RESTORE);
     return 0;

@@ -5,7 +5,7 @@ import { FEATURES } from "../features/index.ts";
 import type { Feature } from "../operation/feature.ts";
 import { accessExplain } from "./access.ts";
 import { audit } from "./audit.ts";
-import { backup, restore } from "./backup.ts";
+import { backup, backupKey, restore } from "./backup.ts";
 import { bridge } from "./bridge.ts";
 import { call } from "./call.ts";
 import type { Command } from "./command.ts";
@@ -77,6 +77,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     exportContexts,
     importContexts,
     backup,
+    backupKey,
     ...featureCommands(features),
     restore,
     recover,

@@ -8,13 +8,22 @@ import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf } from "../log/digest.ts";
+import { type FleetKeys, takeFleetKeys, writeFleetKey } from "../log/fleet-key.ts";
 import { fleetOf } from "../log/history.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
-import { type Describe, dataExists, type Manifest, verifyBackup, writeBackup } from "../store/backup.ts";
+import {
+  type Describe,
+  dataExists,
+  type Manifest,
+  type VerifiedBackup,
+  verifyBackup,
+  writeBackup,
+} from "../store/backup.ts";
 import { lockDataFolder } from "../store/lock.ts";
 import { databasePath } from "../store/open.ts";
 import { Store } from "../store/store.ts";
+import { keysOfFolder } from "./fleet-keys.ts";
 import { clearRequests } from "./next-start.ts";
 import { quarantineData } from "./quarantine.ts";
 import { clearRecoveryMark } from "./recover.ts";
@@ -30,17 +39,25 @@ export async function backupNode(options: { dataDir: string; to: string; nowMs?:
       hint: "Name the data folder with --data.",
     });
   }
-  return writeBackup({ path: databasePath(store), to: options.to, describe, nowMs: options.nowMs ?? Date.now });
+  return writeBackup({
+    path: databasePath(store),
+    to: options.to,
+    migrations: MIGRATIONS,
+    describe,
+    // A key inside the copy would let anyone who can write the copy seal it again.
+    takeKey: (tx) => takeFleetKeys(tx).get(fleetOf(tx).fleet),
+    nowMs: options.nowMs ?? Date.now,
+  });
 }
 
-/** Checks a backup and changes nothing. */
-export function checkBackup(folder: string): Promise<Manifest> {
-  return verifyBackup(folder, describe, MIGRATIONS.length);
+/** Checks a backup and changes nothing. Its seal is checked if `keys` has the key of its fleet. */
+export function checkBackup(folder: string, keys: FleetKeys): Promise<VerifiedBackup> {
+  const keyFor = ({ fleet }: Manifest["content"]): string | undefined => keys.get(String(fleet));
+  return verifyBackup({ folder, migrations: MIGRATIONS, describe, keyFor });
 }
 
 /** The result of a restore. */
-export interface Restored {
-  manifest: Manifest;
+export interface Restored extends VerifiedBackup {
   /** The new history that begins with it. */
   epoch: string;
   /** Where the earlier store and raft folder are kept, if there were any. */
@@ -53,6 +70,8 @@ export interface RestoreOptions {
   dataDir: string;
   /** Moves an existing store to aside/; without it an existing store is refused. */
   aside?: boolean;
+  /** Keys beyond those of the data folder, as from a key file. */
+  keys?: FleetKeys;
   nowMs?: () => number;
 }
 
@@ -60,7 +79,8 @@ export interface RestoreOptions {
  * Checks a backup and makes it the store of a data folder. The store appears complete or not at all, and nothing is
  * overwritten. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`.
  */
-export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: RestoreOptions): Promise<Restored> {
+export async function restoreNode(options: RestoreOptions): Promise<Restored> {
+  const { from, dataDir, aside, nowMs = Date.now } = options;
   ensurePrivateFolder(dataDir);
   const lock = lockDataFolder(dataDir);
   try {
@@ -70,17 +90,18 @@ export async function restoreNode({ from, dataDir, aside, nowMs = Date.now }: Re
         target,
         "Restore into a data folder without a store, with --data, or keep this one with --aside.",
       );
-    const manifest = await checkBackup(from);
+    const keys = new Map([...keysOfFolder(dataDir), ...(options.keys ?? [])]);
+    const { manifest, sealed } = await checkBackup(from, keys);
     const partial = `${target}.partial`;
     rmSync(partial, { recursive: true, force: true });
-    const epoch = buildStore(partial, join(from, manifest.file.name));
+    const epoch = await buildStore(partial, join(from, manifest.file.name), keys);
     // The old store moves only now, when the new one is complete and flushed. The replicated log moves with it, since
     // it continues from another state.
     const kept = quarantineData(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
     clearRequests(dataDir);
     renameDurably(partial, target);
     clearRecoveryMark(dataDir);
-    return { manifest, epoch, aside: kept };
+    return { manifest, sealed, epoch, aside: kept };
   } finally {
     lock.release();
   }
@@ -98,7 +119,8 @@ export function refuseBrokenRestore(dataDir: string): void {
   });
 }
 
-function buildStore(folder: string, file: string): string {
+/** Builds the new store from a checked file. It keeps `keys`, so that earlier backups can still be verified. */
+async function buildStore(folder: string, file: string, keys: FleetKeys): Promise<string> {
   mkdirSync(join(folder, "1"), { recursive: true, mode: 0o700 });
   const copy = join(folder, "1", "cairn.db");
   copyFileSync(file, copy);
@@ -106,6 +128,11 @@ function buildStore(folder: string, file: string): string {
   flush(copy);
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
   try {
+    // A file of an older schema was migrated just now, and can be described only from here on.
+    await describe(store.reader);
+    store.transaction((tx) => {
+      for (const [fleetId, key] of keys) writeFleetKey(tx, fleetId, key);
+    });
     return forkHistory(store, CLEARED_BY_FORK);
   } finally {
     store.close();

@@ -2,6 +2,7 @@
 
 export { backupNode, checkBackup, refuseBrokenRestore, restoreNode } from "./backup.ts";
 export { type DiskWatch, watchDisk } from "./disk-watch.ts";
+export { keysOfFolder, readKeyFile, writeKeyFile } from "./fleet-keys.ts";
 export { inspectNodeStore } from "./inspect.ts";
 export {
   clearJoinRequest,

@@ -1,7 +1,9 @@
 // Reads a node's store for the doctor, without asking the node.
 
 import { join } from "node:path";
+import { MIGRATIONS } from "../features/index.ts";
 import { type Inspected, inspectStore } from "../store/inspect.ts";
+import type { Reader } from "../store/store.ts";
 
 /** What the doctor needs to know of a store. */
 export interface SeenStore {
@@ -10,10 +12,11 @@ export interface SeenStore {
   lastChangeMs: number;
 }
 
-/** Checks the store's file and reads it; undefined if there is none. Fault `data_corrupt`. */
+/** Checks the store's schema and every page, and reads it; undefined if there is none. Faults `data_corrupt`, `data_newer`. */
 export function inspectNodeStore(dataDir: string): Inspected<SeenStore> | undefined {
-  return inspectStore(join(dataDir, "store"), (reader) => ({
+  const look = (reader: Reader): SeenStore => ({
     contexts: reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0")?.n ?? 0,
     lastChangeMs: reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
-  }));
+  });
+  return inspectStore(join(dataDir, "store"), look, MIGRATIONS);
 }

@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { Fault } from "../lib/fault.ts";
 import type { Reader, Store } from "../store/store.ts";
+import { newFleetKey, writeFleetKey } from "./fleet-key.ts";
 import { KNOWN_LEVEL, levelOf, refuseHigherLevel } from "./level.ts";
 import { beginFleet, readMeta, writeMeta } from "./meta.ts";
 import type { Position } from "./position.ts";
@@ -49,7 +50,9 @@ export function openHistory(store: Store): History {
       new Uint8Array(32),
       new Uint8Array(32),
     );
-    beginFleet(tx, randomBytes(16).toString("hex"));
+    const fleet = randomBytes(16).toString("hex");
+    beginFleet(tx, fleet);
+    writeFleetKey(tx, fleet, newFleetKey());
     writeMeta(tx, { fleet_level: KNOWN_LEVEL });
     return [{ n: 1, id, parent: null, fork_seq: 0 }];
   });

@@ -49,16 +49,19 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   raft_server: { type: "text", own: true },
 };
 
-/** Keys of which there is one for each name: `edge:<space>` is how edges may keep that space. Replicated. */
-type MetaPrefix = "edge:";
+/**
+ * Keys of which there is one for each name. `edge:<space>` is how edges may keep that space; `key:<fleet id>` is the
+ * secret that seals backups of that fleet (fleet-key.ts), which is on every full member and in no digest.
+ */
+type MetaPrefix = "edge:" | "key:";
 
 const OWN_KEYS = Object.entries(META_KEYS)
   .filter(([, { own }]) => own === true)
   .map(([key]) => `'${key}'`)
   .join(", ");
 
-/** Selects what is replicated of the table, in a fixed order. */
-export const REPLICATED_META = `SELECT * FROM meta WHERE key NOT IN (${OWN_KEYS}) ORDER BY key`;
+/** Selects what is replicated of the table, in a fixed order. Secrets are left out: a backup has the same digest. */
+export const REPLICATED_META = `SELECT * FROM meta WHERE key NOT IN (${OWN_KEYS}) AND substr(key, 1, 4) <> 'key:' ORDER BY key`;
 
 /** Returns the value of a key; undefined where it was never written. */
 export function readMeta<Key extends MetaKey>(reader: Reader, key: Key): MetaValues[Key] | undefined {

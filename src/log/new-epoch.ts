@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import type { Store } from "../store/store.ts";
+import { newFleetKey, writeFleetKey } from "./fleet-key.ts";
 import { beginFleet } from "./meta.ts";
 
 /**
@@ -24,7 +25,10 @@ export function forkHistory(store: Store, cleared: readonly string[]): string {
       head.seq,
       head.hash,
     );
-    beginFleet(tx, randomBytes(16).toString("hex"));
+    const fleet = randomBytes(16).toString("hex");
+    beginFleet(tx, fleet);
+    // Earlier keys stay: backups of the history before can still be verified.
+    writeFleetKey(tx, fleet, newFleetKey());
     for (const table of cleared) {
       // An older store may lack the table; migrations run when it is opened, so only a test can see this.
       const there = tx.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table);

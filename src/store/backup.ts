@@ -1,7 +1,8 @@
-// Backups of a store: a copy of its file as of one moment, with a manifest that says what it must hold, and the check
-// of such a copy. Knows files, not tables.
+// Backups of a store: a copy of its file as of one moment, with a sealed manifest that says what it must hold, and the
+// check of such a copy. Knows files, not tables.
 
 import { Database } from "bun:sqlite";
+import { createHmac } from "node:crypto";
 import { chmodSync, createReadStream, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -9,9 +10,12 @@ import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { Sha256 } from "../lib/sha256.ts";
-import { type Reader, readerOf } from "./connection.ts";
+import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
-import { APPLICATION_ID, openReadonly, refuseDamage, schemaOf } from "./open.ts";
+import { openReadonly, refuseDamage } from "./open.ts";
+import { type Migration, refuseForeignSchema } from "./own-schema.ts";
+
+const NEWER_HINT = "Restore it with the version that wrote it, or a newer one.";
 
 const manifestShape = z.object({
   format: z.literal(1),
@@ -21,6 +25,8 @@ const manifestShape = z.object({
   file: z.object({ name: z.literal("cairn.db"), bytes: z.number().int(), sha256: z.string() }),
   /** What the file must hold, as described by the caller, who knows its tables. */
   content: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** HMAC-SHA-256 (hex) of everything above under a key of the fleet; missing where the fleet had no key. */
+  seal: z.string().optional(),
 });
 
 /** Returns the manifest of the backup in a folder. Fault `data_corrupt`. */
@@ -37,7 +43,10 @@ export interface BackupOptions {
   path: string;
   /** Folder of the backup. It must not exist yet. */
   to: string;
+  migrations: readonly Migration[];
   describe: Describe;
+  /** Removes from the copy what must not leave the node. Returns the key for the seal (hex); undefined: no seal. */
+  takeKey: (tx: Writer) => string | undefined;
   nowMs: () => number;
 }
 
@@ -45,7 +54,8 @@ export interface BackupOptions {
  * Copies the store, checks the copy and writes the manifest. The folder appears whole or not at all. Faults:
  * `data_exists`, `data_corrupt`, `storage_full`.
  */
-export async function writeBackup({ path, to, describe, nowMs }: BackupOptions): Promise<Manifest> {
+export async function writeBackup(options: BackupOptions): Promise<Manifest> {
+  const { path, to, migrations, describe, takeKey, nowMs } = options;
   if (existsSync(to)) throw dataExists(to, "Name a folder that is not there yet.");
   const partial = `${to}.partial`;
   rmSync(partial, { recursive: true, force: true });
@@ -54,8 +64,9 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
     const file = join(partial, "cairn.db");
     vacuumInto(path, file);
     chmodSync(file, 0o600);
+    const key = withoutSecrets(file, takeKey);
     flush(file);
-    const { schema, content } = await inspect(file, describe);
+    const { schema, content } = await inspect(file, migrations, describe);
     const manifest: Manifest = {
       format: 1,
       created_at: new Date(nowMs()).toISOString(),
@@ -63,6 +74,7 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
       file: { name: "cairn.db", bytes: statSync(file).size, sha256: await sha256Of(file) },
       content,
     };
+    if (key !== undefined) manifest.seal = sealOf(manifest, key);
     writeAtomic(join(partial, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
     renameDurably(partial, to);
     return manifest;
@@ -72,32 +84,64 @@ export async function writeBackup({ path, to, describe, nowMs }: BackupOptions):
   }
 }
 
+export interface VerifyOptions {
+  folder: string;
+  migrations: readonly Migration[];
+  describe: Describe;
+  /** Returns the key (hex) for a backup with this content; undefined: there is none, and the seal is not checked. */
+  keyFor: (content: Manifest["content"]) => string | undefined;
+}
+
+/** The result of a check. */
+export interface VerifiedBackup {
+  manifest: Manifest;
+  /** Whether the manifest was checked under a key. Without one it may be made by anyone who can write files. */
+  sealed: boolean;
+}
+
 /**
- * Checks a backup against its manifest: size, hash, every page, and its description. Faults `data_corrupt`,
- * `data_newer`.
+ * Checks a backup: its schema, which must be exactly ours, its seal if a key is known, and against its manifest size,
+ * hash, every page and description. Faults `data_corrupt`, `data_newer`.
  */
-export async function verifyBackup(folder: string, describe: Describe, knownSchema: number): Promise<Manifest> {
+export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBackup> {
+  const { folder, migrations, describe, keyFor } = options;
   const manifest = readManifest(folder);
   const file = join(folder, manifest.file.name);
-  if (manifest.schema > knownSchema) {
+  if (manifest.schema > migrations.length) {
     throw new Fault(
       "data_newer",
-      `The backup ${folder} has schema ${manifest.schema}; this version of cairn knows schemas up to ${knownSchema}`,
-      {
-        hint: "Restore it with the version that wrote it, or a newer one.",
-      },
+      `The backup ${folder} has schema ${manifest.schema}; this version of cairn knows schemas up to ${migrations.length}`,
+      { hint: NEWER_HINT },
     );
   }
+  const key = keyFor(manifest.content);
+  if (key !== undefined) checkSeal(folder, manifest, key);
   const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (bytes !== manifest.file.bytes) throw broken(folder, `cairn.db has ${bytes} bytes of ${manifest.file.bytes}`);
   if ((await sha256Of(file)) !== manifest.file.sha256)
     throw broken(folder, "cairn.db has another hash than the manifest says");
   // An older schema is migrated first; only then can its tables be described.
-  const { schema, content } = await inspect(file, manifest.schema === knownSchema ? describe : () => manifest.content);
+  const current = manifest.schema === migrations.length;
+  const { schema, content } = await inspect(file, migrations, current ? describe : () => manifest.content);
   const differs = Object.entries(manifest.content).find(([name, value]) => content[name] !== value);
   if (schema !== manifest.schema || differs !== undefined)
     throw broken(folder, `it holds another ${differs?.[0] ?? "schema"} than the manifest says`);
-  return manifest;
+  return { manifest, sealed: key !== undefined };
+}
+
+function checkSeal(folder: string, manifest: Manifest, key: string): void {
+  if (manifest.seal === undefined)
+    throw new Fault("data_corrupt", `The backup ${folder} cannot be trusted: its manifest has no seal`, {
+      hint: "Use another backup. One that is older than the key of its fleet can be restored into a data folder of its own (--data).",
+    });
+  if (manifest.seal !== sealOf(manifest, key))
+    throw broken(folder, "its manifest was not written by a member of its fleet, or was changed");
+}
+
+/** Returns the HMAC over the fields of the manifest, in an order that does not depend on the file. */
+function sealOf({ format, created_at, schema, file, content }: Manifest, key: string): string {
+  const fields = [format, created_at, schema, file.name, file.bytes, file.sha256, Object.entries(content).sort()];
+  return createHmac("sha256", Buffer.from(key, "hex")).update(JSON.stringify(fields)).digest("hex");
 }
 
 /** Parses a manifest. Throws for any other text. */
@@ -125,15 +169,36 @@ function vacuumInto(path: string, file: string): void {
   }
 }
 
-async function inspect(file: string, describe: Describe): Promise<{ schema: number; content: Manifest["content"] }> {
-  const copy = new Database(file, { readonly: true, strict: true });
+/** Runs `takeKey` over a copy that no one else has open. What it deletes is overwritten. */
+function withoutSecrets(file: string, takeKey: BackupOptions["takeKey"]): string | undefined {
+  const copy = new Database(file, { readwrite: true, strict: true });
   try {
-    const id = copy.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
-    if (id !== APPLICATION_ID) throw broken(dirname(file), `cairn.db is no file of Cairn (application id ${id})`);
+    for (const pragma of ["trusted_schema = OFF", "secure_delete = ON", "journal_mode = MEMORY"])
+      copy.run(`PRAGMA ${pragma}`);
+    return copy.transaction(() => takeKey(writerOf(copy)))();
+  } finally {
+    copy.close();
+  }
+}
+
+async function inspect(
+  file: string,
+  migrations: readonly Migration[],
+  describe: Describe,
+): Promise<{ schema: number; content: Manifest["content"] }> {
+  const folder = dirname(file);
+  const copy = openReadonly(file);
+  try {
+    const schema = refuseForeignSchema(copy, {
+      migrations,
+      what: `The backup ${folder}`,
+      newerHint: NEWER_HINT,
+      foreign: (why) => broken(folder, `cairn.db is not as Cairn makes it: ${why}`),
+    });
     refuseDamage(copy, file);
-    return { schema: schemaOf(copy), content: await describe(readerOf(copy)) };
+    return { schema, content: await describe(readerOf(copy)) };
   } catch (error) {
-    throw isDamaged(error) ? broken(dirname(file), String(error), error) : error;
+    throw isDamaged(error) ? broken(folder, String(error), error) : error;
   } finally {
     copy.close();
   }

@@ -10,7 +10,8 @@ import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type Writer, writerOf } from "./connection.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
 import { isDamaged } from "./damage.ts";
-import { APPLICATION_ID, type Migration, refuseDamage, schemaOf } from "./open.ts";
+import { refuseDamage } from "./open.ts";
+import { type Migration, refuseForeignSchema } from "./own-schema.ts";
 
 /** Writes a copy of the store's file to `to` in a Worker, and flushes it. */
 export async function writeCopy(path: string, to: string): Promise<void> {
@@ -60,8 +61,12 @@ export function importCopy({ folder, copy, migrations, prepare }: ImportOptions)
   const database = new Database(path, { readwrite: true, strict: true });
   try {
     database.run("PRAGMA trusted_schema = OFF");
-    refuseForeignFile(database, copy);
-    refuseForeignSchema(database, copy, migrations);
+    refuseForeignSchema(database, {
+      migrations,
+      what: `The copy ${copy}`,
+      newerHint: "Start the version that the leader runs, or a newer one.",
+      foreign: (why) => foreign(copy, why),
+    });
     refuseDamage(database, copy);
     database.run("PRAGMA synchronous = FULL");
     database.run("PRAGMA secure_delete = ON");
@@ -73,46 +78,6 @@ export function importCopy({ folder, copy, migrations, prepare }: ImportOptions)
   }
   for (const flushed of [path, home, folder]) flush(flushed);
   return now + 1;
-}
-
-function refuseForeignFile(database: Database, copy: string): void {
-  const id = database.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
-  if (id !== APPLICATION_ID) throw foreign(copy, `it is no file of Cairn (application id ${id})`);
-}
-
-/**
- * Checks that a copy has exactly the tables and indexes that our migrations make. A foreign trigger, view or table
- * would run with this node's rights.
- */
-function refuseForeignSchema(database: Database, copy: string, migrations: readonly Migration[]): void {
-  const found = schemaOf(database);
-  if (found > migrations.length) {
-    throw new Fault(
-      "data_newer",
-      `The copy ${copy} has schema ${found}; this version of cairn knows schemas up to ${migrations.length}`,
-      { hint: "Start the version that the leader runs, or a newer one." },
-    );
-  }
-  const model = new Database(":memory:");
-  try {
-    for (const { sql } of migrations.slice(0, found)) model.run(sql);
-    const [wanted, there] = [model, database].map((each) => new Map(objectsOf(each)));
-    for (const [name, sql] of there ?? []) {
-      if (wanted?.get(name) !== sql) throw foreign(copy, `it holds ${name}, which no migration makes like that`);
-      wanted.delete(name);
-    }
-    for (const [name] of wanted ?? []) throw foreign(copy, `${name} is missing in it`);
-  } finally {
-    model.close();
-  }
-}
-
-/** Returns every object of a schema by type and name, with its SQL. */
-function objectsOf(database: Database): [string, string][] {
-  return database
-    .query<{ type: string; name: string; sql: string | null }, []>("SELECT type, name, sql FROM sqlite_schema")
-    .all()
-    .map(({ type, name, sql }) => [`${type} ${name}`, sql ?? ""]);
 }
 
 function foreign(copy: string, why: string): Fault {

@@ -9,19 +9,10 @@ import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { damaged, isDamaged } from "./damage.ts";
-
-/** One step of the schema. */
-export interface Migration {
-  /** 1, 2, 3 … in the order of application. Never changed after a release. */
-  id: number;
-  name: string;
-  sql: string;
-}
+import { APPLICATION_ID, type Migration, refuseForeignSchema } from "./own-schema.ts";
 
 export type StoreLog = (level: "debug" | "info" | "warning" | "error", message: string) => void;
 
-/** "CAIR": distinguishes our files from other SQLite files. */
-export const APPLICATION_ID = 0x43414952;
 const PAGE_BYTES = 4096;
 
 export interface OpenedFile {
@@ -150,14 +141,17 @@ function prepareWriter(writer: Database, path: string, fresh: boolean): void {
   }
 }
 
+/** Runs the missing migrations. First the schema must be ours: a planted trigger would act with the first write. */
 function migrate(writer: Database, path: string, migrations: readonly Migration[]): void {
-  const found = schemaOf(writer);
-  const known = migrations.length;
-  if (found > known) {
-    throw new Fault("data_newer", `${path} has schema ${found}; this version of cairn knows schemas up to ${known}`, {
-      hint: "Start the version that wrote it, or a newer one; nothing was changed.",
-    });
-  }
+  const found = refuseForeignSchema(writer, {
+    migrations,
+    what: path,
+    newerHint: "Start the version that wrote it, or a newer one; nothing was changed.",
+    foreign: (why) =>
+      new Fault("data_corrupt", `The store ${path} cannot be trusted: ${why}`, {
+        hint: "Keep a copy of the data folder and find out what wrote to it, then restore the last backup.",
+      }),
+  });
   for (const [index, migration] of migrations.entries()) {
     if (migration.id !== index + 1)
       throw new Error(`migration ${migration.name} has id ${migration.id} at place ${index + 1}`);
@@ -167,11 +161,6 @@ function migrate(writer: Database, path: string, migrations: readonly Migration[
       writer.run(`PRAGMA user_version = ${migration.id}`);
     })();
   }
-}
-
-/** Returns the number of the last migration in the file. */
-export function schemaOf(database: Database): number {
-  return database.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
 }
 
 function openFault(path: string, cause: unknown): unknown {

@@ -5,12 +5,13 @@ import { Database } from "bun:sqlite";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
 import { importCopy, removeGeneration, switchGeneration, writeCopy } from "./generations.ts";
-import { type Migration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
+import { type OpenedFile, openFile, type StoreLog } from "./open.ts";
+import type { Migration } from "./own-schema.ts";
 import { type SharedReader, shareReads } from "./shared-reads.ts";
 
 export type { Reader, SqlValue, Writer } from "./connection.ts";
 export { isDamaged, isStorageFull } from "./damage.ts";
-export type { Migration } from "./open.ts";
+export type { Migration } from "./own-schema.ts";
 
 export interface StoreOptions {
   /** `<data>/store`. The file is `<folder>/<n>/cairn.db`, and `<folder>/CURRENT` names n (replication.md 22). */

@@ -1,5 +1,6 @@
 // Export and import without loss, backup and restore that can be trusted, and every damage to either is found.
 
+import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
 import {
   appendFileSync,
@@ -15,8 +16,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.ts";
+import { keysOfFolder, readKeyFile, writeKeyFile } from "../../src/datadir/fleet-keys.ts";
+import { inspectNodeStore } from "../../src/datadir/inspect.ts";
 import { contextFeature, exportLines, importLines, Maintenance, readExport } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { sha256Hex } from "../../src/lib/sha256.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { digestTablesOf } from "../../src/operation/derive.ts";
 import { type Core, granted, startCore } from "../kit/core.ts";
@@ -211,7 +215,7 @@ describe("backup", () => {
     const to = fresh();
     const manifest = await backupNode({ dataDir: core.folder, to });
     expect(manifest).toMatchObject({ content: { position, contexts: 11 } });
-    expect(await checkBackup(to)).toEqual(manifest);
+    expect(await checkBackup(to, keysOfFolder(core.folder))).toEqual({ manifest, sealed: true });
     for (const file of ["cairn.db", "manifest.json"]) expect(statSync(join(to, file)).mode & 0o077).toBe(0);
     await core.call("context_put", { id: "a/x", content: "after the backup" });
     const lost = core.invoker.position();
@@ -284,5 +288,99 @@ describe("backup", () => {
     const manifest = join(to, "manifest.json");
     writeFileSync(manifest, readFileSync(manifest, "utf8").replace(/"schema": \d+/, '"schema": 99'));
     await expect(restoreNode({ from: to, dataDir: fresh() })).rejects.toMatchObject({ code: "data_newer" });
+  });
+
+  /** Changes the file of a backup and makes size and hash of the manifest fit, as anyone could who can write it. */
+  const forge = (folder: string, sql: string): void => {
+    const file = join(folder, "cairn.db");
+    const database = new Database(file);
+    database.run(sql);
+    database.close();
+    const path = join(folder, "manifest.json");
+    const manifest = JSON.parse(readFileSync(path, "utf8"));
+    manifest.file = { ...manifest.file, bytes: statSync(file).size, sha256: sha256Hex(readFileSync(file)) };
+    writeFileSync(path, JSON.stringify(manifest));
+  };
+
+  test("with anything planted in its schema is refused by verify and restore, also where no key is known", async () => {
+    await using core = startCore();
+    await fill(core);
+    const planted = [
+      "CREATE TRIGGER evil AFTER INSERT ON changes BEGIN UPDATE contexts SET title = 'evil'; END",
+      "CREATE VIEW evil AS SELECT * FROM contexts",
+      "CREATE INDEX evil ON contexts (title)",
+      "CREATE TABLE evil (a)",
+      "DROP INDEX contexts_by_space",
+    ];
+    for (const sql of planted) {
+      const to = fresh();
+      await backupNode({ dataDir: core.folder, to });
+      forge(to, sql);
+      const dataDir = fresh();
+      const wanted = { code: "data_corrupt", message: expect.stringMatching(/no migration makes|is missing in it/) };
+      await expect(checkBackup(to, new Map())).rejects.toMatchObject(wanted);
+      await expect(restoreNode({ from: to, dataDir })).rejects.toMatchObject(wanted);
+      expect(existsSync(join(dataDir, "store"))).toBe(false);
+    }
+  });
+
+  test("a store with a planted trigger does not pass the doctor and is not opened", async () => {
+    const folder = fresh();
+    await startCore({ folder })[Symbol.asyncDispose]();
+    const path = join(folder, "store", "1", "cairn.db");
+    const database = new Database(path);
+    database.run("CREATE TRIGGER evil AFTER INSERT ON changes BEGIN UPDATE contexts SET title = 'evil'; END");
+    database.close();
+    expect(() => inspectNodeStore(folder)).toThrow("trigger evil");
+    expect(() => startCore({ folder })).toThrow("trigger evil");
+  });
+
+  test("is sealed with a key of the fleet, which is not in it", async () => {
+    await using core = startCore();
+    await fill(core);
+    const to = fresh();
+    const manifest = await backupNode({ dataDir: core.folder, to });
+    const keys = keysOfFolder(core.folder);
+    const key = keys.get(String(manifest.content["fleet"])) ?? "";
+    expect(key).toMatch(/^[0-9a-f]{64}$/);
+    for (const file of ["cairn.db", "manifest.json"]) expect(readFileSync(join(to, file)).includes(key)).toBe(false);
+    expect((await lines(core)).join("\n")).not.toContain(key);
+    // A text that was changed in every place that a check without a key can see.
+    forge(to, "UPDATE refusals SET count = 9; UPDATE head SET one = 1");
+    expect(await checkBackup(to, new Map())).toMatchObject({ sealed: false });
+    await expect(checkBackup(to, keys)).rejects.toMatchObject({
+      code: "data_corrupt",
+      message: expect.stringContaining("was not written by a member of its fleet"),
+    });
+    const unsealed = fresh();
+    await backupNode({ dataDir: core.folder, to: unsealed });
+    const { seal: _, ...rest } = JSON.parse(readFileSync(join(unsealed, "manifest.json"), "utf8"));
+    writeFileSync(join(unsealed, "manifest.json"), JSON.stringify(rest));
+    await expect(checkBackup(unsealed, keys)).rejects.toMatchObject({
+      code: "data_corrupt",
+      message: expect.stringContaining("has no seal"),
+    });
+  });
+
+  test("its seal is checked elsewhere with a key file, and keys are kept over a restore", async () => {
+    await using core = startCore();
+    await fill(core);
+    const to = fresh();
+    await backupNode({ dataDir: core.folder, to });
+    const file = `${fresh()}.keys`;
+    writeKeyFile(core.folder, file);
+    expect(statSync(file).mode & 0o077).toBe(0);
+    expect(() => writeKeyFile(core.folder, file)).toThrow("is there already");
+    const dataDir = fresh();
+    expect(await restoreNode({ from: to, dataDir })).toMatchObject({ sealed: false });
+    expect(keysOfFolder(dataDir).size).toBe(1);
+    const keys = readKeyFile(file);
+    const other = fresh();
+    expect(await restoreNode({ from: to, dataDir: other, keys })).toMatchObject({ sealed: true });
+    // The new history has a key of its own, and knows the one of the history that it continues.
+    expect(keysOfFolder(other).size).toBe(2);
+    expect(await checkBackup(to, keysOfFolder(other))).toMatchObject({ sealed: true });
+    expect(await restoreNode({ from: to, dataDir: other, aside: true })).toMatchObject({ sealed: true });
+    expect(keysOfFolder(other).size).toBe(3);
   });
 });

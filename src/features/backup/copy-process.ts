@@ -26,7 +26,7 @@ export function copyInChild(options: CopyProcessOptions, to: string, signal: Abo
 
 /** Checks the backup in a folder. Returns the manifest. Rejects with Fault `unavailable`. */
 export function checkInChild(options: CopyProcessOptions, folder: string, signal: AbortSignal): Promise<Manifest> {
-  return run(options, ["backup", folder, "--verify", "--json"], signal);
+  return run(options, ["backup", folder, "--verify", "--data", options.dataDir, "--json"], signal);
 }
 
 async function run({ command, env }: CopyProcessOptions, words: string[], signal: AbortSignal): Promise<Manifest> {
