@@ -16,6 +16,7 @@ export const WRAPPED: readonly string[] = [
   "scripts/",
   "src/access/",
   "src/api/",
+  "src/cache/",
   "src/config/",
   "src/features/backup/",
   "src/features/context/",

@@ -1,14 +1,14 @@
-// The log of an edge: it orders nothing, and its changes come from the feed of a full node into the same table, so that positions, streams, waits and subscriptions work as elsewhere.
-// Whom it follows is feed-client.ts; what the changes mean for kept answers is handed in and happens in the same transaction.
+// The log of an edge. It orders nothing: its changes come from the feed of a full node into the same table, so that
+// positions, streams, waits and subscriptions work as on any node. feed-client.ts asks for the changes.
 
 import { Fault } from "../lib/fault.ts";
 import { Changes } from "../log/changes.ts";
 import type { Applied, Leadership, Log } from "../log/log.ts";
 import { type Position, parsePosition } from "../log/position.ts";
 import type { Store, Writer } from "../store/store.ts";
-import type { FeedAnswer } from "./frames.ts";
+import type { FeedAnswer } from "./feed-frames.ts";
 
-/** Changes that an edge keeps for its followers; below them is its floor. */
+/** Changes that an edge keeps for its followers; its floor is below them. */
 const MAX_CHANGES = 100_000;
 const TRIM_STEP = 1000;
 /** Epoch before the first answer of an upstream. */
@@ -21,7 +21,7 @@ interface Epoch {
   forkSeq: number;
 }
 
-/** The log of an edge, and how the feed writes it. */
+/** The log of an edge, and the steps by which the feed writes it. `also` runs in the same transaction. */
 export class EdgeLog implements Log {
   readonly changes: Changes;
   readonly #store: Store;
@@ -30,7 +30,7 @@ export class EdgeLog implements Log {
   #logTimeMs = 0;
   #sinceTrim = 0;
 
-  /** Opens the log over the store of an edge, where the last run left it. */
+  /** Opens the log over the store of an edge, as the last run left it. */
   constructor(store: Store) {
     this.#store = store;
     store.transaction((tx) => {
@@ -98,13 +98,13 @@ export class EdgeLog implements Log {
     return found >= 0 && this.#epochs.slice(found + 1).every((later) => position.seq <= later.forkSeq);
   }
 
-  /** Does nothing: an edge applies nothing of its own that could be wrong. */
+  /** Does nothing: an edge applies no commands. */
   stopApply(): void {}
 
   async close(): Promise<void> {}
 
-  /** Commits what the feed brought; `also` runs in the same transaction. Where there is nothing to write, only the position moves, in memory. */
-  take(answer: FeedAnswer, also?: (tx: Writer) => void): void {
+  /** Commits the changes of a feed answer. If there is nothing to write, only the position in memory moves. */
+  apply(answer: FeedAnswer, also?: (tx: Writer) => void): void {
     const reached = parsePosition(answer.position).seq;
     if (answer.items.length > 0 || answer.epochs !== null || also !== undefined) {
       this.#store.transaction((tx) => {
@@ -121,8 +121,8 @@ export class EdgeLog implements Log {
     if (published.seq !== now.seq || published.epoch !== now.epoch) this.changes.publish(answer.items, now);
   }
 
-  /** The changes up to the position of `answer` cannot be had: followers below get `below_floor`. */
-  skip(answer: FeedAnswer, also: (tx: Writer) => void): void {
+  /** Jumps to the position of a feed answer without the changes before it: followers below get `below_floor`. */
+  skipTo(answer: FeedAnswer, also: (tx: Writer) => void): void {
     const reached = parsePosition(answer.position).seq;
     this.#store.transaction((tx) => {
       writeEpochs(tx, answer.epochs);
@@ -135,8 +135,8 @@ export class EdgeLog implements Log {
     this.changes.restart(this.position());
   }
 
-  /** Forgets everything: the history that was followed is not the fleet's, or this node is no member. */
-  forget(also: (tx: Writer) => void): void {
+  /** Removes everything: the fleet has another history, or this node is no member. */
+  reset(also: (tx: Writer) => void): void {
     this.#store.transaction((tx) => {
       tx.run("DELETE FROM epochs");
       tx.run("DELETE FROM changes");
@@ -149,7 +149,7 @@ export class EdgeLog implements Log {
     this.changes.fork(this.position());
   }
 
-  /** Writes the position that was reached in memory. */
+  /** Writes the position that so far is only in memory. */
   writePosition(also: (tx: Writer) => void): void {
     this.#store.transaction((tx) => {
       also(tx);

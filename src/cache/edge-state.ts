@@ -1,37 +1,40 @@
-// What an edge has been told and keeps, and how each answer of the feed changes it: log, cached answers and terms move together, in one transaction.
+// The state of an edge and how each feed answer changes it: log, cached outputs and terms move together, in one
+// transaction.
 
 import { spaceOf } from "../access/space.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
-import { EdgeCache } from "./cache.ts";
+import { CacheStats } from "./cache-stats.ts";
+import { EdgeCache } from "./edge-cache.ts";
 import { EdgeLog } from "./edge-log.ts";
-import { isKept } from "./feed-server.ts";
-import { type FeedAnswer, type FeedRequest, type FeedTerms, feedTerms } from "./frames.ts";
-import type { Freshness, Moment } from "./freshness.ts";
-import { CacheStats } from "./stats.ts";
+import type { DiskStep } from "./entries.ts";
+import { type FeedAnswer, type FeedRequest, type FeedTerms, feedTerms } from "./feed-frames.ts";
+import { isWanted } from "./feed-server.ts";
+import type { Freshness, StoredMoment } from "./freshness.ts";
 
 export interface EdgeStateOptions {
   store: Store;
-  /** Reads whose answers are kept. */
+  /** Reads whose outputs are cached. */
   reads: readonly EdgeRead[];
   freshness: Freshness;
-  /** Of the spaces that it is enrolled for, those that it is to keep; globs. */
+  /** Globs of the spaces to cache, of those the edge is enrolled for. */
   spaces: readonly string[];
   maxBytes: number;
   maxStaleMs: number;
-  /** Hears why something could not be written. */
+  /** Called with the reason if something could not be written. */
   onError: (error: unknown) => void;
-  /** Whether no upstream answers at the moment. */
-  away: () => boolean;
-  /** Hears the terms whenever an upstream tells other ones. */
+  /** Reports whether no upstream answers at the moment. */
+  isDisconnected: () => boolean;
+  /** Called with new terms and the node that sent them. */
   onTerms?: (terms: FeedTerms, from: string) => void;
 }
 
-/** The moment of the feed is written this often at most while nothing changes, in ms: a later start knows how old its answers are. */
+/** How often the proven moment is written while nothing changes, in ms, so that the next run knows ages. */
 const PERSIST_MS = 10_000;
-const MAX_NAMED = 100;
+const MAX_STALE_SPACES = 100;
 
+/** Log, cache and terms of an edge. */
 export class EdgeState {
   readonly log: EdgeLog;
   readonly cache: EdgeCache;
@@ -40,17 +43,17 @@ export class EdgeState {
   #terms: FeedTerms | undefined;
   #modes: ReadonlyMap<string, EdgeMode> = new Map();
   #persistedMs = Number.NEGATIVE_INFINITY;
-  /** Changes were missed: what comes next begins at the upstream's position. */
-  #gap = false;
+  /** Changes were missed: the next answer begins at the upstream's position. */
+  #hasGap = false;
 
   constructor(options: EdgeStateOptions) {
     const { store, freshness } = options;
     this.#options = options;
     this.log = new EdgeLog(store);
-    const row = store.reader.get<Moment & { terms: string }>("SELECT * FROM edge");
+    const row = store.reader.get<StoredMoment & { terms: string }>("SELECT * FROM edge");
     if (row !== undefined) {
-      this.#use(feedTerms.parse(JSON.parse(row.terms)));
-      freshness.resume(freshness.read(row));
+      this.#setTerms(feedTerms.parse(JSON.parse(row.terms)));
+      freshness.resume(freshness.fromStored(row));
     }
     this.cache = new EdgeCache({
       ...options,
@@ -60,12 +63,14 @@ export class EdgeState {
     });
   }
 
+  /** Undefined before the first answer of an upstream. */
   get terms(): FeedTerms | undefined {
     return this.#terms;
   }
 
+  /** Reports whether this edge may cache a space and follow its changes. */
   isEnrolled(space: string): boolean {
-    return this.#terms !== undefined && isKept(this.#terms, space);
+    return this.#terms !== undefined && isWanted(this.#terms, space);
   }
 
   modeOf(space: string): EdgeMode {
@@ -73,68 +78,69 @@ export class EdgeState {
     return this.#modes.get(space) ?? "fresh";
   }
 
-  /** The first hundred spaces that may be served stale. */
+  /** Returns the first hundred spaces that may be served stale. */
   staleSpaces(): string[] {
     const named = [...this.#modes].filter(([space]) => this.modeOf(space) === "stale");
-    return named.slice(0, MAX_NAMED).map(([space]) => space);
+    return named.slice(0, MAX_STALE_SPACES).map(([space]) => space);
   }
 
-  /** What to ask an upstream next. */
+  /** Returns the next request for an upstream. */
   request(holdMs: number): FeedRequest {
-    const { epoch } = this.log.position();
-    const goesOn = this.log.ready() && !this.#gap;
+    const { epoch, seq } = this.log.position();
+    const isReady = this.log.ready();
+    const canResume = isReady && !this.#hasGap;
     return {
-      since: goesOn ? `${epoch}-${this.log.position().seq}` : null,
-      holdMs: goesOn ? holdMs : 0,
-      epoch: this.log.ready() ? epoch : "",
+      since: canResume ? `${epoch}-${seq}` : null,
+      holdMs: canResume ? holdMs : 0,
+      epoch: isReady ? epoch : "",
       spaces: [...this.#options.spaces],
       terms: this.#terms?.id ?? "",
     };
   }
 
-  /** Takes what the feed of the node `from` answered to a request that was sent at `sentMs` and took `tookMs`. */
-  take(answer: FeedAnswer, { sentMs, tookMs, from }: { sentMs: number; tookMs: number; from: string }): void {
-    const { freshness } = this.#options;
-    if (answer.terms !== null && this.#terms !== undefined && answer.terms.fleet !== this.#terms.fleet) this.forget();
-    const jumps = this.#gap || !this.log.ready();
-    const forAll: ((tx: Writer) => void)[] = [];
-    if (answer.epochs !== null) forAll.push(this.cache.clear());
-    else if (jumps) forAll.push(this.cache.doubt());
-    const widened = this.#takeTerms(answer, forAll);
-    if (answer.items.length > 0) forAll.push(this.cache.changed(answer.items));
-    const also = (tx: Writer): void => {
-      for (const step of forAll) step(tx);
-      if (answer.terms !== null) this.#write(tx);
+  /** Applies the answer of the node `from` to a request that was sent at `sentMs` and took `tookMs`. */
+  apply(answer: FeedAnswer, { sentMs, tookMs, from }: { sentMs: number; tookMs: number; from: string }): void {
+    const { freshness, onTerms } = this.#options;
+    if (answer.terms !== null && this.#terms !== undefined && answer.terms.fleet !== this.#terms.fleet) this.reset();
+    const jumps = this.#hasGap || !this.log.ready();
+    const steps: DiskStep[] = [];
+    if (answer.epochs !== null) steps.push(this.cache.clear());
+    else if (jumps) steps.push(this.cache.markUncertain());
+    const widened = answer.terms !== null && this.#applyTerms(answer.terms, steps);
+    if (answer.items.length > 0) steps.push(this.cache.applyChanges(answer.items));
+    if (answer.terms !== null) steps.push((tx) => this.#write(tx));
+    const also: DiskStep = (tx) => {
+      for (const step of steps) step(tx);
     };
-    // What came of spaces that were not followed until now is not there to be gone through: who follows begins anew.
-    if (jumps || widened) this.log.skip(answer, also);
-    else this.log.take(answer, forAll.length > 0 || answer.terms !== null ? also : undefined);
-    this.#gap = false;
+    // After a jump, and in spaces that are new to this edge, earlier changes are missing: followers have to restart.
+    if (jumps || widened) this.log.skipTo(answer, also);
+    else this.log.apply(answer, steps.length > 0 ? also : undefined);
+    this.#hasGap = false;
     const ageMs = answer.ageMs ?? Number.POSITIVE_INFINITY;
-    if (!answer.more) freshness.pong(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
-    this.cache.reached(this.log.position().seq);
+    if (!answer.more) freshness.recordAnswer(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
+    this.cache.advanceTo(this.log.position().seq);
     if (freshness.nowMs() - this.#persistedMs >= PERSIST_MS) this.persist();
-    if (answer.terms !== null) this.#options.onTerms?.(answer.terms, from);
+    if (answer.terms !== null) onTerms?.(answer.terms, from);
   }
 
-  /** The upstream no longer has what came after the position of this edge. */
-  missed(): void {
-    this.#gap = true;
+  /** Records that the upstream no longer has the changes after this edge's position. */
+  markGap(): void {
+    this.#hasGap = true;
   }
 
-  /** The fleet's history is another, or this node is no member: nothing of what is kept may be given. */
-  forget(): void {
-    this.#options.freshness.lose();
-    this.#gap = false;
-    this.#use(undefined);
+  /** Removes everything: the fleet has another history, or this node is no member. */
+  reset(): void {
+    this.#options.freshness.reset();
+    this.#hasGap = false;
+    this.#setTerms(undefined);
     const clear = this.cache.clear();
-    this.log.forget((tx) => {
+    this.log.reset((tx) => {
       clear(tx);
       tx.run("DELETE FROM edge");
     });
   }
 
-  /** Writes how far and how new everything is. */
+  /** Writes entries, position and proven moment to the file. */
   persist(): void {
     this.cache.entries.flush();
     if (this.#terms === undefined || !this.log.ready()) return;
@@ -142,35 +148,33 @@ export class EdgeState {
     this.log.writePosition((tx) => this.#write(tx));
   }
 
-  /** Answers whether spaces were added. */
-  #takeTerms({ terms }: FeedAnswer, steps: ((tx: Writer) => void)[]): boolean {
-    if (terms === null) return false;
+  /** Takes over new terms. Returns whether spaces were added to earlier ones. */
+  #applyTerms(terms: FeedTerms, steps: DiskStep[]): boolean {
     const before = this.#terms;
-    this.#use(terms);
+    this.#setTerms(terms);
     steps.push(
-      this.cache.prune((space) => this.modeOf(space) !== "never"),
-      (tx) => this.#forgetChanges(tx),
+      this.cache.retainSpaces((space) => this.modeOf(space) !== "never"),
+      (tx) => this.#deleteUnenrolledChanges(tx),
     );
     if (before === undefined) return false;
-    const isNew = (name: "spaces" | "wanted") => terms[name].some((space) => !before[name].includes(space));
-    return isNew("spaces") || isNew("wanted");
+    const isWider = (name: "spaces" | "wanted") => terms[name].some((space) => !before[name].includes(space));
+    return isWider("spaces") || isWider("wanted");
   }
 
-  /** Of spaces that this edge is not enrolled for any more. */
-  #forgetChanges(tx: Writer): void {
-    const gone = tx.all<{ target: string }>("SELECT DISTINCT target FROM changes");
-    for (const { target } of gone)
+  #deleteUnenrolledChanges(tx: Writer): void {
+    const targets = tx.all<{ target: string }>("SELECT DISTINCT target FROM changes");
+    for (const { target } of targets)
       if (!this.isEnrolled(spaceOf(target))) tx.run("DELETE FROM changes WHERE target = ?", target);
   }
 
-  #use(terms: FeedTerms | undefined): void {
+  #setTerms(terms: FeedTerms | undefined): void {
     this.#terms = terms;
     this.#modes = new Map(terms?.modes ?? []);
   }
 
   #write(tx: Writer): void {
     const { freshness } = this.#options;
-    const { proven_wall, proven_clock, clock } = freshness.write(freshness.provenMs);
+    const { proven_wall, proven_clock, clock } = freshness.toStored(freshness.provenMs);
     tx.run(
       "INSERT OR REPLACE INTO edge (one, terms, proven_wall, proven_clock, clock) VALUES (1,?,?,?,?)",
       JSON.stringify(this.#terms),

@@ -1,4 +1,5 @@
-// An edge put together: its store, log and cache, the feed it follows, and what invoke asks of them. Who carries its calls to other nodes is handed in.
+// An edge put together: its store, log and cache, the feed that it follows, and what `invoke` asks of them. The caller
+// provides what carries calls to other nodes.
 
 import { spaceOf } from "../access/space.ts";
 import type { CacheReport } from "../fleet/index.ts";
@@ -9,56 +10,56 @@ import type { Operation } from "../operation/define.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { CachedCall, ForwardCall, Routing } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
+import { keyOf } from "./cache-key.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
-import type { FeedTerms } from "./frames.ts";
+import type { FeedTerms } from "./feed-frames.ts";
 import { Freshness } from "./freshness.ts";
-import { keyOf } from "./keys.ts";
 import { unseenWrite, WriteWitness } from "./write-witness.ts";
 
-/** The settings of an edge. */
+/** Settings of an edge. */
 export interface EdgeSettings {
-  /** Globs of the spaces to keep, of those that the member is enrolled for; none: all of them. */
+  /** Globs of the spaces to cache, of those the member is enrolled for; empty: all of them. */
   spaces: readonly string[];
-  /** Bytes of documents in memory, and as many again in the file. */
+  /** Bytes of documents in memory, and the same again in the file. */
   maxBytes: number;
-  /** How old an answer of a space with mode `stale` may be, in ms. */
+  /** Highest age of an answer from a space with mode `stale`, in ms. */
   maxStaleMs: number;
 }
 
 export interface EdgeOptions {
-  /** With the tables of the log and of the cache. */
+  /** With the tables of the log and of the cache (`edgeMigrations`). */
   store: Store;
   settings: EdgeSettings;
-  /** Full members that may be followed, by StableNodeID. */
+  /** Returns the full members that may be followed, by StableNodeID. */
   nodes: () => readonly string[];
-  /** Called with the terms whenever a node sends other ones. */
+  /** Called with new terms and the node that sent them. */
   onTerms?: (terms: FeedTerms, from: string) => void;
   ask: FeedClientOptions["ask"];
   roundTripMs: FeedClientOptions["roundTripMs"];
-  /** Takes a call to the leader, or to the node that `upstream` names. */
+  /** Takes a call to the leader, or to the node that `upstream` returns. */
   forward: Routing["forward"];
-  /** Reads whose answers may be kept, from the manifests of the features. */
+  /** Reads whose outputs may be cached, from the manifests of the features. */
   reads: readonly EdgeRead[];
   /** Every write of this build. */
   writes: readonly Operation[];
   onUpstream?: FeedClientOptions["onChange"];
-  /** Hears why something could not be written. */
+  /** Called with the reason if something could not be written. */
   onError?: (error: unknown) => void;
   clock?: SleepClock;
   wallMs?: () => number;
-  patienceMs?: number;
+  graceMs?: number;
   /** How long a second full member may take to have a write, in ms. */
   witnessMs?: number;
 }
 
-/** After this time without an upstream calls for the leader are refused instead of tried for long, in ms. */
+/** After this time without an upstream, calls for the leader are refused at once instead of retried, in ms. */
 const CUT_OFF_MS = 5000;
-/** How often that is looked at while a call is on its way, in ms. */
-const LOOK_MS = 250;
+/** How often that is checked while a call is running, in ms. */
+const CUT_OFF_CHECK_MS = 250;
 
-/** An edge over its store; `start` it once it is a member, `stop` it before the store is closed. */
+/** An edge over its store. `start` it once it is a member, `stop` it before the store is closed. */
 export class Edge {
   readonly state: EdgeState;
   readonly client: FeedClient;
@@ -69,7 +70,7 @@ export class Edge {
   readonly #startedMs: number;
 
   constructor(options: EdgeOptions) {
-    const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, patienceMs, witnessMs } = options;
+    const { store, settings, ask, nodes, roundTripMs, onTerms, onUpstream, graceMs, witnessMs } = options;
     this.#options = options;
     this.#writes = new Map(options.writes.map((operation) => [operation.name, operation]));
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
@@ -80,7 +81,7 @@ export class Edge {
       spaces: settings.spaces.length === 0 ? ["*"] : settings.spaces,
       freshness: this.#freshness,
       onError: options.onError ?? (() => {}),
-      away: () => this.client.away(),
+      isDisconnected: () => this.client.isDisconnected(),
       reads: options.reads,
       ...(onTerms === undefined ? {} : { onTerms }),
     });
@@ -91,7 +92,7 @@ export class Edge {
       nodes,
       roundTripMs,
       ...(onUpstream === undefined ? {} : { onChange: onUpstream }),
-      ...(patienceMs === undefined ? {} : { patienceMs }),
+      ...(graceMs === undefined ? {} : { graceMs }),
     });
     this.#witness = new WriteWitness({
       log: this.log,
@@ -116,13 +117,13 @@ export class Edge {
     this.state.persist();
   }
 
-  /** StableNodeID of the node that reads go to; undefined while none can be asked. */
+  /** Returns the StableNodeID of the node to which reads go; undefined while none can be asked. */
   upstream(): string | undefined {
     return this.client.upstream()?.node;
   }
 
-  /** For `Routing.answer`: reads of the newest version of a document; undefined for all others. The gate has said yes before. */
-  async answer(call: CachedCall): Promise<Answer | undefined> {
+  /** Implements `Routing.readCached` for the reads of the manifests; undefined for every other call. */
+  async readCached(call: CachedCall): Promise<Answer | undefined> {
     const read = this.#options.reads.find(({ operation }) => operation === call.operation);
     const target = read?.targetOf(call.parsed);
     if (read === undefined || target === undefined) return undefined;
@@ -138,20 +139,20 @@ export class Edge {
     return { ...served, output: read.shape(served.output, call.parsed) };
   }
 
-  /** For `Routing.refuseFollow`: the feed has no changes of spaces that this edge does not keep. Fault `forbidden`. */
+  /** Implements `Routing.refuseFollow`: the feed brings no changes of spaces that this edge does not cache. */
   refuseFollow(spaces: readonly string[]): void {
     const missing = spaces.find((space) => !this.state.isEnrolled(space));
     if (this.state.terms !== undefined && missing !== undefined) throw notEnrolled(missing);
   }
 
-  /** For `Routing.forward`: what this node writes is not answered from what it kept before. */
+  /** Implements `Routing.forward`. Gives up as soon as this edge is cut off, and guards the cache during writes. */
   async forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local"> {
-    const cut = to === "leader" ? nothingWritten() : cutOff();
-    if (this.#isCutOff()) throw cut;
+    const refusal = to === "leader" ? nothingWritten() : cutOff();
+    if (this.#isCutOff()) throw refusal;
     const lost = new AbortController();
     const watch = setInterval(() => {
-      if (this.#isCutOff()) lost.abort(to === "leader" ? lostOnTheWay(call.operation) : cut);
-    }, LOOK_MS);
+      if (this.#isCutOff()) lost.abort(to === "leader" ? outcomeUnknown(call.operation) : refusal);
+    }, CUT_OFF_CHECK_MS);
     const either = AbortSignal.any([signal, lost.signal]);
     try {
       return to === "leader" ? await this.#toLeader(call, either) : await this.#options.forward(call, to, either);
@@ -160,31 +161,12 @@ export class Edge {
     }
   }
 
-  async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
-    const { forward } = this.#options;
-    const operation = this.#writes.get(call.operation);
-    if (operation === undefined) return forward(call, "leader", signal);
-    const done = this.state.cache.writing(targetOfWrite(operation, call.input));
-    let position: string | undefined;
-    try {
-      const answer = await forward(call, "leader", signal);
-      if (answer === "local") return answer;
-      const { by } = answer;
-      if (by !== undefined && (await this.#witness.find(answer.position, by, signal)) === "unseen")
-        throw unseenWrite(call.operation, by);
-      position = answer.position;
-      return answer;
-    } finally {
-      done(position);
-    }
-  }
-
-  /** What `node_status`, the metrics and the page show. */
+  /** Returns what `node_status`, the metrics and the page show. */
   report(): CacheReport {
     const { stats, cache, terms } = this.state;
     const ageMs = this.#freshness.ageOf(this.#freshness.provenMs);
     return {
-      upstream: this.client.away() ? null : (this.upstream() ?? null),
+      upstream: this.client.isDisconnected() ? null : (this.upstream() ?? null),
       fresh: this.#freshness.isFresh(),
       age_seconds: Number.isFinite(ageMs) ? Math.ceil(ageMs / 1000) : null,
       spaces: [...(terms?.spaces ?? [])],
@@ -195,6 +177,25 @@ export class Edge {
       disk_bytes: cache.entries.diskBytes,
       ...stats.counts,
     };
+  }
+
+  async #toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
+    const { forward } = this.#options;
+    const operation = this.#writes.get(call.operation);
+    if (operation === undefined) return forward(call, "leader", signal);
+    const endWrite = this.state.cache.beginWrite(targetOfWrite(operation, call.input));
+    let position: string | undefined;
+    try {
+      const answer = await forward(call, "leader", signal);
+      if (answer === "local") return answer;
+      const { by } = answer;
+      if (by !== undefined && (await this.#witness.find(answer.position, by, signal)) === "unseen")
+        throw unseenWrite(call.operation, by);
+      position = answer.position;
+      return answer;
+    } finally {
+      endWrite(position);
+    }
   }
 
   async #fetch(
@@ -212,25 +213,23 @@ export class Edge {
       kind: "read",
     };
     try {
-      const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.given]));
+      const answer = await this.#options.forward(call, "upstream", AbortSignal.any([signal, upstream.abandoned]));
       if (answer !== "local") return answer;
     } catch (error) {
       signal.throwIfAborted();
-      if (!upstream.given.aborted || error instanceof Fault) throw error;
+      if (!upstream.abandoned.aborted || error instanceof Fault) throw error;
     }
     throw cutOff();
   }
 
-  /** Nobody answered for so long that the leader need not be looked for for half a minute. */
+  /** Reports whether no upstream has answered for so long that looking for the leader is useless. */
   #isCutOff(): boolean {
-    const lastMs = Math.max(this.#startedMs, this.#freshness.pongMs);
-    return this.client.away() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
+    const lastMs = Math.max(this.#startedMs, this.#freshness.answeredMs);
+    return this.client.isDisconnected() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
   }
 }
 
-const CUT_OFF_HINT = "Try again when the network is back; `cairn status` shows what it looks for.";
-
-/** The id that a write names, by its argument or an alias of that; undefined where it may touch any. */
+/** Returns the id that a write names, by its argument or an alias; undefined if the write may touch any. */
 function targetOfWrite(operation: Operation, input: Readonly<Record<string, unknown>>): string | undefined {
   const argument = operation.kind === "write" ? operation.target : undefined;
   if (argument === undefined) return undefined;
@@ -238,6 +237,8 @@ function targetOfWrite(operation: Operation, input: Readonly<Record<string, unkn
   const found = [argument, ...aliases.map(([alias]) => alias)].map((name) => input[name]);
   return found.find((value) => typeof value === "string");
 }
+
+const CUT_OFF_HINT = "Try again when the network is back; `cairn status` shows what it waits for.";
 
 function cutOff(): Fault {
   return new Fault("unavailable", "This edge reaches no full node of its fleet now", {
@@ -254,13 +255,17 @@ function nothingWritten(): Fault {
   });
 }
 
-/** The call was sent while a full node was in reach. */
-function lostOnTheWay(operation: string): Fault {
-  return new Fault("unavailable", `No full node answers this edge any more; whether ${operation} was done is unknown`, {
-    hint: "Read before you write again, or repeat it with the same idempotency key when the network is back.",
-    facts: { outcome: "unknown" },
-    details: { retryAfterSeconds: 5 },
-  });
+/** The fault of a call that was sent before the edge was cut off. */
+function outcomeUnknown(operation: string): Fault {
+  return new Fault(
+    "unavailable",
+    `No full node answers this edge any more; it is unknown whether ${operation} was done`,
+    {
+      hint: "Read before you write again, or repeat it with the same idempotency key when the network is back.",
+      facts: { outcome: "unknown" },
+      details: { retryAfterSeconds: 5 },
+    },
+  );
 }
 
 function notEnrolled(space: string): Fault {

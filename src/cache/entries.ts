@@ -1,4 +1,5 @@
-// What an edge keeps: answers in memory, bounded by bytes, over rows for spaces that may be served stale. Whether one may be given is decided in cache.ts.
+// The cached outputs of an edge: in memory, bounded by bytes, and as rows of a file for spaces that may be served
+// stale. edge-cache.ts decides whether one may be served.
 
 import { LRUCache } from "lru-cache";
 import { spaceOf } from "../access/space.ts";
@@ -6,71 +7,75 @@ import type { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
-import type { Freshness, Moment } from "./freshness.ts";
-import { keyOf, targetOfKey } from "./keys.ts";
+import { keyOf, operationOfKey, targetOfKey } from "./cache-key.ts";
+import type { Freshness, StoredMoment } from "./freshness.ts";
 
-/** The answer of a read in its canonical form (`EdgeRead.upstream`). */
-export interface Kept {
+/** A cached output, in the canonical form of its read (`EdgeRead.upstream`). */
+export interface Entry {
   output: Readonly<Record<string, unknown>>;
-  /** Everything up to this seq is in it. */
+  /** The output includes everything up to this seq. */
   seq: number;
-  /** When it was surely true by itself, on the clock that counts sleep. */
+  /** A moment for which the output itself is proven, on the clock that counts sleep. */
   provenMs: number;
-  /** Whether every change since came by the feed, so that it is as new as the feed. */
-  sure: boolean;
+  /** Whether the feed was followed without a gap since: then the output is as new as the feed. */
+  certain: boolean;
 }
 
-/** That there was none: a 404 or 410. */
-export interface Absent {
+/** A cached "not found": a 404 or 410. */
+export interface NotFoundEntry {
   fault: Fault;
   seq: number;
   provenMs: number;
   untilMs: number;
 }
 
+/** The part of a change to the cache that belongs into the file; run it in a transaction. */
+export type DiskStep = (tx: Writer) => void;
+
 export interface EntriesOptions {
-  /** Reads whose answers are kept. */
+  /** Reads whose outputs are cached. */
   reads: readonly EdgeRead[];
   store: Store;
   freshness: Freshness;
-  /** Bytes in memory, and as many again in the file. */
+  /** Most bytes in memory, and the same again in the file. */
   maxBytes: number;
-  /** Whether answers of a space outlive the process. */
-  keepsOnDisk: (space: string) => boolean;
+  /** Reports whether outputs of a space are written to the file. */
+  isPersisted: (space: string) => boolean;
   onEvicted: () => void;
-  /** Hears why something could not be written. */
+  /** Called with the reason if something could not be written. */
   onError: (error: unknown) => void;
 }
 
-interface Row extends Moment {
+interface Row extends StoredMoment {
   id: string;
   seq: number;
   sure: number;
   output: string;
 }
 
-/** What an entry costs beside its text, about. */
+/** Approximate cost of an entry beside its text. */
 const OVERHEAD_BYTES = 1024;
-const MAX_ABSENT = 10_000;
+const MAX_NOT_FOUND = 10_000;
 const FLUSH_MS = 500;
 
-/** The kept answers of an edge. */
+/** The cached outputs of an edge. */
 export class Entries {
   readonly #options: EntriesOptions;
   readonly #reads: ReadonlyMap<string, EdgeRead>;
-  readonly #memory: LRUCache<string, Kept>;
-  readonly #absent = new LRUCache<string, Absent>({ max: MAX_ABSENT });
+  readonly #memory: LRUCache<string, Entry>;
+  readonly #notFound = new LRUCache<string, NotFoundEntry>({ max: MAX_NOT_FOUND });
+  /** Keys in memory that still have to be written to the file. */
   readonly #unwritten = new Set<string>();
   #diskBytes: number;
-  #flush: ReturnType<typeof setTimeout> | undefined;
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: EntriesOptions) {
     this.#options = options;
     this.#reads = new Map(options.reads.map((read) => [read.operation, read]));
     this.#memory = new LRUCache({
       maxSize: options.maxBytes,
-      sizeCalculation: (kept, key) => this.#bytesOf(key, kept),
-      dispose: (_kept, _id, reason) => {
+      sizeCalculation: (entry, key) => this.#bytesOf(key, entry),
+      dispose: (_entry, _key, reason) => {
         if (reason === "evict") options.onEvicted();
       },
     });
@@ -78,11 +83,12 @@ export class Entries {
       options.store.reader.get<{ bytes: number | null }>("SELECT SUM(bytes) AS bytes FROM cached")?.bytes ?? 0;
   }
 
+  /** Entries in memory. */
   get count(): number {
     return this.#memory.size;
   }
 
-  /** In memory. */
+  /** Bytes in memory. */
   get bytes(): number {
     return this.#memory.calculatedSize;
   }
@@ -91,77 +97,65 @@ export class Entries {
     return this.#diskBytes;
   }
 
-  find(key: string): Kept | undefined {
+  /** Returns the entry of a key, from memory or from the file. */
+  find(key: string): Entry | undefined {
     return this.#memory.get(key) ?? this.#load(key);
   }
 
-  absent(key: string): Absent | undefined {
-    return this.#absent.get(key);
+  findNotFound(key: string): NotFoundEntry | undefined {
+    return this.#notFound.get(key);
   }
 
-  put(key: string, kept: Kept): void {
-    this.#absent.delete(key);
-    this.#memory.set(key, kept);
-    if (!this.#keepsOnDisk(key)) return;
+  put(key: string, entry: Entry): void {
+    this.#notFound.delete(key);
+    this.#memory.set(key, entry);
+    if (!this.#isPersisted(key)) return;
     this.#unwritten.add(key);
-    this.#flush ??= setTimeout(() => this.flush(), FLUSH_MS);
+    this.#flushTimer ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
-  putAbsent(key: string, absent: Absent): void {
+  putNotFound(key: string, entry: NotFoundEntry): void {
     this.drop(key);
-    this.#absent.set(key, absent);
+    this.#notFound.set(key, entry);
   }
 
-  /** Lets go of a key in memory; its row is older still and goes with the change that follows. */
+  /** Removes a key from memory and from the file. */
   drop(key: string): void {
-    this.#memory.delete(key);
-    this.#absent.delete(key);
-    this.#unwritten.delete(key);
-    if (this.#keepsOnDisk(key)) this.#write((tx) => this.#forget(tx, "id = ?", key));
+    this.#dropFromMemory(key);
+    this.#notFound.delete(key);
+    if (this.#isPersisted(key)) this.#write((tx) => this.#deleteRows(tx, "id = ?", key));
   }
 
-  /** Drops what these changes made old: iff their seq is greater. In memory at once, in the file by the answered function. */
-  changed(changes: readonly Change[]): (tx: Writer) => void {
-    const stale = changes.flatMap(({ target, seq }) => this.keysOf(target).map((key) => ({ key, seq })));
-    for (const { key, seq } of stale) {
-      if ((this.#memory.peek(key)?.seq ?? seq) < seq) {
-        this.#memory.delete(key);
-        this.#unwritten.delete(key);
-      }
-      if ((this.#absent.peek(key)?.seq ?? seq) < seq) this.#absent.delete(key);
+  /**
+   * Removes what these changes made old: entries with a smaller seq. From memory at once, from the file by the step.
+   */
+  applyChanges(changes: readonly Change[]): DiskStep {
+    const changed = changes.flatMap(({ target, seq }) => this.keysOf(target).map((key) => ({ key, seq })));
+    for (const { key, seq } of changed) {
+      if ((this.#memory.peek(key)?.seq ?? seq) < seq) this.#dropFromMemory(key);
+      if ((this.#notFound.peek(key)?.seq ?? seq) < seq) this.#notFound.delete(key);
     }
     return (tx) => {
-      for (const { key, seq } of stale) if (this.#keepsOnDisk(key)) this.#forget(tx, "id = ? AND seq < ?", key, seq);
+      for (const { key, seq } of changed)
+        if (this.#isPersisted(key)) this.#deleteRows(tx, "id = ? AND seq < ?", key, seq);
     };
   }
 
-  /** Keys of the answers that a change of this target makes old. */
+  /** Returns the keys that a change of this target makes old. */
   keysOf(target: string): string[] {
     return this.#options.reads.map(({ operation }) => keyOf(operation, target));
   }
 
-  #keepsOnDisk(key: string): boolean {
-    return this.#options.keepsOnDisk(spaceOf(targetOfKey(key)));
-  }
-
-  #bytesOf(key: string, { output }: Kept): number {
-    return (this.#readOf(key)?.bytesOf(output) ?? 0) + OVERHEAD_BYTES;
-  }
-
-  #readOf(key: string): EdgeRead | undefined {
-    return this.#reads.get(key.slice(0, key.indexOf(" ")));
-  }
-
-  /** Changes were missed: what is kept stays, but is as new as the feed was until now, and not sure. */
-  doubt(): (tx: Writer) => void {
+  /** After missed changes: keeps the entries as proven until now, but no longer as new as the feed. */
+  markUncertain(): DiskStep {
     const { freshness } = this.#options;
     const { provenMs } = freshness;
-    for (const kept of this.#memory.values()) {
-      if (kept.sure) kept.provenMs = Math.max(kept.provenMs, provenMs);
-      kept.sure = false;
+    for (const entry of this.#memory.values()) {
+      if (entry.certain) entry.provenMs = Math.max(entry.provenMs, provenMs);
+      entry.certain = false;
     }
-    this.#absent.clear();
-    const moment = freshness.write(provenMs);
+    this.#notFound.clear();
+    const moment = freshness.toStored(provenMs);
     return (tx) => {
       tx.run(
         "UPDATE cached SET proven_wall = ?, proven_clock = ?, clock = ? WHERE sure = 1 AND proven_wall < ?",
@@ -174,45 +168,63 @@ export class Entries {
     };
   }
 
-  /** Drops everything of spaces that are not (any more) to be kept, in memory or in the file. */
-  prune(mayKeep: (space: string) => boolean): (tx: Writer) => void {
-    for (const key of [...this.#memory.keys()]) {
-      if (mayKeep(spaceOf(targetOfKey(key)))) continue;
-      this.#memory.delete(key);
-      this.#unwritten.delete(key);
-    }
-    for (const key of [...this.#absent.keys()]) if (!mayKeep(spaceOf(targetOfKey(key)))) this.#absent.delete(key);
+  /** Removes the entries of spaces that may no longer be cached, in memory or in the file. */
+  retainSpaces(mayCache: (space: string) => boolean): DiskStep {
+    const isGone = (key: string): boolean => !mayCache(spaceOf(targetOfKey(key)));
+    for (const key of [...this.#memory.keys()].filter(isGone)) this.#dropFromMemory(key);
+    for (const key of [...this.#notFound.keys()].filter(isGone)) this.#notFound.delete(key);
     return (tx) => {
       for (const { space } of tx.all<{ space: string }>("SELECT DISTINCT space FROM cached"))
-        if (!mayKeep(space) || !this.#options.keepsOnDisk(space)) this.#forget(tx, "space = ?", space);
+        if (!mayCache(space) || !this.#options.isPersisted(space)) this.#deleteRows(tx, "space = ?", space);
     };
   }
 
-  clear(): (tx: Writer) => void {
+  /** Removes everything. */
+  clear(): DiskStep {
     this.#memory.clear();
-    this.#absent.clear();
+    this.#notFound.clear();
     this.#unwritten.clear();
-    return (tx) => this.#forget(tx, "1 = 1");
+    return (tx) => this.#deleteRows(tx, "1 = 1");
   }
 
-  /** Writes what is to outlive the process. */
+  /** Writes the new entries of persisted spaces to the file. */
   flush(): void {
-    clearTimeout(this.#flush);
-    this.#flush = undefined;
+    clearTimeout(this.#flushTimer);
+    this.#flushTimer = undefined;
     const keys = [...this.#unwritten];
     this.#unwritten.clear();
     if (keys.length === 0) return;
     this.#write((tx) => {
       for (const key of keys) {
-        const kept = this.#memory.peek(key);
-        if (kept !== undefined) this.#insert(tx, key, kept);
+        const entry = this.#memory.peek(key);
+        if (entry !== undefined) this.#insert(tx, key, entry);
       }
-      this.#makeRoom(tx);
+      this.#evictRows(tx);
     });
   }
 
-  /** What cannot be written (a full disk) is only missing after a restart; a row that stays goes with the next change, whose take fails otherwise. */
-  #write(body: (tx: Writer) => void): void {
+  #isPersisted(key: string): boolean {
+    return this.#options.isPersisted(spaceOf(targetOfKey(key)));
+  }
+
+  #bytesOf(key: string, { output }: Entry): number {
+    return (this.#readOf(key)?.bytesOf(output) ?? 0) + OVERHEAD_BYTES;
+  }
+
+  #readOf(key: string): EdgeRead | undefined {
+    return this.#reads.get(operationOfKey(key));
+  }
+
+  #dropFromMemory(key: string): void {
+    this.#memory.delete(key);
+    this.#unwritten.delete(key);
+  }
+
+  /**
+   * Runs a transaction and reports an error. What could not be written (a full disk) is missing after a restart. A row
+   * that could not be removed goes with the next change of it: applying that fails as long as the disk is full.
+   */
+  #write(body: DiskStep): void {
     const before = this.#diskBytes;
     try {
       this.#options.store.transaction(body);
@@ -222,35 +234,35 @@ export class Entries {
     }
   }
 
-  #insert(tx: Writer, key: string, kept: Kept): void {
-    this.#forget(tx, "id = ?", key);
-    const { proven_wall, proven_clock, clock } = this.#options.freshness.write(kept.provenMs);
-    const bytes = this.#bytesOf(key, kept);
+  #insert(tx: Writer, key: string, entry: Entry): void {
+    this.#deleteRows(tx, "id = ?", key);
+    const { proven_wall, proven_clock, clock } = this.#options.freshness.toStored(entry.provenMs);
+    const bytes = this.#bytesOf(key, entry);
     tx.run(
       "INSERT INTO cached (id, space, seq, sure, proven_wall, proven_clock, clock, bytes, output) VALUES (?,?,?,?,?,?,?,?,?)",
       key,
       spaceOf(targetOfKey(key)),
-      kept.seq,
-      kept.sure ? 1 : 0,
+      entry.seq,
+      entry.certain ? 1 : 0,
       proven_wall,
       proven_clock,
       clock,
       bytes,
-      JSON.stringify(kept.output),
+      JSON.stringify(entry.output),
     );
     this.#diskBytes += bytes;
   }
 
-  #makeRoom(tx: Writer): void {
+  #evictRows(tx: Writer): void {
     while (this.#diskBytes > this.#options.maxBytes) {
       const oldest = tx.get<{ id: string }>("SELECT id FROM cached ORDER BY proven_wall LIMIT 1");
       if (oldest === undefined) return;
-      this.#forget(tx, "id = ?", oldest.id);
+      this.#deleteRows(tx, "id = ?", oldest.id);
       this.#options.onEvicted();
     }
   }
 
-  #forget(
+  #deleteRows(
     tx: Writer,
     where: "id = ?" | "id = ? AND seq < ?" | "space = ?" | "1 = 1",
     ...values: (string | number)[]
@@ -261,21 +273,22 @@ export class Entries {
     this.#diskBytes -= gone.bytes;
   }
 
-  #load(key: string): Kept | undefined {
-    if (!this.#keepsOnDisk(key)) return undefined;
+  #load(key: string): Entry | undefined {
+    if (!this.#isPersisted(key)) return undefined;
     const row = this.#options.store.reader.get<Row>(
       "SELECT id, seq, sure, proven_wall, proven_clock, clock, output FROM cached WHERE id = ?",
       key,
     );
     if (row === undefined) return undefined;
     const output: Record<string, unknown> = JSON.parse(row.output);
-    // SQLite keeps no checksums.
+    // SQLite has no checksums.
     if (this.#readOf(key)?.isIntact(output) !== true) {
-      this.#write((tx) => this.#forget(tx, "id = ?", key));
+      this.#write((tx) => this.#deleteRows(tx, "id = ?", key));
       return undefined;
     }
-    const kept = { output, seq: row.seq, sure: row.sure === 1, provenMs: this.#options.freshness.read(row) };
-    this.#memory.set(key, kept);
-    return kept;
+    const provenMs = this.#options.freshness.fromStored(row);
+    const entry: Entry = { output, seq: row.seq, certain: row.sure === 1, provenMs };
+    this.#memory.set(key, entry);
+    return entry;
   }
 }

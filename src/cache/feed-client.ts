@@ -1,4 +1,5 @@
-// Follows the feed of one full node: the nearest that answers, and another as soon as it does not. What the answers mean is edge-state.ts.
+// Follows the feed of one full node: the nearest one that answers, and another as soon as it does not. edge-state.ts
+// applies the answers.
 
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
@@ -6,56 +7,55 @@ import { reasonOf } from "../lib/reason-of.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { type Position, parsePosition } from "../log/position.ts";
 import type { EdgeState } from "./edge-state.ts";
-import { type FeedRequest, feedAnswer, MAX_HOLD_MS } from "./frames.ts";
+import { type FeedRequest, feedAnswer, MAX_HOLD_MS } from "./feed-frames.ts";
 import type { Freshness } from "./freshness.ts";
 
 export interface FeedClientOptions {
   state: EdgeState;
   freshness: Freshness;
-  /** Asks the peer path `feed` of a node; Faults as peer/link.ts has them. */
+  /** Calls the peer path `feed` of a node. Rejects with the Faults of peer/link.ts. */
   ask: (node: string, request: FeedRequest, options: { timeoutMs: number; signal: AbortSignal }) => Promise<unknown>;
-  /** StableNodeIDs of the full members that are known. */
+  /** Returns the StableNodeIDs of the known full members. */
   nodes: () => readonly string[];
-  /** Measured round trip to a node in ms; undefined where there is none. */
+  /** Returns the measured round trip to a node in ms; undefined if there is none. */
   roundTripMs: (node: string) => number | undefined;
-  /** Hears what changed: the upstream, or why there is none. */
+  /** Called with a new upstream, or with undefined and the reason why there is none. */
   onChange?: (upstream: string | undefined, reason: string) => void;
-  /** Milliseconds that an answer may take beyond the time it is held. */
-  patienceMs?: number;
+  /** How long an answer may take beyond the time for which it is held, in ms. */
+  graceMs?: number;
 }
 
-/** A half-open upstream is given up after the hold and this, in ms; with a hold of a second the edge is not fresh any more by then. */
-const PATIENCE_MS = 1500;
-/** Wait before a node that failed is asked again. */
+/** With a hold of a second the edge is no longer fresh when a half-open upstream is given up after this time. */
+const GRACE_MS = 1500;
+/** Wait before a failed node is asked again. */
 const RETRY = { firstMs: 250, lastMs: 2000, jitter: 0.5 };
-/** An upstream whose own state is older than this is left, where another one answers; for so long, in ms. */
-const OLD_MS = 10_000;
-/** Another upstream must be nearer by this much to be worth a move. */
+/** An upstream whose own state is older than this is left if another one answers. */
+const MAX_UPSTREAM_AGE_MS = 10_000;
+/** Another upstream is worth a move if its distance, by this factor and plus this time, is still smaller. */
 const NEARER = { factor: 2, ms: 5 };
-
-/** One that failed is moved to only after this time; where no other answers it is tried sooner. */
+/** How long a failed node is not moved to while another one answers. */
 const RETURN = { firstMs: 3000, lastMs: 60_000 };
 
-interface Tried {
-  failures: number;
-  failedMs: number;
-  /** Not asked before this time on the clock that counts sleep. */
-  notBeforeMs: number;
+interface Failures {
+  count: number;
+  lastMs: number;
+  /** Not asked before this time, on the clock that counts sleep. */
+  retryAtMs: number;
 }
 
-/** One run of following; `start` it once, `stop` ends it. */
+/** Follows from `start`, which is called once, to `stop`. */
 export class FeedClient {
   readonly #options: FeedClientOptions;
   readonly #stop = new AbortController();
-  readonly #tried = new Map<string, Tried>();
-  /** Nodes that said that this one is no member, since another said that it is. */
+  readonly #failures = new Map<string, Failures>();
+  /** Nodes that said that this one is no member, since another one last answered. */
   readonly #refusedBy = new Set<string>();
   /** The newest position that each node answered. */
   readonly #positions = new Map<string, Position>();
   #current: string | undefined;
-  #answers = false;
-  /** Aborts when the upstream of now is given up. */
-  #given = new AbortController();
+  #isConnected = false;
+  /** Aborts when the current upstream is given up. */
+  #abandoned = new AbortController();
   #running: Promise<void> | undefined;
 
   constructor(options: FeedClientOptions) {
@@ -68,19 +68,19 @@ export class FeedClient {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#given.abort();
+    this.#abandoned.abort();
     await this.#running;
   }
 
-  /** Whom reads that are not kept are asked: the node that is followed, or the one that is tried next. */
-  upstream(): { node: string; given: AbortSignal } | undefined {
-    const node = this.#current ?? this.#choose();
-    return node === undefined ? undefined : { node, given: this.#given.signal };
+  /** Returns the node to which uncached reads go: the one that is followed, or the next to try. */
+  upstream(): { node: string; abandoned: AbortSignal } | undefined {
+    const node = this.#current ?? this.#nearestReady();
+    return node === undefined ? undefined : { node, abandoned: this.#abandoned.signal };
   }
 
-  /** Whether no upstream answered the last time. */
-  away(): boolean {
-    return !this.#answers;
+  /** Reports whether the last call to an upstream failed, or none was made yet. */
+  isDisconnected(): boolean {
+    return !this.#isConnected;
   }
 
   /** Reports whether the feed of another node than `node` has reached a position of this history. */
@@ -91,7 +91,7 @@ export class FeedClient {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const node = this.#choose();
+      const node = this.#nearestReady();
       if (node === undefined) {
         await this.#pause(RETRY.firstMs);
         continue;
@@ -107,80 +107,90 @@ export class FeedClient {
     }
   }
 
-  /** Asks one upstream again and again; ends when a nearer one is there, rejects when it is no use. */
+  /** Polls one upstream. Returns when a nearer one is available; rejects when it is of no use. */
   async #follow(node: string): Promise<void> {
-    const { state, onChange } = this.#options;
-    let first = true;
-    for (;;) {
+    const { onChange } = this.#options;
+    for (let isFirst = true; ; ) {
       try {
-        const ageMs = await this.#poll(node, first ? 0 : MAX_HOLD_MS);
-        this.#tried.delete(node);
+        const ageMs = await this.#poll(node, isFirst ? 0 : MAX_HOLD_MS);
+        this.#failures.delete(node);
         this.#refusedBy.clear();
-        this.#answers = true;
-        if (first) onChange?.(node, "");
-        first = false;
-        if (ageMs > OLD_MS && this.#others(node).length > 0) throw tooOld(node, ageMs);
+        this.#isConnected = true;
+        if (isFirst) onChange?.(node, "");
+        isFirst = false;
+        if (ageMs > MAX_UPSTREAM_AGE_MS && this.#alternatives(node).length > 0) throw tooOld(node, ageMs);
       } catch (error) {
-        const code = error instanceof Fault && error.facts.fromPeer === true ? error.code : "";
-        if (code === "below_floor") state.missed();
-        else if (code === "history_forked") state.forget();
-        else {
-          if (code === "not_a_member") this.#refused(node);
-          throw error;
-        }
+        this.#handleRefusal(node, error);
       }
-      if (this.#isFar(node)) return;
+      if (this.#shouldMove(node)) return;
     }
   }
 
-  /** A full node that has no table of members yet refuses as well: it counts when nobody who can be asked says otherwise. */
-  #refused(node: string): void {
-    this.#refusedBy.add(node);
-    const others = this.#options.nodes().filter((other) => !this.#refusedBy.has(other) && !this.#tried.has(other));
-    if (others.length > 0) return;
-    this.#refusedBy.clear();
-    this.#options.state.forget();
+  /** Handles answers after which the same upstream can be followed on; throws every other error. */
+  #handleRefusal(node: string, error: unknown): void {
+    const { state } = this.#options;
+    const code = error instanceof Fault && error.facts.fromPeer === true ? error.code : "";
+    if (code === "below_floor") state.markGap();
+    else if (code === "history_forked") state.reset();
+    else {
+      if (code === "not_a_member") this.#recordRefusal(node);
+      throw error;
+    }
   }
 
+  /**
+   * Discards everything once every full node that can be asked has refused this one as a member. One alone may be a
+   * newcomer without a members table, which refuses everybody.
+   */
+  #recordRefusal(node: string): void {
+    this.#refusedBy.add(node);
+    const others = this.#options.nodes().filter((other) => !this.#refusedBy.has(other) && !this.#failures.has(other));
+    if (others.length > 0) return;
+    this.#refusedBy.clear();
+    this.#options.state.reset();
+  }
+
+  /** Makes one call and applies the answer. Returns how old the upstream's own state may be, in ms. */
   async #poll(node: string, holdMs: number): Promise<number> {
-    const { state, freshness, ask, patienceMs = PATIENCE_MS } = this.#options;
+    const { state, freshness, ask, graceMs = GRACE_MS } = this.#options;
     const request = state.request(holdMs);
     const sentMs = freshness.nowMs();
-    const value = await ask(node, request, { timeoutMs: request.holdMs + patienceMs, signal: this.#stop.signal });
+    const value = await ask(node, request, { timeoutMs: request.holdMs + graceMs, signal: this.#stop.signal });
     const parsed = feedAnswer.safeParse(value);
     if (!parsed.success) {
-      throw new Fault("unavailable", `The node ${node} answered what is no feed: ${parsed.error.issues[0]?.message}`, {
+      const problem = parsed.error.issues[0]?.message;
+      throw new Fault("unavailable", `The node ${node} sent an answer that is not a feed: ${problem}`, {
         hint: "Run the same version of cairn on all nodes of the fleet.",
       });
     }
     this.#stop.signal.throwIfAborted();
-    state.take(parsed.data, { sentMs, tookMs: freshness.nowMs() - sentMs, from: node });
+    state.apply(parsed.data, { sentMs, tookMs: freshness.nowMs() - sentMs, from: node });
     this.#positions.set(node, parsePosition(parsed.data.position));
     return parsed.data.ageMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** The nearest of those that may be asked now. */
-  #choose(): string | undefined {
+  /** Returns the nearest node that may be asked now. */
+  #nearestReady(): string | undefined {
     const now = this.#options.freshness.nowMs();
-    const ready = this.#options.nodes().filter((node) => (this.#tried.get(node)?.notBeforeMs ?? now) <= now);
+    const ready = this.#options.nodes().filter((node) => (this.#failures.get(node)?.retryAtMs ?? now) <= now);
     return ready.sort((one, other) => this.#distance(one) - this.#distance(other))[0];
   }
 
-  /** Other nodes that are worth a move: those that answer beats and did not fail lately. */
-  #others(node: string): string[] {
-    const now = this.#options.freshness.nowMs();
-    return this.#options.nodes().filter((other) => {
-      const tried = this.#tried.get(other);
-      if (other === node || this.#options.roundTripMs(other) === undefined) return false;
-      if (tried === undefined) return true;
-      return now - tried.failedMs > backoffMs(tried.failures, RETURN);
+  /** Returns other nodes that are worth a move: those that answer beats and did not fail recently. */
+  #alternatives(node: string): string[] {
+    const { nodes, roundTripMs, freshness } = this.#options;
+    const now = freshness.nowMs();
+    return nodes().filter((other) => {
+      if (other === node || roundTripMs(other) === undefined) return false;
+      const failures = this.#failures.get(other);
+      return failures === undefined || now - failures.lastMs > backoffMs(failures.count, RETURN);
     });
   }
 
-  /** Whether another node that did not fail is nearer by so much that a move is worth it; also when this one is no member any more. */
-  #isFar(node: string): boolean {
+  /** Reports whether another node is so much nearer that a move is worth it, or this one is no member any more. */
+  #shouldMove(node: string): boolean {
     if (!this.#options.nodes().includes(node)) return true;
-    const nearest = Math.min(...this.#others(node).map((other) => this.#distance(other)));
+    const nearest = Math.min(...this.#alternatives(node).map((other) => this.#distance(other)));
     return nearest * NEARER.factor + NEARER.ms < this.#distance(node);
   }
 
@@ -188,25 +198,27 @@ export class FeedClient {
     return this.#options.roundTripMs(node) ?? Number.MAX_SAFE_INTEGER;
   }
 
+  /** Gives the upstream up after an error. */
   #leave(node: string, error: unknown): void {
-    const failures = (this.#tried.get(node)?.failures ?? 0) + 1;
-    const waitMs = backoffMs(failures, RETRY);
-    for (const kept of [this.#tried, this.#positions])
-      for (const known of kept.keys()) if (!this.#options.nodes().includes(known)) kept.delete(known);
-    const now = this.#options.freshness.nowMs();
-    this.#tried.set(node, { failures, failedMs: now, notBeforeMs: now + waitMs });
+    const { nodes, freshness, onChange } = this.#options;
+    const count = (this.#failures.get(node)?.count ?? 0) + 1;
+    const waitMs = backoffMs(count, RETRY);
+    for (const byNode of [this.#failures, this.#positions])
+      for (const known of byNode.keys()) if (!nodes().includes(known)) byNode.delete(known);
+    const now = freshness.nowMs();
+    this.#failures.set(node, { count, lastMs: now, retryAtMs: now + waitMs });
     this.#current = undefined;
-    this.#answers = false;
-    this.#given.abort(error);
-    this.#given = new AbortController();
-    this.#options.onChange?.(undefined, reasonOf(error));
+    this.#isConnected = false;
+    this.#abandoned.abort(error);
+    this.#abandoned = new AbortController();
+    onChange?.(undefined, reasonOf(error));
   }
 
-  /** Nothing where another one can be asked at once. */
+  /** Returns how long to wait for the next attempt, in ms; 0 if another node can be asked at once. */
   #waitMs(): number {
-    if (this.#choose() !== undefined) return 0;
+    if (this.#nearestReady() !== undefined) return 0;
     const now = this.#options.freshness.nowMs();
-    const waits = this.#options.nodes().map((node) => (this.#tried.get(node)?.notBeforeMs ?? now) - now);
+    const waits = this.#options.nodes().map((node) => (this.#failures.get(node)?.retryAtMs ?? now) - now);
     return Math.max(0, Math.min(RETRY.lastMs, ...waits));
   }
 
@@ -216,8 +228,8 @@ export class FeedClient {
 }
 
 function tooOld(node: string, ageMs: number): Fault {
-  const said = Number.isFinite(ageMs)
-    ? `may be ${Math.round(ageMs / 1000)} s old itself`
-    : "is of an age that it cannot tell";
-  return new Fault("unavailable", `What the node ${node} has ${said}`, { hint: "See whether it reaches the leader." });
+  const age = Number.isFinite(ageMs) ? `may be ${Math.round(ageMs / 1000)} s old` : "is of unknown age";
+  return new Fault("unavailable", `The state of the node ${node} ${age}`, {
+    hint: "Check whether it reaches the leader.",
+  });
 }

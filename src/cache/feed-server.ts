@@ -1,4 +1,5 @@
-// The feed as a full node serves it to edges (replication.md 26): changes of the spaces that the member is enrolled for, in whole entries, held until there are some or a second has passed.
+// Serves the feed of a full node to edges (replication.md 26): changes of the spaces that the member is enrolled for,
+// in whole entries. A call is held until there are some or its time is over.
 
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceAmong, spaceOf } from "../access/space.ts";
@@ -10,38 +11,38 @@ import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { Reader } from "../store/store.ts";
-import type { FeedAnswer, FeedRequest, FeedTerms } from "./frames.ts";
+import type { FeedAnswer, FeedRequest, FeedTerms } from "./feed-frames.ts";
 
-/** Changes of one answer, about; an entry is never cut while it is smaller than MAX_ENTRY_CHANGES. */
+/** Approximate number of changes in one answer. An entry is not cut unless it has more than MAX_ENTRY_CHANGES. */
 const ANSWER_CHANGES = 1000;
 const MAX_ENTRY_CHANGES = 4000;
-/** Changes looked at in one call; what none of them is for this edge must not hold the event loop. */
-const MAX_LOOKED_AT = 20_000;
+/** Most changes read for one answer: those of other spaces must not occupy the event loop. */
+const MAX_READ_CHANGES = 20_000;
 
 export interface FeedServerOptions {
   log: Log;
   reader: Reader;
-  /** Spaces that a member is enrolled for; undefined when it is no member any more. */
+  /** Returns the spaces that a member is enrolled for; undefined: it is no member any more. */
   enrolled: (node: string) => readonly string[] | undefined;
   members: () => readonly Member[];
-  /** Spaces with another mode than `fresh`. */
+  /** Returns the spaces whose mode is not `fresh`. */
   modes: () => readonly (readonly [string, EdgeMode])[];
   fleet: () => string;
-  /** How old the state of this node may be, in ms: 0 where it orders writes, infinite while that is not known. */
+  /** Returns how old the state of this node may be, in ms: 0 on the leader, infinite while it is unknown. */
   ageMs: () => number;
-  /** A clock that counts sleep, in ms. */
+  /** Reads a clock that counts sleep, in ms. */
   nowMs: () => number;
 }
 
-/** Whether an edge may hold a space: it is enrolled for it, and wanted it. */
-export function isKept(
+/** Reports whether an edge follows a space: it is enrolled for the space, and wants it. */
+export function isWanted(
   { spaces, wanted }: { spaces: readonly string[]; wanted: readonly string[] },
   space: string,
 ): boolean {
   return spaceAmong(spaces, space) && spaceAmong(wanted, space);
 }
 
-/** Answers feed calls; each is judged by the membership of the moment of its answer. */
+/** Serves feed calls. Each is judged by the membership at the time of its answer. */
 export class FeedServer {
   readonly #options: FeedServerOptions;
 
@@ -49,67 +50,57 @@ export class FeedServer {
     this.#options = options;
   }
 
-  /** Faults: `not_a_member`, `history_forked`, `below_floor`, `unavailable` (details.behind: not yet as far as the edge). */
-  async answer(node: string, request: FeedRequest, signal: AbortSignal): Promise<FeedAnswer> {
+  /**
+   * Returns the answer to a call. Rejects with Fault `not_a_member`, `history_forked`, `below_floor`, or `unavailable`
+   * if this node is behind the edge (details.behind).
+   */
+  async serve(node: string, request: FeedRequest, signal: AbortSignal): Promise<FeedAnswer> {
     const { log, nowMs } = this.#options;
     const startMs = nowMs();
     const deadline = AbortSignal.timeout(request.holdMs);
-    let at = request.since === null ? log.changes.head().seq : this.#placeOf(request.since);
-    const items: Change[] = [];
-    let looked = 0;
+    const batch = new Batch(log.changes, request.since === null ? log.changes.head().seq : this.#seqOf(request.since));
     for (;;) {
-      // In this order: what was held says how new the state is at least that is looked at behind it.
+      // Read before the state: the state that is read after it is at least this new.
       const heldMs = nowMs() - startMs;
       const terms = this.#terms(node, request.spaces);
-      const behind = log.changes.head().seq < at;
-      const step = behind ? undefined : wholeEntries(log.changes, at, ANSWER_CHANGES);
-      if (step !== undefined) {
-        at = step.upTo;
-        looked += step.changes.length;
-        items.push(...step.changes.filter(({ target }) => isKept(terms, spaceOf(target))));
-      }
-      const more = step?.more === true;
-      const late = deadline.aborted || heldMs >= request.holdMs;
-      if (behind && late) throw this.#behind(at);
-      if (!behind && (late || items.length > 0 || terms.id !== request.terms || request.since === null)) {
-        if (!more || items.length >= ANSWER_CHANGES || looked >= MAX_LOOKED_AT)
-          return this.#answerOf(request, { at, items, more, heldMs, terms });
-      }
-      if (more) await nextTurn();
+      const isLate = deadline.aborted || heldMs >= request.holdMs;
+      if (!batch.isBehind()) {
+        batch.read((space) => isWanted(terms, space));
+        const isDue = isLate || batch.items.length > 0 || terms.id !== request.terms || request.since === null;
+        if (isDue && batch.isComplete) return this.#answerOf(request, batch, terms, heldMs);
+      } else if (isLate) throw this.#behind(batch.seq);
+      if (batch.hasMore) await nextTurn();
       else await log.changes.cursor().wait(signal, deadline);
       signal.throwIfAborted();
     }
   }
 
-  #answerOf(
-    request: FeedRequest,
-    found: { at: number; items: Change[]; more: boolean; heldMs: number; terms: FeedTerms },
-  ): FeedAnswer {
+  #answerOf(request: FeedRequest, { seq, items, hasMore }: Batch, terms: FeedTerms, heldMs: number): FeedAnswer {
     const { log } = this.#options;
     const ageMs = this.#options.ageMs();
     const { epoch } = log.changes.head();
     return {
       epoch,
-      position: formatPosition(log.positionAt(found.at)),
-      items: found.items,
-      more: found.more,
-      heldMs: found.heldMs,
+      position: formatPosition(log.positionAt(seq)),
+      items,
+      more: hasMore,
+      heldMs,
       ageMs: Number.isFinite(ageMs) ? ageMs : null,
       epochs: request.epoch === epoch ? null : this.#epochs(),
-      terms: request.terms === found.terms.id ? null : found.terms,
+      terms: request.terms === terms.id ? null : terms,
     };
   }
 
-  #placeOf(since: string): number {
+  #seqOf(since: string): number {
     const { log } = this.#options;
     const position = parsePosition(since);
     if (log.sameHistory(position)) return position.seq;
-    throw new Fault("history_forked", `The position ${since} is of another history than this store's`, {
-      hint: "Forget what was kept, and follow from the position of now.",
+    throw new Fault("history_forked", `The position ${since} belongs to another history than this store's`, {
+      hint: "Discard what was cached, and follow from the current position.",
     });
   }
 
-  /** A node never serves below what it is shown: it may have been restarted, or lag behind the node that was followed before. */
+  /** A node never serves below the position that it is shown: it may lag behind the node that was followed before. */
   #behind(seq: number): Fault {
     return new Fault("unavailable", `This node has applied ${this.#options.log.changes.head().seq}, not yet ${seq}`, {
       hint: "Follow another full node.",
@@ -120,7 +111,9 @@ export class FeedServer {
   #terms(node: string, wanted: readonly string[]): FeedTerms {
     const spaces = this.#options.enrolled(node);
     if (spaces === undefined) {
-      throw new Fault("not_a_member", `The device ${node} is no member of this fleet`, { hint: "Let it join again." });
+      throw new Fault("not_a_member", `The device ${node} is not a member of this fleet`, {
+        hint: "Let it join again.",
+      });
     }
     const terms = {
       fleet: this.#options.fleet(),
@@ -128,7 +121,7 @@ export class FeedServer {
       wanted: [...wanted],
       modes: this.#options
         .modes()
-        .filter(([space]) => isKept({ spaces, wanted }, space))
+        .filter(([space]) => isWanted({ spaces, wanted }, space))
         .map(([space, mode]): [string, EdgeMode] => [space, mode]),
       members: [...this.#options.members()],
     };
@@ -140,7 +133,45 @@ export class FeedServer {
   }
 }
 
-/** Changes after a seq, `max` about, cut only where an entry may end: all changes of one entry have one log time. The head always is such a place. */
+/** The changes collected for one answer. */
+class Batch {
+  readonly items: Change[] = [];
+  /** The batch includes everything up to this seq. */
+  seq: number;
+  /** Whether there were more changes after the last step. */
+  hasMore = false;
+  readonly #changes: Changes;
+  #readChanges = 0;
+
+  constructor(changes: Changes, seq: number) {
+    this.#changes = changes;
+    this.seq = seq;
+  }
+
+  /** Reports whether this node has not applied the position of the batch. */
+  isBehind(): boolean {
+    return this.#changes.head().seq < this.seq;
+  }
+
+  /** Reads one step of whole entries, and keeps the changes of wanted spaces. */
+  read(isWantedSpace: (space: string) => boolean): void {
+    const step = wholeEntries(this.#changes, this.seq, ANSWER_CHANGES);
+    this.seq = step.upTo;
+    this.hasMore = step.more;
+    this.#readChanges += step.changes.length;
+    this.items.push(...step.changes.filter(({ target }) => isWantedSpace(spaceOf(target))));
+  }
+
+  /** Whether there is nothing more to read, or enough was read. */
+  get isComplete(): boolean {
+    return !this.hasMore || this.items.length >= ANSWER_CHANGES || this.#readChanges >= MAX_READ_CHANGES;
+  }
+}
+
+/**
+ * Returns about `max` changes after a seq, cut only where an entry may end: all changes of an entry have the same log
+ * time. The head is always such a place.
+ */
 export function wholeEntries(
   changes: Changes,
   after: number,
@@ -152,7 +183,7 @@ export function wholeEntries(
   const cut = found.findLastIndex(({ timeMs }) => timeMs !== last?.timeMs);
   const end = found[cut];
   if (end !== undefined) return { changes: found.slice(0, cut + 1), upTo: end.seq, more: true };
-  // Only a log time that stands still (a clock that was set back) makes so many changes look like one entry.
+  // Only a log time that does not advance (a clock that was set back) makes so many changes look like one entry.
   if (max >= MAX_ENTRY_CHANGES) return { changes: found, upTo: last?.seq ?? after, more: true };
   return wholeEntries(changes, after, 2 * max);
 }

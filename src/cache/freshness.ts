@@ -1,22 +1,23 @@
-// How new what an edge keeps surely is (replication.md 28). Times are readings of a clock that counts sleep; `proven` is a moment at which the fleet's state surely was as it is kept here.
+// How new the state of an edge is (replication.md 28). Times are readings of a clock that counts sleep. A moment is
+// proven if it is certain that the cached state was the fleet's state then.
 
 import type { SleepClock } from "../lib/sleep-clock.ts";
 
-/** An edge is fresh while the last pong it processed was sent for within this time, in ms. */
+/** An edge is fresh if the last feed answer that it applied was requested within this time, in ms. */
 export const FRESH_MS = 2000;
 
-/** A moment as it is written down: by the wall, and on the clock that counts sleep under its name. */
-export interface Moment {
+/** A proven moment as it is stored: wall time, and a reading of the clock that counts sleep with that clock's name. */
+export interface StoredMoment {
   proven_wall: number;
   proven_clock: number;
   clock: string;
 }
 
-/** What the feed proved last. */
+/** What the feed has proven. */
 export class Freshness {
   readonly #clock: SleepClock;
   readonly #wallMs: () => number;
-  #pongMs = Number.NEGATIVE_INFINITY;
+  #answeredMs = Number.NEGATIVE_INFINITY;
   #provenMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: SleepClock, wallMs: () => number) {
@@ -28,46 +29,48 @@ export class Freshness {
     return this.#clock.nowMs();
   }
 
-  /** The moment of the last pong. */
-  get pongMs(): number {
-    return this.#pongMs;
+  /** The moment up to which the last feed answer was complete. */
+  get answeredMs(): number {
+    return this.#answeredMs;
   }
 
-  /** When everything that the feed brought was surely true. */
+  /** The newest proven moment of what the feed brought. */
   get provenMs(): number {
     return this.#provenMs;
   }
 
-  /** All changes up to `asOfMs` were seen, as an upstream knew them whose own state was `upstreamAgeMs` old. */
-  pong(asOfMs: number, upstreamAgeMs: number): void {
-    this.#pongMs = Math.max(this.#pongMs, asOfMs);
+  /**
+   * Records that all changes up to `asOfMs` were applied, as known to an upstream whose state was `upstreamAgeMs` old.
+   */
+  recordAnswer(asOfMs: number, upstreamAgeMs: number): void {
+    this.#answeredMs = Math.max(this.#answeredMs, asOfMs);
     this.#provenMs = Math.max(this.#provenMs, asOfMs - upstreamAgeMs);
   }
 
-  /** What a run before had proved. */
+  /** Takes over what an earlier run had proven. */
   resume(provenMs: number): void {
     this.#provenMs = Math.max(this.#provenMs, provenMs);
   }
 
-  /** Nothing is proved any more. */
-  lose(): void {
-    this.#pongMs = Number.NEGATIVE_INFINITY;
+  /** Forgets everything that was proven. */
+  reset(): void {
+    this.#answeredMs = Number.NEGATIVE_INFINITY;
     this.#provenMs = Number.NEGATIVE_INFINITY;
   }
 
-  /** An upstream that cannot say yet how old its own state is makes nobody fresh: there would be no age to declare. */
+  /** Reports whether the edge is fresh. It is not while nothing is proven: there would be no age to declare. */
   isFresh(): boolean {
     if (!Number.isFinite(this.#provenMs)) return false;
-    return this.nowMs() - this.#pongMs + this.#clock.stepMs <= FRESH_MS;
+    return this.nowMs() - this.#answeredMs + this.#clock.stepMs <= FRESH_MS;
   }
 
-  /** Age in ms of what was surely true at a moment; never too small. Infinite where it is not known. */
+  /** Returns the age in ms of state that is proven for a moment. Never too small; infinite if unknown. */
   ageOf(provenMs: number): number {
     return Math.max(0, this.nowMs() - provenMs) + this.#clock.stepMs;
   }
 
-  /** A moment to write down. */
-  write(provenMs: number): Moment {
+  /** Returns a proven moment in the form in which it is stored. */
+  toStored(provenMs: number): StoredMoment {
     const ageMs = this.ageOf(provenMs);
     const known = Number.isFinite(ageMs);
     return {
@@ -77,8 +80,10 @@ export class Freshness {
     };
   }
 
-  /** A moment that was written down, by this or an earlier run; -Infinity where a clock that was set back leaves it unknown. */
-  read(moment: Moment): number {
+  /**
+   * Returns a stored moment of this or an earlier run; -Infinity if a wall clock that was set back leaves it unknown.
+   */
+  fromStored(moment: StoredMoment): number {
     if (moment.clock !== "" && moment.clock === this.#clock.since) return Math.min(moment.proven_clock, this.nowMs());
     const ageMs = this.#wallMs() - moment.proven_wall;
     return ageMs < 0 ? Number.NEGATIVE_INFINITY : this.nowMs() - ageMs;

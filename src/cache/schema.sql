@@ -1,23 +1,23 @@
--- What an edge keeps beside the tables of the log. All of it can be thrown away.
--- Answers of spaces that may be served stale, as they are kept over a restart.
+-- Tables of an edge beside those of the log. Their content can be lost without harm.
+-- Outputs of reads in spaces that may be served stale.
 CREATE TABLE cached (
   id TEXT PRIMARY KEY,
   space TEXT NOT NULL,
-  -- Everything up to this seq is in the answer.
+  -- The output includes everything up to this seq.
   seq INTEGER NOT NULL,
-  -- 1 where the feed was followed without a gap since; 0: nobody knows until it is asked for again.
+  -- 1 if the feed was followed without a gap since; 0: it has to be revalidated.
   sure INTEGER NOT NULL,
-  -- When the answer was surely true: Unix time in ms, and on the clock that counts sleep.
+  -- A moment for which the output is proven: Unix time in ms, and a reading of the clock that counts sleep.
   proven_wall INTEGER NOT NULL,
   proven_clock INTEGER NOT NULL,
   clock TEXT NOT NULL,
   bytes INTEGER NOT NULL,
-  -- The answer as JSON, the document's text inside.
+  -- JSON, with the text of the document inside.
   output TEXT NOT NULL
 ) STRICT;
 CREATE INDEX cached_by_age ON cached (proven_wall);
 
--- What the upstream said last: the terms of this edge, and when its feed was surely complete.
+-- The terms of this edge, and the last moment that its feed has proven.
 CREATE TABLE edge (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   terms TEXT NOT NULL,

@@ -6,11 +6,11 @@ import { pause } from "../lib/pause.ts";
 import { formatPosition, type Position, parsePosition } from "../log/position.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import type { FeedClient, FeedClientOptions } from "./feed-client.ts";
-import { feedAnswer, MAX_HOLD_MS } from "./frames.ts";
+import { feedAnswer, MAX_HOLD_MS } from "./feed-frames.ts";
 
 export interface WriteWitnessOptions {
   log: EdgeLog;
-  client: Pick<FeedClient, "upstream" | "away" | "sawElsewhere">;
+  client: Pick<FeedClient, "upstream" | "isDisconnected" | "sawElsewhere">;
   ask: FeedClientOptions["ask"];
   nodes: FeedClientOptions["nodes"];
   roundTripMs: FeedClientOptions["roundTripMs"];
@@ -29,8 +29,9 @@ const WITHIN_MS = 5_000;
 /** Between two members that are asked, in ms. */
 const STEP_MS = 50;
 /** How long an answer may take beyond the time for which the call is held, in ms. */
-const PATIENCE_MS = 1_000;
+const GRACE_MS = 1_000;
 
+/** Looks for second members that have a write. */
 export class WriteWitness {
   readonly #options: WriteWitnessOptions;
 
@@ -39,8 +40,8 @@ export class WriteWitness {
   }
 
   /**
-   * Looks for the position of a write that `by` answered. The own feed is proof if it comes from another member; where
-   * this edge follows `by` itself, other members are asked, the nearest first.
+   * Looks for the position of a write that `by` reported. This edge's own feed is proof if it comes from another
+   * member; while the edge follows `by` itself, other members are asked, the nearest first.
    */
   async find(text: string, by: string, signal: AbortSignal): Promise<Witnessed> {
     const { log, client, withinMs = WITHIN_MS } = this.#options;
@@ -54,7 +55,7 @@ export class WriteWitness {
       const others = this.#others(by).filter((node) => !silent.has(node));
       const [nearest] = others;
       if (nearest === undefined) return "alone";
-      if (!client.away() && client.upstream()?.node !== by) {
+      if (!client.isDisconnected() && client.upstream()?.node !== by) {
         await log.changes.cursor().wait(signal, AbortSignal.any([late, AbortSignal.timeout(MAX_HOLD_MS)]));
         continue;
       }
@@ -75,7 +76,9 @@ export class WriteWitness {
     return near.sort((one, other) => one.ms - other.ms).map(({ node }) => node);
   }
 
-  /** Asks one member for its feed after the position: it answers once it has applied that, or refuses after a second. */
+  /**
+   * Asks one member for its feed after the position: it answers once it has applied that, or refuses after a second.
+   */
   async #ask(node: string, position: Position, signal: AbortSignal): Promise<"yes" | "no" | "silent"> {
     const { ask, log } = this.#options;
     const request = {
@@ -86,7 +89,7 @@ export class WriteWitness {
       terms: "",
     };
     try {
-      const timeoutMs = MAX_HOLD_MS + PATIENCE_MS;
+      const timeoutMs = MAX_HOLD_MS + GRACE_MS;
       const answer = feedAnswer.parse(await ask(node, request, { timeoutMs, signal }));
       return parsePosition(answer.position).seq >= position.seq ? "yes" : "no";
     } catch (error) {
@@ -97,8 +100,8 @@ export class WriteWitness {
 
 /** Returns the fault of a write that no second member has. */
 export function unseenWrite(operation: string, by: string): Fault {
-  return new Fault("unavailable", `${by} reports ${operation} as done, and no other full node has it`, {
-    hint: "Read before you write again, or repeat it with the same idempotency key; see cairn status.",
+  return new Fault("unavailable", `${by} reports ${operation} as done, but no other full node has it`, {
+    hint: "Read before you write again, or repeat it with the same idempotency key; see `cairn status`.",
     facts: { outcome: "unknown" },
     details: { retryAfterSeconds: 2 },
   });

@@ -108,11 +108,11 @@ export class EdgeParts {
     const { edge } = this;
     return {
       mode: () => (edge.log.ready() ? "edge" : "waiting"),
-      several: () => true,
+      hasOtherNodes: () => true,
       self: () => node.id(),
       leader: () => directory.leader(),
       forward: (call, to, signal) => edge.forward(call, to, signal),
-      answer: (call) => edge.answer(call),
+      readCached: (call) => edge.readCached(call),
       refuseFollow: (spaces) => edge.refuseFollow(spaces),
     };
   }

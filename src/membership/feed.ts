@@ -37,6 +37,6 @@ export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOpti
   });
   server.register(FEED, {
     schema: feedRequest,
-    handle: ({ node, input, signal }) => feed.answer(node, input, signal),
+    handle: ({ node, input, signal }) => feed.serve(node, input, signal),
   });
 }

@@ -35,7 +35,7 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
     return found === undefined ? undefined : { node: found.node, name: found.name };
   };
   /** Edges never order writes, so beside them a full node is as alone as without them. */
-  const several = (): boolean => members.list().filter(({ role }) => role !== "edge").length > 1;
+  const hasOtherNodes = (): boolean => members.list().filter(({ role }) => role !== "edge").length > 1;
   const forwarder = new Forwarder({
     ask,
     leader: () => leader()?.node,
@@ -48,9 +48,9 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
     mode: () => {
       if (!log.ready()) return "waiting";
       // A node that is alone has no other node to ask: its log says what it cannot do yet.
-      return log.leadership().leading || !several() ? "leader" : "replica";
+      return log.leadership().leading || !hasOtherNodes() ? "leader" : "replica";
     },
-    several,
+    hasOtherNodes,
     self,
     leader,
     forward: (call, to, signal) => (to === "leader" ? forwarder.toLeader(call, signal) : Promise.reject(notReady())),

@@ -121,7 +121,7 @@ export class ReadRouter {
           await log.barrier();
           return await this.#local(read);
         } catch (error) {
-          if (routing === undefined || !routing.several() || !isLeadershipLost(error, routing)) throw error;
+          if (routing === undefined || !routing.hasOtherNodes() || !isLeadershipLost(error, routing)) throw error;
         }
       }
       if (routing === undefined) throw notLeader(undefined);
@@ -140,7 +140,7 @@ export class ReadRouter {
     const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
     if (consistency !== "leader") {
       const call = { operation: operation.name, kind: "read" as const, input, caller };
-      const cached = await routing.answer?.({ ...call, parsed, consistency, minPosition, signal });
+      const cached = await routing.readCached?.({ ...call, parsed, consistency, minPosition, signal });
       if (cached !== undefined) {
         positions.saw(callerName(caller), cached.position);
         return cached;

@@ -42,7 +42,7 @@ export interface Routing {
   /**
    * Whether another node may order writes next: then writes carry a key, and local callers the name of their machine.
    */
-  several(): boolean;
+  hasOtherNodes(): boolean;
   /** Member id of this node; "" while it is unknown. */
   self(): string;
   /** The node that is known to order writes now. */
@@ -54,7 +54,7 @@ export interface Routing {
    */
   forward(call: ForwardCall, to: "leader" | "upstream", signal: AbortSignal): Promise<Answer | "local">;
   /** Returns the answer of an edge's cache; undefined where the upstream has to be asked. */
-  answer?(call: CachedCall): Promise<Answer | undefined>;
+  readCached?(call: CachedCall): Promise<Answer | undefined>;
   /** Throws Fault `forbidden` if this node does not receive the changes of one of these spaces. */
   refuseFollow?(spaces: readonly string[]): void;
   /** How old the state of a replica may be, in seconds; undefined while it is unknown. */

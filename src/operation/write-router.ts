@@ -68,7 +68,7 @@ export class WriteRouter {
     const { routing } = this.#options;
     const mode = routing?.mode() ?? "leader";
     if (mode === "waiting") throw notReady();
-    if (routing === undefined || (mode === "leader" && !routing.several()))
+    if (routing === undefined || (mode === "leader" && !routing.hasOtherNodes()))
       return this.#propose(write, keyOf(write, undefined));
     return write.forwarded === undefined ? this.#anywhere(write, routing) : this.#asLeader(write, routing);
   }

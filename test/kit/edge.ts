@@ -95,7 +95,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
           "feed",
           async () => {
             const value = feedRequest.parse(decodeFrame(encodeFrame(request)));
-            return decodeFrame(encodeFrame(await asPeer(server.answer(EDGE, value, signal))));
+            return decodeFrame(encodeFrame(await asPeer(server.serve(EDGE, value, signal))));
           },
           node,
         ),
@@ -131,11 +131,11 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     wrapLog: () => edge.log,
     routing: () => ({
       mode: () => (edge.log.ready() ? "edge" : "waiting"),
-      several: () => true,
+      hasOtherNodes: () => true,
       self: () => EDGE,
       leader: () => ({ node: "nCENTRAL", name: "central" }),
       forward: (call, to, signal) => edge.forward(call, to, signal),
-      answer: (call) => edge.answer(call),
+      readCached: (call) => edge.readCached(call),
       refuseFollow: (spaces) => edge.refuseFollow(spaces),
     }),
   });
@@ -162,11 +162,11 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     /** One answer of the feed, asked and taken at once. */
     poll: async (holdMs = 0): Promise<void> => {
       const sentMs = clock.nowMs();
-      const answer = await server.answer(EDGE, edge.state.request(holdMs), AbortSignal.timeout(5000));
-      edge.state.take(answer, { sentMs, tookMs: clock.nowMs() - sentMs, from: "nCENTRAL" });
+      const answer = await server.serve(EDGE, edge.state.request(holdMs), AbortSignal.timeout(5000));
+      edge.state.apply(answer, { sentMs, tookMs: clock.nowMs() - sentMs, from: "nCENTRAL" });
     },
     /** What the upstream answers now, to be taken later. */
-    pull: () => server.answer(EDGE, edge.state.request(0), AbortSignal.timeout(5000)),
+    pull: () => server.serve(EDGE, edge.state.request(0), AbortSignal.timeout(5000)),
     close: async (): Promise<void> => {
       await edge.stop();
       await core.close();

@@ -189,7 +189,7 @@ describe("freshness", () => {
     const sentMs = pair.clock.nowMs();
     pair.clock.add(1200);
     const answer = await pair.pull();
-    pair.edge.state.take({ ...answer, heldMs: 1000, ageMs: 0 }, { sentMs, tookMs: 1200, from: "nCENTRAL" });
+    pair.edge.state.apply({ ...answer, heldMs: 1000, ageMs: 0 }, { sentMs, tookMs: 1200, from: "nCENTRAL" });
     expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 0.2 } });
   });
 
@@ -290,11 +290,11 @@ describe("without an upstream", () => {
     for (const id of ["run/x", "a/x"]) await put(pair, id, "one");
     await pair.poll();
     for (const id of ["run/x", "a/x"]) await read(pair, id);
-    pair.edge.state.missed();
+    pair.edge.state.markGap();
     await pair.poll();
     expect(await stateOf(read(pair, "a/x"))).toBe("revalidated");
     expect(await stateOf(read(pair, "a/x"))).toBe("hit");
-    pair.edge.state.missed();
+    pair.edge.state.markGap();
     await pair.poll();
     cutLink(pair);
     pair.clock.add(3000);
@@ -306,12 +306,12 @@ test("without a full node for a while, a list is refused at once, and the page s
   const pair = await startPair();
   pair.edge.start();
   await until(
-    () => !pair.edge.client.away(),
+    () => !pair.edge.client.isDisconnected(),
     () => "away",
   );
   cutLink(pair);
   await until(
-    () => pair.edge.client.away(),
+    () => pair.edge.client.isDisconnected(),
     () => "not away",
     10_000,
   );

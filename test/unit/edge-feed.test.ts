@@ -4,8 +4,8 @@ import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { EdgeState } from "../../src/cache/edge-state.ts";
 import { FeedClient } from "../../src/cache/feed-client.ts";
+import type { FeedAnswer, FeedRequest } from "../../src/cache/feed-frames.ts";
 import { FeedServer, wholeEntries } from "../../src/cache/feed-server.ts";
-import type { FeedAnswer, FeedRequest } from "../../src/cache/frames.ts";
 import { Freshness } from "../../src/cache/freshness.ts";
 import { edgeMigrations } from "../../src/cache/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
@@ -49,18 +49,18 @@ describe("the full node's side", () => {
   test("holds until a change of an enrolled space comes; others move only the position", async () => {
     await using core = startCore();
     const server = serverOf(core, () => ["team-*"]);
-    const first = await server.answer("n", request(null), soon());
+    const first = await server.serve("n", request(null), soon());
     expect(first).toMatchObject({ items: [], more: false, position: here(core) });
     const terms = first.terms?.id ?? "";
     const { epoch } = core.log.position();
-    const held = server.answer("n", request(here(core), { holdMs: 1000, terms, epoch }), soon());
+    const held = server.serve("n", request(here(core), { holdMs: 1000, terms, epoch }), soon());
     await put(core, "other/x");
     await put(core, "team-a/x");
     const answer = await held;
     expect(answer.items.map(({ target, seq }) => [target, seq])).toEqual([["team-a/x", 2]]);
     expect(answer).toMatchObject({ terms: null, epochs: null, position: here(core) });
     expect(answer.heldMs).toBeLessThan(1000);
-    const nothing = await server.answer("n", request(here(core), { holdMs: 60, terms, epoch }), soon());
+    const nothing = await server.serve("n", request(here(core), { holdMs: 60, terms, epoch }), soon());
     expect(nothing).toMatchObject({ items: [], position: here(core) });
     expect(nothing.heldMs).toBeGreaterThanOrEqual(60);
   });
@@ -89,7 +89,7 @@ describe("the full node's side", () => {
     let enrolled: readonly string[] | undefined = ["*"];
     const server = serverOf(core, () => enrolled);
     const { epoch } = core.log.position();
-    const ask = (since: string, holdMs = 0) => server.answer("n", request(since, { holdMs }), soon());
+    const ask = (since: string, holdMs = 0) => server.serve("n", request(since, { holdMs }), soon());
     await expect(ask(`${epoch}-9`)).rejects.toMatchObject({ code: "unavailable", details: { behind: true } });
     const reached = ask(`${epoch}-6`, 1000);
     await put(core, "a/6");
@@ -110,11 +110,11 @@ describe("the full node's side", () => {
 test("an upstream that cannot say how old its state is makes nobody fresh", () => {
   const clock = openSleepClock();
   const freshness = new Freshness(clock, Date.now);
-  freshness.pong(clock.nowMs(), Number.POSITIVE_INFINITY);
+  freshness.recordAnswer(clock.nowMs(), Number.POSITIVE_INFINITY);
   expect(freshness.isFresh()).toBe(false);
-  freshness.pong(clock.nowMs(), 300);
+  freshness.recordAnswer(clock.nowMs(), 300);
   expect(freshness.isFresh()).toBe(true);
-  freshness.pong(clock.nowMs(), Number.POSITIVE_INFINITY);
+  freshness.recordAnswer(clock.nowMs(), Number.POSITIVE_INFINITY);
   expect(freshness.isFresh()).toBe(true);
   expect(freshness.ageOf(freshness.provenMs)).toBeGreaterThanOrEqual(300);
 });
@@ -135,7 +135,7 @@ describe("whom an edge follows", () => {
       spaces: ["*"],
       maxBytes: 1024 * 1024,
       maxStaleMs: 0,
-      away: () => client.away(),
+      isDisconnected: () => client.isDisconnected(),
       onError: () => {},
     });
     const asked: string[] = [];
@@ -144,7 +144,7 @@ describe("whom an edge follows", () => {
       freshness,
       nodes: () => Object.keys(nodes),
       roundTripMs: (node) => nodes[node]?.roundTripMs,
-      patienceMs: 150,
+      graceMs: 150,
       ask: (node, _request, { signal, timeoutMs }) => {
         asked.push(node);
         const late = Promise.withResolvers<never>();
@@ -186,12 +186,12 @@ describe("whom an edge follows", () => {
       near: { roundTripMs: 2, answer: () => near() },
     });
     const follows = (node: string) =>
-      eventually(`it to follow ${node}`, () => client.upstream()?.node === node && !client.away());
+      eventually(`it to follow ${node}`, () => client.upstream()?.node === node && !client.isDisconnected());
     await follows("near");
-    const given = client.upstream()?.given;
+    const abandoned = client.upstream()?.abandoned;
     near = silent;
     await follows("far");
-    expect(given?.aborted).toBe(true);
+    expect(abandoned?.aborted).toBe(true);
     near = answers();
     await follows("near");
     near = answers({ ageMs: 60_000 });
@@ -207,7 +207,7 @@ describe("whom an edge follows", () => {
       new: { roundTripMs: 1, answer: refuses },
       old: { roundTripMs: 50, answer: () => good() },
     });
-    await eventually("it to follow", () => !client.away());
+    await eventually("it to follow", () => !client.isDisconnected());
     expect([client.upstream()?.node, state.log.ready()]).toEqual(["old", true]);
     good = refuses;
     await eventually("everything to be forgotten", () => !state.log.ready());
@@ -232,11 +232,11 @@ test("another history empties the log of an edge and ends who followed it; one t
     spaces: ["*"],
     maxBytes: 1024 * 1024,
     maxStaleMs: 0,
-    away: () => false,
+    isDisconnected: () => false,
     onError: () => {},
   });
   const take = async (server: FeedServer) =>
-    state.take(await server.answer("n", state.request(0), soon()), {
+    state.apply(await server.serve("n", state.request(0), soon()), {
       sentMs: clock.nowMs(),
       tookMs: 0,
       from: "nCENTRAL",
@@ -256,7 +256,7 @@ test("another history empties the log of an edge and ends who followed it; one t
   expect(state.log.sameHistory(before)).toBe(true);
   expect(cursor.next(10).map(({ target }) => target)).toEqual(["a/2"]);
   const pending = cursor.wait(soon());
-  state.forget();
+  state.reset();
   await expect(pending).rejects.toMatchObject({ code: "history_forked" });
   expect([state.log.ready(), freshness.isFresh()]).toEqual([false, false]);
   await next.close();
@@ -266,13 +266,13 @@ test("another history empties the log of an edge and ends who followed it; one t
 describe("kept ages", () => {
   test("an age is never too small after a restart; a wall clock that was set back leaves it unknown", () => {
     const clock = handClock();
-    const kept = new Freshness(clock, clock.wallMs).write(clock.nowMs() - 400);
+    const kept = new Freshness(clock, clock.wallMs).toStored(clock.nowMs() - 400);
     clock.add(5000);
     const again = new Freshness(clock, () => 0);
-    expect(again.ageOf(again.read(kept))).toBe(5400);
+    expect(again.ageOf(again.fromStored(kept))).toBe(5400);
     const other = new Freshness({ ...handClock(7), since: "another boot" }, clock.wallMs);
-    expect(other.ageOf(other.read(kept))).toBe(5400);
+    expect(other.ageOf(other.fromStored(kept))).toBe(5400);
     const back = new Freshness({ ...handClock(7), since: "another boot" }, () => 0);
-    expect(back.ageOf(back.read(kept))).toBe(Number.POSITIVE_INFINITY);
+    expect(back.ageOf(back.fromStored(kept))).toBe(Number.POSITIVE_INFINITY);
   });
 });

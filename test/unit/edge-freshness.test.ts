@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
-import type { FeedAnswer } from "../../src/cache/frames.ts";
+import type { FeedAnswer } from "../../src/cache/feed-frames.ts";
 import { FRESH_MS } from "../../src/cache/freshness.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Answer } from "../../src/operation/answer.ts";
@@ -183,7 +183,7 @@ async function startWorld() {
       pong = undefined;
       if (taken?.served === undefined) return;
       const { answer, heldMs } = taken.served;
-      pair.edge.state.take(
+      pair.edge.state.apply(
         { ...answer, heldMs },
         { sentMs: taken.sentMs, tookMs: pair.clock.nowMs() - taken.sentMs, from: "nCENTRAL" },
       );
@@ -198,11 +198,11 @@ async function startWorld() {
     },
     miss: async () => {
       pong = undefined;
-      pair.edge.state.missed();
+      pair.edge.state.markGap();
     },
     forget: async () => {
       pong = undefined;
-      pair.edge.state.forget();
+      pair.edge.state.reset();
       if (pair.edge.report().entries !== 0 || pair.edge.report().disk_bytes !== 0)
         failures.push("something was left behind");
       if (pair.edge.report().fresh) failures.push("fresh although nothing is known");

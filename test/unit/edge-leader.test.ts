@@ -144,7 +144,7 @@ describe("a write that an edge forwarded", () => {
       return deliver();
     });
     pair.edge.start();
-    await eventually("it follows", () => !pair.edge.client.away());
+    await eventually("it follows", () => !pair.edge.client.isDisconnected());
     expect((await pair.invoke("context_put", write, caller)).output["version"]).toBe(1);
     expect(new Set(feeds)).toEqual(new Set(["nOTHER"]));
     await pair.close();

@@ -9,7 +9,7 @@ import { refusal } from "../kit/refusal.ts";
 describe("other places", () => {
   const placed = (routing: Partial<Routing>) => () => ({
     mode: () => "leader" as const,
-    several: () => true,
+    hasOtherNodes: () => true,
     self: () => "nSelf",
     leader: () => undefined,
     forward: async () => "local" as const,
@@ -56,7 +56,7 @@ describe("other places", () => {
     });
     const routing = placed({
       mode: () => "edge",
-      answer: async ({ operation, minPosition }) =>
+      readCached: async ({ operation, minPosition }) =>
         operation === "context_get" && minPosition === undefined ? cached() : undefined,
       forward: async ({ operation, input }, to) => {
         asked.push(`${operation} ${to} ${String(input["consistency"])}`);

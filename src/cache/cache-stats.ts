@@ -1,4 +1,4 @@
-// What the cache of an edge counts: one object, read by metrics, node_status and the page.
+// Counters of an edge's cache, for metrics, node_status and the page.
 
 export interface CacheCounts {
   hits: number;
@@ -8,20 +8,20 @@ export interface CacheCounts {
   evictions: number;
 }
 
-/** How an answer came to be, as `Cairn-Cache` says it. */
+/** How an answer was made, as in the header `Cairn-Cache`. */
 export type CacheState = "hit" | "miss" | "stale" | "revalidated";
 
-/** Counters of one run of a node; they only grow. */
+/** Counters of one run of a node. They only grow. */
 export class CacheStats {
   readonly counts: CacheCounts = { hits: 0, misses: 0, stale: 0, revalidated: 0, evictions: 0 };
 
-  answered(state: CacheState): void {
+  countAnswer(state: CacheState): void {
     if (state === "hit") this.counts.hits += 1;
     else if (state === "miss") this.counts.misses += 1;
     else this.counts[state] += 1;
   }
 
-  evicted(): void {
+  countEviction(): void {
     this.counts.evictions += 1;
   }
 }
