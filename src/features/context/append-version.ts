@@ -104,20 +104,20 @@ function versionRow(row: ContextRow, { seq, via, timeMs }: Stamp): VersionRow {
   return { ...row, seq, via, log_time: timeMs, purged: 0 };
 }
 
+// Statements of apply are part of the log's format: the running digest covers their text (log/running-digest.ts).
 const INSERT_VERSION =
   `INSERT INTO versions (id, ${VERSION_COLUMNS.join(", ")}, encoding, content) ` +
-  `VALUES (?, ${VERSION_COLUMNS.map(() => "?").join(", ")}, ${PLAIN}, ?)`;
+  `VALUES (?,${VERSION_COLUMNS.map(() => "?").join(",")},${PLAIN},?)`;
+const WRITE_HEAD =
+  `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(",")}) ` +
+  `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
+    .map((column) => `${column} = excluded.${column}`)
+    .join(", ")}`;
 
 /** Inserts one row of `versions`, with the text uncompressed. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
   tx.run(INSERT_VERSION, id, ...VERSION_COLUMNS.map((column) => row[column]), Buffer.from(text, "utf8"));
 }
-
-const WRITE_HEAD =
-  `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(", ")}) ` +
-  `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
-    .map((column) => `${column} = excluded.${column}`)
-    .join(", ")}`;
 
 /** Writes `row` as the newest state of its context. */
 export function writeHead(tx: Writer, row: ContextRow): void {

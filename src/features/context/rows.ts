@@ -50,10 +50,37 @@ export interface StoredVersion extends VersionRow {
 
 /** Columns of `VersionFacts`. */
 export const VERSION_FACTS = ["version", "hash", "content_type", "title", "tags", "size", "author", "deleted"] as const;
+// The order of these columns is part of the statements in append-version.ts, and so of the log's format.
 /** Columns of a `ContextRow`. */
-export const CONTEXT_COLUMNS = ["id", "space", ...VERSION_FACTS, "created_at", "updated_at"] as const;
+export const CONTEXT_COLUMNS = [
+  "id",
+  "space",
+  "version",
+  "hash",
+  "content_type",
+  "title",
+  "tags",
+  "size",
+  "author",
+  "created_at",
+  "updated_at",
+  "deleted",
+] as const;
 /** Columns of a `VersionRow`. */
-export const VERSION_COLUMNS = [...VERSION_FACTS, "seq", "via", "log_time", "purged"] as const;
+export const VERSION_COLUMNS = [
+  "version",
+  "seq",
+  "hash",
+  "content_type",
+  "title",
+  "tags",
+  "size",
+  "author",
+  "via",
+  "log_time",
+  "deleted",
+  "purged",
+] as const;
 /** Columns of a `StoredVersion`, for a SELECT. */
 export const STORED_COLUMNS = [...VERSION_COLUMNS, "encoding", "content"].join(", ");
 
