@@ -2,10 +2,13 @@
 // an answer, in the peer's own Fault, or in a Fault of this node that says whether anything was sent.
 
 import { z } from "zod";
+import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
+import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { faultOfValue } from "./fault-frame.ts";
+import { MEMBER_BYTES, readBody } from "./frame-body.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
 /** The tailnet port on which members listen for each other. */
@@ -32,8 +35,16 @@ export interface PeerCallOptions {
   /** Time for the peer to answer, in ms. */
   timeoutMs: number;
   signal: AbortSignal;
+  /** Largest answer in bytes; by default that of any frame. */
+  maxBytes?: number;
 }
 
+/** Bytes of questions to one device, and to all. */
+const QUESTION_BYTES = MEMBER_BYTES;
+/** A member sends no more than MEMBER_BYTES of answers at once; some of them may still be in use here. */
+const ANSWER_BYTES = { perKey: 2 * MEMBER_BYTES.perKey, total: 2 * MEMBER_BYTES.total };
+/** How often a question waits for room, in ms. */
+const ROOM_MS = 20;
 const MAX_PROBLEM_BYTES = 64 * 1024;
 const problem = z.object({ code: z.string(), detail: z.string(), hint: z.string().optional() });
 
@@ -42,9 +53,23 @@ const NEVER_DIALLED: ReadonlySet<string> = new Set(["dial_refused", "bad_secret"
 /** Statuses of a node that stops, or whose Go half refuses the caller: its peer server has not seen the call. */
 const REFUSED_AT_DOOR: ReadonlySet<number> = new Set([403, 421, 503]);
 
+/** One question on its way. */
+interface Sent {
+  target: PeerTarget;
+  host: string;
+  path: string;
+  frame: Uint8Array<ArrayBuffer>;
+  /** Aborts when the peer has had its time. */
+  late: AbortSignal;
+  /** Holds the bytes of the answer. */
+  answer: ByteHold;
+}
+
 /** Calls the other nodes of the tailnet. */
 export class PeerLink {
   readonly #options: PeerLinkOptions;
+  readonly #questions = new ByteBudget(QUESTION_BYTES);
+  readonly #answers = new ByteBudget(ANSWER_BYTES);
   /** StableNodeID → address. Replaced by each look-up in the network map, so it is as large as that. */
   #addresses = new Map<string, string>();
   /** StableNodeID → name, for messages; as large as the network map. */
@@ -66,28 +91,60 @@ export class PeerLink {
   async call(target: PeerTarget, path: string, value: unknown, options: PeerCallOptions): Promise<unknown> {
     const frame = encodeFrame(value);
     const host = await this.#hostOf(target);
-    const late = AbortSignal.timeout(options.timeoutMs);
-    const signal = AbortSignal.any([options.signal, late]);
-    let response: Response;
-    let bytes: Uint8Array;
+    const question = this.#questions.hold(host);
+    const answer = this.#answers.hold(host);
     try {
-      response = await fetch(`http://${host}:${PEER_PORT}/peer/${path}`, {
+      const late = AbortSignal.timeout(options.timeoutMs);
+      await this.#waitForRoom(target, question, { bytes: frame.byteLength, signal: options.signal, late });
+      const { response, bytes } = await this.#send({ target, host, path, frame, late, answer }, options);
+      return this.#read(target, response, bytes);
+    } finally {
+      question.release();
+      answer.release();
+    }
+  }
+
+  /** Waits until the question fits the bytes that may be on their way. Fault `unavailable`, not sent. */
+  async #waitForRoom(
+    target: PeerTarget,
+    question: ByteHold,
+    { bytes, signal, late }: { bytes: number; signal: AbortSignal; late: AbortSignal },
+  ): Promise<void> {
+    while (!question.grow(bytes)) {
+      if (late.aborted) throw this.#unreachable(target, "has not taken what this node sent it before", "not_sent");
+      await pause(ROOM_MS, signal);
+    }
+  }
+
+  async #send(
+    { target, host, path, frame, late, answer }: Sent,
+    { signal, timeoutMs, maxBytes = MAX_FRAME_BYTES }: PeerCallOptions,
+  ): Promise<{ response: Response; bytes: Uint8Array }> {
+    try {
+      const response = await fetch(`http://${host}:${PEER_PORT}/peer/${path}`, {
         method: "POST",
         headers: { "content-type": FRAME_TYPE, "cairn-internal-secret": this.#options.secret },
         body: frame,
         redirect: "manual",
-        signal,
+        signal: AbortSignal.any([signal, late]),
         unix: this.#options.egress,
         // Bun pools connections by host alone, whatever socket they use.
         keepalive: false,
       });
-      bytes = await readBounded(response);
+      const bytes = await readBody(response, answer, maxBytes);
+      if (typeof bytes !== "string") return { response, bytes };
+      const much = bytes === "too_large" ? `more than ${maxBytes} bytes` : "more than can be read at once";
+      throw this.#unreachable(target, `answered ${much}`, "maybe_sent");
     } catch (cause) {
-      options.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (cause instanceof Fault) throw cause;
-      const why = late.aborted ? `did not answer within ${options.timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
+      const why = late.aborted ? `did not answer within ${timeoutMs} ms` : `did not answer: ${reasonOf(cause)}`;
       throw this.#unreachable(target, why, "maybe_sent", cause);
     }
+  }
+
+  /** Returns the value of an answer, or throws the Fault that it is. */
+  #read(target: PeerTarget, response: Response, bytes: Uint8Array): unknown {
     if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response.status, bytes);
     const decoded = this.#decode(target, bytes);
     if (response.ok) {
@@ -159,21 +216,4 @@ function shortOf(dnsName: string): string {
 function hostFor(ips: readonly string[]): string {
   const ip = ips.find((candidate) => !candidate.includes(":")) ?? ips[0] ?? "";
   return ip.includes(":") ? `[${ip}]` : ip;
-}
-
-/** Reads a body of at most MAX_FRAME_BYTES. Throws Fault `unavailable` beyond. */
-async function readBounded(response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_FRAME_BYTES) {
-      throw new Fault("unavailable", `A peer answered more than ${MAX_FRAME_BYTES} bytes`, {
-        hint: "Ask for less at once.",
-        facts: { outcome: "maybe_sent" },
-      });
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -3,11 +3,20 @@
 
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
+import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import { faultValue } from "./fault-frame.ts";
 import { fleetMark } from "./fleet-mark.ts";
+import {
+  answerNotSent,
+  frameResponse,
+  MAX_STRANGER_FRAME_BYTES,
+  MEMBER_BYTES,
+  readBody,
+  STRANGER_BYTES,
+} from "./frame-body.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
 
 /** A member of the fleet, as far as peer paths need it. */
@@ -55,6 +64,9 @@ export interface PeerServerOptions {
 /** Calls of one device at the same time: all agents of a member may write at once, a stranger only wants to join. */
 const MAX_OF_MEMBER = 1024;
 const MAX_OF_STRANGER = 4;
+/** Calls of all strangers together. */
+const MAX_OF_STRANGERS = 64;
+const STRANGERS = "strangers";
 
 interface Registered {
   open: boolean;
@@ -66,6 +78,10 @@ export class PeerServer {
   readonly #options: PeerServerOptions;
   readonly #paths = new Map<string, Registered>();
   readonly #running = new Slots();
+  /** Bytes of questions that are read or being answered. */
+  readonly #questions = { members: new ByteBudget(MEMBER_BYTES), strangers: new ByteBudget(STRANGER_BYTES) };
+  /** Bytes of answers that wait to be sent. */
+  readonly #answers = { members: new ByteBudget(MEMBER_BYTES), strangers: new ByteBudget(STRANGER_BYTES) };
 
   constructor(options: PeerServerOptions) {
     this.#options = options;
@@ -88,7 +104,8 @@ export class PeerServer {
   async fetch(request: Request, caller: Caller): Promise<Response> {
     const path = new URL(request.url).pathname.slice("/peer/".length);
     try {
-      return frame(200, { value: await this.#answer(request, caller, path) });
+      const value = await this.#answer(request, caller, path);
+      return this.#send(value, caller, request.signal);
     } catch (error) {
       return refusal(error instanceof Fault ? error : this.#unexpected(error, path));
     }
@@ -108,19 +125,39 @@ export class PeerServer {
     }
     if (request.method !== "POST")
       throw new Fault("method_not_allowed", "Peers speak by POST", { details: { allow: "POST" } });
-    const release = this.#running.take(caller.id, member === undefined ? MAX_OF_STRANGER : MAX_OF_MEMBER);
-    if (release === undefined) {
-      throw new Fault("rate_limited", `The device ${caller.node} asks too much at the same time`, {
-        hint: "Wait, then try again.",
-        details: { retryAfterSeconds: 1 },
-      });
-    }
+    const release = this.#take(caller, member !== undefined);
+    const hold = this.#questions[member === undefined ? "strangers" : "members"].hold(caller.id);
     try {
-      const value = decodeFrame(await body(request));
+      const max = member === undefined ? MAX_STRANGER_FRAME_BYTES : MAX_FRAME_BYTES;
+      const value = decodeFrame(await body(request, caller, hold, max));
       return await found.run({ caller, node: caller.id, member, signal: request.signal }, value);
     } finally {
+      hold.release();
       release();
     }
+  }
+
+  /** Takes a slot for a call. Fault `rate_limited`. */
+  #take(caller: Caller, isMember: boolean): () => void {
+    const own = this.#running.take(caller.id, isMember ? MAX_OF_MEMBER : MAX_OF_STRANGER);
+    if (own === undefined) throw tooMany(caller);
+    if (isMember) return own;
+    const shared = this.#running.take(STRANGERS, MAX_OF_STRANGERS);
+    if (shared !== undefined)
+      return () => {
+        own();
+        shared();
+      };
+    own();
+    throw tooMany(caller);
+  }
+
+  #send(value: unknown, caller: Caller, signal: AbortSignal): Response {
+    const isMember = caller.kind !== "local" && this.#options.members(caller.id) !== undefined;
+    const budget = this.#answers[isMember ? "members" : "strangers"];
+    const response = frameResponse(200, encodeFrame({ value }), { budget, key: caller.id, signal });
+    if (response === undefined) throw answerNotSent();
+    return response;
   }
 
   #unexpected(error: unknown, path: string): Fault {
@@ -129,7 +166,7 @@ export class PeerServer {
   }
 }
 
-async function body(request: Request): Promise<Uint8Array> {
+async function body(request: Request, caller: Caller, hold: ByteHold, max: number): Promise<Uint8Array> {
   if (request.headers.get("content-type") !== FRAME_TYPE) {
     throw new Fault(
       "unsupported_media_type",
@@ -139,27 +176,32 @@ async function body(request: Request): Promise<Uint8Array> {
       },
     );
   }
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_FRAME_BYTES) throw tooLarge();
-  const bytes = await request.bytes().catch((cause: unknown) => {
+  const read = await readBody(request, hold, max).catch((cause: unknown) => {
     throw new Fault("cancelled", "The peer went away before its message was complete", { cause });
   });
-  if (bytes.byteLength > MAX_FRAME_BYTES) throw tooLarge();
-  return bytes;
+  if (read === "too_large") throw tooLarge(max);
+  if (read === "too_many") throw tooMany(caller);
+  return read;
 }
 
-function tooLarge(): Fault {
-  return new Fault("too_large", `The message of a peer is larger than ${MAX_FRAME_BYTES} bytes`, {
-    hint: "Send less at once.",
-    details: { limit: MAX_FRAME_BYTES },
+function tooMany(caller: Caller): Fault {
+  return new Fault("rate_limited", `The device ${caller.node} asks too much at the same time`, {
+    hint: "Wait, then try again.",
+    facts: { outcome: "not_done" },
+    details: { retryAfterSeconds: 1 },
   });
 }
 
-function frame(status: number, value: unknown): Response {
-  return new Response(encodeFrame(value), { status, headers: { "Content-Type": FRAME_TYPE } });
+function tooLarge(max: number): Fault {
+  return new Fault("too_large", `The message of a peer is larger than ${max} bytes`, {
+    hint: "Send less at once.",
+    details: { limit: max },
+  });
 }
 
 function refusal(fault: Fault): Response {
-  return frame(FAULTS[fault.code].status, faultValue(fault));
+  const headers = { "Content-Type": FRAME_TYPE };
+  return new Response(encodeFrame(faultValue(fault)), { status: FAULTS[fault.code].status, headers });
 }
 
 function misshapen(path: string, error: z.ZodError): Fault {

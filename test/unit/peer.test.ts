@@ -221,6 +221,78 @@ describe("the peer server", () => {
   });
 });
 
+describe("bytes in flight", () => {
+  const MiB = 1024 * 1024;
+  const slow = (text: string) => {
+    const { server } = serverWithEcho();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    server.register("waits", {
+      schema: z.object({ text: z.string() }),
+      handle: async () => {
+        await gate;
+        return text;
+      },
+    });
+    return { server, open };
+  };
+  const held = (server: PeerServer, bytes: number, from = "nCentral") => {
+    const frame = encodeFrame({ text: "x".repeat(bytes) });
+    const headers = { "content-type": FRAME_TYPE, "content-length": String(frame.byteLength) };
+    return server.fetch(request("waits", frame, { headers }), callerOf(from));
+  };
+
+  test("questions of one member are bounded by their bytes, not only by their number, and free again afterwards", async () => {
+    const { server, open } = slow("");
+    const running = Array.from({ length: 6 }, () => held(server, 5 * MiB));
+    expect(await refusalOf(await held(server, 5 * MiB))).toEqual({ status: 429, code: "rate_limited" });
+    const other = held(server, 5 * MiB, "nEdge");
+    open();
+    for (const answer of [...running, other]) expect((await answer).status).toBe(200);
+    expect((await held(server, 5 * MiB)).status).toBe(200);
+  });
+
+  test("what a member announces counts before it is read", async () => {
+    const { server } = serverWithEcho();
+    const announced = (length: number): Request => {
+      const body = new ReadableStream({ start() {} });
+      const headers = { "content-type": FRAME_TYPE, "content-length": String(length) };
+      return new Request("http://100.64.0.1:4747/peer/echo", { method: "POST", headers, body });
+    };
+    for (let count = 0; count < 5; count += 1) void server.fetch(announced(6 * MiB), callerOf("nCentral"));
+    const refused = await refusalOf(await server.fetch(announced(6 * MiB), callerOf("nCentral")));
+    expect(refused.code).toBe("rate_limited");
+    const large = await refusalOf(await server.fetch(announced(7 * MiB), callerOf("nEdge")));
+    expect(large.code).toBe("too_large");
+  });
+
+  test("a stranger has room for a small question, and all strangers for few", async () => {
+    const { server } = serverWithEcho();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    server.register("slow-hello", { open: true, schema: z.object({ text: z.string() }), handle: () => gate });
+    const ask = (bytes: number, from: string) =>
+      server.fetch(request("slow-hello", encodeFrame({ text: "x".repeat(bytes) })), callerOf(from));
+    expect((await refusalOf(await ask(17_000, "nOther"))).code).toBe("too_large");
+    const running = Array.from({ length: 64 }, (_, index) => ask(15_000, `nOther${index % 16}`));
+    expect((await refusalOf(await ask(10, "nNew"))).code).toBe("rate_limited");
+    open();
+    for (const answer of running) expect((await answer).status).toBe(200);
+  });
+
+  test("answers that a member does not take are bounded, and an answer that is not sent says that the call was done", async () => {
+    const { server, open } = slow("y".repeat(5 * MiB));
+    open();
+    const answers = await Promise.all(Array.from({ length: 6 }, () => held(server, 1)));
+    const refused = await server.fetch(request("waits", encodeFrame({ text: "" })), callerOf("nCentral"));
+    const { fault } = (await answerOf(refused)) as { fault: { code: string; details: string } };
+    expect([fault.code, JSON.parse(fault.details).outcome]).toEqual(["unavailable", "unknown"]);
+    for (const answer of answers) expect(((await answerOf(answer)) as { value: string }).value).toHaveLength(5 * MiB);
+    const again = await held(server, 1);
+    expect(again.status).toBe(200);
+    await again.body?.cancel();
+    expect((await held(server, 1)).status).toBe(200);
+  });
+});
+
 describe("the link", () => {
   const folder = mkdtempSync(join(tmpdir(), "cairn-peer-"));
   const egress = join(folder, "egress.sock");
@@ -332,5 +404,44 @@ describe("the link", () => {
     instead = () => new Response(new ReadableStream({ pull: (controller) => controller.enqueue(chunk) }));
     expect((await refused("echo")).message).toContain("more than");
     instead = undefined;
+  });
+
+  test("an answer larger than the asker allows is not read to its end", async () => {
+    instead = () =>
+      new Response(encodeFrame({ value: "x".repeat(200_000) }), { headers: { "content-type": FRAME_TYPE } });
+    const asked = link.call(
+      { node: "nA" },
+      "about",
+      {},
+      {
+        timeoutMs: 2_000,
+        signal: new AbortController().signal,
+        maxBytes: 1_000,
+      },
+    );
+    const fault = await asked.catch((error: unknown) => error);
+    instead = undefined;
+    expect(fault).toMatchObject({ code: "unavailable", facts: { outcome: "maybe_sent" } });
+  });
+
+  test("large questions to one node wait for room, and are not sent where there is none in time", async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    let arrived = 0;
+    instead = async (incoming) => {
+      await incoming.bytes();
+      arrived += 1;
+      await gate;
+      return server.fetch(request("echo", encodeFrame({ text: "a" })), callerOf("nCentral"));
+    };
+    const large = { text: "x".repeat(6_000_000) };
+    const running = Array.from({ length: 5 }, () => ask("echo", large));
+    await Bun.sleep(100);
+    const late = link.call({ node: "nA" }, "echo", large, { timeoutMs: 100, signal: new AbortController().signal });
+    expect(await late.catch((error: unknown) => error)).toMatchObject({ facts: { outcome: "not_sent" } });
+    const waiting = ask("echo", large);
+    open();
+    await Promise.all([...running, waiting]);
+    instead = undefined;
+    expect(arrived).toBe(6);
   });
 });

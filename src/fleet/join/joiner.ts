@@ -18,7 +18,7 @@ export interface Ask {
     target: { node: string },
     path: string,
     value: unknown,
-    options: { timeoutMs: number; signal: AbortSignal },
+    options: { timeoutMs: number; signal: AbortSignal; maxBytes?: number },
   ): Promise<unknown>;
 }
 
@@ -56,6 +56,9 @@ const CANDIDATE_MS = 5_000;
 /** Candidates that are asked for their proof at the same time. */
 const PROOFS_AT_ONCE = 8;
 const LOOKS_AT_ONCE = 8;
+/** Largest answers that are read of a device that may be a stranger: what a fleet is, and its members. */
+const ABOUT_BYTES = 64 * 1024;
+const JOIN_BYTES = 1024 * 1024;
 
 /** A fleet, and the member that reported it. */
 export interface SeenFleet {
@@ -72,7 +75,9 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
   const look = async (): Promise<void> => {
     for (const { id, hostname } of next) {
       try {
-        const about = aboutShape.parse(await link.call({ node: id }, ABOUT, {}, { timeoutMs: LOOK_MS, signal }));
+        const about = aboutShape.parse(
+          await link.call({ node: id }, ABOUT, {}, { timeoutMs: LOOK_MS, signal, maxBytes: ABOUT_BYTES }),
+        );
         found.push({ about, node: id, name: hostname });
       } catch {
         // Not a cairn node, one that does not tell us, or not now: the next scan asks again.
@@ -330,7 +335,7 @@ class Joiner {
 
   /** Calls the path `join`, for at most `timeoutMs` whatever the other side does. */
   async #call(node: string, value: unknown, timeoutMs: number, signal: AbortSignal): Promise<unknown> {
-    const call = this.#options.link.call({ node }, JOIN, value, { timeoutMs, signal });
+    const call = this.#options.link.call({ node }, JOIN, value, { timeoutMs, signal, maxBytes: JOIN_BYTES });
     const late = Promise.withResolvers<never>();
     const tooLate = () => late.reject(signal.aborted ? signal.reason : hangs(node, timeoutMs));
     const either = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
