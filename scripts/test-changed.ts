@@ -79,7 +79,7 @@ export class NoReference extends Error {}
 
 /**
  * Returns the files that differ from `ref`, uncommitted and new ones included, and the commit that was compared with.
- * Without `ref` that is the last commit which this branch has in common with main: on main itself, the last one. /
+ * Without `ref` that is the last commit which this branch has in common with main: on main itself, the last one.
  */
 export function changedSince(root: string, ref?: string): { commit: string; files: string[] } {
   const git = (...args: string[]): string | undefined => {

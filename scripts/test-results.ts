@@ -4,6 +4,11 @@
 import type { Counts } from "./check.ts";
 import type { FileTime } from "./test-report.ts";
 
+/** The reason of a skip at the end of a title, as in "binds a low port [needs root]". */
+const REASON = /\s*\[([^\]]+)\]$/;
+/** What Bun calls a beforeAll or afterAll of a group that is skipped. */
+const HOOK = "(unnamed)";
+
 /**
  * Returns the counts of a junit report. The reason of a skip is in brackets at the end of the title; "" where there is
  * none.
@@ -12,9 +17,10 @@ export function readJunit(xml: string): Counts {
   const counts: Counts = { passed: 0, failed: 0, skipped: [] };
   for (const [, attributes = "", body = ""] of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
     if (/<(failure|error)\b/.test(body)) counts.failed += 1;
-    else if (/<skipped\b/.test(body))
-      counts.skipped.push(skippedTest(attribute(attributes, "classname"), attribute(attributes, "name")));
-    else counts.passed += 1;
+    else if (/<skipped\b/.test(body)) {
+      const name = attribute(attributes, "name");
+      if (name !== HOOK) counts.skipped.push(skippedTest(attribute(attributes, "classname"), name));
+    } else counts.passed += 1;
   }
   return counts;
 }
@@ -39,10 +45,11 @@ export function refuseSilentSkips(counts: Counts): Counts {
   return { ...counts, failed: counts.failed + silent, skipped: named };
 }
 
-function skippedTest(group: string, name: string): { name: string; why: string } {
-  const why = /\[([^\]]+)\]$/.exec(name)?.[1] ?? /\[([^\]]+)\]$/.exec(group)?.[1];
-  const plain = name.replace(/\s*\[[^\]]+\]$/, "");
-  return { name: group === "" ? plain : `${group}: ${plain}`, why: why ?? "" };
+/** `groups` is as Bun writes it: the innermost group first. Which of several reasons holds is not known here. */
+function skippedTest(groups: string, name: string): { name: string; why: string } {
+  const titles = [...(groups === "" ? [] : groups.split(" > ").reverse()), name];
+  const reasons = titles.flatMap((title) => REASON.exec(title)?.[1] ?? []);
+  return { name: titles.map((title) => title.replace(REASON, "")).join(": "), why: reasons.join(", ") };
 }
 
 function attribute(attributes: string, name: string): string {

@@ -9,6 +9,8 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
     <testcase name="fails &quot;loudly&quot;" classname=""><failure type="AssertionError">x &lt; y</failure></testcase>
     <testcase name="as another user [needs root]" classname="socket"><skipped /></testcase>
     <testcase name="somehow" classname=""><skipped/></testcase>
+    <testcase name="ends" classname="running [needs qemu] &gt; arm64 [needs gcc]"><skipped /></testcase>
+    <testcase name="(unnamed)" classname="running [needs qemu]"><skipped /></testcase>
   </testsuite></testsuites>`;
   expect(readJunit(xml)).toEqual({
     passed: 1,
@@ -16,6 +18,7 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
     skipped: [
       { name: "socket: as another user", why: "needs root" },
       { name: "somehow", why: "" },
+      { name: "arm64: running: ends", why: "needs gcc, needs qemu" },
     ],
   });
   expect(refuseSilentSkips(readJunit(xml))).toEqual({
@@ -24,6 +27,7 @@ test("readJunit() counts, and names what was skipped with its reason", () => {
     skipped: [
       { name: "socket: as another user", why: "needs root" },
       { name: "somehow", why: "no reason given, which counts as a failure" },
+      { name: "arm64: running: ends", why: "needs gcc, needs qemu" },
     ],
   });
 });
