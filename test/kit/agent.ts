@@ -1,4 +1,5 @@
-// Who calls a node over the tailnet: HTTP, operations, MCP and raw bytes from a client node of the test tailnet, or from a socket of this machine.
+// Callers of a node over the tailnet: HTTP, operations, MCP and raw bytes from a client node of the test tailnet, or
+// from a socket of this machine.
 
 import { connect, type Socket } from "node:net";
 import { type Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
@@ -12,7 +13,7 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  /** The body as JSON object; empty when it is none. */
+  /** The body as a JSON object; empty when it is not one. */
   body: Record<string, unknown>;
 }
 
@@ -30,13 +31,13 @@ export class Agent {
     this.base = base;
   }
 
-  /** A request to the node, answered whole. */
+  /** Sends a request to the node and reads the whole response. */
   async http(path: string, init: ClientFetchInit = {}): Promise<Answer> {
     const response = await this.fetch(path, { signal: AbortSignal.timeout(ANSWER_MS), ...init });
     return answerOf(response, await response.text());
   }
 
-  /** The same, with the answer's body still to come. */
+  /** The same, with the response body still to be read. */
   fetch(path: string, init: ClientFetchInit = {}): Promise<Response> {
     return clientFetch(this.proxy, new URL(path, this.base), init);
   }
@@ -53,7 +54,7 @@ export class Agent {
     return this.http(`/contexts/${id}`);
   }
 
-  /** Runs an operation by REST. */
+  /** Runs an operation over REST. */
   call(operation: string, input: unknown = {}): Promise<Answer> {
     return this.http(`/operations/${operation}`, {
       method: "POST",
@@ -62,7 +63,7 @@ export class Agent {
     });
   }
 
-  /** A real MCP client of that era, connected over the tailnet. Close it. */
+  /** Returns a real MCP client of that era, connected over the tailnet. Close it. */
   async mcp(era: Era): Promise<Client> {
     const client = newClient(era);
     const transport = new StreamableHTTPClientTransport(new URL("/mcp", this.base), {
@@ -73,14 +74,17 @@ export class Agent {
     return client;
   }
 
-  /** Sends these bytes to host:port as they are, and answers everything that comes back until the node closes or `untilText` was seen. */
+  /**
+   * Sends these bytes to host:port as they are, and returns everything that is received until the node closes or
+   * `untilText` was seen.
+   */
   raw(bytes: string | Uint8Array, options: { target?: string; untilText?: string; withinMs?: number } = {}) {
     const target = options.target ?? `${new URL(this.base).hostname}:80`;
     return rawOver(this.proxy, target, bytes, options);
   }
 }
 
-/** What a stream has said so far, and its end. */
+/** What was received on a stream so far, and how it ended. */
 export interface Followed {
   text: () => string;
   /** Resolves when the stream ended or broke. */
@@ -97,7 +101,7 @@ export function follow(response: Response): Followed {
     try {
       for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true });
     } catch {
-      // A cut connection is an end too.
+      // A broken connection counts as an end too.
     } finally {
       open = false;
     }
@@ -105,7 +109,7 @@ export function follow(response: Response): Followed {
   return { text: () => text, ended: read(), isOpen: () => open };
 }
 
-/** A client node of that tailnet that calls the node at `base`. */
+/** Returns a client node of that tailnet that calls the node at `base`. */
 export async function joinAgent(
   tailnet: TestTailnet,
   base: string,
@@ -114,7 +118,7 @@ export async function joinAgent(
   return new Agent(await tailnet.client(options), base);
 }
 
-/** An answer of a socket of this machine (`cairn.sock`). */
+/** A response on a socket of this machine (`cairn.sock`). */
 export async function localHttp(socket: string, path: string, init: BunFetchRequestInit = {}): Promise<Answer> {
   const response = await fetch(`http://cairn${path}`, {
     signal: AbortSignal.timeout(ANSWER_MS),
@@ -130,22 +134,24 @@ function answerOf(response: Response, text: string): Answer {
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) body = { ...parsed };
   } catch {
-    // No JSON: `text` says what it is.
+    // Not JSON: `text` has the body.
   }
   return { status: response.status, headers: response.headers, text, body };
 }
 
 export interface RawAnswer {
   text: string;
-  /** Whether the other side closed the connection. */
+  /** Reports whether the other side closed the connection. */
   closed: boolean;
 }
 
-/** How long one attempt may take, and how many there are: a port that a closed connection still holds makes netstack drop the first packet. */
+/**
+ * Time limit and number of attempts: a port that a closed connection still holds makes netstack drop the first packet.
+ */
 const CONNECT_MS = 5_000;
 const CONNECT_TRIES = 5;
 
-/** Opens a raw stream by the client's CONNECT. */
+/** Opens a raw stream by a CONNECT to the client. */
 export async function openRaw(proxy: string, target: string): Promise<Socket> {
   for (let left = CONNECT_TRIES; ; left--) {
     const socket = connect({ path: proxy });
@@ -160,7 +166,7 @@ export async function openRaw(proxy: string, target: string): Promise<Socket> {
   }
 }
 
-/** Asks for the stream; resolves, with the socket paused, when it is there. */
+/** Sends the CONNECT; resolves, with the socket paused, when the stream is open. */
 async function connected(socket: Socket, target: string): Promise<void> {
   const ready = Promise.withResolvers<void>();
   let head = "";

@@ -1,6 +1,6 @@
 // Applies a unified diff to a text, strictly: the other half of the law apply(diff(a, b), a) = b.
 
-/** Throws where the diff does not fit the text. */
+/** Throws where the diff does not match the text. */
 export function applyUnified(text: string, diff: string): string {
   if (diff === "") return text;
   const old = text === "" ? [] : text.split(/(?<=\n)/);

@@ -1,4 +1,4 @@
-// Calls at the nodes of a pair, as one caller whom both nodes see the same.
+// Calls at the nodes of a pair, as one caller that both nodes see the same way.
 
 import type { Caller } from "../../src/access/caller.ts";
 import type { Answer } from "../../src/operation/answer.ts";

@@ -1,4 +1,5 @@
-// A headless Chromium for tests of the page, driven by the DevTools protocol over its websocket. What a test looks for is the test's; here is only the driving.
+// A headless Chromium for tests of the page, driven by the DevTools protocol over its websocket. Only drives; what is
+// expected is up to the test.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,7 +23,7 @@ const FLAGS = [
   "--remote-debugging-port=0",
 ];
 
-/** The installed executable, or undefined: tests are skipped by name then. */
+/** The installed executable; undefined skips the tests. */
 export const chromium: string | undefined = Bun.which("chromium") ?? Bun.which("chromium-browser") ?? undefined;
 
 export interface PageOptions {
@@ -48,7 +49,7 @@ export class Browser implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #listeners = new Map<string, Listener>();
 
-  /** Starts one with an empty profile of its own. */
+  /** Starts one with an empty profile. */
   static async start(): Promise<Browser> {
     if (chromium === undefined) throw new Error("there is no chromium in PATH");
     const browser = new Browser(chromium);
@@ -70,7 +71,7 @@ export class Browser implements AsyncDisposable {
     });
   }
 
-  /** A new tab of that size. */
+  /** Opens a new tab of that size. */
   async page(options: PageOptions): Promise<Page> {
     const { targetId } = await this.call("Target.createTarget", { url: "about:blank" });
     const attached = await this.call("Target.attachToTarget", { targetId, flatten: true });
@@ -79,7 +80,7 @@ export class Browser implements AsyncDisposable {
     return page;
   }
 
-  /** One call of the protocol, to the browser or to the session of a tab. */
+  /** Makes one call of the protocol, to the browser or to the session of a tab. */
   async call(method: string, params: object = {}, sessionId?: string): Promise<Record<string, unknown>> {
     const socket = this.#socket;
     if (socket === undefined) throw new Error("the browser is not connected");
@@ -96,7 +97,7 @@ export class Browser implements AsyncDisposable {
     }
   }
 
-  /** Hears the events of a tab. */
+  /** Subscribes to the events of a tab. */
   listen(sessionId: string, listener: Listener): void {
     this.#listeners.set(sessionId, listener);
   }
@@ -161,9 +162,9 @@ export class Browser implements AsyncDisposable {
 }
 
 export class Page {
-  /** What the page and the browser complained about: console lines, broken policies, exceptions. */
+  /** Problems that the page and the browser reported: console lines, broken policies, exceptions. */
   readonly complaints: string[] = [];
-  /** Addresses of everything that was asked for. */
+  /** Addresses of all requests. */
   readonly requests: string[] = [];
   /** How often a document was loaded. */
   loads = 0;
@@ -199,7 +200,7 @@ export class Page {
     await this.#until(`${url} to load`, async () => this.loads > before, CALL_MS);
   }
 
-  /** The value of an expression in the page, which must be JSON. */
+  /** Returns the value of an expression in the page, which must be JSON. */
   async evaluate(expression: string): Promise<unknown> {
     const answer = await this.#call("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true });
     if (answer["exceptionDetails"] !== undefined) throw new Error(JSON.stringify(answer["exceptionDetails"]));
@@ -220,7 +221,7 @@ export class Page {
     }
   }
 
-  /** Writes what is to be seen into a PNG file. */
+  /** Writes a screenshot into a PNG file. */
   async screenshot(path: string): Promise<void> {
     const answer = await this.#call("Page.captureScreenshot", { format: "png" });
     await Bun.write(path, Buffer.from(String(answer["data"]), "base64"));

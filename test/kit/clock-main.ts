@@ -1,4 +1,5 @@
-// The product's own main under a wall clock that a test sets: the file `<data folder>.clock` holds how many ms it is ahead, and is read again all the time. What counts elapsed time, and the Go half, keep their own clocks.
+// The product's own main with a wall clock that a test sets: the file `<data folder>.clock` has its offset in ms and is
+// read continuously. Clocks of elapsed time, and the Go half, keep their own time.
 
 import { readFileSync } from "node:fs";
 

@@ -1,11 +1,12 @@
-// What a container engine does, as far as the image needs it: a read-only root that holds the executable, a shell and their libraries, a mount namespace of its own, volumes, a secret,
-// the image's and the service's variables and nothing else, and the image's uid without capabilities. Not the network, which is the machine's.
+// A container engine, as far as the image needs one: a read-only root with the executable, a shell and their libraries,
+// a mount namespace, volumes, a secret, only the variables of image and service, and the image's uid without
+// capabilities. The network is the machine's.
 
 import { chmodSync, chownSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { dockerfile, imageEnvironment, madeFoldersOf, type Service, stringsOf } from "./image.ts";
 
-/** Why there can be no containers here, or undefined. */
+/** Returns why there can be no containers here, or undefined. */
 export function noContainers(): string | undefined {
   if (process.platform !== "linux") return "Linux";
   if (process.getuid?.() !== 0) return "root, for mounts";
@@ -53,7 +54,7 @@ export class Image {
     }
   }
 
-  /** Starts a service; `more` are words behind its command, `env` further variables. */
+  /** Starts a service; `more` are arguments after its command, `env` further variables. */
   start(service: Service, more: readonly string[], env: Readonly<Record<string, string>>): Container {
     const words = [
       ...(service.entrypoint ?? this.#entrypoint),
@@ -84,7 +85,7 @@ export class Image {
     return new Container(child, environment, this.uid, this.#health);
   }
 
-  /** The folder of a named volume; made as an engine does, for the image's user. */
+  /** Returns the folder of a named volume; made as an engine does, for the image's user. */
   volume(name: string): string {
     const folder = join(this.#home, "volumes", name);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -140,7 +141,7 @@ export class Container {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** Runs words inside, as `docker exec` does. */
+  /** Runs a command inside, as `docker exec` does. */
   async exec(words: readonly string[]): Promise<Ended> {
     const as = [`--setgid=${this.#uid}`, `--setuid=${this.#uid}`];
     const child = Bun.spawn({
@@ -158,7 +159,7 @@ export class Container {
     return { code, out, err };
   }
 
-  /** The image's health check. */
+  /** Runs the image's health check. */
   async isHealthy(): Promise<boolean> {
     return !this.ended && (await this.exec(this.#health)).code === 0;
   }
@@ -168,7 +169,7 @@ export class Container {
     return this.#child.exited;
   }
 
-  /** The image's stop signal. */
+  /** Sends the image's stop signal. */
   async stop(): Promise<number> {
     const [signal = "SIGTERM"] = dockerfile().all("STOPSIGNAL");
     if (!this.ended) this.#child.kill(signal as NodeJS.Signals);

@@ -1,4 +1,5 @@
-// The store, the log, the gate and the REST surface in one process without any network: what unit and contract tests drive.
+// The store, the log, the access check and the REST surface in one process without a network: the base of unit and
+// contract tests.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -40,7 +41,7 @@ export function callerWith(caller: Partial<Caller> = {}): Caller {
   };
 }
 
-/** A caller with these capability objects. */
+/** Returns a caller with these capability objects. */
 export function granted(...grants: unknown[]): Caller {
   return callerWith({ grants });
 }
@@ -49,12 +50,12 @@ export const localAdmin: Caller = callerWith({ kind: "local", id: "local", node:
 
 export interface CoreOptions {
   folder?: string;
-  /** A store and a log that are open already, and stay so; otherwise `direct` over a store of its own. */
+  /** A store and a log that are open already, and stay open; otherwise `direct` over a store of its own. */
   over?: { store: Store; log: Log };
   access?: Partial<AccessSettings>;
   policy?: Policy;
   operations?: readonly Operation[];
-  /** The features of the node; left out: contexts. Its store has the tables of the build's features too. */
+  /** The features of the node; contexts where left out. Its store has the tables of the build's features too. */
   features?: readonly Feature[];
   nowMs?: () => number;
   maxDocumentBytes?: number;
@@ -65,12 +66,12 @@ export interface CoreOptions {
   writesRefused?: () => Fault | undefined;
   /** The rest of a fleet, over this node's log. */
   routing?: (log: Log) => Routing;
-  /** Puts something before the log, such as a leadership that comes and goes. */
+  /** Wraps the log, for example for a leadership that comes and goes. */
   wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
-  /** Who may see /.well-known/cairn without rights. */
+  /** Callers that may see /.well-known/cairn without rights. */
   isCandidate?: ApiOptions["isCandidate"];
-  /** Times of streams, shorter than the usual ones. */
+  /** Times of streams, shorter than the defaults. */
   streams?: ApiOptions["streams"];
 }
 

@@ -1,4 +1,4 @@
-// The compiled files for tests: built by the same script as for people, so that a test never runs an old one.
+// The compiled files for tests: built by the same script as for users, so that a test never runs an old one.
 
 import { dirname, join } from "node:path";
 import type { TargetName } from "../../scripts/targets.ts";
@@ -6,7 +6,10 @@ import type { TargetName } from "../../scripts/targets.ts";
 const root = dirname(dirname(import.meta.dir));
 const built = new Map<TargetName, Promise<string>>();
 
-/** Builds dist/cairn-<target>, once for each test process, and answers its path. Seconds when the Go half is up to date, else minutes. */
+/**
+ * Builds dist/cairn-<target>, once for each test process, and returns its path. Takes seconds when the Go half is up to
+ * date, else minutes.
+ */
 export function buildDist(target: TargetName): Promise<string> {
   const known = built.get(target) ?? build(target);
   built.set(target, known);

@@ -1,4 +1,5 @@
-// A full node and an edge of it in one process: real stores, invokers, feed and cache, frames as they go between nodes; what lies between the two, and the clock, a test holds in its hand.
+// A full node and an edge in one process: real stores, invokers, feed and cache, and frames as they go between nodes.
+// The test controls the link between them and the clock.
 
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
@@ -18,7 +19,7 @@ import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "./core.ts";
 import { temporaryFolder } from "./temporary.ts";
 
-/** A clock that moves when it is told. */
+/** A clock that moves only when the test moves it. */
 export function handClock(startMs = 1_000_000): SleepClock & { add(ms: number): void; wallMs(): number } {
   let ms = startMs;
   return {
@@ -34,23 +35,23 @@ export function handClock(startMs = 1_000_000): SleepClock & { add(ms: number): 
 
 export interface EdgePairOptions {
   settings?: Partial<EdgeSettings>;
-  /** What the edge's member row says; undefined: no member. */
+  /** What the edge's member row says; undefined where it is not a member. */
   enrolled?: readonly string[];
   clock?: ReturnType<typeof handClock>;
-  /** Of the edge's store, to open it again. */
+  /** Folder of the edge's store, to open it again. */
   folder?: string;
   upstream?: Core;
   /** Features besides contexts, on both. */
   features?: readonly Feature[];
   access?: Parameters<typeof startCore>[0];
-  /** Full members that the edge knows. All of them have the feed of the one upstream. */
+  /** Full members that the edge knows. All of them serve the feed of the one upstream. */
   nodes?: readonly string[];
   witnessMs?: number;
 }
 
 const EDGE = "nEDGE";
 
-/** Opens them; the feed is followed only once a test starts it or takes answers by hand. */
+/** Opens them; the feed is followed only once a test starts it or takes responses by hand. */
 export function startEdgePair(options: EdgePairOptions = {}) {
   const { clock = handClock(), features: further = [] } = options;
   const features = [contextFeature, ...further];
@@ -58,7 +59,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   const upstream = options.upstream ?? startCore({ folder: temporaryFolder(), nowMs: clock.wallMs, features });
   let enrolled: readonly string[] | undefined = options.enrolled ?? ["*"];
   let upstreamAgeMs = 0;
-  /** What happens to a call on its way there or back. */
+  /** What happens to a call, on its way there or back. */
   let link: (path: "feed" | "forward", deliver: () => Promise<unknown>, node: string) => Promise<unknown> = (
     _path,
     deliver,
@@ -159,13 +160,13 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     setLink: (next: typeof link) => {
       link = next;
     },
-    /** One answer of the feed, asked and taken at once. */
+    /** Requests the feed once and takes the response at once. */
     poll: async (holdMs = 0): Promise<void> => {
       const sentMs = clock.nowMs();
       const answer = await server.serve(EDGE, edge.state.request(holdMs), AbortSignal.timeout(5000));
       edge.state.apply(answer, { sentMs, tookMs: clock.nowMs() - sentMs, from: "nCENTRAL" });
     },
-    /** What the upstream answers now, to be taken later. */
+    /** Returns what the upstream responds now, to be taken later. */
     pull: () => server.serve(EDGE, edge.state.request(0), AbortSignal.timeout(5000)),
     close: async (): Promise<void> => {
       await edge.stop();
@@ -178,7 +179,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
 
 export type EdgePair = ReturnType<typeof startEdgePair>;
 
-/** A Fault as it comes from a peer. */
+/** Returns a Fault as it comes from a peer. */
 async function asPeer<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

@@ -13,13 +13,13 @@ export class EventReader implements AsyncDisposable {
     this.#events = readEvents(response.body as ReadableStream<Uint8Array>, MAX_EVENT);
   }
 
-  /** The next event; undefined at the end of the stream. */
+  /** Returns the next event; undefined at the end of the stream. */
   async next(withinMs?: number): Promise<ServerSentEvent | undefined> {
     const { value, done } = await within("an event", this.#events.next(), withinMs);
     return done === true ? undefined : value;
   }
 
-  /** The next event that is a change, parsed; fails at the end of the stream. */
+  /** Returns the next event that is a change, parsed; fails at the end of the stream. */
   async change(): Promise<Record<string, unknown> & { target: string; version: number; position: string }> {
     for (;;) {
       const event = await this.next();
@@ -29,7 +29,7 @@ export class EventReader implements AsyncDisposable {
     }
   }
 
-  /** The last event, and nothing behind it. */
+  /** Returns the last event; fails where another one follows. */
   async end(): Promise<{ reason: string; message: string }> {
     for (;;) {
       const event = await this.next();

@@ -1,10 +1,14 @@
-// Waiting in tests: for a condition, never for time alone. The condition is asked again every few milliseconds until it holds.
+// Waiting in tests: for a condition, never for time alone. The condition is polled every few milliseconds until it
+// holds.
 
 const STEP_MS = 20;
-/** What a busy machine may take for what is done in well under a second. */
+/** Time limit for what takes well under a second on a machine that is not busy. */
 export const PATIENCE_MS = 30_000;
 
-/** The first answer of `look` that is neither undefined nor false. Fails after `withinMs` and names what was waited for, with what `seen` answers. */
+/**
+ * Returns the first result of `look` that is neither undefined nor false. Fails after `withinMs`, naming what was
+ * waited for and what `seen` returns.
+ */
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
@@ -23,7 +27,7 @@ export async function eventually<T>(
   }
 }
 
-/** The promise's answer; fails after `withinMs` and names what was waited for. */
+/** Returns the result of the promise; fails after `withinMs`, naming what was waited for. */
 export async function within<T>(what: string, promise: Promise<T>, withinMs = PATIENCE_MS): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

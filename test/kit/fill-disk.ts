@@ -1,4 +1,5 @@
-// Writes to a store on a small disk until it is refused, then reports what holds, as one line of JSON: `bun fill-disk.ts FOLDER gauge|none`.
+// Writes to a store on a small disk until a write is refused, then reports what holds, as one line of JSON: `bun
+// fill-disk.ts FOLDER gauge|none`.
 
 import { DiskGauge } from "../../src/store/disk.ts";
 import { type Core, startCore } from "./core.ts";
@@ -12,7 +13,7 @@ const gauge = new DiskGauge(folder, () => core.store.walBytes);
 const acknowledged: string[] = [];
 let refusal: { code?: string; message?: string; hint?: string } = {};
 for (let n = 0; refusal.code === undefined && n < 2000; n++) {
-  // Not to be squeezed by anything below.
+  // Random bytes, which no compression makes smaller.
   const content = Buffer.from(crypto.getRandomValues(new Uint8Array(60_000))).toString("hex");
   try {
     const { etag } = await core.call("context_put", { id: `a/x${n}`, content });
@@ -42,5 +43,5 @@ console.log(
     fatal: core.fatal.map(String),
   }),
 );
-// The disk is full: closing may not fold everything back, and must not need to.
+// The disk is full: closing may be unable to checkpoint everything, and must not need to.
 process.exit(0);

@@ -18,7 +18,7 @@ export type Json = Record<string, unknown> & {
   params?: Record<string, unknown>;
 };
 
-/** Runs the bridge in this process over lines, given these members; `stop` ends it. */
+/** Runs the bridge in this process over lines, with these members; `stop` ends it. */
 export function fleetBridge(
   given: readonly { url: string }[],
   options: { file?: string; times?: Partial<FleetTimes>; preferEdges?: boolean } = {},

@@ -1,4 +1,4 @@
-// Members, beats and raft states for tests of what is judged by them; `a` is the node itself and leads.
+// Members, beats and raft states for tests of the decisions that depend on them; `a` is the node itself and leads.
 
 import type { Beat, Member, ReceivedBeat } from "../../src/fleet/index.ts";
 import type { RaftState } from "../../src/tailnet/index.ts";

@@ -1,11 +1,11 @@
-// The fleet's part of a node_status for tests of what shows it: a fleet of one.
+// The fleet part of a node_status, for tests of what displays it: a fleet of one.
 
 import { type FleetPart, fleetFeature, NODE_REPORT, type NodeReport } from "../../src/fleet/index.ts";
 import type { Operation } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
 
-/** A node that is alone. */
+/** The report of a node that is alone. */
 export const ALONE: FleetPart = {
   role: "central",
   fleet_size: 1,
@@ -46,7 +46,7 @@ export const ALONE: FleetPart = {
   ],
 };
 
-/** `node_status` over a report of a test's own. */
+/** `node_status` with a report that the test chooses. */
 export function statusWith(report: () => Promise<NodeReport>): Operation {
   const found = operationsOf([fleetFeature], new Services().provide(NODE_REPORT, report)).find(
     ({ name }) => name === "node_status",

@@ -1,5 +1,6 @@
-// A fleet of real nodes on one test tailnet: the first begins it, the others join with tickets, and all are processes that can be killed, stopped and started again.
-// What clients do with it is test/chaos/fleet-clients.ts, what its stores held in the end test/chaos/fleet-end.ts.
+// A fleet of real nodes on one test tailnet: the first founds it, the others join with tickets, and all are processes
+// that can be killed, stopped and started again. Its clients are in test/chaos/fleet-clients.ts, the final state of its
+// stores in test/chaos/fleet-end.ts.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,33 +17,36 @@ export interface FleetOptions {
   centrals: number;
   regionals?: number;
   edges?: number;
-  /** Profile of the fleet; `lan`. */
+  /** Profile of the fleet; default `lan`. */
   profile?: "lan" | "home" | "wan";
   from?: NodeOptions["from"];
-  /** Words that run the nodes, instead of what `from` says. */
+  /** The command of the nodes, instead of what `from` says. */
   command?: () => Promise<readonly string[]>;
-  /** All traffic by the relay, where links can be slowed and cut. */
+  /** All traffic through the relay, where links can be slowed and cut. */
   relayed?: boolean;
   /** Further arguments of every node, and of one by its name. */
   args?: readonly string[];
   argsOf?: (name: string) => readonly string[];
   env?: Record<string, string>;
-  /** A tailnet of somebody else, left as it is at the end; without it the fleet has its own. */
+  /** A tailnet that belongs to the test and is left as it is at the end; without it the fleet has its own. */
   tailnet?: TestTailnet;
 }
 
 interface JoinOptions {
   args?: readonly string[];
   spaces?: readonly string[];
-  /** Another ticket than a fresh one for that role. */
+  /** A ticket other than a fresh one for that role. */
   ticket?: string;
 }
 
-/** How long a node may take from its start until it serves as a member. */
+/** Time limit from the start of a node until it serves as a member. */
 const JOIN_MS = 40_000;
 const ASK_MS = 5_000;
 
-/** A node of the fleet, called by its role and a number (`central-1`); its process changes over kills and restarts, name and data stay. */
+/**
+ * A node of the fleet, named by its role and a number (`central-1`). Its process changes with kills and restarts; name
+ * and data stay.
+ */
 export class FleetNode {
   readonly name: string;
   readonly role: Role;
@@ -77,7 +81,7 @@ export class FleetNode {
     return this.#id;
   }
 
-  /** Whether its process runs and was not stopped. */
+  /** Reports whether its process runs and is not paused. */
   get isUp(): boolean {
     return !this.#process.ended && !this.#paused;
   }
@@ -94,7 +98,7 @@ export class FleetNode {
     this.#id = nodes.findLast(({ hostname }) => hostname === this.name)?.id ?? "";
   }
 
-  /** An operation by its own socket, as admin of this node. */
+  /** Runs an operation over its own socket, as admin of this node. */
   async call(operation: string, input: object = {}, withinMs = ASK_MS): Promise<Answer> {
     return localHttp(await this.socket(), `/operations/${operation}`, {
       method: "POST",
@@ -104,7 +108,7 @@ export class FleetNode {
     });
   }
 
-  /** What it says of itself and the fleet; undefined where it does not answer. */
+  /** Returns its report of itself and the fleet; undefined where it does not respond. */
   async status(): Promise<NodeReport | undefined> {
     if (!this.isUp) return undefined;
     try {
@@ -119,7 +123,7 @@ export class FleetNode {
     this.#process.kill("SIGKILL");
   }
 
-  /** Stops the whole process: no thread of it runs until `resume`. */
+  /** Pauses the whole process: no thread of it runs until `resume`. */
   pause(): void {
     this.#paused = true;
     this.#process.kill("SIGSTOP");
@@ -130,13 +134,16 @@ export class FleetNode {
     this.#paused = false;
   }
 
-  /** A new process over the same data, once the old one has ended; resolves before it serves. `changes` hold for that process. */
+  /**
+   * Starts a new process over the same data, once the old one has ended; resolves before it serves. `changes` apply to
+   * that process only.
+   */
   async restart(changes: Partial<NodeOptions> = {}): Promise<void> {
     const old = this.#process;
     await old.exited();
     await old[Symbol.asyncDispose]();
     this.#paused = false;
-    // The same build, even where sources have changed meanwhile.
+    // The same build, even where sources have changed since.
     this.#process = await spawnNode({ ...this.options, command: old.command, ...changes });
   }
 
@@ -159,12 +166,15 @@ export class Fleet implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Nodes that run, full ones unless told otherwise. */
+  /** Returns the nodes that run; only full ones by default. */
   up(roles: readonly Role[] = ["central", "regional"]): FleetNode[] {
     return this.nodes.filter(({ isUp, role }) => isUp && roles.includes(role));
   }
 
-  /** The node that some other than itself, or it alone, names as leader and that says so itself. */
+  /**
+   * Returns the node that reports itself as leader and that another one (or, in a fleet of one, nobody else) names as
+   * leader.
+   */
   leader(besides?: FleetNode, withinMs = 20_000): Promise<FleetNode> {
     return eventually("a leader of the fleet", () => this.leaderNow(besides), { withinMs, seen: () => this.tails() });
   }
@@ -185,7 +195,7 @@ export class Fleet implements AsyncDisposable {
     return node;
   }
 
-  /** A ticket, made at the leader. */
+  /** Returns a ticket, made at the leader. */
   async ticket(role: Role, spaces?: readonly string[]): Promise<string> {
     const secret = drawSecret();
     const leader = await this.leader();
@@ -202,7 +212,7 @@ export class Fleet implements AsyncDisposable {
     return node;
   }
 
-  /** Starts one more node with a ticket and answers at once; `wrap` goes before its first process only. */
+  /** Starts one more node with a ticket and returns at once; `wrap` precedes the command of its first process only. */
   async joining(
     role: Role,
     { args = [], spaces, wrap, ...given }: JoinOptions & { wrap?: readonly string[] } = {},
@@ -225,14 +235,14 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
-  /** Waits until so many vote, or these and nobody else, and each central that is up knows that. */
+  /** Waits until this many vote, or exactly these, and each central that is up knows it. */
   async voters(wanted: number | readonly FleetNode[], withinMs = 60_000): Promise<void> {
     let seen = "";
     const names = typeof wanted === "number" ? undefined : wanted.map(({ name }) => name).sort();
     await eventually(
       `the voters to be ${names ?? wanted}`,
       async () => {
-        // A voter counts once it knows it itself: before, it refuses others its vote.
+        // A voter counts once it knows that it is one: before, it rejects vote requests of others.
         const reports = await Promise.all(this.up(["central"]).map((node) => node.status()));
         const voting = reports.map((report) =>
           (report?.members ?? []).filter(({ votes }) => votes).map(({ name }) => name),
@@ -248,18 +258,21 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
-  /** A node that ended is no part of the fleet any more. */
+  /** A node that ended no longer belongs to the fleet. */
   forget(node: FleetNode): void {
     this.nodes.splice(this.nodes.indexOf(node), 1);
     this.#forgotten.push(node);
   }
 
-  /** Makes the directed link between two nodes bad, or whole again. */
+  /** Makes the directed link between two nodes bad, or restores it. */
   async link(from: FleetNode, to: FleetNode, link: Parameters<TestTailnet["link"]>[2] = {}): Promise<void> {
     await this.tailnet.link(from.name, to.name, link);
   }
 
-  /** Waits until all full nodes that are up have applied the same, and have stood still since the look before; answers their position. */
+  /**
+   * Waits until all full nodes that are up have applied the same position, and did not move since the previous look;
+   * returns the position.
+   */
   async settle(withinMs = 30_000): Promise<string> {
     let before = "";
     let seen = "";
@@ -296,7 +309,7 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
-  /** The newest lines that each node wrote. */
+  /** Returns the newest log lines of each node. */
   tails(lines = 8): string {
     return this.nodes
       .map(
@@ -311,7 +324,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Killed, not asked: what they would hand over to each other is no part of a test that ends.
+    // Killed, not stopped: a handover between them is no part of a test that ends.
     for (const node of this.nodes) if (!node.process.ended) node.kill();
     await Promise.all([...this.nodes, ...this.#forgotten].map((node) => node.end()));
     if (this.#options.tailnet === undefined) await this.tailnet[Symbol.asyncDispose]();
@@ -347,7 +360,7 @@ function seqOf(position: string | undefined): number {
   return Number(position?.split("-")[1] ?? -1);
 }
 
-/** Starts a whole fleet: the first central, then the others, until all that can vote do and the rest has joined. */
+/** Starts a whole fleet: the first central, then the others, until all that can vote do so and the rest has joined. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
   const tailnet = options.tailnet ?? (await TestTailnet.start());
   const fleet = new Fleet(tailnet, options);

@@ -2,7 +2,7 @@
 
 import { closeSync, openSync, readSync, statSync, writeSync } from "node:fs";
 
-/** Flips one bit at a place in the file, 0 being its begin and 1 its end. */
+/** Flips one bit at a place in the file: 0 is its start and 1 its end. */
 export function flipBit(path: string, place: number): void {
   const at = Math.min(statSync(path).size - 1, Math.floor(statSync(path).size * place));
   const file = openSync(path, "r+");

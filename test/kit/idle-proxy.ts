@@ -1,10 +1,10 @@
-// A TCP proxy on loopback that cuts connections on which nothing was sent for a while, as load balancers and corporate proxies do.
+// A TCP proxy on loopback that cuts idle connections, as load balancers and corporate proxies do.
 
 import type { Socket } from "bun";
 
 export interface IdleProxy extends AsyncDisposable {
   port: number;
-  /** Connections it cut for being idle. */
+  /** Connections that it cut because they were idle. */
   cut: () => number;
   /** Connections that were opened through it. */
   opened: () => number;
@@ -12,13 +12,13 @@ export interface IdleProxy extends AsyncDisposable {
 
 interface Side {
   other: Socket<Side> | undefined;
-  /** What came before the other side was there. */
+  /** Bytes received before the other side was connected. */
   early: Uint8Array[];
   /** When something was last sent on the connection, shared by both sides, in ms. */
   seen: { atMs: number };
 }
 
-/** Starts one in front of a unix socket; a connection quiet for `idleMs` in both directions is cut. */
+/** Starts one in front of a unix socket; a connection that is idle for `idleMs` in both directions is cut. */
 export function startIdleProxy(unix: string, idleMs: number): IdleProxy {
   let cut = 0;
   let opened = 0;

@@ -1,4 +1,4 @@
-// Dockerfile and compose.yaml as tests read them.
+// Dockerfile and compose.yaml, parsed for tests.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -23,7 +23,7 @@ const compose = z.looseObject({
 
 export type Service = z.infer<typeof service>;
 
-/** The services with their anchors merged. */
+/** Returns the services with their anchors merged. */
 export function composeFile(): z.infer<typeof compose> {
   return compose.parse(Bun.YAML.parse(readFileSync(join(ROOT, "compose.yaml"), "utf8")));
 }
@@ -37,7 +37,10 @@ export interface Instruction {
 
 export type All = (word: string, stage?: string) => string[];
 
-/** Instructions of the Dockerfile, continued lines joined. `all` answers what follows a word, in all stages or in one. */
+/**
+ * Instructions of the Dockerfile, continued lines joined. `all` returns what follows a keyword, in all stages or in
+ * one.
+ */
 export function dockerfile(): { instructions: readonly Instruction[]; all: All } {
   let stage = "";
   const instructions = readFileSync(join(ROOT, "Dockerfile"), "utf8")
@@ -54,18 +57,18 @@ export function dockerfile(): { instructions: readonly Instruction[]; all: All }
   return { instructions, all };
 }
 
-/** Folders that the image makes for its user. */
+/** Returns the folders that the image makes for its user. */
 export function madeFoldersOf(all: All): string[] {
   const [run = ""] = all("RUN", "final");
   return /install -d -m 0700 -o cairn -g cairn ([^&]*)/.exec(run)?.[1]?.trim().split(" ") ?? [];
 }
 
-/** The words of an instruction in exec form, such as `["serve"]`. */
+/** Returns the arguments of an instruction in exec form, such as `["serve"]`. */
 export function stringsOf(text: string | undefined): string[] {
   return z.array(z.string()).parse(JSON.parse(text ?? "[]"));
 }
 
-/** The variables that the image sets. */
+/** Returns the variables that the image sets. */
 export function imageEnvironment(all: All): Record<string, string> {
   return Object.fromEntries(
     (all("ENV", "final")[0] ?? "").split(" ").map((pair) => pair.split("=") as [string, string]),

@@ -1,13 +1,13 @@
-// Limits of time that hold on a busy machine too: neither loosens what is asserted, both leave out the time in which this
-// process had no turn.
+// Time limits that hold on a busy machine too. Neither loosens what is asserted; both leave out the time in which this
+// process was not scheduled.
 
-/** So many processes have to run after each other before a limit counts as exceeded. */
+/** This many processes have to run after each other before a limit counts as exceeded. */
 const OTHERS = 20;
 
 /**
- * Returns what the promise resolves to; throws where that takes longer than `ms`. On a busy machine that is later: when
- * twenty processes more have begun and ended one after the other. What was due in time, and waits only for its turn, has had
- * it by then.
+ * Returns what the promise resolves to; throws where that takes longer than `ms`. On a busy machine the limit is later:
+ * when twenty more processes have started and ended one after the other. By then everything that was due in time has
+ * run.
  */
 export async function inTime<T>(ms: number, promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
@@ -23,7 +23,7 @@ export async function inTime<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** Returns how long this thread has computed, in ms; what other threads and processes do does not count. */
+/** Returns the CPU time of this thread so far, in ms; other threads and processes do not count. */
 export function computedMs(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;

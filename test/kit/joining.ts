@@ -1,4 +1,4 @@
-// Getting in without a network: a joiner, and a leader whose log is a real store, over a link that a test can bend.
+// Joining without a network: a joiner, and a leader whose log is a real store, over a link that the test controls.
 
 import type { Caller } from "../../src/access/caller.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
@@ -37,11 +37,11 @@ export function peer(id: string, name: string, more: Partial<Peer> = {}): Peer {
   };
 }
 
-/** The world of one test: devices that answer, and what each caller is. */
+/** The world of one test: devices that respond, and the caller that each one is. */
 export class World {
   readonly answers = new Map<string, (path: string, value: unknown, caller: Caller) => unknown>();
   readonly peers: Peer[] = [];
-  /** What was asked: `path of device`. */
+  /** Requests so far: `path of device`. */
   readonly asked: string[] = [];
 
   add(id: string, name: string, answer: (path: string, value: unknown, caller: Caller) => unknown): void {
@@ -62,7 +62,7 @@ export class World {
   }
 }
 
-/** A fleet of one with a real store, answering as its leader. */
+/** A fleet of one with a real store, responding as its leader. */
 export function startLeader(world: World, id = "nLEAD", fleet = "home") {
   const folder = temporaryFolder();
   const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
@@ -155,7 +155,7 @@ export function startLeader(world: World, id = "nLEAD", fleet = "home") {
   };
 }
 
-/** A device that looks for a fleet and asks to be let in. */
+/** A device that looks for a fleet and asks to join. */
 export function joiner(world: World, more: Partial<JoinerOptions> & { node?: string; tags?: string[] } = {}) {
   const { node = "nNEW", tags = [], ...options } = more;
   const lines: string[] = [];

@@ -1,8 +1,8 @@
-// The limits of writes as the settings have them by default, for tests that need no settings.
+// The default limits of writes, for tests that need no settings.
 
 import type { WriteLimits } from "../../src/operation/define.ts";
 
-/** The limits without any setting. */
+/** The limits where nothing is set. */
 export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   maxDocumentBytes: 1024 * 1024,
   history: { maxVersions: 100, maxDays: 0, spaces: {} },

@@ -1,4 +1,4 @@
-// A log with some of its methods replaced: what a test needs to play a leadership that comes and goes.
+// A log with some of its methods replaced, for example to simulate a leadership that comes and goes.
 
 import type { Log } from "../../src/log/log.ts";
 

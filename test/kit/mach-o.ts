@@ -1,5 +1,5 @@
-// Reads what Linux can judge of a macOS executable: its header, and whether its ad-hoc signature still fits its bytes. macOS kills a file
-// with a broken one at start. Layout: <mach-o/loader.h> and cs_blobs.h of Apple's xnu.
+// Reads what Linux can check of a macOS executable: its header, and whether its ad-hoc signature still matches its
+// bytes. macOS kills a file with a broken one at start. Layout: <mach-o/loader.h> and cs_blobs.h of Apple's xnu.
 
 import { createHash } from "node:crypto";
 
@@ -23,13 +23,13 @@ export interface Signature {
   /** 0x2 is ad hoc, 0x20000 made by a linker. */
   flags: number;
   pages: number;
-  /** Numbers of the pages whose hash does not fit; empty is a valid signature. */
+  /** Numbers of the pages whose hash does not match; empty for a valid signature. */
   wrongPages: number[];
-  /** The signature covers everything before itself, and is the last thing of the file. */
+  /** The signature covers everything before itself, and is the last part of the file. */
   coversAll: boolean;
 }
 
-/** Parses the file; throws when it is no 64-bit Mach-O file. */
+/** Parses the file; throws when it is not a 64-bit Mach-O file. */
 export function readMachO(file: Buffer): MachO {
   if (file.readUInt32LE(0) !== MAGIC_64)
     throw new Error(`no 64-bit Mach-O file: starts with ${file.subarray(0, 4).toString("hex")}`);

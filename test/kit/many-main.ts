@@ -1,4 +1,5 @@
-// The MCP endpoint alone in a process, for tests that hold thousands of streams and look at its memory. `bun many-main.ts CALLERS`: caller i may work in the space c<i>, `default` everywhere.
+// The MCP endpoint alone in a process, for tests that hold thousands of streams and measure its memory. `bun
+// many-main.ts CALLERS`: caller i has access to the space c<i>, `default` to all.
 
 import { join } from "node:path";
 import { callerWith, startCore } from "./core.ts";

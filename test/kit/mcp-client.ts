@@ -1,4 +1,4 @@
-// Real MCP clients of both protocol eras, and what they were notified of.
+// Real MCP clients of both protocol eras, and the notifications that they received.
 
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 
@@ -8,11 +8,11 @@ export const ERAS: readonly Era[] = ["legacy", "modern"];
 export interface Connected extends AsyncDisposable {
   client: Client;
   transport: StreamableHTTPClientTransport;
-  /** URIs of `notifications/resources/updated`, as they came. */
+  /** URIs of `notifications/resources/updated`, in the order received. */
   updated: string[];
-  /** How often the list of resources was said to have changed. */
+  /** Number of notifications that the list of resources changed. */
   listChanges: () => number;
-  /** Waits for these contexts in the way of the era. */
+  /** Subscribes to these contexts in the way of the era. */
   watch(uris: string[]): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export async function connect(url: string, era: Era, as = "default"): Promise<Co
   };
 }
 
-/** A client of that era that is not connected. */
+/** Returns a client of that era that is not connected. */
 export function newClient(era: Era): Client {
   const info = { name: "test", version: "0" };
   return era === "modern" ? new Client(info, { versionNegotiation: { mode: "auto" } }) : new Client(info);
@@ -55,7 +55,7 @@ export async function until(condition: () => boolean, seen: () => unknown, withi
   }
 }
 
-/** The JSON of a tool's text block. */
+/** Returns the JSON of a tool's text block. */
 export function textOf(result: { content?: unknown }): Record<string, unknown> {
   const block = Array.isArray(result.content) ? result.content[0] : undefined;
   return JSON.parse(typeof block?.text === "string" ? block.text : "null");

@@ -1,4 +1,5 @@
-// Members of a fleet for tests of the bridge: several doors with an MCP endpoint each over one store, or a store of its own. A door can be killed, hang, drain, shut callers out, or die with an answer in hand.
+// Members of a fleet for tests of the bridge: several listeners with an MCP endpoint each over one store, or a store of
+// its own. A listener can be killed, hang, drain, refuse callers, or die before it sends a response.
 
 import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
@@ -11,17 +12,17 @@ import { member } from "./mcp-server.ts";
 
 export type Mood =
   | "well"
-  /** Takes connections and requests, and answers nothing; what is open stays open. */
+  /** Takes connections and requests and never responds; open streams stay open. */
   | "hangs"
   | "draining"
-  /** An egress finds no way to it. */
+  /** An egress finds no path to it. */
   | "unreachable"
   /** Refuses every caller. */
   | "shut"
-  /** Does the next call, and dies before it answers. */
+  /** Runs the next call, and dies before it responds. */
   | "dies with the answer";
 
-/** Tells who the members are, as `node_status` does; the test says who. */
+/** Returns the members, as `node_status` does; the test chooses them. */
 export function tellMembers(members: () => { name: string; url: string }[]) {
   return act({
     name: "node_status",
@@ -46,7 +47,7 @@ export interface DoorOptions {
 /** One member. */
 export class Door implements AsyncDisposable {
   mood: Mood = "well";
-  /** Requests that it has seen, as `tools/call context_put` or a path. */
+  /** Requests that it received, as `tools/call context_put` or a path. */
   readonly asked: string[] = [];
   readonly #core: Core;
   readonly #options: DoorOptions;
@@ -70,7 +71,7 @@ export class Door implements AsyncDisposable {
     return this.asked.filter((line) => line.startsWith("tools/call"));
   }
 
-  /** As a killed process: every connection breaks. */
+  /** Like a killed process: every connection breaks. */
   async kill(): Promise<void> {
     await this.#server?.stop(true);
     this.#server = undefined;

@@ -1,4 +1,5 @@
-// The MCP endpoint behind a real HTTP server, on a loopback port or a unix socket. Tests name the caller by a header; in the product a door proves it.
+// The MCP endpoint behind a real HTTP server, on a loopback port or a unix socket. Tests name the caller by a header;
+// in the product a listener proves it.
 
 import type { Caller } from "../../src/access/caller.ts";
 import { FEATURES } from "../../src/features/index.ts";
@@ -12,16 +13,16 @@ export interface McpServerOptions {
   conformance?: boolean;
   /** Callers by the name that a test sends in `x-test-caller`; a request without one is `default`. */
   callers?: Record<string, Caller>;
-  /** Shorter signs of life for tests that should not take long. */
+  /** Shorter keep-alive intervals, for tests that should not take long. */
   keepAliveMs?: number;
-  /** Left out: those of the build. */
+  /** Those of the build where left out. */
   features?: readonly Feature[];
   unix?: string;
   port?: number;
   log?: (line: string) => void;
 }
 
-/** A member on everything. */
+/** A member with access to everything. */
 export const member: Caller = callerWith({ id: "nMEMBER", own: true });
 
 export function startMcpServer(core: Core, options: McpServerOptions = {}) {
@@ -46,7 +47,7 @@ export function startMcpServer(core: Core, options: McpServerOptions = {}) {
     }
     return mcp.fetch(request, caller);
   };
-  // Bun's types know idleTimeout for ports alone, though it counts for sockets too.
+  // Bun's types know idleTimeout only for ports, though it works for sockets too.
   const quiet = { idleTimeout: 0 };
   const server =
     options.unix === undefined

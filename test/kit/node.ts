@@ -1,5 +1,5 @@
-// A real cairn node as a process of its own: from source or as the compiled file, with its events, its log lines and ways to end it.
-// What it joins is test/kit/tailnet.ts; who calls it is test/kit/agent.ts.
+// A real cairn node as a process: from source or as the compiled file, with its events, its log lines and ways to end
+// it. Its tailnet is test/kit/tailnet.ts, its callers are test/kit/agent.ts.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,19 +16,19 @@ const MAIN = join(dirname(dirname(import.meta.dir)), "src", "main.ts");
 const END_MS = 20_000;
 
 export interface NodeOptions {
-  /** Its control server; without it the node gets none of the arguments that name one. */
+  /** Its control server; without it the node gets no argument that names one. */
   tailnet?: TestTailnet | undefined;
-  /** Name on the tailnet; "cairn". */
+  /** Name on the tailnet; default "cairn". */
   hostname?: string;
   engine?: "library" | "sidecar";
   /** `source` runs src/main.ts, `binary` the compiled file. */
   from?: "source" | "binary";
   /** Further arguments of `serve`. */
   args?: readonly string[];
-  /** The whole environment beside PATH, HOME, TMPDIR, and the suite's canary key where one changes nothing. */
+  /** The whole environment, besides PATH, HOME, TMPDIR, and the suite's canary key where it has no effect. */
   env?: Record<string, string>;
   cwd?: string;
-  /** A data folder to keep; without it the node has a fresh one, which goes with it. */
+  /** A data folder that is kept; without it the node has a fresh one, which is removed with it. */
   dataDir?: string;
   /** Words before the executable, such as a namespace to run in. */
   wrap?: readonly string[];
@@ -43,7 +43,7 @@ export interface Finished {
   err: string;
 }
 
-/** What runs `cairn`: words before its arguments. Builds what is missing. */
+/** Returns the command that runs `cairn`, without its arguments. Builds what is missing. */
 export async function cairnCommand(from: "source" | "binary", engine?: "library" | "sidecar"): Promise<string[]> {
   if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
   if (from === "binary") return [await buildDist(host.name)];
@@ -51,7 +51,7 @@ export async function cairnCommand(from: "source" | "binary", engine?: "library"
   return [process.execPath, MAIN];
 }
 
-/** Starts a node and answers at once: it may still wait for its tailnet, or refuse to start. */
+/** Starts a node and returns at once: it may still wait for its tailnet, or refuse to start. */
 export async function spawnNode(options: NodeOptions = {}): Promise<TestNode> {
   const command = options.command ?? (await cairnCommand(options.from ?? "source", options.engine));
   return new TestNode(options, command);
@@ -71,14 +71,14 @@ export async function startNode(options: NodeOptions & { tailnet: TestTailnet })
 
 export class TestNode implements AsyncDisposable {
   readonly options: NodeOptions;
-  /** Folder of its own: HOME and TMPDIR of the process, and the data folder unless one was given. */
+  /** A folder of its own: HOME and TMPDIR of the process, and the data folder unless one was given. */
   readonly home: string;
   readonly dataDir: string;
   readonly env: Record<string, string>;
   readonly args: readonly string[];
   readonly command: readonly string[];
   readonly events: NodeEvent[] = [];
-  /** Everything it wrote. */
+  /** Everything that it wrote. */
   stdout = "";
   stderr = "";
   readonly #child;
@@ -128,17 +128,17 @@ export class TestNode implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Whether the process has ended. */
+  /** Reports whether the process has ended. */
   get ended(): boolean {
     return this.#child.exitCode !== null || this.#child.signalCode !== null;
   }
 
-  /** The ready event, whatever its state. */
+  /** Returns the ready event, whatever its state. */
   ready(): Promise<Ready> {
     return this.eventOf("ready", () => true);
   }
 
-  /** The event that says that it serves. */
+  /** Returns the event which says that it serves. */
   async serving(): Promise<{ url: string; mcpUrl: string; name: string; ips: string[] }> {
     return this.#await("the node to serve", () => {
       const found = this.events.find(
@@ -150,7 +150,7 @@ export class TestNode implements AsyncDisposable {
     });
   }
 
-  /** The first event of this kind that fits. */
+  /** Returns the first event of this kind that matches. */
   eventOf<K extends NodeEvent["event"]>(
     kind: K,
     fits: (event: Extract<NodeEvent, { event: K }>) => boolean,
@@ -159,7 +159,7 @@ export class TestNode implements AsyncDisposable {
     return this.#await(`the event ${kind}`, () => this.events.filter(isOfKind).find(fits));
   }
 
-  /** Waits for a line on stderr that holds this text. */
+  /** Waits for a line on stderr that contains this text. */
   logged(text: string): Promise<true> {
     return this.#await(`the log line ${JSON.stringify(text)}`, () => this.stderr.includes(text) || undefined);
   }
@@ -185,12 +185,12 @@ export class TestNode implements AsyncDisposable {
     return this.exited(withinMs);
   }
 
-  /** Another process with the same data folder, arguments and environment; this one must have ended. */
+  /** Starts another process with the same data folder, arguments and environment; this one must have ended. */
   async again(changes: Partial<NodeOptions> = {}): Promise<TestNode> {
     return spawnNode({ ...this.options, dataDir: this.dataDir, command: this.command, ...changes });
   }
 
-  /** Runs `cairn` with these words on this machine, as its user would. */
+  /** Runs `cairn` with these arguments on this machine, as its user would. */
   async cli(words: readonly string[], input?: string): Promise<Finished> {
     const child = Bun.spawn({
       cmd: [...this.command, ...words, "--data", this.dataDir],
@@ -208,24 +208,27 @@ export class TestNode implements AsyncDisposable {
     return { code: child.exitCode, signal: signalOf(child.signalCode), out, err };
   }
 
-  /** Codes of the conditions that hold now, asked by the local socket. */
+  /** Returns the codes of the conditions that hold now, over the local socket. */
   async conditions(): Promise<string[]> {
     const { out } = await this.cli(["status", "--json"]);
     const parsed: { conditions: { code: string }[] } = JSON.parse(out);
     return parsed.conditions.map(({ code }) => code);
   }
 
-  /** Ends it, kills it when it does not end in time, and removes its folder. Throws when a secret that it held is anywhere in what it wrote. */
+  /**
+   * Ends it, kills it when it does not end in time, and removes its folder. Throws when a secret that it held is
+   * anywhere in what it wrote.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.ended) {
-      // A stopped process hears nothing else.
+      // A paused process receives no other signal.
       this.kill("SIGCONT");
       this.kill("SIGTERM");
       const late = setTimeout(() => this.kill("SIGKILL"), END_MS);
       await this.#child.exited;
       clearTimeout(late);
     }
-    // What outlived it may hold its pipes; then what was heard until now is judged.
+    // A child that outlived it may hold its pipes; then what was received so far is checked.
     await within("the end of its output", this.#ended).catch(() => {});
     const texts = { stdout: this.stdout, stderr: this.stderr };
     const leaks = [...leaksOf(secretsOf(this.env), texts, [this.dataDir]), ...this.#leakyCommands];

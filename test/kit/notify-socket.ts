@@ -1,4 +1,4 @@
-// A service manager's datagram socket for tests, by libc: Bun has no unix datagram sockets of its own. Linux only.
+// A service manager's datagram socket for tests, through libc: Bun has no unix datagram sockets of its own. Linux only.
 
 import { dlopen, FFIType, ptr } from "bun:ffi";
 
@@ -7,7 +7,7 @@ const SOCK_DGRAM = 2;
 const MSG_DONTWAIT = 0x40;
 const MAX_BYTES = 4096;
 
-/** A bound socket that hands out what was sent to it. */
+/** A bound socket that returns what was sent to it. */
 export class NotifySocket implements Disposable {
   readonly path: string;
   readonly #libc;
@@ -29,7 +29,7 @@ export class NotifySocket implements Disposable {
       throw new Error(`cannot bind ${path}`);
   }
 
-  /** The next datagram, or undefined when none is there now. */
+  /** Returns the next datagram, or undefined when there is none now. */
   next(): string | undefined {
     const bytes = Buffer.alloc(MAX_BYTES);
     const length = Number(this.#libc.symbols.recv(this.#descriptor, ptr(bytes), MAX_BYTES, MSG_DONTWAIT));

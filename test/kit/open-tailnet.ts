@@ -1,5 +1,6 @@
-// A process that only opens the tailnet layer and closes it again: `bun open-tailnet.ts '<OpenOptions as JSON>'`. Writes one JSON line.
-// For tests of where the native file may lie, which need a process of their own (mount namespaces, environment).
+// A process that only opens the tailnet layer and closes it again: `bun open-tailnet.ts '<OpenOptions as JSON>'`.
+// Writes one JSON line. For tests of the places of the native file, which need a process of their own (mount
+// namespaces, environment).
 
 import { Fault } from "../../src/lib/fault.ts";
 import { type Engine, openTailnet } from "../../src/tailnet/index.ts";

@@ -1,10 +1,10 @@
-// Holds answers against an OpenAPI document: is the status described, the media type, the headers of ours, and is the body what its schema says?
+// Checks responses against an OpenAPI document: status, media type, our headers, and the body against its schema.
 
 import { z } from "zod";
 
 type Json = Record<string, unknown>;
 
-/** Headers that a description must name where an answer has them. */
+/** Headers that a description must name where a response has them. */
 const OURS = /^(cairn-.+|etag|last-modified|allow|accept-patch|retry-after)$/;
 
 export class Description {
@@ -15,7 +15,7 @@ export class Description {
     this.document = document;
   }
 
-  /** `[method, path template]` of every row. */
+  /** Returns `[method, path template]` of every row. */
   rows(): [string, string][] {
     return Object.entries(this.#at("paths") as Record<string, Json>).flatMap(([path, methods]) =>
       Object.keys(methods)
@@ -24,7 +24,7 @@ export class Description {
     );
   }
 
-  /** Names of the parameters of a row that stand `where`. */
+  /** Returns the names of the parameters of a row that are `where`. */
   parameters(method: string, path: string, where: "query" | "header" | "path"): string[] {
     const paths = this.#at("paths", path) as Json;
     const own = this.#at("paths", path, method.toLowerCase()) as Json;
@@ -32,7 +32,7 @@ export class Description {
     return all.filter((parameter) => parameter["in"] === where).map((parameter) => String(parameter["name"]));
   }
 
-  /** What is wrong with an answer to a row; empty when it is as described. */
+  /** Returns what is wrong with a response to a row; empty when it is as described. */
   problems(method: string, path: string, response: Response, text: string): string[] {
     const responses = this.#at("paths", path, method.toLowerCase(), "responses") as Json;
     const found = responses[String(response.status)];
@@ -44,7 +44,7 @@ export class Description {
     return [...problems, ...this.#bodyProblems(described, response, text)];
   }
 
-  /** Pointers of references to what is not there. */
+  /** Returns the pointers of references whose target is missing. */
   brokenReferences(): string[] {
     const pointers = [...JSON.stringify(this.document).matchAll(/"\$ref":"([^"]+)"/g)].map((found) => found[1] ?? "");
     return [...new Set(pointers)].filter((pointer) => {
@@ -78,7 +78,7 @@ export class Description {
     return made;
   }
 
-  /** The schema with what it refers to in place of the references. */
+  /** Returns the schema with its references replaced by their targets. */
   #inlined(value: unknown): unknown {
     if (Array.isArray(value)) return value.map((item) => this.#inlined(item));
     if (typeof value !== "object" || value === null) return value;

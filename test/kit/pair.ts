@@ -1,5 +1,6 @@
-// Several nodes of one fleet in one process: real stores and invokers over one list of commands, real frames between their peer servers, and a leadership,
-// lag and links that a test sets. What orders writes in the product is raft; here the test does.
+// Several nodes of one fleet in one process: real stores and invokers over one list of commands, real frames between
+// their peer servers, and a leadership, lag and links that a test sets. In the product raft orders writes; here the
+// test does.
 
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,18 +26,18 @@ export interface PairNode {
   core: Core;
   /** What its network map shows of callers. */
   sees: Map<string, Caller>;
-  /** Applies nothing of the others while true. */
+  /** While true, applies nothing of the others. */
   behind: boolean;
   /** What the next proposals here do instead of being applied. */
   proposes: "apply" | "refuse" | "lose" | "apply and lose";
-  /** Why it takes no writes, as with a full disk. */
+  /** Why it refuses writes, as with a full disk. */
   full?: Fault;
-  /** Applies what it has not. */
+  /** Applies what it has not applied yet. */
   catchUp(): Promise<void>;
 }
 
 export interface PairOptions extends Omit<CoreOptions, "routing" | "wrapLog" | "folder"> {
-  /** Roles of the members; two centrals. */
+  /** Roles of the members; default two centrals. */
   roles?: readonly PeerMember["role"][];
   /** When a forward gives up, in ms. */
   withinMs?: number;
@@ -59,14 +60,14 @@ export async function startPair(options: PairOptions = {}) {
     role,
     spaces: role === "edge" ? ["team-a"] : [],
   }));
-  /** Server id of the leader; "" nobody. */
+  /** Server id of the leader; "" for none. */
   let leader = "s0";
   let term = 1;
   const listeners = new Set<() => void>();
   const nodes: PairNode[] = [];
   const servers: PeerServer[] = [];
   const routings: Routing[] = [];
-  /** Every frame that went between nodes: `from to`. */
+  /** Every frame between nodes: `from to`. */
   const calls: string[] = [];
   /** Replaces the link between two nodes. */
   let link: (from: string, to: string, deliver: () => Promise<unknown>) => Promise<unknown> = (_from, _to, deliver) =>
@@ -190,7 +191,7 @@ export async function startPair(options: PairOptions = {}) {
     nodes,
     calls,
     commands,
-    /** Another server leads, or "" nobody. */
+    /** Makes another server the leader, or "" none. */
     elect: (server: string) => {
       leader = server;
       term += 1;
@@ -204,10 +205,10 @@ export async function startPair(options: PairOptions = {}) {
       if (found === undefined) throw new Error(`no node ${index}`);
       return found;
     },
-    /** A frame of one node to the path `forward` of another, as it is. */
+    /** Sends a frame of one node to the path `forward` of another, as it is. */
     deliver: (from: number, to: number, value: unknown) =>
       deliver(`n${from}`, `n${to}`, value, new AbortController().signal),
-    /** What a node says without having judged anything. */
+    /** The answer of a node that has not checked anything. */
     routingOf: (index: number): Routing => {
       const found = routings[index];
       if (found === undefined) throw new Error(`no node ${index}`);

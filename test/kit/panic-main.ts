@@ -1,5 +1,6 @@
-// The product's own main, with a way to make its Go half panic: POST /<where> on the unix socket that CAIRN_TEST_PANIC names, answered with the
-// fault that the call ended in. Works only with a Go half that was built with the tag cairntest (test/kit/panic-tree.ts).
+// The product's own main, with a way to make its Go half panic: POST /<where> on the unix socket that CAIRN_TEST_PANIC
+// names; the response is the fault in which the call ended. Works only with a Go half that was built with the tag
+// cairntest (test/kit/panic-tree.ts).
 
 import { Fault } from "../../src/lib/fault.ts";
 import { Channel, type Wire } from "../../src/tailnet/channel.ts";
@@ -19,7 +20,7 @@ Bun.serve({
   async fetch(request) {
     const where = new URL(request.url).pathname.slice(1);
     try {
-      // The method is no part of the protocol, so the table of results does not know it.
+      // The method is not in the protocol, so the table of results does not know it.
       await channel?.request("panic" as Method, { where }, ANSWER_MS);
       return Response.json({ outcome: "no panic" });
     } catch (error) {

@@ -1,4 +1,5 @@
-// A copy of the source tree whose Go library has the method `panic` (build tag cairntest), so that no product build ever has it.
+// A copy of the source tree whose Go library has the method `panic` (build tag cairntest), so that no product build
+// ever has it.
 
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -6,7 +7,10 @@ import { host } from "../../scripts/targets.ts";
 
 const root = dirname(dirname(import.meta.dir));
 
-/** Makes the copy in `folder` and answers the words that run `cairn` from it. Half a minute when Go's cache is warm. */
+/**
+ * Makes the copy in `folder` and returns the command that runs `cairn` from it. Takes half a minute when Go's cache is
+ * warm.
+ */
 export async function panicTree(folder: string): Promise<string[]> {
   if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
   for (const part of ["src", "test/kit", "scripts"]) cpSync(join(root, part), join(folder, part), { recursive: true });

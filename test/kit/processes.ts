@@ -1,21 +1,21 @@
-// What Linux says about a process: its children, the TCP ports it listens on, its words and its environment.
+// What Linux reports about a process: its children, the TCP ports it listens on, its arguments and its environment.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** Listening state in /proc/net/tcp. */
 const LISTEN = "0A";
 
-/** Every process there is now. */
+/** Returns every process that there is now. */
 export function allProcesses(): number[] {
   return names("/proc").map(Number).filter(Number.isInteger);
 }
 
-/** The process and all its descendants. */
+/** Returns the process and all its descendants. */
 export function processTree(pid: number): number[] {
   const parents = new Map<number, number>();
   for (const found of allProcesses()) {
     const stat = tryRead(`/proc/${found}/stat`);
-    // The command in parentheses may hold anything, blanks and parentheses too.
+    // The command in parentheses may contain anything, blanks and parentheses too.
     const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
     if (Number.isInteger(parent)) parents.set(found, parent);
   }
@@ -24,7 +24,7 @@ export function processTree(pid: number): number[] {
   return tree;
 }
 
-/** TCP ports of the host on which the process or a descendant listens, by the inodes of their sockets. */
+/** Returns the TCP ports of the host on which the process or a descendant listens, by the inodes of their sockets. */
 export function listeningPorts(pid: number): number[] {
   const inodes = new Set(processTree(pid).flatMap(socketInodes));
   const ports: number[] = [];
@@ -37,12 +37,12 @@ export function listeningPorts(pid: number): number[] {
   return ports.sort((one, other) => one - other);
 }
 
-/** The words of the command line. */
+/** Returns the words of the command line. */
 export function commandLine(pid: number): string {
   return tryRead(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
 }
 
-/** The environment it was started with. */
+/** Returns the environment it was started with. */
 export function environment(pid: number): Record<string, string> {
   const entries = tryRead(`/proc/${pid}/environ`).split("\0").filter(Boolean);
   return Object.fromEntries(
@@ -58,7 +58,7 @@ function socketInodes(pid: number): string[] {
   });
 }
 
-// A process or descriptor may go while we look.
+// A process or descriptor may disappear while it is read.
 function names(folder: string): string[] {
   try {
     return readdirSync(folder);

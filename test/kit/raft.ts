@@ -1,4 +1,5 @@
-// Raft members for tests: driver processes, each with its store and its engine in this process, and writes that are tried until one is acknowledged.
+// Raft members for tests: driver processes, each with its store and its engine in this process, and writes that are
+// retried until one is acknowledged.
 
 import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
@@ -15,7 +16,7 @@ import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
 
 export const applyContexts = applierOf(contextOperations);
 
-/** A put as the operation prepares it. */
+/** Returns a put as the operation prepares it. */
 export function putCommand(id: string, content: unknown, key = ""): Command {
   const operation = contextOperations.find(({ name }) => name === "context_put");
   if (operation?.kind !== "write") throw new Error("no operation context_put");
@@ -23,7 +24,7 @@ export function putCommand(id: string, content: unknown, key = ""): Command {
   return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key };
 }
 
-/** All that is replicated, as one hash. */
+/** Returns a hash of everything that is replicated. */
 export function digestOfStore(store: Store): string {
   return digestOf(store.reader, DIGEST_TABLES);
 }
@@ -136,7 +137,7 @@ export async function startMember(
     park?: RaftOptions["archive"];
     onJoined?: RaftOptions["onJoined"];
     peers?: readonly Member[];
-    /** The fleet that it is to become a member of; without it that of its store. */
+    /** The fleet that it will become a member of; without it that of its store. */
     of?: Member;
     sync?: "commit" | "checkpoint";
   },

@@ -1,8 +1,9 @@
-// One HTTP/1.1 connection by hand, for tests that hold thousands of them or read slowly: requests in turn, then a stream whose events are counted.
+// One HTTP/1.1 connection by hand, for tests that hold thousands of them or read slowly: requests in turn, then a
+// stream whose events are counted.
 
 import type { Socket } from "bun";
 
-/** Bytes of an answer that a connection keeps while it is no stream. */
+/** Bytes of a response that a connection keeps while it is not a stream. */
 const MAX_KEPT = 1024 * 1024;
 
 export class RawConnection {
@@ -32,13 +33,13 @@ export class RawConnection {
 
   closed = false;
 
-  /** Sends a request with a JSON body (or a GET without one) and answers the whole response as text. */
+  /** Sends a request with a JSON body (or a GET without one) and returns the whole response as text. */
   async exchange(headers: Record<string, string>, body: unknown): Promise<string> {
     this.#send("POST", headers, body);
     return this.#until(whole);
   }
 
-  /** Sends a request whose answer is a stream that stays open; resolves with its head when that has come. */
+  /** Sends a request whose response is a stream that stays open; resolves with its head. */
   async stream(method: "GET" | "POST", headers: Record<string, string>, body?: unknown): Promise<string> {
     this.#send(method, headers, body);
     const text = await this.#until((seen) => (seen.includes("\r\n\r\n") ? seen : undefined));
@@ -49,7 +50,7 @@ export class RawConnection {
     return text.slice(0, end);
   }
 
-  /** Reads nothing from now on, until `resume`. */
+  /** Stops reading until `resume`. */
   pause(): void {
     this.#socket?.pause();
   }
@@ -102,7 +103,7 @@ export class RawConnection {
   }
 }
 
-/** The text of a whole response, by its length or its last chunk. */
+/** Returns the text of a whole response, by its length or its last chunk. */
 function whole(text: string): string | undefined {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;

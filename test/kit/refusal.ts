@@ -1,6 +1,6 @@
-// The Fault that a call is refused with, for assertions.
+// The Fault with which a call was refused, for assertions.
 
-/** Code, message and details of the refusal; throws when the call was not refused. */
+/** Returns code, message and details of the refusal; throws when the call was not refused. */
 export async function refusal(
   promise: Promise<unknown>,
 ): Promise<{ code: string; message: string; details: Record<string, unknown> }> {

@@ -1,10 +1,11 @@
-// What a node says of itself and its fleet, asked over its own socket: a process of the command line for each look would cost more than what is waited for.
+// A node's report of itself and its fleet, over its own socket: a process of the command line for each poll would cost
+// more than what is waited for.
 
 import type { NodeReport } from "../../src/fleet/index.ts";
 import { eventually } from "./eventually.ts";
 import type { TestNode } from "./node.ts";
 
-/** The answer of node_status, as its machine's admin gets it. */
+/** Returns the response of node_status, as its machine's admin gets it. */
 export async function reportOf(node: TestNode): Promise<NodeReport> {
   const { socket } = await node.ready();
   const answer = await fetch("http://cairn/operations/node_status", {
@@ -19,7 +20,7 @@ export async function reportOf(node: TestNode): Promise<NodeReport> {
   return JSON.parse(text);
 }
 
-/** Waits until the report of a node fits; a node that does not answer yet is asked again. */
+/** Waits until the report of a node matches; a node that does not respond yet is polled again. */
 export function untilReport(
   what: string,
   node: () => TestNode,
@@ -36,7 +37,7 @@ export function untilReport(
   );
 }
 
-/** Names of the members that vote, sorted. */
+/** Returns the names of the members that vote, sorted. */
 export function votersOf(found: NodeReport): string {
   const names = found.members.filter(({ votes }) => votes).map(({ name }) => name);
   return names.sort().join(" ");

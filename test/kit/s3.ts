@@ -1,4 +1,5 @@
-// A small S3 of our own, from the published API: it checks each signature by computing it again, keeps objects in memory, and fails as it is told to.
+// A small S3 server, written from the published API: it checks each signature by computing it again, keeps objects in
+// memory, and fails as the test sets it.
 
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -14,7 +15,7 @@ interface Stored {
   headers: Record<string, string>;
 }
 
-/** What a request meets instead of its answer. */
+/** What happens to a request instead of its normal response. */
 export type S3Fault = "500" | "503" | "cut" | "slow" | "corrupt" | "wrong-checksum" | "redirect";
 
 export class TestS3 implements AsyncDisposable {
@@ -22,7 +23,7 @@ export class TestS3 implements AsyncDisposable {
   readonly uploads = new Map<string, { key: string; headers: Record<string, string>; parts: Map<number, Buffer> }>();
   /** `PUT key` of every request, refused ones too. */
   readonly seen: string[] = [];
-  /** Faults for the next requests whose `METHOD key?query` fits, one each. */
+  /** Faults for the next requests whose `METHOD key?query` matches, one each. */
   readonly faults: { fits: RegExp; fault: S3Fault }[] = [];
   redirectTo = "";
   slowMs = 300;
@@ -187,7 +188,7 @@ export class TestS3 implements AsyncDisposable {
   }
 }
 
-/** Status, code and message of a request that S3 would not take. */
+/** Status, code and message for a request that S3 would refuse. */
 function refusalOf(request: IncomingMessage, url: URL, body: Buffer): [number, string, string] | undefined {
   const header = (name: string): string => String(request.headers[name] ?? "");
   const given =
@@ -209,7 +210,7 @@ function refusalOf(request: IncomingMessage, url: URL, body: Buffer): [number, s
   const checksum = request.headers["x-amz-checksum-sha256"];
   if (checksum !== undefined && checksum !== sha256(body, "base64"))
     return [400, "BadDigest", "the checksum is another one"];
-  // Percent-encoded pairs as they came, sorted by name: none of ours needs more.
+  // Percent-encoded pairs as received, sorted by name: ours need nothing more.
   const query = url.search
     .slice(1)
     .split("&")

@@ -1,11 +1,12 @@
-// Valid arguments for any operation, made from its schema, that name given contexts wherever a context can be named: for tests over all operations.
+// Valid arguments for any operation, made from its schema, that name given contexts wherever a context can be named:
+// for tests over all operations.
 
 import type { Operation } from "../../src/operation/define.ts";
 import type { Registry } from "../../src/operation/registry.ts";
 
 type Json = Record<string, unknown>;
 
-/** One input for each id, with every argument that the schema knows, and one with only what it requires. */
+/** Returns one input for each id with every argument of the schema, and one with only the required ones. */
 export function sampleInputs(registry: Registry, operation: Operation, ids: readonly string[]): Json[] {
   const schema = registry.get(operation.name)?.inputSchema;
   if (schema === undefined) throw new Error(`${operation.name} is not listed`);
@@ -15,7 +16,7 @@ export function sampleInputs(registry: Registry, operation: Operation, ids: read
   ]);
 }
 
-/** Arguments that another one excludes, or that would make every call fail before anything is looked at. */
+/** Arguments that exclude another one, or that would make every call fail before anything is checked. */
 const ALWAYS = new Set(["content", "patch", "timeout_seconds"]);
 const LEFT_OUT = new Set([
   "at",
@@ -68,7 +69,10 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   }
 }
 
-/** A list of writes holds one of each operation it may hold, beside one that is allowed: the union of their spaces counts. */
+/**
+ * A list of writes holds one of each operation that it may hold, beside one that is allowed: the union of their spaces
+ * counts.
+ */
 function sampleItems(registry: Registry, items: Json, id: string, all: boolean, where: string): unknown[] {
   const operation = ((items["properties"] ?? {}) as Record<string, Json>)["operation"]?.["enum"];
   if (!Array.isArray(operation)) return [sampleValue(registry, "item", items, id, all, where)];

@@ -1,4 +1,5 @@
-// The core behind the node's own listener on a unix socket: real connections, backpressure and disconnects, with any caller by a header.
+// The core behind the node's own listener on a unix socket: real connections, backpressure and disconnects, with any
+// caller by a header.
 
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
@@ -12,9 +13,9 @@ export const CALLER_HEADER = "test-caller";
 export interface ServedCore extends AsyncDisposable {
   core: Core;
   socket: string;
-  /** Who a name in CALLER_HEADER is. */
+  /** The caller of a name in CALLER_HEADER. */
   callers: Map<string, Caller>;
-  /** A request over the socket. */
+  /** Sends a request over the socket. */
   fetch(path: string, init?: BunFetchRequestInit): Promise<Response>;
 }
 

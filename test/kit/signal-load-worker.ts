@@ -1,4 +1,4 @@
-// The second thread of signal-load.ts: collects garbage all the time, which stops and scans the other threads.
+// The second thread of signal-load.ts: collects garbage continuously, which stops and scans the other threads.
 
 declare const self: Worker;
 

@@ -1,13 +1,14 @@
-// A process that does at once all that has ever broken a Go library inside a JavaScript engine: calls into Go, WebAssembly, garbage collection
-// in another thread, spawned children, the sampling profiler (which suspends threads by signal). Run by signals.test.ts and scripts/soak.ts:
-// `bun signal-load.ts '<LoadOptions as JSON>'`; writes one JSON line of LoadResult at its end. A hang is seen by whoever runs it.
+// A process that does at once everything that has ever broken a Go library inside a JavaScript engine: calls into Go,
+// WebAssembly, garbage collection in another thread, spawned children, the sampling profiler (which suspends threads by
+// signal). Run by signals.test.ts and scripts/soak.ts: `bun signal-load.ts '<LoadOptions as JSON>'`; writes one JSON
+// line of LoadResult at its end. Its parent detects a hang.
 
 import { samplingProfilerStackTraces, startSamplingProfiler } from "bun:jsc";
 import { join } from "node:path";
 import { openTailnet, type UpParams } from "../../src/tailnet/index.ts";
 
 declare module "bun:jsc" {
-  // There since startSamplingProfiler is, and missing in the types.
+  // Exists since startSamplingProfiler does, and is missing in the types.
   function samplingProfilerStackTraces(): { traces: unknown[] };
 }
 
@@ -26,7 +27,7 @@ export interface LoadResult {
   collections: number;
   samples: number;
   requests: number;
-  /** Longest time the event loop did not turn, in milliseconds. */
+  /** Longest time in which the event loop did not run, in ms. */
   maxLagMs: number;
   residentBytes: number;
 }
@@ -70,7 +71,7 @@ async function load(options: LoadOptions): Promise<LoadResult> {
     result.maxLagMs = Math.max(result.maxLagMs, performance.now() - turned - LAG_STEP_MS);
     turned = performance.now();
   }, LAG_STEP_MS);
-  // Taken as they come: kept, the traces of ten minutes would be most of the memory that is measured.
+  // Taken as they come: the traces of ten minutes would be most of the memory that is measured.
   const takeSamples = (): void => {
     result.samples += samplingProfilerStackTraces().traces.length;
   };
@@ -78,7 +79,7 @@ async function load(options: LoadOptions): Promise<LoadResult> {
 
   async function callGo(): Promise<void> {
     while (running()) {
-      // Without `up` the answer is a refusal, which crosses the channel all the same.
+      // Without `up` the call is refused, which crosses the channel all the same.
       await tailnet.status().catch(() => {});
       result.calls++;
     }

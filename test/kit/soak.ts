@@ -1,4 +1,5 @@
-// Runs signal-load.ts as a node of a test tailnet while a peer sends it requests; sees a hang by its own clock. For signals.test.ts and scripts/soak.ts.
+// Runs signal-load.ts as a node of a test tailnet while a peer sends it requests; detects a hang by its own clock. For
+// signals.test.ts and scripts/soak.ts.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +9,7 @@ import { host } from "../../scripts/targets.ts";
 import type { LoadOptions, LoadResult } from "./signal-load.ts";
 import { clientFetch, TestTailnet } from "./tailnet.ts";
 
-/** How long after its time the load may take to end, in milliseconds; later it hangs. */
+/** How long after its time the load may take to end, in ms; later it counts as hung. */
 const GRACE_MS = 20_000;
 const START_MS = 20_000;
 const SENDERS = 4;
@@ -20,7 +21,10 @@ export interface SoakResult {
   traffic: { requests: number; failures: string[] };
 }
 
-/** `onProgress` hears once a minute how many requests were answered. Throws when the load hangs or crashes, with its last words. */
+/**
+ * `onProgress` receives the number of responses once a minute. Throws when the load hangs or crashes, with its last
+ * output.
+ */
 export async function soak(options: { seconds: number; onProgress?: (requests: number) => void }): Promise<SoakResult> {
   if (host === undefined) throw new Error("this machine is none that Cairn is built for");
   ensureNative(host, "library");

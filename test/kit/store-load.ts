@@ -1,4 +1,5 @@
-// A process that writes to a store as fast as it may until it is killed: `bun store-load.ts FOLDER SEED`. Each acknowledged write is a line on stdout after it was acknowledged.
+// A process that writes to a store as fast as it can until it is killed: `bun store-load.ts FOLDER SEED`. Prints each
+// write on stdout after it was acknowledged.
 
 import { writeSync } from "node:fs";
 import { startCore } from "./core.ts";

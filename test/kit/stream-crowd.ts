@@ -1,4 +1,5 @@
-// A process of its own that holds many event streams on a unix socket: `bun stream-crowd.ts SOCKET COUNT PATH`. Says in JSON lines when all are open, when each has heard of a change, and how they ended.
+// A process that holds many event streams on a unix socket: `bun stream-crowd.ts SOCKET COUNT PATH`. Prints JSON lines
+// when all are open, when each has received a change, and how they ended.
 
 import type { Socket } from "bun";
 

@@ -1,12 +1,13 @@
-// A whole tailnet for tests: starts native/cmd/tailnet and drives it by the lines of native/TAILNET.md. Its nodes are real ones and talk
-// over WireGuard; everything is on loopback and gone at the end. What a method means is said there, not here.
+// A whole tailnet for tests: starts native/cmd/tailnet and drives it by the lines of native/TAILNET.md. Its nodes are
+// real ones and talk over WireGuard; everything is on loopback and removed at the end. That page says what a method
+// means.
 
 import { z } from "zod";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import { LineSplitter } from "../../src/tailnet/lines.ts";
 
-/** Deadlines in milliseconds. The tool's own is 60 s a call, and its clients need up to 5 s to close. */
+/** Deadlines in ms. The tool's own is 60 s a call, and its clients need up to 5 s to close. */
 const READY_MS = 10_000;
 const CALL_MS = 65_000;
 const END_MS = 10_000;
@@ -63,7 +64,7 @@ export interface NodeChange {
   wireguardOnly?: boolean;
   subnetRoutes?: string[];
   ip?: string;
-  /** First part of its DNS name; it is still named by its hostname here. */
+  /** First part of its DNS name; here it is still named by its hostname. */
   name?: string;
 }
 
@@ -75,7 +76,7 @@ export interface TailnetLink {
   cut?: boolean;
 }
 
-/** A refusal by the tool; `code` is one of its error codes. */
+/** An error of the tool; `code` is one of its error codes. */
 export class TailnetError extends Error {
   readonly code: string;
   constructor(code: string, message: string) {
@@ -102,7 +103,10 @@ export class TestTailnet implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #ready = Promise.withResolvers<void>();
 
-  /** Starts a tailnet. `listen` is 127.0.0.1:PORT of its control server; `binary` a built tool, else it is built when needed. */
+  /**
+   * Starts a tailnet. `listen` is 127.0.0.1:PORT of its control server; `binary` a built tool, else it is built when
+   * needed.
+   */
   static async start(options: { listen?: string; binary?: string } = {}): Promise<TestTailnet> {
     const tailnet = new TestTailnet(options.binary ?? builtTool(), options.listen);
     try {
@@ -138,12 +142,12 @@ export class TestTailnet implements AsyncDisposable {
     return this.#domain;
   }
 
-  /** What the node that registers with this hostname becomes; call it before that. */
+  /** Sets what the node that registers with this hostname becomes; call it before that. */
   async expect(expected: Expected): Promise<void> {
     await this.#call("expect", { ...expected, keyExpiry: expected.keyExpiry?.toISOString() }, empty);
   }
 
-  /** What nodes must show that are not known yet. */
+  /** Sets what nodes must show that are not known yet. */
   async auth(
     mode: "open" | "key" | "interactive",
     options: { keys?: string[]; expiredKeys?: string[] } = {},
@@ -152,12 +156,12 @@ export class TestTailnet implements AsyncDisposable {
     this.#isOpen = mode === "open" && (options.expiredKeys ?? []).length === 0;
   }
 
-  /** Whether any key is as good as none. */
+  /** Reports whether a node joins without a key as well as with one. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Does what a person does on the page behind a login URL. */
+  /** Does what a user does on the page behind a login URL. */
   async completeLogin(url: string): Promise<void> {
     await this.#call("complete-login", { url }, empty);
   }
@@ -181,17 +185,17 @@ export class TestTailnet implements AsyncDisposable {
     );
   }
 
-  /** Deletes a node; its address is free then. */
+  /** Deletes a node; its address becomes free. */
   async remove(name: string): Promise<void> {
     await this.#call("remove", { node: name }, empty);
   }
 
-  /** Cuts the control server off, or brings it back. Nodes try again in growing steps, so allow them 30 s. */
+  /** Cuts the control server off, or restores it. Nodes retry in growing steps, so allow them 30 s. */
   async control(up: boolean): Promise<void> {
     await this.#call("control", { up }, empty);
   }
 
-  /** Cuts the relay off, or brings it back. */
+  /** Cuts the relay off, or restores it. */
   async derp(up: boolean): Promise<void> {
     await this.#call("derp", { up }, empty);
   }
@@ -201,17 +205,23 @@ export class TestTailnet implements AsyncDisposable {
     await this.#call("direct", { allowed }, empty);
   }
 
-  /** Sets what happens to packets from one node to another (hostname, stable id, or `*`); without `link` all pass at once again. Needs `direct(false)`. */
+  /**
+   * Sets what happens to packets from one node to another (hostname, stable id, or `*`); without `link` all pass at
+   * once again. Needs `direct(false)`.
+   */
   async link(from: string, to: string, link: TailnetLink = {}): Promise<void> {
     await this.#call("link", { from, to, ...link }, empty);
   }
 
-  /** Gives or takes certificates, and with `funnel` the right to use Funnel. */
+  /** Grants or revokes certificates, and with `funnel` the right to use Funnel. */
   async https(enabled: boolean, options: { funnel?: boolean } = {}): Promise<void> {
     await this.#call("https", { enabled, ...options }, empty);
   }
 
-  /** Starts a client node, or the same one again after `clientClose`. Without `authKey` it comes in in every auth mode. */
+  /**
+   * Starts a client node, or the same one again after `clientClose`. Without `authKey` it is admitted in every auth
+   * mode.
+   */
   async client(options: Omit<Expected, "keyExpiry"> & { authKey?: string }): Promise<TailnetClient> {
     return this.#call("client", options, client);
   }
@@ -220,12 +230,12 @@ export class TestTailnet implements AsyncDisposable {
     await this.#call("client-close", { hostname }, empty);
   }
 
-  /** Lets a client answer HTTP on that port of its addresses with what it was asked, as JSON. */
+  /** Lets a client respond to HTTP on that port of its addresses with the request as JSON. */
   async clientServe(hostname: string, port: number): Promise<void> {
     await this.#call("client-serve", { hostname, port }, empty);
   }
 
-  /** How a ping of a node comes back to the client now; `none` after 3 s without an answer. */
+  /** Returns the path by which a node's ping returns to the client now; `none` after 3 s without a response. */
   async clientPath(hostname: string, name: string): Promise<TailnetPath> {
     return (await this.#call("client-path", { hostname, node: name }, z.object({ path }))).path;
   }
@@ -308,17 +318,18 @@ export class TestTailnet implements AsyncDisposable {
   }
 }
 
-/** `dial`: host:port to connect to, whatever the URL says; the URL's host is sent as Host all the same. */
+/** `dial`: host:port to connect to, whatever the URL says; the URL's host is still sent as Host. */
 export type ClientFetchInit = BunFetchRequestInit & { dial?: string };
 
-/** `fetch` as that client node. Certificates of https URLs are not checked; nothing is cut out of the headers. */
+/** `fetch` as that client node. Certificates of https URLs are not checked; no header is removed. */
 export async function clientFetch(proxy: string, url: string | URL, init: ClientFetchInit = {}): Promise<Response> {
   const { dial, ...rest } = init;
   const target = new URL(url);
   const headers = new Headers(rest.headers);
   if (dial !== undefined) headers.set("Tailnet-Dial", dial);
   if (target.protocol === "https:") {
-    // TLS begins at the client node, not at the socket. A port that is http's own would be dropped from the URL: dial it.
+    // TLS begins at the client node, not at the socket. The default port of http would be dropped from the URL: dial
+    // it.
     headers.set("Tailnet-Scheme", "https");
     if (target.port === "80" && dial === undefined) headers.set("Tailnet-Dial", target.host);
     target.protocol = "http:";

@@ -1,4 +1,4 @@
-// Folders of a test file, gone when its process ends.
+// Temporary folders of a test file, removed when its process ends.
 
 import { afterAll } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -10,7 +10,7 @@ afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A fresh empty folder of ours, 0700, removed after the tests of this file. */
+/** Returns a fresh empty folder, 0700, removed after the tests of this file. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "cairn-t-"));
   folders.push(folder);

@@ -1,9 +1,9 @@
-// Whether the bytes that quotas count are those that are kept.
+// Checks that the bytes counted for quotas are those that are kept.
 
 import { expect } from "bun:test";
 import type { Core } from "./core.ts";
 
-/** Bytes counted for quotas must be those of the kept versions, whatever happened. */
+/** Throws where the bytes counted for quotas differ from those of the kept versions. */
 export function checkUsage(core: Core): void {
   for (const [kind, column] of [
     ["caller", "v.author"],

@@ -1,4 +1,4 @@
-// Random writes for property tests: few ids and values, so that they meet; every kind of write, right and wrong ones.
+// Random writes for property tests: few ids and values, so that they collide; every kind of write, valid and invalid.
 
 import fc from "fast-check";
 
