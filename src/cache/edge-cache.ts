@@ -43,13 +43,13 @@ export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "reads"
   modeOf: (space: string) => EdgeMode;
   /** Highest age of an answer from a space with mode `stale`, in ms. */
   maxStaleMs: number;
-  /** Reports whether no upstream answers at the moment. */
+  /** Reports whether no upstream responds at the moment. */
   isDisconnected: () => boolean;
 }
 
 /** How long a "not found" is cached. */
 const NOT_FOUND_TTL_MS = 5000;
-/** Time limits of a fetch: while a stale answer is available, usually, and while no upstream answers. */
+/** Time limits of a fetch: if a stale answer is available, usually, and while no upstream responds. */
 const FETCH_OR_STALE_MS = 1500;
 const FETCH_MS = 10_000;
 const DISCONNECTED_FETCH_MS = 2000;
@@ -90,8 +90,8 @@ export class EdgeCache {
   }
 
   /**
-   * Answers from the cache if that is good enough for this read, else from the upstream. Rejects with the upstream's
-   * Fault, or with `unavailable`.
+   * Returns the answer: from the cache if that is good enough for this read, else from the upstream. Rejects with the
+   * upstream's Fault, or with `unavailable`.
    */
   async read(read: CacheRead): Promise<Served> {
     const candidate = this.#candidate(read);
@@ -157,7 +157,7 @@ export class EdgeCache {
     };
   }
 
-  /** Returns what the cache has for a read; undefined if the read must not be answered from the cache. */
+  /** Returns what the cache has for a read; undefined if the cache may not serve the read. */
   #candidate({ key, consistency, minPosition }: CacheRead): Candidate | undefined {
     const mode = this.#modeOfKey(key);
     const minSeq = this.#minSeq(minPosition);
@@ -220,7 +220,7 @@ export class EdgeCache {
     } catch (error) {
       read.signal.throwIfAborted();
       if (!late.aborted || error instanceof Fault) throw error;
-      throw new Fault("unavailable", `No full node answered this edge within ${limitMs} ms`, {
+      throw new Fault("unavailable", `No full node responded to this edge within ${limitMs} ms`, {
         hint: "Try again in a moment, or ask a full node of the fleet.",
         details: { retryAfterSeconds: 1 },
       });
@@ -230,7 +230,7 @@ export class EdgeCache {
   async #send(read: CacheRead, floor: string | undefined, signal: AbortSignal): Promise<Fetched> {
     const { log, freshness } = this.#options;
     const sentMs = freshness.nowMs();
-    // The upstream answers for at least this edge's position, so what the feed has proven for that position holds. How
+    // The answer is at least as new as this edge's position, so what the feed has proven for that position holds. How
     // old the upstream's own state is by now is not known here.
     const { provenMs } = freshness;
     const { output, position } = await read.fetch(log.ready() ? floor : read.minPosition, signal);
@@ -276,7 +276,7 @@ export class EdgeCache {
   }
 }
 
-/** Reports whether the upstream did not answer, rather than refused. */
+/** Reports whether the upstream did not respond, rather than refused. */
 function isUnavailable(error: unknown): boolean {
   return error instanceof Fault && error.code === "unavailable";
 }

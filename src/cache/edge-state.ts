@@ -24,7 +24,7 @@ export interface EdgeStateOptions {
   maxStaleMs: number;
   /** Called with the reason if something could not be written. */
   onError: (error: unknown) => void;
-  /** Reports whether no upstream answers at the moment. */
+  /** Reports whether no upstream responds at the moment. */
   isDisconnected: () => boolean;
   /** Called with new terms and the node that sent them. */
   onTerms?: (terms: FeedTerms, from: string) => void;

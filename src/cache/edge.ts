@@ -222,9 +222,9 @@ export class Edge {
     throw cutOff();
   }
 
-  /** Reports whether no upstream has answered for so long that looking for the leader is useless. */
+  /** Reports whether no upstream has responded for so long that looking for the leader is useless. */
   #isCutOff(): boolean {
-    const lastMs = Math.max(this.#startedMs, this.#freshness.answeredMs);
+    const lastMs = Math.max(this.#startedMs, this.#freshness.lastAnswerMs);
     return this.client.isDisconnected() && this.#freshness.nowMs() - lastMs > CUT_OFF_MS;
   }
 }
@@ -259,7 +259,7 @@ function nothingWritten(): Fault {
 function outcomeUnknown(operation: string): Fault {
   return new Fault(
     "unavailable",
-    `No full node answers this edge any more; it is unknown whether ${operation} was done`,
+    `No full node responds to this edge any more; it is unknown whether ${operation} was done`,
     {
       hint: "Read before you write again, or repeat it with the same idempotency key when the network is back.",
       facts: { outcome: "unknown" },

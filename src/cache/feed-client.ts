@@ -1,4 +1,4 @@
-// Follows the feed of one full node: the nearest one that answers, and another as soon as it does not. edge-state.ts
+// Follows the feed of one full node: the nearest one that responds, and another one as soon as it fails. edge-state.ts
 // applies the answers.
 
 import { Fault } from "../lib/fault.ts";
@@ -29,11 +29,11 @@ export interface FeedClientOptions {
 const GRACE_MS = 1500;
 /** Wait before a failed node is asked again. */
 const RETRY = { firstMs: 250, lastMs: 2000, jitter: 0.5 };
-/** An upstream whose own state is older than this is left if another one answers. */
+/** An upstream whose own state is older than this is left if another one is available. */
 const MAX_UPSTREAM_AGE_MS = 10_000;
 /** Another upstream is worth a move if its distance, by this factor and plus this time, is still smaller. */
 const NEARER = { factor: 2, ms: 5 };
-/** How long a failed node is not moved to while another one answers. */
+/** How long a failed node is no alternative to one that works. */
 const RETURN = { firstMs: 3000, lastMs: 60_000 };
 
 interface Failures {
@@ -48,9 +48,9 @@ export class FeedClient {
   readonly #options: FeedClientOptions;
   readonly #stop = new AbortController();
   readonly #failures = new Map<string, Failures>();
-  /** Nodes that said that this one is no member, since another one last answered. */
+  /** Nodes that refused this one as a non-member since the last successful call. */
   readonly #refusedBy = new Set<string>();
-  /** The newest position that each node answered. */
+  /** The newest position in the answers of each node. */
   readonly #positions = new Map<string, Position>();
   #current: string | undefined;
   #isConnected = false;
@@ -126,7 +126,7 @@ export class FeedClient {
     }
   }
 
-  /** Handles answers after which the same upstream can be followed on; throws every other error. */
+  /** Handles the refusals after which the same upstream can still be followed; throws every other error. */
   #handleRefusal(node: string, error: unknown): void {
     const { state } = this.#options;
     const code = error instanceof Fault && error.facts.fromPeer === true ? error.code : "";
@@ -176,7 +176,7 @@ export class FeedClient {
     return ready.sort((one, other) => this.#distance(one) - this.#distance(other))[0];
   }
 
-  /** Returns other nodes that are worth a move: those that answer beats and did not fail recently. */
+  /** Returns other nodes that are worth a move: those that respond to beats and did not fail recently. */
   #alternatives(node: string): string[] {
     const { nodes, roundTripMs, freshness } = this.#options;
     const now = freshness.nowMs();

@@ -64,11 +64,13 @@ export class FeedServer {
       const heldMs = nowMs() - startMs;
       const terms = this.#terms(node, request.spaces);
       const isLate = deadline.aborted || heldMs >= request.holdMs;
-      if (!batch.isBehind()) {
+      if (batch.isBehind()) {
+        if (isLate) throw this.#behind(batch.seq);
+      } else {
         batch.read((space) => isWanted(terms, space));
-        const isDue = isLate || batch.items.length > 0 || terms.id !== request.terms || request.since === null;
-        if (isDue && batch.isComplete) return this.#answerOf(request, batch, terms, heldMs);
-      } else if (isLate) throw this.#behind(batch.seq);
+        if (batch.isComplete && (isLate || hasNews(request, batch, terms)))
+          return this.#answerOf(request, batch, terms, heldMs);
+      }
       if (batch.hasMore) await nextTurn();
       else await log.changes.cursor().wait(signal, deadline);
       signal.throwIfAborted();
@@ -131,6 +133,11 @@ export class FeedServer {
   #epochs(): NonNullable<FeedAnswer["epochs"]> {
     return this.#options.reader.all("SELECT n, id, parent, fork_seq AS forkSeq FROM epochs ORDER BY n");
   }
+}
+
+/** Reports whether an answer tells the edge something that it does not know. */
+function hasNews(request: FeedRequest, { items }: Batch, terms: FeedTerms): boolean {
+  return items.length > 0 || terms.id !== request.terms || request.since === null;
 }
 
 /** The changes collected for one answer. */

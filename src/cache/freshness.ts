@@ -17,7 +17,7 @@ export interface StoredMoment {
 export class Freshness {
   readonly #clock: SleepClock;
   readonly #wallMs: () => number;
-  #answeredMs = Number.NEGATIVE_INFINITY;
+  #lastAnswerMs = Number.NEGATIVE_INFINITY;
   #provenMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: SleepClock, wallMs: () => number) {
@@ -30,8 +30,8 @@ export class Freshness {
   }
 
   /** The moment up to which the last feed answer was complete. */
-  get answeredMs(): number {
-    return this.#answeredMs;
+  get lastAnswerMs(): number {
+    return this.#lastAnswerMs;
   }
 
   /** The newest proven moment of what the feed brought. */
@@ -43,7 +43,7 @@ export class Freshness {
    * Records that all changes up to `asOfMs` were applied, as known to an upstream whose state was `upstreamAgeMs` old.
    */
   recordAnswer(asOfMs: number, upstreamAgeMs: number): void {
-    this.#answeredMs = Math.max(this.#answeredMs, asOfMs);
+    this.#lastAnswerMs = Math.max(this.#lastAnswerMs, asOfMs);
     this.#provenMs = Math.max(this.#provenMs, asOfMs - upstreamAgeMs);
   }
 
@@ -54,14 +54,14 @@ export class Freshness {
 
   /** Forgets everything that was proven. */
   reset(): void {
-    this.#answeredMs = Number.NEGATIVE_INFINITY;
+    this.#lastAnswerMs = Number.NEGATIVE_INFINITY;
     this.#provenMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Reports whether the edge is fresh. It is not while nothing is proven: there would be no age to declare. */
   isFresh(): boolean {
     if (!Number.isFinite(this.#provenMs)) return false;
-    return this.nowMs() - this.#answeredMs + this.#clock.stepMs <= FRESH_MS;
+    return this.nowMs() - this.#lastAnswerMs + this.#clock.stepMs <= FRESH_MS;
   }
 
   /** Returns the age in ms of state that is proven for a moment. Never too small; infinite if unknown. */

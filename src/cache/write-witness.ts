@@ -77,7 +77,7 @@ export class WriteWitness {
   }
 
   /**
-   * Asks one member for its feed after the position: it answers once it has applied that, or refuses after a second.
+   * Asks one member for its feed after the position: it responds once it has applied that, or refuses after a second.
    */
   async #ask(node: string, position: Position, signal: AbortSignal): Promise<"yes" | "no" | "silent"> {
     const { ask, log } = this.#options;

@@ -132,7 +132,7 @@ export const CONDITIONS = {
   upstream_away: {
     title: "No full node reachable",
     severity: "warning",
-    hint: "Check the network of this edge. Until a full node answers, it serves only what may be stale, and accepts no writes.",
+    hint: "Check the network of this edge. Until a full node responds, it serves only what may be stale, and accepts no writes.",
   },
   member_unreachable: {
     title: "A member is unreachable",

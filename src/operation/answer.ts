@@ -7,7 +7,7 @@ export interface Answer {
   position: string;
   /** Member id of the node that ran a call forwarded to the leader; undefined where it ran here. */
   by?: string;
-  /** Set if an edge's cache was involved. Without an age while none is proved. */
+  /** Set if an edge's cache was involved. Without an age while none is proven. */
   cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds?: number };
   /** Set if a replica answered from its own store: how old that state may be. */
   ageSeconds?: number;

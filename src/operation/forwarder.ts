@@ -33,6 +33,19 @@ const WITHIN_MS = 30_000;
 /** Between two attempts while no other leader is known. */
 const RETRY = { firstMs: 25, lastMs: 400 };
 
+/** State of a forwarded call over all attempts. */
+interface ForwardState {
+  call: ForwardCall;
+  /** Aborts when the caller goes away; `either` also when the time is over. */
+  signal: AbortSignal;
+  either: AbortSignal;
+  /** An attempt may have done the write. */
+  mayBeDone: boolean;
+  lastError: unknown;
+  /** The leader that the last node named. */
+  named: string | undefined;
+}
+
 /** Forwards calls. */
 export class Forwarder {
   readonly #options: ForwarderOptions;
@@ -47,32 +60,19 @@ export class Forwarder {
    */
   async toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
     const { withinMs = WITHIN_MS, leader, leadsHere } = this.#options;
-    const frame = encodeCall(call);
     const late = AbortSignal.timeout(withinMs);
     const either = AbortSignal.any([signal, late]);
-    let mayBeDone = false;
-    let lastError: unknown;
-    /** The leader that the last node named. */
-    let named: string | undefined;
+    const state: ForwardState = { call, signal, either, mayBeDone: false, lastError: undefined, named: undefined };
     for (let attempts = 1; ; attempts += 1) {
       if (leadsHere()) return "local";
-      const node = named ?? leader();
-      named = undefined;
-      if (node !== undefined) {
-        try {
-          return { ...decodeAnswer(await this.#attempt(node, frame, either, withinMs)), by: node };
-        } catch (error) {
-          signal.throwIfAborted();
-          if (error instanceof Fault && isFinal(error)) throw afterAttempts(error.passedOn(), mayBeDone);
-          mayBeDone ||= call.kind === "write" && !isCertainlyNotDone(error);
-          lastError = error;
-          named = this.#otherLeader(error, node);
-        }
-      }
-      if (late.aborted) throw gaveUp(mayBeDone, lastError);
-      if (named === undefined) await this.#waitForChange(backoffMs(attempts, RETRY), either);
+      const node = state.named ?? leader();
+      state.named = undefined;
+      const answer = node === undefined ? undefined : await this.#attempt(node, state);
+      if (answer !== undefined) return answer;
+      if (late.aborted) throw gaveUp(state.mayBeDone, state.lastError);
+      if (state.named === undefined) await this.#waitForChange(backoffMs(attempts, RETRY), either);
       signal.throwIfAborted();
-      if (late.aborted) throw gaveUp(mayBeDone, lastError);
+      if (late.aborted) throw gaveUp(state.mayBeDone, state.lastError);
     }
   }
 
@@ -85,11 +85,24 @@ export class Forwarder {
     }
   }
 
-  /**
-   * Asks one node. Gives up as soon as another node leads: a node that is cut off would hold the call to its timeout.
-   */
-  async #attempt(node: string, frame: unknown, signal: AbortSignal, timeoutMs: number): Promise<unknown> {
-    const { ask, leader, leadsHere, onLeader } = this.#options;
+  /** Asks one node. Returns undefined if another one has to be asked; rejects if every node would refuse alike. */
+  async #attempt(node: string, state: ForwardState): Promise<Answer | undefined> {
+    const { call, signal } = state;
+    try {
+      return { ...decodeAnswer(await this.#askWhileLeading(node, state)), by: node };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Fault && isFinal(error)) throw afterAttempts(error.passedOn(), state.mayBeDone);
+      state.mayBeDone ||= call.kind === "write" && !isCertainlyNotDone(error);
+      state.lastError = error;
+      state.named = this.#otherLeader(error, node);
+      return undefined;
+    }
+  }
+
+  /** Asks a node until another one leads: a node that is cut off would hold the call to its timeout. */
+  async #askWhileLeading(node: string, { call, either }: ForwardState): Promise<unknown> {
+    const { ask, leader, leadsHere, onLeader, withinMs = WITHIN_MS } = this.#options;
     const moved = new AbortController();
     const before = leader();
     const stop = onLeader(() => {
@@ -97,7 +110,8 @@ export class Forwarder {
       if (leadsHere() || (now !== undefined && now !== node && now !== before)) moved.abort();
     });
     try {
-      return await ask(node, frame, { timeoutMs, signal: AbortSignal.any([signal, moved.signal]) });
+      const signal = AbortSignal.any([either, moved.signal]);
+      return await ask(node, encodeCall(call), { timeoutMs: withinMs, signal });
     } finally {
       stop();
     }
@@ -125,7 +139,7 @@ export class Forwarder {
 
 /**
  * Reports whether every node would refuse alike. `unavailable` may be different elsewhere, unless it is about a
- * position that nobody has applied.
+ * position that no node has applied yet.
  */
 function isFinal({ code, facts }: Fault): boolean {
   return (code !== "unavailable" && code !== "not_ready") || facts.applied !== undefined;

@@ -68,7 +68,7 @@ export interface Visit {
   caller: Caller;
   /** Scheme and host of the request. */
   origin: string;
-  /** What the address says after the page's path, decoded. */
+  /** The part of the address after the page's path, decoded. */
   rest: string;
   /** Returns a parameter of the address, or "". */
   parameter(name: string): string;

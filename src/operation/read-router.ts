@@ -112,22 +112,27 @@ export class ReadRouter {
 
   /** Reads on the leader, after a barrier; goes on over changes of leader. */
   async #fromLeader(read: AdmittedRead): Promise<Answer> {
-    const { log, routing } = this.#options;
+    const { routing } = this.#options;
     if (read.minPosition !== undefined && this.#mode() === "leader") await this.#reach(read, read.minPosition);
     for (;;) {
       read.signal.throwIfAborted();
-      if (this.#mode() === "leader") {
-        try {
-          await log.barrier();
-          return await this.#local(read);
-        } catch (error) {
-          if (routing === undefined || !routing.hasOtherNodes() || !isLeadershipLost(error, routing)) throw error;
-        }
-      }
-      if (routing === undefined) throw notLeader(undefined);
-      if (read.forwarded !== undefined) throw notLeader(routing.leader());
+      const own = this.#mode() === "leader" ? await this.#afterBarrier(read) : undefined;
+      if (own !== undefined) return own;
+      if (routing === undefined || read.forwarded !== undefined) throw notLeader(routing?.leader());
       const answer = await this.#forward(read, "leader", routing);
       if (answer !== "local") return answer;
+    }
+  }
+
+  /** Reads here after a barrier. Returns undefined if this node lost the leadership to another one. */
+  async #afterBarrier(read: AdmittedRead): Promise<Answer | undefined> {
+    const { log, routing } = this.#options;
+    try {
+      await log.barrier();
+      return await this.#local(read);
+    } catch (error) {
+      if (routing?.hasOtherNodes() === true && isLeadershipLost(error, routing)) return undefined;
+      throw error;
     }
   }
 

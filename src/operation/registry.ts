@@ -97,16 +97,21 @@ export function applierOf(operations: readonly Operation[]): Apply {
   return apply;
 }
 
+/** Throws an Error for a definition that contradicts itself. */
+function checkDefinition(operation: Operation): void {
+  const { name, aliases = {} } = operation;
+  const hasArgument = (argument: string): boolean => Object.hasOwn(operation.input.shape, argument);
+  if (!/^[a-z][a-z0-9_]{0,63}$/.test(name)) throw new Error(`${name} is not an operation name`);
+  for (const [alias, argument] of Object.entries(aliases))
+    if (!hasArgument(argument) || hasArgument(alias))
+      throw new Error(`${name}: ${alias} cannot be an alias of ${argument}`);
+  if (operation.kind !== "read" || operation.waits !== true) return;
+  const missing = ["since", "timeout_seconds"].find((argument) => !hasArgument(argument));
+  if (missing !== undefined) throw new Error(`${name} waits but has no argument ${missing}`);
+}
+
 function entryOf(operation: Operation): Entry {
-  if (!/^[a-z][a-z0-9_]{0,63}$/.test(operation.name)) throw new Error(`${operation.name} is not an operation name`);
-  for (const [alias, name] of Object.entries(operation.aliases ?? {})) {
-    if (!Object.hasOwn(operation.input.shape, name) || Object.hasOwn(operation.input.shape, alias))
-      throw new Error(`${operation.name}: ${alias} cannot be an alias of ${name}`);
-  }
-  if (operation.kind === "read" && operation.waits === true)
-    for (const name of ["since", "timeout_seconds"])
-      if (!Object.hasOwn(operation.input.shape, name))
-        throw new Error(`${operation.name} waits but has no argument ${name}`);
+  checkDefinition(operation);
   const common = operation.kind === "write" ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
   return {
