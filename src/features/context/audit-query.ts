@@ -8,7 +8,7 @@ import { REFUSALS } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
-import { passes } from "./public-change.ts";
+import { matchesFilter } from "./public-change.ts";
 import { timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
@@ -128,7 +128,7 @@ function rowsOf(
   const limit = query.limit ?? 100;
   const rows: FullRow[] = [];
   const page = (cursor?: number) => ({
-    rows: rows.map(rowFor(context)),
+    rows: rows.map(auditRowFor(context)),
     ...(cursor === undefined ? {} : { cursor: String(cursor) }),
   });
   let below = Math.min(
@@ -158,11 +158,11 @@ function matches(row: FullRow, query: Input, context: CallContext, until: Bound)
     row.log_time <= (until.timeMs ?? MAX_TIME) &&
     (query.caller === undefined || row.caller === query.caller) &&
     (query.operation === undefined || row.operation === query.operation) &&
-    passes(changeOf(row), { prefix: query.prefix, visible: context.visible })
+    matchesFilter(changeOf(row), { prefix: query.prefix, visible: context.visible })
   );
 }
 
-function rowFor(context: CallContext) {
+function auditRowFor(context: CallContext) {
   return (row: FullRow) => ({
     position: context.positionAt(row.seq),
     time: timeOf(row.log_time),

@@ -70,7 +70,7 @@ function pageOf(
   for (;;) {
     const rows = rowsAfter(reader, at, prefix);
     for (const row of rows) {
-      if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw overtaken(row.id);
+      if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw removedMeanwhile(row.id);
       at = { id: row.id, version: row.version, seq: at.seq };
       if (!row.id.startsWith(prefix) || !visible(spaceOf(row.id))) continue;
       const line = lineOf(row.id, row, Math.min(row.created_at, row.log_time));
@@ -95,7 +95,7 @@ function rowsAfter(reader: Reader, { id, version, seq }: PageEnd, prefix: string
   );
 }
 
-function overtaken(id: string): Fault {
+function removedMeanwhile(id: string): Fault {
   return new Fault("below_floor", `Versions of ${JSON.stringify(id)} were removed during the export`, {
     hint: "Start the export again.",
   });

@@ -27,7 +27,7 @@ const input = z.object({
 /** Parsed lines by the input that holds them: the gate and `prepare` both need them. */
 const parsedLines = new WeakMap<object, ImportedVersion[]>();
 
-function parsed(lines: string[]): ImportedVersion[] {
+function parseLines(lines: string[]): ImportedVersion[] {
   const known = parsedLines.get(lines);
   if (known !== undefined) return known;
   const versions = lines.map(parseLine);
@@ -64,10 +64,10 @@ export const contextImport = write({
     imported: z.number().int().describe("Versions written."),
     skipped: z.number().int().describe("Versions that existed already."),
   }),
-  access: { verb: "admin", spaces: ({ lines }) => [...new Set(parsed(lines).map(({ id }) => spaceOf(id)))] },
+  access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).map(({ id }) => spaceOf(id)))] },
   hints: { idempotent: true },
   prepare: ({ lines }): ImportCommand => {
-    const versions = parsed(lines);
+    const versions = parseLines(lines);
     const size = versions.reduce((sum, version) => sum + version.document.size, 0);
     if (versions.length > 1 && size > MAX_DOCUMENT_BYTES) {
       throw new Fault(
@@ -84,7 +84,7 @@ export const contextImport = write({
   apply(tx, { versions }, stamp) {
     const changes: Changed[] = [];
     for (const version of versions) {
-      const changed = importOne(tx, version, { ...stamp, seq: stamp.seq + changes.length });
+      const changed = importVersion(tx, version, { ...stamp, seq: stamp.seq + changes.length });
       if (changed !== undefined) changes.push(changed);
     }
     return { output: { imported: changes.length, skipped: versions.length - changes.length }, changes };
@@ -92,7 +92,7 @@ export const contextImport = write({
 });
 
 /** Writes a version as the next one of its context. Returns its change; undefined if it exists already. */
-function importOne(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
+function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
   const { id, document } = version;
   const head = headOf(tx, id);
   if (head !== undefined && version.version <= head.version) {

@@ -63,13 +63,13 @@ export const contextMany = write({
   }),
   access: {
     verb: "write",
-    spaces: ({ writes }) => [...new Set(parsed(writes).map(({ own }) => spaceOf(String(own["id"]))))],
+    spaces: ({ writes }) => [...new Set(parseWrites(writes).map(({ own }) => spaceOf(String(own["id"]))))],
   },
   hints: { destructive: true },
   aliases: { operations: "writes", items: "writes" },
   prepare: ({ writes }, limits): ManyCommand => {
-    const parts = parsed(writes).map((item, index) => prepared(item, index, limits));
-    refuseTogether(parts);
+    const parts = parseWrites(writes).map((item, index) => prepareWrite(item, index, limits));
+    refuseTooLarge(parts);
     return { parts };
   },
   asked: ({ parts }) => ({
@@ -87,7 +87,9 @@ export const contextMany = write({
       const known = WRITES[operation];
       if (known?.v !== v)
         throw new Error(`context_many holds ${operation} version ${v}, which this build does not know`);
-      const effect = at(index, operation, () => known.apply(tx, part, { ...stamp, seq: stamp.seq + changes.length }));
+      const effect = inWrite(index, operation, () =>
+        known.apply(tx, part, { ...stamp, seq: stamp.seq + changes.length }),
+      );
       results.push(effect.output);
       changes.push(...effect.changes);
     }
@@ -105,25 +107,25 @@ interface ParsedWrite {
 const parsedWrites = new WeakMap<object, ParsedWrite[]>();
 
 /** Returns the writes with their arguments parsed by the schema of each operation. Throws `invalid_input`. */
-function parsed(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
+function parseWrites(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
   const known = parsedWrites.get(writes);
   if (known !== undefined) return known;
   const made = writes.map(({ operation: name, ...rest }, index) => {
     const operation = WRITES[name];
     if (operation === undefined) throw new Error(`${name} passed the schema`);
-    return { operation, own: at(index, name, () => parseArguments(operation, rest)) };
+    return { operation, own: inWrite(index, name, () => parseArguments(operation, rest)) };
   });
   parsedWrites.set(writes, made);
   return made;
 }
 
-function prepared({ operation, own }: ParsedWrite, index: number, limits: WriteLimits): Part {
-  const command = at(index, operation.name, () => operation.prepare(own, limits));
+function prepareWrite({ operation, own }: ParsedWrite, index: number, limits: WriteLimits): Part {
+  const command = inWrite(index, operation.name, () => operation.prepare(own, limits));
   return { operation: operation.name, v: operation.v, command };
 }
 
 /** Throws `too_large` if the texts together are larger than one document may be: a command must fit into one entry. */
-function refuseTogether(parts: readonly Part[]): void {
+function refuseTooLarge(parts: readonly Part[]): void {
   const size = parts.reduce((sum, { command }) => sum + textBytes(command), 0);
   if (size <= MAX_DOCUMENT_BYTES) return;
   throw new Fault("too_large", `The writes have ${size} bytes in total; the limit is ${MAX_DOCUMENT_BYTES}`, {
@@ -139,7 +141,7 @@ function textBytes(value: unknown): number {
 }
 
 /** Runs `body`. Adds to its Fault which write it is about. */
-function at<T>(index: number, operation: string, body: () => T): T {
+function inWrite<T>(index: number, operation: string, body: () => T): T {
   try {
     return body();
   } catch (error) {

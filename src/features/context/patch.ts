@@ -75,7 +75,7 @@ export const contextPatch = write({
     if (head.deleted !== 0) throw deleted(head);
     checkConditions(command, head);
     const row = requireVersion(tx, head, head.version);
-    const text = patched(row, command);
+    const text = applyPatch(row, command);
     const { output, changed } = appendVersion(
       tx,
       {
@@ -115,7 +115,7 @@ function refuseSize(size: number, maxBytes: number): void {
 }
 
 /** Returns the text with the patch applied. Throws `patch_failed`, `too_large`, `unsupported_media_type`. */
-function patched(row: StoredVersion, command: PatchCommand): string {
+function applyPatch(row: StoredVersion, command: PatchCommand): string {
   const isJson = isJsonType(row.content_type);
   const maxBytes = command.keep.documentBytes;
   const text = textOf(row);

@@ -32,13 +32,13 @@ export function adviceFor(mayWrite: boolean): string[] {
  */
 export function primeText(primer: PrimeOutput, only: string | undefined): string {
   for (let share = 1; ; share /= 2) {
-    const text = rendered(primer, only, share);
+    const text = renderPrime(primer, only, share);
     if (text.length <= MAX_PRIME_TEXT) return text;
-    if (share < 1 / 64) return rendered(primer, only, 0);
+    if (share < 1 / 64) return renderPrime(primer, only, 0);
   }
 }
 
-function rendered(
+function renderPrime(
   { you, spaces, more_spaces, recent, advice }: PrimeOutput,
   only: string | undefined,
   share: number,

@@ -48,7 +48,7 @@ export interface ChangeFilter {
 }
 
 /** Reports whether a change matches the filter. */
-export function passes(change: Change, filter: ChangeFilter): boolean {
+export function matchesFilter(change: Change, filter: ChangeFilter): boolean {
   if (filter.id !== undefined && change.target !== filter.id) return false;
   if (filter.prefix !== undefined && !change.target.startsWith(filter.prefix)) return false;
   return filter.visible(spaceOf(change.target));

@@ -67,7 +67,7 @@ export const contextPurge = write({
       );
     }
     usage.write(tx, NO_QUOTA);
-    const now = withdrawn(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
+    const now = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
     return {
       output: { id, purged },
       changes: [{ target: id, version: now.version, contentHash: now.hash, outcome: "purged" }],
@@ -115,7 +115,7 @@ function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[]
  * Hides what was purged from lists, watchers and caches. Returns the new head: a tombstone after a purged newest
  * version, or the old tombstone without title and tags.
  */
-function withdrawn(
+function hidePurged(
   tx: Writer,
   head: ContextRow,
   { versions, purgesAll }: { versions: readonly number[]; purgesAll: boolean },

@@ -121,13 +121,13 @@ export const ZSTD = 1;
  * hash: SQLite has no checksums of its own.
  */
 export function textOf(row: StoredVersion): string {
-  const bytes = row.encoding === ZSTD ? unpacked(row) : row.content;
+  const bytes = row.encoding === ZSTD ? decompress(row) : row.content;
   if (row.deleted === 0 && sha256Hex(bytes) !== row.hash)
     throw new DamagedError(`the text of version ${row.version} (change ${row.seq}) is not the one that was written`);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
 }
 
-function unpacked(row: StoredVersion): Uint8Array {
+function decompress(row: StoredVersion): Uint8Array {
   try {
     return Bun.zstdDecompressSync(row.content);
   } catch (error) {
@@ -168,15 +168,15 @@ export const metadata = z.object({
 
 /** Returns the metadata of the newest version of a context. */
 export function metadataOf(row: ContextRow): z.infer<typeof metadata> {
-  return shownOf(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
+  return toMetadata(row.id, row, { createdAt: row.created_at, updatedAt: row.updated_at });
 }
 
 /** Returns the metadata of one version. `createdAt` is when its context was created, in ms. */
 export function versionMetadataOf(id: string, row: VersionRow, createdAt: number): z.infer<typeof metadata> {
-  return shownOf(id, row, { createdAt, updatedAt: row.log_time });
+  return toMetadata(id, row, { createdAt, updatedAt: row.log_time });
 }
 
-function shownOf(
+function toMetadata(
   id: string,
   row: VersionFacts,
   { createdAt, updatedAt }: { createdAt: number; updatedAt: number },

@@ -7,7 +7,7 @@ import { Fault } from "../../lib/fault.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { read } from "../../operation/define.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { type ChangeFilter, type PublicChange, passes, publicChange, publicChangeOf } from "./public-change.ts";
+import { type ChangeFilter, matchesFilter, type PublicChange, publicChange, publicChangeOf } from "./public-change.ts";
 
 const MAX_CHANGES = 100;
 /** Changes read before other work gets a turn. */
@@ -70,11 +70,11 @@ export const contextWait = read({
     if (timeout_seconds !== undefined)
       throw new Fault("invalid_input", "A stream has no timeout_seconds", { hint: "Leave it out." });
     const filter = { id, prefix, visible };
-    return { since, show: (change) => (passes(change, filter) ? publicChangeOf(change) : undefined) };
+    return { since, show: (change) => (matchesFilter(change, filter) ? publicChangeOf(change) : undefined) };
   },
 });
 
-interface Ends {
+interface CollectOptions {
   /** Most changes to return. */
   limit: number;
   /** When it aborts, the wait returns what it has. */
@@ -87,7 +87,7 @@ interface Ends {
 async function collect(
   cursor: Cursor,
   filter: ChangeFilter,
-  { limit, deadline, signal }: Ends,
+  { limit, deadline, signal }: CollectOptions,
 ): Promise<{ changes: PublicChange[]; seq: number | undefined }> {
   const changes: PublicChange[] = [];
   let seq: number | undefined;
@@ -95,7 +95,7 @@ async function collect(
     const batch = cursor.next(BATCH);
     for (const change of batch) {
       seq = change.seq;
-      if (passes(change, filter)) changes.push(publicChangeOf(change));
+      if (matchesFilter(change, filter)) changes.push(publicChangeOf(change));
       if (changes.length === limit) return { changes, seq };
     }
     signal.throwIfAborted();
