@@ -27,6 +27,7 @@ export const WRAPPED: readonly string[] = [
   "src/page/",
   "src/peer/",
   "src/web/",
+  "test/chaos/",
   "test/kit/",
   "test/unit/check-citations.test.ts",
 ];

@@ -1,4 +1,5 @@
-// A copy of the source tree with some words replaced, for nodes that are built otherwise: another level, a mistake in a command, a log that is shortened every few seconds. So no product build ever has a switch for it.
+// A copy of the source tree with some text replaced, for nodes of another build: another level, a bug in a command, a
+// log that is truncated every few seconds. So no product build needs a switch for it.
 
 import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -8,14 +9,17 @@ import { host } from "../../scripts/targets.ts";
 
 const root = dirname(dirname(import.meta.dir));
 
-/** Words of one file, which must stand there once, and what stands there instead. Files under native/ are built into the Go half. */
+/**
+ * A replacement in one file: text that must occur there exactly once, and the new text. Files under native/ are built
+ * into the Go half.
+ */
 export interface Alteration {
   file: string;
   from: string;
   to: string;
 }
 
-/** A raft log that is shortened to 20 entries each two seconds, and at once after a copy was sent. */
+/** A raft log that is truncated to 20 entries every two seconds, and at once after a copy was sent. */
 const SHORT_LOG: readonly Alteration[] = [
   {
     file: "native/raftlog/profiles.go",
@@ -31,13 +35,16 @@ const SHORT_LOG: readonly Alteration[] = [
 
 let shortLog: Promise<string[]> | undefined;
 
-/** The words that run `cairn` with such a log; made once. */
+/** Returns the command that runs `cairn` with such a log; built once. */
 export function shortLogCairn(): Promise<string[]> {
   shortLog ??= alteredCairn(SHORT_LOG);
   return shortLog;
 }
 
-/** Makes the tree under build/chaos/ and answers the words that run `cairn` from it. With changes of native/ it takes half a minute the first time. */
+/**
+ * Makes the tree under build/chaos/ and returns the command that runs `cairn` from it. With changes of native/ the
+ * first build takes half a minute.
+ */
 export async function alteredCairn(changes: readonly Alteration[]): Promise<string[]> {
   if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
   const name = createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
@@ -54,7 +61,7 @@ export async function alteredCairn(changes: readonly Alteration[]): Promise<stri
   return [process.execPath, join(folder, "src", "main.ts")];
 }
 
-/** The Go half, built with Go's own overlay where it is altered. */
+/** Builds the Go half, with Go's own overlay where it is altered. */
 async function library(folder: string, changes: readonly Alteration[]): Promise<void> {
   if (host === undefined) return;
   const plain = ensureNative(host, "library");

@@ -1,4 +1,5 @@
-// The checker (replication.md 31): a whole run against every rule, in n log n, with versions as witness. What the rules are stands in write-rules, read-rules and end-rules.
+// The checker (replication.md 31): a whole run against every rule, in n log n. Versions identify writes. The rules are
+// in write-rules, read-rules and end-rules.
 
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { type Finding, Findings, type Run } from "./history.ts";
@@ -6,12 +7,15 @@ import { judgeReads } from "./read-rules.ts";
 import { Reference } from "./reference.ts";
 import { judgeWrites } from "./write-rules.ts";
 
-/** What is wrong with a run; nothing, if it is right. At most a few of each rule, whose number `summary` tells. */
+/**
+ * Returns what is wrong with a run; nothing for a correct one. At most a few findings of each rule; `summary` has their
+ * number.
+ */
 export function check(run: Run): Finding[] {
   return judge(run).list;
 }
 
-/** The same as text: how much was looked at, and every finding with its rows. */
+/** Returns the same as text: how much was checked, and every finding with its rows. */
 export function report(run: Run): { isRight: boolean; text: string } {
   const findings = judge(run);
   const count = (outcome: string, operation: string) =>

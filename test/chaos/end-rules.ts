@@ -1,4 +1,5 @@
-// Rules about feeds and about what the nodes held at the end (replication.md 31): each feed is the order without gaps, and all full nodes are equal.
+// Rules about feeds and about the final state of the nodes (replication.md 31): each feed is the order without gaps,
+// and all full nodes are equal.
 
 import type { End, Feed, Findings, Run } from "./history.ts";
 import type { Reference } from "./reference.ts";

@@ -1,9 +1,9 @@
-// What a store holds in the end, as the checker wants it: every change, the head of the chain, and the histories.
+// The final content of a store, in the form of the checker: every change, the head of the chain, and the histories.
 
 import type { Reader } from "../../src/store/store.ts";
 import type { End, Epoch, SeenChange } from "./history.ts";
 
-/** What a store holds, with the digest of all that is replicated. */
+/** Returns the content of a store, with the digest of everything that is replicated. */
 export function endOf(reader: Reader, node: string, digest: string): End {
   const head = reader.get<{ seq: number; hash: Uint8Array; floor: number }>("SELECT seq, hash, floor FROM head");
   if (head === undefined) throw new Error(`${node} has no head`);
@@ -20,7 +20,7 @@ export function endOf(reader: Reader, node: string, digest: string): End {
   };
 }
 
-/** The histories of a store, in their order. */
+/** Returns the histories of a store, in their order. */
 export function epochsOf(reader: Reader): Epoch[] {
   return reader.all<Epoch>("SELECT id, fork_seq AS forkSeq FROM epochs ORDER BY n");
 }

@@ -1,4 +1,5 @@
-// Clients of a fleet: a device of the tailnet that asks any node over HTTP, as load.ts wants it, and followers of /changes that go on at another node when theirs is gone.
+// Clients of a fleet: a device of the tailnet that sends requests to any node over HTTP, as load.ts needs it, and
+// followers of /changes that continue at another node when theirs is gone.
 
 import { Agent } from "../kit/agent.ts";
 import type { Fleet, FleetNode } from "../kit/fleet.ts";
@@ -56,13 +57,13 @@ async function ask(agent: Agent, path: string, init: Parameters<Agent["http"]>[1
   const code = typeof body["code"] === "string" ? body["code"] : `${status} ${text.slice(0, 60)}`;
   if (status === 404 && code === "not_found" && init?.method !== "PUT")
     return { outcome: "ok", version: 0, hash: "", position, ...freshness };
-  // What no node of ours said may have been heard before it broke.
+  // An error that is not a node's own response: the request may have arrived before the connection broke.
   if (typeof body["code"] !== "string" || body["outcome"] === "unknown" || code === "internal")
     return { outcome: "unknown", code };
   return { outcome: "fail", code, again: body["retryable"] === true };
 }
 
-/** A follower of the feed by long polls; `nodes` are asked in turn, the next one when one is gone. */
+/** Follows the feed by long polls; `nodes` are asked in turn, the next one when one is gone. */
 export class Follower {
   readonly #name: string;
   readonly #device: Device;
@@ -85,7 +86,7 @@ export class Follower {
     this.#running = this.#follow();
   }
 
-  /** Resolves when it knows where it began. */
+  /** Resolves when its start position is known. */
   async started(): Promise<void> {
     await this.#started.promise;
   }
@@ -94,7 +95,7 @@ export class Follower {
     return this.#until;
   }
 
-  /** Ends it, once it has seen up to this seq or the time is over. */
+  /** Stops it, once it has seen up to this seq or the time is over. */
   async stop(seq: number, withinMs = 10_000): Promise<Feed> {
     const deadline = performance.now() + withinMs;
     while ((this.#until?.seq ?? 0) < seq && this.ended === undefined && performance.now() < deadline)

@@ -1,4 +1,5 @@
-// What the stores of a fleet hold once it stands still: read from outside, beside the running nodes, so that a fleet can go on after it was checked.
+// The content of a fleet's stores once writes have stopped: read from outside, beside the running nodes, so that a
+// fleet can continue after it was checked.
 
 import { join } from "node:path";
 import { DIGEST_TABLES } from "../../src/features/index.ts";
@@ -9,7 +10,9 @@ import type { Fleet, FleetNode } from "../kit/fleet.ts";
 import { endOf, epochsOf } from "./ends.ts";
 import type { End, Epoch } from "./history.ts";
 
-/** How long full nodes that stand still may differ: a refusal with a key leaves no change, and reaches each node in its time. */
+/**
+ * How long idle full nodes may differ: a refusal with a key leaves no change, and reaches each node at its own time.
+ */
 const EQUAL_MS = 10_000;
 
 export interface FleetEnd {
@@ -17,7 +20,7 @@ export interface FleetEnd {
   epochs: Epoch[];
 }
 
-/** Waits until all full nodes that are up are at one position, then until they are equal or time is over. */
+/** Waits until all full nodes that are up are at one position, then until they are equal or the time is over. */
 export async function endOfFleet(fleet: Fleet): Promise<FleetEnd> {
   await fleet.settle();
   let seen = fleet.up().map(look);

@@ -1,4 +1,5 @@
-// What happens to the two folders of a stopped node: lost, an older copy put back, exchanged with another's; and how a node is brought back as a supervisor would.
+// What happens to the two folders of a stopped node: lost, replaced by an older copy, exchanged with those of another
+// node; and a restart as a supervisor would do it.
 
 import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,11 +9,11 @@ import type { Fleet, FleetNode } from "../kit/fleet.ts";
 
 export type Part = "store" | "raft";
 
-/** A node may end by itself so often before it is back: once to say that its data are set aside, and once for bad luck. */
+/** How often a node may end by itself before it is back: once to report that its data are set aside, and once more. */
 const STARTS = 3;
 const BACK_MS = 60_000;
 
-/** kill -9, and the end of the process. */
+/** Kills with kill -9 and waits for the end of the process. */
 export async function killed(node: FleetNode): Promise<void> {
   node.kill();
   await node.process.exited();
@@ -23,7 +24,7 @@ export function lose(node: FleetNode, ...parts: readonly Part[]): void {
   for (const part of parts) rmSync(join(node.dataDir, part), { recursive: true, force: true });
 }
 
-/** Copies folders of a node that does not run; the answer puts that copy in their place. */
+/** Copies folders of a node that does not run; returns a function that puts the copy in their place. */
 export function copied(node: FleetNode, ...parts: readonly Part[]): () => void {
   const copy = mkdtempSync(join(tmpdir(), "cairn-old-"));
   for (const part of parts) cpSync(join(node.dataDir, part), join(copy, part), { recursive: true });
@@ -42,13 +43,16 @@ export function exchange(one: FleetNode, other: FleetNode, part: Part): void {
   renameSync(`${here}.swap`, there);
 }
 
-/** Folders under aside/ of a node. */
+/** Returns the folders under aside/ of a node. */
 export function asides(node: FleetNode): string[] {
   const folder = join(node.dataDir, "aside");
   return existsSync(folder) ? readdirSync(folder) : [];
 }
 
-/** Starts a node again, and again where it ends by itself, until it serves and has all that the leader had then. Answers how often it was started. */
+/**
+ * Starts a node, and starts it again where it ends by itself, until it serves and has everything that the leader had
+ * then. Returns the number of starts.
+ */
 export async function back(
   fleet: Fleet,
   node: FleetNode,
@@ -84,7 +88,7 @@ function seqOf(position: string | undefined): number {
   return Number(position?.split("-")[1] ?? -1);
 }
 
-/** Hands the lead to a voter, which may first have to catch up. */
+/** Transfers leadership to a voter, which may first have to catch up. */
 export async function leads(fleet: Fleet, node: FleetNode): Promise<void> {
   let said = "";
   await eventually(

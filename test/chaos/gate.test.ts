@@ -1,4 +1,5 @@
-// The six faults of every test run, on one fleet of real nodes after each other: real processes, signals and WireGuard. `npm run chaos` has the others, each on a fleet of its own.
+// The six faults of every test run, one after the other on one fleet of real nodes: real processes, signals and
+// WireGuard. `npm run chaos` runs the others, each on a fleet of its own.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Fleet, startFleet } from "../kit/fleet.ts";

@@ -1,33 +1,37 @@
-// What happened in a run, as clients, followers and nodes saw it (replication.md 31): the words of recorder and checker. Nothing here judges.
+// The history of a run as clients, followers and nodes saw it (replication.md 31): the types shared by recorder and
+// checker. Makes no decisions.
 
-/** What one client asked and what it heard. Times in ms of one monotonic clock for all of them. */
+/** One request of a client and its response. Times in ms of one monotonic clock for all clients. */
 export interface Row {
-  /** The client; it asks one thing after the other. */
+  /** The client; it has one request at a time. */
   process: string;
   operation: "put" | "get";
   /** Id of the context. */
   key: string;
   invokeMs: number;
-  /** When the answer was there; of an unknown outcome, when the client gave up. */
+  /** When the response arrived; of an unknown outcome, when the client gave up. */
   completeMs: number;
-  /** The node that was asked. */
+  /** The node that received the request. */
   node: string;
   /** `fail`: certainly not done. `unknown`: done once, or not at all. */
   outcome: "ok" | "fail" | "unknown";
   /** Code of the fault, or "". */
   code: string;
-  /** Version that was written or read; 0 where there is none or none was heard of. */
+  /** Version that was written or read; 0 where there is none or it is not known. */
   version: number;
-  /** First 12 hex digits of the content's SHA-256: of what was sent, or of what was read. Each put has a content of its own, so this names it. */
+  /**
+   * First 12 hex digits of the content's SHA-256: of what was sent, or of what was read. Each put has a different
+   * content, so this identifies the put.
+   */
   hash: string;
-  /** What the answer named, or undefined. */
+  /** Position in the response, or undefined. */
   position: Place | undefined;
   /** Condition of a put: the ETag that must be current, or `new`: there must be none. */
   condition?: string | undefined;
   consistency?: "any" | "session" | "leader";
-  /** Position that a read showed. */
+  /** Position that a read presented. */
   shown?: Place | undefined;
-  /** How old an answer says it may be, in ms; undefined where it says nothing. */
+  /** Maximum age that the response states, in ms; undefined where it states none. */
   ageMs?: number | undefined;
   /** From an edge, which may know less of other contexts than its position says. */
   cached?: boolean | undefined;
@@ -39,7 +43,7 @@ export interface Place {
   seq: number;
 }
 
-/** A change, as a feed or a node's table shows it. */
+/** A change, as in a feed or in a node's table. */
 export interface SeenChange extends Place {
   key: string;
   version: number;
@@ -47,31 +51,31 @@ export interface SeenChange extends Place {
   hash: string;
 }
 
-/** What a follower got of one node's feed, or of several one after the other. */
+/** What a follower received from one node's feed, or from several in turn. */
 export interface Feed {
   follower: string;
-  /** Where it began: the first change is behind this. */
+  /** Start position: the first change comes after it. */
   since: Place;
-  /** In the order in which they came, each once; only contexts whose id starts with `prefix`. */
+  /** In the order received, each once; only contexts whose id starts with `prefix`. */
   changes: readonly SeenChange[];
   prefix: string;
-  /** The position it had reached at the end. */
+  /** Position that it had reached at the end. */
   until: Place;
 }
 
-/** What a full node held at the end. */
+/** Final content of a full node. */
 export interface End {
   node: string;
-  /** Newest change, its chain hash in hex, and the digest of all that is replicated. */
+  /** Newest change, its chain hash in hex, and the digest of everything that is replicated. */
   seq: number;
   hash: string;
   digest: string;
-  /** All changes that are kept; those up to `floor` were compacted away. */
+  /** All changes that are kept; those up to `floor` were compacted. */
   changes: readonly SeenChange[];
   floor: number;
 }
 
-/** A history: it left the one before at `forkSeq`. In their order, the first has no parent. */
+/** A history: it forked from the one before at `forkSeq`. In order; the first has no parent. */
 export interface Epoch {
   id: string;
   forkSeq: number;
@@ -84,18 +88,18 @@ export interface Run {
   ends: readonly End[];
   /** More than one only where a fleet was recovered. */
   epochs: readonly Epoch[];
-  /** Acknowledged writes behind a fork may be gone: the recovery said so. */
+  /** Acknowledged writes after a fork may be lost: the recovery reported it. */
   mayLose?: boolean;
 }
 
-/** What is wrong: the rule, and the rows that show it. */
+/** A finding: the rule, and the rows that show it. */
 export interface Finding {
   rule: string;
   message: string;
   rows: readonly string[];
 }
 
-/** Collects findings; after some of one rule only their number goes on. */
+/** Collects findings; after a few of one rule only their number. */
 export class Findings {
   readonly list: Finding[] = [];
   readonly counts = new Map<string, number>();
@@ -108,7 +112,7 @@ export class Findings {
   }
 }
 
-/** One line about a row or a change. */
+/** Returns one line about a row or a change. */
 export function describe(row: Row | SeenChange): string {
   if (!("process" in row)) return `change ${row.epoch}-${row.seq} ${row.key} ${row.version}-${row.hash}`;
   const parts = [

@@ -1,10 +1,11 @@
-// Clients that write and read at random and write down what they hear: the history of a run. How a node is asked is a `Target`; which faults happen meanwhile is the scenario's.
+// Clients that write and read at random and record the history of a run. `Target` is how they reach a node; which
+// faults happen meanwhile is up to the scenario.
 
 import { eventually } from "../kit/eventually.ts";
 import type { Place, Row } from "./history.ts";
 import type { Random } from "./random.ts";
 
-/** What one attempt came to. `fail` is certain: nothing was done, and nothing will be. */
+/** Outcome of one attempt. `fail` is certain: nothing was done, and nothing will be. */
 export type Said =
   | { outcome: "ok"; version: number; hash: string; position: Place | undefined; ageMs?: number; cached?: boolean }
   | { outcome: "fail"; code: string /** Whether the same may be asked again. */; again: boolean }
@@ -24,7 +25,7 @@ export interface GetAsk {
   shown: Place | undefined;
 }
 
-/** A node as clients reach it. Neither rejects. */
+/** A node as clients reach it. Neither method rejects. */
 export interface Target {
   readonly name: string;
   put(ask: PutAsk, signal: AbortSignal): Promise<Said>;
@@ -33,26 +34,26 @@ export interface Target {
 
 export interface LoadOptions {
   random: Random;
-  /** Asked anew for each attempt, so that nodes may come and go; none: the client waits. */
+  /** Called for each attempt, so that nodes may come and go; while it returns none, the client waits. */
   targets: () => readonly Target[];
   clients: number;
-  /** Contexts `<prefix>k0` … that all of them use. */
+  /** Contexts `<prefix>k0` … that all clients use. */
   prefix: string;
   keys: number;
-  /** Part of the asks that are writes; and of those, part with a condition. */
+  /** Fraction of the requests that are writes; and of those, fraction with a condition. */
   writes?: number;
   conditional?: number;
-  /** Which reads there are; one is drawn for each. */
+  /** Kinds of reads; one is drawn for each. */
   consistencies?: readonly GetAsk["consistency"][];
-  /** Longest pause of a client between two asks, in ms. */
+  /** Longest pause of a client between two requests, in ms. */
   pauseMs?: number;
-  /** How long a write is tried again, with its key, before its client gives up. */
+  /** How long a write is retried, with its key, before its client gives up. */
   patienceMs?: number;
-  /** Further letters in each document. */
+  /** Additional letters in each document. */
   padding?: number;
 }
 
-/** A client waits so long for one answer; then it asks again, elsewhere. */
+/** How long a client waits for one response before it asks another node. */
 const ATTEMPT_MS = 1_500;
 const MAX_ROWS = 500_000;
 
@@ -84,7 +85,7 @@ export class Load {
     return this.rows.reduce((sum, row) => sum + Number(row.operation === "put" && row.outcome === "ok"), 0);
   }
 
-  /** Resolves when so many more writes are acknowledged; answers how long that took, in ms. */
+  /** Resolves when this many more writes are acknowledged; returns how long that took, in ms. */
   async more(count: number, withinMs = 30_000): Promise<number> {
     const started = performance.now();
     const wanted = this.acknowledged + count;
@@ -93,7 +94,7 @@ export class Load {
     return performance.now() - started;
   }
 
-  /** Ends it; what is under way is given up as unknown. */
+  /** Stops it; requests in flight are recorded as unknown. */
   async stop(): Promise<Row[]> {
     this.#stopping.abort(new Error("the load ends"));
     await Promise.all(this.#clients);
@@ -121,7 +122,7 @@ export class Load {
         continue;
       }
       if (row.version > 0) client.tags.set(key, `${row.version}-${row.hash}`);
-      // A client that asks for sessions shows the newest position that it saw.
+      // A session client presents the newest position that it saw.
       if (row.position !== undefined && row.consistency !== "any" && isNewer(row.position, client.shown))
         client.shown = row.position;
     }
@@ -145,7 +146,7 @@ export class Load {
         const said = await target.put(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
         const node = target.name;
         const completeMs = performance.now();
-        // The key makes a certain answer certain for all attempts.
+        // The key makes a certain outcome of one attempt certain for all attempts.
         if (said.outcome === "ok")
           return {
             ...row,
@@ -216,12 +217,12 @@ interface Client {
   asked: number;
 }
 
-/** First 12 hex digits of the SHA-256, as ETags and the checker have it. */
+/** Returns the first 12 hex digits of the SHA-256, as in ETags and in the checker. */
 export function hashOf(content: string): string {
   return new Bun.CryptoHasher("sha256").update(content).digest("hex").slice(0, 12);
 }
 
-/** Another history replaces what was shown: its seq cannot be compared. */
+/** Another history replaces the position: its seq cannot be compared. */
 function isNewer(position: Place, shown: Place | undefined): boolean {
   return shown === undefined || position.epoch !== shown.epoch || position.seq > shown.seq;
 }

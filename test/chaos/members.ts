@@ -1,4 +1,5 @@
-// Raft members of this machine (test/kit/raft.ts) as targets of a load, followers of their feeds, and what they held at the end. No tailnet, no doors: the log alone.
+// Raft members on this machine (test/kit/raft.ts) as targets of a load, followers of their feeds, and their final
+// content. No tailnet and no listeners: the log alone.
 
 import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -16,7 +17,7 @@ const SETTLE_MS = 10_000;
 
 export type MemberOptions = Omit<Parameters<typeof startMember>[0], "folder" | "bootstrap" | "peers" | "of">;
 
-/** A fleet of voters; `plant` may give each one, by its number, something of its own. */
+/** Starts voters; `plant` may give each one, by its number, a fault. */
 export async function startMembers(
   count: number,
   plant: (at: number) => MemberOptions = () => ({}),
@@ -103,7 +104,7 @@ function saidOf(error: unknown): Said {
   return { outcome: "fail", code, again: code === "unavailable" };
 }
 
-/** Follows the feed of a member until `stop`; `alter` may plant something between. */
+/** Follows the feed of a member until `stop`; `alter` may plant a fault in it. */
 export function followMember(
   member: Member,
   name: string,
@@ -145,7 +146,10 @@ export function followMember(
   };
 }
 
-/** Waits until all are at the same place, if they get there, and looks at them. Refusals leave no change, so equal positions alone do not say that all is applied. */
+/**
+ * Waits until all are at the same position, if they get there, and reads their content. Refusals leave no change, so
+ * equal positions alone do not prove that everything is applied.
+ */
 export async function endOfMembers(
   members: readonly Member[],
   withinMs = SETTLE_MS,

@@ -1,5 +1,5 @@
-// A fleet in memory, in virtual time: a leader's order, followers that lag, an edge with a cache, clients that write and read. It is right, unless told to have one of the
-// faults of replication.md 32: what the checker is tested with.
+// A fleet in memory, in virtual time: a leader's order, followers that lag, an edge with a cache, clients that write
+// and read. It is correct unless it is given one of the faults of replication.md 32. The checker is tested with it.
 
 import type { Epoch, Feed, Place, Row, Run, SeenChange } from "./history.ts";
 import { Random } from "./random.ts";
@@ -22,7 +22,7 @@ export type Bug = (typeof BUGS)[number];
 
 export interface ModelOptions {
   seed: number;
-  /** Things that clients ask. */
+  /** Kinds of requests. */
   asks: number;
   bug?: Bug;
   /** A recovery half way that loses what followers did not have. */
@@ -37,11 +37,11 @@ const CLIENTS = 8;
 interface Member {
   name: string;
   changes: SeenChange[];
-  /** What it answers reads with: newest change by key. */
+  /** What reads are served from: newest change by key. */
   state: Map<string, SeenChange>;
-  /** What it believes to have applied. */
+  /** Position that it claims to have applied. */
   seq: number;
-  /** Versions too many, by key. */
+  /** Extra versions, by key. */
   extra: Map<string, number>;
 }
 
@@ -58,7 +58,7 @@ interface Client {
   tags: Map<string, string>;
 }
 
-/** Runs the model and answers what its clients and followers saw. */
+/** Runs the model and returns what its clients and followers saw. */
 export function runModel(options: ModelOptions): Run {
   return new Model(options).run();
 }
@@ -72,11 +72,11 @@ class Model {
   readonly #rows: Row[] = [];
   readonly #epochs: Epoch[] = [{ id: "e1", forkSeq: 0 }];
   readonly #cache = new Map<string, Cached>();
-  /** How far the edge has followed its upstream, and when that was so. */
+  /** Position up to which the edge has followed its upstream, and when. */
   #edge = { seq: 0, asOfMs: 0 };
   #nowMs = 0;
   #content = 0;
-  /** Changes that a recovery left behind: clients go on knowing their ETags. */
+  /** Changes lost in a recovery: clients still know their ETags. */
   #lost: SeenChange[] = [];
   #old: Map<string, SeenChange> | undefined;
   #oldSeq = 0;
@@ -126,7 +126,7 @@ class Model {
     return this.#end();
   }
 
-  /** The state that an old leader, stopped now, will answer with when it wakes up. */
+  /** The state from which an old leader, now paused, will serve when it resumes. */
   #pause(): void {
     this.#old = this.#stateAt(this.#order.length);
     this.#oldSeq = this.#order.length;
@@ -140,12 +140,12 @@ class Model {
     return this.#order.findLast((change) => change.key === key);
   }
 
-  /** Applies some of what it lacks, as one batch, and shows it to the follower. */
+  /** Applies some of what it lacks, as one batch, and passes it to the follower. */
   #catchUp(member: Member, to = this.#random.between(member.seq, this.#order.length)): void {
     const before = member.seq;
     const isFaulty = member.name === "three";
     if (this.#has("label ahead of content") && isFaulty && to > before + 2 && this.#random.chance(0.5)) {
-      // A copy that is older than its label: what lies between is believed to be applied.
+      // A copy that is older than its label: the difference is wrongly taken as applied.
       member.seq = to;
       return;
     }
@@ -223,7 +223,7 @@ class Model {
       return;
     }
     const change = this.#commit(key, hash);
-    // Its first answer was lost and it asked again with the same key: the answer is that of the first.
+    // The first response was lost and the client retried with the same key: the outcome is that of the first attempt.
     if (this.#has("dedupe lost in a snapshot") && fate > 0.99) this.#commit(key, hash);
     Object.assign(row, { version: change.version, position: { epoch: change.epoch, seq: change.seq } });
     client.position = row.position;
@@ -296,7 +296,7 @@ class Model {
     const ageMs = this.#nowMs - this.#edge.asOfMs;
     if (cached !== undefined)
       return { change: cached.change, seq: Math.max(this.#edge.seq, cached.change?.seq ?? 0), ageMs };
-    // A fill: asked some changes ago, arriving now. What changed meanwhile makes it unfit to keep.
+    // A cache fill: requested some changes ago, arriving now. Changes since then make it unfit to keep.
     const askedSeq = this.#random.between(Math.max(0, this.#edge.seq - 3), this.#order.length);
     const change = this.#stateAt(askedSeq).get(key);
     const passed = this.#order.slice(askedSeq, this.#edge.seq).some((later) => later.key === key);
@@ -326,7 +326,7 @@ class Model {
     this.#cache.clear();
     this.#edge = { seq: forkSeq, asOfMs: this.#nowMs };
     this.#old = undefined;
-    // Everyone heard that the history forked and begins anew, but ETags may lie around.
+    // All clients learned that the history forked and start again, but may still hold ETags.
     for (const client of clients) client.position = undefined;
   }
 

@@ -1,4 +1,5 @@
-// Rules about reads (replication.md 31): leader reads are linearizable, session reads never go back, every answer is what was written, and no edge answer is older than it says.
+// Rules about reads (replication.md 31): leader reads are linearizable, session reads never go back, every response is
+// what was written, and no response of an edge is older than it states.
 
 import type { Findings, Place, Row, Run } from "./history.ts";
 import type { Reference } from "./reference.ts";
@@ -20,7 +21,7 @@ export function judgeReads(run: Run, reference: Reference, findings: Findings): 
   isNoOlderThanItSays(puts, reads, findings);
 }
 
-/** Version n of a context has one content, whoever is asked. */
+/** Version n of a context has one content, on every node. */
 function oneContentPerVersion(kept: readonly Row[], findings: Findings): void {
   const seen = new Map<string, Row>();
   for (const row of kept) {
@@ -47,7 +48,10 @@ function readsWhatWasWritten(run: Run, reads: readonly Placed[], reference: Refe
   }
 }
 
-/** At least the newest version that was acknowledged, or read by anybody, before the read began; and the newest position. */
+/**
+ * At least the newest version that was acknowledged, or read by any client, before the read began; and the newest
+ * position.
+ */
 function leaderReadsAreNew(
   kept: readonly Placed[],
   puts: readonly Placed[],
@@ -82,7 +86,10 @@ function leaderReadsAreNew(
   );
 }
 
-/** At or behind the position shown, which must lie in the same history; and never behind what the same client saw before. */
+/**
+ * Never behind the presented position, which must be in the same history; and never behind what the same client saw
+ * before.
+ */
 function sessionsNeverGoBack(run: Run, kept: readonly Placed[], reference: Reference, findings: Findings): void {
   for (const row of run.rows) {
     const { shown, position } = row;
@@ -111,7 +118,10 @@ function sessionsNeverGoBack(run: Run, kept: readonly Placed[], reference: Refer
   }
 }
 
-/** A full node answers exactly the state of the position that it names; an edge nothing newer, or who shows that position elsewhere would go back. */
+/**
+ * A full node returns exactly the state at the position that it names; an edge nothing newer, or a client that presents
+ * this position elsewhere would go back.
+ */
 function answersTheStateOfItsPosition(reads: readonly Placed[], reference: Reference, findings: Findings): void {
   for (const row of reads) {
     if (row.position.seq <= reference.floor) continue;

@@ -1,4 +1,5 @@
-// The order that all is compared with: the changes that a full node kept, indexed by seq and by context. Which positions a recovery left behind is decided here too.
+// The order that everything is compared with: the changes that a full node kept, indexed by seq and by context. Also
+// decides which positions a recovery left behind.
 
 import type { Epoch, Place, Run, SeenChange } from "./history.ts";
 
@@ -31,17 +32,17 @@ export class Reference {
     return this.#bySeq.get(seq);
   }
 
-  /** Changes of one context, in seq order. */
+  /** Returns the changes of one context, in seq order. */
   of(key: string): readonly SeenChange[] {
     return this.#byKey.get(key) ?? [];
   }
 
-  /** The change that made this version. */
+  /** Returns the change that made this version. */
   version(key: string, version: number): SeenChange | undefined {
     return this.#byVersion.get(`${key} ${version}`);
   }
 
-  /** The newest change of a context at this seq. */
+  /** Returns the newest change of a context at this seq. */
   newest(key: string, seq: number): SeenChange | undefined {
     const known = this.of(key);
     let low = 0;
@@ -54,13 +55,13 @@ export class Reference {
     return known[low - 1];
   }
 
-  /** Whether a recovery left this position behind, or its history is none of this fleet. */
+  /** Reports whether a recovery left this position behind, or its history does not belong to this fleet. */
   isLost(place: Place): boolean {
     return place.seq > (this.#limits.get(place.epoch) ?? -1);
   }
 }
 
-/** Up to which seq each history is part of the last one. */
+/** Returns up to which seq each history is part of the last one. */
 function limitsOf(epochs: readonly Epoch[]): Map<string, number> {
   const limits = new Map<string, number>();
   let limit = Number.POSITIVE_INFINITY;

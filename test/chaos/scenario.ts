@@ -1,4 +1,5 @@
-// What a scenario is, and how one runs: a fleet, a load, followers, a fault; then the checker over everything. Scenarios are in scenarios/, scripts/chaos.ts runs them.
+// What a scenario is, and how one runs: a fleet, a load, followers, a fault; then the checker over everything.
+// Scenarios are in scenarios/; scripts/chaos.ts runs them.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,17 +11,17 @@ import type { Feed, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { Random } from "./random.ts";
 
-/** A fault, and what must hold through it. */
+/** A fault, and what must hold during it. */
 export interface Scenario {
-  /** Word on the command line. */
+  /** Name on the command line. */
   name: string;
   /** What happens, as a sentence without subject. */
   title: string;
-  /** The fleet it wants. Equal wishes can share one, so it leaves the fleet as it found it. */
+  /** The fleet that it needs. Scenarios with equal needs can share one, so it leaves the fleet as it found it. */
   fleet: FleetOptions;
   /** One of the six of the gate. */
   inGate?: boolean;
-  /** It must have ended after this time, in seconds, the start of its fleet left out. */
+  /** Time limit in seconds, without the start of its fleet. */
   seconds: number;
   run(trial: Trial): Promise<void>;
 }
@@ -35,9 +36,9 @@ export class Trial {
   readonly #followers: Follower[] = [];
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
-  /** Rows that no load made. */
+  /** Rows that no load recorded. */
   readonly rows: Row[] = [];
-  /** What the checker is told beside what was seen. */
+  /** Passed to the checker with the history. */
   mayLose = false;
 
   constructor(options: {
@@ -54,17 +55,17 @@ export class Trial {
     this.#say = options.say;
   }
 
-  /** Says what happens, with the seconds since the scenario began. */
+  /** Prints what happens, with the seconds since the scenario began. */
   say(line: string): void {
     this.#say(`${((performance.now() - this.#startedMs) / 1000).toFixed(1).padStart(5)} s  ${line}`);
   }
 
-  /** The device that clients ask from. */
+  /** The device of the clients. */
   get device() {
     return this.#device;
   }
 
-  /** Starts a load on the full nodes that are up, or on those that `targets` answers. */
+  /** Starts a load on the full nodes that are up, or on those that `targets` returns. */
   load(options: Partial<LoadOptions> = {}): Load {
     const targets = () => this.fleet.up().map((node) => nodeTarget(this.#device, node));
     const defaults = { random: this.random.fork(), targets, clients: 6, prefix: this.prefix, keys: 8 };
@@ -73,7 +74,7 @@ export class Trial {
     return load;
   }
 
-  /** Starts a follower of the feed on each full node that is up, each of which goes on at the others when its own is gone. */
+  /** Starts a follower of the feed on each full node that is up; each continues at the others when its own is gone. */
   async follow(): Promise<void> {
     const nodes = this.fleet.up();
     const started = nodes.map(async (first) => {
@@ -85,7 +86,7 @@ export class Trial {
     await Promise.all(started);
   }
 
-  /** Ends loads and followers, compares the nodes, and throws what the checker finds. */
+  /** Stops loads and followers, compares the nodes, and throws the checker's findings. */
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
     const { ends, epochs } = await endOfFleet(this.fleet);
@@ -99,14 +100,14 @@ export class Trial {
     return text;
   }
 
-  /** Ends what still runs after a failure. */
+  /** Stops what still runs after a failure. */
   async end(): Promise<void> {
     await Promise.all(this.#loads.map((load) => load.stop()));
     await Promise.all(this.#followers.map((follower) => follower.stop(0, 0).catch(() => {})));
   }
 }
 
-/** Runs one scenario on a fleet; answers what was looked at, or throws with the newest lines of every node. */
+/** Runs one scenario on a fleet. Returns how much was checked, or throws with the newest log lines of every node. */
 export async function runScenario(
   scenario: Scenario,
   options: {
@@ -138,7 +139,7 @@ export async function runScenario(
   }
 }
 
-/** Writes the history down for whoever looks for the cause; answers where. */
+/** Writes the history to a file for a search for the cause; returns its path. */
 function keep(prefix: string, run: Run): string {
   const folder = join(import.meta.dir, "..", "..", "build", "chaos");
   mkdirSync(folder, { recursive: true });

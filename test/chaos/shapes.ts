@@ -1,4 +1,4 @@
-// Fleets that several scenarios want: equal wishes share one where that is said.
+// Fleets that several scenarios need; those with equal needs share one where that is possible.
 
 import type { FleetOptions } from "../kit/fleet.ts";
 import { shortLogCairn } from "./altered.ts";
@@ -6,10 +6,10 @@ import { shortLogCairn } from "./altered.ts";
 /** Settings that keep a test's load from being refused. */
 export const UNLIMITED = ["--limits-requests-per-minute", "0"];
 
-/** Three voters and an edge, all traffic by the relay so that links can be cut. */
+/** Three voters and an edge, all traffic through the relay so that links can be cut. */
 export const THREE: FleetOptions = { centrals: 3, edges: 1, relayed: true, profile: "lan", args: UNLIMITED };
 
-/** Three voters and a regional: what is done to data folders. */
+/** Three voters and a regional, for faults of data folders. */
 export const THREE_AND_ONE: FleetOptions = { centrals: 3, regionals: 1, profile: "lan", args: UNLIMITED };
 
 /** Three voters, nothing else. */
@@ -18,5 +18,8 @@ export const VOTERS: FleetOptions = { centrals: 3, profile: "lan", args: UNLIMIT
 /** A fleet of one. */
 export const ALONE: FleetOptions = { centrals: 1, profile: "lan", args: UNLIMITED };
 
-/** Three voters and a regional that shorten their log all the time, so that whoever was away for seconds needs a copy. */
+/**
+ * Three voters and a regional that truncate their log continuously, so that a node which was away for seconds needs a
+ * copy.
+ */
 export const SHORT_LOGS: FleetOptions = { ...THREE_AND_ONE, command: shortLogCairn };

@@ -1,4 +1,5 @@
-// A data folder on a small disk of its own (a tmpfs mounted over it, so this needs root), which can be filled and freed while the node runs.
+// A data folder on a small disk of its own (a tmpfs mounted over it, so this needs root), which can be filled and freed
+// while the node runs.
 
 import { cpSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +15,7 @@ export class SmallDisk {
     this.#folder = folder;
   }
 
-  /** Puts the data folder of a node that does not run on a disk of so many MB. */
+  /** Puts the data folder of a node that does not run on a disk of this many MB. */
   static under(node: FleetNode, megabytes: number): SmallDisk {
     const { dataDir } = node;
     const copy = mkdtempSync(join(tmpdir(), "cairn-disk-"));
@@ -25,7 +26,7 @@ export class SmallDisk {
     return new SmallDisk(dataDir);
   }
 
-  /** Fills it but for so many bytes. */
+  /** Fills it except for this many bytes. */
   fill(leave = 0): void {
     for (let at = 0; ; at++) {
       const { bavail, bsize } = statfsSync(this.#folder);
@@ -49,7 +50,7 @@ export class SmallDisk {
     run(["sh", "-c", `rm -f "$1"/ballast-*`, "sh", this.#folder]);
   }
 
-  /** Takes the disk away; the data stay. The node must not run. */
+  /** Removes the disk; the data stay. The node must not run. */
   remove(): void {
     this.free();
     const copy = mkdtempSync(join(tmpdir(), "cairn-disk-"));
@@ -59,7 +60,7 @@ export class SmallDisk {
     rmSync(copy, { recursive: true });
   }
 
-  /** The same whatever still uses it, and the data with it. */
+  /** Removes the disk and its data, whatever still uses it. */
   drop(): void {
     Bun.spawnSync({ cmd: ["umount", "-l", this.#folder], stderr: "ignore" });
   }

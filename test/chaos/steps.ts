@@ -1,4 +1,6 @@
-// Ends a node by kill -9 exactly at one step of what it does with its files. strace holds the thread that is about to make a system call on a path (its entry is delayed, the call not yet made); then the process is killed. Nothing in the product knows of it.
+// Ends a node by kill -9 exactly at one step of its work with files. strace holds the thread that is about to make a
+// system call on a path (its entry is delayed, the call not yet made); then the process is killed. The product has no
+// code for it.
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +15,7 @@ export interface Step {
   when?: number;
 }
 
-/** Longer than any test waits for what is held. */
+/** Longer than any test waits for a held call. */
 const HELD_US = 300_000_000;
 
 export class StepTrap {
@@ -30,7 +32,7 @@ export class StepTrap {
     ];
   }
 
-  /** Resolves when the process stands at the step; answers the line of the trace. */
+  /** Resolves when the process is held at the step; returns the line of the trace. */
   async sprung(node: FleetNode, withinMs = 40_000): Promise<string> {
     const look = () => {
       const text = existsSync(this.#out) ? readFileSync(this.#out, "utf8") : "";
@@ -52,7 +54,7 @@ export class StepTrap {
   }
 }
 
-/** A tracer that holds a thread does not let it die; it goes with it. */
+/** A tracer that holds a thread keeps it from dying, so it is killed too. */
 export async function killTraced(node: FleetNode): Promise<void> {
   const status = readFileSync(`/proc/${node.process.pid}/status`, "utf8");
   const tracer = Number(/^TracerPid:\s+(\d+)$/m.exec(status)?.[1] ?? 0);
@@ -61,7 +63,7 @@ export async function killTraced(node: FleetNode): Promise<void> {
   await node.process.exited();
 }
 
-/** Resolves when a file whose name begins so is in the folder and has so many bytes. */
+/** Resolves when the folder has a file with this prefix and at least this size. */
 export function growing(folder: string, prefix: string, bytes: number, withinMs = 40_000): Promise<string> {
   const look = () =>
     existsSync(folder)

@@ -1,10 +1,11 @@
-// Walks rows in the order of time: for each thing that began, what had completed before. The n log n behind every rule about real time.
+// Visits rows in the order of time: for each start, what had completed before. It is the n log n of every rule about
+// real time.
 
 import type { Row } from "./history.ts";
 
 /**
- * Calls `judge` for each of `starts` in the order of its time, after `done` was called for each of `ends` that completed strictly before that.
- * `time` says when a start began; its invocation unless told otherwise.
+ * Calls `judge` for each of `starts` in the order of its time, after `done` was called for each of `ends` that
+ * completed strictly before that. `time` returns when a start began; by default its invocation.
  */
 export function sweep(
   ends: readonly Row[],
@@ -25,7 +26,7 @@ export function sweep(
   }
 }
 
-/** Rows by a name of theirs. */
+/** Groups rows by a name. */
 export function groupBy<T>(rows: readonly T[], nameOf: (row: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
   for (const row of rows) {

@@ -1,4 +1,5 @@
-// Rules about writes (replication.md 31): each acknowledged one is there once at its place, versions count by one, conditions held, and the order is that of real time.
+// Rules about writes (replication.md 31): each acknowledged one is present once at its position, versions count by one,
+// conditions held, and the order is that of real time.
 
 import type { Findings, Row, Run } from "./history.ts";
 import { tagOf } from "./history.ts";
@@ -37,7 +38,10 @@ function seqsAreUnique(acknowledged: readonly Acknowledged[], findings: Findings
   }
 }
 
-/** Against what the nodes kept: acknowledged once at its place, unknown at most once, failed never. */
+/**
+ * Compared with what the nodes kept: acknowledged writes once at their position, unknown ones at most once, failed ones
+ * never.
+ */
 function areThereOnce(
   puts: readonly Row[],
   kept: readonly Acknowledged[],
@@ -73,7 +77,7 @@ function versionsCount(
   reference: Reference,
   findings: Findings,
 ): void {
-  // What is no context has no versions.
+  // An id that is not a context has no versions.
   const ofContexts = reference.changes.filter(({ version }) => version > 0);
   for (const [, changes] of groupBy(ofContexts, ({ key }) => key)) {
     for (const [at, change] of changes.entries()) {
@@ -123,7 +127,7 @@ function conditionsHeld(
     if (wanted.version !== row.version - 1 || (before !== undefined && before.hash !== wanted.hash))
       findings.add("condition", "a write was done whose condition did not hold", row, ...(before ? [before] : []));
   }
-  // What refused a write may lie in the history that was left.
+  // The write that caused a refusal may be in the history that was left behind.
   if (run.mayLose === true) return;
   const byContent = new Map(puts.map((row) => [`${row.key} ${row.hash}`, row]));
   const writerOf = (change: { key: string; hash: string } | undefined) =>

@@ -1,4 +1,6 @@
-// A disk that is full, slow, or fails: under the leader and under a follower. Full: a small disk is filled to the last byte under load. Slow and failing: strace delays or fails the calls of fsync and fdatasync of that process (Go makes its calls itself, so nothing that is preloaded would reach them).
+// A disk that is full, slow, or fails: under the leader and under a follower. Full: a small disk is filled to the last
+// byte under load. Slow and failing: strace delays or fails the calls of fsync and fdatasync of that process (Go makes
+// its calls itself, so a preloaded library would not see them).
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -63,7 +65,7 @@ export const diskNearlyFull: Scenario = {
 export const syncFails: Scenario = {
   name: "fsync-fails",
   title: "fsync fails under the log and under the store, of a follower and of the leader",
-  // Their stores are made durable every two seconds.
+  // Their stores are synced every two seconds.
   fleet: { ...SHORT_LOGS, regionals: 0 },
   seconds: 240,
   async run(trial) {
@@ -74,7 +76,7 @@ export const syncFails: Scenario = {
         const node = await follower(trial);
         const { dataDir } = node;
         const generation = Number(readFileSync(join(dataDir, "store", "CURRENT"), "utf8"));
-        // It may be given a copy of the store first, and even two.
+        // It may get a copy of the store first, or even two.
         const wals = [0, 1, 2].map((more) => join("store", String(generation + more), "cairn.db-wal"));
         const files = part === "raft" ? [join("raft", "log.db")] : wals;
         // Counted for each thread of the process.
@@ -110,7 +112,7 @@ export const syncSlow: Scenario = {
     await load.more(30);
     const node = await follower(trial);
     await killed(node);
-    // Counted for each thread: it is quick for some seconds.
+    // Counted for each thread: the disk stays fast for some seconds.
     await node.restart({ wrap: traced(`inject=${SYNCS}:delay_enter=400000:when=60+`) });
     await node.serving();
     await leads(fleet, node);
@@ -124,7 +126,7 @@ export const syncSlow: Scenario = {
     await eventually(`${node.name} to say that its disk is slow`, async () =>
       (await conditions(node)).includes("slow_fsync"),
     );
-    // Who is not served by the slow node need not wait for it.
+    // Clients of other nodes need not wait for the slow one.
     const others = () => fleet.up().filter((each) => each !== node);
     const quick = trial.load({ targets: () => others().map((each) => nodeTarget(trial.device, each)) });
     const took = await quick.more(60);
@@ -142,7 +144,7 @@ async function full(trial: Trial, load: Load, node: FleetNode, isLeader: boolean
     await back(fleet, node);
     await fleet.voters(3);
     if (isLeader) await leads(trial.fleet, node);
-    // Again and again, as what is deleted leaves room: until it cannot go on.
+    // Repeated, because deletions free space: until it cannot continue.
     await eventually(
       `the end of ${node.name}`,
       () => {

@@ -1,4 +1,6 @@
-// Builds that differ: one whose apply fails at an entry, one that knows a command which the others do not, one of a higher level. Whoever cannot go on stops with words and without having applied anything; with the right build it goes on, and all are equal.
+// Builds that differ: one whose apply fails at an entry, one that knows a command which the others do not, one of a
+// higher level. A node that cannot continue stops with an error and applies nothing; with the right build it continues,
+// and all are equal.
 
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
@@ -78,7 +80,7 @@ export const poisonEntry: Scenario = {
     }
     const nodes = fleet.up();
     const poisoned = put(trial, await fleet.leader(), POISONOUS);
-    // Whoever has not heard that it is committed when the others end waits for them.
+    // A node that did not learn of the commit before the others end waits for them.
     await eventually("two of three to have ended", () => nodes.filter(({ process }) => process.ended).length >= 2);
     trial.say(`${nodes.filter(({ process }) => process.ended).map(({ name }) => name)} ended`);
     await poisoned;
@@ -162,7 +164,7 @@ export const levels: Scenario = {
     await old.restart({ command });
     await old.serving();
     await load.more(10);
-    // The judge wants whoever is up at the end to be equal; nobody may be at an older build.
+    // The checker requires all nodes that are up at the end to be equal, so none may run an older build.
     await fleet.caughtUp();
   },
 };

@@ -1,4 +1,5 @@
-// Wall clocks that are wrong: the leader's goes a day ahead while it leads, a voter begins a day ahead and is handed the lead, a voter begins in 1970. The time of the log goes on as before, the node says so, another leads, and nothing is lost.
+// Wrong wall clocks: the leader's jumps a day ahead while it leads, a voter starts a day ahead and gets the lead, a
+// voter starts in 1970. Log time continues as before, the node reports it, another one leads, and nothing is lost.
 
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -12,7 +13,7 @@ import { VOTERS } from "../shapes.ts";
 
 const MAIN = join(dirname(dirname(dirname(import.meta.dir))), "test", "kit", "clock-main.ts");
 const DAY_MS = 86_400_000;
-/** More than a busy machine needs from the stamp until it is looked at. */
+/** More than a busy machine needs between the stamp and the check. */
 const BOUND_MS = 60_000;
 
 export const clocks: Scenario = {
@@ -50,7 +51,7 @@ export const clocks: Scenario = {
   },
 };
 
-/** Waits until another leads, and holds the time of the log against ours all the while. */
+/** Waits until another node leads, and compares log time with our clock meanwhile. */
 async function handsOver(trial: Trial, node: FleetNode, load: Load): Promise<void> {
   const { fleet } = trial;
   const began = performance.now();

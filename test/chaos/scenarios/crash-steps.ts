@@ -1,4 +1,6 @@
-// kill -9 at each step of a snapshot: at the member that gets a copy, at the leader that makes and sends it, and at whoever records one of its own and shortens its log. Whoever died goes on at its next start by itself, and all are equal.
+// kill -9 at each step of a snapshot: at the member that gets a copy, at the leader that makes and sends it, and at a
+// member that records one of its own and truncates its log. The killed node continues by itself at its next start, and
+// all are equal.
 
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +18,7 @@ const record = (data: string) => join(data, "raft", "snapshot.json.new");
 /** More entries than the short log keeps. */
 const AWAY_WRITES = 80;
 
-/** At a member that is given a copy, in the order of the steps. */
+/** At a member that gets a copy, in the order of the steps. */
 const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
   { what: "received, not recorded", step: (data) => ({ calls: RENAME, path: record(data) }) },
   {
@@ -137,7 +139,7 @@ export const crashRecording: Scenario = {
   },
 };
 
-/** Takes a node away until the log of the others no longer reaches back to what it has. */
+/** Keeps a node away until the log of the others no longer reaches back to its position. */
 async function missing({ fleet }: Trial, node: FleetNode, load: Load): Promise<void> {
   await killed(node);
   const leader = await fleet.leader(node);

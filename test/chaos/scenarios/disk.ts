@@ -1,4 +1,4 @@
-// Scenarios of what disks, clocks and builds do to a fleet.
+// Scenarios of faults of disks, clocks and builds.
 
 import type { Scenario } from "../scenario.ts";
 import { diskFull, diskNearlyFull, syncFails, syncSlow } from "./bad-disks.ts";

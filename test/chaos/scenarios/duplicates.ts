@@ -1,4 +1,5 @@
-// Each write goes to two nodes at once with one key, and the leader is killed meanwhile: it is done once, and both are told the same.
+// Each write goes to two nodes at once with one key, and the leader is killed meanwhile: it is done once, and both
+// responses are equal.
 
 import { nodeTarget } from "../fleet-clients.ts";
 import type { PutAsk, Said, Target } from "../load.ts";

@@ -1,4 +1,5 @@
-// Edges at bad times: half-open links, an upstream that dies while its answer is on the way. What an edge answers is never older than it says; what it cannot know it does not answer.
+// Edges during faults: half-open links, an upstream that dies while its response is on the way. A response of an edge
+// is never older than it states; what it cannot know it refuses.
 
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
@@ -8,7 +9,10 @@ import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
-/** An edge may answer by itself so long after its upstream was heard last (replication.md 28), and a client may wait so long for an answer. */
+/**
+ * How long an edge may serve by itself after the last contact with its upstream (replication.md 28), and how long a
+ * client may wait for a response.
+ */
 const FRESH_MS = 2_000;
 const ATTEMPT_MS = 1_500;
 
@@ -62,7 +66,7 @@ export const upstreamMidway: Scenario = {
     for (let round = 0; round < 4; round++) {
       await answers(reading, fleet.tails.bind(fleet));
       const node = random.pick(fleet.up(["central"]));
-      // Slow enough that an answer takes a while on its way.
+      // Slow enough that a response takes a while on its way.
       await fleet.link(node, edge, { delayMs: 60 });
       await Bun.sleep(random.between(50, 600));
       node.kill();
@@ -88,7 +92,7 @@ function atEdge(trial: Trial, edge: FleetNode, keys = 8): Load {
   return trial.load({ targets, writes: 0, consistencies: ["any", "session"], clients: 4, keys });
 }
 
-/** Waits for some answers from now on; answers how long that took, in ms. */
+/** Waits for some responses from now on; returns how long that took, in ms. */
 async function answers(reading: Load, seen: () => string): Promise<number> {
   const since = performance.now();
   const isNew = ({ outcome, invokeMs }: Load["rows"][number]) => outcome === "ok" && invokeMs > since;

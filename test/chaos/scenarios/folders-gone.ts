@@ -1,4 +1,6 @@
-// Either folder of a member is lost, or an older copy of it is put back, or two members' folders are exchanged: the node finds out by itself, sets its data aside where they cannot go on, and is a member again; nothing acknowledged is lost in the fleet.
+// Either folder of a member is lost or replaced by an older copy, or two members' folders are exchanged: the node
+// detects it, sets its data aside where they cannot be used, and is a member again; the fleet loses nothing
+// acknowledged.
 
 import type { FleetNode } from "../../kit/fleet.ts";
 import { asides, back, copied, exchange, killed, lose, type Part } from "../folders.ts";
@@ -30,7 +32,8 @@ async function harmed(trial: Trial, who: "voter" | "regional"): Promise<void> {
   for (const parts of PARTS) {
     await killed(node);
     lose(node, ...parts);
-    // With neither nobody knows by itself that it was in a fleet: the first of them was started without a word of one.
+    // With neither folder a node cannot know that it was in a fleet: the first one was started without any setting that
+    // names one.
     const args = [...(node.options.args ?? [])];
     const changes = parts.length === 2 && !args.includes("--join") ? { args: [...args, "--join", "auto"] } : {};
     await returns(trial, node, `lost ${parts.join(" and ")}`, changes);
@@ -130,7 +133,7 @@ export const aloneFolders: Scenario = {
     older.store();
     await returnsAlone(trial, node, "rolled back store");
     await load.more(10);
-    // The way out of a lost raft folder, as the refusal says it.
+    // The way out of a lost raft folder, as the error describes it.
     await killed(node);
     lose(node, "raft");
     await refuses(trial, node, "lost raft");

@@ -1,4 +1,5 @@
-// Who is not let in: a ticket that was used, one for another role, one of another fleet of the same name, a device that shows none. And who is let in once, however often it asks.
+// Joins that are refused: a ticket that was used, one for another role, one of another fleet of the same name, a device
+// without one. And a joiner that is admitted once, however often it asks.
 
 import { drawSecret, ticketText } from "../../../src/fleet/index.ts";
 import { eventually } from "../../kit/eventually.ts";
@@ -34,7 +35,7 @@ export const forgedJoins: Scenario = {
   },
 };
 
-/** It ends with a reason, or waits; in any case nobody calls it a member, and it holds nothing of the fleet. */
+/** It ends with a reason, or waits; in any case no node lists it as a member, and it has nothing of the fleet. */
 async function keptOut(trial: Trial, node: FleetNode, what: string): Promise<void> {
   const { fleet } = trial;
   fleet.forget(node);

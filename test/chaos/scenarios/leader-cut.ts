@@ -1,4 +1,5 @@
-// The leader is cut off in one direction: nobody hears it, or it hears nobody. Either way it acknowledges nothing that is lost, and another leads.
+// The leader is cut off in one direction: its messages are lost, or those to it. In both cases it acknowledges nothing
+// that is lost, and another node leads.
 
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE } from "../shapes.ts";

@@ -1,10 +1,14 @@
-// kill -9 of the leader under load, twice: writes go on at another within the profile's bound, nothing acknowledged is lost, nothing is done twice.
+// kill -9 of the leader under load, twice: writes continue at another node within the profile's bound, nothing
+// acknowledged is lost, nothing is done twice.
 
 import { eventually } from "../../kit/eventually.ts";
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
-/** From the kill to the first write that began after it and was acknowledged, in ms: profile `lan`, with room for a busy machine. */
+/**
+ * From the kill to the first write that began after it and was acknowledged, in ms: profile `lan`, with room for a busy
+ * machine.
+ */
 const FAILOVER_MS = 6_000;
 
 export const leaderKilled: Scenario = {

@@ -1,4 +1,5 @@
-// SIGSTOP of the leader with 30 ms round trip, reads waiting at it, SIGCONT: whatever it believed when it woke up, its leader reads answer nothing old.
+// SIGSTOP of the leader with 30 ms round trip, reads waiting at it, SIGCONT: whatever state it resumes with, its leader
+// reads return nothing old.
 
 import { nodeTarget } from "../fleet-clients.ts";
 import type { Row } from "../history.ts";
@@ -26,7 +27,7 @@ export const leaderPaused: Scenario = {
       old.pause();
       await fleet.leader(old);
       await load.more(20);
-      // Asked while it stands still: what it does first when it wakes up is to answer these.
+      // Sent while it is paused: these are the first requests that it handles when it resumes.
       const asked = Array.from({ length: 24 }, (_, at) => leaderRead(trial, old, at));
       await load.more(10);
       old.resume();

@@ -1,5 +1,5 @@
-// Membership changes under load with a dead member: a voter is killed, a new central joins, the dead one is removed and the new one votes in its place; the removed one, when it
-// comes back, has no part in anything.
+// Membership changes under load with a dead member: a voter is killed, a new central joins, the dead one is removed and
+// the new one votes in its place; the removed one, when it returns, takes part in nothing.
 
 import { eventually } from "../../kit/eventually.ts";
 import { nodeTarget } from "../fleet-clients.ts";
@@ -33,7 +33,7 @@ export const memberReplaced: Scenario = {
     trial.say(`${fresh.name} votes in place of ${dead.name}`);
     fleet.forget(dead);
     await dead.restart();
-    // It must neither lead nor disturb nor take writes: the others go on in their term.
+    // It must not lead, disturb or take writes: the others stay in their term.
     const term = (await (await fleet.leader()).status())?.fleet.term;
     await eventually("the removed to say something", () => dead.process.ended || dead.process.stdout !== "", {
       withinMs: 10_000,

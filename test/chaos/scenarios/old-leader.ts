@@ -1,4 +1,5 @@
-// A leader that was cut off comes back with entries that were never committed, after the others shortened their logs: it gets a copy over its suffix, which goes without a trace.
+// A leader that was cut off returns with entries that were never committed, after the others truncated their logs: it
+// gets a copy that replaces its suffix without a trace.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,7 +7,7 @@ import { nodeTarget } from "../fleet-clients.ts";
 import type { Scenario } from "../scenario.ts";
 import { SHORT_LOGS } from "../shapes.ts";
 
-/** More than the short log keeps. */
+/** More entries than the short log keeps. */
 const WRITES = 120;
 
 export const oldLeader: Scenario = {
@@ -32,7 +33,7 @@ export const oldLeader: Scenario = {
             await fleet.link(from, to, { cut: isCut });
       };
       await cut(true);
-      // Asked of it alone while it still believes that it leads: appended there, acknowledged never.
+      // Sent only to it while it still takes itself for the leader: appended there, never acknowledged.
       const alone = trial.load({ targets: () => [nodeTarget(device, old)], clients: 12, writes: 1 });
       const next = await fleet.leader(old);
       await load.more(WRITES, 60_000);

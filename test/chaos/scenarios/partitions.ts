@@ -1,4 +1,5 @@
-// Cuts in both directions: the leader alone, a fleet in two parts, and links that come and go in any direction for a while.
+// Cuts in both directions: the leader alone, a fleet in two parts, and links that are cut and restored in any direction
+// for a while.
 
 import type { FleetOptions } from "../../kit/fleet.ts";
 import { heal, split } from "../cuts.ts";
@@ -25,7 +26,7 @@ export const leaderIsolated: Scenario = {
       [old],
       fleet.up().filter((node) => node !== old),
     );
-    // Its own clients ask nobody else: whatever is acknowledged to them must be there in the end.
+    // Its own clients use no other node: whatever it acknowledges to them must be there at the end.
     const lonely = trial.load({ targets: () => [nodeTarget(trial.device, old)], clients: 3, patienceMs: 4000 });
     const next = await fleet.leader(old);
     trial.say(`${old.name} alone; ${next.name} leads`);

@@ -1,4 +1,5 @@
-// Nodes that end and come back: all of them in turn as at an upgrade, all at one moment as at a power cut, one again and again while it joins.
+// Nodes that end and return: all of them in turn as in an upgrade, all at one moment as in a power cut, one repeatedly
+// while it joins.
 
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
@@ -61,7 +62,7 @@ export const joinCrashed: Scenario = {
     await load.more(150);
     const node = await fleet.joining("regional");
     for (let crash = 0; crash < CRASHES; crash++) {
-      // From the first lines of a start to some time after the copy of the store has become its own.
+      // From the first log lines of a start to some time after the copy of the store has become its own.
       await Bun.sleep(random.between(50, 2500));
       node.kill();
       await node.restart();

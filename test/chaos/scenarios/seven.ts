@@ -1,4 +1,5 @@
-// Three centrals, two regionals, two edges, and every fault that the kit knows, one after the other and some at the same time, as the seed has it.
+// Three centrals, two regionals, two edges, and every fault that the kit knows, one after the other and some at the
+// same time, chosen by the seed.
 
 import type { FleetNode } from "../../kit/fleet.ts";
 import { heal, split } from "../cuts.ts";
@@ -12,7 +13,7 @@ type Fault = (trial: Trial) => Promise<string>;
 
 const pickFull = ({ fleet, random }: Trial): FleetNode => random.pick(fleet.up());
 
-/** Each begins a fault that `mend` ends; a majority of the centrals may be hit at once. */
+/** Each begins a fault that `mend` ends; several can affect a majority of the centrals at once. */
 const FAULTS: readonly Fault[] = [
   async (trial) => {
     const node = pickFull(trial);

@@ -1,4 +1,5 @@
-// Links as they are over the world: 30 and 150 ms, jitter, loss. The leader stays, writes go on, and when it dies another follows.
+// Wide-area links: 30 and 150 ms, jitter, loss. The leader stays, writes continue, and when it dies another one
+// follows.
 
 import { heal, linkAll } from "../cuts.ts";
 import type { Scenario, Trial } from "../scenario.ts";
@@ -30,7 +31,8 @@ async function slow(trial: Trial, link: Parameters<typeof linkAll>[2], failoverM
   const tookMs = await load.more(150, 60_000);
   trial.say(`150 writes in ${Math.round(tookMs)} ms`);
   const after = (await (await fleet.leader()).status())?.fleet.term;
-  // A leader may hand over to a voter with a faster disk (replication.md 25), which on one busy machine is chance.
+  // A leader may transfer leadership to a voter with a faster disk (replication.md 25), which depends on chance on one
+  // busy machine.
   const handedOver = fleet.nodes.some(({ process }) => process.stderr.includes("fleet: handing over to"));
   if (after !== term && !handedOver)
     throw new Error(`the leader changed under no other fault: term ${term} became ${after}`);

@@ -1,4 +1,4 @@
-// A new full replica gets the whole store as a copy while everybody writes on: what it holds then is what all hold.
+// A new full replica gets the whole store as a copy while writes continue: its content then equals that of all others.
 
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";

@@ -1,4 +1,5 @@
-// An edge whose upstream vanishes (kill -9): it goes on at another, never answers what is older than it says, and gives nobody what they may not read.
+// An edge whose upstream vanishes (kill -9): it continues at another one, never returns what is older than it states,
+// and returns nothing to callers that may not read it.
 
 import { eventually } from "../../kit/eventually.ts";
 import { nodeTarget } from "../fleet-clients.ts";
@@ -37,7 +38,7 @@ export const upstreamVanished: Scenario = {
           throw new Error(`a stranger was told ${JSON.stringify(said)} by the edge`);
       };
       await refused();
-      // Whichever node it follows: killing two in turn kills its upstream.
+      // Killing two in turn kills its upstream, whichever node it follows.
       for (const node of fleet.up(["central"]).slice(0, 2)) {
         node.kill();
         await refused();

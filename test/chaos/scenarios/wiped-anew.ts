@@ -1,4 +1,5 @@
-// A voter's disk is wiped with its tailnet identity: it comes back under the same name as another device. Nobody takes it for the old one; a person lets it in, the old one is removed, and it votes in its place.
+// A voter's disk is wiped together with its tailnet identity: it returns under the same name as another device. It is
+// not taken for the old one; an admin admits it, the old one is removed, and it votes in its place.
 
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +24,7 @@ export const wipedAnew: Scenario = {
     const oldId = node.id;
     await killed(node);
     for (const name of readdirSync(node.dataDir)) rmSync(join(node.dataDir, name), { recursive: true });
-    // The ticket that it joined with was used by the device that it was.
+    // The ticket with which it joined was used by the device that it was before.
     await node.restart();
     await load.more(20);
     const waits = async () => {
