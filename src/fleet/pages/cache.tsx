@@ -27,7 +27,7 @@ function Cache({ cache, upstream }: { cache: CacheReport; upstream: string | nul
     <Card id="cache" title="Cache">
       <p>
         {upstream === null ? (
-          <strong>No full node in reach</strong>
+          <strong>No full node reachable</strong>
         ) : (
           <span>
             Follows <Words text={upstream} />
