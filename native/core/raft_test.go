@@ -77,7 +77,7 @@ func (s *raftStore) read() {
 
 func (s *raftStore) apply(payload []byte) {
 	s.mu.Lock()
-	for count, at := binary.BigEndian.Uint32(payload), 4; count > 0; count-- {
+	for count, at := binary.BigEndian.Uint32(payload[8:]), 12; count > 0; count-- {
 		size := int(binary.BigEndian.Uint32(payload[at+16:]))
 		s.index = binary.BigEndian.Uint64(payload[at:])
 		if size > 0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // SocketVersion is the version of raft.sock; both sides must have the same.
-const SocketVersion = 1
+const SocketVersion = 2
 
 // MaxFrameBytes bounds type and payload of one frame.
 const MaxFrameBytes = 16 << 20
@@ -104,13 +104,15 @@ func DecodeHello(payload []byte) (Applied, error) {
 	return Applied{Index: number(payload, 2), Term: number(payload, 10), Server: string(payload[18:])}, nil
 }
 
-// EncodeCommitted returns a frame with a batch of committed entries, oldest first.
-func EncodeCommitted(batch []Entry) []byte {
-	size := 4
+// EncodeCommitted returns a frame with a batch of committed entries, oldest first; previous is the entry before them,
+// which the store must hold.
+func EncodeCommitted(previous uint64, batch []Entry) []byte {
+	size := 12
 	for _, entry := range batch {
 		size += 20 + len(entry.Data)
 	}
 	payload := make([]byte, 0, size)
+	payload = binary.BigEndian.AppendUint64(payload, previous)
 	payload = binary.BigEndian.AppendUint32(payload, uint32(len(batch)))
 	for _, entry := range batch {
 		payload = append(payload, numbers(entry.Index, entry.Term)...)

@@ -43,7 +43,7 @@ func TestFramesMatchGoldenBytes(t *testing.T) {
 		"applied":    EncodeFrame(FrameApplied, numbers(1<<40)),
 		"answer":     EncodeFrame(FrameAnswer, numbers(5), []byte(`{"ok":{"applied":9}}`)),
 		"welcome":    EncodeFrame(FrameWelcome, []byte(`{"server":"00112233445566778899aabbccddeeff"}`)),
-		"committed":  EncodeCommitted([]Entry{{Index: 9, Term: 2, Data: []byte("abc")}, {Index: 11, Term: 3}}),
+		"committed":  EncodeCommitted(7, []Entry{{Index: 9, Term: 2, Data: []byte("abc")}, {Index: 11, Term: 3}}),
 		"proposed":   EncodeProposed(7, 9, 2),
 		"refused":    EncodeRefused(7, RefusedUnknown),
 		"replaced":   EncodeRefused(7, RefusedReplaced),
@@ -248,11 +248,15 @@ func TestOnlyCompleteCopiesAreAccepted(t *testing.T) {
 			t.Errorf("%s: files left: %v", name, left)
 		}
 		if row.good {
-			found, _ := store.newest()
-			if got, _ := os.ReadFile(found.File); !bytes.Equal(got, content) {
+			waiting, _ := store.pending()
+			received := filepath.Join(folder, waiting.File)
+			if got, _ := os.ReadFile(received); !bytes.Equal(got, content) {
 				t.Error("the received copy differs from the sent one")
 			}
-			// The next start removes what an interrupted transfer left and keeps the file named by the record.
+			if named, _ := store.newest(); named != nil {
+				t.Errorf("the record names entry %d, which no store holds", named.Index)
+			}
+			// The next start removes what an interrupted transfer left and keeps the file that is pending.
 			stray := filepath.Join(folder, "received-9-9.db")
 			if err := os.WriteFile(stray, nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -260,11 +264,11 @@ func TestOnlyCompleteCopiesAreAccepted(t *testing.T) {
 			if err := store.removeStale(); err != nil {
 				t.Fatal(err)
 			}
-			if left, _ := filepath.Glob(filepath.Join(folder, "received-*")); len(left) != 1 || left[0] != found.File {
+			if left, _ := filepath.Glob(filepath.Join(folder, "received-*")); len(left) != 1 || left[0] != received {
 				t.Errorf("removeStale left %v", left)
 			}
-			_ = os.Remove(found.File)
-			_ = os.Remove(store.path())
+			_ = os.Remove(received)
+			_ = os.Remove(store.pendingPath())
 		}
 	}
 }
@@ -305,11 +309,11 @@ func TestLinkWaitsForTheStore(t *testing.T) {
 		}
 		return entries
 	}
-	if err := l.Apply(batch(1)); err != nil {
+	if err := l.Apply(0, batch(1)); err != nil {
 		t.Fatal(err)
 	}
 	second := make(chan error, 1)
-	go func() { second <- l.Apply(batch(1 + maxUnappliedEntries)) }()
+	go func() { second <- l.Apply(0, batch(1+maxUnappliedEntries)) }()
 	select {
 	case <-second:
 		t.Fatal("a batch was sent before the previous one was applied")
@@ -325,7 +329,7 @@ func TestLinkWaitsForTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := make(chan error, 1)
-	go func() { third <- l.Apply(batch(1 + 2*maxUnappliedEntries)) }()
+	go func() { third <- l.Apply(0, batch(1+2*maxUnappliedEntries)) }()
 	l.close()
 	if err := <-third; err == nil {
 		t.Error("a closed link accepted a batch")

@@ -21,9 +21,9 @@ const (
 
 // StateMachine is the store that entries are applied to.
 type StateMachine interface {
-	// Apply queues the next entries and returns; it blocks only while too many are not applied yet. An error means that
-	// the store is gone.
-	Apply(batch []Entry) error
+	// Apply queues the next entries and returns; it blocks only while too many are not applied yet. previous is the entry
+	// before the first: a store that does not hold it must refuse the batch. An error means that the store is gone.
+	Apply(previous uint64, batch []Entry) error
 	// AppliedIndex returns the last entry that the store holds.
 	AppliedIndex() uint64
 	// ApplyLag returns the age of the oldest queued batch that is not applied, 0 if there is none.
@@ -34,7 +34,8 @@ type StateMachine interface {
 	Mark(ctx context.Context, server string, index, term uint64) (Marked, error)
 	// Copy writes the whole store, durably, to a path that does not exist yet.
 	Copy(ctx context.Context, path string) error
-	// Install replaces the store by the copy at path and returns its position.
+	// Install replaces the store by the copy at path and returns its position. After an error nothing has changed, except
+	// after ErrStoreGone and the end of ctx, when that is not known.
 	Install(ctx context.Context, server, path string, index, term uint64) (Applied, error)
 }
 
@@ -45,6 +46,8 @@ type fsm struct {
 	// skipUpTo is the last entry that the store already holds.
 	skipUpTo atomic.Uint64
 	queued   atomic.Uint64
+	// passed is the last command entry that raft passed on, skipped or not, or the snapshot that raft began from.
+	passed atomic.Uint64
 	// installs counts copies that replaced the store. After one, the log may hold entries before the copy's position that
 	// were never committed.
 	installs atomic.Uint64
@@ -63,12 +66,13 @@ func (f *fsm) Apply(entry *raft.Log) any {
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	terms := make([]any, len(logs))
 	var batch []Entry
+	var previous uint64
 	size := 0
 	flush := func() {
 		if len(batch) == 0 {
 			return
 		}
-		if err := f.store.Apply(batch); err != nil {
+		if err := f.store.Apply(previous, batch); err != nil {
 			f.onFailure(fmt.Errorf("passing entry %d to the store: %w", batch[0].Index, err))
 		}
 		f.queued.Store(batch[len(batch)-1].Index)
@@ -76,11 +80,18 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	}
 	for at, entry := range logs {
 		terms[at] = entry.Term
-		if entry.Type != raft.LogCommand || entry.Index <= f.skipUpTo.Load() {
+		if entry.Type != raft.LogCommand {
+			continue
+		}
+		before := f.passed.Swap(entry.Index)
+		if entry.Index <= f.skipUpTo.Load() {
 			continue
 		}
 		if size+len(entry.Data) > batchBytes {
 			flush()
+		}
+		if len(batch) == 0 {
+			previous = before
 		}
 		batch = append(batch, Entry{Index: entry.Index, Term: entry.Term, Data: entry.Data})
 		size += len(entry.Data)
@@ -125,30 +136,42 @@ func (s *snapshotRef) Persist(raw raft.SnapshotSink) error {
 
 func (s *snapshotRef) Release() {}
 
-// Restore installs the copy that the newest record names; it does not read the stream that raft opened over that file.
+// Restore installs the pending copy; it does not read the stream that raft opened over that file.
 func (f *fsm) Restore(source io.ReadCloser) error {
 	defer source.Close()
+	settled, err := f.settle()
+	if err != nil {
+		return err
+	}
+	if !settled {
+		return errors.New("there is no received snapshot to install")
+	}
 	found, err := f.snapshots.newest()
 	if err != nil {
 		return err
 	}
-	if found == nil || found.File == "" {
-		return errors.New("there is no received snapshot to install")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
-	defer cancel()
-	applied, err := f.store.Install(ctx, f.server, found.File, found.Index, found.Term)
-	if err != nil {
-		return err
-	}
-	f.installs.Add(1)
-	f.skipUpTo.Store(applied.Index)
-	f.queued.Store(0)
-	if err := f.snapshots.installed(applied.Index); err != nil {
-		return err
-	}
-	if f.snapshots.conflict.Swap(false) {
+	divergent, err := isDivergent(found, f.snapshots.log)
+	if divergent {
 		f.onConflict()
 	}
-	return nil
+	return err
+}
+
+// settle installs the pending copy, if there is one, and reports whether it is the store now. An install whose outcome
+// is unknown ends the member; its next start settles it.
+func (f *fsm) settle() (bool, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
+	defer cancel()
+	applied, settled, err := f.snapshots.settle(ctx, f.server, Applied{Index: f.store.AppliedIndex()})
+	var refused *refusedCopyError
+	if err != nil && !errors.As(err, &refused) {
+		f.onFailure(err)
+	}
+	if settled {
+		f.installs.Add(1)
+		f.skipUpTo.Store(applied.Index)
+		f.queued.Store(0)
+		f.passed.Store(applied.Index)
+	}
+	return settled, err
 }

@@ -21,7 +21,8 @@ const (
 	maxUnappliedBytes   = 16 << 20
 )
 
-var errLinkClosed = errors.New("raft.sock is closed")
+// ErrStoreGone is returned by a StateMachine whose store ended; whether it did what was asked is unknown.
+var ErrStoreGone = errors.New("raft.sock is closed")
 
 // storeRequest is a request to the store.
 type storeRequest struct {
@@ -99,7 +100,7 @@ func (l *link) sendJSON(kind byte, value any) error {
 func (l *link) waitFor(ctx context.Context, cond func() bool) error {
 	for !cond() {
 		if l.closed {
-			return errLinkClosed
+			return ErrStoreGone
 		}
 		changed := l.changed
 		l.mu.Unlock()
@@ -116,8 +117,8 @@ func (l *link) waitFor(ctx context.Context, cond func() bool) error {
 }
 
 // Apply sends a batch once the store is not too far behind.
-func (l *link) Apply(batch []Entry) error {
-	frame := EncodeCommitted(batch)
+func (l *link) Apply(previous uint64, batch []Entry) error {
+	frame := EncodeCommitted(previous, batch)
 	last := batch[len(batch)-1].Index
 	l.mu.Lock()
 	err := l.waitFor(context.Background(), func() bool {
@@ -176,7 +177,7 @@ func (l *link) request(ctx context.Context, req storeRequest, into any) error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return errLinkClosed
+		return ErrStoreGone
 	}
 	l.lastRequestID++
 	id, reply := l.lastRequestID, make(chan storeReply, 1)
@@ -199,7 +200,7 @@ func (l *link) request(ctx context.Context, req storeRequest, into any) error {
 		changed, closed := l.changed, l.closed
 		l.mu.Unlock()
 		if closed {
-			return errLinkClosed
+			return ErrStoreGone
 		}
 		select {
 		case answer := <-reply:
@@ -229,9 +230,6 @@ func (l *link) Install(ctx context.Context, server, path string, index, term uin
 		Term  uint64 `json:"term"`
 	}
 	err := l.request(ctx, storeRequest{Do: "install", Server: server, Path: path, Index: index, Term: term}, &reply)
-	if err == nil && reply.Index < index {
-		err = fmt.Errorf("the installed copy is at entry %d, before its snapshot at %d", reply.Index, index)
-	}
 	if err == nil {
 		l.mu.Lock()
 		l.unapplied, l.entries, l.bytes = nil, 0, 0

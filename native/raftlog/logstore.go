@@ -4,6 +4,7 @@
 package raftlog
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,10 @@ func openLog(folder string) (*logStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the raft log %s: %w; check that no other process uses it and the disk has room",
 			path, err)
+	}
+	// The file's name, too, must survive a loss of power: its votes count from the first one.
+	if err := syncFolder(folder); err != nil {
+		return nil, errors.Join(err, store.Close())
 	}
 	return &logStore{BoltStore: store, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil
 }

@@ -112,7 +112,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 		applied, err = bootstrap(ctx, server, applied, log, node.stable, node.snapshots)
 	}
 	if err == nil {
-		applied, err = reconcile(ctx, server, applied, log, node.snapshots)
+		applied, err = node.reconcile(ctx, applied)
 	}
 	if err == nil {
 		node.fsm.skipUpTo.Store(applied.Index)
@@ -170,8 +170,22 @@ func newNode(server string, options Options, log *logStore) *Node {
 // ID returns the server id of this member.
 func (n *Node) ID() string { return n.server }
 
-// startRaft starts a raft instance over what is on disk.
+// startRaft starts a raft instance over what is on disk. A copy that an earlier instance received is settled first: raft
+// would begin from it, and the store would miss what came before (replication.md 14).
 func (n *Node) startRaft() error {
+	var refused *refusedCopyError
+	if _, err := n.fsm.settle(); err != nil && !errors.As(err, &refused) {
+		return err
+	}
+	found, err := n.snapshots.newest()
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		n.fsm.passed.Store(found.Index)
+	} else {
+		n.fsm.passed.Store(0)
+	}
 	transport := newTransport(n)
 	n.transport.Store(transport)
 	config := configOf(n.server, *n.profile.Load(), n.options.Retention, n.options.Log)

@@ -97,34 +97,6 @@ func TestLaggingFollowerGetsASnapshot(t *testing.T) {
 	f.checkSettled(append(acknowledged, f.put(200, 5)...))
 }
 
-func TestCrashBetweenReceiveAndInstall(t *testing.T) {
-	f := newFleet(t, 3, raftlog.Retention{Trailing: 5, Threshold: 1 << 30})
-	acknowledged := f.put(0, 5)
-	leader := f.leader()
-	slow := f.members[0]
-	if slow == leader {
-		slow = f.members[1]
-	}
-	f.stop(slow)
-	acknowledged = append(acknowledged, f.put(10, 40)...)
-	must(t, leader.node.Snapshot())
-	before := slow.store.position.Index
-	slow.store.crash = true
-	f.start(slow, false)
-	until(t, "a received copy", func() bool { return slow.node.State().Snapshot > before })
-	f.stop(slow)
-	if slow.store.position.Index != before {
-		t.Fatalf("the store went from %d to %d without an install", before, slow.store.position.Index)
-	}
-	slow.store.crash = false
-	installs := slow.store.installs
-	f.start(slow, false)
-	if slow.store.installs != installs+1 {
-		t.Error("the start did not install the received copy")
-	}
-	f.checkSettled(append(acknowledged, f.put(100, 5)...))
-}
-
 func TestLeaderWithStalledStoreTransfersLeadership(t *testing.T) {
 	f := newFleet(t, 3, raftlog.Retention{})
 	acknowledged := f.put(0, 5)

@@ -5,7 +5,6 @@ package raftlog_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,18 +23,26 @@ type memoryStore struct {
 	position raftlog.Applied
 	values   []string
 	doubled  int
+	gaps     int
 	installs int
 	lag      time.Duration
-	// crash makes the next install fail, as a crash before it would.
-	crash   bool
-	changed chan struct{}
+	// refusal is the outcome of installs. ErrStoreGone is what an end of the process leaves; with afterwards the copy is
+	// the store by then.
+	refusal    error
+	afterwards bool
+	// attempts counts installs that were asked for, done or not.
+	attempts int
+	changed  chan struct{}
 }
 
 func newMemoryStore() *memoryStore { return &memoryStore{changed: make(chan struct{})} }
 
-func (s *memoryStore) Apply(batch []raftlog.Entry) error {
+func (s *memoryStore) Apply(previous uint64, batch []raftlog.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if previous > s.position.Index {
+		s.gaps++
+	}
 	for _, entry := range batch {
 		if entry.Index <= s.position.Index {
 			s.doubled++
@@ -115,13 +122,14 @@ func (s *memoryStore) Install(_ context.Context, server, path string, index, _ u
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.crash {
-		return raftlog.Applied{}, errors.New("crashed before the install")
+	s.attempts++
+	if s.refusal != nil && !s.afterwards {
+		return raftlog.Applied{}, s.refusal
 	}
 	s.position, s.values = found.Applied, found.Values
 	s.position.Server = server
 	s.installs++
-	return s.position, nil
+	return s.position, s.refusal
 }
 
 func (s *memoryStore) applied() []string {
@@ -289,6 +297,9 @@ func (f *fleet) checkSettled(acknowledged []string) {
 		until(f.t, "equal values on "+m.id, func() bool { return fmt.Sprint(m.store.applied()) == fmt.Sprint(want) })
 		if m.store.doubled > 0 {
 			f.t.Errorf("%d entries were applied twice on %s", m.store.doubled, m.id)
+		}
+		if m.store.gaps > 0 {
+			f.t.Errorf("%d batches on %s came without the entries before them", m.store.gaps, m.id)
 		}
 	}
 	count := map[string]int{}

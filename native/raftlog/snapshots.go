@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -28,14 +29,13 @@ type Marked struct {
 	Chain   string `json:"chain"`
 }
 
-// record is a snapshot on disk. File is set while a copy from a peer waits to be installed.
+// record is a snapshot on disk: what the store holds.
 type record struct {
 	Index              uint64 `json:"index"`
 	Term               uint64 `json:"term"`
 	Configuration      []byte `json:"configuration"`
 	ConfigurationIndex uint64 `json:"configurationIndex"`
 	Marked             Marked `json:"marked"`
-	File               string `json:"file,omitempty"`
 }
 
 // snapshots is the SnapshotStore over `<folder>/snapshot.json`. It keeps only the newest record, since every record
@@ -55,8 +55,6 @@ type snapshots struct {
 	cached        *record
 	configuration *indexedConfiguration
 	copies        atomic.Uint64
-	// conflict is set when a snapshot's index holds an entry of another term in the log.
-	conflict atomic.Bool
 }
 
 func (s *snapshots) path() string { return filepath.Join(s.folder, recordFile) }
@@ -133,16 +131,13 @@ func (s *snapshots) write(next record) error {
 		s.onFailure(err)
 		return err
 	}
-	if found != nil && found.File != "" && found.File != next.File {
-		_ = os.Remove(found.File)
-	}
 	s.setCached(&next)
 	return nil
 }
 
 // removeStale removes what an interrupted copy or transfer left.
 func (s *snapshots) removeStale() error {
-	found, err := s.newest()
+	waiting, err := s.pending()
 	if err != nil {
 		return err
 	}
@@ -152,7 +147,7 @@ func (s *snapshots) removeStale() error {
 			return err
 		}
 		for _, path := range stale {
-			if found != nil && path == found.File {
+			if waiting != nil && filepath.Base(path) == waiting.File {
 				continue
 			}
 			if err := os.Remove(path); err != nil {
@@ -161,16 +156,6 @@ func (s *snapshots) removeStale() error {
 		}
 	}
 	return nil
-}
-
-// installed records that the copy is the store now. The store may be ahead of the record's index.
-func (s *snapshots) installed(applied uint64) error {
-	found, err := s.newest()
-	if err != nil || found == nil || found.File == "" {
-		return err
-	}
-	found.File, found.Marked.Applied = "", applied
-	return s.write(*found)
 }
 
 func (r *record) meta(size int64) *raft.SnapshotMeta {
@@ -191,16 +176,20 @@ func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
 // Open copies the store to a file, deleted by the reader's Close, and returns it behind its header. The copy may be
 // ahead of the snapshot's index; the installing member skips the entries that it already contains.
 func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	waiting, err := s.pending()
+	if err != nil {
+		return nil, nil, err
+	}
+	if waiting != nil && waiting.id() == id {
+		// A received copy is installed from its path and not read here.
+		return waiting.Snapshot.meta(0), io.NopCloser(bytes.NewReader(nil)), nil
+	}
 	found, err := s.newest()
 	if err != nil {
 		return nil, nil, err
 	}
 	if found == nil || found.meta(0).ID != id {
 		return nil, nil, fmt.Errorf("snapshot %s no longer exists", id)
-	}
-	if found.File != "" {
-		// A received copy is installed from its path and not read here.
-		return found.meta(0), io.NopCloser(bytes.NewReader(nil)), nil
 	}
 	release := s.holdLog()
 	path := filepath.Join(s.folder, fmt.Sprintf("copy-%d.db", s.copies.Add(1)))
@@ -236,47 +225,45 @@ type sink struct {
 	done     bool
 }
 
-func (s *sink) ID() string { return s.record.meta(0).ID }
+// ID names a received copy by its file, and one of our own by term and index.
+func (s *sink) ID() string {
+	if s.received != nil {
+		return filepath.Base(s.received.path)
+	}
+	return s.record.meta(0).ID
+}
 
 func (s *sink) Write(content []byte) (int, error) {
 	if s.received == nil {
-		path := filepath.Join(s.store.folder, "received-"+s.ID()+".db")
+		// Each transfer has a file of its own: a broken one must not touch a copy that is pending.
+		path := filepath.Join(s.store.folder, "received-"+randomID()+".db")
 		s.received = &incomingCopy{path: path, fleet: s.store.fleet, epoch: s.store.epoch}
 	}
 	count, err := s.received.Write(content)
-	var disk *diskError
-	if errors.As(err, &disk) {
-		s.store.onFailure(err)
-	}
-	return count, err
+	return count, s.checkDisk(err)
 }
 
-// Close makes content and record durable, in that order.
+// Close makes the content durable, then its name: the snapshot record, or for a received copy the name of what is to be
+// installed.
 func (s *sink) Close() error {
 	if s.done {
 		return nil
 	}
 	s.done = true
-	if !s.own {
-		if s.received == nil {
-			return errors.New("the snapshot has no content")
-		}
-		if err := s.received.finish(); err != nil {
-			s.received.remove()
-			var disk *diskError
-			if errors.As(err, &disk) {
-				s.store.onFailure(err)
-			}
-			return err
-		}
-		s.record.File = s.received.path
-		var entry raft.Log
-		err := s.store.log.GetLog(s.record.Index, &entry)
-		if err == nil && entry.Term != s.record.Term {
-			s.store.conflict.Store(true)
-		}
+	if s.own {
+		return s.store.write(s.record)
 	}
-	return s.store.write(s.record)
+	if s.received == nil {
+		return errors.New("the snapshot has no content")
+	}
+	err := s.received.finish()
+	if err == nil {
+		err = s.store.setPending(pendingCopy{Snapshot: s.record, File: filepath.Base(s.received.path)})
+	}
+	if err != nil {
+		s.received.remove()
+	}
+	return s.checkDisk(err)
 }
 
 func (s *sink) Cancel() error {
@@ -285,4 +272,14 @@ func (s *sink) Cancel() error {
 	}
 	s.done = true
 	return nil
+}
+
+// checkDisk ends the member at an error of its disk. A copy that does not fit on it is only refused: the log is whole,
+// and removing the copy frees the space.
+func (s *sink) checkDisk(err error) error {
+	var disk *diskError
+	if errors.As(err, &disk) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		s.store.onFailure(err)
+	}
+	return err
 }

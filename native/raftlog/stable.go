@@ -118,5 +118,8 @@ func ServerID(folder string) (string, error) {
 		return "", err
 	}
 	id := randomID()
-	return id, writeDurable(path, []byte(id))
+	if err := writeDurable(path, []byte(id)); err != nil {
+		return "", err
+	}
+	return id, syncFolder(filepath.Dir(filepath.Clean(folder)))
 }

@@ -38,55 +38,60 @@ func checkLogPresent(folder string) error {
 	return nil
 }
 
-// reconcile installs a snapshot that was received but not installed, and refuses inconsistent folders. It returns the
+// reconcile installs a copy that was received and not installed, and refuses inconsistent folders. It returns the
 // position of the store.
-func reconcile(ctx context.Context, server string, applied Applied, log raft.LogStore,
-	snapshots *snapshots) (Applied, error) {
-	if applied.Server != "" && applied.Server != server {
+func (n *Node) reconcile(ctx context.Context, applied Applied) (Applied, error) {
+	if applied.Server != "" && applied.Server != n.server {
 		return applied, quarantinef("the store was written by server %.40q and the raft folder is of %s", applied.Server,
-			server)
+			n.server)
 	}
-	snapshot, err := snapshots.newest()
+	applied, _, err := n.snapshots.settle(ctx, n.server, applied)
+	var refused *refusedCopyError
+	if errors.As(err, &refused) {
+		n.options.Log.Error("continuing with what this member had", "reason", err)
+	} else if err != nil {
+		return applied, err
+	}
+	snapshot, err := n.snapshots.newest()
 	if err != nil {
 		return applied, err
 	}
 	if snapshot != nil && snapshot.Index > applied.Index {
-		if snapshot.File == "" {
-			return applied, quarantinef("the store is at entry %d, before the snapshot at %d: it is an older copy, or was lost",
-				applied.Index, snapshot.Index)
-		}
-		applied, err = snapshots.store.Install(ctx, server, snapshot.File, snapshot.Index, snapshot.Term)
-		if err != nil {
-			return applied, fmt.Errorf("installing the snapshot at entry %d: %w", snapshot.Index, err)
-		}
+		return applied, quarantinef("the store is at entry %d, before the snapshot at %d: it is an older copy, or was lost",
+			applied.Index, snapshot.Index)
 	}
-	if err := dropDivergentLog(snapshot, log); err != nil {
+	if err := dropDivergentLog(snapshot, n.log); err != nil {
 		return applied, err
 	}
-	if err := checkConsistent(applied, snapshot, log); err != nil {
+	if err := checkConsistent(applied, snapshot, n.log); err != nil {
 		return applied, err
 	}
-	if err := forceSingleVoter(server, log, snapshot, snapshots.folder); err != nil {
+	if err := forceSingleVoter(n.server, n.log, snapshot, n.options.Folder); err != nil {
 		return applied, fmt.Errorf("continuing without the other members: %w", err)
 	}
-	return applied, snapshots.installed(applied.Index)
+	return applied, nil
 }
 
 // dropDivergentLog removes a log that has another entry at the snapshot's index: nothing from there on was ever
 // committed, and this member may have ended before it could remove the log itself.
 func dropDivergentLog(snapshot *record, log raft.LogStore) error {
-	if snapshot == nil {
-		return nil
-	}
-	var entry raft.Log
-	err := log.GetLog(snapshot.Index, &entry)
-	if errors.Is(err, raft.ErrLogNotFound) || err == nil && entry.Term == snapshot.Term {
-		return nil
-	}
-	if err != nil {
+	if divergent, err := isDivergent(snapshot, log); err != nil || !divergent {
 		return err
 	}
 	return deleteLog(log)
+}
+
+// isDivergent reports whether the log has an entry of another term at the snapshot's index.
+func isDivergent(snapshot *record, log raft.LogStore) (bool, error) {
+	if snapshot == nil {
+		return false, nil
+	}
+	var entry raft.Log
+	err := log.GetLog(snapshot.Index, &entry)
+	if errors.Is(err, raft.ErrLogNotFound) {
+		return false, nil
+	}
+	return err == nil && entry.Term != snapshot.Term, err
 }
 
 func checkConsistent(applied Applied, snapshot *record, log raft.LogStore) error {
@@ -106,7 +111,7 @@ func checkConsistent(applied Applied, snapshot *record, log raft.LogStore) error
 		return nil
 	}
 	// A copy from a peer may be ahead of its record, and of this log.
-	if snapshot != nil && applied.Index > end && (snapshot.File != "" || snapshot.Marked.Applied == applied.Index) {
+	if snapshot != nil && applied.Index > end && snapshot.Marked.Applied == applied.Index {
 		return nil
 	}
 	if applied.Index > end {

@@ -32,6 +32,12 @@ export function isDamaged(error: unknown): boolean {
   return /^SQLITE_(CORRUPT|NOTADB|IOERR)/.test(codeOf(error));
 }
 
+/** Reports whether an error means that the disk did not confirm a write. After it nothing can be said of that file. */
+export function isSyncFailure(error: unknown): boolean {
+  if (/^SQLITE_IOERR_(DIR_)?FSYNC/.test(codeOf(error))) return true;
+  return error instanceof Error && "syscall" in error && error.syscall === "fsync";
+}
+
 /** Returns `data_corrupt` for the store at `path`. */
 export function damaged(path: string, what: string, cause?: unknown): Fault {
   return new Fault("data_corrupt", `The store ${path} is damaged: ${what}`, {

@@ -2,14 +2,14 @@
 // store by switching the pointer, never by a rename over a live file.
 
 import { Database } from "bun:sqlite";
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { type Writer, writerOf } from "./connection.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
-import { isDamaged } from "./damage.ts";
+import { isDamaged, isSyncFailure } from "./damage.ts";
 import { refuseDamage } from "./open.ts";
 import { type Migration, refuseForeignSchema } from "./own-schema.ts";
 
@@ -45,19 +45,29 @@ export interface ImportOptions {
 
 /**
  * Makes a copy the next generation of the folder, checked, prepared and durable; returns its number. Removes what an
- * earlier attempt left.
+ * earlier attempt left. Where it throws, it leaves nothing.
  */
 export function importCopy({ folder, copy, migrations, prepare }: ImportOptions): number {
-  const now = Number(readFileSync(join(folder, "CURRENT"), "utf8"));
+  const now = currentGeneration(folder);
   for (const name of readdirSync(folder)) {
-    if (/^[1-9][0-9]*$/.test(name) && Number(name) > now) rmSync(join(folder, name), { recursive: true, force: true });
+    if (/^[1-9][0-9]*$/.test(name) && Number(name) !== now) removeGeneration(folder, Number(name));
   }
-  const home = join(folder, String(now + 1));
-  ensurePrivateFolder(home);
-  const path = join(home, "cairn.db");
-  // Copied, not moved: raft's record names the copy until the install is over.
-  copyFileSync(copy, path);
-  chmodSync(path, 0o600);
+  const path = generationPath(folder, now + 1);
+  try {
+    ensurePrivateFolder(dirname(path));
+    // Copied, not moved: the received copy stays pending until the install is over.
+    copyFileSync(copy, path);
+    chmodSync(path, 0o600);
+    checkAndPrepare(path, { copy, migrations, prepare });
+    for (const flushed of [path, dirname(path), folder]) flush(flushed);
+  } catch (error) {
+    removeGeneration(folder, now + 1);
+    throw error;
+  }
+  return now + 1;
+}
+
+function checkAndPrepare(path: string, { copy, migrations, prepare }: Omit<ImportOptions, "folder">): void {
   const database = new Database(path, { readwrite: true, strict: true });
   try {
     database.run("PRAGMA trusted_schema = OFF");
@@ -72,12 +82,11 @@ export function importCopy({ folder, copy, migrations, prepare }: ImportOptions)
     database.run("PRAGMA secure_delete = ON");
     database.transaction(() => prepare(writerOf(database)))();
   } catch (error) {
-    throw isDamaged(error) ? foreign(copy, `it is damaged: ${String(error)}`) : error;
+    if (isSyncFailure(error) || !isDamaged(error)) throw error;
+    throw foreign(copy, `it is damaged: ${String(error)}`);
   } finally {
     database.close();
   }
-  for (const flushed of [path, home, folder]) flush(flushed);
-  return now + 1;
 }
 
 function foreign(copy: string, why: string): Fault {
@@ -86,12 +95,22 @@ function foreign(copy: string, why: string): Fault {
   });
 }
 
+/** Returns the generation that `CURRENT` names. */
+export function currentGeneration(folder: string): number {
+  return Number(readFileSync(join(folder, "CURRENT"), "utf8"));
+}
+
 /** Makes `CURRENT` name a generation, durably. */
 export function switchGeneration(folder: string, generation: number): void {
   writeAtomic(join(folder, "CURRENT"), `${generation}\n`);
 }
 
-/** Removes the generation of a closed file. */
-export function removeGeneration(path: string): void {
-  if (existsSync(path)) rmSync(dirname(path), { recursive: true, force: true });
+/** Returns the path of a generation's file. */
+export function generationPath(folder: string, generation: number): string {
+  return join(folder, String(generation), "cairn.db");
+}
+
+/** Removes a generation. Its file must be closed. */
+export function removeGeneration(folder: string, generation: number): void {
+  rmSync(join(folder, String(generation)), { recursive: true, force: true });
 }

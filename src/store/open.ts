@@ -3,8 +3,8 @@
 
 import { constants, Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { writeAtomic } from "../lib/atomic-file.ts";
+import { dirname, join } from "node:path";
+import { flush, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -23,9 +23,8 @@ export interface OpenedFile {
   closedInOrder(): void;
 }
 
-/** Opens or creates the store in `folder`. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
-export function openFile(folder: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
-  const path = databasePath(folder);
+/** Opens or creates the file at `path`, in a folder that exists. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
+export function openFile(path: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
   const fresh = !existsSync(path);
   const mark = `${path}-open`;
   try {
@@ -35,6 +34,7 @@ export function openFile(folder: string, migrations: readonly Migration[], log: 
     if (existsSync(mark)) checkAfterCrash(writer, path, log);
     writeFileSync(mark, "", { mode: 0o600 });
     migrate(writer, path, migrations);
+    if (fresh) flush(dirname(path));
     return { path, writer, readonly: openReadonly(path), closedInOrder: () => rmSync(mark, { force: true }) };
   } catch (cause) {
     throw openFault(path, cause);
@@ -54,7 +54,10 @@ export function openReadonly(path: string): Database {
 export function databasePath(folder: string): string {
   ensurePrivateFolder(folder);
   const pointer = join(folder, "CURRENT");
-  if (!existsSync(pointer)) writeAtomic(pointer, "1\n");
+  if (!existsSync(pointer)) {
+    writeAtomic(pointer, "1\n");
+    flush(dirname(folder));
+  }
   const generation = readFileSync(pointer, "utf8").trim();
   if (!/^[1-9][0-9]{0,9}$/.test(generation)) {
     throw new Fault(
@@ -64,7 +67,9 @@ export function databasePath(folder: string): string {
     );
   }
   const home = join(folder, generation);
+  const fresh = !existsSync(home);
   ensurePrivateFolder(home);
+  if (fresh) flush(folder);
   return join(home, "cairn.db");
 }
 

@@ -2,15 +2,23 @@
 // read-only connection, prepared statements. The folders that bring migrations own the tables.
 
 import { Database } from "bun:sqlite";
+import { reasonOf } from "../lib/reason-of.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
-import { importCopy, removeGeneration, switchGeneration, writeCopy } from "./generations.ts";
-import { type OpenedFile, openFile, type StoreLog } from "./open.ts";
+import {
+  currentGeneration,
+  generationPath,
+  importCopy,
+  removeGeneration,
+  switchGeneration,
+  writeCopy,
+} from "./generations.ts";
+import { databasePath, type OpenedFile, openFile, type StoreLog } from "./open.ts";
 import type { Migration } from "./own-schema.ts";
 import { type SharedReader, shareReads } from "./shared-reads.ts";
 
 export type { Reader, SqlValue, Writer } from "./connection.ts";
-export { isDamaged, isStorageFull } from "./damage.ts";
+export { isDamaged, isStorageFull, isSyncFailure } from "./damage.ts";
 export type { Migration } from "./own-schema.ts";
 
 export interface StoreOptions {
@@ -35,7 +43,7 @@ export class Store {
 
   private constructor(options: StoreOptions) {
     this.#options = options;
-    this.#opened = opened(options);
+    this.#opened = opened(options, databasePath(options.folder));
     this.reader = {
       get: (sql, ...values) => this.#opened.reader.get(sql, ...values),
       all: (sql, ...values) => this.#opened.reader.all(sql, ...values),
@@ -132,16 +140,37 @@ export class Store {
 
   /**
    * Makes a peer's copy the store of this node (replication.md 22). `prepare` checks the copy and makes it this node's,
-   * in one transaction; where it throws, nothing has changed. No transaction may be open.
+   * in one transaction. No transaction may be open. Where it throws, nothing has changed, unless the disk did not
+   * confirm the switch (`isSyncFailure`): then the process must end.
    */
   replaceBy(copy: string, prepare: (tx: Writer) => void): void {
-    const { folder, migrations } = this.#options;
-    const earlier = this.#opened;
+    const { folder, migrations, log } = this.#options;
+    const before = currentGeneration(folder);
     const generation = importCopy({ folder, copy, migrations, prepare });
-    closeOpened(earlier);
-    switchGeneration(folder, generation);
-    this.#opened = opened(this.#options);
-    removeGeneration(earlier.file.path);
+    const earlier = this.#opened;
+    this.#opened = this.#switchTo(generation);
+    try {
+      closeOpened(earlier);
+      removeGeneration(folder, before);
+    } catch (error) {
+      // It is not the store any more. The next install removes what is left of it.
+      log("warning", `the earlier generation of the store was not removed: ${reasonOf(error)}`);
+    }
+  }
+
+  /** Opens a generation, then makes it the one in use: what cannot be opened is never named. */
+  #switchTo(generation: number): Opened {
+    const { folder } = this.#options;
+    let next: Opened | undefined;
+    try {
+      next = opened(this.#options, generationPath(folder, generation));
+      switchGeneration(folder, generation);
+      return next;
+    } catch (error) {
+      if (next !== undefined) closeOpened(next);
+      if (currentGeneration(folder) !== generation) removeGeneration(folder, generation);
+      throw error;
+    }
   }
 }
 
@@ -153,10 +182,10 @@ interface Opened {
   tx: Writer;
 }
 
-function opened(options: StoreOptions): Opened {
-  const { folder, migrations, log } = options;
-  const file = openFile(folder, migrations, log);
-  const { path, writer, readonly } = file;
+function opened(options: StoreOptions, path: string): Opened {
+  const { migrations, log } = options;
+  const file = openFile(path, migrations, log);
+  const { writer, readonly } = file;
   // Configured and migrated with `FULL`; from here on as the owner wants it.
   writer.run(`PRAGMA synchronous = ${syncOf(options)}`);
   const reader = shareReads(readonly, readerOf(readonly));

@@ -1,4 +1,4 @@
-// The six faults of every test run, one after the other on one fleet of real nodes: real processes, signals and
+// The faults of every test run, one after the other on one fleet of real nodes: real processes, signals and
 // WireGuard. `npm run chaos` runs the others, each on a fleet of its own.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";

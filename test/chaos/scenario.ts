@@ -19,7 +19,7 @@ export interface Scenario {
   title: string;
   /** The fleet that it needs. Scenarios with equal needs can share one, so it leaves the fleet as it found it. */
   fleet: FleetOptions;
-  /** One of the six of the gate. */
+  /** Runs in every test run. */
   inGate?: boolean;
   /** Time limit in seconds, without the start of its fleet. */
   seconds: number;

@@ -140,13 +140,14 @@ export async function startMember(
     /** The fleet that it will become a member of; without it that of its store. */
     of?: Member;
     sync?: "commit" | "checkpoint";
+    migrations?: typeof MIGRATIONS;
   },
 ): Promise<Member> {
   const driver = await Driver.start(options);
   for (const peer of options.peers ?? []) await introduce(driver, peer.driver);
   const store = Store.open({
     folder: join(options.folder, "store"),
-    migrations: MIGRATIONS,
+    migrations: options.migrations ?? MIGRATIONS,
     log: () => {},
     sync: options.sync ?? "checkpoint",
   });

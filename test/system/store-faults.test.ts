@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   truncateSync,
@@ -240,3 +241,22 @@ describe("a damaged file", () => {
     }
   }, 30_000);
 });
+
+test.skipIf(Bun.which("strace") === null)(
+  "the first CURRENT and all that it names are flushed, file and folder",
+  () => {
+    const folder = fresh();
+    const trace = join(folder, "trace");
+    const program = `
+    import { Store } from ${JSON.stringify(join(import.meta.dir, "..", "..", "src", "store", "store.ts"))};
+    Store.open({ folder: ${JSON.stringify(join(folder, "data", "store"))}, migrations: [], log: () => {} });
+  `;
+    const watch = ["-f", "-y", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace];
+    mkdirSync(join(folder, "data"));
+    expect(spawnSync("strace", [...watch, process.execPath, "-e", program]).status).toBe(0);
+    const flushed = [...readFileSync(trace, "utf8").matchAll(/sync\(\d+<([^>]*)>/g)].map(([, path]) => path);
+    const data = join(folder, "data");
+    const wanted = [data, join(data, "store"), join(data, "store", "CURRENT.new"), join(data, "store", "1")];
+    expect(flushed).toEqual(expect.arrayContaining(wanted));
+  },
+);

@@ -31,6 +31,7 @@ const COMING: readonly [keyof typeof vectors, RaftFrame][] = [
     "committed",
     {
       type: "committed",
+      previous: 7,
       entries: [
         { index: 9, term: 2, bytes: Buffer.from("abc") },
         { index: 11, term: 3, bytes: Buffer.alloc(0) },
@@ -61,7 +62,7 @@ test("what cannot be a frame is an error", () => {
     "0000000010",
     "ffffffff10",
     "0000000163",
-    "0000001911000000010000000000000009000000000000000200000003",
+    "00000021110000000000000000000000010000000000000009000000000000000200000003",
   ])
     expect(() => new FrameReader().push(Buffer.from(hex, "hex"))).toThrow();
 });

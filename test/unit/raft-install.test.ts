@@ -2,7 +2,7 @@
 
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { removeRefusals } from "../../src/access/refusals.ts";
 import { archiveForks, archiveSuffix, quarantineData } from "../../src/datadir/quarantine.ts";
@@ -110,6 +110,42 @@ describe("refused, with nothing changed:", () => {
     );
     expect(appliedState(own.reader).server).toBe("own");
     await write(own, ["a/after"]);
+  });
+});
+
+describe("a disk that fails in the middle of an install leaves the store as it was, and the next one works:", () => {
+  test.each<[string, (folder: string) => void, (folder: string) => void]>([
+    [
+      "CURRENT cannot be switched",
+      (store) => mkdirSync(join(store, "CURRENT.new", "x"), { recursive: true }),
+      (store) => rmSync(join(store, "CURRENT.new"), { recursive: true }),
+    ],
+    [
+      "the new file cannot be opened",
+      (store) => mkdirSync(join(store, "3", "cairn.db-open", "x"), { recursive: true }),
+      () => {},
+    ],
+  ])("%s", async (_name, spoil, mend) => {
+    const { peer, own, copy, folder } = await peerAndOwn();
+    const store = join(folder, "store");
+    const prepare = { ...options(peer), clean: () => spoil(store) };
+    const before = digestOfStore(own);
+    expect(() => installStore(own, ask(copy), prepare)).toThrow();
+    expect(
+      readdirSync(store)
+        .filter((name) => name !== "CURRENT.new")
+        .sort(),
+    ).toEqual(["2", "CURRENT"]);
+    expect(digestOfStore(own)).toBe(before);
+    await write(own, ["a/after"]);
+    own.close();
+    mend(store);
+    const again = openStore(folder);
+    expect(appliedState(again.reader)).toMatchObject({ index: 3, server: "own" });
+    again.transaction((tx) => tx.run("DELETE FROM changes WHERE seq > 2"));
+    again.replaceBy(copy, () => {});
+    expect(digestOfStore(again)).toBe(digestOfStore(peer));
+    expect(readdirSync(store).sort()).toEqual(["3", "CURRENT"]);
   });
 });
 

@@ -14,15 +14,16 @@ import { growing, type Step, StepTrap } from "../steps.ts";
 const RENAME = ["rename", "renameat", "renameat2"];
 const SYNC = ["fsync", "fdatasync"];
 const record = (data: string) => join(data, "raft", "snapshot.json.new");
+const pending = (data: string) => join(data, "raft", "pending.json");
 
 /** More entries than the short log keeps. */
 const AWAY_WRITES = 80;
 
 /** At a member that gets a copy, in the order of the steps. */
 const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
-  { what: "received, not recorded", step: (data) => ({ calls: RENAME, path: record(data) }) },
+  { what: "received, not pending", step: (data) => ({ calls: RENAME, path: `${pending(data)}.new` }) },
   {
-    what: "recorded, not installed",
+    what: "pending, not installed",
     step: (data) => ({
       calls: ["open", "openat"],
       path: join(data, "store", String(generation(data) + 1), "cairn.db"),
@@ -32,9 +33,10 @@ const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
     what: "installed, CURRENT not switched",
     step: (data) => ({ calls: RENAME, path: join(data, "store", "CURRENT.new") }),
   },
+  { what: "CURRENT switched, not recorded", step: (data) => ({ calls: RENAME, path: record(data) }) },
   {
-    what: "CURRENT switched, not recorded as installed",
-    step: (data) => ({ calls: RENAME, path: record(data), when: 2 }),
+    what: "recorded, and still pending",
+    step: (data) => ({ calls: ["unlink", "unlinkat"], path: pending(data) }),
   },
 ];
 

@@ -4,6 +4,7 @@ import type { Scenario } from "../scenario.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
 import { duplicates } from "./duplicates.ts";
 import { halfOpenEdge, upstreamMidway } from "./edges.ts";
+import { failedCopy } from "./failed-copy.ts";
 import { forgedJoins } from "./joins.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   upstreamVanished,
   memberReplaced,
   snapshotJoined,
+  failedCopy,
   leaderDeaf,
   leaderIsolated,
   splitInTwo,

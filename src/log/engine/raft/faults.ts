@@ -79,6 +79,13 @@ export function memberFault(code: string, message: string): Fault {
   });
 }
 
+/** Returns the Fault of committed entries that come without those before them (replication.md 14). */
+export function missingEntries(applied: number, previous: number): Fault {
+  return new Fault("log_failed", `This node has applied entry ${applied} and was given what follows ${previous}`, {
+    hint: "Start the node again; it then applies what is missing, or joins its fleet again.",
+  });
+}
+
 /** Returns the Fault of a connection to the Go half that ended while the log was in use. */
 export function linkLost(cause: unknown): Fault {
   const reason = reasonOf(cause);

@@ -1,6 +1,6 @@
 // The bytes of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md).
 
-const RAFT_SOCKET_VERSION = 1;
+const RAFT_SOCKET_VERSION = 2;
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
 /** The last raft entry in the store, and the server that wrote it ("" before the store was in a fleet). */
@@ -41,7 +41,8 @@ export type RefusedReason = "not_leader" | "busy" | "unknown" | "replaced";
 /** Frames from the Go half. */
 export type RaftFrame =
   | { type: "welcome"; server: string }
-  | { type: "committed"; entries: CommittedEntry[] }
+  /** `previous` is the entry before the first one; the store must hold it. */
+  | { type: "committed"; previous: number; entries: CommittedEntry[] }
   | { type: "proposed"; ticket: number; index: number; term: number }
   | { type: "refused"; ticket: number; reason: RefusedReason }
   | ({ type: "leadership" } & LeadershipFrame)
@@ -123,7 +124,7 @@ function decodeFrame(type: number, payload: Buffer): RaftFrame {
     case 16:
       return { ...JSON.parse(payload.toString("utf8")), type: "welcome" };
     case 17:
-      return { type: "committed", entries: committedEntries(payload) };
+      return { type: "committed", previous: number(0), entries: committedEntries(payload) };
     case 18:
       return { type: "proposed", ticket: number(0), index: number(8), term: number(16) };
     case 19:
@@ -141,8 +142,8 @@ function decodeFrame(type: number, payload: Buffer): RaftFrame {
 
 function committedEntries(payload: Buffer): CommittedEntry[] {
   const entries: CommittedEntry[] = [];
-  let at = 4;
-  for (let left = payload.readUInt32BE(0); left > 0; left--) {
+  let at = 12;
+  for (let left = payload.readUInt32BE(8); left > 0; left--) {
     const length = payload.readUInt32BE(at + 16);
     const bytes = payload.subarray(at + 20, at + 20 + length);
     if (bytes.byteLength !== length) throw new Error("a committed entry that ends before its length");

@@ -4,7 +4,7 @@
 import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
-import type { Store, Writer } from "../../../store/store.ts";
+import { isDamaged, isStorageFull, isSyncFailure, type Store, type Writer } from "../../../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "../../apply-batch.ts";
 import { Changes } from "../../changes.ts";
 import { Duties, type Duty } from "../../duties.ts";
@@ -16,7 +16,7 @@ import { RecentDigests, type RunningDigest } from "../../running-digest.ts";
 import { stopping } from "../../waiting.ts";
 import { appliedState, markStore, writeApplied } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
-import { applyFault, linkLost, memberFault, notStarted, refusedProposal } from "./faults.ts";
+import { applyFault, linkLost, memberFault, missingEntries, notStarted, refusedProposal } from "./faults.ts";
 import {
   type AppliedState,
   answerFrame,
@@ -243,7 +243,7 @@ export class RaftLog implements Log {
         this.#started.resolve();
         break;
       case "committed":
-        this.#applyCommitted(frame.entries);
+        this.#applyCommitted(frame.previous, frame.entries);
         break;
       case "proposed":
         if (!this.#barriers.proposed(frame.ticket, frame.index, this.#applied.index))
@@ -263,7 +263,8 @@ export class RaftLog implements Log {
     }
   }
 
-  #applyCommitted(committed: readonly CommittedEntry[]): void {
+  #applyCommitted(previous: number, committed: readonly CommittedEntry[]): void {
+    if (previous > this.#applied.index) throw missingEntries(this.#applied.index, previous);
     const fresh = committed.filter(({ index }) => index > this.#applied.index);
     const last = fresh.at(-1);
     if (last === undefined) return;
@@ -345,11 +346,19 @@ export class RaftLog implements Log {
     try {
       this.#send(answerFrame(request, { ok: await this.#doAsk(ask) }));
     } catch (error) {
-      this.#send(answerFrame(request, { error: reasonOf(error) }));
-      // The leader makes another copy in place of one that cannot be trusted; a store with a different history stays
-      // wrong.
-      if (error instanceof Fault && error.facts.quarantine !== undefined) this.#fail(error);
+      if (this.#endsMember(ask, error)) this.#fail(applyFault(error, `What the Go half asked for (${ask.do})`));
+      else this.#send(answerFrame(request, { error: reasonOf(error) }));
     }
+  }
+
+  /**
+   * Reports whether the member must end instead of answering that nothing was done. A copy that cannot be trusted is
+   * made again by the leader; a store with another history stays wrong, and the copy stays pending, so that the next
+   * start finds the same.
+   */
+  #endsMember(ask: StoreAsk, error: unknown): boolean {
+    if (error instanceof Fault) return error.facts.quarantine !== undefined;
+    return isSyncFailure(error) || (ask.do === "mark" && (isStorageFull(error) || isDamaged(error)));
   }
 
   #doAsk(ask: StoreAsk): object | Promise<object> {
@@ -375,6 +384,19 @@ export class RaftLog implements Log {
     const { fleet, epoch } = this.#member.start;
     const wasReady = this.ready();
     installStore(store, ask, { fleet, epoch, clean: cleanCopy, archive });
+    try {
+      this.#continueFromCopy();
+    } catch (error) {
+      // The copy is the store already: to answer that nothing has changed would be wrong.
+      this.#fail(applyFault(error, `The copy at entry ${ask.index}`));
+      throw error;
+    }
+    if (!wasReady) onJoined?.();
+    return { index: this.#applied.index, term: this.#applied.term };
+  }
+
+  #continueFromCopy(): void {
+    const { store } = this.#options;
     // It cannot be known whether the copy holds the writes in flight.
     this.#proposals.markUncertain();
     this.#history = openHistory(store);
@@ -383,8 +405,6 @@ export class RaftLog implements Log {
     this.#applied = appliedState(store.reader);
     this.changes.restart({ epoch: this.#state.epoch, seq: this.#state.seq });
     this.#barriers.applied(this.#applied.index);
-    if (!wasReady) onJoined?.();
-    return { index: this.#applied.index, term: this.#applied.term };
   }
 
   #fail(error: unknown): void {
