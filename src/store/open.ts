@@ -14,6 +14,7 @@ import { APPLICATION_ID, type Migration, refuseForeignSchema } from "./own-schem
 export type StoreLog = (level: "debug" | "info" | "warning" | "error", message: string) => void;
 
 const PAGE_BYTES = 4096;
+const FIRST_GENERATION = "1";
 
 export interface OpenedFile {
   path: string;
@@ -25,7 +26,8 @@ export interface OpenedFile {
 
 /** Opens or creates the file at `path`, in a folder that exists. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
 export function openFile(path: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
-  const fresh = !existsSync(path);
+  // A start that ended at once left an empty one.
+  const fresh = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0;
   const mark = `${path}-open`;
   try {
     if (!fresh) refuseCutFile(path);
@@ -34,7 +36,6 @@ export function openFile(path: string, migrations: readonly Migration[], log: St
     if (existsSync(mark)) checkAfterCrash(writer, path, log);
     writeFileSync(mark, "", { mode: 0o600 });
     migrate(writer, path, migrations);
-    if (fresh) flush(dirname(path));
     return { path, writer, readonly: openReadonly(path), closedInOrder: () => rmSync(mark, { force: true }) };
   } catch (cause) {
     throw openFault(path, cause);
@@ -50,15 +51,14 @@ export function openReadonly(path: string): Database {
   return readonly;
 }
 
-/** Returns the file that `<folder>/CURRENT` names, and makes the folders (replication.md 22). */
+/**
+ * Returns the file that `<folder>/CURRENT` names (replication.md 22), in the first generation if there is no CURRENT
+ * yet. Makes the folders.
+ */
 export function databasePath(folder: string): string {
   ensurePrivateFolder(folder);
   const pointer = join(folder, "CURRENT");
-  if (!existsSync(pointer)) {
-    writeAtomic(pointer, "1\n");
-    flush(dirname(folder));
-  }
-  const generation = readFileSync(pointer, "utf8").trim();
+  const generation = existsSync(pointer) ? readFileSync(pointer, "utf8").trim() : FIRST_GENERATION;
   if (!/^[1-9][0-9]{0,9}$/.test(generation)) {
     throw new Fault(
       "data_corrupt",
@@ -67,10 +67,17 @@ export function databasePath(folder: string): string {
     );
   }
   const home = join(folder, generation);
-  const fresh = !existsSync(home);
   ensurePrivateFolder(home);
-  if (fresh) flush(folder);
   return join(home, "cairn.db");
+}
+
+/** Makes CURRENT name the first generation, if it names none. Call it once that file is whole: it is never named before. */
+export function nameFirstGeneration(folder: string): void {
+  const pointer = join(folder, "CURRENT");
+  if (existsSync(pointer)) return;
+  flush(join(folder, FIRST_GENERATION));
+  writeAtomic(pointer, `${FIRST_GENERATION}\n`);
+  flush(dirname(folder));
 }
 
 /**

@@ -13,7 +13,7 @@ import {
   switchGeneration,
   writeCopy,
 } from "./generations.ts";
-import { databasePath, type OpenedFile, openFile, type StoreLog } from "./open.ts";
+import { databasePath, nameFirstGeneration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
 import type { Migration } from "./own-schema.ts";
 import { type SharedReader, shareReads } from "./shared-reads.ts";
 
@@ -44,6 +44,7 @@ export class Store {
   private constructor(options: StoreOptions) {
     this.#options = options;
     this.#opened = opened(options, databasePath(options.folder));
+    nameFirstGeneration(options.folder);
     this.reader = {
       get: (sql, ...values) => this.#opened.reader.get(sql, ...values),
       all: (sql, ...values) => this.#opened.reader.all(sql, ...values),

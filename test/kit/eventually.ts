@@ -12,9 +12,9 @@ export const PATIENCE_MS = 30_000;
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  options: { withinMs?: number; seen?: () => unknown } = {},
+  options: { withinMs?: number; stepMs?: number; seen?: () => unknown } = {},
 ): Promise<T> {
-  const { withinMs = PATIENCE_MS, seen } = options;
+  const { withinMs = PATIENCE_MS, stepMs = STEP_MS, seen } = options;
   const deadline = performance.now() + withinMs;
   for (;;) {
     const found = await look();
@@ -23,7 +23,7 @@ export async function eventually<T>(
       const shown = seen === undefined ? "" : `; seen: ${String(seen()).slice(-4000)}`;
       throw new Error(`waited ${withinMs} ms for ${what}${shown}`);
     }
-    await Bun.sleep(STEP_MS);
+    await Bun.sleep(stepMs);
   }
 }
 

@@ -2,11 +2,12 @@
 
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { DiskGauge } from "../../src/store/disk.ts";
+import { inspectStore } from "../../src/store/inspect.ts";
 import { type Migration, Store, type Writer } from "../../src/store/store.ts";
 import { startCore } from "../kit/core.ts";
 
@@ -95,6 +96,23 @@ test("an end out of order is marked, and only then the next start checks the pag
   expect(said).toEqual([expect.stringContaining("not closed in order")]);
   after.close();
   left.close();
+});
+
+test("a first start that ended at any step leaves what the next one opens, and CURRENT names only a whole file", () => {
+  for (const left of ["nothing", "folder", "empty file", "file without CURRENT"]) {
+    const folder = join(fresh(), "store");
+    if (left === "file without CURRENT") {
+      open(folder, MIGRATIONS).close();
+      rmSync(join(folder, "CURRENT"));
+    } else if (left !== "nothing") mkdirSync(join(folder, "1"), { recursive: true, mode: 0o700 });
+    if (left === "empty file") writeFileSync(join(folder, "1", "cairn.db"), "", { mode: 0o600 });
+    expect(inspectStore(folder, () => left)).toBeUndefined();
+    open(folder, MIGRATIONS).close();
+    expect(inspectStore(folder, () => left)).toMatchObject({ seen: left, schema: MIGRATIONS.length });
+  }
+  const folder = join(fresh(), "store");
+  expect(() => open(folder, [{ id: 1, name: "broken", sql: "INSERT INTO nowhere VALUES (1)" }])).toThrow();
+  expect(existsSync(join(folder, "CURRENT"))).toBe(false);
 });
 
 test("under a load of writes the write-ahead log is folded back and stays small", async () => {
