@@ -170,8 +170,8 @@ func newNode(server string, options Options, log *logStore) *Node {
 // ID returns the server id of this member.
 func (n *Node) ID() string { return n.server }
 
-// startRaft starts a raft instance over what is on disk. A copy that an earlier instance received is settled first: raft
-// would begin from it, and the store would miss what came before (replication.md 14).
+// startRaft starts a raft instance over what is on disk. A copy that an earlier instance received is settled first:
+// raft would begin from it, and the store would lack what came before (replication.md 14).
 func (n *Node) startRaft() error {
 	var refused *refusedCopyError
 	if _, err := n.fsm.settle(); err != nil && !errors.As(err, &refused) {

@@ -1,4 +1,5 @@
-// A copy of the store that a member cannot install, then one that breaks in the middle, and restarts between them: the member goes on with what it had, and the next copy that is whole becomes its store.
+// A copy of the store that a member cannot install, one that breaks in the middle, and restarts between them: the
+// member goes on with what it had, and the next whole copy becomes its store.
 
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
