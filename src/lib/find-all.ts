@@ -1,7 +1,7 @@
 // Finds all occurrences of a text in another, in linear time for any input (Knuth, Morris, Pratt).
 
 /** Up to this length the engine's own search is used: it is faster, and its worst case is small. */
-const SHORT = 64;
+export const SHORT = 64;
 
 /** Returns the start indexes of `needle` in `text`, left to right and not overlapping. `needle` must not be empty. */
 export function findAll(text: string, needle: string): number[] {

@@ -4,6 +4,8 @@
 import { Fault } from "./fault.ts";
 import { formatPointer, parsePointer } from "./json-pointer.ts";
 import { cloneJson, isJsonObject, jsonEqual, setOwn, weighJson } from "./json-value.ts";
+import { VISIT_KEY, VISIT_VALUE } from "./json-work.ts";
+import { Work } from "./work.ts";
 
 export type Step =
   | { op: "add" | "replace" | "test"; path: string[]; value: unknown }
@@ -61,8 +63,13 @@ function parseStep(step: unknown, index: number): Step {
  * Applies the steps to `document`, which is changed in place. Faults: `patch_failed` with the step, `too_large`,
  * `invalid_input` for depth.
  */
-export function applyJsonPatch(document: unknown, steps: readonly Step[], maxWeight: number): unknown {
-  const patched = new Patched(document, maxWeight);
+export function applyJsonPatch(
+  document: unknown,
+  steps: readonly Step[],
+  maxWeight: number,
+  work = new Work(),
+): unknown {
+  const patched = new Patched(document, maxWeight, work);
   for (const [index, step] of steps.entries()) {
     try {
       patched.apply(step);
@@ -75,19 +82,25 @@ export function applyJsonPatch(document: unknown, steps: readonly Step[], maxWei
   return patched.root;
 }
 
+/** Units of work for finding the place of a step, beside those for each key of its path. */
+const STEP = 1_000;
+
 class Patched {
   root: unknown;
   readonly #maxWeight: number;
+  readonly #spent: Work;
   #weight: number;
   #work = 0;
 
-  constructor(root: unknown, maxWeight: number) {
+  constructor(root: unknown, maxWeight: number, work: Work) {
     this.root = root;
     this.#maxWeight = maxWeight;
-    this.#weight = weighJson(root);
+    this.#spent = work;
+    this.#weight = this.#weigh(root);
   }
 
   apply(step: Step): void {
+    this.#spent.spend(STEP + VISIT_KEY * step.path.length);
     switch (step.op) {
       case "add":
         this.#add(step.path, cloneJson(step.value));
@@ -132,7 +145,7 @@ class Patched {
     const parent = this.#find(path.slice(0, -1));
     if (Array.isArray(parent)) {
       const at = key === "-" ? parent.length : indexIn(key, parent.length);
-      this.#work += parent.length - at;
+      this.#shift(parent.length - at);
       parent.splice(at, 0, value);
     } else if (isJsonObject(parent)) {
       if (Object.hasOwn(parent, key)) this.#shrink(parent[key]);
@@ -161,7 +174,7 @@ class Patched {
     const parent = this.#find(path.slice(0, -1));
     if (Array.isArray(parent)) {
       const at = indexIn(key, parent.length - 1);
-      this.#work += parent.length - at;
+      this.#shift(parent.length - at);
       parent.splice(at, 1);
     } else if (isJsonObject(parent)) {
       delete parent[key];
@@ -182,22 +195,35 @@ class Patched {
     return value;
   }
 
+  #shift(items: number): void {
+    this.#work += items;
+    this.#spent.spend(items);
+  }
+
   #spend<T>(value: T): T {
-    this.#work += weighJson(value);
+    this.#work += this.#weigh(value);
     return value;
   }
 
   #grow(value: unknown, depth: number): void {
-    const weight = weighJson(value, depth);
+    const weight = this.#weigh(value, depth);
     this.#weight += weight;
     this.#work += weight;
     this.#check();
   }
 
   #shrink(value: unknown): void {
-    const weight = weighJson(value);
+    const weight = this.#weigh(value);
     this.#weight -= weight;
     this.#work += weight;
+  }
+
+  /** Each value that is weighed is copied, compared or removed besides. */
+  #weigh(value: unknown, depth = 0): number {
+    const count = { values: 0, keys: 0 };
+    const weight = weighJson(value, depth, count);
+    this.#spent.spend(weight + VISIT_VALUE * count.values + VISIT_KEY * count.keys);
+    return weight;
   }
 
   #check(): void {

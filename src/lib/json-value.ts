@@ -128,9 +128,11 @@ export function cloneJson(value: unknown): unknown {
 
 /**
  * Returns the least number of characters that the value has as JSON text: cheap to compute, and never more than its
- * bytes. `depth` is how deep the value will be; throws Fault `invalid_input` where nesting passes MAX_JSON_DEPTH.
+ * bytes. `depth` is how deep the value will be; throws Fault `invalid_input` where nesting passes MAX_JSON_DEPTH. Adds
+ * to `count` the values and keys that it visits.
  */
-export function weighJson(value: unknown, depth = 0): number {
+export function weighJson(value: unknown, depth = 0, count?: { values: number; keys: number }): number {
+  if (count !== undefined) count.values++;
   if (typeof value === "string") return value.length + 2;
   if (typeof value === "number") return String(value).length;
   if (typeof value !== "object" || value === null) return 4;
@@ -140,9 +142,12 @@ export function weighJson(value: unknown, depth = 0): number {
       hint: "Keep the document flatter.",
     });
   if (Array.isArray(value)) {
-    return value.reduce<number>((sum, item) => sum + weighJson(item, depth + 1) + 1, 2);
+    return value.reduce<number>((sum, item) => sum + weighJson(item, depth + 1, count) + 1, 2);
   }
   let weight = 2;
-  for (const [key, item] of Object.entries(value)) weight += key.length + 4 + weighJson(item, depth + 1);
+  for (const [key, item] of Object.entries(value)) {
+    if (count !== undefined) count.keys++;
+    weight += key.length + 4 + weighJson(item, depth + 1, count);
+  }
   return weight;
 }

@@ -167,7 +167,7 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
  * Hashes what the caller asked for, so that a retry under other settings of the node still counts as the same write.
  */
 function fingerprintOf(apply: Apply, command: Command): string {
-  const asked = JSON.stringify([command.v, apply.asked === undefined ? command.input : apply.asked(command)]);
+  const asked = JSON.stringify(apply.asked?.(command) ?? [command.v, command.input]);
   return sha256Hex(asked);
 }
 

@@ -6,8 +6,9 @@ import { plainPackr } from "../lib/plain-packr.ts";
 import type { Command } from "./log.ts";
 
 const ENTRY_FORMAT = 1;
-/** Limits of one entry: this many commands, and this many bytes unless a single command is larger. */
+/** Most commands in one entry. */
 export const MAX_ENTRY_COMMANDS = 512;
+/** Most bytes in one entry, unless a single command is larger. */
 export const MAX_ENTRY_BYTES = 256 * 1024;
 /** Limit of a single command in bytes: the largest document and its envelope. */
 export const MAX_COMMAND_BYTES = 5 * 1024 * 1024;

@@ -5,7 +5,10 @@ import { Fault } from "../lib/fault.ts";
 import type { Reader } from "../store/store.ts";
 import { readMeta } from "./meta.ts";
 
-/** The highest level that this build understands. 2: members keep a running digest (running-digest.ts). */
+/**
+ * The highest level that this build understands. 2: members keep a running digest (running-digest.ts); commands have a
+ * limit on their work in apply (`maxWork` of a write).
+ */
 export const KNOWN_LEVEL = 2;
 
 /** Returns the level of the state. */

@@ -58,8 +58,8 @@ export interface Changed {
 export interface Apply {
   (tx: Writer, command: Command, stamp: Stamp): Effect;
   /**
-   * Returns the part of a command's input that its caller asked for, for the fingerprint of its key. Left out: all of
-   * it.
+   * Returns what the fingerprint of a command's key covers: the part of its input that its caller asked for. Left out:
+   * version and input.
    */
   asked?(command: Command): unknown;
 }

@@ -9,6 +9,14 @@ import type { Applied, Command } from "./log.ts";
 const MAX_WAITING = 8192;
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
+/**
+ * From this weight on a command is costly to apply: it gets an entry of its own, after the others that wait, so that
+ * one caller's costly writes do not hold up the writes of all.
+ */
+const COSTLY_WEIGHT = MAX_ENTRY_BYTES / 2;
+/** Above this many waiting costly commands new ones are refused: each may take a good part of a second. */
+const MAX_WAITING_COSTLY = 64;
+
 /** A packed command that is not part of an entry yet. */
 export interface WaitingCommand {
   packed: Uint8Array;
@@ -18,25 +26,31 @@ export interface WaitingCommand {
   reject: (fault: Fault) => void;
 }
 
+/** The commands of an entry. */
+export interface Batch {
+  items: WaitingCommand[];
+  /** Whether it is one that is costly to apply. */
+  isCostly: boolean;
+}
+
 /** The commands of one engine that are not part of an entry yet, in order. */
 export class WaitingCommands {
   #items: WaitingCommand[] = [];
+  #costly: WaitingCommand[] = [];
   #bytes = 0;
+  #lastWasCostly = false;
 
   get length(): number {
-    return this.#items.length;
+    return this.#items.length + this.#costly.length;
   }
 
   /** Packs a command and appends it. Rejects one that is too large, or any while too many wait. */
   add(command: Command): Promise<Applied> {
-    if (this.#items.length >= MAX_WAITING || this.#bytes >= MAX_WAITING_BYTES) {
-      return Promise.reject(
-        new Fault("unavailable", `${this.#items.length} writes of ${this.#bytes} bytes wait already`, {
-          hint: "Try again in a moment.",
-          details: { retryAfterSeconds: 1 },
-        }),
-      );
-    }
+    const isCostly = (command.weight ?? 0) >= COSTLY_WEIGHT;
+    if (this.length >= MAX_WAITING || this.#bytes >= MAX_WAITING_BYTES)
+      return Promise.reject(busy(`${this.length} writes of ${this.#bytes} bytes wait already`));
+    if (isCostly && this.#costly.length >= MAX_WAITING_COSTLY)
+      return Promise.reject(busy(`${this.#costly.length} writes that are costly to apply wait already`));
     const packed = packCommand(command);
     if (packed.byteLength > MAX_COMMAND_BYTES) {
       return Promise.reject(
@@ -46,13 +60,27 @@ export class WaitingCommands {
       );
     }
     this.#bytes += packed.byteLength;
+    const weight = Math.max(packed.byteLength, command.weight ?? 0);
     return new Promise((resolve, reject) => {
-      this.#items.push({ packed, weight: Math.max(packed.byteLength, command.weight ?? 0), resolve, reject });
+      (isCostly ? this.#costly : this.#items).push({ packed, weight, resolve, reject });
     });
   }
 
-  /** Takes as many commands as fit into one entry by weight, in order; always at least one. */
-  takeBatch(): WaitingCommand[] {
+  /**
+   * Takes as many commands as fit into one entry by weight, in order, or a single costly one: by turns, where both wait.
+   * Undefined where nothing waits, or only costly ones that `mayBeCostly` excludes.
+   */
+  takeBatch(mayBeCostly = true): Batch | undefined {
+    const isCostly = mayBeCostly && this.#costly.length > 0 && (this.#items.length === 0 || !this.#lastWasCostly);
+    const items = isCostly ? this.#costly.splice(0, 1) : this.#items.splice(0, this.#fitting());
+    if (items.length === 0) return undefined;
+    this.#lastWasCostly = isCostly;
+    for (const { packed } of items) this.#bytes -= packed.byteLength;
+    return { items, isCostly };
+  }
+
+  /** Returns how many commands fit into one entry; at least one, where any waits. */
+  #fitting(): number {
     let weight = 0;
     let count = 0;
     for (const item of this.#items) {
@@ -60,15 +88,13 @@ export class WaitingCommands {
       if (count > 0 && (weight > MAX_ENTRY_BYTES || count >= MAX_ENTRY_COMMANDS)) break;
       count += 1;
     }
-    const batch = this.#items.splice(0, count);
-    for (const { packed } of batch) this.#bytes -= packed.byteLength;
-    return batch;
+    return count;
   }
 
   /** Rejects all waiting commands. */
   rejectAll(fault: () => Fault): void {
     this.#bytes = 0;
-    for (const item of this.#items.splice(0)) item.reject(fault());
+    for (const item of [...this.#items.splice(0), ...this.#costly.splice(0)]) item.reject(fault());
   }
 }
 
@@ -80,6 +106,13 @@ export function resolveBatch(batch: readonly WaitingCommand[], outcomes: BatchRe
     if ("fault" in outcome) item.reject(outcome.fault);
     else item.resolve({ output: outcome.output, position: { epoch, seq: outcome.seq } });
   }
+}
+
+function busy(why: string): Fault {
+  return new Fault("unavailable", why, {
+    hint: "Try again in a moment.",
+    details: { retryAfterSeconds: 1 },
+  });
 }
 
 /** Returns the Fault of a node that is stopping. */

@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Rights, Verb } from "../access/rights.ts";
+import type { Work } from "../lib/work.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
@@ -120,12 +121,41 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
    */
   asked?(command: C): unknown;
   /**
-   * Returns how many bytes apply handles at least, where that is more than the command itself. It limits how many
-   * commands share an entry, because an entry is applied without a pause.
+   * Fleet level from which `v` is proposed (replication.md 8); below it the newest of `earlier` is. Left out: 1.
    */
+  level?: number;
+  /** Versions with another meaning, newest first, of which a log may hold commands. */
+  earlier?: readonly EarlierVersion<C, z.output<O>>[];
+  /**
+   * Most units of work that apply may spend (`ApplyStamp.work`); left out: the size of the command bounds its work.
+   * Part of the meaning of a version, because a command beyond it has another outcome.
+   */
+  maxWork?: number;
+  /**
+   * Returns about the least that apply will spend, in the state of `reader`: it sets how many commands share an entry,
+   * and apply refuses a command beyond `maxWork` by it before it does anything. Without a reader, the least in any
+   * state, by which a command is refused before the log. Depends on command and state alone.
+   */
+  work?(command: C, reader?: Reader): number;
+  /** Returns the least weight in bytes when commands are batched: an entry is applied without a pause. */
   weight?(command: C): number;
-  /** Depends on state, command and stamp alone. A thrown Fault is the outcome; any other error stops the node. */
-  apply(tx: Writer, command: C, stamp: Stamp): Effect<z.output<O>>;
+  /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
+  apply(tx: Writer, command: C, stamp: ApplyStamp): Effect<z.output<O>>;
+}
+
+/** What apply knows beside the command, and the work that it may do. */
+export interface ApplyStamp extends Stamp {
+  work: Work;
+}
+
+/** An earlier version of a write: the same command with another meaning. */
+export interface EarlierVersion<C, Output> {
+  v: number;
+  /** Fleet level from which it was proposed; left out: 1. */
+  level?: number;
+  maxWork?: number;
+  /** Left out: as in the newest version, apart from `maxWork`. */
+  apply?(tx: Writer, command: C, stamp: ApplyStamp): Effect<Output>;
 }
 
 /** Bounds from the settings, checked before a write is proposed or written into its command (replication.md 6). */

@@ -2,8 +2,10 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
+import { refuseWork, Work } from "../lib/work.ts";
 import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
 import type { AnyWrite, Operation } from "./define.ts";
+import { versionOf, type WriteVersion } from "./versions.ts";
 
 /** An operation with its schemas as clients see them. */
 export interface Entry {
@@ -77,9 +79,9 @@ export class Registry {
   }
 
   /** Returns the write of a command, in exactly that version, or undefined. */
-  write(name: string, v: number): AnyWrite | undefined {
+  write(name: string, v: number): WriteVersion | undefined {
     const operation = this.#writes.get(name);
-    return operation?.v === v ? operation : undefined;
+    return operation && versionOf(operation, v);
   }
 }
 
@@ -87,13 +89,20 @@ export class Registry {
 export function applierOf(operations: readonly Operation[]): Apply {
   const registry = new Registry(operations);
   const find = ({ name, v }: Command) => {
-    const operation = registry.write(name, v);
-    if (operation === undefined)
+    const version = registry.write(name, v);
+    if (version === undefined)
       throw new UnknownCommand(`the log holds ${name} version ${v}, which this build does not know`);
-    return operation;
+    return version;
   };
-  const apply: Apply = (tx, command, stamp) => find(command).apply(tx, command.input, stamp);
-  apply.asked = (command) => find(command).asked?.(command.input) ?? command.input;
+  const apply: Apply = (tx, command, stamp) => {
+    const { maxWork, work, apply: run } = find(command);
+    if (maxWork !== undefined) refuseWork(work?.(command.input, tx) ?? 0, maxWork);
+    return run(tx, command.input, { ...stamp, work: new Work(maxWork) });
+  };
+  apply.asked = (command) => {
+    const { first, asked } = find(command);
+    return [first, asked?.(command.input) ?? command.input];
+  };
   return apply;
 }
 

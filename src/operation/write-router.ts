@@ -5,13 +5,18 @@ import { type Caller, callerName } from "../access/caller.ts";
 import { isReservedSpace } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
+import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
+import { MAX_ENTRY_BYTES } from "../log/entry.ts";
+import { levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Reader } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
 import { afterAttempts, gaveUp, lostLeadership, neverForwarded, notLeader, notReady } from "./routing-faults.ts";
+import { versionAt } from "./versions.ts";
 
 /** A write that was parsed and admitted on this node. */
 export interface AdmittedWrite {
@@ -28,6 +33,8 @@ export interface AdmittedWrite {
 
 export interface WriteRouterOptions {
   log: Log;
+  /** Reads the state of this node. */
+  reader: Reader;
   positions: Positions;
   limits: WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
@@ -176,23 +183,34 @@ export class WriteRouter {
 
   /** Prepares the command and proposes it to the log of this node, for the caller `name`. */
   async #propose(write: AdmittedWrite, key: Key | undefined, name = callerName(write.caller)): Promise<Answer> {
-    const { log, limits, writesRefused } = this.#options;
+    const { log, reader, limits, writesRefused } = this.#options;
     const { operation, input, forwarded } = write;
     const refused = writesRefused?.();
     if (refused !== undefined) throw refused;
     const command: unknown = operation.prepare(input, limits);
+    const { v } = versionAt(operation, levelOf(reader));
+    // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
+    refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);
     const applied = await log.propose({
       name: operation.name,
-      v: operation.v,
+      v,
       input: command,
       caller: name,
       via: forwarded?.via ?? "",
       key: key?.text ?? "",
       ...(key?.by === "node" ? { nodeKey: true as const } : {}),
-      weight: operation.weight?.(command) ?? 0,
+      weight: weightOf(operation, command, reader),
     });
     return { output: applied.output, position: formatPosition(applied.position) };
   }
+}
+
+/** Units of work that weigh as much as a byte: an entry takes about as much work in apply as a command may. */
+const UNITS_PER_BYTE = MAX_COMMAND_WORK / MAX_ENTRY_BYTES;
+
+function weightOf(operation: AnyWrite, command: unknown, reader: Reader): number {
+  const units = operation.work?.(command, reader) ?? 0;
+  return Math.max(operation.weight?.(command) ?? 0, Math.ceil(units / UNITS_PER_BYTE));
 }
 
 /** Returns the caller's key, else that of the node. */

@@ -8,6 +8,7 @@ import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
 import { drawSecret, fleetFeature, hashOf, PENDING } from "../../src/fleet/index.ts";
 import { spaceList } from "../../src/fleet/rows.ts";
 import { isFaultCode } from "../../src/lib/fault.ts";
+import { Work } from "../../src/lib/work.ts";
 import { applyEntry } from "../../src/log/apply-batch.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
@@ -104,7 +105,7 @@ class Applied {
 }
 
 function applyOn(store: Store, state: Applied["state"], stampMs: number, commands: readonly Command[]) {
-  const header = { level: 1, origin: "0".repeat(32), ticket: 1, stampMs };
+  const header = { level: KNOWN_LEVEL, origin: "0".repeat(32), ticket: 1, stampMs };
   return applyEntry(store, applierOf(OPERATIONS), state, encodeEntry(header, commands.map(packCommand)));
 }
 
@@ -204,12 +205,14 @@ describe("a join", () => {
     const self = { fleet: fleet.fleetId, node: "n2", server: "s2", name: "two", version: "1", granted: [] };
     const joinAt = (level: number) => () =>
       fleet.store.transaction((tx) => {
-        tx.run("UPDATE meta SET value = 3 WHERE key = 'fleet_level'");
+        tx.run("UPDATE meta SET value = ? WHERE key = 'fleet_level'", KNOWN_LEVEL + 1);
         const command = operation.prepare(operation.input.parse({ ...self, level }), DEFAULT_WRITE_LIMITS);
-        operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1 });
+        operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1, work: new Work() });
       });
-    expect(joinAt(2)).toThrow("Its build knows levels up to 2, and this fleet is at 3");
-    expect(joinAt(3)).toThrow("is not approved");
+    expect(joinAt(KNOWN_LEVEL)).toThrow(
+      `Its build knows levels up to ${KNOWN_LEVEL}, and this fleet is at ${KNOWN_LEVEL + 1}`,
+    );
+    expect(joinAt(KNOWN_LEVEL + 1)).toThrow("is not approved");
   });
 
   test("a ticket counts to the last moment of its 15 minutes", () => {
@@ -328,13 +331,13 @@ describe("promotion and leaving", () => {
 describe("level, profile, bounds", () => {
   test("the level rises by one, when every full member knows it", () => {
     const fleet = new Applied().begin();
-    fleet.join("n2", { ticket: fleet.ticket("regional"), level: 3 });
+    fleet.join("n2", { ticket: fleet.ticket("regional"), level: KNOWN_LEVEL + 1 });
     fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
-    expect(fleet.run("fleet_level_raise", { level: 3 })).toEqual({ level: 2 });
-    fleet.run("fleet_member_update", { node: "n1", name: "uno", version: "2", level: 4 });
-    expect(fleet.run("fleet_level_raise", { level: 4 })).toEqual({ level: 2 });
+    expect(fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 1 })).toEqual({ level: KNOWN_LEVEL });
+    fleet.run("fleet_member_update", { node: "n1", name: "uno", version: "2", level: KNOWN_LEVEL + 2 });
+    expect(fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 2 })).toEqual({ level: KNOWN_LEVEL });
     // All say that they know it; a build that does not, such as this one, stops instead of going on blindly.
-    expect(() => fleet.run("fleet_level_raise", { level: 3 })).toThrow("fleet level 3");
+    expect(() => fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 1 })).toThrow(`fleet level ${KNOWN_LEVEL + 1}`);
   });
 
   test("tickets are bounded, and expired ones make room", () => {

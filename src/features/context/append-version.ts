@@ -2,7 +2,9 @@
 // usage. The log runs all of it in the command's savepoint, so a Fault undoes it.
 
 import { spaceOf } from "../../access/space.ts";
+import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
+import type { ApplyStamp } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import type { Document } from "./document.ts";
@@ -13,8 +15,11 @@ import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 /** SHA-256 of no bytes: the hash of a tombstone. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/** Weight in bytes of a command that works on a whole stored document, however small it is itself: 16 fit an entry. */
-export const WHOLE_DOCUMENT = 16 * 1024;
+/**
+ * Least weight in bytes of a command that works on a whole stored document: four fit an entry, since the document may
+ * have grown since the command was weighed.
+ */
+export const WHOLE_DOCUMENT = 64 * 1024;
 
 /** Most versions that one write removes; maintenance.ts proposes the removal of the rest. */
 const MAX_PRUNED = 16;
@@ -39,8 +44,9 @@ export interface Appended {
 }
 
 /** Writes the next version with its text. Throws `quota_exceeded`. */
-export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: Stamp): Appended {
+export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits, stamp: ApplyStamp): Appended {
   const { id, head, document } = next;
+  stamp.work.spend(workOfWrite(document.size));
   const living = head?.deleted === 0 ? head : undefined;
   const row: ContextRow = {
     id,
@@ -60,7 +66,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
   usage.add(stamp.caller, costOf(row));
   insertVersion(tx, id, versionRow(row, stamp), document.text);
   writeHead(tx, row);
-  prune(tx, row, keep, stamp.timeMs, usage);
+  prune(tx, row, keep, stamp, usage);
   usage.write(tx, keep);
   return {
     output: {
@@ -79,8 +85,14 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
   };
 }
 
+/** Returns the units of work for writing a version with a text of so many bytes. */
+export function workOfWrite(bytes: number): number {
+  return WRITE_ROW + WRITE_BYTE * bytes;
+}
+
 /** Writes a tombstone as the next version. Returns the new head. */
-export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: Stamp): ContextRow {
+export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: ApplyStamp): ContextRow {
+  stamp.work.spend(WRITE_ROW);
   const row: ContextRow = {
     ...head,
     version: head.version + 1,
@@ -94,7 +106,7 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimit
   usage.add(stamp.caller, costOf(row));
   insertVersion(tx, row.id, versionRow(row, stamp), "");
   writeHead(tx, row);
-  prune(tx, row, keep, stamp.timeMs, usage);
+  prune(tx, row, keep, stamp, usage);
   // A deletion adds the bytes of a row, but callers above their quota must be able to delete.
   usage.write(tx, NO_QUOTA);
   return row;
@@ -125,21 +137,23 @@ export function writeHead(tx: Writer, row: ContextRow): void {
 }
 
 /** Removes versions beyond the limits, oldest first, so that the kept ones have no gap. */
-function prune(tx: Writer, head: ContextRow, keep: StampedLimits, nowMs: number, usage: UsageDelta): void {
+function prune(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: ApplyStamp, usage: UsageDelta): void {
   const below = keep.versions === 0 ? 0 : head.version - keep.versions;
   if (below <= 0 && keep.ageMs === 0) return;
-  const oldest = tx.all<Pick<VersionRow, "version" | "log_time">>(
-    "SELECT version, log_time FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
+  const oldest = tx.all<Pick<VersionRow, "version" | "log_time" | "size">>(
+    "SELECT version, log_time, size FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
     head.id,
     // Without an age limit only the versions up to `below` can be over it, usually one.
     keep.ageMs === 0 ? below + 1 : head.version,
     MAX_PRUNED,
   );
-  const isOver = (row: Pick<VersionRow, "version" | "log_time">): boolean =>
-    row.version <= below || (keep.ageMs > 0 && row.log_time < nowMs - keep.ageMs);
-  const firstKept = oldest.find((row) => !isOver(row));
-  const last = firstKept === undefined ? oldest.at(-1) : oldest[oldest.indexOf(firstKept) - 1];
-  if (last !== undefined) removeUpTo(tx, head.id, last.version, usage);
+  let last = 0;
+  for (const row of oldest) {
+    const isOver = row.version <= below || (keep.ageMs > 0 && row.log_time < stamp.timeMs - keep.ageMs);
+    if (!isOver || !stamp.work.mayClean(REMOVE_BYTE * row.size)) break;
+    last = row.version;
+  }
+  if (last > 0) removeUpTo(tx, head.id, last, usage);
 }
 
 /** Removes the versions of a context up to and including `version`. Returns how many there were. */

@@ -3,7 +3,8 @@
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
-import { findAll } from "../../lib/find-all.ts";
+import { findAll, SHORT } from "../../lib/find-all.ts";
+import { Work } from "../../lib/work.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
 
 /** One edit. */
@@ -67,12 +68,48 @@ function parseEdit(raw: unknown, index: number): Edit {
   return parsed as Edit;
 }
 
-/** Applies the edits in order; each result has at most `maxBytes`. Throws `patch_failed`, `too_large`. */
-export function applyEdits(text: string, edits: readonly Edit[], maxBytes: number): string {
-  let work = 0;
+/** Units of work for a place that is found and replaced, and for a character that is written. */
+const PLACE = 48;
+const WRITTEN = 2;
+/** Units for a character that is looked through: for short texts the engine's own search is used. */
+const LOOKED_SHORT = 1;
+const LOOKED_LONG = 4;
+
+/** Returns the units of work of the edits on a text of `length` characters, and the length after them. */
+export function workOfEdits(length: number, edits: readonly Edit[]): number {
+  let units = 0;
+  let current = length;
+  for (const edit of edits) {
+    units += workOfEdit(current, edit);
+    current = Math.max(0, lengthAfter(current, edit));
+  }
+  return units;
+}
+
+function workOfEdit(length: number, edit: Edit): number {
+  const written = WRITTEN * Math.max(0, lengthAfter(length, edit));
+  if (edit.op !== "replace") return written;
+  const { old_text, expected_count } = edit;
+  const looked = old_text.length <= SHORT ? LOOKED_SHORT : LOOKED_LONG;
+  return written + PLACE * expected_count + looked * (length + old_text.length);
+}
+
+function lengthAfter(length: number, edit: Edit): number {
+  if (edit.op !== "replace") return length + edit.text.length;
+  return length + edit.expected_count * (edit.new_text.length - edit.old_text.length);
+}
+
+/**
+ * Applies edits as `parseEdits` returns them, in order; each result has at most `maxBytes`. Throws `patch_failed`,
+ * `too_large`.
+ */
+export function applyEdits(text: string, edits: readonly Edit[], maxBytes: number, work = new Work()): string {
+  let looked = 0;
   return edits.reduce((current, edit, index) => {
-    work += current.length;
-    if (work > MAX_WORK)
+    // Counted by what the edit expects: with another number of places it fails at once.
+    work.spend(workOfEdit(current.length, edit));
+    looked += current.length;
+    if (looked > MAX_WORK)
       throw new Fault("too_large", `Edit ${index}: the edits search too much text`, {
         hint: "Write the whole document instead.",
       });
@@ -107,6 +144,7 @@ function replace(text: string, edit: Replace, index: number, maxBytes: number): 
   // Checked before the text is built: a new_text that is inserted in many places can be very large.
   if (text.length + places.length * (edit.new_text.length - edit.old_text.length) > maxBytes)
     throw tooLarge(index, maxBytes);
+  if (edit.old_text.length <= SHORT) return text.split(edit.old_text).join(edit.new_text);
   const parts: string[] = [];
   let end = 0;
   for (const place of places) {

@@ -4,8 +4,10 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MAX_COMPACTED_CHANGES } from "../../log/compact.ts";
 import type { Lead } from "../../log/duties.ts";
+import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
-import type { WriteLimits } from "../../operation/define.ts";
+import type { AnyWrite, WriteLimits } from "../../operation/define.ts";
+import { versionAt } from "../../operation/versions.ts";
 import type { Reader, Store } from "../../store/store.ts";
 import { changesCompact, historyCompact, MAX_COMPACTED_VERSIONS } from "./compaction.ts";
 import { PLAIN, ZSTD } from "./rows.ts";
@@ -105,12 +107,12 @@ export class Maintenance {
         rows += to - oldest;
         oldest = to;
         if (rows < MAX_COMPACTED_VERSIONS) continue;
-        await this.#propose(historyCompact.name, historyCompact.v, { cuts });
+        await this.#propose(historyCompact, { cuts });
         cuts = [];
         rows = 0;
       }
     }
-    if (cuts.length > 0) await this.#propose(historyCompact.name, historyCompact.v, { cuts });
+    if (cuts.length > 0) await this.#propose(historyCompact, { cuts });
   }
 
   /** Proposes the removal of changes beyond `maxChanges`, in whole steps. */
@@ -120,7 +122,7 @@ export class Maintenance {
     while (maxChanges > 0 && !this.#leading.aborted) {
       const floor = store.reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
       if (log.position().seq - floor < maxChanges + MAX_COMPACTED_CHANGES) return;
-      await this.#propose(changesCompact.name, changesCompact.v, { floor: floor + MAX_COMPACTED_CHANGES });
+      await this.#propose(changesCompact, { floor: floor + MAX_COMPACTED_CHANGES });
       await nextTurn();
     }
   }
@@ -158,8 +160,10 @@ export class Maintenance {
     }
   }
 
-  async #propose(name: string, v: number, input: unknown): Promise<void> {
-    await this.#options.log().propose({ name, v, input, caller: "node", via: "", key: "" });
+  async #propose(operation: AnyWrite, input: unknown): Promise<void> {
+    const { log, store } = this.#options;
+    const { v } = versionAt(operation, levelOf(store.reader));
+    await log().propose({ name: operation.name, v, input, caller: "node", via: "", key: "" });
   }
 }
 

@@ -3,10 +3,11 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
-import type { WriteLimits, WriteOperation } from "../../operation/define.ts";
-import { write } from "../../operation/define.ts";
+import { type AnyWrite, type WriteLimits, write } from "../../operation/define.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
+import type { Reader } from "../../store/store.ts";
 import { contextDelete } from "./delete.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
@@ -15,8 +16,11 @@ import { contextRestore } from "./restore.ts";
 
 const MAX_WRITES = 64;
 
-// biome-ignore lint/suspicious/noExplicitAny: each operation parses its own input before its prepare runs
-const WRITES: Readonly<Record<string, WriteOperation<any, any, any>>> = {
+/**
+ * Version of all parts. The limit on work is that of the whole, so a part has the meaning of a version without one.
+ */
+const PART_V = 1;
+const WRITES: Readonly<Record<string, AnyWrite>> = {
   context_put: contextPut,
   context_patch: contextPatch,
   context_delete: contextDelete,
@@ -27,7 +31,7 @@ const names = ["context_put", "context_patch", "context_delete", "context_restor
 interface Part {
   operation: string;
   v: number;
-  command: unknown;
+  command: { id: string };
 }
 
 interface ManyCommand {
@@ -47,7 +51,11 @@ const input = z.object({
 /** Does several writes as one. */
 export const contextMany = write({
   name: "context_many",
-  v: 1,
+  v: 2,
+  level: 2,
+  maxWork: MAX_COMMAND_WORK,
+  // Without a limit on its work.
+  earlier: [{ v: 1 }],
   title: "Several writes at once",
   description:
     "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
@@ -78,6 +86,7 @@ export const contextMany = write({
       command: WRITES[operation]?.asked?.(command) ?? command,
     })),
   }),
+  work: workOfParts,
   weight: ({ parts }) =>
     parts.reduce((sum, { operation, command }) => sum + (WRITES[operation]?.weight?.(command) ?? 0), 0),
   apply(tx, command, stamp) {
@@ -85,7 +94,7 @@ export const contextMany = write({
     const changes: Changed[] = [];
     for (const [index, { operation, v, command: part }] of command.parts.entries()) {
       const known = WRITES[operation];
-      if (known?.v !== v)
+      if (known === undefined || v !== PART_V)
         throw new Error(`context_many holds ${operation} version ${v}, which this build does not know`);
       const effect = inWrite(index, operation, () =>
         known.apply(tx, part, { ...stamp, seq: stamp.seq + changes.length }),
@@ -97,9 +106,20 @@ export const contextMany = write({
   },
 });
 
+/** Returns the least units of all parts. What an earlier part wrote may have any size by then. */
+function workOfParts({ parts }: ManyCommand, reader?: Reader): number {
+  const written = new Set<string>();
+  let units = 0;
+  for (const { operation, command } of parts) {
+    const { id } = command;
+    units += WRITES[operation]?.work?.(command, written.has(id) ? undefined : reader) ?? WRITE_ROW;
+    written.add(id);
+  }
+  return units;
+}
+
 interface ParsedWrite {
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  operation: WriteOperation<any, any, any>;
+  operation: AnyWrite;
   own: Record<string, unknown>;
 }
 
@@ -121,7 +141,7 @@ function parseWrites(writes: z.output<typeof input>["writes"]): ParsedWrite[] {
 
 function prepareWrite({ operation, own }: ParsedWrite, index: number, limits: WriteLimits): Part {
   const command = inWrite(index, operation.name, () => operation.prepare(own, limits));
-  return { operation: operation.name, v: operation.v, command };
+  return { operation: operation.name, v: PART_V, command };
 }
 
 /** Throws `too_large` if the texts together are larger than one document may be: a command must fit into one entry. */

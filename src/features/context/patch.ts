@@ -7,13 +7,16 @@ import { Fault } from "../../lib/fault.ts";
 import { applyJsonPatch, parseSteps } from "../../lib/json-patch.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { parseExact } from "../../lib/json-value.ts";
+import { jsonTextWork, leastCharacters, leastJsonWork } from "../../lib/json-work.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { applyMergePatch } from "../../lib/merge-patch.ts";
+import { MAX_COMMAND_WORK, READ_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { documentOf } from "./document.ts";
-import { applyEdits, parseEdits } from "./edits.ts";
+import { applyEdits, type Edit, parseEdits, workOfEdits } from "./edits.ts";
 import { headOf, type StoredVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
@@ -35,7 +38,11 @@ interface PatchCommand extends Conditions {
 /** Changes a part of a document. */
 export const contextPatch = write({
   name: "context_patch",
-  v: 1,
+  v: 2,
+  level: 2,
+  maxWork: MAX_COMMAND_WORK,
+  // Without a limit on its work.
+  earlier: [{ v: 1 }],
   title: "Change a part of a context",
   description:
     "Changes a part of the newest version of a document, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must occur exactly expected_count times (default 1); add line breaks yourself. A patch applies as a whole or not at all.",
@@ -66,6 +73,7 @@ export const contextPatch = write({
     ...conditionsOf(input),
     keep: stampedLimits(input.id, limits),
   }),
+  work: workOfPatch,
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
@@ -74,8 +82,9 @@ export const contextPatch = write({
     if (head === undefined) throw missing(id);
     if (head.deleted !== 0) throw deleted(head);
     checkConditions(command, head);
+    stamp.work.spend(READ_BYTE * head.size);
     const row = requireVersion(tx, head, head.version);
-    const text = applyPatch(row, command);
+    const text = applyPatch(row, command, stamp.work);
     const { output, changed } = appendVersion(
       tx,
       {
@@ -115,13 +124,16 @@ function refuseSize(size: number, maxBytes: number): void {
 }
 
 /** Returns the text with the patch applied. Throws `patch_failed`, `too_large`, `unsupported_media_type`. */
-function applyPatch(row: StoredVersion, command: PatchCommand): string {
+function applyPatch(row: StoredVersion, command: PatchCommand, work: Work): string {
   const isJson = isJsonType(row.content_type);
   const maxBytes = command.keep.documentBytes;
   const text = textOf(row);
+  work.spend(jsonTextWork(command.patch));
   if (command.format === "edit") {
-    const edited = applyEdits(text, parseEdits(JSON.parse(command.patch)), maxBytes);
-    if (isJson) refuseBrokenJson(edited);
+    const edited = applyEdits(text, JSON.parse(command.patch) as Edit[], maxBytes, work);
+    if (!isJson) return edited;
+    work.spend(jsonTextWork(edited));
+    refuseBrokenJson(edited);
     return edited;
   }
   if (!isJson) {
@@ -131,13 +143,23 @@ function applyPatch(row: StoredVersion, command: PatchCommand): string {
       { hint: "Use format edit for text." },
     );
   }
+  work.spend(jsonTextWork(text));
   const document = parseExact(text);
   const patch = parseExact(command.patch);
   const result =
     command.format === "merge"
       ? applyMergePatch(document, patch)
-      : applyJsonPatch(document, parseSteps(patch), maxBytes);
+      : applyJsonPatch(document, parseSteps(patch), maxBytes, work);
   return JSON.stringify(result);
+}
+
+/** Returns the units that a patch takes at least; without a reader, in any state. */
+function workOfPatch({ id, format, patch }: PatchCommand, reader?: Reader): number {
+  const size = (reader && headOf(reader, id)?.size) ?? 0;
+  const stored = READ_BYTE * size + WRITE_ROW + jsonTextWork(patch);
+  return (
+    stored + (format === "edit" ? workOfEdits(leastCharacters(size), JSON.parse(patch) as Edit[]) : leastJsonWork(size))
+  );
 }
 
 function refuseBrokenJson(text: string): void {

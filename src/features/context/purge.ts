@@ -3,11 +3,12 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { type ContextRow, headOf } from "./rows.ts";
+import { type ContextRow, headOf, sizeOfVersion, type VersionRow } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { labelBytes, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { missing } from "./version-faults.ts";
@@ -22,7 +23,11 @@ interface PurgeCommand {
 /** Removes texts for good. */
 export const contextPurge = write({
   name: "context_purge",
-  v: 1,
+  v: 2,
+  level: 2,
+  maxWork: MAX_COMMAND_WORK,
+  // Without a limit on its work.
+  earlier: [{ v: 1 }],
   title: "Purge a context",
   description:
     "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. Earlier backups still contain the text.",
@@ -54,6 +59,7 @@ export const contextPurge = write({
     const head = headOf(tx, id);
     if (head === undefined) throw missing(id);
     const usage = new UsageDelta(head.space);
+    spendOnPurge(tx, command, stamp.work);
     const versions = command.versions ?? keptVersions(tx, id);
     const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
     clearDeletionLabels(tx, id, command.versions, usage);
@@ -74,6 +80,25 @@ export const contextPurge = write({
     };
   },
 });
+
+/** Most rows of a whole context that one purge may change. */
+const MAX_ROWS = Math.floor(MAX_COMMAND_WORK / WRITE_ROW);
+
+/** Spends the units of a purge before anything is changed. Throws `too_large`. */
+function spendOnPurge(tx: Writer, { id, versions }: PurgeCommand, work: Work): void {
+  if (versions !== null) {
+    // Beside each version, the deletion that may follow it.
+    work.spend(2 * WRITE_ROW * versions.length);
+    for (const version of versions) work.spend(REMOVE_BYTE * sizeOfVersion(tx, id, version));
+    return;
+  }
+  const cost = tx.get<{ rows: number; bytes: number | null }>(
+    "SELECT COUNT(*) AS rows, SUM(size) AS bytes FROM (SELECT size FROM versions WHERE id = ? ORDER BY version LIMIT ?)",
+    id,
+    MAX_ROWS + 1,
+  );
+  work.spend(WRITE_ROW * (cost?.rows ?? 0) + REMOVE_BYTE * (cost?.bytes ?? 0));
+}
 
 function keptVersions(tx: Writer, id: string): number[] {
   return tx
@@ -100,16 +125,18 @@ function purgeOne(tx: Writer, id: string, version: number, usage: UsageDelta): b
 
 /** Clears title and tags of the tombstones that repeat those of a purged version. */
 function clearDeletionLabels(tx: Writer, id: string, versions: readonly number[] | null, usage: UsageDelta): void {
-  const deletions = tx.all<{ version: number; author: string; title: string; tags: string }>(
-    "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1 ORDER BY version",
-    id,
-  );
+  const select = "SELECT version, author, title, tags FROM versions WHERE id = ? AND deleted = 1";
+  const deletions =
+    versions === null
+      ? tx.all<Deletion>(`${select} ORDER BY version`, id)
+      : versions.flatMap((version) => tx.all<Deletion>(`${select} AND version = ?`, id, version + 1));
   for (const row of deletions) {
-    if (versions !== null && !versions.includes(row.version - 1)) continue;
     usage.add(row.author, -labelBytes(row));
     tx.run("UPDATE versions SET title = '', tags = '' WHERE id = ? AND version = ?", id, row.version);
   }
 }
+
+type Deletion = Pick<VersionRow, "version" | "author" | "title" | "tags">;
 
 /**
  * Hides what was purged from lists, watchers and caches. Returns the new head: a tombstone after a purged newest

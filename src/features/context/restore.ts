@@ -2,10 +2,11 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { READ_BYTE } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
-import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
+import { appendVersion, WHOLE_DOCUMENT, workOfWrite } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { headOf, textOf } from "./rows.ts";
+import { headOf, sizeOfVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing, requireVersion } from "./version-faults.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
@@ -41,12 +42,14 @@ export const contextRestore = write({
     ...conditionsOf(input),
     keep: stampedLimits(input.id, limits),
   }),
+  work: ({ id, version }, reader) => workOfRestore(reader === undefined ? 0 : sizeOfVersion(reader, id, version)),
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined) throw missing(command.id);
     checkConditions(command, head);
+    stamp.work.spend(READ_BYTE * sizeOfVersion(tx, command.id, command.version));
     const row = requireVersion(tx, head, command.version);
     const { output, changed } = appendVersion(
       tx,
@@ -64,3 +67,7 @@ export const contextRestore = write({
     return { output, changes: [changed] };
   },
 });
+
+function workOfRestore(bytes: number): number {
+  return READ_BYTE * bytes + workOfWrite(bytes);
+}

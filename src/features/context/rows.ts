@@ -94,6 +94,11 @@ export function versionOf(reader: Reader, id: string, version: number): StoredVe
   return reader.get<StoredVersion>(`SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? AND version = ?`, id, version);
 }
 
+/** Returns the bytes of the text of a kept version; 0 if there is none. */
+export function sizeOfVersion(reader: Reader, id: string, version: number): number {
+  return reader.get<{ size: number }>("SELECT size FROM versions WHERE id = ? AND version = ?", id, version)?.size ?? 0;
+}
+
 /** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
   return reader.all<VersionRow>(

@@ -1,6 +1,7 @@
 // All scenarios, those of the gate first.
 
 import type { Scenario } from "../scenario.ts";
+import { costlyPatch } from "./costly-patch.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
 import { duplicates } from "./duplicates.ts";
 import { halfOpenEdge, upstreamMidway } from "./edges.ts";
@@ -25,6 +26,7 @@ export const SCENARIOS: readonly Scenario[] = [
   memberReplaced,
   snapshotJoined,
   failedCopy,
+  costlyPatch,
   leaderDeaf,
   leaderIsolated,
   splitInTwo,

@@ -121,8 +121,8 @@ export class DirectLog implements Log {
 
   #flush(): void {
     this.#scheduled = false;
-    const batch = this.#waiting.takeBatch();
-    if (batch.length === 0) return;
+    const batch = this.#waiting.takeBatch()?.items;
+    if (batch === undefined) return;
     let result: BatchResult;
     try {
       result = this.#applyBatch(batch);

@@ -42,6 +42,8 @@ export class Proposals {
   readonly #entries = new Map<number, InFlight>();
   /** Tickets that the Go half has not answered. They fill the window. */
   readonly #unanswered = new Set<number>();
+  /** Ticket of the costly entry in flight. There is one at a time: several would be applied without a pause. */
+  #costly: number | undefined;
   #commitMs = 0;
   #scheduled = false;
   #ended = false;
@@ -104,6 +106,10 @@ export class Proposals {
     const found = this.#entries.get(ticket);
     this.#entries.delete(ticket);
     clearTimeout(found?.timer);
+    if (ticket === this.#costly) {
+      this.#costly = undefined;
+      this.#schedule();
+    }
     return found;
   }
 
@@ -120,14 +126,16 @@ export class Proposals {
     const { newTicket, stampMs, level, send, unknownAfterMs } = this.#options;
     const window = this.#commitMs > FAR_MS ? FAR_WINDOW : 1;
     while (!this.#ended && this.#waiting.length > 0 && this.#unanswered.size < window) {
-      const batch = this.#waiting.takeBatch();
+      const batch = this.#waiting.takeBatch(this.#costly === undefined);
+      if (batch === undefined) return;
       const ticket = newTicket();
       const bytes = encodeEntry(
         { level: level(), origin: this.#origin, ticket, stampMs: stampMs() },
-        batch.map((item) => item.packed),
+        batch.items.map((item) => item.packed),
       );
       const timer = setTimeout(() => this.refuse(ticket, unknownOutcome()), unknownAfterMs);
-      this.#entries.set(ticket, { batch, sentMs: performance.now(), timer });
+      if (batch.isCostly) this.#costly = ticket;
+      this.#entries.set(ticket, { batch: batch.items, sentMs: performance.now(), timer });
       this.#unanswered.add(ticket);
       send(ticket, bytes);
     }

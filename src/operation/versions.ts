@@ -1,0 +1,41 @@
+// The versions of a write: each is one meaning of its command. A log keeps commands of every version that was ever
+// proposed, so a build knows the earlier ones too (replication.md 8).
+
+import { Fault } from "../lib/fault.ts";
+import type { AnyWrite, EarlierVersion } from "./define.ts";
+
+/** One version of a write, as apply runs it. */
+export interface WriteVersion extends Pick<AnyWrite, "v" | "asked" | "apply" | "maxWork" | "work"> {
+  /** The first version: idempotency keys are the same over all versions. */
+  first: number;
+}
+
+/** Returns a version of a write; undefined for one that this build does not know. */
+export function versionOf(operation: AnyWrite, v: number): WriteVersion | undefined {
+  if (operation.v === v) return atVersion(operation, operation);
+  const earlier = operation.earlier?.find((each) => each.v === v);
+  return earlier && atVersion(operation, earlier);
+}
+
+/** Returns the newest version that may be proposed in a fleet of that level. Throws `unavailable` if there is none. */
+export function versionAt(operation: AnyWrite, level: number): WriteVersion {
+  if ((operation.level ?? 1) <= level) return atVersion(operation, operation);
+  const earlier = operation.earlier?.find((each) => (each.level ?? 1) <= level);
+  if (earlier !== undefined) return atVersion(operation, earlier);
+  throw new Fault("unavailable", `${operation.name} needs fleet level ${operation.level}; the fleet has ${level}`, {
+    hint: "Upgrade cairn on every full member; the level is then raised by itself.",
+  });
+}
+
+function atVersion(
+  operation: AnyWrite,
+  // biome-ignore lint/suspicious/noExplicitAny: as AnyWrite
+  { v, maxWork, apply = operation.apply }: EarlierVersion<any, any>,
+): WriteVersion {
+  return {
+    ...{ v, apply, first: operation.earlier?.at(-1)?.v ?? operation.v },
+    ...(operation.asked === undefined ? {} : { asked: operation.asked }),
+    ...(operation.work === undefined ? {} : { work: operation.work }),
+    ...(maxWork === undefined ? {} : { maxWork }),
+  };
+}
