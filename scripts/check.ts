@@ -1,4 +1,4 @@
-// npm run check: everything that can be said about the sources without running them. Each check is a line of the table.
+// npm run check: everything that can be checked without running the product. Each check is a line of the table.
 // The slowest one runs beside the others: Go vet compiles all packages when Go's cache is cold.
 
 import { dirname, join } from "node:path";

@@ -47,9 +47,9 @@ export function ensureNative(target: Target, part: Part, versions = nativeVersio
   for (const file of sources(part)) inputs.update(`\0${file}\0`).update(readFileSync(join(native, file)));
   if (command.compiler !== undefined) inputs.update(run([command.compiler, "--version"]));
   const stamp = inputs.digest("hex");
-  const said = join(mkdir(join(root, "build", "native")), "versions.json");
+  const versionsFile = join(mkdir(join(root, "build", "native")), "versions.json");
   // Written only when it changes: several tests build at once, and others read it at the same time.
-  if (readText(said) !== JSON.stringify(versions)) writeFileSync(said, JSON.stringify(versions));
+  if (readText(versionsFile) !== JSON.stringify(versions)) writeFileSync(versionsFile, JSON.stringify(versions));
   if (readText(`${path}.stamp`) === stamp && statSync(path, { throwIfNoEntry: false }) !== undefined) return path;
 
   console.error(`cairn: building ${part} for ${target.name} (${versions.go}, tailscale.com ${versions.tailscale}) …`);

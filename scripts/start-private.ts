@@ -98,9 +98,9 @@ const ENDED = Symbol("ended");
  */
 async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
   const tailnet = await TestTailnet.start();
-  const told = join(play.home, "private.json");
+  const addressFile = join(play.home, "private.json");
   play.close = async () => {
-    rmSync(told, { force: true });
+    rmSync(addressFile, { force: true });
     await tailnet[Symbol.asyncDispose]();
   };
   const key = `tskey-auth-${crypto.randomUUID().replaceAll("-", "")}`;
@@ -138,7 +138,7 @@ async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
     name,
     places: socketPlaces(),
   };
-  writeFileSync(told, JSON.stringify(about), { mode: 0o600 });
+  writeFileSync(addressFile, JSON.stringify(about), { mode: 0o600 });
   console.log(howToUse(serving));
 }
 

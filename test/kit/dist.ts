@@ -24,7 +24,7 @@ async function build(target: TargetName): Promise<string> {
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [said, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-  if (code !== 0) throw new Error(`scripts/build.ts --target ${target} ended with ${code}:\n${said}`);
+  const [errors, code] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  if (code !== 0) throw new Error(`scripts/build.ts --target ${target} ended with ${code}:\n${errors}`);
   return join(root, "dist", `cairn-${target}`);
 }
