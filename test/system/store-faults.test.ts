@@ -243,7 +243,7 @@ describe("a damaged file", () => {
 });
 
 test.skipIf(Bun.which("strace") === null)(
-  "the first CURRENT and all that it names are flushed, file and folder",
+  "the first CURRENT and all that it names are flushed, file and folder [needs strace]",
   () => {
     const folder = fresh();
     const trace = join(folder, "trace");

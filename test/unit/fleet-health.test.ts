@@ -183,6 +183,20 @@ describe("two histories", () => {
     expect(histories.take(b, heardOf("b", { epoch: "f" }), follower)).toContain("and it leads");
   });
 
+  test("another digest under the same chain is reported, and stops nobody", () => {
+    const digest = (hash: string) => `7-${hash.repeat(64)}`;
+    const knows = { digestAt: () => "1".repeat(64) };
+    const histories = new Histories();
+    const differs = heardOf("b", { digest: digest("2") });
+    expect(histories.take(b, differs, { ...follower, ...knows })).toBeUndefined();
+    expect(histories.take(c, heardOf("c", { digest: digest("2") }), { ...leader, ...knows })).toBeUndefined();
+    expect(histories.take(b, differs, { ...leader, ...knows })).toBeUndefined();
+    const text = "has another state than this node under the same changes";
+    expect(histories.text(members)).toBe(`b ${text}; c ${text}`);
+    expect(histories.take(b, heardOf("b", { digest: digest("1") }), { ...follower, ...knows })).toBeUndefined();
+    expect(histories.text(members)).toBe(`c ${text}`);
+  });
+
   test("a leader stops only when most say the same against it", () => {
     const histories = new Histories();
     expect(histories.take(b, heardOf("b", { hash: "other" }), leader)).toBeUndefined();

@@ -141,7 +141,7 @@ test("members are compared at equal counts that both remember", () => {
   const own = { epoch: "e", hashAt: () => "h10", digestAt: (count: number) => recent.at(count) };
   const compared = (digest: string | undefined) => compareHistory(heardOf("b", { digest }), own);
   expect(compared(digestText({ count: 4_000, hash: "0".repeat(64) }))).toBe("same");
-  expect(compared(digestText({ count: 4_000, hash: "1".repeat(64) }))).toBe("other");
+  expect(compared(digestText({ count: 4_000, hash: "1".repeat(64) }))).toBe("digest");
   expect(compared(digestText({ count: 5_001, hash: "1".repeat(64) }))).toBe("unknown");
   for (const none of [undefined, "x"]) expect(compared(none)).toBe("same");
   expect(parseDigest(digestText({ count: 7, hash: "a".repeat(64) }))).toEqual({ count: 7, hash: "a".repeat(64) });
