@@ -21,6 +21,7 @@ const (
 	FramePropose    byte = 2
 	FrameApplied    byte = 3
 	FrameAnswer     byte = 4
+	FrameAlive      byte = 5
 	FrameWelcome    byte = 16
 	FrameCommitted  byte = 17
 	FrameProposed   byte = 18

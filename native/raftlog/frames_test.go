@@ -42,6 +42,8 @@ func TestFramesMatchGoldenBytes(t *testing.T) {
 		"barrier":    EncodeFrame(FramePropose, numbers(8)),
 		"applied":    EncodeFrame(FrameApplied, numbers(1<<40)),
 		"answer":     EncodeFrame(FrameAnswer, numbers(5), []byte(`{"ok":{"applied":9}}`)),
+		"alive":      EncodeFrame(FrameAlive),
+		"successor":  EncodeFrame(FrameAlive, []byte("00112233445566778899aabbccddeeff")),
 		"welcome":    EncodeFrame(FrameWelcome, []byte(`{"server":"00112233445566778899aabbccddeeff"}`)),
 		"committed":  EncodeCommitted(7, []Entry{{Index: 9, Term: 2, Data: []byte("abc")}, {Index: 11, Term: 3}}),
 		"proposed":   EncodeProposed(7, 9, 2),
@@ -333,6 +335,48 @@ func TestLinkWaitsForTheStore(t *testing.T) {
 	l.close()
 	if err := <-third; err == nil {
 		t.Error("a closed link accepted a batch")
+	}
+}
+
+func TestLinkCountsTheSilenceOfTheStore(t *testing.T) {
+	ours, theirs := net.Pipe()
+	l := newLink(ours, 0)
+	read := make(chan error, 1)
+	go func() { read <- l.read(ours, nil) }()
+	send := func(successor string) {
+		t.Helper()
+		if _, err := theirs.Write(EncodeFrame(FrameAlive, []byte(successor))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := func(cond func(silence time.Duration, successor string) bool) bool {
+		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if cond(l.MayLead()) {
+				return true
+			}
+		}
+		return false
+	}
+	const long = 60 * time.Millisecond
+	if !shown(func(silence time.Duration, _ string) bool { return silence > long }) {
+		t.Error("a store that never reported is not silent")
+	}
+	send("")
+	if !shown(func(silence time.Duration, _ string) bool { return silence < long/2 }) {
+		t.Error("a report did not end the silence")
+	}
+	other := randomID()
+	send(other)
+	if !shown(func(silence time.Duration, successor string) bool { return silence > long && successor == other }) {
+		t.Error("a store that names another server may lead")
+	}
+	send("")
+	if !shown(func(silence time.Duration, successor string) bool { return silence < long/2 && successor == "" }) {
+		t.Error("a store that can take writes again may not lead")
+	}
+	send("me")
+	if err := <-read; err == nil {
+		t.Error("a name that is no server id was accepted")
 	}
 }
 

@@ -28,6 +28,9 @@ type StateMachine interface {
 	AppliedIndex() uint64
 	// ApplyLag returns the age of the oldest queued batch that is not applied, 0 if there is none.
 	ApplyLag() time.Duration
+	// MayLead returns for how long the store's process has not reported that it may lead: its event loop turns, and it can
+	// take writes. successor is the voter that it named in its place, "" for none.
+	MayLead() (silence time.Duration, successor string)
 	// WaitApplied returns once everything up to index is applied.
 	WaitApplied(ctx context.Context, index uint64) error
 	// Mark makes the store durable up to (index, term) under this server's id.

@@ -59,10 +59,15 @@ type link struct {
 	bytes         int
 	lastRequestID uint64
 	pending       map[uint64]chan storeReply
+	// mayLeadAt is when TypeScript last reported that its event loop turns and that it can take writes; successor is what
+	// it reported last.
+	mayLeadAt time.Time
+	successor string
 }
 
 func newLink(conn net.Conn, applied uint64) *link {
-	return &link{conn: conn, applied: applied, changed: make(chan struct{}), pending: map[uint64]chan storeReply{}}
+	return &link{conn: conn, applied: applied, changed: make(chan struct{}), pending: map[uint64]chan storeReply{},
+		mayLeadAt: time.Now()}
 }
 
 // broadcast wakes every goroutine in waitFor. The caller holds mu.
@@ -159,6 +164,26 @@ func (l *link) ApplyLag() time.Duration {
 	return time.Since(l.unapplied[0].sentAt)
 }
 
+// MayLead returns for how long the store has not reported that it may lead, and the server it named in its place.
+func (l *link) MayLead() (silence time.Duration, successor string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.mayLeadAt), l.successor
+}
+
+// noteAlive records a report: without a successor, this server may lead.
+func (l *link) noteAlive(successor string) error {
+	if successor != "" && !serverPattern.MatchString(successor) {
+		return fmt.Errorf("%.64q on raft.sock is not a server id", successor)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.successor = successor; successor == "" {
+		l.mayLeadAt = time.Now()
+	}
+	return nil
+}
+
 // AppliedIndex returns the last entry that the store acknowledged.
 func (l *link) AppliedIndex() uint64 {
 	l.mu.Lock()
@@ -248,6 +273,12 @@ func (l *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) 
 		}
 		if err != nil {
 			return err
+		}
+		if kind == FrameAlive {
+			if err := l.noteAlive(string(payload)); err != nil {
+				return err
+			}
+			continue
 		}
 		if len(payload) < 8 {
 			return fmt.Errorf("a frame of type %d with %d bytes on raft.sock", kind, len(payload))

@@ -132,12 +132,7 @@ func (n *Node) Remove(server string, previous uint64) error {
 }
 
 // Transfer transfers leadership to that voter, or to the most current one for "".
-func (n *Node) Transfer(server string) error {
-	if server == "" {
-		return n.transfer(n.current())
-	}
-	return n.current().LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
-}
+func (n *Node) Transfer(server string) error { return n.transferTo(n.current(), server) }
 
 // Snapshot writes a snapshot record now, so that older entries may be discarded.
 func (n *Node) Snapshot() error { return n.current().Snapshot().Error() }

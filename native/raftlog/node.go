@@ -125,7 +125,7 @@ func Start(ctx context.Context, options Options) (*Node, error) {
 	node.running.Add(3)
 	go node.accept()
 	go node.sendCommits()
-	go node.watchApplyLag()
+	go node.watchStore()
 	return node, nil
 }
 
@@ -275,9 +275,9 @@ func (n *Node) stepDown(from *raft.Raft) {
 	}
 }
 
-// watchApplyLag transfers leadership while the store lags behind: clients would wait for a leader that cannot reply
-// (replication.md 23).
-func (n *Node) watchApplyLag() {
+// watchStore transfers leadership while the store lags, its process is silent, or it cannot take writes: clients would
+// wait for a leader that cannot reply, or be refused by it. This also applies to an idle leader (replication.md 23).
+func (n *Node) watchStore() {
 	defer n.running.Done()
 	for {
 		heartbeat := n.profile.Load().Heartbeat
@@ -288,15 +288,25 @@ func (n *Node) watchApplyLag() {
 		}
 		now := n.current()
 		lag := n.options.StateMachine.ApplyLag()
-		if lag < 2*heartbeat || now.State() != raft.Leader || n.isSoleVoter(now) {
+		silence, successor := n.options.StateMachine.MayLead()
+		if max(lag, silence) < 2*heartbeat || now.State() != raft.Leader || n.isSoleVoter(now) {
 			continue
 		}
-		n.options.Log.Warn("the store lags; transferring leadership", "behind", lag)
-		if err := n.transfer(now); err != nil {
+		n.options.Log.Warn("this server should not lead now; transferring leadership", "behind", lag,
+			"silent", silence.Round(time.Millisecond), "to", successor)
+		if err := n.transferTo(now, successor); err != nil {
 			n.options.Log.Warn("leadership transfer failed; restarting raft as a follower", "reason", err)
 			n.stepDown(now)
 		}
 	}
+}
+
+// transferTo transfers leadership to that voter, or to the most current one for "".
+func (n *Node) transferTo(from *raft.Raft, server string) error {
+	if server == "" {
+		return n.transfer(from)
+	}
+	return from.LeadershipTransferToServer(raft.ServerID(server), raft.ServerAddress(server)).Error()
 }
 
 // restartWithEmptyLog restarts raft after a snapshot replaced a divergent history (replication.md 15).

@@ -97,18 +97,30 @@ func TestLaggingFollowerGetsASnapshot(t *testing.T) {
 	f.checkSettled(append(acknowledged, f.put(200, 5)...))
 }
 
-func TestLeaderWithStalledStoreTransfersLeadership(t *testing.T) {
-	f := newFleet(t, 3, raftlog.Retention{})
-	acknowledged := f.put(0, 5)
-	old := f.leader()
-	old.store.mu.Lock()
-	old.store.lag = time.Minute
-	old.store.mu.Unlock()
-	f.leader(old)
-	old.store.mu.Lock()
-	old.store.lag = 0
-	old.store.mu.Unlock()
-	f.checkSettled(append(acknowledged, f.put(10, 5)...))
+func TestLeaderThatShouldNotLeadTransfersLeadership(t *testing.T) {
+	for name, stall := range map[string]func(*memoryStore, string){
+		"a store that lags":         func(store *memoryStore, _ string) { store.lag = time.Minute },
+		"a silent process":          func(store *memoryStore, _ string) { store.silence = time.Minute },
+		"no room, and one that has": func(store *memoryStore, other string) { store.silence, store.successor = time.Minute, other },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t, 3, raftlog.Retention{})
+			acknowledged := f.put(0, 5)
+			old := f.leader()
+			other := f.members[(slices.Index(f.members, old)+1)%3]
+			old.store.mu.Lock()
+			stall(old.store, other.id)
+			old.store.mu.Unlock()
+			next := f.leader(old)
+			if old.store.successor != "" && next != other {
+				t.Errorf("%s leads instead of %s", next.id, other.id)
+			}
+			old.store.mu.Lock()
+			old.store.lag, old.store.silence, old.store.successor = 0, 0, ""
+			old.store.mu.Unlock()
+			f.checkSettled(append(acknowledged, f.put(10, 5)...))
+		})
+	}
 }
 
 func TestInconsistentFoldersAreRefused(t *testing.T) {

@@ -26,6 +26,9 @@ type memoryStore struct {
 	gaps     int
 	installs int
 	lag      time.Duration
+	// silence and successor are what MayLead returns.
+	silence   time.Duration
+	successor string
 	// refusal is the outcome of installs. ErrStoreGone is what an end of the process leaves; with afterwards the copy is
 	// the store by then.
 	refusal    error
@@ -68,6 +71,12 @@ func (s *memoryStore) ApplyLag() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lag
+}
+
+func (s *memoryStore) MayLead() (time.Duration, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.silence, s.successor
 }
 
 func (s *memoryStore) WaitApplied(ctx context.Context, index uint64) error {

@@ -139,6 +139,10 @@ class EdgeMember implements FleetView, RunningMember {
     return Number.POSITIVE_INFINITY;
   }
 
+  successor(): string {
+    return "";
+  }
+
   roundTripMs(node: string): number | undefined {
     return this.#beats.isAway(node) ? undefined : this.#beats.received(node)?.roundTripMs;
   }

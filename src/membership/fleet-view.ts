@@ -47,6 +47,8 @@ export interface FleetView extends FleetActions {
   leader(): Member | undefined;
   /** Returns how old the state of this node may be at most, in ms; infinite while it is not known. */
   stateAgeMs(): number;
+  /** Returns the server id of the voter that should lead instead while this node cannot take writes; "" otherwise. */
+  successor(): string;
   /** Returns the round trip to a member in ms; undefined where it was not measured. */
   roundTripMs(node: string): number | undefined;
   /**

@@ -204,6 +204,10 @@ export class FullMember implements FleetView {
     return this.#age.ageMs();
   }
 
+  successor(): string {
+    return this.#options.conditions.has("disk_full") ? this.#steward.successor() : "";
+  }
+
   roundTripMs(node: string): number | undefined {
     return this.#beats.received(node)?.roundTripMs;
   }

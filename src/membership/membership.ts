@@ -107,6 +107,11 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Returns the voter to hand the lead to while this node cannot take writes; "" while it may lead. */
+  successor(): string {
+    return this.#member?.successor() ?? "";
+  }
+
   /** Returns what to add to the wall clock for stamps, in ms; 0 before `attach`, undefined while it cannot be known. */
   clockOffMs(): number | undefined {
     return this.#member === undefined ? 0 : this.#member.clockOffMs();

@@ -29,7 +29,7 @@ export interface OpenLogOptions extends OpenStoreOptions {
   store: Store;
   apply: Apply;
   conditions: Conditions;
-  membership: Pick<Membership, "clockOffMs">;
+  membership: Pick<Membership, "clockOffMs" | "successor">;
   nowMs: () => number;
   /** The store can no longer be trusted, or raft has ended: the process must end. */
   onFatal: (fault: Fault) => void;
@@ -65,6 +65,7 @@ function openRaft(options: OpenLogOptions): RaftLog {
       lastMs: () => store.reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
     }),
     onFatal,
+    successor: () => membership.successor(),
     cleanCopy: cleanCopyOf(features),
     archive: (afterSeq) => archiveSuffix(settings.data, store.reader, afterSeq, nowMs()),
     onJoined: () => archiveReplacedStores(settings.data, store),

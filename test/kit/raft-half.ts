@@ -31,9 +31,15 @@ export function numbers(...values: number[]): Buffer {
   return bytes;
 }
 
-/** A committed entry without commands, after the entry `previous`. */
-export const barrierAt = (index: number, previous = 0) =>
-  frame(17, Buffer.concat([numbers(previous), Buffer.from([0, 0, 0, 1]), numbers(index, 1), Buffer.alloc(4)]));
+/** A committed entry without commands. */
+export const barrierAt = (index: number, previous = 0) => entryAt(index, new Uint8Array(), previous);
+
+/** A committed entry with these bytes, after the entry `previous`. */
+export function entryAt(index: number, bytes: Uint8Array, previous = 0): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(bytes.byteLength);
+  return frame(17, Buffer.concat([numbers(previous), Buffer.from([0, 0, 0, 1]), numbers(index, 1), length, bytes]));
+}
 
 /** Something that the store is asked, as request 1. */
 export const askFrame = (ask: object) => frame(21, Buffer.concat([numbers(1), Buffer.from(JSON.stringify(ask))]));
@@ -46,6 +52,8 @@ export interface PlayedHalf extends AsyncDisposable {
   fatal: unknown[];
   /** Every frame that came after the hello. */
   sent: SentFrame[];
+  /** Reports whether the log has closed the connection, upon which the real half hands over. */
+  closed: () => boolean;
   send: (bytes: Buffer) => void;
 }
 
@@ -66,12 +74,16 @@ export async function playRaftHalf(
   });
   const socketPath = join(folder, "raft.sock");
   let send: (bytes: Buffer) => void = () => {};
+  let closed = false;
   const half = Bun.listen({
     unix: socketPath,
     socket: {
       open: (socket) => {
         send = (bytes) => void socket.write(bytes);
         send(jsonFrame(16, { server: SERVER }));
+      },
+      close: () => {
+        closed = true;
       },
       data: (_socket, bytes) => {
         const all = Buffer.from(bytes);
@@ -92,6 +104,7 @@ export async function playRaftHalf(
     folder,
     fatal,
     sent,
+    closed: () => closed,
     send: (bytes) => send(bytes),
     [Symbol.asyncDispose]: async () => {
       await log.close();

@@ -211,7 +211,22 @@ describe("steps", () => {
 });
 
 describe("handing over", () => {
-  const voter = (server: string, skewMs = 0, fsyncP99Ms = 1): Candidate => ({ server, fit: true, skewMs, fsyncP99Ms });
+  const voter = (server: string, skewMs = 0, fsyncP99Ms = 1): Candidate => ({
+    server,
+    fit: true,
+    skewMs,
+    fsyncP99Ms,
+    hasRoom: true,
+  });
+
+  test("a leader without room for writes hands over to a fit voter that has room, before anything else", () => {
+    const full = (server: string, fsyncP99Ms = 1) => ({ ...voter(server, 0, fsyncP99Ms), hasRoom: false });
+    expect(handover("a", [full("a"), full("b"), voter("c")])).toMatchObject({ server: "c", reason: "room" });
+    expect(handover("a", [full("a"), full("b"), { ...voter("c"), fit: false }])).toBeUndefined();
+    expect(handover("a", [voter("a"), full("b"), voter("c")])).toBeUndefined();
+    // Nor does a leader with room hand over to one without.
+    expect(handover("a", [voter("a", 0, 900), full("b"), voter("c", 0, 800)])).toBeUndefined();
+  });
 
   test("a leader whose clock is a day off hands over to a voter that is right", () => {
     const day = 86_400_000;

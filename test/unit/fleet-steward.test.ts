@@ -290,6 +290,32 @@ describe("the steward", () => {
     expect(changes).toHaveLength(3);
   });
 
+  test("names a voter with room while its own disk has none, also where its steps fail, and transfers nothing itself", async () => {
+    const { steward, world, changes, lead } = startSteward(
+      ["a", "b", "c", "d"].map((name) => member(name)),
+      raft(["a", "b", "c"]),
+    );
+    const tell = (name: string, conditions: string[]) =>
+      world.received.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1, conditions }));
+    world.fails = true;
+    for (const name of ["b", "c", "d"]) tell(name, []);
+    for (let tick = 0; tick < 3; tick += 1) await steward.tick();
+    expect(steward.successor()).toBe("");
+    world.own = beat("a", { conditions: ["disk_full"] });
+    tell("b", ["disk_full"]);
+    await steward.tick();
+    expect(steward.successor()).toBe("s-c");
+    tell("c", ["disk_full"]);
+    await steward.tick();
+    expect(steward.successor()).toBe("");
+    tell("b", []);
+    await steward.tick();
+    expect(steward.successor()).toBe("s-b");
+    lead.abort();
+    expect(steward.successor()).toBe("");
+    expect(changes.every((change) => change.do === "add")).toBe(true);
+  });
+
   test("keeps rows true to what members say, and raises the level one by one when all rows know it", async () => {
     const rows = [
       { ...member("a"), level: 3 },

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import vectors from "../../native/testdata/raft/frames.json" with { type: "json" };
 import {
+  aliveFrame,
   answerFrame,
   appliedFrame,
   FrameReader,
@@ -19,6 +20,8 @@ test("frames to the Go half have their bytes", () => {
     propose: proposeFrame(7, Buffer.from("entry")),
     barrier: proposeFrame(8, new Uint8Array()),
     applied: appliedFrame(2 ** 40),
+    alive: aliveFrame(""),
+    successor: aliveFrame(SERVER),
     answer: answerFrame(5, { ok: { applied: 9 } }),
   };
   for (const [name, frame] of Object.entries(made))

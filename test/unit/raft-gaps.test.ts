@@ -2,7 +2,8 @@
 
 import { expect, test } from "bun:test";
 import { eventually } from "../kit/eventually.ts";
-import { askFrame, barrierAt, playRaftHalf, SERVER } from "../kit/raft-half.ts";
+import { putCommand } from "../kit/raft.ts";
+import { askFrame, barrierAt, entryAt, playRaftHalf, SERVER } from "../kit/raft-half.ts";
 
 test("entries after a gap are not applied, and the member ends", async () => {
   await using half = await playRaftHalf();
@@ -41,3 +42,28 @@ test("a mark that the disk does not take ends the member", async () => {
   expect(half.fatal).toEqual([expect.objectContaining({ code: "storage_full" })]);
   expect(half.sent.some(({ type }) => type === 4)).toBe(false);
 });
+
+test.each([
+  ["SQLITE_FULL", "storage_full"],
+  ["SQLITE_IOERR_WRITE", "data_corrupt"],
+  ["SQLITE_IOERR_FSYNC", "data_corrupt"],
+  ["SQLITE_CORRUPT", "data_corrupt"],
+  ["SQLITE_NOMEM", "log_failed"],
+])(
+  "apply that fails with %s hands over: raft.sock ends, and who waits does not know the outcome",
+  async (code, end) => {
+    const apply = () => {
+      throw Object.assign(new Error("from the disk"), { code });
+    };
+    await using half = await playRaftHalf(
+      ({ type, payload }, send) => {
+        if (type === 2) send(entryAt(5, payload.subarray(8)));
+      },
+      { apply },
+    );
+    const write = half.log.propose(putCommand("a/1", 1));
+    await expect(write).rejects.toMatchObject({ code: "unavailable", facts: { outcome: "unknown" } });
+    await eventually("the end of raft.sock", () => half.closed());
+    expect(half.fatal).toEqual([expect.objectContaining({ code: end })]);
+  },
+);

@@ -1,5 +1,5 @@
-// Decides when a leader hands over to another voter: its clock is far off the voters' (replication.md 7), or its disk
-// is much slower than theirs (replication.md 25).
+// Decides when a leader hands over to another voter: it has no room for writes (replication.md 5), its clock is far off
+// the voters' (replication.md 7), or its disk is much slower than theirs (replication.md 25).
 
 /** A voter as the leader sees it; the leader is one of them. */
 export interface Candidate {
@@ -9,6 +9,8 @@ export interface Candidate {
   /** Its wall clock against the leader's, in ms; 0 for the leader. */
   skewMs: number;
   fsyncP99Ms: number;
+  /** Its disk has room for writes. */
+  hasRoom: boolean;
 }
 
 /** A node whose clock is further off the voters' median does not lead. */
@@ -19,16 +21,23 @@ const FAST_MS = 20;
 
 export interface Handover {
   server: string;
-  reason: "clock" | "disk";
+  reason: "room" | "clock" | "disk";
   why: string;
 }
 
 /** Returns to whom the leader `self` should hand over, and why; undefined if it may stay. */
 export function handover(self: string, voters: readonly Candidate[]): Handover | undefined {
   const own = voters.find(({ server }) => server === self);
-  const others = voters.filter(({ server, fit }) => server !== self && fit);
+  const others = voters.filter(({ server, fit, hasRoom }) => server !== self && fit && hasRoom);
   if (own === undefined || others.length === 0) return undefined;
-  return byClock(voters, others) ?? byDisk(own, others);
+  return byRoom(own, others) ?? byClock(voters, others) ?? byDisk(own, others);
+}
+
+/** A leader without room refuses writes, and there is a voter that need not. */
+function byRoom(own: Candidate, others: readonly Candidate[]): Handover | undefined {
+  const next = nearest(others, 0);
+  if (own.hasRoom || next === undefined) return undefined;
+  return { server: next.server, reason: "room", why: "the disk of this node has no room for writes" };
 }
 
 /** Of two clocks the wrong one cannot be known. */

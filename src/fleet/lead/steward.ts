@@ -46,6 +46,7 @@ export class Steward {
   #busy = false;
   #active = false;
   #complaint = "";
+  #successor = "";
 
   constructor(options: StewardOptions) {
     this.#options = options;
@@ -57,13 +58,20 @@ export class Steward {
     this.#keptUp.clear();
     this.#committed = 0;
     this.#applied = 0;
+    this.#successor = "";
     signal.addEventListener(
       "abort",
       () => {
         this.#active = false;
+        this.#successor = "";
       },
       { once: true },
     );
+  }
+
+  /** Returns the voter that has room for writes, while this leader has none; "" otherwise. The Go half hands over to it. */
+  successor(): string {
+    return this.#successor;
   }
 
   /**
@@ -78,6 +86,7 @@ export class Steward {
       let state = await this.#options.host.raftState();
       if (!state.leading) return;
       this.#check(state);
+      this.#findSuccessor(state);
       // Steps that need no new beats are done at once; each is decided on the result of the one before.
       for (let count = 0; count < STEPS && state.leading && (await this.#step(state)); count += 1)
         state = await this.#options.host.raftState();
@@ -126,24 +135,43 @@ export class Steward {
     return false;
   }
 
+  /** The Go half hands over to a successor by itself: it does so also where the steps of this tick fail. */
+  #findSuccessor(state: RaftState): void {
+    const found = handover(state.server, this.#candidates(state));
+    const next = found?.reason === "room" ? found : undefined;
+    if (next !== undefined && this.#successor === "")
+      this.#options.log("warning", `fleet: handing over to ${this.#nameOf(next)}: ${next.why}`);
+    this.#successor = next?.server ?? "";
+  }
+
   async #handOver(state: RaftState): Promise<boolean> {
-    const { beats, host, log, monotonicMs } = this.#options;
-    const voters = state.members
-      .filter(({ voter }) => voter)
-      .map(({ server }): Candidate => {
-        if (server === state.server) return { server, fit: true, skewMs: 0, fsyncP99Ms: state.fsyncP99Ms };
-        const node = this.#options.members.byServer(server)?.node;
-        const received = node === undefined ? undefined : beats.received(node);
-        const fit = (this.#keptUp.get(server) ?? 0) > 0;
-        return { server, fit, skewMs: received?.skewMs ?? 0, fsyncP99Ms: received?.beat.fsyncP99Ms ?? 0 };
-      });
-    const found = handover(state.server, voters);
-    if (found === undefined) return false;
+    const { host, log, monotonicMs } = this.#options;
+    const found = handover(state.server, this.#candidates(state));
+    if (found === undefined || found.reason === "room") return false;
     if (monotonicMs() - this.#handedOverMs[found.reason] < HANDOVER_PAUSE_MS[found.reason]) return false;
     this.#handedOverMs[found.reason] = monotonicMs();
     log("warning", `fleet: handing over to ${this.#nameOf(found)}: ${found.why}`);
     await host.raftChange({ do: "transfer", server: found.server });
     return true;
+  }
+
+  #candidates(state: RaftState): Candidate[] {
+    const { beats, members } = this.#options;
+    return state.members
+      .filter(({ voter }) => voter)
+      .map(({ server }): Candidate => {
+        const isSelf = server === state.server;
+        const node = members.byServer(server)?.node;
+        const heard = isSelf || node === undefined ? undefined : beats.received(node);
+        const beat = isSelf ? beats.own() : heard?.beat;
+        return {
+          server,
+          fit: isSelf || (this.#keptUp.get(server) ?? 0) > 0,
+          skewMs: heard?.skewMs ?? 0,
+          fsyncP99Ms: isSelf ? state.fsyncP99Ms : (beat?.fsyncP99Ms ?? 0),
+          hasRoom: beat?.conditions.includes("disk_full") !== true,
+        };
+      });
   }
 
   /** Updates one row whose member reports something else of itself. */

@@ -16,6 +16,7 @@ import { allKilled, joinCrashed, rollingRestart } from "./restarts.ts";
 import { seven } from "./seven.ts";
 import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
+import { stalledLeader } from "./stalled-leader.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -27,6 +28,7 @@ export const SCENARIOS: readonly Scenario[] = [
   snapshotJoined,
   failedCopy,
   costlyPatch,
+  stalledLeader,
   leaderDeaf,
   leaderIsolated,
   splitInTwo,

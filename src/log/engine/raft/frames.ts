@@ -75,6 +75,14 @@ export function answerFrame(request: number, answer: { ok: object } | { error: s
   return frame(4, u64(request), Buffer.from(JSON.stringify(answer)));
 }
 
+/**
+ * Returns the frame that says that the event loop turns. `successor` is the voter to hand the leadership to where this
+ * node cannot take writes, "" where it may lead.
+ */
+export function aliveFrame(successor: string): Uint8Array {
+  return frame(5, Buffer.from(successor));
+}
+
 function frame(type: number, ...payload: Uint8Array[]): Uint8Array {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(1 + payload.reduce((sum, part) => sum + part.byteLength, 0), 0);

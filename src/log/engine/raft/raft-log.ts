@@ -19,6 +19,7 @@ import { Barriers } from "./barriers.ts";
 import { applyFault, linkLost, memberFault, missingEntries, notStarted, refusedProposal } from "./faults.ts";
 import {
   type AppliedState,
+  aliveFrame,
   answerFrame,
   appliedFrame,
   type CommittedEntry,
@@ -36,6 +37,8 @@ import { connectRaftSocket, type RaftSocket } from "./socket.ts";
 const UNKNOWN_AFTER_MS = 30_000;
 /** How long `close` waits for writes in flight. */
 const CLOSE_MS = 2_000;
+/** How often the Go half is told that the event loop turns: half of the shortest heartbeat timeout (replication.md 23). */
+const ALIVE_MS = 200;
 /** Wait before a new leader repeats a failed barrier. */
 const TAKE_OVER_MS = 100;
 
@@ -52,6 +55,11 @@ export interface RaftOptions {
   archive?: (afterSeq: number) => string;
   /** Called when the fleet's store replaced one that was never in a fleet. */
   onJoined?: () => void;
+  /**
+   * Returns the server id of the voter to hand the leadership to while this node cannot take writes; "" while it may
+   * lead.
+   */
+  successor?: () => string;
   /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
   unknownAfterMs?: number;
 }
@@ -89,6 +97,7 @@ export class RaftLog implements Log {
   #applied: AppliedState;
   #leadership: Leadership = { leading: false, server: "", term: 0 };
   #member: { start: RaftStart; socket: RaftSocket } | undefined;
+  #alive: ReturnType<typeof setInterval> | undefined;
   #server = "";
   #ticket = 0;
   /** Takes no more writes. */
@@ -141,6 +150,7 @@ export class RaftLog implements Log {
     }
     this.#member = { start, socket };
     this.#send(helloFrame(this.#applied));
+    this.#alive = setInterval(() => this.#send(aliveFrame(this.#options.successor?.() ?? "")), ALIVE_MS);
     const stop = () => this.#fail(start.signal.reason);
     start.signal.addEventListener("abort", stop, { once: true });
     if (start.signal.aborted) stop();
@@ -418,6 +428,7 @@ export class RaftLog implements Log {
   #end(): void {
     this.#ended = true;
     this.#closed = true;
+    clearInterval(this.#alive);
     this.#setLeadership({ leading: false, server: "", term: this.#leadership.term });
     this.#member?.socket.close();
     this.#proposals.end(stopping);
