@@ -104,6 +104,6 @@ function literalPaths(code: string): string[] {
     const whole = parts.slice(0, unknown < 0 ? undefined : unknown).join("/");
     return [...new Set([...parts, whole])]
       .map((path) => path.replace(/\/+$/, ""))
-      .filter((path) => /^[\w.][\w./-]*$/.test(path) && /[./]/.test(path));
+      .filter((path) => /^[\w.][\w./-]*$/.test(path) && /[./]/.test(path) && /\w/.test(path));
   });
 }

@@ -17,7 +17,7 @@ const FILES: Readonly<Record<string, string>> = {
   "test/kit/child-main.ts": 'import { rows } from "../../src/store/rows.ts";\nconsole.log(rows);',
   "test/unit/store.test.ts": 'import { rows } from "../../src/store/store.ts";\nconsole.log(rows);',
   "test/unit/lazy.test.ts": 'test("x", async () => { await import("../../src/store/store.ts"); });',
-  "test/unit/alone.test.ts": '// import { rows } from "../../src/store/store.ts";\ntest("x", () => {});',
+  "test/unit/alone.test.ts": '// import { rows } from "../../src/store/store.ts";\nsplit("."); test("x", () => {});',
   "test/unit/golden.test.ts": `read(join(import.meta.dir, "..", "..", "native", "testdata", "protocol", \`\${name}.jsonl\`));`,
   "test/contract/child.test.ts": 'spawn(join(import.meta.dir, "../kit/child-main.ts"));',
   "test/system/node.test.ts": 'import { node } from "../kit/node.ts";\nnode();',
@@ -49,6 +49,7 @@ test("a program that a test starts, and a page that it reads, count as used", ()
 });
 
 test("types, comments and the product as a process choose nothing", () => {
+  expect(names("test/kit/unused.ts")).toEqual([]);
   expect(names("src/store/shape.ts", "src/node/serve.ts", "src/main.ts", "docs/new.md")).toEqual([]);
 });
 
