@@ -29,6 +29,23 @@ export function parseSteps(patch: unknown): Step[] {
   return patch.map(parseStep);
 }
 
+/** Returns the steps of a patch that `parseSteps` has accepted, without judging them again (replication.md 6). */
+export function stepsOf(patch: unknown): Step[] {
+  return (patch as WrittenStep[]).map(({ op, path, from, value }): Step => {
+    if (op === "remove") return { op, path: parsePointer(path) };
+    if (op === "move" || op === "copy") return { op, path: parsePointer(path), from: parsePointer(from ?? "") };
+    return { op, path: parsePointer(path), value };
+  });
+}
+
+/** A step as a patch has it. */
+interface WrittenStep {
+  op: Step["op"];
+  path: string;
+  from?: string;
+  value?: unknown;
+}
+
 function parseStep(step: unknown, index: number): Step {
   const refuse = (what: string): Fault =>
     new Fault("invalid_input", `Step ${index} of the patch ${what}`, {

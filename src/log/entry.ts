@@ -2,6 +2,8 @@
 // inside (replication.md 4). Apply sees only what is decoded from these bytes, whichever engine carried them.
 
 import { z } from "zod";
+import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
+import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
 import type { Command } from "./log.ts";
 
@@ -40,20 +42,29 @@ const FIELDS = [
   z.string().max(64),
   z.number().int().positive(),
   z.unknown(),
-  z.string().max(512),
+  z.string().max(MAX_CALLER_NAME),
   z.string().max(128),
   z.string().max(256),
 ] as const;
+const FIELD_NAMES = ["name", "version", "input", "caller", "member that forwards", "idempotency key"];
 
-const commands = z
-  .array(z.union([z.tuple(FIELDS), z.tuple([...FIELDS, z.literal(true)])]))
-  .min(1)
-  .max(MAX_ENTRY_COMMANDS);
+const packedCommand = z.union([z.tuple(FIELDS), z.tuple([...FIELDS, z.literal(true)])]);
+const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
-/** Packs one command. Done when it is proposed, so that its size is known before commands are batched. */
+/**
+ * Packs one command when it is proposed, so that its size is known before commands are batched, and reads it back: an
+ * entry that cannot be decoded would stop every member. Throws `invalid_input` for a field that no entry may hold.
+ */
 export function packCommand(command: Command): Uint8Array {
   const { name, v, input, caller, via, key, nodeKey } = command;
-  return packr.pack([name, v, input, caller, via, key, ...(nodeKey === true ? [true] : [])]);
+  const packed = packr.pack([name, v, input, caller, via, key, ...(nodeKey === true ? [true] : [])]);
+  const unpacked: unknown = packr.unpack(packed);
+  if (packedCommand.safeParse(unpacked).success) return packed;
+  const fields = Array.isArray(unpacked) ? unpacked : [];
+  const at = FIELDS.findIndex((field, index) => !field.safeParse(fields[index]).success);
+  throw new Fault("invalid_input", `The log cannot hold the ${FIELD_NAMES[at] ?? "command"} of this write`, {
+    hint: at === 3 ? `Names of callers have at most ${MAX_CALLER_NAME} characters.` : "Use a shorter one.",
+  });
 }
 
 /** Joins packed commands, at least one and at most MAX_ENTRY_COMMANDS, with a header in front. */

@@ -51,7 +51,12 @@ export class WaitingCommands {
       return Promise.reject(busy(`${this.length} writes of ${this.#bytes} bytes wait already`));
     if (isCostly && this.#costly.length >= MAX_WAITING_COSTLY)
       return Promise.reject(busy(`${this.#costly.length} writes that are costly to apply wait already`));
-    const packed = packCommand(command);
+    let packed: Uint8Array;
+    try {
+      packed = packCommand(command);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (packed.byteLength > MAX_COMMAND_BYTES) {
       return Promise.reject(
         new Fault("too_large", `The write has ${packed.byteLength} bytes; the limit is ${MAX_COMMAND_BYTES}`, {

@@ -84,6 +84,24 @@ describe("a patch of 64 times a million replacements", () => {
   });
 });
 
+test("apply judges state alone: what only a schema refuses is refused before the log", () => {
+  const store = openStore();
+  store.transaction((tx) => write(tx, "context_put", { id: "s/a", content: "a" }));
+  store.transaction((tx) => write(tx, "context_put", { id: "s/j", content: { n: 0 } }));
+  const operation = find("context_patch");
+  const run = (id: string, format: string, patch: unknown) =>
+    store.transaction((tx) => {
+      const command = operation.prepare({ id, format: "merge", patch: {} }, LIMITS);
+      return operation.apply(tx, { ...(command as object), format, patch: JSON.stringify(patch) }, stampOf(new Work()));
+    });
+  // As a build with other bounds could have accepted them.
+  const edits = [{ op: "replace", old_text: "a", new_text: "b", expected_count: 1_000_001 }];
+  expect(() => run("s/a", "edit", edits)).toThrow(expect.objectContaining({ code: "patch_failed" }));
+  const steps = Array.from({ length: 1001 }, (_, at) => ({ op: "replace", path: "/n", value: at }));
+  expect(run("s/j", "json-patch", steps).output).toMatchObject({ version: 2 });
+  store.close();
+});
+
 /** Documents of about 4 MiB, each of which makes something else expensive. */
 const DOCUMENTS: Readonly<Record<string, () => unknown>> = {
   "w/text": () => "ab".repeat(2 * MIB - 10),

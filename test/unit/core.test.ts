@@ -41,6 +41,27 @@ describe("entry", () => {
     );
   });
 
+  test.each([
+    ["caller", { caller: "u".repeat(513) }],
+    ["member that forwards", { via: "m".repeat(129) }],
+    ["idempotency key", { key: "k".repeat(257) }],
+    ["name", { name: "n".repeat(65) }],
+    ["version", { v: 0 }],
+  ])(
+    "a %s that no member could decode is refused before the log, and the next write is done",
+    async (field, change) => {
+      const message = `The log cannot hold the ${field} of this write`;
+      expect(() => packCommand({ ...command, ...change })).toThrow(message);
+      await using core = startCore();
+      await expect(core.log.propose({ ...command, ...change })).rejects.toMatchObject({
+        code: "invalid_input",
+        message,
+      });
+      expect(await core.call("context_put", { id: "a/b", content: 1 })).toMatchObject({ version: 1 });
+      expect(core.fatal).toEqual([]);
+    },
+  );
+
   test("refuses every flipped bit and every cut", () => {
     const bytes = encodeEntry(header, [packCommand(command)]);
     for (let bit = 0; bit < bytes.byteLength * 8; bit++) {

@@ -150,3 +150,10 @@ test("the loopback port is a member for its own host and origin only", async () 
     await refusal(() => identify(request({ host: "localhost:8470", origin: "https://tools.example.com" }), "/")),
   ).toBe("let in");
 });
+
+test("a caller whose name no entry of the log could hold is refused at the door", async () => {
+  const named = (length: number) => ({ ...wire, login: "a".repeat(length - "user:".length) });
+  expect(await refusal(() => callers().callers.of(JSON.stringify(named(512))))).toBe("let in");
+  expect(await refusal(() => callers().callers.of(JSON.stringify(named(513))))).toBe("forbidden");
+  expect(await refusal(() => callers().callers.of(JSON.stringify(named(4000))))).toBe("forbidden");
+});

@@ -1,6 +1,7 @@
 // audit_query: lists the change rows (who changed what and when) and the calls that this node refused.
 
 import { z } from "zod";
+import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
@@ -18,7 +19,7 @@ const STEP = 2000;
 const MAX_STEPS = 25;
 
 const input = z.object({
-  caller: z.string().max(512).optional().describe("Only by this caller, as whoami writes it."),
+  caller: z.string().max(MAX_CALLER_NAME).optional().describe("Only by this caller, as whoami writes it."),
   operation: z.string().max(64).optional().describe("Only by this operation."),
   prefix: z.string().max(256).optional().describe("Only targets that start with this text."),
   since: z.string().max(64).optional().describe("From this time on (ISO 8601), or after this position."),

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
-import { applyJsonPatch, parseSteps } from "../../lib/json-patch.ts";
+import { applyJsonPatch, parseSteps, stepsOf } from "../../lib/json-patch.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { parseExact } from "../../lib/json-value.ts";
 import { jsonTextWork, leastCharacters, leastJsonWork } from "../../lib/json-work.ts";
@@ -149,7 +149,7 @@ function applyPatch(row: StoredVersion, command: PatchCommand, work: Work): stri
   const result =
     command.format === "merge"
       ? applyMergePatch(document, patch)
-      : applyJsonPatch(document, parseSteps(patch), maxBytes, work);
+      : applyJsonPatch(document, stepsOf(patch), maxBytes, work);
   return JSON.stringify(result);
 }
 

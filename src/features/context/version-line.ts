@@ -1,6 +1,7 @@
 // A line of an export: one version, with all that is stored of it, as JSON. A line is parsed as untrusted input.
 
 import { z } from "zod";
+import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
@@ -12,7 +13,7 @@ import { tags, title } from "./write-shape.ts";
 
 const name = z
   .string()
-  .max(512)
+  .max(MAX_CALLER_NAME)
   .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 
 /** Highest version number: far below 2^53, from which on a double cannot tell a version from the next one. */

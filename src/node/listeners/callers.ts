@@ -2,7 +2,8 @@
 // that the gate can cache by identity.
 
 import { LRUCache } from "lru-cache";
-import type { Caller } from "../../access/caller.ts";
+import { type Caller, callerName } from "../../access/caller.ts";
+import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import { caller as callerWire, type Tailnet } from "../../tailnet/index.ts";
@@ -29,8 +30,8 @@ export class Callers {
   }
 
   /**
-   * Returns the caller of a header text. Fault `unavailable` if its grants are not known at the moment, `internal` if
-   * the text is not one of ours.
+   * Returns the caller of a header text. Fault `unavailable` if its grants are not known at the moment, `forbidden` if
+   * its name is too long, `internal` if the text is not one of ours.
    */
   of(wire: string): Caller | Promise<Caller> {
     return this.#known.get(wire) ?? this.#read(wire);
@@ -41,6 +42,7 @@ export class Callers {
     if (!parsed.success) throw new Fault("internal", "The tailnet half sent a caller that cannot be read");
     const { id, kind, node, login, tags, own, grants } = parsed.data;
     const caller: Caller = { kind, id, node, login, tags, own, grants: await this.#grantsOf(grants) };
+    if (callerName(caller).length > MAX_CALLER_NAME) throw longName(caller);
     this.#known.set(wire, caller);
     this.#note(caller);
     return caller;
@@ -74,6 +76,14 @@ export class Callers {
     if (first === undefined) this.#options.conditions.clear("grant_invalid");
     else this.#options.conditions.raise("grant_invalid", first);
   }
+}
+
+function longName(caller: Caller): Fault {
+  return new Fault(
+    "forbidden",
+    `The name of this caller has ${callerName(caller).length} characters; at most ${MAX_CALLER_NAME} are allowed`,
+    { hint: "Use an account with a shorter login." },
+  );
 }
 
 function parseJson(text: string): unknown {
