@@ -178,9 +178,9 @@ class Bridge {
       message,
       signal,
       onUnavailable: emit,
-      attempt: async (member, sent, either) => {
+      attempt: async (member, sent, either, judge) => {
         const response = await post(member.send, sent, statelessHeaders(message, revision), either);
-        await readResponses(response, idOf(message), take, route.hasSeveral);
+        await readResponses(response, idOf(message), take, judge);
       },
     });
   }

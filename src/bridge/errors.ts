@@ -1,5 +1,6 @@
 // Why a request to a node failed, by what may be done next.
 
+import { type AttemptProof, wasNeverSent } from "../lib/attempt-proof.ts";
 import { reasonOf as plainReasonOf } from "../lib/reason-of.ts";
 
 /** The request never reached the node, or the node refused to look at it. It may be sent again, here or elsewhere. */
@@ -26,10 +27,13 @@ export class OutcomeUnknownError extends Error {}
 /** The node responded that it cannot serve the call now. `text` is that response. */
 export class UnavailableError extends Error {
   readonly text: string;
+  /** What the response proves about a write. */
+  readonly proof: AttemptProof;
 
-  constructor(text: string) {
+  constructor(text: string, proof: AttemptProof) {
     super("it cannot serve calls now");
     this.text = text;
+    this.proof = proof;
   }
 }
 
@@ -53,8 +57,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** Turns an error of `fetch` into what it means for the request. */
 export function sendErrorOf(cause: unknown): NotSentError | OutcomeUnknownError {
-  const neverSent = ["ConnectionRefused", "FailedToOpenSocket", "ECONNREFUSED", "ENOENT"].includes(codeOf(cause));
-  return neverSent ? new NotSentError(reasonOf(cause)) : new OutcomeUnknownError(reasonOf(cause));
+  return wasNeverSent(cause) ? new NotSentError(reasonOf(cause)) : new OutcomeUnknownError(reasonOf(cause));
 }
 
 function codeOf(error: unknown): string {

@@ -3,18 +3,13 @@
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { Send } from "./endpoint.ts";
 import { NotSentError, OutcomeUnknownError, reasonOf, UnavailableError } from "./errors.ts";
-import {
-  isUnavailable,
-  JsonRpcError,
-  MAX_MESSAGE_CHARS,
-  type Message,
-  type MessageId,
-  oneLine,
-  parseMessage,
-} from "./json-rpc.ts";
+import { JsonRpcError, MAX_MESSAGE_CHARS, type Message, type MessageId, oneLine, parseMessage } from "./json-rpc.ts";
 
 /** Takes one message as text on one line, and parsed. The next message is read once the result has resolved. */
 export type Take = (text: string, message: Message) => void | Promise<void>;
+
+/** Throws where a response must not be passed on. */
+export type Judge = (text: string, message: Message) => void;
 
 /** POSTs one message to `/mcp`. Rejects as `Send` does; NotSentError also when the node is stopping or not ready. */
 export async function post(
@@ -33,14 +28,15 @@ export async function post(
 
 /**
  * Passes each message of a response to `take`, and resolves after the last one. Rejects with JsonRpcError when the node
- * refused the request and with OutcomeUnknownError when no response to `id` came. With `rejectUnavailable`, a response
- * that says `unavailable` is not passed on but rejects with UnavailableError, so that another node can be asked.
+ * refused the request and with OutcomeUnknownError when no response to `id` came. `judge` looks at the response to `id`
+ * before it is passed on, and throws where it must not be: UnavailableError, so that another node can be asked, or a
+ * JsonRpcError in its place.
  */
 export async function readResponses(
   response: Response,
   id: MessageId | undefined,
   take: Take,
-  rejectUnavailable = false,
+  judge?: Judge,
 ): Promise<void> {
   let answered = id === undefined;
   const pass = async (text: string) => {
@@ -48,7 +44,7 @@ export async function readResponses(
     if (message === undefined)
       throw new JsonRpcError(-32603, `The node sent something that is not a JSON-RPC message (${response.status})`, {});
     if (message.method === undefined && message.id === id) {
-      if (rejectUnavailable && isUnavailable(message)) throw new UnavailableError(oneLine(text));
+      judge?.(oneLine(text), message);
       answered = true;
     }
     await take(oneLine(text), message);

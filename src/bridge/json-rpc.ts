@@ -1,7 +1,9 @@
 // JSON-RPC as far as the bridge looks at it: parsing a message, recognizing its protocol revision, the headers of the
 // stateless revision, and failures as error responses.
 
-import { FAULTS, type Fault } from "../lib/fault.ts";
+import { type AttemptProof, proofOf } from "../lib/attempt-proof.ts";
+import { FAULTS, type Fault, isFaultCode } from "../lib/fault.ts";
+import { factsOfDetails } from "../lib/fault-facts.ts";
 import { isObject, parseObject } from "../lib/json-object.ts";
 import { FAULT_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 
@@ -98,12 +100,27 @@ export function statelessHeaders(message: Message, revision: string): Record<str
   };
 }
 
-/** Reports whether a response says that this node cannot serve the call now, while another one may. */
-export function isUnavailable({ result, error }: Message): boolean {
+/** What a response that is a failure says of itself. */
+export interface Failed {
+  /** The node cannot serve the call now, while another one may. */
+  isUnavailable: boolean;
+  /** What it proves about a write. */
+  proof: AttemptProof;
+}
+
+/** Returns what a response says of its failure; undefined for a success. */
+export function failureOf({ result, error }: Message): Failed | undefined {
   const meta = isObject(result?.["_meta"]) ? result["_meta"][FAULT_META] : undefined;
-  if (result?.["isError"] === true && isObject(meta)) return meta["code"] === "unavailable";
-  if (!isObject(error)) return false;
-  return error["code"] === 503 || (isObject(error["data"]) && error["data"]["code"] === "unavailable");
+  if (result?.["isError"] === true) return failedAs(isObject(meta) ? meta : {}, false);
+  if (!isObject(error)) return undefined;
+  return failedAs(isObject(error["data"]) ? error["data"] : {}, error["code"] === 503);
+}
+
+function failedAs(body: Record<string, unknown>, is503: boolean): Failed {
+  const code = typeof body["code"] === "string" && isFaultCode(body["code"]) ? body["code"] : undefined;
+  const { outcome } = factsOfDetails(code ?? "", body);
+  const isUnavailable = is503 || code === "unavailable";
+  return { isUnavailable, proof: code === undefined ? "unknown" : proofOf(code, outcome) };
 }
 
 /** Returns JSON text without line breaks: in JSON they only occur between tokens. */

@@ -5,7 +5,8 @@ import { isObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
-import { JsonRpcError, type Message } from "./json-rpc.ts";
+import type { Judge } from "./exchange.ts";
+import { failureOf, JsonRpcError, type Message } from "./json-rpc.ts";
 import { makeRepeatable, type RepeatableCall } from "./repeatable.ts";
 import type { Member, Route } from "./route.ts";
 
@@ -17,7 +18,7 @@ const RETRY_ALONE = { firstMs: 100 };
  * Sends `text` to the member and passes its responses on. Rejects with NotSentError, OutcomeUnknownError,
  * UnavailableError, or JsonRpcError, which is final.
  */
-export type Attempt = (member: Member, text: string, signal: AbortSignal) => Promise<void>;
+export type Attempt = (member: Member, text: string, signal: AbortSignal, judge: Judge) => Promise<void>;
 
 /** One message to send. */
 export interface RetryOptions {
@@ -41,31 +42,65 @@ class RetriedCall {
   readonly #options: RetryOptions;
   readonly #startedMs = performance.now();
   #failingSinceMs: number | undefined;
+  #call: RepeatableCall | undefined;
   /** The last attempt whose outcome is unknown. */
   #unknown: { member: Member; cause: Error } | undefined;
   /** The responses of members that cannot serve the call, by member name. */
-  readonly #unavailable = new Map<string, string>();
+  readonly #unavailable = new Map<string, UnavailableError>();
 
   constructor(options: RetryOptions) {
     this.#options = options;
   }
 
   async run(): Promise<void> {
-    const { route, text, message, signal, onUnavailable } = this.#options;
-    let call: RepeatableCall | undefined;
+    try {
+      const final = await this.#untilAnswered();
+      if (final !== undefined) await this.#options.onUnavailable(final);
+    } catch (error) {
+      this.#options.signal.throwIfAborted();
+      throw this.#asUnknown() ?? error;
+    }
+  }
+
+  /** Resolves once the call is answered, or with the response that is its final failure. */
+  async #untilAnswered(): Promise<string | undefined> {
+    const { route, text, message, signal } = this.#options;
     for (let failures = 1; ; failures += 1) {
       const member = await route.member(signal);
       // The route offers it again, so every member that is left has said that it cannot serve the call.
       const answered = this.#unavailable.get(member.name);
-      if (answered !== undefined && call?.waits !== true) return onUnavailable(answered);
-      call ??= await makeRepeatable(route, member, text, message, signal);
-      this.#refuseOtherCaller(call, member);
-      const failure = await this.#attempt(member, call.textFor(member));
-      if (failure === undefined) return;
-      const final = this.#judge(member, failure, call);
-      if (final !== undefined) return onUnavailable(final);
+      if (answered !== undefined && this.#call?.waits !== true) return this.#final(answered);
+      this.#call ??= await makeRepeatable(route, member, text, message, signal);
+      this.#refuseOtherCaller(this.#call, member);
+      const failure = await this.#attempt(member, this.#call.textFor(member));
+      if (failure === undefined) return undefined;
+      const final = this.#judge(member, failure, this.#call);
+      if (final !== undefined) return this.#final(final);
       await pause(backoffMs(failures, route.hasSeveral ? RETRY : RETRY_ALONE), signal);
     }
+  }
+
+  /** Returns a final response; throws in its place where it denies a write that an earlier attempt may have done. */
+  #final({ text, proof }: UnavailableError): string {
+    const unknown = proof === "unknown" ? undefined : this.#asUnknown();
+    if (unknown !== undefined) throw unknown;
+    return text;
+  }
+
+  /** Returns the error of a write that an attempt may have done; undefined where none may. */
+  #asUnknown(): JsonRpcError | undefined {
+    const unknown = this.#unknown;
+    if (unknown === undefined || this.#call?.writes !== true) return undefined;
+    return outcomeUnknown(unknown.member, unknown.cause);
+  }
+
+  /** Throws where a response is not to be passed on: another member can serve the call, or an earlier attempt may have. */
+  #judgeResponse(text: string, message: Message): void {
+    const failed = failureOf(message);
+    if (failed === undefined) return;
+    if (failed.isUnavailable && this.#options.route.hasSeveral) throw new UnavailableError(text, failed.proof);
+    const unknown = failed.proof === "none_done" ? undefined : this.#asUnknown();
+    if (unknown !== undefined) throw unknown;
   }
 
   /** An idempotency key belongs to a caller: sent by another caller, the same write would be executed twice. */
@@ -80,7 +115,8 @@ class RetriedCall {
     const { route, signal, attempt } = this.#options;
     const release = route.awaitResponse(member);
     try {
-      await attempt(member, text, AbortSignal.any([signal, member.gone]));
+      const judge = (answer: string, parsed: Message) => this.#judgeResponse(answer, parsed);
+      await attempt(member, text, AbortSignal.any([signal, member.gone]), judge);
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
@@ -97,21 +133,22 @@ class RetriedCall {
    * Reports the failure to the route and decides whether the call is sent again. Returns undefined if so, or the
    * member's `unavailable` response where that is the final answer. Throws JsonRpcError for other final failures.
    */
-  #judge(member: Member, failure: Failure, call: RepeatableCall): string | undefined {
+  #judge(member: Member, failure: Failure, call: RepeatableCall): UnavailableError | undefined {
     const { route } = this.#options;
     const nowMs = performance.now();
     route.failed(member, failure instanceof UnavailableError ? "busy" : "gone", failure.message);
     this.#failingSinceMs ??= nowMs;
+    const proof = failure instanceof UnavailableError ? failure.proof : "unknown";
+    if (!(failure instanceof NotSentError) && proof === "unknown") this.#unknown = { member, cause: failure };
     const isLate = nowMs - this.#failingSinceMs > route.retryForMs;
     const mayRepeat = failure instanceof NotSentError || (route.hasSeveral && call.repeatable);
     if (failure instanceof UnavailableError) {
       // A call that took this long to fail is not made twice, unless it was meant to wait.
       const isSlow = !call.waits && nowMs - this.#startedMs > route.retryForMs / 2;
-      if (!mayRepeat || isLate || isSlow) return failure.text;
-      this.#unavailable.set(member.name, failure.text);
+      if (!mayRepeat || isLate || isSlow) return failure;
+      this.#unavailable.set(member.name, failure);
     } else if (!mayRepeat) throw outcomeUnknown(member, failure);
     else if (isLate) throw unreachable(member, failure);
-    if (!(failure instanceof NotSentError)) this.#unknown = { member, cause: failure };
     return undefined;
   }
 }
@@ -137,6 +174,7 @@ function outcomeUnknown(member: Member, cause: Error): JsonRpcError {
     code: "unavailable",
     hint: "The call may have been done. Read before you write again, or repeat it with the same idempotency_key.",
     retryable: true,
+    outcome: "unknown",
   });
 }
 

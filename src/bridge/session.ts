@@ -7,7 +7,7 @@ import { Backoff } from "../lib/retry.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { NotSentError, OutcomeUnknownError, reasonOf } from "./errors.ts";
-import { post, readResponses } from "./exchange.ts";
+import { type Judge, post, readResponses } from "./exchange.ts";
 import { idOf, MAX_MESSAGE_CHARS, type Message, OWN_ID, oneLine, parseMessage } from "./json-rpc.ts";
 import { type Attempt, recordPosition, sendWithRetry } from "./retry.ts";
 import type { Member, Route } from "./route.ts";
@@ -76,7 +76,9 @@ export class BridgeSession {
     }
     // A failed initialize is no failure of this message: the node says that there is no session.
     await this.#initializing.catch(() => {});
-    await this.#send(text, message, signal, (member, sent, either) => this.#forwardTo(member, sent, message, either));
+    await this.#send(text, message, signal, (member, sent, either, judge) =>
+      this.#forwardTo(member, sent, { message, judge }, either),
+    );
   }
 
   /** Ends the session on the node, within a bounded time. */
@@ -104,8 +106,13 @@ export class BridgeSession {
     await this.#session;
   }
 
-  async #forwardTo(member: Member, text: string, message: Message, signal: AbortSignal): Promise<void> {
-    const { route, emit } = this.#options;
+  async #forwardTo(
+    member: Member,
+    text: string,
+    { message, judge }: { message: Message; judge: Judge },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { emit } = this.#options;
     let session = await this.#sessionAt(member);
     let response = await post(member.send, text, headersOf(session), signal);
     if (response.status === 404 && session.id !== undefined) {
@@ -117,7 +124,7 @@ export class BridgeSession {
       this.#record(message, parsed);
       if (!signal.aborted) await emit(answer);
     };
-    await readResponses(response, idOf(message), take, route.hasSeveral);
+    await readResponses(response, idOf(message), take, judge);
     if (message.method === "notifications/initialized") {
       this.#isInitialized = true;
       this.#follow(session);

@@ -189,8 +189,10 @@ export class Edge {
       const answer = await forward(call, "leader", signal);
       if (answer === "local") return answer;
       const { by } = answer;
-      if (by !== undefined && (await this.#witness.find(answer.position, by, signal)) === "unseen")
-        throw unseenWrite(call.operation, by);
+      // The write was sent: whatever goes wrong from here on, it may have been made.
+      const seen =
+        by === undefined ? "alone" : await this.#witness.find(answer.position, by, signal).catch(() => "unseen");
+      if (by !== undefined && seen === "unseen") throw unseenWrite(call.operation, by);
       position = answer.position;
       return answer;
     } finally {

@@ -3,6 +3,7 @@
 
 import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
 import { defaultDataDir } from "../config/paths.ts";
+import { wasNeverSent } from "../lib/attempt-proof.ts";
 import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -136,11 +137,19 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return new Fault("unavailable", `The node at ${place} did not answer within ${answerMs / 1000} s`, {
       hint: "See its log; a write may have been executed.",
+      facts: { outcome: "unknown" },
     });
   }
   if (cause instanceof Error && "code" in cause && cause.code === "EACCES") {
     return new Fault("forbidden", `The socket ${place} is not open to this user`, {
       hint: "Run as the node's user, or set cli.group on the node.",
+    });
+  }
+  if (!wasNeverSent(cause)) {
+    return new Fault("unavailable", `The connection to the node at ${place} broke: ${reason}`, {
+      hint: "See its log; a write may have been executed.",
+      facts: { outcome: "unknown" },
+      cause,
     });
   }
   return new Fault("not_running", `No node answers at ${place}: ${reason}`, {

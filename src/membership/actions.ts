@@ -4,7 +4,9 @@
 import { type Member, type Members, notTheLeader } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import type { Log } from "../log/log.ts";
+import { Attempts } from "../operation/attempts.ts";
 import type { RaftHost } from "../tailnet/index.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 
@@ -42,9 +44,10 @@ export async function transferLead(
     if (deadline.aborted) {
       throw new Fault("unavailable", `No other member led within ${TRANSFER_MS / 1000} s`, {
         hint: "See cairn status: a voter that keeps up is needed.",
+        facts: { outcome: "unknown" },
       });
     }
-    signal.throwIfAborted();
+    if (signal.aborted) throw leftUnknown(signal.reason);
     await pause(20);
   }
 }
@@ -66,13 +69,21 @@ async function handOver(host: Transfer["host"], target: Member | undefined): Pro
   try {
     await host.raftChange({ do: "transfer", ...(target === undefined ? {} : { server: target.server }) });
   } catch (error) {
-    if (!(error instanceof Fault) || error.code !== "tailnet_failed") throw error;
+    // Raft has asked the other member by then, which may still stand for election.
     const took = target === undefined ? "No other voter took" : `${target.name} did not take`;
-    throw new Fault("unavailable", `${took} the lead, which stays here`, {
-      hint: "It must be up, vote and keep up: see cairn status, then try again.",
+    throw new Fault("unavailable", `${took} the lead in time: ${reasonOf(error)}`, {
+      hint: "It must be up, vote and keep up: see in cairn status who leads, then try again.",
+      facts: { outcome: "unknown" },
       cause: error,
     });
   }
+}
+
+/** Returns what a caller gets that went away while the lead was handed over. */
+function leftUnknown(reason: unknown): unknown {
+  const attempts = new Attempts("write");
+  attempts.accepted();
+  return attempts.end(reason, true);
 }
 
 interface Leave {
@@ -102,6 +113,19 @@ export async function leaveFleet(
     });
   }
   if (removed()) return;
+  const attempts = new Attempts("write");
+  try {
+    await untilRemoved({ members, link, self, leading, leader, remove, removed }, attempts, signal);
+  } catch (error) {
+    throw attempts.end(error, signal.aborted);
+  }
+}
+
+async function untilRemoved(
+  { members, link, self, leading, leader, remove }: Leave,
+  attempts: Attempts,
+  signal: AbortSignal,
+): Promise<void> {
   const late = AbortSignal.timeout(LEAVE_MS);
   let last = "no member leads";
   let node: string | undefined;
@@ -112,12 +136,13 @@ export async function leaveFleet(
       node = leader() ?? node;
       if (leading()) await remove();
       else if (node !== undefined) await link.call({ node }, "leave", {}, { timeoutMs: ASK_MS, signal });
+      if (leading() || node !== undefined) attempts.accepted();
       // The own members table may show the removal first: an edge is removed at once.
       if (self() !== "" && members.get(self()) === undefined) return;
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      if (error.code === "not_a_member" && error.facts.fromPeer === true) return;
-      if (error.code === "last_voter" || error.code === "forbidden") throw error;
+      if (error instanceof Fault && error.code === "not_a_member" && error.facts.fromPeer === true) return;
+      attempts.failed(error);
+      if (!(error instanceof Fault) || error.code === "last_voter" || error.code === "forbidden") throw error;
       last = error.message;
     }
     await pause(STEP_MS);
@@ -126,5 +151,6 @@ export async function leaveFleet(
     hint:
       "See cairn status on the leader; cairn leave can be repeated, or the leader removes it with cairn members " +
       "remove.",
+    facts: { outcome: attempts.mayBeDone ? "unknown" : "not_done" },
   });
 }

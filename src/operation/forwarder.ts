@@ -5,9 +5,9 @@ import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
 import type { Answer } from "./answer.ts";
+import { Attempts } from "./attempts.ts";
 import { decodeAnswer, encodeCall } from "./forward-frame.ts";
 import type { ForwardCall } from "./routing.ts";
-import { afterAttempts, gaveUp } from "./routing-faults.ts";
 
 /** What a forwarder needs of the fleet. */
 export interface ForwarderOptions {
@@ -39,9 +39,7 @@ interface ForwardState {
   /** Aborts when the caller goes away; `either` also when the time is over. */
   signal: AbortSignal;
   either: AbortSignal;
-  /** An attempt may have done the write. */
-  mayBeDone: boolean;
-  lastError: unknown;
+  attempts: Attempts;
   /** The leader that the last node named. */
   named: string | undefined;
 }
@@ -62,17 +60,18 @@ export class Forwarder {
     const { withinMs = WITHIN_MS, leader, leadsHere } = this.#options;
     const late = AbortSignal.timeout(withinMs);
     const either = AbortSignal.any([signal, late]);
-    const state: ForwardState = { call, signal, either, mayBeDone: false, lastError: undefined, named: undefined };
-    for (let attempts = 1; ; attempts += 1) {
+    const { attempts = new Attempts(call.kind) } = call;
+    const state: ForwardState = { call, signal, either, attempts, named: undefined };
+    for (let rounds = 1; ; rounds += 1) {
       if (leadsHere()) return "local";
       const node = state.named ?? leader();
       state.named = undefined;
       const answer = node === undefined ? undefined : await this.#attempt(node, state);
       if (answer !== undefined) return answer;
-      if (late.aborted) throw gaveUp(state.mayBeDone, state.lastError);
-      if (state.named === undefined) await this.#waitForChange(backoffMs(attempts, RETRY), either);
-      signal.throwIfAborted();
-      if (late.aborted) throw gaveUp(state.mayBeDone, state.lastError);
+      if (late.aborted) throw attempts.late();
+      if (state.named === undefined) await this.#waitForChange(backoffMs(rounds, RETRY), either);
+      if (signal.aborted) throw attempts.end(signal.reason, true);
+      if (late.aborted) throw attempts.late();
     }
   }
 
@@ -87,14 +86,13 @@ export class Forwarder {
 
   /** Asks one node. Returns undefined if another one has to be asked; rejects if every node would refuse alike. */
   async #attempt(node: string, state: ForwardState): Promise<Answer | undefined> {
-    const { call, signal } = state;
+    const { signal, attempts } = state;
     try {
       return { ...decodeAnswer(await this.#askWhileLeading(node, state)), by: node };
     } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof Fault && isFinal(error)) throw afterAttempts(error.passedOn(), state.mayBeDone);
-      state.mayBeDone ||= call.kind === "write" && !isCertainlyNotDone(error);
-      state.lastError = error;
+      attempts.failed(error);
+      if (signal.aborted) throw attempts.end(signal.reason, true);
+      if (error instanceof Fault && isFinal(error)) throw attempts.end(error.passedOn());
       state.named = this.#otherLeader(error, node);
       return undefined;
     }
@@ -143,11 +141,4 @@ export class Forwarder {
  */
 function isFinal({ code, facts }: Fault): boolean {
   return (code !== "unavailable" && code !== "not_ready") || facts.applied !== undefined;
-}
-
-/** Reports whether it is certain that the asked node did not do the write. */
-function isCertainlyNotDone(error: unknown): boolean {
-  if (!(error instanceof Fault)) return false;
-  const { outcome } = error.facts;
-  return outcome === "not_sent" || outcome === "not_done" || error.code === "not_ready";
 }

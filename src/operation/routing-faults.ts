@@ -1,6 +1,6 @@
-// Faults of calls that need another node of the fleet, and what a fault means after earlier attempts.
+// Faults of calls that need another node of the fleet.
 
-import { Fault, type FaultCode } from "../lib/fault.ts";
+import { Fault } from "../lib/fault.ts";
 
 /** Returns the fault of a node that has no store yet. */
 export function notReady(): Fault {
@@ -39,7 +39,8 @@ export function neverForwarded(operation: string, leader: { name: string } | und
 
 /** Returns the fault of a call that no node took in time. `cause` is the error of the last attempt. */
 export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
-  const why = cause instanceof Error ? `: ${cause.message}` : "";
+  // The text of an unexpected error is not for callers.
+  const why = cause instanceof Fault || cause instanceof DOMException ? `: ${cause.message}` : "";
   if (mayBeDone) {
     return new Fault("unavailable", `Whether the write was made is unknown${why}`, {
       hint: "Read before you write again, or repeat it with the same idempotency key.",
@@ -54,28 +55,4 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
     details: { retryAfterSeconds: 2 },
     cause,
   });
-}
-
-/**
- * Decided by apply, which would have returned the result of an earlier attempt with the same key: so there was none.
- */
-const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
-  "invalid_input",
-  "not_found",
-  "deleted",
-  "purged",
-  "version_mismatch",
-  "patch_failed",
-  "key_reused",
-  "quota_exceeded",
-]);
-
-/**
- * Returns the error that a caller gets if an earlier attempt may have succeeded: a refusal that came before the log (a
- * full disk, a rate limit, rights) says nothing about that attempt, so the outcome is unknown.
- */
-export function afterAttempts(error: unknown, mayBeDone: boolean): unknown {
-  if (!mayBeDone || !(error instanceof Fault)) return error;
-  const isDecisive = DECIDED_IN_APPLY.has(error.code) || error.facts.outcome === "unknown";
-  return isDecisive ? error : gaveUp(true, error);
 }

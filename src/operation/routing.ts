@@ -4,6 +4,7 @@
 import type { Caller } from "../access/caller.ts";
 import type { Cap } from "../access/rights.ts";
 import type { Answer } from "./answer.ts";
+import type { Attempts } from "./attempts.ts";
 
 /**
  * How a node serves now. `leader`: orders writes. `replica`: reads from its own store, forwards writes. `edge`: reads
@@ -21,6 +22,8 @@ export interface ForwardCall {
   kind: "read" | "write";
   /** Idempotency key that this node made for a write whose caller gave none. */
   nodeKey?: string;
+  /** Records what becomes of the attempts at other nodes. */
+  attempts?: Attempts;
 }
 
 /** A read on an edge that the gate has allowed. */

@@ -12,10 +12,11 @@ import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Reader } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
+import { Attempts } from "./attempts.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
-import { afterAttempts, gaveUp, lostLeadership, neverForwarded, notLeader, notReady } from "./routing-faults.ts";
+import { lostLeadership, neverForwarded, notLeader, notReady } from "./routing-faults.ts";
 import { versionAt } from "./versions.ts";
 
 /** A write that was parsed and admitted on this node. */
@@ -56,12 +57,6 @@ interface Key {
   by: "caller" | "node";
 }
 
-/** What is known of the attempts so far. */
-interface Attempts {
-  mayBeDone: boolean;
-  lastError: unknown;
-}
-
 /** Routes writes. */
 export class WriteRouter {
   readonly #options: WriteRouterOptions;
@@ -90,9 +85,18 @@ export class WriteRouter {
 
   /** Tries here while this node leads, and at the leader while another node does, until the time is over. */
   async #anywhere(write: AdmittedWrite, routing: Routing): Promise<Answer> {
+    const attempts = new Attempts("write");
+    try {
+      return await this.#untilDone(write, routing, attempts);
+    } catch (error) {
+      // The only way out, so that no throw passes an earlier attempt by.
+      throw attempts.end(error, write.signal.aborted);
+    }
+  }
+
+  async #untilDone(write: AdmittedWrite, routing: Routing, attempts: Attempts): Promise<Answer> {
     const key = keyOf(write, newNodeKey());
     const late = AbortSignal.timeout(WITHIN_MS);
-    const attempts: Attempts = { mayBeDone: false, lastError: undefined };
     while (!late.aborted) {
       const isLeader = routing.mode() === "leader";
       const answer = isLeader
@@ -101,7 +105,7 @@ export class WriteRouter {
       if (answer !== undefined) return answer;
       if (isLeader) await pause(LOCAL_RETRY_MS);
     }
-    throw gaveUp(attempts.mayBeDone, attempts.lastError);
+    throw attempts.late();
   }
 
   /** Returns the answer; undefined if another node may have to order the write. */
@@ -110,14 +114,19 @@ export class WriteRouter {
     // Together with operation and key the same name on every node, so that a retry elsewhere is the same write.
     const name = caller.kind === "local" ? localCallerName(caller.id, routing.self()) : callerName(caller);
     try {
-      const answer = await this.#whileLeading(this.#propose(write, key, name));
+      const proposed = this.#propose(write, key, name);
+      // No other node can be asked for what is never forwarded: this one learns its outcome as a follower too.
+      const answer = needsAdmin(write) ? await proposed : await this.#whileLeading(proposed);
       if (answer !== "lost") return answer;
-      attempts.mayBeDone = true;
+      attempts.failed(lostLeadership(routing.leader()));
     } catch (error) {
       const outcome = error instanceof Fault ? error.facts.outcome : undefined;
-      if (outcome !== "not_done" && outcome !== "unknown") throw afterAttempts(error, attempts.mayBeDone);
-      attempts.mayBeDone ||= outcome === "unknown";
-      attempts.lastError = error;
+      if (outcome !== "not_done" && outcome !== "unknown") {
+        // An error that is no Fault comes before the log, which rejects with Faults only.
+        if (error instanceof Fault) attempts.failed(error);
+        throw error;
+      }
+      attempts.failed(error);
     }
     return undefined;
   }
@@ -130,25 +139,23 @@ export class WriteRouter {
     attempts: Attempts,
     late: AbortSignal,
   ): Promise<Answer | undefined> {
-    refuseUnforwardable(write, routing);
     const { operation, raw, caller, signal } = write;
+    if (needsAdmin(write)) throw neverForwarded(operation.name, routing.leader());
     const call: ForwardCall = {
       operation: operation.name,
       input: raw,
       caller,
       kind: "write",
+      attempts,
       ...(key.by === "node" ? { nodeKey: key.text } : {}),
     };
-    const { mayBeDone, lastError } = attempts;
-    const forwarded = routing.forward(call, "leader", AbortSignal.any([signal, late]));
-    const answer = await forwarded.catch((error: unknown) => {
+    try {
+      const answer = await routing.forward(call, "leader", AbortSignal.any([signal, late]));
+      return answer === "local" ? undefined : await this.#applied(write, routing, answer);
+    } catch (error) {
       signal.throwIfAborted();
-      throw late.aborted && !(error instanceof Fault) ? gaveUp(true, lastError) : afterAttempts(error, mayBeDone);
-    });
-    if (answer !== "local") return this.#applied(write, routing, answer);
-    // It is unknown which attempts were made before this node began to lead.
-    attempts.mayBeDone = true;
-    return undefined;
+      throw late.aborted && !(error instanceof Fault) ? attempts.late() : error;
+    }
   }
 
   /**
@@ -221,9 +228,7 @@ function keyOf({ key }: AdmittedWrite, nodeKey: string | undefined): Key | undef
   return nodeKey === undefined ? undefined : { text: nodeKey, by: "node" };
 }
 
-/** Throws Fault `forbidden` for a write that needs admin rights: those are valid only on the node that proved them. */
-function refuseUnforwardable({ operation, spaces }: AdmittedWrite, routing: Routing): void {
-  const { verb } = operation.access;
-  const needsAdmin = verb === "admin" || (spaces !== "visible" && spaces.some(isReservedSpace));
-  if (needsAdmin) throw neverForwarded(operation.name, routing.leader());
+/** Reports whether a write needs admin rights: those are valid only on the node that proved them. */
+function needsAdmin({ operation, spaces }: AdmittedWrite): boolean {
+  return operation.access.verb === "admin" || (spaces !== "visible" && spaces.some(isReservedSpace));
 }

@@ -5,6 +5,8 @@ import { z } from "zod";
 import type { Caller } from "../../src/access/caller.ts";
 import { createApi } from "../../src/api/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { toolError } from "../../src/mcp/errors.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import { act } from "../../src/operation/define.ts";
 import type { Core } from "./core.ts";
@@ -19,6 +21,8 @@ export type Mood =
   | "unreachable"
   /** Refuses every caller. */
   | "shut"
+  /** Refuses each tool call with a result. */
+  | "refuses calls"
   /** Runs the next call, and dies before it responds. */
   | "dies with the answer";
 
@@ -124,6 +128,11 @@ export class Door implements AsyncDisposable {
         if (this.mood === "unreachable") return Response.json({ code: "dial_failed" }, { status: 502 });
         if (pathname !== "/mcp") return api.fetch(request, caller);
         if (this.mood === "draining") return Response.json({ code: "unavailable" }, { status: 503 });
+        if (this.mood === "refuses calls" && said.startsWith("tools/call")) {
+          const { id } = (await request.json()) as { id: number };
+          const refused = toolError(new Fault("rate_limited", "too many"));
+          return Response.json({ jsonrpc: "2.0", id, result: refused });
+        }
         const answer = await this.#mcp.fetch(request, caller);
         if (this.mood !== "dies with the answer" || !said.startsWith("tools/call")) return answer;
         await answer.text();

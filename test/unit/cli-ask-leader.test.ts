@@ -6,7 +6,7 @@ import { problemResponse } from "../../src/api/problem.ts";
 import { askLeader } from "../../src/cli/fleet/ask-leader.ts";
 import { notTheLeader } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
-import { neverForwarded, notLeader } from "../../src/operation/routing-faults.ts";
+import { lostLeadership, neverForwarded, notLeader } from "../../src/operation/routing-faults.ts";
 import { refusal } from "../kit/refusal.ts";
 
 const ANNA = { node: "nANNA", name: "anna" };
@@ -43,4 +43,8 @@ test("without a leader, or with one of another type, the refusal stays as it is"
   });
   const odd = new Fault("forbidden", "no", { details: { leader: { node: "nANNA" }, leader_name: 7 } });
   expect(await asked(odd)).toMatchObject({ code: "forbidden", message: "no" });
+});
+
+test("a write that may have been made is not sent to the leader as if it had not", async () => {
+  expect(await asked(lostLeadership(ANNA))).toMatchObject({ code: "unavailable", details: { outcome: "unknown" } });
 });

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import type { Members } from "../../src/fleet/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
 import { leaveFleet, transferLead } from "../../src/membership/actions.ts";
 import type { PeerConnection } from "../../src/membership/peer-connection.ts";
@@ -54,4 +55,48 @@ test("who was forgotten leaves without asking anyone", async () => {
   await leave(true);
   await expect(leave(false)).rejects.toMatchObject({ name: "TimeoutError" });
   expect(asked).toEqual([]);
+});
+
+const leaving = (more: Partial<Parameters<typeof leaveFleet>[0]>, signal = never) =>
+  leaveFleet(
+    {
+      members,
+      link: { call: async () => ({}) } as unknown as PeerConnection,
+      self: () => "n-c",
+      leading: () => false,
+      leader: () => "n-a",
+      remove: async () => {},
+      removed: () => false,
+      ...more,
+    },
+    signal,
+  );
+
+test("a leave that was asked for ends as unknown, whatever comes then", async () => {
+  const lost = new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
+  for (const then of [new Fault("forbidden", "no", { facts: { fromPeer: true } }), new TypeError("broken")]) {
+    const answers: unknown[] = [lost, then];
+    const call = async () => {
+      throw answers.shift();
+    };
+    const left = leaving({ link: { call } as unknown as PeerConnection });
+    await expect(left).rejects.toMatchObject({ code: "unavailable", facts: { outcome: "unknown" } });
+  }
+  const accepted = leaving({}, AbortSignal.timeout(50));
+  await expect(accepted).rejects.toMatchObject({ code: "cancelled", facts: { outcome: "unknown" } });
+});
+
+test("a lead that raft was asked to hand over is of unknown outcome where raft fails", async () => {
+  const parts = {
+    members,
+    log: { leadership: () => ({ leading: true, server: "s-a", term: 2 }) } as unknown as Log,
+    host: {
+      raftState: async () => ({ ...raft(["a", "b"]), members: [{ server: "s-b", voter: true }] }),
+      raftChange: async () => {
+        throw new Fault("tailnet_failed", "timed out");
+      },
+    },
+    leader: () => list[0],
+  };
+  await expect(transferLead(parts, "n-b", never)).rejects.toMatchObject({ facts: { outcome: "unknown" } });
 });

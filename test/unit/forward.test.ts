@@ -1,6 +1,7 @@
 // Writes and reads anywhere: what is answered here, what goes to the leader, and that a change of leader doubles and loses nothing.
 
 import { describe, expect, test } from "bun:test";
+import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
 import { callerWith, localAdmin } from "../kit/core.ts";
@@ -167,6 +168,66 @@ describe("writes", () => {
       throw answer;
     });
     expect(await refusal(put(pair.node(1), 1, { if_none_match: "*" }))).toMatchObject({ code: "version_mismatch" });
+  });
+
+  const reset = () => new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
+  const unknown = { code: "unavailable", details: { outcome: "unknown" } };
+
+  test("of an admin that may have been made are no refusal, though they are never forwarded", async () => {
+    await using pair = await pairFor(member);
+    const { name, example } = contextOperations.find((operation) => operation.name === "context_import") ?? {};
+    const admin = () => refusal(ask(pair.node(0), name ?? "", example ?? {}, localAdmin));
+    pair.node(0).proposes = "apply and lose";
+    const writing = admin();
+    pair.elect("s1");
+    expect(await writing).toMatchObject(unknown);
+    expect(versions(pair.node(0))).toHaveLength(1);
+    // Without an attempt it is refused as what it is.
+    expect(await admin()).toMatchObject({ code: "forbidden" });
+  });
+
+  test.each([
+    ["an error of the asked node", () => new Fault("internal", "it failed", { facts: { fromPeer: true } })],
+    ["an answer that cannot be read", () => ({ neither: "output", nor: "position" })],
+    ["something that is no Fault", () => new TypeError("broken")],
+  ] as const)("whose way back brings %s are of unknown outcome", async (_what, back) => {
+    await using pair = await pairFor(member, { withinMs: 300 });
+    pair.useLink(async (_from, _to, deliver) => {
+      await deliver();
+      const found = back();
+      if (found instanceof Error) throw found;
+      return found;
+    });
+    expect(await refusal(put(pair.node(1), 1))).toMatchObject(unknown);
+    expect(versions(pair.node(0))).toHaveLength(1);
+  });
+
+  test.each(["invalid_input", "forbidden", "rate_limited", "not_a_member"] as const)(
+    "that may have been made and are refused with %s by the next leader, before its log, are of unknown outcome",
+    async (code) => {
+      await using pair = await pairFor(member, { roles: ["central", "central", "central"] });
+      pair.useLink(async (_from, to, deliver) => {
+        if (to !== "n0") throw new Fault(code, "no", { facts: { fromPeer: true } });
+        await deliver();
+        pair.elect("s1");
+        throw reset();
+      });
+      expect(await refusal(put(pair.node(2), 1))).toMatchObject(unknown);
+    },
+  );
+
+  test("that may have been made before their caller left say so", async () => {
+    await using pair = await pairFor(member);
+    const left = new AbortController();
+    const input = { id: "team-a/x", content: 1 };
+    const { invoker } = pair.node(1).core;
+    const call = { operation: "context_put", input, caller: member, signal: left.signal };
+    pair.useLink(async (_from, _to, deliver) => {
+      await deliver();
+      left.abort();
+      throw reset();
+    });
+    expect(await refusal(invoker.invoke(call))).toMatchObject({ code: "cancelled", details: { outcome: "unknown" } });
   });
 
   test("that no node can take are refused at once", async () => {

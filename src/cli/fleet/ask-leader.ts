@@ -32,7 +32,8 @@ export async function askLeader(
   } catch (error) {
     const leader = error instanceof Fault ? error.facts.leader : undefined;
     const name = leader?.name ?? leader?.node;
-    if (!(error instanceof Fault) || name === undefined) throw error;
+    // What may have been done already is not to be typed again elsewhere.
+    if (!(error instanceof Fault) || name === undefined || error.facts.outcome === "unknown") throw error;
     throw error.retold(`${name} leads this fleet, and only the leader accepts this command`, {
       code: "not_leader",
       hint: `Run it on ${name}: cairn ${words}`,
