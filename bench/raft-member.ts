@@ -10,6 +10,7 @@ import { SETTING_TABLES } from "../src/features/index.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
 import { fleetOf } from "../src/log/history.ts";
+import { KNOWN_LEVEL } from "../src/log/level.ts";
 import { Membership } from "../src/membership/membership.ts";
 import { OwnNode } from "../src/membership/own-node.ts";
 import { identifyLocal } from "../src/node/listeners/identify.ts";
@@ -109,7 +110,7 @@ await end();
 async function writeRows(rows: readonly MemberRow[]): Promise<void> {
   const stamped = { v: 1, caller: "bench", via: "", key: "" };
   for (const [index, { node, server, name }] of rows.entries()) {
-    const about = { node, server, name, version: "bench", level: 1 };
+    const about = { node, server, name, version: "bench", level: KNOWN_LEVEL };
     if (index === 0) {
       const input = { ...about, fleet: "bench", profile: "home" };
       await product.log.propose({ ...stamped, name: fleetBegin.name, input });

@@ -15,7 +15,8 @@ import { loadAverage, machine, type Row, tableOf } from "../bench/report.ts";
 import { type Bench, GROUPS, ROWS, type RowName } from "../bench/rows.ts";
 import { overTailnet } from "../bench/tailnet.ts";
 import { overRaft } from "../bench/voters.ts";
-import { BuildError } from "./native.ts";
+import { BuildError, ensureHostParts } from "./native.ts";
+import { host } from "./targets.ts";
 
 const root = dirname(import.meta.dir);
 try {
@@ -35,6 +36,9 @@ async function main(): Promise<number> {
   });
   if (process.platform !== "linux") throw new BuildError("the bench reads /proc, so it runs on Linux");
   const groups = positionals.map(groupOf);
+  if (host === undefined) throw new BuildError(`no Go half for ${process.platform}-${process.arch}`);
+  // An older build of the Go half may speak another protocol with the TypeScript half.
+  ensureHostParts(host);
   const rowNames = groups.length === 0 ? ROWS : groups.flat();
   const wanted = new Set(values.only === undefined ? rowNames : values.only.split(",").map(rowName));
   const started = new Date();

@@ -39,6 +39,11 @@ export function nativeVersions(): Versions {
   return { go, tailscale: tailscale ?? "unknown" };
 }
 
+/** Builds the parts that tests and the bench start, each when it is not up to date. */
+export function ensureHostParts(target: Target): void {
+  for (const part of ["library", "sidecar", "tailnet", "raftnode"] as const) ensureNative(target, part);
+}
+
 /** Builds the part when it is not up to date, and returns its path. */
 export function ensureNative(target: Target, part: Part, versions = nativeVersions()): string {
   const path = nativePath(target, part);

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Counts, runChecks } from "./check.ts";
-import { BuildError, ensureNative } from "./native.ts";
+import { BuildError, ensureHostParts } from "./native.ts";
 import { host, planFor } from "./targets.ts";
 import { addUp, type FileTime } from "./test-report.ts";
 import { fileTimes, readGoEvents, readJunit } from "./test-results.ts";
@@ -56,7 +56,7 @@ export async function build(need: Need): Promise<void> {
   if (need === "native") {
     const plan = planFor(host);
     if ("missing" in plan) throw new BuildError(`the tests need ${plan.missing}`);
-    for (const part of ["library", "sidecar", "tailnet", "raftnode"] as const) ensureNative(host, part);
+    ensureHostParts(host);
     return;
   }
   const cmd = [process.execPath, join(root, "scripts", "build.ts"), "--target", host.name];
