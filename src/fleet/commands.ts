@@ -5,10 +5,12 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
-import { writeAlone, writeMeta } from "../log/meta.ts";
+import { readMetaNamed, writeAlone, writeMeta, writeMetaNamed } from "../log/meta.ts";
+import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { write } from "../operation/define.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import { forgetTickets, TICKET_MS } from "./join/ticket-command.ts";
+import { memberState, ticketState } from "./row-states.ts";
 import {
   allMembers,
   approvalOf,
@@ -36,8 +38,13 @@ export const shortName = z
 const level = z.number().int().min(1).max(65_535);
 
 /** Returns a change of the fleet for the feed and the audit. */
-export function fleetChange(what: string, outcome: string): Changed {
+function fleetChange(what: string, outcome: string): Changed {
   return { target: `fleet/${what}`, version: 0, contentHash: "", outcome };
+}
+
+/** Returns a change of a member, with the state of its row after it. */
+export function memberChange(reader: Reader, node: string, outcome: string): Changed {
+  return { ...fleetChange(`members/${node}`, outcome), state: memberState(reader, node) };
 }
 
 /** Counts a change of the members table, so that followers compare one number instead of all rows. */
@@ -87,9 +94,13 @@ export const fleetBegin = write({
       writeMeta(tx, { fleet_name: command.fleet, fleet_profile: command.profile });
     }
     bumpRevision(tx);
-    // This is not a change of the feed: a store that was never written to stays at seq 0 and may be given up for
-    // another fleet.
-    return { output: { begun: only === undefined }, changes: [] };
+    // A first member is no change of the feed: an unused store stays at seq 0 and may be given up for another fleet.
+    const isChange = only !== undefined && stamp.seq > 1 && levelOf(tx) >= STATE_HASH_LEVEL;
+    const removed = only === undefined || only.node === command.node ? [] : [memberChange(tx, only.node, "removed")];
+    return {
+      output: { begun: only === undefined },
+      changes: isChange ? [...removed, memberChange(tx, command.node, "begun")] : [],
+    };
   },
 });
 
@@ -146,7 +157,7 @@ export const fleetMemberApprove = write({
     writeTicket(tx, { hash: approvalOf(node), role, spaces, node, expiresMs, madeBy: stamp.caller });
     return {
       output: { node, role, expires_at: new Date(expiresMs).toISOString() },
-      changes: [fleetChange(`members/${node}`, "approved")],
+      changes: [{ ...fleetChange(`members/${node}`, "approved"), state: ticketState(tx, approvalOf(node)) }],
     };
   },
 });
@@ -182,7 +193,7 @@ export const fleetMemberRemove = write({
     else tx.run("UPDATE members SET state = 'leaving' WHERE node = ?", node);
     bumpRevision(tx);
     const state = member.server === "" ? ("removed" as const) : ("leaving" as const);
-    return { output: { node, state }, changes: [fleetChange(`members/${node}`, state)] };
+    return { output: { node, state }, changes: [memberChange(tx, node, state)] };
   },
 });
 
@@ -204,7 +215,7 @@ export const fleetMemberForget = write({
     if (full === 1) writeAlone(tx, true);
     return {
       output: { forgotten: changes > 0 },
-      changes: changes > 0 ? [fleetChange(`members/${node}`, "removed")] : [],
+      changes: changes > 0 ? [memberChange(tx, node, "removed")] : [],
     };
   },
 });
@@ -235,7 +246,7 @@ export const fleetMemberPromote = write({
     if (member.role === "central") return { output, changes: [] };
     tx.run("UPDATE members SET role = 'central' WHERE node = ?", node);
     bumpRevision(tx);
-    return { output, changes: [fleetChange(`members/${node}`, "promoted")] };
+    return { output, changes: [memberChange(tx, node, "promoted")] };
   },
 });
 
@@ -269,7 +280,14 @@ export const fleetLevelRaise = write({
   internal: true,
   title: "Raise the fleet's level",
   description: "Lets commands of the next level be proposed.",
-  input: z.object({ level }),
+  input: z.object({
+    level,
+    /** A key for the fleet's backups, written where there is none (log/fleet-key.ts). */
+    key: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .optional(),
+  }),
   output: z.object({ level }),
   access: FLEET,
   prepare: (input) => input,
@@ -278,6 +296,9 @@ export const fleetLevelRaise = write({
     const behind = allMembers(tx).find((member) => member.server !== "" && member.level < command.level);
     if (command.level !== now + 1 || behind !== undefined) return { output: { level: now }, changes: [] };
     writeMeta(tx, { fleet_level: command.level });
+    const fleetId = fleetValue(tx, "fleet_id");
+    if (command.key !== undefined && readMetaNamed(tx, "key:", fleetId) === undefined)
+      writeMetaNamed(tx, "key:", fleetId, command.key);
     bumpRevision(tx);
     return { output: { level: command.level }, changes: [fleetChange("level", String(command.level))] };
   },

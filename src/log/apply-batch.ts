@@ -12,6 +12,7 @@ import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 import { writeMeta } from "./meta.ts";
 import { DigestedWriter, digestText, type RunningDigest, readDigest } from "./running-digest.ts";
+import { STATE_HASH_LEVEL } from "./state-hash.ts";
 
 /** How long the answer to a keyed command is kept, in ms of log time (replication.md 10). */
 const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
@@ -114,10 +115,13 @@ function applyOne(
     return store.savepoint(() => {
       const effect = apply(writer, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
       const made = effect.changes.map((changed, index) => changeOf(state, command, changed, seq + index));
+      // Read for each command: how commands are cut into entries must not decide it.
+      const hashesState = made.length > 0 && levelOf(tx) >= STATE_HASH_LEVEL;
       let hash = state.hash;
-      for (const change of made) {
-        hash = chainHash(hash, change);
-        insertChange(tx, change, hash);
+      for (const [index, change] of made.entries()) {
+        const ofState = hashesState ? (effect.changes[index]?.state ?? "") : "";
+        hash = chainHash(hash, change, ofState);
+        insertChange(tx, change, ofState, hash);
       }
       state.seq += made.length;
       state.hash = hash;
@@ -146,9 +150,9 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
   };
 }
 
-function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
+function insertChange(tx: Writer, change: Change, state: string, hash: Uint8Array): void {
   tx.run(
-    "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, state_hash, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
     change.seq,
     change.epoch,
     change.timeMs,
@@ -159,6 +163,7 @@ function insertChange(tx: Writer, change: Change, hash: Uint8Array): void {
     change.version,
     change.contentHash,
     change.outcome,
+    state,
     hash,
   );
 }

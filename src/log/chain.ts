@@ -1,14 +1,14 @@
 // The hash chain over change rows (replication.md 3). Each hash covers the previous one and every field, each with its
-// length in front; the forwarding node comes last, where there is one.
+// length in front; the forwarding node and the state hash come last, where there are any.
 
 import { Sha256 } from "../lib/sha256.ts";
 import type { Change } from "./changes.ts";
 
 /**
- * Returns the SHA-256 over the previous hash and the fields, 32 bytes. Numbers are hashed as decimal text, and every
- * part has its byte length in front (u32, big endian).
+ * Returns the SHA-256 over the previous hash, the fields and the state hash ("" below its level), 32 bytes. Numbers are
+ * hashed as decimal text, and every part has its byte length in front (u32, big endian).
  */
-export function chainHash(previous: Uint8Array, fields: Change): Uint8Array {
+export function chainHash(previous: Uint8Array, fields: Change, state: string): Uint8Array {
   const hasher = new Sha256();
   const parts = [
     fields.epoch,
@@ -20,8 +20,9 @@ export function chainHash(previous: Uint8Array, fields: Change): Uint8Array {
     fields.version,
     fields.contentHash,
     fields.outcome,
-    // Left out where it is empty, so that chains written before forwarding existed keep their hashes.
-    ...(fields.via === "" ? [] : [fields.via]),
+    // Left out where they are empty, so that chains written before these existed keep their hashes. No two rows have
+    // the same parts: with a state hash there are two more, without one at most one.
+    ...(state === "" ? (fields.via === "" ? [] : [fields.via]) : [fields.via, state]),
   ];
   add(hasher, previous);
   for (const part of parts) add(hasher, Buffer.from(String(part), "utf8"));

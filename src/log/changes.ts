@@ -45,6 +45,8 @@ export interface ChangeRow {
   version: number;
   content_hash: string;
   outcome: string;
+  /** Hash of what else the change made; "" below its fleet level. An edge has no such column. */
+  state_hash: string;
 }
 
 const RING_SIZE = 4096;

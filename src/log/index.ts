@@ -1,6 +1,10 @@
 // The log's schema, for the list of migrations.
 
 import schema from "./schema.sql" with { type: "text" };
+import stateHash from "./state-hash.sql" with { type: "text" };
 
 /** SQL of the tables of log/. */
 export const logSchema: string = schema;
+
+/** SQL that adds the state hash to change rows. */
+export const stateHashSchema: string = stateHash;

@@ -7,9 +7,9 @@ import { readMeta } from "./meta.ts";
 
 /**
  * The highest level that this build understands. 2: members keep a running digest (running-digest.ts); commands have a
- * limit on their work in apply (`maxWork` of a write).
+ * limit on their work in apply (`maxWork` of a write). 3: changes carry a state hash (state-hash.ts).
  */
-export const KNOWN_LEVEL = 2;
+export const KNOWN_LEVEL = 3;
 
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {

@@ -52,6 +52,8 @@ export interface Changed {
   contentHash: string;
   /** The kind of change, such as `created`, `updated`, `deleted`. */
   outcome: string;
+  /** `stateHash` of what else it made, such as title and tags; left out where there is nothing else. */
+  state?: string;
 }
 
 /** Applies one command deterministically. A thrown Fault is its outcome; any other throw stops the node. */

@@ -16,13 +16,14 @@ export interface ChainReport {
 }
 
 /**
- * Checks the rows from the floor up to `head`, which this process remembers. Finds an edit, a gap, a cut tail and a
- * rewrite of all rows.
+ * Checks the rows from the floor up to `head`, which this process remembers, and calls `visit` for each. Finds an edit,
+ * a gap, a cut tail and a rewrite of all rows.
  */
 export async function verifyChain(
   reader: Reader,
   head: { seq: number; hash: Uint8Array },
   signal: AbortSignal,
+  visit: (row: ChangeRow) => void = () => {},
 ): Promise<ChainReport> {
   const kept = reader.get<{ seq: number; hash: Uint8Array; floor: number; floor_hash: Uint8Array }>(
     "SELECT seq, hash, floor, floor_hash FROM head",
@@ -50,6 +51,7 @@ export async function verifyChain(
       }
       return { checked, problem };
     }
+    for (const row of rows) visit(row);
     checked += rows.length;
     const last = rows.at(-1);
     if (last === undefined) break;
@@ -80,7 +82,7 @@ function checkRows(
   if (rows.length === 0) return `the changes after ${after} are missing`;
   for (const row of rows) {
     if (row.seq !== seq + 1) return `change ${seq + 1} is missing`;
-    hash = chainHash(hash, changeOf(row));
+    hash = chainHash(hash, changeOf(row), row.state_hash);
     if (Buffer.compare(hash, row.hash) !== 0) return `change ${row.seq} does not match its hash: it was edited`;
     seq = row.seq;
   }

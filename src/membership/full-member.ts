@@ -137,6 +137,7 @@ export class FullMember implements FleetView {
   start(): void {
     const { log, members } = this.#options;
     this.#raft.sendMembers();
+    this.#history.start();
     this.#unsubscribe.push(
       members.onChange(() => {
         this.#raft.sendMembers();
@@ -166,6 +167,7 @@ export class FullMember implements FleetView {
   async stop(): Promise<void> {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await Promise.all([this.#beats.stop(), this.#scanner.stop()]);
+    this.#history.stop();
   }
 
   /** Registers the peer paths of a member. */

@@ -1,5 +1,5 @@
-// Compares each beat with this node's own chain of changes (replication.md 3). Remembers heads that agree, reports
-// members that differ, and stops a node whose history is not that of its fleet.
+// Compares each beat with this node's own chain of changes (replication.md 3). Remembers heads that agree and its own,
+// reports members that differ, and stops a node whose history is not that of its fleet.
 
 import {
   AcknowledgedHeads,
@@ -26,14 +26,29 @@ export interface HistoryWatchOptions {
   nowMs: () => number;
 }
 
+/** How often this node notes its own head; a clean stop notes it too. */
+const NOTE_MS = 10 * 60_000;
+
 export class HistoryWatch {
   readonly #options: HistoryWatchOptions;
   readonly #histories = new Histories();
   readonly #heads: AcknowledgedHeads;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: HistoryWatchOptions) {
     this.#options = options;
     this.#heads = new AcknowledgedHeads(options.dataDir);
+  }
+
+  /** Begins to note this node's own head. */
+  start(): void {
+    this.#timer = setInterval(() => this.#noteOwn(), NOTE_MS).unref();
+  }
+
+  /** Notes the head a last time. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#noteOwn();
   }
 
   take(member: Member, received: ReceivedBeat): void {
@@ -59,12 +74,27 @@ export class HistoryWatch {
     else conditions.raise("two_histories", differing);
   }
 
-  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: ReceivedBeat): void {
+  #noteOwn(): void {
+    const { log, nowMs } = this.#options;
+    const { seq, hash } = log.head();
+    const { epoch } = log.position();
+    const last = this.#heads.own();
+    if (seq === 0 || (last?.epoch === epoch && last.seq === seq)) return;
+    // A head that is missing here was cut: it stays, so that audit_verify can name it.
+    const continues = last?.epoch === epoch && last.seq < seq && hex(log.hashAt(last.seq)) === last.hash;
+    this.#keep(() => this.#heads.note({ epoch, seq, hash: hex(hash) ?? "", at_ms: nowMs() }, continues));
+  }
+
+  #keep(write: () => void): void {
     try {
-      this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() });
+      write();
     } catch (error) {
-      this.#options.line("warning", `the heads that members tell cannot be kept: ${String(error)}`);
+      this.#options.line("warning", `the heads of histories cannot be kept: ${String(error)}`);
     }
+  }
+
+  #remember({ node, name }: Member, { beat: { epoch, seq, hash } }: ReceivedBeat): void {
+    this.#keep(() => this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() }));
   }
 
   #stop(why: string): void {

@@ -6,11 +6,12 @@ import { Refusals } from "../access/refusals.ts";
 import type { Settings } from "../config/settings.ts";
 import { type DiskWatch, watchDisk } from "../datadir/index.ts";
 import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.ts";
-import { REPORTED_HEADS } from "../features/context/index.ts";
+import { REPORTED_HEADS, ROW_CHECKS } from "../features/context/index.ts";
 import { FEATURES } from "../features/index.ts";
 import {
   DEVICE_NAMES,
   FLEET_ACTIONS,
+  fleetRowProblem,
   type Member,
   type Members,
   NODE_REPORT,
@@ -185,6 +186,7 @@ function openFoundation(options: ProductOptions): Foundation {
     .provide(REFUSALS, refusals)
     .provide(FIND_CALLERS, options.findCallers)
     .provide(REPORTED_HEADS, () => readAcknowledgedHeads(settings.data))
+    .provide(ROW_CHECKS, [fleetRowProblem])
     .provide(PENDING, () => membership.pending())
     .provide(DEVICE_NAMES, () => membership.deviceNames())
     .provide(FLEET_ACTIONS, membership);

@@ -1,13 +1,19 @@
 // The manifests of the folders below: the tables of the log, and access.
 
 import { refusalsSchema } from "../access/refusals.ts";
-import { logSchema } from "../log/index.ts";
+import { logSchema, stateHashSchema } from "../log/index.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
 import { whoami } from "./whoami.ts";
 
 /** The log. Its tables are not listed: `LOG_TABLES` are in every digest, and `forkHistory` handles them at a fork. */
-export const logFeature: Feature = { name: "log", migrations: [{ id: 1, sql: logSchema }] };
+export const logFeature: Feature = {
+  name: "log",
+  migrations: [
+    { id: 1, sql: logSchema },
+    { id: 5, sql: stateHashSchema },
+  ],
+};
 
 /** Access: `whoami`, `access_explain`, and the table of refused calls. */
 export const accessFeature: Feature = {

@@ -2,7 +2,12 @@
 
 import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { verifyHeads } from "../../src/features/context/verify-heads.ts";
+import { readAcknowledgedHeads } from "../../src/fleet/index.ts";
+import { HistoryWatch, type HistoryWatchOptions } from "../../src/membership/history-watch.ts";
 import { type Core, granted, startCore } from "../kit/core.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 async function filled(): Promise<Core> {
   const core = startCore();
@@ -40,6 +45,36 @@ describe("audit_verify finds", () => {
     ["another time", ["UPDATE versions SET log_time = log_time - 1 WHERE seq = 2"], "time"],
     ["a forged way", ["UPDATE changes SET via = 'nEDGE' WHERE seq = 2"], "change 2 "],
     ["another title", ["UPDATE contexts SET title = 'other' WHERE id = 'a/x'"], "state of its context"],
+    [
+      "another title in both places",
+      ["UPDATE versions SET title = 'other' WHERE seq = 4", "UPDATE contexts SET title = 'other' WHERE id = 'a/x'"],
+      "different title, tags, type",
+    ],
+    ["other tags of an old version", ["UPDATE versions SET tags = char(10) || 't' || char(10) WHERE seq = 2"], "title"],
+    [
+      "another type in both places",
+      [
+        "UPDATE versions SET content_type = 'text/html' WHERE seq = 4",
+        "UPDATE contexts SET content_type = 'text/html' WHERE id = 'a/x'",
+      ],
+      "different title, tags, type",
+    ],
+    [
+      "a text that is called purged",
+      ["UPDATE versions SET purged = 1, content = x'', size = 0 WHERE seq = 2"],
+      "no change says so",
+    ],
+    ["a removed state hash", ["UPDATE changes SET state_hash = '' WHERE seq = 2"], "change 2 "],
+    [
+      "a version above the head",
+      [
+        "INSERT INTO versions SELECT id, 5, 99, hash, content_type, title, tags, size, author, via, log_time, deleted, purged, encoding, content FROM versions WHERE seq = 1",
+        "UPDATE contexts SET version = 5 WHERE id = 'a/x'",
+      ],
+      "the history was cut",
+    ],
+    ["a context in another space", ["UPDATE contexts SET space = 'b' WHERE id = 'a/x'"], "space of another"],
+    ["a size that is wrong", ["UPDATE versions SET size = 1 WHERE seq = 2"], "different size"],
     ["a removed newest version", ["DELETE FROM versions WHERE seq = 4"], "newest version of a context, 4, is missing"],
     ["a removed version", ["DELETE FROM versions WHERE seq = 2"], "between 1 and 4 is missing"],
     ["all versions of a context removed", ["DELETE FROM versions WHERE id = 'a/x'"], "newest version of a context"],
@@ -59,10 +94,55 @@ describe("audit_verify finds", () => {
     for (const sql of statements) outside.run(sql);
     outside.close();
     // Reads of one turn share one state of the file.
-    await Bun.sleep(1);
+    await nextTurn();
     const report = await core.call("audit_verify", {});
     expect([report["ok"], report["problem"]]).toEqual([false, expect.stringContaining(problem)]);
     expect(String(report["problem"])).not.toContain("a/x");
+  });
+
+  test("nothing wrong after purges, deletions, imports and a title that stayed", async () => {
+    await using core = startCore();
+    const put = (id: string, content: string, more = {}) => core.call("context_put", { id, content, ...more });
+    await put("a/x", "one", { title: "T", tags: ["t"] });
+    await put("a/x", "two");
+    await core.call("context_delete", { id: "a/x" });
+    await core.call("context_purge", { id: "a/x", versions: [2] });
+    await put("a/y", "one", { title: "T" });
+    await core.call("context_purge", { id: "a/y" });
+    await core.call("context_purge", { id: "a/y" });
+    await put("a/y", "again", { title: "U" });
+    await put("a/z", "one", { title: "T" });
+    await put("a/z", "two");
+    await core.call("context_purge", { id: "a/z", versions: [1] });
+    const { lines } = (await core.call("context_export", {})) as { lines: string[] };
+    await using to = startCore();
+    await to.call("context_import", { lines });
+    for (const each of [core, to]) expect(await each.call("audit_verify", {})).toMatchObject({ ok: true });
+  });
+
+  test("a cut tail with everything that it left, by the head that the node noted outside of its store", async () => {
+    await using core = await filled();
+    const data = temporaryFolder();
+    const watch = new HistoryWatch({ dataDir: data, log: core.log, nowMs: Date.now } as HistoryWatchOptions);
+    watch.stop();
+    await core.close();
+    const outside = new Database(core.store.path);
+    for (const sql of [
+      "DELETE FROM changes WHERE seq > 4",
+      "UPDATE head SET seq = 4, hash = (SELECT hash FROM changes WHERE seq = 4)",
+      "DELETE FROM versions WHERE seq > 4",
+      "DELETE FROM contexts WHERE id = 'b/x'",
+    ])
+      outside.run(sql);
+    outside.close();
+    await using again = startCore({ folder: core.folder });
+    expect(await again.call("audit_verify", {})).toMatchObject({ ok: true });
+    const noted = () => verifyHeads(again.store.reader, readAcknowledgedHeads(data), { seq: 4 }).problem;
+    expect(noted()).toContain("this node noted change 6");
+    // What is written from now on does not take its place.
+    await again.call("context_put", { id: "c/x", content: 1 });
+    new HistoryWatch({ dataDir: data, log: again.log, nowMs: Date.now } as HistoryWatchOptions).stop();
+    expect(noted()).toContain("this node noted change 6");
   });
 
   test("a rewrite of the whole chain, because the process remembers its head", async () => {
@@ -75,7 +155,7 @@ describe("audit_verify finds", () => {
     outside.run(`ATTACH '${other.store.path}' AS other`);
     outside.run("INSERT INTO changes SELECT * FROM other.changes");
     outside.close();
-    await Bun.sleep(1);
+    await nextTurn();
     expect(await core.call("audit_verify", {})).toMatchObject({
       ok: false,
       problem: expect.stringContaining("rewritten"),

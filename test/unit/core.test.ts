@@ -84,7 +84,7 @@ test("the change rows are a chain without gaps that another reader can recompute
   expect(rows.map((row) => row["seq"])).toEqual(Array.from({ length: 41 }, (_, i) => i + 1) as never);
   let hash: Uint8Array = new Uint8Array(32);
   for (const row of rows) {
-    hash = chainHash(hash, {
+    const change = {
       epoch: row["epoch"] ?? "",
       seq: row["seq"] ?? 0,
       timeMs: row["log_time"] ?? 0,
@@ -95,7 +95,8 @@ test("the change rows are a chain without gaps that another reader can recompute
       version: row["version"] ?? 0,
       contentHash: row["content_hash"] ?? "",
       outcome: row["outcome"] ?? "",
-    });
+    };
+    hash = chainHash(hash, change, row["state_hash"] ?? "");
     expect(Buffer.from(row["hash"] ?? []).toString("hex")).toBe(Buffer.from(hash).toString("hex"));
   }
 });

@@ -3,122 +3,31 @@
 import { describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
-import { contextOperations } from "../../src/features/context/index.ts";
 import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
-import { drawSecret, fleetFeature, hashOf, PENDING } from "../../src/fleet/index.ts";
+import { drawSecret, hashOf } from "../../src/fleet/index.ts";
 import { spaceList } from "../../src/fleet/rows.ts";
-import { isFaultCode } from "../../src/lib/fault.ts";
 import { Work } from "../../src/lib/work.ts";
-import { applyEntry } from "../../src/log/apply-batch.ts";
 import { digestOf } from "../../src/log/digest.ts";
-import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
-import type { Command } from "../../src/log/log.ts";
 import { isAlone } from "../../src/log/meta.ts";
-import { operationsOf } from "../../src/operation/derive.ts";
-import { applierOf } from "../../src/operation/registry.ts";
-import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
+import { AppliedFleet, applyOn, OPERATIONS } from "../kit/applied-fleet.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-const OPERATIONS = [
-  ...contextOperations,
-  ...operationsOf(
-    [fleetFeature],
-    new Services().provide(PENDING, () => []),
-  ),
-];
 const MINUTE = 60_000;
-
-/** One store that commands are applied to, with a clock of its own. */
-class Applied {
-  readonly folder = temporaryFolder();
-  readonly commands: { stampMs: number; command: Command }[] = [];
-  readonly store = Store.open({ folder: this.folder, migrations: MIGRATIONS, log: () => {} });
-  state = openHistory(this.store);
-  nowMs = Date.parse("2026-01-01T00:00:00Z");
-
-  /** The outcome: the output, or the Fault. */
-  run(name: string, input: Record<string, unknown>, caller = "local"): Record<string, unknown> {
-    const operation = OPERATIONS.find((each) => each.name === name);
-    if (operation?.kind !== "write") throw new Error(`no write ${name}`);
-    const prepared = operation.prepare(operation.input.parse(input), DEFAULT_WRITE_LIMITS);
-    const command = { name, v: operation.v, input: prepared, caller, via: "", key: "" };
-    this.commands.push({ stampMs: this.nowMs, command });
-    const { state, outcomes } = applyOn(this.store, this.state, this.nowMs, [command]);
-    this.state = { ...this.state, ...state };
-    const outcome = outcomes[0];
-    if (outcome === undefined) throw new Error("no outcome");
-    if ("fault" in outcome) {
-      expect(isFaultCode(outcome.fault.code)).toBe(true);
-      expect(outcome.fault.hint).toBeString();
-      return { fault: outcome.fault.code, ...outcome.fault.details };
-    }
-    return operation.output.parse(outcome.output);
-  }
-
-  get fleetId(): string {
-    return this.store.reader.get<{ value: string }>("SELECT value FROM meta WHERE key = 'fleet_id'")?.value ?? "";
-  }
-
-  members(): string[] {
-    return this.store.reader
-      .all<{ text: string }>(
-        "SELECT node || ' ' || server || ' ' || role || ' ' || state AS text FROM members ORDER BY node",
-      )
-      .map(({ text }) => text);
-  }
-
-  begin(node = "n1"): this {
-    this.run("fleet_begin", {
-      fleet: "home",
-      profile: "home",
-      node,
-      server: "s1",
-      name: "one",
-      version: "1",
-      level: KNOWN_LEVEL,
-    });
-    return this;
-  }
-
-  join(node: string, options: Record<string, unknown> = {}): Record<string, unknown> {
-    return this.run("fleet_member_join", {
-      fleet: this.fleetId,
-      node,
-      server: `s-${node}`,
-      name: node,
-      version: "1",
-      level: KNOWN_LEVEL,
-      granted: [],
-      ...options,
-    });
-  }
-
-  ticket(role: string, more: Record<string, unknown> = {}): string {
-    const hash = hashOf(drawSecret());
-    expect(this.run("fleet_ticket_create", { hash, role, ...more })).toMatchObject({ role, fleet_id: this.fleetId });
-    return hash;
-  }
-}
-
-function applyOn(store: Store, state: Applied["state"], stampMs: number, commands: readonly Command[]) {
-  const header = { level: KNOWN_LEVEL, origin: "0".repeat(32), ticket: 1, stampMs };
-  return applyEntry(store, applierOf(OPERATIONS), state, encodeEntry(header, commands.map(packCommand)));
-}
 
 describe("the begin of a fleet", () => {
   test("makes its first member central, and no change: the store stays one that nobody wrote to", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     expect(fleet.members()).toEqual(["n1 s1 central active"]);
     expect(fleet.state.seq).toBe(0);
     expect(isAlone(fleet.store.reader)).toBe(true);
   });
 
   test("gives the only member another device, and refuses where there are others", () => {
-    const fleet = new Applied().begin("n1").begin("n2");
+    const fleet = new AppliedFleet().begin("n1").begin("n2");
     expect(fleet.members()).toEqual(["n2 s1 central active"]);
     fleet.join("n3", { ticket: fleet.ticket("regional") });
     expect(
@@ -137,7 +46,7 @@ describe("the begin of a fleet", () => {
 
 describe("a join", () => {
   test("by a ticket has the ticket's role, and ends the store's being alone", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     expect(fleet.join("n2", { ticket: fleet.ticket("regional") })).toMatchObject({
       role: "regional",
       outcome: "joined",
@@ -147,7 +56,7 @@ describe("a join", () => {
   });
 
   test("uses a ticket once", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     const ticket = fleet.ticket("regional");
     fleet.join("n2", { ticket });
     expect(fleet.join("n3", { ticket })).toMatchObject({ fault: "join_refused", reason: "ticket_used" });
@@ -159,47 +68,47 @@ describe("a join", () => {
     [
       "late",
       "ticket_expired",
-      (fleet: Applied) => {
+      (fleet: AppliedFleet) => {
         const ticket = fleet.ticket("regional");
         fleet.nowMs += 15 * MINUTE;
         return fleet.join("n2", { ticket });
       },
     ],
-    ["with an unknown ticket", "ticket_unknown", (fleet: Applied) => fleet.join("n2", { ticket: hashOf("x") })],
+    ["with an unknown ticket", "ticket_unknown", (fleet: AppliedFleet) => fleet.join("n2", { ticket: hashOf("x") })],
     [
       "with the ticket of another device",
       "ticket_other_node",
-      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional", { node: "n9" }) }),
+      (fleet: AppliedFleet) => fleet.join("n2", { ticket: fleet.ticket("regional", { node: "n9" }) }),
     ],
     [
       "as more than the ticket says",
       "ticket_other_role",
-      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional"), role: "central" }),
+      (fleet: AppliedFleet) => fleet.join("n2", { ticket: fleet.ticket("regional"), role: "central" }),
     ],
     [
       "to a fleet with another id",
       "other_fleet",
-      (fleet: Applied) => fleet.join("n2", { ticket: fleet.ticket("regional"), fleet: "0".repeat(32) }),
+      (fleet: AppliedFleet) => fleet.join("n2", { ticket: fleet.ticket("regional"), fleet: "0".repeat(32) }),
     ],
-    ["with nothing", "needs_approval", (fleet: Applied) => fleet.join("n2")],
+    ["with nothing", "needs_approval", (fleet: AppliedFleet) => fleet.join("n2")],
     [
       "as central by a grant",
       "needs_approval",
-      (fleet: Applied) => fleet.join("n2", { role: "central", granted: ["edge"] }),
+      (fleet: AppliedFleet) => fleet.join("n2", { role: "central", granted: ["edge"] }),
     ],
     [
       "as central by a grant that says so",
       "needs_approval",
-      (fleet: Applied) => fleet.join("n2", { role: "central", granted: ["central"] }),
+      (fleet: AppliedFleet) => fleet.join("n2", { role: "central", granted: ["central"] }),
     ],
   ] as const)("%s is refused: %s", (_, reason, run) => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     expect(run(fleet)).toMatchObject({ fault: "join_refused", reason });
     expect(fleet.members()).toEqual(["n1 s1 central active"]);
   });
 
   test("with a build that does not know the fleet's level is refused: too_old", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     const operation = OPERATIONS.find(({ name }) => name === "fleet_member_join");
     if (operation?.kind !== "write") throw new Error("no join");
     const self = { fleet: fleet.fleetId, node: "n2", server: "s2", name: "two", version: "1", granted: [] };
@@ -216,14 +125,14 @@ describe("a join", () => {
   });
 
   test("a ticket counts to the last moment of its 15 minutes", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     const ticket = fleet.ticket("regional");
     fleet.nowMs += 15 * MINUTE - 1;
     expect(fleet.join("n2", { ticket })).toMatchObject({ outcome: "joined" });
   });
 
   test("by a grant is for edges, which have no server", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     expect(fleet.join("n2", { server: "", role: "edge", granted: ["edge"] })).toMatchObject({
       role: "edge",
       spaces: ["*"],
@@ -233,7 +142,7 @@ describe("a join", () => {
   });
 
   test("by an approval has its role, once", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.run("fleet_member_approve", { node: "n2", role: "central" });
     expect(fleet.join("n3")).toMatchObject({ reason: "needs_approval" });
     expect(fleet.join("n2")).toMatchObject({ role: "central" });
@@ -243,7 +152,7 @@ describe("a join", () => {
   });
 
   test("an edge's ticket names what it may keep", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     const ticket = fleet.ticket("edge", { spaces: ["team-a", "pub-*"] });
     expect(fleet.join("n2", { server: "", ticket })).toMatchObject({ role: "edge", spaces: ["team-a", "pub-*"] });
   });
@@ -254,7 +163,7 @@ describe("a join", () => {
   });
 
   test("a full node cannot use the approval of an edge, and it stays good", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.run("fleet_member_approve", { node: "n2", role: "edge" });
     expect(fleet.join("n2")).toMatchObject({ fault: "invalid_input" });
     expect(fleet.join("n2", { server: "" })).toMatchObject({ role: "edge" });
@@ -263,7 +172,7 @@ describe("a join", () => {
 
 describe("coming back", () => {
   test("a wiped disk: the device is in again with its new server, and keeps its role", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("central") });
     expect(fleet.join("n2", { server: "s-new", role: "regional" })).toMatchObject({
       role: "central",
@@ -273,13 +182,13 @@ describe("coming back", () => {
   });
 
   test("a wiped disk and tailnet state: another device, which needs a ticket or an approval", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("central") });
     expect(fleet.join("n2b", { name: "n2" })).toMatchObject({ reason: "needs_approval" });
   });
 
   test("a copied folder: its server is another device's", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("central") });
     expect(fleet.join("n3", { server: "s-n2", ticket: fleet.ticket("central") })).toMatchObject({
       reason: "server_of_another",
@@ -287,7 +196,7 @@ describe("coming back", () => {
   });
 
   test("an edge does not become a full member without a ticket", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { server: "", role: "edge", granted: ["edge"] });
     expect(fleet.join("n2", { server: "s2", role: "regional", granted: ["edge"] })).toMatchObject({
       reason: "needs_approval",
@@ -298,7 +207,7 @@ describe("coming back", () => {
 
 describe("promotion and leaving", () => {
   test("regional becomes central, an edge does not", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("regional") });
     fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
     expect(fleet.run("fleet_member_promote", { node: "n2" })).toEqual({ node: "n2", role: "central" });
@@ -307,7 +216,7 @@ describe("promotion and leaving", () => {
   });
 
   test("the only central stays; another one leaves in two steps, and then the last one is alone again", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("regional") });
     expect(fleet.run("fleet_member_remove", { node: "n1" })).toMatchObject({ fault: "last_voter" });
     fleet.run("fleet_member_promote", { node: "n2" });
@@ -321,7 +230,7 @@ describe("promotion and leaving", () => {
   });
 
   test("an edge is gone at once", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { server: "", ticket: fleet.ticket("edge") });
     expect(fleet.run("fleet_member_remove", { node: "n2" })).toMatchObject({ state: "removed" });
     expect(fleet.members()).toEqual(["n1 s1 central active"]);
@@ -330,7 +239,7 @@ describe("promotion and leaving", () => {
 
 describe("level, profile, bounds", () => {
   test("the level rises by one, when every full member knows it", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     fleet.join("n2", { ticket: fleet.ticket("regional"), level: KNOWN_LEVEL + 1 });
     fleet.join("n3", { server: "", ticket: fleet.ticket("edge") });
     expect(fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 1 })).toEqual({ level: KNOWN_LEVEL });
@@ -341,7 +250,7 @@ describe("level, profile, bounds", () => {
   });
 
   test("tickets are bounded, and expired ones make room", () => {
-    const fleet = new Applied().begin();
+    const fleet = new AppliedFleet().begin();
     for (let count = 0; count < 64; count += 1) fleet.ticket("edge");
     const more = { hash: hashOf(drawSecret()), role: "edge" };
     expect(fleet.run("fleet_ticket_create", more)).toMatchObject({ fault: "rate_limited" });
@@ -351,7 +260,7 @@ describe("level, profile, bounds", () => {
 });
 
 test("replayed on a copy of the store, however cut into entries, everything ends the same", () => {
-  const fleet = new Applied();
+  const fleet = new AppliedFleet();
   const twin = temporaryFolder();
   Store.open({ folder: twin, migrations: MIGRATIONS, log: () => {} }).close();
   fleet.store.close();

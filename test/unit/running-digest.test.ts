@@ -14,7 +14,7 @@ import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import type { Apply, Command } from "../../src/log/log.ts";
 import { writeMeta } from "../../src/log/meta.ts";
-import { digestText, parseDigest, RecentDigests, type RunningDigest } from "../../src/log/running-digest.ts";
+import { digestText, parseDigest, RecentDigests } from "../../src/log/running-digest.ts";
 import { applierOf } from "../../src/operation/registry.ts";
 import { Store } from "../../src/store/store.ts";
 import { heardOf } from "../kit/fleet-facts.ts";
@@ -116,22 +116,28 @@ test("a store of the level before has none, and begins one when the level is rai
   expect(applied(store, [put("a/x", 3)], apply, raised).digest?.count).toBe(1);
 });
 
-test("the writes of a command are part of the log's format: other statements need another level", () => {
-  const store = open();
-  openHistory(store);
-  store.transaction((tx) => {
-    tx.run("UPDATE epochs SET id = '0123456789'");
-    writeMeta(tx, { fleet_id: "f".repeat(32) });
-  });
-  const commands = [
-    put("a/x", { b: 1 }, { title: "t", tags: ["x"] }, "k1"),
-    put("a/x", { b: 2 }),
-    put("a/x", 3, {}, "k1"),
-  ];
-  expect(applied(store, commands).digest).toEqual(GOLDEN);
-});
+test.each([2, 3] as const)(
+  "the writes of a command are part of the format of level %i: other statements need another",
+  (level) => {
+    const store = open();
+    openHistory(store);
+    store.transaction((tx) => {
+      tx.run("UPDATE epochs SET id = '0123456789'");
+      writeMeta(tx, { fleet_id: "f".repeat(32), fleet_level: level });
+    });
+    const commands = [
+      put("a/x", { b: 1 }, { title: "t", tags: ["x"] }, "k1"),
+      put("a/x", { b: 2 }),
+      put("a/x", 3, {}, "k1"),
+    ];
+    expect(applied(store, commands).digest).toEqual({ count: 3, hash: GOLDEN[level] });
+  },
+);
 
-const GOLDEN: RunningDigest = { count: 3, hash: "477ba12dda535f997a40834b33d522a111b5685fd01414e4a0c495a36578dd88" };
+const GOLDEN = {
+  2: "477ba12dda535f997a40834b33d522a111b5685fd01414e4a0c495a36578dd88",
+  3: "ed68782c25384fbc5dc3c5c5642f2c57e3f0ee22783d48894f010f465a8f031e",
+} as const;
 
 test("members are compared at equal counts that both remember", () => {
   const recent = new RecentDigests({ count: 1, hash: "1".repeat(64) });

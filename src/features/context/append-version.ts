@@ -11,6 +11,7 @@ import type { Document } from "./document.ts";
 import { CONTEXT_COLUMNS, type ContextRow, PLAIN, timeOf, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
 import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { versionState } from "./version-state.ts";
 
 /** SHA-256 of no bytes: the hash of a tombstone. */
 export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -64,7 +65,8 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
   };
   const usage = new UsageDelta(row.space);
   usage.add(stamp.caller, costOf(row));
-  insertVersion(tx, id, versionRow(row, stamp), document.text);
+  const written = versionRow(row, stamp);
+  insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
   prune(tx, row, keep, stamp, usage);
   usage.write(tx, keep);
@@ -81,6 +83,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
       version: row.version,
       contentHash: row.hash,
       outcome: living === undefined ? "created" : (next.outcome ?? "updated"),
+      state: versionState(written),
     },
   };
 }
@@ -110,6 +113,12 @@ export function appendTombstone(tx: Writer, head: ContextRow, keep: StampedLimit
   // A deletion adds the bytes of a row, but callers above their quota must be able to delete.
   usage.write(tx, NO_QUOTA);
   return row;
+}
+
+/** Returns the change of a tombstone that `appendTombstone` wrote in this command. */
+export function tombstoneChange(row: ContextRow, outcome: string, stamp: Stamp): Changed {
+  const { id: target, version } = row;
+  return { target, version, contentHash: EMPTY_HASH, outcome, state: versionState(versionRow(row, stamp)) };
 }
 
 function versionRow(row: ContextRow, { seq, via, timeMs }: Stamp): VersionRow {

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
-import { appendTombstone, EMPTY_HASH } from "./append-version.ts";
+import { appendTombstone, tombstoneChange } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
@@ -43,7 +43,7 @@ export const contextDelete = write({
     const row = appendTombstone(tx, head, command.keep, stamp);
     return {
       output: { id: row.id, version: row.version, deleted: true as const },
-      changes: [{ target: row.id, version: row.version, contentHash: EMPTY_HASH, outcome: "deleted" }],
+      changes: [tombstoneChange(row, "deleted", stamp)],
     };
   },
 });

@@ -12,6 +12,7 @@ import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
+import { versionState } from "./version-state.ts";
 
 /** Most lines of one import command. */
 export const MAX_IMPORT_LINES = 500;
@@ -119,15 +120,17 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Chan
   };
   const usage = new UsageDelta(row.space);
   usage.add(row.author, costOf(row));
-  insertVersion(
-    tx,
-    id,
-    { ...row, seq: stamp.seq, via: version.via, log_time: version.timeMs, purged: version.purged ? 1 : 0 },
-    document.text,
-  );
+  const written = {
+    ...row,
+    seq: stamp.seq,
+    via: version.via,
+    log_time: version.timeMs,
+    purged: version.purged ? 1 : 0,
+  };
+  insertVersion(tx, id, written, document.text);
   writeHead(tx, row);
   usage.write(tx, NO_QUOTA);
-  return { target: id, version: row.version, contentHash: row.hash, outcome: "imported" };
+  return { target: id, version: row.version, contentHash: row.hash, outcome: "imported", state: versionState(written) };
 }
 
 /** Throws `version_mismatch` if this version exists with other content. A version that is no longer kept passes. */

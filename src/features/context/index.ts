@@ -2,7 +2,7 @@
 // format, and the syntax of ids.
 
 export { archivedLines } from "./archive.ts";
-export { REPORTED_HEADS } from "./audit-verify.ts";
+export { REPORTED_HEADS, ROW_CHECKS } from "./audit-verify.ts";
 export { idProblem } from "./context-id.ts";
 export { contextDelete } from "./delete.ts";
 export { readExport } from "./export-format.ts";

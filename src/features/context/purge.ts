@@ -6,7 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
-import { appendTombstone, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
+import { appendTombstone, tombstoneChange, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { type ContextRow, headOf, sizeOfVersion, type VersionRow } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
@@ -74,10 +74,11 @@ export const contextPurge = write({
     }
     usage.write(tx, NO_QUOTA);
     const now = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
-    return {
-      output: { id, purged },
-      changes: [{ target: id, version: now.version, contentHash: now.hash, outcome: "purged" }],
-    };
+    const changed =
+      now.version > head.version
+        ? tombstoneChange(now, "purged", stamp)
+        : { target: id, version: now.version, contentHash: now.hash, outcome: "purged" };
+    return { output: { id, purged }, changes: [changed] };
   },
 });
 

@@ -1,10 +1,12 @@
-// Compares this node's history with heads that other members reported and this node had too. Finds a history that was
-// rewritten as a whole: its own chain is consistent, but not with those heads.
+// Compares this node's history with heads that were noted outside the store: those that other members reported and this
+// node had too, and its own. Finds a history that was cut or rewritten as a whole: its own chain is consistent, but not
+// with those heads.
 
 import type { Reader } from "../../store/store.ts";
 
-/** A head that a member reported and this node had too. */
+/** A head that this node had at one moment. */
 export interface ReportedHead {
+  /** The member that reported it; "": this node noted it. */
   name: string;
   epoch: string;
   seq: number;
@@ -26,7 +28,11 @@ export function verifyHeads(
     const end = ends.get(epoch);
     // The head of another fleet, or of a history that a restore or recovery left.
     if (end === undefined || seq > end || seq <= floor) continue;
-    const report = `${name} reported change ${seq} on ${new Date(at_ms).toISOString()}, and this node had it`;
+    const time = new Date(at_ms).toISOString();
+    const report =
+      name === ""
+        ? `this node noted change ${seq} on ${time}`
+        : `${name} reported change ${seq} on ${time}, and this node had it`;
     const row = reader.get<{ hash: Uint8Array }>("SELECT hash FROM changes WHERE seq = ?", seq);
     if (seq > own.seq || row === undefined)
       return { heads: compared, problem: `${report}; the history now ends at ${own.seq}` };

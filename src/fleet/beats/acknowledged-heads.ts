@@ -1,6 +1,6 @@
-// Heads of other members that this node has acknowledged: it had the same change with the same hash. One per hour and
-// member is kept in `<data>/heads.json`, outside the store, so that `audit_verify` finds a history that was rewritten
-// (security.md 23).
+// Heads of other members that this node has acknowledged (it had the same change with the same hash), and its own. One
+// per hour and member is kept in `<data>/heads.json`, outside the store, so that `audit_verify` finds a history that
+// was rewritten or cut (security.md 23), also in a fleet of one.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ const KEPT_MS = 90 * DAY_MS;
 const MAX_HEADS = 5_000;
 
 const head = z.object({
+  /** The member that reported it; "" for this node's own, with the name "". */
   node: z.string(),
   name: z.string(),
   epoch: z.string(),
@@ -55,7 +56,24 @@ export class AcknowledgedHeads {
     const hour = hourOf(head.at_ms);
     if (this.#hours.get(head.node) === hour) return;
     this.#hours.set(head.node, hour);
-    const kept = thinned([...this.#heads, head], head.at_ms).slice(-MAX_HEADS);
+    this.#write([...this.#heads, head], head.at_ms);
+  }
+
+  /** Returns the newest head of this node's own. */
+  own(): AcknowledgedHead | undefined {
+    return this.#heads.findLast(({ node }) => node === "");
+  }
+
+  /** Notes this node's own head, in place of the last one of the same hour if it continues that. */
+  note(head: Omit<AcknowledgedHead, "node" | "name">, continues: boolean): void {
+    const last = this.own();
+    const replaced = continues && last !== undefined && hourOf(last.at_ms) === hourOf(head.at_ms) ? last : undefined;
+    const others = this.#heads.filter((each) => each !== replaced);
+    this.#write([...others, { node: "", name: "", ...head }], head.at_ms);
+  }
+
+  #write(heads: readonly AcknowledgedHead[], nowMs: number): void {
+    const kept = thinned(heads, nowMs).slice(-MAX_HEADS);
     writeAtomic(pathOf(this.#dataDir), JSON.stringify(kept));
     this.#heads = kept;
     for (const node of this.#hours.keys()) if (!kept.some((each) => each.node === node)) this.#hours.delete(node);

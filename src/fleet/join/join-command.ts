@@ -7,7 +7,7 @@ import { levelOf } from "../../log/level.ts";
 import { writeAlone } from "../../log/meta.ts";
 import { write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
-import { bumpRevision, fleetChange, shortName } from "../commands.ts";
+import { bumpRevision, memberChange, shortName } from "../commands.ts";
 import {
   approvalOf,
   type FleetRole,
@@ -143,7 +143,7 @@ function insertMember(tx: Writer, command: JoinCommand, { role, spaces }: Right,
   bumpRevision(tx);
   return {
     output: { role, spaces: [...spaces], outcome: "joined" as const },
-    changes: [fleetChange(`members/${command.node}`, `joined as ${role}`)],
+    changes: [memberChange(tx, command.node, `joined as ${role}`)],
   };
 }
 
@@ -174,7 +174,7 @@ function rejoin(tx: Writer, member: Member, { node, server, name, version, level
       spaces: [...member.spaces],
       outcome: same ? ("member" as const) : ("rejoined" as const),
     },
-    changes: same ? [] : [fleetChange(`members/${node}`, "rejoined")],
+    changes: same ? [] : [memberChange(tx, node, "rejoined")],
   };
 }
 

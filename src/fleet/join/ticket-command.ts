@@ -5,6 +5,7 @@ import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
+import { ticketState } from "../row-states.ts";
 import { fleetValue, nodeId, ROLES, spaceList, writeTicket } from "../rows.ts";
 
 /** How long tickets and approvals are valid, in ms of log time. */
@@ -48,7 +49,15 @@ export const fleetTicketCreate = write({
     writeTicket(tx, { hash, role, spaces, node, expiresMs, madeBy: stamp.caller });
     return {
       output: { fleet_id: fleetValue(tx, "fleet_id"), role, expires_at: new Date(expiresMs).toISOString() },
-      changes: [{ target: `fleet/tickets/${hash.slice(0, 8)}`, version: 0, contentHash: "", outcome: "created" }],
+      changes: [
+        {
+          target: `fleet/tickets/${hash.slice(0, 8)}`,
+          version: 0,
+          contentHash: "",
+          outcome: "created",
+          state: ticketState(tx, hash),
+        },
+      ],
     };
   },
 });

@@ -2,6 +2,7 @@
 // raises the fleet level, and hands over a leadership that should move. Decisions are plan.ts and handover.ts.
 
 import { reasonOf } from "../../lib/reason-of.ts";
+import { newFleetKey } from "../../log/fleet-key.ts";
 import type { Command } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { WriteOperation } from "../../operation/define.ts";
@@ -201,7 +202,7 @@ export class Steward {
     const full = members.list().filter(({ server }) => server !== "");
     const next = level() + 1;
     if (full.length === 0 || full.some((member) => member.level < next)) return;
-    await this.#propose(fleetLevelRaise, { level: next });
+    await this.#propose(fleetLevelRaise, { level: next, key: newFleetKey() });
   }
 
   async #propose(operation: WriteOperation, input: unknown): Promise<void> {

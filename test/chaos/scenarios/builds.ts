@@ -41,7 +41,7 @@ const LATER_COMMAND: readonly Alteration[] = [
 ];
 
 const LEVEL_THREE: readonly Alteration[] = [
-  { file: "src/log/level.ts", from: "KNOWN_LEVEL = 2;", to: "KNOWN_LEVEL = 3;" },
+  { file: "src/log/level.ts", from: "KNOWN_LEVEL = 3;", to: "KNOWN_LEVEL = 4;" },
 ];
 
 export const poisonEntry: Scenario = {
@@ -148,12 +148,12 @@ export const levels: Scenario = {
       await load.more(10);
       const level = (await (await fleet.leader()).status())?.fleet.level;
       trial.say(
-        `${node.name} at level 3 after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
+        `${node.name} at level 4 after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
       );
       if (at < nodes.length - 1 && level !== 2)
         throw new Error(`the fleet's level is ${level} while a member knows level 2 only`);
     }
-    await eventually("level 3", async () => (await (await fleet.leader()).status())?.fleet.level === 3);
+    await eventually("level 4", async () => (await (await fleet.leader()).status())?.fleet.level === 4);
     await load.more(20);
     const old = nodes.find(({ role }) => role === "regional");
     if (old === undefined) throw new Error("there is no regional");
