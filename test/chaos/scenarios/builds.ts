@@ -2,6 +2,7 @@
 // higher level. A node that cannot continue stops with an error and applies nothing; with the right build it continues,
 // and all are equal.
 
+import { KNOWN_LEVEL } from "../../../src/log/level.ts";
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
@@ -15,12 +16,12 @@ const POISONOUS = "a poisonous word";
 
 const POISON: readonly Alteration[] = [
   {
-    file: "src/operation/invoke.ts",
-    from: "    return operation.apply(tx, command.input, stamp);",
+    file: "src/operation/registry.ts",
+    from: "    return run(tx, command.input, { ...stamp, work: new Work(maxWork) });",
     to:
       '    if (JSON.stringify(command.input).includes("' +
       POISONOUS +
-      '")) throw new TypeError("this build cannot apply that");\n    return operation.apply(tx, command.input, stamp);',
+      '")) throw new TypeError("this build cannot apply that");\n    return run(tx, command.input, { ...stamp, work: new Work(maxWork) });',
   },
 ];
 
@@ -30,18 +31,20 @@ const LATER = "a word of a later build";
 const LATER_COMMAND: readonly Alteration[] = [
   {
     file: "src/log/entry.ts",
-    from: "packr.pack([command.name, ",
-    to: `packr.pack([JSON.stringify(command.input).includes("${LATER}") ? "context_put_anew" : command.name, `,
+    from: "packr.pack([name, ",
+    to: `packr.pack([JSON.stringify(input).includes("${LATER}") ? "context_put_anew" : name, `,
   },
   {
-    file: "src/operation/invoke.ts",
-    from: "registry.write(command.name, command.v);",
-    to: 'registry.write(command.name === "context_put_anew" ? "context_put" : command.name, command.v);',
+    file: "src/operation/registry.ts",
+    from: "registry.write(name, v);",
+    to: 'registry.write(name === "context_put_anew" ? "context_put" : name, v);',
   },
 ];
 
-const LEVEL_THREE: readonly Alteration[] = [
-  { file: "src/log/level.ts", from: "KNOWN_LEVEL = 3;", to: "KNOWN_LEVEL = 4;" },
+const NEXT_LEVEL = KNOWN_LEVEL + 1;
+
+const HIGHER_LEVEL: readonly Alteration[] = [
+  { file: "src/log/level.ts", from: `KNOWN_LEVEL = ${KNOWN_LEVEL};`, to: `KNOWN_LEVEL = ${NEXT_LEVEL};` },
 ];
 
 export const poisonEntry: Scenario = {
@@ -133,7 +136,7 @@ export const levels: Scenario = {
   seconds: 240,
   async run(trial) {
     const { fleet } = trial;
-    const command = await alteredCairn(LEVEL_THREE);
+    const command = await alteredCairn(HIGHER_LEVEL);
     await trial.follow();
     const load = trial.load();
     await load.more(30);
@@ -148,12 +151,12 @@ export const levels: Scenario = {
       await load.more(10);
       const level = (await (await fleet.leader()).status())?.fleet.level;
       trial.say(
-        `${node.name} at level 4 after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
+        `${node.name} at level ${NEXT_LEVEL} after ${Math.round(performance.now() - began)} ms; the fleet's level is ${level}`,
       );
-      if (at < nodes.length - 1 && level !== 2)
-        throw new Error(`the fleet's level is ${level} while a member knows level 2 only`);
+      if (at < nodes.length - 1 && level !== KNOWN_LEVEL)
+        throw new Error(`the fleet's level is ${level} while a member knows level ${KNOWN_LEVEL} only`);
     }
-    await eventually("level 4", async () => (await (await fleet.leader()).status())?.fleet.level === 4);
+    await eventually("the next level", async () => (await (await fleet.leader()).status())?.fleet.level === NEXT_LEVEL);
     await load.more(20);
     const old = nodes.find(({ role }) => role === "regional");
     if (old === undefined) throw new Error("there is no regional");
