@@ -380,6 +380,41 @@ func TestLinkCountsTheSilenceOfTheStore(t *testing.T) {
 	}
 }
 
+func TestProgressOfApplyIsNoSilence(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	l := newLink(ours, 0)
+	for index := uint64(1); index <= 3; index++ {
+		if err := l.Apply(index-1, []Entry{{Index: index, Term: 1, Data: []byte("x")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for index := uint64(1); index <= 2; index++ {
+		time.Sleep(40 * time.Millisecond)
+		l.noteApplied(index)
+		silence, _ := l.MayLead()
+		if lag := l.ApplyLag(); max(lag, silence) > 30*time.Millisecond {
+			t.Errorf("after entry %d: behind %v, silent %v", index, lag, silence)
+		}
+	}
+	time.Sleep(40 * time.Millisecond)
+	if lag := l.ApplyLag(); lag < 40*time.Millisecond {
+		t.Errorf("a batch that is not applied for 40 ms counts as %v", lag)
+	}
+	l.noteApplied(3)
+	if lag := l.ApplyLag(); lag != 0 {
+		t.Errorf("with nothing queued the lag is %v", lag)
+	}
+	if err := l.noteAlive(randomID()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(40 * time.Millisecond)
+	l.noteApplied(4)
+	if silence, _ := l.MayLead(); silence < 40*time.Millisecond {
+		t.Error("a store that names another server may lead once it applied something")
+	}
+}
+
 func TestOnlyDivergentLogsAreRemoved(t *testing.T) {
 	for term, left := range map[uint64]uint64{2: 20, 3: 0} {
 		log := raft.NewInmemStore()

@@ -26,7 +26,7 @@ type StateMachine interface {
 	Apply(previous uint64, batch []Entry) error
 	// AppliedIndex returns the last entry that the store holds.
 	AppliedIndex() uint64
-	// ApplyLag returns the age of the oldest queued batch that is not applied, 0 if there is none.
+	// ApplyLag returns for how long the store has applied nothing while a batch is queued, 0 if there is none.
 	ApplyLag() time.Duration
 	// MayLead returns for how long the store's process has not reported that it may lead: its event loop turns, and it can
 	// take writes. successor is the voter that it named in its place, "" for none.

@@ -59,6 +59,8 @@ type link struct {
 	bytes         int
 	lastRequestID uint64
 	pending       map[uint64]chan storeReply
+	// progressAt is when TypeScript last applied a batch.
+	progressAt time.Time
 	// mayLeadAt is when TypeScript last reported that its event loop turns and that it can take writes; successor is what
 	// it reported last.
 	mayLeadAt time.Time
@@ -142,10 +144,15 @@ func (l *link) Apply(previous uint64, batch []Entry) error {
 	return l.send(frame)
 }
 
+// noteApplied records progress, which also shows that the event loop turns: a chunk of costly batches keeps the loop
+// from its own report, and is no reason to hand over, since another leader would apply the same.
 func (l *link) noteApplied(index uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.applied = max(l.applied, index)
+	l.applied, l.progressAt = max(l.applied, index), time.Now()
+	if l.successor == "" {
+		l.mayLeadAt = l.progressAt
+	}
 	for len(l.unapplied) > 0 && l.unapplied[0].last <= l.applied {
 		l.entries -= l.unapplied[0].count
 		l.bytes -= l.unapplied[0].bytes
@@ -154,14 +161,15 @@ func (l *link) noteApplied(index uint64) {
 	l.broadcast()
 }
 
-// ApplyLag returns the age of the oldest batch that is not applied.
+// ApplyLag returns for how long the oldest batch that is not applied waits for itself: since it was sent, or since the
+// one before it was applied.
 func (l *link) ApplyLag() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.unapplied) == 0 {
 		return 0
 	}
-	return time.Since(l.unapplied[0].sentAt)
+	return min(time.Since(l.unapplied[0].sentAt), time.Since(l.progressAt))
 }
 
 // MayLead returns for how long the store has not reported that it may lead, and the server it named in its place.

@@ -19,7 +19,7 @@ import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 
 const MIB = 1024 * 1024;
 /** What one command may spend, with what it may clean up besides. */
-const MOST = MAX_COMMAND_WORK + 64_000_000;
+const MOST = MAX_COMMAND_WORK + 16_000_000;
 const LIMITS: WriteLimits = {
   ...DEFAULT_WRITE_LIMITS,
   maxDocumentBytes: 4 * MIB,
