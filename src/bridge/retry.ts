@@ -94,7 +94,9 @@ class RetriedCall {
     return outcomeUnknown(unknown.member, unknown.cause);
   }
 
-  /** Throws where a response is not to be passed on: another member can serve the call, or an earlier attempt may have. */
+  /**
+   * Throws where a response is not to be passed on: another member can serve the call, or an earlier attempt may have.
+   */
   #judgeResponse(text: string, message: Message): void {
     const failed = failureOf(message);
     if (failed === undefined) return;

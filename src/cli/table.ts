@@ -34,7 +34,10 @@ import { status } from "./status.ts";
 import { version } from "./version.ts";
 import { whoami } from "./whoami.ts";
 
-/** Returns every command of a build with these features, in the order of the help: run a node, use it, ask about it, keep its data. */
+/**
+ * Returns every command of a build with these features, in the order of the help: run a node, use it, ask about it,
+ * keep its data.
+ */
 export function commandsOf(features: readonly Feature[]): Command[] {
   return [
     serve,

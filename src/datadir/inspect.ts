@@ -12,7 +12,10 @@ export interface SeenStore {
   lastChangeMs: number;
 }
 
-/** Checks the store's schema and every page, and reads it; undefined if there is none. Faults `data_corrupt`, `data_newer`. */
+/**
+ * Checks the store's schema and every page, and reads it; undefined if there is none. Faults `data_corrupt`,
+ * `data_newer`.
+ */
 export function inspectNodeStore(dataDir: string): Inspected<SeenStore> | undefined {
   const look = (reader: Reader): SeenStore => ({
     contexts: reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0")?.n ?? 0,

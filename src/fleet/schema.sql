@@ -16,7 +16,8 @@ CREATE TABLE members (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX members_by_server ON members (server) WHERE server <> '';
 
--- Tickets by the SHA-256 of their secret, and approvals as 'node:<StableNodeID>'. Used ones stay until they expire, to say so.
+-- Tickets by the SHA-256 of their secret, and approvals as 'node:<StableNodeID>'. Used ones stay until they expire, to
+-- say so.
 CREATE TABLE tickets (
   hash TEXT PRIMARY KEY,
   role TEXT NOT NULL,

@@ -1,5 +1,5 @@
-// Counts the work of one command in apply. Units are counted, never timed, so that the same command ends in the same way
-// on every machine; a unit is about a nanosecond on the machine on which the prices were measured.
+// Counts the work of one command in apply. Units are counted, never timed, so that the same command ends in the same
+// way on every machine; a unit is about a nanosecond on the machine on which the prices were measured.
 
 import { Fault } from "./fault.ts";
 

@@ -1,6 +1,6 @@
-// The running digest of the replicated state (replication.md 3): each command folds its outcome and every write that its
-// apply made into one hash. Writes are deterministic, so equal digests mean equal states, without reading a table. What
-// a node writes outside of apply (compression, its place in the raft log) does not enter it.
+// The running digest of the replicated state (replication.md 3): each command folds its outcome and every write that
+// its apply made into one hash. Writes are deterministic, so equal digests mean equal states, without reading a table.
+// What a node writes outside of apply (compression, its place in the raft log) does not enter it.
 
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Reader, SqlValue, Writer } from "../store/store.ts";

@@ -72,8 +72,8 @@ export class WaitingCommands {
   }
 
   /**
-   * Takes as many commands as fit into one entry by weight, in order, or a single costly one: by turns, where both wait.
-   * Undefined where nothing waits, or only costly ones that `mayBeCostly` excludes.
+   * Takes as many commands as fit into one entry by weight, in order, or a single costly one: by turns, where both
+   * wait. Undefined where nothing waits, or only costly ones that `mayBeCostly` excludes.
    */
   takeBatch(mayBeCostly = true): Batch | undefined {
     const isCostly = mayBeCostly && this.#costly.length > 0 && (this.#items.length === 0 || !this.#lastWasCostly);

@@ -28,7 +28,9 @@ export class OwnNode {
   }
 }
 
-/** Returns the first labels of the MagicDNS names of this device and its peers, by StableNodeID; none without a tailnet. */
+/**
+ * Returns the first labels of the MagicDNS names of this device and its peers, by StableNodeID; none without a tailnet.
+ */
 export async function deviceNames(
   own: OwnNode,
   peers: () => Promise<readonly Peer[]>,

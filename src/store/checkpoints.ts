@@ -58,7 +58,9 @@ export class Checkpoints {
     if (row?.busy === 1) this.#notBeforeMs = performance.now() + RETRY_MS;
   }
 
-  /** Starts no more checkpoints. One in the Worker is waited for: its connection would keep the WAL from being emptied. */
+  /**
+   * Starts no more checkpoints. One in the Worker is waited for: its connection would keep the WAL from being emptied.
+   */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#idle);

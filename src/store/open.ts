@@ -24,7 +24,9 @@ export interface OpenedFile {
   closedInOrder(): void;
 }
 
-/** Opens or creates the file at `path`, in a folder that exists. Faults: `data_newer`, `data_corrupt`, `data_unsafe`. */
+/**
+ * Opens or creates the file at `path`, in a folder that exists. Faults: `data_newer`, `data_corrupt`, `data_unsafe`.
+ */
 export function openFile(path: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
   // A start that ended at once left an empty one.
   const fresh = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0;
@@ -71,7 +73,9 @@ export function databasePath(folder: string): string {
   return join(home, "cairn.db");
 }
 
-/** Makes CURRENT name the first generation, if it names none. Call it once that file is whole: it is never named before. */
+/**
+ * Makes CURRENT name the first generation, if it names none. Call it once that file is whole: it is never named before.
+ */
 export function nameFirstGeneration(folder: string): void {
   const pointer = join(folder, "CURRENT");
   if (existsSync(pointer)) return;

@@ -1,5 +1,6 @@
-// dist/cairn-linux-arm64, cross-compiled here and run by an emulator of the oldest supported processor: it joins a tailnet and serves. Its
-// library needs no newer glibc than Debian 12 has, and can be mapped where pages have 16 KiB (Raspberry Pi 5).
+// dist/cairn-linux-arm64, cross-compiled here and run by an emulator of the oldest supported processor: it joins a
+// tailnet and serves. Its library needs no newer glibc than Debian 12 has, and can be mapped where pages have 16 KiB
+// (Raspberry Pi 5).
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { nativePath } from "../../scripts/native.ts";

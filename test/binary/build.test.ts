@@ -1,4 +1,5 @@
-// The compiled file of this machine: it says what it is made of, and what lies in the folder where it is started changes nothing.
+// The compiled file of this machine: it says what it is made of, and what lies in the folder where it is started
+// changes nothing.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";

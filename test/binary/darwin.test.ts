@@ -1,5 +1,5 @@
-// dist/cairn-darwin-arm64, as far as Linux can judge it: the right machine, a signature that fits every page, and the sidecar whole inside.
-// That it runs is for a Mac to show.
+// dist/cairn-darwin-arm64, as far as Linux can judge it: the right machine, a signature that fits every page, and the
+// sidecar whole inside. That it runs is for a Mac to show.
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

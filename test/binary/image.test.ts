@@ -1,4 +1,5 @@
-// The services of compose.yaml with their very words: the compiled file as uid 65532, in a read-only root that holds nothing else, with the volumes and variables that the files name.
+// The services of compose.yaml with their very words: the compiled file as uid 65532, in a read-only root that holds
+// nothing else, with the volumes and variables that the files name.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, statSync } from "node:fs";

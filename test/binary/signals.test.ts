@@ -1,5 +1,6 @@
-// The signal regression: a Go library changes the signal handlers by which the JavaScript engine stops its threads. Older Bun hung for ever
-// as soon as WebAssembly or the profiler ran; this holds that the pinned one does not. `npm run soak` is the long form.
+// The signal regression: a Go library changes the signal handlers by which the JavaScript engine stops its threads.
+// Older Bun hung for ever as soon as WebAssembly or the profiler ran; this holds that the pinned one does not. `npm run
+// soak` is the long form.
 
 import { expect, test } from "bun:test";
 import { soak } from "../kit/soak.ts";

@@ -1,5 +1,6 @@
-// The official MCP Inspector against the served endpoint, in both eras: its strict judgement of the tool schemas, and each kind of request once, as a stranger's client makes it.
-// It is no dependency of the project: installed by exact version into build/ when it is first needed.
+// The official MCP Inspector against the served endpoint, in both eras: its strict judgement of the tool schemas, and
+// each kind of request once, as a stranger's client makes it. It is no dependency of the project: installed by exact
+// version into build/ when it is first needed.
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";

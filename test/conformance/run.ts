@@ -1,5 +1,6 @@
-// The gate's run of the official MCP suite against the executable that is shipped: both frozen sets of requirements, every required scenario must pass; then the MCP Inspector.
-// `bun test/conformance/run.ts [EXECUTABLE]`, or `--source` for the endpoint straight from source.
+// The gate's run of the official MCP suite against the executable that is shipped: both frozen sets of requirements,
+// every required scenario must pass; then the MCP Inspector. `bun test/conformance/run.ts [EXECUTABLE]`, or `--source`
+// for the endpoint straight from source.
 
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

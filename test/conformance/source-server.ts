@@ -1,4 +1,5 @@
-// The MCP endpoint with the conformance fixtures straight from source, for a quick look without building: prints the start line that the executable prints.
+// The MCP endpoint with the conformance fixtures straight from source, for a quick look without building: prints the
+// start line that the executable prints.
 
 import { startCore } from "../kit/core.ts";
 import { startMcpServer } from "../kit/mcp-server.ts";

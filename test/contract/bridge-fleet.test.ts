@@ -1,4 +1,5 @@
-// `cairn bridge --fleet` over real MCP endpoints that die, hang, drain, refuse and lag: the agent sees a slow call at most, and each write is done once.
+// `cairn bridge --fleet` over real MCP endpoints that die, hang, drain, refuse and lag: the agent sees a slow call at
+// most, and each write is done once.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";

@@ -1,4 +1,5 @@
-// `cairn bridge --fleet` after an attempt at a write that may have been done: what later members respond does not deny it.
+// `cairn bridge --fleet` after an attempt at a write that may have been done: what later members respond does not deny
+// it.
 
 import { expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";

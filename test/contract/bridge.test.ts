@@ -1,4 +1,5 @@
-// `cairn bridge` with the SDK's real stdio client of both eras against the endpoint on a unix socket, and line by line where a client would hide what happens.
+// `cairn bridge` with the SDK's real stdio client of both eras against the endpoint on a unix socket, and line by line
+// where a client would hide what happens.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";

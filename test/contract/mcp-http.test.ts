@@ -1,4 +1,5 @@
-// The MCP endpoint below the clients: what it refuses before the protocol, whose a session is, what is bounded, what a lost connection means.
+// The MCP endpoint below the clients: what it refuses before the protocol, whose a session is, what is bounded, what a
+// lost connection means.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { z } from "zod";

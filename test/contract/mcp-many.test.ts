@@ -1,4 +1,5 @@
-// 2,000 MCP subscriptions on one node, in each era: each fires once for a write to its context, in bounded time and memory, and those who do not read hold up nobody.
+// 2,000 MCP subscriptions on one node, in each era: each fires once for a write to its context, in bounded time and
+// memory, and those who do not read hold up nobody.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

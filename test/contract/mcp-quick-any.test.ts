@@ -1,4 +1,5 @@
-// Any request that the short way takes gets the answer that the SDK's way gives: right calls with up to three parts put wrong, each sent both ways.
+// Any request that the short way takes gets the answer that the SDK's way gives: right calls with up to three parts put
+// wrong, each sent both ways.
 
 import { afterAll, beforeAll, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";

@@ -1,4 +1,5 @@
-// The short way of plain tool calls answers what the SDK's way answers, in every revision: each call is made by both, and what differs is shown.
+// The short way of plain tool calls answers what the SDK's way answers, in every revision: each call is made by both,
+// and what differs is shown.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { SUPPORTED_PROTOCOL_VERSIONS } from "@modelcontextprotocol/server";

@@ -1,4 +1,5 @@
-// Every operation as an MCP tool, as real clients of both eras meet it: schemas, structured answers with their text twin, hints, aliases, pages, the read-only preset, hidden spaces.
+// Every operation as an MCP tool, as real clients of both eras meet it: schemas, structured answers with their text
+// twin, hints, aliases, pages, the read-only preset, hidden spaces.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { fromJsonSchema } from "@modelcontextprotocol/server";

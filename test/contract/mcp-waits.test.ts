@@ -1,4 +1,5 @@
-// context_wait through MCP in both eras: it tells progress, survives proxies that cut what is quiet, and ends at once when it is cancelled, the rights change or the node stops.
+// context_wait through MCP in both eras: it tells progress, survives proxies that cut what is quiet, and ends at once
+// when it is cancelled, the rights change or the node stops.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";

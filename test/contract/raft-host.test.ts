@@ -1,4 +1,5 @@
-// One suite over every RaftHost: library and sidecar, without a node, with a store that only says hello and answers what it is asked.
+// One suite over every RaftHost: library and sidecar, without a node, with a store that only says hello and answers
+// what it is asked.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, statSync } from "node:fs";

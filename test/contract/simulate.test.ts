@@ -1,4 +1,5 @@
-// `cairn simulate` over real MCP endpoints: an honest one passes in both revisions, and each way of lying is caught and named.
+// `cairn simulate` over real MCP endpoints: an honest one passes in both revisions, and each way of lying is caught and
+// named.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";

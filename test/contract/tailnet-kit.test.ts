@@ -1,4 +1,5 @@
-// The test tailnet itself: that its clients are real nodes, that what tests set arrives, and that mistakes in a test are told.
+// The test tailnet itself: that its clients are real nodes, that what tests set arrives, and that mistakes in a test
+// are told.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";

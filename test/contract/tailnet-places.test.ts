@@ -1,4 +1,5 @@
-// Where the real library and sidecar can and cannot run: folders mounted noexec, missing temporary folders, damage between two starts.
+// Where the real library and sidecar can and cannot run: folders mounted noexec, missing temporary folders, damage
+// between two starts.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// One suite over every Tailnet: library, sidecar, loopback. The first two are real nodes of a test tailnet with another real node as peer.
+// One suite over every Tailnet: library, sidecar, loopback. The first two are real nodes of a test tailnet with another
+// real node as peer.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

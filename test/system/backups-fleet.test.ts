@@ -1,4 +1,5 @@
-// The road back from the loss of a fleet: a follower's backup becomes a new fleet of one on a fresh machine, and a member of before joins it.
+// The road back from the loss of a fleet: a follower's backup becomes a new fleet of one on a fresh machine, and a
+// member of before joins it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Scheduled backups of a real node: made in a child while it serves, sent through its egress to a bucket, brought back on another machine as a new history.
+// Scheduled backups of a real node: made in a child while it serves, sent through its egress to a bucket, brought back
+// on another machine as a new history.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// `cairn bridge --fleet` and `cairn simulate` on three real voters: whoever is asked is killed under a stream of calls, and each write is done once.
+// `cairn bridge --fleet` and `cairn simulate` on three real voters: whoever is asked is killed under a stream of calls,
+// and each write is done once.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Who gets in (security.md 1, 2, 16): refused classes end in the Go half, shown by a TypeScript half that is stopped meanwhile; names and headers prove nothing.
+// Who gets in (security.md 1, 2, 16): refused classes end in the Go half, shown by a TypeScript half that is stopped
+// meanwhile; names and headers prove nothing.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, writeFileSync } from "node:fs";

@@ -1,5 +1,6 @@
-// The checker over real logs: three members under load pass, and with a fault planted around them — an apply that skips or doubles, a feed that drops, a leader read without a
-// barrier, an acknowledgement before commit, a copy without its keyed answers — they do not.
+// The checker over real logs: three members under load pass, and with a fault planted around them — an apply that skips
+// or doubles, a feed that drops, a leader read without a barrier, an acknowledgement before commit, a copy without its
+// keyed answers — they do not.
 
 import { afterEach, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";

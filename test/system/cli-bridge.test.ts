@@ -1,4 +1,5 @@
-// `cairn bridge NAME`: a stdio client reaches a node of the tailnet by a node that the bridge runs itself. The key is needed once, and bridges share their node.
+// `cairn bridge NAME`: a stdio client reaches a node of the tailnet by a node that the bridge runs itself. The key is
+// needed once, and bridges share their node.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Completion as the shells do it: the script is loaded, a line is completed, and ids are the ones that the node has now.
+// Completion as the shells do it: the script is loaded, a line is completed, and ids are the ones that the node has
+// now.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -102,7 +103,10 @@ describe("fish", () => {
 });
 
 describe("zsh", () => {
-  /** Completion runs in the line editor alone, so a zsh of its own gets a terminal, a Tab, and a key that shows the line. */
+  /**
+   * Completion runs in the line editor alone, so a zsh of its own gets a terminal, a Tab, and a key that shows the
+   * line.
+   */
   const zsh = (line: string): string => {
     const setup = `autoload -U compinit; compinit -u -D; source ${join(node.home, "zsh")}; show() { zle -I; print -r -- "<<$BUFFER>>"; }; zle -N show; bindkey "^X" show; bindkey "^I" complete-word; echo REA""DY`;
     const program = `

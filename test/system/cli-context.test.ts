@@ -1,4 +1,5 @@
-// The context commands beyond get and put: patches, history, diff, restore, purge, many, the editor, and following changes through a restart of the node.
+// The context commands beyond get and put: patches, history, diff, restore, purge, many, the editor, and following
+// changes through a restart of the node.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// The local socket with `cli.group` (security.md 16): open to the members of that group, as admin, and to nobody else; the sockets between the halves stay closed to them.
+// The local socket with `cli.group` (security.md 16): open to the members of that group, as admin, and to nobody else;
+// the sockets between the halves stay closed to them.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, lstatSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Getting everything out and back: export and import without loss, reading an export without a node, backup and restore that never touch live data.
+// Getting everything out and back: export and import without loss, reading an export without a node, backup and restore
+// that never touch live data.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// The commands about a node and its callers, on a node of a tailnet: access explain, audit, prime, setup, settings, doctor, and what the service manager hears.
+// The commands about a node and its callers, on a node of a tailnet: access explain, audit, prime, setup, settings,
+// doctor, and what the service manager hears.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

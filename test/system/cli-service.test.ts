@@ -1,4 +1,5 @@
-// `cairn service --user` from install to uninstall, with a recorder in systemctl's place: what is written, what the manager is told, and that doing it again changes nothing.
+// `cairn service --user` from install to uninstall, with a recorder in systemctl's place: what is written, what the
+// manager is told, and that doing it again changes nothing.
 
 import { beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Text by callers is data, wherever it turns up (security.md 15, 22): no instructions for models, no commands for terminals, no pages for browsers, no prototypes for objects.
+// Text by callers is data, wherever it turns up (security.md 15, 22): no instructions for models, no commands for
+// terminals, no pages for browsers, no prototypes for objects.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Agent, joinAgent } from "../kit/agent.ts";

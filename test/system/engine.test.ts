@@ -1,4 +1,5 @@
-// The replicated log of a real node: what a start makes, what it refuses and how one gets out of it, an entry that cannot be applied, and a store of before.
+// The replicated log of a real node: what a start makes, what it refuses and how one gets out of it, an entry that
+// cannot be applied, and a store of before.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -177,7 +178,8 @@ test("who is left goes on alone with all that its log holds, though its store is
   rmSync(join(dataDir, "store"), { recursive: true });
   cpSync(behind, join(dataDir, "store"), { recursive: true });
 
-  // One that ends between its steps has taken the other voter out of a history that is still theirs: nothing starts from that.
+  // One that ends between its steps has taken the other voter out of a history that is still theirs: nothing starts
+  // from that.
   writeFileSync(join(dataDir, "aside"), "");
   expect((await cairn("recover", "--accept-loss", "--data", dataDir)).code).not.toBe(0);
   expect(await refusedStart(dataDir)).toMatchObject({ code: 44, err: expect.stringContaining("did not end") });

@@ -1,4 +1,5 @@
-// What goes wrong on a tailnet: refused keys, a control server that is away, kill -9 under load, panics, logins that are needed or end.
+// What goes wrong on a tailnet: refused keys, a control server that is away, kill -9 under load, panics, logins that
+// are needed or end.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";

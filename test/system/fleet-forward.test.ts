@@ -1,4 +1,5 @@
-// Writes and reads anywhere, over real nodes: a central that leads and a regional that follows, agents that talk to either, and the gate of both.
+// Writes and reads anywhere, over real nodes: a central that leads and a regional that follows, agents that talk to
+// either, and the gate of both.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
@@ -89,7 +90,8 @@ describe("reads", () => {
     const position = written.headers.get("cairn-position") ?? "";
     const read = await operator.http("/contexts/team-a/shown", { headers: { "cairn-min-position": position } });
     expect(read.status).toBe(200);
-    // Of what the follower has itself: a session read may still be the leader's. It says an age once an answer of the leader has proved one.
+    // Of what the follower has itself: a session read may still be the leader's. It says an age once an answer of the
+    // leader has proved one.
     const age = await eventually("an answer that says its age", async () => {
       const aged = await operator.http("/contexts/team-a/plan", { headers: { "cairn-consistency": "any" } });
       return aged.headers.get("age") ?? undefined;

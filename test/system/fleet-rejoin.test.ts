@@ -1,4 +1,5 @@
-// Members that come back: a wiped disk, a folder whose parts do not fit, a copied folder, another name, another address. Real nodes; three voters, of which one goes through it all.
+// Members that come back: a wiped disk, a folder whose parts do not fit, a copied folder, another name, another
+// address. Real nodes; three voters, of which one goes through it all.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";

@@ -1,4 +1,5 @@
-// A fleet as people make it: three real nodes on the test tailnet, by the commands they type. Plain start, ticket, approval, promotion, hand over, status on each, leaving.
+// A fleet as people make it: three real nodes on the test tailnet, by the commands they type. Plain start, ticket,
+// approval, promotion, hand over, status on each, leaving.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";

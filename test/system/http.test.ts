@@ -1,4 +1,5 @@
-// Hostile HTTP at the tailnet port (security.md 12, 13, 14): raw bytes through a client node. Whatever comes, it is answered in bounds, and other callers never notice.
+// Hostile HTTP at the tailnet port (security.md 12, 13, 14): raw bytes through a client node. Whatever comes, it is
+// answered in bounds, and other callers never notice.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

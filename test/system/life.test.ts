@@ -1,4 +1,5 @@
-// A node's life as its operator sees it: one process for a data folder, a clean end, an unclean one, unsafe folders, and secrets that stay secret.
+// A node's life as its operator sees it: one process for a data folder, a clean end, an unclean one, unsafe folders,
+// and secrets that stay secret.
 
 import { afterEach, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -105,7 +106,10 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-/** A PUT whose body comes in two parts, the second when the test wants it. Resolves when the node has taken the first part. */
+/**
+ * A PUT whose body comes in two parts, the second when the test wants it. Resolves when the node has taken the first
+ * part.
+ */
 async function halfAPut(
   ready: Ready,
   id: string,

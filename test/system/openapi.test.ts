@@ -1,4 +1,5 @@
-// /openapi.json of a whole node is true: every route and operation answers with a status, headers and a body that it describes, it names every parameter, and there is no route beside it.
+// /openapi.json of a whole node is true: every route and operation answers with a status, headers and a body that it
+// describes, it names every parameter, and there is no route beside it.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { describeRow, routesOf } from "../../src/api/index.ts";
@@ -151,7 +152,9 @@ test("the example of each operation works, in the order of examples; what needs 
   }
 });
 
-/** Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need. */
+/**
+ * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need.
+ */
 const OF_SEVERAL: Readonly<Record<string, string>> = {
   // A fleet of one cannot be left.
   fleet_leave: "unavailable",

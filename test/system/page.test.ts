@@ -1,4 +1,5 @@
-// The page in a real browser, at a real node: nothing breaks the policy, a write appears without a reload, it works without scripts and by keyboard, and it fits a phone. Its pictures go to build/screenshots/.
+// The page in a real browser, at a real node: nothing breaks the policy, a write appears without a reload, it works
+// without scripts and by keyboard, and it fits a phone. Its pictures go to build/screenshots/.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";

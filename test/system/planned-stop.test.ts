@@ -1,4 +1,5 @@
-// A node that is stopped under writes over its tailnet: each is answered whole, or known as not written; none is left open.
+// A node that is stopped under writes over its tailnet: each is answered whole, or known as not written; none is left
+// open.
 
 import { expect, test } from "bun:test";
 import { joinAgent } from "../kit/agent.ts";

@@ -1,4 +1,5 @@
-// A member that was away gets the whole store as a copy while its readers, streams and waits are open: they go on as if nothing had happened, without a gap.
+// A member that was away gets the whole store as a copy while its readers, streams and waits are open: they go on as if
+// nothing had happened, without a gap.
 
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";

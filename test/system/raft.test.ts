@@ -1,4 +1,5 @@
-// Three members as processes under load: the leader is killed five times, stopped and continued, cut off; every acknowledged write is there once, on all alike.
+// Three members as processes under load: the leader is killed five times, stopped and continued, cut off; every
+// acknowledged write is there once, on all alike.
 
 import { afterEach, expect, test } from "bun:test";
 import { eventually } from "../kit/eventually.ts";

@@ -1,4 +1,5 @@
-// The README's tour, run as it is printed, each block in a terminal of its own; and the two commands by which a second machine joins.
+// The README's tour, run as it is printed, each block in a terminal of its own; and the two commands by which a second
+// machine joins.
 
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -52,7 +53,10 @@ test("a second machine joins the fleet by the two printed commands", async () =>
   expect(await terminal.child.exited).toBe(0);
 }, 120_000);
 
-/** A machine beside the first: a folder, and a `cairn` that is told which tailnet is a test's and what the machine is called. */
+/**
+ * A machine beside the first: a folder, and a `cairn` that is told which tailnet is a test's and what the machine is
+ * called.
+ */
 class Machine implements AsyncDisposable {
   readonly home = temporaryFolder();
   readonly #env: Record<string, string>;

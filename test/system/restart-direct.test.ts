@@ -1,4 +1,5 @@
-// A node that is killed and started again is reached at once over the direct path that its callers know: it listens where it did.
+// A node that is killed and started again is reached at once over the direct path that its callers know: it listens
+// where it did.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Open connections and streams do not outlive a right (security.md 7): whatever takes it away, they end within the bound, and what comes after is refused.
+// Open connections and streams do not outlive a right (security.md 7): whatever takes it away, they end within the
+// bound, and what comes after is refused.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// `cairn simulate` as a person runs it against a real node: by its socket and through the fleet bridge, with its exit codes.
+// `cairn simulate` as a person runs it against a real node: by its socket and through the fleet bridge, with its exit
+// codes.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { startNode, type TestNode } from "../kit/node.ts";

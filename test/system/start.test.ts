@@ -1,4 +1,5 @@
-// npm start as in the README: without a key a private tailnet whose printed lines work as they stand, with a key a node on that tailnet; and both end without a trace.
+// npm start as in the README: without a key a private tailnet whose printed lines work as they stand, with a key a node
+// on that tailnet; and both end without a trace.
 
 import { afterEach, expect, test } from "bun:test";
 import { readdirSync, rmSync } from "node:fs";

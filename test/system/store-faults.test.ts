@@ -1,4 +1,5 @@
-// The store under real faults: processes killed while they write, disks that fill up, files that were torn or have flipped bits.
+// The store under real faults: processes killed while they write, disks that fill up, files that were torn or have
+// flipped bits.
 
 import { describe, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";

@@ -1,4 +1,5 @@
-// Event streams over a real socket: no gap and no repeat over reconnects, slow readers, lost rights, and ten thousand at once on a whole node.
+// Event streams over a real socket: no gap and no repeat over reconnects, slow readers, lost rights, and ten thousand
+// at once on a whole node.
 
 import { expect, test } from "bun:test";
 import { connect } from "node:net";

@@ -1,4 +1,5 @@
-// What holds on every surface of a node alike (security.md 14, 15, 16): which media types may write, what no browser may make of an answer, and what the loopback door refuses.
+// What holds on every surface of a node alike (security.md 14, 15, 16): which media types may write, what no browser
+// may make of an answer, and what the loopback door refuses.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnNode, type TestNode } from "../kit/node.ts";

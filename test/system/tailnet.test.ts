@@ -1,4 +1,5 @@
-// Three real nodes on a real tailnet: who is told apart, which rights follow, how quickly they change, and that no port of the host is opened.
+// Three real nodes on a real tailnet: who is told apart, which rights follow, how quickly they change, and that no port
+// of the host is opened.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Agent, joinAgent } from "../kit/agent.ts";
@@ -68,7 +69,10 @@ const allow = (src: string, ...objects: object[]): TailnetGrant => ({
   app: { [CAPABILITY]: objects },
 });
 
-/** Lets `src` have exactly these objects, and waits until the caller is judged by those that count; answers the milliseconds. */
+/**
+ * Lets `src` have exactly these objects, and waits until the caller is judged by those that count; answers the
+ * milliseconds.
+ */
 async function setGrants(name: string, src: string, objects: object[], counting = objects as Grant[]): Promise<number> {
   const wanted = counting.map((object) => JSON.stringify(object)).sort();
   const started = performance.now();

@@ -1,4 +1,5 @@
-// The gate: rights by class and role, grants judged alone, reserved spaces, the policy file, and a planted hidden space on every operation.
+// The gate: rights by class and role, grants judged alone, reserved spaces, the policy file, and a planted hidden space
+// on every operation.
 
 import { describe, expect, test } from "bun:test";
 import { chmodSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";

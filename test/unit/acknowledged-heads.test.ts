@@ -1,4 +1,5 @@
-// Heads that other members told: which are kept, and what a history that was rewritten, or cut, looks like against them.
+// Heads that other members told: which are kept, and what a history that was rewritten, or cut, looks like against
+// them.
 
 import { expect, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";

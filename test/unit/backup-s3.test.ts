@@ -1,4 +1,5 @@
-// Backups in a bucket: AWS's own test vectors for signatures, and sending, checking, keeping and fetching against an S3 that checks what it gets and fails as told.
+// Backups in a bucket: AWS's own test vectors for signatures, and sending, checking, keeping and fetching against an S3
+// that checks what it gets and fails as told.
 
 import { expect, test } from "bun:test";
 import { createHash } from "node:crypto";

@@ -1,4 +1,5 @@
-// Scheduled backups: when they are due, which stay, what a failure does, and that an end or a crash leaves nothing behind.
+// Scheduled backups: when they are due, which stay, what a failure does, and that an end or a crash leaves nothing
+// behind.
 
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

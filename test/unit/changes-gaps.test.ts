@@ -1,4 +1,5 @@
-// A feed whose seqs have gaps, as an edge's has: followers see each change once, go past what was not for this node, and are told of a floor and of a fork.
+// A feed whose seqs have gaps, as an edge's has: followers see each change once, go past what was not for this node,
+// and are told of a floor and of a fork.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// The checker is itself checked: a model that is right passes whatever its seed, and each planted bug of replication.md 32 is found by the rule that is about it.
+// The checker is itself checked: a model that is right passes whatever its seed, and each planted bug of replication.md
+// 32 is found by the rule that is about it.
 
 import { describe, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";

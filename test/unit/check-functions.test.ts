@@ -1,5 +1,5 @@
-// The limit on the length of functions is biome's own rule; this shows that biome.json turns it on, and how an exception is
-// written.
+// The limit on the length of functions is biome's own rule; this shows that biome.json turns it on, and how an
+// exception is written.
 
 import { expect, test } from "bun:test";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// The doctor's judgements on facts that a test machine does not have: little room, a clock that was set back, keys about to expire, names that were taken.
+// The doctor's judgements on facts that a test machine does not have: little room, a clock that was set back, keys
+// about to expire, names that were taken.
 
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// Which device a fleet command means: exact ids and exact names of the tailnet, never what a device calls itself, and shown before it counts.
+// Which device a fleet command means: exact ids and exact names of the tailnet, never what a device calls itself, and
+// shown before it counts.
 
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import type { Command } from "../../src/cli/command.ts";

@@ -1,4 +1,5 @@
-// The unit and the job as texts, what their managers' words mean, and the watchdog's rhythm. systemd itself judges the unit.
+// The unit and the job as texts, what their managers' words mean, and the watchdog's rhythm. systemd itself judges the
+// unit.
 
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

@@ -1,4 +1,5 @@
-// The log and the store below the surfaces: entry bytes, the chain, the change feed, replays, reopening, and a property test of the document rules.
+// The log and the store below the surfaces: entry bytes, the chain, the change feed, replays, reopening, and a property
+// test of the document rules.
 
 import { Database } from "bun:sqlite";
 import { describe, expect, test } from "bun:test";

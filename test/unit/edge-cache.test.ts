@@ -1,4 +1,5 @@
-// The cache of an edge behind the gate (architecture.md 9, replication.md 28): what is kept, what lets go of it, what is served stale, and to whom. Clock and link are the test's.
+// The cache of an edge behind the gate (architecture.md 9, replication.md 28): what is kept, what lets go of it, what
+// is served stale, and to whom. Clock and link are the test's.
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { FEATURES } from "../../src/features/index.ts";

@@ -1,4 +1,5 @@
-// Both sides of the feed, and the clock under it: what is held, whole entries, behind, forked and below the floor told apart, whom an edge follows and when it leaves.
+// Both sides of the feed, and the clock under it: what is held, whole entries, behind, forked and below the floor told
+// apart, whom an edge follows and when it leaves.
 
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";

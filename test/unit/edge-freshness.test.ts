@@ -1,5 +1,6 @@
-// A property of an edge under any order of fills, changes, pongs, losses and pauses: no answer is older than the age it declares, own writes are seen, nobody gets a byte without a right to it,
-// and another history or the end of membership leaves nothing behind. Clock, feed and link are moved step by step.
+// A property of an edge under any order of fills, changes, pongs, losses and pauses: no answer is older than the age it
+// declares, own writes are seen, nobody gets a byte without a right to it, and another history or the end of membership
+// leaves nothing behind. Clock, feed and link are moved step by step.
 
 import { expect, test } from "bun:test";
 import { setImmediate as nextTurn } from "node:timers/promises";

@@ -1,5 +1,5 @@
-// Whom an edge believes about the leader and about a write (security.md 8): a central of the members table leads, whatever others say of themselves,
-// and a write is done once a second full member has it.
+// Whom an edge believes about the leader and about a write (security.md 8): a central of the members table leads,
+// whatever others say of themselves, and a write is done once a second full member has it.
 
 import { describe, expect, test } from "bun:test";
 import { createClosers } from "../../src/lib/closers.ts";

@@ -1,4 +1,5 @@
-// What an admin asks a running member to do, where it ends at once: the lead for one that does not vote, leaving a fleet that has forgotten this node.
+// What an admin asks a running member to do, where it ends at once: the lead for one that does not vote, leaving a
+// fleet that has forgotten this node.
 
 import { expect, test } from "bun:test";
 import type { Members } from "../../src/fleet/index.ts";

@@ -1,4 +1,5 @@
-// Getting in, without a network: joiners and a leader whose log is a real store, over a link that a test can bend. Who is believed, who is refused, who waits.
+// Getting in, without a network: joiners and a leader whose log is a real store, over a link that a test can bend. Who
+// is believed, who is refused, who waits.
 
 import { describe, expect, test } from "bun:test";
 import { Access } from "../../src/access/access.ts";

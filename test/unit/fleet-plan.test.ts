@@ -1,4 +1,5 @@
-// Whether a node whose data cannot be trusted any more may come back as a new member by itself: only where others of its fleet lead without it, and not for ever.
+// Whether a node whose data cannot be trusted any more may come back as a new member by itself: only where others of
+// its fleet lead without it, and not for ever.
 
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,7 +11,9 @@ import { requestRejoin } from "../../src/membership/rejoin.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-/** A store of a fleet with so many full members, and no raft folder beside it; of one of its servers, if that is named. */
+/**
+ * A store of a fleet with so many full members, and no raft folder beside it; of one of its servers, if that is named.
+ */
 function storeOf(members: number, server = ""): string {
   const dataDir = temporaryFolder();
   const store = Store.open({ folder: join(dataDir, "store"), migrations: MIGRATIONS, log: () => {} });

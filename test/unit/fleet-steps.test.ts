@@ -1,4 +1,5 @@
-// What the leader changes next: every way the members table and raft's configuration can differ, run to its end step by step on a small model of raft.
+// What the leader changes next: every way the members table and raft's configuration can differ, run to its end step by
+// step on a small model of raft.
 
 import { describe, expect, test } from "bun:test";
 import { faultToleranceText } from "../../src/fleet/fault-tolerance.ts";

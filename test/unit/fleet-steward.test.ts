@@ -1,4 +1,5 @@
-// Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet that is driven to what its table says.
+// Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet
+// that is driven to what its table says.
 
 import { describe, expect, test } from "bun:test";
 import type { ReceivedBeat } from "../../src/fleet/beats/beat.ts";

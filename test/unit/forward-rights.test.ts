@@ -1,4 +1,5 @@
-// Under whose rights a call is answered that another member brings: both nodes judge, and the one that brings it has a cap.
+// Under whose rights a call is answered that another member brings: both nodes judge, and the one that brings it has a
+// cap.
 
 import { describe, expect, test } from "bun:test";
 import { z } from "zod";

@@ -1,4 +1,5 @@
-// Writes and reads anywhere: what is answered here, what goes to the leader, and that a change of leader doubles and loses nothing.
+// Writes and reads anywhere: what is answered here, what goes to the leader, and that a change of leader doubles and
+// loses nothing.
 
 import { describe, expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";

@@ -1,4 +1,5 @@
-// Dockerfile and compose.yaml against the program: every command, flag, value, variable, path and name in them exists here.
+// Dockerfile and compose.yaml against the program: every command, flag, value, variable, path and name in them exists
+// here.
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";

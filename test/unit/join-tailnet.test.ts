@@ -1,4 +1,5 @@
-// Joining a tailnet as seen by the node: logins, refused keys, expiry, a control server away and back. The tailnet here only plays events.
+// Joining a tailnet as seen by the node: logins, refused keys, expiry, a control server away and back. The tailnet here
+// only plays events.
 
 import { beforeEach, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";

@@ -1,4 +1,5 @@
-// Small parts of the MCP endpoint and of prime: pages, the preset in a URL, ids of handoffs, JSON in which nothing hides, the bounds of the text.
+// Small parts of the MCP endpoint and of prime: pages, the preset in a URL, ids of handoffs, JSON in which nothing
+// hides, the bounds of the text.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,4 +1,5 @@
-// Parts of the MCP endpoint that need no server: the metered stream, subscribers that do not read, missed changes, kept events, sessions that age.
+// Parts of the MCP endpoint that need no server: the metered stream, subscribers that do not read, missed changes, kept
+// events, sessions that age.
 
 import { describe, expect, test } from "bun:test";
 import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/server";

@@ -1,4 +1,5 @@
-// Metrics: the text format, the bound on series, what of a node is counted, who may read it; and what a node says it is.
+// Metrics: the text format, the bound on series, what of a node is counted, who may read it; and what a node says it
+// is.
 
 import { expect, test } from "bun:test";
 import type { BackupReport } from "../../src/features/backup/index.ts";

@@ -1,4 +1,5 @@
-// Any sequence of operations against a plain model in memory: every answer, every document, every version and every list is what the model says.
+// Any sequence of operations against a plain model in memory: every answer, every document, every version and every
+// list is what the model says.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";

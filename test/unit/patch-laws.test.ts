@@ -1,4 +1,5 @@
-// The laws of patches and diffs: RFC 7396's table, RFC 6902's rules, apply(diff(a, b), a) = b for JSON and text, and bounds on patches that explode.
+// The laws of patches and diffs: RFC 7396's table, RFC 6902's rules, apply(diff(a, b), a) = b for JSON and text, and
+// bounds on patches that explode.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,4 +1,5 @@
-// A leader read whose barrier crosses a snapshot mark on raft.sock, with a Go half that the test plays: the mark tells of stored entries only, and a barrier is none.
+// A leader read whose barrier crosses a snapshot mark on raft.sock, with a Go half that the test plays: the mark tells
+// of stored entries only, and a barrier is none.
 
 import { expect, test } from "bun:test";
 import { within } from "../kit/eventually.ts";

@@ -1,4 +1,5 @@
-// The bytes of raft.sock, by the vectors that the Go half is held to as well; streams that are cut anywhere; and frames that cannot be.
+// The bytes of raft.sock, by the vectors that the Go half is held to as well; streams that are cut anywhere; and frames
+// that cannot be.
 
 import { expect, test } from "bun:test";
 import vectors from "../../native/testdata/raft/frames.json" with { type: "json" };

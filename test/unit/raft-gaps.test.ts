@@ -1,4 +1,5 @@
-// Entries that come without those before them, and asks of the Go half that fail: what ends the member, and what it goes on after.
+// Entries that come without those before them, and asks of the Go half that fail: what ends the member, and what it
+// goes on after.
 
 import { expect, test } from "bun:test";
 import { eventually } from "../kit/eventually.ts";

@@ -1,4 +1,5 @@
-// A copy of a peer becomes the store only when it is what it should be, to the letter; what only this node has is kept before anything is given up.
+// A copy of a peer becomes the store only when it is what it should be, to the letter; what only this node has is kept
+// before anything is given up.
 
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";

@@ -1,4 +1,5 @@
-// Determinism: the same commands end in the same state to the last bit on another store, however they were cut into entries; and compaction, compression and feeds around it.
+// Determinism: the same commands end in the same state to the last bit on another store, however they were cut into
+// entries; and compaction, compression and feeds around it.
 
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdtempSync } from "node:fs";

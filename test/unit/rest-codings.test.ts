@@ -1,4 +1,5 @@
-// Content codings of answers: what Accept-Encoding asks for is what is sent, under an ETag of its own, and conditions see through the suffix.
+// Content codings of answers: what Accept-Encoding asks for is what is sent, under an ETag of its own, and conditions
+// see through the suffix.
 
 import { expect, test } from "bun:test";
 import { negotiateCoding } from "../../src/api/coding.ts";

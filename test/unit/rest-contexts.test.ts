@@ -1,4 +1,5 @@
-// The places below a context over HTTP: patches by media type, history, single versions, diffs, restore, metadata; conditions, HEAD, OPTIONS and 405 on all of them.
+// The places below a context over HTTP: patches by media type, history, single versions, diffs, restore, metadata;
+// conditions, HEAD, OPTIONS and 405 on all of them.
 
 import { describe, expect, test } from "bun:test";
 import { type Core, granted, startCore } from "../kit/core.ts";

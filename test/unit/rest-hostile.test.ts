@@ -1,4 +1,5 @@
-// Hostile requests in one process: ids, bodies, keys, cursors, prefixes and queries that try to be something else. Each is answered clearly, nothing is written, nothing leaks.
+// Hostile requests in one process: ids, bodies, keys, cursors, prefixes and queries that try to be something else. Each
+// is answered clearly, nothing is written, nothing leaks.
 
 import { expect, test } from "bun:test";
 import { type Core, callerWith, granted, localAdmin, startCore } from "../kit/core.ts";

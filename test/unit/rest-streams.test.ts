@@ -1,4 +1,5 @@
-// The change feed over HTTP in one process: what is delivered, where it resumes, when it ends and with which reason, and long polls.
+// The change feed over HTTP in one process: what is delivered, where it resumes, when it ends and with which reason,
+// and long polls.
 
 import { describe, expect, test } from "bun:test";
 import type { Policy } from "../../src/access/policy-file.ts";

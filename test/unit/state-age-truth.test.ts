@@ -1,5 +1,6 @@
-// A property of full nodes under any order of elections, votes, commits, lags and late or lost beats: none has less than all that was acknowledged before the moment that its age names.
-// The fleet is a model of raft's promises on one clock; the beats and what is made of them are real.
+// A property of full nodes under any order of elections, votes, commits, lags and late or lost beats: none has less
+// than all that was acknowledged before the moment that its age names. The fleet is a model of raft's promises on one
+// clock; the beats and what is made of them are real.
 
 import { expect, test } from "bun:test";
 import { setImmediate as nextTurn } from "node:timers/promises";

@@ -1,4 +1,5 @@
-// The store's file over its life: schema upgrades, a mark for ends out of order, the write-ahead log folded back under load, and readers of other processes.
+// The store's file over its life: schema upgrades, a mark for ends out of order, the write-ahead log folded back under
+// load, and readers of other processes.
 
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";

@@ -1,4 +1,5 @@
-// The channel to the Go half against hostile and unlucky streams: whatever comes, no call hangs, no answer goes to another call, nothing throws.
+// The channel to the Go half against hostile and unlucky streams: whatever comes, no call hangs, no answer goes to
+// another call, nothing throws.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

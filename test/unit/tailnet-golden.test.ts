@@ -1,4 +1,5 @@
-// The golden lines of the protocol, which the Go half tests too: every one fits the shapes here, and no field of one is unknown here.
+// The golden lines of the protocol, which the Go half tests too: every one fits the shapes here, and no field of one is
+// unknown here.
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

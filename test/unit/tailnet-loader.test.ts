@@ -1,4 +1,5 @@
-// The extracted native file: damaged, replaced or misplaced, it is healed or refused, and what runs is always what the executable carries.
+// The extracted native file: damaged, replaced or misplaced, it is healed or refused, and what runs is always what the
+// executable carries.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";

@@ -1,4 +1,5 @@
-// The sidecar engine against children that misbehave; shell scripts stand for the Go half. The real one is in the contract suite.
+// The sidecar engine against children that misbehave; shell scripts stand for the Go half. The real one is in the
+// contract suite.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { createHash } from "node:crypto";

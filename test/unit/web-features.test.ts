@@ -1,5 +1,5 @@
-// The pages over features of a test's own: what a manifest brings is served, linked, placed and followed, and nothing of
-// it is known to web/ by name.
+// The pages over features of a test's own: what a manifest brings is served, linked, placed and followed, and nothing
+// of it is known to web/ by name.
 
 import { expect, test } from "bun:test";
 import { z } from "zod";

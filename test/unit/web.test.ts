@@ -1,4 +1,5 @@
-// The pages as strings: what they may never show, how they show what others wrote, and the headers around them. A browser looks at them in test/system/page.test.ts.
+// The pages as strings: what they may never show, how they show what others wrote, and the headers around them. A
+// browser looks at them in test/system/page.test.ts.
 
 import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";

@@ -1,5 +1,5 @@
-// What the fleet commands share: the members as the node lists them, and telling the user on which node a command has to
-// be run where only the leader accepts it.
+// What the fleet commands share: the members as the node lists them, and telling the user on which node a command has
+// to be run where only the leader accepts it.
 
 import type { FleetRole } from "../../fleet/index.ts";
 import { ROLES } from "../../fleet/index.ts";

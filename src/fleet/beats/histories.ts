@@ -1,5 +1,5 @@
-// Compares the histories of members: (seq, hash) and the running digest of each beat against the own (replication.md 3).
-// A follower with another chain than its leader stops; a leader stops when most other members have another chain. A
+// Compares the histories of members: (seq, hash) and the running digest of each beat against the own (replication.md
+// 3). A follower with another chain than its leader stops; a leader stops when most other members have another chain. A
 // digest that differs under one chain is only reported: as long as no majority is asked (replication.md 33, planned),
 // it cannot say which of the two members is wrong.
 

@@ -226,7 +226,9 @@ class Joiner {
     return this.#candidatesOf(right);
   }
 
-  /** Returns the nodes that are to be asked for these fleets: each once, those that failed least first, then leaders. */
+  /**
+   * Returns the nodes that are to be asked for these fleets: each once, those that failed least first, then leaders.
+   */
   #candidatesOf(seen: readonly SeenFleet[]): Candidate[] {
     const byTarget = new Map<string, Candidate>();
     for (const each of seen) {
@@ -281,7 +283,9 @@ class Joiner {
     return { admitted: answer, server };
   }
 
-  /** Asks the candidates for their proof, several at once, and returns the first that proves itself, or why none did. */
+  /**
+   * Asks the candidates for their proof, several at once, and returns the first that proves itself, or why none did.
+   */
   async #firstProved(candidates: readonly Candidate[], ticket: Ticket): Promise<{ found?: Candidate; why?: unknown }> {
     const enough = new AbortController();
     const signal = AbortSignal.any([this.#signal, enough.signal]);

@@ -70,7 +70,9 @@ export class Steward {
     );
   }
 
-  /** Returns the voter that has room for writes, while this leader has none; "" otherwise. The Go half hands over to it. */
+  /**
+   * Returns the voter that has room for writes, while this leader has none; "" otherwise. The Go half hands over to it.
+   */
   successor(): string {
     return this.#successor;
   }

@@ -1,5 +1,5 @@
-// Adding a feature is its folder and one line: a feature that no room of the product knows is found on every surface, in
-// the digest, in a fork, at an edge and in the docs, by its manifest alone.
+// Adding a feature is its folder and one line: a feature that no room of the product knows is found on every surface,
+// in the digest, in a fork, at an edge and in the docs, by its manifest alone.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { generatedFiles } from "../../../scripts/generate.ts";
