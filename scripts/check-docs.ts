@@ -1,36 +1,14 @@
-// Words that a reader needs: a first-line comment in every file, a doc comment on what other folders use, files of
-// readable length, comments of readable width, and no words that only the author's machine understands.
+// Checks words for readers: a first-line comment in every file, a doc comment on what other folders use, files of
+// readable length, comments of readable width, links and paths that exist, and nothing that means something on the
+// author's machine only.
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { citationProblems, readNumbers } from "./check-citations.ts";
-import { withoutComments } from "./code-text.ts";
+import { lineAt, withoutComments } from "./code-text.ts";
 
 const MAX_LINES = 450;
 const MAX_COMMENT_COLUMNS = 120;
-
-/** Folders, or beginnings of paths, whose comment lines have at most 120 characters. Add a folder once it is clean. */
-export const WRAPPED: readonly string[] = [
-  "bench/",
-  "native/",
-  "scripts/",
-  "src/access/",
-  "src/api/",
-  "src/cache/",
-  "src/config/",
-  "src/features/backup/",
-  "src/features/context/",
-  "src/fleet/pages/",
-  "src/lib/fault",
-  "src/observe/",
-  "src/operation/",
-  "src/page/",
-  "src/peer/",
-  "src/web/",
-  "test/chaos/",
-  "test/kit/",
-  "test/unit/check-citations.test.ts",
-];
 
 /** Checks all sources and pages of the project. */
 export function checkDocs(root: string): string[] {
@@ -44,9 +22,7 @@ export function checkDocs(root: string): string[] {
   const read = (file: string): string => readFileSync(join(root, file), "utf8");
   const numbers = readNumbers(root);
   return [
-    ...[...sources, ...others]
-      .filter((file) => WRAPPED.some((place) => file.startsWith(place)))
-      .flatMap((file) => longComments(file, read(file))),
+    ...[...sources, ...others].flatMap((file) => longComments(file, read(file))),
     ...[...sources, ...others, ...pages].flatMap((file) => citationProblems(file, read(file), numbers)),
     ...[...sources, ...list("src/**/*.css")].flatMap((file) => sourceProblems(file, read(file))),
     ...missingDocs(sources.filter((file) => file.startsWith("src/")).map((file) => [file, read(file)])),
@@ -54,6 +30,9 @@ export function checkDocs(root: string): string[] {
       .filter((file) => file !== "package-lock.json")
       .flatMap((file) => wordProblems(file, read(file))),
     ...pages.flatMap((file) => linkProblems(root, file, read(file))),
+    ...pages
+      .filter((file) => file === "README.md" || file.startsWith("docs/") || file.endsWith("/DESIGN.md"))
+      .flatMap((file) => pathProblems(root, file, read(file))),
   ];
 }
 
@@ -149,4 +128,34 @@ export function linkProblems(root: string, file: string, text: string): string[]
   return [...links, ...outside]
     .filter((link) => !existsSync(resolve(root, dirname(file), link)))
     .map((link) => `${file} points to ${link}, which is not there`);
+}
+
+/** A path from the root of the project. */
+const FROM_ROOT = /^(?:src|test|native|scripts|bench|docs)\/[\w./<>*-]*$/;
+/** A path of a source with at least one folder. */
+const FROM_FOLDER = /^[\w.*-]+\/[\w./*-]+\.(?:tsx?|mjs|go|sql)$/;
+
+/**
+ * Returns the paths in backticks of a page that are not there. A path that is not from the root is looked up in the
+ * folder of the page and in src/. `*` and a placeholder such as `<name>` match any name.
+ */
+export function pathProblems(root: string, file: string, text: string): string[] {
+  return [...withoutFences(text).matchAll(/`([^`\s]+)`/g)].flatMap((match) => {
+    const path = match[1] ?? "";
+    const folders = FROM_ROOT.test(path) ? [""] : FROM_FOLDER.test(path) ? [dirname(file), "src"] : undefined;
+    if (folders === undefined || folders.some((folder) => isThere(join(root, folder), path))) return [];
+    return [`${file}:${lineAt(text, match.index)} names ${path}, which is not there`];
+  });
+}
+
+/** Returns a page with the lines of its code blocks blank, so that line numbers stay. */
+function withoutFences(text: string): string {
+  return text.replace(/^```[\s\S]*?^```/gm, (block) => block.replace(/[^\n]/g, " "));
+}
+
+function isThere(folder: string, path: string): boolean {
+  const pattern = path.replace(/<[^>]*>/g, "*");
+  if (!pattern.includes("*")) return existsSync(join(folder, pattern));
+  const found = new Bun.Glob(pattern.replace(/\/$/, "")).scanSync({ cwd: folder, onlyFiles: false });
+  return found.next().done !== true;
 }

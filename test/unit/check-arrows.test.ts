@@ -1,9 +1,9 @@
 // The gate's own rules: each must find what it is for, and nothing else.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { dirname } from "node:path";
 import { ARROWS, arrowProblems, checkArrows, circleProblems } from "../../scripts/check-arrows.ts";
-import { linkProblems, missingDocs, sourceProblems, wordProblems } from "../../scripts/check-docs.ts";
+import { linkProblems, missingDocs, pathProblems, sourceProblems, wordProblems } from "../../scripts/check-docs.ts";
 
 const root = dirname(dirname(import.meta.dir));
 
@@ -148,4 +148,26 @@ test("links of pages must lead somewhere", () => {
     "README.md points to nowhere.md, which is not there",
     "README.md points to ../elsewhere/x.md, which is not there",
   ]);
+});
+
+describe("paths in pages", () => {
+  test.each([
+    ["README.md", "`src/nowhere/x.ts`", "src/nowhere/x.ts"],
+    ["README.md", "`docs/nowhere.md`", "docs/nowhere.md"],
+    ["README.md", "`src/nowhere/`", "src/nowhere/"],
+    ["docs/tables.md", "`test/unit/nowhere*.test.ts`", "test/unit/nowhere*.test.ts"],
+    ["src/fleet/DESIGN.md", "`lead/nowhere.ts`", "lead/nowhere.ts"],
+    ["native/DESIGN.md", "`raftlog/nowhere.go`", "raftlog/nowhere.go"],
+  ])("%s must not name %s", (file, text, path) => {
+    expect(pathProblems(root, file, `one\n${text}`)).toEqual([`${file}:2 names ${path}, which is not there`]);
+  });
+
+  test.each([
+    ["README.md", "`src/main.ts` `docs/` `native/raftlog/logstore.go` `native/core/raft*.go` `src/features/<name>/`"],
+    ["src/fleet/DESIGN.md", "`lead/plan.ts` `src/fleet/lead/plan.ts` `fleet/lead/plan.ts` `log/engine/*/index.ts`"],
+    ["README.md", "`/openapi.json` `GET /docs/x` `raft/pending.json` `team-a/plan` src/nowhere.ts `a/b`"],
+    ["README.md", "```\n`src/nowhere.ts`\n```"],
+  ])("%s may say %s", (file, text) => {
+    expect(pathProblems(root, file, text)).toEqual([]);
+  });
 });
