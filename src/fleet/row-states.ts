@@ -1,4 +1,5 @@
-// State hashes of members and tickets, which their changes carry, and the check of the rows against them (audit_verify).
+// State hashes of members and tickets, which their changes carry, and the check of the rows against them
+// (audit_verify).
 
 import type { ChangeRow } from "../log/changes.ts";
 import type { LatestChanges } from "../log/latest-changes.ts";

@@ -4,8 +4,8 @@
 import { Fault } from "./fault.ts";
 
 /**
- * Most units that apply may spend on one command whose work its size does not bound (security.md 24). With the units for
- * cleaning up, a machine that is seven times slower stays below the silence after which a leader hands over
+ * Most units that apply may spend on one command whose work its size does not bound (security.md 24). With the units
+ * for cleaning up, a machine that is seven times slower stays below the silence after which a leader hands over
  * (replication.md 23, profile lan). A merge patch of an ordinary document of 4 MiB takes half of them.
  */
 export const MAX_COMMAND_WORK = 96 * 1024 * 1024;

@@ -1,5 +1,5 @@
-// What a change row covers beside its content: titles, tags, types, members. From a fleet level on, each change carries a
-// hash of the rest of the state that it made, and the chain covers that hash (replication.md 3).
+// What a change row covers beside its content: titles, tags, types, members. From a fleet level on, each change carries
+// a hash of the rest of the state that it made, and the chain covers that hash (replication.md 3).
 
 import { sha256Hex } from "../lib/sha256.ts";
 
