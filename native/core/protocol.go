@@ -179,6 +179,8 @@ type RaftChangeParams struct {
 	Server   string `json:"server,omitempty"`
 	Previous uint64 `json:"previous,omitempty"`
 	Profile  string `json:"profile,omitempty"`
+	// Servers are those whose calls are refused, of "refuse" alone.
+	Servers []string `json:"servers,omitempty"`
 }
 
 // PingParams name a tailnet address and a deadline in milliseconds.

@@ -177,6 +177,8 @@ func (h *raftHost) change(_ context.Context, params RaftChangeParams) (any, erro
 		return nil, badRequest("%.32q takes a profile and no server", params.Do)
 	case params.Do != "profile" && params.Profile != "":
 		return nil, badRequest("%.32q takes no profile", params.Do)
+	case params.Do != "refuse" && len(params.Servers) > 0:
+		return nil, badRequest("%.32q takes no servers", params.Do)
 	}
 	switch params.Do {
 	case "transfer":
@@ -190,6 +192,14 @@ func (h *raftHost) change(_ context.Context, params RaftChangeParams) (any, erro
 			return nil, badRequest("%v", err)
 		}
 		return empty{}, raftFault(member.SetProfile(profile))
+	case "refuse":
+		for _, server := range params.Servers {
+			if !serverShape.MatchString(server) {
+				return nil, badRequest("a server must be 32 hex digits, not %.64q", server)
+			}
+		}
+		member.Refuse(params.Servers)
+		return empty{}, nil
 	case "add":
 		return changeMembership(member, params, member.AddNonvoter)
 	case "promote":
@@ -199,7 +209,7 @@ func (h *raftHost) change(_ context.Context, params RaftChangeParams) (any, erro
 	case "remove":
 		return changeMembership(member, params, member.Remove)
 	}
-	return nil, badRequest("do must be add, promote, demote, remove, transfer or profile, not %.32q", params.Do)
+	return nil, badRequest("do must be add, promote, demote, remove, transfer, refuse or profile, not %.32q", params.Do)
 }
 
 // changeMembership runs one configuration change if it is based on the newest configuration.

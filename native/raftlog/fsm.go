@@ -51,9 +51,14 @@ type fsm struct {
 	queued   atomic.Uint64
 	// passed is the last command entry that raft passed on, skipped or not, or the snapshot that raft began from.
 	passed atomic.Uint64
+	// noStore is set while this member waits for a copy in place of its store (missingstore.go).
+	noStore atomic.Bool
 	// installs counts copies that replaced the store. After one, the log may hold entries before the copy's position that
 	// were never committed.
 	installs atomic.Uint64
+	// onOlderLabel is called after a copy whose snapshot is older than this member's was installed in place of a missing
+	// store.
+	onOlderLabel func()
 	// onConflict is called after a snapshot replaced a divergent history.
 	onConflict func()
 	// onCommitted is called after entries were queued; it must not block.
@@ -83,6 +88,10 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	}
 	for at, entry := range logs {
 		terms[at] = entry.Term
+		if f.noStore.Load() {
+			// The copy will contain it, or raft applies it again after the copy.
+			continue
+		}
 		if entry.Type != raft.LogCommand {
 			continue
 		}
@@ -105,6 +114,9 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 }
 
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if f.noStore.Load() {
+		return nil, raft.ErrNothingNewToSnapshot
+	}
 	return &snapshotRef{fsm: f, upTo: f.queued.Load()}, nil
 }
 
@@ -154,8 +166,11 @@ func (f *fsm) Restore(source io.ReadCloser) error {
 		return err
 	}
 	divergent, err := isDivergent(found, f.snapshots.log)
+	olderLabel := f.snapshots.olderLabel.Swap(false)
 	if divergent {
 		f.onConflict()
+	} else if olderLabel {
+		f.onOlderLabel()
 	}
 	return err
 }
@@ -175,6 +190,7 @@ func (f *fsm) settle() (bool, error) {
 		f.skipUpTo.Store(applied.Index)
 		f.queued.Store(0)
 		f.passed.Store(applied.Index)
+		f.noStore.Store(false)
 	}
 	return settled, err
 }

@@ -6,6 +6,7 @@ package raftlog
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,9 +89,15 @@ func (t *transport) serve(from string, conn net.Conn) {
 	for {
 		select {
 		case call := <-inner.Consumer():
+			if t.held.Load() {
+				return
+			}
 			if err := t.node.checkSender(from, call); err != nil {
 				t.node.options.Log.Warn("connection closed", "from", from, "reason", err)
 				return
+			}
+			if t.node.answerInStead(call) {
+				continue
 			}
 			if call.Reader != nil {
 				call.Reader = &timeoutReader{Reader: call.Reader, conn: stream.conn, idle: copyIdleTimeout}
@@ -155,5 +162,14 @@ func (n *Node) checkSender(from string, call raft.RPC) error {
 	if header := command.GetRPCHeader(); string(header.ID) != from || string(header.Addr) != from {
 		return refusalf("bad_call", "the call names %.64q as its sender", header.ID)
 	}
+	if refused := n.refused.Load(); refused != nil && slices.Contains(*refused, from) {
+		return refusalf("other_state", "this member contradicts the state of %s", from)
+	}
 	return n.checkVoter(from)
+}
+
+// Refuse makes this member refuse every call of these servers, votes included, in place of those named before: most
+// members contradict their state (replication.md 33). Other servers get its vote and its acknowledgements as before.
+func (n *Node) Refuse(servers []string) {
+	n.refused.Store(&servers)
 }

@@ -56,7 +56,7 @@ func (n *Node) State() State {
 	now := n.current()
 	snapshot, _ := n.snapshots.newest()
 	state := State{
-		Leadership: leadershipOf(now),
+		Leadership: n.leadershipOf(now),
 		Server:     n.server,
 		Last:       now.LastIndex(),
 		Commit:     now.CommitIndex(),

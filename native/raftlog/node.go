@@ -81,6 +81,7 @@ type Node struct {
 	raft      atomic.Pointer[raft.Raft]
 	transport atomic.Pointer[transport]
 	closed    bool
+	refused   atomic.Pointer[[]string]
 	fatal     sync.Once
 	transfer  func(*raft.Raft) error
 	stopped   chan struct{}
@@ -159,6 +160,12 @@ func newNode(server string, options Options, log *logStore) *Node {
 	}
 	node.fsm = &fsm{server: server, store: options.StateMachine, snapshots: node.snapshots, onFailure: node.fail}
 	node.fsm.onCommitted = node.followers.wakeSender
+	node.snapshots.noStore = node.fsm.noStore.Load
+	node.fsm.onOlderLabel = func() {
+		// Raft takes the label for its state; it must read its own record again before it gets another call.
+		node.transport.Load().held.Store(true)
+		go node.stepDown(node.current())
+	}
 	node.fsm.onConflict = func() {
 		// Acknowledge nothing more: the log that is about to be removed would lack it.
 		node.transport.Load().Close()
@@ -240,7 +247,7 @@ func (n *Node) watch(r *raft.Raft, observations <-chan raft.Observation) {
 		if r.State() == raft.Shutdown {
 			return
 		}
-		now := leadershipOf(r)
+		now := n.leadershipOf(r)
 		if last.Term != 0 && now.Term > last.Term {
 			n.elections.add(time.Now())
 		}
@@ -258,8 +265,12 @@ func (n *Node) watch(r *raft.Raft, observations <-chan raft.Observation) {
 	}
 }
 
-func leadershipOf(r *raft.Raft) Leadership {
+// leadershipOf does not report the leadership of a member without a store: it only passes it on.
+func (n *Node) leadershipOf(r *raft.Raft) Leadership {
 	_, leader := r.LeaderWithID()
+	if n.fsm.noStore.Load() && string(leader) == n.server {
+		return Leadership{Term: r.CurrentTerm()}
+	}
 	return Leadership{Leading: r.State() == raft.Leader, Leader: string(leader), Term: r.CurrentTerm()}
 }
 
@@ -287,6 +298,10 @@ func (n *Node) watchStore() {
 			return
 		}
 		now := n.current()
+		if n.fsm.noStore.Load() {
+			n.passLeadershipOn(now)
+			continue
+		}
 		lag := n.options.StateMachine.ApplyLag()
 		silence, successor := n.options.StateMachine.MayLead()
 		if max(lag, silence) < 2*heartbeat || now.State() != raft.Leader || n.isSoleVoter(now) {

@@ -131,22 +131,27 @@ func TestInconsistentFoldersAreRefused(t *testing.T) {
 	f.put(10, 5)
 	f.stop(m)
 	good := m.store.position
-	for name, change := range map[string]func(*raftlog.Applied){
-		"of another server":   func(applied *raftlog.Applied) { applied.Server = "0123456789abcdef0123456789abcdef" },
-		"before the snapshot": func(applied *raftlog.Applied) { applied.Index = 3 },
-		"beyond the log":      func(applied *raftlog.Applied) { applied.Index += 1000 },
-		"of another term":     func(applied *raftlog.Applied) { applied.Term += 7 },
-		"lost and recreated":  func(applied *raftlog.Applied) { *applied = raftlog.Applied{} },
+	// For some the raft folder is sound: the member may keep its vote and start without the store.
+	for name, row := range map[string]struct {
+		keepsVote bool
+		change    func(*raftlog.Applied)
+	}{
+		"of another server":   {true, func(applied *raftlog.Applied) { applied.Server = "0123456789abcdef0123456789abcdef" }},
+		"before the snapshot": {true, func(applied *raftlog.Applied) { applied.Index = 3 }},
+		"of another term":     {true, func(applied *raftlog.Applied) { applied.Term += 7 }},
+		"beyond the log":      {false, func(applied *raftlog.Applied) { applied.Index += 1000 }},
+		"lost, with no other": {false, func(applied *raftlog.Applied) { *applied = raftlog.Applied{} }},
 	} {
 		changed := good
-		change(&changed)
+		row.change(&changed)
 		network, err := loopback.Listen(0)
 		must(t, err)
 		profile, _ := raftlog.ProfileOf("lan")
 		node, err := raftlog.Start(context.Background(), raftlog.Options{Folder: m.folder, Fleet: "f", Epoch: "e",
 			Profile: profile, Network: network, StateMachine: m.store, Applied: changed})
 		var quarantined *raftlog.QuarantineError
-		if !errors.As(err, &quarantined) {
+		var unusable *raftlog.StoreError
+		if errors.As(err, &unusable) != row.keepsVote || errors.As(err, &quarantined) == row.keepsVote {
 			t.Errorf("a store %s: %v", name, err)
 		}
 		if node != nil {

@@ -160,8 +160,8 @@ func TestStoreBehindTheRecordIsRefused(t *testing.T) {
 	profile, _ := raftlog.ProfileOf("lan")
 	_, err = raftlog.Start(context.Background(), raftlog.Options{Folder: slow.folder, Fleet: "f", Epoch: "e",
 		Profile: profile, Network: network, StateMachine: slow.store, Applied: position})
-	var quarantined *raftlog.QuarantineError
-	if !errors.As(err, &quarantined) {
+	var unusable *raftlog.StoreError
+	if !errors.As(err, &unusable) {
 		t.Errorf("a store from before the install: %v", fmt.Sprint(err))
 	}
 }

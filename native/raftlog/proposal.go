@@ -25,6 +25,9 @@ type Proposal struct {
 
 // Propose appends an entry if this member leads; an empty one is a barrier.
 func (n *Node) Propose(data []byte) Proposal {
+	if n.fsm.noStore.Load() {
+		return Proposal{refusedFuture{}, n, data, 0}
+	}
 	installs := n.fsm.installs.Load()
 	return Proposal{n.current().Apply(data, enqueueDeadline), n, data, installs}
 }

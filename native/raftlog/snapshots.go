@@ -55,7 +55,14 @@ type snapshots struct {
 	cached        *record
 	configuration *indexedConfiguration
 	copies        atomic.Uint64
+	// noStore reports whether a copy takes the place of a missing store; olderLabel is set if this member's own record
+	// is kept for it.
+	noStore    func() bool
+	olderLabel atomic.Bool
 }
+
+// lacksStore reports whether this member waits for a copy of the store.
+func (s *snapshots) lacksStore() bool { return s.noStore != nil && s.noStore() }
 
 func (s *snapshots) path() string { return filepath.Join(s.folder, recordFile) }
 
@@ -191,6 +198,9 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if found == nil || found.meta(0).ID != id {
 		return nil, nil, fmt.Errorf("snapshot %s no longer exists", id)
 	}
+	if s.lacksStore() {
+		return nil, nil, errors.New("this member has no store to copy")
+	}
 	release := s.holdLog()
 	path := filepath.Join(s.folder, fmt.Sprintf("copy-%d.db", s.copies.Add(1)))
 	ctx, cancel := context.WithTimeout(context.Background(), copyDeadline)
@@ -257,6 +267,9 @@ func (s *sink) Close() error {
 		return errors.New("the snapshot has no content")
 	}
 	err := s.received.finish()
+	if err == nil {
+		err = s.keepNewerRecord()
+	}
 	if err == nil {
 		err = s.store.setPending(pendingCopy{Snapshot: s.record, File: filepath.Base(s.received.path)})
 	}

@@ -114,5 +114,9 @@ func fatalOf(err error) map[string]string {
 	if errors.As(err, &quarantined) {
 		code = "quarantine"
 	}
+	var unusable *StoreError
+	if errors.As(err, &unusable) {
+		code = "store"
+	}
 	return map[string]string{"code": code, "message": err.Error()}
 }

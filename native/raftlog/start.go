@@ -24,6 +24,18 @@ func quarantinef(format string, values ...any) error {
 	return &QuarantineError{Reason: fmt.Sprintf(format, values...)}
 }
 
+// StoreError says that the store must not be used, while the raft folder is sound: the member keeps its server id, its
+// vote and its log, starts without a store, and receives a copy.
+type StoreError struct{ Reason string }
+
+func (e *StoreError) Error() string {
+	return e.Reason + "; set the store aside and start without it"
+}
+
+func storeErrorf(format string, values ...any) error {
+	return &StoreError{Reason: fmt.Sprintf(format, values...)}
+}
+
 // checkLogPresent refuses a folder whose log is missing: its entries may have been acknowledged, and its votes were
 // given (replication.md 14). The log is created before the first record, so this program never leaves a record without
 // it.
@@ -39,10 +51,10 @@ func checkLogPresent(folder string) error {
 }
 
 // reconcile installs a copy that was received and not installed, and refuses inconsistent folders. It returns the
-// position of the store.
+// position of the store: empty for a joiner, and for a member whose store is missing (missingstore.go).
 func (n *Node) reconcile(ctx context.Context, applied Applied) (Applied, error) {
 	if applied.Server != "" && applied.Server != n.server {
-		return applied, quarantinef("the store was written by server %.40q and the raft folder is of %s", applied.Server,
+		return applied, storeErrorf("the store was written by server %.40q and the raft folder is of %s", applied.Server,
 			n.server)
 	}
 	applied, _, err := n.snapshots.settle(ctx, n.server, applied)
@@ -56,8 +68,12 @@ func (n *Node) reconcile(ctx context.Context, applied Applied) (Applied, error) 
 	if err != nil {
 		return applied, err
 	}
+	if snapshot != nil && applied.Server == "" && applied.Index == 0 {
+		// A new store: this member had another one.
+		return applied, errors.Join(n.startWithoutStore(snapshot), dropDivergentLog(snapshot, n.log))
+	}
 	if snapshot != nil && snapshot.Index > applied.Index {
-		return applied, quarantinef("the store is at entry %d, before the snapshot at %d: it is an older copy, or was lost",
+		return applied, storeErrorf("the store is at entry %d, before the snapshot at %d: it is an older copy, or was lost",
 			applied.Index, snapshot.Index)
 	}
 	if err := dropDivergentLog(snapshot, n.log); err != nil {
@@ -105,7 +121,7 @@ func checkConsistent(applied Applied, snapshot *record, log raft.LogStore) error
 	}
 	if snapshot != nil && applied.Index == snapshot.Index {
 		if applied.Term != snapshot.Term {
-			return quarantinef("entry %d has term %d in the store and %d in the snapshot", applied.Index, applied.Term,
+			return storeErrorf("entry %d has term %d in the store and %d in the snapshot", applied.Index, applied.Term,
 				snapshot.Term)
 		}
 		return nil
@@ -114,8 +130,9 @@ func checkConsistent(applied Applied, snapshot *record, log raft.LogStore) error
 	if snapshot != nil && applied.Index > end && snapshot.Marked.Applied == applied.Index {
 		return nil
 	}
+	// The log is synced before an entry is applied, so it is the raft folder that lost entries, and perhaps votes.
 	if applied.Index > end {
-		return quarantinef("the store is at entry %d and the raft folder ends at %d: it is an older copy, or was lost",
+		return quarantinef("the store is at entry %d and the raft folder ends at %d: the folder is an older copy",
 			applied.Index, end)
 	}
 	if applied.Index == 0 {
@@ -124,12 +141,12 @@ func checkConsistent(applied Applied, snapshot *record, log raft.LogStore) error
 	var entry raft.Log
 	if err := log.GetLog(applied.Index, &entry); err != nil {
 		if errors.Is(err, raft.ErrLogNotFound) {
-			return quarantinef("entry %d, the last in the store, is not in the raft log", applied.Index)
+			return storeErrorf("entry %d, the last in the store, is not in the raft log", applied.Index)
 		}
 		return err
 	}
 	if entry.Term != applied.Term {
-		return quarantinef("entry %d has term %d in the store and %d in the raft log", applied.Index, applied.Term,
+		return storeErrorf("entry %d has term %d in the store and %d in the raft log", applied.Index, applied.Term,
 			entry.Term)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -29,6 +30,8 @@ type transport struct {
 	calls                  chan raft.RPC
 	closed                 chan struct{}
 	once                   sync.Once
+	// held is set while raft must get no more calls; one that runs may still be answered.
+	held atomic.Bool
 
 	mu       sync.Mutex
 	inbound  map[*inboundStream]struct{}

@@ -30,12 +30,13 @@ export interface RaftOpenParams {
 
 /**
  * `previous` is `configuration` of the state that the change was decided upon; a transfer without `server` goes to the
- * most current voter.
+ * most current voter. `refuse` names the servers whose calls are refused from now on, votes included.
  */
 export type RaftChange =
   | { do: "add" | "promote" | "demote" | "remove"; server: string; previous: number }
   | { do: "transfer"; server?: string }
-  | { do: "profile"; profile: RaftProfile };
+  | { do: "profile"; profile: RaftProfile }
+  | { do: "refuse"; servers: readonly string[] };
 
 /**
  * Runs at most one raft member. Calls reject with a Fault whose `details.tailnetCode` is the channel's code:
@@ -50,7 +51,7 @@ export interface RaftHost {
   raftMembers(members: readonly RaftMember[]): Promise<void>;
   /** Returns the member's state. Refused as `unavailable` (`not_up`) until the log is connected. */
   raftState(): Promise<RaftState>;
-  /** Makes one change. Resolves when it is committed; only a leader can, except for `profile`. */
+  /** Makes one change. Resolves when it is committed; only a leader can, except for `profile` and `refuse`. */
   raftChange(change: RaftChange): Promise<void>;
   /** Ends the member; a leader hands over first. Safe to call when none is open. */
   raftClose(): Promise<void>;
