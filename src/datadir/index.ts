@@ -9,10 +9,12 @@ export {
   type JoinRequest,
   readJoinRequest,
   requestQuarantine,
+  requestStoreDrop,
   runRequestedQuarantine,
   writeJoinRequest,
 } from "./next-start.ts";
 export { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
-export { archiveForks, archiveSuffix, quarantineCount, quarantineData } from "./quarantine.ts";
+export { archiveForks, quarantineCount, quarantineData } from "./quarantine.ts";
 export { recoverNode, refuseBrokenRecovery } from "./recover.ts";
+export { archiveRetired, retiredCount } from "./retire.ts";
 export { giveToGroup, prepareSockets } from "./sockets.ts";

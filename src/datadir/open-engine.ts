@@ -30,11 +30,14 @@ export interface EnginePlan {
 
 const admissionShape = z.object({ fleetId: z.string(), epoch: z.string() });
 
-/** Refuses a raft folder without its store, since a start would make an empty store. Fault `data_corrupt`. */
-export function refuseLostStore(dataDir: string): void {
+/**
+ * Refuses a raft folder without its store, since a start would make an empty store, unless another member can send a
+ * copy (`mayGetCopy`). Fault `data_corrupt`.
+ */
+export function refuseLostStore(dataDir: string, mayGetCopy: boolean): void {
   const store = join(dataDir, "store");
   const record = join(dataDir, "raft", "snapshot.json");
-  if (existsSync(join(store, "CURRENT")) || !existsSync(record)) return;
+  if (mayGetCopy || existsSync(join(store, "CURRENT")) || !existsSync(record)) return;
   throw quarantine("store_lost", `${store} is not there, and ${join(dataDir, "raft")} is of a member that had one`);
 }
 
@@ -48,7 +51,7 @@ export function planEngine(dataDir: string, reader: Reader): EnginePlan {
   if (server === "") {
     const admission = join(folder, "fleet.json");
     if (existsSync(admission)) {
-      // It was admitted and ended before it received the fleet's store.
+      // It has not received the fleet's store yet, or it gave its own up and keeps its vote (replication.md 14).
       const { fleetId, epoch } = admissionShape.parse(JSON.parse(readFileSync(admission, "utf8")));
       return { fleet: fleetId, epoch, bootstrap: false, alone: false };
     }
@@ -62,7 +65,7 @@ export function planEngine(dataDir: string, reader: Reader): EnginePlan {
     throw quarantine("raft_lost", `${folder} is not there, and the store beside it is of server ${server}`);
   }
   if (found !== server) {
-    throw quarantine("other_server", `${folder} is of server ${found}, and the store beside it of ${server}`);
+    throw quarantine("other_store", `${folder} is of server ${found}, and the store beside it of ${server}`);
   }
   const alone = isAlone(reader);
   // A node that ended while it began its fleet begins it again; nothing has been written in it.

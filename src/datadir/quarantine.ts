@@ -13,15 +13,20 @@ import type { Reader } from "../store/store.ts";
 
 /** The export beside a quarantined store. */
 const CONTEXTS_FILE = "contexts.jsonl";
-/** Folders of a data folder that hold the store of a member or the cache of an edge. */
-const FOLDERS = ["store", "edge", "raft"];
+/** Folders of a data folder that hold a member's store, an edge's cache, a raft member; in the order of a move. */
+export const DATA_FOLDERS = ["store", "edge", "raft"];
 
 /**
  * Moves store and raft folder of a stopped node to aside/, with the reason in `why.txt`. Returns the new folder;
  * undefined if there was nothing. The data folder must be locked.
  */
-export function quarantineData(dataDir: string, why: string, nowMs = Date.now()): string | undefined {
-  const there = FOLDERS.filter((name) => existsSync(join(dataDir, name)));
+export function quarantineData(
+  dataDir: string,
+  why: string,
+  nowMs = Date.now(),
+  names: readonly string[] = DATA_FOLDERS,
+): string | undefined {
+  const there = names.filter((name) => existsSync(join(dataDir, name)));
   if (there.length === 0) return undefined;
   const home = newQuarantineFolder(dataDir, nowMs);
   writeAtomic(join(home, "why.txt"), `${why}\n`);
@@ -40,16 +45,6 @@ export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now())
   renameSync(join(dataDir, "raft"), join(home, "raft"));
   flush(home);
   flush(dataDir);
-  return home;
-}
-
-/**
- * Exports what only this store has (the changes after a seq, and the contexts they changed) into a new folder in
- * aside/. Returns the folder.
- */
-export function archiveSuffix(dataDir: string, reader: Reader, afterSeq: number, nowMs = Date.now()): string {
-  const home = newQuarantineFolder(dataDir, nowMs);
-  writeSuffix(home, reader, afterSeq);
   return home;
 }
 
@@ -97,7 +92,7 @@ export function quarantineCount(dataDir: string, nowMs: number): number {
 }
 
 /** Makes a new folder `aside/<date>-<n>`. */
-function newQuarantineFolder(dataDir: string, nowMs: number): string {
+export function newQuarantineFolder(dataDir: string, nowMs: number): string {
   const aside = join(dataDir, "aside");
   ensurePrivateFolder(aside);
   const date = dateOf(nowMs);

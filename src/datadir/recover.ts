@@ -19,6 +19,7 @@ import { openTailnet } from "../tailnet/index.ts";
 import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { quarantineRaft } from "./quarantine.ts";
+import { retiredCount, takeBackRetired } from "./retire.ts";
 
 /** How long the log may be read: seconds, unless a store has to be installed first. */
 const REPLAY_MS = 600_000;
@@ -43,13 +44,14 @@ export interface Recovered {
 export async function recoverNode(options: { dataDir: string; nowMs?: () => number }): Promise<Recovered> {
   const { dataDir, nowMs = Date.now } = options;
   const folder = join(dataDir, "store");
-  if (!existsSync(join(folder, "CURRENT"))) {
+  if (!existsSync(join(folder, "CURRENT")) && retiredCount(dataDir) === 0) {
     throw new Fault("not_found", `There is no store in ${dataDir}`, {
       hint: "Name the data folder with --data, or restore a backup with `cairn restore`.",
     });
   }
   const lock = lockDataFolder(dataDir);
   try {
+    takeBackRetired(dataDir, nowMs());
     const recovered = await beginNewHistory(dataDir, folder, nowMs);
     clearRecoveryMark(dataDir);
     return recovered;

@@ -12,4 +12,4 @@ export { OwnNode } from "./own-node.ts";
 export { PeerConnection } from "./peer-connection.ts";
 export { type FleetPlan, ownChanges, planFleet } from "./plan.ts";
 export { raftMembersOf } from "./raft-membership.ts";
-export { rejoinsAfter } from "./rejoin.ts";
+export { comesBackAfter, mayGetCopy } from "./rejoin.ts";

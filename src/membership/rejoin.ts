@@ -1,9 +1,9 @@
-// A member whose data cannot be trusted any more comes back by itself: the next start moves the data to aside/ and
-// joins the fleet again as a new server. Only where the other members can lead without it; otherwise its data stay and
-// an operator decides.
+// A member whose data cannot be trusted any more comes back by itself (replication.md 14, 33). Where only its store is
+// wrong, the next start gives that up alone: the member keeps its vote and gets a copy. Where its raft folder is, it
+// joins the fleet again as a new server. Only where others can lead; otherwise its data stay and an operator decides.
 
 import { join } from "node:path";
-import { quarantineCount, requestQuarantine } from "../datadir/index.ts";
+import { quarantineCount, requestQuarantine, requestStoreDrop, retiredCount } from "../datadir/index.ts";
 import {
   allMembers,
   type FleetRole,
@@ -14,6 +14,7 @@ import {
   voterCount,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { keepsVote } from "../log/engine/raft/index.ts";
 import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
 
@@ -26,18 +27,35 @@ const MAX_REJOINS_A_DAY = 16;
  */
 export function requestRejoin(dataDir: string, why: string, nowMs = Date.now()): boolean {
   const fleet = fleetToRejoin(dataDir);
-  if (fleet === undefined || quarantineCount(dataDir, nowMs) >= MAX_REJOINS_A_DAY) return false;
+  if (fleet === undefined || cameBackTooOften(dataDir, nowMs)) return false;
   requestQuarantine(dataDir, why, { place: "auto", ...fleet });
   return true;
 }
 
+/** Asks the next start to give up the store alone. Returns false as `requestRejoin` does. */
+export function requestCopy(dataDir: string, why: string, nowMs = Date.now()): boolean {
+  if (!mayGetCopy(dataDir) || cameBackTooOften(dataDir, nowMs)) return false;
+  requestStoreDrop(dataDir, why);
+  return true;
+}
+
+function cameBackTooOften(dataDir: string, nowMs: number): boolean {
+  return quarantineCount(dataDir, nowMs) + retiredCount(dataDir) >= MAX_REJOINS_A_DAY;
+}
+
 /**
- * As `requestRejoin`, where a start or a running log failed with a quarantine: store and raft folder do not belong
- * together.
+ * Requests what brings this member back, where a start or a running log failed with a quarantine. Returns false where
+ * nothing does.
  */
-export function rejoinsAfter(dataDir: string, error: unknown): boolean {
+export function comesBackAfter(dataDir: string, error: unknown): boolean {
   if (!(error instanceof Fault) || error.facts.quarantine === undefined) return false;
-  return requestRejoin(dataDir, error.message);
+  const request = keepsVote(error.facts.quarantine) ? requestCopy : requestRejoin;
+  return request(dataDir, error.message);
+}
+
+/** Reports whether the raft folder is of a member of a fleet in which others can lead and send it a copy. */
+export function mayGetCopy(dataDir: string): boolean {
+  return readFleetFile(join(dataDir, "raft")) !== undefined && fleetToRejoin(dataDir) !== undefined;
 }
 
 /**

@@ -2,7 +2,7 @@
 // starter of the node reads `first`.
 
 import type { Fault } from "../lib/fault.ts";
-import { rejoinsAfter } from "../membership/index.ts";
+import { comesBackAfter } from "../membership/index.ts";
 
 /**
  * Where the Go half ends, the log fails too; for this long the Go half may report first, since its reason says more.
@@ -30,7 +30,7 @@ export class NodeFailure {
 
   /** The store or the log cannot go on. Where the data do not fit together, the next start rejoins the fleet. */
   reportLog(fault: Fault): void {
-    rejoinsAfter(this.#dataDir, fault);
+    comesBackAfter(this.#dataDir, fault);
     if (fault.code === "log_failed") setTimeout(() => this.report(fault), GO_HALF_FIRST_MS);
     else this.report(fault);
   }

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { Settings } from "../config/settings.ts";
-import { archiveForks, archiveSuffix } from "../datadir/index.ts";
+import { archiveForks, archiveRetired } from "../datadir/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -54,6 +54,13 @@ export function openLog(options: OpenLogOptions): RaftLog | DirectLog {
 }
 
 function openRaft(options: OpenLogOptions): RaftLog {
+  const raft = raftLogOf(options);
+  // The process may have ended right after the fleet's copy was installed.
+  if (raft.ready()) archiveReplacedStores(options.settings.data, options.store, options.nowMs());
+  return raft;
+}
+
+function raftLogOf(options: OpenLogOptions): RaftLog {
   const { settings, store, apply, conditions, membership, nowMs, features, onFatal } = options;
   return new RaftLog({
     store,
@@ -67,8 +74,7 @@ function openRaft(options: OpenLogOptions): RaftLog {
     onFatal,
     successor: () => membership.successor(),
     cleanCopy: cleanCopyOf(features),
-    archive: (afterSeq) => archiveSuffix(settings.data, store.reader, afterSeq, nowMs()),
-    onJoined: () => archiveReplacedStores(settings.data, store),
+    onJoined: () => archiveReplacedStores(settings.data, store, nowMs()),
   });
 }
 
@@ -83,12 +89,13 @@ function reportClockJump(conditions: Conditions, aheadMs: number): void {
 }
 
 /**
- * What a joiner held before is complete in `aside/`. The export beside it is only for people, so joining goes on if it
- * fails.
+ * The fleet's store is here: what this node gave up for it moves to `aside/` for good. The export beside it is only for
+ * people, so joining goes on if it fails.
  */
-function archiveReplacedStores(dataDir: string, store: Store): void {
+function archiveReplacedStores(dataDir: string, store: Store, nowMs: number): void {
   const log = logFor("store");
   try {
+    for (const home of archiveRetired(dataDir, nowMs)) log("info", `what this node gave up is kept in ${home}`);
     for (const home of archiveForks(dataDir, store.reader))
       log("info", `what only this node had is written down in ${home}`);
   } catch (error) {

@@ -3,7 +3,7 @@
 
 import type { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
-import { rejoinsAfter } from "../membership/index.ts";
+import { comesBackAfter } from "../membership/index.ts";
 import { fullAtStart, isStorageFull } from "../store/damage.ts";
 import type { OpenListeners } from "./listeners/open-listeners.ts";
 import { openReporting, type Reporting } from "./phases/announce.ts";
@@ -36,7 +36,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
   } catch (error) {
     const { data } = options.loaded.settings;
     if (isStorageFull(error)) throw fullAtStart(data, error);
-    if (!rejoinsAfter(data, error)) throw error;
+    if (!comesBackAfter(data, error)) throw error;
     return startOnce(options);
   }
 }

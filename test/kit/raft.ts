@@ -134,7 +134,6 @@ export async function startMember(
     nowMs?: () => number;
     apply?: RaftOptions["apply"];
     cleanCopy?: RaftOptions["cleanCopy"];
-    park?: RaftOptions["archive"];
     onJoined?: RaftOptions["onJoined"];
     peers?: readonly Member[];
     /** The fleet that it will become a member of; without it that of its store. */
@@ -160,7 +159,6 @@ export async function startMember(
       onFatal: (error) => fatal.push(error),
       unknownAfterMs: 4000,
       ...(options.cleanCopy === undefined ? {} : { cleanCopy: options.cleanCopy }),
-      ...(options.park === undefined ? {} : { archive: options.park }),
       ...(options.onJoined === undefined ? {} : { onJoined: options.onJoined }),
     });
     await log.start({

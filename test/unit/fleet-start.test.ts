@@ -1,16 +1,19 @@
 // What a start does about fleets, over real data folders: member, join, alone; what is set aside, what is refused.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadSettings } from "../../src/config/load.ts";
 import { requestQuarantine, writeJoinRequest } from "../../src/datadir/next-start.ts";
+import { refuseLostStore } from "../../src/datadir/open-engine.ts";
+import { archiveRetired, takeBackRetired } from "../../src/datadir/retire.ts";
 import { MIGRATIONS, SETTING_TABLES } from "../../src/features/index.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { quarantine } from "../../src/log/engine/raft/index.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { ownChanges, planFleet } from "../../src/membership/plan.ts";
-import { requestRejoin } from "../../src/membership/rejoin.ts";
+import { comesBackAfter, mayGetCopy, requestRejoin } from "../../src/membership/rejoin.ts";
 import { RemovalWatch } from "../../src/membership/removal-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
@@ -228,14 +231,73 @@ describe("a member", () => {
     const { joinTarget, lines } = plan(data);
     expect(joinTarget).toMatchObject({ host: "auto", fleet: "home", fleetId: FILE.fleetId, role: undefined });
     expect(lines.join()).toContain("The parts do not fit; what this node held is kept in");
-    expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    // Nothing goes to aside/ before the fleet has taken it in and its copy is here.
+    expect(existsSync(join(data, "aside"))).toBe(false);
+    expect(readdirSync(join(data, "retired", "1")).sort()).toEqual(["raft", "why.txt"]);
     // A start that ends here asks again.
     expect(plan(data).joinTarget).toMatchObject({ fleetId: FILE.fleetId });
+    archiveRetired(data);
+    expect(asideOf(data)).toEqual(["raft", "why.txt"]);
+    expect(existsSync(join(data, "retired"))).toBe(false);
+  });
+
+  test("with an unusable store gives up the store alone: it keeps its vote and joins nothing", () => {
+    const data = memberFolder();
+    mkdirSync(join(data, "store", "1"), { recursive: true });
+    writeFileSync(join(data, "raft", "snapshot.json"), "{}");
+    expect(comesBackAfter(data, quarantine("store_unusable", "The store is behind"))).toBe(true);
+    const { file, joinTarget, lines } = plan(data);
+    expect([file?.fleet, joinTarget]).toEqual(["home", undefined]);
+    expect(lines.join()).toContain("The store is behind; what this node held is kept in");
+    expect([existsSync(join(data, "store")), existsSync(join(data, "aside"))]).toEqual([false, false]);
+    expect(readdirSync(join(data, "raft")).sort()).toEqual(["fleet.json", "snapshot.json"]);
+    expect(readdirSync(join(data, "retired", "1")).sort()).toEqual(["store", "why.txt"]);
+    refuseLostStore(data, mayGetCopy(data));
+    expect(plan(data).lines).toEqual([]);
+  });
+
+  test("a raft folder that is wrong costs the server id, a store that is wrong does not", () => {
+    for (const [reason, kept] of [
+      ["store_lost", true],
+      ["other_store", true],
+      ["store_unusable", true],
+      ["raft_lost", false],
+      ["rolled_back", false],
+      ["other_server", false],
+    ] as const) {
+      const data = memberFolder();
+      expect(comesBackAfter(data, quarantine(reason, "x"))).toBe(true);
+      expect([reason, plan(data).joinTarget === undefined, existsSync(join(data, "raft"))]).toEqual([
+        reason,
+        kept,
+        kept,
+      ]);
+    }
+    expect(comesBackAfter(memberFolder(), new Fault("data_corrupt", "x", { hint: "" }))).toBe(false);
+  });
+
+  test("that waits for a copy and is alone for good takes back what it gave up, to recover it", () => {
+    const data = memberFolder();
+    const store = (name: string) => {
+      mkdirSync(join(data, "store"));
+      writeFileSync(join(data, "store", name), "");
+    };
+    store("old");
+    expect(comesBackAfter(data, quarantine("store_lost", "x"))).toBe(true);
+    plan(data);
+    store("new");
+    takeBackRetired(data);
+    expect(readdirSync(join(data, "store"))).toEqual(["old"]);
+    expect(existsSync(join(data, "retired"))).toBe(false);
+    expect(readdirSync(join(data, "aside"))).toHaveLength(2);
   });
 
   test("that is alone has nowhere to come back to: its store stays", () => {
     expect(requestRejoin(memberFolder({ ...FILE, members: [told("a")] }), "x")).toBe(false);
     expect(requestRejoin(temporaryFolder(), "x")).toBe(false);
+    const alone = memberFolder({ ...FILE, members: [told("a")] });
+    expect(comesBackAfter(alone, quarantine("store_unusable", "x"))).toBe(false);
+    expect(mayGetCopy(alone)).toBe(false);
   });
 
   test("with a damaged file is refused with its path", () => {

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { removeRefusals } from "../../src/access/refusals.ts";
-import { archiveForks, archiveSuffix, quarantineData } from "../../src/datadir/quarantine.ts";
+import { archiveForks, quarantineData } from "../../src/datadir/quarantine.ts";
+import { archiveRetired, retireData } from "../../src/datadir/retire.ts";
 import { readExport } from "../../src/features/context/index.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
@@ -61,7 +62,7 @@ async function peerAndOwn() {
   return { peer, own, copy, folder };
 }
 
-const options = (peer: Store) => ({ ...fleetOf(peer.reader), clean: removeRefusals, archive: () => "nowhere" });
+const options = (peer: Store) => ({ ...fleetOf(peer.reader), clean: removeRefusals });
 const ask = (path: string, index = 9) => ({ do: "install", server: "own", path, index, term: 1 }) as const;
 
 test("a good copy becomes the store, with this node's id and without the refusals of the other", async () => {
@@ -150,20 +151,27 @@ describe("a disk that fails in the middle of an install leaves the store as it w
   });
 });
 
-test("changes that the fleet does not have are kept as an export before the member stops, and can be read and imported", async () => {
+test("changes that the fleet does not have: the copy is refused, and once the store is given up they are kept as an export that can be read and imported", async () => {
   const { peer, own, copy, folder } = await peerAndOwn();
   await write(own, ["b/mine", "a/1"]);
   expect(forkOf(own.reader, peer.reader)).toBe(2);
-  const archive = (after: number) => archiveSuffix(folder, own.reader, after, Date.UTC(2026, 0, 2));
   let refusal: { details?: Record<string, unknown> } = {};
   try {
-    installStore(own, ask(copy), { ...options(peer), archive });
+    installStore(own, ask(copy), options(peer));
   } catch (error) {
     refusal = error as typeof refusal;
   }
   const home = join(folder, "aside", "2026-01-02-1");
-  expect(refusal).toMatchObject({ code: "data_corrupt", details: { quarantine: "diverged", fork: 2, parked: home } });
+  expect(refusal).toMatchObject({ code: "data_corrupt", details: { fork: 2 } });
   expect(own.reader.get("SELECT seq FROM head")).toEqual({ seq: 4 });
+  expect(existsSync(join(folder, "aside"))).toBe(false);
+  own.close();
+  // It is kept, and not yet in aside/, until the fleet's store is here.
+  expect(retireData(folder, "two histories", ["store"])).toBe(join(folder, "retired", "1"));
+  expect(existsSync(join(folder, "aside"))).toBe(false);
+  expect(archiveRetired(folder, Date.UTC(2026, 0, 2))).toEqual([home]);
+  expect(archiveForks(folder, peer.reader)).toEqual([home]);
+  expect(readdirSync(folder).sort()).toEqual(["aside", "early.db"].filter((name) => existsSync(join(folder, name))));
   const lines = readFileSync(join(home, "contexts.jsonl"), "utf8").trim().split("\n");
   const kept: { id: string; version: number; content: unknown }[] = [];
   for await (const line of readExport(lines)) kept.push(JSON.parse(line));

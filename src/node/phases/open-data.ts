@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type SocketPaths, socketPaths } from "../../config/paths.ts";
 import { prepareSockets, refuseBrokenRecovery, refuseBrokenRestore, refuseLostStore } from "../../datadir/index.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
-import { type FleetPlan, planFleet } from "../../membership/index.ts";
+import { type FleetPlan, mayGetCopy, planFleet } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { lockDataFolder } from "../../store/lock.ts";
 import type { RaftHost, Tailnet } from "../../tailnet/index.ts";
@@ -47,7 +47,7 @@ export function openData(start: StartContext): OpenedData {
   refuseBrokenRecovery(settings.data);
   const plan = start.ownTailnet ? planFleet(options.loaded, options.secrets, start.nowMs) : undefined;
   for (const text of plan?.lines ?? []) options.report({ event: "fleet", text });
-  refuseLostStore(settings.data);
+  refuseLostStore(settings.data, mayGetCopy(settings.data));
 
   const paths = socketPaths(settings.data, options.env);
   const access = prepareSockets(paths, settings["cli.group"]);

@@ -44,14 +44,29 @@ export function notStarted(): Fault {
 export type QuarantineReason =
   /** The raft folder exists and the store does not. */
   | "store_lost"
+  /** The store belongs to another member. */
+  | "other_store"
+  /** The store does not agree with the raft log. */
+  | "store_unusable"
   /** The store was in a fleet and its raft folder is missing. */
   | "raft_lost"
-  /** One of the two belongs to another member. */
+  /** The raft folder is of a member, and the store was never in a fleet. */
   | "other_server"
-  /** One of the two is older than the other allows. */
-  | "rolled_back"
-  /** The store holds changes that the fleet does not have. */
-  | "diverged";
+  /** The raft folder is older than what it acknowledged, or is damaged. */
+  | "rolled_back";
+
+/** Faults of a store whose raft folder is sound: the member keeps its vote and gets a copy. */
+const STORE_REASONS: ReadonlySet<string> = new Set<QuarantineReason | "two_histories">([
+  "store_lost",
+  "other_store",
+  "store_unusable",
+  "two_histories",
+]);
+
+/** Reports whether a quarantine of this reason costs the store alone, and not the server id and the vote. */
+export function keepsVote(reason: string): boolean {
+  return STORE_REASONS.has(reason);
+}
 
 /**
  * Returns the Fault of a store and a raft folder that do not belong together. Nothing was changed, and the node must
@@ -59,7 +74,7 @@ export type QuarantineReason =
  */
 export function quarantine(reason: QuarantineReason, message: string, details: Record<string, unknown> = {}): Fault {
   return new Fault("data_corrupt", message, {
-    hint: "Keep a copy of the data folder. A fleet of one goes on from its store with `cairn recover --accept-loss`, or from a backup with `cairn restore`; a member of a larger fleet joins it again with --discard-local.",
+    hint: "Keep a copy of the data folder. A fleet of one goes on from its store with `cairn recover --accept-loss`, or from a backup with `cairn restore`; a member of a larger fleet comes back by itself once most of the others are there.",
     facts: { quarantine: reason },
     details,
   });
@@ -67,10 +82,10 @@ export function quarantine(reason: QuarantineReason, message: string, details: R
 
 /** Returns the Fault for the error with which the Go half ended the member. */
 export function memberFault(code: string, message: string): Fault {
-  if (code === "quarantine") {
-    const text = message.replace(/; set the data aside and rejoin as a new server$/, "");
+  if (code === "quarantine" || code === "store") {
+    const text = message.replace(/; set the (?:data|store) aside and [a-z ]+$/, "");
     return quarantine(
-      /was written by server/.test(text) ? "other_server" : "rolled_back",
+      code === "store" ? "store_unusable" : "rolled_back",
       `The store and the raft folder of this node do not belong together: ${text}`,
     );
   }

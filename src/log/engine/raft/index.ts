@@ -2,5 +2,5 @@
 // folders import this file only.
 
 export { appliedState } from "./applied-state.ts";
-export { quarantine } from "./faults.ts";
+export { keepsVote, quarantine } from "./faults.ts";
 export { RaftLog } from "./raft-log.ts";

@@ -6,7 +6,6 @@ import type { Store, Writer } from "../../../store/store.ts";
 import { fleetOf, forkOf } from "../../history.ts";
 import { writeMeta } from "../../meta.ts";
 import { appliedState } from "./applied-state.ts";
-import { quarantine } from "./faults.ts";
 import type { StoreAsk } from "./frames.ts";
 
 export interface InstallOptions {
@@ -15,18 +14,16 @@ export interface InstallOptions {
   epoch: string;
   /** Removes what belongs to the peer alone. */
   clean: (tx: Writer) => void;
-  /** Archives the changes after a seq, which only this store has. Returns where they are. */
-  archive: (afterSeq: number) => string;
 }
 
 /**
- * Installs the copy, or throws with nothing changed: Fault `data_corrupt`, as a quarantine where this store has changes
- * that the copy lacks.
+ * Installs the copy, or throws Fault `data_corrupt` with nothing changed, also where this store has changes that the copy
+ * lacks (details.fork).
  */
 export function installStore(
   store: Store,
   ask: Extract<StoreAsk, { do: "install" }>,
-  { fleet, epoch, clean, archive }: InstallOptions,
+  { fleet, epoch, clean }: InstallOptions,
 ): void {
   const wasMember = appliedState(store.reader).server !== "";
   store.replaceBy(ask.path, (tx) => {
@@ -37,19 +34,13 @@ export function installStore(
     const { index } = appliedState(tx);
     if (index < ask.index) throw badCopy(`is at entry ${index}, before its label ${ask.index}`);
     const fork = wasMember ? forkOf(store.reader, tx) : undefined;
-    if (fork !== undefined) {
-      const kept = archive(fork);
-      throw quarantine(
-        "diverged",
-        `This member holds changes after ${fork} that its fleet does not have; they are kept in ${kept}`,
-        { fork, parked: kept },
-      );
-    }
+    // Which of the two is wrong is for the majority to say, not for one leader (replication.md 33).
+    if (fork !== undefined) throw badCopy(`lacks changes after ${fork} that this member has`, { fork });
     clean(tx);
     writeMeta(tx, { raft_server: ask.server });
   });
 }
 
-function badCopy(why: string): Fault {
-  return new Fault("data_corrupt", `The copy of a peer ${why}`, { hint: "The leader makes another one." });
+function badCopy(why: string, details: Record<string, unknown> = {}): Fault {
+  return new Fault("data_corrupt", `The copy of a peer ${why}`, { hint: "The leader makes another one.", details });
 }

@@ -53,9 +53,7 @@ export interface RaftOptions {
   onFatal: (reason: Fault) => void;
   /** Removes from a peer's copy what belongs to the peer alone, before it becomes this store. */
   cleanCopy?: (tx: Writer) => void;
-  /** Archives the changes after a seq, which only this store has, before they are given up. Returns where they are. */
-  archive?: (afterSeq: number) => string;
-  /** Called when the fleet's store replaced one that was never in a fleet. */
+  /** Called when the fleet's store replaced one that was never in a fleet: the node joined, or had given its own up. */
   onJoined?: () => void;
   /**
    * Returns the server id of the voter to hand the leadership to while this node cannot take writes; "" while it may
@@ -364,12 +362,11 @@ export class RaftLog implements Log {
   }
 
   /**
-   * Reports whether the member must end instead of answering that nothing was done. A copy that cannot be trusted is
-   * made again by the leader; a store with another history stays wrong, and the copy stays pending, so that the next
-   * start finds the same.
+   * Reports whether the member must end instead of answering that nothing was done. A copy that cannot be trusted, or
+   * that has another history, is refused: one leader alone does not say which of the two is wrong (replication.md 33).
    */
   #endsMember(ask: StoreAsk, error: unknown): boolean {
-    if (error instanceof Fault) return error.facts.quarantine !== undefined;
+    if (error instanceof Fault) return false;
     return isSyncFailure(error) || (ask.do === "mark" && (isStorageFull(error) || isDamaged(error)));
   }
 
@@ -391,11 +388,11 @@ export class RaftLog implements Log {
   }
 
   #install(ask: Extract<StoreAsk, { do: "install" }>): object {
-    const { store, cleanCopy = () => {}, archive = () => "", onJoined } = this.#options;
+    const { store, cleanCopy = () => {}, onJoined } = this.#options;
     if (this.#member === undefined) throw new Error("an install before the start");
     const { fleet, epoch } = this.#member.start;
     const wasReady = this.ready();
-    installStore(store, ask, { fleet, epoch, clean: cleanCopy, archive });
+    installStore(store, ask, { fleet, epoch, clean: cleanCopy });
     try {
       this.#continueFromCopy();
     } catch (error) {

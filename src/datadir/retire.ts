@@ -1,0 +1,75 @@
+// What a member gives up while it waits for its fleet: store, or store and raft folder, move to `retired/<n>/` at once,
+// so that the member starts without them, and to `aside/` only when the fleet's copy is installed (replication.md 33).
+// Until then a recovery takes them back.
+
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import { flush, writeAtomic } from "../lib/atomic-file.ts";
+import { ensurePrivateFolder } from "../lib/private-folder.ts";
+import { readMeta } from "../log/meta.ts";
+import { inspectStore } from "../store/inspect.ts";
+import { newQuarantineFolder, quarantineData } from "./quarantine.ts";
+
+const RETIRED = "retired";
+const REASON = "why.txt";
+
+/** Moves these folders to `retired/<n>`, with the reason. Returns it; undefined if there was nothing. */
+export function retireData(dataDir: string, why: string, names: readonly string[]): string | undefined {
+  const there = names.filter((name) => existsSync(join(dataDir, name)));
+  if (there.length === 0) return undefined;
+  const folder = join(dataDir, RETIRED);
+  ensurePrivateFolder(folder);
+  const home = join(folder, String(1 + Math.max(0, ...numbersIn(folder))));
+  mkdirSync(home, { mode: 0o700 });
+  writeAtomic(join(home, REASON), `${why}\n`);
+  // The raft folder is the last of the names: a start refuses a store without it.
+  for (const name of there) renameSync(join(dataDir, name), join(home, name));
+  for (const path of [home, folder, dataDir]) flush(path);
+  return home;
+}
+
+/** The fleet's copy is installed: moves what was retired to aside/ for good. Returns the folders there. */
+export function archiveRetired(dataDir: string, nowMs = Date.now()): string[] {
+  const folder = join(dataDir, RETIRED);
+  const homes = numbersIn(folder).map((number) => {
+    const from = join(folder, String(number));
+    const home = newQuarantineFolder(dataDir, nowMs);
+    for (const name of readdirSync(from)) renameSync(join(from, name), join(home, name));
+    flush(home);
+    rmdirSync(from);
+    return home;
+  });
+  if (existsSync(folder)) rmdirSync(folder);
+  flush(dataDir);
+  return homes;
+}
+
+/**
+ * For a recovery of a node that still waits for its fleet's copy: puts what it retired last back in its place. What
+ * took that place meanwhile, a store without content, goes to aside/.
+ */
+export function takeBackRetired(dataDir: string, nowMs = Date.now()): void {
+  const folder = join(dataDir, RETIRED);
+  const last = numbersIn(folder).at(-1);
+  if (last === undefined) return;
+  const store = inspectStore(join(dataDir, "store"), (reader) => readMeta(reader, "raft_server") ?? "");
+  if (store !== undefined && store.seen !== "") return;
+  const home = join(folder, String(last));
+  const names = readdirSync(home).filter((name) => name !== REASON);
+  quarantineData(dataDir, "A recovery took back what was before it", nowMs, names);
+  for (const name of names) renameSync(join(home, name), join(dataDir, name));
+  archiveRetired(dataDir, nowMs);
+}
+
+/** Returns how many times data were retired and not archived yet. */
+export function retiredCount(dataDir: string): number {
+  return numbersIn(join(dataDir, RETIRED)).length;
+}
+
+function numbersIn(folder: string): number[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .map(Number)
+    .filter(Number.isSafeInteger)
+    .sort((a, b) => a - b);
+}
