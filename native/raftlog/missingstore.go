@@ -96,7 +96,11 @@ func (n *Node) dropKnown(request *raft.AppendEntriesRequest, reply *raft.AppendE
 		return false
 	}
 	// Raft looks for the entry before the first one in the log alone, and this log begins right after the snapshot.
-	if err := n.log.GetLog(kept[0].Index, &previous); err == nil && previous.Term == kept[0].Term {
+	err = n.log.GetLog(kept[0].Index, &previous)
+	if err != nil && !errors.Is(err, raft.ErrLogNotFound) {
+		return false
+	}
+	if err == nil && previous.Term == kept[0].Term {
 		request.PrevLogEntry, request.PrevLogTerm, request.Entries = previous.Index, previous.Term, kept[1:]
 		return false
 	}
