@@ -67,7 +67,7 @@ export function applyCommands(
     return outcome;
   });
   tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
-  if (state.digest !== undefined) writeMeta(tx, { digest: digestText(state.digest) });
+  if (state.digest !== undefined) writeMeta(tx, { state_digest: digestText(state.digest) });
   state.level = levelOf(tx);
   refuseHigherLevel(state.level, "The fleet");
   state.digest ??= readDigest(tx, state.level);
@@ -97,8 +97,14 @@ function applyOnce(
 
 /** What the digest covers of an outcome: all of an answer, the code of a refusal, and where the chain is then. */
 function outcomeText(outcome: Outcome, { seq, hash }: BatchState): string {
-  const what = "fault" in outcome ? outcome.fault.code : JSON.stringify(outcome.output);
+  const what = "fault" in outcome ? outcome.fault.code : JSON.stringify(outcome.output, inOrder);
   return `${seq} ${Buffer.from(hash).toString("hex")} ${what}`;
+}
+
+/** Builds may put the members of an answer together in another order. */
+function inOrder(_name: string, value: unknown): unknown {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 function applyOne(

@@ -6,8 +6,8 @@ import type { Reader } from "../store/store.ts";
 import { readMeta } from "./meta.ts";
 
 /**
- * The highest level that this build understands. 2: members keep a running digest (running-digest.ts); commands have a
- * limit on their work in apply (`maxWork` of a write). 3: changes carry a state hash (state-hash.ts).
+ * The highest level that this build understands. 2: commands have a limit on their work in apply (`maxWork` of a
+ * write). 3: changes carry a state hash (state-hash.ts); members keep a running digest (running-digest.ts).
  */
 export const KNOWN_LEVEL = 3;
 

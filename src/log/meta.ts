@@ -14,7 +14,7 @@ export interface MetaValues {
   /** Level that all full members understand (level.ts). */
   fleet_level: number;
   /** Running digest of the replicated state: `<commands>-<hash>` (running-digest.ts). */
-  digest: string;
+  state_digest: string;
   /** Counts the changes of the members table. */
   fleet_revision: number;
   /** 1 while the fleet has no other full member, else 0. */
@@ -41,7 +41,7 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   fleet_name: { type: "text" },
   fleet_profile: { type: "text" },
   fleet_level: { type: "integer" },
-  digest: { type: "text" },
+  state_digest: { type: "text" },
   fleet_revision: { type: "integer" },
   alone: { type: "integer" },
   applied_index: { type: "integer", own: true },

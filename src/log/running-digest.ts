@@ -1,13 +1,14 @@
 // The running digest of the replicated state (replication.md 3): each command folds its outcome and every write that
-// its apply made into one hash. Writes are deterministic, so equal digests mean equal states, without reading a table.
-// What a node writes outside of apply (compression, its place in the raft log) does not enter it.
+// its apply made into one hash: table and values, no words of the statement, which differ between builds. Writes are
+// deterministic, so equal digests mean equal states, without reading a table. What a node writes outside of apply
+// (compression, its place in the raft log) does not enter it.
 
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Reader, SqlValue, Writer } from "../store/store.ts";
 import { readMeta } from "./meta.ts";
 
 /** The fleet level from which on members keep a digest. Before it, builds without one take part. */
-export const DIGEST_LEVEL = 2;
+export const DIGEST_LEVEL = 3;
 
 /** A digest, and the number of commands that it covers. Digests of one history are comparable at equal counts. */
 export interface RunningDigest {
@@ -22,7 +23,7 @@ const EMPTY: RunningDigest = { count: 0, hash: "0".repeat(64) };
 /** Returns the digest that a store at this level keeps; undefined below `DIGEST_LEVEL`. */
 export function readDigest(reader: Reader, level: number): RunningDigest | undefined {
   if (level < DIGEST_LEVEL) return undefined;
-  return parseDigest(readMeta(reader, "digest")) ?? EMPTY;
+  return parseDigest(readMeta(reader, "state_digest")) ?? EMPTY;
 }
 
 /** Returns a digest as the table `meta` and beats have it: `<count>-<hash>`. */
@@ -100,15 +101,20 @@ function lengthFirst(text: string): string {
   return `text ${text.length} ${text}\n`;
 }
 
-/** Statements are constants of the source, or vary by a count of places: few, and hashed once. */
+/** Statements are constants of the source, or vary by a count of places: few, and read once. */
 const names = new Map<string, string>();
 const MAX_NAMES = 4096;
 
+/**
+ * Returns what a statement does to which table. Its other words are not part of the digest, so a build may change how
+ * it writes the same values.
+ */
 function nameOf(sql: string): string {
   const known = names.get(sql);
   if (known !== undefined) return known;
   if (names.size >= MAX_NAMES) names.clear();
-  const name = sha256Hex(sql).slice(0, 32);
+  const [, verb, table] = /\b(INSERT|REPLACE|UPDATE|DELETE)\b(?:\s+OR\s+\w+)?(?:\s+(?:INTO|FROM))?\s+(\w+)/i.exec(sql) ?? [];
+  const name = verb === undefined ? "other" : `${verb} ${table}`.toLowerCase();
   names.set(sql, name);
   return name;
 }
