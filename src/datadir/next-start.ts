@@ -66,8 +66,8 @@ export function requestStoreDrop(dataDir: string, why: string): void {
 }
 
 /**
- * Does what `requestQuarantine` or `requestStoreDrop` asked for. The data folder is locked and nothing in it is open. Returns lines for the
- * terminal.
+ * Does what `requestQuarantine` or `requestStoreDrop` asked for. The data folder is locked and nothing in it is open.
+ * Returns lines for the terminal.
  */
 export function runRequestedQuarantine(data: string, nowMs: () => number): string[] {
   const asked = readJson(join(data, QUARANTINE_FILE), quarantineShape);

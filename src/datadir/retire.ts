@@ -45,19 +45,27 @@ export function archiveRetired(dataDir: string, nowMs = Date.now()): string[] {
 }
 
 /**
- * For a recovery of a node that still waits for its fleet's copy: puts what it retired last back in its place. What
+ * For a recovery of a node that still waits for its fleet's copy: puts back what it had before it began to wait. What
  * took that place meanwhile, a store without content, goes to aside/.
  */
 export function takeBackRetired(dataDir: string, nowMs = Date.now()): void {
   const folder = join(dataDir, RETIRED);
-  const last = numbersIn(folder).at(-1);
-  if (last === undefined) return;
   const store = inspectStore(join(dataDir, "store"), (reader) => readMeta(reader, "raft_server") ?? "");
   if (store !== undefined && store.seen !== "") return;
-  const home = join(folder, String(last));
-  const names = readdirSync(home).filter((name) => name !== REASON);
-  quarantineData(dataDir, "A recovery took back what was before it", nowMs, names);
-  for (const name of names) renameSync(join(home, name), join(dataDir, name));
+  const taken = new Set<string>();
+  // Later ones hold only what was made while it waited.
+  for (const number of numbersIn(folder)) {
+    const home = join(folder, String(number));
+    // The raft folder first: if this ends before the store is back, it is run again.
+    const names = readdirSync(home)
+      .filter((name) => name !== REASON && !taken.has(name))
+      .sort();
+    quarantineData(dataDir, "A recovery took back what was before it", nowMs, names);
+    for (const name of names) {
+      renameSync(join(home, name), join(dataDir, name));
+      taken.add(name);
+    }
+  }
   archiveRetired(dataDir, nowMs);
 }
 

@@ -113,7 +113,8 @@ function nameOf(sql: string): string {
   const known = names.get(sql);
   if (known !== undefined) return known;
   if (names.size >= MAX_NAMES) names.clear();
-  const [, verb, table] = /\b(INSERT|REPLACE|UPDATE|DELETE)\b(?:\s+OR\s+\w+)?(?:\s+(?:INTO|FROM))?\s+(\w+)/i.exec(sql) ?? [];
+  const [, verb, table] =
+    /\b(INSERT|REPLACE|UPDATE|DELETE)\b(?:\s+OR\s+\w+)?(?:\s+(?:INTO|FROM))?\s+(\w+)/i.exec(sql) ?? [];
   const name = verb === undefined ? "other" : `${verb} ${table}`.toLowerCase();
   names.set(sql, name);
   return name;

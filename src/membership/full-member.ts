@@ -138,6 +138,8 @@ export class FullMember implements FleetView {
     const { log, members } = this.#options;
     this.#raft.sendMembers();
     this.#history.start();
+    // The list may have changed since fleet.json was written: in the copy that a join waited for.
+    this.#state.keepFile(log.server());
     this.#unsubscribe.push(
       members.onChange(() => {
         this.#raft.sendMembers();

@@ -1,7 +1,7 @@
 // What happens to the two folders of a stopped node: lost, replaced by an older copy, exchanged with those of another
 // node; and a restart as a supervisor would do it.
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
@@ -41,6 +41,11 @@ export function exchange(one: FleetNode, other: FleetNode, part: Part): void {
   renameSync(here, `${here}.swap`);
   renameSync(there, here);
   renameSync(`${here}.swap`, there);
+}
+
+/** Returns the raft server id of a node. */
+export function serverOf(node: FleetNode): string {
+  return readFileSync(join(node.dataDir, "raft", "server"), "utf8").trim();
 }
 
 /** Returns the folders under aside/ of a node. */

@@ -2,10 +2,13 @@
 // detects it, sets its data aside where they cannot be used, and is a member again; the fleet loses nothing
 // acknowledged.
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { asides, back, copied, exchange, killed, lose, type Part } from "../folders.ts";
+import { asides, back, copied, exchange, killed, lose, type Part, serverOf } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { ALONE, THREE_AND_ONE } from "../shapes.ts";
+import { ALONE, SHORT_LOGS, THREE_AND_ONE } from "../shapes.ts";
 
 const PARTS = [["store"], ["raft"], ["store", "raft"]] as const satisfies readonly (readonly Part[])[];
 
@@ -69,6 +72,51 @@ export const foldersExchanged: Scenario = {
     }
   },
 };
+
+export const storesGone: Scenario = {
+  name: "stores-gone",
+  title: "two of three voters lose their stores at one moment, then get back stores that are older than their records",
+  fleet: SHORT_LOGS,
+  seconds: 240,
+  async run(trial) {
+    const { fleet } = trial;
+    const load = trial.load({ patienceMs: 60_000 });
+    await load.more(60);
+    const leader = await fleet.leader();
+    const two = fleet.up(["central"]).filter((node) => node !== leader);
+    const servers = two.map(serverOf);
+    for (const node of two) await killed(node);
+    for (const node of two) lose(node, "store");
+    await storesReturn(trial, two, "lost its store");
+    await load.more(20);
+    for (const node of two) await killed(node);
+    const older = two.map((node) => copied(node, "store"));
+    for (const node of two) await back(fleet, node);
+    const records = two.map(recordOf);
+    await eventually("newer records", async () => {
+      await load.more(20);
+      return two.every((node, at) => recordOf(node) > (records[at] ?? 0) + 40);
+    });
+    for (const node of two) await killed(node);
+    for (const putBack of older) putBack();
+    await storesReturn(trial, two, "has an older store");
+    await load.more(20);
+    if (two.map(serverOf).join() !== servers.join()) throw new Error("a lost store cost a server id");
+  },
+};
+
+/** Starts both before either is back: neither has a store, and the third has no majority alone. */
+async function storesReturn(trial: Trial, nodes: readonly FleetNode[], what: string): Promise<void> {
+  const began = performance.now();
+  const starts = await Promise.all(nodes.map((node) => back(trial.fleet, node)));
+  await trial.fleet.voters(3);
+  trial.say(`each ${what}: members again after ${Math.round(performance.now() - began)} ms and ${starts} starts`);
+}
+
+/** The last entry that the snapshot record of a node covers. */
+function recordOf(node: FleetNode): number {
+  return JSON.parse(readFileSync(join(node.dataDir, "raft", "snapshot.json"), "utf8")).index;
+}
 
 async function victim({ fleet }: Trial, who: "voter" | "regional"): Promise<FleetNode> {
   const leader = await fleet.leader();
