@@ -1,3 +1,5 @@
+// Tests of members that start without their store, and of servers whose calls are refused.
+
 package raftlog_test
 
 import (

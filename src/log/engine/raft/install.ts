@@ -17,8 +17,8 @@ export interface InstallOptions {
 }
 
 /**
- * Installs the copy, or throws Fault `data_corrupt` with nothing changed, also where this store has changes that the copy
- * lacks (details.fork).
+ * Installs the copy, or throws Fault `data_corrupt` with nothing changed, also where this store has changes that the
+ * copy lacks (details.fork).
  */
 export function installStore(
   store: Store,
