@@ -24,7 +24,7 @@ A running node makes backups by itself: see cairn backup list.`,
   async run(invocation) {
     const folder = resolve(invocation.args[0] ?? "");
     process.umask(0o077);
-    const dataDir = resolve(dataDirOf(invocation));
+    const dataDir = dataDirOf(invocation);
     if (!isSet(invocation, "verify")) {
       const manifest = await backupNode({ dataDir, to: folder });
       await showResult(invocation, manifest, lineOf(folder, manifest));
@@ -50,7 +50,7 @@ export const backupKey: Command = {
   async run(invocation) {
     const file = resolve(invocation.args[0] ?? "");
     process.umask(0o077);
-    writeKeyFile(resolve(dataDirOf(invocation)), file);
+    writeKeyFile(dataDirOf(invocation), file);
     say(`the keys are in ${file}; keep it secret, and apart from the backups`);
     return 0;
   },
@@ -90,7 +90,7 @@ A new history begins: positions from before the restore are refused with history
   ],
   async run(invocation) {
     const from = resolve(invocation.args[0] ?? "");
-    const dataDir = resolve(dataDirOf(invocation));
+    const dataDir = dataDirOf(invocation);
     process.umask(0o077);
     const { manifest, sealed, epoch, aside } = await restoreNode({
       from,

@@ -1,6 +1,7 @@
 // The HTTP client of the commands: sends an operation to the local node by its socket, or to another one by URL.
 // Holds no rules: the node decides, and its errors become Faults again.
 
+import { resolve } from "node:path";
 import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
 import { defaultDataDir } from "../config/paths.ts";
 import { wasNeverSent } from "../lib/attempt-proof.ts";
@@ -41,9 +42,9 @@ function defaultUrl({ options, env }: Invocation): string | undefined {
   return options["data"] === undefined ? env["CAIRN_URL"] : undefined;
 }
 
-/** Returns the data folder: `--data`, else CAIRN_DATA, else the default. */
+/** Returns the absolute path of the data folder: `--data`, else CAIRN_DATA, else the default. */
 export function dataDirOf(invocation: Invocation): string {
-  return textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env));
+  return resolve(textOption(invocation, "data") ?? (invocation.env["CAIRN_DATA"] || defaultDataDir(invocation.env)));
 }
 
 /**

@@ -1,7 +1,6 @@
 // cairn recover --accept-loss (and promote --accept-loss): makes a stopped node a fleet of its own, with what its disk
 // holds and a new history.
 
-import { resolve } from "node:path";
 import { recoverNode } from "../datadir/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { dataDirOf } from "./client.ts";
@@ -16,7 +15,7 @@ export const ACCEPT_LOSS = {
 
 /** Starts a new history on the stopped node of this data folder. Fault `invalid_input` without `--accept-loss`. */
 export async function recoverAlone(invocation: Invocation, command: "recover" | "promote"): Promise<number> {
-  const dataDir = resolve(dataDirOf(invocation));
+  const dataDir = dataDirOf(invocation);
   if (!isSet(invocation, "acceptLoss")) {
     throw new Fault("invalid_input", `cairn ${command} starts a new history from what is in ${dataDir} alone`, {
       hint:

@@ -3,8 +3,11 @@
 
 import type { Shape } from "./shapes.ts";
 
-/** How a value is parsed and checked. `bytes` also accepts the endings KiB, MiB and GiB. */
-export type Kind = "text" | "list" | "flag" | "count" | "bytes" | "choice";
+/**
+ * How a value is parsed and checked. `bytes` also accepts the endings KiB, MiB and GiB; a `path` becomes absolute, from
+ * the folder in which the process was started.
+ */
+export type Kind = "text" | "path" | "list" | "flag" | "count" | "bytes" | "choice";
 
 /** One setting in its table. */
 export interface Row<K extends Kind, Default> {
@@ -26,6 +29,9 @@ export interface Row<K extends Kind, Default> {
 /** A text; `undefined`: not set. */
 export const text = <D extends string | undefined>(value: D, placeholder: string, help: string, shape?: Shape) =>
   ({ kind: "text", default: value, placeholder, help, ...(shape && { shape }) }) satisfies Row<"text", D>;
+/** Path of a file or folder; not set by default. */
+export const path = (placeholder: string, help: string) =>
+  ({ kind: "path", default: undefined, placeholder, help }) satisfies Row<"path", undefined>;
 /** Texts separated by commas. */
 export const list = (placeholder: string, help: string, shape?: Shape) =>
   ({ kind: "list", default: [] as readonly string[], placeholder, help, ...(shape && { shape }) }) satisfies Row<
@@ -58,7 +64,7 @@ type Widened<D> = D extends undefined ? string | undefined : D extends string ? 
 
 /** Values of the settings of a table, by name. */
 export type ValuesOf<T extends SettingTable> = {
-  readonly [K in keyof T]: T[K]["kind"] extends "text"
+  readonly [K in keyof T]: T[K]["kind"] extends "text" | "path"
     ? undefined extends T[K]["default"]
       ? string | undefined
       : string

@@ -7,6 +7,7 @@ import {
   count,
   flag,
   list,
+  path,
   type SettingRow,
   type SettingTable,
   text,
@@ -32,7 +33,7 @@ const GIB = 1024 * MIB;
  * under `[access]` in the file.
  */
 export const SETTINGS = {
-  data: text(undefined, "DIR", "Folder with all data of this node, accessible only to its user."),
+  data: path("DIR", "Folder with all data of this node, accessible only to its user."),
   hostname: text("cairn", "NAME", "Name of this node on the tailnet.", hostnameShape),
   control_url: text(
     undefined,
@@ -78,11 +79,7 @@ export const SETTINGS = {
     "Role of other untagged users of this tailnet who have no grant.",
   ),
   "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
-  "access.policy_file": text(
-    undefined,
-    "FILE",
-    "File with grants as JSON, for control servers without application grants.",
-  ),
+  "access.policy_file": path("FILE", "File with grants as JSON, for control servers without application grants."),
   "access.capability": text(
     "cairn.internal/cap/cairn",
     "NAME",

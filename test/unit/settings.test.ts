@@ -2,7 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
 import { readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
@@ -48,6 +48,15 @@ test("flags win over the environment, that over the file, that over defaults, an
     "log.level": join(data, "cairn.toml"),
     "context.max_bytes": join(data, "cairn.toml"),
   });
+});
+
+test("a path is absolute from here on, wherever it came from", () => {
+  const env = { CAIRN_ACCESS_POLICY_FILE: "policy.json" };
+  const { settings } = load({ data: "some/data", env, flags: { "backup.folder": "/var/backups/cairn" } });
+  expect(settings.data).toBe(resolve("some/data"));
+  expect(settings["access.policy_file"]).toBe(resolve("policy.json"));
+  expect((settings as Record<string, unknown>)["backup.folder"]).toBe("/var/backups/cairn");
+  expect(loadSettings({ env: { CAIRN_DATA: "other" } }).settings.data).toBe(resolve("other"));
 });
 
 test("an unknown key of the file is refused with the near name", () => {

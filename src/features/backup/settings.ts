@@ -1,6 +1,6 @@
 // Settings of scheduled backups.
 
-import { text } from "../../config/setting.ts";
+import { path, text } from "../../config/setting.ts";
 import { bucketShape, endpointShape, keepShape, prefixShape, regionShape } from "../../config/shapes.ts";
 
 /** When backups are made, where they are stored, and how many are kept. */
@@ -10,7 +10,7 @@ export const backupSettingTable = {
     "CRON",
     "When to back up the store: daily (at night, each node at a minute of its own), a cron expression in local time such as 0 3 * * *, or off.",
   ),
-  "backup.folder": text(undefined, "DIR", "Folder for scheduled backups. Default: backups in the data folder."),
+  "backup.folder": path("DIR", "Folder for scheduled backups. Default: backups in the data folder."),
   "backup.keep": text(
     "7d,4w,6m",
     "RULE",
