@@ -1,6 +1,7 @@
 // What other rooms may use of the data folder.
 
 export { backupNode, checkBackup, refuseBrokenRestore, restoreNode } from "./backup.ts";
+export { prepareDataFolder } from "./data-folder.ts";
 export { type DiskWatch, watchDisk } from "./disk-watch.ts";
 export { keysOfFolder, readKeyFile, writeKeyFile } from "./fleet-keys.ts";
 export { inspectNodeStore } from "./inspect.ts";

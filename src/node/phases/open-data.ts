@@ -4,8 +4,13 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type SocketPaths, socketPaths } from "../../config/paths.ts";
-import { prepareSockets, refuseBrokenRecovery, refuseBrokenRestore, refuseLostStore } from "../../datadir/index.ts";
-import { ensurePrivateFolder } from "../../lib/private-folder.ts";
+import {
+  prepareDataFolder,
+  prepareSockets,
+  refuseBrokenRecovery,
+  refuseBrokenRestore,
+  refuseLostStore,
+} from "../../datadir/index.ts";
 import { type FleetPlan, mayGetCopy, planFleet } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { lockDataFolder } from "../../store/lock.ts";
@@ -40,7 +45,8 @@ export function openData(start: StartContext): OpenedData {
   // Before anything is written, so that nothing is readable by others.
   process.umask(0o077);
   for (const warning of options.loaded.warnings) log("warning", warning);
-  ensurePrivateFolder(settings.data);
+  const mended = prepareDataFolder(settings.data);
+  if (mended !== undefined) log("warning", mended);
   refuseBrokenRestore(settings.data);
   const lock = lockDataFolder(settings.data);
   closers.add("data lock", () => lock.release());
