@@ -30,6 +30,8 @@ export interface Secrets {
   s3?: S3Keys | undefined;
   /** A ticket as `cairn ticket` prints it. */
   joinTicket?: string | undefined;
+  /** Where that text came from, for messages: the variable, or variable and file. */
+  joinTicketFrom?: string | undefined;
 }
 
 /** Keys that sign requests to an S3-compatible service. */
@@ -42,7 +44,9 @@ export interface S3Keys {
 export function readSecrets(env: Environment): Secrets {
   const authKey = AUTH_KEY_NAMES.map((name) => readSecret(name, env)).find((value) => value !== undefined);
   const clientSecret = readSecret(CLIENT_SECRET_NAME, env);
-  return { authKey, clientSecret, s3: readS3Keys(env), joinTicket: readSecret(TICKET_NAME, env) };
+  const joinTicket = readSecret(TICKET_NAME, env);
+  const joinTicketFrom = secretOrigins(env).find(({ name }) => name === TICKET_NAME)?.origin;
+  return { authKey, clientSecret, s3: readS3Keys(env), joinTicket, joinTicketFrom };
 }
 
 function readS3Keys(env: Environment): S3Keys | undefined {
@@ -71,6 +75,17 @@ export function secretOrigins(env: Environment): { name: string; origin: string 
     if (env[name]?.trim()) return [{ name, origin: name }];
     if (env[`${name}_FILE`]) return [{ name, origin: `${name}_FILE (${env[`${name}_FILE`]})` }];
     return credential === undefined ? [] : [{ name, origin: `systemd credential (${credential})` }];
+  });
+}
+
+/** Returns one line for each secret file of this user that other users of the machine can read. */
+export function openSecretFiles(env: Environment): string[] {
+  return SECRET_NAMES.flatMap((name) => {
+    const path = env[name]?.trim() ? undefined : env[`${name}_FILE`];
+    const found = path ? statSync(path, { throwIfNoEntry: false }) : undefined;
+    if (found === undefined || found.uid !== process.getuid?.() || (found.mode & 0o077) === 0) return [];
+    const mode = (found.mode & 0o777).toString(8);
+    return [`Other users can read the file of ${name}_FILE, ${path} (mode ${mode}): close it with chmod 600 ${path}`];
   });
 }
 

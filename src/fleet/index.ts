@@ -15,7 +15,7 @@ export { Health } from "./health.ts";
 export { Admission, JOIN, notTheLeader, type Pending, sentJoinRequest } from "./join/admit.ts";
 export { type FleetFile, memberShape, readFleetFile, writeFleetFile } from "./join/fleet-file.ts";
 export { type Joined, joinFleet, type SeenFleet, scanTailnet } from "./join/joiner.ts";
-export { drawSecret, hashOf, parseTicket, type Ticket, ticketText } from "./join/ticket.ts";
+export { drawSecret, hashOf, parseTicket, refuseOtherRole, type Ticket, ticketText } from "./join/ticket.ts";
 export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";

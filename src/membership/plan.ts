@@ -12,7 +12,14 @@ import {
   readJoinRequest,
   runRequestedQuarantine,
 } from "../datadir/index.ts";
-import { type FleetFile, type FleetRole, parseTicket, readFleetFile, type Ticket } from "../fleet/index.ts";
+import {
+  type FleetFile,
+  type FleetRole,
+  parseTicket,
+  readFleetFile,
+  refuseOtherRole,
+  type Ticket,
+} from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
@@ -67,14 +74,15 @@ export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number)
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
   const facts: StartFacts = { loaded, request, host, chosenRole, file };
   const rejoins = file?.removed === true && host !== undefined;
+  if (!rejoins && file !== undefined && !(isLastFullMember(file) && request !== undefined))
+    return resumeMembership(facts, file, lines);
+  if (host === undefined) return beginFleet(chosenRole, lines);
+  // Before any data is moved: a ticket that cannot be used is refused here.
+  const joinTarget = joinTargetOf(facts, host, secrets, rejoins ? file.role : undefined);
   if (rejoins) {
     const why = `This node is no member of the fleet ${file.fleet} any more`;
     lines.push(`${why}; what it held is kept in ${quarantineData(data, why, nowMs())}`);
-  } else if (file !== undefined && !(isLastFullMember(file) && request !== undefined)) {
-    return resumeMembership(facts, file, lines);
   }
-  if (host === undefined) return beginFleet(chosenRole, lines);
-  const joinTarget = joinTargetOf(facts, host, secrets, rejoins ? file.role : undefined);
   if (isMemberStore(data)) return { kind: "full", file: undefined, joinTarget: undefined, lines };
   const kept = makeRoom(data, request?.discard === true || settings.discard_local, nowMs());
   if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
@@ -115,14 +123,19 @@ function joinTargetOf(
   formerRole: FleetRole | undefined,
 ): JoinTarget {
   const { settings, origins } = loaded;
-  const text = request?.ticket ?? secrets.joinTicket;
-  const ticket = text === undefined ? undefined : parseTicket(text);
+  const [text, from = "CAIRN_JOIN_TICKET"] =
+    request?.ticket === undefined
+      ? [secrets.joinTicket, secrets.joinTicketFrom]
+      : [request.ticket, "The request of cairn join"];
+  const ticket = text === undefined ? undefined : parseTicket(text, from);
+  const role = request?.role ?? chosenRole;
+  refuseOtherRole(role, ticket);
   const chosenFleet = host === "auto" || origins.has("fleet") ? settings.fleet : undefined;
   return {
     host,
     fleet: request?.fleet ?? chosenFleet,
     fleetId: request?.fleetId,
-    role: request?.role ?? chosenRole ?? (ticket === undefined ? formerRole : undefined),
+    role: role ?? (ticket === undefined ? formerRole : undefined),
     ticket,
   };
 }

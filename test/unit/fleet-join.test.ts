@@ -353,7 +353,7 @@ describe("looking for a fleet", () => {
 
 test("a ticket's text is read back, and nothing else is a ticket", () => {
   const ticket: Ticket = { role: "edge", fleetId: "a".repeat(32), secret: drawSecret() };
-  expect(parseTicket(`${ticketText(ticket)}\n`)).toEqual(ticket);
+  expect(parseTicket(`${ticketText(ticket)}\n`, "CAIRN_JOIN_TICKET")).toEqual(ticket);
   for (const text of [
     "",
     "tskey-auth-x",
@@ -361,7 +361,7 @@ test("a ticket's text is read back, and nothing else is a ticket", () => {
     `${ticketText(ticket)}0`,
     ticketText(ticket).replace("edge", "admin"),
   ]) {
-    const read = () => parseTicket(text);
+    const read = () => parseTicket(text, "CAIRN_JOIN_TICKET_FILE (ticket)");
     expect(read).toThrow("no ticket");
     try {
       read();

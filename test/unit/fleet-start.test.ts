@@ -117,6 +117,17 @@ describe("a start that joins", () => {
     expect(codeOf(() => plan(temporaryFolder(), { join: "one" }, "none"))).toBe("config_invalid");
   });
 
+  test("in another role than that of its ticket is refused, and no data are moved", () => {
+    const data = folderWith(0);
+    for (const role of ["central", "edge"]) {
+      const refused = () => plan(data, { join: "one", role }, TICKET);
+      expect(refused).toThrow(`The role is ${role}, but the ticket is for the role regional`);
+    }
+    const removed = memberFolder({ ...FILE, removed: true });
+    expect(codeOf(() => plan(removed, { join: "one", role: "edge" }, TICKET))).toBe("config_invalid");
+    expect([...asideOf(data), ...asideOf(removed)]).toEqual([]);
+  });
+
   test("gives up an empty store of its own, and one with data only when told to; both are kept", () => {
     const empty = folderWith(0);
     expect(plan(empty, { join: "one" }).lines[0]).toContain("aside");

@@ -2,13 +2,20 @@
 // joining node its text in a variable or file. `join` writes a request into the data folder, and the next start of the
 // node joins, so that nothing about how the node is started (npm, systemd, container) has to be changed.
 
-import { existsSync, statSync } from "node:fs";
-import { join as joinPath, resolve } from "node:path";
-import { readSecrets } from "../../config/secrets.ts";
-import { writeJoinRequest } from "../../datadir/index.ts";
-import { drawSecret, type FleetRole, hashOf, parseTicket, readFleetFile, ticketText } from "../../fleet/index.ts";
+import { existsSync, fstatSync, statSync } from "node:fs";
+import { join as joinPath } from "node:path";
+import { openSecretFiles, readSecrets } from "../../config/secrets.ts";
+import { prepareDataFolder, writeJoinRequest } from "../../datadir/index.ts";
+import {
+  drawSecret,
+  type FleetRole,
+  hashOf,
+  parseTicket,
+  readFleetFile,
+  refuseOtherRole,
+  ticketText,
+} from "../../fleet/index.ts";
 import { Fault } from "../../lib/fault.ts";
-import { ensurePrivateFolder } from "../../lib/private-folder.ts";
 import { ownChanges } from "../../membership/index.ts";
 import { registerSecret } from "../../observe/redact.ts";
 import { askNode, dataDirOf, nodeAddress } from "../client.ts";
@@ -25,7 +32,7 @@ export const ticket: Command = {
   more: `Run it on the leader. The ticket is a secret and is only written to stdout. Pass it on as the variable
 CAIRN_JOIN_TICKET, as a file named by CAIRN_JOIN_TICKET_FILE, or as a systemd credential, never as an argument.
 Example:
-  cairn ticket --role regional > ticket`,
+  (umask 077; cairn ticket --role regional > ticket)`,
   options: [ROLE, SPACE, { flags: "--for <node>", help: "only for the waiting device with this tailnet name or id" }],
   asksNode: true,
   async run(invocation) {
@@ -48,11 +55,18 @@ Example:
     const text = ticketText({ role, fleetId: String(body["fleet_id"]), secret });
     const shown = { ticket: text, role, expires_at: body["expires_at"] };
     await showResult(invocation, shown, `${text}\n`);
+    if (isOpenFile()) say("other users can read the file that holds it: close it with chmod 600");
     say(`valid once, until ${String(body["expires_at"])}; on the other machine, with the ticket in a file:`);
     say(`  CAIRN_JOIN_TICKET_FILE=ticket cairn join ${await hostOf(invocation)}, then start its node`);
     return 0;
   },
 };
+
+/** Reports whether stdout is a file that other users can read. */
+function isOpenFile(): boolean {
+  const found = fstatSync(1);
+  return found.isFile() && (found.mode & 0o077) !== 0;
+}
 
 /** Returns the id of a waiting device; an id may also be that of a device that does not ask yet. */
 async function deviceOf(invocation: Invocation, word: string): Promise<string> {
@@ -85,15 +99,14 @@ Examples:
     { flags: "--json", help: "print JSON" },
   ],
   async run(invocation) {
-    const dataDir = resolve(dataDirOf(invocation));
+    const dataDir = dataDirOf(invocation);
     const [place = "auto"] = invocation.args;
     process.umask(0o077);
-    ensurePrivateFolder(dataDir);
+    const { role, joinTicket } = ticketOf(invocation);
+    const mended = prepareDataFolder(dataDir);
+    if (mended !== undefined) say(mended);
     refuseForeignFolder(dataDir);
     const wasRemoved = refuseMember(dataDir);
-    const { joinTicket } = readSecrets(invocation.env);
-    registerSecret(joinTicket);
-    const role = roleOption(invocation) ?? (joinTicket === undefined ? undefined : parseTicket(joinTicket).role);
     const discard = isSet(invocation, "discardLocal");
     if (!wasRemoved) refuseLoss(dataDir, discard);
     const fleet = textOption(invocation, "fleet");
@@ -108,6 +121,17 @@ Examples:
     return 0;
   },
 };
+
+/** Returns the ticket, and the role of `--role` or of the ticket. Fault `config_invalid` where the two differ. */
+function ticketOf(invocation: Invocation): { role: FleetRole | undefined; joinTicket: string | undefined } {
+  const { joinTicket, joinTicketFrom = "" } = readSecrets(invocation.env);
+  registerSecret(joinTicket);
+  for (const line of openSecretFiles(invocation.env)) say(line);
+  const ticket = joinTicket === undefined ? undefined : parseTicket(joinTicket, joinTicketFrom);
+  const chosen = roleOption(invocation);
+  refuseOtherRole(chosen, ticket);
+  return { role: chosen ?? ticket?.role, joinTicket };
+}
 
 interface JoinRequested {
   place: string;

@@ -27,14 +27,26 @@ export function ticketText({ role, fleetId, secret }: Ticket): string {
   return `cairn-ticket-${role}-${fleetId}-${secret}`;
 }
 
-/** Reads a ticket. Fault `config_invalid`, without the text, for anything else. */
-export function parseTicket(text: string): Ticket {
+/**
+ * Reads a ticket. `from` says in messages where the text came from, such as a variable or a file. Fault
+ * `config_invalid`, without the text, for anything else.
+ */
+export function parseTicket(text: string, from: string): Ticket {
   const match = TEXT.exec(text.trim());
   const role = ROLES.find((each) => each === match?.[1]);
   if (match?.[2] !== undefined && match[3] !== undefined && role !== undefined)
     return { role, fleetId: match[2], secret: match[3] };
-  throw new Fault("config_invalid", `CAIRN_JOIN_TICKET holds ${text.length} characters that are no ticket`, {
+  const what = text.length === 1 ? "1 character that is" : `${text.length} characters that are`;
+  throw new Fault("config_invalid", `${from} holds ${what} no ticket`, {
     hint: "Give it exactly as cairn ticket printed it: cairn-ticket-ROLE-…",
+  });
+}
+
+/** Throws Fault `config_invalid` where a node that is to join in this role has a ticket for another one. */
+export function refuseOtherRole(role: FleetRole | undefined, ticket: Ticket | undefined): void {
+  if (role === undefined || ticket === undefined || role === ticket.role) return;
+  throw new Fault("config_invalid", `The role is ${role}, but the ticket is for the role ${ticket.role}`, {
+    hint: `Leave the role out to join as ${ticket.role}, or create another ticket: cairn ticket --role ${role}.`,
   });
 }
 
