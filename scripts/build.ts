@@ -13,7 +13,8 @@ try {
   const { values } = parseArgs({ args: process.argv.slice(2), options: { target: { type: "string" } } });
   const wanted = TARGETS.filter((target) => values.target === undefined || target.name === values.target);
   if (wanted.length === 0) {
-    throw new BuildError(`no target "${values.target}"; there are ${TARGETS.map((target) => target.name).join(", ")}`);
+    const names = TARGETS.map((target) => target.name).join(", ");
+    throw new BuildError(`--target should be one of ${names}, and is "${values.target}"`, 2);
   }
   const commit = currentCommit();
   for (const target of wanted) {
@@ -33,7 +34,7 @@ try {
   const usage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
   if (!usage && !(error instanceof BuildError)) throw error;
   console.error(`cairn: ${(error as Error).message}`);
-  process.exit(1);
+  process.exit(usage ? 2 : (error as BuildError).exit);
 }
 
 /** Returns twelve digits of the commit, with "-dirty" when files differ from it; "unknown" outside a clone. */

@@ -13,7 +13,15 @@ const native = join(root, "native");
 export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "hello";
 
 /** A problem that the user can fix; printed without a stack. */
-export class BuildError extends Error {}
+export class BuildError extends Error {
+  /** Exit code of the script: 2 for words that it does not know. */
+  readonly exit: number;
+
+  constructor(message: string, exit = 1) {
+    super(message);
+    this.exit = exit;
+  }
+}
 
 export interface Versions {
   go: string;

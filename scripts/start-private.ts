@@ -40,18 +40,29 @@ const running = z.object({
 });
 type Running = z.infer<typeof running>;
 
+/** What may be given to `npm start --` without a key. */
+const OPTIONS = {
+  nodes: { type: "string" },
+  data: { type: "string" },
+  port: { type: "string" },
+  role: { type: "string", default: "central" },
+  join: { type: "string", default: "auto" },
+} as const;
+
+/** Reads the arguments. Throws BuildError with exit code 2 for words that it does not know. */
+export function startArguments(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS }).values;
+  } catch (error) {
+    const [what = ""] = (error as Error).message.split(". ");
+    const known = Object.keys(OPTIONS).map((name) => `--${name}`);
+    const words = `without a key, npm start -- takes ${known.join(", ")}; with TS_AUTHKEY it takes what cairn serve takes`;
+    throw new BuildError(`${what}\n  try: ${words}`, 2);
+  }
+}
+
 /** Runs until a signal, or until a node ends. Returns the exit code. */
-export async function startPrivate(engine: string, args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      nodes: { type: "string" },
-      data: { type: "string" },
-      port: { type: "string" },
-      role: { type: "string", default: "central" },
-      join: { type: "string", default: "auto" },
-    },
-  });
+export async function startPrivate(engine: string, values: ReturnType<typeof startArguments>): Promise<number> {
   const role = ROLES.find((one) => one === values.role);
   if (role === undefined) throw new BuildError(`--role should be central, regional or edge, and is "${values.role}"`);
   if (values.join !== "auto")

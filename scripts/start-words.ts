@@ -1,6 +1,6 @@
 // What npm start prints: lines to copy, each of which works from any folder of this machine.
 
-import { clientLines } from "../src/lib/client-lines.ts";
+import { clientLines, shellWord } from "../src/lib/client-lines.ts";
 import { CAIRN, type Serving } from "./start-node.ts";
 
 /** Returns the lines to copy. */
@@ -22,7 +22,8 @@ export function howToUse(nodes: readonly Serving[], joined = false): string {
       `  or        ${agent("stdio")}`,
       `  write     curl -X PUT ${node.localUrl}/contexts/hello/world -H 'Content-Type: text/plain' -d 'hello from curl'`,
       `  read      curl ${node.localUrl}/contexts/hello/world`,
-      `  data      ${node.dataDir}`,
+      `  ask       ${[...CAIRN, "status", "--data", node.dataDir].map(shellWord).join(" ")}`,
+      `  data      ${node.dataDir}; every cairn command takes it as --data`,
     ].join("\n");
   });
   return [

@@ -5,23 +5,23 @@
 import { dirname, join } from "node:path";
 import { TAILNET_SECRET_NAMES } from "../src/config/secrets.ts";
 import { BuildError, ensureNative } from "./native.ts";
-import { startPrivate } from "./start-private.ts";
+import { startArguments, startPrivate } from "./start-private.ts";
 import { host, planFor } from "./targets.ts";
 
 const main = join(dirname(import.meta.dir), "src", "main.ts");
 
 process.umask(0o077);
 try {
-  const engine = buildEngine();
   const hasKey =
     TAILNET_SECRET_NAMES.some((name) => process.env[name] || process.env[`${name}_FILE`]) ||
     process.env["CREDENTIALS_DIRECTORY"] !== undefined;
-  process.exit(hasKey ? await startWithKey(engine) : await startPrivate(engine, process.argv.slice(2)));
+  const values = hasKey ? undefined : startArguments(process.argv.slice(2));
+  const engine = buildEngine();
+  process.exit(values === undefined ? await startWithKey(engine) : await startPrivate(engine, values));
 } catch (error) {
-  const usage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  if (!usage && !(error instanceof BuildError)) throw error;
-  console.error(`cairn: ${(error as Error).message}`);
-  process.exit(usage ? 2 : 1);
+  if (!(error instanceof BuildError)) throw error;
+  console.error(`cairn: ${error.message}`);
+  process.exit(error.exit);
 }
 
 /** Builds the Go half: the library, or without a C compiler the sidecar, which needs only Go. */

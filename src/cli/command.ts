@@ -20,6 +20,8 @@ export interface Command {
   summary: string;
   /** Text below the help, such as examples. */
   more?: string;
+  /** The line to type, shown when the words were wrong; left out: a pointer to the help. */
+  usage?: string;
   args?: readonly Argument[];
   options?: readonly Option[];
   /** Adds `--data`, `--url` and `--json`: which node is asked, and how its answer is shown. */
@@ -68,11 +70,15 @@ export function countOption(invocation: Invocation, name: string, flag: string):
   return text === undefined ? undefined : wholeNumber(flag, text);
 }
 
-/** Parses a whole number that a person wrote as `place`. Fault `invalid_input`. */
+/**
+ * Parses a whole number that a person wrote as `place`: a flag such as `--limit`, or an argument such as `FROM`. Fault
+ * `invalid_input`.
+ */
 export function wholeNumber(place: string, text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
+  const isFlag = place.startsWith("-");
   throw new Fault("invalid_input", `${place} must be a whole number, not ${JSON.stringify(text)}`, {
-    hint: `Give it as ${place} 3.`,
+    hint: isFlag ? `Give it as ${place} 3.` : `Give a number in place of ${place}, such as 3.`,
   });
 }
 

@@ -2,7 +2,7 @@
 // are named, never shown.
 
 import { exampleFile } from "../config/example.ts";
-import { readSecrets, secretOrigins } from "../config/secrets.ts";
+import { openSecretFiles, readSecrets, secretOrigins } from "../config/secrets.ts";
 import { SETTING_ROWS } from "../features/index.ts";
 import { columns } from "../lib/columns.ts";
 import { checkSettings } from "../node/index.ts";
@@ -10,6 +10,10 @@ import { redactText } from "../observe/redact.ts";
 import { type Command, isSet, type Option } from "./command.ts";
 import { explicitText, localSettings } from "./local-settings.ts";
 import { say, showResult, wantsJson, writeData } from "./output.ts";
+
+/** Which file is read, for the help. */
+const WHICH_FILE = `Reads cairn.toml of the data folder, if there is one: that of --data DIR, CAIRN_DATA or the default.
+--config FILE, or CAIRN_CONFIG, names another file.`;
 
 const SOURCE: readonly Option[] = [
   { flags: "--data <dir>", help: "the data folder, whose cairn.toml is read" },
@@ -20,6 +24,8 @@ const SOURCE: readonly Option[] = [
 export const configShow: Command = {
   words: ["config", "show"],
   summary: "show the settings a node would start with",
+  more: WHICH_FILE,
+  usage: "cairn config show --config FILE",
   options: [
     ...SOURCE,
     { flags: "--origin", help: "also show where each value comes from" },
@@ -61,14 +67,22 @@ function shown(value: unknown): string | number | boolean | string[] | null {
 export const configValidate: Command = {
   words: ["config", "validate"],
   summary: "check settings, secrets and policy file as a start does; exits 20 or 21 when they are invalid",
+  more: WHICH_FILE,
+  usage: "cairn config validate --config FILE",
   options: [...SOURCE, { flags: "--json", help: "print JSON" }],
   async run(invocation) {
     const loaded = localSettings(invocation);
     const secrets = readSecrets(invocation.env);
-    const warnings = [...loaded.warnings, ...checkSettings(loaded.settings, secrets)];
+    const warnings = [
+      ...loaded.warnings,
+      ...openSecretFiles(invocation.env),
+      ...checkSettings(loaded.settings, secrets),
+    ];
     if (!wantsJson(invocation)) for (const warning of warnings) say(warning);
-    const text = `the settings are valid; ${explicitText(loaded)}\n`;
-    await showResult(invocation, { ok: true, data: loaded.settings.data, warnings }, text);
+    const { file = null, settings } = loaded;
+    const read = file === null ? `there is no settings file in ${settings.data}` : `${file} was read`;
+    const text = `the settings are valid; ${explicitText(loaded)}; ${read}\n`;
+    await showResult(invocation, { ok: true, data: settings.data, file, warnings }, text);
     return 0;
   },
 };

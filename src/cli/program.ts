@@ -8,6 +8,8 @@ import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
 import { COMMANDS } from "./table.ts";
 
+const VERSION_FLAGS: readonly string[] = ["-V", "--version"];
+
 /** Runs one command line (without the executable's name) and returns its exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
   try {
@@ -16,12 +18,17 @@ export async function runCommandLine(argv: readonly string[], env: Environment):
     const program = build(env, (code) => {
       exit = code;
     });
-    await program.parseAsync(argv, { from: "user" });
+    await program.parseAsync(asCommand(argv), { from: "user" });
     return exit;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
     return reportFailure(error);
   }
+}
+
+/** `cairn --version` is `cairn version`: what people try first. */
+function asCommand(argv: readonly string[]): readonly string[] {
+  return VERSION_FLAGS.includes(argv[0] ?? "") ? ["version", ...argv.slice(1)] : argv;
 }
 
 function build(env: Environment, done: (exit: number) => void): CommanderCommand {
@@ -30,6 +37,7 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
       "One executable that joins a tailnet as its own node and gives your AI agents one versioned context store.",
     )
     .enablePositionalOptions()
+    .addOption(new CommanderOption(VERSION_FLAGS.join(", "), "show the versions, as cairn version does"))
     .addHelpText("after", "\nStart with `cairn serve`. Settings: docs/settings.md. Every command has --help.");
   const groups = new Map<string, CommanderCommand>();
   for (const command of COMMANDS) {
@@ -63,6 +71,7 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
   const built = configured(new CommanderCommand(word))
     .description(command.summary)
     .aliases([...(command.aliases ?? [])]);
+  if (command.usage !== undefined) built.showHelpAfterError(`  try: ${command.usage}`);
   if (command.more !== undefined) built.addHelpText("after", `\n${command.more}`);
   for (const argument of command.args ?? [])
     built.argument(argument.name.startsWith("[") ? argument.name : `<${argument.name}>`, argument.help);

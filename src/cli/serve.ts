@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
-import { eachSecret, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
+import { eachSecret, openSecretFiles, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
 import { flagOf } from "../config/setting.ts";
+import type { SettingKey } from "../config/settings.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
@@ -67,8 +68,11 @@ Each flag is also a variable: --log-level is CAIRN_LOG_LEVEL.`,
   },
 };
 
-/** Settings that have no meaning without a tailnet. */
-const TAILNET_FLAGS = /^--(control-url|tags|ephemeral|tailnet-engine) /;
+/** Settings that have no meaning without a tailnet, where there is no fleet to join either. */
+const TAILNET_SETTINGS: readonly SettingKey[] = [
+  ...(["control_url", "tags", "ephemeral", "tailnet.engine", "role", "join", "discard_local"] as const),
+];
+const TAILNET_FLAGS = new Set(TAILNET_SETTINGS.map(flagOf));
 
 /** `cairn dev`. */
 export const dev: Command = {
@@ -76,7 +80,7 @@ export const dev: Command = {
   summary: "run a node for development: no tailnet, 127.0.0.1 only, everyone on this machine may use it",
   more: "Without --data the data is temporary. Everyone on this machine can read and write it.",
   options: [
-    ...SETTING_OPTIONS.filter(({ flags }) => !TAILNET_FLAGS.test(`${flags} `)),
+    ...SETTING_OPTIONS.filter(({ flags }) => !TAILNET_FLAGS.has(flags.split(" ")[0] ?? "")),
     { flags: "--config <file>", help: "Settings file (default: none).", offers: "files" },
     { flags: "--port <port>", help: `Port on 127.0.0.1 (0: any; default ${DEV_PORT}).` },
   ],
@@ -109,6 +113,7 @@ type Mode = Pick<StartOptions, "conformance" | "privateTailnet" | "loopbackPort"
 
 async function serveUntilEnd(invocation: Invocation, temporary: string | undefined, mode: Mode): Promise<number> {
   const loaded = load(invocation, temporary);
+  if (mode.tailnet !== undefined) refuseTailnetSettings(loaded);
   const { settings } = loaded;
   configureLogging({ level: settings["log.level"], format: settings["log.format"] });
   const secrets = readSecrets(invocation.env);
@@ -141,6 +146,16 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   return reason instanceof Fault ? reportFailure(reason) : 0;
 }
 
+/** Throws Fault `invalid_input` where a variable or file asks a development node to join something. */
+function refuseTailnetSettings({ origins }: Loaded): void {
+  const key = TAILNET_SETTINGS.find((each) => origins.has(each));
+  const origin = key === undefined ? undefined : origins.get(key);
+  if (origin === undefined) return;
+  throw new Fault("invalid_input", `cairn dev joins no tailnet and no fleet, but ${key} is set by ${origin}`, {
+    hint: `Leave it out: unset ${origin}, or remove it from that file. cairn serve joins, and so does npm start.`,
+  });
+}
+
 async function startGrace(): Promise<undefined> {
   await pause(START_GRACE_MS);
 }
@@ -158,12 +173,15 @@ function load(invocation: Invocation, temporary: string | undefined): Loaded {
     else if (Array.isArray(given)) flags[key] = given.flatMap((item) => String(item).split(","));
   }
   if (temporary !== undefined) flags["data"] = temporary;
-  return loadSettings({
+  const loaded = loadSettings({
     tables: SETTING_TABLES,
     flags,
     env: invocation.env,
     configFile: textOption(invocation, "config"),
+    // A backup in a folder that is removed at the end is none.
+    ...(temporary === undefined ? {} : { defaults: { "backup.schedule": "off" } }),
   });
+  return { ...loaded, warnings: [...loaded.warnings, ...openSecretFiles(invocation.env)] };
 }
 
 function needsFolder(invocation: Invocation): boolean {

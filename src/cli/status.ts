@@ -27,8 +27,8 @@ export const status: Command = {
 type Backup = NonNullable<NodeReport["backup"]>;
 
 function backupLine({ at, position, bytes, target, next }: Backup): string {
-  const due = next === null ? "" : `; next ${next}`;
-  if (at === null) return `none yet${due}`;
+  const due = next === null ? "; none is scheduled" : `; next ${next}`;
+  if (at === null) return next === null ? "none, and none is scheduled" : `none yet${due}`;
   const hours = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 3_600_000));
   return `${at} (${hours} h ago) at ${position}, ${bytes} bytes, in ${target}${due}`;
 }
@@ -50,12 +50,18 @@ function screen(report: NodeReport): string {
     condition.severity,
     `${condition.title}: ${condition.text}. ${condition.hint}`,
   ]);
+  const isLocal = tailnet.engine === "loopback";
   const key = tailnet.key_expiry === null ? "" : `, key until ${tailnet.key_expiry}`;
   const screenful = columns([
     ["status", report.status],
     ...problems,
     ["node", `${tailnet.name || "not on a tailnet"}${tailnet.ips.length === 0 ? "" : ` (${tailnet.ips.join(", ")})`}`],
-    ["tailnet", `${tailnet.state}, control ${tailnet.control}${tailnet.https ? ", https" : ""}${key}`],
+    [
+      "tailnet",
+      isLocal
+        ? "none: this node is for this machine only"
+        : `${tailnet.state}, control ${tailnet.control}${tailnet.https ? ", https" : ""}${key}`,
+    ],
     ["fleet", fleetLine(report)],
     ["survives", report.fleet.survives],
     ...report.urls.slice(0, 1).map((url) => ["MCP", `${url}/mcp`]),

@@ -19,6 +19,8 @@ export interface LoadOptions {
   env: Environment;
   /** Settings of the features (`SETTING_TABLES`). Default: none, so only the node's own settings are known. */
   tables?: readonly SettingTable[];
+  /** Values by setting key for what is not set, in place of the defaults of the table. */
+  defaults?: Readonly<Record<string, SettingValue>>;
   /** `--config FILE`. Default: `<data>/cairn.toml`, if it exists. */
   configFile?: string | undefined;
 }
@@ -30,6 +32,8 @@ export interface Loaded {
   all: Readonly<Record<string, SettingValue>>;
   /** Where each value that is not a default came from, such as `--tags`, `CAIRN_TAGS` or the file's path. */
   origins: ReadonlyMap<string, string>;
+  /** The settings file that was read; undefined: there is none. */
+  file: string | undefined;
   /** Likely mistakes that are not refused, for the log. */
   warnings: readonly string[];
 }
@@ -67,19 +71,20 @@ export function loadSettings(options: LoadOptions): Loaded {
   const data = typeof given === "string" ? given : defaultDataDir(options.env);
   const file = options.configFile ?? options.env["CAIRN_CONFIG"];
   const path = file ?? join(data, "cairn.toml");
-  if (file !== undefined || existsSync(path)) {
+  const isRead = file !== undefined || existsSync(path);
+  if (isRead) {
     for (const [key, raw] of readFile(path, rows)) {
       if (key === "data" && file === undefined) throw dataInOwnFile(path);
       set(key, raw, path);
     }
     setFromVariablesAndFlags();
   }
-  for (const [key, row] of rows) if (!values.has(key)) values.set(key, row.default);
+  for (const [key, row] of rows) if (!values.has(key)) values.set(key, options.defaults?.[key] ?? row.default);
   if (values.get("data") === undefined) values.set("data", data);
 
   const all = Object.fromEntries(values);
   const settings = all as Loaded["settings"];
-  return { settings, all, origins, warnings: unknownVariables(options.env, rows) };
+  return { settings, all, origins, file: isRead ? path : undefined, warnings: unknownVariables(options.env, rows) };
 }
 
 function dataInOwnFile(path: string): Fault {

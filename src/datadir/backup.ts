@@ -16,6 +16,7 @@ import {
   type Describe,
   dataExists,
   type Manifest,
+  readManifest,
   type VerifiedBackup,
   verifyBackup,
   writeBackup,
@@ -77,10 +78,11 @@ export interface RestoreOptions {
 
 /**
  * Checks a backup and makes it the store of a data folder. The store appears complete or not at all, and nothing is
- * overwritten. Faults `data_exists`, `data_locked`, `data_corrupt`, `data_newer`.
+ * overwritten. Faults `not_found`, `data_exists`, `data_locked`, `data_corrupt`, `data_newer`.
  */
 export async function restoreNode(options: RestoreOptions): Promise<Restored> {
   const { from, dataDir, aside, nowMs = Date.now } = options;
+  readManifest(from);
   ensurePrivateFolder(dataDir);
   const lock = lockDataFolder(dataDir);
   try {

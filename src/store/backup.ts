@@ -149,12 +149,19 @@ export function parseManifest(text: string): Manifest {
   return manifestShape.parse(JSON.parse(text));
 }
 
-/** The manifest of the backup in a folder. Fault `data_corrupt`. */
+/** The manifest of the backup in a folder. Faults `not_found` where there is none, `data_corrupt`. */
 export function readManifest(folder: string): Manifest {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined || !existsSync(join(folder, "manifest.json"))) {
+    const what = found === undefined ? "is not there" : "is no backup: there is no manifest.json in it";
+    throw new Fault("not_found", `${folder} ${what}`, {
+      hint: "Name a folder that cairn backup made; cairn backup list shows those of a running node.",
+    });
+  }
   try {
     return parseManifest(readFileSync(join(folder, "manifest.json"), "utf8"));
   } catch (cause) {
-    throw broken(folder, "its manifest.json is missing or cannot be read", cause);
+    throw broken(folder, "its manifest.json cannot be read", cause);
   }
 }
 

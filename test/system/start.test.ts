@@ -127,6 +127,8 @@ test("without a key every printed line works from any folder, and SIGTERM ends a
     });
   }
 
+  expect(await here.shell(here.line("ask"))).toContain("status    ok");
+
   // The URL line, in both eras, and the other one as an agent would run it, each with the SDK's own client.
   for (const era of ERAS) {
     await using agent = await connect(`${url}/mcp`, era);
@@ -242,6 +244,19 @@ test.each([
   });
   expect(await new Response(child.stderr).text()).toContain(said);
   expect(await child.exited).toBe(1);
+});
+
+test("an option that npm start does not know is named, with those that it has, before anything is built", async () => {
+  const child = Bun.spawn({
+    cmd: [process.execPath, script, "--unknown"],
+    env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? "/" },
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const said = await new Response(child.stderr).text();
+  expect(said).toStartWith("cairn: Unknown option '--unknown'\n  try: without a key");
+  expect(said).toContain("--nodes");
+  expect(await child.exited).toBe(2);
 });
 
 test("a number of nodes that cannot be is refused", async () => {

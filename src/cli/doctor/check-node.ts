@@ -66,7 +66,8 @@ function checkControl(report: NodeReport): Finding {
 /** The control server assigns another name when the wanted one is taken. */
 function checkName(report: NodeReport, wanted: string): Finding {
   const { name, engine, state } = report.tailnet;
-  if (engine === "loopback" || name === "") return ok("name", name === "" ? `${state}, no name yet` : name);
+  if (engine === "loopback") return ok("name", "none: this node is not on a tailnet");
+  if (name === "") return ok("name", `${state}, no name yet`);
   const [given] = name.split(".");
   if (given === wanted) return ok("name", name);
   return warn(

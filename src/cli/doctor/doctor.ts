@@ -61,7 +61,7 @@ async function runChecks(invocation: Invocation): Promise<Finding[]> {
     checkLock(settings.data, invocation.env, answers),
     answers
       ? ok("node", `answers, up ${report.uptime_seconds} s, at position ${report.position}`)
-      : fail("node", report.message, report.hint ?? "Start it with cairn serve."),
+      : fail("node", report.message, hintFor(report)),
     ...(answers ? checkRunning(report, settings, lockHolder(settings.data).pid, nowMs) : []),
     ...judgeVersion(answers ? report : undefined),
     checkDisk(settings.data),
@@ -69,6 +69,12 @@ async function runChecks(invocation: Invocation): Promise<Finding[]> {
     ...checkStore(settings.data, nowMs),
     ...checkService(invocation.env),
   ];
+}
+
+/** The doctor looks at a data folder, so another node is named by its folder and not by a URL. */
+function hintFor({ code, hint }: Fault): string {
+  const isAway = code === "not_running" || hint === undefined;
+  return isAway ? "Start it with cairn serve, or name the data folder of another node with --data." : hint;
 }
 
 function load(invocation: Invocation): Loaded | Fault {

@@ -48,7 +48,7 @@ function absent(reader: Reader, head: ContextRow, version: number): Fault {
   const id = JSON.stringify(head.id);
   if (version > head.version) {
     return new Fault("not_found", `The context ${id} has no version ${version}; the newest is ${head.version}`, {
-      hint: "Read it without a version.",
+      hint: `Give a version from ${floorOf(reader, head.id)} to ${head.version}; its history lists them.`,
     });
   }
   return belowFloor(head.id, floorOf(reader, head.id));

@@ -70,9 +70,24 @@ export function listen(options: ListenOptions): Listener {
   const server =
     "unix" in at
       ? Bun.serve(Object.assign({ ...common, unix: at.unix }, quiet as object))
-      : Bun.serve({ ...common, ...quiet, hostname: "127.0.0.1", port: at.loopbackPort });
+      : onPort(at.loopbackPort, (port) => Bun.serve({ ...common, ...quiet, hostname: "127.0.0.1", port }));
   if ("unix" in at) chmodSync(at.unix, at.mode);
   return { port: server.port ?? 0, stop: (withinMs) => stop(server, at, withinMs) };
+}
+
+/** Opens a port of 127.0.0.1. Fault `config_invalid` where another process has it or this user may not have it. */
+function onPort<T>(port: number, open: (port: number) => T): T {
+  try {
+    return open(port);
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? cause.code : "";
+    if (code !== "EADDRINUSE" && code !== "EACCES") throw cause;
+    const why = code === "EACCES" ? "may not be opened by this user" : "is in use by another process";
+    throw new Fault("config_invalid", `The port ${port} of 127.0.0.1 ${why}`, {
+      hint: "Name another one: --port of cairn dev, --loopback of cairn serve. 0 takes any free port.",
+      cause,
+    });
+  }
 }
 
 async function answer(request: Request, options: ListenOptions): Promise<Response> {

@@ -38,11 +38,12 @@ export function nodeReport({ conditions, state, position, backups, cache, fleet,
   };
 }
 
-/** A node of the conformance suite is on no tailnet and reports the loopback engine. */
+/** A node for development or of the conformance suite is on no tailnet: it reports the loopback engine and no names. */
 function tailnetReport(state: NodeState): NodeReport["tailnet"] {
-  const status = state.status();
+  const engine = state.connection()?.tailnet.kind ?? "loopback";
+  const status = engine === "loopback" ? undefined : state.status();
   return {
-    engine: state.connection()?.tailnet.kind ?? "loopback",
+    engine,
     state: status?.state ?? "NoState",
     control: status?.control ?? "unknown",
     name: status?.self?.dnsName ?? "",

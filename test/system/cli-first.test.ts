@@ -1,0 +1,153 @@
+// The first steps of someone who does not know Cairn yet: a development node with a relative data folder, and the
+// mistakes that are made then. Each ends with the way out.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { drawSecret, ticketText } from "../../src/fleet/index.ts";
+import { eventually } from "../kit/eventually.ts";
+import { cairnCommand, type Finished } from "../kit/node.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const DATA = "state/data";
+const FIRST_WORDS = ["--loopback", "--port", "0"];
+
+let command: string[];
+let home: string;
+let child: Bun.Subprocess<"ignore", "pipe", "pipe">;
+let ready: { url: string; dataDir: string; localUrl: string };
+
+const envOf = (more: Record<string, string> = {}) => ({
+  PATH: process.env["PATH"] ?? "",
+  HOME: home,
+  TMPDIR: home,
+  ...more,
+});
+
+/** Runs the command line in the folder of this test. */
+async function cairn(words: readonly string[], more: Record<string, string> = {}): Promise<Finished> {
+  const run = Bun.spawn({
+    cmd: [...command, ...words],
+    cwd: home,
+    env: envOf(more),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, err, code] = await Promise.all([
+    new Response(run.stdout).text(),
+    new Response(run.stderr).text(),
+    run.exited,
+  ]);
+  return { out, err, code, signal: null };
+}
+
+beforeAll(async () => {
+  command = await cairnCommand("source");
+  home = temporaryFolder();
+  mkdirSync(join(home, DATA), { recursive: true, mode: 0o755 });
+  child = Bun.spawn({
+    cmd: [...command, "dev", "--data", DATA, "--port", "0"],
+    cwd: home,
+    env: envOf(),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let out = "";
+  void (async () => {
+    for await (const chunk of child.stdout) out += new TextDecoder().decode(chunk);
+  })();
+  ready = await eventually("the ready event", () =>
+    out.includes("\n") ? JSON.parse(out.split("\n")[0] ?? "") : undefined,
+  );
+}, 60_000);
+
+afterAll(async () => {
+  child.kill("SIGTERM");
+  await child.exited;
+});
+
+test("a relative data folder becomes absolute, is closed to others, and leads to its node", async () => {
+  expect(ready.dataDir).toBe(join(home, DATA));
+  expect(statSync(join(home, DATA)).mode & 0o777).toBe(0o700);
+  expect((await cairn(["whoami", "--data", DATA])).code).toBe(0);
+  expect((await cairn(["whoami"], { CAIRN_DATA: DATA })).code).toBe(0);
+});
+
+test("status claims no tailnet", async () => {
+  const { out } = await cairn(["status", "--data", DATA]);
+  expect(out).toContain("none: this node is for this machine only");
+  expect(out).not.toMatch(/connected|loopback\.ts\.net|100\.64/);
+  const { tailnet } = JSON.parse((await cairn(["status", "--data", DATA, "--json"])).out);
+  expect(tailnet).toMatchObject({ engine: "loopback", name: "", ips: [], control: "unknown" });
+});
+
+test("a port that is in use is named, with the way out", async () => {
+  const { port } = new URL(ready.url);
+  const second = await cairn(["dev", "--port", port]);
+  expect(second.code).toBe(20);
+  expect(second.err).toContain(`The port ${port} of 127.0.0.1 is in use by another process`);
+  for (const word of FIRST_WORDS) expect(second.err).toContain(word);
+});
+
+test("dev joins nothing, and says so", async () => {
+  const flag = await cairn(["dev", "--join", "other", "--port", "0"]);
+  expect(flag.code).toBe(2);
+  expect(flag.err).toContain("unknown option '--join'");
+  const variable = await cairn(["dev", "--port", "0"], { CAIRN_JOIN: "other" });
+  expect(variable.code).toBe(2);
+  expect(variable.err).toContain("but join is set by CAIRN_JOIN");
+});
+
+test("--version is version, and config validate says how a file is named", async () => {
+  expect(await cairn(["--version"])).toEqual(await cairn(["version"]));
+  const misplaced = await cairn(["config", "validate", "cairn.toml"]);
+  expect(misplaced.code).toBe(2);
+  expect(misplaced.err).toContain("cairn config validate --config FILE");
+  writeFileSync(join(home, "own.toml"), "");
+  expect((await cairn(["config", "validate", "--config", "own.toml"])).out).toContain("own.toml was read");
+});
+
+test("a restore from nowhere says so and makes no data folder", async () => {
+  const target = join(home, "restored");
+  const missing = await cairn(["restore", "no-such-folder", "--data", target]);
+  expect(missing.code).toBe(4);
+  expect(missing.err).toContain(`${join(home, "no-such-folder")} is not there`);
+  mkdirSync(join(home, "empty"));
+  const empty = await cairn(["restore", "empty", "--data", target]);
+  expect(empty.err).toContain("there is no manifest.json in it");
+  expect(existsSync(target)).toBe(false);
+});
+
+test("the doctor names no option that it does not have", async () => {
+  const { out } = await cairn(["doctor", "--data", "nothing-here"]);
+  expect(out).toContain("with --data");
+  expect(out).not.toContain("--url");
+});
+
+test("a number that is none is refused by the name of its argument or flag", async () => {
+  const argument = await cairn(["context", "diff", "a/b", "x", "--data", DATA]);
+  expect(argument).toMatchObject({ code: 2 });
+  expect(argument.err).toContain("Give a number in place of FROM, such as 3.");
+  expect((await cairn(["context", "history", "a/b", "--limit", "x"])).err).toContain("Give it as --limit 3.");
+});
+
+test("a ticket in a file: an open file is named, another role is refused before anything is made", async () => {
+  const file = join(home, "ticket");
+  writeFileSync(file, ticketText({ role: "regional", fleetId: "a".repeat(32), secret: drawSecret() }));
+  chmodSync(file, 0o644);
+  const target = join(home, "joining");
+  const joinBy = (...words: string[]) =>
+    cairn(["join", "cairn", "--data", target, ...words], { CAIRN_JOIN_TICKET_FILE: "ticket" });
+  const other = await joinBy("--role", "edge");
+  expect(other.code).toBe(20);
+  expect(other.err).toContain("The role is edge, but the ticket is for the role regional");
+  expect(existsSync(target)).toBe(false);
+  expect(other.err).toContain("close it with chmod 600 ticket");
+  chmodSync(file, 0o600);
+  expect((await joinBy()).err).not.toContain("chmod");
+  writeFileSync(file, "x");
+  const none = await joinBy();
+  expect(none.err).toContain("CAIRN_JOIN_TICKET_FILE (ticket) holds 1 character that is no ticket");
+});
