@@ -279,10 +279,17 @@ func TestRaftMembersOverTheTailnet(t *testing.T) {
 	}{
 		"in a member's name": {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e1", From: firstServer, To: secondServer, Pool: "control"}, "other_node"},
 		"as a new server":    {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e1", From: strings.Repeat("cd", 16), To: secondServer, Pool: "bulk"}, "not_a_member"},
-		"of another epoch":   {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e0", From: firstServer, To: secondServer, Pool: "bulk"}, "other_epoch"},
+		"of another epoch":   {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f1", Epoch: "e0", From: firstServer, To: secondServer, Pool: "bulk"}, "other_node"},
+		"of another fleet":   {raftlog.Hello{Wire: raftlog.Wire, Fleet: "f0", Epoch: "e1", From: strings.Repeat("cd", 16), To: strings.Repeat("ef", 16), Pool: "ask"}, "not_a_member"},
 	} {
-		if reason := sayHello(t, stranger, second.ip(), row.hello); !strings.HasPrefix(reason, row.code+": ") {
+		reason := sayHello(t, stranger, second.ip(), row.hello)
+		if !strings.HasPrefix(reason, row.code+": ") {
 			t.Errorf("a stranger with %s got %q", name, reason)
+		}
+		for _, own := range []string{`"f1"`, `"e1"`, secondServer, first.state.Self.ID} {
+			if strings.Contains(reason, own) && !strings.Contains(fmt.Sprintf("%+v", row.hello), strings.Trim(own, `"`)) {
+				t.Errorf("a stranger with %s learned %s: %q", name, own, reason)
+			}
 		}
 	}
 

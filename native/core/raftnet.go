@@ -235,8 +235,9 @@ func (n *raftNetwork) checkPeer(ctx context.Context, conn *raftConn, server stri
 	case check.refusal != nil:
 		return fmt.Errorf("%s: %s", check.refusal.Code, check.refusal.Detail)
 	case check.caller.ID != known.Node:
-		return fmt.Errorf("other_node: server %s belongs to the node %s, and this is %s (%s)", server, known.Node,
-			check.caller.ID, check.caller.Node)
+		// A stranger reads this, so it does not name the member's node.
+		return fmt.Errorf("other_node: server %s does not belong to the node %s (%s)", server, check.caller.ID,
+			check.caller.Node)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@
 package raftlog
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -19,6 +21,13 @@ func (n *Node) Trailing() uint64 { return n.current().ReloadableConfig().Trailin
 
 // QueryPool is the pool of connections that query the member list.
 const QueryPool = poolQuery
+
+// Dial opens a connection of the pool that queries the member list.
+func (n *Node) Dial(server string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), helloDeadline)
+	defer cancel()
+	return n.dial(ctx, server, poolQuery)
+}
 
 // SetCommitTimeout sets commitTimeout for members that start later and returns the previous value.
 func SetCommitTimeout(next time.Duration) time.Duration {

@@ -84,6 +84,14 @@ func (p *followerProgress) noteAcked(server string, term uint64, last *raft.Log)
 	}
 }
 
+// lacksCommit reports whether a server acknowledged committed entries that it does not know to be committed.
+func (p *followerProgress) lacksCommit(server string, term, commit uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.lookup(server, term)
+	return min(commit, known.ackedIndex) > known.sentCommit
+}
+
 // pendingCommits returns a request for each server that has entries it does not know to be committed. The request's
 // commit index never exceeds what the server acknowledged, so it is valid whatever else its log contains.
 func (p *followerProgress) pendingCommits(term, commit uint64) map[string]*raft.AppendEntriesRequest {

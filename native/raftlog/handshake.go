@@ -1,4 +1,4 @@
-// The handshake of each connection: checks the hello and the sender, and serves the pools that are not raft's own
+// The handshake of each connection: checks the sender and the hello, and serves the pools that are not raft's own
 // (member list queries, data loss notices).
 
 package raftlog
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -18,12 +19,14 @@ const (
 	dataLossNoticeInterval = 10 * time.Second
 	maxHandshakes          = 512
 	maxHandshakesPerHost   = 32
+	refusalLogInterval     = time.Minute
 )
 
 // accept handles connections until the network closes; each handshake has its own goroutine and a deadline.
 func (n *Node) accept() {
 	defer n.running.Done()
 	pending := &handshakes{byHost: map[string]int{}}
+	refused := &refusedHellos{bySender: map[string]*refusedHello{}}
 	for {
 		conn, err := n.options.Network.Accept()
 		if err != nil {
@@ -40,10 +43,10 @@ func (n *Node) accept() {
 			continue
 		}
 		go func() {
-			hello, err := n.handshake(conn)
+			hello, admitted, err := n.handshake(conn)
 			done()
 			if err != nil {
-				n.options.Log.Warn("connection refused", "from", hello.From, "reason", err)
+				refused.note(n.options.Log, conn, hello.From, admitted, err)
 				conn.Close()
 				return
 			}
@@ -87,36 +90,81 @@ func (h *handshakes) begin(conn net.Conn) (done func(), ok bool) {
 	}, true
 }
 
-// handshake reads a hello and accepts it, or refuses it with the reason. It also serves member list queries.
-func (n *Node) handshake(conn net.Conn) (Hello, error) {
-	hello, err := n.own.read(conn)
-	if err == nil && n.options.Admit != nil {
+// handshake reads a hello and accepts it, or refuses it with the reason. It also serves member list queries. The sender
+// is admitted first: a stranger learns neither this node's fleet, epoch nor server id (security.md 8).
+func (n *Node) handshake(conn net.Conn) (hello Hello, admitted bool, err error) {
+	if hello, err = readHello(conn); err != nil {
+		return hello, false, err
+	}
+	if n.options.Admit != nil {
 		err = n.options.Admit(hello, conn)
+	}
+	if admitted = err == nil; admitted {
+		err = hello.check(n.own)
 	}
 	if err == nil && hello.Pool != poolQuery {
 		err = n.checkVoter(hello.From)
 	}
 	if err != nil {
-		if hello.From != "" {
-			err = errors.Join(err, writeJSON(conn, helloReply{Refused: err.Error()}))
-		}
-		return hello, err
+		return hello, admitted, errors.Join(err, writeJSON(conn, helloReply{Refused: err.Error()}))
 	}
+	return hello, true, n.serveHello(hello, conn)
+}
+
+// serveHello accepts a hello, and serves the pools that are not raft's own.
+func (n *Node) serveHello(hello Hello, conn net.Conn) error {
 	last := n.current().LastIndex()
 	if err := n.own.accept(conn, n.incarnation, last); err != nil {
-		return hello, err
+		return err
 	}
 	switch hello.Pool {
 	case poolQuery:
-		return hello, writeJSON(conn, n.roster())
+		return writeJSON(conn, n.roster())
 	case poolDataLoss:
 		if hello.Last > last {
 			n.fail(quarantinef("this server acknowledged entry %d to %s, and its log ends at %d: its disk is an older copy",
 				hello.Last, hello.From, last))
 		}
-		return hello, nil
+		return nil
 	}
-	return hello, conn.SetDeadline(time.Time{})
+	return conn.SetDeadline(time.Time{})
+}
+
+// refusedHellos limits the log lines about refused connections to one a minute for each member, and one for all
+// strangers together.
+type refusedHellos struct {
+	mu       sync.Mutex
+	bySender map[string]*refusedHello
+}
+
+type refusedHello struct {
+	loggedAt time.Time
+	// unlogged counts the refusals since the last line.
+	unlogged int
+}
+
+func (r *refusedHellos) note(log hclog.Logger, conn net.Conn, server string, admitted bool, reason error) {
+	key := server
+	if !admitted {
+		key = ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.bySender[key]
+	if known == nil {
+		if len(r.bySender) >= maxRefusals {
+			clear(r.bySender)
+		}
+		known = &refusedHello{}
+		r.bySender[key] = known
+	}
+	if now := time.Now(); now.Sub(known.loggedAt) >= refusalLogInterval {
+		log.Warn("connection refused", "from", server, "address", conn.RemoteAddr(), "member", admitted, "reason", reason,
+			"earlier", known.unlogged)
+		known.loggedAt, known.unlogged = now, 0
+		return
+	}
+	known.unlogged++
 }
 
 // dial opens a connection to a member. If the member's log ends before an entry that it acknowledged, dial refuses it
@@ -128,10 +176,12 @@ func (n *Node) dial(ctx context.Context, server, pool string) (net.Conn, error) 
 	}
 	hello := n.own
 	hello.To, hello.Pool = server, pool
+	// Read before the hello is sent: what the server acknowledges meanwhile may be missing in its reply.
+	durable := n.durableIndexOf(server)
 	reply, err := hello.open(conn)
 	n.refusals.note(server, err)
 	if err == nil {
-		if durable := n.durableIndexOf(server); durable > reply.Last {
+		if durable > reply.Last {
 			err = fmt.Errorf(
 				"server %s acknowledged entry %d and its log ends at %d: its disk is an older copy; it must rejoin as a new server",
 				server, durable, reply.Last)
@@ -176,6 +226,10 @@ func (n *Node) noteAcknowledged(server string, request *raft.AppendEntriesReques
 		last := request.Entries[len(request.Entries)-1]
 		n.acks.note(server, request.Term, last.Index, commit)
 		n.followers.noteAcked(server, request.Term, last)
+		// Others may have committed the entry before this server acknowledged it.
+		if n.followers.lacksCommit(server, request.Term, now.CommitIndex()) {
+			n.followers.wakeSender()
+		}
 	}
 }
 

@@ -80,7 +80,19 @@ func refusalf(code, format string, values ...any) error {
 	return errors.New(code + ": " + fmt.Sprintf(format, values...))
 }
 
-// check refuses a hello that is not for this node in this fleet. The embedder's own check comes after it.
+// checkShape refuses a hello whose sender or pool cannot be; the reason contains nothing of this node.
+func (h Hello) checkShape() error {
+	switch {
+	case !serverPattern.MatchString(h.From):
+		return refusalf("bad_hello", "server id %.64q", h.From)
+	case !slices.Contains([]string{PoolControl, PoolBulk, poolQuery, poolDataLoss}, h.Pool):
+		return refusalf("bad_hello", "pool %.64q", h.Pool)
+	}
+	return nil
+}
+
+// check refuses a hello that is not for this node in this fleet. The reasons name this node's own values, so the sender
+// must be admitted before it receives one (security.md 8).
 func (h Hello) check(own Hello) error {
 	switch {
 	case h.Wire != own.Wire:
@@ -91,12 +103,10 @@ func (h Hello) check(own Hello) error {
 		return refusalf("other_epoch", "epoch %.64q, this node is in %q", h.Epoch, own.Epoch)
 	case h.To != own.From:
 		return refusalf("other_server", "server %.64q was dialed, this is %s", h.To, own.From)
-	case !serverPattern.MatchString(h.From) || h.From == own.From:
-		return refusalf("bad_hello", "server id %.64q", h.From)
-	case !slices.Contains([]string{PoolControl, PoolBulk, poolQuery, poolDataLoss}, h.Pool):
-		return refusalf("bad_hello", "pool %.64q", h.Pool)
+	case h.From == own.From:
+		return refusalf("bad_hello", "server id %.64q is this node's own", h.From)
 	}
-	return nil
+	return h.checkShape()
 }
 
 // open sends the hello on a dialed connection, waits for the reply, and checks which server accepted.
@@ -122,13 +132,13 @@ func (h Hello) open(conn net.Conn) (helloReply, error) {
 	return reply, conn.SetDeadline(time.Time{})
 }
 
-// read reads the hello of an accepted connection and checks that it is for this server; the deadline stays set.
-func (h Hello) read(conn net.Conn) (theirs Hello, err error) {
+// readHello reads the hello of an accepted connection and checks its shape; the deadline stays set.
+func readHello(conn net.Conn) (theirs Hello, err error) {
 	_ = conn.SetDeadline(time.Now().Add(helloDeadline))
 	if err := readJSON(conn, &theirs, maxHelloBytes); err != nil {
-		return theirs, err
+		return Hello{}, err
 	}
-	return theirs, theirs.check(h)
+	return theirs, theirs.checkShape()
 }
 
 // accept sends the reply that accepts a connection: this server's identity, its incarnation and the end of its log.

@@ -40,7 +40,7 @@ type Options struct {
 	Profile   Profile
 	Retention Retention
 	Network   Network
-	// Admit is called for each accepted connection after its hello was checked; nil admits all.
+	// Admit is called for each accepted connection once its hello is read, before any reply; nil admits all.
 	Admit func(Hello, net.Conn) error
 	// Voter reports whether the embedder knows a server as a voter. Called for a joiner's admitting leader, and when no
 	// voter can be queried. If nil, a joiner accepts every server.

@@ -152,6 +152,7 @@ type member struct {
 	folder  string
 	store   *memoryStore
 	network *loopback.Network
+	held    *holdingNetwork
 	node    *raftlog.Node
 	fatal   chan error
 	// doomed members may fail.
@@ -214,7 +215,7 @@ func (f *fleet) start(m *member, bootstrap bool) {
 	f.t.Helper()
 	network, err := loopback.Listen(0)
 	must(f.t, err)
-	m.network = network
+	m.network, m.held = network, &holdingNetwork{Network: network}
 	for _, other := range f.members {
 		if other == m {
 			continue
@@ -230,7 +231,7 @@ func (f *fleet) start(m *member, bootstrap bool) {
 		Epoch:        "e",
 		Profile:      profile,
 		Retention:    f.keep,
-		Network:      network,
+		Network:      m.held,
 		Admit:        network.Admit,
 		StateMachine: m.store,
 		Applied:      m.store.position,

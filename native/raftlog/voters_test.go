@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,6 +201,84 @@ func TestConnectionsAreBounded(t *testing.T) {
 		conn.Close()
 	}
 	f.checkSettled(f.put(0, 3))
+}
+
+// A stranger's hello is refused by the admission, whatever else is wrong with it.
+func TestStrangersLearnNothing(t *testing.T) {
+	f := newFleet(t, 2, raftlog.Retention{})
+	leader := f.leader()
+	target := f.follower(leader)
+	stranger := strings.Repeat("cd", 16)
+	target.network.Set(stranger, loopback.Rule{CutIn: true})
+	for name, change := range map[string]func(*raftlog.Hello){
+		"":           func(*raftlog.Hello) {},
+		"the wire":   func(hello *raftlog.Hello) { hello.Wire++ },
+		"the fleet":  func(hello *raftlog.Hello) { hello.Fleet = "g" },
+		"the epoch":  func(hello *raftlog.Hello) { hello.Epoch = "e0" },
+		"the server": func(hello *raftlog.Hello) { hello.To = strings.Repeat("ef", 16) },
+	} {
+		asking := &impostor{target: target, hello: helloTo(target, stranger, raftlog.QueryPool)}
+		change(&asking.hello)
+		if _, err := asking.Dial("", 0); err == nil || err.Error() != "server "+stranger+" is cut off" {
+			t.Errorf("a stranger that does not know %s: %v", name, err)
+		}
+	}
+	// Without a shape there is no reply at all.
+	asking := &impostor{target: target, hello: helloTo(target, "x", raftlog.QueryPool)}
+	if _, err := asking.Dial("", 0); !errors.Is(err, io.EOF) {
+		t.Errorf("a hello without a server id: %v", err)
+	}
+}
+
+// heldConn delays what is read until release is closed.
+type heldConn struct {
+	net.Conn
+	release chan struct{}
+}
+
+func (c *heldConn) Read(into []byte) (int, error) {
+	<-c.release
+	return c.Conn.Read(into)
+}
+
+// holdingNetwork holds the replies on connections that it dials while release is set.
+type holdingNetwork struct {
+	raftlog.Network
+	release atomic.Pointer[chan struct{}]
+}
+
+func (n *holdingNetwork) Dial(ctx context.Context, server string) (net.Conn, error) {
+	conn, err := n.Network.Dial(ctx, server)
+	if release := n.release.Load(); release != nil && err == nil {
+		return &heldConn{conn, *release}, nil
+	}
+	return conn, err
+}
+
+func TestAcknowledgementOvertakesAHello(t *testing.T) {
+	f := newFleet(t, 2, raftlog.Retention{})
+	written := f.put(0, 3)
+	leader := f.leader()
+	follower := f.follower(leader)
+	release := make(chan struct{})
+	leader.held.release.Store(&release)
+	dialed := make(chan error, 1)
+	go func() {
+		conn, err := leader.node.Dial(follower.id)
+		if err == nil {
+			conn.Close()
+		}
+		dialed <- err
+	}()
+	// The follower has replied with the end of its log by now; it acknowledges more on the other connections.
+	time.Sleep(100 * time.Millisecond)
+	written = append(written, f.put(10, 3)...)
+	close(release)
+	if err := <-dialed; err != nil {
+		t.Errorf("a reply that was overtaken: %v", err)
+	}
+	leader.held.release.Store(nil)
+	f.checkSettled(written)
 }
 
 func TestJoinerAcceptsOnlyItsAdmitter(t *testing.T) {
