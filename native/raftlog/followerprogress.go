@@ -79,8 +79,6 @@ func (p *followerProgress) noteAcked(server string, term uint64, last *raft.Log)
 		known.ackedIndex, known.ackedTerm = last.Index, last.Term
 		// A request's commit index does not count for entries that the server did not have yet.
 		known.sentCommit = min(known.sentCommit, last.Index-1)
-		// The entry may have been committed by the others before.
-		p.wakeSender()
 	}
 }
 
