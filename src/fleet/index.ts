@@ -5,7 +5,7 @@ export { FLEET_ACTIONS, type FleetActions } from "./acts.ts";
 export { AcknowledgedHeads, readAcknowledgedHeads } from "./beats/acknowledged-heads.ts";
 export { type Answered, BEAT, type Beat, beatShape, type ReceivedBeat } from "./beats/beat.ts";
 export { Beats, type BeatsView } from "./beats/beats.ts";
-export { ClockOff } from "./beats/clock-off.ts";
+export { ClockOff, type Clocks, isJumpConfirmed, NO_CLOCKS } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";
 export type { CacheReport } from "./cache-report.ts";
 export { fleetBegin, fleetMemberRemove } from "./commands.ts";

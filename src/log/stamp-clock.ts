@@ -20,6 +20,16 @@ export interface StampClockOptions {
   offMs?: () => number | undefined;
   /** Log time of the state. */
   lastMs?: () => number;
+  /** Reports whether a jump is right after all, so that the wall clock is followed again. Left out: it never is. */
+  isConfirmed?: (jump: ClockJump) => boolean;
+}
+
+/** A wall clock that is ahead of elapsed time. */
+export interface ClockJump {
+  /** The time by elapsed time, in ms since 1970. */
+  expectedMs: number;
+  /** For how long, in ms of elapsed time, the clock has been ahead by the same amount. */
+  stableMs: number;
 }
 
 /**
@@ -32,11 +42,12 @@ export function stampClock({
   onJump = () => {},
   offMs = () => 0,
   lastMs = () => 0,
+  isConfirmed = () => false,
 }: StampClockOptions): () => number {
   let off: number | undefined = 0;
   let wallThen = nowMs();
   let elapsedThen = elapsedMs();
-  let jumped = false;
+  let jump: { aheadMs: number; sinceMs: number } | undefined;
   return () => {
     const elapsed = elapsedMs();
     const offNow = offMs();
@@ -50,12 +61,13 @@ export function stampClock({
     const wall = nowMs() + off;
     const ahead = wall - expected;
     if (ahead > TOLERATED_MS) {
-      if (!jumped) onJump(ahead);
-      jumped = true;
-      return Math.floor(expected);
+      if (jump === undefined) onJump(ahead);
+      if (jump === undefined || Math.abs(ahead - jump.aheadMs) > TOLERATED_MS)
+        jump = { aheadMs: ahead, sinceMs: elapsed };
+      if (!isConfirmed({ expectedMs: expected, stableMs: elapsed - jump.sinceMs })) return Math.floor(expected);
     }
-    if (jumped) onJump(0);
-    jumped = false;
+    if (jump !== undefined) onJump(0);
+    jump = undefined;
     // Small differences are corrections of the clock. A large step back may be undone, and must not look like a jump
     // then.
     if (ahead >= -TOLERATED_MS) {

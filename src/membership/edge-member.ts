@@ -6,6 +6,7 @@ import { buildInfo } from "../config/build-info.ts";
 import {
   type Beat,
   Beats,
+  type Clocks,
   type FleetFile,
   type FleetPart,
   type FleetRole,
@@ -13,6 +14,7 @@ import {
   Health,
   type KnownMembers,
   type Member,
+  NO_CLOCKS,
   type Pending,
   type Profile,
   writeFleetFile,
@@ -150,6 +152,10 @@ class EdgeMember implements FleetView, RunningMember {
   /** An edge stamps no commands. */
   clockOffMs(): number {
     return 0;
+  }
+
+  clocks(): Clocks {
+    return NO_CLOCKS;
   }
 
   transfer(): Promise<never> {

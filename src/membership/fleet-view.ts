@@ -2,7 +2,7 @@
 // alike.
 
 import type { Loaded } from "../config/load.ts";
-import type { FleetActions, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
+import type { Clocks, FleetActions, FleetPart, FleetRole, Member, Pending } from "../fleet/index.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Tailnet } from "../tailnet/index.ts";
@@ -56,4 +56,6 @@ export interface FleetView extends FleetActions {
    * that it is far off; undefined while that cannot be known.
    */
   clockOffMs(): number | undefined;
+  /** Returns what this node knows of the clocks of the fleet's centrals. */
+  clocks(): Clocks;
 }

@@ -12,6 +12,7 @@ import {
   type Beat,
   Beats,
   ClockOff,
+  type Clocks,
   type FleetPart,
   faultToleranceOf,
   fleetMemberRemove,
@@ -217,13 +218,17 @@ export class FullMember implements FleetView {
   }
 
   clockOffMs(): number | undefined {
+    return this.#clockOff.of(this.clocks());
+  }
+
+  clocks(): Clocks {
     const { members, node: own } = this.#options;
     const centrals = members.list().filter(({ role, server }) => role === "central" && server !== "");
     const skewsMs = centrals.flatMap(({ node }) => {
       const received = node === own.id() || this.#beats.isAway(node) ? undefined : this.#beats.received(node);
       return received === undefined ? [] : [received.skewMs];
     });
-    return this.#clockOff.of({ count: centrals.length, skewsMs, askingMs: performance.now() - this.#upMs });
+    return { count: centrals.length, skewsMs, askingMs: performance.now() - this.#upMs };
   }
 
   transfer(node: string | undefined, signal: AbortSignal): Promise<{ node: string; name: string }> {

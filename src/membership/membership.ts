@@ -5,11 +5,13 @@
 import { buildInfo } from "../config/build-info.ts";
 import type { Settings } from "../config/settings.ts";
 import {
+  type Clocks,
   type FleetActions,
   type FleetPart,
   type FleetRole,
   fleetPart,
   type Member,
+  NO_CLOCKS,
   type Pending,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -115,6 +117,11 @@ export class Membership implements FleetActions, UpstreamDirectory {
   /** Returns what to add to the wall clock for stamps, in ms; 0 before `attach`, undefined while it cannot be known. */
   clockOffMs(): number | undefined {
     return this.#member === undefined ? 0 : this.#member.clockOffMs();
+  }
+
+  /** Returns what this node knows of the clocks of the fleet's centrals; nothing before `attach`. */
+  clocks(): Clocks {
+    return this.#member?.clocks() ?? NO_CLOCKS;
   }
 
   async transfer(node: string | undefined, signal: AbortSignal): Promise<{ node: string; name: string }> {

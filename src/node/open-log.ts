@@ -3,6 +3,8 @@
 import { join } from "node:path";
 import type { Settings } from "../config/settings.ts";
 import { archiveForks, archiveRetired } from "../datadir/index.ts";
+import { isJumpConfirmed } from "../fleet/index.ts";
+import { lastClockSyncMs } from "../lib/clock-sync.ts";
 import type { Closers } from "../lib/closers.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -29,7 +31,7 @@ export interface OpenLogOptions extends OpenStoreOptions {
   store: Store;
   apply: Apply;
   conditions: Conditions;
-  membership: Pick<Membership, "clockOffMs" | "successor">;
+  membership: Pick<Membership, "clockOffMs" | "clocks" | "successor">;
   nowMs: () => number;
   /** The store can no longer be trusted, or raft has ended: the process must end. */
   onFatal: (fault: Fault) => void;
@@ -69,6 +71,7 @@ function raftLogOf(options: OpenLogOptions): RaftLog {
       nowMs,
       onJump: (aheadMs) => reportClockJump(conditions, aheadMs),
       offMs: () => membership.clockOffMs(),
+      isConfirmed: (jump) => isJumpConfirmed(jump, membership.clocks(), lastClockSyncMs()),
       lastMs: () => store.reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
     }),
     onFatal,

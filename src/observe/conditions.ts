@@ -82,7 +82,7 @@ export const CONDITIONS = {
   clock_jumped: {
     title: "Clock jumped",
     severity: "warning",
-    hint: "Set the clock with NTP. If it is already right, restart the node; until then its log counts elapsed time instead of reading the clock.",
+    hint: "Set the clock with NTP. Until the clock is confirmed, the log counts elapsed time: systemd-timesyncd or two other centrals confirm it, or ten minutes in a fleet with fewer than three centrals.",
   },
   clock_skew: {
     title: "Clocks differ",

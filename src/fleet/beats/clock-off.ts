@@ -7,6 +7,10 @@ import { MAX_SKEW_MS, medianOf } from "../lead/handover.ts";
 const STEP_MS = 5_000;
 /** Of two clocks the wrong one cannot be known. */
 const MIN_CLOCKS = 3;
+/** After this long no skew is left that was measured before a jump of this node's clock. */
+const MEASURED_AGAIN_MS = 30_000;
+/** A jump that no other clock can judge is followed after this long without another one. */
+const STABLE_MS = 600_000;
 /** Beats come each second: without any beat for this long after its start, a node has only its own clock. */
 const PATIENCE_MS = 10_000;
 
@@ -18,6 +22,9 @@ export interface Clocks {
   /** Ms since this node began to send beats. */
   askingMs: number;
 }
+
+/** Of a node without a fleet. */
+export const NO_CLOCKS: Clocks = { count: 0, skewsMs: [], askingMs: 0 };
 
 export class ClockOff {
   #offMs: number | undefined;
@@ -39,4 +46,22 @@ export class ClockOff {
     if (only !== undefined) return Math.abs(only) <= MAX_SKEW_MS ? 0 : undefined;
     return askingMs < PATIENCE_MS ? undefined : 0;
   }
+}
+
+/**
+ * Reports whether a jump ahead of this node's clock is right (replication.md 7): the machine's time service has set the
+ * clock since (`syncedMs`: when it did so last, by that clock; undefined: unknown), two other centrals have the same
+ * time, or in a fleet of one or two the clock has run on for ten minutes.
+ *
+ * @param expectedMs the time by elapsed time; a service that set the clock before the jump did so earlier than that
+ * @param stableMs for how long the clock has been ahead by the same amount
+ */
+export function isJumpConfirmed(
+  { expectedMs, stableMs }: { expectedMs: number; stableMs: number },
+  { count, skewsMs }: Pick<Clocks, "count" | "skewsMs">,
+  syncedMs: number | undefined,
+): boolean {
+  if (syncedMs !== undefined && syncedMs > expectedMs + STEP_MS) return true;
+  if (count < MIN_CLOCKS) return stableMs >= STABLE_MS;
+  return stableMs >= MEASURED_AGAIN_MS && skewsMs.filter((skewMs) => Math.abs(skewMs) <= STEP_MS).length >= 2;
 }
