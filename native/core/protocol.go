@@ -169,6 +169,7 @@ type RaftState struct {
 	Configuration    uint64        `json:"configuration"`
 	Members          []RaftServer  `json:"members"`
 	FsyncP99Ms       float64       `json:"fsyncP99Ms"`
+	FsyncSamples     int           `json:"fsyncSamples"`
 	ElectionsIn10Min int           `json:"electionsIn10Min"`
 	Refused          []RaftRefusal `json:"refused"`
 }

@@ -155,6 +155,7 @@ func (h *raftHost) state(_ context.Context, _ empty) (any, error) {
 		Configuration:    membership.Index,
 		Members:          []RaftServer{},
 		FsyncP99Ms:       health.FsyncP99Ms,
+		FsyncSamples:     health.FsyncSamples,
 		ElectionsIn10Min: health.ElectionsIn10Min,
 		Refused:          []RaftRefusal{},
 	}

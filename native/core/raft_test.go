@@ -218,7 +218,7 @@ func TestRaftMemberNeedsNoNode(t *testing.T) {
 	}
 	store.propose(t, 1, "one")
 	state := r.raftState()
-	if !state.Leading || state.Leader != server || len(state.Members) != 1 || state.FsyncP99Ms <= 0 || state.Applied == 0 {
+	if !state.Leading || state.Leader != server || len(state.Members) != 1 || state.FsyncP99Ms <= 0 || state.FsyncSamples <= 0 || state.Applied == 0 {
 		t.Errorf("state %+v", state)
 	}
 	other := strings.Repeat("ab", 16)

@@ -31,16 +31,16 @@ func (m *latencyMeter) add(took time.Duration) {
 	m.count++
 }
 
-// p99 returns the 99th percentile in milliseconds, 0 without samples.
-func (m *latencyMeter) p99() float64 {
+// p99 returns the 99th percentile in milliseconds, 0 without samples, and how many samples it covers.
+func (m *latencyMeter) p99() (float64, int) {
 	m.mu.Lock()
 	kept := slices.Clone(m.samples[:min(m.count, meterSamples)])
 	m.mu.Unlock()
 	if len(kept) == 0 {
-		return 0
+		return 0, 0
 	}
 	slices.Sort(kept)
-	return float64(kept[(len(kept)-1)*99/100].Microseconds()) / 1000
+	return float64(kept[(len(kept)-1)*99/100].Microseconds()) / 1000, len(kept)
 }
 
 // eventCounter counts the events of the last ten minutes.

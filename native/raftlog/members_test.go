@@ -117,7 +117,7 @@ func TestLeaderStepsDownIfTransferFails(t *testing.T) {
 	old.store.lag = 0
 	old.store.mu.Unlock()
 	f.checkSettled(append(acknowledged, f.put(10, 5)...))
-	if health := old.node.Health(); health.ElectionsIn10Min == 0 || health.FsyncP99Ms <= 0 {
+	if health := old.node.Health(); health.ElectionsIn10Min == 0 || health.FsyncP99Ms <= 0 || health.FsyncSamples <= 0 {
 		t.Errorf("health %+v after an election", health)
 	}
 }

@@ -36,16 +36,19 @@ type State struct {
 
 // Health describes this member's disk and its connections to others.
 type Health struct {
-	// FsyncP99Ms is the 99th percentile of the last writes to the log, 0 before the first.
+	// FsyncP99Ms is the 99th percentile of the last writes to the log, 0 before the first; FsyncSamples counts them.
 	FsyncP99Ms       float64   `json:"fsyncP99Ms"`
+	FsyncSamples     int       `json:"fsyncSamples"`
 	ElectionsIn10Min int       `json:"electionsIn10Min"`
 	Refused          []Refusal `json:"refused"`
 }
 
 // Health returns the current measurements without blocking.
 func (n *Node) Health() Health {
+	p99Ms, samples := n.log.writeLatency.p99()
 	return Health{
-		FsyncP99Ms:       n.log.writeLatency.p99(),
+		FsyncP99Ms:       p99Ms,
+		FsyncSamples:     samples,
 		ElectionsIn10Min: n.elections.count(time.Now()),
 		Refused:          n.refusals.list(),
 	}

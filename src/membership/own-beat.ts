@@ -18,7 +18,7 @@ export interface BeatSource {
 }
 
 type NodeFields = "version" | "level" | "timeMs" | "memory" | "diskFree" | "conditions" | "startedMs";
-type RaftFields = "last" | "applied" | "configuration" | "fsyncP99Ms" | "electionsIn10Min";
+type RaftFields = "last" | "applied" | "configuration" | "fsyncP99Ms" | "fsyncSamples" | "electionsIn10Min";
 
 /** Returns the beat. `raft` is undefined on an edge, and on a full member before raft was read. */
 export function ownBeat(
@@ -36,6 +36,7 @@ export function ownBeat(
     applied: raft?.applied ?? 0,
     configuration: raft?.configuration ?? 0,
     fsyncP99Ms: raft?.fsyncP99Ms ?? 0,
+    fsyncSamples: raft?.fsyncSamples ?? 0,
     electionsIn10Min: raft?.electionsIn10Min ?? 0,
     memory: process.memoryUsage.rss(),
     diskFree: disk.bavail * disk.bsize,

@@ -86,6 +86,7 @@ export const raftState = z.object({
   members: z.array(z.object({ server: z.string(), voter: z.boolean() })),
   /** 99th percentile of the last 512 writes to the log, in ms; 0 before the first. */
   fsyncP99Ms: z.number(),
+  fsyncSamples: z.number().int(),
   /** Term changes that this member saw in the last ten minutes. */
   electionsIn10Min: z.number().int(),
   /**

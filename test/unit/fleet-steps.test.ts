@@ -43,6 +43,7 @@ class Model {
       configuration: 1,
       members: this.raft,
       fsyncP99Ms: 1,
+      fsyncSamples: 512,
       electionsIn10Min: 1,
       refused: [],
     };
@@ -217,6 +218,7 @@ describe("handing over", () => {
     fit: true,
     skewMs,
     fsyncP99Ms,
+    fsyncSamples: 200,
     hasRoom: true,
   });
 
@@ -247,7 +249,16 @@ describe("handing over", () => {
     expect(handover("a", [voter("a", 0, 80), voter("b", 0, 20)])).toBeUndefined();
     expect(handover("a", [voter("a", 0, 100), { ...voter("b", 0, 1), fit: false }])).toBeUndefined();
     // A disk that is fast enough stays, however fast the others are.
-    expect(handover("a", [voter("a", 0, 19), voter("b", 0, 0.5)])).toBeUndefined();
+    expect(handover("a", [voter("a", 0, 50), voter("b", 0, 0.5)])).toBeUndefined();
+    expect(handover("a", [voter("a", 0, 51), voter("b", 0, 0.5)])).toMatchObject({ reason: "disk" });
+  });
+
+  test("a disk is judged from 200 writes on, on both sides", () => {
+    const few = (server: string, fsyncP99Ms: number) => ({ ...voter(server, 0, fsyncP99Ms), fsyncSamples: 199 });
+    expect(handover("a", [few("a", 900), voter("b", 0, 1)])).toBeUndefined();
+    expect(handover("a", [voter("a", 0, 900), few("b", 1)])).toBeUndefined();
+    // The fastest of those that are measured, not the fastest of all.
+    expect(handover("a", [voter("a", 0, 900), few("b", 1), voter("c", 0, 20)])).toMatchObject({ server: "c" });
   });
 
   test("the median of an even number is one of the values", () => {

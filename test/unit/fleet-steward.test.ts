@@ -291,6 +291,25 @@ describe("the steward", () => {
     expect(changes).toHaveLength(3);
   });
 
+  test("does not hand over for its disk while a voter reports too few writes, or does not count them", async () => {
+    const { steward, world, changes } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a", "b", "c"], { fsyncP99Ms: 500 }),
+    );
+    const tell = (fsyncSamples: number | undefined) => {
+      for (const name of ["b", "c"])
+        world.received.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1, fsyncSamples }));
+    };
+    for (const samples of [199, undefined]) {
+      tell(samples);
+      for (let tick = 0; tick < 4; tick += 1) await steward.tick();
+    }
+    expect(changes).toEqual([]);
+    tell(200);
+    await steward.tick();
+    expect(changes).toEqual([{ do: "transfer", server: "s-b" }]);
+  });
+
   test("names a voter with room while its own disk has none, also where its steps fail, and transfers nothing itself", async () => {
     const { steward, world, changes, lead } = startSteward(
       ["a", "b", "c", "d"].map((name) => member(name)),

@@ -39,6 +39,8 @@ export const beatShape = z.object({
   applied: z.number(),
   configuration: z.number(),
   fsyncP99Ms: z.number(),
+  /** Writes to its log that `fsyncP99Ms` covers; undefined from a build that does not count them. */
+  fsyncSamples: z.number().int().optional(),
   electionsIn10Min: z.number(),
   profile: z.enum(PROFILES),
   /** Resident memory and free disk, for people. */

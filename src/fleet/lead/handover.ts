@@ -8,7 +8,9 @@ export interface Candidate {
   fit: boolean;
   /** Its wall clock against the leader's, in ms; 0 for the leader. */
   skewMs: number;
+  /** 99 of 100 writes to its log took at most so long, of the last `fsyncSamples`. */
   fsyncP99Ms: number;
+  fsyncSamples: number;
   /** Its disk has room for writes. */
   hasRoom: boolean;
 }
@@ -17,7 +19,9 @@ export interface Candidate {
 export const MAX_SKEW_MS = 60_000;
 const SLOWER = 4;
 /** A leader with a faster disk than this never hands over because of it. */
-const FAST_MS = 20;
+const FAST_MS = 50;
+/** With fewer, one slow write among them would decide. */
+const MIN_SAMPLES = 200;
 
 export interface Handover {
   server: string;
@@ -56,15 +60,17 @@ function byClock(voters: readonly Candidate[], others: readonly Candidate[]): Ha
 }
 
 function byDisk(own: Candidate, others: readonly Candidate[]): Handover | undefined {
-  const best = others
-    .filter(({ fsyncP99Ms }) => fsyncP99Ms > 0)
-    .sort((one, other) => one.fsyncP99Ms - other.fsyncP99Ms)[0];
-  if (best === undefined || own.fsyncP99Ms <= Math.max(FAST_MS, SLOWER * best.fsyncP99Ms)) return undefined;
+  const [best] = others.filter(isMeasured).sort((one, other) => one.fsyncP99Ms - other.fsyncP99Ms);
+  if (best === undefined || !isMeasured(own) || own.fsyncP99Ms <= Math.max(FAST_MS, SLOWER * best.fsyncP99Ms)) return undefined;
   return {
     server: best.server,
     reason: "disk",
     why: `syncing takes ${Math.round(own.fsyncP99Ms)} ms here and ${Math.round(best.fsyncP99Ms)} ms there`,
   };
+}
+
+function isMeasured({ fsyncSamples }: Candidate): boolean {
+  return fsyncSamples >= MIN_SAMPLES;
 }
 
 /** Returns the median; of an even number of values the lower middle one. */

@@ -172,6 +172,7 @@ export class Steward {
           fit: isSelf || (this.#keptUp.get(server) ?? 0) > 0,
           skewMs: heard?.skewMs ?? 0,
           fsyncP99Ms: isSelf ? state.fsyncP99Ms : (beat?.fsyncP99Ms ?? 0),
+          fsyncSamples: isSelf ? state.fsyncSamples : (beat?.fsyncSamples ?? 0),
           hasRoom: beat?.conditions.includes("disk_full") !== true,
         };
       });
