@@ -46,6 +46,7 @@ const state = new NodeState(Date.now());
 state.startServing();
 const product = openProduct({
   settings: { ...settings, data },
+  origins: new Map(),
   conditions: new Conditions(logFor("condition"), Date.now),
   engine: "raft",
   conformance: false,

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { commandsOf } from "../src/cli/table.ts";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
-import { envOf, flagOf } from "../src/config/setting.ts";
+import { envOf, flagOf, helpOf } from "../src/config/setting.ts";
 import { settingRows } from "../src/config/settings.ts";
 import { FEATURES } from "../src/features/index.ts";
 import { FAULTS } from "../src/lib/fault.ts";
@@ -55,7 +55,7 @@ function settingsPage(features: readonly Feature[]): string {
         ? ""
         : `\`${String(row.default)}\``;
     const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
-    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, row.help];
+    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, helpOf(row)];
   });
   return [
     "# Settings",
@@ -64,6 +64,8 @@ function settingsPage(features: readonly Feature[]): string {
     "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
     "",
     table(["Setting", "Flag", "Variable", "Kind", "Default", "What it does"], rows),
+    "",
+    "Settings of the fleet hold on every node, because the log has them: that of a node is only what a new fleet begins with. `cairn fleet settings NAME VALUE` changes one; the condition `fleet_settings_differ` names a node that was given another value.",
     "",
     "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
     "",

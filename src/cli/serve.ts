@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { eachSecret, openSecretFiles, readSecrets, SECRET_NAMES } from "../config/secrets.ts";
-import { flagOf } from "../config/setting.ts";
+import { flagOf, helpOf } from "../config/setting.ts";
 import type { SettingKey } from "../config/settings.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../features/index.ts";
 import { Fault } from "../lib/fault.ts";
@@ -32,7 +32,7 @@ const DEV_PORT = 8470;
 const SETTING_OPTIONS: readonly Option[] = SETTING_ROWS.map(
   ([key, row]): Option => ({
     flags: row.kind === "flag" ? flagOf(key) : `${flagOf(key)} <${row.placeholder ?? "value"}>`,
-    help: `${row.help}${defaultText(row.default)}`,
+    help: `${helpOf(row)}${defaultText(row.default)}`,
     repeated: row.kind === "list",
     ...(row.choices === undefined ? {} : { offers: row.choices }),
   }),

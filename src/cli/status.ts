@@ -64,6 +64,7 @@ function screen(report: NodeReport): string {
     ],
     ["fleet", fleetLine(report)],
     ["survives", report.fleet.survives],
+    ...(report.fleet.settings === undefined ? [] : [["limits", limitsLine(report.fleet.settings)]]),
     ...report.urls.slice(0, 1).map((url) => ["MCP", `${url}/mcp`]),
     ...report.urls.map((url) => ["REST", `${url}/contexts`]),
     ["store", `position ${report.position}`],
@@ -72,6 +73,11 @@ function screen(report: NodeReport): string {
     ["version", `${report.version} (${report.commit}), up ${report.uptime_seconds} s, tailnet ${tailnet.engine}`],
   ]);
   return report.members.length < 2 ? screenful : `${screenful}\n${columns(memberRows(report.members))}`;
+}
+
+function limitsLine(settings: Readonly<Record<string, string>>): string {
+  const changed = Object.entries(settings).map(([name, value]) => `${cell(name)} ${cell(value) || "empty"}`);
+  return `${changed.length === 0 ? "as built in" : changed.join(", ")}; see cairn fleet settings`;
 }
 
 function fleetLine({ fleet, role }: NodeReport): string {

@@ -23,6 +23,7 @@ import { join, ticket } from "./fleet/join.ts";
 import { leave } from "./fleet/leave.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
 import { promote, transfer } from "./fleet/roles.ts";
+import { fleetSettings } from "./fleet/settings.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
@@ -73,6 +74,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     leave,
     promote,
     transfer,
+    fleetSettings,
     doctor,
     whoami,
     accessExplain,

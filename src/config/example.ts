@@ -1,6 +1,6 @@
 // Makes an example settings file from the setting tables, with every setting commented out.
 
-import { flagOf, type SettingRow } from "./setting.ts";
+import { flagOf, helpOf, type SettingRow } from "./setting.ts";
 
 /** Returns the TOML text. Every line that sets something begins with `#`, so the file as it is changes nothing. */
 export function exampleFile(all: readonly (readonly [string, SettingRow])[]): string {
@@ -27,7 +27,7 @@ function lines(key: string, name: string, row: SettingRow): string[] {
   // A settings file in the data folder cannot name another data folder.
   if (key === "data") return [`# ${row.help} Only in a file that --config names.`, '#data = "/var/lib/cairn"', ""];
   const choices = row.choices === undefined ? "" : ` One of ${row.choices.join(", ")}.`;
-  return [`# ${row.help}${choices} (${flagOf(key)})`, `#${name} = ${defaultOf(row)}`, ""];
+  return [`# ${helpOf(row)}${choices} (${flagOf(key)})`, `#${name} = ${defaultOf(row)}`, ""];
 }
 
 function defaultOf(row: SettingRow): string {

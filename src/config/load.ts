@@ -2,7 +2,7 @@
 // unknown names and suggests the nearest known one.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -53,7 +53,8 @@ export function loadSettings(options: LoadOptions): Loaded {
   const set = (key: string, raw: unknown, origin: string): void => {
     const row = rows.get(key);
     if (row === undefined) return;
-    values.set(key, parseSetting(key, row, raw, origin));
+    const value = parseSetting(key, row, raw, origin);
+    values.set(key, row.kind === "path" ? resolve(String(value)) : value);
     origins.set(key, origin);
   };
   const setFromVariablesAndFlags = (): void => {

@@ -1,6 +1,5 @@
 // Parses one raw value (text of a flag or variable, or a TOML value) into the value of its setting.
 
-import { resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import type { Kind, SettingRow } from "./setting.ts";
 
@@ -13,7 +12,7 @@ type Parser = (raw: unknown, row: SettingRow, refuse: Refuse) => SettingValue;
 
 const PARSERS: Readonly<Record<Kind, Parser>> = {
   text: parseText,
-  path: (raw, row, refuse) => resolve(parseText(raw, row, refuse)),
+  path: parseText,
   list: parseList,
   flag: parseFlag,
   choice: parseChoice,

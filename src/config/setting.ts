@@ -24,6 +24,8 @@ export interface Row<K extends Kind, Default> {
   max?: number;
   /** Format of a text, or of each text of a list. */
   shape?: Shape;
+  /** A setting of the whole fleet, which its log has: that of a node is only what a new fleet begins with. */
+  fleet?: true;
 }
 
 /** A text; `undefined`: not set. */
@@ -53,6 +55,14 @@ export const choice = <const C extends readonly string[]>(choices: C, value: C[n
     "choice",
     C[number]
   >;
+
+/** Marks a setting of the whole fleet (replication.md 10). */
+export const ofFleet = <R extends Row<Kind, unknown>>(row: R) => ({ ...row, fleet: true as const });
+
+/** Returns the help of a setting, with what holds for those of the fleet. */
+export function helpOf({ help, fleet }: SettingRow): string {
+  return fleet === true ? `${help} Of the fleet: a new one begins with it.` : help;
+}
 
 /** Any row, for code that iterates over a table. */
 export type SettingRow = Row<Kind, string | number | boolean | readonly string[] | undefined>;

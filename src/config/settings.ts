@@ -7,6 +7,7 @@ import {
   count,
   flag,
   list,
+  ofFleet,
   path,
   type SettingRow,
   type SettingTable,
@@ -97,39 +98,26 @@ export const SETTINGS = {
     { min: 64 * 1024, max: 64 * MIB },
     "Largest request body, in bytes or as 8MiB.",
   ),
-  "context.max_bytes": bytes(
-    MIB,
-    { min: 1024, max: 4 * MIB },
-    "Largest content of one context, in bytes or as 1MiB; at most 4MiB.",
+  "context.max_bytes": ofFleet(
+    bytes(MIB, { min: 1024, max: 4 * MIB }, "Largest content of one context, in bytes or as 1MiB; at most 4MiB."),
   ),
-  "history.max_versions": count(
-    100,
-    { min: 0, max: 1_000_000 },
-    "Versions kept of each context, the newest included; 0 keeps all.",
+  "history.max_versions": ofFleet(
+    count(100, { min: 0, max: 1_000_000 }, "Versions kept of each context, the newest included; 0 keeps all."),
   ),
-  "history.max_days": count(
-    0,
-    { min: 0, max: 36_500 },
-    "Days after which a version that is not the newest is removed; 0: never.",
+  "history.max_days": ofFleet(
+    count(0, { min: 0, max: 36_500 }, "Days after which a version that is not the newest is removed; 0: never."),
   ),
-  "history.spaces": list(
-    "SPACE=VERSIONS[/DAYS],…",
-    "History limits of single spaces, such as logs=10/30 for 10 versions and 30 days.",
+  "history.spaces": ofFleet(
+    list("SPACE=VERSIONS[/DAYS],…", "History limits of single spaces, such as logs=10/30 for 10 versions and 30 days."),
   ),
-  "history.max_changes": count(
-    1_000_000,
-    { min: 0, max: 1_000_000_000 },
-    "Changes kept for the feed and the audit; 0 keeps all.",
+  "history.max_changes": ofFleet(
+    count(1_000_000, { min: 0, max: 1_000_000_000 }, "Changes kept for the feed and the audit; 0 keeps all."),
   ),
-  "quota.caller_bytes": bytes(
-    GIB,
-    { min: 0, max: 1024 * GIB },
-    "Bytes of kept versions that one caller may have written; 0: no limit.",
+  "quota.caller_bytes": ofFleet(
+    bytes(GIB, { min: 0, max: 1024 * GIB }, "Bytes of kept versions that one caller may have written; 0: no limit."),
   ),
-  "quota.space_bytes": bytes(
-    4 * GIB,
-    { min: 0, max: 1024 * GIB },
-    "Bytes of kept versions that one space may hold; 0: no limit.",
+  "quota.space_bytes": ofFleet(
+    bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Bytes of kept versions that one space may hold; 0: no limit."),
   ),
   "cache.max_bytes": bytes(
     64 * MIB,

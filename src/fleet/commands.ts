@@ -26,6 +26,7 @@ import {
   spaceList,
   writeTicket,
 } from "./rows.ts";
+import { addSettings, firstSettings } from "./settings-commands.ts";
 
 const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
 
@@ -67,6 +68,7 @@ export const fleetBegin = write({
     name: shortName,
     version: z.string().max(64),
     level,
+    settings: firstSettings.optional(),
   }),
   output: z.object({ begun: z.boolean() }),
   access: FLEET,
@@ -93,6 +95,7 @@ export const fleetBegin = write({
     if (fleetValue(tx, "fleet_name") === "") {
       writeMeta(tx, { fleet_name: command.fleet, fleet_profile: command.profile });
     }
+    addSettings(tx, command.settings);
     bumpRevision(tx);
     // A first member is no change of the feed: an unused store stays at seq 0 and may be given up for another fleet.
     const isChange = only !== undefined && stamp.seq > 1 && levelOf(tx) >= STATE_HASH_LEVEL;
@@ -273,7 +276,10 @@ export const fleetProfileSet = write({
   },
 });
 
-/** Raises the level when every full member's build knows the next one (replication.md 8), as the rows say. */
+/**
+ * Raises the level when every full member's build knows the next one (replication.md 8), as the rows say. `settings`
+ * are those of the leader's node: what the fleet has no value of begins with them.
+ */
 export const fleetLevelRaise = write({
   name: "fleet_level_raise",
   v: 1,
@@ -287,6 +293,7 @@ export const fleetLevelRaise = write({
       .string()
       .regex(/^[0-9a-f]{64}$/)
       .optional(),
+    settings: firstSettings.optional(),
   }),
   output: z.object({ level }),
   access: FLEET,
@@ -300,7 +307,8 @@ export const fleetLevelRaise = write({
     if (command.key !== undefined && readMetaNamed(tx, "key:", fleetId) === undefined)
       writeMetaNamed(tx, "key:", fleetId, command.key);
     bumpRevision(tx);
-    return { output: { level: command.level }, changes: [fleetChange("level", String(command.level))] };
+    const changes = [fleetChange("level", String(command.level)), ...addSettings(tx, command.settings)];
+    return { output: { level: command.level }, changes };
   },
 });
 

@@ -24,6 +24,7 @@ import { membersSection } from "./pages/members.tsx";
 import { nodeSection } from "./pages/node.tsx";
 import { fleetMembers } from "./queries.ts";
 import schema from "./schema.sql" with { type: "text" };
+import { fleetSettings, fleetSettingsSet } from "./settings-commands.ts";
 
 /** The writes of the fleet, internal ones included. */
 export const fleetCommands: readonly Operation[] = [
@@ -36,6 +37,7 @@ export const fleetCommands: readonly Operation[] = [
   fleetMemberForget,
   fleetTicketCreate,
   fleetProfileSet,
+  fleetSettingsSet,
   fleetLevelRaise,
 ];
 
@@ -47,7 +49,14 @@ export const fleetFeature: Feature = {
     { name: "members", scope: "replicated", fork: "clear", sql: "SELECT * FROM members ORDER BY node" },
     { name: "tickets", scope: "replicated", fork: "clear", sql: "SELECT * FROM tickets ORDER BY hash" },
   ],
-  operations: (node) => [...fleetCommands, nodeStatus(node), fleetMembers(node), fleetTransfer(node), fleetLeave(node)],
+  operations: (node) => [
+    ...fleetCommands,
+    nodeStatus(node),
+    fleetMembers(node),
+    fleetSettings(node),
+    fleetTransfer(node),
+    fleetLeave(node),
+  ],
   sections: [conditionsSection, membersSection, cacheSection, nodeSection],
   style,
   frame: fleetFrame,

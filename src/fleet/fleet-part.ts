@@ -16,7 +16,15 @@ export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
   ready: boolean;
   name: string;
   role: FleetRole;
-  fleet: { name: string; id: string; epoch: string; profile: string; level: number };
+  fleet: {
+    name: string;
+    id: string;
+    epoch: string;
+    profile: string;
+    level: number;
+    /** Limits of the fleet that are not as built in; undefined on an edge. */
+    settings?: Record<string, string>;
+  };
   position: { epoch: string; seq: number };
   leadership: { server: string; term: number };
   /** The leader by the beats, for nodes without a raft member. */
@@ -47,6 +55,7 @@ export function fleetPart(facts: FleetFacts): FleetPart {
       epoch: fleet.epoch,
       profile: fleet.profile,
       level: fleet.level,
+      ...(fleet.settings === undefined ? {} : { settings: fleet.settings }),
       position: `${position.epoch}-${position.seq}`,
       leader: leader?.name ?? "",
       leader_node: leader?.node ?? "",

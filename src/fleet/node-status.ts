@@ -40,6 +40,10 @@ const fleetReport = z.object({
   profile: z.string(),
   level: z.number().int(),
   voters: z.number().int(),
+  settings: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe("Limits of the fleet that are not as built in, by name; missing on an edge."),
   survives: z.string().describe("What may fail without harm, in words."),
 });
 

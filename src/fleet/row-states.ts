@@ -1,10 +1,12 @@
 // State hashes of members and tickets, which their changes carry, and the check of the rows against them
 // (audit_verify).
 
+import type { SettingValue } from "../config/parse.ts";
 import type { ChangeRow } from "../log/changes.ts";
 import type { LatestChanges } from "../log/latest-changes.ts";
 import { listMeta } from "../log/meta.ts";
 import { stateHash } from "../log/state-hash.ts";
+import { settingText, storedFleetSettings } from "../operation/fleet-settings.ts";
 import type { Reader } from "../store/store.ts";
 import { allMembers, fleetValue, type Member, memberByNode, type TicketRow, ticketBy } from "./rows.ts";
 
@@ -16,6 +18,11 @@ export function memberState(reader: Reader, node: string): string {
 /** Returns the state hash of a ticket or approval as it was made. */
 export function ticketState(reader: Reader, hash: string): string {
   return stateOfTicket(ticketBy(reader, hash));
+}
+
+/** Returns the state hash of a setting of the fleet. */
+export function settingState(value: SettingValue): string {
+  return stateHash([settingText(value)]);
 }
 
 function stateOfMember(member: Member | undefined): string {
@@ -82,11 +89,16 @@ function ticketProblem(reader: Reader, latest: LatestChanges): string | undefine
   return undefined;
 }
 
-/** Values whose changes name them in their outcome: the profile, and how edges may keep each space. */
+/** The profile, the settings, and how edges may keep each space. */
 function valueProblem(reader: Reader, latest: LatestChanges): string | undefined {
   const profile = latest.fleet.get("fleet/profile");
   if (profile !== undefined && profile.outcome !== fleetValue(reader, "fleet_profile"))
     return `the profile of the fleet is not as change ${profile.seq} made it`;
+  const setting = Object.entries(storedFleetSettings(reader)).find(([key, value]) => {
+    const change = latest.fleet.get(`fleet/settings/${key}`);
+    return change !== undefined && change.state_hash !== "" && change.state_hash !== settingState(value);
+  });
+  if (setting !== undefined) return `the setting ${setting[0]} of the fleet is not as its newest change made it`;
   const modes = new Map(listMeta(reader, "edge:"));
   for (const [target, change] of latest.fleet) {
     const [, space] = /^fleet\/spaces\/(.+)$/.exec(target) ?? [];

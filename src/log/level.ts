@@ -7,7 +7,8 @@ import { readMeta } from "./meta.ts";
 
 /**
  * The highest level that this build understands. 2: commands have a limit on their work in apply (`maxWork` of a
- * write). 3: changes carry a state hash (state-hash.ts); members keep a running digest (running-digest.ts).
+ * write). 3: changes carry a state hash (state-hash.ts); members keep a running digest (running-digest.ts); the fleet
+ * has settings (operation/fleet-settings.ts).
  */
 export const KNOWN_LEVEL = 3;
 

@@ -13,6 +13,8 @@ export interface MetaValues {
   fleet_profile: string;
   /** Level that all full members understand (level.ts). */
   fleet_level: number;
+  /** Settings of the fleet as a JSON object, keys sorted (operation/fleet-settings.ts). */
+  fleet_settings: string;
   /** Running digest of the replicated state: `<commands>-<hash>` (running-digest.ts). */
   state_digest: string;
   /** Counts the changes of the members table. */
@@ -41,6 +43,7 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   fleet_name: { type: "text" },
   fleet_profile: { type: "text" },
   fleet_level: { type: "integer" },
+  fleet_settings: { type: "text" },
   state_digest: { type: "text" },
   fleet_revision: { type: "integer" },
   alone: { type: "integer" },

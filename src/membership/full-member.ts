@@ -28,6 +28,7 @@ import { KNOWN_LEVEL } from "../log/level.ts";
 import { digestText } from "../log/running-digest.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { changedFleetSettings, ownFleetSettings } from "../operation/fleet-settings.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
@@ -127,6 +128,7 @@ export class FullMember implements FleetView {
       beats: this.#beats,
       propose: (command) => log.propose(command),
       level: () => state.level(),
+      settings: () => ownFleetSettings(settings),
       membersSent: () => this.#raft.membersSent(),
       monotonicMs,
       log: line,
@@ -362,7 +364,14 @@ export class FullMember implements FleetView {
       role: this.#state.role(),
       members: members.list(),
       raft: this.#raft.state(),
-      fleet: { name: fleet, id: fleetId, epoch, profile, level: this.#state.level() },
+      fleet: {
+        name: fleet,
+        id: fleetId,
+        epoch,
+        profile,
+        level: this.#state.level(),
+        settings: changedFleetSettings(this.#options.store.reader),
+      },
       position: log.position(),
       leadership: log.leadership(),
       leaderNode: this.leader()?.node,

@@ -18,6 +18,7 @@ import { Fault } from "../lib/fault.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
+import { changedFleetSettings } from "../operation/fleet-settings.ts";
 import type { Store } from "../store/store.ts";
 import type { UpstreamDirectory } from "./edge-parts.ts";
 import type { FleetView } from "./fleet-view.ts";
@@ -51,7 +52,14 @@ export class Membership implements FleetActions, UpstreamDirectory {
       members: [],
       raft: undefined,
       own: undefined,
-      fleet: { name: settings.fleet, id, epoch, profile: settings.fleet_profile, level: levelOf(reader) },
+      fleet: {
+        name: settings.fleet,
+        id,
+        epoch,
+        profile: settings.fleet_profile,
+        level: levelOf(reader),
+        settings: changedFleetSettings(reader),
+      },
       position: log.position(),
       leadership: log.leadership(),
       leaderNode: "",

@@ -8,6 +8,7 @@ import { reasonOf } from "../lib/reason-of.ts";
 import { KNOWN_LEVEL } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { ownFleetSettings } from "../operation/fleet-settings.ts";
 import type { FleetState } from "./fleet-state.ts";
 import type { OwnNode } from "./own-node.ts";
 
@@ -67,6 +68,7 @@ export class FounderRegistration {
       name: this.#options.node.name(),
       version: buildInfo.version,
       level: KNOWN_LEVEL,
+      settings: ownFleetSettings(settings),
     });
   }
 }

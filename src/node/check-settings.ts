@@ -6,7 +6,7 @@ import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { refuseUntagged } from "../config/tailnet-settings.ts";
 import { backupSettings } from "../features/backup/index.ts";
-import { writeLimitsOf } from "./limits.ts";
+import { writeLimitsOf } from "../operation/fleet-settings.ts";
 
 /** Returns warnings about settings that can be used. Faults: `config_invalid`, `policy_invalid`. */
 export function checkSettings(settings: Loaded["settings"], secrets: Secrets): string[] {

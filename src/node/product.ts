@@ -3,6 +3,7 @@
 
 import { Access } from "../access/access.ts";
 import { Refusals } from "../access/refusals.ts";
+import type { Loaded } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { type DiskWatch, watchDisk } from "../datadir/index.ts";
 import { BACKUPS, type BackupReport, reportOf } from "../features/backup/index.ts";
@@ -39,6 +40,7 @@ import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
 import { operationsOf } from "../operation/derive.ts";
 import type { Feature, Job } from "../operation/feature.ts";
+import { fleetLimits } from "../operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions, type Outcome } from "../operation/invoke.ts";
 import {
   ACCESS,
@@ -56,15 +58,18 @@ import { serveForwarded } from "../operation/serve-forwarded.ts";
 import { Services } from "../operation/services.ts";
 import { PeerServer } from "../peer/server.ts";
 import { isDamaged, type Store } from "../store/store.ts";
-import { callerLimitsOf, writeLimitsOf } from "./limits.ts";
+import { callerLimitsOf } from "./limits.ts";
 import type { NodeState } from "./node-state.ts";
 import { openLog, openStore } from "./open-log.ts";
 import { type OpenSurfaces, openSurfaces } from "./open-surfaces.ts";
 import { countCalls, registerGauges } from "./report/metrics.ts";
 import { nodeReport } from "./report/report.ts";
+import { watchFleetSettings } from "./settings-watch.ts";
 
 export interface ProductOptions {
   settings: Settings & { readonly data: string };
+  /** Where each setting that is not a default came from. */
+  origins: Loaded["origins"];
   conditions: Conditions;
   /** What orders writes: `direct` only in tests of what lies above. */
   engine: "raft" | "direct";
@@ -131,6 +136,8 @@ export function openProduct(options: ProductOptions): Product {
   const disk = watchDisk(options.settings.data, store, options.conditions);
   closers.add("disk watch", () => disk.stop());
   const jobs = startFeatures(active, { services, log, closers });
+  if (edgeParts === undefined)
+    closers.add("settings watch", watchFleetSettings({ ...base, reader: store.reader, changes: log.changes }));
   const members = edgeParts?.members ?? openMembers(store.reader, log.changes);
   const routing = edgeParts?.routing ?? routingOf(base, { log, members });
   const metrics = new Metrics();
@@ -180,7 +187,7 @@ function openFoundation(options: ProductOptions): Foundation {
     admins: settings["access.admins"],
   });
   const services = new Services()
-    .provide(NODE, { settings, store, conditions, limits: writeLimitsOf(settings), nowMs })
+    .provide(NODE, { settings, store, conditions, limits: fleetLimits(store.reader, settings), nowMs })
     .provide(HOST, options.host)
     .provide(ACCESS, access)
     .provide(REFUSALS, refusals)
@@ -236,7 +243,7 @@ function routingOf({ link, node, membership }: Foundation, { log, members }: { l
 }
 
 function openInvoker(
-  { settings, store, access, refusals, conditions, nowMs }: Foundation,
+  { settings, store, access, refusals, conditions, services, nowMs }: Foundation,
   {
     disk,
     ...parts
@@ -250,7 +257,7 @@ function openInvoker(
     ...parts,
     store,
     access,
-    limits: writeLimitsOf(settings),
+    limits: services.get(NODE).limits,
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),
     onRefused: (refusal) => refusals.record(refusal),

@@ -99,6 +99,11 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "New commands are not used until every full member runs the newer version.",
   },
+  fleet_settings_differ: {
+    title: "A setting of this node is not the fleet's",
+    severity: "warning",
+    hint: "The fleet's value holds on every node. Change it with `cairn fleet settings NAME VALUE` on the leader, or take the setting away from this node and restart it.",
+  },
   two_histories: {
     title: "Two histories",
     severity: "error",

@@ -158,12 +158,17 @@ export interface EarlierVersion<C, Output> {
   apply?(tx: Writer, command: C, stamp: ApplyStamp): Effect<Output>;
 }
 
-/** Bounds from the settings, checked before a write is proposed or written into its command (replication.md 6). */
+/**
+ * Bounds from the settings of the fleet, checked before a write is proposed or written into its command (replication.md
+ * 6).
+ */
 export interface WriteLimits {
   /** Largest document in bytes of UTF-8. */
   maxDocumentBytes: number;
   /** History limits, and those of single spaces. */
   history: HistoryLimits & { spaces: Readonly<Record<string, HistoryLimits>> };
+  /** Changes kept for the feed and the audit; 0: all. */
+  maxChanges: number;
   /** Bytes of kept versions that one caller may have written, and that one space may hold; 0: no limit. */
   quota: { callerBytes: number; spaceBytes: number };
 }

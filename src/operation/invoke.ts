@@ -57,7 +57,8 @@ export interface InvokerOptions {
   store: Store;
   log: Log;
   access: Access;
-  limits: WriteLimits;
+  /** Returns the limits on writes, as they are now. */
+  limits: () => WriteLimits;
   callerLimits: CallerLimits;
   /** Returns why no write can be accepted now (a full disk), or undefined. */
   writesRefused?: () => Fault | undefined;

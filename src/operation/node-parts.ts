@@ -35,7 +35,8 @@ export interface NodeParts {
   settings: Settings & { readonly data: string };
   store: Store;
   conditions: Conditions;
-  limits: WriteLimits;
+  /** Returns the limits on writes of the fleet, as they are now. */
+  limits: () => WriteLimits;
   /** Wall clock in ms. */
   nowMs: () => number;
 }

@@ -13,6 +13,7 @@ import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Reader } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
+import { CaughtUp } from "./caught-up.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
@@ -37,7 +38,7 @@ export interface WriteRouterOptions {
   /** Reads the state of this node. */
   reader: Reader;
   positions: Positions;
-  limits: WriteLimits;
+  limits: () => WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
   routing: Routing | undefined;
 }
@@ -60,9 +61,11 @@ interface Key {
 /** Routes writes. */
 export class WriteRouter {
   readonly #options: WriteRouterOptions;
+  readonly #caughtUp: CaughtUp;
 
   constructor(options: WriteRouterOptions) {
     this.#options = options;
+    this.#caughtUp = new CaughtUp(options.log);
   }
 
   /** Returns the answer, or rejects with the write's Fault, or with `unavailable` and what is known of its outcome. */
@@ -194,7 +197,9 @@ export class WriteRouter {
     const { operation, input, forwarded } = write;
     const refused = writesRefused?.();
     if (refused !== undefined) throw refused;
-    const command: unknown = operation.prepare(input, limits);
+    const catchingUp = this.#caughtUp.wait(write.signal, WITHIN_MS);
+    if (catchingUp !== undefined) await catchingUp;
+    const command: unknown = operation.prepare(input, limits());
     const { v } = versionAt(operation, levelOf(reader));
     // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
     refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);

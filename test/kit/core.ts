@@ -17,6 +17,7 @@ import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
+import { type FleetSettings, fleetLimits } from "../../src/operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
 import { REFUSALS } from "../../src/operation/node-parts.ts";
 import { applierOf } from "../../src/operation/registry.ts";
@@ -24,7 +25,7 @@ import type { Routing } from "../../src/operation/routing.ts";
 import { Services } from "../../src/operation/services.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { Store } from "../../src/store/store.ts";
-import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
+import { DEFAULT_FLEET_SETTINGS, DEFAULT_WRITE_LIMITS } from "./limits.ts";
 
 export const CAPABILITY = "cairn.internal/cap/cairn";
 
@@ -61,6 +62,8 @@ export interface CoreOptions {
   maxDocumentBytes?: number;
   /** Over the defaults; `maxDocumentBytes` above wins. */
   limits?: Partial<WriteLimits>;
+  /** The settings of the node in place of `limits`: the limits are those of its fleet, once the log has some. */
+  fleetSettings?: Partial<FleetSettings>;
   requestsPerMinute?: number;
   streamsPerCaller?: number;
   writesRefused?: () => Fault | undefined;
@@ -109,11 +112,14 @@ export function startCore(options: CoreOptions = {}) {
     log,
     access,
     nowMs,
-    limits: {
-      ...DEFAULT_WRITE_LIMITS,
-      ...options.limits,
-      ...(options.maxDocumentBytes === undefined ? {} : { maxDocumentBytes: options.maxDocumentBytes }),
-    },
+    limits:
+      options.fleetSettings === undefined
+        ? () => ({
+            ...DEFAULT_WRITE_LIMITS,
+            ...options.limits,
+            ...(options.maxDocumentBytes === undefined ? {} : { maxDocumentBytes: options.maxDocumentBytes }),
+          })
+        : fleetLimits(store.reader, { ...DEFAULT_FLEET_SETTINGS, ...options.fleetSettings }),
     callerLimits: {
       requestsPerMinute: options.requestsPerMinute ?? 0,
       streamsPerCaller: options.streamsPerCaller ?? 64,

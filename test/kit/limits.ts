@@ -1,10 +1,17 @@
 // The default limits of writes, for tests that need no settings.
 
+import { valuesOf } from "../../src/config/setting.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
+import { type FleetSettings, ownFleetSettings } from "../../src/operation/fleet-settings.ts";
 
 /** The limits where nothing is set. */
 export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   maxDocumentBytes: 1024 * 1024,
   history: { maxVersions: 100, maxDays: 0, spaces: {} },
+  maxChanges: 1_000_000,
   quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
 };
+
+/** The settings of a fleet that begins with a node where nothing is set. */
+export const DEFAULT_FLEET_SETTINGS: FleetSettings = ownFleetSettings(valuesOf(SETTINGS, {}));

@@ -11,6 +11,7 @@ import { sampleInputs } from "../kit/sample-input.ts";
 const OTHER_LIMITS: WriteLimits = {
   maxDocumentBytes: DEFAULT_WRITE_LIMITS.maxDocumentBytes * 2,
   history: { maxVersions: 3, maxDays: 2, spaces: {} },
+  maxChanges: 1000,
   quota: { callerBytes: 1_000_000, spaceBytes: 2_000_000 },
 };
 

@@ -51,6 +51,11 @@ describe("an edit of the fleet's rows from outside is found:", () => {
       "an approval for the role central was made by no change",
     ],
     ["another profile", "UPDATE meta SET value = 'wan' WHERE key = 'fleet_profile'", "the profile of the fleet"],
+    [
+      "another setting",
+      `UPDATE meta SET value = replace(value, '7', '8') WHERE key = 'fleet_settings'`,
+      "max_days of the",
+    ],
     ["a planted edge mode", "INSERT INTO meta VALUES ('edge:secret', 'stale')", "edges may keep a space"],
   ];
   test.each(edits)("%s", async (_name, sql, problem) => {
@@ -60,6 +65,7 @@ describe("an edit of the fleet's rows from outside is found:", () => {
     fleet.join("n4", { server: "", ticket: fleet.ticket("edge") });
     fleet.run("fleet_member_remove", { node: "n4" });
     fleet.run("fleet_profile_set", { profile: "lan" });
+    fleet.run("fleet_settings_set", { name: "history.max_days", value: 7 });
     fleet.ticket("edge");
     fleet.run("fleet_member_approve", { node: "n5", role: "edge" });
     expect(await auditOf(fleet)).toBeUndefined();

@@ -12,6 +12,7 @@ import type { Command } from "../../src/log/log.ts";
 import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import type { RaftChange, RaftState } from "../../src/tailnet/index.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
+import { DEFAULT_FLEET_SETTINGS } from "../kit/limits.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
 function startBeats(names: readonly string[]) {
@@ -166,6 +167,7 @@ function startSteward(members: readonly Member[], state: RaftState) {
       proposed.push(command);
     },
     level: () => level,
+    settings: () => DEFAULT_FLEET_SETTINGS,
     membersSent: async () => {},
     monotonicMs: () => world.monotonicMs,
     log: () => {},

@@ -25,19 +25,23 @@ import { anyWrite, IDS } from "../kit/writes.ts";
 const LIMITS: WriteLimits = {
   maxDocumentBytes: 4096,
   history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
+  maxChanges: 0,
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
 };
 const apply = applierOf(contextOperations);
 
 function maintenanceOf(
   core: Core,
-  { log = core.log, ...options }: Partial<Omit<MaintenanceOptions, "log">> & { log?: Log } = {},
+  {
+    log = core.log,
+    limits,
+    ...options
+  }: Partial<Omit<MaintenanceOptions, "log" | "limits">> & { log?: Log; limits?: Partial<WriteLimits> } = {},
 ): Maintenance {
   const maintenance = new Maintenance({
     store: core.store,
     log: () => log,
-    limits: DEFAULT_WRITE_LIMITS,
-    maxChanges: 0,
+    limits: () => ({ ...DEFAULT_WRITE_LIMITS, maxChanges: 0, ...limits }),
     nowMs: Date.now,
     onError: (error) => {
       throw error;
@@ -240,7 +244,7 @@ describe("maintenance", () => {
     await using core = startCore();
     for (let i = 0; i < 60; i++)
       await Promise.all(Array.from({ length: 60 }, () => core.call("context_put", { id: "a/x", content: i })));
-    await maintenanceOf(core, { maxChanges: 500 }).compactChanges();
+    await maintenanceOf(core, { limits: { maxChanges: 500 } }).compactChanges();
     expect(core.store.reader.get("SELECT floor FROM head")).toEqual({ floor: 3000 });
     expect(await core.call("audit_verify", {})).toMatchObject({ ok: true, checked: 603 });
     await core.close();

@@ -130,8 +130,7 @@ describe("export and import", () => {
     await new Maintenance({
       store: core.store,
       log: () => core.log,
-      limits: DEFAULT_WRITE_LIMITS,
-      maxChanges: 0,
+      limits: () => DEFAULT_WRITE_LIMITS,
       nowMs: () => Date.now() + 1e9,
       onError: () => {},
     }).compress();

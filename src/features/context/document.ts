@@ -69,7 +69,10 @@ function refuseSize(size: number, maxBytes: number): void {
   const limit = Math.min(maxBytes, MAX_DOCUMENT_BYTES);
   if (size <= limit) return;
   throw new Fault("too_large", `The document has ${size} bytes; the limit is ${limit}`, {
-    hint: limit < MAX_DOCUMENT_BYTES ? "Split it, or raise context.max_bytes on the node." : "Split it.",
+    hint:
+      limit < MAX_DOCUMENT_BYTES
+        ? "Split it, or ask an admin to raise context.max_bytes: `cairn fleet settings`."
+        : "Split it.",
     details: { limit },
   });
 }

@@ -78,12 +78,11 @@ export const contextFeature: Feature = {
   migrations: [{ id: 2, sql: schema }],
   tables: contextTables,
   open: (node) => {
-    const { store, settings, limits, nowMs } = node.get(NODE);
+    const { store, limits, nowMs } = node.get(NODE);
     const maintenance = new Maintenance({
       store,
       log: () => node.get(LOG),
       limits,
-      maxChanges: settings["history.max_changes"],
       nowMs,
       onError: (error) => logFor("store")("warning", `store maintenance failed: ${String(error)}`),
     });

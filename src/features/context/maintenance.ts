@@ -18,9 +18,8 @@ export interface MaintenanceOptions {
   store: Store;
   /** The log to propose compactions to; asked at each proposal. */
   log: () => Log;
-  limits: WriteLimits;
-  /** Changes to keep; 0: all. */
-  maxChanges: number;
+  /** Returns the limits of the fleet, as they are now. */
+  limits: () => WriteLimits;
   nowMs: () => number;
   onError: (error: unknown) => void;
 }
@@ -100,7 +99,7 @@ export class Maintenance {
     let cuts: Array<[string, number]> = [];
     let rows = 0;
     for (const context of page) {
-      const floor = floorFor(store.reader, context, limits, nowMs());
+      const floor = floorFor(store.reader, context, limits(), nowMs());
       for (let { oldest } = context; oldest < floor; ) {
         const to = Math.min(floor, oldest + MAX_COMPACTED_VERSIONS - rows);
         cuts.push([context.id, to]);
@@ -117,8 +116,9 @@ export class Maintenance {
 
   /** Proposes the removal of changes beyond `maxChanges`, in whole steps. */
   async compactChanges(): Promise<void> {
-    const { store, maxChanges } = this.#options;
+    const { store, limits } = this.#options;
     const log = this.#options.log();
+    const { maxChanges } = limits();
     while (maxChanges > 0 && !this.#leading.aborted) {
       const floor = store.reader.get<{ floor: number }>("SELECT floor FROM head")?.floor ?? 0;
       if (log.position().seq - floor < maxChanges + MAX_COMPACTED_CHANGES) return;

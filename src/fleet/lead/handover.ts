@@ -61,7 +61,8 @@ function byClock(voters: readonly Candidate[], others: readonly Candidate[]): Ha
 
 function byDisk(own: Candidate, others: readonly Candidate[]): Handover | undefined {
   const [best] = others.filter(isMeasured).sort((one, other) => one.fsyncP99Ms - other.fsyncP99Ms);
-  if (best === undefined || !isMeasured(own) || own.fsyncP99Ms <= Math.max(FAST_MS, SLOWER * best.fsyncP99Ms)) return undefined;
+  if (best === undefined || !isMeasured(own) || own.fsyncP99Ms <= Math.max(FAST_MS, SLOWER * best.fsyncP99Ms))
+    return undefined;
   return {
     server: best.server,
     reason: "disk",

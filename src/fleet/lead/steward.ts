@@ -6,6 +6,7 @@ import { newFleetKey } from "../../log/fleet-key.ts";
 import type { Command } from "../../log/log.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import type { WriteOperation } from "../../operation/define.ts";
+import type { FleetSettings } from "../../operation/fleet-settings.ts";
 import type { RaftHost, RaftState } from "../../tailnet/index.ts";
 import type { Beats } from "../beats/beats.ts";
 import { fleetLevelRaise, fleetMemberForget, fleetMemberUpdate } from "../commands.ts";
@@ -21,6 +22,8 @@ export interface StewardOptions {
   propose: (command: Command) => Promise<unknown>;
   /** Returns the fleet's level, as applied. */
   level: () => number;
+  /** Returns the settings of this node with which the fleet's begin. */
+  settings: () => FleetSettings;
   /** Resolves when the Go half has the members of the table. */
   membersSent: () => Promise<void>;
   monotonicMs: () => number;
@@ -201,11 +204,11 @@ export class Steward {
   }
 
   async #raiseLevel(): Promise<void> {
-    const { members, level } = this.#options;
+    const { members, level, settings } = this.#options;
     const full = members.list().filter(({ server }) => server !== "");
     const next = level() + 1;
     if (full.length === 0 || full.some((member) => member.level < next)) return;
-    await this.#propose(fleetLevelRaise, { level: next, key: newFleetKey() });
+    await this.#propose(fleetLevelRaise, { level: next, key: newFleetKey(), settings: settings() });
   }
 
   async #propose(operation: WriteOperation, input: unknown): Promise<void> {

@@ -29,6 +29,7 @@ export function buildNode(start: StartContext, { plan, sockets }: OpenedData): B
   const egressSecret = newSecret();
   const product = openProduct({
     settings,
+    origins: options.loaded.origins,
     features,
     conditions,
     engine,

@@ -1,0 +1,64 @@
+// cairn fleet settings: shows the limits that hold on every node of the fleet, and changes one.
+
+import { columns } from "../../lib/columns.ts";
+import { Fault } from "../../lib/fault.ts";
+import { askNode } from "../client.ts";
+import type { Command, Invocation } from "../command.ts";
+import { confirmed, YES } from "../confirm.ts";
+import { cell, objectsOf, say, showAnswer } from "../output.ts";
+import { askLeader } from "./ask-leader.ts";
+
+/** `cairn fleet settings`. */
+export const fleetSettings: Command = {
+  words: ["fleet", "settings"],
+  summary: "show the limits that hold on every node of the fleet, or set one",
+  more: `Without NAME it lists them. A value is written as in the settings file; a list has commas. Set one on the leader.
+The settings of a node are only what a new fleet begins with.
+Examples:
+  cairn fleet settings
+  cairn fleet settings history.max_versions 200
+  cairn fleet settings history.spaces logs=10/30,docs=0`,
+  args: [
+    { name: "[NAME]", help: "the setting, such as history.max_versions" },
+    { name: "[VALUE]", help: 'its new value; "" empties a list' },
+  ],
+  options: [YES],
+  asksNode: true,
+  run(invocation) {
+    const [name, value] = invocation.args;
+    return name === undefined || value === undefined
+      ? listSettings(invocation, name)
+      : setSetting(invocation, name, value);
+  },
+};
+
+async function listSettings(invocation: Invocation, name: string | undefined): Promise<number> {
+  const answer = await askNode(invocation, "fleet_settings", {});
+  const all = objectsOf(answer.body["settings"]);
+  const rows = name === undefined ? all : all.filter((row) => row["name"] === name);
+  if (rows.length === 0) throw unknownSetting(name, all);
+  return showAnswer(invocation, answer, () => {
+    if (rows.some(({ stored }) => stored === false))
+      say("the log has no values yet: each node that leads uses its own until every full member runs this version");
+    return columns(rows.map((row) => [cell(row["name"]), cell(row["value"]), cell(row["help"])]));
+  });
+}
+
+async function setSetting(invocation: Invocation, name: string, value: string): Promise<number> {
+  // What history limits no longer keep is removed for good, within minutes.
+  if (name.startsWith("history."))
+    await confirmed(invocation, `This sets ${name} to ${value || "nothing"}; what it no longer keeps is removed`, name);
+  const words = `fleet settings ${name} ${value === "" ? '""' : value}`;
+  const answer = await askLeader(invocation, "fleet_settings_set", { name, value }, words);
+  return showAnswer(invocation, answer, (body) => {
+    const now = cell(body["value"]) || "empty";
+    if (body["before"] === body["value"]) return `${name} is ${now} already\n`;
+    return `${name} is ${now} on every node now${body["before"] === null ? "" : `; it was ${cell(body["before"]) || "empty"}`}\n`;
+  });
+}
+
+function unknownSetting(name: string | undefined, all: readonly Record<string, unknown>[]): Fault {
+  return new Fault("invalid_input", `${JSON.stringify(name)} is no setting of the fleet`, {
+    hint: `They are ${all.map((row) => cell(row["name"])).join(", ")}. Others belong to one node: cairn config show.`,
+  });
+}

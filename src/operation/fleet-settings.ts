@@ -1,0 +1,105 @@
+// The settings of a fleet: limits that shape the replicated state (replication.md 10). They are a row of the log, equal
+// on every full member; the setting of a node is what a fleet begins with. fleet/settings-commands.ts changes them.
+
+import type { SettingValue } from "../config/parse.ts";
+import { SETTINGS, type Settings } from "../config/settings.ts";
+import { Fault } from "../lib/fault.ts";
+import { readMeta } from "../log/meta.ts";
+import type { Reader } from "../store/store.ts";
+import type { HistoryLimits, WriteLimits } from "./define.ts";
+
+/** The fleet level from which on a fleet has these settings. Below it each leader uses those of its node. */
+export const FLEET_SETTINGS_LEVEL = 3;
+
+/** Name of a setting of the fleet, such as `history.max_versions`. */
+export type FleetSettingKey = {
+  [Key in keyof typeof SETTINGS]: (typeof SETTINGS)[Key] extends { fleet: true } ? Key : never;
+}[keyof typeof SETTINGS];
+
+/** Values of the settings of a fleet, by name. */
+export type FleetSettings = Pick<Settings, FleetSettingKey>;
+
+/** The names, in the order of the table of settings. */
+export const FLEET_SETTINGS = Object.entries(SETTINGS).flatMap(([key, row]) =>
+  "fleet" in row ? [key as FleetSettingKey] : [],
+);
+
+/** Most entries of `history.spaces`. */
+export const MAX_SPACE_LIMITS = 1000;
+
+/** Returns the values of a node, with which a fleet begins. */
+export function ownFleetSettings(settings: FleetSettings): FleetSettings {
+  return Object.fromEntries(FLEET_SETTINGS.map((key) => [key, settings[key]])) as FleetSettings;
+}
+
+/** Returns the values that the log has; none before the fleet's level, or where no fleet has begun. */
+export function storedFleetSettings(reader: Reader): Partial<FleetSettings> {
+  return parseStored(readMeta(reader, "fleet_settings"));
+}
+
+function parseStored(text: string | undefined): Partial<FleetSettings> {
+  return text === undefined ? {} : JSON.parse(text);
+}
+
+/** Returns a value as text, as the settings file and the command line write it. */
+export function settingText(value: SettingValue): string {
+  return Array.isArray(value) ? value.join(",") : String(value);
+}
+
+/** Returns the values of the log that are not as built in, as texts by name. */
+export function changedFleetSettings(reader: Reader): Record<string, string> {
+  const stored = Object.entries(storedFleetSettings(reader));
+  const texts = stored.map(([key, value]): [string, string] => [key, settingText(value)]);
+  return Object.fromEntries(
+    texts.filter(([key, text]) => text !== settingText(SETTINGS[key as FleetSettingKey]?.default)),
+  );
+}
+
+/**
+ * Returns the limits on writes by these values. Fault `config_invalid` for entries of `history.spaces` that cannot be
+ * read.
+ */
+export function writeLimitsOf(settings: FleetSettings): WriteLimits {
+  const maxVersions = settings["history.max_versions"];
+  const maxDays = settings["history.max_days"];
+  const entries = settings["history.spaces"];
+  if (entries.length > MAX_SPACE_LIMITS) {
+    throw new Fault("config_invalid", `Setting history.spaces has ${entries.length} entries`, {
+      hint: `At most ${MAX_SPACE_LIMITS} spaces can have limits of their own.`,
+    });
+  }
+  const spaces = entries.map((entry) => spaceLimits(entry, maxDays));
+  return {
+    maxDocumentBytes: settings["context.max_bytes"],
+    history: { maxVersions, maxDays, spaces: Object.fromEntries(spaces) },
+    maxChanges: settings["history.max_changes"],
+    quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
+  };
+}
+
+/** Parses `logs=10/30`: 10 versions and 30 days; without days those of `history.max_days`. */
+function spaceLimits(entry: string, maxDays: number): [string, HistoryLimits] {
+  const match = /^([A-Za-z0-9._~:@-]{1,256})=(\d{1,7})(?:\/(\d{1,5}))?$/.exec(entry);
+  if (match?.[1] === undefined) {
+    throw new Fault("config_invalid", `Setting history.spaces has the entry ${JSON.stringify(entry)}`, {
+      hint: "Write SPACE=VERSIONS or SPACE=VERSIONS/DAYS, such as logs=10/30; 0 keeps all.",
+    });
+  }
+  return [match[1], { maxVersions: Number(match[2]), maxDays: match[3] === undefined ? maxDays : Number(match[3]) }];
+}
+
+/**
+ * Returns the function that returns the limits of the fleet as the store of `reader` has them now: a leader asks it for
+ * each write. `own` is used for what the log does not have.
+ */
+export function fleetLimits(reader: Reader, own: FleetSettings): () => WriteLimits {
+  let text: string | undefined;
+  let limits = writeLimitsOf(own);
+  return () => {
+    const now = readMeta(reader, "fleet_settings");
+    if (now === text) return limits;
+    limits = writeLimitsOf({ ...own, ...parseStored(now) });
+    text = now;
+    return limits;
+  };
+}
