@@ -109,6 +109,7 @@ export class FullMember implements FleetView {
     this.#history = new HistoryWatch({
       ...options,
       dataDir: settings.data,
+      self: () => node.id(),
       leaderNode: () => state.leader()?.node,
       copies: () => this.#scanner.copies(),
     });
@@ -318,6 +319,7 @@ export class FullMember implements FleetView {
         seq,
         hash: hex(hash) ?? "",
         digest: digest === undefined ? undefined : digestText(digest),
+        agreed: this.#history.agreed(),
         leading,
         leader: server,
         term,
@@ -341,7 +343,7 @@ export class FullMember implements FleetView {
       },
       conditions,
     );
-    this.#history.updateCondition();
+    this.#raft.refuse(this.#history.update());
     this.#raft.sendProfile();
     void this.#founder.register();
     void this.#steward.tick();

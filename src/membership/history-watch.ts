@@ -1,5 +1,5 @@
-// Compares each beat with this node's own chain of changes (replication.md 3). Remembers heads that agree and its own,
-// reports members that differ, and stops a node whose history is not that of its fleet.
+// Compares each beat with this node's own state (replication.md 3, 33). Remembers heads that agree and its own, reports
+// members that differ, names those that most members contradict, and stops a node that is itself the one that is wrong.
 
 import {
   AcknowledgedHeads,
@@ -13,11 +13,14 @@ import { Fault } from "../lib/fault.ts";
 import type { Log } from "../log/log.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { mayGetCopy } from "./rejoin.ts";
 
 export interface HistoryWatchOptions {
   dataDir: string;
   log: Log;
   members: Members;
+  /** StableNodeID of this node, and of the leader if one is known. */
+  self: () => string;
   leaderNode: () => string | undefined;
   /** Describes devices that have this fleet's id and are not members; "" if there are none. */
   copies: () => string;
@@ -34,6 +37,7 @@ export class HistoryWatch {
   readonly #histories = new Histories();
   readonly #heads: AcknowledgedHeads;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #givesWay = false;
 
   constructor(options: HistoryWatchOptions) {
     this.#options = options;
@@ -45,33 +49,42 @@ export class HistoryWatch {
     this.#timer = setInterval(() => this.#noteOwn(), NOTE_MS).unref();
   }
 
-  /** Notes the head a last time. */
+  /** Notes the head a last time, but none that is given up: it would count as one that was cut. */
   stop(): void {
     clearInterval(this.#timer);
-    this.#noteOwn();
+    if (!this.#givesWay) this.#noteOwn();
   }
 
   take(member: Member, received: ReceivedBeat): void {
-    const { log, members, leaderNode } = this.#options;
+    const { log } = this.#options;
     const facts = {
       epoch: log.position().epoch,
-      leading: log.leadership().leading,
-      leaderNode: leaderNode(),
       hashAt: (seq: number) => hex(log.hashAt(seq)),
+      count: log.digest()?.count ?? 0,
       digestAt: (count: number) => log.digestAt(count),
-      members: members.list(),
     };
-    const why = this.#histories.take(member, received, facts);
-    if (why !== undefined) this.#stop(why);
-    else if (compareHistory(received, facts) === "same") this.#remember(member, received);
+    this.#histories.take(member, received, facts);
+    if (compareHistory(received, facts) === "same") this.#remember(member, received);
   }
 
-  /** Raises or clears the condition `two_histories`. */
-  updateCondition(): void {
-    const { conditions, members, copies } = this.#options;
-    const differing = this.#histories.text(members.list()) ?? (copies() || undefined);
+  /** Returns up to which count of commands each member agrees with this node. */
+  agreed(): { node: string; count: number }[] {
+    return this.#histories.agreed();
+  }
+
+  /**
+   * Judges by what is known now: raises or clears the condition `two_histories`, and stops this node where it has to
+   * give way. Returns the raft servers to refuse, those that most members contradict.
+   */
+  update(): string[] {
+    const { conditions, members, self, leaderNode, copies } = this.#options;
+    const list = members.list();
+    const { refused, giveWay } = this.#histories.judge({ self: self(), leaderNode: leaderNode(), members: list });
+    const differing = giveWay ?? this.#histories.text(list, refused) ?? (copies() || undefined);
     if (differing === undefined) conditions.clear("two_histories");
     else conditions.raise("two_histories", differing);
+    if (giveWay !== undefined) this.#giveWay(giveWay);
+    return refused.map(({ server }) => server);
   }
 
   #noteOwn(): void {
@@ -97,11 +110,13 @@ export class HistoryWatch {
     this.#keep(() => this.#heads.take({ node, name, epoch, seq, hash, at_ms: this.#options.nowMs() }));
   }
 
-  #stop(why: string): void {
-    this.#options.conditions.raise("two_histories", why);
+  /** Where no other member could send a copy, this node goes on: its state may exist nowhere else. */
+  #giveWay(why: string): void {
+    if (this.#givesWay || !mayGetCopy(this.#options.dataDir)) return;
+    this.#givesWay = true;
     this.#options.log.stopApply(
-      new Fault("data_corrupt", `This node's history is not its fleet's: ${why}`, {
-        hint: "Keep a copy of its data folder, then start it with --join auto --discard-local.",
+      new Fault("data_corrupt", `The state of this node is not that of its fleet: ${why}`, {
+        hint: "Start it again: it keeps what it holds under aside/ in the data folder, and gets a copy of its fleet's state.",
         facts: { quarantine: "two_histories" },
       }),
     );

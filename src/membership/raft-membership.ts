@@ -22,6 +22,8 @@ export class RaftMembership {
   #membersSent: Promise<void> = Promise.resolve();
   /** The profile that was sent last; "" sends it again. */
   #profileSent: string;
+  /** The servers that were refused last, in one text. */
+  #refusedSent = "";
 
   constructor(options: RaftMembershipOptions) {
     this.#options = options;
@@ -52,6 +54,19 @@ export class RaftMembership {
     this.#membersSent = this.#membersSent
       .then(() => host.raftMembers(raftMembersOf(list)))
       .catch((error: unknown) => line("warning", `sending raft the list of members: ${String(error)}`));
+  }
+
+  /** Makes raft refuse every call of these servers, votes included, in place of those named before. */
+  refuse(servers: readonly string[]): void {
+    const { host, line } = this.#options;
+    const text = servers.join();
+    if (text === this.#refusedSent) return;
+    this.#refusedSent = text;
+    line("warning", `raft refuses ${text === "" ? "no server any more" : `the servers ${text}`}: their state is wrong`);
+    host.raftChange({ do: "refuse", servers }).catch((error: unknown) => {
+      this.#refusedSent = "";
+      line("warning", `refusing servers: ${String(error)}`);
+    });
   }
 
   /** Sends the profile if it has changed. */

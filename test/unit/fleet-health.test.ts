@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from "bun:test";
 import type { ReceivedBeat } from "../../src/fleet/beats/beat.ts";
-import { Histories } from "../../src/fleet/beats/histories.ts";
 import { Health, type HealthFacts } from "../../src/fleet/health.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
@@ -158,51 +157,5 @@ describe("conditions", () => {
     expect(conditions.list().map(({ code }) => code)).toEqual(["disk_full", "flapping_leader"]);
     health.update(facts(), conditions);
     expect(conditions.list().map(({ code }) => code)).toEqual(["disk_full"]);
-  });
-});
-
-describe("two histories", () => {
-  const members = ["a", "b", "c"].map((name) => member(name));
-  const own = { epoch: "e", hashAt: (seq: number) => (seq <= 10 ? `h${seq}` : undefined), digestAt: () => undefined };
-  const follower = { ...own, leading: false, leaderNode: "n-b", members };
-  const leader = { ...own, leading: true, leaderNode: "n-a", members };
-  const [, b, c] = members as [Member, Member, Member];
-
-  test("the same, further, or not comparable says nothing", () => {
-    const histories = new Histories();
-    for (const heard of [heardOf("b"), heardOf("b", { seq: 11, hash: "x" }), heardOf("b", { seq: 0, hash: "x" })])
-      expect(histories.take(b, heard, follower)).toBeUndefined();
-    expect(histories.text(members)).toBeUndefined();
-  });
-
-  test("a follower that differs from its leader stops; from another follower it only says so", () => {
-    const histories = new Histories();
-    expect(histories.take(c, heardOf("c", { hash: "other" }), follower)).toBeUndefined();
-    expect(histories.text(members)).toBe("c has another change 10 than this node");
-    expect(histories.take(b, heardOf("b", { hash: "other" }), follower)).toContain("and it leads");
-    expect(histories.take(b, heardOf("b", { epoch: "f" }), follower)).toContain("and it leads");
-  });
-
-  test("another digest under the same chain is reported, and stops nobody", () => {
-    const digest = (hash: string) => `7-${hash.repeat(64)}`;
-    const knows = { digestAt: () => "1".repeat(64) };
-    const histories = new Histories();
-    const differs = heardOf("b", { digest: digest("2") });
-    expect(histories.take(b, differs, { ...follower, ...knows })).toBeUndefined();
-    expect(histories.take(c, heardOf("c", { digest: digest("2") }), { ...leader, ...knows })).toBeUndefined();
-    expect(histories.take(b, differs, { ...leader, ...knows })).toBeUndefined();
-    const text = "has another state than this node under the same changes";
-    expect(histories.text(members)).toBe(`b ${text}; c ${text}`);
-    expect(histories.take(b, heardOf("b", { digest: digest("1") }), { ...follower, ...knows })).toBeUndefined();
-    expect(histories.text(members)).toBe(`c ${text}`);
-  });
-
-  test("a leader stops only when most say the same against it", () => {
-    const histories = new Histories();
-    expect(histories.take(b, heardOf("b", { hash: "other" }), leader)).toBeUndefined();
-    expect(histories.take(c, heardOf("c", { hash: "other" }), leader)).toContain("so do most");
-    expect(histories.take(b, heardOf("b"), leader)).toBeUndefined();
-    expect(histories.text(members)).toBe("c has another change 10 than this node");
-    expect(histories.text([members[0] as Member])).toBeUndefined();
   });
 });

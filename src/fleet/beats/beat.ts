@@ -6,6 +6,9 @@ import { PROFILES, ROLES } from "../rows.ts";
 /** Peer path between members. */
 export const BEAT = "beat";
 
+/** At most this many other members are compared in a beat; a fleet has at most 100. */
+const MAX_AGREED = 128;
+
 /** What a node reports of itself. Times in ms, sizes in bytes. */
 export const beatShape = z.object({
   node: z.string().max(64),
@@ -22,6 +25,11 @@ export const beatShape = z.object({
   hash: z.string().max(64),
   /** Running digest of its state: `<commands>-<hash>`; undefined where it keeps none. */
   digest: z.string().max(96).optional(),
+  /** Up to which number of commands its digest and those of other full members are the same, as far as it compared. */
+  agreed: z
+    .array(z.object({ node: z.string().max(64), count: z.number().int() }))
+    .max(MAX_AGREED)
+    .optional(),
   /** Its wall clock. */
   timeMs: z.number(),
   /** Raft: who leads as the node knows, and how far its log is. */

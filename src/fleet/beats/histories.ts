@@ -1,9 +1,8 @@
-// Compares the histories of members: (seq, hash) and the running digest of each beat against the own (replication.md
-// 3). A follower with another chain than its leader stops; a leader stops when most other members have another chain. A
-// digest that differs under one chain is only reported: as long as no majority is asked (replication.md 33, planned),
-// it cannot say which of the two members is wrong.
+// Compares the states of members by their beats: (seq, hash) and the running digest of each against the own
+// (replication.md 3), and decides who is wrong: not one member alone, but a majority of full members that agree
+// (replication.md 33). Only judges; refusing and giving way is done elsewhere.
 
-import { parseDigest } from "../../log/running-digest.ts";
+import { parseDigest, type RunningDigest } from "../../log/running-digest.ts";
 import type { Member } from "../rows.ts";
 import type { ReceivedBeat } from "./beat.ts";
 
@@ -11,6 +10,8 @@ export interface HistoryFacts {
   /** This node's epoch, and its chain hash of a change as hex, if it is kept. */
   epoch: string;
   hashAt: (seq: number) => string | undefined;
+  /** How many commands this node's running digest covers; 0 without one. */
+  count: number;
   /** This node's running digest after `count` commands, if it is remembered. */
   digestAt: (count: number) => string | undefined;
 }
@@ -19,7 +20,10 @@ export interface HistoryFacts {
 export type Comparison = "same" | "digest" | "other" | "unknown";
 
 /** Returns what a beat says of the two histories: the same, another chain or digest, or not comparable. */
-export function compareHistory({ beat }: ReceivedBeat, { epoch, hashAt, digestAt }: HistoryFacts): Comparison {
+export function compareHistory(
+  { beat }: ReceivedBeat,
+  { epoch, hashAt, digestAt }: Omit<HistoryFacts, "count">,
+): Comparison {
   // An edge has no chain of its own.
   if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
   if (beat.epoch !== epoch) return "other";
@@ -33,42 +37,145 @@ export function compareHistory({ beat }: ReceivedBeat, { epoch, hashAt, digestAt
   return ownDigest === digest.hash ? "same" : "digest";
 }
 
-/** Remembers the newest comparison of each member. */
-export class Histories {
-  readonly #others = new Map<string, { name: string; seq: number }>();
-  /** Members with the same chain and another digest: StableNodeID → name. */
-  readonly #digests = new Map<string, string>();
+/** What is known of one member. Counts are those of commands: two states that differ at one differ at all later ones. */
+interface Known {
+  name: string;
+  /** How it differs, for people; undefined where it does not. */
+  text: string | undefined;
+  /** The latest count at which its digest was this node's; undefined since they differ. */
+  sameAt: number | undefined;
+  /** The first count at which they were seen to differ. */
+  differsAt: number | undefined;
+  /** A digest that this node could not compare yet: it is behind. */
+  ahead: RunningDigest | undefined;
+  /** Up to which count it agrees with others, as it reports itself. */
+  agreed: ReadonlyMap<string, number>;
+}
 
-  /** Takes one comparison. Returns why this node has to stop, or undefined. */
-  take(
-    member: Member,
-    received: ReceivedBeat,
-    facts: HistoryFacts & { leading: boolean; leaderNode: string | undefined; members: readonly Member[] },
-  ): string | undefined {
+/** What a node has to do about members that differ. */
+export interface Verdict {
+  /** Members that a majority contradicts, this node among it. */
+  refused: readonly Member[];
+  /** Why this node is the one that is wrong; undefined where it is not, or nobody can say. */
+  giveWay: string | undefined;
+}
+
+export interface VerdictFacts {
+  /** StableNodeID of this node. */
+  self: string;
+  /** The leader's; undefined while none is known. */
+  leaderNode: string | undefined;
+  members: readonly Member[];
+}
+
+/** Remembers the comparisons with each member. */
+export class Histories {
+  readonly #known = new Map<string, Known>();
+
+  /** Takes the comparison of one beat. */
+  take(member: Member, received: ReceivedBeat, facts: HistoryFacts): void {
+    const { beat } = received;
+    const digest = parseDigest(beat.digest);
+    // It has no state: it waits for its first copy, or for another one.
+    if (beat.seq === 0 || digest?.count === 0) {
+      this.#known.delete(member.node);
+      return;
+    }
+    const known = this.#known.get(member.node) ?? {
+      ...{ name: member.name, text: undefined, sameAt: undefined, differsAt: undefined, ahead: undefined },
+      agreed: new Map(),
+    };
+    this.#known.set(member.node, known);
+    known.name = member.name;
+    known.agreed = new Map(beat.agreed?.map(({ node, count }) => [node, count]));
     const found = compareHistory(received, facts);
-    if (found === "unknown") return undefined;
-    if (found === "digest") this.#digests.set(member.node, member.name);
-    else this.#digests.delete(member.node);
-    if (found === "same" || found === "digest") this.#others.delete(member.node);
-    else this.#others.set(member.node, { name: member.name, seq: received.beat.seq });
-    if (found === "same" || found === "digest") return undefined;
-    const what = `${member.name} has another change ${received.beat.seq} than this node`;
-    if (!facts.leading) return member.node === facts.leaderNode ? `${what}, and it leads` : undefined;
-    const full = facts.members.filter(({ server }) => server !== "").length;
-    return this.#others.size > full / 2 ? `${what}, and so do most members` : undefined;
+    if (found === "same") known.text = undefined;
+    else if (found === "other") known.text = `${member.name} has another change ${beat.seq} than this node`;
+    else if (found === "digest") known.text = `${member.name} has another state than this node under the same changes`;
+    compareDigests(known, digest, facts);
+  }
+
+  /** Returns up to which count of commands each member agrees with this node, for its beat. */
+  agreed(): { node: string; count: number }[] {
+    return [...this.#known].flatMap(([node, { sameAt }]) => (sameAt === undefined ? [] : [{ node, count: sameAt }]));
+  }
+
+  /** Decides by what is known now. Below the level of digests nobody is refused and nobody gives way. */
+  judge({ self, leaderNode, members }: VerdictFacts): Verdict {
+    this.#forget(members);
+    const full = members.filter(({ server }) => server !== "");
+    const others = full.flatMap((member) => {
+      const known = this.#known.get(member.node);
+      return member.node === self || known === undefined ? [] : [{ member, known }];
+    });
+    const isMajority = (count: number) => count > full.length / 2;
+    const onOwnSide = (count: number) => 1 + others.filter(({ known }) => (known.sameAt ?? -1) >= count).length;
+    const differing = others.flatMap(({ member, known: { differsAt, agreed } }) =>
+      differsAt === undefined ? [] : [{ member, differsAt, agreed }],
+    );
+    const refused = differing.filter(({ differsAt }) => isMajority(onOwnSide(differsAt))).map(({ member }) => member);
+    if (refused.length > 0) return { refused, giveWay: undefined };
+    for (const one of differing) {
+      const group = differing.filter((other) => other === one || agree(one, other));
+      if (!isMajority(group.length)) continue;
+      const names = group.map(({ member }) => member.name).join(", ");
+      return { refused, giveWay: `${names} agree on another state than this node, and they are most members` };
+    }
+    // No majority on any side, and every member was compared: the leader decides.
+    const leader = differing.find(({ member }) => member.node === leaderNode);
+    if (leader === undefined || differing.length + onOwnSide(leader.differsAt) < full.length)
+      return { refused, giveWay: undefined };
+    const why = `${leader.member.name} has another state than this node, and it leads; no majority says otherwise`;
+    return { refused, giveWay: why };
   }
 
   /** Returns the differing members for the condition; undefined if there are none. */
-  text(members: readonly Member[]): string | undefined {
-    for (const known of [this.#others, this.#digests])
-      for (const node of known.keys()) if (!members.some((member) => member.node === node)) known.delete(node);
-    const chains = [...this.#others.values()].map(
-      ({ name, seq }) => `${name} has another change ${seq} than this node`,
-    );
-    const digests = [...this.#digests.values()].map(
-      (name) => `${name} has another state than this node under the same changes`,
-    );
-    const differing = [...chains, ...digests];
+  text(members: readonly Member[], refused: readonly Member[] = []): string | undefined {
+    this.#forget(members);
+    const differing = [...this.#known].flatMap(([node, { text, differsAt, name }]) => {
+      if (text === undefined && differsAt === undefined) return [];
+      const what = text ?? `${name} has another state than this node`;
+      return refused.some((member) => member.node === node) ? `${what}; most members contradict it` : what;
+    });
     return differing.length === 0 ? undefined : differing.join("; ");
   }
+
+  #forget(members: readonly Member[]): void {
+    for (const node of this.#known.keys())
+      if (!members.some((member) => member.node === node)) this.#known.delete(node);
+  }
+}
+
+/** Under load a member may be ahead with each beat: its first digest that is waits until this node has reached it. */
+function compareDigests(known: Known, digest: RunningDigest | undefined, { count, digestAt }: HistoryFacts): void {
+  for (const each of [known.ahead, digest]) {
+    if (each === undefined) continue;
+    if (each.count > count) {
+      known.ahead ??= each;
+      continue;
+    }
+    if (known.ahead === each) known.ahead = undefined;
+    const own = digestAt(each.count);
+    if (own !== undefined) compareAt(known, each.count, own === each.hash);
+  }
+}
+
+function compareAt(known: Known, count: number, isSame: boolean): void {
+  if (!isSame) {
+    known.sameAt = undefined;
+    known.differsAt ??= count;
+  } else if (known.differsAt === undefined || count >= known.differsAt) {
+    // States that differed are the same again only by a copy.
+    known.differsAt = undefined;
+    known.sameAt = Math.max(known.sameAt ?? 0, count);
+  }
+}
+
+/** Reports whether two members that differ from this node agree with each other where they do. */
+function agree(
+  one: { member: Member; differsAt: number; agreed: ReadonlyMap<string, number> },
+  other: typeof one,
+): boolean {
+  const count = Math.max(one.agreed.get(other.member.node) ?? -1, other.agreed.get(one.member.node) ?? -1);
+  return count >= Math.min(one.differsAt, other.differsAt);
 }
