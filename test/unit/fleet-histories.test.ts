@@ -41,12 +41,12 @@ class Node {
 
 /** A fleet whose first node leads. Nodes that are `away` send and receive nothing. */
 function fleetOf(size: number) {
-  const nodes = Array.from("abcdefg".slice(0, size), (name) => new Node(name));
+  const nodes = Array.from("abcdefg".slice(0, size), (name) => new Node(name)) as [Node, Node, Node, ...Node[]];
   const members = nodes.map((node) => node.member);
   const away = new Set<Node>();
   const present = () => nodes.filter((node) => !away.has(node));
   return {
-    nodes: nodes as [Node, Node, Node, Node, Node],
+    nodes,
     away,
     /** Beats of all to all; twice, since a beat says what was compared before it. */
     beats(): void {
@@ -59,7 +59,11 @@ function fleetOf(size: number) {
     /** Returns for each node whom it refuses; "gives way" for one that is itself wrong. */
     verdicts(leader: Node | "none" = nodes[0]): string[] {
       return nodes.map((node) => {
-        const facts = { self: node.member.node, leaderNode: leader === "none" ? undefined : leader.member.node, members };
+        const facts = {
+          self: node.member.node,
+          leaderNode: leader === "none" ? undefined : leader.member.node,
+          members,
+        };
         const { refused, giveWay } = node.histories.judge(facts);
         return giveWay === undefined ? refused.map(({ name }) => name).join() : "gives way";
       });

@@ -172,7 +172,8 @@ export const levels: Scenario = {
   },
 };
 
-async function put({ device, prefix, rows }: Trial, node: FleetNode, word: string): Promise<void> {
+/** Puts a context with a word in it, and records the write. */
+export async function put({ device, prefix, rows }: Trial, node: FleetNode, word: string): Promise<void> {
   const content = `${word} ${crypto.randomUUID()}`;
   const ask = { key: `${prefix}poison`, content, condition: undefined, idempotencyKey: crypto.randomUUID() };
   const invokeMs = performance.now();

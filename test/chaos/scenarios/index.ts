@@ -18,6 +18,7 @@ import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
 import { stalledLeader } from "./stalled-leader.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
+import { wrongLeader } from "./wrong-leader.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   leaderKilled,
@@ -29,6 +30,7 @@ export const SCENARIOS: readonly Scenario[] = [
   failedCopy,
   costlyPatch,
   stalledLeader,
+  wrongLeader,
   leaderDeaf,
   leaderIsolated,
   splitInTwo,

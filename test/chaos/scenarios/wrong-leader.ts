@@ -1,0 +1,72 @@
+// A leader applies one command otherwise than the others: in what the chain of changes covers, or in what only the
+// digest of the state shows. Both right followers keep all they have and lead on; the wrong one gives way and gets a
+// copy.
+
+import { eventually } from "../../kit/eventually.ts";
+import { type Alteration, alteredCairn } from "../altered.ts";
+import { asides, back, killed, leads, serverOf } from "../folders.ts";
+import type { Scenario } from "../scenario.ts";
+import { THREE } from "../shapes.ts";
+import { put } from "./builds.ts";
+
+/** Words in a write that the wrong build stores with another title, or counts otherwise, by what shows it. */
+const WORDS = { chain: "a word for another title", state: "a word that is counted twice" } as const;
+
+const WRONG: readonly Alteration[] = [
+  {
+    file: "src/operation/registry.ts",
+    from: "    return run(tx, command.input, { ...stamp, work: new Work(maxWork) });",
+    to: `    const words = JSON.stringify(command.input);
+    const input = words.includes("${WORDS.chain}") ? { ...command.input as object, title: "wrong" } : command.input;
+    const effect = run(tx, input, { ...stamp, work: new Work(maxWork) });
+    if (words.includes("${WORDS.state}")) tx.run("UPDATE usage SET bytes = bytes + 1");
+    return effect;`,
+  },
+];
+
+/** A beat each second, two of them to know what others compared, and what a busy machine adds. */
+const SOON_MS = 20_000;
+
+export const wrongLeader: Scenario = {
+  name: "wrong-leader",
+  title: "a leader applies one command otherwise: it alone gives way and gets a copy, and nothing acknowledged is lost",
+  fleet: THREE,
+  inGate: true,
+  seconds: 120,
+  async run(trial) {
+    const { fleet } = trial;
+    const load = trial.load();
+    await load.more(20);
+    const old = await fleet.leader();
+    const node = fleet.up(["central"]).find((each) => each !== old);
+    if (node === undefined) throw new Error("there is no follower");
+    const { command } = node.process;
+    await killed(node);
+    await back(fleet, node, { command: await alteredCairn(WRONG) });
+    await fleet.voters(3);
+    await leads(fleet, node);
+    await load.more(10);
+    const right = fleet.up(["central"]).filter((each) => each !== node);
+    const seen = () => right.map((each) => `${each.process.pid} ${serverOf(each)} ${asides(each).length}`).join("; ");
+    const [before, server, kept] = [seen(), serverOf(node), asides(node).length];
+    const shown = trial.random.pick(["chain", "state"] as const);
+    const began = performance.now();
+    await put(trial, node, WORDS[shown]);
+    await eventually(`the end of ${node.name}`, () => node.process.ended, {
+      withinMs: SOON_MS,
+      seen: () => fleet.tails(),
+    });
+    const next = await fleet.leader(node);
+    const tookMs = Math.round(performance.now() - began);
+    trial.say(`${next.name} leads ${tookMs} ms after ${node.name} was wrong in its ${shown}`);
+    await load.more(20);
+    await back(fleet, node, { command });
+    await fleet.voters(3);
+    await load.more(20);
+    if (seen() !== before) throw new Error(`the right members were ${before} and are ${seen()}`);
+    if (serverOf(node) !== server || asides(node).length !== kept + 1)
+      throw new Error(`${node.name} came back as ${serverOf(node)} with ${asides(node).length} set aside`);
+    await load.stop();
+    trial.say(`all are at ${await fleet.settle()}, ${node.name} too`);
+  },
+};
