@@ -14,7 +14,7 @@ export function faultToleranceText(voters: readonly VoterState[], full: number):
   if (alive < majority) {
     return (
       `No writes now: ${alive} of ${count} voters ${alive === 1 ? "is" : "are"} there, and ${majority} are needed; ` +
-      "see cairn promote --accept-loss where they are lost for good."
+      "bring voters back."
     );
   }
   const spare = alive - majority;

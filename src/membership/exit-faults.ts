@@ -57,8 +57,7 @@ export function lostIdentityFault(dataDir: string, { name, node }: Pick<Member, 
     {
       hint:
         "If this machine lost its tailnet identity, put the folder tailnet/ back; or remove the old member on the " +
-        "leader, move store/ and raft/ away and join again; or, where no other member is left, go on with cairn " +
-        "recover --accept-loss.",
+        "leader, move store/ and raft/ away and join again.",
     },
   );
 }

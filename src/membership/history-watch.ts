@@ -1,6 +1,7 @@
 // Compares each beat with this node's own state (replication.md 3, 33). Remembers heads that agree and its own, reports
 // members that differ, names those that most members contradict, and stops a node that is itself the one that is wrong.
 
+import { buildInfo } from "../config/build-info.ts";
 import {
   AcknowledgedHeads,
   compareHistory,
@@ -58,6 +59,7 @@ export class HistoryWatch {
   take(member: Member, received: ReceivedBeat): void {
     const { log } = this.#options;
     const facts = {
+      version: buildInfo.version,
       epoch: log.position().epoch,
       hashAt: (seq: number) => hex(log.hashAt(seq)),
       count: log.digest()?.count ?? 0,

@@ -62,7 +62,7 @@ export const CONDITIONS = {
   no_quorum: {
     title: "No leader",
     severity: "error",
-    hint: "Bring voters back until more than half of them reach each other; reads still work. If they are lost for good, see `cairn promote --accept-loss`.",
+    hint: "Bring voters back until more than half of them reach each other; reads still work.",
   },
   lagging_follower: {
     title: "A member is behind",
@@ -107,7 +107,7 @@ export const CONDITIONS = {
   two_histories: {
     title: "Two histories",
     severity: "error",
-    hint: "Keep the member whose data is right, and let the other one join again with --discard-local.",
+    hint: "Where most full members agree, the others get a copy by themselves, and what they held is kept under aside/. Otherwise bring the missing members back.",
   },
   other_fleet_in_sight: {
     title: "Another fleet on this tailnet",

@@ -1,5 +1,5 @@
-// Whose state is wrong, by the beats of members alone (replication.md 33): who is refused, who gives way, and when nobody
-// can say.
+// Whose state is wrong, by the beats of members alone (replication.md 33): which members are refused, which give way,
+// and when that cannot be said.
 
 import { describe, expect, test } from "bun:test";
 import { Histories } from "../../src/fleet/beats/histories.ts";
@@ -30,7 +30,7 @@ class Node {
 
   hears(from: Node, beat: Partial<Beat> = from.beat()): void {
     const chain = String(this.beat().hash);
-    const facts = { epoch: "e", hashAt: () => chain, count: this.count, digestAt: this.digestAt };
+    const facts = { version: "1", epoch: "e", hashAt: () => chain, count: this.count, digestAt: this.digestAt };
     this.histories.take(from.member, heardOf(from.member.name, beat), facts);
   }
 
@@ -96,6 +96,20 @@ test("without digests another chain is reported, and nobody acts on it", () => {
   expect(a.histories.text([a.member])).toBeUndefined();
 });
 
+test("between two versions a digest alone decides nothing; another chain does, and an equal digest", () => {
+  const fleet = fleetOf(3);
+  const [a, b, c] = fleet.nodes;
+  const other = (digit: string, hash = "h10") => ({ version: "2", hash, digest: `100-${digit.repeat(64)}` });
+  c.hears(a, other("7"));
+  c.hears(b, other("0"));
+  expect([fleet.verdicts(), fleet.text(c)]).toEqual([
+    ["", "", ""],
+    "a has another state than this node under the same changes",
+  ]);
+  c.hears(a, other("7", "h107"));
+  expect(fleet.verdicts()).toEqual(["", "", "a"]);
+});
+
 test("another digest under one chain is named as another state", () => {
   const [a, b] = fleetOf(3).nodes;
   a.hears(b, { hash: "h10", digest: `100-${"7".repeat(64)}` });
@@ -140,7 +154,7 @@ describe("a majority that agrees decides", () => {
     fleet.beats();
     expect(fleet.verdicts(b)).toEqual(["gives way", "a", "a"]);
     // Without a store it is neither right nor wrong.
-    for (const other of [b, c]) other.hears(a, { seq: 0, digest: `0-${"0".repeat(64)}` });
+    for (const other of [b, c]) other.hears(a, { seq: 0 });
     expect(fleet.verdicts(b).slice(1)).toEqual(["", ""]);
     fleet.run(1);
     a.variant = { from: 0, digit: "0" };

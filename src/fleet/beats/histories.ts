@@ -7,6 +7,8 @@ import type { Member } from "../rows.ts";
 import type { ReceivedBeat } from "./beat.ts";
 
 export interface HistoryFacts {
+  /** This node's build. */
+  version: string;
   /** This node's epoch, and its chain hash of a change as hex, if it is kept. */
   epoch: string;
   hashAt: (seq: number) => string | undefined;
@@ -22,7 +24,7 @@ export type Comparison = "same" | "digest" | "other" | "unknown";
 /** Returns what a beat says of the two histories: the same, another chain or digest, or not comparable. */
 export function compareHistory(
   { beat }: ReceivedBeat,
-  { epoch, hashAt, digestAt }: Omit<HistoryFacts, "count">,
+  { epoch, hashAt, digestAt }: Omit<HistoryFacts, "count" | "version">,
 ): Comparison {
   // An edge has no chain of its own.
   if (beat.epoch === "" || beat.seq === 0 || beat.hash === "") return "unknown";
@@ -37,7 +39,7 @@ export function compareHistory(
   return ownDigest === digest.hash ? "same" : "digest";
 }
 
-/** What is known of one member. Counts are those of commands: two states that differ at one differ at all later ones. */
+/** What is known of one member. Counts are of commands: two states that differ at one differ at all later ones. */
 interface Known {
   name: string;
   /** How it differs, for people; undefined where it does not. */
@@ -77,7 +79,7 @@ export class Histories {
     const { beat } = received;
     const digest = parseDigest(beat.digest);
     // It has no state: it waits for its first copy, or for another one.
-    if (beat.seq === 0 || digest?.count === 0) {
+    if (beat.seq === 0) {
       this.#known.delete(member.node);
       return;
     }
@@ -92,7 +94,8 @@ export class Histories {
     if (found === "same") known.text = undefined;
     else if (found === "other") known.text = `${member.name} has another change ${beat.seq} than this node`;
     else if (found === "digest") known.text = `${member.name} has another state than this node under the same changes`;
-    compareDigests(known, digest, facts);
+    // Another version may by mistake answer or write otherwise without a new level: a digest alone proves nothing then.
+    compareDigests(known, digest, { ...facts, mayDiffer: found === "other" || beat.version === facts.version });
   }
 
   /** Returns up to which count of commands each member agrees with this node, for its beat. */
@@ -147,7 +150,11 @@ export class Histories {
 }
 
 /** Under load a member may be ahead with each beat: its first digest that is waits until this node has reached it. */
-function compareDigests(known: Known, digest: RunningDigest | undefined, { count, digestAt }: HistoryFacts): void {
+function compareDigests(
+  known: Known,
+  digest: RunningDigest | undefined,
+  { count, digestAt, mayDiffer }: HistoryFacts & { mayDiffer: boolean },
+): void {
   for (const each of [known.ahead, digest]) {
     if (each === undefined) continue;
     if (each.count > count) {
@@ -156,7 +163,7 @@ function compareDigests(known: Known, digest: RunningDigest | undefined, { count
     }
     if (known.ahead === each) known.ahead = undefined;
     const own = digestAt(each.count);
-    if (own !== undefined) compareAt(known, each.count, own === each.hash);
+    if (own === each.hash || (own !== undefined && mayDiffer)) compareAt(known, each.count, own === each.hash);
   }
 }
 
