@@ -241,7 +241,8 @@ func (h *portHandler) hostAllowed(request *http.Request) bool {
 
 func writeTooLarge(writer http.ResponseWriter, limit int64) {
 	writeProblem(writer, http.StatusRequestEntityTooLarge, "body_too_large",
-		fmt.Sprintf("The body is larger than %d bytes.", limit), "Send less at once.")
+		fmt.Sprintf("The body is larger than %d bytes.", limit),
+		"Send less at once, or raise the setting http.max_body_bytes.")
 }
 
 // logWriter turns net/http's error messages (failed handshakes, malformed requests) into debug lines.

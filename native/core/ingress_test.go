@@ -156,7 +156,8 @@ func TestIngressRefusals(t *testing.T) {
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 600, strings.Repeat("c", 600))
 	got := sendRaw(t, client, r.ip()+":80",
 		head("POST /", "Host: cairn\r\nTransfer-Encoding: chunked\r\n")+chunk+chunk+"0\r\n\r\n")
-	if !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "body_too_large") {
+	if !strings.HasPrefix(got, "HTTP/1.1 413") || !strings.Contains(got, "body_too_large") ||
+		!strings.Contains(got, "http.max_body_bytes") {
 		t.Errorf("chunked: got %.300q", got)
 	}
 }

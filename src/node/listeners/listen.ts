@@ -59,8 +59,8 @@ export function listen(options: ListenOptions): Listener {
   const { at } = options;
   if ("unix" in at) removeStaleSocket(at.unix);
   const common = {
-    // A larger declared length is refused below with a message; this bound cuts bodies of unknown length.
-    maxRequestBodySize: options.maxBodyBytes + 65_536,
+    // Bun would refuse a larger body without a word; `answerCaller` does it with a message.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request: Request) => answer(request, options),
     error: (error: Error) => refusal(error, options.log),
   };
@@ -107,24 +107,50 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
       });
     }
     const length = Number(request.headers.get("content-length") ?? 0);
-    if (length > options.maxBodyBytes) {
-      throw new Fault("too_large", `The request body has ${length} bytes, and ${options.maxBodyBytes} are allowed`, {
-        hint: "Send less at once, or raise the setting http.max_body_bytes.",
-      });
-    }
+    if (length > options.maxBodyBytes) throw tooLarge(`has ${length} bytes`, options.maxBodyBytes);
     const path = pathOf(request.url);
     const caller = await options.identify(request, path);
     const asked = origin === undefined ? undefined : preflight(request, origin);
     if (asked !== undefined) return asked;
     if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);
     const { api, mcp, web } = options.surfaces;
-    if (path === "/mcp") return harmless(await mcp.fetch(request, caller));
+    const bounded = await withBoundedBody(request, options.maxBodyBytes);
+    if (path === "/mcp") return harmless(await mcp.fetch(bounded, caller));
     const page =
-      path === "/" || path.startsWith("/ui/") ? await web.fetch(request, caller, schemeOf(request)) : undefined;
-    return page ?? (await api.fetch(request, caller));
+      path === "/" || path.startsWith("/ui/") ? await web.fetch(bounded, caller, schemeOf(bounded)) : undefined;
+    return page ?? (await api.fetch(bounded, caller));
   } catch (error) {
     return refusal(error, options.log);
   }
+}
+
+/**
+ * Returns the request with its body read where it has no declared length; a declared one was compared already, and the
+ * server holds a body to it. Faults `too_large`, `cancelled`.
+ */
+async function withBoundedBody(request: Request, maxBytes: number): Promise<Request> {
+  if (!request.headers.has("transfer-encoding") || request.body === null) return request;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of request.body) {
+      size += chunk.byteLength;
+      if (size > maxBytes) throw tooLarge("is larger", maxBytes);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    // The client disconnected or sent broken HTTP: no error of this node, so nothing is logged.
+    throw new Fault("cancelled", "The body ended before it was complete", { cause });
+  }
+  return new Request(request, { body: Buffer.concat(chunks) });
+}
+
+function tooLarge(what: string, maxBytes: number): Fault {
+  return new Fault("too_large", `The request body ${what}, and ${maxBytes} bytes are allowed`, {
+    hint: "Send less at once, or raise the setting http.max_body_bytes.",
+    details: { limit: maxBytes },
+  });
 }
 
 /**
