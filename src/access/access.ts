@@ -157,6 +157,7 @@ export class Access {
         },
       );
     }
+    if (caller.kind === "local") return localRefusal(caller.id, ask, { where, role, space });
     return new Fault("forbidden", `${nameForPeople(caller)} may not ${ask.verb} ${where} (${ask.operation})`, {
       hint: `Add this grant to the tailnet policy: ${JSON.stringify(this.#grantToPaste(caller, missing))}`,
       facts: { refusedSpace: space },
@@ -183,6 +184,31 @@ function localGrant(id: string): SourcedGrant {
   return { source, grant: plainGrant("member", OWN) };
 }
 
+/**
+ * Returns the refusal of a caller of this machine. No grant of the tailnet policy reaches one: what helps is the way in
+ * that has the right.
+ */
+function localRefusal(
+  id: string,
+  { operation, verb }: Ask,
+  { where, role, space }: { where: string; role: Role; space: string | undefined },
+): Fault {
+  const way = WAYS_IN[id] ?? "this way in";
+  return new Fault("forbidden", `A local caller by ${way} may not ${verb} ${where} (${operation})`, {
+    hint:
+      `This needs the role ${role}, which the local socket of the node gives: on its machine and as its user, run ` +
+      `cairn call ${operation} --data DIR with its data folder.`,
+    facts: { refusedSpace: space },
+    details: { verb, missing: { role, spaces: [space ?? "*"] } },
+  });
+}
+
+/** The local ways in that are no admin, in words. */
+const WAYS_IN: Readonly<Record<string, string>> = {
+  "local:dev": "127.0.0.1",
+  "local:bridge": "MCP",
+};
+
 /** Throws Fault `forbidden` where the forwarding member may not bring this call. */
 function refuseCapped(ask: Ask, cap: Cap): void {
   const spaces = ask.spaces === "visible" ? [undefined] : ask.spaces;
@@ -203,5 +229,5 @@ function plainGrant(role: Role, spaces: readonly string[]): Grant {
 
 function nameForPeople(caller: Caller): string {
   if (caller.kind === "tagged") return `The node ${JSON.stringify(caller.node)} (${caller.tags.join(", ")})`;
-  return caller.kind === "local" ? "This local caller" : callerName(caller).replace(/^user:/, "");
+  return callerName(caller).replace(/^user:/, "");
 }
