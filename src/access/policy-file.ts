@@ -7,6 +7,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { describeIssue } from "../lib/schema-issue.ts";
 import type { Caller } from "./caller.ts";
 import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
@@ -44,11 +45,9 @@ export interface Policy {
 /** Reads and checks the file. Throws Fault `policy_invalid`, which says what is wrong with it. */
 export function loadPolicyFile(path: string, capability: string): Policy {
   const text = readGuarded(resolve(path));
-  const parsed = policySchema.safeParse(asPolicyFault(path, () => parseJson(text, `The policy file ${path}`)));
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw invalid(path, `${issue?.path.join(".") || "top level"}: ${issue?.message ?? "invalid"}`);
-  }
+  const value = asPolicyFault(path, () => parseJson(text, "it"));
+  const parsed = policySchema.safeParse(value);
+  if (!parsed.success) throw invalid(path, describeIssue(parsed.error.issues[0], value).text);
   const problems: string[] = [];
   const rules = parsed.data.grants.map((rule, index) => {
     const objects = rule.app[capability] ?? [];

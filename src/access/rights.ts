@@ -2,6 +2,7 @@
 // added up; no rule ever denies anything (security.md 3).
 
 import { z } from "zod";
+import { describeIssue } from "../lib/schema-issue.ts";
 import { globMatches } from "./glob.ts";
 import { isReservedSpace, spaceAmong } from "./space.ts";
 
@@ -70,9 +71,8 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
     const parsed = grantObject.safeParse(object);
     if (!parsed.success && joinObject.safeParse(object).success) continue;
     if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const what = `${issue?.path.join(".") || "object"}: ${issue?.message ?? "invalid"}`;
-      problems.push(`${where}, object ${index + 1} grants nothing: ${what}`);
+      const { text } = describeIssue(parsed.error.issues[0], object);
+      problems.push(`${where}, object ${index + 1} grants nothing: ${text}`);
       continue;
     }
     const { role, spaces, tools, limits } = parsed.data;

@@ -98,13 +98,19 @@ export function conditionsOf(request: Request, judged: readonly Condition[]): Re
     const value = request.headers.get(header);
     if (value === null) continue;
     if (!judged.some((name) => name === header)) {
-      throw new Fault("invalid_input", `The header ${header} is not judged by ${request.method} here`, {
-        hint: judged.length === 0 ? "Give if_match in the body." : `Use ${judged.join(" or ")}.`,
+      throw new Fault("invalid_input", `${request.method} takes no header ${header}: ${value.slice(0, 100)} here`, {
+        hint: conditionHint(judged),
       });
     }
     found[header.replaceAll("-", "_")] = value;
   }
   return found;
+}
+
+function conditionHint(judged: readonly Condition[]): string {
+  if (judged.length === 0) return "Leave it out, or give the condition as if_match in the body.";
+  const create = judged.includes("if-none-match") ? ", or If-None-Match: * to write only what does not exist" : "";
+  return `Leave it out, or send If-Match with the ETag of your last read${create}.`;
 }
 
 /** Returns the arguments common to all operations, which HTTP writes as headers (architecture.md 5). */

@@ -1,7 +1,7 @@
 // Why a request to a node failed, by what may be done next.
 
 import { type AttemptProof, wasNeverSent } from "../lib/attempt-proof.ts";
-import { reasonOf as plainReasonOf } from "../lib/reason-of.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 
 /** The request never reached the node, or the node refused to look at it. It may be sent again, here or elsewhere. */
 export class NotSentError extends Error {
@@ -40,26 +40,9 @@ export class UnavailableError extends Error {
 /** The node refuses this caller; asking again helps only after its grants have changed. */
 export class RefusedError extends Error {}
 
-/** Returns why something failed, in a few words for people. */
-export function reasonOf(cause: unknown): string {
-  return REASONS[codeOf(cause)] ?? plainReasonOf(cause);
-}
-
-/** Bun's own texts about connections address callers of fetch. */
-const REASONS: Readonly<Record<string, string>> = {
-  ConnectionRefused: "the connection was refused",
-  ECONNREFUSED: "the connection was refused",
-  ECONNRESET: "the connection broke",
-  ConnectionClosed: "the connection broke",
-  FailedToOpenSocket: "the socket cannot be opened",
-  ENOENT: "there is no such socket",
-};
-
 /** Turns an error of `fetch` into what it means for the request. */
 export function sendErrorOf(cause: unknown): NotSentError | OutcomeUnknownError {
-  return wasNeverSent(cause) ? new NotSentError(reasonOf(cause)) : new OutcomeUnknownError(reasonOf(cause));
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
+  return wasNeverSent(cause)
+    ? new NotSentError(connectionReason(cause))
+    : new OutcomeUnknownError(connectionReason(cause));
 }

@@ -1,8 +1,9 @@
 // One MCP message to a node and its responses: POST to /mcp, read as JSON or as an event stream, one message at a time.
 
+import { connectionReason } from "../lib/reason-of.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { Send } from "./endpoint.ts";
-import { NotSentError, OutcomeUnknownError, reasonOf, UnavailableError } from "./errors.ts";
+import { NotSentError, OutcomeUnknownError, UnavailableError } from "./errors.ts";
 import { JsonRpcError, MAX_MESSAGE_CHARS, type Message, type MessageId, oneLine, parseMessage } from "./json-rpc.ts";
 
 /** Takes one message as text on one line, and parsed. The next message is read once the result has resolved. */
@@ -60,7 +61,7 @@ export async function readResponses(
     }
   } catch (error) {
     if (error instanceof JsonRpcError || error instanceof UnavailableError) throw error;
-    throw new OutcomeUnknownError(reasonOf(error));
+    throw new OutcomeUnknownError(connectionReason(error));
   }
   if (!answered) throw new OutcomeUnknownError("the stream ended before the answer");
 }

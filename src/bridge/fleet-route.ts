@@ -3,12 +3,13 @@
 
 import { parseObject } from "../lib/json-object.ts";
 import { pause, rejectOnAbort } from "../lib/pause.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 import { Backoff } from "../lib/retry.ts";
 import { Candidates, type CandidatesOptions } from "./discovery/candidates.ts";
 import { fetchCaller, fetchStatus, type ProbeResult, positionParts, probe } from "./discovery/probe.ts";
 import { type LiveNode, type SearchOptions, searchLiveNodes } from "./discovery/search.ts";
 import { REFUSED_STATUSES, type RequestOptions, type Send } from "./endpoint.ts";
-import { NotSentError, OutcomeUnknownError, RefusedError, reasonOf } from "./errors.ts";
+import { NotSentError, OutcomeUnknownError, RefusedError } from "./errors.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { JsonRpcError } from "./json-rpc.ts";
 import type { FailureKind, Member, Route, Switch } from "./route.ts";
@@ -146,7 +147,7 @@ export class FleetRoute implements Route {
       for (const node of await searchLiveNodes(this.#search, round > 0)) {
         const opened = await this.#open(node).catch((error: unknown) => {
           const kind = error instanceof RefusedError ? "refused" : "gone";
-          this.#candidates.failed(node.candidate.name, kind, reasonOf(error));
+          this.#candidates.failed(node.candidate.name, kind, connectionReason(error));
         });
         if (opened !== undefined) return this.#use(opened);
       }

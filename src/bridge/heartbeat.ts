@@ -1,9 +1,10 @@
 // Checks that a member still responds while calls wait for it: a half-open connection reports nothing by itself.
 
 import { pause, rejectOnAbort } from "../lib/pause.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 import { checkReady } from "./discovery/probe.ts";
 import type { Send } from "./endpoint.ts";
-import { NotReadyError, reasonOf } from "./errors.ts";
+import { NotReadyError } from "./errors.ts";
 
 /** One missed heartbeat is tolerated: a full node is slow at times, and changing members has its price. */
 const MAX_MISSED = 2;
@@ -73,7 +74,7 @@ export class Heartbeat {
     } catch (error) {
       if (signal.aborted) return undefined;
       if (late.aborted) return new Error("it does not answer any more");
-      return error instanceof NotReadyError ? error : new Error(reasonOf(error));
+      return error instanceof NotReadyError ? error : new Error(connectionReason(error));
     }
   }
 }

@@ -3,10 +3,11 @@
 // the client's own `initialize` and its subscriptions are renewed; the client does not notice.
 
 import { pause } from "../lib/pause.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 import { Backoff } from "../lib/retry.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { NotSentError, OutcomeUnknownError, reasonOf } from "./errors.ts";
+import { NotSentError, OutcomeUnknownError } from "./errors.ts";
 import { type Judge, post, readResponses } from "./exchange.ts";
 import { idOf, MAX_MESSAGE_CHARS, type Message, OWN_ID, oneLine, parseMessage } from "./json-rpc.ts";
 import { type Attempt, recordPosition, sendWithRetry } from "./retry.ts";
@@ -57,7 +58,7 @@ export class BridgeSession {
       if (!this.#isInitialized) return;
       if (toolsChanged) void this.#notify("notifications/tools/list_changed");
       // Without this the stream would only be opened again by the next call.
-      this.#sessionAt(to).catch((error: unknown) => options.log("debug", `no session yet: ${reasonOf(error)}`));
+      this.#sessionAt(to).catch((error: unknown) => options.log("debug", `no session yet: ${connectionReason(error)}`));
     });
   }
 
@@ -213,7 +214,7 @@ export class BridgeSession {
     this.#stream = new AbortController();
     const signal = AbortSignal.any([this.#stream.signal, this.#options.signal]);
     this.#readStream(session, signal).catch((error: unknown) => {
-      if (!signal.aborted) this.#options.log("warning", `the node's stream ended: ${reasonOf(error)}`);
+      if (!signal.aborted) this.#options.log("warning", `the node's stream ended: ${connectionReason(error)}`);
     });
   }
 
@@ -273,7 +274,7 @@ export class BridgeSession {
         if (data !== "") await this.#options.emit(oneLine(data));
       }
     } catch (error) {
-      this.#options.log("debug", `the node's stream broke: ${reasonOf(error)}`);
+      this.#options.log("debug", `the node's stream broke: ${connectionReason(error)}`);
     }
   }
 }

@@ -7,7 +7,7 @@ import { defaultDataDir } from "../config/paths.ts";
 import { wasNeverSent } from "../lib/attempt-proof.ts";
 import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";
 
 /** Time limit of a request, in ms, where the caller gives none. */
@@ -134,7 +134,7 @@ function freshness(invocation: Invocation): Record<string, string> {
 
 function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fault {
   const place = "url" in address ? address.url : address.socketPath;
-  const reason = reasonOf(cause);
+  const reason = connectionReason(cause);
   if (cause instanceof DOMException && cause.name === "TimeoutError") {
     return new Fault("unavailable", `The node at ${place} did not answer within ${answerMs / 1000} s`, {
       hint: "See its log; a write may have been executed.",
@@ -154,7 +154,10 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
     });
   }
   return new Fault("not_running", `No node answers at ${place}: ${reason}`, {
-    hint: "Start it with `cairn serve`, or check the address.",
+    hint:
+      "url" in address
+        ? "Check name and port (cairn status on its machine shows its URLs), or start the node with `cairn serve`."
+        : "Start it with `cairn serve`; its log says why it ended.",
     cause,
   });
 }

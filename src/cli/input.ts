@@ -2,6 +2,7 @@
 
 import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { describeJsonError } from "../lib/json-error.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 
 /** More than the largest context; the node has limits of its own. */
@@ -41,8 +42,8 @@ async function readTextFile(path: string): Promise<string> {
 export function parseJsonInput(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    throw new Fault("invalid_input", `${what} is not JSON: ${reasonOf(cause)}`, {
+  } catch {
+    throw new Fault("invalid_input", `${what} is not JSON: ${describeJsonError(text)}`, {
       hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
     });
   }

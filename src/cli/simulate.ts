@@ -4,7 +4,7 @@
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type BridgeAddress, type BridgeNode, BridgeTransport, fetchThrough } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { connectionReason } from "../lib/reason-of.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import {
   CheckFailedError,
@@ -166,7 +166,7 @@ function spaceOption(invocation: Invocation): string {
 
 function notReached(error: unknown, targets: readonly Target[]): unknown {
   if (error instanceof Fault) return error;
-  const reason = reasonOf(error);
+  const reason = connectionReason(error);
   const names = targets.map(({ name }) => name).join(", ");
   return new Fault("not_running", `The agents cannot connect to ${names}: ${reason}`, {
     hint: "Start the node with `cairn serve`, or check the address.",

@@ -21,8 +21,10 @@ export function parseCondition(text: string, name: string): "*" | Tag[] {
   while (rest !== "") {
     const match = /^(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"|([0-9]+-[0-9a-f]{12}))\s*(?:,\s*|$)/.exec(rest);
     if (match === null || tags.length >= 100) {
-      throw new Fault("invalid_input", `${name} ${JSON.stringify(text.slice(0, 100))} is no list of ETags`, {
-        hint: 'Give an ETag as an answer named it, such as "7-1f3a9c0b22de", or *.',
+      throw new Fault("invalid_input", `${name} holds ${text.slice(0, 100)}, which is no list of ETags`, {
+        hint:
+          'Give an ETag with its double quotes, as the header ETag of an answer has it, such as "7-1f3a9c0b22de"; ' +
+          "several with commas between them, or *.",
       });
     }
     // A content coding marks its ETag with a suffix; conditions are about the content without it (architecture.md 8).

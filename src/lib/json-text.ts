@@ -2,7 +2,7 @@
 // deep nesting. `__proto__` and `constructor` are plain keys here, as JSON.parse makes them.
 
 import { Fault } from "./fault.ts";
-import { reasonOf } from "./reason-of.ts";
+import { describeJsonError } from "./json-error.ts";
 
 /** Deepest accepted nesting of arrays and objects (replication.md 4). */
 export const MAX_JSON_DEPTH = 64;
@@ -15,8 +15,8 @@ export function parseJson(text: string, what: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (cause) {
-    throw new Fault("invalid_input", `${what} is not JSON: ${reasonOf(cause)}`, {
+  } catch {
+    throw new Fault("invalid_input", `${what} is not JSON: ${describeJsonError(text)}`, {
       hint: "Send one JSON value as UTF-8 text.",
     });
   }

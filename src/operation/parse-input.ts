@@ -5,6 +5,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { nearest } from "../lib/nearest.ts";
+import { describeIssue } from "../lib/schema-issue.ts";
 import type { Operation } from "./define.ts";
 import { commonInput, writeInput } from "./registry.ts";
 import type { Consistency } from "./routing.ts";
@@ -21,6 +22,8 @@ export interface ArgumentSchema {
   /** Its name in messages. */
   name: string;
   input: z.ZodObject;
+  /** A complete input, for the hints of refusals. */
+  example?: unknown;
   aliases?: Readonly<Record<string, string>>;
 }
 
@@ -77,13 +80,14 @@ export function parseArguments(
     }
     named[target] = value;
   }
-  return parse(schema.name, strictOf(schema.input), named, () => [...Object.keys(schema.input.shape), ...otherNames]);
+  const known = () => [...Object.keys(schema.input.shape), ...otherNames];
+  return parse(schema, strictOf(schema.input), named, known);
 }
 
 function parseCommon(operation: Operation, given: Record<string, unknown>): CommonArguments {
   const schema = operation.kind === "write" ? commonForWrites : commonForReads;
   const parsed: z.output<typeof commonForReads> & { idempotency_key?: unknown } = parse(
-    operation.name,
+    { name: operation.name },
     schema,
     given,
     () => COMMON_LIST,
@@ -114,7 +118,7 @@ function strictOf(input: z.ZodObject): z.ZodObject {
 
 /** Parses `value`. `known` returns the names to suggest for an unknown one. */
 function parse<S extends z.ZodObject>(
-  name: string,
+  { name, example }: Pick<ArgumentSchema, "name" | "example">,
   schema: S,
   value: unknown,
   known: () => readonly string[],
@@ -123,21 +127,12 @@ function parse<S extends z.ZodObject>(
   if (parsed.success) return parsed.data;
   const unknown = parsed.error.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
   if (unknown?.code === "unrecognized_keys") throw unknownArgument(name, unknown.keys[0] ?? "", known());
-  throw invalidArgument(name, parsed.error.issues[0]);
-}
-
-function invalidArgument(name: string, issue: z.core.$ZodIssue | undefined): Fault {
-  const path = issue?.path.join(".") ?? "";
-  const reason = issue?.message ?? "invalid arguments";
-  const problem = path === "" ? reason : `${path}: ${reason}`;
-  return new Fault(
-    "invalid_input",
-    `${name}: ${reason.endsWith("received undefined") ? `${path} is missing` : problem}`,
-    {
-      hint: `The schema of ${name} is in /openapi.json and in the list of tools.`,
-      details: path === "" ? {} : { field: path },
-    },
-  );
+  const { place, text } = describeIssue(parsed.error.issues[0], value);
+  const such = example === undefined ? "" : `For example: ${JSON.stringify(example)}. `;
+  throw new Fault("invalid_input", `${name}: ${text}`, {
+    hint: `${such}The schema of ${name} is in /openapi.json and in the list of tools.`,
+    details: place === "" ? {} : { field: place },
+  });
 }
 
 function unknownArgument(name: string, given: string, known: readonly string[]): Fault {

@@ -120,10 +120,44 @@ test("a restore from nowhere says so and makes no data folder", async () => {
   expect(existsSync(target)).toBe(false);
 });
 
+test("a body over the limit is the problem of every error, declared or not, whatever its size", async () => {
+  const limit = 8 * 1024 * 1024;
+  const put = (body: string | ReadableStream<Uint8Array>) =>
+    fetch(`${ready.url}/contexts/big/x`, { method: "PUT", body, headers: { "content-type": "text/plain" } });
+  const text = "a".repeat(limit + 1_000_000);
+  const chunked = new Response(text).body ?? "";
+  for (const body of [text, "a".repeat(limit + 1), chunked]) {
+    const answer = await put(body);
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([413, "application/problem+json"]);
+    expect(await answer.json()).toMatchObject({
+      code: "too_large",
+      limit,
+      hint: expect.stringContaining("http.max_body_bytes"),
+    });
+  }
+  const small = new Response("by chunks").body ?? "";
+  expect((await put(small)).status).toBe(201);
+  expect(await (await fetch(`${ready.url}/contexts/big/x`)).text()).toBe("by chunks");
+});
+
 test("the doctor names no option that it does not have", async () => {
   const { out } = await cairn(["doctor", "--data", "nothing-here"]);
   expect(out).toContain("with --data");
   expect(out).not.toContain("--url");
+});
+
+test("nothing listening is said with the address and what to do, without the runtime's words", async () => {
+  const { code, err } = await cairn(["status", "--url", "http://127.0.0.1:9"]);
+  expect(code).toBe(32);
+  expect(err).toStartWith(
+    "cairn: No node answers at http://127.0.0.1:9: nothing listens there\n  try: Check name and port",
+  );
+});
+
+test("input that is no JSON is refused with line and column", async () => {
+  const { code, err } = await cairn(["call", "context_list", '{"limit":\n foo}', "--data", DATA]);
+  expect(code).toBe(2);
+  expect(err).toContain('The input is not JSON: line 2, column 2: expected a value, found "foo}"');
 });
 
 test("a number that is none is refused by the name of its argument or flag", async () => {

@@ -236,3 +236,47 @@ describe("grants to join a fleet", () => {
     expect(problems).toHaveLength(1);
   });
 });
+
+test.each([
+  ["local:dev", "127.0.0.1"],
+  ["local:bridge", "MCP"],
+])(
+  "a local caller (%s) learns which right is missing and which way in has it, and no grant to paste",
+  async (id, way) => {
+    await using core = startCore();
+    const caller = callerWith({ kind: "local", id, login: "", node: "this machine" });
+    const refused = core.call("space_configure", { space: "team-a", edge: "fresh" }, caller);
+    const fault = await refused.catch((error: unknown) => error);
+    if (!(fault instanceof Fault)) throw new Error(`not refused: ${String(fault)}`);
+    expect(fault.code).toBe("forbidden");
+    expect(fault.message).toStartWith(`A local caller by ${way} may not`);
+    expect(fault.hint).toContain("This needs the role");
+    expect(fault.hint).toContain("cairn call space_configure --data DIR");
+    expect(fault.hint).not.toContain("policy");
+  },
+);
+
+test.each([
+  [
+    '{"grants": [\n  {"src": ["a"], app}]}',
+    'it is not JSON: line 2, column 18: expected a key in double quotes, found "app}]}"',
+  ],
+  [
+    '{"grants": [{"src": "ann", "app": {}}]}',
+    'grants.0.src: Invalid input: expected array, received string; it is "ann"',
+  ],
+  ['{"grants": [{"src": ["ann"]}]}', "grants.0.app is missing"],
+])("a policy file that is broken is refused with its name, the place and the value: %s", (text, said) => {
+  const file = join(mkdtempSync(join(tmpdir(), "cairn-t-")), "policy.json");
+  writeFileSync(file, text, { mode: 0o600 });
+  expect(() => loadPolicyFile(file, CAPABILITY)).toThrow(`The policy file ${file} cannot be used: ${said}`);
+});
+
+test("an object that grants nothing is named with place and value", () => {
+  const file = join(mkdtempSync(join(tmpdir(), "cairn-t-")), "policy.json");
+  const grants = [{ src: ["*"], app: { [CAPABILITY]: [{ role: "king", spaces: ["*"] }] } }];
+  writeFileSync(file, JSON.stringify({ grants }), { mode: 0o600 });
+  const [problem = ""] = loadPolicyFile(file, CAPABILITY).problems;
+  expect(problem).toStartWith(`${file}, grant 1, object 1 grants nothing: role: Invalid option`);
+  expect(problem).toEndWith('; it is "king"');
+});

@@ -8,9 +8,9 @@ import { z } from "zod";
 import type { Environment } from "../../config/environment.ts";
 import { writeAtomic } from "../../lib/atomic-file.ts";
 import { ensurePrivateFolder } from "../../lib/private-folder.ts";
+import { reasonOf } from "../../lib/reason-of.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import type { LogLine } from "../../observe/logging.ts";
-import { reasonOf } from "../errors.ts";
 
 /** Most members that are considered; a fleet has a dozen. */
 export const MAX_MEMBERS = 64;

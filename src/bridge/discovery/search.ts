@@ -2,7 +2,8 @@
 // the agent has seen, not busy, of the preferred kind, near.
 
 import { rejectOnAbort } from "../../lib/pause.ts";
-import { RefusedError, reasonOf } from "../errors.ts";
+import { connectionReason } from "../../lib/reason-of.ts";
+import { RefusedError } from "../errors.ts";
 import type { Candidate, Candidates } from "./candidates.ts";
 import { type ProbeResult, probe } from "./probe.ts";
 
@@ -43,7 +44,7 @@ export async function searchLiveNodes(options: SearchOptions, all: boolean): Pro
       live.push({ candidate, result });
       if (result.isEdge === preferEdges && isInHistory(result)) setTimeout(enough.resolve, NEARER_MS);
     } catch (error) {
-      const why = bound.aborted ? `no answer within ${probeMs} ms` : reasonOf(error);
+      const why = bound.aborted ? `no answer within ${probeMs} ms` : connectionReason(error);
       candidates.failed(candidate.name, error instanceof RefusedError ? "refused" : "gone", why);
     }
   });

@@ -1,0 +1,37 @@
+// One problem that a schema found, in words for people: the place, what is wanted, and the value that is there.
+
+/** The part of a zod issue that is shown. */
+interface Issue {
+  code?: string | undefined;
+  path: readonly PropertyKey[];
+  message: string;
+}
+
+/** Longest value that is shown, in characters. */
+const MAX_SHOWN = 80;
+
+/**
+ * Returns the place of a problem (`grants.0.role`; "" for the whole value) and the problem in words. `value` is what
+ * the schema parsed.
+ */
+export function describeIssue(issue: Issue | undefined, value: unknown): { place: string; text: string } {
+  const place = issue?.path.map(String).join(".") ?? "";
+  const message = issue?.message ?? "invalid";
+  const at = place === "" ? "" : `${place}: `;
+  const found = issue?.path.reduce<unknown>(memberOf, value);
+  if (found === undefined) return { place, text: place === "" ? message : `${place} is missing` };
+  // An unknown name is in the message already, and the value is all of its object.
+  if (issue?.code === "unrecognized_keys") return { place, text: `${at}${message}` };
+  return { place, text: `${at}${message}; it is ${shown(found)}` };
+}
+
+function memberOf(value: unknown, name: PropertyKey): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
+    ? (value as Record<PropertyKey, unknown>)[name]
+    : undefined;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}… (${text.length} characters)`;
+}
