@@ -1,7 +1,7 @@
 // Actions of an admin on a running member: transfer the lead, leave the fleet. Each retries until it is done, refused
 // or too late.
 
-import { type Member, type Members, notTheLeader } from "../fleet/index.ts";
+import { type Member, type Members, notTheLeader, voterCount } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -35,7 +35,7 @@ export async function transferLead(
   const own = log.leadership().server;
   const target = node === undefined ? undefined : requireFullMember(members, node);
   if (target?.server === own) return { node: target.node, name: target.name };
-  await handOver(host, target);
+  await handOver(host, target, { own, members });
   const deadline = AbortSignal.timeout(TRANSFER_MS);
   for (;;) {
     const { server } = log.leadership();
@@ -59,11 +59,22 @@ function requireFullMember(members: Members, node: string): Member {
 }
 
 /** Asks raft to transfer the lead; without a target to the most current voter. */
-async function handOver(host: Transfer["host"], target: Member | undefined): Promise<void> {
+async function handOver(
+  host: Transfer["host"],
+  target: Member | undefined,
+  { own, members }: { own: string; members: Members },
+): Promise<void> {
   const voters = (await host.raftState()).members.filter(({ voter }) => voter).map(({ server }) => server);
+  const others = members.list().filter(({ server }) => server !== own && voters.includes(server));
   if (target !== undefined && !voters.includes(target.server)) {
+    const instead = others.length === 0 ? "" : ` These vote now: ${others.map(({ name }) => name).join(", ")}.`;
     throw new Fault("invalid_input", `${target.name} does not vote, and only voters lead`, {
-      hint: `cairn promote ${target.name} lets it vote, where that makes the number of voters odd.`,
+      hint: `${wayToVote(target, members)}${instead}`,
+    });
+  }
+  if (target === undefined && voters.every((server) => server === own)) {
+    throw new Fault("invalid_input", "No other member votes, and only voters lead", {
+      hint: wayToVote(undefined, members),
     });
   }
   try {
@@ -77,6 +88,27 @@ async function handOver(host: Transfer["host"], target: Member | undefined): Pro
       cause: error,
     });
   }
+}
+
+/**
+ * Returns what makes a member vote. Of central members an odd number votes, so promoting one alone may leave it a
+ * standby, and promoting a standby changes nothing. `target` is undefined where any member will do.
+ */
+function wayToVote(target: Member | undefined, members: Members): string {
+  const isCentral = (member: Member): boolean => member.role === "central" && member.state === "active";
+  const central = members.list().filter(isCentral).length;
+  const promoted = target === undefined || isCentral(target) ? central : central + 1;
+  const first = target === undefined || isCentral(target) ? "" : `Make it central: cairn promote ${target.name}. `;
+  const voting = voterCount(promoted);
+  if (promoted % 2 === 0) {
+    return (
+      `${first}Of ${promoted} central members ${voting} ${voting === 1 ? "votes" : "vote"}, since their number stays ` +
+      "odd: make one more member central with cairn promote, or let one join with cairn ticket --role central."
+    );
+  }
+  if (promoted === 1) return "Make two more members central with cairn promote, so that three vote.";
+  if (promoted > voting) return `${first}At most ${voting} members vote; it votes when one of them is gone.`;
+  return `${first}It votes once it has caught up: cairn status shows when.`;
 }
 
 /** Returns what a caller gets that went away while the lead was handed over. */

@@ -19,6 +19,7 @@ import { Store } from "../store/store.ts";
 import { EdgeMembers } from "./edge-members.ts";
 import type { OwnNode } from "./own-node.ts";
 import type { PeerConnection } from "./peer-connection.ts";
+import { removedFault } from "./removal-watch.ts";
 import { UpstreamCondition } from "./upstream-condition.ts";
 
 /** Folder of an edge's store inside the data folder. */
@@ -104,10 +105,11 @@ export class EdgeParts {
     });
   }
 
-  #openRouting({ node, directory }: EdgePartsOptions): Routing {
+  #openRouting({ node, directory, conditions }: EdgePartsOptions): Routing {
     const { edge } = this;
     return {
       mode: () => (edge.log.ready() ? "edge" : "waiting"),
+      whyWaiting: () => (conditions.has("removed_from_fleet") ? removedFault() : undefined),
       hasOtherNodes: () => true,
       self: () => node.id(),
       leader: () => directory.leader(),

@@ -2,7 +2,8 @@
 // `--join` then rejoins instead of resuming. Moves no data.
 
 import { type Member, readFleetFile, writeFleetFile } from "../fleet/index.ts";
-import type { Conditions } from "../observe/conditions.ts";
+import { Fault } from "../lib/fault.ts";
+import { CONDITIONS, type Conditions } from "../observe/conditions.ts";
 
 /** How often one member must say it, without a beat in between. */
 const REFUSALS = 3;
@@ -30,9 +31,10 @@ export class RemovalWatch {
     return this.#options.conditions.has("removed_from_fleet");
   }
 
-  /** A member answered that this node is not a member. */
+  /** A member answered that this node is not a member. The first whose word counts is named, and no other after it. */
   refusedBy(by: Member): void {
     const { conditions, monotonicMs } = this.#options;
+    if (this.removed) return;
     const count = (this.#refusals.get(by.node) ?? 0) + 1;
     this.#refusals.set(by.node, count);
     if (count < REFUSALS || monotonicMs() - this.#acceptedMs < CONTRADICTED_MS) return;
@@ -55,4 +57,12 @@ export class RemovalWatch {
     const file = readFleetFile(folder);
     if (file !== undefined && (file.removed === true) !== removed) writeFleetFile(folder, { ...file, removed });
   }
+}
+
+/** Returns the Fault of a call to a removed node that has discarded what it held. */
+export function removedFault(): Fault {
+  return new Fault("not_a_member", "This node was removed from its fleet and serves no contexts; nothing was written", {
+    hint: CONDITIONS.removed_from_fleet.hint,
+    facts: { outcome: "not_done" },
+  });
 }

@@ -21,7 +21,7 @@ import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import type { Forwarded, Routing } from "./routing.ts";
-import { notReady } from "./routing-faults.ts";
+import { waitingFault } from "./routing-faults.ts";
 import { WriteRouter } from "./write-router.ts";
 
 export interface Call {
@@ -234,7 +234,8 @@ export class Invoker {
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
-    if (this.#options.routing?.mode() === "waiting") throw notReady();
+    const { routing } = this.#options;
+    if (routing?.mode() === "waiting") throw waitingFault(routing);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const context = this.#context(call, operation);
     const { since, show } = operation.follow(input, context);

@@ -9,7 +9,7 @@ import type { Answer } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
-import { notLeader, notReady } from "./routing-faults.ts";
+import { notLeader, notReady, waitingFault } from "./routing-faults.ts";
 
 /** A read that was parsed and admitted on this node. */
 export interface AdmittedRead extends Omit<CachedCall, "operation" | "kind"> {
@@ -41,7 +41,7 @@ export class ReadRouter {
     const { operation, consistency } = read;
     const mode = this.#mode();
     if (operation.local === true) return read.run();
-    if (mode === "waiting") throw notReady();
+    if (mode === "waiting") throw waitingFault(this.#options.routing);
     // A wait reads this node's own feed in every mode; its argument `since` says how new that must be.
     if (operation.follow !== undefined) return this.#localFrom(read);
     if (mode === "edge") return this.#onEdge(read);

@@ -10,6 +10,11 @@ export function notReady(): Fault {
   });
 }
 
+/** Returns the fault of a call to a node whose mode is `waiting`. */
+export function waitingFault(routing: { whyWaiting?(): Fault | undefined } | undefined): Fault {
+  return routing?.whyWaiting?.() ?? notReady();
+}
+
 /** Returns the fault of a node that was asked to order a write and does not lead. */
 export function notLeader(leader: { node: string } | undefined): Fault {
   return new Fault("unavailable", "This node does not order writes now; nothing was written", {

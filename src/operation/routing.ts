@@ -3,6 +3,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import type { Cap } from "../access/rights.ts";
+import type { Fault } from "../lib/fault.ts";
 import type { Answer } from "./answer.ts";
 import type { Attempts } from "./attempts.ts";
 
@@ -42,6 +43,8 @@ export type Consistency = "any" | "session" | "leader";
 /** The rest of the fleet. Undefined where a node runs every call itself. */
 export interface Routing {
   mode(): ServingMode;
+  /** Why no call is served while the mode is `waiting`; undefined or left out: the store has not arrived yet. */
+  whyWaiting?(): Fault | undefined;
   /**
    * Whether another node may order writes next: then writes carry a key, and local callers the name of their machine.
    */

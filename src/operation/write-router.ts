@@ -17,7 +17,7 @@ import { CaughtUp } from "./caught-up.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
-import { lostLeadership, neverForwarded, notLeader, notReady } from "./routing-faults.ts";
+import { lostLeadership, neverForwarded, notLeader, waitingFault } from "./routing-faults.ts";
 import { versionAt } from "./versions.ts";
 
 /** A write that was parsed and admitted on this node. */
@@ -72,7 +72,7 @@ export class WriteRouter {
   run(write: AdmittedWrite): Promise<Answer> {
     const { routing } = this.#options;
     const mode = routing?.mode() ?? "leader";
-    if (mode === "waiting") throw notReady();
+    if (mode === "waiting") throw waitingFault(routing);
     if (routing === undefined || (mode === "leader" && !routing.hasOtherNodes()))
       return this.#propose(write, keyOf(write, undefined));
     return write.forwarded === undefined ? this.#anywhere(write, routing) : this.#asLeader(write, routing);

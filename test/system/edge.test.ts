@@ -172,8 +172,12 @@ describe("without its full node", () => {
       const cache = await cacheOf();
       return cache !== undefined && cache.entries === 0 && cache.disk_bytes === 0 && !cache.fresh;
     });
-    expect((await atEdge.get("run/book")).status).toBe(503);
     await eventually("it to say so", async () => (await edge.status())?.conditions[0]?.code === "removed_from_fleet");
+    for (const answer of [await atEdge.get("run/book"), await atEdge.put("run/book", "no")]) {
+      const said = JSON.parse(answer.text);
+      expect([answer.status, said.code, said.retryable]).toEqual([403, "not_a_member", false]);
+      expect(said.hint).toContain("run `cairn join` here with a new ticket");
+    }
   }, 40_000);
 
   test("and lets it in again with a new ticket, without work by hand", async () => {

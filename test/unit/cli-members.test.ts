@@ -1,7 +1,7 @@
 // Which device a fleet command means: exact ids and exact names of the tailnet, never what a device calls itself, and
 // shown before it counts.
 
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, beforeEach, describe, expect, spyOn, test } from "bun:test";
 import type { Command } from "../../src/cli/command.ts";
 import { ticket } from "../../src/cli/fleet/join.ts";
 import { membersApprove, membersRemove } from "../../src/cli/fleet/members.ts";
@@ -51,6 +51,17 @@ afterAll(() => server.stop(true));
 function run(command: Command, word: string, options: Record<string, unknown> = {}): Promise<number> {
   const url = [`http://127.0.0.1:${server.port}`];
   return command.run({ args: [word], options: { url, role: "regional", ...options }, env: {} } as never);
+}
+
+/** What `cairn promote WORD` prints. */
+async function promoted(word: string): Promise<string> {
+  const written = spyOn(Bun, "write").mockResolvedValue(0);
+  try {
+    await run(promote, word);
+    return String(written.mock.calls.at(-1)?.[1]);
+  } finally {
+    written.mockRestore();
+  }
 }
 
 describe("a device that asks to join", () => {
@@ -105,6 +116,18 @@ describe("a member", () => {
       expect(await refusal(run(command, "paris"))).toMatchObject({ code: "invalid_input" });
     await run(membersRemove, "paris", { yes: true });
     expect(sent).toEqual(["fleet_member_promote nAAAAAA1", "fleet_transfer nAAAAAA1", "fleet_member_remove nAAAAAA3"]);
+  });
+
+  test("that is central already, or becomes a standby, is said to be one", async () => {
+    const said = await promoted("berlin");
+    expect(said).toBe("berlin is central now; cairn status shows when it votes and how many voters may fail\n");
+    members = [
+      { ...device("nAAAAAA1", "berlin"), role: "central" },
+      { ...device("nAAAAAA9", "rome"), role: "central" },
+    ];
+    expect(await promoted("rome")).toStartWith(
+      "rome is central already; of 2 centrals one waits without a vote: promote one more; ",
+    );
   });
 
   test("that the tailnet does not show is meant by its id alone", async () => {

@@ -101,3 +101,46 @@ test("a lead that raft was asked to hand over is of unknown outcome where raft f
   };
   await expect(transferLead(parts, "n-b", never)).rejects.toMatchObject({ facts: { outcome: "unknown" } });
 });
+
+/** What a transfer to `to` is told where these members are there, and these servers vote. */
+async function hintOf(list: readonly ReturnType<typeof member>[], voters: readonly string[], to?: string) {
+  const state = { ...raft([]), members: voters.map((name) => ({ server: `s-${name}`, voter: true })) };
+  const parts = {
+    members: { list: () => list, get: (id: string) => list.find(({ node }) => node === id) } as unknown as Members,
+    log: { leadership: () => ({ leading: true, server: "s-a", term: 2 }) } as unknown as Log,
+    host: {
+      raftState: async () => state,
+      raftChange: async () => {
+        throw new Error("nothing is to be tried");
+      },
+    },
+    leader: () => list[0],
+  };
+  const error = await transferLead(parts, to, never).catch((refused: unknown) => refused);
+  if (!(error instanceof Fault)) throw new Error(`not refused: ${String(error)}`);
+  expect(error.code).toBe("invalid_input");
+  return error.hint ?? "";
+}
+
+test("a standby is not to be promoted again: the hint leads to a member that votes, or to one central more", async () => {
+  const two = [member("a"), member("b")];
+  const standby = await hintOf(two, ["a"], "n-b");
+  expect(standby).toStartWith("Of 2 central members 1 votes, since their number stays odd: make one more member");
+  expect(await hintOf(two, ["a"])).toBe(standby);
+  expect(standby).not.toContain("promote b");
+
+  const four = [...two, member("c"), member("d")];
+  expect(await hintOf(four, ["a", "b", "c"], "n-d")).toEndWith(" These vote now: b, c.");
+  const six = [...four, member("e"), member("f")];
+  expect(await hintOf(six, ["a", "b", "c", "d", "e"], "n-f")).toStartWith("Of 6 central members 5 vote");
+  expect(await hintOf([...six, member("g")], ["a", "b", "c", "d", "e"], "n-f")).toStartWith("At most 5 members vote");
+});
+
+test("a regional member is to be promoted, with what that needs", async () => {
+  const regional = [member("a"), member("b", "regional")];
+  const hint = await hintOf(regional, ["a"], "n-b");
+  expect(hint).toStartWith("Make it central: cairn promote b. Of 2 central members 1 votes");
+  const third = await hintOf([member("a"), member("c"), member("b", "regional")], ["a"], "n-b");
+  expect(third).toBe("Make it central: cairn promote b. It votes once it has caught up: cairn status shows when.");
+  expect(await hintOf(regional, ["a"])).toBe("Make two more members central with cairn promote, so that three vote.");
+});

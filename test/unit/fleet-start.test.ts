@@ -208,6 +208,17 @@ describe("a member", () => {
     expect(plan(data).lines).toEqual([]);
   });
 
+  test("that several members call no member logs it once, with the first of them", () => {
+    const lines: string[] = [];
+    const conditions = new Conditions((_level, text) => lines.push(text));
+    const folder = join(memberFolder(), "raft");
+    const removal = new RemovalWatch({ folder, conditions, monotonicMs: () => 0 });
+    for (let beats = 0; beats < 10; beats += 1) for (const name of ["b", "c"]) removal.refusedBy(told(name));
+    expect(lines).toEqual(["No longer a member: b says that this node is no member of the fleet"]);
+    removal.acceptedBy(told("c"));
+    expect([removal.removed, lines.length]).toEqual([false, 2]);
+  });
+
   test("that its fleet forgot goes on as it is, and joins anew where it is told to join", () => {
     const data = memberFolder();
     const conditions = new Conditions(() => {});

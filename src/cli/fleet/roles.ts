@@ -28,15 +28,21 @@ Examples:
         hint: "Name it as cairn members shows it. A node whose fleet is lost for good is recovered with --accept-loss.",
       });
     }
-    const found = await chosenMember(invocation, word, "makes central");
+    const { found, members } = await chosenMember(invocation, word, "makes central");
     const answer = await askLeader(invocation, "fleet_member_promote", { node: found.node }, `promote ${word}`);
-    return showAnswer(
-      invocation,
-      answer,
-      () => `${wordFor(found)} is central now; cairn status shows when it votes and how many voters may fail\n`,
-    );
+    return showAnswer(invocation, answer, () => promotedLine(found, members));
   },
 };
+
+/** Returns what became of the member. With an even number of centrals one of them is a standby. */
+function promotedLine(found: ListedDevice, members: readonly ListedDevice[]): string {
+  const others = members.filter(({ role, node }) => role === "central" && node !== found.node).length;
+  const now = found.role === "central" ? "is central already" : "is central now";
+  const count = others + 1;
+  const standby = `; of ${count} centrals one waits without a vote: promote one more`;
+  const when = "; cairn status shows when it votes and how many voters may fail";
+  return `${wordFor(found)} ${now}${count % 2 === 0 ? standby : ""}${when}\n`;
+}
 
 /** `cairn transfer`. */
 export const transfer: Command = {
@@ -47,7 +53,7 @@ export const transfer: Command = {
   asksNode: true,
   async run(invocation) {
     const [word] = invocation.args;
-    const found = word === undefined ? undefined : await chosenMember(invocation, word, "hands the lead to");
+    const found = word === undefined ? undefined : (await chosenMember(invocation, word, "hands the lead to")).found;
     const input = found === undefined ? {} : { node: found.node };
     const answer = await askLeader(
       invocation,
@@ -60,11 +66,15 @@ export const transfer: Command = {
 };
 
 /** Returns the member that a word means, after showing it; asks first where the word could mean another one. */
-async function chosenMember(invocation: Invocation, word: string, does: string): Promise<ListedDevice> {
+async function chosenMember(
+  invocation: Invocation,
+  word: string,
+  does: string,
+): Promise<{ found: ListedDevice; members: readonly ListedDevice[] }> {
   const { members } = await askMembers(invocation);
   const found = findDevice(word, members, "member");
   const warning = `This ${does} ${describeDevice(found)}`;
   if (isAmbiguous(word, found, members)) await confirmed(invocation, warning, found.node);
   say(warning);
-  return found;
+  return { found, members };
 }
