@@ -61,7 +61,7 @@ export function setOwn(target: JsonObject, key: string, value: unknown): void {
 export function jsonEqual(one: unknown, other: unknown): boolean {
   if (one === other) return true;
   if (exact.isRawJSON(one) || exact.isRawJSON(other))
-    return numberOf(one) !== undefined && numberOf(one) === numberOf(other);
+    return numberText(one) !== undefined && numberText(one) === numberText(other);
   if (Array.isArray(one)) {
     return Array.isArray(other) && one.length === other.length && one.every((item, at) => jsonEqual(item, other[at]));
   }
@@ -80,10 +80,10 @@ export function jsonEqual(one: unknown, other: unknown): boolean {
 const canonicalTexts = new WeakMap<RawNumber, string>();
 
 /**
- * Compares a kept number with another one or with a double, which could not hold it: they are equal only if both are
- * written the same without outer zeros.
+ * Returns a number, kept or a double, as a text that equal numbers share; undefined for what is no number. It compares
+ * a kept number with a double, which could not hold it.
  */
-function numberOf(value: unknown): string | undefined {
+export function numberText(value: unknown): string | undefined {
   if (!exact.isRawJSON(value)) return typeof value === "number" ? canonical(String(value)) : undefined;
   const known = canonicalTexts.get(value);
   if (known !== undefined) return known;

@@ -2,24 +2,17 @@
 // its own savepoint, and each change becomes a chained row. Shared by every engine, so a command has the same outcome
 // whichever log carried it.
 
-import { Fault, readFault, type WrittenFault, writeFault } from "../lib/fault.ts";
-import { sha256Hex } from "../lib/sha256.ts";
+import { Fault } from "../lib/fault.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
+import { forgetExpired, keepOutcome, type Outcome, outcomeInApply } from "./idempotency.ts";
 import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 import { writeMeta } from "./meta.ts";
 import { DigestedWriter, digestText, type RunningDigest, readDigest } from "./running-digest.ts";
 import { STATE_HASH_LEVEL } from "./state-hash.ts";
-
-/** How long the answer to a keyed command is kept, in ms of log time (replication.md 10). */
-const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
-/** How long it is kept where a node made the key for a write that it forwards: as long as forwards are retried. */
-const KEEP_FORWARDED_MS = 5 * 60 * 1000;
-
-export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
 
 /** The replicated state that apply carries from one command to the next. Times are in ms of log time. */
 export interface BatchState {
@@ -85,13 +78,12 @@ function applyOnce(
   changes: Change[],
 ): Outcome {
   if (command.key === "") return applyOne(store, writer, tx, apply, state, command, changes);
-  const fingerprint = fingerprintOf(apply, command);
-  const earlier = earlierOutcome(tx, state, command, fingerprint);
+  const earlier = outcomeInApply(tx, apply, command, state.logTimeMs);
   if (earlier !== undefined) return earlier;
   const outcome = applyOne(store, writer, tx, apply, state, command, changes);
-  forgetExpired(writer, state);
+  forgetExpired(writer, state.logTimeMs);
   // Not through the digest: the words of a refusal may change from build to build.
-  keepOutcome(tx, state, command, fingerprint, outcome);
+  keepOutcome(tx, apply, command, outcome, state);
   return outcome;
 }
 
@@ -171,61 +163,5 @@ function insertChange(tx: Writer, change: Change, state: string, hash: Uint8Arra
     change.outcome,
     state,
     hash,
-  );
-}
-
-/**
- * Hashes what the caller asked for, so that a retry under other settings of the node still counts as the same write.
- */
-function fingerprintOf(apply: Apply, command: Command): string {
-  const asked = JSON.stringify(apply.asked?.(command) ?? [command.v, command.input]);
-  return sha256Hex(asked);
-}
-
-/**
- * Removes a few expired answers. Whether an answer counts as expired depends on log time alone; deleting its row only
- * frees space, so each new answer removes up to four and no batch pays for all.
- */
-function forgetExpired(tx: Writer, state: BatchState): void {
-  tx.run(
-    "DELETE FROM idempotency WHERE (caller, operation, key) IN (SELECT caller, operation, key FROM idempotency WHERE log_time < ? ORDER BY log_time, caller, operation, key LIMIT 4)",
-    state.logTimeMs - KEEP_ANSWERS_MS,
-  );
-}
-
-function earlierOutcome(tx: Writer, state: BatchState, command: Command, fingerprint: string): Outcome | undefined {
-  const row = tx.get<{ fingerprint: string; outcome: string; seq: number }>(
-    "SELECT fingerprint, outcome, seq FROM idempotency WHERE caller = ? AND operation = ? AND key = ? AND log_time >= ?",
-    command.caller,
-    command.name,
-    command.key,
-    state.logTimeMs - KEEP_ANSWERS_MS,
-  );
-  if (row === undefined) return undefined;
-  if (row.fingerprint !== fingerprint) {
-    return {
-      fault: new Fault(
-        "key_reused",
-        `The idempotency key ${JSON.stringify(command.key)} was used for another ${command.name}`,
-        { hint: "Use a new key for each new write." },
-      ),
-    };
-  }
-  const kept: { output: Record<string, unknown> } | WrittenFault = JSON.parse(row.outcome);
-  return "output" in kept ? { output: kept.output, seq: row.seq } : { fault: readFault(kept) };
-}
-
-function keepOutcome(tx: Writer, state: BatchState, command: Command, fingerprint: string, outcome: Outcome): void {
-  const kept = "fault" in outcome ? writeFault(outcome.fault) : { output: outcome.output };
-  tx.run(
-    "INSERT OR REPLACE INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
-    command.caller,
-    command.name,
-    command.key,
-    fingerprint,
-    JSON.stringify(kept),
-    state.seq,
-    // Back-dated where it is kept for a shorter time, so that one index and one comparison serve both.
-    command.nodeKey === true ? state.logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : state.logTimeMs,
   );
 }

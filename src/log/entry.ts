@@ -37,7 +37,10 @@ export interface DecodedEntry {
 
 const packr = plainPackr();
 
-/** Name, version, input, caller, via, key; then `true` where a node made the key. */
+/**
+ * Name, version, input, caller, via, key; then `true` where a node made the key, or that as a truth value and
+ * `inputHash`.
+ */
 const FIELDS = [
   z.string().max(64),
   z.number().int().positive(),
@@ -48,7 +51,12 @@ const FIELDS = [
 ] as const;
 const FIELD_NAMES = ["name", "version", "input", "caller", "member that forwards", "idempotency key"];
 
-const packedCommand = z.union([z.tuple(FIELDS), z.tuple([...FIELDS, z.literal(true)])]);
+const inputHash = z.string().regex(/^[0-9a-f]{64}$/);
+const packedCommand = z.union([
+  z.tuple(FIELDS),
+  z.tuple([...FIELDS, z.literal(true)]),
+  z.tuple([...FIELDS, z.boolean(), inputHash]),
+]);
 const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
 /**
@@ -56,8 +64,9 @@ const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
  * entry that cannot be decoded would stop every member. Throws `invalid_input` for a field that no entry may hold.
  */
 export function packCommand(command: Command): Uint8Array {
-  const { name, v, input, caller, via, key, nodeKey } = command;
-  const packed = packr.pack([name, v, input, caller, via, key, ...(nodeKey === true ? [true] : [])]);
+  const { name, v, input, caller, via, key, nodeKey, inputHash } = command;
+  const further = inputHash === undefined ? (nodeKey === true ? [true] : []) : [nodeKey === true, inputHash];
+  const packed = packr.pack([name, v, input, caller, via, key, ...further]);
   const unpacked: unknown = packr.unpack(packed);
   if (packedCommand.safeParse(unpacked).success) return packed;
   const fields = Array.isArray(unpacked) ? unpacked : [];
@@ -105,9 +114,10 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
       ticket: Number(entry.readBigUInt64BE(19)),
       stampMs: Number(entry.readBigUInt64BE(27)),
     },
-    commands: decoded.map(([name, v, input, caller, via, key, nodeKey]) => ({
+    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash]) => ({
       ...{ name, v, input, caller, via, key },
       ...(nodeKey === true ? { nodeKey } : {}),
+      ...(inputHash === undefined ? {} : { inputHash }),
     })),
   };
 }

@@ -20,6 +20,11 @@ export interface Command {
   via: string;
   /** Idempotency key, or "". */
   key: string;
+  /**
+   * With a key, from a fleet level on: SHA-256 of what the caller sent in its canonical form, as hex. The key stands
+   * for it.
+   */
+  inputHash?: string;
   /** Whether a node made the key for a write that it forwards. Such a key is forgotten after minutes. */
   nodeKey?: true;
   /** Least weight in bytes when commands are batched: apply runs an entry without a pause. Not part of the entry. */
@@ -60,8 +65,8 @@ export interface Changed {
 export interface Apply {
   (tx: Writer, command: Command, stamp: Stamp): Effect;
   /**
-   * Returns what the fingerprint of a command's key covers: the part of its input that its caller asked for. Left out:
-   * version and input.
+   * Returns what the key of a command without `inputHash` stands for: the part of its input that its caller asked for.
+   * Left out: version and input.
    */
   asked?(command: Command): unknown;
 }

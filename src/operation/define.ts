@@ -116,8 +116,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
    */
   prepare(input: z.output<I>, limits: WriteLimits): C;
   /**
-   * Returns the part of the command that the caller asked for, without the limits that the node added. An idempotency
-   * key stands for this part, so that a retry under other settings is the same write. Default: the whole command.
+   * Returns the part of the command that the caller asked for, without the limits that the node added. A key stands for
+   * it where the command has no `inputHash`: those from before its fleet level. Default: the whole command.
    */
   asked?(command: C): unknown;
   /**

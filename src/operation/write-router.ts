@@ -3,10 +3,13 @@
 
 import { type Caller, callerName } from "../access/caller.ts";
 import { isReservedSpace } from "../access/space.ts";
+import { canonicalJson } from "../lib/canonical-json.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
+import { sha256Hex } from "../lib/sha256.ts";
 import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
 import { MAX_ENTRY_BYTES } from "../log/entry.ts";
+import { INPUT_HASH_LEVEL, type KeyedCall, knownOutcome } from "../log/idempotency.ts";
 import { levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
@@ -117,7 +120,7 @@ export class WriteRouter {
     // Together with operation and key the same name on every node, so that a retry elsewhere is the same write.
     const name = caller.kind === "local" ? localCallerName(caller.id, routing.self()) : callerName(caller);
     try {
-      const proposed = this.#propose(write, key, name);
+      const proposed = this.#propose(write, key, name, key.by === "caller" || attempts.mayBeDone);
       // No other node can be asked for what is never forwarded: this one learns its outcome as a follower too.
       const answer = needsAdmin(write) ? await proposed : await this.#whileLeading(proposed);
       if (answer !== "lost") return answer;
@@ -191,18 +194,33 @@ export class WriteRouter {
     }
   }
 
-  /** Prepares the command and proposes it to the log of this node, for the caller `name`. */
-  async #propose(write: AdmittedWrite, key: Key | undefined, name = callerName(write.caller)): Promise<Answer> {
+  /**
+   * Prepares the command and proposes it to the log of this node, for the caller `name`. `mayBeUsed`: an attempt with
+   * this key may have been done.
+   */
+  async #propose(
+    write: AdmittedWrite,
+    key: Key | undefined,
+    name = callerName(write.caller),
+    mayBeUsed = true,
+  ): Promise<Answer> {
     const { log, reader, limits, writesRefused } = this.#options;
     const { operation, input, forwarded } = write;
     const refused = writesRefused?.();
     if (refused !== undefined) throw refused;
     const catchingUp = this.#caughtUp.wait(write.signal, WITHIN_MS);
     if (catchingUp !== undefined) await catchingUp;
-    const command: unknown = operation.prepare(input, limits());
-    const { v } = versionAt(operation, levelOf(reader));
-    // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
-    refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);
+    const level = levelOf(reader);
+    const { v } = versionAt(operation, level);
+    let command: unknown;
+    try {
+      command = operation.prepare(input, limits());
+      // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
+      refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);
+    } catch (refusal) {
+      if (key === undefined || level < INPUT_HASH_LEVEL || !mayBeUsed) throw refusal;
+      return this.#doneBefore({ name: operation.name, caller: name, key: key.text }, input, refusal);
+    }
     const applied = await log.propose({
       name: operation.name,
       v,
@@ -211,10 +229,39 @@ export class WriteRouter {
       via: forwarded?.via ?? "",
       key: key?.text ?? "",
       ...(key?.by === "node" ? { nodeKey: true as const } : {}),
+      ...(key === undefined || level < INPUT_HASH_LEVEL ? {} : { inputHash: inputHashOf(input) }),
       weight: weightOf(operation, command, reader),
     });
     return { output: applied.output, position: formatPosition(applied.position) };
   }
+
+  /**
+   * Returns what was done under a key, where the same call is refused by now, such as after a limit was lowered. Throws
+   * the refusal where nothing was.
+   */
+  async #doneBefore(call: KeyedCall, input: Record<string, unknown>, refusal: unknown): Promise<Answer> {
+    const { log, reader, routing } = this.#options;
+    let inputHash: string;
+    try {
+      inputHash = inputHashOf(input);
+    } catch {
+      // Too deep for any write that can have been done.
+      throw refusal;
+    }
+    // An attempt that is still in the log is applied then.
+    await log.barrier().catch(() => {
+      throw notLeader(routing?.leader());
+    });
+    const known = knownOutcome(reader, { ...call, inputHash });
+    if (known === undefined) throw refusal;
+    if ("fault" in known) throw known.fault;
+    return { output: known.output, position: formatPosition(log.positionAt(known.seq)) };
+  }
+}
+
+/** What a key stands for, whichever node prepares the write. */
+function inputHashOf(input: Record<string, unknown>): string {
+  return sha256Hex(canonicalJson(input));
 }
 
 /** Units of work that weigh as much as a byte: an entry takes about as much work in apply as a command may. */

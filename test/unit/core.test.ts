@@ -29,13 +29,23 @@ describe("entry", () => {
   };
 
   test("decodes to what was encoded", () => {
-    expect(decodeEntry(encodeEntry(header, [command, { ...command, key: "" }].map(packCommand)))).toEqual({
-      header,
-      commands: [command, { ...command, key: "" }],
-    });
+    const inputHash = "0123456789abcdef".repeat(4);
+    const commands = [
+      ...[command, { ...command, key: "" }, { ...command, nodeKey: true as const }],
+      ...[
+        { ...command, inputHash },
+        { ...command, nodeKey: true as const, inputHash },
+      ],
+    ];
+    expect(decodeEntry(encodeEntry(header, commands.map(packCommand)))).toEqual({ header, commands });
   });
 
   test("has the bytes it had in every release", () => {
+    const hashed = Buffer.from(packCommand({ ...command, inputHash: "ab".repeat(32) })).toString("hex");
+    expect(hashed).toBe(
+      "98ab636f6e746578745f70757401de0003a474657874a2c3a4a47461677391a178a46e6f6e65c0a6757365723a61a0a16bc2d940" +
+        "6162".repeat(32),
+    );
     expect(Buffer.from(encodeEntry(header, [packCommand(command)])).toString("hex")).toBe(
       "01000100112233445566778899aabbccddeeff00000000000000070000019a9ec0647b0001d66e23bd" +
         "9196ab636f6e746578745f70757401de0003a474657874a2c3a4a47461677391a178a46e6f6e65c0a6757365723a61a0a16b",

@@ -35,7 +35,7 @@ export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   };
 }
 
-/** Returns a command without its stamped limits, for the fingerprint of an idempotency key (`asked`). */
+/** Returns a command without its stamped limits, for the fingerprints of keys from before `inputHash` (`asked`). */
 export function requestedPart<C extends { keep: StampedLimits }>({ keep: _, ...asked }: C): Omit<C, "keep"> {
   return asked;
 }
