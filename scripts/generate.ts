@@ -4,16 +4,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { commandsOf } from "../src/cli/table.ts";
-import { SECRET_NAMES } from "../src/config/secrets.ts";
-import { envOf, flagOf, helpOf } from "../src/config/setting.ts";
-import { settingRows } from "../src/config/settings.ts";
 import { FEATURES } from "../src/features/index.ts";
 import { FAULTS } from "../src/lib/fault.ts";
-import { conditionsOf, settingTablesOf } from "../src/operation/derive.ts";
+import { conditionsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { table } from "./markdown.ts";
 import { operationsPage } from "./page-operations.ts";
 import { routesPage } from "./page-routes.ts";
+import { settingsPage } from "./page-settings.ts";
+import { filesOf, generatedFrom } from "./page-sources.ts";
 import { tablesPage } from "./page-tables.ts";
 
 const root = dirname(import.meta.dir);
@@ -48,32 +47,6 @@ export function writeGenerated(): void {
   }
 }
 
-function settingsPage(features: readonly Feature[]): string {
-  const rows = settingRows(settingTablesOf(features)).map(([key, row]) => {
-    const value =
-      row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
-        ? ""
-        : `\`${String(row.default)}\``;
-    const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
-    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, helpOf(row)];
-  });
-  return [
-    "# Settings",
-    "",
-    "Generated from `src/config/settings.ts`. Flags win over variables, variables over the file, the file over defaults.",
-    "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
-    "",
-    table(["Setting", "Flag", "Variable", "Kind", "Default", "What it does"], rows),
-    "",
-    "Settings of the fleet hold on every node, because the log has them: that of a node is only what a new fleet begins with. `cairn fleet settings NAME VALUE` changes one; the condition `fleet_settings_differ` names a node that was given another value.",
-    "",
-    "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
-    "",
-    `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
-    "",
-  ].join("\n");
-}
-
 function commandsPage(features: readonly Feature[]): string {
   const commands = commandsOf(features).map((command) => {
     const args = (command.args ?? []).map((argument) => argument.name);
@@ -103,7 +76,14 @@ function commandsPage(features: readonly Feature[]): string {
   return [
     "# Commands, errors, conditions",
     "",
-    "Generated from `src/cli/table.ts`, `src/lib/fault.ts` and `src/observe/conditions.ts`. Every command has `--help`; data go to stdout, everything else to stderr; `--json` prints the node's own JSON.",
+    generatedFrom([
+      "src/cli/table.ts",
+      "src/lib/fault.ts",
+      "src/observe/conditions.ts",
+      ...filesOf(features, "commands"),
+      ...filesOf(features, "conditions"),
+    ]),
+    "Every command has `--help`; data go to stdout, everything else to stderr; `--json` prints the node's own JSON.",
     "",
     table(["Command", "What it does"], commands),
     "",

@@ -8,6 +8,7 @@ import type { Feature } from "../src/operation/feature.ts";
 import { commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
 import { typeOf } from "./json-type.ts";
 import { code, table } from "./markdown.ts";
+import { filesOf, generatedFrom } from "./page-sources.ts";
 
 type Json = Record<string, unknown>;
 
@@ -27,10 +28,11 @@ export function operationsPage(all: readonly Feature[]): string {
   return [
     "# Operations",
     "",
-    "Generated from the definitions of the operations (`read`, `write` and `act`; the features are in",
-    "`src/features/index.ts`). Every operation is `POST /operations/{name}`, `cairn call NAME JSON` and, except for",
-    "those of admins, an MCP tool. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
-    "[commands.md](commands.md).",
+    generatedFrom(["src/operation/registry.ts", ...filesOf(all, "operations")]),
+    "",
+    "The definitions themselves (`read`, `write` and `act`) are in the files beside a manifest. Every operation is",
+    "`POST /operations/{name}`, `cairn call NAME JSON` and, except for those of admins, an MCP tool. Routes shaped for",
+    "HTTP are in [routes.md](routes.md), commands in [commands.md](commands.md).",
     "",
     "- **Kind.** `read` responds from the store and changes nothing. `write` becomes a command of the log. `act` has its",
     "  effect on the asked node only.",

@@ -1,11 +1,14 @@
-// docs/routes.md: every HTTP route, from the table of routes.
+// docs/routes.md: every HTTP route, from the table of REST routes, the MCP endpoint and the list of pages.
 
 import { describeRow, errorsOf, type Row, routesOf } from "../src/api/index.ts";
+import { MCP_ROUTE } from "../src/mcp/index.ts";
 import type { Operation } from "../src/operation/define.ts";
 import { operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
+import { pageRoutes } from "../src/web/index.ts";
 import { typeOf } from "./json-type.ts";
 import { code, table } from "./markdown.ts";
+import { filesOf, generatedFrom } from "./page-sources.ts";
 
 type Json = Record<string, unknown>;
 
@@ -21,16 +24,32 @@ export function routesPage(features: readonly Feature[]): string {
   return [
     "# Routes",
     "",
-    "Generated from the table of routes: the `rest` rows of the features' manifests (type in `src/operation/rest-route.ts`)",
-    "and the node's own (`src/api/node-routes.ts`). `/openapi.json` of a node describes the same rows for programs.",
+    generatedFrom([
+      "src/api/node-routes.ts",
+      "src/mcp/route.ts",
+      "src/web/site.ts",
+      ...filesOf(features, "rest"),
+      ...filesOf(features, "pages"),
+    ]),
+    "The listeners of a node dispatch by the same rows; `/openapi.json` of a node describes those of REST for programs.",
+    "Members of a fleet call each other by `POST /peer/…` on a port of its own (`src/peer/DESIGN.md`).",
     "",
-    "- `HEAD` works where `GET` does. `OPTIONS` works everywhere and names the methods in `Allow`; another method is 405.",
+    "- `HEAD` works where `GET` does. `OPTIONS` of REST names the methods in `Allow`; another method is 405.",
     "- `{id}` may contain `/`, plain or percent-encoded, and is decoded once.",
     "- Unknown query parameters, and conditional headers that a write does not judge, are 400.",
     "- Errors are problem documents (RFC 9457); [commands.md](commands.md#errors) has the codes of each status.",
     "- **Right.** With *some space* a grant for any space is enough, and the response shows only what such grants allow.",
     "",
-    table(["Route", "What it does", "Right"], overview),
+    table(["Route of REST", "What it does", "Right"], overview),
+    "",
+    table(
+      ["Route of MCP and pages", "What it does", "Right"],
+      [MCP_ROUTE, ...pageRoutes(features)].map(({ methods, path, summary, right }) => [
+        code(`${methods.join(", ")} ${path === "/" || !path.endsWith("/") ? path : `${path}…`}`),
+        summary,
+        right,
+      ]),
+    ),
     "",
     ...routes.flatMap((row) => section(row, operations)),
   ].join("\n");

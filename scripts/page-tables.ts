@@ -3,6 +3,7 @@
 import { LOG_TABLES } from "../src/log/digest.ts";
 import type { Feature, FeatureTable } from "../src/operation/feature.ts";
 import { code, table } from "./markdown.ts";
+import { filesOf, generatedFrom } from "./page-sources.ts";
 
 /** Returns the page. */
 export function tablesPage(features: readonly Feature[]): string {
@@ -11,8 +12,10 @@ export function tablesPage(features: readonly Feature[]): string {
   return [
     "# Tables of the store",
     "",
-    "Generated from the tables of the log (`src/log/digest.ts`) and those of the features' manifests. Columns are in the",
-    "`schema.sql` beside each feature. An edge has the tables of `src/cache/schema.sql` in place of the features'.",
+    generatedFrom(["src/log/digest.ts", ...filesOf(features, "tables")]),
+    "",
+    "Columns are in the `schema.sql` beside each feature. An edge has the tables of `src/cache/schema.sql` in place of",
+    "the features'.",
     "",
     "- **Scope.** `replicated`: equal on every full member. `node`: this node's own; a copy for another member has it empty.",
     "- **Digest.** What of the table `cairn` compares between full members.",

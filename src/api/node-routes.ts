@@ -30,7 +30,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     method: "GET",
     path: "/health",
     operationId: "health",
-    summary: "How the node does",
+    summary: "Health of the node",
     tag,
     right: `none; conditions with ${ANY_RIGHT}`,
     parts: { responses: { "200": { description: "It answers", content: jsonOf(HEALTH) } } },

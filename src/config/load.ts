@@ -12,6 +12,7 @@ import { defaultDataDir } from "./paths.ts";
 import { SECRET_NAMES } from "./secrets.ts";
 import { envOf, flagOf, type SettingRow, type SettingTable } from "./setting.ts";
 import { type Settings, settingRows } from "./settings.ts";
+import { OTHER_VARIABLES } from "./variables.ts";
 
 export interface LoadOptions {
   /** Values of flags by setting key, as parsed from the command line. */
@@ -38,9 +39,9 @@ export interface Loaded {
   warnings: readonly string[];
 }
 
-/** Variables that begin with CAIRN_ and are not settings. */
-const OTHER_VARIABLES = new Set([
-  ...["CAIRN_ROOT", "CAIRN_CONFIG", "CAIRN_URL"],
+/** Variables that may begin with CAIRN_ and are not settings. */
+const NO_SETTINGS = new Set([
+  ...Object.keys(OTHER_VARIABLES),
   ...SECRET_NAMES.flatMap((name) => [name, `${name}_FILE`]),
 ]);
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -124,7 +125,7 @@ function flatten(value: unknown, prefix: string): [string, unknown][] {
 function unknownVariables(env: Environment, rows: ReadonlyMap<string, SettingRow>): string[] {
   const known = [...rows.keys()].map(envOf);
   return Object.keys(env)
-    .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !OTHER_VARIABLES.has(name))
+    .filter((name) => name.startsWith("CAIRN_") && !known.includes(name) && !NO_SETTINGS.has(name))
     .map((name) => {
       const near = nearest(name, known);
       return `The variable ${name} is not a setting and is ignored${near === undefined ? "" : `; did you mean ${near}?`}`;

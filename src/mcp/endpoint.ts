@@ -11,13 +11,13 @@ import { LISTEN, Listens } from "./listen.ts";
 import { callerByUrl } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
+import { MCP_ROUTE } from "./route.ts";
 import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
 
 /** How long `close` waits for running calls, in ms. */
 const SETTLE_MS = 4000;
-const METHODS: readonly string[] = ["POST", "GET", "DELETE"];
-const ALLOW = METHODS.join(", ");
+const ALLOW = MCP_ROUTE.methods.join(", ");
 
 const RIGHTS_CHANGED = new Fault("unavailable", "Your rights may have changed, and the wait was ended for that", {
   hint: "Call it again with the same since.",
@@ -69,7 +69,7 @@ export class Endpoint {
     const caller = callerByUrl(request.url, known);
     if (caller instanceof Fault)
       return httpError(400, ProtocolErrorCode.InvalidParams, caller.message, faultBody(caller));
-    if (!METHODS.includes(request.method)) {
+    if (!MCP_ROUTE.methods.includes(request.method)) {
       const refused = httpError(405, 405, `${request.method.slice(0, 40)} is no method of /mcp; it takes ${ALLOW}`);
       refused.headers.set("allow", ALLOW);
       return refused;

@@ -13,6 +13,8 @@ import { Resources } from "./resources.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Tools } from "./tools.ts";
 
+export { MCP_ROUTE } from "./route.ts";
+
 export interface McpOptions {
   invoker: Invoker;
   /** The features whose operations the invoker has. */

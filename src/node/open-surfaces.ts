@@ -7,7 +7,7 @@ import type { Settings } from "../config/settings.ts";
 import { isCandidate, type Members } from "../fleet/index.ts";
 import { logUnexpected } from "../lib/unexpected.ts";
 import type { Log } from "../log/log.ts";
-import { createMcp } from "../mcp/index.ts";
+import { createMcp, MCP_ROUTE } from "../mcp/index.ts";
 import type { Membership, OwnNode } from "../membership/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
@@ -21,7 +21,7 @@ import type { Surfaces } from "./listeners/listen.ts";
 import type { NodeState } from "./node-state.ts";
 
 /** Where each surface is, for /.well-known/cairn. */
-const PATHS = { rest: "/openapi.json", changes: "/changes", mcp: "/mcp", pages: "/" };
+const PATHS = { rest: "/openapi.json", changes: "/changes", mcp: MCP_ROUTE.path, pages: "/" };
 
 export interface OpenSurfacesOptions {
   settings: Settings;

@@ -10,6 +10,8 @@ import type { Fault } from "../lib/fault.ts";
 export interface Page {
   /** Under `/ui/`. One that ends with `/` serves every address below it, which `visit.rest` names. */
   path: string;
+  /** What it shows, in a few words, for docs/routes.md. */
+  summary: string;
   /** Its link in the bar of every page; left out: only other pages link to it. */
   navigation?: { order: number; label: string };
   /** Asks and renders. A Fault it rejects with becomes the page. */

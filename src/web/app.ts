@@ -12,9 +12,9 @@ import { Asker } from "./ask.ts";
 import { connectSection } from "./connect.tsx";
 import { ICON, styleWith } from "./frame.tsx";
 import { LiveStreams } from "./live.ts";
-import { overviewOf } from "./overview.tsx";
+import { isPagePath, LIVE_PATH } from "./paths.ts";
 import { type Around, Responses } from "./response.tsx";
-import { ICON_PATH, LIVE_PATH, Site } from "./site.ts";
+import { Site } from "./site.ts";
 import { PageVisit } from "./visit.ts";
 import { youSection } from "./you.tsx";
 
@@ -48,11 +48,11 @@ export function createWeb(options: WebOptions): Web {
   const site = new Site(options.features, [youSection, connectSection]);
   const responses = new Responses({ style: styleWith(site.styles), links: site.links, version: options.version });
   const live = new LiveStreams(site.waitedBy);
-  const parts: Parts = { options, site, overview: overviewOf(site.sections), responses, live };
+  const parts: Parts = { options, site, responses, live };
   return {
     fetch: async (request, caller, scheme) => {
       const url = new URL(request.url);
-      if (url.pathname !== "/" && !url.pathname.startsWith("/ui/")) return undefined;
+      if (!isPagePath(url.pathname)) return undefined;
       const around = { method: request.method, headers: responses.headers(scheme) };
       const secure = scheme === "http" && caller.kind !== "local" ? options.secureUrl() : undefined;
       if (secure !== undefined) {
@@ -76,7 +76,6 @@ export function createWeb(options: WebOptions): Web {
 interface Parts {
   options: WebOptions;
   site: Site;
-  overview: Page;
   responses: Responses;
   live: LiveStreams;
 }
@@ -95,22 +94,23 @@ async function respond(parts: Parts, asking: Asking): Promise<Response> {
       hint: "Write by REST, MCP or the command line.",
     });
   }
-  if (url.pathname === ICON_PATH)
-    return new Response(ICON, {
-      headers: { ...headers, "Content-Type": "image/svg+xml", "Cache-Control": "private, max-age=86400" },
-    });
-  if (url.pathname === LIVE_PATH) return liveStream(parts, asking);
-  const found = url.pathname === "/" ? { page: parts.overview, rest: "" } : parts.site.find(url.pathname);
-  if (found !== undefined) return openPage(parts, asking, found);
-  throw new Fault("not_found", `There is no page ${url.pathname.slice(0, 100)}`, { hint: "Start at /." });
+  const found = parts.site.find(url.pathname);
+  if (found === undefined)
+    throw new Fault("not_found", `There is no page ${url.pathname.slice(0, 100)}`, { hint: "Start at /." });
+  const { place, rest } = found;
+  if (place === "live") return liveStream(parts, asking);
+  if (place !== "icon") return openPage(parts, asking, { page: place, rest });
+  return new Response(ICON, {
+    headers: { ...headers, "Content-Type": "image/svg+xml", "Cache-Control": "private, max-age=86400" },
+  });
 }
 
 async function openPage(parts: Parts, asking: Asking, { page, rest }: { page: Page; rest: string }): Promise<Response> {
-  const { options, site, overview, responses } = parts;
+  const { options, site, responses } = parts;
   const { asker, url } = asking;
   const visit = new PageVisit({ asker, url, rest, nowMs: options.nowMs(), frame: site.frame });
   // A caller without any right gets the gate's refusal as the whole page, with the grant to paste.
-  if (page === overview && !options.invoker.rights(asker.caller).permitsAnything()) await visit.ask(whoami);
+  if (page === site.overview && !options.invoker.rights(asker.caller).permitsAnything()) await visit.ask(whoami);
   // Read before the page asks: the stream begins here, so that no change in between is missed.
   const since = options.invoker.position();
   const { title, follows, body } = await page.open(visit);

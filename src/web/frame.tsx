@@ -10,6 +10,7 @@ import { SHARED_STYLE } from "../page/style.ts";
 import { Words } from "../page/text.tsx";
 import frameStyle from "./frame.css" with { type: "text" };
 import script from "./page.client.js" with { type: "text" };
+import { ICON_PATH } from "./paths.ts";
 import type { BarLink } from "./site.ts";
 
 /** What all pages of a node have in common. */
@@ -61,7 +62,7 @@ export function Document({ shell, frame, children }: { shell: Shell; frame: Fram
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
         <title>{frame.title}</title>
-        <link rel="icon" href="/ui/icon.svg" type="image/svg+xml" />
+        <link rel="icon" href={ICON_PATH} type="image/svg+xml" />
         <style>{raw(shell.style)}</style>
       </head>
       <body data-live={frame.live}>

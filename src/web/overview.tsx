@@ -10,6 +10,7 @@ export function overviewOf(sections: readonly Section[]): Page {
   const headings = sections.flatMap(({ heading }) => (heading === undefined ? [] : [heading])).join(", ");
   return {
     path: "/",
+    summary: "The overview: contexts, members and conditions of this node",
     async open(visit) {
       const [{ name }, ...shown] = await Promise.all([
         visit.frame(),

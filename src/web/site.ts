@@ -2,10 +2,17 @@
 
 import type { Feature } from "../operation/feature.ts";
 import type { FrameFacts, Page, Section, Visit } from "../operation/page.ts";
+import type { ServedRoute } from "../operation/served-route.ts";
+import { overviewOf } from "./overview.tsx";
+import { ICON_PATH, LIVE_PATH } from "./paths.ts";
 
-/** Addresses that are no page. */
-export const ICON_PATH = "/ui/icon.svg";
-export const LIVE_PATH = "/ui/live";
+/** What a path of the pages serves. */
+export type Place = Page | "icon" | "live";
+
+/** Returns every route of the pages of these features. Throws an Error where two pages have one path. */
+export function pageRoutes(features: readonly Feature[]): readonly ServedRoute[] {
+  return new Site(features, []).routes;
+}
 
 /** A link in the bar of every page. */
 export interface BarLink {
@@ -25,7 +32,9 @@ export class Site {
   readonly waitedBy: string | undefined;
   /** What features add to the style of all pages. */
   readonly styles: readonly string[];
-  readonly #pages = new Map<string, Page>();
+  /** The page at `/`. */
+  readonly overview: Page;
+  readonly #places = new Map<string, Place>();
   /** Paths that end with `/`, longest first. */
   readonly #above: readonly string[];
 
@@ -35,8 +44,6 @@ export class Site {
    */
   constructor(features: readonly Feature[], own: readonly Section[]) {
     const pages = features.flatMap((feature) => feature.pages ?? []);
-    for (const page of pages) this.#add(page);
-    this.#above = [...this.#pages.keys()].filter((path) => path.endsWith("/")).sort((a, b) => b.length - a.length);
     this.links = pages
       .flatMap(({ path, navigation }) => (navigation === undefined ? [] : [{ path, ...navigation }]))
       .sort((a, b) => a.order - b.order)
@@ -47,15 +54,26 @@ export class Site {
     this.styles = features.flatMap(({ style }) => (style === undefined ? [] : [style]));
     this.frame = features.find((feature) => feature.frame !== undefined)?.frame;
     this.waitedBy = features.find((feature) => feature.changes?.waitedBy !== undefined)?.changes?.waitedBy;
+    this.overview = overviewOf(this.sections);
+    this.#places.set("/", this.overview).set(ICON_PATH, "icon").set(LIVE_PATH, "live");
+    for (const page of pages) this.#add(page);
+    this.#above = [...this.#places.keys()]
+      .filter((path) => path.endsWith("/") && path !== "/")
+      .sort((a, b) => b.length - a.length);
   }
 
-  /** Returns the page of a path and the rest of the path, decoded; undefined without a page, or if badly encoded. */
-  find(path: string): { page: Page; rest: string } | undefined {
-    const above = this.#above.find((start) => path.startsWith(start));
-    const page = this.#pages.get(path) ?? (above === undefined ? undefined : this.#pages.get(above));
-    if (page === undefined) return undefined;
+  /** Every path that is served. */
+  get routes(): readonly ServedRoute[] {
+    return [...this.#places].map(([path, place]) => ({ methods: ["GET"], path, ...describe(place) }));
+  }
+
+  /** Returns what is at a path and the rest of the path, decoded; undefined without a place, or if badly encoded. */
+  find(path: string): { place: Place; rest: string } | undefined {
+    const start = this.#places.has(path) ? path : this.#above.find((above) => path.startsWith(above));
+    const place = start === undefined ? undefined : this.#places.get(start);
+    if (start === undefined || place === undefined) return undefined;
     try {
-      return { page, rest: decodeURIComponent(path.slice(page.path.length)) };
+      return { place, rest: decodeURIComponent(path.slice(start.length)) };
     } catch {
       return undefined;
     }
@@ -63,8 +81,16 @@ export class Site {
 
   #add(page: Page): void {
     const { path } = page;
-    if (!path.startsWith("/ui/") || path === ICON_PATH || path === LIVE_PATH || this.#pages.has(path))
-      throw new Error(`a page cannot have the path ${path}`);
-    this.#pages.set(path, page);
+    if (!path.startsWith("/ui/") || this.#places.has(path)) throw new Error(`a page cannot have the path ${path}`);
+    this.#places.set(path, page);
   }
 }
+
+function describe(place: Place): Pick<ServedRoute, "summary" | "right"> {
+  if (place === "icon") return { summary: "The icon of the pages", right: "any caller" };
+  if (place === "live")
+    return { summary: "Stream of server-sent events by which an open page is fetched again", right: SHOWN };
+  return { summary: place.summary, right: SHOWN };
+}
+
+const SHOWN = "a role in some space; shows only what the caller's grants allow";

@@ -37,18 +37,25 @@ const memos: Feature = {
   pages: [
     {
       path: "/ui/memos",
+      summary: "The page /ui/memos",
       navigation: { order: 20, label: "Memos" },
       open: async () => ({ title: "all memos", follows: { prefix: "memos/" }, body: "the memos" }),
     },
     {
       path: "/ui/memos/",
+      summary: "The page /ui/memos/",
       open: async (visit) => {
         if (visit.rest === "gone") throw new Fault("deleted", "This memo was deleted");
         const { name, members } = await visit.frame();
         return { title: `${visit.rest} on ${name}`, body: `memo ${visit.rest}, ${members.length} members` };
       },
     },
-    { path: "/ui/memos/new", navigation: { order: 10, label: "New" }, open: async () => ({ title: "new", body: "" }) },
+    {
+      path: "/ui/memos/new",
+      summary: "The page /ui/memos/new",
+      navigation: { order: 10, label: "New" },
+      open: async () => ({ title: "new", body: "" }),
+    },
   ],
   sections: [section(60, "last"), section(5, "first")],
   style: ".memo { color: red; }",
@@ -116,5 +123,7 @@ test("a page follows what it says, a page that says nothing has no stream", asyn
 test("two pages with one path are refused, and one outside of /ui/", () => {
   const open = async () => ({ title: "", body: "" });
   for (const paths of [["/ui/a", "/ui/a"], ["/contexts"], ["/ui/live"], ["/ui/icon.svg"], ["/"]])
-    expect(() => new Site([{ name: "x", pages: paths.map((path) => ({ path, open })) }], [])).toThrow("a page cannot");
+    expect(() => new Site([{ name: "x", pages: paths.map((path) => ({ path, summary: "", open })) }], [])).toThrow(
+      "a page cannot",
+    );
 });

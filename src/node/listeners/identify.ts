@@ -5,6 +5,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Caller } from "../../access/caller.ts";
 import { Fault } from "../../lib/fault.ts";
 import { judgeHostAndOrigin } from "../../lib/host-origin.ts";
+import { MCP_ROUTE } from "../../mcp/index.ts";
 import type { Callers } from "./callers.ts";
 import type { IdentifyCaller } from "./listen.ts";
 
@@ -40,7 +41,7 @@ export function identifyLocal(): IdentifyCaller {
   const bridge = localCaller("local:bridge");
   return (request, path) => {
     removeInternal(request.headers);
-    return path === "/mcp" ? bridge : admin;
+    return path === MCP_ROUTE.path ? bridge : admin;
   };
 }
 

@@ -7,7 +7,9 @@ import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
+import { MCP_ROUTE } from "../../mcp/index.ts";
 import type { LogLine } from "../../observe/logging.ts";
+import { isPagePath } from "../../web/index.ts";
 import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
 /** Set by the Go half on each request of the tailnet. */
@@ -115,9 +117,8 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);
     const { api, mcp, web } = options.surfaces;
     const bounded = await withBoundedBody(request, options.maxBodyBytes);
-    if (path === "/mcp") return harmless(await mcp.fetch(bounded, caller));
-    const page =
-      path === "/" || path.startsWith("/ui/") ? await web.fetch(bounded, caller, schemeOf(bounded)) : undefined;
+    if (path === MCP_ROUTE.path) return harmless(await mcp.fetch(bounded, caller));
+    const page = isPagePath(path) ? await web.fetch(bounded, caller, schemeOf(bounded)) : undefined;
     return page ?? (await api.fetch(bounded, caller));
   } catch (error) {
     return refusal(error, options.log);

@@ -1,4 +1,4 @@
-// Opens what tells people, scripts and the service manager how the node does. Nothing is said yet.
+// Opens what reports the health of the node to people, scripts and the service manager. Nothing is reported yet.
 
 import { logFor } from "../../observe/logging.ts";
 import { Announcer } from "../report/announcer.ts";

@@ -179,6 +179,7 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
     pages: [
       {
         path: "/ui/counters",
+        summary: "The counters",
         navigation: { order: 9, label: "Counters" },
         async open(visit) {
           const { counters } = await visit.ask(counterList);

@@ -20,6 +20,7 @@ const PAGE = 20;
 /** The page of one context. */
 export const contextPage: Page = {
   path: CONTEXTS,
+  summary: "One context: its text, metadata, history and diffs",
   async open(visit) {
     const id = visit.rest;
     const view = {

@@ -1,0 +1,72 @@
+// docs/settings.md: every setting, variable and secret, and the flags of `cairn serve` and `cairn dev`.
+
+import { commandsOf } from "../src/cli/table.ts";
+import { SECRET_NAMES } from "../src/config/secrets.ts";
+import { envOf, flagOf, helpOf } from "../src/config/setting.ts";
+import { settingRows } from "../src/config/settings.ts";
+import { OTHER_VARIABLES } from "../src/config/variables.ts";
+import { settingTablesOf } from "../src/operation/derive.ts";
+import type { Feature } from "../src/operation/feature.ts";
+import { code, table } from "./markdown.ts";
+import { filesOf, generatedFrom } from "./page-sources.ts";
+
+/** Returns the page. */
+export function settingsPage(features: readonly Feature[]): string {
+  const settings = settingRows(settingTablesOf(features));
+  const rows = settings.map(([key, row]) => {
+    const value =
+      row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
+        ? ""
+        : `\`${String(row.default)}\``;
+    const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
+    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, helpOf(row)];
+  });
+  return [
+    "# Settings",
+    "",
+    generatedFrom([
+      "src/config/settings.ts",
+      "src/config/variables.ts",
+      "src/config/secrets.ts",
+      "src/cli/serve.ts",
+      ...filesOf(features, "settings"),
+    ]),
+    "",
+    "Flags win over variables, variables over the file, the file over defaults.",
+    "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
+    "",
+    table(["Setting", "Flag", "Variable", "Kind", "Default", "What it does"], rows),
+    "",
+    "Settings of the fleet hold on every node, because the log has them: that of a node is only what a new fleet begins with. `cairn fleet settings NAME VALUE` changes one; the condition `fleet_settings_differ` names a node that was given another value.",
+    "",
+    "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
+    "",
+    "## Other flags of a node",
+    "",
+    "`cairn serve` and `cairn dev` also take these, which are no settings: the file cannot have them.",
+    "The flags of every other command are in its `--help`.",
+    "",
+    table(["Command", "Flag", "What it does"], otherFlags(features, new Set(settings.map(([key]) => flagOf(key))))),
+    "",
+    "## Other variables",
+    "",
+    table(
+      ["Variable", "What it does"],
+      Object.entries(OTHER_VARIABLES).map(([name, what]) => [code(name), what]),
+    ),
+    "",
+    `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
+    "",
+  ].join("\n");
+}
+
+/** Returns the flags of `serve` and `dev` that are not those of settings. */
+function otherFlags(features: readonly Feature[], ofSettings: ReadonlySet<string>): string[][] {
+  return commandsOf(features)
+    .filter(({ words: [word, second] }) => second === undefined && (word === "serve" || word === "dev"))
+    .flatMap(({ words, options = [] }) =>
+      options
+        .filter(({ flags }) => !ofSettings.has(flags.split(" ")[0] ?? ""))
+        .map(({ flags, help }) => [code(`cairn ${words[0]}`), code(flags), help]),
+    );
+}

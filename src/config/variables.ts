@@ -1,0 +1,8 @@
+// The variables that begin with CAIRN_ and are neither settings nor secrets.
+
+/** Each with what it does, for docs/settings.md. */
+export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
+  CAIRN_CONFIG: "Settings file, like `--config`.",
+  CAIRN_URL: "Node that commands ask, such as `http://cairn`, where neither `--url` nor `--data` is given.",
+  CAIRN_ROOT: "Root of the repository, for its scripts. The executable does not read it.",
+};
