@@ -39,7 +39,7 @@ function manifestOf(name: string): string {
   return found;
 }
 
-/** Returns the file from which the manifest imports a part, if it is imported: `rest: contextRoutes`, `pages: [page]`. */
+/** Returns the file from which the manifest imports a part, as in `rest: routes`; undefined for one of its own. */
 function importOf(manifest: string, feature: string, part: string): string | undefined {
   const code = codeOf(manifest);
   const value = new RegExp(`^ {2}${part}: \\[?(\\w+)\\]?,$`, "m").exec(code.slice(startOf(code, feature)))?.[1];
