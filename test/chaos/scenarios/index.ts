@@ -18,7 +18,7 @@ import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
 import { stalledLeader } from "./stalled-leader.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
-import { wrongLeader } from "./wrong-leader.ts";
+import { wrongFollower, wrongLeader } from "./wrong-leader.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   leaderKilled,
@@ -45,5 +45,6 @@ export const SCENARIOS: readonly Scenario[] = [
   upstreamMidway,
   forgedJoins,
   seven,
+  wrongFollower,
   ...DISK_SCENARIOS,
 ];

@@ -1,11 +1,11 @@
-// A leader applies one command otherwise than the others: in what the chain of changes covers, or in what only the
-// digest of the state shows. Both right followers keep all they have and lead on; the wrong one gives way and gets a
-// copy.
+// A member applies one command otherwise than the others: in what the chain of changes covers, or in what only the
+// digest of the state shows. Both right members keep all they have, and one of them leads; the wrong one gives way and
+// gets a copy.
 
 import { eventually } from "../../kit/eventually.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { asides, back, killed, leads, serverOf } from "../folders.ts";
-import type { Scenario } from "../scenario.ts";
+import type { Scenario, Trial } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 import { put } from "./builds.ts";
 
@@ -33,40 +33,50 @@ export const wrongLeader: Scenario = {
   fleet: THREE,
   inGate: true,
   seconds: 120,
-  async run(trial) {
-    const { fleet } = trial;
-    const load = trial.load();
-    await load.more(20);
-    const old = await fleet.leader();
-    const node = fleet.up(["central"]).find((each) => each !== old);
-    if (node === undefined) throw new Error("there is no follower");
-    const { command } = node.process;
-    await killed(node);
-    await back(fleet, node, { command: await alteredCairn(WRONG) });
-    await fleet.voters(3);
-    await leads(fleet, node);
-    await load.more(10);
-    const right = fleet.up(["central"]).filter((each) => each !== node);
-    const seen = () => right.map((each) => `${each.process.pid} ${serverOf(each)} ${asides(each).length}`).join("; ");
-    const [before, server, kept] = [seen(), serverOf(node), asides(node).length];
-    const shown = trial.random.pick(["chain", "state"] as const);
-    const began = performance.now();
-    await put(trial, node, WORDS[shown]);
-    await eventually(`the end of ${node.name}`, () => node.process.ended, {
-      withinMs: SOON_MS,
-      seen: () => fleet.tails(),
-    });
-    const next = await fleet.leader(node);
-    const tookMs = Math.round(performance.now() - began);
-    trial.say(`${next.name} leads ${tookMs} ms after ${node.name} was wrong in its ${shown}`);
-    await load.more(20);
-    await back(fleet, node, { command });
-    await fleet.voters(3);
-    await load.more(20);
-    if (seen() !== before) throw new Error(`the right members were ${before} and are ${seen()}`);
-    if (serverOf(node) !== server || asides(node).length !== kept + 1)
-      throw new Error(`${node.name} came back as ${serverOf(node)} with ${asides(node).length} set aside`);
-    await load.stop();
-    trial.say(`all are at ${await fleet.settle()}, ${node.name} too`);
-  },
+  run: (trial) => wrong(trial, "leader"),
 };
+
+export const wrongFollower: Scenario = {
+  name: "wrong-follower",
+  title: "a follower applies one command otherwise: it alone gives way and gets a copy",
+  fleet: THREE,
+  seconds: 120,
+  run: (trial) => wrong(trial, "follower"),
+};
+
+async function wrong(trial: Trial, who: "leader" | "follower"): Promise<void> {
+  const { fleet } = trial;
+  const load = trial.load();
+  await load.more(20);
+  const old = await fleet.leader();
+  const node = fleet.up(["central"]).find((each) => each !== old);
+  if (node === undefined) throw new Error("there is no follower");
+  const { command } = node.process;
+  await killed(node);
+  await back(fleet, node, { command: await alteredCairn(WRONG) });
+  await fleet.voters(3);
+  if (who === "leader") await leads(fleet, node);
+  await load.more(10);
+  const right = fleet.up(["central"]).filter((each) => each !== node);
+  const seen = () => right.map((each) => `${each.process.pid} ${serverOf(each)} ${asides(each).length}`).join("; ");
+  const [before, server, kept] = [seen(), serverOf(node), asides(node).length];
+  const shown = trial.random.pick(["chain", "state"] as const);
+  const began = performance.now();
+  await put(trial, await fleet.leader(), WORDS[shown]);
+  await eventually(`the end of ${node.name}`, () => node.process.ended, {
+    withinMs: SOON_MS,
+    seen: () => fleet.tails(),
+  });
+  const next = await fleet.leader(node);
+  const tookMs = Math.round(performance.now() - began);
+  trial.say(`${next.name} leads ${tookMs} ms after ${node.name} was wrong in its ${shown}`);
+  await load.more(20);
+  await back(fleet, node, { command });
+  await fleet.voters(3);
+  await load.more(20);
+  if (seen() !== before) throw new Error(`the right members were ${before} and are ${seen()}`);
+  if (serverOf(node) !== server || asides(node).length !== kept + 1)
+    throw new Error(`${node.name} came back as ${serverOf(node)} with ${asides(node).length} set aside`);
+  await load.stop();
+  trial.say(`all are at ${await fleet.settle()}, ${node.name} too`);
+}
