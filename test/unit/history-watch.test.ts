@@ -1,5 +1,5 @@
-// What a member does once it is known whose state is wrong (replication.md 33): it names the servers to refuse, or stops
-// itself where another member can send it a copy.
+// What a member does once it is known whose state is wrong (replication.md 33): it names the servers to refuse, or
+// stops itself where another member can send it a copy.
 
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync } from "node:fs";
