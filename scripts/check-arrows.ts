@@ -8,8 +8,8 @@ import { withoutComments } from "./code-text.ts";
 import { circlesOf, importGraph, importsOf } from "./import-graph.ts";
 
 /**
- * Room → rooms below it that it may import. A room is a folder of src/; `features/<name>` and `log/engine/<name>` are
- * rooms of their own, and `features/*` stands for every feature. `main.ts` is the room `main`.
+ * Module → modules below it that it may import. A module is a folder of src/; `features/<name>` and `log/engine/<name>`
+ * are modules of their own, and `features/*` stands for every feature. `main.ts` is the module `main`.
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],
@@ -63,7 +63,7 @@ export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   lib: [],
 };
 
-/** Rooms that others enter only by their index. */
+/** Modules that others enter only by their index. */
 const CLOSED: readonly string[] = [
   ...["bridge", "simulate", "node", "membership", "datadir", "api", "mcp", "web", "features/*", "tailnet", "fleet"],
   "log/engine/*",
@@ -72,7 +72,7 @@ const CLOSED: readonly string[] = [
 interface Reserved {
   what: string;
   pattern: RegExp;
-  /** Files, or folders that end with `/`, where it may stand. */
+  /** Files, or folders that end with `/`, where it may occur. */
   allowed: readonly string[];
 }
 
@@ -122,7 +122,7 @@ export const RESERVED: readonly Reserved[] = [
     allowed: ["lib/fault.ts", "api/problem.ts", "mcp/errors.ts", "peer/fault-frame.ts"],
   },
   {
-    // Other rooms ask `Rights`, `Access` or `spaceAmong`.
+    // Other modules ask `Rights`, `Access` or `spaceAmong`.
     what: "the judgement of a grant or a glob",
     pattern:
       /\b(?:allows|allowsSomewhere|capAllows|globMatches|refusedPart)\b[^;"']*\bfrom\s*["'][^"']*access\/|["'][^"']*access\/glob\.ts["']|\bgrants\s*\.\s*(?:some|every|find|findIndex|filter)\s*\(/,
@@ -134,7 +134,7 @@ export const RESERVED: readonly Reserved[] = [
 export function arrowProblems(path: string, source: string): string[] {
   const problems: string[] = [];
   const code = withoutComments(source);
-  const room = roomOf(path);
+  const module = moduleOf(path);
   for (const specifier of importsOf(code)) {
     if (!specifier.startsWith(".")) continue;
     const target = normalize(join(dirname(path), specifier));
@@ -142,11 +142,11 @@ export function arrowProblems(path: string, source: string): string[] {
       if (target !== "../package.json") problems.push(`${path} imports ${specifier}, which lies outside src/`);
       continue;
     }
-    const into = roomOf(target);
-    if (into === room) continue;
-    const allowed = ARROWS[room] ?? ARROWS[familyOf(room)] ?? [];
+    const into = moduleOf(target);
+    if (into === module) continue;
+    const allowed = ARROWS[module] ?? ARROWS[familyOf(module)] ?? [];
     if (!allowed.includes(into) && !allowed.includes(familyOf(into)))
-      problems.push(`${path} imports ${specifier}: ${room} may not import ${into}`);
+      problems.push(`${path} imports ${specifier}: ${module} may not import ${into}`);
     else if ((CLOSED.includes(into) || CLOSED.includes(familyOf(into))) && target !== `${into}/index.ts`)
       problems.push(`${path} imports ${specifier}: ${into} is entered by ${into}/index.ts`);
   }
@@ -177,16 +177,16 @@ export function checkArrows(root: string): string[] {
   ];
 }
 
-/** The room of a file of src/. */
-function roomOf(path: string): string {
+/** The module of a file of src/. */
+function moduleOf(path: string): string {
   const parts = path.split("/");
   if (parts[0] === "features" && parts.length > 2) return parts.slice(0, 2).join("/");
   if (parts[0] === "log" && parts[1] === "engine") return parts.slice(0, 3).join("/");
   return (parts[0] ?? "").replace(/\.tsx?$/, "");
 }
 
-/** `features/context` → `features/*`; other rooms as they are. */
-function familyOf(room: string): string {
-  const parts = room.split("/");
-  return parts.length === 1 ? room : [...parts.slice(0, -1), "*"].join("/");
+/** `features/context` → `features/*`; other modules as they are. */
+function familyOf(module: string): string {
+  const parts = module.split("/");
+  return parts.length === 1 ? module : [...parts.slice(0, -1), "*"].join("/");
 }

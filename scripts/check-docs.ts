@@ -110,7 +110,7 @@ const WORDS: readonly { pattern: RegExp; why: string }[] = [
   { pattern: /\b(?:TODO|FIXME|XXX)\b/, why: "a note that hides a missing part" },
 ];
 
-/** Words that should not stand in a file. */
+/** Returns the forbidden words of a file. */
 export function wordProblems(file: string, text: string): string[] {
   if (file === "scripts/check-docs.ts" || file.startsWith("test/unit/check-")) return [];
   return WORDS.flatMap(({ pattern, why }) => {

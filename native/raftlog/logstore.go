@@ -63,7 +63,11 @@ func (s *logStore) GetLog(index uint64, into *raft.Log) error {
 // StoreLog appends one entry.
 func (s *logStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.Log{entry}) }
 
-// StoreLogs appends entries in one transaction.
+// StoreLogs appends entries in one transaction, and returns when bolt has fsynced it: a write is durable on this disk
+// from here on. The leader and each follower call it. A follower tells the leader that it has entries only after it
+// returned; raft commits an entry once a majority of voters, the leader included, has it. Only then is it applied, and
+// only then is the client's write acknowledged (architecture.md 5). An error means that nothing can be said about what
+// is on disk: onFailure ends the process.
 func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	before := time.Now()
 	if err := s.BoltStore.StoreLogs(entries); err != nil {

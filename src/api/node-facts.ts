@@ -1,4 +1,4 @@
-// What a node tells its own routes about itself.
+// The facts about a node that its own routes return.
 
 import type { Caller } from "../access/caller.ts";
 

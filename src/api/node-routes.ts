@@ -18,7 +18,7 @@ import {
 import { commonHeaders, conditionsOf, readJson } from "./request.ts";
 import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
 
-/** Largest body of `/operations/{name}` in bytes: a document of 4 MiB with its escapes and what stands around it. */
+/** Largest body of `/operations/{name}` in bytes: a document of 4 MiB with its escapes and the JSON around it. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 const tag = "node";

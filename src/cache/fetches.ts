@@ -198,7 +198,7 @@ export class Fetches {
   }
 }
 
-/** Waits for the end of a fetch or the caller's abort. The fetch is aborted when nobody waits for it any more. */
+/** Waits for the end of a fetch or the caller's abort. The fetch is aborted when no caller waits for it any more. */
 async function waitFor(flight: Flight, signal: AbortSignal): Promise<Ended> {
   const left = Promise.withResolvers<never>();
   const leave = () => left.reject(signal.reason);

@@ -5,7 +5,7 @@ import type { Conditions } from "../observe/conditions.ts";
 import { DiskGauge } from "../store/disk.ts";
 import type { Store } from "../store/store.ts";
 
-/** A leader without room hands over, and others hear of it by their beats, so this is as frequent as beats. */
+/** A leader without room hands over, and others learn of it from beats, so this is as frequent. */
 const EVERY_MS = 1_000;
 
 /** Watches the disk of a node. */

@@ -9,7 +9,7 @@ export interface Position {
   seq: number;
 }
 
-/** Returns `<epoch>-<seq>`, as answers write it. */
+/** Returns `<epoch>-<seq>`, the form in responses. */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.seq}`;
 }
@@ -19,7 +19,7 @@ export function parsePosition(text: string): Position {
   const match = /^([0-9a-f]{10})-(0|[1-9][0-9]{0,14})$/.exec(text);
   if (match?.[1] === undefined || match[2] === undefined) {
     throw new Fault("invalid_input", `${JSON.stringify(text.slice(0, 80))} is not a position`, {
-      hint: "Give a position as an answer named it, such as 3f9a0c12be-42.",
+      hint: "Give a position from an earlier response, such as 3f9a0c12be-42.",
     });
   }
   return { epoch: match[1], seq: Number(match[2]) };

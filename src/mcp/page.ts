@@ -38,6 +38,6 @@ function readCursor(list: string, cursor: string): string {
 
 function noCursor(list: string, cursor: string): Fault {
   return new Fault("invalid_input", `${JSON.stringify(cursor.slice(0, 80))} is not a cursor of ${list}`, {
-    hint: "Give the nextCursor as the page before named it, or leave it out.",
+    hint: "Give the nextCursor of the previous page, or leave it out.",
   });
 }

@@ -25,7 +25,7 @@ import { UpstreamCondition } from "./upstream-condition.ts";
 /** Folder of an edge's store inside the data folder. */
 export const EDGE_FOLDER = "edge";
 
-/** What beats tell an edge about full nodes. */
+/** What an edge knows about full nodes from beats. */
 export interface UpstreamDirectory {
   /** Returns the measured round trip in ms. */
   roundTripMs(node: string): number | undefined;

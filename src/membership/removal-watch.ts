@@ -31,7 +31,7 @@ export class RemovalWatch {
     return this.#options.conditions.has("removed_from_fleet");
   }
 
-  /** A member answered that this node is not a member. The first whose word counts is named, and no other after it. */
+  /** A member answered that this node is not a member. The first valid one is named, and no other after it. */
   refusedBy(by: Member): void {
     const { conditions, monotonicMs } = this.#options;
     if (this.removed) return;

@@ -72,7 +72,7 @@ export function openSurfaces(options: OpenSurfacesOptions): OpenSurfaces {
       for (const surface of [api, mcp, web]) surface.callersChanged(ids);
     },
     close: async () => {
-      // Streams of the API tell their clients why they end, so they end before the feed does.
+      // Streams of the API send their clients the reason why they end, so they end before the feed does.
       api.close();
       options.log.changes.end();
       web.close();

@@ -42,6 +42,6 @@ function contentOf(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch {
-    return Buffer.alloc(0); // Gone since, or a test's own file that nobody may read.
+    return Buffer.alloc(0); // Gone since, or a test's own file without read permission.
   }
 }

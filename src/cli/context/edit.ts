@@ -1,4 +1,4 @@
-// cairn context edit: opens a context in the user's editor and writes it back if nobody has written it in the meantime.
+// cairn context edit: opens a context in the user's editor and writes it back if it was not written in the meantime.
 // After any failure the edited text is kept, and the message says where.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -77,7 +77,7 @@ export const contextWait = read({
 interface CollectOptions {
   /** Most changes to return. */
   limit: number;
-  /** When it aborts, the wait returns what it has. */
+  /** When it aborts, the wait returns the changes found so far. */
   deadline: AbortSignal;
   /** Aborts when the caller disconnects; the wait rejects. */
   signal: AbortSignal;

@@ -1,4 +1,4 @@
-// The beat: what members tell each other once a second. A question and its answer have the same shape.
+// The beat: the heartbeat that members send each other once a second. A question and its answer have the same shape.
 
 import { z } from "zod";
 import { PROFILES, ROLES } from "../rows.ts";

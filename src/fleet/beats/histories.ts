@@ -58,7 +58,7 @@ interface Known {
 export interface Verdict {
   /** Members that a majority contradicts, this node among it. */
   refused: readonly Member[];
-  /** Why this node is the one that is wrong; undefined where it is not, or nobody can say. */
+  /** Why this node is the one that is wrong; undefined where it is not, or that is unknown. */
   giveWay: string | undefined;
 }
 
@@ -103,7 +103,7 @@ export class Histories {
     return [...this.#known].flatMap(([node, { sameAt }]) => (sameAt === undefined ? [] : [{ node, count: sameAt }]));
   }
 
-  /** Decides by what is known now. Below the level of digests nobody is refused and nobody gives way. */
+  /** Decides by what is known now. Below the level of digests no member is refused and none gives way. */
   judge({ self, leaderNode, members }: VerdictFacts): Verdict {
     this.#forget(members);
     const full = members.filter(({ server }) => server !== "");

@@ -80,7 +80,7 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
         );
         found.push({ about, node: id, name: hostname });
       } catch {
-        // Not a cairn node, one that does not tell us, or not now: the next scan asks again.
+        // No cairn node, or one that does not say, or not now: the next scan asks again.
         signal.throwIfAborted();
       }
     }
@@ -89,7 +89,7 @@ export async function scanTailnet(link: Ask, peers: readonly Peer[], signal: Abo
   return found.sort((one, other) => (one.node < other.node ? -1 : 1));
 }
 
-/** A member to ask, and the one whose word led to it. */
+/** A member to ask, and the one that named it. */
 interface Candidate extends SeenFleet {
   /** StableNodeID of the node to ask: the leader, as far as it is known. */
   target: string;
@@ -311,7 +311,7 @@ class Joiner {
   }
 
   /**
-   * Reports whether the node proves that it knows this ticket, before it is told the secret. A stranger with the
+   * Reports whether the node proves that it knows this ticket, before the secret is sent to it. A stranger with the
    * fleet's name and id cannot.
    */
   async #proves(node: string, ticket: Ticket, signal: AbortSignal): Promise<boolean> {

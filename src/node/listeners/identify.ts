@@ -33,8 +33,8 @@ export function identifyIngress(secret: string, callers: Callers): IdentifyCalle
 }
 
 /**
- * Identifies requests on the local socket: who may open the file is an admin of this node, and on `/mcp`, where `cairn
- * bridge` speaks for agents, a member.
+ * Identifies requests on the local socket: any process that may open the file is an admin of this node, and on `/mcp`,
+ * where `cairn bridge` speaks for agents, a member.
  */
 export function identifyLocal(): IdentifyCaller {
   const admin = localCaller("local");

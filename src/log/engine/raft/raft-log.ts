@@ -38,7 +38,8 @@ const UNKNOWN_AFTER_MS = 30_000;
 /** How long `close` waits for writes in flight. */
 const CLOSE_MS = 2_000;
 /**
- * How often the Go half is told that the event loop turns: half of the shortest heartbeat timeout (replication.md 23).
+ * How often the Go half gets a sign that the event loop turns: half of the shortest heartbeat timeout (replication.md
+ * 23).
  */
 const ALIVE_MS = 200;
 /** Wait before a new leader repeats a failed barrier. */
