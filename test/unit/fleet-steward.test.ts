@@ -363,7 +363,10 @@ describe("the steward", () => {
     });
     world.received.set("n-b", heardOf("b", { level: 3, applied: 20 }));
     await steward.tick();
-    expect(proposed.at(-1)).toMatchObject({ name: "fleet_level_raise", input: { level: 2 } });
+    expect(proposed.at(-1)).toMatchObject({
+      name: "fleet_level_raise",
+      input: { level: 2, settings: DEFAULT_FLEET_SETTINGS },
+    });
     raise(3);
     await steward.tick();
     expect(proposed).toHaveLength(2);
