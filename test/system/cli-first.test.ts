@@ -175,8 +175,8 @@ test("a ticket in a file: an open file is named, another role is refused before 
   const joinBy = (...words: string[]) =>
     cairn(["join", "cairn", "--data", target, ...words], { CAIRN_JOIN_TICKET_FILE: "ticket" });
   const other = await joinBy("--role", "edge");
-  expect(other.code).toBe(20);
-  expect(other.err).toContain("The role is edge, but the ticket is for the role regional");
+  expect(other.code).toBe(10);
+  expect(other.err).toContain("The ticket is for the role regional, and this node is to join as edge");
   expect(existsSync(target)).toBe(false);
   expect(other.err).toContain("close it with chmod 600 ticket");
   chmodSync(file, 0o600);

@@ -121,10 +121,10 @@ describe("a start that joins", () => {
     const data = folderWith(0);
     for (const role of ["central", "edge"]) {
       const refused = () => plan(data, { join: "one", role }, TICKET);
-      expect(refused).toThrow(`The role is ${role}, but the ticket is for the role regional`);
+      expect(refused).toThrow(`The ticket is for the role regional, and this node is to join as ${role}`);
     }
     const removed = memberFolder({ ...FILE, removed: true });
-    expect(codeOf(() => plan(removed, { join: "one", role: "edge" }, TICKET))).toBe("config_invalid");
+    expect(codeOf(() => plan(removed, { join: "one", role: "edge" }, TICKET))).toBe("join_refused");
     expect([...asideOf(data), ...asideOf(removed)]).toEqual([]);
   });
 

@@ -10,7 +10,7 @@ import type { Peer } from "../../tailnet/index.ts";
 import { ABOUT, type About, aboutShape } from "../about.ts";
 import type { FleetRole } from "../rows.ts";
 import { type Admitted, admitted, JOIN, proved } from "./admit.ts";
-import { hashOf, nameOf, proofOf, sameProof, type Ticket } from "./ticket.ts";
+import { hashOf, nameOf, proofOf, refuseOtherRole, sameProof, type Ticket } from "./ticket.ts";
 
 /** Calls a peer; Faults as of peer/link.ts. */
 export interface Ask {
@@ -130,16 +130,7 @@ class Joiner {
 
   async run(): Promise<Joined> {
     const { ticket, role, conditions } = this.#options;
-    if (ticket !== undefined && role !== undefined && ticket.role !== role) {
-      throw new Fault(
-        "join_refused",
-        `The ticket is for the role ${ticket.role}, and this node is started as ${role}`,
-        {
-          hint: `Start it with --role ${ticket.role}, or make a ticket with cairn ticket --role ${role}.`,
-          facts: { reason: "ticket_other_role" },
-        },
-      );
-    }
+    refuseOtherRole(role, ticket);
     for (;;) {
       const joined = await this.#try();
       if (joined !== undefined) {

@@ -42,11 +42,12 @@ export function parseTicket(text: string, from: string): Ticket {
   });
 }
 
-/** Throws Fault `config_invalid` where a node that is to join in this role has a ticket for another one. */
+/** Throws Fault `join_refused` where a node that is to join in this role has a ticket for another one. */
 export function refuseOtherRole(role: FleetRole | undefined, ticket: Ticket | undefined): void {
   if (role === undefined || ticket === undefined || role === ticket.role) return;
-  throw new Fault("config_invalid", `The role is ${role}, but the ticket is for the role ${ticket.role}`, {
+  throw new Fault("join_refused", `The ticket is for the role ${ticket.role}, and this node is to join as ${role}`, {
     hint: `Leave the role out to join as ${ticket.role}, or create another ticket: cairn ticket --role ${role}.`,
+    facts: { reason: "ticket_other_role" },
   });
 }
 
