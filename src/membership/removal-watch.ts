@@ -39,6 +39,7 @@ export class RemovalWatch {
     this.#refusals.set(by.node, count);
     if (count < REFUSALS || monotonicMs() - this.#acceptedMs < CONTRADICTED_MS) return;
     conditions.raise("removed_from_fleet", `${by.name} says that this node is no member of the fleet`);
+    conditions.clear("upstream_away");
     this.#mark(true);
   }
 

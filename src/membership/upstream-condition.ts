@@ -36,6 +36,8 @@ export class UpstreamCondition {
   }
 
   #raise(): void {
+    // Full nodes do answer a removed edge, and its network is not to be checked.
+    if (this.#conditions.has("removed_from_fleet")) return;
     const served = this.#staleSpaces().join(", ");
     const left = served === "" ? "no space may be served stale" : `served stale: ${served}`;
     this.#conditions.raise("upstream_away", `No full node answers this edge: ${this.#reason}; ${left}`);

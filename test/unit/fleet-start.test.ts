@@ -213,10 +213,16 @@ describe("a member", () => {
     const conditions = new Conditions((_level, text) => lines.push(text));
     const folder = join(memberFolder(), "raft");
     const removal = new RemovalWatch({ folder, conditions, monotonicMs: () => 0 });
+    conditions.raise("upstream_away", "b refuses this edge");
+    lines.length = 0;
     for (let beats = 0; beats < 10; beats += 1) for (const name of ["b", "c"]) removal.refusedBy(told(name));
-    expect(lines).toEqual(["No longer a member: b says that this node is no member of the fleet"]);
+    expect(lines).toEqual([
+      "No longer a member: b says that this node is no member of the fleet",
+      "No full node reachable: resolved",
+    ]);
+    expect(conditions.list().map(({ code }) => code)).toEqual(["removed_from_fleet"]);
     removal.acceptedBy(told("c"));
-    expect([removal.removed, lines.length]).toEqual([false, 2]);
+    expect([removal.removed, lines.length]).toEqual([false, 3]);
   });
 
   test("that its fleet forgot goes on as it is, and joins anew where it is told to join", () => {
