@@ -3,7 +3,7 @@
 // are copies of it and start empty.
 
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { TestTailnet } from "../test/kit/tailnet.ts";
@@ -69,7 +69,7 @@ export async function startPrivate(engine: string, values: ReturnType<typeof sta
     throw new BuildError(
       `--join on the private tailnet is auto, and is "${values.join}"; set TS_AUTHKEY to join a fleet of yours`,
     );
-  const home = values.data ?? join(root, ".cache", "start");
+  const home = resolve(values.data ?? join(root, ".cache", "start"));
   const ending = Promise.withResolvers<number>();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.resolve(0));
   const nodes: PrivateNode[] = [];
