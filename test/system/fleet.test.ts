@@ -46,17 +46,20 @@ test("a plain start is a fleet of one that says what that means", async () => {
 test("a ticket of another role, and one that was changed, let nobody in", async () => {
   const ticket = (await ok(one, ["ticket", "--role", "regional"])).trim();
   const wrong = `${ticket.slice(0, -1)}${ticket.endsWith("0") ? "1" : "0"}`;
+  const forged = ticket.replace("-regional-", "-central-");
   const strangers = [
-    { args: ["--role", "central"], text: ticket, says: "The ticket is for the role regional" },
-    { args: [], text: wrong, says: "knows no such ticket" },
+    // Its own node refuses it; where the text was changed as well, the leader does.
+    { args: ["--role", "central"], text: ticket, exit: 20, says: "the ticket is for the role regional" },
+    { args: ["--role", "central"], text: forged, exit: 10, says: "The ticket is for the role regional" },
+    { args: [], text: wrong, exit: 10, says: "knows no such ticket" },
   ];
   await Promise.all(
-    strangers.map(async ({ args, text, says }, index) => {
+    strangers.map(async ({ args, text, exit, says }, index) => {
       const env = { CAIRN_JOIN_TICKET: text };
       const hostname = `stranger-${index}`;
       await using node = await spawnNode({ tailnet, hostname, args: ["--join", "one", ...args], env });
       const { code, err } = await node.exited();
-      expect([code, err.includes(says)]).toEqual([10, true]);
+      expect([code, err.includes(says)]).toEqual([exit, true]);
       expect(err).not.toContain(ticket.slice(-32));
     }),
   );
