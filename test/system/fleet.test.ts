@@ -49,7 +49,7 @@ test("a ticket of another role, and one that was changed, let nobody in", async 
   const forged = ticket.replace("-regional-", "-central-");
   const strangers = [
     // Its own node refuses it; where the text was changed as well, the leader does.
-    { args: ["--role", "central"], text: ticket, exit: 20, says: "the ticket is for the role regional" },
+    { args: ["--role", "central"], text: ticket, exit: 10, says: "The ticket is for the role regional" },
     { args: ["--role", "central"], text: forged, exit: 10, says: "The ticket is for the role regional" },
     { args: [], text: wrong, exit: 10, says: "knows no such ticket" },
   ];
