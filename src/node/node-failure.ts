@@ -1,7 +1,7 @@
 // The error that stops a node by itself: the first one counts. Parts report it here; the
 // starter of the node reads `first`.
 
-import type { Fault } from "../lib/fault.ts";
+import { Fault } from "../lib/fault.ts";
 import { comesBackAfter } from "../membership/index.ts";
 
 /**
@@ -28,10 +28,15 @@ export class NodeFailure {
     this.#first.resolve(fault);
   }
 
-  /** The store or the log cannot go on. Where the data do not fit together, the next start rejoins the fleet. */
+  /**
+   * The store or the log cannot go on. Where the next start brings the member back, the fault is one after which a
+   * service manager starts it again.
+   */
   reportLog(fault: Fault): void {
-    comesBackAfter(this.#dataDir, fault);
-    if (fault.code === "log_failed") setTimeout(() => this.report(fault), GO_HALF_FIRST_MS);
+    if (comesBackAfter(this.#dataDir, fault)) {
+      const hint = "Its next start brings this member back to its fleet; a service manager starts it by itself.";
+      this.report(new Fault("log_failed", fault.message, { hint, facts: fault.facts, cause: fault }));
+    } else if (fault.code === "log_failed") setTimeout(() => this.report(fault), GO_HALF_FIRST_MS);
     else this.report(fault);
   }
 

@@ -3,18 +3,20 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { systemdUnit } from "../../src/cli/service/systemd.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { requestQuarantine, writeJoinRequest } from "../../src/datadir/next-start.ts";
 import { refuseLostStore } from "../../src/datadir/open-engine.ts";
 import { archiveRetired, takeBackRetired } from "../../src/datadir/retire.ts";
 import { MIGRATIONS, SETTING_TABLES } from "../../src/features/index.ts";
 import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } from "../../src/fleet/index.ts";
-import { Fault } from "../../src/lib/fault.ts";
+import { FAULTS, Fault } from "../../src/lib/fault.ts";
 import { quarantine } from "../../src/log/engine/raft/index.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { ownChanges, planFleet } from "../../src/membership/plan.ts";
 import { comesBackAfter, mayGetCopy, requestRejoin } from "../../src/membership/rejoin.ts";
 import { RemovalWatch } from "../../src/membership/removal-watch.ts";
+import { NodeFailure } from "../../src/node/node-failure.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -62,6 +64,10 @@ const told = (name: string): Member => ({
   version: "1",
   joinedMs: 0,
 });
+const UNIT = {
+  ...{ command: ["/cairn"], user: true, account: "", dataDir: undefined, configFile: undefined },
+  backupFolder: undefined,
+};
 const FILE: FleetFile = {
   fleetId: "f".repeat(32),
   epoch: "e",
@@ -302,6 +308,19 @@ describe("a member", () => {
       ]);
     }
     expect(comesBackAfter(memberFolder(), new Fault("data_corrupt", "x", { hint: "" }))).toBe(false);
+  });
+
+  test("that its next start brings back ends so that a service manager starts it again", async () => {
+    const said = (data: string) => {
+      const failure = new NodeFailure(data);
+      failure.reportLog(quarantine("store_unusable", "The store is behind"));
+      return failure.first;
+    };
+    const { code, message, facts } = await said(memberFolder());
+    expect([code, message, facts.quarantine]).toEqual(["log_failed", "The store is behind", "store_unusable"]);
+    const [, stays] = /^RestartPreventExitStatus=(.*)$/m.exec(systemdUnit(UNIT)) ?? [];
+    expect(stays?.split(" ")).not.toContain(`${FAULTS[code].exit}`);
+    expect((await said(memberFolder({ ...FILE, members: [told("a")] }))).code).toBe("data_corrupt");
   });
 
   test("that waits for a copy and is alone for good takes back what it gave up, to recover it", () => {

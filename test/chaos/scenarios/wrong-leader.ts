@@ -2,6 +2,7 @@
 // digest of the state shows. Both right members keep all they have, and one of them leads; the wrong one gives way and
 // gets a copy.
 
+import { FAULTS } from "../../../src/lib/fault.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { asides, back, killed, leads, serverOf } from "../folders.ts";
@@ -67,6 +68,8 @@ async function wrong(trial: Trial, who: "leader" | "follower"): Promise<void> {
     withinMs: SOON_MS,
     seen: () => fleet.tails(),
   });
+  const { code } = await node.process.exited();
+  if (code !== FAULTS.log_failed.exit) throw new Error(`${node.name} ended with ${code}: no manager starts it again`);
   const next = await fleet.leader(node);
   const tookMs = Math.round(performance.now() - began);
   trial.say(`${next.name} leads ${tookMs} ms after ${node.name} was wrong in its ${shown}`);
