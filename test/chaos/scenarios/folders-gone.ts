@@ -99,7 +99,10 @@ export const storesGone: Scenario = {
     });
     for (const node of two) await killed(node);
     for (const putBack of older) putBack();
+    const asidesBefore = two.map((node) => asides(node).length);
     await storesReturn(trial, two, "has an older store");
+    for (const [at, node] of two.entries())
+      if (asides(node).length !== (asidesBefore[at] ?? 0) + 1) throw new Error(`${node.name} used its older store`);
     await load.more(20);
     if (two.map(serverOf).join() !== servers.join()) throw new Error("a lost store cost a server id");
   },
