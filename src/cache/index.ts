@@ -15,6 +15,6 @@ export const FEED = "feed";
  * renumbered.
  */
 export function edgeMigrations([first, ...others]: readonly Migration[]): Migration[] {
-  const all = [...(first === undefined ? [] : [first]), { name: "cache", sql: schema }, ...others];
+  const all = [...(first === undefined ? [] : [first]), { name: "cache", level: 1, sql: schema }, ...others];
   return all.map((migration, index) => ({ ...migration, id: index + 1 }));
 }

@@ -3,13 +3,14 @@
 
 import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { CLEARED_BY_FORK, DIGEST_TABLES, MIGRATIONS } from "../features/index.ts";
+import { CLEARED_BY_FORK, DIGEST_TABLES, STORE_SCHEMA } from "../features/index.ts";
 import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { digestOf } from "../log/digest.ts";
 import { type FleetKeys, takeFleetKeys, writeFleetKey } from "../log/fleet-key.ts";
 import { fleetOf } from "../log/history.ts";
+import { levelOf, refuseHigherLevel } from "../log/level.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { verifyChain } from "../log/verify.ts";
 import {
@@ -43,7 +44,7 @@ export async function backupNode(options: { dataDir: string; to: string; nowMs?:
   return writeBackup({
     path: databasePath(store),
     to: options.to,
-    migrations: MIGRATIONS,
+    schema: STORE_SCHEMA,
     describe,
     // A key inside the copy would let anyone who can write the copy seal it again.
     takeKey: (tx) => takeFleetKeys(tx).get(fleetOf(tx).fleet),
@@ -54,7 +55,7 @@ export async function backupNode(options: { dataDir: string; to: string; nowMs?:
 /** Checks a backup and changes nothing. Its seal is checked if `keys` has the key of its fleet. */
 export function checkBackup(folder: string, keys: FleetKeys): Promise<VerifiedBackup> {
   const keyFor = ({ fleet }: Manifest["content"]): string | undefined => keys.get(String(fleet));
-  return verifyBackup({ folder, migrations: MIGRATIONS, describe, keyFor });
+  return verifyBackup({ folder, schema: STORE_SCHEMA, describe, keyFor });
 }
 
 /** The result of a restore. */
@@ -128,10 +129,8 @@ async function buildStore(folder: string, file: string, keys: FleetKeys): Promis
   copyFileSync(file, copy);
   chmodSync(copy, 0o600);
   flush(copy);
-  const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  const store = Store.open({ folder, ...STORE_SCHEMA, log: () => {} });
   try {
-    // A file of an older schema was migrated just now, and can be described only from here on.
-    await describe(store.reader);
     store.transaction((tx) => {
       for (const [fleetId, key] of keys) writeFleetKey(tx, fleetId, key);
     });
@@ -145,9 +144,10 @@ async function buildStore(folder: string, file: string, keys: FleetKeys): Promis
 
 /**
  * Returns position, fleet and the digest of all replicated tables. Fault `data_corrupt` where the chain of changes is
- * broken.
+ * broken, `data_newer` for a higher fleet level than this build knows.
  */
 const describe: Describe = async (reader) => {
+  refuseHigherLevel(levelOf(reader), "The backup");
   const head = reader.get<{ seq: number; hash: Uint8Array }>("SELECT seq, hash FROM head");
   const { fleet, epoch } = fleetOf(reader);
   const count = reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0");

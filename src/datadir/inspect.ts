@@ -1,7 +1,8 @@
 // Reads a node's store for the doctor, without asking the node.
 
 import { join } from "node:path";
-import { MIGRATIONS } from "../features/index.ts";
+import { STORE_SCHEMA } from "../features/index.ts";
+import { levelOf, refuseHigherLevel } from "../log/level.ts";
 import { type Inspected, inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -17,9 +18,12 @@ export interface SeenStore {
  * `data_newer`.
  */
 export function inspectNodeStore(dataDir: string): Inspected<SeenStore> | undefined {
-  const look = (reader: Reader): SeenStore => ({
-    contexts: reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0")?.n ?? 0,
-    lastChangeMs: reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
-  });
-  return inspectStore(join(dataDir, "store"), look, MIGRATIONS);
+  const look = (reader: Reader): SeenStore => {
+    refuseHigherLevel(levelOf(reader), "The store");
+    return {
+      contexts: reader.get<{ n: number }>("SELECT COUNT(*) AS n FROM contexts WHERE deleted = 0")?.n ?? 0,
+      lastChangeMs: reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0,
+    };
+  };
+  return inspectStore(join(dataDir, "store"), look, STORE_SCHEMA);
 }

@@ -4,11 +4,12 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CLEARED_BY_FORK, MIGRATIONS, OPERATIONS } from "../features/index.ts";
+import { CLEARED_BY_FORK, OPERATIONS, STORE_SCHEMA } from "../features/index.ts";
 import { flush } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
+import { levelOf, refuseHigherLevel } from "../log/level.ts";
 import { forkHistory } from "../log/new-epoch.ts";
 import { stampClock } from "../log/stamp-clock.ts";
 import { logFor } from "../observe/logging.ts";
@@ -61,9 +62,10 @@ export async function recoverNode(options: { dataDir: string; nowMs?: () => numb
 }
 
 async function beginNewHistory(dataDir: string, folder: string, nowMs: () => number): Promise<Recovered> {
-  const store = Store.open({ folder, migrations: MIGRATIONS, log: () => {} });
+  const store = Store.open({ folder, ...STORE_SCHEMA, log: () => {} });
   try {
     refuseEmptyStore(store);
+    refuseHigherLevel(levelOf(store.reader), store.path);
     // From here on the member continues the fleet's history without the other members. A start must be refused until
     // the new history has begun.
     writeFileSync(recoveryMark(dataDir), "", { mode: 0o600 });

@@ -9,6 +9,7 @@ import {
   digestTablesOf,
   migrationsOf,
   operationsOf,
+  schemaOf,
   settingTablesOf,
 } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
@@ -20,6 +21,9 @@ export const FEATURES: readonly Feature[] = [logFeature, accessFeature, contextF
 
 /** Migrations of a full member's store, applied in this order and never changed after a release. */
 export const MIGRATIONS = migrationsOf(FEATURES);
+
+/** The schema of a full member's store. */
+export const STORE_SCHEMA = schemaOf(FEATURES);
 
 /** What digests of a store cover. */
 export const DIGEST_TABLES = digestTablesOf(FEATURES);

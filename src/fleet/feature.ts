@@ -44,7 +44,7 @@ export const fleetCommands: readonly Operation[] = [
 /** The fleet. A new history begins without members and without anything that admits others. */
 export const fleetFeature: Feature = {
   name: "fleet",
-  migrations: [{ id: 4, sql: schema }],
+  migrations: [{ id: 4, level: 1, sql: schema }],
   tables: [
     { name: "members", scope: "replicated", fork: "clear", sql: "SELECT * FROM members ORDER BY node" },
     { name: "tickets", scope: "replicated", fork: "clear", sql: "SELECT * FROM tickets ORDER BY hash" },

@@ -2,7 +2,7 @@
 // (audit_verify).
 
 import type { SettingValue } from "../config/parse.ts";
-import type { ChangeRow } from "../log/changes.ts";
+import { type ChangeRow, madeOther } from "../log/changes.ts";
 import type { LatestChanges } from "../log/latest-changes.ts";
 import { listMeta } from "../log/meta.ts";
 import { stateHash } from "../log/state-hash.ts";
@@ -66,7 +66,7 @@ function memberProblem(reader: Reader, latest: LatestChanges): string | undefine
     const member = members.find((each) => each.node === node);
     if (change === undefined) {
       founders.push(node);
-    } else if (change.state_hash !== "" && change.state_hash !== stateOfMember(member))
+    } else if (madeOther(change, stateOfMember(member)))
       return `the member ${node} is not as change ${change.seq} made it`;
   }
   if (founders.length < 2 || latest.floor > 0) return undefined;
@@ -83,7 +83,7 @@ function ticketProblem(reader: Reader, latest: LatestChanges): string | undefine
     );
     const what = ticket.hash.startsWith("node:") ? "an approval" : "a ticket";
     if (change === undefined && latest.floor === 0) return `${what} for the role ${ticket.role} was made by no change`;
-    if (change !== undefined && change.state_hash !== "" && change.state_hash !== stateOfTicket(ticket))
+    if (change !== undefined && madeOther(change, stateOfTicket(ticket)))
       return `${what} for the role ${ticket.role} is not as change ${change.seq} made it`;
   }
   return undefined;
@@ -96,7 +96,7 @@ function valueProblem(reader: Reader, latest: LatestChanges): string | undefined
     return `the profile of the fleet is not as change ${profile.seq} made it`;
   const setting = Object.entries(storedFleetSettings(reader)).find(([key, value]) => {
     const change = latest.fleet.get(`fleet/settings/${key}`);
-    return change !== undefined && change.state_hash !== "" && change.state_hash !== settingState(value);
+    return change !== undefined && madeOther(change, settingState(value));
   });
   if (setting !== undefined) return `the setting ${setting[0]} of the fleet is not as its newest change made it`;
   const modes = new Map(listMeta(reader, "edge:"));

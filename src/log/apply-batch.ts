@@ -56,14 +56,15 @@ export function applyCommands(
   const outcomes = commands.map((command) => {
     const writer = new DigestedWriter(tx);
     const outcome = applyOnce(store, writer, tx, apply, state, command, changes);
-    if (state.digest !== undefined) state.digest = writer.after(state.digest, outcomeText(outcome, state));
+    // It begins after the command that raised the level, wherever in an entry that is.
+    if (state.digest === undefined) state.digest = readDigest(tx, levelOf(tx));
+    else state.digest = writer.after(state.digest, outcomeText(outcome, state));
     return outcome;
   });
   tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
   if (state.digest !== undefined) writeMeta(tx, { state_digest: digestText(state.digest) });
   state.level = levelOf(tx);
   refuseHigherLevel(state.level, "The fleet");
-  state.digest ??= readDigest(tx, state.level);
   return { state, outcomes, changes };
 }
 
@@ -114,11 +115,13 @@ function applyOne(
       const effect = apply(writer, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
       const made = effect.changes.map((changed, index) => changeOf(state, command, changed, seq + index));
       // Read for each command: how commands are cut into entries must not decide it.
-      const hashesState = made.length > 0 && levelOf(tx) >= STATE_HASH_LEVEL;
+      const level = levelOf(tx);
+      if (level !== state.level) store.migrate(level);
+      const hashesState = level >= STATE_HASH_LEVEL;
       let hash = state.hash;
       for (const [index, change] of made.entries()) {
-        const ofState = hashesState ? (effect.changes[index]?.state ?? "") : "";
-        hash = chainHash(hash, change, ofState);
+        const ofState = hashesState ? (effect.changes[index]?.state ?? "") : undefined;
+        hash = chainHash(hash, change, ofState ?? "");
         insertChange(tx, change, ofState, hash);
       }
       state.seq += made.length;
@@ -148,9 +151,14 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
   };
 }
 
-function insertChange(tx: Writer, change: Change, state: string, hash: Uint8Array): void {
+const CHANGE_COLUMNS = "seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash";
+
+/** `state` is undefined below the level from which on the table has that column. */
+function insertChange(tx: Writer, change: Change, state: string | undefined, hash: Uint8Array): void {
   tx.run(
-    "INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, state_hash, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+    state === undefined
+      ? `INSERT INTO changes (${CHANGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)`
+      : `INSERT INTO changes (${CHANGE_COLUMNS}, state_hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
     change.seq,
     change.epoch,
     change.timeMs,
@@ -161,7 +169,7 @@ function insertChange(tx: Writer, change: Change, state: string, hash: Uint8Arra
     change.version,
     change.contentHash,
     change.outcome,
-    state,
     hash,
+    ...(state === undefined ? [] : [state]),
   );
 }

@@ -45,8 +45,8 @@ export interface ChangeRow {
   version: number;
   content_hash: string;
   outcome: string;
-  /** Hash of what else the change made; "" below its fleet level. An edge has no such column. */
-  state_hash: string;
+  /** Hash of what else the change made; "" for changes below its fleet level. Missing in stores below that level. */
+  state_hash?: string;
 }
 
 const RING_SIZE = 4096;
@@ -186,6 +186,11 @@ function placeAfter(ring: readonly Change[], seq: number): number {
     else low = middle + 1;
   }
   return low;
+}
+
+/** Reports whether what a change made had another state than this one. A change without a state hash does not say. */
+export function madeOther({ state_hash = "" }: ChangeRow, state: string): boolean {
+  return state_hash !== "" && state_hash !== state;
 }
 
 /** Returns a row of the change table as a change. */

@@ -2,7 +2,7 @@
 // compared by it (replication.md 21, 31).
 
 import { Sha256 } from "../lib/sha256.ts";
-import type { Reader } from "../store/store.ts";
+import { hasTable, type Reader } from "../store/store.ts";
 import { REPLICATED_META } from "./meta.ts";
 
 type Row = Record<string, unknown>;
@@ -26,10 +26,11 @@ export const LOG_TABLES: readonly DigestTable[] = [
   { name: "idempotency", sql: "SELECT * FROM idempotency ORDER BY caller, operation, key" },
 ];
 
-/** Returns the hex SHA-256 over all rows of the tables. */
+/** Returns the hex SHA-256 over all rows of the tables, without those of a higher level than the store's. */
 export function digestOf(reader: Reader, tables: readonly DigestTable[]): string {
   const hasher = new Sha256();
   for (const { name, sql, decode } of tables) {
+    if (!hasTable(reader, name)) continue;
     hasher.update(`${JSON.stringify(name)}\n`);
     for (const row of reader.iterate<Row>(sql)) hasher.update(`${JSON.stringify(decode?.(row) ?? row, bytesAsHex)}\n`);
   }

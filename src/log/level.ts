@@ -8,13 +8,22 @@ import { readMeta } from "./meta.ts";
 /**
  * The highest level that this build understands. 2: commands have a limit on their work in apply (`maxWork` of a
  * write). 3: changes carry a state hash (state-hash.ts); members keep a running digest (running-digest.ts); the fleet
- * has settings (operation/fleet-settings.ts).
+ * has settings (operation/fleet-settings.ts). A level that adds migrations has no other place for them (`level` of a
+ * migration): a store has those of its level alone.
  */
 export const KNOWN_LEVEL = 3;
 
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {
   return readMeta(reader, "fleet_level") ?? 1;
+}
+
+/**
+ * Returns the level by which a store's schema is judged; undefined before its history has begun: then it is that of
+ * this build.
+ */
+export function storeLevel(reader: Reader): number | undefined {
+  return reader.get("SELECT 1 FROM epochs") === undefined ? undefined : levelOf(reader);
 }
 
 /** Throws Fault `data_newer` for a level that this build does not understand. `where` names what has that level. */

@@ -2,7 +2,7 @@
 // history, and positions show it (replication.md 1).
 
 import { randomBytes } from "node:crypto";
-import type { Store } from "../store/store.ts";
+import { hasTable, type Store } from "../store/store.ts";
 import { newFleetKey, writeFleetKey } from "./fleet-key.ts";
 import { beginFleet } from "./meta.ts";
 
@@ -29,11 +29,7 @@ export function forkHistory(store: Store, cleared: readonly string[]): string {
     beginFleet(tx, fleet);
     // Earlier keys stay: backups of the history before can still be verified.
     writeFleetKey(tx, fleet, newFleetKey());
-    for (const table of cleared) {
-      // An older store may lack the table; migrations run when it is opened, so only a test can see this.
-      const there = tx.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", table);
-      if (there !== undefined) tx.run(`DELETE FROM ${table}`);
-    }
+    for (const table of cleared) if (hasTable(tx, table)) tx.run(`DELETE FROM ${table}`);
     return id;
   });
 }

@@ -82,7 +82,7 @@ function checkRows(
   if (rows.length === 0) return `the changes after ${after} are missing`;
   for (const row of rows) {
     if (row.seq !== seq + 1) return `change ${seq + 1} is missing`;
-    hash = chainHash(hash, changeOf(row), row.state_hash);
+    hash = chainHash(hash, changeOf(row), row.state_hash ?? "");
     if (Buffer.compare(hash, row.hash) !== 0) return `change ${row.seq} does not match its hash: it was edited`;
     seq = row.seq;
   }

@@ -15,7 +15,7 @@ import { stampClock } from "../log/stamp-clock.ts";
 import type { Membership } from "../membership/index.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
-import { cleanCopyOf, migrationsOf } from "../operation/derive.ts";
+import { cleanCopyOf, schemaOf } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
 import { Store } from "../store/store.ts";
 
@@ -41,7 +41,7 @@ export interface OpenLogOptions extends OpenStoreOptions {
 export function openStore({ settings, engine, closers, features }: OpenStoreOptions): Store {
   const store = Store.open({
     folder: join(settings.data, "store"),
-    migrations: migrationsOf(features),
+    ...schemaOf(features),
     log: logFor("store"),
     // Under raft, raft's log is the durable one.
     sync: engine === "raft" ? "checkpoint" : "commit",

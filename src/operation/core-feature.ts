@@ -2,6 +2,7 @@
 
 import { refusalsSchema } from "../access/refusals.ts";
 import { logSchema, stateHashSchema } from "../log/index.ts";
+import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
 import { whoami } from "./whoami.ts";
@@ -10,15 +11,15 @@ import { whoami } from "./whoami.ts";
 export const logFeature: Feature = {
   name: "log",
   migrations: [
-    { id: 1, sql: logSchema },
-    { id: 5, sql: stateHashSchema },
+    { id: 1, level: 1, sql: logSchema },
+    { id: 5, level: STATE_HASH_LEVEL, sql: stateHashSchema },
   ],
 };
 
 /** Access: `whoami`, `access_explain`, and the table of refused calls. */
 export const accessFeature: Feature = {
   name: "access",
-  migrations: [{ id: 3, sql: refusalsSchema }],
+  migrations: [{ id: 3, level: 1, sql: refusalsSchema }],
   tables: [{ name: "refusals", scope: "node", fork: "keep" }],
   operations: (node) => [whoami, accessExplain(node)],
 };

@@ -3,20 +3,31 @@
 
 import type { SettingTable } from "../config/setting.ts";
 import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
+import { storeLevel } from "../log/level.ts";
 import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
-import type { Migration, Writer } from "../store/store.ts";
+import { hasTable, type Migration, type Schema, type Writer } from "../store/store.ts";
 import type { Operation } from "./define.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
 import { Services } from "./services.ts";
 
-/** Returns the migrations of a full member's store, in order. Throws an Error if their ids are not 1, 2, 3 … */
+/**
+ * Returns the migrations of a full member's store, in order. Throws an Error if their ids are not 1, 2, 3 …, or if a
+ * level is lower than the one before.
+ */
 export function migrationsOf(features: readonly Feature[]): Migration[] {
   const all = features
-    .flatMap(({ name, migrations = [] }) => migrations.map(({ id, sql }) => ({ id, name, sql })))
+    .flatMap(({ name, migrations = [] }) => migrations.map((migration) => ({ ...migration, name })))
     .sort((a, b) => a.id - b.id);
-  for (const [index, { id, name }] of all.entries())
+  for (const [index, { id, level, name }] of all.entries()) {
     if (id !== index + 1) throw new Error(`migration ${id} of ${name} should have the id ${index + 1}`);
+    if (level < (all[index - 1]?.level ?? 1)) throw new Error(`migration ${id} of ${name} has too low a level`);
+  }
   return all;
+}
+
+/** Returns the schema of a full member's store: the migrations of its fleet level. */
+export function schemaOf(features: readonly Feature[]): Schema {
+  return { migrations: migrationsOf(features), level: storeLevel };
 }
 
 /** Returns the tables of a digest, which are equal on every full member: those of the log and the replicated ones. */
@@ -43,7 +54,7 @@ export function clearedByFork(features: readonly Feature[]): string[] {
 export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void {
   const own = tablesOf(features).filter(({ scope }) => scope === "node");
   return (tx) => {
-    for (const { name } of own) tx.run(`DELETE FROM ${name}`);
+    for (const { name } of own) if (hasTable(tx, name)) tx.run(`DELETE FROM ${name}`);
   };
 }
 

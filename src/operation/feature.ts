@@ -17,7 +17,10 @@ import type { Services } from "./services.ts";
 /** Everything that a feature adds. Names, migration ids and tables are unique over all features. */
 export interface Feature {
   name: string;
-  /** Steps of the store's schema. Their ids are numbered over all features, in the order of release. */
+  /**
+   * Steps of the store's schema, for replicated tables and those of the node. Their ids are numbered over all features,
+   * in the order of release.
+   */
   migrations?: readonly FeatureMigration[];
   /** Every table that the migrations create. */
   tables?: readonly FeatureTable[];
@@ -64,6 +67,11 @@ export interface Feature {
 /** One step of the schema. Never changed after a release. */
 export interface FeatureMigration {
   id: number;
+  /**
+   * The fleet level from which on stores have it: the command that raises the level runs it (replication.md 8). What
+   * works below that level must not need it.
+   */
+  level: number;
   sql: string;
 }
 

@@ -13,7 +13,7 @@ import { Sha256 } from "../lib/sha256.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
 import { openReadonly, refuseDamage } from "./open.ts";
-import { type Migration, refuseForeignSchema } from "./own-schema.ts";
+import { refuseForeignSchema, type Schema } from "./own-schema.ts";
 
 const NEWER_HINT = "Restore it with the version that wrote it, or a newer one.";
 
@@ -43,7 +43,7 @@ export interface BackupOptions {
   path: string;
   /** Folder of the backup. It must not exist yet. */
   to: string;
-  migrations: readonly Migration[];
+  schema: Schema;
   describe: Describe;
   /** Removes from the copy what must not leave the node. Returns the key for the seal (hex); undefined: no seal. */
   takeKey: (tx: Writer) => string | undefined;
@@ -55,7 +55,7 @@ export interface BackupOptions {
  * `data_exists`, `data_corrupt`, `storage_full`.
  */
 export async function writeBackup(options: BackupOptions): Promise<Manifest> {
-  const { path, to, migrations, describe, takeKey, nowMs } = options;
+  const { path, to, schema: ours, describe, takeKey, nowMs } = options;
   if (existsSync(to)) throw dataExists(to, "Name a folder that is not there yet.");
   const partial = `${to}.partial`;
   rmSync(partial, { recursive: true, force: true });
@@ -66,7 +66,7 @@ export async function writeBackup(options: BackupOptions): Promise<Manifest> {
     chmodSync(file, 0o600);
     const key = withoutSecrets(file, takeKey);
     flush(file);
-    const { schema, content } = await inspect(file, migrations, describe);
+    const { schema, content } = await inspect(file, ours, describe);
     const manifest: Manifest = {
       format: 1,
       created_at: new Date(nowMs()).toISOString(),
@@ -86,7 +86,7 @@ export async function writeBackup(options: BackupOptions): Promise<Manifest> {
 
 export interface VerifyOptions {
   folder: string;
-  migrations: readonly Migration[];
+  schema: Schema;
   describe: Describe;
   /** Returns the key (hex) for a backup with this content; undefined: there is none, and the seal is not checked. */
   keyFor: (content: Manifest["content"]) => string | undefined;
@@ -104,13 +104,14 @@ export interface VerifiedBackup {
  * hash, every page and description. Faults `data_corrupt`, `data_newer`.
  */
 export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBackup> {
-  const { folder, migrations, describe, keyFor } = options;
+  const { folder, schema: ours, describe, keyFor } = options;
   const manifest = readManifest(folder);
   const file = join(folder, manifest.file.name);
-  if (manifest.schema > migrations.length) {
+  const known = ours.migrations.length;
+  if (manifest.schema > known) {
     throw new Fault(
       "data_newer",
-      `The backup ${folder} has schema ${manifest.schema}; this version of cairn knows schemas up to ${migrations.length}`,
+      `The backup ${folder} has schema ${manifest.schema}; this version of cairn knows schemas up to ${known}`,
       { hint: NEWER_HINT },
     );
   }
@@ -120,9 +121,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
   if (bytes !== manifest.file.bytes) throw broken(folder, `cairn.db has ${bytes} bytes of ${manifest.file.bytes}`);
   if ((await sha256Of(file)) !== manifest.file.sha256)
     throw broken(folder, "cairn.db has another hash than the manifest says");
-  // An older schema is migrated first; only then can its tables be described.
-  const current = manifest.schema === migrations.length;
-  const { schema, content } = await inspect(file, migrations, current ? describe : () => manifest.content);
+  const { schema, content } = await inspect(file, ours, describe);
   const differs = Object.entries(manifest.content).find(([name, value]) => content[name] !== value);
   if (schema !== manifest.schema || differs !== undefined)
     throw broken(folder, `it holds another ${differs?.[0] ?? "schema"} than the manifest says`);
@@ -190,20 +189,20 @@ function withoutSecrets(file: string, takeKey: BackupOptions["takeKey"]): string
 
 async function inspect(
   file: string,
-  migrations: readonly Migration[],
+  schema: Schema,
   describe: Describe,
 ): Promise<{ schema: number; content: Manifest["content"] }> {
   const folder = dirname(file);
   const copy = openReadonly(file);
   try {
-    const schema = refuseForeignSchema(copy, {
-      migrations,
+    const found = refuseForeignSchema(copy, {
+      schema,
       what: `The backup ${folder}`,
       newerHint: NEWER_HINT,
       foreign: (why) => broken(folder, `cairn.db is not as Cairn makes it: ${why}`),
     });
     refuseDamage(copy, file);
-    return { schema, content: await describe(readerOf(copy)) };
+    return { schema: found, content: await describe(readerOf(copy)) };
   } catch (error) {
     throw isDamaged(error) ? broken(folder, String(error), error) : error;
   } finally {

@@ -39,3 +39,8 @@ export function readerOf(database: Database): Reader {
       database.query<Row, SQLQueryBindings[]>(sql).iterate(...values),
   };
 }
+
+/** Reports whether there is such a table: one of a higher fleet level is not there yet. */
+export function hasTable(reader: Reader, name: string): boolean {
+  return reader.get("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", name) !== undefined;
+}

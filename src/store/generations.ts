@@ -11,7 +11,7 @@ import { type Writer, writerOf } from "./connection.ts";
 import workerSource from "./copy-worker.js" with { type: "text" };
 import { isDamaged, isSyncFailure } from "./damage.ts";
 import { refuseDamage } from "./open.ts";
-import { type Migration, refuseForeignSchema } from "./own-schema.ts";
+import { refuseForeignSchema, type Schema } from "./own-schema.ts";
 
 /** Writes a copy of the store's file to `to` in a Worker, and flushes it. */
 export async function writeCopy(path: string, to: string): Promise<void> {
@@ -38,7 +38,7 @@ export interface ImportOptions {
   folder: string;
   /** The file that a peer sent. */
   copy: string;
-  migrations: readonly Migration[];
+  schema: Schema;
   /** Checks the copy and makes it this node's, in one transaction. Where it throws, nothing has changed. */
   prepare: (tx: Writer) => void;
 }
@@ -47,7 +47,7 @@ export interface ImportOptions {
  * Makes a copy the next generation of the folder, checked, prepared and durable; returns its number. Removes what an
  * earlier attempt left. Where it throws, it leaves nothing.
  */
-export function importCopy({ folder, copy, migrations, prepare }: ImportOptions): number {
+export function importCopy({ folder, copy, schema, prepare }: ImportOptions): number {
   const now = currentGeneration(folder);
   for (const name of readdirSync(folder)) {
     if (/^[1-9][0-9]*$/.test(name) && Number(name) !== now) removeGeneration(folder, Number(name));
@@ -58,7 +58,7 @@ export function importCopy({ folder, copy, migrations, prepare }: ImportOptions)
     // Copied, not moved: the received copy stays pending until the install is over.
     copyFileSync(copy, path);
     chmodSync(path, 0o600);
-    checkAndPrepare(path, { copy, migrations, prepare });
+    checkAndPrepare(path, { copy, schema, prepare });
     for (const flushed of [path, dirname(path), folder]) flush(flushed);
   } catch (error) {
     removeGeneration(folder, now + 1);
@@ -67,12 +67,12 @@ export function importCopy({ folder, copy, migrations, prepare }: ImportOptions)
   return now + 1;
 }
 
-function checkAndPrepare(path: string, { copy, migrations, prepare }: Omit<ImportOptions, "folder">): void {
+function checkAndPrepare(path: string, { copy, schema, prepare }: Omit<ImportOptions, "folder">): void {
   const database = new Database(path, { readwrite: true, strict: true });
   try {
     database.run("PRAGMA trusted_schema = OFF");
     refuseForeignSchema(database, {
-      migrations,
+      schema,
       what: `The copy ${copy}`,
       newerHint: "Start the version that the leader runs, or a newer one.",
       foreign: (why) => foreign(copy, why),

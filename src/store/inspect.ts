@@ -9,7 +9,7 @@ import { reasonOf } from "../lib/reason-of.ts";
 import { type Reader, readerOf } from "./connection.ts";
 import { damaged, isDamaged } from "./damage.ts";
 import { openReadonly, refuseDamage } from "./open.ts";
-import { APPLICATION_ID, type Migration, refuseForeignSchema, schemaOf } from "./own-schema.ts";
+import { APPLICATION_ID, refuseForeignSchema, type Schema, schemaOf } from "./own-schema.ts";
 
 /** What an inspection found. */
 export interface Inspected<T> {
@@ -29,19 +29,19 @@ export function readStore<T>(folder: string, look: (reader: Reader) => T): T | u
 
 /**
  * Checks every page of the store in `folder` (`<data>/store`) and returns what `look` returns; undefined where there is
- * no store. With `migrations` its schema must be exactly theirs. Faults `data_corrupt`, `data_newer`.
+ * no store. With `schema` its own must be exactly that. Faults `data_corrupt`, `data_newer`.
  */
 export function inspectStore<T>(
   folder: string,
   look: (reader: Reader) => T,
-  migrations?: readonly Migration[],
+  schema?: Schema,
 ): Inspected<T> | undefined {
   return withStore(folder, (database, path) => {
     const id = database.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
     if (id !== APPLICATION_ID) throw damaged(path, `it is no file of Cairn (application id ${id})`);
-    if (migrations !== undefined)
+    if (schema !== undefined)
       refuseForeignSchema(database, {
-        migrations,
+        schema,
         what: path,
         newerHint: "Use the version that wrote it, or a newer one.",
         foreign: (why) => damaged(path, why),

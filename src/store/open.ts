@@ -9,7 +9,7 @@ import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { damaged, isDamaged } from "./damage.ts";
-import { APPLICATION_ID, type Migration, refuseForeignSchema } from "./own-schema.ts";
+import { APPLICATION_ID, migrationsFor, refuseForeignSchema, runMigrations, type Schema } from "./own-schema.ts";
 
 export type StoreLog = (level: "debug" | "info" | "warning" | "error", message: string) => void;
 
@@ -27,7 +27,7 @@ export interface OpenedFile {
 /**
  * Opens or creates the file at `path`, in a folder that exists. Faults: `data_newer`, `data_corrupt`, `data_unsafe`.
  */
-export function openFile(path: string, migrations: readonly Migration[], log: StoreLog): OpenedFile {
+export function openFile(path: string, schema: Schema, log: StoreLog): OpenedFile {
   // A start that ended at once left an empty one.
   const fresh = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0;
   const mark = `${path}-open`;
@@ -37,7 +37,7 @@ export function openFile(path: string, migrations: readonly Migration[], log: St
     prepareWriter(writer, path, fresh);
     if (existsSync(mark)) checkAfterCrash(writer, path, log);
     writeFileSync(mark, "", { mode: 0o600 });
-    migrate(writer, path, migrations);
+    migrate(writer, path, schema);
     return { path, writer, readonly: openReadonly(path), closedInOrder: () => rmSync(mark, { force: true }) };
   } catch (cause) {
     throw openFault(path, cause);
@@ -157,26 +157,21 @@ function prepareWriter(writer: Database, path: string, fresh: boolean): void {
   }
 }
 
-/** Runs the missing migrations. First the schema must be ours: a planted trigger would act with the first write. */
-function migrate(writer: Database, path: string, migrations: readonly Migration[]): void {
-  const found = refuseForeignSchema(writer, {
-    migrations,
+/**
+ * Runs the missing migrations of the file's level: none, unless the file is new or belongs to this node alone. First
+ * the schema must be ours: a planted trigger would act with the first write.
+ */
+function migrate(writer: Database, path: string, schema: Schema): void {
+  refuseForeignSchema(writer, {
+    schema,
     what: path,
-    newerHint: "Start the version that wrote it, or a newer one; nothing was changed.",
+    newerHint: "Start the version that wrote it, such as the other members run, or a newer one; nothing was changed.",
     foreign: (why) =>
       new Fault("data_corrupt", `The store ${path} cannot be trusted: ${why}`, {
         hint: "Keep a copy of the data folder and find out what wrote to it, then restore the last backup.",
       }),
   });
-  for (const [index, migration] of migrations.entries()) {
-    if (migration.id !== index + 1)
-      throw new Error(`migration ${migration.name} has id ${migration.id} at place ${index + 1}`);
-    if (migration.id <= found) continue;
-    writer.transaction(() => {
-      writer.run(migration.sql);
-      writer.run(`PRAGMA user_version = ${migration.id}`);
-    })();
-  }
+  runMigrations(writer, migrationsFor(writer, schema));
 }
 
 function openFault(path: string, cause: unknown): unknown {

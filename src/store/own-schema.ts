@@ -4,13 +4,26 @@
 
 import { Database } from "bun:sqlite";
 import { Fault } from "../lib/fault.ts";
+import { type Reader, readerOf } from "./connection.ts";
 
 /** One step of the schema. */
 export interface Migration {
   /** 1, 2, 3 … in the order of application. Never changed after a release. */
   id: number;
+  /** The fleet level from which on a store has it: never below that of the step before. */
+  level: number;
   name: string;
   sql: string;
+}
+
+/** The schema of one kind of file. */
+export interface Schema {
+  migrations: readonly Migration[];
+  /**
+   * Returns the fleet level of a file's state, whose migrations the file has and no others; undefined before it has a
+   * state. Left out: the file belongs to this node alone and has all of them.
+   */
+  level?: (reader: Reader) => number | undefined;
 }
 
 /** "CAIR": distinguishes our files from other SQLite files. */
@@ -18,7 +31,7 @@ export const APPLICATION_ID = 0x43414952;
 
 /** Whose file is checked, in words of the caller. */
 export interface SchemaCheck {
-  migrations: readonly Migration[];
+  schema: Schema;
   /** Names the file in messages, such as `The copy /x/y`. */
   what: string;
   /** What to do about a schema that is newer than this build. */
@@ -29,10 +42,11 @@ export interface SchemaCheck {
 
 /**
  * Checks application id and schema, and returns the number of the last migration. Throws `data_newer` for more
- * migrations than this build has, else what `foreign` returns.
+ * migrations than this build has, else what `foreign` returns, also for migrations above the level of the file's state.
  */
 export function refuseForeignSchema(database: Database, check: SchemaCheck): number {
-  const { migrations, what, newerHint, foreign } = check;
+  const { schema, what, newerHint, foreign } = check;
+  const { migrations } = schema;
   const id = database.query<{ application_id: number }, []>("PRAGMA application_id").get()?.application_id;
   if (id !== APPLICATION_ID) throw foreign(`it is no file of Cairn (application id ${id})`);
   const found = schemaOf(database);
@@ -56,7 +70,28 @@ export function refuseForeignSchema(database: Database, check: SchemaCheck): num
   } finally {
     model.close();
   }
+  const wanted = migrationsFor(database, schema).length;
+  if (found > wanted) throw foreign(`it has schema ${found}, and that of its fleet level is ${wanted}`);
   return found;
+}
+
+/** Returns the migrations that a file with this state has once it is open. */
+export function migrationsFor(database: Database, { migrations, level }: Schema): readonly Migration[] {
+  const atLevel = schemaOf(database) === 0 ? undefined : level?.(readerOf(database));
+  return atLevel === undefined ? migrations : migrations.filter((migration) => migration.level <= atLevel);
+}
+
+/** Runs those of the migrations that the file lacks, each in one transaction. */
+export function runMigrations(writer: Database, migrations: readonly Migration[]): void {
+  const found = schemaOf(writer);
+  for (const [index, { id, name, sql }] of migrations.entries()) {
+    if (id !== index + 1) throw new Error(`migration ${name} has id ${id} at place ${index + 1}`);
+    if (id <= found) continue;
+    writer.transaction(() => {
+      writer.run(sql);
+      writer.run(`PRAGMA user_version = ${id}`);
+    })();
+  }
 }
 
 /** Returns the number of the last migration in the file. */

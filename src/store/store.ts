@@ -14,17 +14,16 @@ import {
   writeCopy,
 } from "./generations.ts";
 import { databasePath, nameFirstGeneration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
-import type { Migration } from "./own-schema.ts";
+import { runMigrations, type Schema } from "./own-schema.ts";
 import { type SharedReader, shareReads } from "./shared-reads.ts";
 
-export type { Reader, SqlValue, Writer } from "./connection.ts";
+export { hasTable, type Reader, type SqlValue, type Writer } from "./connection.ts";
 export { isDamaged, isStorageFull, isSyncFailure } from "./damage.ts";
-export type { Migration } from "./own-schema.ts";
+export type { Migration, Schema } from "./own-schema.ts";
 
-export interface StoreOptions {
+export interface StoreOptions extends Schema {
   /** `<data>/store`. The file is `<folder>/<n>/cairn.db`, and `<folder>/CURRENT` names n (replication.md 22). */
   folder: string;
-  migrations: readonly Migration[];
   log: StoreLog;
   /**
    * `commit` (default): each commit is on the disk when it returns. `checkpoint`: only `durably` and checkpoints are; a
@@ -111,6 +110,19 @@ export class Store {
     return result;
   }
 
+  /**
+   * Runs the migrations up to a fleet level that the file lacks, inside the open transaction. For the command that
+   * raises the level (replication.md 8).
+   */
+  migrate(level: number): void {
+    const { writer } = this.#opened.file;
+    if (!writer.inTransaction) throw new Error("a migration outside of a transaction");
+    runMigrations(
+      writer,
+      this.#options.migrations.filter((migration) => migration.level <= level),
+    );
+  }
+
   /** Bytes in the write-ahead log, by which the file may still grow. */
   get walBytes(): number {
     return this.#opened.checkpoints.bytes;
@@ -145,9 +157,9 @@ export class Store {
    * confirm the switch (`isSyncFailure`): then the process must end.
    */
   replaceBy(copy: string, prepare: (tx: Writer) => void): void {
-    const { folder, migrations, log } = this.#options;
+    const { folder, log } = this.#options;
     const before = currentGeneration(folder);
-    const generation = importCopy({ folder, copy, migrations, prepare });
+    const generation = importCopy({ folder, copy, schema: this.#options, prepare });
     const earlier = this.#opened;
     this.#opened = this.#switchTo(generation);
     try {
@@ -184,8 +196,8 @@ interface Opened {
 }
 
 function opened(options: StoreOptions, path: string): Opened {
-  const { migrations, log } = options;
-  const file = openFile(path, migrations, log);
+  const { log } = options;
+  const file = openFile(path, options, log);
   const { writer, readonly } = file;
   // Configured and migrated with `FULL`; from here on as the owner wants it.
   writer.run(`PRAGMA synchronous = ${syncOf(options)}`);

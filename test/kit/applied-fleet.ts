@@ -2,10 +2,10 @@
 
 import { expect } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
-import { MIGRATIONS } from "../../src/features/index.ts";
+import { STORE_SCHEMA } from "../../src/features/index.ts";
 import { drawSecret, fleetFeature, hashOf, PENDING } from "../../src/fleet/index.ts";
 import { isFaultCode } from "../../src/lib/fault.ts";
-import { applyEntry } from "../../src/log/apply-batch.ts";
+import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
@@ -14,6 +14,7 @@ import { operationsOf } from "../../src/operation/derive.ts";
 import { applierOf } from "../../src/operation/registry.ts";
 import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
+import { makeStoreAt } from "./level.ts";
 import { DEFAULT_WRITE_LIMITS } from "./limits.ts";
 import { temporaryFolder } from "./temporary.ts";
 
@@ -30,9 +31,16 @@ export const OPERATIONS = [
 export class AppliedFleet {
   readonly folder = temporaryFolder();
   readonly commands: { stampMs: number; command: Command }[] = [];
-  readonly store = Store.open({ folder: this.folder, migrations: MIGRATIONS, log: () => {} });
-  state = openHistory(this.store);
+  readonly store: Store;
+  state: BatchState;
   nowMs = Date.parse("2026-01-01T00:00:00Z");
+
+  /** With a level: the store is as a build of that level left it. */
+  constructor(level?: number) {
+    if (level !== undefined) makeStoreAt(this.folder, level);
+    this.store = Store.open({ folder: this.folder, ...STORE_SCHEMA, log: () => {} });
+    this.state = openHistory(this.store);
+  }
 
   /** The outcome: the output, or the Fault. */
   run(name: string, input: Record<string, unknown>, caller = "local"): Record<string, unknown> {

@@ -15,7 +15,7 @@ import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
-import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
+import { operationsOf, schemaOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { type FleetSettings, fleetLimits } from "../../src/operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
@@ -85,7 +85,7 @@ export function startCore(options: CoreOptions = {}) {
   const further = features.filter((feature) => !FEATURES.includes(feature) && feature.migrations !== undefined);
   const store =
     options.over?.store ??
-    Store.open({ folder: join(folder, "store"), migrations: migrationsOf([...FEATURES, ...further]), log: () => {} });
+    Store.open({ folder: join(folder, "store"), ...schemaOf([...FEATURES, ...further]), log: () => {} });
   const refusals = new Refusals({
     store,
     nowMs,

@@ -7,6 +7,7 @@ import { rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { removeRefusals } from "../../src/access/refusals.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { granted, startCore } from "../kit/core.ts";
 import { EventReader } from "../kit/event-reader.ts";
@@ -95,7 +96,7 @@ describe("a copy that cannot be installed leaves the member with what it had, ov
   test.each<[string, Trouble]>([
     [
       "of a newer schema",
-      { migrations: [...MIGRATIONS, { id: MIGRATIONS.length + 1, name: "next", sql: "SELECT 1" }] },
+      { migrations: [...MIGRATIONS, { id: MIGRATIONS.length + 1, level: KNOWN_LEVEL, name: "next", sql: "SELECT 1" }] },
     ],
     ["no room for the install", { leaveBytes: 5 * MIB }],
     ["no room for the transfer", { leaveBytes: 1 * MIB }],

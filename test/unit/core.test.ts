@@ -207,13 +207,13 @@ test("any sequence of writes ends in the state of a plain model", async () => {
 });
 
 describe("store", () => {
-  const migrations = [{ id: 1, name: "one", sql: "CREATE TABLE t (x) STRICT".replace("x", "x INTEGER") }];
+  const migrations = [{ id: 1, level: 1, name: "one", sql: "CREATE TABLE t (x) STRICT".replace("x", "x INTEGER") }];
   const open = (folder: string, list = migrations) => Store.open({ folder, migrations: list, log: () => {} });
   const fresh = () => mkdtempSync(join(tmpdir(), "cairn-store-"));
 
   test("refuses a file of a newer schema, of another program and a damaged one, and changes none", () => {
     const folder = fresh();
-    open(folder, [...migrations, { id: 2, name: "two", sql: "CREATE TABLE u (x INTEGER) STRICT" }]).close();
+    open(folder, [...migrations, { id: 2, level: 1, name: "two", sql: "CREATE TABLE u (x INTEGER) STRICT" }]).close();
     expect(() => open(folder)).toThrow("schema 2; this version of cairn knows schemas up to 1");
     const foreign = fresh();
     open(foreign).close();

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { DiskGauge } from "../../src/store/disk.ts";
 import { inspectStore } from "../../src/store/inspect.ts";
 import { type Migration, Store, type Writer } from "../../src/store/store.ts";
@@ -41,11 +42,13 @@ test("a migration changes rows of a filled store; one that fails leaves the stor
   const folder = join(core.folder, "store");
   const next = {
     id: MIGRATIONS.length + 1,
+    level: KNOWN_LEVEL,
     name: "next",
     sql: "ALTER TABLE contexts ADD COLUMN mood TEXT NOT NULL DEFAULT 'fine'; UPDATE contexts SET mood = 'good' WHERE id = 'a/x'",
   };
   const broken = {
     id: MIGRATIONS.length + 1,
+    level: KNOWN_LEVEL,
     name: "broken",
     sql: "ALTER TABLE contexts ADD COLUMN mood TEXT; INSERT INTO nowhere VALUES (1)",
   };
@@ -112,7 +115,7 @@ test("a first start that ended at any step leaves what the next one opens, and C
     expect(inspectStore(folder, () => left)).toMatchObject({ seen: left, schema: MIGRATIONS.length });
   }
   const folder = join(fresh(), "store");
-  expect(() => open(folder, [{ id: 1, name: "broken", sql: "INSERT INTO nowhere VALUES (1)" }])).toThrow();
+  expect(() => open(folder, [{ id: 1, level: 1, name: "broken", sql: "INSERT INTO nowhere VALUES (1)" }])).toThrow();
   expect(existsSync(join(folder, "CURRENT"))).toBe(false);
 });
 
@@ -121,7 +124,7 @@ test("under a load of writes the write-ahead log is folded back and stays small"
   const said: string[] = [];
   const store = open(
     folder,
-    [{ id: 1, name: "t", sql: "CREATE TABLE t (n INTEGER PRIMARY KEY, bytes BLOB) STRICT" }],
+    [{ id: 1, level: 1, name: "t", sql: "CREATE TABLE t (n INTEGER PRIMARY KEY, bytes BLOB) STRICT" }],
     (_level, message) => void said.push(message),
   );
   const bytes = new Uint8Array(256 * 1024);
@@ -141,7 +144,9 @@ test("under a load of writes the write-ahead log is folded back and stays small"
 
 test("a reader of another process holds no write up, however long it reads", () => {
   const folder = fresh();
-  const store = open(folder, [{ id: 1, name: "t", sql: "CREATE TABLE t (n INTEGER PRIMARY KEY, bytes BLOB) STRICT" }]);
+  const store = open(folder, [
+    { id: 1, level: 1, name: "t", sql: "CREATE TABLE t (n INTEGER PRIMARY KEY, bytes BLOB) STRICT" },
+  ]);
   store.transaction((tx) => tx.run("INSERT INTO t VALUES (0, x'00')"));
   const other = new Database(store.path, { readonly: true });
   other.run("BEGIN");

@@ -75,7 +75,7 @@ const MAINTENANCE: ServiceKey<Maintenance> = new ServiceKey("the maintenance of 
 /** The manifest. */
 export const contextFeature: Feature = {
   name: "context",
-  migrations: [{ id: 2, sql: schema }],
+  migrations: [{ id: 2, level: 1, sql: schema }],
   tables: contextTables,
   open: (node) => {
     const { store, limits, nowMs } = node.get(NODE);

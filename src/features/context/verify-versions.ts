@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceOf } from "../../access/space.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
-import type { ChangeRow } from "../../log/changes.ts";
+import { type ChangeRow, madeOther } from "../../log/changes.ts";
 import type { LatestChanges } from "../../log/latest-changes.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
@@ -75,8 +75,8 @@ function chainProblem(reader: Reader, row: Row, latest: LatestChanges): string |
   if (isPurged(row, change, latest)) return undefined;
   if (row.purged !== 0 && change.outcome !== "imported") return "is purged, and no change says so";
   if (row.purged === 0 && Buffer.byteLength(textOf(row)) !== row.size) return "has a different size than its text";
-  const isAsMade = change.state_hash === "" || change.state_hash === versionState(row);
-  return isAsMade ? undefined : "has a different title, tags, type, author or time than the change";
+  if (!madeOther(change, versionState(row))) return undefined;
+  return "has a different title, tags, type, author or time than the change";
 }
 
 /** Reports whether a purge after this version took its title and tags, or those that its deletion repeated. */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { spaceOf } from "../../../src/access/space.ts";
 import { count, valuesOf } from "../../../src/config/setting.ts";
 import { Fault } from "../../../src/lib/fault.ts";
+import { KNOWN_LEVEL } from "../../../src/log/level.ts";
 import { read, write } from "../../../src/operation/define.ts";
 import type { Feature } from "../../../src/operation/feature.ts";
 import { LOG, NODE } from "../../../src/operation/node-parts.ts";
@@ -98,6 +99,7 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
     migrations: [
       {
         id: migration,
+        level: KNOWN_LEVEL,
         sql: `CREATE TABLE counters (id TEXT PRIMARY KEY, count INTEGER NOT NULL, time INTEGER NOT NULL) STRICT;
               CREATE TABLE counter_notes (text TEXT NOT NULL) STRICT;`,
       },

@@ -4,6 +4,7 @@
 import { Fault } from "../../../lib/fault.ts";
 import type { Store, Writer } from "../../../store/store.ts";
 import { fleetOf, forkOf } from "../../history.ts";
+import { levelOf, refuseHigherLevel } from "../../level.ts";
 import { writeMeta } from "../../meta.ts";
 import { appliedState } from "./applied-state.ts";
 import type { StoreAsk } from "./frames.ts";
@@ -18,7 +19,7 @@ export interface InstallOptions {
 
 /**
  * Installs the copy, or throws Fault `data_corrupt` with nothing changed, also where this store has changes that the
- * copy lacks (details.fork).
+ * copy lacks (details.fork); `data_newer` for a copy of a higher fleet level than this build knows.
  */
 export function installStore(
   store: Store,
@@ -31,6 +32,7 @@ export function installStore(
     if (found.fleet !== fleet || found.epoch !== epoch) {
       throw badCopy(`is of fleet ${found.fleet} in epoch ${found.epoch}, not of ${fleet} in ${epoch}`);
     }
+    refuseHigherLevel(levelOf(tx), "The copy of a peer");
     const { index } = appliedState(tx);
     if (index < ask.index) throw badCopy(`is at entry ${index}, before its label ${ask.index}`);
     const fork = wasMember ? forkOf(store.reader, tx) : undefined;

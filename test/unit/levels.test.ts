@@ -1,0 +1,265 @@
+// The schema of a store is that of its fleet level (replication.md 8): opening a file changes nothing, the command that
+// raises the level does. So a build of the level before can use a store or a copy until then, and none after.
+
+import { Database } from "bun:sqlite";
+import { afterEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.ts";
+import { inspectNodeStore } from "../../src/datadir/inspect.ts";
+import { recoverNode } from "../../src/datadir/recover.ts";
+import { MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { writeApplied } from "../../src/log/engine/raft/applied-state.ts";
+import { installStore } from "../../src/log/engine/raft/install.ts";
+import { fleetOf, openHistory } from "../../src/log/history.ts";
+import { KNOWN_LEVEL, levelOf } from "../../src/log/level.ts";
+import type { Command } from "../../src/log/log.ts";
+import { writeMeta } from "../../src/log/meta.ts";
+import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
+import { verifyChain } from "../../src/log/verify.ts";
+import { migrationsOf } from "../../src/operation/derive.ts";
+import { Store } from "../../src/store/store.ts";
+import { AppliedFleet, applyOn } from "../kit/applied-fleet.ts";
+import { startCore } from "../kit/core.ts";
+import { exampleCalls } from "../kit/examples.ts";
+import { makeStoreAt, migrationsUpTo, schemaOfStore } from "../kit/level.ts";
+import { digestOfStore } from "../kit/raft.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
+
+const BEFORE = STATE_HASH_LEVEL - 1;
+const open: Store[] = [];
+afterEach(() => {
+  for (const store of open.splice(0)) store.close();
+});
+
+function openStore(folder: string, schema: Pick<typeof STORE_SCHEMA, "migrations"> = STORE_SCHEMA): Store {
+  const store = Store.open({ folder, ...STORE_SCHEMA, ...schema, log: () => {} });
+  open.push(store);
+  return store;
+}
+
+/** A store as a build knows it whose highest level this is. */
+const openOld = (folder: string, level: number) => openStore(folder, { migrations: migrationsUpTo(level) });
+
+const at = (level: number) => ({ level, schema: migrationsUpTo(level).length });
+const levelAndSchema = (store: Store) => ({ level: levelOf(store.reader), schema: schemaOfStore(store.reader) });
+
+const command = (name: string, input: Record<string, unknown>): Command => ({
+  name,
+  v: 1,
+  input,
+  caller: "local",
+  via: "",
+  key: "",
+});
+
+/** A fleet of one at a level, with a context. */
+function fleetAt(level: number): AppliedFleet {
+  const fleet = new AppliedFleet(level).begin();
+  open.push(fleet.store);
+  fleet.run("context_put", { id: "a/before", content: "x", title: "t" });
+  return fleet;
+}
+
+function raise(fleet: AppliedFleet, level: number): void {
+  expect(fleet.run("fleet_level_raise", { level, settings: { "history.max_versions": 7 } })).toEqual({ level });
+}
+
+const stateHashOf = (store: Store, target: string) =>
+  store.reader.get<{ state_hash?: string }>("SELECT * FROM changes WHERE target = ? ORDER BY seq DESC", target)
+    ?.state_hash;
+
+describe("a store of a lower level", () => {
+  test("keeps its schema however often it is opened and written to, and gets the next one with its level", async () => {
+    const fleet = fleetAt(BEFORE);
+    const { store } = fleet;
+    expect(levelAndSchema(store)).toEqual(at(BEFORE));
+    // The statements of reads and writes were prepared under the earlier schema.
+    expect(stateHashOf(store, "a/before")).toBeUndefined();
+    raise(fleet, STATE_HASH_LEVEL);
+    expect(levelAndSchema(store)).toEqual(at(STATE_HASH_LEVEL));
+    expect(stateHashOf(store, "a/before")).toBe("");
+    expect(stateHashOf(store, "fleet/settings/history.max_versions")).toHaveLength(64);
+    fleet.run("context_put", { id: "a/after", content: "x", title: "t" });
+    expect(stateHashOf(store, "a/after")).toHaveLength(64);
+    const { problem } = await verifyChain(store.reader, fleet.state, AbortSignal.timeout(5_000));
+    expect(problem).toBeUndefined();
+    store.close();
+    expect(levelAndSchema(openStore(fleet.folder))).toEqual(at(STATE_HASH_LEVEL));
+  });
+
+  test("can be used by the build of that level again, and by none after the level was raised", () => {
+    const fleet = fleetAt(BEFORE);
+    fleet.store.close();
+    const old = openOld(fleet.folder, BEFORE);
+    expect(levelAndSchema(old)).toEqual(at(BEFORE));
+    old.close();
+    Object.assign(fleet, { store: openStore(fleet.folder) });
+    raise(fleet, STATE_HASH_LEVEL);
+    fleet.store.close();
+    expect(() => openOld(fleet.folder, BEFORE)).toThrow(
+      expect.objectContaining({
+        code: "data_newer",
+        message: expect.stringContaining(`has schema ${at(STATE_HASH_LEVEL).schema}; this version of cairn knows`),
+      }),
+    );
+  });
+
+  test("is raised equally however the commands are cut into entries, and not at all where the entry is undone", () => {
+    const commands = [
+      command("fleet_level_raise", { level: STATE_HASH_LEVEL, settings: {} }),
+      command("fleet_profile_set", { profile: "wan" }),
+      command("fleet_member_approve", { node: "n9", role: "edge", spaces: ["*"] }),
+    ];
+    const one = fleetAt(BEFORE);
+    const copy = temporaryFolder();
+    makeStoreAt(copy, BEFORE);
+    const other = openStore(copy);
+    one.store.close();
+    new Database(join(one.folder, "1", "cairn.db")).run("VACUUM INTO ?", [join(copy, "copy.db")]);
+    other.replaceBy(join(copy, "copy.db"), () => {});
+    const store = openStore(one.folder);
+    expect(() =>
+      store.transaction((tx) => {
+        writeMeta(tx, { fleet_level: STATE_HASH_LEVEL });
+        store.migrate(STATE_HASH_LEVEL);
+        expect(schemaOfStore(tx)).toBe(at(STATE_HASH_LEVEL).schema);
+        throw new Error("the disk is full");
+      }),
+    ).toThrow("the disk is full");
+    expect(levelAndSchema(store)).toEqual(at(BEFORE));
+    applyOn(store, openHistory(store), one.nowMs, commands);
+    let state = openHistory(other);
+    for (const each of commands) state = { ...state, ...applyOn(other, state, one.nowMs, [each]).state };
+    expect([levelAndSchema(store), levelAndSchema(other)]).toEqual([at(STATE_HASH_LEVEL), at(STATE_HASH_LEVEL)]);
+    expect(stateHashOf(store, "fleet/members/n9")).toHaveLength(64);
+    expect(digestOfStore(other)).toBe(digestOfStore(store));
+  });
+
+  test.each(Array.from({ length: KNOWN_LEVEL }, (_, index) => index + 1))(
+    "serves every operation: level %d",
+    async (level) => {
+      const folder = temporaryFolder();
+      makeStoreAt(join(folder, "store"), level);
+      await using core = startCore({ folder });
+      expect(levelAndSchema(core.store)).toEqual(at(level));
+      const calls = exampleCalls().filter(({ name }) => core.invoker.registry.get(name) !== undefined);
+      expect(calls.length).toBeGreaterThan(10);
+      for (const { name, example } of calls)
+        await core
+          .call(name, example)
+          .catch((error: unknown) => expect([name, error]).toEqual([name, expect.any(Fault)]));
+      expect([core.fatal, core.unexpected]).toEqual([[], []]);
+      expect(levelAndSchema(core.store)).toEqual(at(level));
+    },
+  );
+});
+
+describe("a copy", () => {
+  /** A member of a fleet at a level, and a copy of its store. */
+  async function memberWithCopy(level: number) {
+    const { store, folder } = fleetAt(level);
+    store.transaction((tx) => {
+      writeMeta(tx, { raft_server: "peer" });
+      writeApplied(tx, 9, 1);
+    });
+    const path = join(folder, "copy.db");
+    await store.copyTo(path);
+    return { path, ...fleetOf(store.reader) };
+  }
+  const install = (store: Store, { path, fleet, epoch }: { path: string; fleet: string; epoch: string }) =>
+    installStore(store, { do: "install", server: "own", path, index: 9, term: 1 }, { fleet, epoch, clean: () => {} });
+
+  test("of a store of the level before goes to builds of both levels, and is as it was sent", async () => {
+    const copy = await memberWithCopy(BEFORE);
+    for (const level of [BEFORE, KNOWN_LEVEL]) {
+      const own = openOld(temporaryFolder(), level);
+      install(own, copy);
+      expect(levelAndSchema(own)).toEqual(at(BEFORE));
+    }
+  });
+
+  test("of a higher level is refused by an older build, with nothing changed", async () => {
+    const copy = await memberWithCopy(STATE_HASH_LEVEL);
+    const folder = temporaryFolder();
+    makeStoreAt(folder, BEFORE);
+    const own = openOld(folder, BEFORE);
+    expect(() => install(own, copy)).toThrow(expect.objectContaining({ code: "data_newer" }));
+    // A level need not have a migration.
+    const higher = new Database(copy.path);
+    higher.run("UPDATE meta SET value = ? WHERE key = 'fleet_level'", [KNOWN_LEVEL + 1]);
+    higher.close();
+    const newest = openStore(temporaryFolder());
+    openHistory(newest);
+    expect(() => install(newest, copy)).toThrow(
+      expect.objectContaining({
+        code: "data_newer",
+        message: `The copy of a peer has fleet level ${KNOWN_LEVEL + 1}; this version of cairn knows levels up to ${KNOWN_LEVEL}`,
+      }),
+    );
+    expect([levelOf(own.reader), levelOf(newest.reader)]).toEqual([BEFORE, KNOWN_LEVEL]);
+  });
+
+  test("whose schema is ahead of its level is refused, as is such a store, its backup and its inspection", async () => {
+    const copy = await memberWithCopy(STATE_HASH_LEVEL);
+    const planted = new Database(copy.path);
+    planted.run("UPDATE meta SET value = ? WHERE key = 'fleet_level'", [BEFORE]);
+    planted.close();
+    const words = `it has schema ${at(STATE_HASH_LEVEL).schema}, and that of its fleet level is ${at(BEFORE).schema}`;
+    expect(() => install(openStore(temporaryFolder()), copy)).toThrow(words);
+    const { store, folder } = fleetAt(STATE_HASH_LEVEL);
+    store.transaction((tx) => writeMeta(tx, { fleet_level: BEFORE }));
+    store.close();
+    expect(() => openStore(folder)).toThrow(words);
+  });
+});
+
+describe("a data folder of the level before", () => {
+  async function dataFolder(): Promise<string> {
+    const dataDir = temporaryFolder();
+    makeStoreAt(join(dataDir, "store"), BEFORE);
+    const core = startCore({ folder: dataDir });
+    await core.call("context_put", { id: "a/x", content: 1, title: "kept" });
+    await core.close();
+    return dataDir;
+  }
+
+  test("is backed up, checked, restored and recovered at its level", async () => {
+    const dataDir = await dataFolder();
+    expect(inspectNodeStore(dataDir)).toMatchObject({ schema: at(BEFORE).schema, seen: { contexts: 1 } });
+    const to = join(temporaryFolder(), "backup");
+    expect(await backupNode({ dataDir, to })).toMatchObject({ schema: at(BEFORE).schema });
+    expect((await checkBackup(to, new Map())).manifest.content).toMatchObject({ contexts: 1 });
+    const restored = temporaryFolder();
+    await restoreNode({ from: to, dataDir: restored });
+    await recoverNode({ dataDir });
+    for (const folder of [restored, dataDir])
+      expect(levelAndSchema(openStore(join(folder, "store")))).toEqual(at(BEFORE));
+  });
+
+  test("of a higher level than this build knows is neither backed up, recovered nor inspected", async () => {
+    const dataDir = await dataFolder();
+    const store = openStore(join(dataDir, "store"));
+    store.transaction((tx) => {
+      store.migrate(KNOWN_LEVEL);
+      writeMeta(tx, { fleet_level: KNOWN_LEVEL + 1 });
+    });
+    store.close();
+    const newer = expect.objectContaining({
+      code: "data_newer",
+      message: expect.stringContaining(`has fleet level ${KNOWN_LEVEL + 1}`),
+    });
+    expect(() => inspectNodeStore(dataDir)).toThrow(newer);
+    const to = join(temporaryFolder(), "backup");
+    await expect(backupNode({ dataDir, to })).rejects.toEqual(newer);
+    await expect(recoverNode({ dataDir })).rejects.toEqual(newer);
+  });
+});
+
+test("migrations have levels that never fall, and none above what this build knows", () => {
+  const levels = MIGRATIONS.map(({ level }) => level);
+  expect(levels).toEqual(levels.toSorted((one, other) => one - other));
+  expect(levels.at(-1)).toBeLessThanOrEqual(KNOWN_LEVEL);
+  const feature = (...migrations: { id: number; level: number; sql: string }[]) => [{ name: "x", migrations }];
+  expect(() => migrationsOf(feature({ id: 1, level: 2, sql: "" }, { id: 2, level: 1, sql: "" }))).toThrow("too low");
+});
