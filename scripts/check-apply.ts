@@ -12,14 +12,27 @@ interface Forbidden {
 
 /** Looked for in code without comments and literals. */
 const FORBIDDEN: readonly Forbidden[] = [
-  { what: "a clock", pattern: /\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bDate\s*\(\s*\)|\bperformance\b/g },
+  {
+    what: "a clock",
+    pattern:
+      /\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bnew\s+Date\b(?!\s*\()|\bDate\s*\(\s*\)|[=(,]\s*Date\b(?!\s*[.(])|\bDate\s*\[|\bperformance\b|\bTemporal\s*\.\s*Now\b/g,
+  },
+  {
+    what: "the time zone",
+    pattern:
+      /\.\s*(?:[gs]et(?:Hours|Minutes|Seconds|Milliseconds|Date|Day|Month|FullYear)|getTimezoneOffset|to(?:Date|Time)String)\b|\bnew\s+Date\s*\([^(),]*,/g,
+  },
   {
     what: "randomness",
-    pattern: /\bMath\s*\.\s*random\b|\bcrypto\b|\brandom(?:UUID|Bytes|Int)\b|\bgetRandomValues\b/g,
+    pattern:
+      /\bMath\s*\.\s*random\b|[=(,]\s*Math\b(?!\s*\.)|\bMath\s*\[|\bcrypto\b|\brandom(?:UUID|Bytes|Int)\b|\bgetRandomValues\b/g,
   },
   { what: "the network", pattern: /\bfetch\s*\(|\bWebSocket\b/g },
   { what: "a timer", pattern: /\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b/g },
-  { what: "the process", pattern: /\bprocess\s*(?:\.|\[)/g },
+  {
+    what: "the process",
+    pattern: /\bprocess\s*(?:\.|\[)|=\s*process\b|\bimport\s*\.\s*meta\b|\bnavigator\s*\./g,
+  },
   { what: "Bun", pattern: /\bBun\s*(?:\.\s*\w+)*/g },
   { what: "the locale", pattern: /\bIntl\b|\.\s*toLocale\w+|\.\s*localeCompare\b/g },
   {
@@ -44,11 +57,19 @@ const EXCEPTIONS: readonly Exception[] = [
   { path: "features/context/rows.ts", uses: "Bun.zstdDecompressSync", why: "decompression is a function of its bytes" },
 ];
 
+/** An import of `write` from operation/define.ts, under whatever name. */
+const IMPORTS_WRITE = /\{[^{}]*(?<!\btype\s+)\bwrite\b[^{}]*\}\s*from\s*["'][^"']*\bdefine\.ts["']/;
+/** A method `apply` over a transaction, with its body. */
+const APPLIES = /\bapply\s*\(\s*_?tx\b[^)]*\)\s*(?::[^={;]*)?\{/;
+
 /** Paths of the files that hold apply code: those that define a command, and the batch that runs them. */
 export function applyFiles(sources: ReadonlyMap<string, string>): string[] {
-  const defines = (code: string) => /\bwrite\s*\(\s*\{/.test(code) && /\bapply\s*[(:]/.test(code);
+  const defines = (code: string) =>
+    APPLIES.test(code) || (/\bwrite\s*(?:<[^()]*>)?\s*\(\s*\{/.test(code) && /\bapply\s*[(:]/.test(code));
   return [...sources].flatMap(([path, source]) =>
-    path === "log/apply-batch.ts" || defines(codeOnly(source)) ? [path] : [],
+    path === "log/apply-batch.ts" || IMPORTS_WRITE.test(withoutComments(source)) || defines(codeOnly(source))
+      ? [path]
+      : [],
   );
 }
 
@@ -77,7 +98,7 @@ function usesIn(source: string): { what: string; uses: string; line: number }[] 
       line: lineAt(code, match.index),
     })),
   );
-  const imports = /\b(?:from|import)\s*\(?\s*["']([@\w][\w@:/.-]*)["']/g;
+  const imports = /\b(?:from|import|require)\s*\(?\s*["'`]([@\w][\w@:/.-]*)["'`]/g;
   const packages = [...withoutComments(source).matchAll(imports)]
     .map((match) => ({ what: "a module", uses: match[1] ?? "", line: lineAt(source, match.index) }))
     .filter(({ uses }) => !PURE_PACKAGES.includes(uses));

@@ -78,22 +78,53 @@ interface Reserved {
 
 /** Looked for in code without comments. */
 export const RESERVED: readonly Reserved[] = [
-  { what: "bun:ffi", pattern: /["']bun:ffi["']/, allowed: ["tailnet/"] },
-  { what: "bun:sqlite", pattern: /["']bun:sqlite["']/, allowed: ["store/"] },
+  { what: "bun:ffi", pattern: /["'`]bun:ffi["'`]/, allowed: ["tailnet/"] },
+  { what: "bun:sqlite", pattern: /["'`](?:bun|node):sqlite["'`]/, allowed: ["store/"] },
+  {
+    // The other rules look for `Bun.…`, and the arrows for literal paths.
+    what: "Bun under another name",
+    pattern: /\bfrom\s*["']bun["']|=\s*(?:globalThis\.)?Bun\s*[;,)]/,
+    allowed: [],
+  },
+  {
+    what: "an import whose path is computed",
+    pattern: /(?<![.\w])import\s*\(\s*(?!["']|`[^`$]*`)|\brequire\s*\(\s*(?!["']|`[^`$]*`)/,
+    allowed: [],
+  },
+  {
+    // SQL runs in apply and in migrations, which give the same rows everywhere.
+    what: "a clock or randomness in SQL",
+    pattern:
+      /\bCURRENT_(?:TIME|DATE|TIMESTAMP)\b|\b(?:unixepoch|julianday|randomblob)\s*\(|'now'|\b(?:SELECT|BY|VALUES|SET|WHERE|DEFAULT)\b[^;"`]*(?<![.\w])random\s*\(\s*\)/i,
+    allowed: [],
+  },
   {
     what: "Bun.serve",
-    pattern: /\bBun\s*\.\s*(serve|listen)\b|["']node:(http|https|net)["']/,
+    pattern: /\bBun\s*\.\s*(serve|listen)\b|["']node:(https?|http2|net|tls|dgram)["']/,
     allowed: ["node/listeners/listen.ts"],
   },
-  { what: "fsync", pattern: /\bf(?:data)?syncSync\b/, allowed: ["lib/atomic-file.ts"] },
+  {
+    what: "fsync",
+    pattern: /\bf(?:data)?syncSync\b|\bf(?:data)?sync\s*(?:\(|[,}][^;"']*\bfrom\b)/,
+    allowed: ["lib/atomic-file.ts"],
+  },
   {
     what: "a sleep of its own",
-    pattern: /\bBun\s*\.\s*sleep\b|\bsetTimeout\b[^;]*\bfrom\s*["']node:timers\/promises["']/,
+    pattern:
+      /\bBun\s*\.\s*sleep(?:Sync)?\b|(?:\bsetTimeout\b[^;]*|\bimport\s+(?:\w+|\*\s*as\s+\w+)\s+)\bfrom\s*["']node:timers\/promises["']|\bnew\s+Promise\b[^;]*=>\s*\{?\s*setTimeout\s*\(\s*\w+\s*,/,
     allowed: ["lib/pause.ts"],
   },
-  { what: "a back-off by hand", pattern: /\* 2 \*\* /, allowed: ["lib/retry.ts"] },
-  { what: "a stream without back-pressure", pattern: /\bnew\s+ReadableStream\b/, allowed: ["lib/outlet.ts"] },
-  { what: "a hash by hand", pattern: /\bcreateHash\b|\bCryptoHasher\b/, allowed: ["lib/sha256.ts"] },
+  { what: "a back-off by hand", pattern: /\b2 \*\* [a-zA-Z(]/, allowed: ["lib/retry.ts"] },
+  {
+    what: "a stream without back-pressure",
+    pattern: /\bnew\s+(?:globalThis\.)?ReadableStream\b|\bReadableStream\s*\.\s*from\b/,
+    allowed: ["lib/outlet.ts"],
+  },
+  {
+    what: "a hash by hand",
+    pattern: /\bcreateHash\b|\bCryptoHasher\b|\bsubtle\s*\.\s*digest\b|\bhash\b[^;]*\bfrom\s*["']node:crypto["']/,
+    allowed: ["lib/sha256.ts"],
+  },
   {
     what: "the text of an error by hand",
     pattern: /\b([\w.]+) instanceof Error\s*\?\s*\1\.message\s*:\s*String\(/,
@@ -106,26 +137,27 @@ export const RESERVED: readonly Reserved[] = [
   },
   {
     what: "the table meta",
-    pattern: /\b(?:FROM|INTO|UPDATE|JOIN)\s+meta\b/i,
+    pattern: /\b(?:FROM|INTO|UPDATE|JOIN)\s+(?:main\s*\.\s*)?["`[\\]*meta\b/i,
     allowed: ["log/meta.ts"],
   },
   {
     what: "a bare fetch(",
-    pattern: /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&])\s*(?:globalThis\.)?fetch\s*\(/,
+    pattern:
+      /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&[!])\s*(?:globalThis\.)?fetch\s*\(|(?:^|[;{}])\s*fetch\s*\((?!\s*(?:\w+\??\s*:|\)))|\bBun\s*\.\s*fetch\b|=\s*fetch\s*[;,)]/m,
     allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
   },
   {
     // Code decides by `facts`; `details` are what clients are shown.
     what: "the details of a fault",
     pattern:
-      /(?<!\.\.)\.\s*details\b|\{[^{}]*\bdetails\b[^{}]*\}\s*(?::\s*Fault\b|=\s*\w*(?:[Ff]ault|[Ee]rror|[Cc]ause)\b)/,
+      /(?<!\.\.)\.\s*details\b|\[\s*["']details["']\s*\]|\{[^{}]*\bdetails\b[^{}]*\}\s*(?::\s*Fault\b|=\s*\w*(?:[Ff]ault|[Ee]rror|[Cc]ause|\be|\berr)\b)/,
     allowed: ["lib/fault.ts", "api/problem.ts", "mcp/errors.ts", "peer/fault-frame.ts"],
   },
   {
     // Other modules ask `Rights`, `Access` or `spaceAmong`.
     what: "the judgement of a grant or a glob",
     pattern:
-      /\b(?:allows|allowsSomewhere|capAllows|globMatches|refusedPart)\b[^;"']*\bfrom\s*["'][^"']*access\/|["'][^"']*access\/glob\.ts["']|\bgrants\s*\.\s*(?:some|every|find|findIndex|filter)\s*\(/,
+      /\b(?:allows|allowsSomewhere|capAllows|globMatches|refusedPart)\b[^;"']*\bfrom\s*["'][^"']*access\/|["'][^"']*access\/glob\.ts["']|(?:\*[^;"']*\bfrom|\bimport\s*\()\s*["'][^"']*access\/|\bgrants\s*\??\.\s*(?:some|every|find|findIndex|filter|reduce)\s*\(|\bof\s+[\w.#]*\brights\.grants\s*\)/,
     allowed: ["access/"],
   },
 ];
@@ -153,7 +185,8 @@ export function arrowProblems(path: string, source: string): string[] {
   for (const { what, pattern, allowed } of RESERVED) {
     const found =
       pattern.test(code) && !allowed.some((place) => (place.endsWith("/") ? path.startsWith(place) : path === place));
-    if (found) problems.push(`${path} uses ${what}, which belongs to src/${allowed.join(" and src/")}`);
+    const owner = allowed.length === 0 ? "is refused everywhere" : `belongs to src/${allowed.join(" and src/")}`;
+    if (found) problems.push(`${path} uses ${what}, which ${owner}`);
   }
   return problems;
 }
@@ -174,6 +207,9 @@ export function checkArrows(root: string): string[] {
     ...[...sources].flatMap(([file, source]) => arrowProblems(file, source)),
     ...circleProblems(sources),
     ...applyProblems(sources),
+    ...[...new Bun.Glob("**/*.sql").scanSync({ cwd: src })].flatMap((file) =>
+      arrowProblems(file, readFileSync(join(src, file), "utf8")),
+    ),
   ];
 }
 

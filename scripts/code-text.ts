@@ -10,11 +10,11 @@ interface Span {
   end: number;
 }
 
-/** Returns comments and literals of a source in order. A template with all that is inside it is one span. */
-function spansOf(source: string): Span[] {
+/** Returns comments and literals of a part of a source, in order. What a template has in `${…}` is code. */
+function spansOf(source: string, start = 0, stop = source.length): Span[] {
   const spans: Span[] = [];
   let before = "";
-  for (let at = 0; at < source.length; ) {
+  for (let at = start; at < stop; ) {
     const kind = kindAt(source, at, before);
     if (kind === undefined) {
       before = `${before}${source[at]}`.slice(-16);
@@ -22,11 +22,28 @@ function spansOf(source: string): Span[] {
       continue;
     }
     const end = endOf(source, at, kind);
-    spans.push({ kind, start: at, end });
+    if (kind === "template") spans.push(...templateSpans(source, at, end));
+    else spans.push({ kind, start: at, end });
     if (kind !== "comment") before = '"';
     at = end;
   }
   return spans;
+}
+
+/** Returns the texts of a template, and the comments and literals of the expressions between them. */
+function templateSpans(source: string, start: number, end: number): Span[] {
+  const spans: Span[] = [];
+  let text = start;
+  for (let at = start + 1; at < end; at += 1) {
+    if (source[at] === "\\") at += 1;
+    else if (source.startsWith("${", at)) {
+      const close = expressionEnd(source, at + 2);
+      spans.push({ kind: "template", start: text, end: at + 2 }, ...spansOf(source, at + 2, close));
+      text = close;
+      at = close;
+    }
+  }
+  return [...spans, { kind: "template", start: text, end }];
 }
 
 function kindAt(source: string, at: number, before: string): Span["kind"] | undefined {

@@ -57,8 +57,8 @@ function withoutTypeImports(code: string): string {
   return code.replace(/\b(?:import|export)\s+type\b[^;"']*?\bfrom\s*["'][^"']+["']/g, "");
 }
 
-/** Specifiers of all imports and re-exports, type-only ones included. */
+/** Returns the specifiers of all imports, re-exports and `require` calls, type-only ones included. */
 export function importsOf(code: string): string[] {
-  const pattern = /\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g;
-  return [...code.matchAll(pattern)].map((match) => match[1] ?? "");
+  const pattern = /\b(?:from|import|require)\s*\(?\s*["']([^"']+)["']|\b(?:import|require)\s*\(\s*`([^`$]+)`/g;
+  return [...code.matchAll(pattern)].map(([, quoted, template]) => quoted ?? template ?? "");
 }

@@ -45,6 +45,17 @@ test.each([
   ["const now = Date.now();", "a clock (Date.now)"],
   ["const now = new Date().toISOString();", "a clock (newDate())"],
   ["const now = performance.now();", "a clock (performance)"],
+  [`const id = \`v-\${Date.now()}\`;`, "a clock (Date.now)"],
+  [`const id = \`\${\`\${Math.random()}\`}\`;`, "randomness (Math.random)"],
+  ["const { now } = Date;", "a clock (=Date)"],
+  ['const now = Date["now"]();', "a clock (=Date)"],
+  ["const day = new Date(stamp.timeMs).getDate();", "the time zone (.getDate)"],
+  ["const first = new Date(year, 0, 1);", "the time zone (newDate(year,)"],
+  ["const { random } = Math;", "randomness (=Math)"],
+  ["const { env } = process;", "the process (=process)"],
+  ["const folder = import.meta.dir;", "the process (import.meta)"],
+  ['const { readFileSync } = require("node:fs");', "a module (node:fs)"],
+  ["const fs = await import(`node:fs`);", "a module (node:fs)"],
   ["const id = Math.random();", "randomness (Math.random)"],
   ["const id = crypto.randomUUID();", "randomness (crypto)"],
   ['await fetch("http://x");', "the network (fetch()"],
@@ -70,6 +81,8 @@ test.each([
   'const words = "Math.random() and process.env";',
   'import type { Stats } from "../../lib/disk.ts";',
   'import { z } from "zod";',
+  "const time = new Date(Date.UTC(2026, 0, 1)).toISOString();",
+  `const words = \`Date.now() \${then} Math.random()\`;`,
   "const half = Math.floor(count / 2);",
 ])("%s is no breach", (code) => {
   expect(applyProblems(feature(code, { "lib/disk.ts": 'import "node:fs";' }))).toEqual([]);
@@ -84,6 +97,19 @@ test("a breach is found however far away it is, and not where apply does not rea
   expect(applyProblems(feature('import { newId } from "../../lib/ids.ts";', files))).toEqual([
     "lib/random.ts:1 uses randomness (Math.random) in apply code: features/x/commands.ts → features/x/rows.ts → lib/ids.ts → lib/random.ts",
   ]);
+});
+
+test.each([
+  ["generics", COMMAND.replace("write(", "write<I, O, C>(")],
+  ["an apply from elsewhere", 'import { write } from "../../operation/define.ts";\nimport { apply } from "./rows.ts";'],
+  ["another name", 'import { write as command } from "../../operation/define.ts";\nimport "./rows.ts";'],
+  [
+    "a factory",
+    'import { make } from "./rows.ts";\nexport const put = make({ name: "put", apply(tx, { id }) { x(); } });',
+  ],
+  ["require", COMMAND.replace(/^import.*$/m, 'const { stamp } = require("./rows.ts");')],
+])("a command is found in spite of %s", (_what, commands) => {
+  expect(applyProblems(feature("Date.now();", { "features/x/commands.ts": commands }))).toHaveLength(1);
 });
 
 test("an exception is for one file and one use", () => {

@@ -73,7 +73,7 @@ test("blanked code keeps every character in its place", () => {
   expect(lines.map((line) => line.trimEnd())).toEqual([
     `const a = ${" ".repeat(7)};`,
     `const b = ${" ".repeat(8)}.exec(c) ?? d / e / f;`,
-    `const g = ${" ".repeat(28)};`,
+    `const g = ${" ".repeat(5)}h({ i: ${" ".repeat(9)} })${" ".repeat(4)};`,
     "",
     "    call(a)",
   ]);
