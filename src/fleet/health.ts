@@ -38,6 +38,7 @@ const JUDGED = [
   "clock_skew",
   "version_skew",
   "level_skew",
+  "build_too_old",
   "member_unreachable",
 ] as const satisfies readonly ConditionCode[];
 type Judged = (typeof JUDGED)[number];
@@ -58,6 +59,7 @@ export class Health {
       ["clock_skew", clockSkew(facts)],
       ["version_skew", versionSkew(facts)],
       ["level_skew", levelSkew(facts)],
+      ["build_too_old", buildTooOld(facts)],
       ["member_unreachable", unreachable(facts)],
     ];
     return new Map(found.flatMap(([code, text]) => (text === undefined ? [] : [[code, text] as const])));
@@ -169,15 +171,32 @@ function versionSkew({ members, received, own, self }: HealthFacts): string | un
   return said.map(({ name, version }) => `${name} runs ${version}`).join(", ");
 }
 
-function levelSkew({ members, received, own, self }: HealthFacts): string | undefined {
-  const said = members
+/** Returns the highest level that the build of each full member knows. */
+function knownLevels({ members, received, own, self }: HealthFacts): { node: string; name: string; level: number }[] {
+  return members
     .filter(({ role }) => role !== "edge")
-    .map((member) => ({
-      name: member.name,
-      level: (member.node === self ? own?.level : received(member.node)?.beat.level) ?? member.level,
+    .map(({ node, name, level }) => ({
+      node,
+      name,
+      level: (node === self ? own?.level : received(node)?.beat.level) ?? level,
     }));
-  if (new Set(said.map(({ level }) => level)).size < 2) return undefined;
+}
+
+function levelSkew(facts: HealthFacts): string | undefined {
+  const said = knownLevels(facts);
+  if (new Set(said.map(({ level }) => level)).size < 2 || buildTooOld(facts) !== undefined) return undefined;
   return `${said.map(({ name, level }) => `${name} knows level ${level}`).join(", ")}; the fleet stays at the lowest`;
+}
+
+/** A member that went back to a build from before the level was raised, such as one that was away meanwhile. */
+function buildTooOld(facts: HealthFacts): string | undefined {
+  const { leading, leaderNode, own, received, self } = facts;
+  const leader = leading ? own : leaderNode === undefined ? undefined : received(leaderNode)?.beat;
+  if (leader === undefined) return undefined;
+  const old = knownLevels(facts).filter(({ level }) => level < leader.fleetLevel);
+  if (old.length === 0) return undefined;
+  const names = old.map(({ node, name, level }) => `${node === self ? "this node" : name} knows levels up to ${level}`);
+  return `The fleet is at level ${leader.fleetLevel}, and ${names.join(", ")}`;
 }
 
 /** Edges may come and go; full members should not. */

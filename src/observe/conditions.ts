@@ -99,6 +99,11 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "New commands are not used until every full member runs the newer version.",
   },
+  build_too_old: {
+    title: "A build is too old for its fleet",
+    severity: "error",
+    hint: "Update cairn on the member that the text names to the version that the leader runs. Until then it gets no copy of the store and applies nothing; what it holds is kept.",
+  },
   fleet_settings_differ: {
     title: "A setting of this node is not the fleet's",
     severity: "warning",

@@ -113,6 +113,23 @@ describe("conditions", () => {
     expect(health.judge(two).get("clock_skew")).toBe("The clocks of this node and b differ by 9 s");
   });
 
+  test("build_too_old names whose build is below the level of the fleet, on the leader and on that member", () => {
+    const at = (fleetLevel: number, level: number) => ({ fleetLevel, level });
+    const heard = { "n-b": heardOf("b", at(5, 5)), "n-c": heardOf("c", at(4, 4)) };
+    const onLeader = new Health().judge(facts({ own: beat("a", at(5, 5)) }, heard));
+    expect(onLeader.get("build_too_old")).toBe("The fleet is at level 5, and c knows levels up to 4");
+    expect(onLeader.has("level_skew")).toBe(false);
+    // It has not applied the raise, and knows the level from the leader.
+    const own = { leading: false, leaderNode: "n-b", own: beat("a", at(4, 4)) };
+    const newer = { "n-b": heardOf("b", at(5, 5)), "n-c": heardOf("c", at(5, 5)) };
+    expect(new Health().judge(facts(own, newer)).get("build_too_old")).toBe(
+      "The fleet is at level 5, and this node knows levels up to 4",
+    );
+    const before = { "n-b": heardOf("b", at(4, 5)), "n-c": heardOf("c", at(4, 5)) };
+    expect(codes(new Health().judge(facts(own, before)))).toEqual(["level_skew"]);
+    expect(codes(new Health().judge(facts({ ...own, leaderNode: undefined }, newer)))).toEqual(["level_skew"]);
+  });
+
   test("version_skew and level_skew name who runs what; an edge has no level to wait for", () => {
     const health = new Health();
     const found = health.judge(facts({}, { "n-c": heardOf("c", { version: "2", level: 2 }) }));
