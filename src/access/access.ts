@@ -79,7 +79,8 @@ export class Access {
   judge(caller: Caller, ask: Ask): readonly Grant[] {
     const rights = this.rights(caller);
     if (ask.cap !== undefined) refuseCapped(ask, ask.cap);
-    if (ask.spaces === "visible") {
+    // A call that names no space needs the right somewhere too: an empty list refuses nothing by itself.
+    if (ask.spaces === "visible" || ask.spaces.length === 0) {
       const found = rights.allowingSomewhere(ask);
       if (found.length === 0) throw this.#refusal(caller, ask, undefined);
       return found;

@@ -80,6 +80,13 @@ test.each([
   expect(core.access.rights(caller).problems).toHaveLength(1);
 });
 
+test("a call that names no space needs the right in some space", () => {
+  const access = new Access({ capability: "example.com/cap/cairn", defaultRole: "none", admins: [] });
+  const ask = { operation: "context_put", verb: "write", spaces: [] } as const;
+  expect(() => access.judge(granted({ role: "reader", spaces: ["*"] }), ask)).toThrow("in any space");
+  expect(access.judge(granted({ role: "member", spaces: ["team-a"] }), ask)).toHaveLength(1);
+});
+
 test("reserved spaces: no glob matches them, writing wants admin and the literal name", async () => {
   await using core = startCore();
   const rows: Array<[unknown, string, string, string]> = [
