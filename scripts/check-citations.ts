@@ -14,10 +14,10 @@ export type Numbers = ReadonlyMap<string, ReadonlySet<number>>;
 /** Spaces, or one line break with the comment marker of the next line. */
 const GAP = String.raw`(?:[ \t]+|[ \t]*\r?\n[ \t]*(?:\/\/|\*|--|#|>)?[ \t]*)`;
 const ITEM = String.raw`\d{1,3}(?:\s?[–-]\s?\d{1,3})?(?![\w.]*\d)`;
-const LIST = `${ITEM}(?:(?:,${GAP}?(?:and${GAP})?|${GAP}(?:and|or|to)${GAP})${ITEM})*`;
+const LIST = `${ITEM}(?:(?:,${GAP}?(?:and${GAP})?|;${GAP}|${GAP}(?:and|or|to)${GAP})${ITEM})*`;
 /** A page, perhaps in backticks or as a link, and the numbers after it. */
 const CITATION = new RegExp(
-  String.raw`\b(${CITED.join("|")})\.md(?:\x60|\x60?\]\([^)]*\))?${GAP}(?:(?:rules?|sections?)${GAP})?(${LIST})`,
+  String.raw`\b(${CITED.join("|")})\.md(?:[\x60*]*|\x60?\]\([^)]*\))(?:'s)?[,:]?${GAP}[(§#]?\s?(?:(?:rules?|sections?)${GAP})?(${LIST})`,
   "g",
 );
 const OLD_FORM = new RegExp(String.raw`(?<![\w/-])design(?:\.md)?\x60?${GAP}(\d{1,2})\b`, "g");

@@ -30,6 +30,7 @@ export function checkDocs(root: string): string[] {
       .filter((file) => file !== "package-lock.json")
       .flatMap((file) => wordProblems(file, read(file))),
     ...pages.flatMap((file) => linkProblems(root, file, read(file))),
+    ...pages.flatMap((file) => anchorProblems(root, file, read(file))),
     ...pages
       .filter((file) => file === "README.md" || file.startsWith("docs/") || file.endsWith("/DESIGN.md"))
       .flatMap((file) => pathProblems(root, file, read(file))),
@@ -89,7 +90,10 @@ export function missingDocs(files: readonly (readonly [string, string])[]): stri
   return files.flatMap(([file, text]) => {
     const lines = text.split("\n");
     return lines.flatMap((line, at) => {
-      const name = /^export (?:async )?(?:abstract )?(?:function|class|const|interface|type) (\w+)/.exec(line)?.[1];
+      const name =
+        /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|class|const enum|const|let|enum|interface|type) (\w+)/.exec(
+          line,
+        )?.[1];
       if (name === undefined || !used.has(`${dirname(file)} ${name}`)) return [];
       let above = at - 1;
       while (/^\/\/ (biome|@ts)-/.test(lines[above] ?? "")) above -= 1;
@@ -125,23 +129,52 @@ export function wordProblems(file: string, text: string): string[] {
 export function linkProblems(root: string, file: string, text: string): string[] {
   const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)\s#]+)[^)]*\)/g)].map((match) => match[1] ?? "");
   const outside = [...text.matchAll(/(?:^|[\s`("'])((?:\.\.\/)+[\w./-]+)/g)].map((match) => match[1] ?? "");
-  return [...links, ...outside]
+  const defined = [...text.matchAll(/^\[[^\]]+\]:\s*(?!https?:|#|mailto:)([^\s#]+)/gm)].map((match) => match[1] ?? "");
+  return [...links, ...defined, ...outside]
     .filter((link) => !existsSync(resolve(root, dirname(file), link)))
     .map((link) => `${file} points to ${link}, which is not there`);
 }
 
+/** Returns the links of a page to headings that are not there, in the page itself or in another. */
+export function anchorProblems(root: string, file: string, text: string): string[] {
+  return [...withoutFences(text).matchAll(/\]\((?!https?:|mailto:)([^)\s#]*\.md)?#([^)\s]+)\)/g)].flatMap((match) => {
+    const page = match[1] === undefined ? undefined : resolve(root, dirname(file), match[1]);
+    if (page !== undefined && !existsSync(page)) return [];
+    const anchors = anchorsOf(page === undefined ? text : readFileSync(page, "utf8"));
+    return anchors.has(match[2] ?? "")
+      ? []
+      : [`${file}:${lineAt(text, match.index)} points to a heading ${match[1] ?? ""}#${match[2]}, which is not there`];
+  });
+}
+
+/** Returns the anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): Set<string> {
+  const seen = new Map<string, number>();
+  const anchors = [...withoutFences(page).matchAll(/^#{1,6} (.+)$/gm)].map((match) => {
+    const words = (match[1] ?? "")
+      .trim()
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "");
+    const anchor = words.replace(/\s/g, "-");
+    const before = seen.get(anchor) ?? 0;
+    seen.set(anchor, before + 1);
+    return before === 0 ? anchor : `${anchor}-${before}`;
+  });
+  return new Set(anchors);
+}
+
 /** A path from the root of the project. */
-const FROM_ROOT = /^(?:src|test|native|scripts|bench|docs)\/[\w./<>*-]*$/;
+const FROM_ROOT = /^(?:\.\/)?(?:src|test|native|scripts|bench|docs)\/[\w./<>*-]*$/;
 /** A path of a source with at least one folder. */
-const FROM_FOLDER = /^[\w.*-]+\/[\w./*-]+\.(?:tsx?|mjs|go|sql)$/;
+const FROM_FOLDER = /^[\w.*-]+\/[\w./*-]+\.(?:tsx?|mjs|go|sql|css)$|^[\w./-]+\/DESIGN\.md$/;
 
 /**
  * Returns the paths in backticks of a page that are not there. A path that is not from the root is looked up in the
  * folder of the page and in src/. `*` and a placeholder such as `<name>` match any name.
  */
 export function pathProblems(root: string, file: string, text: string): string[] {
-  return [...withoutFences(text).matchAll(/`([^`\s]+)`/g)].flatMap((match) => {
-    const path = match[1] ?? "";
+  return [...withoutFences(text).matchAll(/`(?:bun )?([^`\s]+)`/g)].flatMap((match) => {
+    const path = (match[1] ?? "").replace(/(?<=\.\w+)(?::\d+|#\w+)$/, "");
     const folders = FROM_ROOT.test(path) ? [""] : FROM_FOLDER.test(path) ? [dirname(file), "src"] : undefined;
     if (folders === undefined || folders.some((folder) => isThere(join(root, folder), path))) return [];
     return [`${file}:${lineAt(text, match.index)} names ${path}, which is not there`];

@@ -30,29 +30,32 @@ function floating(code: string): number[] {
     const end = afterBracket(code, index + found.length - 1);
     if (!/^(?:\s*\.\s*not\b)?\s*\.\s*(?:rejects|resolves)\b/.test(code.slice(end))) return [];
     const before = code.slice(0, index).trimEnd();
-    const isStatement = before === "" || /[;{})]$|\b(?:else|do|void)$/.test(before);
+    const isStatement =
+      before === "" || /[;{})]$|\b(?:else|do|void)$|\.\s*forEach\s*\((?:[^()]|\([^()]*\))*=>$/.test(before);
     return isStatement ? [index] : [];
   });
 }
 
 function alone(code: string): number[] {
-  return [...code.matchAll(/\.\s*only\s*[(.<]/g)].map(({ index }) => index);
+  return [...code.matchAll(/\b(?:test|it|describe)\b[^;{}]*?\.\s*only\b|\.\s*only\s*[(.<]/g)].map(({ index }) => index);
 }
 
 /** Returns where a test is skipped, or may be, and its title does not end with a reason in brackets. */
 function withoutReason(code: string, text: string): number[] {
-  return [...code.matchAll(/\b(?:test|it|describe)(?:\s*\.\s*\w+)*?\s*\.\s*(skipIf|if|todoIf|skip|todo)\b/g)].flatMap(
-    (match) => {
-      let at = match.index + match[0].length;
-      // The condition of the skip, and the rows of `each`, come before the title.
-      if (match[1]?.endsWith("If") || match[1] === "if") at = afterBracket(code, at);
-      const each = /^\s*\.\s*each\b[^(]*/.exec(code.slice(at));
-      if (each !== null) at = afterBracket(code, at + each[0].length);
-      const open = code.indexOf("(", at);
-      const title = text.slice(open + 1, titleEnd(code, open + 1));
-      return /\[[^\]]+\]\s*["'`]\s*$/.test(title) ? [] : [match.index];
-    },
-  );
+  return [
+    ...code.matchAll(
+      /\b(?:test|it|describe)(?:\s*\.\s*\w+(?:\s*\([^(){};]*\))?)*?\s*\.\s*(skipIf|if|todoIf|skip|todo)\b|\bx(?:test|it|describe)\b/g,
+    ),
+  ].flatMap((match) => {
+    let at = match.index + match[0].length;
+    // The condition of the skip, and the rows of `each`, come before the title.
+    if (match[1]?.endsWith("If") || match[1] === "if") at = afterBracket(code, at);
+    const each = /^\s*\.\s*each\b[^(]*/.exec(code.slice(at));
+    if (each !== null) at = afterBracket(code, at + each[0].length);
+    const open = code.indexOf("(", at);
+    const title = text.slice(open + 1, titleEnd(code, open + 1));
+    return /\[[^\]]+\]\s*["'`]\s*$/.test(title) ? [] : [match.index];
+  });
 }
 
 /** Returns the index of the comma or bracket after the first argument. */

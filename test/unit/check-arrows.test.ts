@@ -3,7 +3,14 @@
 import { describe, expect, test } from "bun:test";
 import { dirname } from "node:path";
 import { ARROWS, arrowProblems, checkArrows, circleProblems } from "../../scripts/check-arrows.ts";
-import { linkProblems, missingDocs, pathProblems, sourceProblems, wordProblems } from "../../scripts/check-docs.ts";
+import {
+  anchorProblems,
+  linkProblems,
+  missingDocs,
+  pathProblems,
+  sourceProblems,
+  wordProblems,
+} from "../../scripts/check-docs.ts";
 
 const root = dirname(dirname(import.meta.dir));
 
@@ -157,7 +164,7 @@ test("an export that another folder uses needs a doc comment", () => {
   const user = ["src/b/user.ts", 'import { type Thing, make } from "../a/thing.ts";'] as const;
   const bare = [
     "src/a/thing.ts",
-    "export function make() {}\nexport interface Thing {}\nexport const unused = 1;",
+    "export function* make() {}\nexport interface Thing {}\nexport const unused = 1;",
   ] as const;
   const documented = [
     "src/a/thing.ts",
@@ -183,10 +190,26 @@ test("links of pages must lead somewhere", () => {
   ]);
 });
 
+test("links to headings must lead to one", () => {
+  const page = "# One page\n## 4. `a/b`: two, 3\n## Same\n## Same\n";
+  const links =
+    "[a](#4-ab-two-3) [b](#same-1) [c](#one-page) [d](docs/security.md#5-all-spaces-are-declared-the-gate-is-first)";
+  expect(anchorProblems(root, "README.md", page + links)).toEqual([]);
+  expect(anchorProblems(root, "README.md", `${page}[a](#same-2) [b](docs/security.md#5-nothing)`)).toEqual([
+    "README.md:5 points to a heading #same-2, which is not there",
+    "README.md:5 points to a heading docs/security.md#5-nothing, which is not there",
+  ]);
+  expect(linkProblems(root, "README.md", "[a]: docs/nowhere.md")).toHaveLength(1);
+});
+
 describe("paths in pages", () => {
   test.each([
     ["README.md", "`src/nowhere/x.ts`", "src/nowhere/x.ts"],
     ["README.md", "`docs/nowhere.md`", "docs/nowhere.md"],
+    ["README.md", "`./docs/nowhere.md`", "./docs/nowhere.md"],
+    ["README.md", "`src/nowhere/x.ts:12`", "src/nowhere/x.ts"],
+    ["README.md", "`bun scripts/nowhere.ts`", "scripts/nowhere.ts"],
+    ["src/fleet/DESIGN.md", "`nowhere/DESIGN.md`", "nowhere/DESIGN.md"],
     ["README.md", "`src/nowhere/`", "src/nowhere/"],
     ["docs/tables.md", "`test/unit/nowhere*.test.ts`", "test/unit/nowhere*.test.ts"],
     ["src/fleet/DESIGN.md", "`lead/nowhere.ts`", "lead/nowhere.ts"],

@@ -38,6 +38,18 @@ describe("citations", () => {
       "See [it](replication.md), replication.md 22–24",
       "cites replication.md 24, and docs/replication.md has no such number",
     ],
+    ...[
+      "replication.md, 24",
+      "**replication.md** 24",
+      "replication.md § 24",
+      "replication.md: 24",
+      "replication.md (24)",
+      "replication.md's 24",
+      "replication.md 22; 24",
+    ].map(
+      (words) =>
+        [`// As ${words} says`, "cites replication.md 24, and docs/replication.md has no such number"] as const,
+    ),
     ["// The gate (design 4).", 'cites "design 4": write architecture.md 4'],
     ["// The gate (`design.md` 4).", 'cites "design.md` 4": write architecture.md 4'],
     ["// See notes/tailnet.md 1.", "names notes/tailnet.md, which is not in the repository: cite a page of docs/"],

@@ -16,6 +16,8 @@ test.each([
   [`void expect${PROMISE};`, 1],
   ["expect(\n  call({ a: [1] }),\n).not.resolves.toBe(1);", 1],
   ["// await\nexpect(call()).resolves.toBe(1);", 1],
+  [`calls.forEach((call) => expect${PROMISE});`, 1],
+  [`await Promise.all(calls.map((call) => expect${PROMISE}));`, 0],
   [`await expect${PROMISE};`, 0],
   [`await Promise.all([expect${PROMISE}, expect${PROMISE}]);`, 0],
   [`test("x", () => expect${PROMISE});`, 0],
@@ -32,6 +34,7 @@ test.each([
   ["describe\n  .only('x', () => {});", 1],
   ["test.each([1]).only('x', () => {});", 1],
   ["test.serial.only('x', () => {});", 1],
+  ["const alone = test.only;", 1],
   ["only.test('x');", 0],
   ["// test.only('x')", 0],
 ] as const)("a test that runs alone: %j has %d", (source, count) => {
@@ -46,6 +49,9 @@ test.each([
   ["test.if(yes).each(['a'] as const)(\n  '%s',\n  () => {});", 1],
   [`describe.skipIf(no)(\`x [needs \${what(1, 2)}]\`, () => {});`, 0],
   ["test.skip('x', () => {});", 1],
+  ["test.each([1]).skip('x', () => {});", 1],
+  ["xtest('x', () => {});", 1],
+  ["xdescribe('x [needs root]', () => {});", 0],
   ["test.todo('x [needs a clock to set]');", 0],
 ] as const)("a skip without a reason: %j has %d", (source, count) => {
   expect(testProblems("a.test.ts", source)).toHaveLength(count);
