@@ -1,15 +1,15 @@
 // Members that were started with different limits, on a real tailnet: the limits are those that the fleet began with,
 // on every member and after a handover, until one write changes them.
 
-import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FLEET_SETTINGS_LEVEL } from "../../src/operation/fleet-settings.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
+import { makeStoreAt } from "../kit/level.ts";
 import { startNode } from "../kit/node.ts";
 import { untilReport } from "../kit/report-of.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 /** `history.max_versions` of each member; the first one begins the fleet. */
 const GIVEN: Readonly<Record<string, string>> = { "central-1": "12", "central-2": "2", "central-3": "5" };
@@ -125,19 +125,10 @@ test("a member that starts again keeps to the fleet's values", async () => {
 }, 60_000);
 
 test("a fleet from below the level begins with the settings of its leader's node once the level is raised", async () => {
-  await using begun = await startNode({ tailnet: fleet.tailnet, hostname: "older" });
-  await untilReport(
-    "the first row",
-    () => begun,
-    ({ members }) => members[0]?.node.startsWith("n") === true,
-  );
-  await begun.stop();
-  const path = currentStore(begun.dataDir);
-  const store = new Database(path);
-  store.run("UPDATE meta SET value = ? WHERE key = 'fleet_level'", [FLEET_SETTINGS_LEVEL - 1]);
-  store.run("DELETE FROM meta WHERE key IN ('fleet_settings', 'state_digest')");
-  store.close();
-  await using node = await begun.again({ args: ["--history-max-versions", "7"] });
+  const dataDir = temporaryFolder();
+  makeStoreAt(join(dataDir, "store"), FLEET_SETTINGS_LEVEL - 1);
+  const args = ["--history-max-versions", "7"];
+  await using node = await startNode({ tailnet: fleet.tailnet, hostname: "older", dataDir, args });
   const raised = await untilReport(
     "the raised level",
     () => node,
@@ -147,9 +138,3 @@ test("a fleet from below the level begins with the settings of its leader's node
   expect((await node.cli(["audit"])).out).toContain("fleet/settings/history.max_versions");
   expect((await node.cli(["audit", "--verify"])).code).toBe(0);
 }, 60_000);
-
-/** Path of the store that a stopped node has. */
-function currentStore(dataDir: string): string {
-  const folder = join(dataDir, "store");
-  return join(folder, readFileSync(join(folder, "CURRENT"), "utf8").trim(), "cairn.db");
-}
