@@ -165,7 +165,7 @@ function page(table: string): string {
   return `# How long a write takes
 
 Made by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}; do not edit. Milliseconds from a PUT of about 1 KB until it is acknowledged: p50 / p99, one after the other unless it says otherwise.
-Acknowledged means that a majority of the voters has it on disk and the answering node has applied it.
+Acknowledged means that a majority of the voters has it on disk and the leader has applied it; a full member that forwarded it has applied it too, unless it is more than 5 s behind.
 
 ${table}
 

@@ -1,4 +1,5 @@
-// The list of features. Adding one is a folder and a line here; everything else is derived from the manifests.
+// The list of features. Adding one is a folder and a line here; the rest is derived from the manifests, except for the
+// commands of contexts and the fleet, which are written by hand (src/cli/context, src/cli/export, src/cli/fleet).
 
 import { settingRows } from "../config/settings.ts";
 import { fleetFeature } from "../fleet/index.ts";

@@ -1,5 +1,5 @@
 // The manifest of a feature (docs/architecture.md 7). The rest of the product is derived from the manifests: schema,
-// digests, forks, edges, subscriptions and every surface. Nothing names a feature.
+// digests, forks, edges, subscriptions and the surfaces. architecture.md 7 lists the code that names a feature itself.
 
 import type { SettingTable } from "../config/setting.ts";
 import type { Change } from "../log/changes.ts";

@@ -1,5 +1,5 @@
-// The only way to run an operation: find, parse, judge, limit, route, run, count (architecture.md 7). REST, MCP, CLI,
-// pages and other nodes call this and nothing below it.
+// The only way to run an operation; DESIGN.md lists its steps. REST, MCP, pages and calls forwarded by other nodes end
+// here. The command line comes by HTTP, and so does the bridge.
 
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
