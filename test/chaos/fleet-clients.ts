@@ -4,7 +4,7 @@
 import { Agent } from "../kit/agent.ts";
 import type { Fleet, FleetNode } from "../kit/fleet.ts";
 import { type Feed, type Place, placeOf, type SeenChange, tagOf } from "./history.ts";
-import type { Said, Target } from "./load.ts";
+import { hashOf, type Said, type Target } from "./load.ts";
 
 type Device = Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
 
@@ -53,7 +53,9 @@ async function ask(agent: Agent, path: string, init: Parameters<Agent["http"]>[1
     ...(age === null ? {} : { ageMs: Number(age) * 1000 }),
     ...(headers.has("cairn-cache") ? { cached: true } : {}),
   };
-  if (status >= 200 && status < 300) return { outcome: "ok", ...tagOf(headers.get("etag")), position, ...freshness };
+  const content = init?.method === undefined ? { body: hashOf(text) } : {};
+  if (status >= 200 && status < 300)
+    return { outcome: "ok", ...tagOf(headers.get("etag")), ...content, position, ...freshness };
   const code = typeof body["code"] === "string" ? body["code"] : `${status} ${text.slice(0, 60)}`;
   if (status === 404 && code === "not_found" && init?.method !== "PUT")
     return { outcome: "ok", version: 0, hash: "", position, ...freshness };

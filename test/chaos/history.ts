@@ -24,6 +24,8 @@ export interface Row {
    * content, so this identifies the put.
    */
   hash: string;
+  /** First 12 hex digits of the SHA-256 of the body that a read received; undefined where there was none. */
+  body?: string | undefined;
   /** Position in the response, or undefined. */
   position: Place | undefined;
   /** Condition of a put: the ETag that must be current, or `new`: there must be none. */
@@ -36,6 +38,9 @@ export interface Row {
   /** From an edge, which may know less of other contexts than its position says. */
   cached?: boolean | undefined;
 }
+
+/** Code of an acknowledged put whose ETag names another content than the one that was sent. */
+export const OTHER_CONTENT = "other content";
 
 /** A position: history and seq. */
 export interface Place {
@@ -123,6 +128,7 @@ export function describe(row: Row | SeenChange): string {
     row.condition === undefined ? undefined : `if ${row.condition}`,
     row.shown === undefined ? undefined : `shown ${row.shown.epoch}-${row.shown.seq}`,
     `→ ${row.outcome}${row.code === "" ? "" : ` ${row.code}`} ${row.version}-${row.hash}`,
+    row.body === undefined || row.body === row.hash ? undefined : `body ${row.body}`,
     row.position === undefined ? undefined : `position ${row.position.epoch}-${row.position.seq}`,
     row.ageMs === undefined ? undefined : `age ${row.ageMs} ms`,
     row.cached === true ? "cached" : undefined,

@@ -2,12 +2,21 @@
 // faults happen meanwhile is up to the scenario.
 
 import { eventually } from "../kit/eventually.ts";
-import type { Place, Row } from "./history.ts";
+import { OTHER_CONTENT, type Place, type Row } from "./history.ts";
 import type { Random } from "./random.ts";
 
 /** Outcome of one attempt. `fail` is certain: nothing was done, and nothing will be. */
 export type Said =
-  | { outcome: "ok"; version: number; hash: string; position: Place | undefined; ageMs?: number; cached?: boolean }
+  | {
+      outcome: "ok";
+      version: number;
+      hash: string;
+      /** As in Row. */
+      body?: string;
+      position: Place | undefined;
+      ageMs?: number;
+      cached?: boolean;
+    }
   | { outcome: "fail"; code: string /** Whether the same may be asked again. */; again: boolean }
   | { outcome: "unknown"; code: string };
 
@@ -154,7 +163,7 @@ export class Load {
             hash: row.hash,
             node,
             completeMs,
-            code: said.hash === row.hash ? "" : "other content",
+            code: said.hash === row.hash ? "" : OTHER_CONTENT,
           };
         if (said.outcome === "fail" && !said.again)
           return { ...row, node, completeMs, outcome: "fail", code: said.code, version: 0, position: undefined };

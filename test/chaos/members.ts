@@ -2,6 +2,8 @@
 // content. No tailnet and no listeners: the log alone.
 
 import { contextOperations } from "../../src/features/context/index.ts";
+import { headOf, textOf } from "../../src/features/context/rows.ts";
+import { requireVersion } from "../../src/features/context/version-faults.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -10,7 +12,7 @@ import { digestOfStore, type Member, startMember } from "../kit/raft.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 import { endOf, epochsOf } from "./ends.ts";
 import { type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
-import type { GetAsk, PutAsk, Said, Target } from "./load.ts";
+import { type GetAsk, hashOf, type PutAsk, type Said, type Target } from "./load.ts";
 
 /** How long a busy machine may need until all members are equal. */
 const SETTLE_MS = 10_000;
@@ -84,12 +86,12 @@ export function memberTarget(
           signal.throwIfAborted();
           await Bun.sleep(2);
         }
-        const row = store.reader.get<{ version: number; hash: string }>(
-          "SELECT version, hash FROM contexts WHERE id = ?",
-          key,
-        );
-        const hash = row?.hash.slice(0, 12) ?? "";
-        return { outcome: "ok", version: row?.version ?? 0, hash, position: log.position() };
+        const head = headOf(store.reader, key);
+        const position = log.position();
+        if (head === undefined) return { outcome: "ok", version: 0, hash: "", position };
+        const text = textOf(requireVersion(store.reader, head, head.version));
+        const hash = head.hash.slice(0, 12);
+        return { outcome: "ok", version: head.version, hash, body: hashOf(text), position };
       } catch (error) {
         return saidOf(error);
       }

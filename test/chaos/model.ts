@@ -16,6 +16,7 @@ export const BUGS = [
   "edge fill race",
   "etag without hash",
   "position reused after recover",
+  "body of the version before",
 ] as const;
 
 export type Bug = (typeof BUGS)[number];
@@ -269,6 +270,7 @@ class Model {
       code: "",
       version: change?.version ?? 0,
       hash: change?.hash ?? "",
+      body: this.#bodyOf(change),
       position,
       consistency,
       shown: consistency === "session" ? client.position : undefined,
@@ -277,6 +279,14 @@ class Model {
     });
     if (consistency !== "any" && (client.position === undefined || seq > client.position.seq))
       client.position = position;
+  }
+
+  /** Hash of what a read receives; the planted bug answers one in twenty with the version before. */
+  #bodyOf(change: SeenChange | undefined): string | undefined {
+    if (change === undefined || !this.#has("body of the version before") || !this.#random.chance(0.05))
+      return change?.hash;
+    const before = this.#order.find(({ key, version }) => key === change.key && version === change.version - 1);
+    return before?.hash ?? change.hash;
   }
 
   #askMember(member: Member, key: string, consistency: string, shown: Place | undefined) {

@@ -1,7 +1,7 @@
 // Rules about reads (replication.md 31): leader reads are linearizable, session reads never go back, every response is
 // what was written, and no response of an edge is older than it states.
 
-import type { Findings, Place, Row, Run } from "./history.ts";
+import { type Findings, OTHER_CONTENT, type Place, type Row, type Run } from "./history.ts";
 import type { Reference } from "./reference.ts";
 import { groupBy, sweep } from "./sweep.ts";
 
@@ -13,12 +13,24 @@ export function judgeReads(run: Run, reference: Reference, findings: Findings): 
   const kept = run.rows.filter(isKept);
   const reads = kept.filter(({ operation }) => operation === "get");
   const puts = kept.filter(({ operation }) => operation === "put");
+  isTheBodyOfItsTag(run, findings);
   oneContentPerVersion(kept, findings);
   readsWhatWasWritten(run, reads, reference, findings);
   leaderReadsAreNew(kept, puts, reads, findings);
   sessionsNeverGoBack(run, kept, reference, findings);
   answersTheStateOfItsPosition(reads, reference, findings);
   isNoOlderThanItSays(puts, reads, findings);
+}
+
+/** Also of histories that were left: an ETag names its content whatever became of the version. */
+function isTheBodyOfItsTag(run: Run, findings: Findings): void {
+  for (const row of run.rows) {
+    if (row.outcome !== "ok") continue;
+    if (row.operation === "get" && row.version > 0 && row.body !== row.hash)
+      findings.add("body", "a read answered another body than the one that its ETag names", row);
+    if (row.operation === "put" && row.code === OTHER_CONTENT)
+      findings.add("body", "a write answered an ETag that names another content than the one sent", row);
+  }
 }
 
 /** Version n of a context has one content, on every node. */

@@ -1,14 +1,18 @@
 // The checker over real logs: three members under load pass, and with a fault planted around them — an apply that skips
 // or doubles, a feed that drops, a leader read without a barrier, an acknowledgement before commit, a copy without its
-// keyed answers — they do not.
+// keyed answers — they do not. Nor does a node of another build that answers reads with an earlier body.
 
 import { afterEach, expect, test } from "bun:test";
+import { type Alteration, alteredCairn } from "../chaos/altered.ts";
 import { check, report } from "../chaos/checker.ts";
 import type { Row, Run } from "../chaos/history.ts";
 import { Load, type Target } from "../chaos/load.ts";
 import { endOfMembers, followMember, type MemberOptions, memberTarget, startMembers } from "../chaos/members.ts";
 import { Random } from "../chaos/random.ts";
+import { runScenario, type Scenario } from "../chaos/scenario.ts";
+import { ALONE } from "../chaos/shapes.ts";
 import { eventually } from "../kit/eventually.ts";
+import { startFleet } from "../kit/fleet.ts";
 import { applyContexts, type Member, stopMember } from "../kit/raft.ts";
 
 const SEED = Date.now() % 100_000;
@@ -163,6 +167,25 @@ test("an acknowledgement before the commit is found when its leader is cut off",
   const rows = await kept.stop();
   expect(rulesOf(await ended([...lostRows, ...rows]))).toContain("lost");
 }, 60_000);
+
+test("a node that answers with the body of the version before, under the right ETag, is found", async () => {
+  const altered: Alteration = {
+    file: "src/features/context/get.ts",
+    from: "const text = textOf(row);",
+    to: "const text = textOf(row.version < 3 ? row : requireVersion(reader, head, row.version - 1));",
+  };
+  await using fleet = await startFleet({ ...ALONE, command: () => alteredCairn([altered]) });
+  const device = await fleet.tailnet.client({ hostname: "clients" });
+  const scenario: Scenario = {
+    name: "earlier-bodies",
+    title: "reads answer with the body of the version before",
+    fleet: ALONE,
+    seconds: 40,
+    run: async (trial) => void (await trial.load().more(60)),
+  };
+  const found = runScenario(scenario, { fleet, device, seed: SEED, say: console.log });
+  await expect(found).rejects.toThrow(/body \(\d+\): a read answered another body/);
+}, 90_000);
 
 test("a copy without its keyed answers is found", async () => {
   const plant = (at: number): MemberOptions =>

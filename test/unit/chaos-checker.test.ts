@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";
-import type { Row, Run } from "../chaos/history.ts";
+import { OTHER_CONTENT, type Row, type Run } from "../chaos/history.ts";
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
 
 const SEEDS = [1, 2, 3, 4, 5].map((at) => at * 7919 + (Date.now() % 7919));
@@ -33,6 +33,7 @@ const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
   "edge fill race": ["age"],
   "etag without hash": ["condition"],
   "position reused after recover": ["seq-unique"],
+  "body of the version before": ["body"],
 };
 
 describe.each(BUGS)("%s", (bug) => {
@@ -59,7 +60,14 @@ describe("small histories", () => {
     ...more,
   });
   const get = (version: number, more: Partial<Row> = {}): Row =>
-    put(version, { operation: "get", invokeMs: 1000, completeMs: 1001, consistency: "any", ...more });
+    put(version, {
+      operation: "get",
+      body: `h${version}`,
+      invokeMs: 1000,
+      completeMs: 1001,
+      consistency: "any",
+      ...more,
+    });
   /** A run of these rows over three changes that all nodes have. */
   const run = (rows: Row[], more: Partial<Run> = {}): Run => {
     const changes = [1, 2, 3].map((seq) => ({ epoch: "e1", seq, key: "k", version: seq, hash: `h${seq}` }));
@@ -76,6 +84,15 @@ describe("small histories", () => {
       get(3, { consistency: "session", shown: { epoch: "e1", seq: 3 } }),
     ];
     expect(rulesOf(run([...three, ...reads]))).toEqual([]);
+  });
+
+  test("a read with another body than its ETag names, or with none, and a write told of other content", () => {
+    expect(check(run([...three, get(3, { body: "h2" })]))).toMatchObject([
+      { rule: "body", rows: [expect.stringContaining("3-h3 body h2")] },
+    ]);
+    expect(rulesOf(run([...three, get(3, { body: undefined })]))).toEqual(["body"]);
+    expect(rulesOf(run([...three, get(0, { body: undefined, position: { epoch: "e1", seq: 0 } })]))).toEqual([]);
+    expect(rulesOf(run([put(1), put(2), put(3, { code: OTHER_CONTENT })]))).toEqual(["body"]);
   });
 
   test("a refused write that was done, and one done twice by an unknown outcome", () => {
