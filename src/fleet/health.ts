@@ -15,6 +15,8 @@ export interface HealthFacts extends BeatsView {
   leading: boolean;
   leaderKnown: boolean;
   members: readonly Member[];
+  /** Why the build of this node cannot install a copy that its leader sent. */
+  newerCopy?: string | undefined;
   /** Undefined on an edge. */
   raft: RaftState | undefined;
   leaderNode: string | undefined;
@@ -190,7 +192,9 @@ function levelSkew(facts: HealthFacts): string | undefined {
 
 /** A member that went back to a build from before the level was raised, such as one that was away meanwhile. */
 function buildTooOld(facts: HealthFacts): string | undefined {
-  const { leading, leaderNode, own, received, self } = facts;
+  const { leading, leaderNode, own, received, self, newerCopy } = facts;
+  // Without a store it knows no members, and they get no beat of it.
+  if (newerCopy !== undefined) return newerCopy;
   const leader = leading ? own : leaderNode === undefined ? undefined : received(leaderNode)?.beat;
   if (leader === undefined) return undefined;
   const old = knownLevels(facts).filter(({ level }) => level < leader.fleetLevel);

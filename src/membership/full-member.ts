@@ -339,6 +339,7 @@ export class FullMember implements FleetView {
         ...this.#facts(),
         leading: this.#state.leading(),
         leaderKnown: log.leadership().server !== "",
+        newerCopy: log.newerCopy(),
         profile: this.#state.profile(),
       },
       conditions,

@@ -125,6 +125,8 @@ describe("conditions", () => {
     expect(new Health().judge(facts(own, newer)).get("build_too_old")).toBe(
       "The fleet is at level 5, and this node knows levels up to 4",
     );
+    const blank = { ...own, leaderNode: undefined, members: [], newerCopy: "The copy has schema 7" };
+    expect(new Health().judge(facts(blank)).get("build_too_old")).toBe("The copy has schema 7");
     const before = { "n-b": heardOf("b", at(4, 5)), "n-c": heardOf("c", at(4, 5)) };
     expect(codes(new Health().judge(facts(own, before)))).toEqual(["level_skew"]);
     expect(codes(new Health().judge(facts({ ...own, leaderNode: undefined }, newer)))).toEqual(["level_skew"]);

@@ -1,13 +1,16 @@
 // Builds that differ: one whose apply fails at an entry, one that knows a command which the others do not, one of a
-// higher level. A node that cannot continue stops with an error and applies nothing; with the right build it continues,
-// and all are equal.
+// higher level with another schema. A node that cannot continue stops with an error and applies nothing; with the right
+// build it continues, and all are equal.
 
+import { join } from "node:path";
+import { MIGRATIONS } from "../../../src/features/index.ts";
 import { KNOWN_LEVEL } from "../../../src/log/level.ts";
+import { inspectStore } from "../../../src/store/inspect.ts";
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { nodeTarget } from "../fleet-clients.ts";
-import { back, killed, leads } from "../folders.ts";
+import { back, killed, leads, lose } from "../folders.ts";
 import { hashOf } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { UNLIMITED, VOTERS } from "../shapes.ts";
@@ -43,8 +46,22 @@ const LATER_COMMAND: readonly Alteration[] = [
 
 const NEXT_LEVEL = KNOWN_LEVEL + 1;
 
+/** A table more, a column more, and rows that change. */
+const NEXT_SCHEMA =
+  "CREATE TABLE moods (id TEXT PRIMARY KEY, mood TEXT NOT NULL) STRICT, WITHOUT ROWID;" +
+  "ALTER TABLE contexts ADD COLUMN mood TEXT NOT NULL DEFAULT 'fine';" +
+  "UPDATE contexts SET mood = 'good' WHERE version = 1;" +
+  "INSERT INTO moods SELECT id, mood FROM contexts;";
+
 const HIGHER_LEVEL: readonly Alteration[] = [
   { file: "src/log/level.ts", from: `KNOWN_LEVEL = ${KNOWN_LEVEL};`, to: `KNOWN_LEVEL = ${NEXT_LEVEL};` },
+  {
+    file: "src/operation/derive.ts",
+    from: "  for (const [index, { id, level, name }] of all.entries()) {",
+    to:
+      `  all.push({ id: all.length + 1, level: ${NEXT_LEVEL}, name: "next", sql: "${NEXT_SCHEMA}" });\n` +
+      "  for (const [index, { id, level, name }] of all.entries()) {",
+  },
 ];
 
 export const poisonEntry: Scenario = {
@@ -131,9 +148,9 @@ export const unknownCommand: Scenario = {
 
 export const levels: Scenario = {
   name: "levels",
-  title: "a rolling restart with a build of a higher level under load; then the old build is refused",
+  title: "a build of a higher level with another schema: copies both ways, a way back, a rolling restart; then none",
   fleet: { centrals: 3, regionals: 1, profile: "lan", args: UNLIMITED },
-  seconds: 240,
+  seconds: 400,
   async run(trial) {
     const { fleet } = trial;
     const command = await alteredCairn(HIGHER_LEVEL);
@@ -142,6 +159,8 @@ export const levels: Scenario = {
     await load.more(30);
     const nodes = [...fleet.up()];
     const older = { command: nodes[0]?.process.command ?? [] };
+    await mixed(trial, { command });
+    expectSchemas(nodes, MIGRATIONS.length);
     for (const [at, node] of nodes.entries()) {
       const began = performance.now();
       await node.process.stop();
@@ -158,19 +177,85 @@ export const levels: Scenario = {
     }
     await eventually("the next level", async () => (await (await fleet.leader()).status())?.fleet.level === NEXT_LEVEL);
     await load.more(20);
+    await fleet.caughtUp();
+    expectSchemas(nodes, MIGRATIONS.length + 1);
     const old = nodes.find(({ role }) => role === "regional");
     if (old === undefined) throw new Error("there is no regional");
     await killed(old);
     await load.more(10);
     await old.restart(older);
-    await stops(trial, old, "the old build");
-    await old.restart({ command });
-    await old.serving();
+    const said = await stops(trial, old, "the old build");
+    if (!said.includes(`has schema ${MIGRATIONS.length + 1}; this version of cairn knows`))
+      throw new Error(`${old.name} does not say why it ended: ${said}`);
+    await outdated(trial, old, older);
+    await back(fleet, old, { command });
     await load.more(10);
     // The checker requires all nodes that are up at the end to be equal, so none may run an older build.
     await fleet.caughtUp();
   },
 };
+
+/** Two builds before the level is raised: each takes a copy from a leader of the other, and the newer goes back. */
+async function mixed(trial: Trial, newer: { command: string[] }): Promise<void> {
+  const { fleet } = trial;
+  const [one, other] = fleet.up(["central"]);
+  if (one === undefined || other === undefined) throw new Error("there are no two voters");
+  const roles = [
+    { leader: one, follower: other, build: {}, what: "the older build from the newer" },
+    { leader: other, follower: one, build: newer, what: "the newer build from the older" },
+  ];
+  await one.process.stop();
+  await one.restart(newer);
+  await one.serving();
+  for (const { leader, follower, build, what } of roles) {
+    await fleet.voters(3);
+    await leads(fleet, leader);
+    await killed(follower);
+    lose(follower, "store");
+    await back(fleet, follower, build);
+    trial.say(`a copy went to ${follower.name}: ${what}`);
+  }
+  await killed(one);
+  await back(fleet, one);
+  await fleet.voters(3);
+  trial.say(`${one.name} is back with the older build`);
+}
+
+/**
+ * An older build without a store gets no copy from a fleet of a higher level and says so; without a store it sends no
+ * heartbeats, so the leader says that it is away.
+ */
+async function outdated(trial: Trial, node: FleetNode, older: { command: readonly string[] }): Promise<void> {
+  const { fleet } = trial;
+  lose(node, "store");
+  await node.restart(older);
+  const told = [
+    { one: node, wanted: "build_too_old" },
+    { one: await fleet.leader(node), wanted: "member_unreachable" },
+  ];
+  for (const { one, wanted } of told) {
+    let seen: unknown;
+    await eventually(
+      `${wanted} on ${one.name}`,
+      async () => {
+        const report = await one.status();
+        seen = report?.conditions;
+        return report?.conditions.some(({ code }) => code === wanted);
+      },
+      { withinMs: 30_000, seen: () => `${JSON.stringify(seen)}\n${fleet.tails()}` },
+    );
+  }
+  if (node.process.ended) throw new Error(`${node.name} ended over a copy that it cannot install`);
+  trial.say(`${node.name} gets no copy with the old build, and conditions say so there and on the leader`);
+  await killed(node);
+}
+
+function expectSchemas(nodes: readonly FleetNode[], schema: number): void {
+  for (const { name, dataDir } of nodes) {
+    const found = inspectStore(join(dataDir, "store"), () => undefined)?.schema;
+    if (found !== schema) throw new Error(`the store of ${name} has schema ${found}, not ${schema}`);
+  }
+}
 
 /** Puts a context with a word in it, and records the write. */
 export async function put({ device, prefix, rows }: Trial, node: FleetNode, word: string): Promise<void> {
@@ -192,7 +277,8 @@ export async function put({ device, prefix, rows }: Trial, node: FleetNode, word
   else rows.push({ ...row, outcome: said.outcome, code: said.code, version: 0, position: undefined });
 }
 
-async function stops(trial: Trial, node: FleetNode, what: string): Promise<void> {
+/** Waits until a node has ended with an error, and returns what it wrote on stderr. */
+async function stops(trial: Trial, node: FleetNode, what: string): Promise<string> {
   await eventually(`the end of ${node.name}`, () => node.process.ended, {
     withinMs: 40_000,
     seen: () => trial.fleet.tails(),
@@ -200,4 +286,5 @@ async function stops(trial: Trial, node: FleetNode, what: string): Promise<void>
   const { code, err } = await node.process.exited();
   trial.say(`${node.name}, ${what}, ended with ${code}: ${err.trim().split("\n").slice(-2).join(" | ").slice(0, 600)}`);
   if (code === 0 || code === null) throw new Error(`${node.name} ended with ${code}, as if nothing were wrong`);
+  return err;
 }

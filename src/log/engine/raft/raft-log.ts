@@ -101,6 +101,7 @@ export class RaftLog implements Log {
   #alive: ReturnType<typeof setInterval> | undefined;
   #server = "";
   #ticket = 0;
+  #newerCopy: string | undefined;
   /** Takes no more writes. */
   #closed = false;
   /** Applies nothing more either. */
@@ -161,6 +162,11 @@ export class RaftLog implements Log {
   /** Returns this member's server id; "" until it runs. */
   server(): string {
     return this.#server;
+  }
+
+  /** Returns why this build cannot install the newest copy that a peer sent; undefined where it can. */
+  newerCopy(): string | undefined {
+    return this.#newerCopy;
   }
 
   ready(): boolean {
@@ -393,7 +399,13 @@ export class RaftLog implements Log {
     if (this.#member === undefined) throw new Error("an install before the start");
     const { fleet, epoch } = this.#member.start;
     const wasReady = this.ready();
-    installStore(store, ask, { fleet, epoch, clean: cleanCopy });
+    try {
+      installStore(store, ask, { fleet, epoch, clean: cleanCopy });
+      this.#newerCopy = undefined;
+    } catch (error) {
+      this.#newerCopy = error instanceof Fault && error.code === "data_newer" ? error.message : undefined;
+      throw error;
+    }
     try {
       this.#continueFromCopy();
     } catch (error) {
