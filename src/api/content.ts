@@ -37,7 +37,7 @@ export async function contentResponse(request: Request, content: Content): Promi
   return new Response(null, { status, headers });
 }
 
-/** Returns the headers with the position of an answer, and its age where it is not the leader's (architecture.md 8). */
+/** Returns the headers with the position of an answer, and its age where one is proved (replication.md 28). */
 export function freshnessOf({ position, cache, ageSeconds }: Answer): Record<string, string> {
   const age = cache?.ageSeconds ?? ageSeconds;
   return {

@@ -102,7 +102,7 @@ export const POSITION_HEADERS: Json = {
     schema: { type: "string", enum: ["hit", "miss", "stale", "revalidated"] },
   },
   Age: {
-    description: "Seconds that the answer may be old, where it is not the leader's",
+    description: "Seconds that the state behind the answer may be old; absent while no age is proved",
     schema: { type: "integer", minimum: 0 },
   },
 };

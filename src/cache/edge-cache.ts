@@ -5,6 +5,7 @@ import { spaceOf } from "../access/space.ts";
 import { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
+import type { Answer } from "../operation/answer.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
 import { targetOfKey } from "./cache-key.ts";
 import type { CacheState, CacheStats } from "./cache-stats.ts";
@@ -12,6 +13,9 @@ import type { EdgeLog } from "./edge-log.ts";
 import { type DiskStep, Entries, type EntriesOptions, type Entry } from "./entries.ts";
 import { ANY_KEY, type Fetched, Fetches, isNotFound } from "./fetches.ts";
 import type { Freshness } from "./freshness.ts";
+
+/** An upstream's answer. Its age is undefined where none is proved. */
+export type Upstream = Pick<Answer, "output" | "position" | "ageSeconds">;
 
 /** A read by a caller that the gate has admitted. */
 export interface CacheRead {
@@ -22,10 +26,7 @@ export interface CacheRead {
   minPosition: string | undefined;
   signal: AbortSignal;
   /** Reads the canonical form from the upstream as this caller, at least as new as a position. */
-  fetch: (
-    minPosition: string | undefined,
-    signal: AbortSignal,
-  ) => Promise<{ output: Record<string, unknown>; position: string }>;
+  fetch: (minPosition: string | undefined, signal: AbortSignal) => Promise<Upstream>;
 }
 
 /** An answer, and how it was made. */
@@ -206,14 +207,13 @@ export class EdgeCache {
 
   /** Reads from the upstream: together with other callers and into the cache, unless the read excludes the cache. */
   async #fetch(read: CacheRead, candidate: Candidate | undefined): Promise<Fetched> {
-    const { log, isDisconnected } = this.#options;
+    const { isDisconnected } = this.#options;
     const usualMs = isDisconnected() ? DISCONNECTED_FETCH_MS : FETCH_MS;
     const limitMs = this.#mayServeStale(candidate) ? FETCH_OR_STALE_MS : usualMs;
     const late = AbortSignal.timeout(limitMs);
     const signal = AbortSignal.any([read.signal, late]);
-    // At least what this node has served: this upstream may be another one than before.
-    const floor = candidate && formatPosition(log.positionAt(Math.max(candidate.minSeq, log.position().seq)));
-    const send = (stop: AbortSignal): Promise<Fetched> => this.#send(read, floor ?? read.minPosition, stop);
+    const floor = this.#floorOf(read.minPosition);
+    const send = (stop: AbortSignal): Promise<Fetched> => this.#send(read, floor, stop);
     try {
       if (candidate === undefined) return await send(signal);
       return await this.#fetches.fetch({ key: read.key, minSeq: candidate.minSeq, signal, send });
@@ -228,13 +228,23 @@ export class EdgeCache {
   }
 
   async #send(read: CacheRead, floor: string | undefined, signal: AbortSignal): Promise<Fetched> {
-    const { log, freshness } = this.#options;
+    const { freshness } = this.#options;
     const sentMs = freshness.nowMs();
-    // The answer is at least as new as this edge's position, so what the feed has proven for that position holds. How
-    // old the upstream's own state is by now is not known here.
-    const { provenMs } = freshness;
-    const { output, position } = await read.fetch(log.ready() ? floor : read.minPosition, signal);
+    const { output, position, ageSeconds } = await read.fetch(floor, signal);
+    // Only the node that read the state knows how old it is (replication.md 28).
+    const provenMs = ageSeconds === undefined ? Number.NEGATIVE_INFINITY : freshness.nowMs() - ageSeconds * 1000;
     return { output, position, seq: parsePosition(position).seq, sentMs, provenMs };
+  }
+
+  /**
+   * Returns the position that a fetch must reach: what this edge may have served, since this upstream may be another one
+   * than before. A position of a history that this edge does not know is the upstream's to judge.
+   */
+  #floorOf(minPosition: string | undefined): string | undefined {
+    const { log } = this.#options;
+    const minSeq = this.#minSeq(minPosition);
+    if (minSeq === undefined || !log.ready()) return minPosition;
+    return formatPosition(log.positionAt(Math.max(minSeq, log.position().seq)));
   }
 
   #serveEntry(state: CacheState, entry: Entry): Served {

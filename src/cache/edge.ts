@@ -11,6 +11,7 @@ import type { EdgeRead } from "../operation/feature.ts";
 import type { CachedCall, ForwardCall, Routing } from "../operation/routing.ts";
 import type { Store } from "../store/store.ts";
 import { keyOf } from "./cache-key.ts";
+import type { Upstream } from "./edge-cache.ts";
 import type { EdgeLog } from "./edge-log.ts";
 import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
@@ -204,7 +205,7 @@ export class Edge {
     { operation, caller }: CachedCall,
     { input, minPosition }: { input: Record<string, unknown>; minPosition: string | undefined },
     signal: AbortSignal,
-  ): Promise<{ output: Record<string, unknown>; position: string }> {
+  ): Promise<Upstream> {
     const upstream = this.client.upstream();
     if (upstream === undefined) throw cutOff();
     const position = minPosition === undefined ? {} : { min_position: minPosition };

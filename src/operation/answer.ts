@@ -7,8 +7,16 @@ export interface Answer {
   position: string;
   /** Member id of the node that ran a call forwarded to the leader; undefined where it ran here. */
   by?: string;
-  /** Set if an edge's cache was involved. Without an age while none is proven. */
+  /** Set if an edge's cache was involved, with the age in place of `ageSeconds`. Without an age while none is proven. */
   cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds?: number };
-  /** Set if a replica answered from its own store: how old that state may be. */
+  /**
+   * How old the state that was read may be: from the node that read it, with what each node on the way added
+   * (replication.md 28). Undefined for a write, and while nothing is proved.
+   */
   ageSeconds?: number;
+}
+
+/** Returns an answer after it was under way for `ms`. What has no proved age gets none. */
+export function olderBy<T extends { ageSeconds?: number }>(answer: T, ms: number): T {
+  return answer.ageSeconds === undefined ? answer : { ...answer, ageSeconds: answer.ageSeconds + ms / 1000 };
 }

@@ -26,7 +26,12 @@ export const forwardFrame = z.strictObject({
 /** A parsed request frame. */
 export type ForwardFrame = z.output<typeof forwardFrame>;
 
-const answerFrame = z.object({ output: z.string(), position: z.string().regex(/^[0-9a-f]{10}-[0-9]{1,15}$/) });
+const answerFrame = z.object({
+  output: z.string(),
+  position: z.string().regex(/^[0-9a-f]{10}-[0-9]{1,15}$/),
+  /** How old the state that was read may be; left out where that is not proved, and for a write. */
+  ageSeconds: z.number().min(0).optional(),
+});
 
 /** Returns the frame of a call. */
 export function encodeCall({ operation, input, caller, nodeKey }: ForwardCall): ForwardFrame {
@@ -54,8 +59,8 @@ export function decodeInput({ input }: ForwardFrame): unknown {
 }
 
 /** Returns the frame of an answer. */
-export function encodeAnswer({ output, position }: Answer): z.input<typeof answerFrame> {
-  return { output: JSON.stringify(output), position };
+export function encodeAnswer({ output, position, ageSeconds }: Answer): z.input<typeof answerFrame> {
+  return { output: JSON.stringify(output), position, ...(ageSeconds === undefined ? {} : { ageSeconds }) };
 }
 
 /** Returns the answer in a frame. Throws Fault `internal` if it is not one. */
@@ -67,7 +72,8 @@ export function decodeAnswer(value: unknown): Answer {
       hint: "Run the same version of cairn on all nodes of the fleet.",
     });
   }
-  return { output, position: parsed.data.position };
+  const { position, ageSeconds } = parsed.data;
+  return { output, position, ...(ageSeconds === undefined ? {} : { ageSeconds }) };
 }
 
 function decodeOutput(text: string): Record<string, unknown> | undefined {

@@ -4,7 +4,8 @@
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
-import type { Answer } from "./answer.ts";
+import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
+import { type Answer, olderBy } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
 import { decodeAnswer, encodeCall } from "./forward-frame.ts";
 import type { ForwardCall } from "./routing.ts";
@@ -26,6 +27,8 @@ export interface ForwarderOptions {
   onLeader(listener: () => void): () => void;
   /** Time limit in ms, for tests. Default: 30 s. */
   withinMs?: number;
+  /** Measures how long an answer was under way. The machine's by default. */
+  clock?: SleepClock;
 }
 
 /** Time limit of a forwarded call (replication.md 10). */
@@ -47,9 +50,11 @@ interface ForwardState {
 /** Forwards calls. */
 export class Forwarder {
   readonly #options: ForwarderOptions;
+  readonly #clock: SleepClock;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? openSleepClock();
   }
 
   /**
@@ -78,17 +83,27 @@ export class Forwarder {
   /** Asks one node once, such as an edge's upstream. Rejects with its Fault, or with `unavailable`. */
   async toNode(node: string, call: ForwardCall, signal: AbortSignal, timeoutMs: number): Promise<Answer> {
     try {
-      return decodeAnswer(await this.#options.ask(node, encodeCall(call), { timeoutMs, signal }));
+      return await this.#aged(() => this.#options.ask(node, encodeCall(call), { timeoutMs, signal }));
     } catch (error) {
       throw error instanceof Fault ? error.passedOn() : error;
     }
+  }
+
+  /**
+   * Returns the answer in the frame that `ask` returns. The whole time of the call is added to its age, since the moment
+   * at which the other node read its state is not known here.
+   */
+  async #aged(ask: () => Promise<unknown>): Promise<Answer> {
+    const sentMs = this.#clock.nowMs();
+    const answer = decodeAnswer(await ask());
+    return olderBy(answer, this.#clock.nowMs() - sentMs + this.#clock.stepMs);
   }
 
   /** Asks one node. Returns undefined if another one has to be asked; rejects if every node would refuse alike. */
   async #attempt(node: string, state: ForwardState): Promise<Answer | undefined> {
     const { signal, attempts } = state;
     try {
-      return { ...decodeAnswer(await this.#askWhileLeading(node, state)), by: node };
+      return { ...(await this.#aged(() => this.#askWhileLeading(node, state))), by: node };
     } catch (error) {
       attempts.failed(error);
       if (signal.aborted) throw attempts.end(signal.reason, true);

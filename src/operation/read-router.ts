@@ -3,9 +3,10 @@
 
 import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
-import type { Answer } from "./answer.ts";
+import { type Answer, olderBy } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
@@ -23,6 +24,8 @@ export interface ReadRouterOptions {
   log: Log;
   positions: Positions;
   routing: Routing | undefined;
+  /** Measures how long a read took. The machine's by default. */
+  clock?: SleepClock;
 }
 
 /** How long a read waits for a position that this node has not applied yet. */
@@ -31,9 +34,11 @@ export const MAX_POSITION_WAIT_MS = 2000;
 /** Routes reads. */
 export class ReadRouter {
   readonly #options: ReadRouterOptions;
+  readonly #clock: SleepClock;
 
   constructor(options: ReadRouterOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? openSleepClock();
   }
 
   /** Returns the answer, or rejects with the read's Fault, `unavailable`, `not_ready` or `history_forked`. */
@@ -54,15 +59,20 @@ export class ReadRouter {
     return this.#options.routing?.mode() ?? "leader";
   }
 
-  /** Reads the store of this node as it is. A replica adds the age of its state. */
-  async #local(read: AdmittedRead): Promise<Answer> {
-    if (this.#mode() !== "replica") return read.run();
+  /**
+   * Reads the store of this node as it is, with the age that is proved for it. That a node leads proves nothing: it may
+   * have been paused while another one was elected.
+   */
+  #local(read: AdmittedRead): Promise<Answer> {
     // Taken before the read, which may see a newer state; the time of the read is added because it may wait.
     const ageSeconds = this.#options.routing?.ageSeconds?.();
-    const startMs = performance.now();
-    const answer = await read.run();
-    if (ageSeconds === undefined) return answer;
-    return { ...answer, ageSeconds: ageSeconds + (performance.now() - startMs) / 1000 };
+    return ageSeconds === undefined ? read.run() : this.#aged(read, ageSeconds, this.#clock.nowMs());
+  }
+
+  /** Reads the store of this node, whose state was `ageSeconds` old at `atMs`. */
+  async #aged(read: AdmittedRead, ageSeconds: number, atMs: number): Promise<Answer> {
+    const answer = { ...(await read.run()), ageSeconds };
+    return olderBy(answer, this.#clock.nowMs() - atMs);
   }
 
   /** Reads the store of this node once it has applied `min_position`. */
@@ -127,9 +137,11 @@ export class ReadRouter {
   /** Reads here after a barrier. Returns undefined if this node lost the leadership to another one. */
   async #afterBarrier(read: AdmittedRead): Promise<Answer | undefined> {
     const { log, routing } = this.#options;
+    const askedMs = this.#clock.nowMs();
     try {
       await log.barrier();
-      return await this.#local(read);
+      // The barrier proves the state: it was proposed after the read arrived.
+      return routing === undefined ? await read.run() : await this.#aged(read, this.#clock.stepMs / 1000, askedMs);
     } catch (error) {
       if (routing?.hasOtherNodes() === true && isLeadershipLost(error, routing)) return undefined;
       throw error;

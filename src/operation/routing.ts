@@ -63,7 +63,7 @@ export interface Routing {
   readCached?(call: CachedCall): Promise<Answer | undefined>;
   /** Throws Fault `forbidden` if this node does not receive the changes of one of these spaces. */
   refuseFollow?(spaces: readonly string[]): void;
-  /** How old the state of a replica may be, in seconds; undefined while it is unknown. */
+  /** How old the state of this full node may be, in seconds, whether it leads or not; undefined while none is proved. */
   ageSeconds?(): number | undefined;
 }
 

@@ -8,7 +8,7 @@ import { contextFeature } from "../../src/features/context/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { SleepClock } from "../../src/lib/sleep-clock.ts";
-import type { Answer } from "../../src/operation/answer.ts";
+import { type Answer, olderBy } from "../../src/operation/answer.ts";
 import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import { edgeModes } from "../../src/operation/edge-modes.ts";
 import type { Feature } from "../../src/operation/feature.ts";
@@ -59,6 +59,8 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   const upstream = options.upstream ?? startCore({ folder: temporaryFolder(), nowMs: clock.wallMs, features });
   let enrolled: readonly string[] | undefined = options.enrolled ?? ["*"];
   let upstreamAgeMs = 0;
+  /** Whether answers to reads carry that age. */
+  let hasAge = true;
   /** What happens to a call, on its way there or back. */
   let link: (path: "feed" | "forward", deliver: () => Promise<unknown>, node: string) => Promise<unknown> = (
     _path,
@@ -75,6 +77,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     nowMs: clock.nowMs,
   });
   const asked: string[] = [];
+  const inputs: Record<string, unknown>[] = [];
   const store = Store.open({
     folder: join(folder, "edge"),
     migrations: edgeMigrations(migrationsOf([...FEATURES, ...further])),
@@ -102,11 +105,13 @@ export function startEdgePair(options: EdgePairOptions = {}) {
         ),
         AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       ),
-    forward: ({ operation, input, caller }, _to, signal) =>
-      raced(
+    forward: async ({ operation, input, caller }, _to, signal) => {
+      const sentMs = clock.nowMs();
+      const answer = (await raced(
         link(
           "forward",
           async () => {
+            inputs.push(input);
             asked.push(`${operation} ${String(input["id"] ?? "")}`);
             const forwarded = { via: EDGE, ...capOf({ role: "edge", spaces: enrolled ?? [] }) };
             const answer = await upstream.invoker.invoke({
@@ -117,12 +122,15 @@ export function startEdgePair(options: EdgePairOptions = {}) {
               surface: "peer",
               forwarded,
             });
-            return { ...answer, by: "nCENTRAL" };
+            const { output, position } = answer;
+            return { output, position, by: "nCENTRAL", ...(hasAge ? { ageSeconds: upstreamAgeMs / 1000 } : {}) };
           },
           "nCENTRAL",
         ),
         signal,
-      ) as Promise<Answer>,
+      )) as Answer;
+      return olderBy(answer, clock.nowMs() - sentMs);
+    },
   });
   const core = startCore({
     ...options.access,
@@ -150,12 +158,18 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     folder,
     /** Forwards that reached the upstream: `operation id`. */
     asked,
+    /** Their arguments. */
+    inputs,
     invoke,
     enrol: (spaces: readonly string[] | undefined) => {
       enrolled = spaces;
     },
     setUpstreamAge: (ms: number) => {
       upstreamAgeMs = ms;
+    },
+    /** From now on answers have no age, as those of a node to which nothing is proved. */
+    forgetAge: () => {
+      hasAge = false;
     },
     setLink: (next: typeof link) => {
       link = next;

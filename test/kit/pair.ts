@@ -69,6 +69,7 @@ export async function startPair(options: PairOptions = {}) {
   const routings: Routing[] = [];
   /** Every frame between nodes: `from to`. */
   const calls: string[] = [];
+  const ages = new Map<string, number>();
   /** Replaces the link between two nodes. */
   let link: (from: string, to: string, deliver: () => Promise<unknown>) => Promise<unknown> = (_from, _to, deliver) =>
     deliver();
@@ -140,7 +141,7 @@ export async function startPair(options: PairOptions = {}) {
           },
           self: () => id,
           withinMs,
-          ageMs: () => 300,
+          ageMs: () => ages.get(id) ?? 300,
           ask: (to, value, { signal }) => {
             calls.push(`${id} ${to}`);
             return raced(
@@ -191,6 +192,8 @@ export async function startPair(options: PairOptions = {}) {
     nodes,
     calls,
     commands,
+    /** How old the state of a node may be, in ms; 300 where there is none. */
+    ages,
     /** Makes another server the leader, or "" none. */
     elect: (server: string) => {
       leader = server;

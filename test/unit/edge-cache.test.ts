@@ -164,18 +164,48 @@ describe("freshness", () => {
     pair.clock.add(2000);
     expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 2 } });
     pair.clock.add(1);
-    // What the upstream proved of itself since the last pong is not known here, so the age is that of the pong.
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "revalidated", ageSeconds: 2.001 } });
+    pair.setUpstreamAge(500);
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "revalidated", ageSeconds: 0.5 } });
     expect(await read(pair, "a/x", { consistency: "any" })).toMatchObject({ cache: { state: "revalidated" } });
   });
 
-  test("is of what the feed had proved when a document was asked for, not of when it came", async () => {
+  test("of a fetched document is what the node says that read it, plus the way", async () => {
     const pair = await startPair();
     await put(pair, "a/x", "one");
     await pair.poll();
     pair.clock.add(1500);
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "miss", ageSeconds: 1.5 } });
-    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 1.5 } });
+    pair.setUpstreamAge(300);
+    pair.setLink(async (_path, deliver) => {
+      const answer = await deliver();
+      pair.clock.add(400);
+      return answer;
+    });
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "miss", ageSeconds: 0.7 } });
+    pair.clock.add(50);
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "hit", ageSeconds: 0.75 } });
+  });
+
+  test("of a space with mode never comes from the new upstream too, which must reach what was served before", async () => {
+    const pair = await startPair();
+    await pair.upstream.call("space_configure", { space: "a", edge: "never" });
+    await put(pair, "a/x", "one");
+    await pair.poll();
+    const { position } = await read(pair, "a/x");
+    // The feed has proved the old upstream a moment ago; the new one is cut off from its leader for three minutes.
+    pair.setUpstreamAge(180_000);
+    expect(await read(pair, "a/x")).toMatchObject({ cache: { state: "miss", ageSeconds: 180 } });
+    expect(pair.inputs.at(-1)).toMatchObject({ min_position: position });
+    pair.forgetAge();
+    expect((await read(pair, "a/x")).cache).toEqual({ state: "miss" });
+    expect((await pair.core.http("/contexts/a/x", {}, member)).headers.get("age")).toBeNull();
+  });
+
+  test("of what is never kept is the upstream's as well", async () => {
+    const pair = await startPair();
+    await pair.poll();
+    pair.setUpstreamAge(180_000);
+    const list = await pair.invoke("context_list", { prefix: "a/" }, member);
+    expect([list.cache, list.ageSeconds]).toEqual([undefined, 180]);
   });
 
   test("counts the upstream's own age, and what was held is not age", async () => {

@@ -322,6 +322,34 @@ describe("reads", () => {
     expect(pair.calls).toHaveLength(1);
   });
 
+  test("have the age of the node that read the state, and what the way added", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    // A leader that was paused: it still takes itself for the leader, and an hour ago was proved to be.
+    pair.ages.set("n0", 3_600_000);
+    pair.ages.set("n1", 100);
+    const resumed = await get(pair.node(0));
+    expect(resumed.ageSeconds).toBeGreaterThanOrEqual(3600);
+    pair.useLink(async (_from, _to, deliver) => {
+      const answer = await deliver();
+      await Bun.sleep(250);
+      return answer;
+    });
+    const passedOn = await get(pair.node(1), { min_position: position });
+    expect(passedOn.by).toBe("n0");
+    expect(passedOn.ageSeconds).toBeGreaterThanOrEqual(3600.2);
+    // A barrier proves the state, whatever is known of the leader besides.
+    const linear = await get(pair.node(1), { consistency: "leader" });
+    expect(linear.ageSeconds).toBeGreaterThanOrEqual(0.2);
+    expect(linear.ageSeconds).toBeLessThan(60);
+    pair.ages.set("n0", Number.POSITIVE_INFINITY);
+    expect((await get(pair.node(0))).ageSeconds).toBeUndefined();
+    expect((await get(pair.node(1), { min_position: position })).ageSeconds).toBeUndefined();
+    const read = await pair.node(0).core.http("/contexts/team-a/x", {}, member);
+    expect([read.status, read.headers.get("age")]).toEqual([200, null]);
+  });
+
   test("over HTTP say where they stand", async () => {
     await using pair = await pairFor(member);
     await put(pair.node(0), 1);
@@ -332,8 +360,8 @@ describe("reads", () => {
     const asked = await pair
       .node(1)
       .core.http("/contexts/team-a/x", { headers: { "cairn-consistency": "leader" } }, member);
-    expect(asked.headers.get("age")).toBeNull();
-    expect((await pair.node(0).core.http("/contexts/team-a/x", {}, member)).headers.get("age")).toBeNull();
+    expect(asked.headers.get("age")).toBe("1");
+    expect((await pair.node(0).core.http("/contexts/team-a/x", {}, member)).headers.get("age")).toBe("1");
     const wrong = await pair
       .node(1)
       .core.http("/contexts/team-a/x", { headers: { "cairn-consistency": "some" } }, member);
