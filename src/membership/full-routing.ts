@@ -21,7 +21,10 @@ export interface FullRoutingOptions {
   self: () => string;
   /** Calls the path `forward` of a member. */
   ask: ForwarderOptions["ask"];
-  /** Returns how old the state of this node may be at most, in ms; infinite while it is not known. */
+  /**
+   * Returns how old the state of this node may be at most, in ms; infinite while nothing was proved since its process
+   * began.
+   */
   ageMs: () => number;
   /** When a forward gives up, in ms; set by tests. */
   withinMs?: number;
@@ -44,7 +47,16 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
     onLeader: (listener) => log.onLeadership(listener),
     ...(withinMs === undefined ? {} : { withinMs }),
   });
+  let isCurrent = false;
+  // A leader has applied an entry of its own term, so everything acknowledged before.
+  log.onLeading(() => {
+    isCurrent = true;
+  });
   return {
+    isCurrent: () => {
+      isCurrent ||= Number.isFinite(ageMs());
+      return isCurrent;
+    },
     mode: () => {
       if (!log.ready()) return "waiting";
       // A node that is alone has no other node to ask: its log says what it cannot do yet.

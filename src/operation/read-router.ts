@@ -3,6 +3,7 @@
 
 import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { pause } from "../lib/pause.ts";
 import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
@@ -10,7 +11,7 @@ import { type Answer, olderBy } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
-import { notLeader, notReady, waitingFault } from "./routing-faults.ts";
+import { notCurrent, notLeader, notReady, waitingFault } from "./routing-faults.ts";
 
 /** A read that was parsed and admitted on this node. */
 export interface AdmittedRead extends Omit<CachedCall, "operation" | "kind"> {
@@ -30,6 +31,8 @@ export interface ReadRouterOptions {
 
 /** How long a read waits for a position that this node has not applied yet. */
 export const MAX_POSITION_WAIT_MS = 2000;
+/** How often a session read looks whether this node became current. */
+const CURRENT_CHECK_MS = 20;
 
 /** Routes reads. */
 export class ReadRouter {
@@ -51,8 +54,9 @@ export class ReadRouter {
     if (operation.follow !== undefined) return this.#localFrom(read);
     if (mode === "edge") return this.#onEdge(read);
     if (consistency === "leader") return this.#fromLeader(read);
-    const missing = consistency === "any" ? undefined : this.#missing(read);
-    return missing === undefined ? this.#local(read) : this.#session(read, missing);
+    if (consistency === "any") return this.#local(read);
+    const missing = this.#missing(read);
+    return missing === undefined && this.#isCurrent(read) ? this.#local(read) : this.#session(read, missing);
   }
 
   #mode() {
@@ -86,20 +90,30 @@ export class ReadRouter {
   }
 
   /**
-   * Reads at a position that this node has not applied: asks the leader at once, and reads here if this node reaches
-   * the position first or the leader cannot be asked (replication.md 27).
+   * Reports whether this node has what it acknowledged itself before a restart. A forwarded call names what its caller
+   * has seen.
    */
-  async #session(read: AdmittedRead, missing: Position): Promise<Answer> {
+  #isCurrent({ forwarded }: AdmittedRead): boolean {
+    return forwarded !== undefined || this.#options.routing?.isCurrent?.() !== false;
+  }
+
+  /**
+   * Reads at a position that this node has not applied, or while it may lack what it acknowledged: asks the leader at
+   * once, and reads here if this node catches up first or the leader cannot be asked (replication.md 27).
+   */
+  async #session(read: AdmittedRead, missing: Position | undefined): Promise<Answer> {
     const { positions, routing } = this.#options;
-    const text = formatPosition(missing);
+    const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
+    // What was acknowledged before has no position here: only a leader that passed a barrier surely has it.
+    const consistency = this.#isCurrent(read) ? read.consistency : "leader";
     const done = new AbortController();
     const signal = AbortSignal.any([read.signal, done.signal]);
     try {
-      const reached = positions.reached(missing, MAX_POSITION_WAIT_MS, signal);
+      const reached = this.#caughtUp(read, missing, signal);
       reached.catch(() => {});
       // A forwarded call waits here: the node that forwarded it can ask the leader itself.
       if (routing?.mode() === "replica" && read.forwarded === undefined) {
-        const asked = this.#tryLeader({ ...read, minPosition: text, signal }, routing);
+        const asked = this.#tryLeader({ ...read, consistency, minPosition, signal }, routing);
         asked.catch(() => {});
         const first = await Promise.race([asked, reached.then((isReached) => (isReached ? "local" : undefined))]);
         if (first !== undefined && first !== "local") return first;
@@ -108,7 +122,18 @@ export class ReadRouter {
     } finally {
       done.abort();
     }
-    throw positions.behind(text);
+    throw missing === undefined || !this.#isCurrent(read) ? notCurrent() : positions.behind(formatPosition(missing));
+  }
+
+  /** Reports whether this node became current and reached a position within the time of a session read. */
+  async #caughtUp(read: AdmittedRead, missing: Position | undefined, signal: AbortSignal): Promise<boolean> {
+    const untilMs = performance.now() + MAX_POSITION_WAIT_MS;
+    while (!this.#isCurrent(read)) {
+      if (performance.now() >= untilMs) return false;
+      await pause(CURRENT_CHECK_MS, signal);
+    }
+    if (missing === undefined) return true;
+    return this.#options.positions.reached(missing, Math.max(0, untilMs - performance.now()), signal);
   }
 
   /**

@@ -15,6 +15,14 @@ export function waitingFault(routing: { whyWaiting?(): Fault | undefined } | und
   return routing?.whyWaiting?.() ?? notReady();
 }
 
+/** Returns the fault of a `session` read on a node that may lack what it acknowledged before it was restarted. */
+export function notCurrent(): Fault {
+  return new Fault("unavailable", "Since its start this node could not learn what the fleet had written before", {
+    hint: "Try again in a moment, or read with the consistency `any`; `cairn status` shows which members are missing.",
+    details: { retryAfterSeconds: 1 },
+  });
+}
+
 /** Returns the fault of a node that was asked to order a write and does not lead. */
 export function notLeader(leader: { node: string } | undefined): Fault {
   return new Fault("unavailable", "This node does not order writes now; nothing was written", {

@@ -63,6 +63,11 @@ export interface Routing {
   readCached?(call: CachedCall): Promise<Answer | undefined>;
   /** Throws Fault `forbidden` if this node does not receive the changes of one of these spaces. */
   refuseFollow?(spaces: readonly string[]): void;
+  /**
+   * Reports whether this node is proved to have had, at some moment since its process began, all that the fleet had
+   * acknowledged before. Until then its store may lack what it acknowledged itself before a restart.
+   */
+  isCurrent?(): boolean;
   /** How old the state of this full node may be, in seconds, whether it leads or not; undefined while none is proved. */
   ageSeconds?(): number | undefined;
 }

@@ -7,9 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Caller } from "../../src/access/caller.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { Duties } from "../../src/log/duties.ts";
 import { refusedProposal } from "../../src/log/engine/raft/faults.ts";
 import type { Command, Leadership, Log } from "../../src/log/log.ts";
 import { fullNodeRouting } from "../../src/membership/full-routing.ts";
+import { type ForwardFrame, forwardFrame } from "../../src/operation/forward-frame.ts";
 import type { Routing } from "../../src/operation/routing.ts";
 import { serveForwarded } from "../../src/operation/serve-forwarded.ts";
 import { faultOfValue } from "../../src/peer/fault-frame.ts";
@@ -69,6 +71,7 @@ export async function startPair(options: PairOptions = {}) {
   const routings: Routing[] = [];
   /** Every frame between nodes: `from to`. */
   const calls: string[] = [];
+  const frames: ForwardFrame[] = [];
   const ages = new Map<string, number>();
   /** Replaces the link between two nodes. */
   let link: (from: string, to: string, deliver: () => Promise<unknown>) => Promise<unknown> = (_from, _to, deliver) =>
@@ -99,12 +102,23 @@ export async function startPair(options: PairOptions = {}) {
         for (const node of nodes) if (node.id !== `n${index}` && !node.behind) void node.catchUp();
         return outcome;
       };
+      const duties = new Duties();
+      const takeOver = async (): Promise<void> => {
+        duties.end();
+        const elected = term;
+        if (leader !== `s${index}`) return;
+        await catchUp();
+        if (leader === `s${index}` && elected === term) duties.begin(term);
+      };
+      if (leader === `s${index}`) duties.begin(term);
+      listeners.add(() => void takeOver());
       queueMicrotask(() => {
         const node = nodes[index];
         if (node !== undefined) node.catchUp = () => catchUp();
       });
       return logWith(inner, {
         leadership: () => leadershipOf(index),
+        onLeading: (duty) => duties.on(duty),
         onLeadership: (listener) => {
           const tell = () => listener(leadershipOf(index));
           listeners.add(tell);
@@ -144,6 +158,7 @@ export async function startPair(options: PairOptions = {}) {
           ageMs: () => ages.get(id) ?? 300,
           ask: (to, value, { signal }) => {
             calls.push(`${id} ${to}`);
+            frames.push(forwardFrame.parse(value));
             return raced(
               link(id, to, () => deliver(id, to, value, signal)),
               signal,
@@ -191,6 +206,8 @@ export async function startPair(options: PairOptions = {}) {
   return {
     nodes,
     calls,
+    /** What they carried. */
+    frames,
     commands,
     /** How old the state of a node may be, in ms; 300 where there is none. */
     ages,

@@ -38,6 +38,20 @@ describe("other places", () => {
     expect(await ageOf("context_wait", { timeout_seconds: 1 })).toBe("2");
   });
 
+  test("a node that leads or is alone waits with session reads until it has applied what was there before", async () => {
+    let current = false;
+    await using core = startCore({ routing: placed({ mode: () => "leader", isCurrent: () => current }) });
+    expect(await refusal(core.call("context_list", {}))).toMatchObject({
+      code: "unavailable",
+      details: { retryAfterSeconds: 1 },
+    });
+    expect((await core.call("context_list", { consistency: "any" }))["contexts"]).toEqual([]);
+    const waiting = core.call("context_list", {});
+    await Bun.sleep(50);
+    current = true;
+    expect((await waiting)["contexts"]).toEqual([]);
+  });
+
   test("an edge answers from its cache after the gate, says so, and asks upstream for the rest", async () => {
     const asked: string[] = [];
     let epoch = "0123456789";
