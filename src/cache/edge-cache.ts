@@ -237,7 +237,7 @@ export class EdgeCache {
   }
 
   /**
-   * Returns the position that a fetch must reach: what this edge may have served, since this upstream may be another one
+   * Returns the position that a fetch must reach: what this edge may have served, as this upstream may be another one
    * than before. A position of a history that this edge does not know is the upstream's to judge.
    */
   #floorOf(minPosition: string | undefined): string | undefined {

@@ -7,7 +7,7 @@ export interface Answer {
   position: string;
   /** Member id of the node that ran a call forwarded to the leader; undefined where it ran here. */
   by?: string;
-  /** Set if an edge's cache was involved, with the age in place of `ageSeconds`. Without an age while none is proven. */
+  /** Set if an edge's cache was involved; its age is in place of `ageSeconds`. Without an age while none is proven. */
   cache?: { state: "hit" | "miss" | "stale" | "revalidated"; ageSeconds?: number };
   /**
    * How old the state that was read may be: from the node that read it, with what each node on the way added

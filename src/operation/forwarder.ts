@@ -90,7 +90,7 @@ export class Forwarder {
   }
 
   /**
-   * Returns the answer in the frame that `ask` returns. The whole time of the call is added to its age, since the moment
+   * Returns the answer in the frame that `ask` returns. The whole time of the call is added to its age, as the moment
    * at which the other node read its state is not known here.
    */
   async #aged(ask: () => Promise<unknown>): Promise<Answer> {
