@@ -5,7 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { commandsOf } from "../src/cli/table.ts";
 import { FEATURES } from "../src/features/index.ts";
-import { FAULTS } from "../src/lib/fault.ts";
+import { JOIN_REFUSAL_HINTS } from "../src/fleet/join/join-command.ts";
+import { FAULT_MEANINGS, FAULTS, type FaultCode } from "../src/lib/fault.ts";
 import { conditionsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { table } from "./markdown.ts";
@@ -60,13 +61,6 @@ function commandsPage(features: readonly Feature[]): string {
   for (const [code, fault] of Object.entries(FAULTS))
     byExit.set(fault.exit, [...(byExit.get(fault.exit) ?? []), `\`${code}\``]);
   const exits = [...byExit].sort(([a], [b]) => a - b).map(([exit, codes]) => [String(exit), codes.join(", ")]);
-  const faults = Object.entries(FAULTS).map(([code, fault]) => [
-    `\`${code}\``,
-    fault.title,
-    String(fault.status),
-    String(fault.exit),
-    fault.retryable ? "yes" : "",
-  ]);
   const conditions = Object.entries(conditionsOf(features)).map(([code, kind]) => [
     `\`${code}\``,
     kind.severity,
@@ -79,6 +73,7 @@ function commandsPage(features: readonly Feature[]): string {
     generatedFrom([
       "src/cli/table.ts",
       "src/lib/fault.ts",
+      "src/fleet/join/join-command.ts",
       "src/observe/conditions.ts",
       ...filesOf(features, "commands"),
       ...filesOf(features, "conditions"),
@@ -93,15 +88,37 @@ function commandsPage(features: readonly Feature[]): string {
     "",
     table(["Exit", "Errors"], exits),
     "",
-    "## Errors",
-    "",
-    table(["Code", "Title", "HTTP", "Exit", "Retry"], faults),
-    "",
+    ...errorLines(),
     "## Health conditions",
     "",
     table(["Code", "Severity", "Title", "What to do"], conditions),
     "",
   ].join("\n");
+}
+
+/** Every code of a fault, and the reasons of a refused join. */
+function errorLines(): string[] {
+  const faults = Object.entries(FAULTS).map(([code, fault]) => [
+    `\`${code}\``,
+    fault.title,
+    String(fault.status),
+    String(fault.exit),
+    fault.retryable ? "yes" : "",
+    FAULT_MEANINGS[code as FaultCode],
+  ]);
+  const refusals = Object.entries(JOIN_REFUSAL_HINTS).map(([reason, hint]) => [`\`${reason}\``, hint]);
+  return [
+    "## Errors",
+    "",
+    table(["Code", "Title", "HTTP", "Exit", "Retry", "What it means, and what to do"], faults),
+    "",
+    "### Reasons of `join_refused`",
+    "",
+    "The reason is `reason` in the details of the fault. Only after `needs_approval` the node asks again by itself.",
+    "",
+    table(["Reason", "What to do"], refusals),
+    "",
+  ];
 }
 
 if (import.meta.main) {

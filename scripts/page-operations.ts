@@ -31,8 +31,9 @@ export function operationsPage(all: readonly Feature[]): string {
     generatedFrom(["src/operation/registry.ts", ...filesOf(all, "operations")]),
     "",
     "The definitions themselves (`read`, `write` and `act`) are in the files beside a manifest. Every operation is",
-    "`POST /operations/{name}`, `cairn call NAME JSON` and, except for those of admins, an MCP tool. Routes shaped for",
-    "HTTP are in [routes.md](routes.md), commands in [commands.md](commands.md).",
+    "`POST /operations/{name}`, `cairn call NAME JSON` and an MCP tool. Those with the verb `admin` are no tools, those with",
+    "`operate` only for callers whose grant names them. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
+    "[commands.md](commands.md).",
     "",
     "- **Kind.** `read` responds from the store and changes nothing. `write` becomes a command of the log. `act` has its",
     "  effect on the asked node only.",
@@ -48,6 +49,7 @@ export function operationsPage(all: readonly Feature[]): string {
     "",
     table(["Argument", "Of", "Description"], commonRows()),
     "",
+    ...internalLines(all),
     ...eventLines(all),
     ...features.flatMap(({ feature, entries }) => [
       `## Feature ${feature.name}`,
@@ -55,6 +57,18 @@ export function operationsPage(all: readonly Feature[]): string {
       ...entries.flatMap((entry) => section(entry)),
     ]),
   ].join("\n");
+}
+
+/** The writes that nodes alone propose; nothing without any. */
+function internalLines(features: readonly Feature[]): string[] {
+  const writes = features.flatMap((feature) =>
+    operationsOf([feature])
+      .filter((operation) => operation.kind === "write" && operation.internal === true)
+      .map(({ name, title, description }) => [code(name), feature.name, `**${title}.** ${description}`]),
+  );
+  if (writes.length === 0) return [];
+  const head = "Commands of the log that nodes propose by themselves (`internal`). No caller can name them.";
+  return ["## Internal commands", "", head, "", table(["Command", "Feature", "What it does"], writes), ""];
 }
 
 /** The types of the events that the features publish; nothing while there are none. */

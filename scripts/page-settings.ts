@@ -2,7 +2,7 @@
 
 import { commandsOf } from "../src/cli/table.ts";
 import { SECRET_NAMES } from "../src/config/secrets.ts";
-import { envOf, flagOf, helpOf } from "../src/config/setting.ts";
+import { envOf, flagOf, helpOf, type SettingRow } from "../src/config/setting.ts";
 import { settingRows } from "../src/config/settings.ts";
 import { OTHER_VARIABLES } from "../src/config/variables.ts";
 import { settingTablesOf } from "../src/operation/derive.ts";
@@ -13,14 +13,6 @@ import { filesOf, generatedFrom } from "./page-sources.ts";
 /** Returns the page. */
 export function settingsPage(features: readonly Feature[]): string {
   const settings = settingRows(settingTablesOf(features));
-  const rows = settings.map(([key, row]) => {
-    const value =
-      row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
-        ? ""
-        : `\`${String(row.default)}\``;
-    const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
-    return [`\`${key}\``, `\`${flagOf(key)}\``, `\`${envOf(key)}\``, kind, value, helpOf(row)];
-  });
   return [
     "# Settings",
     "",
@@ -35,7 +27,23 @@ export function settingsPage(features: readonly Feature[]): string {
     "Flags win over variables, variables over the file, the file over defaults.",
     "The file is `cairn.toml` in the data folder, or the one `--config` (`CAIRN_CONFIG`) names; `access.admins` is `admins` under `[access]` there. Unknown keys are refused.",
     "",
-    table(["Setting", "Flag", "Variable", "Kind", "Default", "What it does"], rows),
+    "Bounds are inclusive; sizes are in bytes.",
+    "",
+    "## Settings of every node",
+    "",
+    ...settingTable("src/config/settings.ts", settingRows([])),
+    ...features.flatMap((feature) =>
+      feature.settings === undefined
+        ? []
+        : [
+            `## Settings of the feature ${feature.name}`,
+            "",
+            ...filesOf([feature], "settings").flatMap((file) =>
+              settingTable(file, Object.entries(feature.settings ?? {})),
+            ),
+          ],
+    ),
+    "## Notes",
     "",
     "Settings of the fleet hold on every node, because the log has them: that of a node is only what a new fleet begins with. `cairn fleet settings NAME VALUE` changes one; the condition `fleet_settings_differ` names a node that was given another value.",
     "",
@@ -58,6 +66,25 @@ export function settingsPage(features: readonly Feature[]): string {
     `Secrets are no settings: ${SECRET_NAMES.map((name) => `\`${name}\``).join(", ")} as variables, as \`NAME_FILE\` with the path of a file, or as systemd credentials of that name. On the command line they are refused.`,
     "",
   ].join("\n");
+}
+
+/** Returns the lines for the settings that a file defines. */
+function settingTable(file: string, settings: readonly (readonly [string, SettingRow])[]): string[] {
+  const rows = settings.map(([key, row]) => {
+    const value =
+      row.default === undefined || (Array.isArray(row.default) && row.default.length === 0)
+        ? ""
+        : `\`${String(row.default)}\``;
+    const kind = row.choices === undefined ? row.kind : row.choices.map((choice) => `\`${choice}\``).join(", ");
+    return [code(key), code(flagOf(key)), code(envOf(key)), kind, boundsOf(row), value, helpOf(row)];
+  });
+  const head = ["Setting", "Flag", "Variable", "Kind", "Bounds", "Default", "What it does"];
+  return [`Defined in ${code(file)}.`, "", table(head, rows), ""];
+}
+
+function boundsOf({ min, max }: SettingRow): string {
+  if (min === undefined) return max === undefined ? "" : `≤ ${max}`;
+  return max === undefined ? `≥ ${min}` : `${min}–${max}`;
 }
 
 /** Returns the flags of `serve` and `dev` that are not those of settings. */

@@ -52,6 +52,63 @@ export const FAULTS = {
 /** One of the codes of `FAULTS`; part of the API, never renamed. */
 export type FaultCode = keyof typeof FAULTS;
 
+/** What each code means and what to do, for docs/commands.md. A fault's own hint says more of the single case. */
+export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
+  invalid_input:
+    "An argument, header or body is not what the call takes. Correct what the text names; the same call fails again.",
+  forbidden: "The caller lacks a right. The text prints the grant to add; `cairn access explain` says why.",
+  forward_unseen:
+    "The leader's network map does not show the calling device. Let the tailnet policy show it to the leader, or ask the leader itself.",
+  join_refused: "The fleet does not let this node in; the table of reasons below says what to do.",
+  not_leader:
+    "The asked node does not lead, and the call is not forwarded. Repeat it on the leader that the text names.",
+  last_voter: "The step would leave the fleet without a voter. Promote or add another central first.",
+  not_a_member: "The asking node is no member of this fleet. Join it with `cairn join`, if it should be one.",
+  not_found: "There is nothing under this id, version or path that the call can use. Check it with a list.",
+  unknown_operation:
+    "This node has no operation of that name; the text names the nearest. docs/operations.md lists all.",
+  method_not_allowed: "The path exists, but not with this HTTP method. The header `Allow` lists those it has.",
+  deleted: "The context was deleted. Its earlier versions can be read and restored.",
+  patch_failed: "The patch does not fit the document as it is now. Read it again and send a patch for that.",
+  purged: "The content of this version was removed for good. Only its hash is left.",
+  history_forked:
+    "The position is of a history that the fleet left, after a recovery or restore. Begin again without a position.",
+  below_floor: "What was asked for is older than what is kept. Begin again from a list, or from the newest position.",
+  version_mismatch:
+    "Another write came first. Read the context again, apply your change to it, and write with its new ETag.",
+  too_large: "A body, document or command is above its limit, which the text names. Send less, or split it.",
+  unsupported_media_type: "The Content-Type is not one that this route takes. Use one that the text names.",
+  misdirected: "The request names a host that is not this node. Use the node's own URL, or set `http.allowed_hosts`.",
+  key_reused: "The idempotency key was used for another input. Take a new key for a new write.",
+  rate_limited: "The caller has too many requests or streams. Wait for the time in `Retry-After`.",
+  internal: "A defect of Cairn. Look up the id of the text in the node's log and report it.",
+  unavailable:
+    "What the call needs, such as a leader, cannot be reached now. Repeat it; a write with the same idempotency key.",
+  not_ready: "The node has no data to respond from yet. Wait until `/ready` is 200, or ask another member.",
+  quota_exceeded:
+    "The caller or the space has as many kept bytes as it may. Purge or delete something, or raise `quota.…`.",
+  storage_full: "The disk has no room for writes, and nothing was written. Free space; reads still work.",
+  cancelled: "The caller ended the call. A write may have been done if the outcome is `unknown`.",
+  auth_key: "The control server refused the key. Make a new one and set `TS_AUTHKEY`.",
+  config_invalid:
+    "A setting cannot be used; nothing was started. Correct it; `cairn config validate` checks without a start.",
+  policy_invalid: "The policy file cannot be used. Correct what the text names.",
+  tailnet_failed:
+    "The tailnet half did not start or ended. The text has its reason; start the node again once that is mended.",
+  library_failed:
+    "The Go library cannot be loaded here. Replace the executable by a fresh copy for this machine; the text says more.",
+  not_running: "No node responds at this socket or address. Start it with `cairn serve`, or name another with `--url`.",
+  data_locked: "Another process uses the data folder. Stop that one, or choose another folder with `--data`.",
+  data_newer: "A newer version wrote the data. Start that version or a newer one; nothing was changed.",
+  data_unsafe: "Other users can change the data folder or a folder above it. Correct owner and mode as the text says.",
+  data_exists:
+    "Data is already where this would write, and nothing is overwritten. Choose another place or move it away.",
+  data_corrupt:
+    "A file of the data folder is damaged. Keep a copy of the folder, then run `cairn doctor` or restore a backup.",
+  log_failed:
+    "The replicated log stopped, and the node with it. The text has the reason; `cairn doctor` looks at the rest.",
+};
+
 export interface FaultOptions {
   /** What to run or change next, as one sentence. */
   hint?: string | undefined;

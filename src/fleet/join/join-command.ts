@@ -212,7 +212,8 @@ function ticketOf(reader: Reader, { ticket: hash, role, node }: JoinCommand, now
   return ticket;
 }
 
-const HINTS: Readonly<Record<JoinRefusal, string>> = {
+/** What to do about each refusal; docs/commands.md lists them. */
+export const JOIN_REFUSAL_HINTS: Readonly<Record<JoinRefusal, string>> = {
   needs_approval: "Approve it on the leader with cairn members approve, or give it a ticket of cairn ticket.",
   other_fleet: "Look at the fleet's id in cairn status of both nodes.",
   ticket_unknown: "Make one with cairn ticket on the leader of this fleet.",
@@ -227,5 +228,5 @@ const HINTS: Readonly<Record<JoinRefusal, string>> = {
 };
 
 function refused(reason: JoinRefusal, message: string): Fault {
-  return new Fault("join_refused", message, { hint: HINTS[reason], facts: { reason } });
+  return new Fault("join_refused", message, { hint: JOIN_REFUSAL_HINTS[reason], facts: { reason } });
 }
