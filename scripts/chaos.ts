@@ -3,6 +3,7 @@
 // failed ones.
 
 import { parseArgs } from "node:util";
+import { addCallers } from "../test/chaos/callers.ts";
 import { runScenario, type Scenario } from "../test/chaos/scenario.ts";
 import { SCENARIOS } from "../test/chaos/scenarios/index.ts";
 import { type Fleet, startFleet } from "../test/kit/fleet.ts";
@@ -64,9 +65,9 @@ async function runOne(scenario: Scenario, seed: number, binary: boolean): Promis
   try {
     await using fleet = await startFleet({ ...scenario.fleet, from: binary ? "binary" : "source" });
     current = fleet;
-    const device = await fleet.tailnet.client({ hostname: "clients" });
+    const callers = await addCallers(fleet);
     say(`${fleet.nodes.length} nodes after ${seconds()}`);
-    say(await runScenario(scenario, { fleet, seed, device, say }));
+    say(await runScenario(scenario, { fleet, seed, callers, say }));
     console.log(`ok    ${scenario.name} (${seconds()})`);
     return true;
   } catch (error) {

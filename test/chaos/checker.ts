@@ -1,10 +1,11 @@
 // The checker (replication.md 31): a whole run against every rule, in n log n. Versions identify writes. The rules are
-// in write-rules, read-rules and end-rules.
+// in write-rules, read-rules, right-rules and end-rules.
 
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { type Finding, Findings, type Run } from "./history.ts";
 import { judgeReads } from "./read-rules.ts";
 import { Reference } from "./reference.ts";
+import { judgeRights } from "./right-rules.ts";
 import { judgeWrites } from "./write-rules.ts";
 
 /**
@@ -39,6 +40,7 @@ function judge(run: Run): Findings {
   judgeEnds(run, findings);
   judgeWrites(run, reference, findings);
   judgeReads(run, reference, findings);
+  judgeRights(run, findings);
   judgeFeeds(run, reference, findings);
   return findings;
 }

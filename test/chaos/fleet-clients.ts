@@ -2,11 +2,10 @@
 // followers of /changes that continue at another node when theirs is gone.
 
 import { Agent } from "../kit/agent.ts";
-import type { Fleet, FleetNode } from "../kit/fleet.ts";
+import type { FleetNode } from "../kit/fleet.ts";
+import type { Device } from "./callers.ts";
 import { type Feed, type Place, placeOf, type SeenChange, tagOf } from "./history.ts";
 import { hashOf, type Said, type Target } from "./load.ts";
-
-type Device = Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
 
 /** A node as that device reaches it. */
 export function nodeTarget(device: Device, node: FleetNode): Target {
@@ -19,7 +18,7 @@ export function nodeTarget(device: Device, node: FleetNode): Target {
         body: content,
         headers: {
           "content-type": "text/plain",
-          "idempotency-key": idempotencyKey,
+          ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
           ...(condition === undefined
             ? {}
             : condition === "new"

@@ -3,17 +3,18 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Fleet, startFleet } from "../kit/fleet.ts";
+import { addCallers, type Callers } from "./callers.ts";
 import { runScenario } from "./scenario.ts";
 import { SCENARIOS } from "./scenarios/index.ts";
 import { THREE } from "./shapes.ts";
 
 const SEED = Date.now() % 1_000_000;
 let fleet: Fleet;
-let device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+let callers: Callers;
 
 beforeAll(async () => {
   fleet = await startFleet(THREE);
-  device = await fleet.tailnet.client({ hostname: "clients" });
+  callers = await addCallers(fleet);
 }, 90_000);
 
 afterAll(async () => {
@@ -27,7 +28,7 @@ for (const scenario of SCENARIOS.filter(({ inGate }) => inGate === true)) {
       const say = (line: string) => console.log(`${scenario.name}: ${line}`);
       say(`seed ${SEED}`);
       expect(scenario.fleet).toBe(THREE);
-      const looked = await runScenario(scenario, { fleet, seed: SEED, device, say });
+      const looked = await runScenario(scenario, { fleet, seed: SEED, callers, say });
       say(looked);
     },
     (scenario.seconds + 10) * 1000,

@@ -6,6 +6,10 @@ export interface Row {
   /** The client; it has one request at a time. */
   process: string;
   operation: "put" | "get";
+  /** What its caller may do; absent: both. The writes of a reader must be refused. */
+  rights?: "read" | undefined;
+  /** False for a put without idempotency key, which is sent once: again only where it was certainly not done. */
+  keyed?: boolean | undefined;
   /** Id of the context. */
   key: string;
   invokeMs: number;
@@ -124,6 +128,8 @@ export function describe(row: Row | SeenChange): string {
     `${row.process} ${row.operation} ${row.key}`,
     `at ${row.node}`,
     `${row.invokeMs.toFixed(1)}–${row.completeMs.toFixed(1)} ms`,
+    row.rights === undefined ? undefined : `may ${row.rights}`,
+    row.keyed === false ? "without key" : undefined,
     row.consistency,
     row.condition === undefined ? undefined : `if ${row.condition}`,
     row.shown === undefined ? undefined : `shown ${row.shown.epoch}-${row.shown.seq}`,

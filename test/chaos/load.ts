@@ -25,7 +25,8 @@ export interface PutAsk {
   content: string;
   /** As in Row. */
   condition: string | undefined;
-  idempotencyKey: string;
+  /** Absent: the write is not to be sent again once it may have been done. */
+  idempotencyKey: string | undefined;
 }
 
 export interface GetAsk {
@@ -37,21 +38,29 @@ export interface GetAsk {
 /** A node as clients reach it. Neither method rejects. */
 export interface Target {
   readonly name: string;
+  /** Used for writes only. */
+  readonly writesOnly?: boolean;
   put(ask: PutAsk, signal: AbortSignal): Promise<Said>;
   get(ask: GetAsk, signal: AbortSignal): Promise<Said>;
 }
 
 export interface LoadOptions {
   random: Random;
-  /** Called for each attempt, so that nodes may come and go; while it returns none, the client waits. */
-  targets: () => readonly Target[];
+  /**
+   * Called for each attempt with the number of the client, so that nodes may come and go; while it returns none, the
+   * client waits. All that one client gets reach the nodes as one caller.
+   */
+  targets: (client: number) => readonly Target[];
+  /** Reports whether the caller of a client may only read. */
+  isReader?: (client: number) => boolean;
   clients: number;
   /** Contexts `<prefix>k0` … that all clients use. */
   prefix: string;
   keys: number;
-  /** Fraction of the requests that are writes; and of those, fraction with a condition. */
+  /** Fraction of the requests that are writes; of those, fraction with a condition, and without idempotency key. */
   writes?: number;
   conditional?: number;
+  unkeyed?: number;
   /** Kinds of reads; one is drawn for each. */
   consistencies?: readonly GetAsk["consistency"][];
   /** Longest pause of a client between two requests, in ms. */
@@ -78,15 +87,15 @@ export class Load {
     this.#options = {
       writes: 0.5,
       conditional: 0.4,
+      unkeyed: 0.25,
+      isReader: () => false,
       consistencies: ["any", "session", "leader"],
       pauseMs: 5,
       patienceMs: 25_000,
       padding: 0,
       ...options,
     };
-    this.#clients = Array.from({ length: options.clients }, (_, at) =>
-      this.#client(`${this.#run.slice(0, 4)}-c${at}`, options.random.fork()),
-    );
+    this.#clients = Array.from({ length: options.clients }, (_, at) => this.#client(at, options.random.fork()));
   }
 
   /** Writes that were acknowledged so far. */
@@ -110,13 +119,15 @@ export class Load {
     return this.rows;
   }
 
-  async #client(process: string, random: Random): Promise<void> {
-    const { prefix, keys, pauseMs, writes } = this.#options;
-    const client = {
-      process,
+  async #client(number: number, random: Random): Promise<void> {
+    const { prefix, keys, pauseMs, writes, isReader } = this.#options;
+    const client: Client = {
+      number,
+      process: `${this.#run.slice(0, 4)}-c${number}`,
+      ...(isReader(number) ? { rights: "read" as const } : {}),
       random,
-      tags: new Map<string, string>(),
-      shown: undefined as Place | undefined,
+      tags: new Map(),
+      shown: undefined,
       asked: 0,
     };
     while (!this.#stopping.signal.aborted && this.rows.length < MAX_ROWS) {
@@ -138,17 +149,19 @@ export class Load {
   }
 
   async #put(client: Client, key: string): Promise<Row | undefined> {
-    const { conditional, patienceMs, padding } = this.#options;
-    const { process, random } = client;
+    const { conditional, patienceMs, padding, unkeyed } = this.#options;
+    const { process, random, rights } = client;
     const content = `${this.#run} ${process} ${client.asked} ${"x".repeat(padding)}`;
     const condition = random.chance(conditional) ? (client.tags.get(key) ?? "new") : undefined;
-    const ask = { key, content, condition, idempotencyKey: `${this.#run}-${process}-${client.asked}` };
+    const keyed = !random.chance(unkeyed);
+    const idempotencyKey = keyed ? `${this.#run}-${process}-${client.asked}` : undefined;
+    const ask = { key, content, condition, idempotencyKey };
     const invokeMs = performance.now();
     const deadline = invokeMs + patienceMs;
-    const row = { process, operation: "put" as const, key, invokeMs, condition, hash: hashOf(content) };
+    const row = { process, operation: "put" as const, rights, keyed, key, invokeMs, condition, hash: hashOf(content) };
     let maybe = false;
     for (;;) {
-      const target = this.#target(random);
+      const target = this.#target(client, "put");
       if (target === undefined) {
         if (this.#stopping.signal.aborted && !maybe) return undefined;
       } else {
@@ -168,7 +181,7 @@ export class Load {
         if (said.outcome === "fail" && !said.again)
           return { ...row, node, completeMs, outcome: "fail", code: said.code, version: 0, position: undefined };
         maybe ||= said.outcome === "unknown";
-        if (completeMs > deadline || this.#stopping.signal.aborted) {
+        if (completeMs > deadline || this.#stopping.signal.aborted || (maybe && !keyed)) {
           const outcome = maybe ? "unknown" : "fail";
           return { ...row, node, completeMs, outcome, code: said.code, version: 0, position: undefined };
         }
@@ -188,8 +201,8 @@ export class Load {
   }
 
   async #get(client: Client, key: string): Promise<Row | undefined> {
-    const { process, random } = client;
-    const target = this.#target(random);
+    const { process, random, rights } = client;
+    const target = this.#target(client, "get");
     if (target === undefined) return undefined;
     const consistency = random.pick(this.#options.consistencies);
     const shown = consistency === "session" ? client.shown : undefined;
@@ -201,6 +214,7 @@ export class Load {
     const row = {
       process,
       operation: "get" as const,
+      rights,
       key,
       invokeMs,
       completeMs: performance.now(),
@@ -212,13 +226,17 @@ export class Load {
     return { ...row, outcome: "fail", code: said.code, version: 0, hash: "", position: undefined };
   }
 
-  #target(random: Random): Target | undefined {
-    const targets = this.#options.targets();
+  #target({ number, random }: Client, operation: Row["operation"]): Target | undefined {
+    const targets = this.#options
+      .targets(number)
+      .filter(({ writesOnly }) => operation === "put" || writesOnly !== true);
     return targets.length === 0 || this.#stopping.signal.aborted ? undefined : random.pick(targets);
   }
 }
 
 interface Client {
+  number: number;
+  rights?: Row["rights"];
   process: string;
   random: Random;
   tags: Map<string, string>;

@@ -58,7 +58,7 @@ function putCommand({ key, content, condition, idempotencyKey }: PutAsk) {
   const conditions =
     condition === undefined ? {} : condition === "new" ? { if_none_match: "*" } : { if_match: `"${condition}"` };
   const input = operation.prepare(operation.input.parse({ id: key, content, ...conditions }), DEFAULT_WRITE_LIMITS);
-  return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key: idempotencyKey };
+  return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key: idempotencyKey ?? "" };
 }
 
 /** A member as clients reach it. `barrier` is what a leader read waits for; a test may plant another. */

@@ -3,12 +3,14 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Fleet, FleetOptions } from "../kit/fleet.ts";
+import type { Fleet, FleetNode, FleetOptions } from "../kit/fleet.ts";
+import type { Callers, Device } from "./callers.ts";
 import { report } from "./checker.ts";
 import { Follower, nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
 import type { Feed, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
+import { mcpTarget } from "./mcp-target.ts";
 import { Random } from "./random.ts";
 
 /** A fault, and what must hold during it. */
@@ -31,7 +33,7 @@ export class Trial {
   readonly fleet: Fleet;
   readonly random: Random;
   readonly prefix: string;
-  readonly #device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+  readonly #callers: Callers;
   readonly #loads: Load[] = [];
   readonly #followers: Follower[] = [];
   readonly #say: (line: string) => void;
@@ -45,13 +47,13 @@ export class Trial {
     fleet: Fleet;
     seed: number;
     prefix: string;
-    device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+    callers: Callers;
     say: (line: string) => void;
   }) {
     this.fleet = options.fleet;
     this.random = new Random(options.seed);
     this.prefix = options.prefix;
-    this.#device = options.device;
+    this.#callers = options.callers;
     this.#say = options.say;
   }
 
@@ -60,18 +62,37 @@ export class Trial {
     this.#say(`${((performance.now() - this.#startedMs) / 1000).toFixed(1).padStart(5)} s  ${line}`);
   }
 
-  /** The device of the clients. */
-  get device() {
-    return this.#device;
+  /** The device of the member, which most clients use. */
+  get device(): Device {
+    return this.#callers.member;
   }
 
-  /** Starts a load on the full nodes that are up, or on those that `targets` returns. */
+  /**
+   * Starts a load on the full nodes that are up, over REST and MCP, with writes through edges too: members and admins,
+   * and one client more that may only read. With `targets` of its own all clients are those.
+   */
   load(options: Partial<LoadOptions> = {}): Load {
-    const targets = () => this.fleet.up().map((node) => nodeTarget(this.#device, node));
-    const defaults = { random: this.random.fork(), targets, clients: 6, prefix: this.prefix, keys: 8 };
-    const load = new Load({ ...defaults, ...options });
+    const defaults = { random: this.random.fork(), prefix: this.prefix, keys: 8 };
+    const { targets, clients = 6, ...others } = options;
+    const load =
+      targets === undefined
+        ? new Load({ ...defaults, ...others, clients: clients + 1, ...this.#everyCaller(clients) })
+        : new Load({ ...defaults, ...others, clients, targets });
     this.#loads.push(load);
     return load;
+  }
+
+  /** The clients up to `last` alternate between member and admin; `last` is the reader. */
+  #everyCaller(last: number): Required<Pick<LoadOptions, "targets" | "isReader">> {
+    const { member, admin, reader } = this.#callers;
+    const isReader = (client: number) => client === last;
+    const deviceOf = (client: number) => (isReader(client) ? reader : client % 2 === 0 ? member : admin);
+    const reached = (device: Device, node: FleetNode) => [nodeTarget(device, node), mcpTarget(device, node)];
+    const targets = (client: number) => [
+      ...this.fleet.up().flatMap((node) => reached(deviceOf(client), node)),
+      ...this.fleet.up(["edge"]).map((node) => ({ ...nodeTarget(deviceOf(client), node), writesOnly: true })),
+    ];
+    return { targets, isReader };
   }
 
   /** Starts a follower of the feed on each full node that is up; each continues at the others when its own is gone. */
@@ -79,7 +100,7 @@ export class Trial {
     const nodes = this.fleet.up();
     const started = nodes.map(async (first) => {
       const order = () => [first, ...this.fleet.up().filter((node) => node !== first)].filter(({ isUp }) => isUp);
-      const follower = new Follower(`of ${first.name}`, this.#device, order, this.prefix);
+      const follower = new Follower(`of ${first.name}`, this.device, order, this.prefix);
       this.#followers.push(follower);
       await follower.started();
     });
@@ -113,7 +134,7 @@ export async function runScenario(
   options: {
     fleet: Fleet;
     seed: number;
-    device: Awaited<ReturnType<Fleet["tailnet"]["client"]>>;
+    callers: Callers;
     say: (line: string) => void;
   },
 ): Promise<string> {

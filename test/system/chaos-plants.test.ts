@@ -4,6 +4,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { type Alteration, alteredCairn } from "../chaos/altered.ts";
+import { addCallers } from "../chaos/callers.ts";
 import { check, report } from "../chaos/checker.ts";
 import type { Row, Run } from "../chaos/history.ts";
 import { Load, type Target } from "../chaos/load.ts";
@@ -175,7 +176,7 @@ test("a node that answers with the body of the version before, under the right E
     to: "const text = textOf(row.version < 3 ? row : requireVersion(reader, head, row.version - 1));",
   };
   await using fleet = await startFleet({ ...ALONE, command: () => alteredCairn([altered]) });
-  const device = await fleet.tailnet.client({ hostname: "clients" });
+  const callers = await addCallers(fleet);
   const scenario: Scenario = {
     name: "earlier-bodies",
     title: "reads answer with the body of the version before",
@@ -183,7 +184,7 @@ test("a node that answers with the body of the version before, under the right E
     seconds: 40,
     run: async (trial) => void (await trial.load().more(60)),
   };
-  const found = runScenario(scenario, { fleet, device, seed: SEED, say: console.log });
+  const found = runScenario(scenario, { fleet, callers, seed: SEED, say: console.log });
   await expect(found).rejects.toThrow(/body \(\d+\): a read answered another body/);
 }, 90_000);
 

@@ -95,6 +95,31 @@ describe("small histories", () => {
     expect(rulesOf(run([put(1), put(2), put(3, { code: OTHER_CONTENT })]))).toEqual(["body"]);
   });
 
+  test("a reader that has written, refused or not, and a caller that was refused what it may do", () => {
+    const reads = { rights: "read", outcome: "fail", code: "forbidden", position: undefined } as const;
+    expect(rulesOf(run([...three, put(9, reads), get(3, { rights: "read" })]))).toEqual([]);
+    expect(rulesOf(run([put(1), put(2), put(3, { rights: "read" })]))).toEqual(["rights"]);
+    expect(rulesOf(run([put(1), put(2), put(3, { ...reads, outcome: "unknown", code: "" })]))).toEqual(["rights"]);
+    expect(rulesOf(run([...three, put(9, { ...reads, rights: undefined })]))).toEqual(["rights"]);
+    expect(rulesOf(run([...three, get(3, { ...reads })]))).toEqual(["rights"]);
+  });
+
+  test("a write without key of unknown outcome that was done twice", () => {
+    const unknown = { outcome: "unknown", keyed: false, position: undefined, version: 0 } as const;
+    const changes = [1, 2, 3].map((seq) => ({
+      epoch: "e1",
+      seq,
+      key: "k",
+      version: seq,
+      hash: seq === 3 ? "h2" : `h${seq}`,
+    }));
+    const ends = [{ node: "one", seq: 3, hash: "x", digest: "y", changes, floor: 0 }];
+    const found = check(run([put(1), put(2, unknown)], { ends }));
+    expect(found).toMatchObject([
+      { rule: "once", rows: [expect.stringContaining("without key"), "change e1-2 k 2-h2", "change e1-3 k 3-h2"] },
+    ]);
+  });
+
   test("a refused write that was done, and one done twice by an unknown outcome", () => {
     expect(rulesOf(run([put(1), put(2), put(3, { outcome: "fail", position: undefined })]))).toEqual(["failed"]);
     expect(rulesOf(run([put(1), put(2), put(3, { outcome: "unknown", position: undefined, version: 0 })]))).toEqual([]);

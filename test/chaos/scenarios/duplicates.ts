@@ -29,7 +29,7 @@ export const duplicates: Scenario = {
       return [{ ...pick(), name: "two at once", put: both }];
     };
     await trial.follow();
-    const load = trial.load({ targets: twice, writes: 0.8, consistencies: ["any", "leader"] });
+    const load = trial.load({ targets: twice, writes: 0.8, unkeyed: 0, consistencies: ["any", "leader"] });
     await load.more(40);
     for (let round = 0; round < 3; round++) {
       const old = await fleet.leader();
