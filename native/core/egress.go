@@ -97,6 +97,11 @@ func (e *egress) newProxy() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:   rewriteOutgoing,
 		Transport: e.transport, FlushInterval: -1, BufferPool: &bufferPool{},
+		// A peer must not make its answer look like a refusal of this process.
+		ModifyResponse: func(response *http.Response) error {
+			stripForgeable(response.Header)
+			return nil
+		},
 		ErrorLog: log.New(logWriter{e.node}, "", 0),
 		ErrorHandler: func(writer http.ResponseWriter, request *http.Request, err error) {
 			if request.Context().Err() == nil {
@@ -119,11 +124,11 @@ func rewriteOutgoing(pr *httputil.ProxyRequest) {
 func (e *egress) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
 	secrets := request.Header.Values(headerSecret)
 	if len(secrets) != 1 || !sameSecret(secrets[0], e.node.params.EgressSecret) {
-		writeProblem(writer, http.StatusForbidden, "bad_secret", "The request does not carry this node's egress secret.", "")
+		refuseEgress(writer, http.StatusForbidden, "bad_secret", "The request does not carry this node's egress secret.", "")
 		return
 	}
 	badHeader := func(name, want, got string) {
-		writeProblem(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be %s, not %.40q.", name, want, got),
+		refuseEgress(writer, http.StatusBadRequest, "bad_request", fmt.Sprintf("%s must be %s, not %.40q.", name, want, got),
 			"")
 	}
 	network := request.Header.Get(headerNetwork)
@@ -214,15 +219,21 @@ func (e *egress) connect(writer http.ResponseWriter, request *http.Request) {
 	<-done
 }
 
+// refuseEgress writes a problem of this process, marked as such.
+func refuseEgress(writer http.ResponseWriter, status int, code, detail, hint string) {
+	writer.Header().Set(headerRefusal, code)
+	writeProblem(writer, status, code, detail, hint)
+}
+
 func writeDialProblem(writer http.ResponseWriter, err error) {
 	var refused *dialRefused
 	if errors.As(err, &refused) {
-		writeProblem(writer, http.StatusForbidden, "dial_refused", refused.Error()+".",
+		refuseEgress(writer, http.StatusForbidden, "dial_refused", refused.Error()+".",
 			"Only peers and services of this tailnet can be reached here.")
 		return
 	}
 	writer.Header().Set("Retry-After", "1")
-	writeProblem(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()),
+	refuseEgress(writer, http.StatusBadGateway, "dial_failed", strings.TrimSpace(err.Error()),
 		"Check that the peer is online and that the policy allows this port.")
 }
 

@@ -100,12 +100,16 @@ func TestEgressReachesPeers(t *testing.T) {
 		"[::ffff:" + peer.IPs[0].String() + "]",
 	}
 	for _, host := range hosts {
-		got := r.fetch(t, "POST", host+":8080", "/a%2Fb?c=1;d", "X-Mine", "kept", "X-Forwarded-For", "forged")
+		got := r.fetch(t, "POST", host+":8080", "/a%2Fb?c=1;d", "X-Mine", "kept", "X-Forwarded-For", "untrue",
+			"X-Forge-Refusal", "dial_refused")
 		if got.Status != 200 || got.Sent != "body" || !strings.Contains(got.Body, "X-Mine") {
 			t.Fatalf("%s: %d %s", host, got.Status, got.Body)
 		}
+		if refusal := got.Header.Get(headerRefusal); refusal != "" {
+			t.Errorf("%s: the peer forged the refusal %q", host, refusal)
+		}
 		if strings.Contains(got.Body, "Cairn-Internal") || strings.Contains(got.Body, r.params.EgressSecret) ||
-			strings.Contains(got.Body, "forged") {
+			strings.Contains(got.Body, "untrue") {
 			t.Errorf("%s: the peer saw %s", host, got.Body)
 		}
 		code, conn, reader := r.connect(t, host+":8080")
@@ -117,11 +121,13 @@ func TestEgressReachesPeers(t *testing.T) {
 			t.Errorf("through CONNECT %s: %s", host, text)
 		}
 	}
-	if got := r.fetch(t, "GET", "peer:9", "/"); got.Status != 502 || got.Code != "dial_failed" {
+	if got := r.fetch(t, "GET", "peer:9", "/"); got.Status != 502 || got.Code != "dial_failed" ||
+		got.Header.Get(headerRefusal) != got.Code {
 		t.Errorf("closed port: %d %s", got.Status, got.Body)
 	}
 	for _, secret := range []string{"", "wrong", r.params.IngressSecret} {
-		if got := r.fetch(t, "GET", "peer:8080", "/", headerSecret, secret); got.Status != 403 || got.Code != "bad_secret" {
+		if got := r.fetch(t, "GET", "peer:8080", "/", headerSecret, secret); got.Status != 403 || got.Code != "bad_secret" ||
+			got.Header.Get(headerRefusal) != got.Code {
 			t.Errorf("secret %q: %d %s", secret, got.Status, got.Body)
 		}
 	}
@@ -132,7 +138,7 @@ func TestEgressReachesPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a removed peer is refused", 5*time.Second, func() bool {
-		return r.fetch(t, "GET", "peer:8080", "/").Code == "dial_refused" &&
+		return r.fetch(t, "GET", "peer:8080", "/").Header.Get(headerRefusal) == "dial_refused" &&
 			r.fetch(t, "GET", peer.IPs[0].String()+":8080", "/").Code == "dial_refused"
 	})
 }

@@ -88,8 +88,7 @@ func (o *outbound) RoundTrip(request *http.Request) (*http.Response, error) {
 // serve handles one request whose secret and scheme were checked.
 func (o *outbound) serve(writer http.ResponseWriter, request *http.Request) {
 	refuse := func(status int, code, detail string) {
-		writer.Header().Set(headerRefusal, code)
-		writeProblem(writer, status, code, detail, "")
+		refuseEgress(writer, status, code, detail, "")
 	}
 	switch {
 	case request.Method == http.MethodConnect || request.Header.Get("Upgrade") != "":

@@ -79,6 +79,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if forged := r.Header.Get("X-Forge-Refusal"); forged != "" {
+		w.Header().Set("Cairn-Internal-Refusal", forged)
+	}
 	answerJSON(w, map[string]any{
 		"method": r.Method, "path": r.URL.RequestURI(), "host": r.Host, "headers": r.Header, "body": string(body),
 	})

@@ -46,8 +46,10 @@ const ANSWER_BYTES = { perKey: 2 * MEMBER_BYTES.perKey, total: 2 * MEMBER_BYTES.
 /** How often a question waits for room, in ms. */
 const ROOM_MS = 20;
 const MAX_PROBLEM_BYTES = 64 * 1024;
-const problem = z.object({ code: z.string(), detail: z.string(), hint: z.string().optional() });
+const problem = z.object({ detail: z.string() });
 
+/** The code of a refusal that this node's Go half made; it removes the header from answers of peers. */
+const REFUSAL_HEADER = "cairn-internal-refusal";
 /** Refusals of egress.sock before it dials. */
 const NEVER_DIALLED: ReadonlySet<string> = new Set(["dial_refused", "bad_secret"]);
 /** Statuses of a node that stops, or whose Go half refuses the caller: its peer server has not seen the call. */
@@ -145,7 +147,7 @@ export class PeerLink {
 
   /** Returns the value of an answer, or throws the Fault that it is. */
   #read(target: PeerTarget, response: Response, bytes: Uint8Array): unknown {
-    if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response.status, bytes);
+    if (response.headers.get("content-type") !== FRAME_TYPE) throw this.#stranger(target, response, bytes);
     const decoded = this.#decode(target, bytes);
     if (response.ok) {
       const answered = z.object({ value: z.unknown() }).safeParse(decoded);
@@ -193,9 +195,10 @@ export class PeerLink {
   }
 
   /** Returns the Fault for an answer that is no frame: from this node's Go half, or from the peer's. */
-  #stranger(target: PeerTarget, status: number, bytes: Uint8Array): Fault {
+  #stranger(target: PeerTarget, { status, headers }: Response, bytes: Uint8Array): Fault {
     const said = problem.safeParse(parseObject(new TextDecoder().decode(bytes.subarray(0, MAX_PROBLEM_BYTES))));
-    const { code, detail } = said.success ? said.data : { code: "", detail: `status ${status}` };
+    const detail = said.data?.detail ?? `status ${status}`;
+    const code = headers.get(REFUSAL_HEADER) ?? "";
     if (code === "dial_failed" || NEVER_DIALLED.has(code)) {
       // The address may have gone to another device, or the device to another address.
       this.refresh();
