@@ -1,12 +1,14 @@
 // The parts of an edge in place of a replicated store: its own file, the log that the feed fills, the cache, and the
 // routing to full nodes. product.ts puts the same surfaces over them.
 
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Edge, edgeMigrations, FEED } from "../cache/index.ts";
 import type { Settings } from "../config/settings.ts";
 import { FEATURES } from "../features/index.ts";
 import { type KnownMembers, type Member, mayLead } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
+import { Fault } from "../lib/fault.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import type { Answer } from "../operation/answer.ts";
@@ -62,7 +64,7 @@ export class EdgeParts {
   /** Opens the store of an edge and what works on it. The feed is followed once `edge.start` is called. */
   constructor(options: EdgePartsOptions) {
     const { conditions, closers, link, directory } = options;
-    this.store = openEdgeStore(options);
+    this.store = openEdgeStore(options.settings.data, options.features);
     closers.add("store", () => this.store.close());
     this.#fleet = new EdgeMembers(options.knownMembers, (to, request, ends) =>
       link.call({ node: to }, FEED, request, ends),
@@ -143,12 +145,22 @@ export class EdgeParts {
   }
 }
 
-function openEdgeStore({ settings, features = FEATURES }: EdgePartsOptions): Store {
-  return Store.open({
-    folder: join(settings.data, EDGE_FOLDER),
-    migrations: edgeMigrations(migrationsOf(features)),
-    log: logFor("store"),
-    // The store can be refilled from upstream.
-    sync: "checkpoint",
-  });
+/**
+ * Opens the store of an edge. One that a newer build wrote is dropped and begun empty: it is a cache, and an edge that
+ * goes back to an older build fills it again from upstream.
+ */
+export function openEdgeStore(dataDir: string, features: readonly Feature[] = FEATURES): Store {
+  const folder = join(dataDir, EDGE_FOLDER);
+  const log = logFor("store");
+  // The store can be refilled from upstream.
+  const open = () =>
+    Store.open({ folder, migrations: edgeMigrations(migrationsOf(features)), log, sync: "checkpoint" });
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== "data_newer") throw error;
+    log("warning", `the cache was written by a newer version of cairn and begins empty: ${error.message}`);
+    rmSync(folder, { recursive: true, force: true });
+    return open();
+  }
 }

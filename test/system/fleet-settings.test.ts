@@ -4,9 +4,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { FLEET_SETTINGS_LEVEL } from "../../src/operation/fleet-settings.ts";
+import { inspectStore } from "../../src/store/inspect.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
-import { makeStoreAt } from "../kit/level.ts";
+import { makeStoreAt, migrationsUpTo } from "../kit/level.ts";
 import { startNode } from "../kit/node.ts";
 import { untilReport } from "../kit/report-of.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -135,6 +136,9 @@ test("a fleet from below the level begins with the settings of its leader's node
     ({ fleet: { level } }) => level >= FLEET_SETTINGS_LEVEL,
   );
   expect(raised.fleet.settings).toEqual({ "history.max_versions": "7" });
+  // The level has brought its schema, while the node runs.
+  const { length } = migrationsUpTo(raised.fleet.level);
+  expect(inspectStore(join(dataDir, "store"), () => undefined)?.schema).toBe(length);
   expect((await node.cli(["audit"])).out).toContain("fleet/settings/history.max_versions");
   expect((await node.cli(["audit", "--verify"])).code).toBe(0);
 }, 60_000);

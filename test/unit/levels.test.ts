@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.ts";
 import { inspectNodeStore } from "../../src/datadir/inspect.ts";
 import { recoverNode } from "../../src/datadir/recover.ts";
-import { MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
+import { FEATURES, MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
+import { fleetValue } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { writeApplied } from "../../src/log/engine/raft/applied-state.ts";
 import { installStore } from "../../src/log/engine/raft/install.ts";
@@ -17,6 +18,7 @@ import type { Command } from "../../src/log/log.ts";
 import { writeMeta } from "../../src/log/meta.ts";
 import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
 import { verifyChain } from "../../src/log/verify.ts";
+import { openEdgeStore } from "../../src/membership/edge-parts.ts";
 import { migrationsOf } from "../../src/operation/derive.ts";
 import { Store } from "../../src/store/store.ts";
 import { AppliedFleet, applyOn } from "../kit/applied-fleet.ts";
@@ -25,6 +27,7 @@ import { exampleCalls } from "../kit/examples.ts";
 import { makeStoreAt, migrationsUpTo, schemaOfStore } from "../kit/level.ts";
 import { digestOfStore } from "../kit/raft.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
+import { counterFeature } from "./toy/feature.tsx";
 
 const BEFORE = STATE_HASH_LEVEL - 1;
 const open: Store[] = [];
@@ -254,6 +257,22 @@ describe("a data folder of the level before", () => {
     await expect(backupNode({ dataDir, to })).rejects.toEqual(newer);
     await expect(recoverNode({ dataDir })).rejects.toEqual(newer);
   });
+});
+
+test("an edge that goes back to an older build begins with an empty cache", () => {
+  const data = temporaryFolder();
+  const newer = openEdgeStore(data, [...FEATURES, counterFeature(MIGRATIONS.length + 1)]);
+  newer.transaction((tx) => writeMeta(tx, { fleet_name: "kept" }));
+  newer.close();
+  const older = openEdgeStore(data);
+  open.push(older);
+  expect(schemaOfStore(older.reader)).toBe(MIGRATIONS.length + 1);
+  expect(fleetValue(older.reader, "fleet_name")).toBe("");
+  older.transaction((tx) => writeMeta(tx, { fleet_name: "kept" }));
+  older.close();
+  const again = openEdgeStore(data);
+  open.push(again);
+  expect(fleetValue(again.reader, "fleet_name")).toBe("kept");
 });
 
 test("migrations have levels that never fall, and none above what this build knows", () => {
