@@ -31,7 +31,7 @@ export interface PairNode {
   /** While true, applies nothing of the others. */
   behind: boolean;
   /** What the next proposals here do instead of being applied. */
-  proposes: "apply" | "refuse" | "lose" | "apply and lose";
+  proposes: "apply" | "refuse" | "lose" | "apply and lose" | "apply and hang";
   /** Why it refuses writes, as with a full disk. */
   full?: Fault;
   /** Applies what it has not applied yet. */
@@ -132,6 +132,7 @@ export async function startPair(options: PairOptions = {}) {
           const outcome = lead(command);
           if (proposes === "apply") return outcome;
           await outcome.catch(() => {});
+          if (proposes === "apply and hang") return new Promise<never>(() => {});
           throw refusedProposal("unknown", leader);
         },
       });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { EdgeState } from "../../src/cache/edge-state.ts";
 import { FeedClient } from "../../src/cache/feed-client.ts";
 import type { FeedAnswer, FeedRequest } from "../../src/cache/feed-frames.ts";
-import { FeedServer, wholeEntries } from "../../src/cache/feed-server.ts";
+import { FeedServer, type FeedServerOptions, wholeEntries } from "../../src/cache/feed-server.ts";
 import { Freshness } from "../../src/cache/freshness.ts";
 import { edgeMigrations } from "../../src/cache/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
@@ -16,18 +16,22 @@ import { openSleepClock } from "../../src/lib/sleep-clock.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { Store } from "../../src/store/store.ts";
-import { type Core, startCore } from "../kit/core.ts";
+import { type Core, granted, startCore } from "../kit/core.ts";
 import { handClock } from "../kit/edge.ts";
 import { eventually } from "../kit/eventually.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
-function serverOf(core: Core, enrolled: () => readonly string[] | undefined = () => ["*"]): FeedServer {
+function serverOf(
+  core: Core,
+  enrolled: () => readonly string[] | undefined = () => ["*"],
+  modes: ReturnType<FeedServerOptions["modes"]> = [],
+): FeedServer {
   return new FeedServer({
     log: core.log,
     reader: core.store.reader,
     enrolled,
     members: () => [],
-    modes: () => [],
+    modes: () => modes,
     fleet: () => "f1",
     ageMs: () => 0,
     nowMs: () => performance.now(),
@@ -64,6 +68,25 @@ describe("the full node's side", () => {
     const nothing = await server.serve("n", request(here(core), { holdMs: 60, terms, epoch }), soon());
     expect(nothing).toMatchObject({ items: [], position: here(core) });
     expect(nothing.heldMs).toBeGreaterThanOrEqual(60);
+  });
+
+  test("gives reserved spaces only to an edge that is enrolled for them by name", async () => {
+    await using core = startCore();
+    const admin = granted({ role: "admin", spaces: ["*", "fleet", "_x"] });
+    const modes = ["fleet", "_x", "team-a"].map((space) => [space, "never"] as const);
+    const ids = ["fleet/x", "_x/x", "team-a/x"];
+    for (const id of ids) await core.call("context_put", { id, content: "x" }, admin);
+    const { epoch } = core.log.position();
+    const asks = async (enrolled: string[], spaces = ["*", "fleet", "_x"]) => {
+      const answer = await serverOf(core, () => enrolled, modes).serve("n", request(`${epoch}-0`, { spaces }), soon());
+      expect(answer.terms?.modes.map(([space]) => `${space}/x`)).toEqual(answer.items.map(({ target }) => target));
+      return answer.items.map(({ target }) => target);
+    };
+    expect(await asks(["*"])).toEqual(["team-a/x"]);
+    expect(await asks(["*", "_x"])).toEqual(["_x/x", "team-a/x"]);
+    expect(await asks(["*", "fleet", "_x"])).toEqual(ids);
+    // Nor does an edge that wants everything want them.
+    expect(await asks(["*", "fleet", "_x"], ["*"])).toEqual(["team-a/x"]);
   });
 
   test("cuts long stretches only between entries", async () => {

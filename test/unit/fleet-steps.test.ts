@@ -238,7 +238,11 @@ describe("handing over", () => {
   });
 
   test("two clocks cannot tell which is wrong, and a minute is allowed", () => {
-    expect(handover("a", [voter("a"), voter("b", 90_000)])).toBeUndefined();
+    for (const skewMs of [90_000, -90_000]) {
+      expect(handover("a", [voter("a"), voter("b", skewMs)])).toBeUndefined();
+      // A third one that does not respond is no judge.
+      expect(handover("a", [voter("a"), voter("b", skewMs), { ...voter("c", skewMs), fit: false }])).toBeUndefined();
+    }
     expect(handover("a", [voter("a"), voter("b", 59_000), voter("c", 60_000)])).toBeUndefined();
     expect(handover("a", [voter("a"), voter("b", 61_000), voter("c", 61_000)])).toMatchObject({ reason: "clock" });
   });

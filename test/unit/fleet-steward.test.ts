@@ -15,7 +15,7 @@ import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 import { DEFAULT_FLEET_SETTINGS } from "../kit/limits.ts";
 
 /** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
-function startBeats(names: readonly string[]) {
+function startBeats(names: readonly string[], fleetId = "f1") {
   const members = new KnownMembers();
   members.set(names.map((name) => member(name, name === "edge" ? "edge" : "central")));
   const clock = { monotonicMs: 1_000, wallMs: 50_000 };
@@ -34,7 +34,7 @@ function startBeats(names: readonly string[]) {
         return far(node);
       },
     },
-    fleetId: () => "f1",
+    fleetId: () => fleetId,
     onNotAMember: (by) => refusals.push(by.name),
   });
   return {
@@ -94,15 +94,26 @@ describe("beats", () => {
       });
       await beats.round();
     }
+    // A refusal by this node's own link, whatever it holds.
     answer(() => {
-      throw new Fault("not_a_member", "none of ours");
+      throw new Fault("not_a_member", "none of ours", { facts: { fleetMark: fleetMark("f1", "n-a") } });
     });
     await beats.round();
+    expect(refusals).toEqual([]);
     answer(() => {
       throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleetMark("f1", "n-a") } });
     });
     await beats.round();
     expect(refusals).toEqual(["b"]);
+  });
+
+  test("a node that does not know its fleet yet believes no removal", async () => {
+    const { beats, refusals, answer } = startBeats(["a", "b"], "");
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: "" } });
+    });
+    await beats.round();
+    expect(refusals).toEqual([]);
   });
 
   test("what is no member any more is forgotten; the newest term tells who leads", async () => {

@@ -6,6 +6,7 @@ import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
 import { callerWith, localAdmin } from "../kit/core.ts";
+import { eventually } from "../kit/eventually.ts";
 import { refusal } from "../kit/refusal.ts";
 
 describe("writes", () => {
@@ -154,6 +155,16 @@ describe("writes", () => {
     });
     expect(await refusal(put(pair.node(2), 3))).toMatchObject(unknown);
     expect(versions(pair.node(0))).toHaveLength(2);
+  });
+
+  test("that a leader held when it lost the leadership may have been made, whatever the next one refuses", async () => {
+    await using pair = await pairFor(member);
+    pair.node(0).proposes = "apply and hang";
+    pair.node(1).full = new Fault("storage_full", "the disk is full");
+    const writing = refusal(put(pair.node(0), 1));
+    await eventually("the write to be applied", () => (versions(pair.node(0)) as unknown[]).length === 1);
+    pair.elect("s1");
+    expect(await writing).toMatchObject({ code: "unavailable", details: { outcome: "unknown" } });
   });
 
   test("what the log itself decided is told, whatever was tried before", async () => {

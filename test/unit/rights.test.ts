@@ -1,7 +1,7 @@
 // The questions that other rooms ask of rights: each must agree with the judgement of single grants.
 
 import { expect, test } from "bun:test";
-import { parseGrants, Rights } from "../../src/access/rights.ts";
+import { capAllows, parseGrants, Rights } from "../../src/access/rights.ts";
 import { spaceAmong, spaceOf } from "../../src/access/space.ts";
 
 function rightsBy(...objects: unknown[]): Rights {
@@ -47,6 +47,20 @@ test("rights without a grant permit nothing; read-only rights have each role cut
   expect(admin.readOnly().mayUse({ ...GET, space: "fleet" })).toBe(true);
   expect(admin.readOnly().mayUse({ ...PUT, space: "a" })).toBe(false);
   expect(admin.readOnly().fingerprint).not.toBe(admin.fingerprint);
+});
+
+test("a node that is enrolled for * forwards nothing about reserved spaces, and by name only reads of them", () => {
+  for (const space of ["fleet", "_x"]) {
+    for (const [spaces, mayRead] of [
+      [["*"], false],
+      [["*", space], true],
+    ] as const) {
+      const cap = { role: "member", spaces } as const;
+      expect([space, spaces, capAllows(cap, "read", space)]).toEqual([space, spaces, mayRead]);
+      expect(capAllows(cap, "write", space)).toBe(false);
+    }
+  }
+  expect(capAllows({ role: "member", spaces: ["*"] }, "write", "team-a")).toBe(true);
 });
 
 test("a reserved space is among globs only by its own name", () => {
