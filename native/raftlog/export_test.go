@@ -14,7 +14,7 @@ import (
 func (n *Node) FailTransfers(err error) { n.transfer = func(*raft.Raft) error { return err } }
 
 // BreakDisk makes every write to the log and the vote fail.
-func (n *Node) BreakDisk() { _ = n.log.BoltStore.Close() }
+func (n *Node) BreakDisk() { _ = n.log.file.Close() }
 
 // Trailing returns how many entries the next snapshot leaves in the log.
 func (n *Node) Trailing() uint64 { return n.current().ReloadableConfig().TrailingLogs }

@@ -17,6 +17,8 @@ const openWait = 5 * time.Second
 const (
 	logFile    = "log.db"
 	recordFile = "snapshot.json"
+	// rewrittenSuffix is added to the name of the log while it is written anew.
+	rewrittenSuffix = ".new"
 )
 
 var serverPattern = regexp.MustCompile(`^[0-9a-f]{32}$`)

@@ -10,7 +10,7 @@ import (
 )
 
 // SocketVersion is the version of raft.sock; both sides must have the same.
-const SocketVersion = 2
+const SocketVersion = 3
 
 // MaxFrameBytes bounds type and payload of one frame.
 const MaxFrameBytes = 16 << 20
@@ -22,6 +22,7 @@ const (
 	FrameApplied    byte = 3
 	FrameAnswer     byte = 4
 	FrameAlive      byte = 5
+	FrameErase      byte = 6
 	FrameWelcome    byte = 16
 	FrameCommitted  byte = 17
 	FrameProposed   byte = 18
@@ -29,6 +30,7 @@ const (
 	FrameLeadership byte = 20
 	FrameAsk        byte = 21
 	FrameFatal      byte = 22
+	FrameErased     byte = 23
 )
 
 // Reasons of a refused proposal. Only an entry refused with RefusedUnknown may still be committed; RefusedReplaced may
@@ -131,6 +133,12 @@ func EncodeProposed(ticket, index, term uint64) []byte {
 // EncodeRefused returns a frame that says why the entry of that ticket was not committed, or may not have been.
 func EncodeRefused(ticket uint64, reason byte) []byte {
 	return EncodeFrame(FrameRefused, numbers(ticket), []byte{reason})
+}
+
+// EncodeErased returns a frame that says that no file of the log holds an entry up to index, or why it may still: then
+// reason is not "".
+func EncodeErased(index uint64, reason string) []byte {
+	return EncodeFrame(FrameErased, numbers(index), []byte(reason))
 }
 
 func numbers(values ...uint64) []byte {

@@ -272,8 +272,8 @@ func (l *link) Install(ctx context.Context, server, path string, index, term uin
 	return Applied{Index: reply.Index, Term: reply.Term, Server: server}, err
 }
 
-// read handles frames until the connection ends; it calls propose in the order of arrival.
-func (l *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) error {
+// read handles frames until the connection ends; it calls propose in the order of arrival, and erase.
+func (l *link) read(reader io.Reader, propose func(ticket uint64, data []byte), erase func(index uint64)) error {
 	for {
 		kind, payload, err := ReadFrame(reader)
 		if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
@@ -297,6 +297,8 @@ func (l *link) read(reader io.Reader, propose func(ticket uint64, data []byte)) 
 			propose(id, rest)
 		case FrameApplied:
 			l.noteApplied(id)
+		case FrameErase:
+			erase(id)
 		case FrameAnswer:
 			var answer storeReply
 			if err := json.Unmarshal(rest, &answer); err != nil {

@@ -64,7 +64,7 @@ func TestLinkCountsTheSilenceOfTheStore(t *testing.T) {
 	ours, theirs := net.Pipe()
 	l := newLink(ours, 0)
 	read := make(chan error, 1)
-	go func() { read <- l.read(ours, nil) }()
+	go func() { read <- l.read(ours, nil, nil) }()
 	send := func(successor string) {
 		t.Helper()
 		if _, err := theirs.Write(EncodeFrame(FrameAlive, []byte(successor))); err != nil {

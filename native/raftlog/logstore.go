@@ -27,7 +27,10 @@ type indexedConfiguration struct {
 // logStore is raft-boltdb plus tracking of configuration entries. At its start raft reads every entry after the
 // snapshot, so none is missed.
 type logStore struct {
-	*boltdb.BoltStore
+	path string
+	// using is held for reading by every call on the file, for writing while the file is rewritten.
+	using        sync.RWMutex
+	file         *boltdb.BoltStore
 	writeLatency *latencyMeter
 	// onFailure receives the first write error. After it this disk is not trusted, and nothing is retried.
 	onFailure func(error)
@@ -39,21 +42,41 @@ type logStore struct {
 // openLog opens `<folder>/log.db`, which bolt creates with mode 0600.
 func openLog(folder string) (*logStore, error) {
 	path := filepath.Join(folder, logFile)
-	store, err := boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
+	file, err := openBolt(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the raft log %s: %w; check that no other process uses it and the disk has room",
 			path, err)
 	}
 	// The file's name, too, must survive a loss of power: its votes count from the first one.
 	if err := syncFolder(folder); err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, file.Close())
 	}
-	return &logStore{BoltStore: store, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil
+	return &logStore{path: path, file: file, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil
+}
+
+func openBolt(path string) (*boltdb.BoltStore, error) {
+	return boltdb.New(boltdb.Options{Path: path, BoltOptions: &bolt.Options{Timeout: openWait}})
+}
+
+// FirstIndex returns the index of the oldest entry, 0 if there is none.
+func (s *logStore) FirstIndex() (uint64, error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.FirstIndex()
+}
+
+// LastIndex returns the index of the newest entry, 0 if there is none.
+func (s *logStore) LastIndex() (uint64, error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.LastIndex()
 }
 
 // GetLog reads one entry.
 func (s *logStore) GetLog(index uint64, into *raft.Log) error {
-	err := s.BoltStore.GetLog(index, into)
+	s.using.RLock()
+	err := s.file.GetLog(index, into)
+	s.using.RUnlock()
 	if err == nil {
 		s.trackConfiguration(into)
 	}
@@ -70,7 +93,10 @@ func (s *logStore) StoreLog(entry *raft.Log) error { return s.StoreLogs([]*raft.
 // is on disk: onFailure ends the process.
 func (s *logStore) StoreLogs(entries []*raft.Log) error {
 	before := time.Now()
-	if err := s.BoltStore.StoreLogs(entries); err != nil {
+	s.using.RLock()
+	err := s.file.StoreLogs(entries)
+	s.using.RUnlock()
+	if err != nil {
 		s.onFailure(fmt.Errorf("writing %d entries: %w", len(entries), err))
 		return err
 	}
@@ -83,7 +109,10 @@ func (s *logStore) StoreLogs(entries []*raft.Log) error {
 
 // DeleteRange removes the entries from..to, both included.
 func (s *logStore) DeleteRange(from, to uint64) error {
-	if err := s.BoltStore.DeleteRange(from, to); err != nil {
+	s.using.RLock()
+	err := s.file.DeleteRange(from, to)
+	s.using.RUnlock()
+	if err != nil {
 		s.onFailure(fmt.Errorf("removing entries: %w", err))
 		return err
 	}
@@ -92,6 +121,38 @@ func (s *logStore) DeleteRange(from, to uint64) error {
 	s.configurations = slices.DeleteFunc(s.configurations,
 		func(known indexedConfiguration) bool { return known.index >= from && known.index <= to })
 	return nil
+}
+
+// Set, Get, SetUint64 and GetUint64 keep the vote and the term in the same file.
+func (s *logStore) Set(key, value []byte) error {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.Set(key, value)
+}
+
+func (s *logStore) Get(key []byte) ([]byte, error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.Get(key)
+}
+
+func (s *logStore) SetUint64(key []byte, value uint64) error {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.SetUint64(key, value)
+}
+
+func (s *logStore) GetUint64(key []byte) (uint64, error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	return s.file.GetUint64(key)
+}
+
+// Close closes the file.
+func (s *logStore) Close() error {
+	s.using.Lock()
+	defer s.using.Unlock()
+	return s.file.Close()
 }
 
 func (s *logStore) trackConfiguration(entry *raft.Log) {

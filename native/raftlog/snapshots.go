@@ -142,13 +142,13 @@ func (s *snapshots) write(next record) error {
 	return nil
 }
 
-// removeStale removes what an interrupted copy or transfer left.
+// removeStale removes what an interrupted copy, transfer or rewrite of the log left.
 func (s *snapshots) removeStale() error {
 	waiting, err := s.pending()
 	if err != nil {
 		return err
 	}
-	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*"} {
+	for _, pattern := range []string{"received-*.db", "copy-*.db", "copy-*.db-*", logFile + rewrittenSuffix} {
 		stale, err := filepath.Glob(filepath.Join(s.folder, pattern))
 		if err != nil {
 			return err

@@ -44,6 +44,7 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 		l.close()
 	}
 	queue := make(chan queuedProposal, maxProposals)
+	erasures := make(chan uint64, 1)
 	read := make(chan error, 1)
 	go func() {
 		read <- l.read(reader, func(ticket uint64, data []byte) {
@@ -52,6 +53,12 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 			default:
 				// The reader must not block: the proposals in the queue may wait for the next frame it reads.
 				_ = l.send(EncodeRefused(ticket, RefusedBusy))
+			}
+		}, func(index uint64) {
+			select {
+			case erasures <- index:
+			default:
+				_ = l.send(EncodeErased(index, "an earlier request is not done yet"))
 			}
 		})
 		l.close()
@@ -71,6 +78,7 @@ func Serve(ctx context.Context, conn net.Conn, options Options, started func(*No
 	}
 	ended := make(chan struct{})
 	go propose(member, l, queue, ended)
+	go erase(member, l, erasures, ended)
 	err = <-read
 	close(ended)
 	return errors.Join(err, member.Close())
@@ -105,6 +113,22 @@ func propose(node *Node, l *link, queue <-chan queuedProposal, ended <-chan stru
 				_ = l.send(EncodeRefused(next.ticket, RefusedReplaced))
 			}
 		}()
+	}
+}
+
+// erase handles one request after the other.
+func erase(node *Node, l *link, indexes <-chan uint64, ended <-chan struct{}) {
+	for {
+		select {
+		case index := <-indexes:
+			reason := ""
+			if err := node.Erase(index); err != nil {
+				reason = fmt.Sprintf("%.500s", err.Error())
+			}
+			_ = l.send(EncodeErased(index, reason))
+		case <-ended:
+			return
+		}
 	}
 }
 

@@ -49,13 +49,17 @@ export class Checkpoints {
     else this.#idle.refresh();
   }
 
-  /** Checkpoints the rest and empties the WAL. Where another process reads an old state, a later call does. */
-  finish(): void {
+  /**
+   * Checkpoints the rest and empties the WAL. Where another process reads an old state, a later call does. Returns
+   * whether the WAL is empty.
+   */
+  finish(): boolean {
     this.#options.releaseReads();
     const row = this.#options.writer
       .query<{ busy: number; log: number; checkpointed: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)")
       .get();
     if (row?.busy === 1) this.#notBeforeMs = performance.now() + RETRY_MS;
+    return row?.busy === 0;
   }
 
   /**
@@ -71,7 +75,7 @@ export class Checkpoints {
 
   #whenIdle(): void {
     this.#idle = undefined;
-    if (!this.#closed && this.#worker === undefined && this.bytes > IDLE_BYTES) this.#guarded(() => this.finish());
+    if (!this.#closed && this.#worker === undefined && this.bytes > IDLE_BYTES) this.#guarded(() => void this.finish());
   }
 
   /** The Worker does most of it; the few pages written meanwhile are checkpointed here. */
@@ -85,7 +89,7 @@ export class Checkpoints {
       worker.terminate();
       if (this.#worker !== worker) return;
       this.#worker = undefined;
-      if (problem === "") this.#guarded(() => this.finish());
+      if (problem === "") this.#guarded(() => void this.finish());
       else {
         this.#notBeforeMs = performance.now() + RETRY_MS;
         this.#options.log("warning", `the checkpoint of the write-ahead log failed in its worker: ${problem}`);

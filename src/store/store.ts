@@ -2,6 +2,7 @@
 // read-only connection, prepared statements. The folders that bring migrations own the tables.
 
 import { Database } from "bun:sqlite";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { reasonOf } from "../lib/reason-of.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
@@ -15,6 +16,7 @@ import {
 } from "./generations.ts";
 import { databasePath, nameFirstGeneration, type OpenedFile, openFile, type StoreLog } from "./open.ts";
 import { runMigrations, type Schema } from "./own-schema.ts";
+import { Scrubber } from "./scrub.ts";
 import { type SharedReader, shareReads } from "./shared-reads.ts";
 
 export { hasTable, type Reader, type SqlValue, type Writer } from "./connection.ts";
@@ -123,6 +125,23 @@ export class Store {
     );
   }
 
+  /**
+   * Removes from the files of the store what deleted rows left there: in its write-ahead log, and in unused parts of
+   * pages. Works in small steps. Returns false where it could not: another process reads an old state, or the file was
+   * replaced meanwhile. Then it may be called again.
+   */
+  async erase(): Promise<boolean> {
+    const { file, checkpoints, scrubber } = this.#opened;
+    const isOpen = (): boolean => !this.#closed && this.#opened.file === file;
+    for (let page: number | undefined = 0; page !== undefined; await nextTurn()) {
+      if (!isOpen() || !checkpoints.finish()) return false;
+      // What the writer has in memory would be written back.
+      file.writer.run("PRAGMA shrink_memory");
+      page = scrubber.step(page);
+    }
+    return true;
+  }
+
   /** Bytes in the write-ahead log, by which the file may still grow. */
   get walBytes(): number {
     return this.#opened.checkpoints.bytes;
@@ -192,6 +211,7 @@ interface Opened {
   file: OpenedFile;
   reader: SharedReader;
   checkpoints: Checkpoints;
+  scrubber: Scrubber;
   tx: Writer;
 }
 
@@ -203,18 +223,19 @@ function opened(options: StoreOptions, path: string): Opened {
   writer.run(`PRAGMA synchronous = ${syncOf(options)}`);
   const reader = shareReads(readonly, readerOf(readonly));
   const checkpoints = new Checkpoints({ writer, path, log, releaseReads: () => reader.release() });
-  return { file, reader, checkpoints, tx: writerOf(writer) };
+  return { file, reader, checkpoints, scrubber: new Scrubber(path), tx: writerOf(writer) };
 }
 
 function syncOf({ sync }: StoreOptions): "FULL" | "NORMAL" {
   return sync === "checkpoint" ? "NORMAL" : "FULL";
 }
 
-function closeOpened({ file, reader, checkpoints }: Opened): void {
+function closeOpened({ file, reader, checkpoints, scrubber }: Opened): void {
   checkpoints.close();
   reader.release();
   file.readonly.close();
   checkpoints.finish();
   file.writer.close();
+  scrubber.close();
   file.closedInOrder();
 }

@@ -7,6 +7,7 @@ import {
   aliveFrame,
   answerFrame,
   appliedFrame,
+  eraseFrame,
   FrameReader,
   helloFrame,
   proposeFrame,
@@ -23,6 +24,7 @@ test("frames to the Go half have their bytes", () => {
     applied: appliedFrame(2 ** 40),
     alive: aliveFrame(""),
     successor: aliveFrame(SERVER),
+    erase: eraseFrame(9),
     answer: answerFrame(5, { ok: { applied: 9 } }),
   };
   for (const [name, frame] of Object.entries(made))
@@ -48,6 +50,8 @@ const COMING: readonly [keyof typeof vectors, RaftFrame][] = [
   ["leadership", { type: "leadership", leading: true, leader: "ab", term: 2 }],
   ["ask", { type: "ask", request: 5, ask: { do: "mark", server: "ab", index: 9, term: 2 } }],
   ["fatal", { type: "fatal", code: "quarantine", message: "why" }],
+  ["erased", { type: "erased", index: 9, reason: "" }],
+  ["not erased", { type: "erased", index: 9, reason: "why" }],
 ];
 
 test("frames of the Go half are read, wherever the stream is cut", () => {

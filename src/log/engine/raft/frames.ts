@@ -1,6 +1,6 @@
 // The bytes of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md).
 
-const RAFT_SOCKET_VERSION = 2;
+const RAFT_SOCKET_VERSION = 3;
 const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 
 /** The last raft entry in the store, and the server that wrote it ("" before the store was in a fleet). */
@@ -47,7 +47,9 @@ export type RaftFrame =
   | { type: "refused"; ticket: number; reason: RefusedReason }
   | ({ type: "leadership" } & LeadershipFrame)
   | { type: "ask"; request: number; ask: StoreAsk }
-  | { type: "fatal"; code: string; message: string };
+  | { type: "fatal"; code: string; message: string }
+  /** The answer to an erase frame; `reason` is "" where it is done. */
+  | { type: "erased"; index: number; reason: string };
 
 const REASONS: Readonly<Record<number, RefusedReason>> = { 1: "not_leader", 2: "busy", 3: "unknown", 4: "replaced" };
 
@@ -81,6 +83,11 @@ export function answerFrame(request: number, answer: { ok: object } | { error: s
  */
 export function aliveFrame(successor: string): Uint8Array {
   return frame(5, Buffer.from(successor));
+}
+
+/** Returns the frame that asks that no file of the log holds an entry up to `index` any more. */
+export function eraseFrame(index: number): Uint8Array {
+  return frame(6, u64(index));
 }
 
 function frame(type: number, ...payload: Uint8Array[]): Uint8Array {
@@ -143,6 +150,8 @@ function decodeFrame(type: number, payload: Buffer): RaftFrame {
       return { type: "ask", request: number(0), ask: JSON.parse(payload.toString("utf8", 8)) };
     case 22:
       return { ...JSON.parse(payload.toString("utf8")), type: "fatal" };
+    case 23:
+      return { type: "erased", index: number(0), reason: payload.toString("utf8", 8) };
     default:
       throw new Error(`a frame of type ${type} on raft.sock`);
   }
