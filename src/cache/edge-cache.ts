@@ -128,6 +128,12 @@ export class EdgeCache {
     return this.entries.markUncertain();
   }
 
+  /** Removes entries that missed changes and are older than a seq. */
+  dropUncertain(before: number): DiskStep {
+    this.#fetches.markAllUncacheable();
+    return this.entries.dropUncertain(before);
+  }
+
   /** Removes everything. */
   clear(): DiskStep {
     this.#fetches.markAllUncacheable();

@@ -7,6 +7,7 @@ import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
 import { CacheStats } from "./cache-stats.ts";
 import { EdgeCache } from "./edge-cache.ts";
+import { EdgeErasure } from "./edge-erasure.ts";
 import { EdgeLog } from "./edge-log.ts";
 import type { DiskStep } from "./entries.ts";
 import { type FeedAnswer, type FeedRequest, type FeedTerms, feedTerms } from "./feed-frames.ts";
@@ -39,6 +40,7 @@ export class EdgeState {
   readonly log: EdgeLog;
   readonly cache: EdgeCache;
   readonly stats = new CacheStats();
+  readonly erasure: EdgeErasure;
   readonly #options: EdgeStateOptions;
   #terms: FeedTerms | undefined;
   #modes: ReadonlyMap<string, EdgeMode> = new Map();
@@ -60,6 +62,12 @@ export class EdgeState {
       log: this.log,
       stats: this.stats,
       modeOf: (space) => this.modeOf(space),
+    });
+    this.erasure = new EdgeErasure({
+      store,
+      seq: () => this.log.position().seq,
+      dropUncertain: (before) => this.cache.dropUncertain(before),
+      onError: options.onError,
     });
   }
 
@@ -136,6 +144,7 @@ export class EdgeState {
     const clear = this.cache.clear();
     this.log.reset((tx) => {
       clear(tx);
+      this.erasure.reset(tx);
       tx.run("DELETE FROM edge");
     });
   }

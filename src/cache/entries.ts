@@ -168,6 +168,13 @@ export class Entries {
     };
   }
 
+  /** Removes entries that missed changes and are older than a seq: those changes may have purged them. */
+  dropUncertain(before: number): DiskStep {
+    for (const [key, { seq, certain }] of [...this.#memory.entries()])
+      if (!certain && seq < before) this.#dropFromMemory(key);
+    return (tx) => this.#deleteRows(tx, "sure = 0 AND seq < ?", before);
+  }
+
   /** Removes the entries of spaces that may no longer be cached, in memory or in the file. */
   retainSpaces(mayCache: (space: string) => boolean): DiskStep {
     const isGone = (key: string): boolean => !mayCache(spaceOf(targetOfKey(key)));
@@ -264,7 +271,7 @@ export class Entries {
 
   #deleteRows(
     tx: Writer,
-    where: "id = ?" | "id = ? AND seq < ?" | "space = ?" | "1 = 1",
+    where: "id = ?" | "id = ? AND seq < ?" | "space = ?" | "sure = 0 AND seq < ?" | "1 = 1",
     ...values: (string | number)[]
   ): void {
     const gone = tx.get<{ bytes: number | null }>(`SELECT SUM(bytes) AS bytes FROM cached WHERE ${where}`, ...values);

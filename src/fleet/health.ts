@@ -5,6 +5,7 @@ import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
 import type { BeatsView } from "./beats/beats.ts";
 import { medianOf } from "./lead/handover.ts";
+import { keptFromBefore, pendingErasures } from "./purges.ts";
 import type { Member, Profile } from "./rows.ts";
 
 /** The facts of one judgement. */
@@ -42,6 +43,8 @@ const JUDGED = [
   "level_skew",
   "build_too_old",
   "member_unreachable",
+  "purge_pending",
+  "purge_in_backups",
 ] as const satisfies readonly ConditionCode[];
 type Judged = (typeof JUDGED)[number];
 
@@ -63,6 +66,8 @@ export class Health {
       ["level_skew", levelSkew(facts)],
       ["build_too_old", buildTooOld(facts)],
       ["member_unreachable", unreachable(facts)],
+      ["purge_pending", pendingErasures(facts)],
+      ["purge_in_backups", keptFromBefore(facts)],
     ];
     return new Map(found.flatMap(([code, text]) => (text === undefined ? [] : [[code, text] as const])));
   }

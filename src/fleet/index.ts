@@ -20,6 +20,7 @@ export { voterCount } from "./lead/plan.ts";
 export { Steward } from "./lead/steward.ts";
 export { KnownMembers, type Members, mayLead, openMembers } from "./members.ts";
 export { type FleetPart, NODE_REPORT, type NodeReport, nodeReport } from "./node-status.ts";
+export { newestPurge } from "./purges.ts";
 export { DEVICE_NAMES, PENDING } from "./queries.ts";
 export { fleetRowProblem } from "./row-states.ts";
 export {

@@ -43,10 +43,15 @@ export function renameDurably(from: string, to: string): void {
 export function flush(path: string): void {
   const descriptor = openSync(path, "r");
   try {
-    fsyncSync(descriptor);
+    flushOpen(descriptor);
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Flushes an open file to the disk. */
+export function flushOpen(descriptor: number): void {
+  fsyncSync(descriptor);
 }
 
 function writeAll(file: number, bytes: Uint8Array): void {

@@ -31,6 +31,8 @@ export interface BatchResult {
   state: BatchState;
   outcomes: Outcome[];
   changes: Change[];
+  /** Seq of the last change that purged a text; 0: none did. */
+  purgedSeq: number;
 }
 
 /**
@@ -65,7 +67,8 @@ export function applyCommands(
   if (state.digest !== undefined) writeMeta(tx, { state_digest: digestText(state.digest) });
   state.level = levelOf(tx);
   refuseHigherLevel(state.level, "The fleet");
-  return { state, outcomes, changes };
+  const purgedSeq = Math.max(0, ...outcomes.map((outcome) => ("purges" in outcome ? outcome.seq : 0)));
+  return { state, outcomes, changes, purgedSeq };
 }
 
 /** Applies one command, unless its key has an outcome already. */
@@ -127,7 +130,7 @@ function applyOne(
       state.seq += made.length;
       state.hash = hash;
       changes.push(...made);
-      return { output: effect.output, seq: state.seq };
+      return { output: effect.output, seq: state.seq, ...(effect.purges === true ? { purges: true } : {}) };
     });
   } catch (error) {
     writer.undone();

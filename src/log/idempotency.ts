@@ -17,7 +17,7 @@ const KEEP_FORWARDED_MS = 5 * 60 * 1000;
 const OF_INPUT = "input:";
 
 /** The outcome of a command, with the position after it. */
-export type Outcome = { output: Record<string, unknown>; seq: number } | { fault: Fault };
+export type Outcome = { output: Record<string, unknown>; seq: number; purges?: true } | { fault: Fault };
 
 /** A keyed call as its row names it. */
 export type KeyedCall = Pick<Command, "name" | "caller" | "key" | "inputHash">;

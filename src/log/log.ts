@@ -46,6 +46,8 @@ export interface Effect<Output = Record<string, unknown>> {
   output: Output;
   /** Each becomes a row of the feed with its own seq, in this order from `stamp.seq` on. Empty when nothing changed. */
   changes: readonly Changed[];
+  /** It removed texts for good: they must leave the disk of every member (engine/raft/erasure.ts). */
+  purges?: true;
 }
 
 /** The fields of one change row that apply decides (replication.md 3). */

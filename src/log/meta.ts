@@ -27,6 +27,11 @@ export interface MetaValues {
   applied_term: number;
   /** Id of this node's raft server; missing before it was in a fleet. */
   raft_server: string;
+  /** Seq of the newest purge in the store, and raft index of its entry (engine/raft/erasure.ts). */
+  purged_seq: number;
+  purged_index: number;
+  /** Up to this seq no file of this node holds a purged text any more. */
+  erased_seq: number;
 }
 
 type MetaKey = keyof MetaValues;
@@ -50,6 +55,9 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   applied_index: { type: "integer", own: true },
   applied_term: { type: "integer", own: true },
   raft_server: { type: "text", own: true },
+  purged_seq: { type: "integer", own: true },
+  purged_index: { type: "integer", own: true },
+  erased_seq: { type: "integer", own: true },
 };
 
 /**

@@ -15,6 +15,7 @@ import {
   type KnownMembers,
   type Member,
   NO_CLOCKS,
+  newestPurge,
   type Pending,
   type Profile,
   writeFleetFile,
@@ -29,6 +30,7 @@ import type { FleetView, MemberStart, RunningMember } from "./fleet-view.ts";
 import { enterFleet } from "./join.ts";
 import { ownBeat } from "./own-beat.ts";
 import { deviceNames, type OwnNode } from "./own-node.ts";
+import { OwnPurges } from "./own-purges.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import { RemovalWatch } from "./removal-watch.ts";
 
@@ -51,6 +53,7 @@ class EdgeMember implements FleetView, RunningMember {
   readonly #beats: Beats;
   readonly #removal: RemovalWatch;
   readonly #health = new Health();
+  readonly #purges: OwnPurges;
   readonly #stop = new AbortController();
   #file: FleetFile | undefined;
   #peers: readonly Peer[] = [];
@@ -64,6 +67,12 @@ class EdgeMember implements FleetView, RunningMember {
     this.#folder = join(loaded.settings.data, EDGE_FOLDER);
     this.#file = plan.file;
     this.#members = parts.members;
+    this.#purges = new OwnPurges({
+      reader: parts.store.reader,
+      dataDir: loaded.settings.data,
+      backupsBefore: () => [],
+      monotonicMs,
+    });
     this.#removal = new RemovalWatch({ folder: this.#folder, conditions, monotonicMs });
     this.#beats = new Beats({
       link,
@@ -75,7 +84,7 @@ class EdgeMember implements FleetView, RunningMember {
       onBeat: (member) => this.#removal.acceptedBy(member),
       fleetId: () => this.#fleetId(),
       onNotAMember: (by) => this.#removal.refusedBy(by),
-      onRound: () => this.#judgeHealth(),
+      onRound: () => this.#afterRound(),
     });
     parts.members.onChange(() => this.#keepMembers());
   }
@@ -143,6 +152,11 @@ class EdgeMember implements FleetView, RunningMember {
 
   successor(): string {
     return "";
+  }
+
+  /** An edge has no log. */
+  mayErase(): boolean {
+    return true;
   }
 
   roundTripMs(node: string): number | undefined {
@@ -234,6 +248,12 @@ class EdgeMember implements FleetView, RunningMember {
     writeFleetFile(this.#folder, this.#file);
   }
 
+  #afterRound(): void {
+    const { edge } = this.#options.parts;
+    edge.state.erasure.note(newestPurge({ ...this.#facts(), members: this.#members.list() }));
+    this.#judgeHealth();
+  }
+
   #judgeHealth(): void {
     const { removed } = this.#removal;
     const facts = this.#facts();
@@ -280,6 +300,7 @@ class EdgeMember implements FleetView, RunningMember {
         leader: server,
         term,
         profile,
+        ...this.#purges.fields(),
       },
       undefined,
     );

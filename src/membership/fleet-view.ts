@@ -49,6 +49,8 @@ export interface FleetView extends FleetActions {
   stateAgeMs(): number;
   /** Returns the server id of the voter that should lead instead while this node cannot take writes; "" otherwise. */
   successor(): string;
+  /** Reports whether the entries of the log up to an index may be erased: no member that responds needs them. */
+  mayErase(index: number): boolean;
   /** Returns the round trip to a member in ms; undefined where it was not measured. */
   roundTripMs(node: string): number | undefined;
   /**

@@ -39,6 +39,7 @@ import type { FleetView } from "./fleet-view.ts";
 import { HistoryWatch, hex } from "./history-watch.ts";
 import { ownBeat } from "./own-beat.ts";
 import { deviceNames, type OwnNode } from "./own-node.ts";
+import { OwnPurges } from "./own-purges.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import { RaftMembership } from "./raft-membership.ts";
 import { FounderRegistration } from "./register-founder.ts";
@@ -56,6 +57,8 @@ export interface FullMemberOptions {
   host: RaftHost;
   link: PeerConnection;
   peerServer: PeerServer;
+  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  backupsBefore: (seq: number) => readonly string[];
   peers: () => Promise<readonly Peer[]>;
   conditions: Conditions;
   /** Shows a line to the operator. */
@@ -72,6 +75,8 @@ export interface FullMemberOptions {
 }
 
 const PATHS_EVERY_MS = 5_000;
+/** A member that responds and is behind delays an erasure for this long; then it will need a copy of the store. */
+const ERASE_ANYWAY_MS = 60_000;
 
 /** A full member. `start` begins what needs no tailnet, `up` what needs it, `scan` looks for other fleets. */
 export class FullMember implements FleetView {
@@ -88,6 +93,9 @@ export class FullMember implements FleetView {
   readonly #admission: Admission;
   readonly #health = new Health();
   readonly #clockOff = new ClockOff();
+  readonly #purges: OwnPurges;
+  /** The erasure that waits for members, and since when, on the monotonic clock. */
+  #erasing = { index: 0, sinceMs: 0 };
   readonly #unsubscribe: (() => void)[] = [];
   /** When this node was on the tailnet first, on the monotonic clock. */
   #upMs = Number.POSITIVE_INFINITY;
@@ -99,6 +107,7 @@ export class FullMember implements FleetView {
     const state = new FleetState(options);
     this.#options = options;
     this.#state = state;
+    this.#purges = new OwnPurges({ ...options, reader: options.store.reader, dataDir: settings.data, monotonicMs });
     this.#raft = new RaftMembership({ host, members, knownMembers, line, profile: () => state.profile() });
     this.#scanner = new FleetScanner({
       ...options,
@@ -216,6 +225,16 @@ export class FullMember implements FleetView {
     return this.#options.conditions.has("disk_full") ? this.#steward.successor() : "";
   }
 
+  mayErase(index: number): boolean {
+    const { members, node: own } = this.#options;
+    if (this.#erasing.index !== index) this.#erasing = { index, sinceMs: monotonicMs() };
+    if (monotonicMs() - this.#erasing.sinceMs > ERASE_ANYWAY_MS) return true;
+    const others = members.list().filter(({ server, node }) => server !== "" && node !== own.id());
+    return others.every(
+      ({ node }) => this.#beats.isAway(node) || (this.#beats.received(node)?.beat.applied ?? 0) >= index,
+    );
+  }
+
   roundTripMs(node: string): number | undefined {
     return this.#beats.received(node)?.roundTripMs;
   }
@@ -326,6 +345,7 @@ export class FullMember implements FleetView {
         begun: this.#age.leadingTerm(),
         raftTerm: raft?.term,
         profile: this.#state.profile(),
+        ...this.#purges.fields(),
       },
       this.#raft.state(),
     );

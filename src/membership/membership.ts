@@ -122,6 +122,11 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.successor() ?? "";
   }
 
+  /** Reports whether the entries of the log up to an index may be erased; before `attach` nobody is known to need them. */
+  mayErase(index: number): boolean {
+    return this.#member?.mayErase(index) ?? true;
+  }
+
   /** Returns what to add to the wall clock for stamps, in ms; 0 before `attach`, undefined while it cannot be known. */
   clockOffMs(): number | undefined {
     return this.#member === undefined ? 0 : this.#member.clockOffMs();

@@ -24,6 +24,8 @@ export interface FullMemberParts {
   members: Members;
   link: PeerConnection;
   peerServer: PeerServer;
+  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  backupsBefore: (seq: number) => readonly string[];
 }
 
 export interface FullMemberStart extends MemberStart {

@@ -31,7 +31,7 @@ export interface OpenLogOptions extends OpenStoreOptions {
   store: Store;
   apply: Apply;
   conditions: Conditions;
-  membership: Pick<Membership, "clockOffMs" | "clocks" | "successor">;
+  membership: Pick<Membership, "clockOffMs" | "clocks" | "successor" | "mayErase">;
   nowMs: () => number;
   /** The store can no longer be trusted, or raft has ended: the process must end. */
   onFatal: (fault: Fault) => void;
@@ -76,6 +76,8 @@ function raftLogOf(options: OpenLogOptions): RaftLog {
     }),
     onFatal,
     successor: () => membership.successor(),
+    mayErase: (index) => membership.mayErase(index),
+    onErasureDelay: (reason) => logFor("store")("warning", `purged texts are still on the disk: ${reason}`),
     cleanCopy: cleanCopyOf(features),
     onJoined: () => archiveReplacedStores(settings.data, store, nowMs()),
   });

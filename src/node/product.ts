@@ -106,6 +106,8 @@ export interface Product extends Omit<OpenSurfaces, "close"> {
   link: PeerConnection;
   /** Serves the calls of the other nodes of the fleet. */
   peerServer: PeerServer;
+  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  backupsBefore: (seq: number) => readonly string[];
   /** Ends open streams and background work. */
   endStreams(): Promise<void>;
 }
@@ -162,6 +164,7 @@ export function openProduct(options: ProductOptions): Product {
     members,
     link,
     peerServer,
+    backupsBefore: (seq) => services.find(BACKUPS)?.namesBefore(seq) ?? [],
     endStreams: async () => {
       // A running backup would hold the end up until it is made.
       await Promise.all([surfaces.close(), ...jobs.map((job) => job.stop())]);

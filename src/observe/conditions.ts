@@ -109,6 +109,16 @@ export const CONDITIONS = {
     severity: "warning",
     hint: "The fleet's value holds on every node. Change it with `cairn fleet settings NAME VALUE` on the leader, or take the setting away from this node and restart it.",
   },
+  purge_pending: {
+    title: "Purged texts are still on disks",
+    severity: "warning",
+    hint: "It passes by itself within seconds; start the members that are away, or destroy their disks.",
+  },
+  purge_in_backups: {
+    title: "Backups hold purged texts",
+    severity: "info",
+    hint: "Delete those that must not hold them; scheduled ones go by backup.keep, also those in the bucket.",
+  },
   two_histories: {
     title: "Two histories",
     severity: "error",

@@ -2,7 +2,8 @@
 // pages; but when SQLite moves the cells of a page to a sibling, copies of them may stay in the gap between its cell
 // pointers and its cells, where a later deletion does not look (SQLite file format 1.6).
 
-import { closeSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { flushOpen } from "../lib/atomic-file.ts";
 
 /** Pages looked at in one step. */
 const STEP_PAGES = 1024;
@@ -41,7 +42,7 @@ export class Scrubber {
       writeSync(this.#file, Buffer.alloc(end - start), 0, end - start, (from + at) * pageBytes + start);
     }
     if (pages === STEP_PAGES) return from + pages;
-    fsyncSync(this.#file);
+    flushOpen(this.#file);
     return undefined;
   }
 

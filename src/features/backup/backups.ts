@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { backoffMs } from "../../lib/retry.ts";
+import { parsePosition } from "../../log/position.ts";
 import type { ConditionsOf } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
 import { type Manifest, readManifest } from "../../store/backup.ts";
@@ -149,6 +150,12 @@ export class Backups {
       inFolder: local.some(({ name }) => name === backup.name),
       inBucket: stored?.some(({ name }) => name === backup.name),
     }));
+  }
+
+  /** Returns the names of the backups in the folder that were made before the change `seq`, newest first. */
+  namesBefore(seq: number): string[] {
+    const earlier = this.#folder.list().filter(({ position }) => parsePosition(position).seq < seq);
+    return newestFirst(earlier).map(({ name }) => name);
   }
 
   /**

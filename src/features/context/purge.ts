@@ -4,7 +4,8 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
-import { write } from "../../operation/define.ts";
+import type { Effect } from "../../log/log.ts";
+import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { appendTombstone, tombstoneChange, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
@@ -23,14 +24,18 @@ interface PurgeCommand {
 /** Removes texts for good. */
 export const contextPurge = write({
   name: "context_purge",
-  v: 2,
-  level: 2,
+  v: 3,
+  level: 3,
   maxWork: MAX_COMMAND_WORK,
-  // Without a limit on its work.
-  earlier: [{ v: 1 }],
+  earlier: [
+    // Says nothing of the disk.
+    { v: 2, level: 2, maxWork: MAX_COMMAND_WORK, apply: purge },
+    // Without a limit on its work.
+    { v: 1, apply: purge },
+  ],
   title: "Purge a context",
   description:
-    "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. Earlier backups still contain the text.",
+    "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. The bytes leave the disks of all members soon after: until then, and while a backup of before still holds them, node_status says where they are.",
   input: z.object({
     id: contextId,
     versions: z
@@ -41,7 +46,14 @@ export const contextPurge = write({
       .describe("Only these versions (default: the whole context)."),
   }),
   example: { id: "team-a/plan" },
-  output: z.object({ id: z.string(), purged: z.number().int().describe("How many texts were removed.") }),
+  output: z.object({
+    id: z.string(),
+    purged: z.number().int().describe("How many texts were removed."),
+    erasure: z
+      .literal("pending")
+      .optional()
+      .describe("The bytes are still on disks; node_status says when they are gone, and which backups keep them."),
+  }),
   access: { verb: "operate", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true, idempotent: true },
   aliases: idAliases,
@@ -55,32 +67,38 @@ export const contextPurge = write({
   weight: () => 4 * WHOLE_DOCUMENT,
   asked: requestedPart,
   apply(tx, command, stamp) {
-    const { id, keep } = command;
-    const head = headOf(tx, id);
-    if (head === undefined) throw missing(id);
-    const usage = new UsageDelta(head.space);
-    spendOnPurge(tx, command, stamp.work);
-    const versions = command.versions ?? keptVersions(tx, id);
-    const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
-    clearDeletionLabels(tx, id, command.versions, usage);
-    if (purged === 0 && command.versions !== null) {
-      throw new Fault(
-        "not_found",
-        `${JSON.stringify(id)} has no text to purge in the versions ${versions.join(", ")}`,
-        {
-          hint: "context_history shows which versions are kept.",
-        },
-      );
-    }
-    usage.write(tx, NO_QUOTA);
-    const now = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
-    const changed =
-      now.version > head.version
-        ? tombstoneChange(now, "purged", stamp)
-        : { target: id, version: now.version, contentHash: now.hash, outcome: "purged" };
-    return { output: { id, purged }, changes: [changed] };
+    const effect = purge(tx, command, stamp);
+    return { ...effect, output: { ...effect.output, erasure: "pending" as const } };
   },
 });
+
+/** Does the purge, as every version does. */
+function purge(
+  tx: Writer,
+  command: PurgeCommand,
+  stamp: ApplyStamp,
+): Effect<{ id: string; purged: number; erasure?: "pending" }> {
+  const { id, keep } = command;
+  const head = headOf(tx, id);
+  if (head === undefined) throw missing(id);
+  const usage = new UsageDelta(head.space);
+  spendOnPurge(tx, command, stamp.work);
+  const versions = command.versions ?? keptVersions(tx, id);
+  const purged = versions.filter((version) => purgeOne(tx, id, version, usage)).length;
+  clearDeletionLabels(tx, id, command.versions, usage);
+  if (purged === 0 && command.versions !== null) {
+    throw new Fault("not_found", `${JSON.stringify(id)} has no text to purge in the versions ${versions.join(", ")}`, {
+      hint: "context_history shows which versions are kept.",
+    });
+  }
+  usage.write(tx, NO_QUOTA);
+  const now = hidePurged(tx, head, { versions, purgesAll: command.versions === null }, keep, stamp);
+  const changed =
+    now.version > head.version
+      ? tombstoneChange(now, "purged", stamp)
+      : { target: id, version: now.version, contentHash: now.hash, outcome: "purged" };
+  return { output: { id, purged }, changes: [changed], purges: true };
+}
 
 /** Most rows of a whole context that one purge may change. */
 const MAX_ROWS = Math.floor(MAX_COMMAND_WORK / WRITE_ROW);

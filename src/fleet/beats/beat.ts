@@ -54,6 +54,14 @@ export const beatShape = z.object({
   /** Resident memory and free disk, for people. */
   memory: z.number(),
   diskFree: z.number(),
+  /**
+   * Seq of the newest purge that it knows, and up to which seq its disk holds no purged text any more; undefined from
+   * builds that erase nothing.
+   */
+  purged: z.number().int().optional(),
+  erased: z.number().int().optional(),
+  /** Names of backups and other data that it keeps from before that purge. */
+  kept: z.array(z.string().max(200)).max(16).optional(),
   /** Codes of its conditions. */
   conditions: z.array(z.string().max(64)).max(64),
   startedMs: z.number(),

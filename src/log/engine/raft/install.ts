@@ -6,6 +6,7 @@ import type { Store, Writer } from "../../../store/store.ts";
 import { fleetOf, forkOf } from "../../history.ts";
 import { levelOf, refuseHigherLevel } from "../../level.ts";
 import { writeMeta } from "../../meta.ts";
+import { noteCopy } from "../../purge-state.ts";
 import { appliedState } from "./applied-state.ts";
 import type { StoreAsk } from "./frames.ts";
 
@@ -39,6 +40,7 @@ export function installStore(
     // Which of the two is wrong is for the majority to say, not for one leader (replication.md 33).
     if (fork !== undefined) throw badCopy(`lacks changes after ${fork} that this member has`, { fork });
     clean(tx);
+    noteCopy(tx, store.reader, index);
     writeMeta(tx, { raft_server: ask.server });
   });
 }

@@ -12,10 +12,12 @@ import { type DecodedEntry, decodeEntry } from "../../entry.ts";
 import { type History, hashAt, openHistory } from "../../history.ts";
 import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
+import { notePurge } from "../../purge-state.ts";
 import { RecentDigests, type RunningDigest } from "../../running-digest.ts";
 import { stopping } from "../../waiting.ts";
 import { appliedState, markStore, writeApplied } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
+import { Erasure, type ErasureOptions } from "./erasure.ts";
 import { applyFault, linkLost, memberFault, missingEntries, notStarted, refusedProposal } from "./faults.ts";
 import {
   type AppliedState,
@@ -23,6 +25,7 @@ import {
   answerFrame,
   appliedFrame,
   type CommittedEntry,
+  eraseFrame,
   helloFrame,
   proposeFrame,
   type RaftFrame,
@@ -45,7 +48,7 @@ const ALIVE_MS = 200;
 /** Wait before a new leader repeats a failed barrier. */
 const TAKE_OVER_MS = 100;
 
-export interface RaftOptions {
+export interface RaftOptions extends Omit<ErasureOptions, "ask"> {
   store: Store;
   apply: Apply;
   /** Returns the time for entries, in ms (`stampClock`). */
@@ -90,6 +93,7 @@ export class RaftLog implements Log {
   readonly #listeners = new Set<(now: Leadership) => void>();
   readonly #barriers: Barriers;
   readonly #proposals: Proposals;
+  readonly #erasure: Erasure;
   readonly #started = Promise.withResolvers<void>();
   #history: History;
   #state: BatchState;
@@ -128,6 +132,7 @@ export class RaftLog implements Log {
       level: () => this.#state.level,
       unknownAfterMs,
     });
+    this.#erasure = new Erasure({ ...options, ask: (index) => this.#send(eraseFrame(index)) });
   }
 
   /**
@@ -257,6 +262,7 @@ export class RaftLog implements Log {
     switch (frame.type) {
       case "welcome":
         this.#server = frame.server;
+        this.#erasure.start();
         this.#started.resolve();
         break;
       case "committed":
@@ -274,6 +280,9 @@ export class RaftLog implements Log {
         break;
       case "ask":
         void this.#serve(frame.request, frame.ask);
+        break;
+      case "erased":
+        this.#erasure.answered(frame.index, frame.reason);
         break;
       case "fatal":
         throw memberFault(frame.code, frame.message);
@@ -319,6 +328,7 @@ export class RaftLog implements Log {
           const result = applyCommands(store, tx, apply, before, decoded);
           before = result.state;
           done.push({ decoded, result });
+          if (result.purgedSeq > 0) notePurge(tx, result.purgedSeq, index);
         }
         writeApplied(tx, lastCommand.index, lastCommand.term);
       });
@@ -441,6 +451,7 @@ export class RaftLog implements Log {
     this.#ended = true;
     this.#closed = true;
     clearInterval(this.#alive);
+    this.#erasure.stop();
     this.#setLeadership({ leading: false, server: "", term: this.#leadership.term });
     this.#member?.socket.close();
     this.#proposals.end(stopping);

@@ -1,0 +1,56 @@
+// What this node says of purges in its beats: the newest one that it knows, whether its own disk still holds a purged
+// text, and what it keeps from before: backups, and data that was set aside.
+
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Beat } from "../fleet/index.ts";
+import { purgeState } from "../log/purge-state.ts";
+import type { Reader } from "../store/store.ts";
+
+export interface OwnPurgesOptions {
+  reader: Reader;
+  dataDir: string;
+  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  backupsBefore: (seq: number) => readonly string[];
+  monotonicMs: () => number;
+}
+
+/** How often folders are listed. */
+const LIST_MS = 10_000;
+const MAX_NAMES = 16;
+
+export class OwnPurges {
+  readonly #options: OwnPurgesOptions;
+  #listed: { purged: number; atMs: number; names: string[] } | undefined;
+
+  constructor(options: OwnPurgesOptions) {
+    this.#options = options;
+  }
+
+  /** Returns the fields for a beat. */
+  fields(): Pick<Beat, "purged" | "erased" | "kept"> {
+    const { purged, erased } = purgeState(this.#options.reader);
+    return { purged, erased, kept: purged === 0 ? [] : this.#namesBefore(purged) };
+  }
+
+  #namesBefore(purged: number): string[] {
+    const { monotonicMs, backupsBefore, dataDir } = this.#options;
+    const nowMs = monotonicMs();
+    if (this.#listed?.purged !== purged || nowMs - this.#listed.atMs >= LIST_MS) {
+      const names = [...backupsBefore(purged), ...asideOf(dataDir)].slice(0, MAX_NAMES);
+      this.#listed = { purged, atMs: nowMs, names };
+    }
+    return this.#listed.names;
+  }
+}
+
+/** What was set aside is from before, or from a history of its own; it is not opened to find out. */
+function asideOf(dataDir: string): string[] {
+  try {
+    return readdirSync(join(dataDir, "aside"))
+      .sort()
+      .map((name) => `aside/${name}`.slice(0, 200));
+  } catch {
+    return [];
+  }
+}
