@@ -351,12 +351,12 @@ describe("context_purge", () => {
     await using core = startCore();
     await core.call("context_put", { id: "a/x", content: "secret-1", title: "secret-title", tags: ["secret-tag"] });
     await core.call("context_put", { id: "a/x", content: "fine" });
-    expect(await core.call("context_purge", { id: "a/x", versions: [1] })).toEqual({ id: "a/x", purged: 1 });
+    expect(await core.call("context_purge", { id: "a/x", versions: [1] })).toEqual({ id: "a/x", purged: 1, erasure: "pending" });
     expect((await refusal(core.call("context_get", { id: "a/x", version: 1 }))).code).toBe("purged");
     expect((await refusal(core.call("context_restore", { id: "a/x", version: 1 }))).code).toBe("purged");
     expect(await core.call("context_get", { id: "a/x" })).toMatchObject({ version: 2, title: "secret-title" });
     expect((await refusal(core.call("context_purge", { id: "a/x", versions: [1, 7] }))).code).toBe("not_found");
-    expect(await core.call("context_purge", { id: "a/x" })).toEqual({ id: "a/x", purged: 1 });
+    expect(await core.call("context_purge", { id: "a/x" })).toEqual({ id: "a/x", purged: 1, erasure: "pending" });
     expect((await refusal(core.call("context_get", { id: "a/x" }))).code).toBe("deleted");
     expect(await core.call("context_history", { id: "a/x" })).toMatchObject({
       versions: [
@@ -366,7 +366,7 @@ describe("context_purge", () => {
       ],
     });
     expect(await core.call("audit_verify", {})).toMatchObject({ ok: true, checked: 4 });
-    expect(await core.call("context_purge", { id: "a/x" })).toEqual({ id: "a/x", purged: 0 });
+    expect(await core.call("context_purge", { id: "a/x" })).toEqual({ id: "a/x", purged: 0, erasure: "pending" });
     checkUsage(core);
     await core.close();
     const bytes = await Bun.file(core.store.path).bytes();
