@@ -351,7 +351,11 @@ describe("context_purge", () => {
     await using core = startCore();
     await core.call("context_put", { id: "a/x", content: "secret-1", title: "secret-title", tags: ["secret-tag"] });
     await core.call("context_put", { id: "a/x", content: "fine" });
-    expect(await core.call("context_purge", { id: "a/x", versions: [1] })).toEqual({ id: "a/x", purged: 1, erasure: "pending" });
+    expect(await core.call("context_purge", { id: "a/x", versions: [1] })).toEqual({
+      id: "a/x",
+      purged: 1,
+      erasure: "pending",
+    });
     expect((await refusal(core.call("context_get", { id: "a/x", version: 1 }))).code).toBe("purged");
     expect((await refusal(core.call("context_restore", { id: "a/x", version: 1 }))).code).toBe("purged");
     expect(await core.call("context_get", { id: "a/x" })).toMatchObject({ version: 2, title: "secret-title" });
