@@ -2,8 +2,6 @@
 // is served stale, and to whom. Clock and link are the test's.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { Tools } from "../../src/mcp/tools.ts";
@@ -332,36 +330,6 @@ describe("without an upstream", () => {
     cutLink(pair);
     pair.clock.add(3000);
     expect(await stateOf(read(pair, "run/x"))).toBe("stale");
-  });
-
-  test("a purge among changes that were missed takes what is kept from before it, and the bytes of it", async () => {
-    const pair = await startPair();
-    await pair.upstream.call("space_configure", { space: "run", edge: "stale" });
-    for (const id of ["run/x", "run/y"]) await put(pair, id, `the secret of ${id}`);
-    await pair.poll();
-    for (const id of ["run/x", "run/y"]) await read(pair, id);
-    pair.edge.state.persist();
-    const folder = join(pair.folder, "edge", "1");
-    const bytes = () =>
-      readdirSync(folder)
-        .map((name) => readFileSync(join(folder, name), "latin1"))
-        .join("");
-    expect(bytes()).toContain("the secret of run/x");
-    await pair.upstream.call("context_purge", { id: "run/x" });
-    const { seq } = pair.upstream.log.position();
-    // What it has followed so far is older than the purge.
-    pair.edge.state.erasure.note(seq);
-    expect(pair.edge.state.erasure.state()).toEqual({ purged: 0, erased: 0 });
-    pair.edge.state.markGap();
-    await pair.poll();
-    pair.edge.state.erasure.note(seq);
-    await until(
-      () => pair.edge.state.erasure.state().erased === seq,
-      () => JSON.stringify(pair.edge.state.erasure.state()),
-    );
-    expect(bytes()).not.toContain("the secret of");
-    cutLink(pair);
-    await expect(read(pair, "run/x")).rejects.toMatchObject({ code: "unavailable" });
   });
 });
 

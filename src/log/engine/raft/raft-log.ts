@@ -4,20 +4,20 @@
 import { Fault } from "../../../lib/fault.ts";
 import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
-import { isDamaged, isStorageFull, isSyncFailure, type Store, type Writer } from "../../../store/store.ts";
+import { isDamaged, isStorageFull, isSyncFailure } from "../../../store/store.ts";
 import { applyCommands, type BatchResult, type BatchState } from "../../apply-batch.ts";
 import { Changes } from "../../changes.ts";
 import { Duties, type Duty } from "../../duties.ts";
 import { type DecodedEntry, decodeEntry } from "../../entry.ts";
 import { type History, hashAt, openHistory } from "../../history.ts";
-import type { Applied, Apply, Command, Leadership, Log } from "../../log.ts";
+import type { Applied, Command, Leadership, Log } from "../../log.ts";
 import type { Position } from "../../position.ts";
 import { notePurge } from "../../purge-state.ts";
 import { RecentDigests, type RunningDigest } from "../../running-digest.ts";
 import { stopping } from "../../waiting.ts";
 import { appliedState, markStore, writeApplied } from "./applied-state.ts";
 import { Barriers } from "./barriers.ts";
-import { Erasure, type ErasureOptions } from "./erasure.ts";
+import { Erasure } from "./erasure.ts";
 import { applyFault, linkLost, memberFault, missingEntries, notStarted, refusedProposal } from "./faults.ts";
 import {
   type AppliedState,
@@ -33,8 +33,11 @@ import {
   type StoreAsk,
 } from "./frames.ts";
 import { installStore } from "./install.ts";
+import type { RaftOptions, RaftStart } from "./options.ts";
 import { Proposals } from "./proposals.ts";
 import { connectRaftSocket, type RaftSocket } from "./socket.ts";
+
+export type { RaftOptions } from "./options.ts";
 
 /** A write that is not applied here after this time is rejected as unknown (replication.md 10). */
 const UNKNOWN_AFTER_MS = 30_000;
@@ -48,41 +51,10 @@ const ALIVE_MS = 200;
 /** Wait before a new leader repeats a failed barrier. */
 const TAKE_OVER_MS = 100;
 
-export interface RaftOptions extends Omit<ErasureOptions, "ask"> {
-  store: Store;
-  apply: Apply;
-  /** Returns the time for entries, in ms (`stampClock`). */
-  stampMs: () => number;
-  /** Called once when log or store can no longer be trusted or the Go half has ended. The process must end. */
-  onFatal: (reason: Fault) => void;
-  /** Removes from a peer's copy what belongs to the peer alone, before it becomes this store. */
-  cleanCopy?: (tx: Writer) => void;
-  /** Called when the fleet's store replaced one that was never in a fleet: the node joined, or had given its own up. */
-  onJoined?: () => void;
-  /**
-   * Returns the server id of the voter to hand the leadership to while this node cannot take writes; "" while it may
-   * lead.
-   */
-  successor?: () => string;
-  /** For tests: ms after which an outcome counts as unknown, instead of 30 s. */
-  unknownAfterMs?: number;
-}
-
 /** An entry and what applying it returned. */
 interface AppliedEntry {
   decoded: DecodedEntry;
   result: BatchResult;
-}
-
-/** What the Go half opened. */
-export interface RaftStart {
-  /** Path of raft.sock, where the Go half listens. */
-  socketPath: string;
-  /** Fleet id and epoch of this member. A copy of another one is refused. */
-  fleet: string;
-  epoch: string;
-  /** Ends the wait for the start, which may include the install of a whole store. */
-  signal: AbortSignal;
 }
 
 /** A log that several nodes share. Readable at once; writable after `start`, on the leader. */
