@@ -1,5 +1,5 @@
-// Erases entries from the disk after a purge (security.md 23): what bolt removes stays in its file as free pages, so the
-// file is written anew without them.
+// Erases entries from the disk after a purge (security.md 23): what bolt removes stays in its file as free pages, so
+// the file is written anew without them.
 
 package raftlog
 
@@ -15,8 +15,8 @@ import (
 // rewriteBytes bounds one transaction of a rewrite.
 const rewriteBytes = 8 << 20
 
-// Erase removes every entry up to index, which the store must hold, and every trace of removed ones from the file of the
-// log. After an error it may be called again.
+// Erase removes every entry up to index, which the store must hold, and every trace of removed ones from the file of
+// the log. After an error it may be called again.
 func (n *Node) Erase(index uint64) error {
 	if n.logHold.isSending() {
 		return errors.New("a member receives a copy of the store and needs the entries after it")

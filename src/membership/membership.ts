@@ -122,7 +122,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.successor() ?? "";
   }
 
-  /** Reports whether the entries of the log up to an index may be erased; before `attach` nobody is known to need them. */
+  /** Reports whether the entries of the log up to an index may be erased; before `attach` they may. */
   mayErase(index: number): boolean {
     return this.#member?.mayErase(index) ?? true;
   }

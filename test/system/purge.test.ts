@@ -1,4 +1,5 @@
-// A purge on a real fleet: the bytes of a purged text leave every file of leader, followers and an edge, also of a member that was away; until then, and while a backup has them, the status says where they are.
+// A purge on a real fleet: the bytes of a purged text leave every file of leader, followers and an edge, also of a
+// member that was away. Until then, and while a backup has them, the status says where they are.
 
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
