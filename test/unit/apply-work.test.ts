@@ -12,6 +12,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { MAX_COMMAND_WORK, refuseWork, Work } from "../../src/lib/work.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { AnyWrite, WriteLimits } from "../../src/operation/define.ts";
+import { applierOf } from "../../src/operation/registry.ts";
 import { versionAt, versionOf } from "../../src/operation/versions.ts";
 import { Store, type Writer } from "../../src/store/store.ts";
 import { startCore } from "../kit/core.ts";
@@ -81,6 +82,36 @@ describe("a patch of 64 times a million replacements", () => {
     expect(run(1)).toMatchObject({ version: 2 });
     expect(() => run(2, 1000)).toThrow("1000 units of work");
     store.close();
+  });
+});
+
+describe("the work of a command in apply", () => {
+  const patch = find("context_patch");
+  const command = (input: unknown) => ({ name: "context_patch", v: patch.v, input, caller: "a", via: "", key: "" });
+  const applied = (changes: Partial<AnyWrite>, spends: number) => {
+    const apply: AnyWrite["apply"] = (_tx, _input, stamp) => {
+      stamp.work.spend(spends);
+      return { output: {}, changes: [] };
+    };
+    const run = applierOf([{ ...patch, maxWork: 10, ...changes, apply }]);
+    const store = openStore();
+    const stamp = { timeMs: 0, caller: "a", via: "", seq: 1 };
+    try {
+      return store.transaction((tx) => run(tx, command({}), stamp));
+    } finally {
+      store.close();
+    }
+  };
+  const tooLarge = expect.objectContaining({ code: "too_large" });
+
+  test("is judged with the state before it begins", () => {
+    const work = (_input: unknown, reader?: unknown) => (reader === undefined ? 0 : 11);
+    expect(() => applied({ work }, 0)).toThrow(tooLarge);
+  });
+
+  test("has the limit of its version while it runs", () => {
+    expect(() => applied({ work: () => 0 }, 11)).toThrow(tooLarge);
+    expect(applied({ work: () => 10 }, 10).changes).toEqual([]);
   });
 });
 
