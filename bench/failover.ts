@@ -1,5 +1,5 @@
 // The row of failover: the leader is killed under load, several times. Measures how long it takes until a write that
-// began after the kill is acknowledged, and checks that every acknowledged write is on every full node at the end.
+// began after the kill is acknowledged, and checks that every acknowledged write is on every full member at the end.
 
 import { within } from "../test/kit/eventually.ts";
 import type { Fleet, FleetNode } from "../test/kit/fleet.ts";

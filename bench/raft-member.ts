@@ -1,5 +1,5 @@
-// A full node whose members talk over loopback TCP instead of a tailnet: the product of src/node/product.ts behind its
-// local socket, over a raft member in a process of its own (native/cmd/raftnode). `bun raft-member.ts DATA SOCKETS
+// A full member whose members talk over loopback TCP instead of a tailnet: the product of src/node/product.ts behind
+// its local socket, over a raft member in a process of its own (native/cmd/raftnode). `bun raft-member.ts DATA SOCKETS
 // [FLEET EPOCH]`: without a fleet it founds one. Reads JSON lines `{ask, do, …}`: `members` writes rows of the members
 // table, everything else goes to the driver.
 

@@ -1,5 +1,5 @@
 // The gate (architecture.md 4): adds up a caller's rights from all sources, and judges each call for invoke.
-// No other room decides what a caller may do.
+// No other folder decides what a caller may do.
 
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";

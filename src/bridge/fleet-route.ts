@@ -46,7 +46,7 @@ const BAD_GATEWAY = 502;
 
 /** What a fleet route needs; `times` is for tests. */
 export interface FleetRouteOptions extends CandidatesOptions {
-  /** Uses edges rather than full nodes. */
+  /** Uses edges rather than full members. */
   preferEdges: boolean;
   times?: Partial<FleetTimes>;
   signal: AbortSignal;

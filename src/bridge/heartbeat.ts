@@ -6,7 +6,7 @@ import { checkReady } from "./discovery/probe.ts";
 import type { Send } from "./endpoint.ts";
 import { NotReadyError } from "./errors.ts";
 
-/** One missed heartbeat is tolerated: a full node is slow at times, and changing members has its price. */
+/** One missed heartbeat is tolerated: a full member is slow at times, and changing members has its price. */
 const MAX_MISSED = 2;
 
 /** What a heartbeat needs. */

@@ -1,4 +1,4 @@
-// The log of an edge. It orders nothing: its changes come from the feed of a full node into the same table, so that
+// The log of an edge. It orders nothing: its changes come from the feed of a full member into the same table, so that
 // positions, streams, waits and subscriptions work as on any node. feed-client.ts asks for the changes.
 
 import { Fault } from "../lib/fault.ts";

@@ -1,5 +1,5 @@
-// Follows the feed of one full node: the nearest one that responds, and another one as soon as it fails. edge-state.ts
-// applies the answers.
+// Follows the feed of one full member: the nearest one that responds, and another one as soon as it fails.
+// edge-state.ts applies the answers.
 
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
@@ -139,7 +139,7 @@ export class FeedClient {
   }
 
   /**
-   * Discards everything once every full node that can be asked has refused this one as a member. One alone may be a
+   * Discards everything once every full member that can be asked has refused this one as a member. One alone may be a
    * newcomer without a members table, which refuses everybody.
    */
   #recordRefusal(node: string): void {

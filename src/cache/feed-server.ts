@@ -1,4 +1,4 @@
-// Serves the feed of a full node to edges (replication.md 26): changes of the spaces that the member is enrolled for,
+// Serves the feed of a full member to edges (replication.md 26): changes of the spaces that the member is enrolled for,
 // in whole entries. A call is held until there are some or its time is over.
 
 import { setImmediate as nextTurn } from "node:timers/promises";

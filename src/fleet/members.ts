@@ -1,5 +1,5 @@
-// The members of the fleet, looked up by device or by raft server. Full nodes read the table of the log, edges keep the
-// list that a full node sent.
+// The members of the fleet, looked up by device or by raft server. Full members read the table of the log, edges keep
+// the list that a full member sent.
 
 import type { Changes } from "../log/changes.ts";
 import type { Reader } from "../store/store.ts";
@@ -82,7 +82,7 @@ class StoredMembers extends MemberList {
   }
 }
 
-/** The members as a full node sent them to an edge. */
+/** The members as a full member sent them to an edge. */
 export class KnownMembers extends MemberList {
   /** Replaces the list. */
   set(list: readonly Member[]): void {
@@ -90,7 +90,7 @@ export class KnownMembers extends MemberList {
   }
 }
 
-/** Returns the members as the store of a full node has them. */
+/** Returns the members as the store of a full member has them. */
 export function openMembers(reader: Reader, changes: Changes): Members {
   return new StoredMembers(reader, changes);
 }

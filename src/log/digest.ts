@@ -1,4 +1,4 @@
-// The logical digest of a store: equal for equal state, however the file is laid out. Replays and full nodes are
+// The logical digest of a store: equal for equal state, however the file is laid out. Replays and full members are
 // compared by it (replication.md 21, 31).
 
 import { Sha256 } from "../lib/sha256.ts";

@@ -1,5 +1,5 @@
 // The parts of an edge in place of a replicated store: its own file, the log that the feed fills, the cache, and the
-// routing to full nodes. product.ts puts the same surfaces over them.
+// routing to full members. product.ts puts the same surfaces over them.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ import { UpstreamCondition } from "./upstream-condition.ts";
 /** Folder of an edge's store inside the data folder. */
 export const EDGE_FOLDER = "edge";
 
-/** What an edge knows about full nodes from beats. */
+/** What an edge knows about full members from beats. */
 export interface UpstreamDirectory {
   /** Returns the measured round trip in ms. */
   roundTripMs(node: string): number | undefined;
@@ -41,7 +41,7 @@ export interface EdgePartsOptions {
   closers: Closers;
   link: Pick<PeerConnection, "call">;
   node: OwnNode;
-  /** Which full nodes there are, and how near they are. */
+  /** Which full members there are, and how near they are. */
   directory: UpstreamDirectory;
   /** The features of this node; left out: those of the build. */
   features?: readonly Feature[] | undefined;

@@ -1,5 +1,5 @@
 // Faults that stop a node because of its fleet: it left, its join was refused, or its data belong to another device.
-// The words are the same for full nodes and edges.
+// The words are the same for full members and edges.
 
 import { requestQuarantine } from "../datadir/index.ts";
 import type { Member } from "../fleet/index.ts";

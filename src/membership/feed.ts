@@ -1,4 +1,4 @@
-// Serves the peer path `feed` of a full node to edges: changes of their spaces, and how old this node's own state may
+// Serves the peer path `feed` of a full member to edges: changes of their spaces, and how old this node's own state may
 // be.
 
 import { FEED, FeedServer, feedRequest } from "../cache/index.ts";

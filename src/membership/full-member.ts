@@ -1,4 +1,4 @@
-// A full node as a member of its fleet while it runs. Puts its parts together: beats with the other members, the
+// A full member as a member of its fleet while it runs. Puts its parts together: beats with the other members, the
 // founder's row, the steward while it leads, admission of joiners, health. Joining is join.ts; what a start decides is
 // plan.ts.
 

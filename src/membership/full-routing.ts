@@ -1,5 +1,5 @@
-// Routing of a full node to the rest of its fleet: the log says which server leads, the members table which device that
-// is, and calls go there over the peer connection.
+// Routing of a full member to the rest of its fleet: the log says which server leads, the members table which device
+// that is, and calls go there over the peer connection.
 
 import { mayLead } from "../fleet/index.ts";
 import type { Log } from "../log/log.ts";
@@ -37,7 +37,7 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
     const found = server === "" ? undefined : members.byServer(server);
     return found === undefined ? undefined : { node: found.node, name: found.name };
   };
-  /** Edges never order writes, so beside them a full node is as alone as without them. */
+  /** Edges never order writes, so beside them a full member is as alone as without them. */
   const hasOtherNodes = (): boolean => members.list().filter(({ role }) => role !== "edge").length > 1;
   const forwarder = new Forwarder({
     ask,

@@ -1,4 +1,4 @@
-// Joins a full node to a fleet: the joiner (fleet/) finds the fleet and asks; this opens the raft member, records the
+// Joins a full member to a fleet: the joiner (fleet/) finds the fleet and asks; this opens the raft member, records the
 // admission on disk, and starts the log on the fleet's history.
 
 import { mkdirSync } from "node:fs";
@@ -27,7 +27,7 @@ export interface FleetJoinOptions {
   signal: AbortSignal;
 }
 
-/** The first step of a full node and of an edge: joins, and records the admission in `folder`/fleet.json. */
+/** The first step of a full member and of an edge: joins, and records the admission in `folder`/fleet.json. */
 export async function enterFleet(
   options: FleetJoinOptions,
   folder: string,

@@ -1,4 +1,4 @@
-// Opens the membership of a full node in a start: resumes it or joins first, and stops the node where the data folder
+// Opens the membership of a full member in a start: resumes it or joins first, and stops the node where the data folder
 // is a copy.
 
 import type { Access } from "../access/access.ts";
@@ -16,7 +16,7 @@ import { joinAsMember } from "./join.ts";
 import type { PeerConnection } from "./peer-connection.ts";
 import type { JoinTarget } from "./plan.ts";
 
-/** The parts of a full node that its membership works on. */
+/** The parts of a full member that its membership works on. */
 export interface FullMemberParts {
   store: Store;
   log: RaftLog;

@@ -39,7 +39,7 @@ export interface JoinTarget {
 
 /** What this start does. */
 export interface FleetPlan {
-  /** Full nodes hold the store, edges a cache. */
+  /** Full members hold the store, edges a cache. */
   kind: "full" | "edge";
   /** The membership to resume; undefined for a fleet of one and for a node that has not joined yet. */
   file: FleetFile | undefined;

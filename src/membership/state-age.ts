@@ -1,5 +1,5 @@
-// How old the state of a full node may be, from what answers to its beats proved. Edges add this age to the age of what
-// they return (replication.md 28), so a follower of a leader that is cut off cannot hide its age. Only an answer
+// How old the state of a full member may be, from what answers to its beats proved. Edges add this age to the age of
+// what they return (replication.md 28), so a follower of a leader that is cut off cannot hide its age. Only an answer
 // proves anything, and only for the moment at which its question was sent: an unsolicited message may have been delayed
 // without limit.
 

@@ -1,9 +1,9 @@
-// The condition `upstream_away` of an edge: raised when no full node has answered for a while. Mostly another one is
+// The condition `upstream_away` of an edge: raised when no full member has answered for a while. Mostly another one is
 // found at once.
 
 import type { Conditions } from "../observe/conditions.ts";
 
-/** How long no full node may answer before the condition is raised, in ms. */
+/** How long no full member may answer before the condition is raised, in ms. */
 const PATIENCE_MS = 5_000;
 
 /** Follows the upstream of one edge. */
@@ -13,7 +13,7 @@ export class UpstreamCondition {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reason = "";
 
-  /** `staleSpaces` returns the spaces that are served while no full node answers. */
+  /** `staleSpaces` returns the spaces that are served while no full member answers. */
   constructor(conditions: Conditions, staleSpaces: () => readonly string[]) {
     this.#conditions = conditions;
     this.#staleSpaces = staleSpaces;
@@ -36,7 +36,7 @@ export class UpstreamCondition {
   }
 
   #raise(): void {
-    // Full nodes do answer a removed edge, and its network is not to be checked.
+    // Full members do answer a removed edge, and its network is not to be checked.
     if (this.#conditions.has("removed_from_fleet")) return;
     const served = this.#staleSpaces().join(", ");
     const left = served === "" ? "no space may be served stale" : `served stale: ${served}`;

@@ -1,4 +1,4 @@
-// Opens the store and the log of a full node, before anything is started over them.
+// Opens the store and the log of a full member, before anything is started over them.
 
 import { join } from "node:path";
 import type { Settings } from "../config/settings.ts";
@@ -37,7 +37,7 @@ export interface OpenLogOptions extends OpenStoreOptions {
   onFatal: (fault: Fault) => void;
 }
 
-/** Opens the store of a full node. Throws Faults of the store. */
+/** Opens the store of a full member. Throws Faults of the store. */
 export function openStore({ settings, engine, closers, features }: OpenStoreOptions): Store {
   const store = Store.open({
     folder: join(settings.data, "store"),
@@ -50,7 +50,7 @@ export function openStore({ settings, engine, closers, features }: OpenStoreOpti
   return store;
 }
 
-/** Opens the log of a full node. A raft log is readable now and takes writes once it is started. */
+/** Opens the log of a full member. A raft log is readable now and takes writes once it is started. */
 export function openLog(options: OpenLogOptions): RaftLog | DirectLog {
   return options.engine === "raft" ? openRaft(options) : openDirect(options);
 }

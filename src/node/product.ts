@@ -84,7 +84,7 @@ export interface ProductOptions {
   state: NodeState;
   node: OwnNode;
   membership: Membership;
-  /** For an edge: the members as they were known in an earlier run; undefined for a full node. */
+  /** For an edge: the members as they were known in an earlier run; undefined for a full member. */
   edge: { knownMembers: readonly Member[] } | undefined;
   /** Finds the callers that `access_explain` is asked about. */
   findCallers: FindCallers;
@@ -99,7 +99,7 @@ export interface Product extends Omit<OpenSurfaces, "close"> {
   log: Log;
   /** The log where it is raft's: readable now, takes writes once it is started (`startEngine`). */
   raft: RaftLog | undefined;
-  /** The parts of an edge in place of a replicated store; undefined on a full node. */
+  /** The parts of an edge in place of a replicated store; undefined on a full member. */
   edge: EdgeParts | undefined;
   members: Members;
   /** Calls to the other nodes of the fleet, once it is connected. */
@@ -221,7 +221,7 @@ function backupsOf(services: Services): BackupReport | undefined {
   return backups && reportOf(backups);
 }
 
-/** Starts the duties of features, which run on the leader, and their jobs, which run on every full node. */
+/** Starts the duties of features, which run on the leader, and their jobs, which run on every full member. */
 function startFeatures(
   features: readonly Feature[],
   { services, log, closers }: { services: Services; log: Log; closers: Closers },
@@ -273,7 +273,7 @@ function openInvoker(
 }
 
 /**
- * Opens the server for peers. Only full nodes serve forwarded calls, the feed and the paths of features; membership/
+ * Opens the server for peers. Only full members serve forwarded calls, the feed and the paths of features; membership/
  * adds those of members.
  */
 function openPeerServer(

@@ -68,7 +68,7 @@ export interface Routing {
    * acknowledged before. Until then its store may lack what it acknowledged itself before a restart.
    */
   isCurrent?(): boolean;
-  /** How old the state of this full node may be, in seconds, whether it leads or not; undefined: none is proved. */
+  /** How old the state of this full member may be, in seconds, whether it leads or not; undefined: none is proved. */
   ageSeconds?(): number | undefined;
 }
 

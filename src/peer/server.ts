@@ -22,7 +22,7 @@ import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.
 /** A member of the fleet, as far as peer paths need it. */
 export interface PeerMember {
   role: "central" | "regional" | "edge";
-  /** Spaces that an edge is enrolled for; globs. Full nodes hold all. */
+  /** Spaces that an edge is enrolled for; globs. Full members hold all. */
   spaces: readonly string[];
   /** Its raft server id; "" for an edge. */
   server: string;

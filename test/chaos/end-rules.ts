@@ -1,5 +1,5 @@
 // Rules about feeds and about the final state of the nodes (replication.md 31): each feed is the order without gaps,
-// and all full nodes are equal.
+// and all full members are equal.
 
 import type { End, Feed, Findings, Run } from "./history.ts";
 import type { Reference } from "./reference.ts";

@@ -11,7 +11,7 @@ import { endOf, epochsOf } from "./ends.ts";
 import type { End, Epoch } from "./history.ts";
 
 /**
- * How long idle full nodes may differ: a refusal with a key leaves no change, and reaches each node at its own time.
+ * How long idle full members may differ: a refusal with a key leaves no change, and reaches each node at its own time.
  */
 const EQUAL_MS = 10_000;
 
@@ -20,7 +20,7 @@ export interface FleetEnd {
   epochs: Epoch[];
 }
 
-/** Waits until all full nodes that are up are at one position, then until they are equal or the time is over. */
+/** Waits until all full members that are up are at one position, then until they are equal or the time is over. */
 export async function endOfFleet(fleet: Fleet): Promise<FleetEnd> {
   await fleet.settle();
   let seen = fleet.up().map(look);

@@ -72,7 +72,7 @@ export interface Feed {
   until: Place;
 }
 
-/** Final content of a full node. */
+/** Final content of a full member. */
 export interface End {
   node: string;
   /** Newest change, its chain hash in hex, and the digest of everything that is replicated. */

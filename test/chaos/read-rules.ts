@@ -131,8 +131,8 @@ function sessionsNeverGoBack(run: Run, kept: readonly Placed[], reference: Refer
 }
 
 /**
- * A full node returns exactly the state at the position that it names; an edge nothing newer, or a client that presents
- * this position elsewhere would go back.
+ * A full member returns exactly the state at the position that it names; an edge nothing newer, or a client that
+ * presents this position elsewhere would go back.
  */
 function answersTheStateOfItsPosition(reads: readonly Placed[], reference: Reference, findings: Findings): void {
   for (const row of reads) {

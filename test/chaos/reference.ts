@@ -1,4 +1,4 @@
-// The order that everything is compared with: the changes that a full node kept, indexed by seq and by context. Also
+// The order that everything is compared with: the changes that a full member kept, indexed by seq and by context. Also
 // decides which positions a recovery left behind.
 
 import type { Epoch, Place, Run, SeenChange } from "./history.ts";

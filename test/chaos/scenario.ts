@@ -68,8 +68,8 @@ export class Trial {
   }
 
   /**
-   * Starts a load on the full nodes that are up, over REST and MCP, with writes through edges too: members and admins,
-   * and one client more that may only read. With `targets` of its own all clients are those.
+   * Starts a load on the full members that are up, over REST and MCP, with writes through edges too: members and
+   * admins, and one client more that may only read. With `targets` of its own all clients are those.
    */
   load(options: Partial<LoadOptions> = {}): Load {
     const defaults = { random: this.random.fork(), prefix: this.prefix, keys: 8 };
@@ -95,7 +95,7 @@ export class Trial {
     return { targets, isReader };
   }
 
-  /** Starts a follower of the feed on each full node that is up; each continues at the others when its own is gone. */
+  /** Starts a follower of the feed on each full member that is up; each continues at others when its own is gone. */
   async follow(): Promise<void> {
     const nodes = this.fleet.up();
     const started = nodes.map(async (first) => {

@@ -1,4 +1,4 @@
-// A full node and an edge in one process: real stores, invokers, feed and cache, and frames as they go between nodes.
+// A full member and an edge in one process: real stores, invokers, feed and cache, and frames as they go between nodes.
 // The test controls the link between them and the clock.
 
 import { join } from "node:path";

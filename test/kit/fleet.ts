@@ -270,7 +270,7 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * Waits until all full nodes that are up have applied the same position, and did not move since the previous look;
+   * Waits until all full members that are up have applied the same position, and did not move since the previous look;
    * returns the position.
    */
   async settle(withinMs = 30_000): Promise<string> {
@@ -292,7 +292,7 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
-  /** Waits until every full node that is up has applied what the leader had when this began. */
+  /** Waits until every full member that is up has applied what the leader had when this began. */
   async caughtUp(withinMs = 20_000): Promise<void> {
     const leader = await this.leader();
     const wanted = seqOf((await leader.status())?.position);

@@ -1,5 +1,5 @@
-// An edge as a real node of a fleet: what it keeps, what lets go of it, and what is left when its full node is stopped,
-// killed, gone in the middle of an answer, or says that it is no member.
+// An edge as a real node of a fleet: what it keeps, what lets go of it, and what is left when its full member is
+// stopped, killed, gone in the middle of an answer, or says that it is no member.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readdirSync } from "node:fs";

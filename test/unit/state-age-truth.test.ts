@@ -1,4 +1,4 @@
-// A property of full nodes under any order of elections, votes, commits, lags and late or lost beats: none has less
+// A property of full members under any order of elections, votes, commits, lags and late or lost beats: none has less
 // than all that was acknowledged before the moment that its age names. The fleet is a model of raft's promises on one
 // clock; the beats and what is made of them are real.
 

@@ -1,5 +1,5 @@
-// How old a full node says that its state may be: what a majority and the leader proved, and nothing better. What holds
-// in any order of elections, delays and losses is state-age-truth.test.ts.
+// How old a full member says that its state may be: what a majority and the leader proved, and nothing better. What
+// holds in any order of elections, delays and losses is state-age-truth.test.ts.
 
 import { expect, test } from "bun:test";
 import { type Proof, StateAge, type StateFacts } from "../../src/membership/state-age.ts";

@@ -19,7 +19,7 @@ export interface LiveNode {
 /** What a search needs. */
 export interface SearchOptions {
   candidates: Candidates;
-  /** Prefers edges to full nodes. */
+  /** Prefers edges to full members. */
   preferEdges: boolean;
   /** Time limit of a probe, in ms. */
   probeMs: number;

@@ -23,7 +23,7 @@ export interface NodeMetricsOptions {
   fleet: () => FleetPart | undefined;
   /** Undefined on an edge. */
   backups: () => BackupReport | undefined;
-  /** Undefined on a full node. */
+  /** Undefined on a full member. */
   cache: () => CacheReport | undefined;
 }
 

@@ -14,7 +14,7 @@ export interface NodeFacts {
   position: string;
   /** Undefined on an edge. */
   backups: BackupReport | undefined;
-  /** Undefined on a full node. */
+  /** Undefined on a full member. */
   cache: CacheReport | undefined;
   /** Role, fleet and members. */
   fleet: FleetPart;
