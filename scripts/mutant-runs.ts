@@ -1,7 +1,16 @@
 // Runs the unit tests that reach a source on each of its mutants, in a copy of the tree. Writes nothing into the tree
 // itself. Which mutants there are, scripts/mutate-lines.ts says.
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Mutant } from "./mutate-lines.ts";
@@ -34,15 +43,25 @@ export function copyTree(root: string): Copy {
   return { root: copy, [Symbol.dispose]: () => rmSync(copy, { recursive: true, force: true }) };
 }
 
-/** Returns the unit tests that can reach a source, the nearest first. A test that has its name is the nearest. */
+/**
+ * Returns the unit tests that can reach a source, the nearest first: those with its name, those that name one of its
+ * exports (also where they import it by the `index.ts` of its folder), then by the number of imports between.
+ */
 export function testsOf(root: string, source: string): string[] {
   const graph = new UseGraph(filesUnder(root));
   const name = basename(source).replace(/\.tsx?$/, "");
+  const exported = /^export (?:async )?(?:function\*?|class|const|let) (\w+)/gm;
+  const names = [...readFileSync(join(root, source), "utf8").matchAll(exported)].map(([, each]) => each);
+  const naming = names.length === 0 ? undefined : new RegExp(`\\b(?:${names.join("|")})\\b`);
+  const distance = (test: string, imports: number): number => {
+    if (basename(test).startsWith(name)) return 0;
+    return naming?.test(readFileSync(join(root, test), "utf8")) === true ? 1 : 1 + imports;
+  };
   return [...new Bun.Glob("test/unit/**/*.test.{ts,tsx}").scanSync({ cwd: root })]
     .sort()
     .flatMap((test) => {
       const way = graph.wayTo(test, new Set([source]));
-      return way === undefined ? [] : [{ test, far: basename(test).startsWith(name) ? 0 : way.length }];
+      return way === undefined ? [] : [{ test, far: distance(test, way.length) }];
     })
     .sort((one, other) => one.far - other.far)
     .map(({ test }) => test);

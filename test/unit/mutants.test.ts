@@ -65,3 +65,15 @@ test("what a test sees is killed, what none sees survives, and the tree is untou
   expect(readFileSync(join(root, "src/limits.ts"), "utf8")).toBe(source);
   expect(readFileSync(join(copy.root, "src/limits.ts"), "utf8")).toBe(source);
 });
+
+test("a test that names an export comes before one with fewer imports between", () => {
+  const root = temporaryFolder();
+  mkdirSync(join(root, "src"));
+  mkdirSync(join(root, "test/unit"), { recursive: true });
+  writeFileSync(join(root, "src/limits.ts"), "export function over(n: number) {\n  return n > 2;\n}\n");
+  writeFileSync(join(root, "src/user.ts"), 'import { over } from "./limits.ts";\nexport const used = over(3);\n');
+  writeFileSync(join(root, "src/index.ts"), 'export { used } from "./user.ts";\nexport { over } from "./limits.ts";\n');
+  writeFileSync(join(root, "test/unit/a.test.ts"), 'import { used } from "../../src/user.ts";\nused;\n');
+  writeFileSync(join(root, "test/unit/b.test.ts"), 'import { over } from "../../src/index.ts";\nover(1);\n');
+  expect(testsOf(root, "src/limits.ts")).toEqual(["test/unit/b.test.ts", "test/unit/a.test.ts"]);
+});
