@@ -1,5 +1,5 @@
-// What is known of the attempts at one call over several nodes, and how the call may end because of it
-// (replication.md 34): once a write may have been made, every failure that does not prove the opposite ends as unknown.
+// Sums up what the attempts at one call prove (replication.md 34). Once an attempt may have done a write, the call ends
+// with the outcome `unknown`, unless a later failure proves that none was done.
 
 import { proofOfError } from "../lib/attempt-proof.ts";
 import { Fault } from "../lib/fault.ts";

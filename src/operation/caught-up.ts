@@ -1,5 +1,5 @@
-// Lets a write wait until a new leader has applied everything from before its term: limits and keys are read from the
-// state, and an older state would have older ones (replication.md 10).
+// Delays writes on a new leader until it has applied everything from before its term. Limits and idempotency keys are
+// read from the state, so an older state would give wrong ones (replication.md 10).
 
 import type { Log } from "../log/log.ts";
 

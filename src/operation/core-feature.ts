@@ -1,4 +1,5 @@
-// The manifests of the folders below: the tables of the log, and access.
+// The manifests of the features `log` and `access`. Their code is in src/log and src/access, which lie below and cannot
+// import the type of a manifest.
 
 import { refusalsSchema } from "../access/refusals.ts";
 import { logSchema, stateHashSchema } from "../log/index.ts";

@@ -1,5 +1,5 @@
-// A read without end: what an operation shows of the change feed, read step by step by the holder of a stream. It holds
-// a cursor and never a queue.
+// A read that does not end: a stream takes from it, step by step, what an operation shows of the change feed. It has a
+// cursor in the feed and no queue.
 
 import type { Change, Cursor } from "../log/changes.ts";
 import { formatPosition } from "../log/position.ts";

@@ -1,5 +1,5 @@
-// The parts of a manifest for MCP: which operation is asked, and what becomes of its output. The protocol is src/mcp's.
-// Stored text that they pass on is data beside its author, never a name, title or description.
+// Types of a manifest's parts for MCP: which operation a resource or prompt calls, and what it makes of the output. The
+// protocol is in src/mcp. Stored text is passed on as data with its author, never as a name, title or description.
 
 import type { Rights } from "../access/rights.ts";
 

@@ -1,5 +1,5 @@
-// The parts of a manifest for people with a browser: pages, sections of the overview, and what the frame shows of the
-// node. Each asks operations as its caller and renders their output; routes, frame, style and streams are src/web's.
+// Types of a manifest's parts for browsers: pages, sections of the overview, and what the frame around each page shows.
+// Each calls operations with the rights of its caller. Routes, frame, style and streams are in src/web.
 
 import type { Child } from "hono/jsx";
 import type { z } from "zod";

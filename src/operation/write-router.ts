@@ -1,5 +1,5 @@
-// Takes a write to the node that orders writes: here or by forwarding, over changes of leader, with one idempotency key
-// (replication.md 10).
+// Runs a write on the leader: proposes it here, or forwards it. When the leader changes it tries again with the same
+// idempotency key (replication.md 10).
 
 import { type Caller, callerName } from "../access/caller.ts";
 import { isReservedSpace } from "../access/space.ts";
