@@ -1,8 +1,9 @@
 // The checker (replication.md 31): a whole run against every rule, in n log n. Versions identify writes. The rules are
-// in write-rules, read-rules, right-rules and end-rules.
+// in write-rules, read-rules, right-rules, member-rules and end-rules.
 
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { type Finding, Findings, type Run } from "./history.ts";
+import { judgeMembers, longestOutage } from "./member-rules.ts";
 import { judgeReads } from "./read-rules.ts";
 import { Reference } from "./reference.ts";
 import { judgeRights } from "./right-rules.ts";
@@ -25,6 +26,7 @@ export function report(run: Run): { isRight: boolean; text: string } {
     `${count("ok", "put")} writes, ${count("unknown", "put")} unknown, ${count("fail", "put")} refused`,
     `${count("ok", "get")} reads, ${run.rows.length} rows`,
     `${run.feeds.length} feeds of ${run.feeds.reduce((sum, { changes }) => sum + changes.length, 0)} changes`,
+    `no write for ${Math.round(longestOutage(run.rows).ms)} ms at most`,
     `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
   ].join("; ");
   const lines = findings.list.flatMap(({ rule, message, rows }) => [
@@ -41,6 +43,7 @@ function judge(run: Run): Findings {
   judgeWrites(run, reference, findings);
   judgeReads(run, reference, findings);
   judgeRights(run, findings);
+  judgeMembers(run, findings);
   judgeFeeds(run, reference, findings);
   return findings;
 }

@@ -21,6 +21,7 @@ export async function killed(node: FleetNode): Promise<void> {
 
 /** Removes folders of a node that does not run. */
 export function lose(node: FleetNode, ...parts: readonly Part[]): void {
+  node.harmed = true;
   for (const part of parts) rmSync(join(node.dataDir, part), { recursive: true, force: true });
 }
 
@@ -37,6 +38,8 @@ export function copied(node: FleetNode, ...parts: readonly Part[]): () => void {
 
 /** Exchanges a folder between two nodes that do not run. */
 export function exchange(one: FleetNode, other: FleetNode, part: Part): void {
+  one.harmed = true;
+  other.harmed = true;
   const [here, there] = [join(one.dataDir, part), join(other.dataDir, part)];
   renameSync(here, `${here}.swap`);
   renameSync(there, here);

@@ -84,6 +84,19 @@ export interface End {
   floor: number;
 }
 
+/** How a member went through a run, as its processes and its data folder show it. */
+export interface MemberEnd {
+  node: string;
+  /** Reports whether its process runs and responds at the end. */
+  runs: boolean;
+  /** Ends of its processes that the scenario did not ask for, each with its code or signal. */
+  ends: readonly string[];
+  /** Number of data folders that it set aside. */
+  asides: number;
+  /** The scenario harmed its data, its disk or its build, so that it may end and set data aside. */
+  harmed: boolean;
+}
+
 /** A history: it forked from the one before at `forkSeq`. In order; the first has no parent. */
 export interface Epoch {
   id: string;
@@ -95,6 +108,10 @@ export interface Run {
   rows: readonly Row[];
   feeds: readonly Feed[];
   ends: readonly End[];
+  /** All members that the scenario did not take away. */
+  members?: readonly MemberEnd[];
+  /** Longest time in ms for which writes may wait while none is decided; absent: unbounded. */
+  outageMs?: number;
   /** More than one only where a fleet was recovered. */
   epochs: readonly Epoch[];
   /** Acknowledged writes after a fork may be lost: the recovery reported it. */

@@ -3,12 +3,14 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../kit/eventually.ts";
 import type { Fleet, FleetNode, FleetOptions } from "../kit/fleet.ts";
 import type { Callers, Device } from "./callers.ts";
 import { report } from "./checker.ts";
 import { Follower, nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
-import type { Feed, Row, Run } from "./history.ts";
+import { asides } from "./folders.ts";
+import type { Feed, MemberEnd, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
 import { Random } from "./random.ts";
@@ -23,10 +25,20 @@ export interface Scenario {
   fleet: FleetOptions;
   /** Runs in every test run. */
   inGate?: boolean;
+  /** Longest time in ms for which nobody can write; without it OUTAGE_MS. */
+  outageMs?: number;
   /** Time limit in seconds, without the start of its fleet. */
   seconds: number;
   run(trial: Trial): Promise<void>;
 }
+
+/**
+ * Longest time for which nobody can write in a fleet of which one voter is down: an election takes a second, and a busy
+ * machine needs more.
+ */
+const OUTAGE_MS = 15_000;
+/** How long a member may take to respond once all faults are over. */
+const RUNS_MS = 30_000;
 
 /** What a scenario works with. */
 export class Trial {
@@ -38,6 +50,9 @@ export class Trial {
   readonly #followers: Follower[] = [];
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
+  readonly #outageMs: number;
+  /** Data set aside before, by node: scenarios can share a fleet. */
+  readonly #asidesBefore: ReadonlyMap<FleetNode, number>;
   /** Rows that no load recorded. */
   readonly rows: Row[] = [];
   /** Passed to the checker with the history. */
@@ -47,6 +62,7 @@ export class Trial {
     fleet: Fleet;
     seed: number;
     prefix: string;
+    outageMs?: number | undefined;
     callers: Callers;
     say: (line: string) => void;
   }) {
@@ -55,6 +71,12 @@ export class Trial {
     this.prefix = options.prefix;
     this.#callers = options.callers;
     this.#say = options.say;
+    this.#outageMs = options.outageMs ?? OUTAGE_MS;
+    for (const node of this.fleet.nodes) {
+      node.harmed = false;
+      node.ownEnds.length = 0;
+    }
+    this.#asidesBefore = new Map(this.fleet.nodes.map((node) => [node, asides(node).length]));
   }
 
   /** Prints what happens, with the seconds since the scenario began. */
@@ -110,15 +132,33 @@ export class Trial {
   /** Stops loads and followers, compares the nodes, and throws the checker's findings. */
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
+    const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
     const { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
     const seq = Math.max(...ends.map((end) => end.seq));
     const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(seq)));
     for (const { ended } of this.#followers) if (ended !== undefined) throw new Error(`a follower was told ${ended}`);
-    const run: Run = { rows: [...rows, ...this.rows], feeds, ends, epochs, mayLose: this.mayLose };
+    const rest = { feeds, ends, epochs, members, outageMs: this.#outageMs, mayLose: this.mayLose };
+    const run: Run = { rows: [...rows, ...this.rows], ...rest };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
     return text;
+  }
+
+  async #memberEnd(node: FleetNode): Promise<MemberEnd> {
+    const answers = async () => node.process.ended || (await node.status()) !== undefined;
+    const runs = eventually(`${node.name} to run`, answers, { withinMs: RUNS_MS, stepMs: 200 });
+    const isUp = await runs.then(
+      () => node.isUp,
+      () => false,
+    );
+    const ends = [...node.ownEnds];
+    if (node.process.ended && !node.process.wasEnded) {
+      const { code, signal } = await node.process.exited();
+      ends.push(String(signal ?? code));
+    }
+    const aside = asides(node).length - (this.#asidesBefore.get(node) ?? 0);
+    return { node: node.name, runs: isUp, ends, asides: aside, harmed: node.harmed };
   }
 
   /** Stops what still runs after a failure. */
@@ -138,7 +178,7 @@ export async function runScenario(
     say: (line: string) => void;
   },
 ): Promise<string> {
-  const trial = new Trial({ ...options, prefix: `${scenario.name}/` });
+  const trial = new Trial({ ...options, prefix: `${scenario.name}/`, outageMs: scenario.outageMs });
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not done after ${scenario.seconds} s`)), scenario.seconds * 1000);

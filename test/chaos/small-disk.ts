@@ -18,6 +18,7 @@ export class SmallDisk {
   /** Puts the data folder of a node that does not run on a disk of this many MB. */
   static under(node: FleetNode, megabytes: number): SmallDisk {
     const { dataDir } = node;
+    node.harmed = true;
     const copy = mkdtempSync(join(tmpdir(), "cairn-disk-"));
     cpSync(dataDir, copy, { recursive: true });
     run(["mount", "-t", "tmpfs", "-o", `size=${megabytes}m,mode=0700`, "none", dataDir]);

@@ -51,6 +51,10 @@ export class FleetNode {
   readonly name: string;
   readonly role: Role;
   readonly options: NodeOptions & { tailnet: TestTailnet };
+  /** Ends of earlier processes that no signal of a test caused, each as its code or signal. */
+  readonly ownEnds: string[] = [];
+  /** Its data, its disk or its build was harmed: it may end by itself and set data aside. */
+  harmed = false;
   #process: TestNode;
   #paused = false;
   #base = "";
@@ -140,7 +144,8 @@ export class FleetNode {
    */
   async restart(changes: Partial<NodeOptions> = {}): Promise<void> {
     const old = this.#process;
-    await old.exited();
+    const { code, signal } = await old.exited();
+    if (!old.wasEnded) this.ownEnds.push(String(signal ?? code));
     await old[Symbol.asyncDispose]();
     this.#paused = false;
     // The same build, even where sources have changed since.

@@ -78,6 +78,8 @@ export class TestNode implements AsyncDisposable {
   readonly args: readonly string[];
   readonly command: readonly string[];
   readonly events: NodeEvent[] = [];
+  /** Reports whether a test sent it a signal that ends it. */
+  wasEnded = false;
   /** Everything that it wrote. */
   stdout = "";
   stderr = "";
@@ -165,6 +167,7 @@ export class TestNode implements AsyncDisposable {
   }
 
   kill(signal: NodeJS.Signals): void {
+    if (!this.ended && signal !== "SIGSTOP" && signal !== "SIGCONT") this.wasEnded = true;
     this.#child.kill(signal);
   }
 

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";
-import { OTHER_CONTENT, type Row, type Run } from "../chaos/history.ts";
+import { type MemberEnd, OTHER_CONTENT, type Row, type Run } from "../chaos/history.ts";
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
 
 const SEEDS = [1, 2, 3, 4, 5].map((at) => at * 7919 + (Date.now() % 7919));
@@ -118,6 +118,35 @@ describe("small histories", () => {
     expect(found).toMatchObject([
       { rule: "once", rows: [expect.stringContaining("without key"), "change e1-2 k 2-h2", "change e1-3 k 3-h2"] },
     ]);
+  });
+
+  test("members that do not run, end by themselves or set data aside, unless they were harmed", () => {
+    const member = { node: "one", runs: true, ends: [], asides: 0, harmed: false };
+    const found = (more: Partial<MemberEnd>) => rulesOf(run(three, { members: [{ ...member, ...more }] }));
+    expect(found({})).toEqual([]);
+    expect(found({ runs: false })).toEqual(["runs"]);
+    expect(found({ ends: ["7"] })).toEqual(["unasked-end"]);
+    expect(found({ asides: 1 })).toEqual(["unasked-aside"]);
+    expect(found({ ends: ["7"], asides: 1, harmed: true })).toEqual([]);
+    expect(found({ runs: false, harmed: true })).toEqual(["runs"]);
+  });
+
+  test("a time without writes counts while a write waits, and until one is decided", () => {
+    const late = put(3, { invokeMs: 30, completeMs: 9000 });
+    expect(check(run([put(1), put(2), late], { outageMs: 8000 }))).toMatchObject([
+      { rule: "outage", message: "nobody could write for 8970 ms, more than 8000 ms" },
+    ]);
+    expect(rulesOf(run([put(1), put(2), late], { outageMs: 9000 }))).toEqual([]);
+    // Nobody wrote meanwhile.
+    expect(rulesOf(run([put(1), put(2), put(3, { invokeMs: 8990, completeMs: 9000 })], { outageMs: 100 }))).toEqual([]);
+    // A write that gave up does not end it, a condition that did not hold does.
+    const lost = { outcome: "unknown", position: undefined, version: 0, hash: "lost" } as const;
+    const gaveUp = put(2, { ...lost, invokeMs: 25, completeMs: 5000 });
+    expect(rulesOf(run([put(1), put(2), gaveUp, late], { outageMs: 8000 }))).toEqual(["outage"]);
+    const decided = { ...gaveUp, outcome: "fail", code: "version_mismatch" } as const;
+    expect(rulesOf(run([put(1), put(2), decided, late], { outageMs: 8000 }))).toEqual([]);
+    // It need not end within the run.
+    expect(rulesOf(run([put(1), put(2), { ...gaveUp, completeMs: 8500 }], { outageMs: 8000 }))).toContain("outage");
   });
 
   test("a refused write that was done, and one done twice by an unknown outcome", () => {

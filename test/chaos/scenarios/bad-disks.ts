@@ -78,6 +78,7 @@ export const syncFails: Scenario = {
       for (const part of ["raft", "store"] as const) {
         const node = await follower(trial);
         const { dataDir } = node;
+        node.harmed = true;
         const generation = Number(readFileSync(join(dataDir, "store", "CURRENT"), "utf8"));
         // It may get a copy of the store first, or even two.
         const wals = [0, 1, 2].map((more) => join("store", String(generation + more), "cairn.db-wal"));
@@ -114,6 +115,7 @@ export const syncSlow: Scenario = {
     const load = trial.load();
     await load.more(30);
     const node = await follower(trial);
+    node.harmed = true;
     await killed(node);
     // Counted for each thread: the disk stays fast for some seconds.
     await node.restart({ wrap: traced(`inject=${SYNCS}:delay_enter=400000:when=60+`) });

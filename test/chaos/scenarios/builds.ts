@@ -68,6 +68,7 @@ export const poisonEntry: Scenario = {
   name: "poison-entry",
   title: "an entry that a build cannot apply: at a follower alone, at the leader alone, at all three",
   fleet: VOTERS,
+  outageMs: 60_000,
   seconds: 240,
   async run(trial) {
     const { fleet } = trial;
@@ -93,6 +94,7 @@ export const poisonEntry: Scenario = {
       await fleet.voters(3);
     }
     for (const node of fleet.up()) {
+      node.harmed = true;
       await killed(node);
       await node.restart({ command });
       await node.serving();
@@ -279,6 +281,7 @@ export async function put({ device, prefix, rows }: Trial, node: FleetNode, word
 
 /** Waits until a node has ended with an error, and returns what it wrote on stderr. */
 async function stops(trial: Trial, node: FleetNode, what: string): Promise<string> {
+  node.harmed = true;
   await eventually(`the end of ${node.name}`, () => node.process.ended, {
     withinMs: 40_000,
     seen: () => trial.fleet.tails(),

@@ -77,6 +77,7 @@ export const storesGone: Scenario = {
   name: "stores-gone",
   title: "two of three voters lose their stores at one moment, then get back stores that are older than their records",
   fleet: SHORT_LOGS,
+  outageMs: 60_000,
   seconds: 240,
   async run(trial) {
     const { fleet } = trial;
@@ -150,6 +151,7 @@ export const aloneFolders: Scenario = {
   title:
     "a fleet of one loses a folder, or gets an older one back: it refuses to start and says what to do, or goes on with everything",
   fleet: ALONE,
+  outageMs: 60_000,
   seconds: 120,
   async run(trial) {
     const [node] = trial.fleet.nodes;

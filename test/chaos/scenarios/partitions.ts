@@ -69,6 +69,7 @@ export const flappingLinks: Scenario = {
   name: "flapping-links",
   title: "links are cut and made whole in any direction for a while, more of them than a majority may miss",
   fleet: FIVE,
+  outageMs: 60_000,
   seconds: 120,
   async run(trial) {
     const { fleet, random } = trial;

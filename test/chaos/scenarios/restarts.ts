@@ -31,6 +31,7 @@ export const allKilled: Scenario = {
   name: "all-killed",
   title: "every node is killed at one moment, three times: a power cut",
   fleet: THREE,
+  outageMs: 60_000,
   seconds: 120,
   async run(trial) {
     const { fleet } = trial;

@@ -54,6 +54,7 @@ export const seven: Scenario = {
   name: "seven",
   title: "three centrals, two regionals, two edges, and faults of every kind",
   fleet: { centrals: 3, regionals: 2, edges: 2, relayed: true, profile: "lan", args: UNLIMITED },
+  outageMs: 60_000,
   seconds: 300,
   async run(trial) {
     const { fleet, random } = trial;

@@ -17,6 +17,7 @@ export const slowLinks150: Scenario = {
   name: "slow-links-150",
   title: "150 ms round trip with jitter and 2 % loss, profile wan",
   fleet: { ...THREE, edges: 0, profile: "wan" },
+  outageMs: 60_000,
   seconds: 150,
   run: (trial) => slow(trial, { delayMs: 70, jitterMs: 10, loss: 0.02 }, 30_000),
 };

@@ -22,6 +22,7 @@ export const wipedAnew: Scenario = {
     const node = fleet.up(["central"]).find((each) => each !== leader);
     if (node === undefined) throw new Error("there is no follower");
     const oldId = node.id;
+    node.harmed = true;
     await killed(node);
     for (const name of readdirSync(node.dataDir)) rmSync(join(node.dataDir, name), { recursive: true });
     // The ticket with which it joined was used by the device that it was before.

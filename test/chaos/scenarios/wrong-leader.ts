@@ -52,6 +52,7 @@ async function wrong(trial: Trial, who: "leader" | "follower"): Promise<void> {
   const old = await fleet.leader();
   const node = fleet.up(["central"]).find((each) => each !== old);
   if (node === undefined) throw new Error("there is no follower");
+  node.harmed = true;
   const { command } = node.process;
   await killed(node);
   await back(fleet, node, { command: await alteredCairn(WRONG) });
