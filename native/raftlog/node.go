@@ -67,6 +67,7 @@ type Node struct {
 	own       Hello
 	refusals  *refusals
 	elections *eventCounter
+	events    *raftEvents
 	acks      *acks
 	followers *followerProgress
 	// incarnation is a random id of this process as a member.
@@ -147,6 +148,8 @@ func newNode(server string, options Options, log *logStore) *Node {
 		outbound:     incarnations{byServer: map[string]*incarnation{}},
 		voterRecords: voterRecords{byServer: map[string]cachedVoterRecord{}},
 	}
+	node.events = &raftEvents{log: options.Log, server: server, epoch: options.Epoch}
+	node.stable.onVote = node.events.votes
 	node.transfer = func(from *raft.Raft) error { return from.LeadershipTransfer().Error() }
 	node.profile.Store(&options.Profile)
 	node.snapshots = &snapshots{

@@ -28,9 +28,11 @@ type voteStore struct {
 	// an explanation. So the write is reported as done after onFailure closed every connection: no other server ever
 	// receives that vote or term.
 	onFailure func(error)
-	mu        sync.Mutex
-	term      uint64
-	pending   bool
+	// onVote receives each vote once it is stored; may be nil.
+	onVote  func(term uint64, candidate string)
+	mu      sync.Mutex
+	term    uint64
+	pending bool
 }
 
 func (s *voteStore) checkWrite(err error) error {
@@ -61,7 +63,13 @@ func (s *voteStore) Set(key, value []byte) error {
 		return errors.New("a vote's candidate was written without its term")
 	}
 	s.pending = false
-	return s.checkWrite(s.StableStore.Set(keyVote, append(numbers(s.term), value...)))
+	if err := s.StableStore.Set(keyVote, append(numbers(s.term), value...)); err != nil {
+		return s.checkWrite(err)
+	}
+	if s.onVote != nil {
+		s.onVote(s.term, string(value))
+	}
+	return nil
 }
 
 func (s *voteStore) GetUint64(key []byte) (uint64, error) {

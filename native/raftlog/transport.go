@@ -84,6 +84,7 @@ func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest,
 	response *raft.AppendEntriesResponse) error {
+	t.node.events.leads(request.Term)
 	if len(request.Entries) == 0 {
 		return t.NetworkTransport.AppendEntries(id, target, request, response)
 	}

@@ -4,6 +4,7 @@
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { type Finding, Findings, type Run } from "./history.ts";
 import { judgeMembers, longestOutage } from "./member-rules.ts";
+import { judgeRaft } from "./raft-events.ts";
 import { judgeReads } from "./read-rules.ts";
 import { Reference } from "./reference.ts";
 import { judgeRights } from "./right-rules.ts";
@@ -27,6 +28,7 @@ export function report(run: Run): { isRight: boolean; text: string } {
     `${count("ok", "get")} reads, ${run.rows.length} rows`,
     `${run.feeds.length} feeds of ${run.feeds.reduce((sum, { changes }) => sum + changes.length, 0)} changes`,
     `no write for ${Math.round(longestOutage(run.rows).ms)} ms at most`,
+    `${run.raft?.length ?? 0} votes and leaderships`,
     `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
   ].join("; ");
   const lines = findings.list.flatMap(({ rule, message, rows }) => [
@@ -44,6 +46,7 @@ function judge(run: Run): Findings {
   judgeReads(run, reference, findings);
   judgeRights(run, findings);
   judgeMembers(run, findings);
+  judgeRaft(run, findings);
   judgeFeeds(run, reference, findings);
   return findings;
 }

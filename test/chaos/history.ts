@@ -1,6 +1,8 @@
 // The history of a run as clients, followers and nodes saw it (replication.md 31): the types shared by recorder and
 // checker. Makes no decisions.
 
+import type { RaftEvent } from "./raft-events.ts";
+
 /** One request of a client and its response. Times in ms of one monotonic clock for all clients. */
 export interface Row {
   /** The client; it has one request at a time. */
@@ -108,6 +110,8 @@ export interface Run {
   rows: readonly Row[];
   feeds: readonly Feed[];
   ends: readonly End[];
+  /** Votes and leaderships of all members, in any order. */
+  raft?: readonly RaftEvent[];
   /** All members that the scenario did not take away. */
   members?: readonly MemberEnd[];
   /** Longest time in ms for which writes may wait while none is decided; absent: unbounded. */

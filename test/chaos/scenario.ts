@@ -13,6 +13,7 @@ import { asides } from "./folders.ts";
 import type { Feed, MemberEnd, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
+import { raftEventsOf } from "./raft-events.ts";
 import { Random } from "./random.ts";
 
 /** A fault, and what must hold during it. */
@@ -138,7 +139,9 @@ export class Trial {
     const seq = Math.max(...ends.map((end) => end.seq));
     const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(seq)));
     for (const { ended } of this.#followers) if (ended !== undefined) throw new Error(`a follower was told ${ended}`);
-    const rest = { feeds, ends, epochs, members, outageMs: this.#outageMs, mayLose: this.mayLose };
+    const raft = raftEventsOf(this.fleet.raftLines());
+    if (raft.length === 0) throw new Error("no node logged a vote or a leadership");
+    const rest = { feeds, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
     const run: Run = { rows: [...rows, ...this.rows], ...rest };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);

@@ -53,6 +53,8 @@ export class FleetNode {
   readonly options: NodeOptions & { tailnet: TestTailnet };
   /** Ends of earlier processes that no signal of a test caused, each as its code or signal. */
   readonly ownEnds: string[] = [];
+  /** Log lines about raft events of earlier processes. */
+  readonly earlierRaftLines: string[] = [];
   /** Its data, its disk or its build was harmed: it may end by itself and set data aside. */
   harmed = false;
   #process: TestNode;
@@ -146,6 +148,7 @@ export class FleetNode {
     const old = this.#process;
     const { code, signal } = await old.exited();
     if (!old.wasEnded) this.ownEnds.push(String(signal ?? code));
+    this.earlierRaftLines.push(...raftLinesOf(old.stderr));
     await old[Symbol.asyncDispose]();
     this.#paused = false;
     // The same build, even where sources have changed since.
@@ -314,6 +317,13 @@ export class Fleet implements AsyncDisposable {
     );
   }
 
+  /** Returns the log lines about raft events of all processes of all nodes, also of those that were forgotten. */
+  raftLines(): string {
+    return [...this.nodes, ...this.#forgotten]
+      .flatMap((node) => [...node.earlierRaftLines, ...raftLinesOf(node.process.stderr)])
+      .join("\n");
+  }
+
   /** Returns the newest log lines of each node. */
   tails(lines = 8): string {
     return this.nodes
@@ -359,6 +369,10 @@ export class Fleet implements AsyncDisposable {
     this.nodes.push(node);
     return node;
   }
+}
+
+function raftLinesOf(stderr: string): string[] {
+  return stderr.split("\n").filter((line) => line.includes("raft: event kind="));
 }
 
 function seqOf(position: string | undefined): number {

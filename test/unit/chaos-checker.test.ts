@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";
 import { type MemberEnd, OTHER_CONTENT, type Row, type Run } from "../chaos/history.ts";
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
+import { raftEventsOf } from "../chaos/raft-events.ts";
 
 const SEEDS = [1, 2, 3, 4, 5].map((at) => at * 7919 + (Date.now() % 7919));
 
@@ -147,6 +148,18 @@ describe("small histories", () => {
     expect(rulesOf(run([put(1), put(2), decided, late], { outageMs: 8000 }))).toEqual([]);
     // It need not end within the run.
     expect(rulesOf(run([put(1), put(2), { ...gaveUp, completeMs: 8500 }], { outageMs: 8000 }))).toContain("outage");
+  });
+
+  test("two leaders in one term, and two votes of one member in one term, from log lines", () => {
+    const line = (text: string) => `{"level":"debug","part":"tailnet","message":"raft: event ${text}"}`;
+    const found = (...lines: string[]) => rulesOf(run(three, { raft: raftEventsOf(lines.map(line).join("\n")) }));
+    const led = "kind=leads server=aa epoch=e1 term=3";
+    const voted = "kind=votes server=aa epoch=e1 term=3 for=bb";
+    expect(raftEventsOf([led, voted].map(line).join("\n"))).toHaveLength(2);
+    expect(found(led, led, "kind=leads server=bb epoch=e1 term=4", "kind=leads server=bb epoch=e2 term=3")).toEqual([]);
+    expect(found(led, "kind=leads server=bb epoch=e1 term=3")).toEqual(["two-leaders"]);
+    expect(found(voted, voted, "kind=votes server=cc epoch=e1 term=3 for=aa")).toEqual([]);
+    expect(found(voted, "kind=votes server=aa epoch=e1 term=3 for=cc")).toEqual(["two-votes"]);
   });
 
   test("a refused write that was done, and one done twice by an unknown outcome", () => {
