@@ -53,10 +53,13 @@ export class Scrubber {
   }
 }
 
+/** Returns the bytes of a page. Throws for a file with auto_vacuum: its pointer maps could begin like a b-tree page. */
 function pageBytesOf(file: number): number {
-  const size = Buffer.alloc(2);
-  readSync(file, size, 0, 2, 16);
-  return size.readUInt16BE(0) === 1 ? 65_536 : size.readUInt16BE(0);
+  const header = Buffer.alloc(100);
+  readSync(file, header, 0, header.byteLength, 0);
+  if (header.readUInt32BE(52) !== 0) throw new Error("a store with auto_vacuum cannot be scrubbed");
+  const size = header.readUInt16BE(16);
+  return size === 1 ? 65_536 : size;
 }
 
 /** Returns where the unused space of a b-tree page begins and ends; undefined for other pages. */
