@@ -114,7 +114,7 @@ function errorLines(): string[] {
     "",
     "### Reasons of `join_refused`",
     "",
-    "The reason is `reason` in the details of the fault. Only after `needs_approval` the node asks again by itself.",
+    "Where the fleet decided, the reason is `reason` in the details of the fault. Only after `needs_approval` the node asks again by itself.",
     "",
     table(["Reason", "What to do"], refusals),
     "",

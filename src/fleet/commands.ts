@@ -285,7 +285,8 @@ export const fleetLevelRaise = write({
   v: 1,
   internal: true,
   title: "Raise the fleet's level",
-  description: "Lets commands of the next level be proposed.",
+  description:
+    "Migrates the store to the next level, keeps the settings of the fleet, and lets commands of that level be proposed.",
   input: z.object({
     level,
     /** A key for the fleet's backups, written where there is none (log/fleet-key.ts). */
