@@ -1,5 +1,5 @@
 // Erases entries from the disk after a purge (security.md 23): what bolt removes stays in its file as free pages, so
-// the file is written anew without them.
+// the file is rewritten without them.
 
 package raftlog
 

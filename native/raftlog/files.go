@@ -17,7 +17,7 @@ const openWait = 5 * time.Second
 const (
 	logFile    = "log.db"
 	recordFile = "snapshot.json"
-	// rewrittenSuffix is added to the name of the log while it is written anew.
+	// rewrittenSuffix is added to the name of the log while it is rewritten.
 	rewrittenSuffix = ".new"
 )
 

@@ -2,8 +2,7 @@
 // changes that this edge missed goes too, once it knows of a purge. Then the files are erased.
 
 import { writeMeta } from "../log/meta.ts";
-import type { PurgeState } from "../log/purge-state.ts";
-import { purgeState } from "../log/purge-state.ts";
+import { type PurgeState, purgeState } from "../log/purge-state.ts";
 import type { Store, Writer } from "../store/store.ts";
 import type { DiskStep } from "./entries.ts";
 

@@ -59,13 +59,12 @@ export function applyCommands(
     const writer = new DigestedWriter(tx);
     const outcome = applyOnce(store, writer, tx, apply, state, command, changes);
     // It begins after the command that raised the level, wherever in an entry that is.
-    if (state.digest === undefined) state.digest = readDigest(tx, levelOf(tx));
+    if (state.digest === undefined) state.digest = readDigest(tx, state.level);
     else state.digest = writer.after(state.digest, outcomeText(outcome, state));
     return outcome;
   });
   tx.run("UPDATE head SET seq = ?, hash = ?, log_time = ? WHERE one = 1", state.seq, state.hash, state.logTimeMs);
   if (state.digest !== undefined) writeMeta(tx, { state_digest: digestText(state.digest) });
-  state.level = levelOf(tx);
   refuseHigherLevel(state.level, "The fleet");
   const purgedSeq = Math.max(0, ...outcomes.map((outcome) => ("purges" in outcome ? outcome.seq : 0)));
   return { state, outcomes, changes, purgedSeq };
@@ -129,6 +128,7 @@ function applyOne(
       }
       state.seq += made.length;
       state.hash = hash;
+      state.level = level;
       changes.push(...made);
       return { output: effect.output, seq: state.seq, ...(effect.purges === true ? { purges: true } : {}) };
     });
