@@ -7,17 +7,27 @@ const WORD = /true|false|null/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 /** Characters of the text that a message shows. */
 const SHOWN = 20;
+/** Characters that are looked at: a large body that is no JSON must not hold up the node for its message. */
+const MAX_SCANNED = 256 * 1024;
+/** No token that a cut may break is longer than this, behind the last place at which it could still be whole. */
+const MAX_BROKEN = 8;
 
 /** What may come next, in words for the message. */
 type Wanted = "a value" | "a value or ]" | "a key in double quotes" | "a key in double quotes or }" | ":" | End;
 type End = "the end" | ", or ]" | ", or }";
 
-/** Returns the first problem of a text that JSON.parse refused, such as `line 2, column 5: expected ":", found "x"`. */
+/**
+ * Returns the first problem of a text that JSON.parse refused, such as `line 2, column 5: expected ":", found "x"`; for
+ * one far behind in a large text, after which place it is.
+ */
 export function describeJsonError(text: string): string {
-  const { at, wanted } = new Scan(text).run();
-  const before = text.slice(0, at);
+  const scan = new Scan(text.slice(0, MAX_SCANNED));
+  const { at, wanted } = scan.run();
+  const isBehind = text.length > MAX_SCANNED && scan.at >= MAX_SCANNED - MAX_BROKEN;
+  const before = text.slice(0, isBehind ? MAX_SCANNED : at);
   const line = before.split("\n").length;
-  const column = at - before.lastIndexOf("\n");
+  const column = before.length - before.lastIndexOf("\n");
+  if (isBehind) return `the problem is after line ${line}, column ${column}`;
   const found = at >= text.length ? "the text ends" : `found ${JSON.stringify(text.slice(at, at + SHOWN))}`;
   return `line ${line}, column ${column}: expected ${wanted}, ${found}`;
 }
@@ -28,6 +38,11 @@ class Scan {
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  /** How far the scan has come. */
+  get at(): number {
+    return this.#at;
   }
 
   /** Returns where the text stops being JSON, and what JSON would have there. */

@@ -96,3 +96,12 @@ test("a condition that a method does not take is named with its value, and with 
     hint: "Leave it out, or send If-Match with the ETag of your last read.",
   });
 });
+
+test("a large text is looked at only so far, and what is behind is said to be behind", () => {
+  const near = `[1,\n${" ".repeat(300_000)}`;
+  expect(describeJsonError(`x${near}`)).toStartWith('line 1, column 1: expected a value, found "x[1,');
+  expect(describeJsonError(`${near}x`)).toBe("the problem is after line 2, column 262141");
+  // A string or a word that the cut breaks is no problem by itself.
+  expect(describeJsonError(`["${"a".repeat(300_000)}`)).toBe("the problem is after line 1, column 262145");
+  expect(describeJsonError(`[${" ".repeat(256 * 1024 - 3)}true,x`)).toBe("the problem is after line 1, column 262145");
+});
