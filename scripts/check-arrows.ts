@@ -144,6 +144,11 @@ export const RESERVED: readonly Reserved[] = [
     what: "a bare fetch(",
     pattern:
       /(?:\b(?:await|return|void|yield)|=>|[=(,:?|&[!])\s*(?:globalThis\.)?fetch\s*\(|(?:^|[;{}])\s*fetch\s*\((?!\s*(?:\w+\??\s*:|\)))|\bBun\s*\.\s*fetch\b|=\s*fetch\s*[;,)]/m,
+    allowed: ["lib/direct-fetch.ts"],
+  },
+  {
+    what: "an outgoing request",
+    pattern: /\bfrom\s*["'][^"']*direct-fetch\.ts["']/,
     allowed: ["cli/client.ts", "bridge/endpoint.ts", "peer/link.ts", "node/tailnet/outbound.ts"],
   },
   {

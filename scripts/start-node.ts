@@ -92,7 +92,7 @@ async function followEvents(
 /** A joiner listens before it is a member. Rejects when the node ends, which ends the script. */
 async function untilReady(localUrl: string): Promise<void> {
   for (;;) {
-    const ready = await fetch(`${localUrl}/ready`).catch(() => undefined);
+    const ready = await fetch(`${localUrl}/ready`, { proxy: false }).catch(() => undefined);
     await ready?.body?.cancel();
     if (ready?.ok === true) return;
     await Bun.sleep(READY_STEP_MS);

@@ -2,6 +2,7 @@
 // own. Whether a failed request is sent again is decided in retry.ts.
 
 import type { NodeAddress } from "../config/node-address.ts";
+import { directFetch } from "../lib/direct-fetch.ts";
 import { sendErrorOf } from "./errors.ts";
 
 /** A node that is reached through the egress of a tailnet node of our own (native/PROTOCOL.md). */
@@ -45,11 +46,11 @@ export async function send(address: BridgeAddress, path: string, options: Reques
         "cairn-internal-scheme": protocol.slice(0, -1),
       };
       // Plain HTTP up to the socket; behind it the header decides whether TLS is used.
-      return await fetch(`http://${host}${path}`, { ...common, headers, unix: address.egress, keepalive: false });
+      return await directFetch(`http://${host}${path}`, { ...common, headers, unix: address.egress, keepalive: false });
     }
-    if ("url" in address) return await fetch(`${address.url}${path}`, common);
+    if ("url" in address) return await directFetch(`${address.url}${path}`, common);
     // A kept-alive connection to a node that has restarted fails a call that was never seen; a new one is cheap here.
-    return await fetch(`http://cairn${path}`, { ...common, unix: address.socketPath, keepalive: false });
+    return await directFetch(`http://cairn${path}`, { ...common, unix: address.socketPath, keepalive: false });
   } catch (error) {
     options.signal.throwIfAborted();
     throw sendErrorOf(error);

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
 import { defaultDataDir } from "../config/paths.ts";
 import { wasNeverSent } from "../lib/attempt-proof.ts";
+import { directFetch } from "../lib/direct-fetch.ts";
 import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { connectionReason } from "../lib/reason-of.ts";
@@ -117,10 +118,10 @@ export async function isReady(invocation: Invocation): Promise<boolean> {
   }
 }
 
-function request(address: NodeAddress, path: string, init: RequestInit): Promise<Response> {
+function request(address: NodeAddress, path: string, init: BunFetchRequestInit): Promise<Response> {
   const base = "url" in address ? address.url : "http://cairn";
   const target = "socketPath" in address ? { unix: address.socketPath } : {};
-  return fetch(`${base}${path}`, { ...init, redirect: "manual", ...target });
+  return directFetch(`${base}${path}`, { ...init, redirect: "manual", ...target });
 }
 
 function freshness(invocation: Invocation): Record<string, string> {

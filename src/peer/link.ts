@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
+import { directFetch } from "../lib/direct-fetch.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
@@ -123,7 +124,7 @@ export class PeerLink {
     { signal, timeoutMs, maxBytes = MAX_FRAME_BYTES }: PeerCallOptions,
   ): Promise<{ response: Response; bytes: Uint8Array }> {
     try {
-      const response = await fetch(`http://${host}:${PEER_PORT}/peer/${path}`, {
+      const response = await directFetch(`http://${host}:${PEER_PORT}/peer/${path}`, {
         method: "POST",
         headers: { "content-type": FRAME_TYPE, "cairn-internal-secret": this.#options.secret },
         body: frame,

@@ -2,6 +2,7 @@
 // decides where they may go.
 
 import { z } from "zod";
+import { directFetch } from "../../lib/direct-fetch.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Outbound } from "../../operation/node-parts.ts";
@@ -17,7 +18,7 @@ export function outboundBy(socket: string, secret: string): Outbound {
     let response: Response;
     try {
       // The scheme travels as a header: TLS begins behind the socket.
-      response = await fetch(`http://${url.host}${url.pathname}${url.search}`, {
+      response = await directFetch(`http://${url.host}${url.pathname}${url.search}`, {
         method,
         headers: {
           ...headers,
