@@ -2,6 +2,7 @@
 // its own file.
 
 import { Command as CommanderCommand, CommanderError, Option as CommanderOption } from "commander";
+import { refuseEngineVariables } from "../config/engine-variables.ts";
 import type { Environment } from "../config/environment.ts";
 import { refuseSecretsOnArgv } from "../config/secrets.ts";
 import { type Command, NODE_OPTIONS } from "./command.ts";
@@ -14,6 +15,7 @@ const VERSION_FLAGS: readonly string[] = ["-V", "--version"];
 export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
   try {
     refuseSecretsOnArgv(argv);
+    refuseEngineVariables(env);
     let exit = 0;
     const program = build(env, (code) => {
       exit = code;

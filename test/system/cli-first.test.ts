@@ -100,6 +100,11 @@ test("dev joins nothing, and says so", async () => {
   expect(variable.err).toContain("but join is set by CAIRN_JOIN");
 });
 
+test("a variable that steers the engine is refused, whatever the command", async () => {
+  const { code, err } = await cairn(["version"], { BUN_OPTIONS: "--smol" });
+  expect([code, err]).toEqual([20, expect.stringContaining("env -u BUN_OPTIONS cairn")]);
+});
+
 test("--version is version, and config validate says how a file is named", async () => {
   expect(await cairn(["--version"])).toEqual(await cairn(["version"]));
   const misplaced = await cairn(["config", "validate", "cairn.toml"]);
