@@ -19,7 +19,7 @@ export class ResourceIndex {
   readonly kinds: readonly ResourceKind[];
   readonly #byWrite = new Map<string, ResourceKind>();
 
-  /** Throws an Error where a URI could be of two features. */
+  /** Throws an Error where two features have one scheme. */
   constructor(features: readonly Feature[]) {
     this.kinds = features.flatMap(({ name, resources, changes }) =>
       resources === undefined
@@ -27,19 +27,28 @@ export class ResourceIndex {
         : [{ feature: name, template: new UriTemplate(resources.uriTemplate), resources, changes }],
     );
     for (const kind of this.kinds) {
-      const other = this.kinds.find((one) => one !== kind && one.template.prefix.startsWith(kind.template.prefix));
+      const other = this.kinds.find((one) => one !== kind && one.template.scheme === kind.template.scheme);
       if (other !== undefined) throw new Error(`URIs of ${other.feature} would be URIs of ${kind.feature}`);
       for (const operation of kind.changes?.operations ?? []) this.#byWrite.set(operation, kind);
     }
   }
 
-  /** Returns the kind and target of a URI, or undefined where it is of no feature. */
+  /**
+   * Returns the kind and target of a URI, or undefined where it is of no feature. Throws Fault `invalid_input` where
+   * the scheme is of a feature, and the rest cannot be read.
+   */
   find(uri: string): { kind: ResourceKind; target: string } | undefined {
     for (const kind of this.kinds) {
       const target = kind.template.targetOf(uri);
       if (target !== undefined) return { kind, target };
     }
     return undefined;
+  }
+
+  /** Returns the one spelling of a URI that changes are looked up by. Throws as `find`. */
+  keyOf(uri: string): string {
+    const found = this.find(uri);
+    return found === undefined ? uri : found.kind.template.uriOf(found.target);
   }
 
   /** Returns the kind that changes of this write belong to. */

@@ -58,10 +58,10 @@ export class Resources {
   }
 
   async read(asking: Asking, uri: string): Promise<ReadResourceResult> {
-    const found = this.#index.find(uri);
-    if (found === undefined) throw new ResourceNotFoundError(uri);
-    const { kind, target } = found;
     try {
+      const found = this.#index.find(uri);
+      if (found === undefined) throw new ResourceNotFoundError(uri);
+      const { kind, target } = found;
       const { mimeType, text, about } = await askBy(this.#invoker, asking, kind.resources.read, target);
       return { contents: [{ uri, mimeType, text, _meta: metaOf(kind, about) }] };
     } catch (error) {
@@ -71,7 +71,7 @@ export class Resources {
 
   /** Returns values for the variable of a template that start with what was typed. */
   async complete(asking: Asking, uri: string, argument: { name: string; value: string }): Promise<CompleteResult> {
-    const kind = this.#index.find(uri)?.kind;
+    const kind = this.#index.kinds.find(({ template }) => template.isOf(uri));
     if (kind === undefined || kind.template.variable !== argument.name) return noCompletion();
     return complete(this.#invoker, asking, kind.resources.complete, { value: argument.value, others: {} });
   }

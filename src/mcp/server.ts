@@ -225,7 +225,7 @@ function handleSubscribe(server: Server, { index, subscriptions, fixtures }: Par
 
 function notWatchable(index: ResourceIndex, uri: string): Fault {
   const forms = index.kinds.map(
-    ({ template: { prefix, variable }, resources: { name } }) => `${prefix} and the ${variable} of a ${name}`,
+    ({ template: { scheme, variable }, resources: { name } }) => `${scheme}:/// and the ${variable} of a ${name}`,
   );
   return new Fault("forbidden", `${JSON.stringify(uri.slice(0, 300))} is no ${index.names()} that you may read`, {
     hint: `Subscribe to ${forms.join(", or ")} in one of your spaces; whoami lists them.`,

@@ -1,6 +1,6 @@
-// Wakes MCP clients when what they watch has changed: an index from URI to subscribers, fed by one cursor on the change
-// feed, whichever surface wrote. A subscriber holds a set of what changed, never a queue: bounded by what it watches,
-// delivered when its stream is free, judged by its rights at that moment.
+// Wakes MCP clients when what they watch has changed: an index from resource to subscribers, fed by one cursor on the
+// change feed, whichever surface wrote. A subscriber holds a set of what changed, never a queue: bounded by what it
+// watches, delivered when its stream is free, judged by its rights at that moment.
 
 import type { Caller } from "../access/caller.ts";
 import { spaceOf } from "../access/space.ts";
@@ -30,7 +30,8 @@ export class Subscriptions {
   readonly #invoker: Invoker;
   readonly #index: ResourceIndex;
   readonly #log: LogLine;
-  readonly #byUri = new Map<string, Set<Subscriber>>();
+  /** By the spelling that `ResourceIndex.keyOf` returns. */
+  readonly #byKey = new Map<string, Set<Subscriber>>();
   readonly #all = new Set<Subscriber>();
   readonly #stop: () => void;
   #cursor: Cursor;
@@ -47,7 +48,8 @@ export class Subscriptions {
   open(outlet: Outlet): Subscriber {
     const subscriber = new Subscriber({
       outlet,
-      byUri: this.#byUri,
+      byKey: this.#byKey,
+      keyOf: (uri) => this.#index.keyOf(uri),
       mayRead: (uri) => this.mayRead(outlet.caller(), uri),
       tooMany: () =>
         new Fault("rate_limited", `This subscriber watches ${MAX_WATCHED} ${this.#index.names("s")} already`, {
@@ -59,7 +61,7 @@ export class Subscriptions {
     return subscriber;
   }
 
-  /** Reports whether the caller may read the changes of a resource, existing or not. */
+  /** Reports whether the caller may read the changes of a resource, existing or not. Throws as `ResourceIndex.find`. */
   mayRead(caller: Caller, uri: string): boolean {
     const found = this.#index.find(uri);
     return found !== undefined && this.#mayRead(caller, found.kind, found.target);
@@ -73,8 +75,8 @@ export class Subscriptions {
 
   /** Reports whether the caller may read the changes of a resource, and they come to this node. */
   mayWatch(caller: Caller, uri: string): boolean {
-    if (!this.mayRead(caller, uri)) return false;
     try {
+      if (!this.mayRead(caller, uri)) return false;
       this.refuseFollow(uri);
       return true;
     } catch (error) {
@@ -108,9 +110,9 @@ export class Subscriptions {
   #mark(change: Change, touched: Set<Subscriber>): void {
     const kind = this.#index.changedBy(change.operation);
     if (kind === undefined) return;
-    const uri = kind.template.uriOf(change.target);
-    for (const subscriber of this.#byUri.get(uri) ?? []) {
-      subscriber.mark(uri);
+    const key = kind.template.uriOf(change.target);
+    for (const subscriber of this.#byKey.get(key) ?? []) {
+      subscriber.mark(key);
       touched.add(subscriber);
     }
     if (kind.changes?.altersList(change) !== true) return;
@@ -140,7 +142,8 @@ export class Subscriptions {
 
 interface SubscriberParts {
   outlet: Outlet;
-  byUri: Map<string, Set<Subscriber>>;
+  byKey: Map<string, Set<Subscriber>>;
+  keyOf: (uri: string) => string;
   mayRead: (uri: string) => boolean;
   tooMany: () => Fault;
   onClose: () => void;
@@ -151,7 +154,8 @@ export class Subscriber {
   /** True if it is notified when resources appear or go. */
   wantsList = false;
   readonly #parts: SubscriberParts;
-  readonly #watched = new Set<string>();
+  /** URIs as the client spelled them, which is how it knows them again, with their keys. */
+  readonly #watched = new Map<string, string>();
   readonly #changed = new Set<string>();
   #listChanged = false;
 
@@ -163,26 +167,35 @@ export class Subscriber {
     return this.#parts.outlet.caller();
   }
 
-  /** Watches a resource, existing or not. Throws Fault `rate_limited` above MAX_WATCHED. */
+  /** Watches a resource, existing or not. Faults: `rate_limited` above MAX_WATCHED, those of `ResourceIndex.find`. */
   watch(uri: string): void {
     if (this.#watched.has(uri)) return;
     if (this.#watched.size >= MAX_WATCHED) throw this.#parts.tooMany();
-    this.#watched.add(uri);
-    const watchers = this.#parts.byUri.get(uri) ?? new Set();
+    const key = this.#parts.keyOf(uri);
+    this.#watched.set(uri, key);
+    const watchers = this.#parts.byKey.get(key) ?? new Set();
     watchers.add(this);
-    this.#parts.byUri.set(uri, watchers);
+    this.#parts.byKey.set(key, watchers);
   }
 
   unwatch(uri: string): void {
+    const key = this.#watched.get(uri);
+    if (key === undefined) return;
     this.#changed.delete(uri);
-    if (!this.#watched.delete(uri)) return;
-    const watchers = this.#parts.byUri.get(uri);
+    this.#watched.delete(uri);
+    if (this.#spellings(key).length > 0) return;
+    const watchers = this.#parts.byKey.get(key);
     watchers?.delete(this);
-    if (watchers?.size === 0) this.#parts.byUri.delete(uri);
+    if (watchers?.size === 0) this.#parts.byKey.delete(key);
   }
 
-  mark(uri: string): void {
-    this.#changed.add(uri);
+  /** Marks what is watched under this key as changed. */
+  mark(key: string): void {
+    for (const uri of this.#spellings(key)) this.#changed.add(uri);
+  }
+
+  #spellings(key: string): string[] {
+    return [...this.#watched].flatMap(([uri, its]) => (its === key ? [uri] : []));
   }
 
   markList(): void {
@@ -190,7 +203,7 @@ export class Subscriber {
   }
 
   markAll(): void {
-    for (const uri of this.#watched) this.#changed.add(uri);
+    for (const uri of this.#watched.keys()) this.#changed.add(uri);
     this.#listChanged = this.wantsList;
   }
 
@@ -207,7 +220,7 @@ export class Subscriber {
   }
 
   close(): void {
-    for (const uri of [...this.#watched]) this.unwatch(uri);
+    for (const uri of [...this.#watched.keys()]) this.unwatch(uri);
     this.#changed.clear();
     this.#listChanged = false;
     this.wantsList = false;

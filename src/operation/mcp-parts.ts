@@ -13,10 +13,7 @@ export interface ByOperation<Request, Result> {
 
 /** The objects of a feature that have a URI. Their targets are those of the feature's changes. */
 export interface FeatureResources {
-  /**
-   * RFC 6570 template with one variable at its end, such as `cairn://{+id}`. No URI of another feature begins with the
-   * text before the variable.
-   */
+  /** RFC 6570 template `scheme:///{name}`, such as `cairn:///{id}`. No other feature has this scheme. */
   uriTemplate: string;
   /** The name of one object, in lists and messages: `context`. */
   name: string;

@@ -61,7 +61,7 @@ export async function inspect(node: string, url: string, era: "legacy" | "modern
     ["resources/templates/list", [], (result: { resourceTemplates: unknown[] }) => result.resourceTemplates.length > 0],
     [
       "resources/read",
-      ["--uri", `cairn://${id}`],
+      ["--uri", `cairn:///${id}`],
       ({ contents }: { contents: { text: string }[] }) => contents[0]?.text === JSON.stringify({ era }),
     ],
     [

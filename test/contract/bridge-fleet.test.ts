@@ -310,7 +310,7 @@ describe("where the agent stands", () => {
   test("a stream goes on at the next member: one acknowledgement, and a word to look again", async () => {
     const agent = bridge([open(), open()]);
     const id = await agent.post("subscriptions/listen", {
-      notifications: { resourceSubscriptions: ["cairn://team/s"], resourcesListChanged: true, toolsListChanged: true },
+      notifications: { resourceSubscriptions: ["cairn:///team/s"], resourcesListChanged: true, toolsListChanged: true },
     });
     const of = (method: string) => agent.written.filter((message) => message["method"] === method);
     await until(
@@ -329,7 +329,7 @@ describe("where the agent stands", () => {
       () => [agent.written, agent.log],
     );
     expect(of("notifications/resources/updated")[1]?.params).toMatchObject({
-      uri: "cairn://team/s",
+      uri: "cairn:///team/s",
       _meta: { "io.modelcontextprotocol/subscriptionId": id },
     });
     expect(of("notifications/subscriptions/acknowledged")).toHaveLength(1);
@@ -417,7 +417,7 @@ describe.each(ERAS)("%s client as a process", (era) => {
     client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
     await client.connect(transport);
     cleanup.push(() => client.close());
-    const uri = "cairn://team/watched";
+    const uri = "cairn:///team/watched";
     if (era === "legacy") await client.subscribeResource({ uri });
     else await client.listen({ resourceSubscriptions: [uri] });
     let dead: Door | undefined;

@@ -215,7 +215,7 @@ describe("sessions", () => {
   test("a stream that broke is resumed with Last-Event-ID: what was missed comes once", async () => {
     const headers = await openSession();
     for (const name of ["a", "b"]) {
-      const uri = `cairn://team/resume-${name}`;
+      const uri = `cairn:///team/resume-${name}`;
       await (await post({ jsonrpc: "2.0", id: 7, method: "resources/subscribe", params: { uri } }, headers)).text();
     }
     const first = new AbortController();
@@ -241,7 +241,7 @@ describe("sessions", () => {
       () => resumed,
     );
     await Bun.sleep(50);
-    expect(updates(resumed).map((event) => event.message["params"])).toEqual([{ uri: "cairn://team/resume-b" }]);
+    expect(updates(resumed).map((event) => event.message["params"])).toEqual([{ uri: "cairn:///team/resume-b" }]);
     second.abort();
   });
 });
@@ -301,20 +301,20 @@ describe("subscriptions/listen", () => {
 
   test("acknowledges only what the caller may read", async () => {
     const client = new AbortController();
-    const events = collect(await listen(["cairn://team/x", "cairn://secret/x", "file:///x"], "team", client.signal));
+    const events = collect(await listen(["cairn:///team/x", "cairn:///secret/x", "file:///x"], "team", client.signal));
     await until(
       () => events.length > 0,
       () => events,
     );
     expect(events[0]?.message).toMatchObject({
       method: "notifications/subscriptions/acknowledged",
-      params: { notifications: { resourceSubscriptions: ["cairn://team/x"], resourcesListChanged: true } },
+      params: { notifications: { resourceSubscriptions: ["cairn:///team/x"], resourcesListChanged: true } },
     });
     client.abort();
   });
 
   test("is bounded for each caller and each stream, and a stream that ends frees its place", async () => {
-    const tooMany = Array.from({ length: 257 }, (_, i) => `cairn://team/${i}`);
+    const tooMany = Array.from({ length: 257 }, (_, i) => `cairn:///team/${i}`);
     const wide = (await (await listen(tooMany, "bob", AbortSignal.timeout(2000))).json()) as {
       error: { code: number };
     };
@@ -323,14 +323,14 @@ describe("subscriptions/listen", () => {
     const clients = Array.from({ length: 64 }, () => new AbortController());
     // Kept, for a response that nobody holds is closed by the collector.
     const held: Response[] = [];
-    for (const client of clients) held.push(await listen(["cairn://team/x"], "bob", client.signal));
+    for (const client of clients) held.push(await listen(["cairn:///team/x"], "bob", client.signal));
     for (const response of held) expect(response.headers.get("content-type")).toContain("event-stream");
-    const refused = (await (await listen(["cairn://team/x"], "bob", AbortSignal.timeout(2000))).json()) as {
+    const refused = (await (await listen(["cairn:///team/x"], "bob", AbortSignal.timeout(2000))).json()) as {
       error: { code: number };
     };
     expect(refused.error.code).toBe(429);
     const other = new AbortController();
-    expect((await listen(["cairn://team/x"], "team", other.signal)).headers.get("content-type")).toContain(
+    expect((await listen(["cairn:///team/x"], "team", other.signal)).headers.get("content-type")).toContain(
       "event-stream",
     );
     expect(held.length).toBe(64);
@@ -339,7 +339,7 @@ describe("subscriptions/listen", () => {
     const deadline = performance.now() + 3000;
     for (;;) {
       const again = new AbortController();
-      const response = await listen(["cairn://team/x"], "bob", again.signal);
+      const response = await listen(["cairn:///team/x"], "bob", again.signal);
       const type = response.headers.get("content-type") ?? "";
       again.abort();
       if (type.includes("event-stream")) break;
@@ -348,7 +348,7 @@ describe("subscriptions/listen", () => {
   });
 
   test("changed rights end the stream in the way that tells the client to listen again", async () => {
-    const events = collect(await listen(["cairn://team/x"], "team", AbortSignal.timeout(5000)));
+    const events = collect(await listen(["cairn:///team/x"], "team", AbortSignal.timeout(5000)));
     await until(
       () => events.length > 0,
       () => events,

@@ -84,7 +84,7 @@ test.if(process.platform === "linux").each(["modern", "legacy"] as const)(
 
       const wanted = Array.from({ length: CALLERS * EACH }, (_, at) => ({
         caller: at % CALLERS,
-        uri: `cairn://${ids[at % ids.length]}`,
+        uri: `cairn:///${ids[at % ids.length]}`,
       }));
       await Promise.all(
         Array.from({ length: OPEN_AT_ONCE }, async () => {
@@ -114,7 +114,7 @@ test.if(process.platform === "linux").each(["modern", "legacy"] as const)(
       const slow = subscriptions.slice(0, SLOW);
       const rest = subscriptions.slice(SLOW);
       for (const { connection } of slow) connection.pause();
-      const busy = [...new Set(slow.map(({ uri }) => uri.slice("cairn://".length)))];
+      const busy = [...new Set(slow.map(({ uri }) => uri.slice("cairn:///".length)))];
       for (let round = 0; round < 5; round++) for (const id of busy) await put(id, round);
       const again = performance.now();
       for (const id of ids) await put(id, "last");

@@ -149,7 +149,7 @@ describe("through a proxy that cuts what is quiet for 20 seconds", () => {
     await using cutting = startIdleProxy(quiet, IDLE_MS);
     await Bun.connect({ hostname: "127.0.0.1", port: cutting.port, socket: { data: () => {} } });
     const clients = await Promise.all(ERAS.map((era) => connect(url, era, "team")));
-    await Promise.all(clients.map((one) => one.watch(["cairn://team/x"])));
+    await Promise.all(clients.map((one) => one.watch(["cairn:///team/x"])));
     const waiting = clients.flatMap((one) => [
       wait(one, { id: "team/x", timeout_seconds: 60 }, { timeout: 60_000 }),
       wait(one, { id: "team/x", timeout_seconds: 60 }, { timeout: 60_000, onprogress: () => {} }),

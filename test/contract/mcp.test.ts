@@ -141,16 +141,16 @@ describe.each(ERAS)("%s client", (era) => {
     const first = await one.client.listResources();
     const mine = first.resources.filter((resource) => resource.name.startsWith(`page-${era}/`));
     expect(mine.length).toBe(130);
-    expect(mine[7]).toMatchObject({ uri: `cairn://page-${era}/007`, mimeType: "text/plain", size: 6 });
+    expect(mine[7]).toMatchObject({ uri: `cairn:///page-${era}/007`, mimeType: "text/plain", size: 6 });
     const { resourceTemplates } = await one.client.listResourceTemplates();
-    expect(resourceTemplates[0]?.uriTemplate).toBe("cairn://{+id}");
-    const uri = `cairn://page-${era}/007`;
+    expect(resourceTemplates[0]?.uriTemplate).toBe("cairn:///{id}");
+    const uri = `cairn:///page-${era}/007`;
     const { contents } = await one.client.readResource({ uri });
     expect(contents[0]).toMatchObject({ uri, text: "text 7", mimeType: "text/plain" });
     expect(contents[0]?._meta?.["cairn.internal/context"]).toMatchObject({ version: 1, author: "local" });
     await core.call("context_delete", { id: `page-${era}/007` });
     await expect(one.client.readResource({ uri })).rejects.toMatchObject({ code: -32602 });
-    await expect(one.client.readResource({ uri: "cairn://team/never" })).rejects.toMatchObject({ code: -32602 });
+    await expect(one.client.readResource({ uri: "cairn:///team/never" })).rejects.toMatchObject({ code: -32602 });
     await expect(one.client.readResource({ uri: "file:///etc/passwd" })).rejects.toMatchObject({ code: -32602 });
     for (let i = 0; i < 130; i++) {
       if (i !== 7) await core.call("context_delete", { id: `page-${era}/${String(i).padStart(3, "0")}` });
@@ -162,7 +162,7 @@ describe.each(ERAS)("%s client", (era) => {
     await put(`team/${era}-complete-a`, 1);
     await put(`team/${era}-complete-b`, 1);
     const { completion } = await one.client.complete({
-      ref: { type: "ref/resource", uri: "cairn://{+id}" },
+      ref: { type: "ref/resource", uri: "cairn:///{id}" },
       argument: { name: "id", value: `team/${era}-complete` },
     });
     expect(completion.values).toEqual([`team/${era}-complete-a`, `team/${era}-complete-b`]);
@@ -173,7 +173,7 @@ describe.each(ERAS)("%s client", (era) => {
     await using one = await open();
     const id = `team/${era}-watched`;
     const before = one.listChanges();
-    await one.watch([`cairn://${id}`]);
+    await one.watch([`cairn:///${id}`]);
     await core.http(`/contexts/${id}`, { method: "PUT", headers: { "content-type": "text/plain" }, body: "by REST" });
     await until(
       () => one.updated.length === 1 && one.listChanges() > before,
@@ -191,13 +191,13 @@ describe.each(ERAS)("%s client", (era) => {
       () => one.updated.length === 3,
       () => one.updated,
     );
-    expect(new Set(one.updated)).toEqual(new Set([`cairn://${id}`]));
+    expect(new Set(one.updated)).toEqual(new Set([`cairn:///${id}`]));
   });
 
   test("a space without a grant shows nowhere: calls, lists, reads, completion, subscriptions", async () => {
     await put(`secret/${era}`, "hidden");
     await using one = await open("team");
-    const uri = `cairn://secret/${era}`;
+    const uri = `cairn:///secret/${era}`;
     const call = await one.client.callTool({ name: "context_get", arguments: { id: `secret/${era}` } });
     expect(textOf(call)).toMatchObject({ code: "forbidden" });
     const absent = await one.client.callTool({ name: "context_get", arguments: { id: "secret/absent" } });
@@ -206,15 +206,15 @@ describe.each(ERAS)("%s client", (era) => {
     expect(resources.some((resource) => resource.uri.includes("secret"))).toBe(false);
     await expect(one.client.readResource({ uri })).rejects.toMatchObject({ code: 403 });
     const { completion } = await one.client.complete({
-      ref: { type: "ref/resource", uri: "cairn://{+id}" },
+      ref: { type: "ref/resource", uri: "cairn:///{id}" },
       argument: { name: "id", value: "secret/" },
     });
     expect(completion.values).toEqual([]);
     expect(one.client.getInstructions()).not.toContain("secret");
     const before = one.listChanges();
     if (era === "legacy") await expect(one.watch([uri])).rejects.toMatchObject({ code: 403 });
-    else await one.watch([uri, `cairn://team/${era}-seen`]);
-    if (era === "legacy") await one.watch([`cairn://team/${era}-seen`]);
+    else await one.watch([uri, `cairn:///team/${era}-seen`]);
+    if (era === "legacy") await one.watch([`cairn:///team/${era}-seen`]);
     await put(`secret/${era}`, "changed");
     await put(`secret/${era}-new`, "created");
     await put(`team/${era}-seen`, 1);
@@ -222,7 +222,7 @@ describe.each(ERAS)("%s client", (era) => {
       () => one.updated.length > 0,
       () => one.updated,
     );
-    expect(one.updated).toEqual([`cairn://team/${era}-seen`]);
+    expect(one.updated).toEqual([`cairn:///team/${era}-seen`]);
     expect(one.listChanges() - before).toBe(1);
   });
 
@@ -232,7 +232,7 @@ describe.each(ERAS)("%s client", (era) => {
     server.callers[`revoked-${era}`] = before;
     await using one = await open(`revoked-${era}`);
     const id = `team/${era}-revoked`;
-    await one.watch([`cairn://${id}`]);
+    await one.watch([`cairn:///${id}`]);
     await put(id, 1);
     await until(
       () => one.updated.length === 1,
@@ -242,7 +242,7 @@ describe.each(ERAS)("%s client", (era) => {
     server.mcp.callersChanged([before.id]);
     await put(id, 2);
     await using witness = await open();
-    await witness.watch([`cairn://${id}`]);
+    await witness.watch([`cairn:///${id}`]);
     await put(id, 3);
     await until(
       () => witness.updated.length === 1,

@@ -162,8 +162,8 @@ describe("streams", () => {
         const client = await agent.mcp(era);
         const updated: string[] = [];
         client.setNotificationHandler("notifications/resources/updated", ({ params }) => void updated.push(params.uri));
-        if (era === "legacy") await client.subscribeResource({ uri: `cairn://${id}` });
-        else await client.listen({ resourceSubscriptions: [`cairn://${id}`] });
+        if (era === "legacy") await client.subscribeResource({ uri: `cairn:///${id}` });
+        else await client.listen({ resourceSubscriptions: [`cairn:///${id}`] });
         return { updated, close: () => client.close() };
       };
       const here = await watch(atFollower);
@@ -181,7 +181,7 @@ describe("streams", () => {
         () => there.updated,
         10_000,
       );
-      expect(there.updated[0]).toBe(`cairn://${id}`);
+      expect(there.updated[0]).toBe(`cairn:///${id}`);
       const client = await atFollower.mcp(era);
       const called = await client.callTool({ name: "context_get", arguments: { id, consistency: "leader" } });
       expect(called.structuredContent).toMatchObject({ content: "2" });

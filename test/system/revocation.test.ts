@@ -14,7 +14,7 @@ import { type TailnetGrant, TestTailnet } from "../kit/tailnet.ts";
 const CAPABILITY = "cairn.internal/cap/cairn";
 const BOUND_MS = 30_000;
 const MEMBER = { role: "member", spaces: ["team"] };
-const URI = "cairn://team/watched";
+const URI = "cairn:///team/watched";
 
 let tailnet: TestTailnet;
 let node: TestNode;

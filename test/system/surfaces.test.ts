@@ -133,7 +133,7 @@ test("every answer is private, sandboxed and of the type that it says", async ()
       { method: "POST", body: '{"id":"safe/a"}', headers: { "content-type": "application/json" } },
     ],
     ["a tool", "/mcp", mcp("tools/call", { name: "context_get", arguments: { id: "safe/a" } })],
-    ["a resource", "/mcp", mcp("resources/read", { uri: "cairn://safe/a" })],
+    ["a resource", "/mcp", mcp("resources/read", { uri: "cairn:///safe/a" })],
     ["the list of tools", "/mcp", mcp("tools/list", {})],
     ["a tool that fails", "/mcp", mcp("tools/call", { name: "context_get", arguments: { id: "safe/none" } })],
     ["no MCP", "/mcp", { method: "POST", body: "x", headers: { "content-type": "text/plain" } }],

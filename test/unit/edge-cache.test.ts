@@ -413,16 +413,16 @@ describe("rights", () => {
     const pair = await startPair({ enrolled: ["team-*"] });
     await using server = startMcpServer(pair.core, { callers: { default: member } });
     await using legacy = await connect(server.url, "legacy");
-    await expect(legacy.watch(["cairn://other/x"])).rejects.toThrow("not enrolled");
+    await expect(legacy.watch(["cairn:///other/x"])).rejects.toThrow("not enrolled");
     await using modern = await connect(server.url, "modern");
-    const listening = await modern.client.listen({ resourceSubscriptions: ["cairn://other/x", "cairn://team-a/x"] });
-    expect(listening.honoredFilter.resourceSubscriptions).toEqual(["cairn://team-a/x"]);
-    await legacy.watch(["cairn://team-a/x"]);
+    const listening = await modern.client.listen({ resourceSubscriptions: ["cairn:///other/x", "cairn:///team-a/x"] });
+    expect(listening.honoredFilter.resourceSubscriptions).toEqual(["cairn:///team-a/x"]);
+    await legacy.watch(["cairn:///team-a/x"]);
     await put(pair, "team-a/x", "ours");
     await pair.poll();
     for (const { updated } of [legacy, modern])
       await until(
-        () => updated.includes("cairn://team-a/x"),
+        () => updated.includes("cairn:///team-a/x"),
         () => updated,
       );
   });

@@ -64,7 +64,7 @@ const notes: Feature = {
     altersList: ({ outcome }) => outcome === "created",
   },
   resources: {
-    uriTemplate: "note://{+id}",
+    uriTemplate: "note:///{id}",
     name: "note",
     title: "Note",
     description: "A note.",
@@ -142,14 +142,14 @@ describe.each(ERAS)("%s client", (era) => {
   test("lists, reads and completes the resources of both features", async () => {
     await using one = await connect(server.url, era);
     const { resources } = await one.client.listResources();
-    expect(resources.map(({ uri }) => uri)).toEqual(["cairn://s/a", "note://s/1", "note://s/2", "note://s/3"]);
+    expect(resources.map(({ uri }) => uri)).toEqual(["cairn:///s/a", "note:///s/1", "note:///s/2", "note:///s/3"]);
     expect(resources[1]?._meta).toEqual({ "cairn.internal/note": { author: "somebody" } });
     const { resourceTemplates } = await one.client.listResourceTemplates();
-    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual(["cairn://{+id}", "note://{+id}"]);
-    const { contents } = await one.client.readResource({ uri: "note://s/2" });
+    expect(resourceTemplates.map(({ uriTemplate }) => uriTemplate)).toEqual(["cairn:///{id}", "note:///{id}"]);
+    const { contents } = await one.client.readResource({ uri: "note:///s/2" });
     expect(contents).toMatchObject([{ text: "text of s/2", _meta: { "cairn.internal/note": { author: "somebody" } } }]);
     const { completion } = await one.client.complete({
-      ref: { type: "ref/resource", uri: "note://{+id}" },
+      ref: { type: "ref/resource", uri: "note:///{id}" },
       argument: { name: "id", value: "s/2" },
     });
     expect(completion.values).toEqual(["s/2"]);
@@ -158,15 +158,15 @@ describe.each(ERAS)("%s client", (era) => {
   test("lists only what the caller may list", async () => {
     await using reader = await connect(server.url, era, "noteReader");
     const { resources } = await reader.client.listResources();
-    expect(resources.map(({ uri }) => uri)).toEqual(["note://s/1", "note://s/2", "note://s/3"]);
+    expect(resources.map(({ uri }) => uri)).toEqual(["note:///s/1", "note:///s/2", "note:///s/3"]);
   });
 
   test("a change wakes whoever watches its URI and may use the read of its feature", async () => {
     await using notesOnly = await connect(server.url, era, "noteReader");
     await using contextsOnly = await connect(server.url, era, "contextReader");
-    await notesOnly.watch(["note://s/1"]);
-    if (era === "legacy") await expect(contextsOnly.watch(["note://s/1"])).rejects.toThrow("no context or note that");
-    await contextsOnly.watch(era === "legacy" ? ["cairn://s/1"] : ["cairn://s/1", "note://s/1"]);
+    await notesOnly.watch(["note:///s/1"]);
+    if (era === "legacy") await expect(contextsOnly.watch(["note:///s/1"])).rejects.toThrow("no context or note that");
+    await contextsOnly.watch(era === "legacy" ? ["cairn:///s/1"] : ["cairn:///s/1", "note:///s/1"]);
     const before = notesOnly.listChanges();
     await core.call("context_put", { id: "s/1", content: "a context of the same id" });
     await until(
@@ -178,9 +178,9 @@ describe.each(ERAS)("%s client", (era) => {
       () => notesOnly.updated.length === 1,
       () => notesOnly.updated,
     );
-    expect(notesOnly.updated).toEqual(["note://s/1"]);
+    expect(notesOnly.updated).toEqual(["note:///s/1"]);
     expect(notesOnly.listChanges()).toBe(before);
-    expect(contextsOnly.updated).toEqual(["cairn://s/1"]);
+    expect(contextsOnly.updated).toEqual(["cairn:///s/1"]);
     await core.call("note_say", { id: `s/4-${era}`, text: "new" });
     await until(
       () => notesOnly.listChanges() > before,
@@ -207,7 +207,7 @@ describe.each(ERAS)("%s client", (era) => {
 test("a URI that could be of two features is a mistake in a manifest", () => {
   const { resources } = notes;
   if (resources === undefined) throw new Error("notes have resources");
-  const other: Feature = { name: "other", resources: { ...resources, uriTemplate: "cairn://written/{id}" } };
+  const other: Feature = { name: "other", resources: { ...resources, uriTemplate: "cairn:///{written}" } };
   expect(() => new ResourceIndex([contextFeature, other])).toThrow("URIs of other would be URIs of context");
   const malformed: Feature = { name: "other", resources: { ...resources, uriTemplate: "note:{id}/{more}" } };
   expect(() => new ResourceIndex([malformed])).toThrow("is not a template of resources");

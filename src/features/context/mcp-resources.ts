@@ -1,4 +1,4 @@
-// Contexts as MCP resources `cairn://{id}`: the operations that list, read and complete them.
+// Contexts as MCP resources `cairn:///{id}`: the operations that list, read and complete them.
 
 import { z } from "zod";
 import type { Completion, FeatureResources } from "../../operation/mcp-parts.ts";
@@ -28,11 +28,11 @@ export const completeIds: Completion = {
 
 /** The resources of contexts. */
 export const contextResources: FeatureResources = {
-  // `+` keeps the slashes of an id, whose characters need no escaping.
-  uriTemplate: "cairn://{+id}",
+  // Simple expansion escapes every id reversibly, `/` too; `{+id}` would leave `?`, `#` and `%41` as they are.
+  uriTemplate: "cairn:///{id}",
   name: "context",
   title: "Context",
-  description: "One shared context by its id, such as cairn://team-a/plan: the newest version of the document.",
+  description: "One shared context by its id, such as cairn:///team-a/plan: the newest version of the document.",
   list: {
     operation: contextList.name,
     input: ({ cursor, limit }) => ({ limit, ...(cursor === undefined ? {} : { cursor }) }),
