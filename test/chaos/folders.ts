@@ -57,6 +57,14 @@ export function asides(node: FleetNode): string[] {
   return existsSync(folder) ? readdirSync(folder) : [];
 }
 
+/** Returns why a node set a folder under aside/ aside, with the names of what it moved there. */
+export function whyAside(node: FleetNode, name: string): string {
+  const home = join(node.dataDir, "aside", name);
+  const why = join(home, "why.txt");
+  const reason = existsSync(why) ? readFileSync(why, "utf8").trim() : "no why.txt";
+  return `${reason} (${readdirSync(home).join(", ")})`;
+}
+
 /**
  * Starts a node, and starts it again where it ends by itself, until it serves and has everything that the leader had
  * then. Returns the number of starts.

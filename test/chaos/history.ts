@@ -93,8 +93,8 @@ export interface MemberEnd {
   runs: boolean;
   /** Ends of its processes that the scenario did not ask for, each with its code or signal. */
   ends: readonly string[];
-  /** Number of data folders that it set aside. */
-  asides: number;
+  /** The folders of data that it set aside, each with its reason. */
+  asides: readonly string[];
   /** The scenario harmed its data, its disk or its build, so that it may end and set data aside. */
   harmed: boolean;
 }

@@ -8,7 +8,8 @@ export function judgeMembers(run: Run, findings: Findings): void {
     if (!runs) findings.add("runs", `${node} does not run at the end`);
     if (harmed) continue;
     for (const end of ends) findings.add("unasked-end", `${node} ended by itself: ${end}`);
-    if (asides > 0) findings.add("unasked-aside", `${node} set data aside ${asides} times, and nothing harmed it`);
+    for (const aside of asides)
+      findings.add("unasked-aside", `${node} set data aside, and nothing harmed it: ${aside}`);
   }
   const outage = longestOutage(run.rows);
   if (run.outageMs !== undefined && outage.ms > run.outageMs)

@@ -9,7 +9,7 @@ import type { Callers, Device } from "./callers.ts";
 import { report } from "./checker.ts";
 import { Follower, nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
-import { asides } from "./folders.ts";
+import { asides, whyAside } from "./folders.ts";
 import type { Feed, MemberEnd, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
@@ -53,7 +53,7 @@ export class Trial {
   readonly #startedMs = performance.now();
   readonly #outageMs: number;
   /** Data set aside before, by node: scenarios can share a fleet. */
-  readonly #asidesBefore: ReadonlyMap<FleetNode, number>;
+  readonly #asidesBefore: ReadonlyMap<FleetNode, readonly string[]>;
   /** Rows that no load recorded. */
   readonly rows: Row[] = [];
   /** Passed to the checker with the history. */
@@ -77,7 +77,7 @@ export class Trial {
       node.harmed = false;
       node.ownEnds.length = 0;
     }
-    this.#asidesBefore = new Map(this.fleet.nodes.map((node) => [node, asides(node).length]));
+    this.#asidesBefore = new Map(this.fleet.nodes.map((node) => [node, asides(node)]));
   }
 
   /** Prints what happens, with the seconds since the scenario began. */
@@ -160,8 +160,11 @@ export class Trial {
       const { code, signal } = await node.process.exited();
       ends.push(String(signal ?? code));
     }
-    const aside = asides(node).length - (this.#asidesBefore.get(node) ?? 0);
-    return { node: node.name, runs: isUp, ends, asides: aside, harmed: node.harmed };
+    const before = this.#asidesBefore.get(node) ?? [];
+    const reasons = asides(node)
+      .filter((name) => !before.includes(name))
+      .map((name) => `${name}: ${whyAside(node, name)}`);
+    return { node: node.name, runs: isUp, ends, asides: reasons, harmed: node.harmed };
   }
 
   /** Stops what still runs after a failure. */

@@ -122,13 +122,13 @@ describe("small histories", () => {
   });
 
   test("members that do not run, end by themselves or set data aside, unless they were harmed", () => {
-    const member = { node: "one", runs: true, ends: [], asides: 0, harmed: false };
+    const member = { node: "one", runs: true, ends: [], asides: [] as string[], harmed: false };
     const found = (more: Partial<MemberEnd>) => rulesOf(run(three, { members: [{ ...member, ...more }] }));
     expect(found({})).toEqual([]);
     expect(found({ runs: false })).toEqual(["runs"]);
     expect(found({ ends: ["7"] })).toEqual(["unasked-end"]);
-    expect(found({ asides: 1 })).toEqual(["unasked-aside"]);
-    expect(found({ ends: ["7"], asides: 1, harmed: true })).toEqual([]);
+    expect(found({ asides: ["2026-01-01-1: stale"] })).toEqual(["unasked-aside"]);
+    expect(found({ ends: ["7"], asides: ["2026-01-01-1: stale"], harmed: true })).toEqual([]);
     expect(found({ runs: false, harmed: true })).toEqual(["runs"]);
   });
 
