@@ -107,8 +107,18 @@ export const SETTINGS = {
   "history.max_days": ofFleet(
     count(0, { min: 0, max: 36_500 }, "Days after which a version that is not the newest is removed; 0: never."),
   ),
+  "history.keep_hours": ofFleet(
+    count(
+      24,
+      { min: 0, max: 8760 },
+      "Hours for which no version that was the newest is removed, whatever the other history limits say; 0: none.",
+    ),
+  ),
   "history.spaces": ofFleet(
-    list("SPACE=VERSIONS[/DAYS],…", "History limits of single spaces, such as logs=10/30 for 10 versions and 30 days."),
+    list(
+      "SPACE=VERSIONS[/DAYS[/HOURS]],…",
+      "History limits of single spaces, such as logs=10/30/1 for 10 versions, 30 days, and all of the last hour.",
+    ),
   ),
   "history.max_changes": ofFleet(
     count(1_000_000, { min: 0, max: 1_000_000_000 }, "Changes kept for the feed and the audit; 0 keeps all."),

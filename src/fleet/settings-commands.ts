@@ -56,7 +56,7 @@ export const fleetSettingsSet = write({
     name: name.describe("Which setting, such as history.max_versions."),
     value: z
       .union([z.number(), z.string().max(65_536)])
-      .describe("As on the command line: a number, 1MiB, or a list such as logs=10/30,docs=0."),
+      .describe("As on the command line: a number, 1MiB, or a list such as logs=10/30/1,docs=0."),
   }),
   example: { name: "history.max_versions", value: 200 },
   output: z.object({

@@ -179,6 +179,11 @@ export interface HistoryLimits {
   maxVersions: number;
   /** Age in days after which a version that is not the newest is removed; 0: never. */
   maxDays: number;
+  /**
+   * The other limits apply to the history as it was so many hours ago: newer versions, and the one that was the newest
+   * then, are kept whatever their number. 0: they apply to the whole history.
+   */
+  keepHours: number;
 }
 
 /** Any write. */

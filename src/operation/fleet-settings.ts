@@ -4,6 +4,7 @@
 import type { SettingValue } from "../config/parse.ts";
 import { SETTINGS, type Settings } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
+import { levelOf } from "../log/level.ts";
 import { readMeta } from "../log/meta.ts";
 import type { Reader } from "../store/store.ts";
 import type { HistoryLimits, WriteLimits } from "./define.ts";
@@ -62,30 +63,39 @@ export function changedFleetSettings(reader: Reader): Record<string, string> {
 export function writeLimitsOf(settings: FleetSettings): WriteLimits {
   const maxVersions = settings["history.max_versions"];
   const maxDays = settings["history.max_days"];
+  const keepHours = settings["history.keep_hours"];
   const entries = settings["history.spaces"];
   if (entries.length > MAX_SPACE_LIMITS) {
     throw new Fault("config_invalid", `Setting history.spaces has ${entries.length} entries`, {
       hint: `At most ${MAX_SPACE_LIMITS} spaces can have limits of their own.`,
     });
   }
-  const spaces = entries.map((entry) => spaceLimits(entry, maxDays));
+  const spaces = entries.map((entry) => spaceLimits(entry, { maxDays, keepHours }));
   return {
     maxDocumentBytes: settings["context.max_bytes"],
-    history: { maxVersions, maxDays, spaces: Object.fromEntries(spaces) },
+    history: { maxVersions, maxDays, keepHours, spaces: Object.fromEntries(spaces) },
     maxChanges: settings["history.max_changes"],
     quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
   };
 }
 
-/** Parses `logs=10/30`: 10 versions and 30 days; without days those of `history.max_days`. */
-function spaceLimits(entry: string, maxDays: number): [string, HistoryLimits] {
-  const match = /^([A-Za-z0-9._~:@-]{1,256})=(\d{1,7})(?:\/(\d{1,5}))?$/.exec(entry);
+/** Parses `logs=10/30/1`: 10 versions, 30 days, one hour. What is left out is as for the other spaces. */
+function spaceLimits(entry: string, rest: Omit<HistoryLimits, "maxVersions">): [string, HistoryLimits] {
+  const match = /^([A-Za-z0-9._~:@-]{1,256})=(\d{1,7})(?:\/(\d{1,5})(?:\/(\d{1,4}))?)?$/.exec(entry);
   if (match?.[1] === undefined) {
     throw new Fault("config_invalid", `Setting history.spaces has the entry ${JSON.stringify(entry)}`, {
-      hint: "Write SPACE=VERSIONS or SPACE=VERSIONS/DAYS, such as logs=10/30; 0 keeps all.",
+      hint: "Write SPACE=VERSIONS, SPACE=VERSIONS/DAYS or SPACE=VERSIONS/DAYS/HOURS, such as logs=10/30/1; 0 keeps all.",
     });
   }
-  return [match[1], { maxVersions: Number(match[2]), maxDays: match[3] === undefined ? maxDays : Number(match[3]) }];
+  const [, space, versions, days, hours] = match;
+  return [
+    space,
+    {
+      maxVersions: Number(versions),
+      maxDays: days === undefined ? rest.maxDays : Number(days),
+      keepHours: hours === undefined ? rest.keepHours : Number(hours),
+    },
+  ];
 }
 
 /**
@@ -93,13 +103,22 @@ function spaceLimits(entry: string, maxDays: number): [string, HistoryLimits] {
  * each write. `own` is used for what the log does not have.
  */
 export function fleetLimits(reader: Reader, own: FleetSettings): () => WriteLimits {
+  const ofNode = writeLimitsOf(own);
+  const ofEarlierLevel = withoutKeepHours(ofNode);
   let text: string | undefined;
-  let limits = writeLimitsOf(own);
+  let limits = ofNode;
   return () => {
     const now = readMeta(reader, "fleet_settings");
+    if (now === undefined) return levelOf(reader) < FLEET_SETTINGS_LEVEL ? ofEarlierLevel : ofNode;
     if (now === text) return limits;
     limits = writeLimitsOf({ ...own, ...parseStored(now) });
     text = now;
     return limits;
   };
+}
+
+/** Members with a build that knows no such hours remove by the other limits alone. */
+function withoutKeepHours({ history, ...rest }: WriteLimits): WriteLimits {
+  const spaces = Object.entries(history.spaces).map(([space, own]) => [space, { ...own, keepHours: 0 }]);
+  return { ...rest, history: { ...history, keepHours: 0, spaces: Object.fromEntries(spaces) } };
 }

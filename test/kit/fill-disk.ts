@@ -5,7 +5,10 @@ import { DiskGauge } from "../../src/store/disk.ts";
 import { type Core, startCore } from "./core.ts";
 
 const [folder = "", mode = "none"] = process.argv.slice(2);
-const limits = { history: { maxVersions: 0, maxDays: 0, spaces: {} }, quota: { callerBytes: 0, spaceBytes: 0 } };
+const limits = {
+  history: { maxVersions: 0, maxDays: 0, keepHours: 0, spaces: {} },
+  quota: { callerBytes: 0, spaceBytes: 0 },
+};
 const core: Core = startCore({ folder, limits, ...(mode === "gauge" ? { writesRefused: () => gauge.refusal() } : {}) });
 
 const gauge = new DiskGauge(folder, () => core.store.walBytes);

@@ -8,7 +8,7 @@ import { type FleetSettings, ownFleetSettings } from "../../src/operation/fleet-
 /** The limits where nothing is set. */
 export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   maxDocumentBytes: 1024 * 1024,
-  history: { maxVersions: 100, maxDays: 0, spaces: {} },
+  history: { maxVersions: 100, maxDays: 0, keepHours: 24, spaces: {} },
   maxChanges: 1_000_000,
   quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
 };

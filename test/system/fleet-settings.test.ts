@@ -20,7 +20,10 @@ let fleet: Fleet;
 beforeAll(async () => {
   fleet = await startFleet({
     centrals: 3,
-    argsOf: (name) => ["--history-max-versions", GIVEN[name] ?? "1", "--context-max-bytes", "4096"],
+    argsOf: (name) => [
+      ...["--history-max-versions", GIVEN[name] ?? "1", "--history-keep-hours", "0"],
+      ...["--context-max-bytes", "4096"],
+    ],
   });
 }, 300_000);
 
@@ -82,6 +85,7 @@ test("each member that was given another value says so, with both and what to do
   expect(Object.fromEntries(texts)).toEqual({ "central-1": undefined, "central-2": text("2"), "central-3": text("5") });
   expect((await nodeNamed("central-2").status())?.fleet.settings).toEqual({
     "history.max_versions": "12",
+    "history.keep_hours": "0",
     "context.max_bytes": "4096",
   });
 });

@@ -78,7 +78,7 @@ test("a put on a new leader is stamped with the limits of the state that it has 
     over: core,
     limits: {
       get history() {
-        return { maxVersions, maxDays: 0, spaces: {} };
+        return { maxVersions, maxDays: 0, keepHours: 0, spaces: {} };
       },
     },
     wrapLog: () => {

@@ -5,7 +5,7 @@ import { granted, startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 import { checkUsage } from "../kit/usage.ts";
 
-const KEEP_ALL = { maxVersions: 0, maxDays: 0, spaces: {} };
+const KEEP_ALL = { maxVersions: 0, maxDays: 0, keepHours: 0, spaces: {} };
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 describe("context_wait", () => {
@@ -109,7 +109,10 @@ describe("quotas", () => {
 
   test("of a space count everybody's bytes; history limits give room back", async () => {
     await using core = startCore({
-      limits: { history: { maxVersions: 1, maxDays: 0, spaces: {} }, quota: { callerBytes: 0, spaceBytes: 10_000 } },
+      limits: {
+        history: { maxVersions: 1, maxDays: 0, keepHours: 0, spaces: {} },
+        quota: { callerBytes: 0, spaceBytes: 10_000 },
+      },
     });
     for (let i = 0; i < 5; i++) await core.call("context_put", { id: "a/x", content: "x".repeat(9000) });
     expect((await refusal(core.call("context_put", { id: "a/y", content: "x".repeat(2000) }))).code).toBe(
@@ -159,7 +162,7 @@ test("context_list answers only the fields that were asked for, and id", async (
 });
 
 test("a burst of small patches of a large document lets others have their turn", async () => {
-  await using core = startCore({ limits: { history: { maxVersions: 2, maxDays: 0, spaces: {} } } });
+  await using core = startCore({ limits: { history: { maxVersions: 2, maxDays: 0, keepHours: 0, spaces: {} } } });
   const content = Object.fromEntries(Array.from({ length: 20_000 }, (_, at) => [`key${at}`, at]));
   await core.call("context_put", { id: "a/large", content });
   const patch = (at: number) => ({ id: "a/large", format: "merge", patch: { at } });

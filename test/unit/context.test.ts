@@ -204,7 +204,14 @@ describe("history", () => {
 
   test("limits by count keep the newest, and what they removed is below the floor", async () => {
     await using core = startCore({
-      limits: { history: { maxVersions: 3, maxDays: 0, spaces: { logs: { maxVersions: 1, maxDays: 0 } } } },
+      limits: {
+        history: {
+          maxVersions: 3,
+          maxDays: 0,
+          keepHours: 0,
+          spaces: { logs: { maxVersions: 1, maxDays: 0, keepHours: 0 } },
+        },
+      },
     });
     for (let i = 1; i <= 6; i++) {
       await core.call("context_put", { id: "a/x", content: `${i}` });
@@ -227,7 +234,10 @@ describe("history", () => {
 
   test("limits by age spare the newest version however old it is", async () => {
     let now = 1_700_000_000_000;
-    await using core = startCore({ nowMs: () => now, limits: { history: { maxVersions: 0, maxDays: 2, spaces: {} } } });
+    await using core = startCore({
+      nowMs: () => now,
+      limits: { history: { maxVersions: 0, maxDays: 2, keepHours: 0, spaces: {} } },
+    });
     for (const day of [0, 1, 1, 1]) {
       now += day * DAY_MS;
       await core.call("context_put", { id: "a/x", content: day });

@@ -15,7 +15,7 @@ import { sampleInputs } from "../kit/sample-input.ts";
 
 const OTHER_LIMITS: WriteLimits = {
   maxDocumentBytes: DEFAULT_WRITE_LIMITS.maxDocumentBytes * 2,
-  history: { maxVersions: 3, maxDays: 2, spaces: {} },
+  history: { maxVersions: 3, maxDays: 2, keepHours: 0, spaces: {} },
   maxChanges: 1000,
   quota: { callerBytes: 1_000_000, spaceBytes: 2_000_000 },
 };
@@ -83,7 +83,7 @@ describe("a keyed call at another leader", () => {
   const call = { id: "a/x", content: { b: 1, a: [1.5, "x"] }, idempotency_key: "k" };
 
   test("whose limits differ has the first outcome, and other input is refused", async () => {
-    await using nodes = twoNodes({}, { limits: { history: { maxVersions: 1, maxDays: 1, spaces: {} } } });
+    await using nodes = twoNodes({}, { limits: { history: { maxVersions: 1, maxDays: 1, keepHours: 0, spaces: {} } } });
     const first = await nodes.one.call("context_put", call, alice);
     const again = { idempotency_key: "k", content: { a: [1.5, "x"], b: 1 }, id: "a/x" };
     expect(await nodes.two.call("context_put", again, alice)).toEqual(first);

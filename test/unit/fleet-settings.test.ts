@@ -23,8 +23,11 @@ import { DEFAULT_FLEET_SETTINGS } from "../kit/limits.ts";
 
 const features = [contextFeature, fleetFeature];
 
+/** Its history limits hold at once, unless they say otherwise. */
+const SHORT = { "history.keep_hours": 0 } as const;
+
 function nodeWith(fleetSettings: Partial<FleetSettings>, options: CoreOptions = {}) {
-  return startCore({ features, fleetSettings, ...options });
+  return startCore({ features, fleetSettings: { ...SHORT, ...fleetSettings }, ...options });
 }
 
 /** Proposes an internal command, as the node does. */
@@ -36,7 +39,7 @@ async function begin(core: Core, settings: Partial<FleetSettings>) {
   const founder = { node: "nONE", server: "s1", name: "one", version: "1", level: FLEET_SETTINGS_LEVEL };
   await propose(core, "fleet_begin", {
     ...{ fleet: "home", profile: "home", ...founder },
-    settings: { ...DEFAULT_FLEET_SETTINGS, ...settings },
+    settings: { ...DEFAULT_FLEET_SETTINGS, ...SHORT, ...settings },
   });
 }
 
@@ -153,7 +156,7 @@ describe("a fleet below the level", () => {
     const raise = (settings: Partial<FleetSettings>) =>
       propose(one, "fleet_level_raise", {
         level: FLEET_SETTINGS_LEVEL,
-        settings: { ...DEFAULT_FLEET_SETTINGS, ...settings },
+        settings: { ...DEFAULT_FLEET_SETTINGS, ...SHORT, ...settings },
       });
     await raise({ "history.max_versions": 12, "history.spaces": ["logs=3"] });
     // The next leader's proposal, made before it saw this one.
@@ -161,6 +164,7 @@ describe("a fleet below the level", () => {
     expect(levelOf(one.store.reader)).toBe(FLEET_SETTINGS_LEVEL);
     expect(storedFleetSettings(one.store.reader)).toEqual({
       ...DEFAULT_FLEET_SETTINGS,
+      ...SHORT,
       ...{ "history.max_versions": 12, "history.spaces": ["logs=3"] },
     });
     expect(await versionsAfter(two, "a/x", 10)).toBe(12);

@@ -103,7 +103,7 @@ function patched(version: Version, input: Record<string, unknown>): string {
 }
 
 test("any writes leave what the model says", async () => {
-  await using core = startCore({ limits: { history: { maxVersions: 0, maxDays: 0, spaces: {} } } });
+  await using core = startCore({ limits: { history: { maxVersions: 0, maxDays: 0, keepHours: 0, spaces: {} } } });
   await fc.assert(
     fc.asyncProperty(fc.array(anyWrite, { maxLength: 25 }), async (writes) => {
       // Another space for each run: the ids of the model stand behind a prefix of its own.

@@ -24,7 +24,7 @@ import { anyWrite, IDS } from "../kit/writes.ts";
 
 const LIMITS: WriteLimits = {
   maxDocumentBytes: 4096,
-  history: { maxVersions: 4, maxDays: 1, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
+  history: { maxVersions: 4, maxDays: 1, keepHours: 0, spaces: { s1: { maxVersions: 0, maxDays: 0, keepHours: 0 } } },
   maxChanges: 0,
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
 };
@@ -182,14 +182,19 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
 
 describe("maintenance", () => {
   test("removes what lowered limits no longer keep, by commands in the audit, and a chain that verifies", async () => {
-    await using core = startCore({ limits: { history: { maxVersions: 0, maxDays: 0, spaces: {} } } });
+    await using core = startCore({ limits: { history: { maxVersions: 0, maxDays: 0, keepHours: 0, spaces: {} } } });
     for (let i = 0; i < 60; i++)
       await Promise.all(
         Array.from({ length: 50 }, (_, at) => core.call("context_put", { id: `s${at % 2}/x${at}`, content: i })),
       );
     const limits = {
       ...DEFAULT_WRITE_LIMITS,
-      history: { maxVersions: 10, maxDays: 0, spaces: { s1: { maxVersions: 0, maxDays: 0 } } },
+      history: {
+        maxVersions: 10,
+        maxDays: 0,
+        keepHours: 0,
+        spaces: { s1: { maxVersions: 0, maxDays: 0, keepHours: 0 } },
+      },
     };
     await maintenanceOf(core, { limits }).compactHistory();
     expect(core.store.reader.get("SELECT COUNT(*) AS n FROM versions")).toEqual({ n: 25 * 10 + 25 * 60 });
@@ -208,7 +213,7 @@ describe("maintenance", () => {
   test("proposes only while its node leads", async () => {
     await using core = startCore();
     for (let i = 0; i < 10; i++) await core.call("context_put", { id: "a/x", content: i });
-    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 2, maxDays: 0, spaces: {} } };
+    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 2, maxDays: 0, keepHours: 0, spaces: {} } };
     const duties = new Duties();
     const log = logWith(core.log, { onLeading: (duty) => duties.on(duty) });
     const maintenance = maintenanceOf(core, { limits, log });
@@ -234,7 +239,7 @@ describe("maintenance", () => {
       await core.call("context_put", { id: `a/old${i}`, content: i });
       now += 24 * 60 * 60 * 1000;
     }
-    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 0, maxDays: 2, spaces: {} } };
+    const limits = { ...DEFAULT_WRITE_LIMITS, history: { maxVersions: 0, maxDays: 2, keepHours: 0, spaces: {} } };
     await maintenanceOf(core, { limits, nowMs: () => now }).compactHistory();
     expect(await core.call("context_metadata", { id: "a/x" })).toMatchObject({ floor: 2, version: 3 });
     expect(await core.call("context_get", { id: "a/old0" })).toMatchObject({ version: 1 });

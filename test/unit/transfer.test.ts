@@ -73,7 +73,7 @@ function stateOf(core: Core): unknown[] {
 
 describe("export and import", () => {
   test("keep versions, authors, times, tags, deletions, purges and what history limits left", async () => {
-    await using from = startCore({ limits: { history: { maxVersions: 50, maxDays: 0, spaces: {} } } });
+    await using from = startCore({ limits: { history: { maxVersions: 50, maxDays: 0, keepHours: 0, spaces: {} } } });
     await fill(from);
     const exported = await lines(from);
     expect(exported).toHaveLength(2 + 5 + 2 + 2 + 3 + 2 + 7 * 50);
@@ -103,7 +103,14 @@ describe("export and import", () => {
   });
 
   test("any history comes back as it was, and its bytes count as before", async () => {
-    const limits = { history: { maxVersions: 4, maxDays: 0, spaces: { s1: { maxVersions: 0, maxDays: 0 } } } };
+    const limits = {
+      history: {
+        maxVersions: 4,
+        maxDays: 0,
+        keepHours: 0,
+        spaces: { s1: { maxVersions: 0, maxDays: 0, keepHours: 0 } },
+      },
+    };
     await fc.assert(
       fc.asyncProperty(fc.array(anyWrite, { minLength: 1, maxLength: 30 }), async (writes) => {
         await using from = startCore({ limits });

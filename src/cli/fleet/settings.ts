@@ -17,7 +17,7 @@ The settings of a node are only what a new fleet begins with.
 Examples:
   cairn fleet settings
   cairn fleet settings history.max_versions 200
-  cairn fleet settings history.spaces logs=10/30,docs=0`,
+  cairn fleet settings history.spaces logs=10/30/1,docs=0`,
   args: [
     { name: "[NAME]", help: "the setting, such as history.max_versions" },
     { name: "[VALUE]", help: 'its new value; "" empties a list' },

@@ -149,20 +149,43 @@ export function writeHead(tx: Writer, row: ContextRow): void {
 function prune(tx: Writer, head: ContextRow, keep: StampedLimits, stamp: ApplyStamp, usage: UsageDelta): void {
   const below = keep.versions === 0 ? 0 : head.version - keep.versions;
   if (below <= 0 && keep.ageMs === 0) return;
-  const oldest = tx.all<Pick<VersionRow, "version" | "log_time" | "size">>(
-    "SELECT version, log_time, size FROM versions WHERE id = ? AND version < ? ORDER BY version LIMIT ?",
-    head.id,
-    // Without an age limit only the versions up to `below` can be over it, usually one.
-    keep.ageMs === 0 ? below + 1 : head.version,
-    MAX_PRUNED,
-  );
-  let last = 0;
-  for (const row of oldest) {
-    const isOver = row.version <= below || (keep.ageMs > 0 && row.log_time < stamp.timeMs - keep.ageMs);
-    if (!isOver || !stamp.work.mayClean(REMOVE_BYTE * row.size)) break;
-    last = row.version;
+  // Without an age limit only the versions up to `below` can be over it, usually one.
+  const last = keep.ageMs === 0 ? below : head.version - 1;
+  let removed = 0;
+  for (let count = 0; count < MAX_PRUNED; count += 1) {
+    const row = tx.get<Pick<VersionRow, "version" | "log_time" | "size">>(
+      "SELECT version, log_time, size FROM versions WHERE id = ? AND version > ? AND version <= ? ORDER BY version LIMIT 1",
+      head.id,
+      removed,
+      last,
+    );
+    if (row === undefined || !isOver(tx, head.id, row, below, keep, stamp.timeMs)) break;
+    if (!stamp.work.mayClean(REMOVE_BYTE * row.size)) break;
+    removed = row.version;
   }
-  if (last > 0) removeUpTo(tx, head.id, last, usage);
+  if (removed > 0) removeUpTo(tx, head.id, removed, usage);
+}
+
+/** Reports whether a version, whose predecessors are all removed, is beyond the limits. */
+function isOver(
+  tx: Writer,
+  id: string,
+  { version, log_time }: Pick<VersionRow, "version" | "log_time">,
+  below: number,
+  { versions, ageMs, keptMs = 0 }: StampedLimits,
+  timeMs: number,
+): boolean {
+  const byCount = version <= below;
+  const byAge = ageMs > 0 && log_time < timeMs - ageMs;
+  if (keptMs === 0 || !(byCount || byAge)) return byCount || byAge;
+  // Beyond a limit already `keptMs` ago: the version that made it so is as old as that.
+  const wasWritten = (after: number) => wasWrittenBy(tx, id, version + after, timeMs - keptMs);
+  return (byCount && wasWritten(versions)) || (byAge && wasWritten(1));
+}
+
+function wasWrittenBy(tx: Writer, id: string, version: number, timeMs: number): boolean {
+  const row = tx.get<{ log_time: number }>("SELECT log_time FROM versions WHERE id = ? AND version = ?", id, version);
+  return row !== undefined && row.log_time <= timeMs;
 }
 
 /** Removes the versions of a context up to and including `version`. Returns how many there were. */

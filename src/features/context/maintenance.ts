@@ -182,18 +182,23 @@ interface Uncompressed {
 
 /** Returns the oldest version that the limits keep. */
 function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, nowMs: number): number {
-  const keep = stampedLimits(context.id, limits);
-  const byCount = keep.versions === 0 ? context.oldest : context.newest - keep.versions + 1;
-  const byAge = keep.ageMs === 0 ? context.oldest : floorByAge(reader, context, nowMs - keep.ageMs);
-  return Math.min(context.newest, Math.max(byCount, byAge));
+  const { id, oldest, newest } = context;
+  const { versions, ageMs, keptMs = 0 } = stampedLimits(id, limits);
+  // The limits apply to the history before the first version, from `from` on, that is too young.
+  const end = (from: number) => (keptMs === 0 ? undefined : firstAfter(reader, id, from, nowMs - keptMs)) ?? newest + 1;
+  const byCount = versions === 0 || newest - oldest < versions ? oldest : end(oldest + versions) - versions;
+  // Later ones than the oldest that is young enough stay whatever their time, so that there is no gap.
+  const byAge =
+    ageMs === 0 ? oldest : Math.min(firstAfter(reader, id, oldest, nowMs - ageMs - 1) ?? newest, end(oldest) - 1);
+  return Math.max(byCount, byAge);
 }
 
-/** Returns the oldest version that is young enough. Later ones stay whatever their time, so that there is no gap. */
-function floorByAge(reader: Reader, { id, newest }: Oldest, cutoffMs: number): number {
-  const young = reader.get<{ version: number | null }>(
-    "SELECT MIN(version) AS version FROM versions WHERE id = ? AND log_time >= ?",
+/** Returns the first kept version from `from` on that was written after that time. */
+function firstAfter(reader: Reader, id: string, from: number, timeMs: number): number | undefined {
+  return reader.get<{ version: number }>(
+    "SELECT version FROM versions WHERE id = ? AND version >= ? AND log_time > ? ORDER BY version LIMIT 1",
     id,
-    cutoffMs,
-  );
-  return young?.version ?? newest;
+    from,
+    timeMs,
+  )?.version;
 }

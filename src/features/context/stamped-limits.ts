@@ -12,24 +12,31 @@ export interface StampedLimits {
   versions: number;
   /** Age in ms after which a version is removed, unless it is the newest; 0: never. */
   ageMs: number;
+  /**
+   * The two limits above apply to the history as it was so many ms ago; what is newer is kept. Left out below fleet
+   * level 3, and where it is 0: they apply to the whole history.
+   */
+  keptMs?: number;
   /** Most bytes of kept versions by one caller; 0: no limit. */
   callerBytes: number;
   /** Most bytes of kept versions in one space; 0: no limit. */
   spaceBytes: number;
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Returns the limits for a context: those of its space, else those of the node. */
 export function stampedLimits(id: string, limits: WriteLimits): StampedLimits {
   const { history, quota } = limits;
   const space = spaceOf(id);
   const own = Object.hasOwn(history.spaces, space) ? history.spaces[space] : undefined;
-  const { maxVersions, maxDays } = own ?? history;
+  const { maxVersions, maxDays, keepHours } = own ?? history;
   return {
     documentBytes: limits.maxDocumentBytes,
     versions: maxVersions,
     ageMs: maxDays * DAY_MS,
+    ...(keepHours === 0 ? {} : { keptMs: keepHours * HOUR_MS }),
     callerBytes: quota.callerBytes,
     spaceBytes: quota.spaceBytes,
   };

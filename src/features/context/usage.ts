@@ -77,7 +77,9 @@ function addUsage(tx: Writer, { kind, name, bytes, limit }: Addition): void {
     "quota_exceeded",
     `${owner} would hold ${used.bytes} bytes, history included; the quota is ${limit}`,
     {
-      hint: `Ask an operator to purge what is not needed, or an admin to keep less history or raise quota.${kind}_bytes.`,
+      hint:
+        "Ask an operator to purge what is not needed, or an admin to keep less history (history.max_versions, " +
+        `history.keep_hours) or to raise quota.${kind}_bytes.`,
       details: { quota: kind, limit, used: used.bytes - bytes },
     },
   );
