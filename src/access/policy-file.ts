@@ -1,11 +1,12 @@
 // Grants from a file beside the node, for Headscale without app grants and for tests. The file decides rights, so it is
 // read only if no other user of the machine can write it (security.md 6).
 
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
+import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { describeIssue } from "../lib/schema-issue.ts";
 import type { Caller } from "./caller.ts";
@@ -86,22 +87,21 @@ function sourceMatches(src: string, caller: Caller): boolean {
 function readGuarded(path: string): string {
   let descriptor: number;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    // Opening a FIFO would wait for its writer, and the node with it.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (cause) {
     const looped = cause instanceof Error && "code" in cause && cause.code === "ELOOP";
     throw invalid(path, looped ? "it is a symbolic link" : `cannot be read: ${reasonOf(cause)}`, cause);
   }
   try {
     const found = fstatSync(descriptor);
-    if (!found.isFile()) throw invalid(path, "it is not a file");
+    if (!found.isFile()) throw invalid(path, "it is not a regular file");
     refuseOthers(path, path, found);
     for (let folder = dirname(path); ; folder = dirname(folder)) {
       refuseOthers(path, folder, lstatSync(folder));
       if (folder === dirname(folder)) break;
     }
-    if (found.size > MAX_POLICY_BYTES)
-      throw invalid(path, `it has ${found.size} bytes; the limit is ${MAX_POLICY_BYTES}`);
-    return readFileSync(descriptor, "utf8");
+    return asPolicyFault(path, () => readBounded(descriptor, MAX_POLICY_BYTES).toString());
   } finally {
     closeSync(descriptor);
   }

@@ -1,5 +1,6 @@
 // Reads text from a pipe or a file: bounded, and UTF-8 only.
 
+import { createReadStream, statSync } from "node:fs";
 import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { describeJsonError } from "../lib/json-error.ts";
@@ -8,34 +9,40 @@ import { reasonOf } from "../lib/reason-of.ts";
 /** More than the largest context; the node has limits of its own. */
 const MAX_INPUT_BYTES = 8 * 1024 * 1024;
 
-/** Returns the text of a file, or of stdin for `-`. Faults `invalid_input`, `too_large`. */
-export function readInput(file: string): Promise<string> {
-  return file === "-" ? readStdin() : readTextFile(file);
+/** The ways to say stdin. As a file, a redirected one would be read from its beginning, and a socket not at all. */
+const STDIN: ReadonlySet<string> = new Set(["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]);
+
+/** Reports whether a file can be read a second time: a pipe, a FIFO or stdin cannot. */
+export function isRereadable(file: string): boolean {
+  return !STDIN.has(file) && statSync(file, { throwIfNoEntry: false })?.isFile() !== false;
 }
 
-async function readStdin(): Promise<string> {
-  if (process.stdin.isTTY === true) process.stderr.write("cairn: reading from the terminal, end with Ctrl-D\n");
+/** Opens a file, or stdin for `-`, to be read once to its end: the size of a pipe is not known before. */
+export function openInput(file: string): AsyncIterable<Uint8Array> {
+  return STDIN.has(file) ? Bun.stdin.stream() : createReadStream(file);
+}
+
+/** Returns the text of a file, or of stdin for `-`. Faults `invalid_input`, `too_large`. */
+export async function readInput(file: string): Promise<string> {
+  const isStdin = STDIN.has(file);
+  if (isStdin && process.stdin.isTTY === true)
+    process.stderr.write("cairn: reading from the terminal, end with Ctrl-D\n");
+  const place = isStdin ? "stdin" : file;
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of Bun.stdin.stream()) {
-    size += chunk.byteLength;
-    if (size > MAX_INPUT_BYTES) throw tooLarge("stdin");
-    chunks.push(chunk);
-  }
-  return decode(Buffer.concat(chunks), "stdin");
-}
-
-async function readTextFile(path: string): Promise<string> {
-  const file = Bun.file(path);
   try {
-    if (file.size > MAX_INPUT_BYTES) throw tooLarge(path);
-    return decode(await file.bytes(), path);
+    for await (const chunk of openInput(file)) {
+      size += chunk.byteLength;
+      if (size > MAX_INPUT_BYTES) throw tooLarge(place);
+      chunks.push(chunk);
+    }
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
-    throw new Fault("invalid_input", `Cannot read ${path}: ${reasonOf(cause)}`, {
+    throw new Fault("invalid_input", `Cannot read ${place}: ${reasonOf(cause)}`, {
       hint: "Name a file, or - for stdin.",
     });
   }
+  return decode(Buffer.concat(chunks), place);
 }
 
 /** Parses JSON that a person gave. Fault `invalid_input` names it as `what`. */

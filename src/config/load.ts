@@ -1,10 +1,11 @@
 // Loads the values of all settings (flags > environment > file > default) and records where each came from. Refuses
 // unknown names and suggests the nearest known one.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
+import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
@@ -98,8 +99,7 @@ function dataInOwnFile(path: string): Fault {
 function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string, unknown][] {
   let parsed: unknown;
   try {
-    if (statSync(path).size > MAX_FILE_BYTES) throw new Error(`it has more than ${MAX_FILE_BYTES} bytes`);
-    parsed = Bun.TOML.parse(readFileSync(path, "utf8"));
+    parsed = Bun.TOML.parse(readBounded(path, MAX_FILE_BYTES).toString());
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {

@@ -1,9 +1,10 @@
 // Reads the secrets of a node, for its tailnet, its fleet and its backup bucket: from a variable, a file or a systemd
 // credential, never from the command line. The caller registers them for redaction (observe/redact.ts).
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import type { Environment } from "./environment.ts";
 
@@ -135,8 +136,7 @@ function credentialFile(name: string, env: Environment): string | undefined {
 function readSecretFile(path: string, origin: string): string {
   let value: string;
   try {
-    if (statSync(path).size > MAX_SECRET_BYTES) throw new Error(`it has more than ${MAX_SECRET_BYTES} bytes`);
-    value = readFileSync(path, "utf8").trim();
+    value = readBounded(path, MAX_SECRET_BYTES).toString().trim();
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the secret from ${origin} (${path}): ${reason}`, {

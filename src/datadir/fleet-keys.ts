@@ -1,10 +1,11 @@
 // The keys that verify backups: read from the store of a data folder, and as a file for another machine.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
+import { readBounded } from "../lib/read-file.ts";
 import { type FleetKeys, fleetKeys } from "../log/fleet-key.ts";
 import { dataExists } from "../store/backup.ts";
 import { readStore } from "../store/inspect.ts";
@@ -12,6 +13,8 @@ import { readStore } from "../store/inspect.ts";
 const fileShape = z.object({
   cairn_backup_keys: z.record(z.string().regex(/^[0-9a-f]{32}$/), z.string().regex(/^[0-9a-f]{64}$/)),
 });
+
+const MAX_KEY_FILE_BYTES = 1024 * 1024;
 
 /**
  * Returns the keys in the store of a data folder. None where there is no store, or one that cannot be read: a restore
@@ -40,7 +43,9 @@ export function writeKeyFile(dataDir: string, path: string): void {
 /** Reads a key file. Fault `invalid_input`. */
 export function readKeyFile(path: string): FleetKeys {
   try {
-    return new Map(Object.entries(fileShape.parse(JSON.parse(readFileSync(path, "utf8"))).cairn_backup_keys));
+    return new Map(
+      Object.entries(fileShape.parse(JSON.parse(readBounded(path, MAX_KEY_FILE_BYTES).toString())).cairn_backup_keys),
+    );
   } catch (cause) {
     throw new Fault("invalid_input", `${path} is not a key file of cairn backup key`, {
       hint: "Name a file that `cairn backup key FILE` wrote on a full member of the fleet.",

@@ -4,6 +4,7 @@ import { afterEach, expect, test } from "bun:test";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Access } from "../../src/access/access.ts";
+import { loadPolicyFile } from "../../src/access/policy-file.ts";
 import { type PolicyWatch, watchPolicy } from "../../src/node/listeners/policy-watch.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { callerWith } from "../kit/core.ts";
@@ -81,4 +82,19 @@ test("reload reads the file at once", () => {
   replace(policyText("admin"));
   watch?.reload();
   expect(roles()).toEqual(["admin"]);
+});
+
+test("a FIFO in its place is refused without waiting for a writer, and the old policy stays", async () => {
+  const { path, roles, conditions } = start(policyText("reader"));
+  rmSync(path);
+  expect(Bun.spawnSync(["mkfifo", "-m", "600", path]).exitCode).toBe(0);
+  await eventually("the condition", () => conditions.has("policy_invalid"));
+  expect(roles()).toEqual(["reader"]);
+  expect(() => loadPolicyFile(path, CAPABILITY)).toThrow("it is not a regular file");
+});
+
+test("a policy of more bytes than the bound is refused by what was read", async () => {
+  const { path } = start(policyText("reader"));
+  writeFileSync(path, `${policyText("member")}${" ".repeat(1024 * 1024)}`);
+  expect(() => loadPolicyFile(path, CAPABILITY)).toThrow("it has more than 1048576 bytes");
 });

@@ -1,14 +1,14 @@
 // cairn context edit: opens a context in the user's editor and writes it back if it was not written in the meantime.
 // After any failure the edited text is kept, and the message says where.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
-import { extensionOf, mediaTypeOf } from "../input.ts";
+import { extensionOf, mediaTypeOf, readInput } from "../input.ts";
 import { say, showAnswer } from "../output.ts";
 import { idArgument, titleAndTags, titleAndTagsOf, writtenLine } from "./shared-options.ts";
 
@@ -40,7 +40,7 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
   writeFileSync(file, before.text, { mode: 0o600 });
   try {
     await runEditor(invocation, file);
-    const text = readFileSync(file, "utf8");
+    const text = await readInput(file);
     const isNew = before.etag === undefined;
     if (text === before.text && (!isNew || text === "") && wantedType === undefined) {
       rmSync(folder, { recursive: true, force: true });

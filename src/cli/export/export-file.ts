@@ -6,6 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { readLines } from "../../lib/read-lines.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { openInput } from "../input.ts";
 
 /** A document of 4 MiB with every character escaped, and the JSON around it. */
 const MAX_LINE_CHARS = 32 * 1024 * 1024;
@@ -15,8 +16,7 @@ const MAX_LINE_CHARS = 32 * 1024 * 1024;
  */
 export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
   try {
-    const source = file === "-" ? Bun.stdin.stream() : Bun.file(file).stream();
-    for await (const line of readLines(source, signal, MAX_LINE_CHARS)) {
+    for await (const line of readLines(openInput(file), signal, MAX_LINE_CHARS)) {
       if (line === undefined)
         throw new Fault("invalid_input", `${file} has a line of more than ${MAX_LINE_CHARS} characters`, {
           hint: "Use a file as `cairn export` wrote it.",

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importLines } from "../../features/context/index.ts";
 import { type Command, isSet } from "../command.ts";
+import { isRereadable } from "../input.ts";
 import { showResult } from "../output.ts";
 import { checkExport, linesOf } from "./export-file.ts";
 import { pageAsker, writeLines } from "./lines.ts";
@@ -23,11 +24,11 @@ A context that has another history on the node is refused, unless --missing-only
   async run(invocation) {
     const given = invocation.args[0] ?? "-";
     const signal = AbortSignal.timeout(IMPORT_MS);
-    const folder = given === "-" ? mkdtempSync(join(tmpdir(), "cairn-import-")) : undefined;
+    const folder = !isRereadable(given) ? mkdtempSync(join(tmpdir(), "cairn-import-")) : undefined;
     try {
-      // Stdin can be read only once, so it is stored until the whole of it has been checked.
+      // What can be read only once is stored until the whole of it has been checked.
       const file = folder === undefined ? given : join(folder, "export.jsonl");
-      if (folder !== undefined) await writeLines(file, linesOf("-", signal));
+      if (folder !== undefined) await writeLines(file, linesOf(given, signal));
       await checkExport(file, signal);
       const missingOnly = isSet(invocation, "missingOnly");
       const report = await importLines(pageAsker(invocation), linesOf(file, signal), { missingOnly });

@@ -1,0 +1,66 @@
+// A development node (`cairn dev`) as a process, and the command line beside it, with an environment of the test.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "./eventually.ts";
+import { cairnCommand, type Finished } from "./node.ts";
+import { temporaryFolder } from "./temporary.ts";
+
+export interface DevNode extends AsyncDisposable {
+  /** Its origin on 127.0.0.1. */
+  url: string;
+  dataDir: string;
+  /** HOME and TMPDIR of node and commands. */
+  home: string;
+  /** The words that run `cairn`. */
+  command: readonly string[];
+  /** Runs a command line with this text on stdin. */
+  cairn(words: readonly string[], input?: string): Promise<Finished>;
+  /** Runs a line of bash, in which `$CAIRN` is the executable with its first words. */
+  bash(line: string): Promise<Finished>;
+}
+
+/** Starts one from source with these variables besides PATH, HOME and TMPDIR, and waits until it is ready. */
+export async function startDevNode(variables: Readonly<Record<string, string>> = {}): Promise<DevNode> {
+  const command = await cairnCommand("source");
+  const home = temporaryFolder();
+  const dataDir = join(home, "data");
+  mkdirSync(dataDir, { mode: 0o700 });
+  const env = { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, ...variables };
+  const child = Bun.spawn({
+    cmd: [...command, "dev", "--data", dataDir, "--port", "0"],
+    cwd: home,
+    env,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  let out = "";
+  void (async () => {
+    for await (const chunk of child.stdout) out += new TextDecoder().decode(chunk);
+  })();
+  const url = await eventually("the ready event", () =>
+    out.includes("\n") ? String(JSON.parse(out.split("\n")[0] ?? "").url) : undefined,
+  );
+  const run = async (cmd: string[], more: Record<string, string>, input: string): Promise<Finished> => {
+    const options = { cmd, cwd: home, env: { ...env, ...more }, stdin: new Blob([input]) };
+    const started = Bun.spawn({ ...options, stdout: "pipe", stderr: "pipe" });
+    const [stdout, stderr, code] = await Promise.all([
+      new Response(started.stdout).text(),
+      new Response(started.stderr).text(),
+      started.exited,
+    ]);
+    return { out: stdout, err: stderr, code, signal: null };
+  };
+  return {
+    url,
+    dataDir,
+    home,
+    command,
+    cairn: (words, input = "") => run([...command, ...words], {}, input),
+    bash: (line) => run(["bash", "-c", line], { CAIRN: command.join(" "), CAIRN_URL: url }, ""),
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      await child.exited;
+    },
+  };
+}

@@ -1,0 +1,86 @@
+// Files that are no plain files, for every command that takes one: `<(…)`, FIFOs, /dev/stdin and files of /proc, whose
+// size is not known before they are read, and which can be read only once.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type DevNode, startDevNode } from "../kit/dev-node.ts";
+
+let node: DevNode;
+
+beforeAll(async () => {
+  node = await startDevNode();
+  await node.bash('echo "# Plan" | $CAIRN context put team-a/plan');
+}, 60_000);
+
+afterAll(() => node[Symbol.asyncDispose]());
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+async function stored(id: string): Promise<string> {
+  return (await fetch(`${node.url}/contexts/${id}`)).text();
+}
+
+/** Each way in bash in which a command can get the output of another one as a file. */
+const WAYS: readonly (readonly [name: string, line: (command: string, from: string) => string])[] = [
+  ["<(…)", (command, from) => `${command} <(${from})`],
+  ["/dev/stdin", (command, from) => `${from} | ${command} /dev/stdin`],
+  ["/dev/fd/0", (command, from) => `${from} | ${command} /dev/fd/0`],
+  [
+    "a FIFO",
+    (command, from) => `rm -f fifo; mkfifo fifo; (${from} > fifo) & ${command} fifo; code=$?; wait; exit $code`,
+  ],
+  ["a redirected /dev/stdin", (command, from) => `${from} > plain; ${command} /dev/stdin < plain`],
+];
+
+test.each(WAYS)("context put, patch and many read %s", async (_name, line) => {
+  const put = await node.bash(line("$CAIRN context put team-a/piped", "head -c 300000 /dev/zero | tr '\\0' a"));
+  expect(put).toMatchObject({ code: 0, err: "" });
+  expect(await stored("team-a/piped")).toBe("a".repeat(300_000));
+  await fetch(`${node.url}/contexts/team-a/state`, { method: "PUT", body: "{}", headers: JSON_TYPE });
+  expect(await node.bash(line("$CAIRN context patch team-a/state", `echo '{"next":"ship"}'`))).toMatchObject({
+    code: 0,
+  });
+  expect(await stored("team-a/state")).toBe('{"next":"ship"}');
+  const many = JSON.stringify([{ operation: "context_put", id: "team-a/many", content: "m" }]);
+  expect(await node.bash(line("$CAIRN context many", `echo '${many}'`))).toMatchObject({ code: 0 });
+});
+
+test.each(WAYS)("import and get --from read an export from %s", async (_name, line) => {
+  const data = `--data ${node.dataDir}`;
+  const from = `$CAIRN export ${data}`;
+  const read = await node.bash(line("env -u CAIRN_URL $CAIRN context get team-a/plan --from", from));
+  expect(read).toMatchObject({ code: 0, out: "# Plan\n" });
+  const imported = await node.bash(line(`$CAIRN import ${data}`, from));
+  expect(imported).toMatchObject({ code: 0, out: expect.stringContaining("existed already") });
+});
+
+test("the bound holds for what has no size: nothing is written", async () => {
+  const { code, err } = await node.bash("$CAIRN context put team-a/endless <(cat /dev/zero)");
+  expect([code, err]).toEqual([2, expect.stringContaining("has more than 8388608 bytes")]);
+  expect((await fetch(`${node.url}/contexts/team-a/endless`)).status).toBe(404);
+});
+
+test("a file of /proc, whose size says 0, is read; a folder and nothing are refused with words", async () => {
+  expect(await node.bash("$CAIRN context put team-a/proc /proc/self/status")).toMatchObject({ code: 0 });
+  expect(await stored("team-a/proc")).toContain("VmRSS");
+  for (const name of ["/", "nowhere"]) {
+    const { code, err } = await node.bash(`$CAIRN context put team-a/none ${name}`);
+    expect([code, err]).toEqual([2, expect.stringContaining(`Cannot read ${name}: `)]);
+  }
+});
+
+test("settings, keys and the keys of backups come from a pipe as well, within their bounds", async () => {
+  const shown = await node.bash(`$CAIRN config show --config <(echo 'hostname = "piped"')`);
+  expect(shown).toMatchObject({ code: 0, out: expect.stringContaining("piped") });
+  expect(await node.bash("$CAIRN config validate --config <(cat /dev/zero)")).toMatchObject({
+    code: 20,
+    err: expect.stringContaining("it has more than 1048576 bytes"),
+  });
+  const keyed = await node.bash("TS_AUTHKEY_FILE=<(echo tskey-auth-x-y) $CAIRN config validate");
+  expect(keyed).toMatchObject({ code: 0 });
+  expect(await node.bash("TS_AUTHKEY_FILE=/dev/zero $CAIRN config validate")).toMatchObject({
+    code: 20,
+    err: expect.stringContaining("it has more than 4096 bytes"),
+  });
+  const restored = await node.bash("$CAIRN restore nowhere --data restored --key <(echo '{}')");
+  expect([restored.code, restored.err]).toEqual([2, expect.stringContaining("is not a key file")]);
+});
