@@ -29,6 +29,7 @@ import { keysOfFolder } from "./fleet-keys.ts";
 import { clearRequests } from "./next-start.ts";
 import { quarantineData } from "./quarantine.ts";
 import { clearRecoveryMark } from "./recover.ts";
+import { endJoin } from "./unfinished-join.ts";
 
 /** How long the check of the chain may take: a million changes take seconds, on a small machine minutes. */
 const CHAIN_MS = 60 * 60_000;
@@ -102,6 +103,7 @@ export async function restoreNode(options: RestoreOptions): Promise<Restored> {
     // it continues from another state.
     const kept = quarantineData(dataDir, `cairn restore put the backup ${from} in its place`, nowMs());
     clearRequests(dataDir);
+    endJoin(dataDir);
     renameDurably(partial, target);
     clearRecoveryMark(dataDir);
     return { manifest, sealed, epoch, aside: kept };

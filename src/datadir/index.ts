@@ -19,3 +19,4 @@ export { archiveForks, quarantineCount, quarantineData } from "./quarantine.ts";
 export { recoverNode, refuseBrokenRecovery } from "./recover.ts";
 export { archiveRetired, retiredCount } from "./retire.ts";
 export { giveToGroup, prepareSockets } from "./sockets.ts";
+export { beginJoin, endJoin, removeUnfinishedJoin } from "./unfinished-join.ts";

@@ -21,6 +21,7 @@ import { clearRequests } from "./next-start.ts";
 import { planEngine, startEngine } from "./open-engine.ts";
 import { quarantineRaft } from "./quarantine.ts";
 import { retiredCount, takeBackRetired } from "./retire.ts";
+import { endJoin } from "./unfinished-join.ts";
 
 /** How long the log may be read: seconds, unless a store has to be installed first. */
 const REPLAY_MS = 600_000;
@@ -52,6 +53,7 @@ export async function recoverNode(options: { dataDir: string; nowMs?: () => numb
   }
   const lock = lockDataFolder(dataDir);
   try {
+    endJoin(dataDir);
     takeBackRetired(dataDir, nowMs());
     const recovered = await beginNewHistory(dataDir, folder, nowMs);
     clearRecoveryMark(dataDir);

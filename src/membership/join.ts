@@ -4,7 +4,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { buildInfo } from "../config/build-info.ts";
-import { clearJoinRequest } from "../datadir/index.ts";
+import { clearJoinRequest, endJoin } from "../datadir/index.ts";
 import { type About, type FleetFile, type Joined, joinFleet, writeFleetFile } from "../fleet/index.ts";
 import { pause } from "../lib/pause.ts";
 import type { RaftLog } from "../log/engine/raft/index.ts";
@@ -56,6 +56,7 @@ export async function enterFleet(
   const file = { fleetId, epoch, fleet, profile, role, node: node.id(), spaces, members };
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFleetFile(folder, file);
+  endJoin(dataDir);
   clearJoinRequest(dataDir);
   say(`joined the fleet ${fleet} as ${role}. ${joined.admitted.survives}`);
   return { ...joined, file };

@@ -6,10 +6,13 @@ import { join } from "node:path";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import {
+  beginJoin,
   clearJoinRequest,
+  endJoin,
   type JoinRequest,
   quarantineData,
   readJoinRequest,
+  removeUnfinishedJoin,
   runRequestedQuarantine,
 } from "../datadir/index.ts";
 import {
@@ -72,6 +75,8 @@ export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number)
   const host = request?.place ?? settings.join;
   const chosenRole = origins.has("role") ? settings.role : undefined;
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
+  if (file === undefined) removeUnfinishedJoin(data, () => ownChanges(data) > 0);
+  else endJoin(data);
   const facts: StartFacts = { loaded, request, host, chosenRole, file };
   const rejoins = file?.removed === true && host !== undefined;
   if (!rejoins && file !== undefined && !(isLastFullMember(file) && request !== undefined))
@@ -87,6 +92,7 @@ export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number)
   const kept = makeRoom(data, request?.discard === true || settings.discard_local, nowMs());
   if (kept !== undefined) lines.push(`what this node held before is kept in ${kept}`);
   const role = joinTarget.role ?? joinTarget.ticket?.role;
+  beginJoin(data);
   return { kind: role === "edge" ? "edge" : "full", file: undefined, joinTarget, lines };
 }
 

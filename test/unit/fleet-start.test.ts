@@ -1,7 +1,7 @@
 // What a start does about fleets, over real data folders: member, join, alone; what is set aside, what is refused.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemdUnit } from "../../src/cli/service/systemd.ts";
 import { loadSettings } from "../../src/config/load.ts";
@@ -132,6 +132,35 @@ describe("a start that joins", () => {
     const removed = memberFolder({ ...FILE, removed: true });
     expect(codeOf(() => plan(removed, { join: "one", role: "edge" }, TICKET))).toBe("join_refused");
     expect([...asideOf(data), ...asideOf(removed)]).toEqual([]);
+  });
+
+  test("that was not finished leaves nothing behind, however often and whatever follows", () => {
+    const begun = (data: string, seq: number) => {
+      const made = folderWith(seq);
+      for (const name of ["store", "raft"]) renameSync(join(made, name), join(data, name));
+    };
+    const data = temporaryFolder();
+    for (let start = 0; start < 2; start += 1) {
+      plan(data, { join: "one" });
+      begun(data, 0);
+    }
+    expect(plan(data, { join: "one" }).lines).toEqual([]);
+    expect(readdirSync(data)).toEqual(["joining"]);
+    begun(data, 0);
+    expect(plan(data).joinTarget).toBeUndefined();
+    expect(readdirSync(data)).toEqual([]);
+
+    // What is there belongs to the node once the join is recorded, or where it holds changes in spite of the mark.
+    plan(data, { join: "one" });
+    begun(data, 7);
+    expect(codeOf(() => plan(data, { join: "one" }))).toBe("data_exists");
+    expect(readdirSync(data).sort()).toEqual(["raft", "store"]);
+    const member = temporaryFolder();
+    plan(member, { join: "one" });
+    begun(member, 0);
+    writeFleetFile(join(member, "raft"), FILE);
+    expect(plan(member, { join: "one" }).file?.node).toBe("n-a");
+    expect(readdirSync(member).sort()).toEqual(["raft", "store"]);
   });
 
   test("gives up an empty store of its own, and one with data only when told to; both are kept", () => {

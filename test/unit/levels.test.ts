@@ -3,10 +3,12 @@
 
 import { Database } from "bun:sqlite";
 import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.ts";
 import { inspectNodeStore } from "../../src/datadir/inspect.ts";
 import { recoverNode } from "../../src/datadir/recover.ts";
+import { beginJoin } from "../../src/datadir/unfinished-join.ts";
 import { FEATURES, MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
 import { fleetValue } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -234,8 +236,11 @@ describe("a data folder of the level before", () => {
     expect(await backupNode({ dataDir, to })).toMatchObject({ schema: at(BEFORE).schema });
     expect((await checkBackup(to, new Map())).manifest.content).toMatchObject({ contexts: 1 });
     const restored = temporaryFolder();
+    // Each may follow a join that was not finished, and what they make is not of that join.
+    for (const folder of [restored, dataDir]) beginJoin(folder);
     await restoreNode({ from: to, dataDir: restored });
     await recoverNode({ dataDir });
+    for (const folder of [restored, dataDir]) expect(existsSync(join(folder, "joining"))).toBe(false);
     for (const folder of [restored, dataDir])
       expect(levelAndSchema(openStore(join(folder, "store")))).toEqual(at(BEFORE));
   });
