@@ -1,5 +1,5 @@
-// Runs the unit tests that reach a source on each of its mutants, in a copy of the tree. Writes nothing into the tree
-// itself. Which mutants there are, scripts/mutate-lines.ts says.
+// Runs the unit tests that reach a TypeScript source on its mutants, in a copy of the tree. Writes nothing into the tree
+// itself. Which mutants there are, scripts/mutate-lines.ts says; those of Go are run by scripts/go-mutant-runs.ts.
 
 import {
   cpSync,
@@ -16,15 +16,18 @@ import { basename, join } from "node:path";
 import type { Mutant } from "./mutate-lines.ts";
 import { filesUnder, UseGraph } from "./use-graph.ts";
 
-/** A test file may take so much longer on a mutant than on the source as it is. */
+/** Tests may take so much longer on a mutant than on the source as it is. The spare time is more than TEST_MS: a test
+ * that waits in vain fails by itself. */
 const SLOWER = 3;
-const SPARE_MS = 10_000;
+export const SPARE_MS = 30_000;
 const BASE_MS = 600_000;
 const TEST_MS = 20_000;
 /** The nearest test files run first: most mutants end there. */
 const FIRST = 3;
 
-export type Verdict = "killed" | "survived" | "timed out";
+export type Verdict = "killed" | "survived" | "timed out" | "no build";
+/** Says what the tests make of a mutant. The source is as it was afterwards. */
+export type Judge = (mutant: Mutant) => Promise<Verdict>;
 
 /** A copy of a tree in which files may be changed. */
 export interface Copy extends Disposable {
@@ -43,98 +46,125 @@ export function copyTree(root: string): Copy {
   return { root: copy, [Symbol.dispose]: () => rmSync(copy, { recursive: true, force: true }) };
 }
 
-/**
- * Returns the unit tests that can reach a source, the nearest first: those with its name, those that name one of its
- * exports (also where they import it by the `index.ts` of its folder), then by the number of imports between.
- */
-export function testsOf(root: string, source: string): string[] {
-  const graph = new UseGraph(filesUnder(root));
-  const name = basename(source).replace(/\.tsx?$/, "");
-  const exported = /^export (?:async )?(?:function\*?|class|const|let) (\w+)/gm;
-  const names = [...readFileSync(join(root, source), "utf8").matchAll(exported)].map(([, each]) => each);
-  const naming = names.length === 0 ? undefined : new RegExp(`\\b(?:${names.join("|")})\\b`);
-  const distance = (test: string, imports: number): number => {
-    if (basename(test).startsWith(name)) return 0;
-    return naming?.test(readFileSync(join(root, test), "utf8")) === true ? 1 : 1 + imports;
-  };
-  return [...new Bun.Glob("test/unit/**/*.test.{ts,tsx}").scanSync({ cwd: root })]
-    .sort()
-    .flatMap((test) => {
-      const way = graph.wayTo(test, new Set([source]));
-      return way === undefined ? [] : [{ test, far: distance(test, way.length) }];
-    })
-    .sort((one, other) => one.far - other.far)
-    .map(({ test }) => test);
-}
-
-/** The tests of one source, run in a copy. */
+/** The unit tests of a copy, and their run on mutants of its TypeScript sources. */
 export class MutantRuns {
   readonly #root: string;
-  readonly #source: string;
-  readonly #steps: { tests: readonly string[]; deadlineMs: number }[] = [];
+  readonly #graph: UseGraph;
+  /** How long each test file took on the sources as they are; undefined for one that fails on them. */
+  readonly #usualMs = new Map<string, number | undefined>();
 
-  constructor(root: string, source: string) {
+  readonly #spareMs: number;
+
+  /** Tests on a mutant are late `spareMs` after three times their usual time. */
+  constructor(root: string, spareMs = SPARE_MS) {
     this.#root = root;
-    this.#source = source;
+    this.#spareMs = spareMs;
+    this.#graph = new UseGraph(filesUnder(root));
   }
 
-  /** Runs the tests on the source as it is. Returns those that fail on it and are left out. */
-  async begin(tests: readonly string[]): Promise<string[]> {
-    const failed: string[] = [];
-    const passed: { test: string; ms: number }[] = [];
+  /**
+   * Returns the unit tests that can reach a source, the nearest first: those with its name, those that name one of its
+   * exports (also where they import it by the `index.ts` of its folder), then by the number of imports between.
+   */
+  testsOf(source: string): string[] {
+    const read = (path: string): string => readFileSync(join(this.#root, path), "utf8");
+    const name = basename(source).replace(/\.tsx?$/, "");
+    const exported = /^export (?:async )?(?:function\*?|class|const|let) (\w+)/gm;
+    const names = [...read(source).matchAll(exported)].map(([, each]) => each);
+    const naming = names.length === 0 ? undefined : new RegExp(`\\b(?:${names.join("|")})\\b`);
+    const distance = (test: string, imports: number): number => {
+      if (basename(test).startsWith(name)) return 0;
+      return naming?.test(read(test)) === true ? 1 : 1 + imports;
+    };
+    return [...new Bun.Glob("test/unit/**/*.test.{ts,tsx}").scanSync({ cwd: this.#root })]
+      .sort()
+      .flatMap((test) => {
+        const way = this.#graph.wayTo(test, new Set([source]));
+        return way === undefined ? [] : [{ test, far: distance(test, way.length) }];
+      })
+      .sort((one, other) => one.far - other.far)
+      .map(({ test }) => test);
+  }
+
+  /** Returns the judge of mutants of a source by `tests`, and those of them that fail on the source as it is. */
+  async begin(source: string, tests: readonly string[]): Promise<{ judge: Judge; failing: string[] }> {
     for (const test of tests) {
+      if (this.#usualMs.has(test)) continue;
       const startedMs = performance.now();
-      if ((await this.#run([test], BASE_MS)) === "survived") passed.push({ test, ms: performance.now() - startedMs });
-      else failed.push(test);
+      const isGood = (await this.#run([test], BASE_MS)) === "survived";
+      this.#usualMs.set(test, isGood ? performance.now() - startedMs : undefined);
     }
-    for (const step of [passed.slice(0, FIRST), passed.slice(FIRST)]) {
-      if (step.length === 0) continue;
-      const deadlineMs = SLOWER * step.reduce((sum, { ms }) => sum + ms, 0) + SPARE_MS;
-      this.#steps.push({ tests: step.map(({ test }) => test), deadlineMs });
-    }
-    return failed;
+    const good = tests.filter((test) => this.#usualMs.get(test) !== undefined);
+    const steps = [good.slice(0, 1), good.slice(1, FIRST), good.slice(FIRST)].filter((step) => step.length > 0);
+    return {
+      judge: (mutant) => this.#judge(source, mutant, steps),
+      failing: tests.filter((test) => !good.includes(test)),
+    };
   }
 
-  /** Returns what the tests make of a mutant. The source is as it was afterwards. */
-  async judge(mutant: Mutant, original: string): Promise<Verdict> {
-    const path = join(this.#root, this.#source);
-    writeFileSync(path, mutant.source);
-    try {
-      for (const { tests, deadlineMs } of this.#steps) {
-        const verdict = await this.#run(tests, deadlineMs);
+  async #judge(source: string, mutant: Mutant, steps: readonly (readonly string[])[]): Promise<Verdict> {
+    return await withMutant(join(this.#root, source), mutant, async () => {
+      for (const step of steps) {
+        const usualMs = step.reduce((sum, test) => sum + (this.#usualMs.get(test) ?? 0), 0);
+        const verdict = await this.#run(step, lateMs(usualMs, this.#spareMs));
         if (verdict !== "survived") return verdict;
       }
       return "survived";
-    } finally {
-      writeFileSync(path, original);
-    }
+    });
   }
 
-  async #run(tests: readonly string[], deadlineMs: number): Promise<Verdict> {
+  #run(tests: readonly string[], deadlineMs: number): Promise<Verdict> {
     const paths = tests.map((test) => `./${test}`);
-    const child = Bun.spawn({
-      cmd: [process.execPath, "test", "--isolate", "--bail", `--timeout=${TEST_MS}`, ...paths],
-      cwd: this.#root,
-      env: { ...withoutOwnSettings(process.env), CAIRN_ROOT: this.#root },
-      stdio: ["ignore", "ignore", "ignore"],
-      // A group of its own, which ends with what the tests started.
-      detached: true,
-    });
-    let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      endGroup(child.pid);
-    }, deadlineMs);
-    const stop = (): void => endGroup(child.pid);
-    process.once("exit", stop);
-    try {
-      const code = await child.exited;
-      if (isLate) return "timed out";
-      return code === 0 ? "survived" : "killed";
-    } finally {
-      clearTimeout(timer);
-      process.off("exit", stop);
-    }
+    const cmd = [process.execPath, "test", "--isolate", "--bail", `--timeout=${TEST_MS}`, ...paths];
+    return runTests(cmd, this.#root, { CAIRN_ROOT: this.#root }, deadlineMs);
+  }
+}
+
+/** Runs `work` while a file is a mutant. The file is as it was afterwards. */
+export async function withMutant<T>(path: string, mutant: Mutant, work: () => Promise<T>): Promise<T> {
+  const original = readFileSync(path, "utf8");
+  writeFileSync(path, mutant.source);
+  try {
+    return await work();
+  } finally {
+    writeFileSync(path, original);
+  }
+}
+
+/** Returns when tests that usually take `usualMs` are late on a mutant. */
+export function lateMs(usualMs: number, spareMs: number): number {
+  return SLOWER * usualMs + spareMs;
+}
+
+/** Runs a command that ends with 0 if its tests pass, and ends it and what it started after `deadlineMs`. */
+export async function runTests(
+  cmd: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+  deadlineMs: number,
+): Promise<"killed" | "survived" | "timed out"> {
+  const child = Bun.spawn({
+    cmd: [...cmd],
+    cwd,
+    env: { ...withoutOwnSettings(process.env), ...env },
+    stdio: ["ignore", "ignore", "ignore"],
+    // A group of its own, which ends with what the tests started.
+    detached: true,
+  });
+  let isLate = false;
+  const stop = (): void => endGroup(child.pid);
+  const timer = setTimeout(() => {
+    isLate = true;
+    stop();
+  }, deadlineMs);
+  process.once("exit", stop);
+  try {
+    const code = await child.exited;
+    if (isLate) return "timed out";
+    return code === 0 ? "survived" : "killed";
+  } finally {
+    clearTimeout(timer);
+    process.off("exit", stop);
   }
 }
 
@@ -154,9 +184,10 @@ function endGroup(pid: number): void {
 export function sourcesUnder(root: string, paths: readonly string[]): string[] {
   return paths
     .flatMap((path) =>
-      existsSync(join(root, path)) && /\.tsx?$/.test(path)
+      existsSync(join(root, path)) && /\.(?:tsx?|go)$/.test(path)
         ? [path]
-        : [...new Bun.Glob(`${path.replace(/\/+$/, "")}/**/*.{ts,tsx}`).scanSync({ cwd: root })],
+        : [...new Bun.Glob(`${path.replace(/\/+$/, "")}/**/*.{ts,tsx,go}`).scanSync({ cwd: root })],
     )
+    .filter((path) => !path.endsWith("_test.go"))
     .sort();
 }

@@ -1,15 +1,17 @@
-// npm run mutants: breaks sources in small ways, one at a time, and says which breaks no unit test sees. `-- FILE…`
+// npm run mutants: breaks sources in small ways, one at a time, and says which breaks no unit or Go test sees. `-- FILE…`
 // restricts it to files and folders, `--max N` draws N mutants of each file (`--seed N` repeats the choice), `--tests
 // N` runs the N nearest test files. The last line counts passed (killed, timed out) and failed (survived) mutants.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { copyTree, MutantRuns, sourcesUnder, testsOf } from "./mutant-runs.ts";
-import { mutantsOf, sample } from "./mutate-lines.ts";
+import { GoMutantRuns } from "./go-mutant-runs.ts";
+import { copyTree, type Judge, MutantRuns, sourcesUnder } from "./mutant-runs.ts";
+import { acceptedMutants, reasonFor } from "./mutants-accepted.ts";
+import { type Mutant, mutantsOf, sample } from "./mutate-lines.ts";
 
 const root = dirname(import.meta.dir);
-const FOLDERS = ["src/access", "src/log", "src/cache", "src/fleet", "src/operation"];
+const FOLDERS = ["src/access", "src/log", "src/cache", "src/fleet", "src/operation", "native/raftlog"];
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130));
 process.exit(await main());
@@ -31,28 +33,58 @@ async function main(): Promise<number> {
   using copy = copyTree(root);
   // An exit by a signal passes `using` by.
   process.on("exit", () => copy[Symbol.dispose]());
+  const judges = judgesIn(copy.root, tests);
   const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const source of sources) await judgeAll(copy.root, source, { max, seed, tests }, sum);
+  for (const source of sources) {
+    const mutants = sample(mutantsOf(readFileSync(join(root, source), "utf8"), languageOf(source)), max, seed);
+    await judgeAll(source, mutants, judges, sum);
+  }
   console.log(`${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
   return sum.failed === 0 ? 0 : 1;
 }
 
 async function judgeAll(
-  copy: string,
   source: string,
-  { max, seed, tests }: { max: number; seed: number; tests: number },
+  mutants: readonly Mutant[],
+  judgeOf: (source: string) => Promise<Judge>,
   sum: { passed: number; failed: number; skipped: number },
 ): Promise<void> {
-  const original = readFileSync(join(copy, source), "utf8");
-  const mutants = sample(mutantsOf(original), max, seed);
-  if (mutants.length === 0) return;
-  const runs = new MutantRuns(copy, source);
-  const near = testsOf(copy, source).slice(0, tests);
-  for (const test of await runs.begin(near)) console.log(`${test} fails on ${source} as it is, and is left out`);
+  const accepted = acceptedMutants(root);
+  let judge: Judge | undefined;
   for (const mutant of mutants) {
-    const verdict = await runs.judge(mutant, original);
+    const reason = reasonFor(accepted, source, mutant);
+    if (reason === undefined) judge ??= await judgeOf(source);
+    const verdict = reason === undefined ? await judge?.(mutant) : "accepted";
     if (verdict === "survived") sum.failed += 1;
+    else if (verdict === "accepted" || verdict === "no build") sum.skipped += 1;
     else sum.passed += 1;
-    console.log(`${verdict.padEnd(9)} ${source}:${mutant.line}  ${mutant.from} → ${mutant.to || "(nothing)"}`);
+    console.log(`${verdict?.padEnd(9)} ${source}:${mutant.line}  ${mutant.from} → ${mutant.to || "(nothing)"}`);
   }
+}
+
+/** Returns what finds the judge of a source's mutants. It prints the tests that fail on the sources as they are. */
+function judgesIn(copy: string, count: number): (source: string) => Promise<Judge> {
+  const runs = new MutantRuns(copy);
+  const packages = new Map<string, GoMutantRuns>();
+  const leftOut = (tests: readonly string[], where: string): void => {
+    for (const test of tests) console.log(`${test} fails on ${where} as it is, and is left out`);
+  };
+  return async (source) => {
+    if (languageOf(source) === "TypeScript") {
+      const { judge, failing } = await runs.begin(source, runs.testsOf(source).slice(0, count));
+      leftOut(failing, source);
+      return judge;
+    }
+    const folder = dirname(source);
+    const known = packages.get(folder);
+    if (known !== undefined) return known.judge(source);
+    const { runs: begun, failing } = await GoMutantRuns.begin(copy, folder);
+    leftOut(failing, folder);
+    packages.set(folder, begun);
+    return begun.judge(source);
+  };
+}
+
+function languageOf(source: string): "TypeScript" | "Go" {
+  return source.endsWith(".go") ? "Go" : "TypeScript";
 }

@@ -3,7 +3,9 @@
 import { expect, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { copyTree, MutantRuns, testsOf } from "../../scripts/mutant-runs.ts";
+import { GoMutantRuns } from "../../scripts/go-mutant-runs.ts";
+import { copyTree, MutantRuns } from "../../scripts/mutant-runs.ts";
+import { acceptedMutants, reasonFor } from "../../scripts/mutants-accepted.ts";
 import { mutantsOf, sample } from "../../scripts/mutate-lines.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -18,6 +20,8 @@ test("operators, defaults, truth values and lone refusals are changed, one at a 
     line: 1,
     from: 'if (!isIn) throw new Error("x > y");',
     to: "",
+    before: 'if (!isIn) throw new Error("x > y");',
+    after: "",
     source: "\nMath.min(a, b);",
   });
 });
@@ -28,6 +32,31 @@ test("comments, literals, imports and types are left as they are", () => {
       '// a === b\nconst s = "a && b" + `a < b`;\nimport { a } from "./true.ts";\ntype T = Map<string, true>;\nlet m: Map<A, B>;',
     ),
   ).toEqual([]);
+});
+
+test("Go has its own operators, and a condition that only leaves is never true", () => {
+  const source = [
+    "func f(a []int, b int) error {",
+    '\tif err := g("a == b"); a == nil || err != nil {',
+    "\t\treturn err",
+    "\t}",
+    "\tif err := g(`x`); err != nil {",
+    "\t\treturn err",
+    "\t}",
+    "\treturn h(admin(b), min(b, a[b+1]+10))",
+    "}",
+  ].join("\n");
+  const found = mutantsOf(source, "Go");
+  expect(found.map(({ line, after }) => `${line}: ${after}`)).toEqual([
+    '2: if err := g("a == b"); false && (a == nil || err != nil) {',
+    '2: if err := g("a == b"); a != nil || err != nil {',
+    '2: if err := g("a == b"); a == nil && err != nil {',
+    '2: if err := g("a == b"); a == nil || err == nil {',
+    "5: if err := g(`x`); err == nil {",
+    "8: return h(admin(b), max(b, a[b+1]+10))",
+    "8: return h(admin(b), min(b, a[b]+10))",
+  ]);
+  expect(found.every(({ before, line }) => before === source.split("\n")[line - 1]?.trim())).toBe(true);
 });
 
 test("a sample is the same with the same seed, in order, and another with another", () => {
@@ -52,12 +81,13 @@ test("what a test sees is killed, what none sees survives, and the tree is untou
   writeFileSync(join(root, "test/unit/broken.test.ts"), `${header}test("x", () => expect(over(1)).toBe(true));`);
   writeFileSync(join(root, "test/unit/apart.test.ts"), "");
   using copy = copyTree(root);
-  const tests = testsOf(copy.root, "src/limits.ts");
+  const runs = new MutantRuns(copy.root);
+  const tests = runs.testsOf("src/limits.ts");
   expect(tests).toEqual(["test/unit/limits.test.ts", "test/unit/broken.test.ts"]);
-  const runs = new MutantRuns(copy.root, "src/limits.ts");
-  expect(await runs.begin(tests)).toEqual(["test/unit/broken.test.ts"]);
+  const { judge, failing } = await runs.begin("src/limits.ts", tests);
+  expect(failing).toEqual(["test/unit/broken.test.ts"]);
   const verdicts = [];
-  for (const mutant of mutantsOf(source)) verdicts.push([mutant.line, await runs.judge(mutant, source)]);
+  for (const mutant of mutantsOf(source)) verdicts.push([mutant.line, await judge(mutant)]);
   expect(verdicts).toEqual([
     [1, "killed"],
     [2, "survived"],
@@ -75,5 +105,106 @@ test("a test that names an export comes before one with fewer imports between", 
   writeFileSync(join(root, "src/index.ts"), 'export { used } from "./user.ts";\nexport { over } from "./limits.ts";\n');
   writeFileSync(join(root, "test/unit/a.test.ts"), 'import { used } from "../../src/user.ts";\nused;\n');
   writeFileSync(join(root, "test/unit/b.test.ts"), 'import { over } from "../../src/index.ts";\nover(1);\n');
-  expect(testsOf(root, "src/limits.ts")).toEqual(["test/unit/b.test.ts", "test/unit/a.test.ts"]);
+  expect(new MutantRuns(root).testsOf("src/limits.ts")).toEqual(["test/unit/b.test.ts", "test/unit/a.test.ts"]);
+});
+
+test("a mutant that loops for ever is late, and what it started is ended", async () => {
+  const root = temporaryFolder();
+  mkdirSync(join(root, "src"));
+  mkdirSync(join(root, "test/unit"), { recursive: true });
+  const body = "  for (let at = 0; ; at += 1) {\n    if (at === n) return at;\n  }\n";
+  writeFileSync(join(root, "src/count.ts"), `export function count(n: number) {\n${body}}\n`);
+  const header = 'import { expect, test } from "bun:test";\nimport { count } from "../../src/count.ts";\n';
+  writeFileSync(join(root, "test/unit/count.test.ts"), `${header}test("x", () => expect(count(3)).toBe(3));`);
+  const { judge } = await new MutantRuns(root, 2_000).begin("src/count.ts", ["test/unit/count.test.ts"]);
+  const [mutant] = mutantsOf(readFileSync(join(root, "src/count.ts"), "utf8")).filter(({ after }) => after === "");
+  if (mutant === undefined) throw new Error("the lone return is no mutant");
+  expect(await judge(mutant)).toBe("timed out");
+});
+
+const goSource = `package limits
+
+func Over(n int) bool { return n > 2 }
+
+func Count(n int) int {
+\tfor at := 0; ; at++ {
+\t\tif at == n {
+\t\t\treturn at
+\t\t}
+\t}
+}
+
+func Unseen(n int) bool { return n < 2 }
+
+func Pair(a, b int) [2]int { return [1 + 1]int{a, b} }
+`;
+const goTests = `package limits
+
+import "testing"
+
+func TestOver(t *testing.T) {
+\tif Over(2) || !Over(3) {
+\t\tt.Error("wrong")
+\t}
+}
+
+func TestCount(t *testing.T) {
+\tif Count(3) != 3 {
+\t\tt.Error("wrong")
+\t}
+}
+
+func TestBroken(t *testing.T) {
+\tif Over(3) {
+\t\tt.Error("wrong")
+\t}
+}
+`;
+
+test.skipIf(Bun.which("go") === null)(
+  "mutants of Go: seen, not seen, without end, without a build [needs Go]",
+  async () => {
+    const root = temporaryFolder();
+    const folder = join(root, "native/limits");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(root, "native/go.mod"), "module example.test/native\n\ngo 1.26\n");
+    writeFileSync(join(folder, "limits.go"), goSource);
+    writeFileSync(join(folder, "limits_test.go"), goTests);
+    const { runs, failing } = await GoMutantRuns.begin(root, "native/limits", 2_000);
+    expect(failing).toEqual(["TestBroken"]);
+    const judge = runs.judge("native/limits/limits.go");
+    const verdicts = [];
+    for (const mutant of mutantsOf(goSource, "Go")) verdicts.push([mutant.line, mutant.to, await judge(mutant)]);
+    expect(verdicts).toEqual([
+      [3, ">=", "killed"],
+      [7, "false && (at == n)", "timed out"],
+      [7, "!=", "killed"],
+      [13, "<=", "survived"],
+      [15, "", "no build"],
+    ]);
+    expect(readFileSync(join(folder, "limits.go"), "utf8")).toBe(goSource);
+  },
+);
+
+test("accepted mutants have a reason and fit a line of their source", () => {
+  const root = join(import.meta.dir, "../..");
+  const stale = Object.entries(acceptedMutants(root)).flatMap(([source, entries]) => {
+    const found = mutantsOf(readFileSync(join(root, source), "utf8"), source.endsWith(".go") ? "Go" : "TypeScript");
+    return entries.flatMap(({ before, after, reason }) => {
+      const isFound = (text: string) => found.some((mutant) => mutant.before === before && mutant.after === text);
+      return reason !== "" && [after].flat().every(isFound) ? [] : [`${source}: ${before}`];
+    });
+  });
+  expect(stale).toEqual([]);
+});
+
+test("an accepted mutant is known by its line before and after", () => {
+  const [mutant] = mutantsOf("const isOver = n > 2;");
+  if (mutant === undefined) throw new Error("no mutant");
+  const accept = (before: string, after: string | string[]) => ({ "a.ts": [{ before, after, reason: "why" }] });
+  expect(reasonFor(accept("const isOver = n > 2;", "const isOver = n >= 2;"), "a.ts", mutant)).toBe("why");
+  expect(reasonFor(accept("const isOver = n > 2;", ["", "const isOver = n >= 2;"]), "a.ts", mutant)).toBe("why");
+  expect(reasonFor(accept("const isOver = n > 2;", "const isOver = n >= 2;"), "b.ts", mutant)).toBeUndefined();
+  expect(reasonFor(accept("const isOver = n > 2;", "const isOver = n < 2;"), "a.ts", mutant)).toBeUndefined();
+  expect(reasonFor(accept("const isOver = n > 3;", "const isOver = n >= 2;"), "a.ts", mutant)).toBeUndefined();
 });

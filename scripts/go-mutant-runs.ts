@@ -1,0 +1,110 @@
+// Runs the tests of one Go package on mutants of its sources, in a copy of the tree. A mutant is judged by the tests
+// that reach its line on the sources as they are, the shortest first.
+
+import { readFileSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
+import { type Judge, lateMs, runTests, SPARE_MS, type Verdict, withMutant } from "./mutant-runs.ts";
+import type { Mutant } from "./mutate-lines.ts";
+
+const BUILD_MS = 600_000;
+const BASE_MS = 300_000;
+/** So many run first: most mutants end there. */
+const FIRST = 8;
+const FLAGS = { GOFLAGS: "-buildvcs=false -mod=readonly", GOTOOLCHAIN: "local" };
+
+interface GoTest {
+  name: string;
+  usualMs: number;
+  /** The lines that the test reaches, by the name of the file: first and last line of each block. */
+  reached: ReadonlyMap<string, readonly (readonly [number, number])[]>;
+}
+
+/** The tests of one package of a copy. */
+export class GoMutantRuns {
+  readonly #folder: string;
+  readonly #tests: readonly GoTest[];
+
+  readonly #spareMs: number;
+
+  private constructor(folder: string, tests: readonly GoTest[], spareMs: number) {
+    this.#folder = folder;
+    this.#tests = tests;
+    this.#spareMs = spareMs;
+  }
+
+  /** Runs each test of a package once. Also returns the tests that fail and are left out; throws if it has no build. */
+  static async begin(
+    root: string,
+    folder: string,
+    spareMs = SPARE_MS,
+  ): Promise<{ runs: GoMutantRuns; failing: string[] }> {
+    const path = join(root, folder);
+    if (!(await build(path, ["-cover"]))) throw new Error(`go test -c fails in ${folder}`);
+    const sources = [...new Bun.Glob("*_test.go").scanSync({ cwd: path })].sort();
+    const names = sources.flatMap((name) =>
+      [...readFileSync(join(path, name), "utf8").matchAll(/^func (Test\w+)\(t \*testing\.T\)/gm)].flatMap(
+        ([, test]) => test ?? [],
+      ),
+    );
+    const tests: GoTest[] = [];
+    const failing: string[] = [];
+    const profile = join(path, "cover.out");
+    for (const name of names) {
+      const startedMs = performance.now();
+      const verdict = await runTests(command([name], [`-test.coverprofile=${profile}`]), path, {}, BASE_MS);
+      const usualMs = performance.now() - startedMs;
+      if (verdict === "survived") tests.push({ name, usualMs, reached: reachedBy(readFileSync(profile, "utf8")) });
+      else failing.push(name);
+    }
+    tests.sort((one, other) => one.usualMs - other.usualMs);
+    return { runs: new GoMutantRuns(path, tests, spareMs), failing };
+  }
+
+  /** Returns the judge of mutants of a source of the package. */
+  judge(source: string): Judge {
+    return (mutant) => withMutant(join(this.#folder, basename(source)), mutant, () => this.#judge(source, mutant));
+  }
+
+  async #judge(source: string, { line }: Mutant): Promise<Verdict> {
+    const reaching = this.#tests.filter(({ reached }) =>
+      (reached.get(basename(source)) ?? []).some(([first, last]) => first <= line && line <= last),
+    );
+    if (!(await build(this.#folder, []))) return "no build";
+    for (const step of [reaching.slice(0, FIRST), reaching.slice(FIRST)]) {
+      if (step.length === 0) continue;
+      const usualMs = step.reduce((sum, test) => sum + test.usualMs, 0);
+      const names = step.map(({ name }) => name);
+      const verdict = await runTests(
+        command(names, ["-test.failfast"]),
+        this.#folder,
+        {},
+        lateMs(usualMs, this.#spareMs),
+      );
+      if (verdict !== "survived") return verdict;
+    }
+    return "survived";
+  }
+}
+
+function command(names: readonly string[], flags: readonly string[]): string[] {
+  return ["./mutant.test", `-test.run=^(?:${names.join("|")})$`, ...flags];
+}
+
+/** Builds the tests of a package, `mutant.test` in its folder, and reports whether that was possible. */
+async function build(folder: string, flags: readonly string[]): Promise<boolean> {
+  rmSync(join(folder, "mutant.test"), { force: true });
+  const cmd = ["go", "test", "-c", "-vet=off", ...flags, "-o", "mutant.test", "."];
+  return (await runTests(cmd, folder, FLAGS, BUILD_MS)) === "survived";
+}
+
+/** Reads a profile: lines such as `cairn.internal/native/raftlog/acks.go:32.18,36.3 2 1`; the last number counts runs. */
+function reachedBy(profile: string): GoTest["reached"] {
+  const reached = new Map<string, (readonly [number, number])[]>();
+  for (const [, path = "", first, last] of profile.matchAll(/^(.+):(\d+)\.\d+,(\d+)\.\d+ \d+ [1-9]\d*$/gm)) {
+    const name = basename(path);
+    const blocks = reached.get(name) ?? [];
+    blocks.push([Number(first), Number(last)]);
+    reached.set(name, blocks);
+  }
+  return reached;
+}
