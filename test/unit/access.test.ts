@@ -148,6 +148,8 @@ test("callers have one name only where they are one: users by login, all others 
   const other = { ...one, id: "nOTHER" };
   expect([one, other].map(callerName)).toEqual(["node:nONE", "node:nOTHER"]);
   expect(callerName(callerWith({ kind: "tagged", id: "nTAG", tags: ["tag:a"] }))).toBe("node:nTAG");
+  // No device and no login can have the name of a local caller.
+  expect(callerName(callerWith({ kind: "local", id: "local:bridge", login: "" }))).toBe("local:bridge");
   expect(callerName(callerWith({ id: "nPHONE" }))).toBe("user:alice@example.com");
   await using core = startCore();
   const put = (caller: Caller) => core.call("context_put", { id: "a/x", content: 1, idempotency_key: "k" }, caller);

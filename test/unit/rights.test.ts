@@ -1,7 +1,7 @@
 // The questions that other rooms ask of rights: each must agree with the judgement of single grants.
 
 import { expect, test } from "bun:test";
-import { capAllows, parseGrants, Rights } from "../../src/access/rights.ts";
+import { capAllows, joinRolesOf, parseGrants, Rights } from "../../src/access/rights.ts";
 import { spaceAmong, spaceOf } from "../../src/access/space.ts";
 
 function rightsBy(...objects: unknown[]): Rights {
@@ -29,6 +29,8 @@ test("everywhere is the glob * of one grant, never a sum of narrower ones", () =
   expect(rightsBy({ role: "reader", spaces: ["a*", "*"] }).mayUseEverywhere(metrics)).toBe(true);
   expect(rightsBy({ role: "reader", spaces: ["**"] }).mayUseEverywhere(metrics)).toBe(false);
   expect(rightsBy({ role: "reader", spaces: ["*"], tools: ["whoami"] }).mayUseEverywhere(metrics)).toBe(false);
+  const narrow = { role: "admin", spaces: ["a*"] };
+  expect(rightsBy(narrow, { role: "reader", spaces: ["*"] }).mayUseEverywhere(metrics)).toBe(true);
 });
 
 test("an operation is named only in full, by a grant that allows it", () => {
@@ -37,6 +39,8 @@ test("an operation is named only in full, by a grant that allows it", () => {
   expect(rightsBy({ role: "operator", spaces: ["*"], tools: ["fleet_*"] }).namesOperation(leave)).toBe(false);
   expect(rightsBy({ role: "operator", spaces: ["*"] }).namesOperation(leave)).toBe(false);
   expect(rightsBy({ role: "member", spaces: ["*"], tools: ["fleet_leave"] }).namesOperation(leave)).toBe(false);
+  const named = { role: "operator", spaces: ["*"], tools: ["fleet_leave"] };
+  expect(rightsBy({ role: "operator", spaces: ["*"] }, named).namesOperation(leave)).toBe(true);
 });
 
 test("rights without a grant permit nothing; read-only rights have each role cut to reader", () => {
@@ -61,6 +65,31 @@ test("a node that is enrolled for * forwards nothing about reserved spaces, and 
     }
   }
   expect(capAllows({ role: "member", spaces: ["*"] }, "write", "team-a")).toBe(true);
+});
+
+test("a cap bounds the verb in a space and in none, whatever its spaces are", () => {
+  for (const space of ["team-a", undefined]) {
+    expect(capAllows({ role: "member", spaces: ["team-a"] }, "write", space)).toBe(true);
+    expect(capAllows({ role: "member", spaces: ["team-a"] }, "operate", space)).toBe(false);
+    expect(capAllows({ role: "operator", spaces: undefined }, "operate", space)).toBe(true);
+    expect(capAllows({ role: "operator", spaces: undefined }, "admin", space)).toBe(false);
+  }
+  expect(capAllows({ role: "member", spaces: ["team-a"] }, "read", "team-b")).toBe(false);
+});
+
+test("of a caller's objects the first 1000 count, and more of them are a problem", () => {
+  const objects = Array.from({ length: 1000 }, (_, n) => ({ role: "reader", spaces: [`s${n}`], join: ["edge"] }));
+  expect(parseGrants(objects, "The test")).toMatchObject({ grants: { length: 1000 }, problems: [] });
+  const more = parseGrants([...objects, { role: "admin", spaces: ["*"] }], "The test");
+  expect(more.grants).toHaveLength(1000);
+  expect(more.grants.some(({ role }) => role === "admin")).toBe(false);
+  expect(more.problems).toHaveLength(1);
+});
+
+test("only an object that parses lets its caller join", () => {
+  expect(joinRolesOf([{ role: "reader", spaces: ["*"] }, { role: "reader", join: ["edge"] }, null])).toEqual([]);
+  expect(joinRolesOf([{ join: ["edge"] }, { role: "reader", spaces: ["*"], join: ["edge"] }])).toEqual(["edge"]);
+  expect(joinRolesOf([{ join: ["central"] }])).toEqual([]);
 });
 
 test("a reserved space is among globs only by its own name", () => {
