@@ -97,7 +97,7 @@ async function build(folder: string, flags: readonly string[]): Promise<boolean>
   return (await runTests(cmd, folder, FLAGS, BUILD_MS)) === "survived";
 }
 
-/** Reads a profile: lines such as `cairn.internal/native/raftlog/acks.go:32.18,36.3 2 1`; the last number counts runs. */
+/** Reads a profile: lines such as `cairn.internal/native/raftlog/acks.go:32.18,36.3 2 1`, the count of runs last. */
 function reachedBy(profile: string): GoTest["reached"] {
   const reached = new Map<string, (readonly [number, number])[]>();
   for (const [, path = "", first, last] of profile.matchAll(/^(.+):(\d+)\.\d+,(\d+)\.\d+ \d+ [1-9]\d*$/gm)) {

@@ -1,5 +1,5 @@
-// Runs the unit tests that reach a TypeScript source on its mutants, in a copy of the tree. Writes nothing into the tree
-// itself. Which mutants there are, scripts/mutate-lines.ts says; those of Go are run by scripts/go-mutant-runs.ts.
+// Runs the unit tests that reach a TypeScript source on its mutants, in a copy of the tree. Writes nothing into the
+// tree itself. Which mutants there are, scripts/mutate-lines.ts says; scripts/go-mutant-runs.ts runs those of Go.
 
 import {
   cpSync,
@@ -16,8 +16,7 @@ import { basename, join } from "node:path";
 import type { Mutant } from "./mutate-lines.ts";
 import { filesUnder, UseGraph } from "./use-graph.ts";
 
-/** Tests may take so much longer on a mutant than on the source as it is. The spare time is more than TEST_MS: a test
- * that waits in vain fails by itself. */
+/** Tests may take so much longer on a mutant. The spare time is above TEST_MS: what waits in vain fails by itself. */
 const SLOWER = 3;
 export const SPARE_MS = 30_000;
 const BASE_MS = 600_000;

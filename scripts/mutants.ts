@@ -1,6 +1,7 @@
-// npm run mutants: breaks sources in small ways, one at a time, and says which breaks no unit or Go test sees. `-- FILE…`
+// npm run mutants: breaks sources in small ways, one at a time, and says which breaks no test sees. `-- FILE…`
 // restricts it to files and folders, `--max N` draws N mutants of each file (`--seed N` repeats the choice), `--tests
-// N` runs the N nearest test files. The last line counts passed (killed, timed out) and failed (survived) mutants.
+// N` runs the N nearest test files. The last line counts passed (killed, timed out), failed (survived) and skipped
+// mutants: those that are accepted, and those that Go does not compile.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,6 +1,5 @@
-// The mutants of a source in TypeScript or Go: each is the source with one small change on one line, outside of comments
-// and literals.
-// Works on text; scripts/mutants.ts runs the tests on them.
+// The mutants of a source in TypeScript or Go: each is the source with one small change on one line, outside of
+// comments and literals. Works on text; scripts/mutants.ts runs the tests on them.
 
 import { codeOnly, lineAt } from "./code-text.ts";
 
@@ -56,13 +55,13 @@ const GO: readonly (readonly [string, string])[] = [
 const TRUTH = /\b(?:true|false)\b/g;
 /** An `if` on a line of its own that only leaves. */
 const LEAVES = /^[ \t]*(if \(.*\) (?:throw|return|continue|break)\b.*;)$/gm;
-/** The condition of a Go `if` whose body only leaves; `err != nil` alone passes on what failed outside, and is no rule. */
+/** The condition of a Go `if` whose body only leaves. `err != nil` alone passes on what failed outside: no rule. */
 const GO_LEAVES =
   /(?<=^[ \t]*if (?:[^\n]*; )?)(?![^\n]*; |err != nil \{)[^\n]+(?= \{\n[ \t]*(?:return|continue|break)\b[^\n]*\n[ \t]*\}$)/gm;
 /** A default of one word, number or empty literal; what is longer would need its end found. */
 const DEFAULT = / \?\? (?:[\w.]+(?:\(\))?|\[\]|\{\})(?=[,;)\]}\s])/g;
 
-/** Returns the mutants of a source in the order of their places. Those of Go may be without a meaning to the compiler. */
+/** Returns the mutants of a source in the order of their places. Not all of those of Go compile. */
 export function mutantsOf(source: string, language: "TypeScript" | "Go" = "TypeScript"): Mutant[] {
   const code = codeOnly(source);
   const changes = swaps(code, language === "Go" ? GO : TYPESCRIPT);
