@@ -9,6 +9,7 @@ import { parseJson } from "../lib/json-text.ts";
 import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { describeIssue } from "../lib/schema-issue.ts";
+import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Caller } from "./caller.ts";
 import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
@@ -45,8 +46,8 @@ export interface Policy {
 
 /** Reads and checks the file. Throws Fault `policy_invalid`, which says what is wrong with it. */
 export function loadPolicyFile(path: string, capability: string): Policy {
-  const text = readGuarded(resolve(path));
-  const value = asPolicyFault(path, () => parseJson(text, "it"));
+  const bytes = readGuarded(resolve(path));
+  const value = asPolicyFault(path, () => parseJson(withoutBom(textOfUtf8(bytes, "it")), "it"));
   const parsed = policySchema.safeParse(value);
   if (!parsed.success) throw invalid(path, describeIssue(parsed.error.issues[0], value).text);
   const problems: string[] = [];
@@ -84,7 +85,7 @@ function sourceMatches(src: string, caller: Caller): boolean {
 }
 
 /** Reads a file that only root or this user can write, with no symbolic link in its path. Fault `policy_invalid`. */
-function readGuarded(path: string): string {
+function readGuarded(path: string): Uint8Array {
   let descriptor: number;
   try {
     // Opening a FIFO would wait for its writer, and the node with it.
@@ -101,7 +102,7 @@ function readGuarded(path: string): string {
       refuseOthers(path, folder, lstatSync(folder));
       if (folder === dirname(folder)) break;
     }
-    return asPolicyFault(path, () => readBounded(descriptor, MAX_POLICY_BYTES).toString());
+    return asPolicyFault(path, () => readBounded(descriptor, MAX_POLICY_BYTES));
   } finally {
     closeSync(descriptor);
   }

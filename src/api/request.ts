@@ -6,6 +6,7 @@ import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import { essenceOf } from "../lib/media-type.ts";
 import { nearest } from "../lib/nearest.ts";
+import { refuseForeignQuery, textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Condition, QueryParameter } from "../operation/rest-route.ts";
 
 /** Throws Fault `unsupported_media_type` for a charset parameter other than UTF-8. */
@@ -40,16 +41,12 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
     throw new Fault("cancelled", "The body ended before it was complete", { cause });
   });
   if (bytes.byteLength > maxBytes) throw tooLarge(bytes.byteLength, maxBytes);
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
-  } catch {
-    throw new Fault("invalid_input", "The body is not UTF-8", { hint: "Send UTF-8 text." });
-  }
+  return textOfUtf8(bytes, "The body");
 }
 
 /** Returns the body as JSON; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  const text = await readText(request, maxBytes);
+  const text = withoutBom(await readText(request, maxBytes));
   const essence = essenceOf(request.headers.get("content-type"));
   if (text.trim() === "" && essence === "") return {};
   if (essence !== "application/json") {
@@ -64,12 +61,14 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 export type QueryValues = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * Returns the query parameters by name, a repeated one as a list. Fault `invalid_input` for one that is unknown, or
- * given twice where once is meant.
+ * Returns the query parameters by name, a repeated one as a list. Fault `invalid_input` for one that is unknown, is
+ * given twice where once is meant, or is not UTF-8.
  */
 export function readQuery(url: string, known: Readonly<Record<string, QueryParameter>>): QueryValues {
   const found: Record<string, string | readonly string[]> = {};
-  if (!url.includes("?")) return found;
+  const start = url.indexOf("?");
+  if (start < 0) return found;
+  refuseForeignQuery(url.slice(start));
   for (const [name, value] of new URL(url).searchParams) {
     const parameter = Object.hasOwn(known, name) ? known[name] : undefined;
     if (parameter === undefined) throw unknownParameter(name, Object.keys(known));

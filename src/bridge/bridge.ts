@@ -2,13 +2,13 @@
 // Recognizes the protocol revision message by message. Writes nothing but protocol to stdout, and keeps no state but
 // the calls in flight and the session of a client of an older revision.
 
-import { readLines } from "../lib/read-lines.ts";
+import { Fault } from "../lib/fault.ts";
+import { type Line, readLines } from "../lib/read-lines.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { post, readResponses } from "./exchange.ts";
 import {
   idOf,
   JsonRpcError,
-  MAX_MESSAGE_CHARS,
   type Message,
   type MessageId,
   parseMessage,
@@ -36,7 +36,8 @@ const MAX_IN_FLIGHT = 128;
 /** How long pending responses are waited for after the end of stdin, in ms. */
 const DRAIN_MS = 10_000;
 
-const TOO_LONG = new JsonRpcError(-32600, "The message is too long", { hint: "Send less at once." });
+/** Longest message of the client, in bytes. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const NOT_JSON = new JsonRpcError(-32700, "The line is not a JSON object", {
   hint: "Send one JSON-RPC object on one line; batches are not supported.",
 });
@@ -57,7 +58,7 @@ export async function runBridge(options: BridgeOptions): Promise<void> {
     end.abort();
   });
   try {
-    for await (const line of readLines(options.stdin, signal, MAX_MESSAGE_CHARS)) bridge.take(line);
+    for await (const line of readLines(options.stdin, signal, MAX_LINE_BYTES)) bridge.take(line);
     if (!signal.aborted) await bridge.drain(DRAIN_MS);
   } finally {
     await bridge.close();
@@ -90,14 +91,18 @@ class Bridge {
     this.#session = new BridgeSession({ route, emit: (text) => this.#emit(text), signal, log });
   }
 
-  /** Starts sending one line to the node; undefined stands for a line that is too long. Never throws, never waits. */
-  take(line: string | undefined): void {
-    if (line?.trim() === "") return;
-    const message = line === undefined ? undefined : parseMessage(line);
-    if (message !== undefined && message.method === undefined && !("result" in message) && !("error" in message)) {
+  /** Starts sending one line to the node. Never throws, never waits. */
+  take(line: Line): void {
+    if (line instanceof Fault) {
+      this.#fail(null, unreadable(line));
+      return;
+    }
+    if (line.trim() === "") return;
+    const message = parseMessage(line);
+    if (message === undefined) {
+      this.#fail(null, NOT_JSON);
+    } else if (message.method === undefined && !("result" in message) && !("error" in message)) {
       this.#fail(message.id ?? null, NOT_A_MESSAGE);
-    } else if (line === undefined || message === undefined) {
-      this.#fail(null, line === undefined ? TOO_LONG : NOT_JSON);
     } else if (message.method === "notifications/cancelled") {
       this.#cancel(line, message);
     } else if (this.#running.size >= MAX_IN_FLIGHT) {
@@ -222,6 +227,11 @@ class Bridge {
     });
     return promise;
   }
+}
+
+/** Returns the error for a line that has no text. */
+function unreadable({ code, message, hint = "" }: Fault): JsonRpcError {
+  return new JsonRpcError(code === "too_large" ? -32600 : -32700, message, { hint });
 }
 
 function isAbort(error: unknown): boolean {

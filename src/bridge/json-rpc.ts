@@ -7,7 +7,7 @@ import { factsOfDetails } from "../lib/fault-facts.ts";
 import { isObject, parseObject } from "../lib/json-object.ts";
 import { FAULT_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 
-/** Longest message in either direction, in characters. */
+/** Longest message of a node, in characters. */
 export const MAX_MESSAGE_CHARS = 16 * 1024 * 1024;
 /** `_meta` key under which a message of the stateless revision names that revision. */
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";

@@ -5,6 +5,7 @@ import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { describeJsonError } from "../lib/json-error.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 
 /** More than the largest context; the node has limits of its own. */
 const MAX_INPUT_BYTES = 8 * 1024 * 1024;
@@ -42,13 +43,13 @@ export async function readInput(file: string): Promise<string> {
       hint: "Name a file, or - for stdin.",
     });
   }
-  return decode(Buffer.concat(chunks), place);
+  return textOfUtf8(Buffer.concat(chunks), place);
 }
 
 /** Parses JSON that a person gave. Fault `invalid_input` names it as `what`. */
 export function parseJsonInput(text: string, what: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(withoutBom(text));
   } catch {
     throw new Fault("invalid_input", `${what} is not JSON: ${describeJsonError(text)}`, {
       hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
@@ -66,9 +67,10 @@ const TYPES: Readonly<Record<string, string>> = {
 export function mediaTypeOf(file: string, content: string): string {
   const known = TYPES[extname(file).toLowerCase()];
   if (known !== undefined) return known;
-  if (!/^\s*[[{]/.test(content)) return "text/plain";
+  const text = withoutBom(content);
+  if (!/^\s*[[{]/.test(text)) return "text/plain";
   try {
-    JSON.parse(content);
+    JSON.parse(text);
     return "application/json";
   } catch {
     return "text/plain";
@@ -79,14 +81,6 @@ export function mediaTypeOf(file: string, content: string): string {
 export function extensionOf(contentType: string): string {
   if (contentType === "application/json" || contentType.endsWith("+json")) return ".json";
   return contentType === "text/markdown" ? ".md" : ".txt";
-}
-
-function decode(bytes: Uint8Array, place: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new Fault("invalid_input", `${place} is not UTF-8 text`, { hint: "Contexts are JSON or text." });
-  }
 }
 
 function tooLarge(place: string): Fault {

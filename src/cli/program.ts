@@ -5,6 +5,7 @@ import { Command as CommanderCommand, CommanderError, Option as CommanderOption 
 import { refuseEngineVariables } from "../config/engine-variables.ts";
 import type { Environment } from "../config/environment.ts";
 import { refuseSecretsOnArgv } from "../config/secrets.ts";
+import { Fault } from "../lib/fault.ts";
 import { type Command, NODE_OPTIONS } from "./command.ts";
 import { reportFailure, USAGE_EXIT } from "./exit.ts";
 import { COMMANDS } from "./table.ts";
@@ -15,6 +16,7 @@ const VERSION_FLAGS: readonly string[] = ["-V", "--version"];
 export async function runCommandLine(argv: readonly string[], env: Environment): Promise<number> {
   try {
     refuseSecretsOnArgv(argv);
+    refuseForeignWords(argv);
     refuseEngineVariables(env);
     let exit = 0;
     const program = build(env, (code) => {
@@ -26,6 +28,15 @@ export async function runCommandLine(argv: readonly string[], env: Environment):
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_EXIT;
     return reportFailure(error);
   }
+}
+
+/** The runtime puts U+FFFD in place of bytes that are not UTF-8, before anything here sees them. */
+function refuseForeignWords(argv: readonly string[]): void {
+  const word = argv.find((each) => each.includes("\uFFFD"));
+  if (word === undefined) return;
+  throw new Fault("invalid_input", `The argument ${JSON.stringify(word.slice(0, 100))} is not UTF-8`, {
+    hint: "Use a UTF-8 locale, or give the text in a file or on stdin.",
+  });
 }
 
 /** `cairn --version` is `cairn version`: what people try first. */

@@ -7,6 +7,7 @@ import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
 import { defaultDataDir } from "./paths.ts";
@@ -99,7 +100,7 @@ function dataInOwnFile(path: string): Fault {
 function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string, unknown][] {
   let parsed: unknown;
   try {
-    parsed = Bun.TOML.parse(readBounded(path, MAX_FILE_BYTES).toString());
+    parsed = Bun.TOML.parse(withoutBom(textOfUtf8(readBounded(path, MAX_FILE_BYTES), "it")));
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { readBounded } from "../lib/read-file.ts";
 import { reasonOf } from "../lib/reason-of.ts";
+import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
 
 /** Names of the auth key; the first that is set wins. */
@@ -136,7 +137,7 @@ function credentialFile(name: string, env: Environment): string | undefined {
 function readSecretFile(path: string, origin: string): string {
   let value: string;
   try {
-    value = readBounded(path, MAX_SECRET_BYTES).toString().trim();
+    value = withoutBom(textOfUtf8(readBounded(path, MAX_SECRET_BYTES), "it")).trim();
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new Fault("config_invalid", `Cannot read the secret from ${origin} (${path}): ${reason}`, {

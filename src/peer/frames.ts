@@ -1,6 +1,8 @@
 // Frames between peers: one msgpack value in each body, with the same options as the log's entries. Guards against
-// hostile bytes (size, depth, false lengths, extensions); each handler then checks the value by its own zod schema.
+// hostile bytes (size, depth, false lengths, extensions, text that is not UTF-8); each handler then checks the value
+// by its own zod schema.
 
+import { isUtf8 } from "node:buffer";
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -50,10 +52,12 @@ function walk(bytes: Uint8Array): void {
     const parent = open.at(-1);
     if (at >= bytes.byteLength) throw broken("it ends too early");
     const head = headAt(view, at);
+    const end = at + head.bytes;
     if (parent?.isMap === true && parent.left % 2 === 0 && !head.isText) throw broken("a key is no text");
     if (parent !== undefined) parent.left -= 1;
-    at += head.bytes;
-    if (at > bytes.byteLength) throw broken("it ends too early");
+    if (end > bytes.byteLength) throw broken("it ends too early");
+    if (head.isText && !isUtf8(bytes.subarray(at + head.textAt, end))) throw broken("a text is not UTF-8");
+    at = end;
     if (head.items > 0) {
       // Each item has at least one byte: a false length would allocate a huge array.
       if (head.items > bytes.byteLength - at) throw broken("it ends too early");
@@ -73,12 +77,18 @@ interface Head {
   items: number;
   isMap: boolean;
   isText: boolean;
+  /** Where the content of a text begins, after the head. */
+  textAt: number;
 }
 
-const scalar = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: false });
-const text = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: true });
-const list = (bytes: number, items: number): Head => ({ bytes, items, isMap: false, isText: false });
-const map = (bytes: number, pairs: number): Head => ({ bytes, items: 2 * pairs, isMap: true, isText: false });
+const scalar = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: false, textAt: 0 });
+const text = (textAt: number, length: number): Head => {
+  return { bytes: textAt + length, items: 0, isMap: false, isText: true, textAt };
+};
+const list = (bytes: number, items: number): Head => ({ bytes, items, isMap: false, isText: false, textAt: 0 });
+const map = (bytes: number, pairs: number): Head => {
+  return { bytes, items: 2 * pairs, isMap: true, isText: false, textAt: 0 };
+};
 
 /** Bytes of the numbers 0xca to 0xd3: floats, unsigned, signed. */
 const NUMBER_BYTES = [5, 9, 2, 3, 5, 9, 2, 3, 5, 9];
@@ -88,7 +98,7 @@ function headAt(view: DataView, at: number): Head {
   if (first < 0x80 || first >= 0xe0) return scalar(1);
   if (first < 0x90) return map(1, first & 0x0f);
   if (first < 0xa0) return list(1, first & 0x0f);
-  if (first < 0xc0) return text(1 + (first & 0x1f));
+  if (first < 0xc0) return text(1, first & 0x1f);
   if (first === 0xc0 || first === 0xc2 || first === 0xc3) return scalar(1);
   if (first >= 0xca && first <= 0xd3) return scalar(NUMBER_BYTES[first - 0xca] ?? 1);
   const length = (width: 1 | 2 | 4): number => {
@@ -104,11 +114,11 @@ function headAt(view: DataView, at: number): Head {
     case 0xc6:
       return scalar(5 + length(4));
     case 0xd9:
-      return text(2 + length(1));
+      return text(2, length(1));
     case 0xda:
-      return text(3 + length(2));
+      return text(3, length(2));
     case 0xdb:
-      return text(5 + length(4));
+      return text(5, length(4));
     case 0xdc:
       return list(3, length(2));
     case 0xdd:

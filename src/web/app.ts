@@ -3,6 +3,7 @@
 
 import { type Caller, callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { refuseForeignQuery } from "../lib/utf8.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { Page } from "../operation/page.ts";
@@ -61,6 +62,7 @@ export function createWeb(options: WebOptions): Web {
       }
       const asker = new Asker(options.invoker, caller, request.signal);
       try {
+        refuseForeignQuery(url.search);
         return await respond(parts, { ...around, request, url, asker });
       } catch (error) {
         const fault = error instanceof Fault ? error : unexpected(options.onUnexpected(error));

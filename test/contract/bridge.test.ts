@@ -166,7 +166,7 @@ describe.each(ERAS)("%s stdio client", (era) => {
 /** Runs the bridge in this process over lines. */
 function inProcess() {
   const written: string[] = [];
-  const lines = new TransformStream<string, string>();
+  const lines = new TransformStream<string | Uint8Array, string | Uint8Array>();
   const writer = lines.writable.getWriter();
   const end = new AbortController();
   const log: string[] = [];
@@ -189,7 +189,7 @@ function inProcess() {
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as Record<string, unknown> & { error?: { code: number } });
   return {
-    write: (text: string) => writer.write(text),
+    write: (text: string | Uint8Array) => writer.write(text),
     close: () => writer.close(),
     end,
     done,
@@ -229,6 +229,30 @@ describe("lines", () => {
     expect(byId.get("r")?.error?.code).toBe(-32602);
     expect(JSON.stringify(byId.get(9))).toContain("initialize first");
     for (const line of bridge.written) expect(line.indexOf("\n")).toBe(line.length - 1);
+  });
+
+  test("a line that is not UTF-8 is refused, and the next one works; a mark before the first is left out", async () => {
+    const bridge = inProcess();
+    const put = (id: number) =>
+      Buffer.from(modern(id, "tools/call", { name: "context_put", arguments: { id: "team/b", content: "é" } }));
+    const latin1 = Buffer.from(put(2).toString("utf8"), "latin1");
+    const all = Buffer.concat([Buffer.from("\uFEFF"), put(1), latin1, put(3)]);
+    // Cut within the mark, and within the character of the first line.
+    const cut = all.indexOf("é") + 1;
+    for (const part of [all.subarray(0, 2), all.subarray(2, cut), all.subarray(cut)]) await bridge.write(part);
+    await bridge.close();
+    await bridge.done;
+    const [refused] = bridge.messages().filter(({ id }) => id === null);
+    expect(refused).toMatchObject({
+      error: { code: -32700, message: expect.stringContaining("Line 2 is not UTF-8: byte 0x22 at offset") },
+    });
+    expect(
+      bridge
+        .messages()
+        .flatMap(({ id, result }) => (result === undefined ? [] : [id]))
+        .sort(),
+    ).toEqual([1, 3]);
+    expect(await core.call("context_get", { id: "team/b" })).toMatchObject({ content: "é", version: 2 });
   });
 
   test("a message over the bound is refused and the next one works", async () => {

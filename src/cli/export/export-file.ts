@@ -9,16 +9,17 @@ import { sha256Hex } from "../../lib/sha256.ts";
 import { openInput } from "../input.ts";
 
 /** A document of 4 MiB with every character escaped, and the JSON around it. */
-const MAX_LINE_CHARS = 32 * 1024 * 1024;
+const MAX_LINE_BYTES = 32 * 1024 * 1024;
 
 /**
- * Yields the lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read or a line is too long.
+ * Yields the lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read, or a line is too long
+ * or not UTF-8.
  */
 export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
   try {
-    for await (const line of readLines(openInput(file), signal, MAX_LINE_CHARS)) {
-      if (line === undefined)
-        throw new Fault("invalid_input", `${file} has a line of more than ${MAX_LINE_CHARS} characters`, {
+    for await (const line of readLines(openInput(file), signal, MAX_LINE_BYTES)) {
+      if (line instanceof Fault)
+        throw new Fault("invalid_input", `${file}: ${line.message}`, {
           hint: "Use a file as `cairn export` wrote it.",
         });
       yield line;

@@ -5,10 +5,11 @@ import { Fault } from "../../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { isJsonType, JSON_TYPE } from "../../lib/media-type.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { withoutBom } from "../../lib/utf8.ts";
 
 /** A document as it is stored. */
 export interface Document {
-  /** The text as received; for a JSON value, its JSON text. */
+  /** The text as received, JSON without a byte order mark; for a JSON value, its JSON text. */
   text: string;
   contentType: string;
   /** Hex SHA-256 of the UTF-8 bytes. */
@@ -49,8 +50,12 @@ export function hashOf(text: string): string {
 function textOf(content: unknown, type: string, maxBytes: number): string {
   if (typeof content === "string") {
     refuseSize(content.length, maxBytes);
-    if (isJsonType(type)) parseJson(content, "The content");
-    else if (!content.isWellFormed())
+    if (isJsonType(type)) {
+      const json = withoutBom(content);
+      parseJson(json, "The content");
+      return json;
+    }
+    if (!content.isWellFormed())
       throw new Fault("invalid_input", "The content contains a lone surrogate", { hint: "Send well-formed Unicode." });
     return content;
   }

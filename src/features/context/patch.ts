@@ -10,6 +10,7 @@ import { parseExact } from "../../lib/json-value.ts";
 import { jsonTextWork, leastCharacters, leastJsonWork } from "../../lib/json-work.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { applyMergePatch } from "../../lib/merge-patch.ts";
+import { withoutBom } from "../../lib/utf8.ts";
 import { MAX_COMMAND_WORK, READ_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
@@ -106,9 +107,9 @@ export const contextPatch = write({
 function patchText(format: PatchFormat, patch: unknown, maxBytes: number): string {
   if (patch === undefined) throw new Fault("invalid_input", "The patch is missing", { hint: "Pass patch." });
   if (typeof patch === "string") refuseSize(patch.length, maxBytes);
-  const value = typeof patch === "string" ? parseJson(patch, "The patch") : patch;
-  if (typeof patch !== "string") checkJsonValue(value, "The patch");
-  let text = typeof patch === "string" ? patch : JSON.stringify(value);
+  else checkJsonValue(patch, "The patch");
+  let text = typeof patch === "string" ? withoutBom(patch) : JSON.stringify(patch);
+  const value = typeof patch === "string" ? parseJson(text, "The patch") : patch;
   if (format === "json-patch") parseSteps(value);
   if (format === "edit") text = JSON.stringify(parseEdits(value));
   refuseSize(Buffer.byteLength(text, "utf8"), maxBytes);
