@@ -1,6 +1,7 @@
 // Takes purged texts off the disk of an edge. What the feed reports is removed with its change; what was cached before
 // changes that this edge missed goes too, once it knows of a purge. Then the files are erased.
 
+import { erasePurged } from "../log/erase-purged.ts";
 import { writeMeta } from "../log/meta.ts";
 import { type PurgeState, purgeState } from "../log/purge-state.ts";
 import type { Store, Writer } from "../store/store.ts";
@@ -18,6 +19,7 @@ export interface EdgeErasureOptions {
 export class EdgeErasure {
   readonly #options: EdgeErasureOptions;
   #isRunning = false;
+  #lastReason = "";
 
   constructor(options: EdgeErasureOptions) {
     this.#options = options;
@@ -46,16 +48,11 @@ export class EdgeErasure {
   }
 
   async #erase(): Promise<void> {
-    const { store, onError } = this.#options;
-    const { purged, erased } = this.state();
-    if (this.#isRunning || erased >= purged) return;
+    if (this.#isRunning) return;
     this.#isRunning = true;
-    try {
-      if (await store.erase()) store.transaction((tx) => writeMeta(tx, { erased_seq: purged }));
-    } catch (error) {
-      onError(error);
-    } finally {
-      this.#isRunning = false;
-    }
+    const reason = await erasePurged(this.#options.store);
+    this.#isRunning = false;
+    if (reason !== this.#lastReason && reason !== "") this.#options.onError(reason);
+    this.#lastReason = reason;
   }
 }

@@ -1,12 +1,15 @@
 // Takes the texts that a purge removed off this member's disk (security.md 23): out of the store's files, then out of
 // the raft log. What is left to do is in the table `meta`, written with the purge, so a crash forgets nothing.
 
+import { pause } from "../../../lib/pause.ts";
 import { reasonOf } from "../../../lib/reason-of.ts";
 import type { Store } from "../../../store/store.ts";
-import { readMeta, writeMeta } from "../../meta.ts";
+import { erasePurged } from "../../erase-purged.ts";
+import { readMeta } from "../../meta.ts";
 import { purgeState } from "../../purge-state.ts";
 
-const EVERY_MS = 500;
+/** Between two attempts while something is left to do. */
+const RETRY_MS = 500;
 /** How long the Go half may take. Rewriting the log takes as long as copying what it keeps. */
 const ANSWER_MS = 10 * 60_000;
 
@@ -23,7 +26,8 @@ export interface ErasureOptions {
 /** The erasures of one member, from `start` to `stop`. */
 export class Erasure {
   readonly #options: ErasureOptions;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  readonly #stop = new AbortController();
+  #isStarted = false;
   #isRunning = false;
   #waiting: { index: number; done: PromiseWithResolvers<string> } | undefined;
   #lastReason = "";
@@ -32,13 +36,19 @@ export class Erasure {
     this.#options = options;
   }
 
+  /** From now on the Go half can be asked. */
   start(): void {
-    this.#timer ??= setInterval(() => void this.#tick(), EVERY_MS);
-    this.#timer.unref();
+    this.#isStarted = true;
+    this.begin();
+  }
+
+  /** Erases until nothing is left to do. Call it after a purge, and after an install. */
+  begin(): void {
+    if (this.#isStarted && !this.#isRunning) void this.#run();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop.abort();
     this.#waiting?.done.resolve("the node stops");
   }
 
@@ -47,23 +57,31 @@ export class Erasure {
     if (this.#waiting?.index === index) this.#waiting.done.resolve(reason);
   }
 
-  async #tick(): Promise<void> {
-    const { store, mayErase = () => true } = this.#options;
-    if (this.#isRunning) return;
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
     this.#isRunning = true;
     try {
-      const { purged, erased } = purgeState(store.reader);
-      const index = readMeta(store.reader, "purged_index") ?? 0;
-      if (erased >= purged || !mayErase(index)) return;
-      const reason = (await store.erase()) ? await this.#askLog(index) : "another process reads the store";
-      // A purge that came meanwhile is still to do: only the one that this run was about is noted.
-      if (reason === "") store.transaction((tx) => writeMeta(tx, { erased_seq: purged }));
-      this.#report(reason);
+      while (!signal.aborted && this.#isPending()) {
+        this.#report(await this.#erase());
+        if (this.#isPending()) await pause(RETRY_MS, signal);
+      }
     } catch (error) {
+      // Stopped, or the store cannot be read: the next start continues.
       this.#report(reasonOf(error));
     } finally {
       this.#isRunning = false;
     }
+  }
+
+  #isPending(): boolean {
+    const { purged, erased } = purgeState(this.#options.store.reader);
+    return erased < purged;
+  }
+
+  async #erase(): Promise<string> {
+    const { store, mayErase = () => true } = this.#options;
+    const index = readMeta(store.reader, "purged_index") ?? 0;
+    return mayErase(index) ? erasePurged(store, () => this.#askLog(index)) : "";
   }
 
   async #askLog(index: number): Promise<string> {
@@ -79,8 +97,9 @@ export class Erasure {
     }
   }
 
-  /** Reports each reason once: the next tick tries again. */
+  /** Reports each reason once: the next attempt follows. */
   #report(reason: string): void {
+    if (this.#stop.signal.aborted) return;
     if (reason !== "" && reason !== this.#lastReason) this.#options.onErasureDelay?.(reason);
     this.#lastReason = reason;
   }

@@ -276,6 +276,7 @@ export class RaftLog implements Log {
     }
     this.#barriers.applied(last.index);
     this.changes.publish(done.flatMap(({ result }) => result.changes));
+    if (done.some(({ result }) => result.purgedSeq > 0)) this.#erasure.begin();
   }
 
   /** Applies entries in one transaction together with the index of the last: a crash leaves both or neither. */
@@ -409,6 +410,7 @@ export class RaftLog implements Log {
     this.#applied = appliedState(store.reader);
     this.changes.restart({ epoch: this.#state.epoch, seq: this.#state.seq });
     this.#barriers.applied(this.#applied.index);
+    this.#erasure.begin();
   }
 
   #fail(error: unknown): void {
