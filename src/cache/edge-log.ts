@@ -27,6 +27,7 @@ export class EdgeLog implements Log {
   readonly #store: Store;
   #epochs: Epoch[];
   #seq: number;
+  #writtenSeq: number;
   #logTimeMs = 0;
   #sinceTrim = 0;
 
@@ -42,7 +43,13 @@ export class EdgeLog implements Log {
     });
     this.#epochs = readEpochs(store);
     this.#seq = store.reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
+    this.#writtenSeq = this.#seq;
     this.changes = new Changes(store.reader, this.position());
+  }
+
+  /** Seq of the position in the file. */
+  get writtenSeq(): number {
+    return this.#writtenSeq;
   }
 
   ready(): boolean {
@@ -113,6 +120,7 @@ export class EdgeLog implements Log {
         also?.(tx);
         this.#writeHead(tx, reached);
       });
+      this.#writtenSeq = reached;
       if (answer.epochs !== null) this.#epochs = readEpochs(this.#store);
     }
     this.#seq = reached;
@@ -131,6 +139,7 @@ export class EdgeLog implements Log {
       this.#writeHead(tx, reached);
     });
     this.#seq = reached;
+    this.#writtenSeq = reached;
     this.#epochs = readEpochs(this.#store);
     this.changes.restart(this.position());
   }
@@ -144,6 +153,7 @@ export class EdgeLog implements Log {
       also(tx);
     });
     this.#seq = 0;
+    this.#writtenSeq = 0;
     this.#epochs = [];
     this.#logTimeMs = 0;
     this.changes.fork(this.position());
@@ -155,6 +165,7 @@ export class EdgeLog implements Log {
       also(tx);
       this.#writeHead(tx, this.#seq);
     });
+    this.#writtenSeq = this.#seq;
   }
 
   /** Id of the newest epoch. */

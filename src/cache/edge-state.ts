@@ -5,6 +5,7 @@ import { spaceOf } from "../access/space.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
 import type { EdgeRead } from "../operation/feature.ts";
 import type { Store, Writer } from "../store/store.ts";
+import { Acknowledged } from "./acknowledged.ts";
 import { CacheStats } from "./cache-stats.ts";
 import { EdgeCache } from "./edge-cache.ts";
 import { EdgeErasure } from "./edge-erasure.ts";
@@ -41,6 +42,7 @@ export class EdgeState {
   readonly cache: EdgeCache;
   readonly stats = new CacheStats();
   readonly erasure: EdgeErasure;
+  readonly acknowledged: Acknowledged;
   readonly #options: EdgeStateOptions;
   #terms: FeedTerms | undefined;
   #modes: ReadonlyMap<string, EdgeMode> = new Map();
@@ -69,6 +71,7 @@ export class EdgeState {
       dropUncertain: (before) => this.cache.dropUncertain(before),
       onError: options.onError,
     });
+    this.acknowledged = new Acknowledged({ store, log: this.log, freshness, onError: options.onError });
   }
 
   /** Undefined before the first answer of an upstream. */
@@ -122,11 +125,12 @@ export class EdgeState {
     };
     // After a jump, and in spaces that are new to this edge, earlier changes are missing: followers have to restart.
     if (jumps || widened) this.log.skipTo(answer, also);
-    else this.log.apply(answer, steps.length > 0 ? also : undefined);
+    else this.log.apply(answer, steps.length > 0 || this.acknowledged.isAheadOfFile() ? also : undefined);
     this.#hasGap = false;
     const ageMs = answer.ageMs ?? Number.POSITIVE_INFINITY;
     if (!answer.more) freshness.recordAnswer(sentMs + Math.min(answer.heldMs, tookMs), ageMs);
     this.cache.advanceTo(this.log.position().seq);
+    this.acknowledged.isCurrent();
     if (freshness.nowMs() - this.#persistedMs >= PERSIST_MS) this.persist();
     if (answer.terms !== null) onTerms?.(answer.terms, from);
   }
@@ -145,6 +149,7 @@ export class EdgeState {
     this.log.reset((tx) => {
       clear(tx);
       this.erasure.reset(tx);
+      this.acknowledged.reset(tx);
       tx.run("DELETE FROM edge");
     });
   }
@@ -155,6 +160,12 @@ export class EdgeState {
     if (this.#terms === undefined || !this.log.ready()) return;
     this.#persistedMs = this.#options.freshness.nowMs();
     this.log.writePosition((tx) => this.#write(tx));
+  }
+
+  /** Writes all of it, at a planned stop. */
+  stop(): void {
+    this.persist();
+    this.acknowledged.stop();
   }
 
   /** Takes over new terms. Returns whether spaces were added to earlier ones. */

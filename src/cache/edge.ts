@@ -115,7 +115,7 @@ export class Edge {
 
   async stop(): Promise<void> {
     await this.client.stop();
-    this.state.persist();
+    this.state.stop();
   }
 
   /** Returns the StableNodeID of the node to which reads go; undefined while none can be asked. */

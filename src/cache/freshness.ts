@@ -19,6 +19,8 @@ export class Freshness {
   readonly #wallMs: () => number;
   #lastAnswerMs = Number.NEGATIVE_INFINITY;
   #provenMs = Number.NEGATIVE_INFINITY;
+  /** The same by the answers to this process alone. */
+  #provenHereMs = Number.NEGATIVE_INFINITY;
 
   constructor(clock: SleepClock, wallMs: () => number) {
     this.#clock = clock;
@@ -27,6 +29,11 @@ export class Freshness {
 
   nowMs(): number {
     return this.#clock.nowMs();
+  }
+
+  /** What readings of the clock count from: the name of this boot; "" where there is none. */
+  get since(): string {
+    return this.#clock.since;
   }
 
   /** The moment up to which the last feed answer was complete. */
@@ -44,7 +51,8 @@ export class Freshness {
    */
   recordAnswer(asOfMs: number, upstreamAgeMs: number): void {
     this.#lastAnswerMs = Math.max(this.#lastAnswerMs, asOfMs);
-    this.#provenMs = Math.max(this.#provenMs, asOfMs - upstreamAgeMs);
+    this.#provenHereMs = Math.max(this.#provenHereMs, asOfMs - upstreamAgeMs);
+    this.#provenMs = Math.max(this.#provenMs, this.#provenHereMs);
   }
 
   /** Takes over what an earlier run had proven. */
@@ -56,12 +64,18 @@ export class Freshness {
   reset(): void {
     this.#lastAnswerMs = Number.NEGATIVE_INFINITY;
     this.#provenMs = Number.NEGATIVE_INFINITY;
+    this.#provenHereMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Reports whether the edge is fresh. It is not while nothing is proven: there would be no age to declare. */
   isFresh(): boolean {
     if (!Number.isFinite(this.#provenMs)) return false;
     return this.nowMs() - this.#lastAnswerMs + this.#clock.stepMs <= FRESH_MS;
+  }
+
+  /** Reports whether the feed has brought everything that the fleet had at a reading of the clock in this process. */
+  isProvenSince(ms: number): boolean {
+    return this.#provenHereMs - this.#clock.stepMs >= ms;
   }
 
   /** Returns the age in ms of state that is proven for a moment. Never too small; infinite if unknown. */

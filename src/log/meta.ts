@@ -32,6 +32,9 @@ export interface MetaValues {
   purged_index: number;
   /** Up to this seq no file of this node holds a purged text any more. */
   erased_seq: number;
+  /** Of an edge: the newest position that it returned, "" for none, and in which boot (cache/acknowledged.ts). */
+  acknowledged: string;
+  acknowledged_by: string;
 }
 
 type MetaKey = keyof MetaValues;
@@ -58,6 +61,8 @@ export const META_KEYS: { readonly [Key in MetaKey]: MetaKind } = {
   purged_seq: { type: "integer", own: true },
   purged_index: { type: "integer", own: true },
   erased_seq: { type: "integer", own: true },
+  acknowledged: { type: "text", own: true },
+  acknowledged_by: { type: "text", own: true },
 };
 
 /**

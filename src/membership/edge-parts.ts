@@ -103,7 +103,7 @@ export class EdgeParts {
       writes: operationsOf(features).filter((operation) => operation.kind === "write"),
       forward: (call, to, signal) => this.#forward(call, to, signal),
       onUpstream: (upstream, reason) => condition.update(upstream, reason),
-      onError: (error) => logFor("cache")("warning", `an answer could not be kept on disk: ${String(error)}`),
+      onError: (error) => logFor("cache")("warning", `the file of the cache could not be written: ${String(error)}`),
     });
   }
 
@@ -118,6 +118,8 @@ export class EdgeParts {
       forward: (call, to, signal) => edge.forward(call, to, signal),
       readCached: (call) => edge.readCached(call),
       refuseFollow: (spaces) => edge.refuseFollow(spaces),
+      isCurrent: () => edge.state.acknowledged.isCurrent(),
+      acknowledge: (position) => edge.state.acknowledged.add(position),
     };
   }
 

@@ -107,7 +107,11 @@ export class Invoker {
 
   /** Runs a call and counts how it ended. Rejects only with a Fault. */
   invoke(call: Call): Promise<Answer> {
-    return this.#counted(call, performance.now(), async () => this.#route(this.#admit(call)));
+    return this.#counted(call, performance.now(), async () => {
+      const answer = await this.#route(this.#admit(call));
+      this.#options.routing?.acknowledge?.(answer.position);
+      return answer;
+    });
   }
 
   /**

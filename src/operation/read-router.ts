@@ -112,13 +112,13 @@ export class ReadRouter {
       const reached = this.#caughtUp(read, missing, signal);
       reached.catch(() => {});
       // A forwarded call waits here: the node that forwarded it can ask the leader itself.
-      if (routing?.mode() === "replica" && read.forwarded === undefined) {
+      if (routing !== undefined && routing.mode() !== "leader" && read.forwarded === undefined) {
         const asked = this.#tryLeader({ ...read, consistency, minPosition, signal }, routing);
         asked.catch(() => {});
         const first = await Promise.race([asked, reached.then((isReached) => (isReached ? "local" : undefined))]);
         if (first !== undefined && first !== "local") return first;
       }
-      if (await reached) return await this.#local(read);
+      if (await reached) return this.#mode() === "edge" ? await this.#nearby(read) : await this.#local(read);
     } finally {
       done.abort();
     }
@@ -173,26 +173,33 @@ export class ReadRouter {
     }
   }
 
-  /** Reads from the cache of an edge, its upstream, or the leader. */
-  async #onEdge(read: AdmittedRead): Promise<Answer> {
+  /** Reads on an edge: at the leader, or nearby once this edge is current. */
+  #onEdge(read: AdmittedRead): Promise<Answer> {
+    if (read.consistency === "leader") return this.#ask(read, "leader");
+    return read.consistency === "any" || this.#isCurrent(read) ? this.#nearby(read) : this.#session(read, undefined);
+  }
+
+  /** Reads from the cache of an edge, or its upstream. */
+  async #nearby(read: AdmittedRead): Promise<Answer> {
     const { routing, positions } = this.#options;
-    if (routing === undefined) throw notReady();
     const { operation, input, caller, parsed, consistency, signal } = read;
     const missing = consistency === "session" ? this.#missing(read) : undefined;
     const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
-    if (consistency !== "leader") {
-      const call = { operation: operation.name, kind: "read" as const, input, caller };
-      const cached = await routing.readCached?.({ ...call, parsed, consistency, minPosition, signal });
-      if (cached !== undefined) {
-        positions.saw(callerName(caller), cached.position);
-        return cached;
-      }
+    const call = { operation: operation.name, kind: "read" as const, input, caller };
+    const cached = await routing?.readCached?.({ ...call, parsed, consistency, minPosition, signal });
+    if (cached !== undefined) {
+      positions.saw(callerName(caller), cached.position);
+      return cached;
     }
-    const answer = await this.#forward(
-      { ...read, minPosition },
-      consistency === "leader" ? "leader" : "upstream",
-      routing,
-    );
+    // The upstream may be behind the one that this edge followed before.
+    const isSession = consistency === "session" && missing === undefined;
+    return this.#ask({ ...read, minPosition: isSession ? positions.here() : minPosition }, "upstream");
+  }
+
+  /** Returns the answer of another node to a read on an edge. */
+  async #ask(read: AdmittedRead, to: "leader" | "upstream"): Promise<Answer> {
+    const { routing } = this.#options;
+    const answer = routing === undefined ? "local" : await this.#forward(read, to, routing);
     if (answer === "local") throw notReady();
     return answer;
   }

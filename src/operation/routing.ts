@@ -68,6 +68,8 @@ export interface Routing {
    * acknowledged before. Until then its store may lack what it acknowledged itself before a restart.
    */
   isCurrent?(): boolean;
+  /** Called before a position is returned to a caller of this node, so that an edge still knows it after a restart. */
+  acknowledge?(position: string): void;
   /** How old the state of this full member may be, in seconds, whether it leads or not; undefined: none is proved. */
   ageSeconds?(): number | undefined;
 }

@@ -146,6 +146,8 @@ export function startEdgePair(options: EdgePairOptions = {}) {
       forward: (call, to, signal) => edge.forward(call, to, signal),
       readCached: (call) => edge.readCached(call),
       refuseFollow: (spaces) => edge.refuseFollow(spaces),
+      isCurrent: () => edge.state.acknowledged.isCurrent(),
+      acknowledge: (position) => edge.state.acknowledged.add(position),
     }),
   });
   const invoke = (operation: string, input: Record<string, unknown>, caller: Caller) =>

@@ -1,7 +1,8 @@
 // What a real node may answer by itself after it was paused, cut off or restarted: how old an answer says that it is,
 // and that a caller never reads less than this node acknowledged.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Database } from "bun:sqlite";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Answer, localHttp } from "../kit/agent.ts";
@@ -30,14 +31,15 @@ afterAll(async () => {
 const centrals = () => fleet.nodes.filter(({ role }) => role === "central");
 const ageOf = ({ headers }: Answer) => headers.get("age");
 
-async function put(node: FleetNode, id: string, content: string): Promise<void> {
+/** Writes, and returns the position. */
+function put(node: FleetNode, id: string, content: string): Promise<string> {
   let seen = "";
-  await eventually(
+  return eventually(
     `${node.name} to write ${id}`,
     async () => {
-      const { status, text } = await node.call("context_put", { id, content }, 10_000);
+      const { status, text, headers } = await node.call("context_put", { id, content }, 10_000);
       seen = `${status} ${text}`;
-      return status === 200;
+      return status === 200 ? (headers.get("cairn-position") ?? "") : undefined;
     },
     { withinMs: 30_000, seen: () => seen },
   );
@@ -85,6 +87,19 @@ test("what an edge passes on is as old as its upstream's state", async () => {
   expect(Number(ageOf(answer) ?? -1)).toBeGreaterThanOrEqual(Math.floor(PAUSE_MS / 1000) - 1);
 }, 90_000);
 
+/** Stops a node, copies a folder of its data, and starts it again. Returns what brings the copy back. */
+async function copyOf(node: FleetNode, name: string): Promise<() => void> {
+  await node.process.stop();
+  const folder = join(node.dataDir, name);
+  cpSync(folder, `${folder}.before`, { recursive: true });
+  await node.restart();
+  await node.serving();
+  return () => {
+    rmSync(folder, { recursive: true });
+    cpSync(`${folder}.before`, folder, { recursive: true });
+  };
+}
+
 test("a member whose store lost its last writes never gives less than it had acknowledged", async () => {
   await fleet.settle();
   const leader = await fleet.leader();
@@ -92,17 +107,12 @@ test("a member whose store lost its last writes never gives less than it had ack
   if (member === undefined) throw new Error("no follower");
   const others = centrals().filter((node) => node !== member);
   await put(member, "team-a/own", "before");
-  await member.process.stop();
-  const store = join(member.dataDir, "store");
-  cpSync(store, `${store}.before`, { recursive: true });
-  await member.restart();
-  await member.serving();
+  const restore = await copyOf(member, "store");
   await put(member, "team-a/own", "acknowledged");
   member.kill();
   await member.process.exited();
   // As after a loss of power: the store is not synced with each write, the log is.
-  rmSync(store, { recursive: true });
-  cpSync(`${store}.before`, store, { recursive: true });
+  restore();
   for (const node of others) node.pause();
   await member.restart();
   await member.process.ready();
@@ -117,3 +127,92 @@ test("a member whose store lost its last writes never gives less than it had ack
   });
   expect(answer.body["content"]).toBe("acknowledged");
 }, 120_000);
+
+describe("an edge that is left with an upstream that lost its last writes", () => {
+  let others: FleetNode[];
+  let restore: () => void;
+  /** Position of the last write that the edge returned, and the boot in which it did. */
+  let position: string;
+  let boot: string;
+
+  const read = (consistency: string) => edge.call("context_get", { id: "team-a/edge", consistency }, 20_000);
+  const list = () => edge.call("context_list", { prefix: "team-a/edge" }, 20_000);
+  /** Opens the file of the edge while no process has it. */
+  const file = () => new Database(join(edge.dataDir, "edge", "1", "cairn.db"));
+
+  beforeAll(async () => {
+    await fleet.settle();
+    const leader = await fleet.leader();
+    const member = centrals().find((node) => node !== leader);
+    if (member === undefined) throw new Error("no follower");
+    others = centrals().filter((node) => node !== member);
+    await put(edge, "team-a/edge", "before");
+    restore = await copyOf(edge, "edge");
+    const restoreMember = await copyOf(member, "store");
+    position = await put(edge, "team-a/edge", "acknowledged");
+    for (const node of [edge, member]) node.kill();
+    await Promise.all([edge, member].map((node) => node.process.exited()));
+    restoreMember();
+    for (const node of others) node.pause();
+    await member.restart();
+    await member.process.ready();
+  }, 120_000);
+
+  afterAll(() => {
+    for (const node of others) node.resume();
+  });
+
+  /** Starts the edge over what it had before its last write, and what more is in the table meta of its file. */
+  async function startFrom(meta: Record<string, string>): Promise<void> {
+    restore();
+    const opened = file();
+    for (const pair of Object.entries(meta)) opened.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", pair);
+    opened.close();
+    await edge.restart();
+    await edge.process.ready();
+    let seen = "";
+    await eventually(
+      "the state of before",
+      async () => {
+        const { status, text } = await read("any");
+        seen = `${status} ${text}`;
+        return status === 200 && JSON.parse(text).content === "before";
+      },
+      { withinMs: 30_000, seen: () => seen },
+    );
+  }
+
+  async function expectNothingOlder(): Promise<void> {
+    for (const answer of [await read("session"), await list()]) {
+      expect([answer.status, answer.body["code"]]).toEqual([503, "unavailable"]);
+      expect(answer.headers.get("retry-after")).toBe("1");
+    }
+  }
+
+  test("gives nothing older to a session where it was killed before it had followed its last write", async () => {
+    const opened = file();
+    const kept = opened.query<{ key: string; value: string }, []>("SELECT key, value FROM meta").all();
+    const { seq } = opened.query<{ seq: number }, []>("SELECT seq FROM head").get() ?? { seq: 0 };
+    opened.close();
+    const metaOf = (wanted: string) => kept.find(({ key }) => key === wanted)?.value ?? "";
+    const seqOf = (text: string) => Number(text.split("-")[1] ?? 0);
+    // Whichever of the two it was: the file of a killed edge says what it returned.
+    expect(Math.max(seq, seqOf(metaOf("acknowledged")))).toBeGreaterThanOrEqual(seqOf(position));
+    boot = metaOf("acknowledged_by");
+    await startFrom({ acknowledged: position, acknowledged_by: boot });
+    await expectNothingOlder();
+  }, 90_000);
+
+  test("nor where it lost its last writes in a loss of power", async () => {
+    edge.kill();
+    await edge.process.exited();
+    await startFrom({ acknowledged_by: "another boot" });
+    await expectNothingOlder();
+    for (const node of others) node.resume();
+    const answer = await eventually("the session read", async () => {
+      const found = await read("session");
+      return found.status === 200 ? found : undefined;
+    });
+    expect(answer.body["content"]).toBe("acknowledged");
+  }, 90_000);
+});
