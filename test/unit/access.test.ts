@@ -224,6 +224,10 @@ describe("grants to join a fleet", () => {
     expect(access.rights(caller)).toMatchObject({ grants: [], problems: [] });
   });
 
+  test("no object lets a local caller in: it has no device of its own", () => {
+    expect(access.joinRoles(callerWith({ kind: "local", id: "local", grants: [{ join: ["edge"] }] }))).toEqual([]);
+  });
+
   test("join may stand beside a role, which counts as before", () => {
     const caller = granted({ role: "reader", spaces: ["team-a"], join: ["edge"] });
     expect(access.joinRoles(caller)).toEqual(["edge"]);
