@@ -118,6 +118,20 @@ test("another digest under one chain is named as another state", () => {
   expect(a.histories.text([a.member, b.member], [b.member])).toBe(`${text}; most members contradict it`);
 });
 
+test("states that differed are the same again where they are equal at that count, as after a copy", () => {
+  const [a, b] = fleetOf(3).nodes;
+  b.differs(100, "7");
+  a.hears(b);
+  expect(a.histories.text([a.member, b.member])).toBeDefined();
+  // An earlier count at which both were equal proves nothing.
+  a.hears(b, { digest: `99-${"0".repeat(64)}` });
+  expect(a.histories.text([a.member, b.member])).toBeDefined();
+  b.differs(0, "0");
+  a.hears(b);
+  expect(a.histories.text([a.member, b.member])).toBeUndefined();
+  expect(a.histories.agreed()).toEqual([{ node: b.member.node, count: 100 }]);
+});
+
 describe("a majority that agrees decides", () => {
   test.each([3, 4, 5])("of %i: a wrong leader is refused by all others and gives way alone", (size) => {
     const fleet = fleetOf(size);

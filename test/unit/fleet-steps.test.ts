@@ -271,6 +271,7 @@ describe("handing over", () => {
 });
 
 test.each([
+  ["unknown voters", 0, 0, 0, "This node does not know the voters of its fleet yet."],
   ["one node", 1, 1, 1, "No voter may fail: this node is the only one"],
   ["two full nodes", 1, 1, 2, "no automatic failover; see cairn promote --accept-loss"],
   ["one voter of three", 1, 1, 3, "No voter may fail: one of 3 full nodes votes"],
