@@ -109,6 +109,8 @@ export const syncSlow: Scenario = {
   title:
     "fsync begins to take 400 ms at the leader: another leads, its status says why, and writes go on beside a slow follower",
   fleet: { ...VOTERS, profile: "home" },
+  // Clients wait 1.5 s for a response, and a write takes two syncs and more until the leader has 200 samples.
+  outageMs: 60_000,
   seconds: 200,
   async run(trial) {
     const { fleet } = trial;
