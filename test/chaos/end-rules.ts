@@ -1,11 +1,38 @@
 // Rules about feeds and about the final state of the nodes (replication.md 31): each feed is the order without gaps,
-// and all full members are equal.
+// each subscription notifies of the last change, and all full members are equal.
 
-import type { End, Feed, Findings, Run } from "./history.ts";
+import { type End, type Feed, type Findings, isDeletion, type Run, type SeenChange, type Wakes } from "./history.ts";
 import type { Reference } from "./reference.ts";
+import type { Writers } from "./writers.ts";
 
-export function judgeFeeds(run: Run, reference: Reference, findings: Findings): void {
+export function judgeFeeds(run: Run, reference: Reference, writers: Writers, findings: Findings): void {
   for (const feed of run.feeds) judgeFeed(feed, reference, findings);
+  for (const wakes of run.wakes ?? []) judgeWakes(wakes, reference, writers, findings);
+}
+
+/** Several changes may be notified of together, so only the last one of each context must have a notification. */
+function judgeWakes(
+  { follower, keys, sinceMs, untilMs, wakes }: Wakes,
+  reference: Reference,
+  writers: Writers,
+  findings: Findings,
+): void {
+  const last = new Map(wakes.map(({ key, atMs }) => [key, atMs]));
+  for (const key of keys) {
+    const isWithin = (change: SeenChange) => {
+      const row = writers.rowOf(change);
+      return row?.outcome === "ok" && row.invokeMs > sinceMs && row.completeMs < untilMs;
+    };
+    const change = reference.of(key).findLast(isWithin);
+    const row = writers.rowOf(change);
+    if (row !== undefined && (last.get(key) ?? 0) < row.invokeMs)
+      findings.add("feed", `${follower}: no notification of the last change of ${key}`, row);
+  }
+}
+
+/** Reports whether a follower sees the changes of a context. */
+export function follows({ id, prefix }: Pick<Feed, "id" | "prefix">, key: string): boolean {
+  return id === undefined ? key.startsWith(prefix) : key === id;
 }
 
 function judgeFeed(feed: Feed, reference: Reference, findings: Findings): void {
@@ -16,21 +43,21 @@ function judgeFeed(feed: Feed, reference: Reference, findings: Findings): void {
     last = change.seq;
     if (change.seq <= reference.floor || reference.isLost(change)) continue;
     const there = reference.at(change.seq);
-    if (there?.key !== change.key || there.version !== change.version || !sameContent(there.hash, change.hash))
+    if (there?.key !== change.key || there.version !== change.version || !sameContent(there, change))
       findings.add("feed", `${name}: a change that is not in the order`, change, ...(there ? [there] : []));
   }
   const got = new Set(feed.changes.map(({ seq }) => seq));
   const from = Math.max(feed.since.seq, reference.floor);
   for (const change of reference.changes) {
-    if (change.seq <= from || change.seq > feed.until.seq || !change.key.startsWith(feed.prefix)) continue;
+    if (change.seq <= from || change.seq > feed.until.seq || !follows(feed, change.key)) continue;
     if (!got.has(change.seq))
       findings.add("feed", `${name}: a change is missing between ${feed.since.seq} and ${feed.until.seq}`, change);
   }
 }
 
-/** A feed shows no hash for deletions. */
-function sameContent(one: string, other: string): boolean {
-  return one === other || other === "";
+/** A feed shows no hash for deletions, and for nothing else. */
+function sameContent(there: SeenChange, seen: SeenChange): boolean {
+  return seen.hash === "" ? isDeletion(there) || there.version === 0 : there.hash === seen.hash;
 }
 
 export function judgeEnds(run: Run, findings: Findings): void {

@@ -1,159 +1,130 @@
-// Clients of a fleet: a device of the tailnet that sends requests to any node over HTTP, as load.ts needs it, and
-// followers of /changes that continue at another node when theirs is gone.
+// Clients of a fleet: a device of the tailnet that sends requests to any node over REST, as load.ts needs it.
 
 import { Agent } from "../kit/agent.ts";
 import type { FleetNode } from "../kit/fleet.ts";
+import {
+  faultOf,
+  foundOf,
+  noAnswer,
+  type ReadAsk,
+  type Said,
+  type Target,
+  type WriteAsk,
+  writeCall,
+  writtenOf,
+} from "./asks.ts";
 import type { Device } from "./callers.ts";
-import { type Feed, type Place, placeOf, type SeenChange, tagOf } from "./history.ts";
-import { hashOf, type Said, type Target } from "./load.ts";
+import { hashOf } from "./documents.ts";
+import { placeOf, tagOf } from "./history.ts";
 
 /** A node as that device reaches it. */
 export function nodeTarget(device: Device, node: FleetNode): Target {
   const agent = new Agent(device, node.base);
   return {
     name: node.name,
-    put: ({ key, content, condition, idempotencyKey }, signal) =>
-      ask(agent, `/contexts/${key}`, {
-        method: "PUT",
-        body: content,
-        headers: {
-          "content-type": "text/plain",
-          ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
-          ...(condition === undefined
-            ? {}
-            : condition === "new"
-              ? { "if-none-match": "*" }
-              : { "if-match": `"${condition}"` }),
-        },
-        signal,
-      }),
-    get: ({ key, consistency, shown }, signal) =>
-      ask(agent, `/contexts/${key}`, {
-        headers: {
-          "cairn-consistency": consistency,
-          ...(shown === undefined ? {} : { "cairn-min-position": `${shown.epoch}-${shown.seq}` }),
-        },
-        signal,
-      }),
+    write: (ask, signal) => send(agent, ask, writeRequest(ask), signal),
+    read: (ask, signal) => send(agent, ask, readRequest(ask), signal),
   };
 }
 
-async function ask(agent: Agent, path: string, init: Parameters<Agent["http"]>[1]): Promise<Said> {
+interface HttpRequest {
+  path: string;
+  method?: string;
+  body?: string;
+  headers: Record<string, string>;
+}
+
+const PATCH_TYPES = {
+  merge: "application/merge-patch+json",
+  "json-patch": "application/json-patch+json",
+  edit: "application/cairn-edit+json",
+} as const;
+
+function writeRequest(ask: WriteAsk): HttpRequest {
+  const { parts, idempotencyKey } = ask;
+  const [first] = parts;
+  if (first === undefined) throw new Error("a write without a part");
+  const { operation, key, text, patch, named, condition } = first;
+  const keyed = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
+  const json = { ...keyed, "content-type": "application/json" };
+  if (parts.length > 1) {
+    const { name, input } = writeCall(ask);
+    return { path: `/operations/${name}`, method: "POST", body: JSON.stringify(input), headers: json };
+  }
+  const conditions: Record<string, string> =
+    condition === undefined ? {} : condition === "new" ? { "if-none-match": "*" } : { "if-match": `"${condition}"` };
+  const path = `/contexts/${key}`;
+  const headers = { ...json, ...conditions };
+  switch (operation) {
+    case "put":
+      return { path, method: "PUT", body: text ?? "", headers };
+    case "patch":
+      return {
+        path,
+        method: "PATCH",
+        body: JSON.stringify(patch?.body),
+        headers: { ...headers, "content-type": PATCH_TYPES[patch?.format ?? "edit"] },
+      };
+    case "delete":
+      return { path, method: "DELETE", headers: { ...keyed, ...conditions } };
+    case "restore":
+      return { path: `${path}/restore`, method: "POST", body: JSON.stringify({ version: named }), headers };
+  }
+}
+
+function readRequest({ operation, key, consistency, shown, named, at, known, after, limit }: ReadAsk): HttpRequest {
+  const headers = {
+    "cairn-consistency": consistency,
+    ...(shown === undefined ? {} : { "cairn-min-position": `${shown.epoch}-${shown.seq}` }),
+    ...(known === undefined ? {} : { "if-none-match": `"${known}"` }),
+  };
+  const path = `/contexts/${key}`;
+  switch (operation) {
+    case "get":
+      return { path, headers };
+    case "version":
+      return { path: `${path}/versions/${named}`, headers };
+    case "at":
+      return { path: `${path}?at=${at?.epoch}-${at?.seq}`, headers };
+    case "metadata":
+      return { path: `${path}/metadata`, headers };
+    case "history":
+      return { path: `${path}/versions?limit=${limit}`, headers };
+    case "list": {
+      const cursor = after === undefined ? {} : { cursor: Buffer.from(after).toString("base64url") };
+      return { path: `/contexts?${new URLSearchParams({ prefix: key, limit: String(limit), ...cursor })}`, headers };
+    }
+  }
+}
+
+async function send(
+  agent: Agent,
+  ask: WriteAsk | ReadAsk,
+  { path, ...init }: HttpRequest,
+  signal: AbortSignal,
+): Promise<Said> {
   let answer: Awaited<ReturnType<Agent["http"]>>;
   try {
-    answer = await agent.http(path, init);
+    answer = await agent.http(path, { ...init, signal });
   } catch (error) {
-    return { outcome: "unknown", code: error instanceof Error ? error.name : String(error) };
+    return noAnswer(error);
   }
   const { status, headers, body, text } = answer;
   const position = placeOf(headers.get("cairn-position"));
+  const tag = tagOf(headers.get("etag"));
   const age = headers.get("age");
   const freshness = {
+    position,
     ...(age === null ? {} : { ageMs: Number(age) * 1000 }),
     ...(headers.has("cairn-cache") ? { cached: true } : {}),
   };
-  const content = init?.method === undefined ? { body: hashOf(text) } : {};
-  if (status >= 200 && status < 300)
-    return { outcome: "ok", ...tagOf(headers.get("etag")), ...content, position, ...freshness };
-  const code = typeof body["code"] === "string" ? body["code"] : `${status} ${text.slice(0, 60)}`;
-  if (status === 404 && code === "not_found" && init?.method !== "PUT")
-    return { outcome: "ok", version: 0, hash: "", position, ...freshness };
+  if (status === 304) return { outcome: "ok", ...tag, unchanged: true, ...freshness };
+  if (status >= 200 && status < 300) {
+    if ("parts" in ask) return { outcome: "ok", ...writtenOf(ask, body), ...freshness };
+    const isDocument = ask.operation === "get" || ask.operation === "version" || ask.operation === "at";
+    return { outcome: "ok", ...(isDocument ? { ...tag, body: hashOf(text) } : foundOf(ask, body)), ...freshness };
+  }
   // An error that is not a node's own response: the request may have arrived before the connection broke.
-  if (typeof body["code"] !== "string" || body["outcome"] === "unknown" || code === "internal")
-    return { outcome: "unknown", code };
-  return { outcome: "fail", code, again: body["retryable"] === true };
-}
-
-/** Follows the feed by long polls; `nodes` are asked in turn, the next one when one is gone. */
-export class Follower {
-  readonly #name: string;
-  readonly #device: Device;
-  readonly #nodes: () => readonly FleetNode[];
-  readonly #prefix: string;
-  readonly #changes: SeenChange[] = [];
-  readonly #ending = new AbortController();
-  readonly #running: Promise<void>;
-  readonly #started = Promise.withResolvers<Place>();
-  #until: Place | undefined;
-  /** Refusals that end it, such as a history that forked. */
-  ended: string | undefined;
-
-  constructor(name: string, device: Device, nodes: () => readonly FleetNode[], prefix: string) {
-    this.#name = name;
-    this.#device = device;
-    this.#nodes = nodes;
-    this.#prefix = prefix;
-    this.#started.promise.catch(() => {});
-    this.#running = this.#follow();
-  }
-
-  /** Resolves when its start position is known. */
-  async started(): Promise<void> {
-    await this.#started.promise;
-  }
-
-  get position(): Place | undefined {
-    return this.#until;
-  }
-
-  /** Stops it, once it has seen up to this seq or the time is over. */
-  async stop(seq: number, withinMs = 10_000): Promise<Feed> {
-    const deadline = performance.now() + withinMs;
-    while ((this.#until?.seq ?? 0) < seq && this.ended === undefined && performance.now() < deadline)
-      await Bun.sleep(20);
-    this.#ending.abort(new Error("the follower ends"));
-    await this.#running;
-    const since = await this.#started.promise;
-    return { follower: this.#name, since, changes: this.#changes, prefix: this.#prefix, until: this.#until ?? since };
-  }
-
-  async #follow(): Promise<void> {
-    const { signal } = this.#ending;
-    let turn = 0;
-    let since: Place | undefined;
-    while (!signal.aborted && this.ended === undefined) {
-      const nodes = this.#nodes();
-      const node = nodes[turn % Math.max(1, nodes.length)];
-      const got = node === undefined ? undefined : await this.#poll(node, since, signal);
-      if (got === undefined) {
-        turn += 1;
-        await Bun.sleep(50);
-        continue;
-      }
-      if (since === undefined) this.#started.resolve(got.position);
-      since = got.position;
-      this.#until = got.position;
-      this.#changes.push(...got.changes);
-    }
-    this.#started.reject(new Error(`${this.#name} never got an answer`));
-  }
-
-  async #poll(node: FleetNode, since: Place | undefined, signal: AbortSignal) {
-    const query = new URLSearchParams({
-      feed: "longpoll",
-      prefix: this.#prefix,
-      timeout: since === undefined ? "0" : "2",
-    });
-    if (since !== undefined) query.set("since", `${since.epoch}-${since.seq}`);
-    try {
-      const agent = new Agent(this.#device, node.base);
-      const { status, body } = await agent.http(`/changes?${query}`, {
-        signal: AbortSignal.any([signal, AbortSignal.timeout(6000)]),
-      });
-      if (status === 410) this.ended = String(body["code"]);
-      const position = placeOf(String(body["position"]));
-      if (status !== 200 || position === undefined) return undefined;
-      const changes = body["changes"] as { position: string; target: string; version: number; etag: string }[];
-      return {
-        position,
-        changes: changes.map(({ position: at, target, version, etag }) => {
-          const place = placeOf(at);
-          if (place === undefined) throw new Error(`a change without a position: ${at}`);
-          return { ...place, key: target, version, hash: tagOf(etag).hash };
-        }),
-      };
-    } catch {
-      return undefined;
-    }
-  }
+  if (typeof body["code"] !== "string") return { outcome: "unknown", code: `${status} ${text.slice(0, 60)}` };
+  return faultOf(ask, body, position);
 }

@@ -3,16 +3,24 @@
 
 import type { RaftEvent } from "./raft-events.ts";
 
+/** What a client may ask for: the writes, each of which makes one change, then the reads. */
+export const WRITES = ["put", "patch", "delete", "restore"] as const;
+export const READS = ["get", "version", "at", "metadata", "history", "list"] as const;
+export type Write = (typeof WRITES)[number];
+export type Read = (typeof READS)[number];
+
 /** One request of a client and its response. Times in ms of one monotonic clock for all clients. */
 export interface Row {
   /** The client; it has one request at a time. */
   process: string;
-  operation: "put" | "get";
+  operation: Write | Read;
   /** What its caller may do; absent: both. The writes of a reader must be refused. */
   rights?: "read" | undefined;
-  /** False for a put without idempotency key, which is sent once: again only where it was certainly not done. */
+  /** False for a write without idempotency key, which is sent once: again only where it was certainly not done. */
   keyed?: boolean | undefined;
-  /** Id of the context. */
+  /** Name of the batch that this write is a part of; the parts follow each other in the order of the batch. */
+  batch?: string | undefined;
+  /** Id of the context; of a list, the prefix. */
   key: string;
   invokeMs: number;
   /** When the response arrived; of an unknown outcome, when the client gave up. */
@@ -26,16 +34,38 @@ export interface Row {
   /** Version that was written or read; 0 where there is none or it is not known. */
   version: number;
   /**
-   * First 12 hex digits of the content's SHA-256: of what was sent, or of what was read. Each put has a different
-   * content, so this identifies the put.
+   * First 12 hex digits of the content's SHA-256: of a put, of what was sent; else of what the response names. Each put
+   * has a different content, so this identifies the put.
    */
   hash: string;
+  /** What a put or patch put into the document (documents.ts), and the letters that pad the document of a put. */
+  token?: string | undefined;
+  padding?: number | undefined;
+  /** Token that the document must have for a patch to be done. */
+  needs?: string | undefined;
+  /** Version that a restore or a read names. */
+  named?: number | undefined;
+  /** Position that a read names: it reads the state as it was then. */
+  at?: Place | undefined;
   /** First 12 hex digits of the SHA-256 of the body that a read received; undefined where there was none. */
   body?: string | undefined;
+  /** ETag that a read presented as known. With `unchanged` the response said that it is current. */
+  known?: string | undefined;
+  unchanged?: boolean | undefined;
+  /** Why a read found no document; `version` is then that of the deletion. */
+  absent?: "not_found" | "deleted" | undefined;
+  /** What a list or a history returned, in that order. */
+  listed?: readonly Listed[] | undefined;
+  /** A list has ids after this one only, and at most `limit`. With `more` there are further ones. */
+  after?: string | undefined;
+  limit?: number | undefined;
+  more?: boolean | undefined;
   /** Position in the response, or undefined. */
   position: Place | undefined;
-  /** Condition of a put: the ETag that must be current, or `new`: there must be none. */
+  /** Condition of a write: the ETag that must be current, or `new`: there must be none. */
   condition?: string | undefined;
+  /** ETag that a refusal names as the current one, or `none`. */
+  current?: string | undefined;
   consistency?: "any" | "session" | "leader";
   /** Position that a read presented. */
   shown?: Place | undefined;
@@ -43,6 +73,27 @@ export interface Row {
   ageMs?: number | undefined;
   /** From an edge, which may know less of other contexts than its position says. */
   cached?: boolean | undefined;
+}
+
+/** An entry of a list or of a history. */
+export interface Listed {
+  key: string;
+  version: number;
+  hash: string;
+}
+
+/** Hash of a deletion: that of no bytes. */
+export const DELETED = "e3b0c44298fc";
+
+export function isDeletion({ hash }: SeenChange): boolean {
+  return hash === DELETED;
+}
+
+/** Code of the parts of a batch that was refused for another part. */
+export const OTHER_PART = "other part";
+
+export function isWrite({ operation }: Row): boolean {
+  return (WRITES as readonly string[]).includes(operation);
 }
 
 /** Code of an acknowledged put whose ETag names another content than the one that was sent. */
@@ -67,11 +118,23 @@ export interface Feed {
   follower: string;
   /** Start position: the first change comes after it. */
   since: Place;
-  /** In the order received, each once; only contexts whose id starts with `prefix`. */
+  /** In the order received; only contexts whose id starts with `prefix`, or this one. */
   changes: readonly SeenChange[];
   prefix: string;
-  /** Position that it had reached at the end. */
+  id?: string | undefined;
+  /** Position that it had reached, or had to reach, at the end. */
   until: Place;
+}
+
+/** What a client of MCP was notified of by one subscription, without positions. */
+export interface Wakes {
+  follower: string;
+  /** Contexts that it subscribed to. */
+  keys: readonly string[];
+  /** From when to when it was subscribed without a break, in ms. */
+  sinceMs: number;
+  untilMs: number;
+  wakes: readonly { key: string; atMs: number }[];
 }
 
 /** Final content of a full member. */
@@ -109,6 +172,7 @@ export interface Epoch {
 export interface Run {
   rows: readonly Row[];
   feeds: readonly Feed[];
+  wakes?: readonly Wakes[];
   ends: readonly End[];
   /** Votes and leaderships of all members, in any order. */
   raft?: readonly RaftEvent[];
@@ -152,9 +216,17 @@ export function describe(row: Row | SeenChange): string {
     row.rights === undefined ? undefined : `may ${row.rights}`,
     row.keyed === false ? "without key" : undefined,
     row.consistency,
+    row.batch === undefined ? undefined : `part of ${row.batch}`,
+    row.named === undefined ? undefined : `version ${row.named}`,
+    row.at === undefined ? undefined : `at ${row.at.epoch}-${row.at.seq}`,
+    row.needs === undefined ? undefined : `needs ${row.needs}`,
     row.condition === undefined ? undefined : `if ${row.condition}`,
     row.shown === undefined ? undefined : `shown ${row.shown.epoch}-${row.shown.seq}`,
     `→ ${row.outcome}${row.code === "" ? "" : ` ${row.code}`} ${row.version}-${row.hash}`,
+    row.absent,
+    row.unchanged === true ? `unchanged since ${row.known}` : undefined,
+    row.current === undefined ? undefined : `current ${row.current}`,
+    row.listed?.map(({ key, version, hash }) => `${key} ${version}-${hash}`).join(", "),
     row.body === undefined || row.body === row.hash ? undefined : `body ${row.body}`,
     row.position === undefined ? undefined : `position ${row.position.epoch}-${row.position.seq}`,
     row.ageMs === undefined ? undefined : `age ${row.ageMs} ms`,

@@ -1,48 +1,11 @@
-// Clients that write and read at random and record the history of a run. `Target` is how they reach a node; which
-// faults happen meanwhile is up to the scenario.
+// Clients that write and read at random and record the history of a run. `Target` is how they reach a node, draws.ts
+// what they ask for; which faults happen meanwhile is up to the scenario.
 
 import { eventually } from "../kit/eventually.ts";
-import { OTHER_CONTENT, type Place, type Row } from "./history.ts";
+import type { Answered, ReadAsk, Said, Target } from "./asks.ts";
+import { type Draw, drawRead, drawWrite, type Known } from "./draws.ts";
+import { isWrite, OTHER_CONTENT, OTHER_PART, type Place, type Row } from "./history.ts";
 import type { Random } from "./random.ts";
-
-/** Outcome of one attempt. `fail` is certain: nothing was done, and nothing will be. */
-export type Said =
-  | {
-      outcome: "ok";
-      version: number;
-      hash: string;
-      /** As in Row. */
-      body?: string;
-      position: Place | undefined;
-      ageMs?: number;
-      cached?: boolean;
-    }
-  | { outcome: "fail"; code: string /** Whether the same may be asked again. */; again: boolean }
-  | { outcome: "unknown"; code: string };
-
-export interface PutAsk {
-  key: string;
-  content: string;
-  /** As in Row. */
-  condition: string | undefined;
-  /** Absent: the write is not to be sent again once it may have been done. */
-  idempotencyKey: string | undefined;
-}
-
-export interface GetAsk {
-  key: string;
-  consistency: "any" | "session" | "leader";
-  shown: Place | undefined;
-}
-
-/** A node as clients reach it. Neither method rejects. */
-export interface Target {
-  readonly name: string;
-  /** Used for writes only. */
-  readonly writesOnly?: boolean;
-  put(ask: PutAsk, signal: AbortSignal): Promise<Said>;
-  get(ask: GetAsk, signal: AbortSignal): Promise<Said>;
-}
 
 export interface LoadOptions {
   random: Random;
@@ -61,8 +24,10 @@ export interface LoadOptions {
   writes?: number;
   conditional?: number;
   unkeyed?: number;
+  /** What the clients ask for; each is drawn with its weight. */
+  draws?: Readonly<Partial<Record<Draw, number>>>;
   /** Kinds of reads; one is drawn for each. */
-  consistencies?: readonly GetAsk["consistency"][];
+  consistencies?: readonly ReadAsk["consistency"][];
   /** Longest pause of a client between two requests, in ms. */
   pauseMs?: number;
   /** How long a write is retried, with its key, before its client gives up. */
@@ -70,6 +35,21 @@ export interface LoadOptions {
   /** Additional letters in each document. */
   padding?: number;
 }
+
+/** Half of the writes replace a document and half of the reads are of one, as in the work of agents. */
+const DRAWS: Readonly<Record<Draw, number>> = {
+  put: 10,
+  patch: 5,
+  delete: 2,
+  restore: 1,
+  many: 2,
+  get: 10,
+  version: 1,
+  at: 1,
+  metadata: 2,
+  history: 2,
+  list: 3,
+};
 
 /** How long a client waits for one response before it asks another node. */
 const ATTEMPT_MS = 1_500;
@@ -89,6 +69,7 @@ export class Load {
       conditional: 0.4,
       unkeyed: 0.25,
       isReader: () => false,
+      draws: DRAWS,
       consistencies: ["any", "session", "leader"],
       pauseMs: 5,
       patienceMs: 25_000,
@@ -98,9 +79,9 @@ export class Load {
     this.#clients = Array.from({ length: options.clients }, (_, at) => this.#client(at, options.random.fork()));
   }
 
-  /** Writes that were acknowledged so far. */
+  /** Writes that were acknowledged so far; each part of a batch is one. */
   get acknowledged(): number {
-    return this.rows.reduce((sum, row) => sum + Number(row.operation === "put" && row.outcome === "ok"), 0);
+    return this.rows.reduce((sum, row) => sum + Number(isWrite(row) && row.outcome === "ok"), 0);
   }
 
   /** Resolves when this many more writes are acknowledged; returns how long that took, in ms. */
@@ -126,127 +107,151 @@ export class Load {
       process: `${this.#run.slice(0, 4)}-c${number}`,
       ...(isReader(number) ? { rights: "read" as const } : {}),
       random,
+      keys: Array.from({ length: keys }, (_, at) => `${prefix}k${at}`),
       tags: new Map(),
+      tokens: new Map(),
       shown: undefined,
+      after: undefined,
       asked: 0,
     };
     while (!this.#stopping.signal.aborted && this.rows.length < MAX_ROWS) {
       await Bun.sleep(random.next() * pauseMs);
-      const key = `${prefix}k${random.between(0, keys - 1)}`;
       client.asked += 1;
-      const row = random.chance(writes) ? await this.#put(client, key) : await this.#get(client, key);
-      if (row === undefined) continue;
-      this.rows.push(row);
-      if (row.outcome !== "ok") {
-        client.tags.delete(key);
-        continue;
+      const rows = random.chance(writes) ? await this.#write(client) : await this.#read(client);
+      for (const row of rows) {
+        this.rows.push(row);
+        learn(client, row);
       }
-      if (row.version > 0) client.tags.set(key, `${row.version}-${row.hash}`);
-      // A session client presents the newest position that it saw.
-      if (row.position !== undefined && row.consistency !== "any" && isNewer(row.position, client.shown))
-        client.shown = row.position;
     }
   }
 
-  async #put(client: Client, key: string): Promise<Row | undefined> {
-    const { conditional, patienceMs, padding, unkeyed } = this.#options;
+  /** Returns a row for each part of the write. */
+  async #write(client: Client): Promise<Row[]> {
+    const { patienceMs, unkeyed } = this.#options;
     const { process, random, rights } = client;
-    const content = `${this.#run} ${process} ${client.asked} ${"x".repeat(padding)}`;
-    const condition = random.chance(conditional) ? (client.tags.get(key) ?? "new") : undefined;
+    const token = `${this.#run}-${process}-${client.asked}`;
+    const drawn = drawWrite(client, { ...this.#options, token });
     const keyed = !random.chance(unkeyed);
-    const idempotencyKey = keyed ? `${this.#run}-${process}-${client.asked}` : undefined;
-    const ask = { key, content, condition, idempotencyKey };
+    const ask = { parts: drawn.map(({ part }) => part), idempotencyKey: keyed ? token : undefined };
     const invokeMs = performance.now();
+    const batch = drawn.length > 1 ? token : undefined;
+    const blanks = drawn.map(({ part: { operation, key, condition, named }, row }) => ({
+      ...{ process, operation, rights, keyed, batch, key, condition, named, invokeMs },
+      ...row,
+    }));
     const deadline = invokeMs + patienceMs;
-    const row = { process, operation: "put" as const, rights, keyed, key, invokeMs, condition, hash: hashOf(content) };
-    let maybe = false;
-    for (;;) {
-      const target = this.#target(client, "put");
-      if (target === undefined) {
-        if (this.#stopping.signal.aborted && !maybe) return undefined;
-      } else {
-        const said = await target.put(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
-        const node = target.name;
-        const completeMs = performance.now();
-        // The key makes a certain outcome of one attempt certain for all attempts.
-        if (said.outcome === "ok")
-          return {
-            ...row,
-            ...said,
-            hash: row.hash,
-            node,
-            completeMs,
-            code: said.hash === row.hash ? "" : OTHER_CONTENT,
-          };
-        if (said.outcome === "fail" && !said.again)
-          return { ...row, node, completeMs, outcome: "fail", code: said.code, version: 0, position: undefined };
-        maybe ||= said.outcome === "unknown";
-        if (completeMs > deadline || this.#stopping.signal.aborted || (maybe && !keyed)) {
-          const outcome = maybe ? "unknown" : "fail";
-          return { ...row, node, completeMs, outcome, code: said.code, version: 0, position: undefined };
-        }
-      }
-      if (this.#stopping.signal.aborted)
+    const endWith = (
+      node: string,
+      outcome: "fail" | "unknown",
+      said: { code: string; current?: string; index?: number },
+    ) =>
+      blanks.map((blank, at): Row => {
+        // The state of its own context decided about the part that was refused, and about no other.
+        const own = said.index === undefined || said.index === at;
+        const { code, current } = own ? said : { code: OTHER_PART };
         return {
-          ...row,
-          node: "",
+          ...blank,
+          node,
           completeMs: performance.now(),
-          outcome: "unknown",
-          code: "",
+          outcome,
+          code,
+          current,
           version: 0,
           position: undefined,
         };
+      });
+    let maybe = false;
+    for (;;) {
+      const target = this.#target(client, true);
+      if (target === undefined) {
+        if (this.#stopping.signal.aborted && !maybe) return [];
+      } else {
+        const said = await target.write(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
+        // The key makes a certain outcome of one attempt certain for all attempts.
+        if (said.outcome === "ok") return acknowledgedRows(blanks, said, target.name);
+        if (said.outcome === "fail" && !said.again) return endWith(target.name, "fail", said);
+        maybe ||= said.outcome === "unknown";
+        if (performance.now() > deadline || this.#stopping.signal.aborted || (maybe && !keyed))
+          return endWith(target.name, maybe ? "unknown" : "fail", { code: said.code });
+      }
+      if (this.#stopping.signal.aborted) return endWith("", "unknown", { code: "" });
       await Bun.sleep(10 + random.next() * 40);
     }
   }
 
-  async #get(client: Client, key: string): Promise<Row | undefined> {
+  async #read(client: Client): Promise<Row[]> {
     const { process, random, rights } = client;
-    const target = this.#target(client, "get");
-    if (target === undefined) return undefined;
+    const target = this.#target(client, false);
+    if (target === undefined) return [];
     const consistency = random.pick(this.#options.consistencies);
     const shown = consistency === "session" ? client.shown : undefined;
+    const ask: ReadAsk = { ...drawRead(client, this.#options), consistency, shown };
     const invokeMs = performance.now();
-    const said = await target.get(
-      { key, consistency, shown },
-      AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]),
-    );
-    const row = {
-      process,
-      operation: "get" as const,
-      rights,
-      key,
-      invokeMs,
-      completeMs: performance.now(),
-      node: target.name,
-      consistency,
-      shown,
-    };
-    if (said.outcome === "ok") return { ...row, ...said, code: "" };
-    return { ...row, outcome: "fail", code: said.code, version: 0, hash: "", position: undefined };
+    const said = await target.read(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
+    return [{ ...rowOfRead(ask, said), process, rights, invokeMs, completeMs: performance.now(), node: target.name }];
   }
 
-  #target({ number, random }: Client, operation: Row["operation"]): Target | undefined {
-    const targets = this.#options
-      .targets(number)
-      .filter(({ writesOnly }) => operation === "put" || writesOnly !== true);
+  #target({ number, random }: Client, writes: boolean): Target | undefined {
+    const targets = this.#options.targets(number).filter(({ writesOnly }) => writes || writesOnly !== true);
     return targets.length === 0 || this.#stopping.signal.aborted ? undefined : random.pick(targets);
   }
 }
 
-interface Client {
+interface Client extends Known {
   number: number;
   rights?: Row["rights"];
   process: string;
-  random: Random;
-  tags: Map<string, string>;
   shown: Place | undefined;
   asked: number;
 }
 
-/** Returns the first 12 hex digits of the SHA-256, as in ETags and in the checker. */
-export function hashOf(content: string): string {
-  return new Bun.CryptoHasher("sha256").update(content).digest("hex").slice(0, 12);
+/** What a row has before there is a response. */
+type Blank = Omit<Row, "completeMs" | "node" | "outcome" | "code" | "version" | "position">;
+
+/** The parts of a batch have consecutive positions; the response names the last one. */
+function acknowledgedRows(blanks: readonly Blank[], { parts, position, ...said }: Answered, node: string): Row[] {
+  const completeMs = performance.now();
+  return blanks.map((blank, at) => {
+    const { version, hash } = parts?.[at] ?? said;
+    const seq = (position?.seq ?? 0) - (blanks.length - 1 - at);
+    // The hash of a put is known before.
+    const isOther = blank.hash !== "" && blank.hash !== hash;
+    return {
+      ...blank,
+      ...{ node, completeMs, outcome: "ok", code: isOther ? OTHER_CONTENT : "", version },
+      hash: blank.hash === "" ? hash : blank.hash,
+      position: position && { ...position, seq },
+    };
+  });
+}
+
+/** Returns the row of a read without its client, node and times. */
+export function rowOfRead(
+  { operation, key, consistency, shown, named, at, known, after, limit }: ReadAsk,
+  said: Said,
+): Omit<Row, "process" | "invokeMs" | "completeMs" | "node"> {
+  const row = { operation, key, consistency, shown, named, at, known, after, limit };
+  if (said.outcome === "ok") {
+    const { parts: _, ...answered } = said;
+    return { ...row, ...answered, code: "" };
+  }
+  return { ...row, outcome: "fail", code: said.code, version: 0, hash: "", position: undefined };
+}
+
+/** Keeps what the next requests of a client refer to. */
+function learn(client: Client, row: Row): void {
+  if (row.outcome !== "ok") {
+    client.tags.delete(row.key);
+    return;
+  }
+  if (row.operation === "delete" || row.absent !== undefined) client.tags.delete(row.key);
+  else if ((isWrite(row) || row.operation === "get") && row.version > 0)
+    client.tags.set(row.key, `${row.version}-${row.hash}`);
+  if (row.token !== undefined) client.tokens.set(row.key, row.token);
+  if (row.operation === "list") client.after = row.more === true ? row.listed?.at(-1)?.key : undefined;
+  // A session client presents the newest position that it saw.
+  if (row.position !== undefined && row.consistency !== "any" && isNewer(row.position, client.shown))
+    client.shown = row.position;
 }
 
 /** Another history replaces the position: its seq cannot be compared. */

@@ -2,11 +2,24 @@
 
 import { Agent } from "../kit/agent.ts";
 import type { FleetNode } from "../kit/fleet.ts";
+import {
+  type Call,
+  faultOf,
+  foundOf,
+  noAnswer,
+  type ReadAsk,
+  readCall,
+  type Said,
+  type Target,
+  type WriteAsk,
+  writeCall,
+  writtenOf,
+} from "./asks.ts";
+import { hashOf } from "./documents.ts";
 import { placeOf, tagOf } from "./history.ts";
-import { hashOf, type Said, type Target } from "./load.ts";
 
 const VERSION = "2026-07-28";
-const META = {
+export const META = {
   "io.modelcontextprotocol/protocolVersion": VERSION,
   "io.modelcontextprotocol/clientCapabilities": {},
 };
@@ -16,58 +29,54 @@ export function mcpTarget(device: ConstructorParameters<typeof Agent>[0], node: 
   const agent = new Agent(device, node.base);
   return {
     name: node.name,
-    put: ({ key, content, condition, idempotencyKey }, signal) =>
-      call(
-        agent,
-        "context_put",
-        {
-          ...{ id: key, content, content_type: "text/plain" },
-          ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
-          ...(condition === undefined
-            ? {}
-            : condition === "new"
-              ? { if_none_match: "*" }
-              : { if_match: `"${condition}"` }),
-        },
-        signal,
-      ),
-    get: ({ key, consistency, shown }, signal) =>
-      call(
-        agent,
-        "context_get",
-        {
-          ...{ id: key, format: "text", consistency },
-          ...(shown === undefined ? {} : { min_position: `${shown.epoch}-${shown.seq}` }),
-        },
-        signal,
-      ),
+    write: (ask, signal) => {
+      const { name, input } = writeCall(ask);
+      const keyed = ask.idempotencyKey === undefined ? {} : { idempotency_key: ask.idempotencyKey };
+      return call(agent, ask, { name, input: { ...input, ...keyed } }, signal);
+    },
+    read: (ask, signal) => {
+      const { name, input } = readCall(ask);
+      const { consistency, shown } = ask;
+      const common = { consistency, ...(shown && { min_position: `${shown.epoch}-${shown.seq}` }) };
+      const text = name === "context_get" ? { format: "text" } : {};
+      return call(agent, ask, { name, input: { ...input, ...text, ...common } }, signal);
+    },
   };
 }
 
-async function call(agent: Agent, name: string, input: object, signal: AbortSignal): Promise<Said> {
+/** Returns a request of the newest revision. */
+export function mcpRequest(method: string, params: Record<string, unknown>, name?: string) {
+  return {
+    method: "POST",
+    headers: {
+      accept: "application/json, text/event-stream",
+      "content-type": "application/json",
+      "mcp-protocol-version": VERSION,
+      "mcp-method": method,
+      ...(name === undefined ? {} : { "mcp-name": name }),
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: { ...params, _meta: META } }),
+  };
+}
+
+/** Calls a tool. Returns its output or fault; undefined, with what came instead, for another response. */
+export async function callTool(agent: Agent, { name, input }: Call, signal: AbortSignal) {
+  const request = mcpRequest("tools/call", { name, arguments: input }, name);
+  const { status, body, text } = await agent.http("/mcp", { ...request, signal });
+  const result = resultOf(body, text);
+  if (result === undefined) return { output: undefined, instead: `${status} ${text.slice(0, 60)}` };
+  const output = JSON.parse(result.content[0]?.text ?? "{}") as Record<string, unknown>;
+  return { output, isFault: result.isError === true };
+}
+
+async function call(agent: Agent, ask: WriteAsk | ReadAsk, tool: Call, signal: AbortSignal): Promise<Said> {
   try {
-    const { status, body, text } = await agent.http("/mcp", {
-      method: "POST",
-      headers: {
-        accept: "application/json, text/event-stream",
-        "content-type": "application/json",
-        "mcp-protocol-version": VERSION,
-        "mcp-method": "tools/call",
-        "mcp-name": name,
-      },
-      body: JSON.stringify({
-        jsonrpc: "2.0",
-        id: 1,
-        method: "tools/call",
-        params: { name, arguments: input, _meta: META },
-      }),
-      signal,
-    });
-    const result = resultOf(body, text);
-    if (result === undefined) return { outcome: "unknown", code: `${status} ${text.slice(0, 60)}` };
-    return saidOf(name, result);
+    const { output, isFault, instead = "" } = await callTool(agent, tool, signal);
+    if (output === undefined) return { outcome: "unknown", code: instead };
+    const position = placeOf(String(output["position"]));
+    return isFault === true ? faultOf(ask, output, position) : answeredOf(ask, tool, output);
   } catch (error) {
-    return { outcome: "unknown", code: error instanceof Error ? error.name : String(error) };
+    return noAnswer(error);
   }
 }
 
@@ -83,22 +92,14 @@ function resultOf(body: Record<string, unknown>, text: string): ToolResult | und
   return message["result"] as ToolResult | undefined;
 }
 
-function saidOf(name: string, { isError, content }: ToolResult): Said {
-  const output = JSON.parse(content[0]?.text ?? "{}") as Record<string, unknown>;
-  const position = placeOf(String(output["position"]));
-  if (isError !== true) {
-    const cache = output["cache"] as { age_seconds?: number } | undefined;
-    return {
-      outcome: "ok",
-      ...tagOf(String(output["etag"])),
-      ...(name === "context_get" ? { body: hashOf(String(output["content"])) } : {}),
-      position,
-      ...(cache?.age_seconds === undefined ? {} : { ageMs: cache.age_seconds * 1000 }),
-      ...(cache === undefined ? {} : { cached: true }),
-    };
-  }
-  const code = String(output["code"]);
-  if (code === "not_found" && name === "context_get") return { outcome: "ok", version: 0, hash: "", position };
-  if (output["outcome"] === "unknown" || code === "internal") return { outcome: "unknown", code };
-  return { outcome: "fail", code, again: output["retryable"] === true };
+function answeredOf(ask: WriteAsk | ReadAsk, { name }: Call, output: Record<string, unknown>): Said {
+  const cache = output["cache"] as { age_seconds?: number } | undefined;
+  const freshness = {
+    position: placeOf(String(output["position"])),
+    ...(cache?.age_seconds === undefined ? {} : { ageMs: cache.age_seconds * 1000 }),
+    ...(cache === undefined ? {} : { cached: true }),
+  };
+  if ("parts" in ask) return { outcome: "ok", ...writtenOf(ask, output), ...freshness };
+  if (name !== "context_get") return { outcome: "ok", ...foundOf(ask, output), ...freshness };
+  return { outcome: "ok", ...tagOf(String(output["etag"])), body: hashOf(String(output["content"])), ...freshness };
 }

@@ -1,7 +1,8 @@
 // Rules about members (replication.md 31): each one that the scenario did not take away runs at the end, and did not
 // end or set data aside by itself unless it was harmed. And a bound on the time in which nobody could write.
 
-import type { Findings, Row, Run } from "./history.ts";
+import { type Findings, isWrite, type Row, type Run } from "./history.ts";
+import { BY_STATE } from "./window-rules.ts";
 
 export function judgeMembers(run: Run, findings: Findings): void {
   for (const { node, runs, ends, asides, harmed } of run.members ?? []) {
@@ -25,9 +26,9 @@ export function judgeMembers(run: Run, findings: Findings): void {
  * that ended the wait. A condition that does not hold is a decision too.
  */
 export function longestOutage(rows: readonly Row[]): { ms: number; rows: readonly Row[] } {
-  const puts = rows.filter(({ operation, rights }) => operation === "put" && rights === undefined);
-  const byInvoke = puts.toSorted((one, other) => one.invokeMs - other.invokeMs);
-  const byEnd = puts.toSorted((one, other) => one.completeMs - other.completeMs);
+  const writes = rows.filter((row) => isWrite(row) && row.rights === undefined);
+  const byInvoke = writes.toSorted((one, other) => one.invokeMs - other.invokeMs);
+  const byEnd = writes.toSorted((one, other) => one.completeMs - other.completeMs);
   let longest: { ms: number; rows: readonly Row[] } = { ms: 0, rows: [] };
   const waiting = new Set<Row>();
   let next = 0;
@@ -42,7 +43,7 @@ export function longestOutage(rows: readonly Row[]): { ms: number; rows: readonl
     const ms = row.completeMs - Math.max(decidedMs, first.invokeMs);
     if (ms > longest.ms) longest = { ms, rows: first === row ? [row] : [first, row] };
     waiting.delete(row);
-    if (row.outcome === "ok" || row.code === "version_mismatch") decidedMs = row.completeMs;
+    if (row.outcome === "ok" || BY_STATE.includes(row.code)) decidedMs = row.completeMs;
   }
   return longest;
 }

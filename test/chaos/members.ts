@@ -2,17 +2,26 @@
 // content. No tailnet and no listeners: the log alone.
 
 import { contextOperations } from "../../src/features/context/index.ts";
-import { headOf, textOf } from "../../src/features/context/rows.ts";
-import { requireVersion } from "../../src/features/context/version-faults.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { eventually } from "../kit/eventually.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { digestOfStore, type Member, startMember } from "../kit/raft.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
+import {
+  faultOf,
+  foundOf,
+  type ReadAsk,
+  readCall,
+  type Said,
+  type Target,
+  type WriteAsk,
+  writeCall,
+  writtenOf,
+} from "./asks.ts";
+import { hashOf } from "./documents.ts";
 import { endOf, epochsOf } from "./ends.ts";
 import { type Feed, placeOf, type Run, type SeenChange, tagOf } from "./history.ts";
-import { type GetAsk, hashOf, type PutAsk, type Said, type Target } from "./load.ts";
 
 /** How long a busy machine may need until all members are equal. */
 const SETTLE_MS = 10_000;
@@ -34,7 +43,7 @@ export async function startMembers(
   if (first === undefined) throw new Error("no members");
   await eventually("the first to lead", () => first.log.leadership().leading);
   await first.log.propose(
-    putCommand({ key: "before/joining", content: "1", condition: undefined, idempotencyKey: "" }),
+    commandOf({ parts: [{ operation: "put", key: "before/joining", text: "1" }], idempotencyKey: undefined }),
   );
   for (const { driver } of others) {
     const { index } = await first.driver.command<{ index: number }>({ do: "members" });
@@ -52,13 +61,12 @@ export async function startMembers(
   return members;
 }
 
-function putCommand({ key, content, condition, idempotencyKey }: PutAsk) {
-  const operation = contextOperations.find(({ name }) => name === "context_put");
-  if (operation?.kind !== "write") throw new Error("no operation context_put");
-  const conditions =
-    condition === undefined ? {} : condition === "new" ? { if_none_match: "*" } : { if_match: `"${condition}"` };
-  const input = operation.prepare(operation.input.parse({ id: key, content, ...conditions }), DEFAULT_WRITE_LIMITS);
-  return { name: operation.name, v: operation.v, input, caller: "user:a", via: "", key: idempotencyKey ?? "" };
+function commandOf(ask: WriteAsk) {
+  const { name, input } = writeCall(ask);
+  const operation = contextOperations.find((known) => known.name === name);
+  if (operation?.kind !== "write") throw new Error(`no write ${name}`);
+  const prepared = operation.prepare(operation.input.parse(input), DEFAULT_WRITE_LIMITS);
+  return { name, v: operation.v, input: prepared, caller: "user:a", via: "", key: ask.idempotencyKey ?? "" };
 }
 
 /** A member as clients reach it. `barrier` is what a leader read waits for; a test may plant another. */
@@ -67,43 +75,54 @@ export function memberTarget(
   name: string,
   barrier: (member: Member) => Promise<void> = ({ log }) => log.barrier(),
 ): Target {
-  const { log, store } = member;
+  const { log } = member;
   return {
     name,
-    put: async (ask) => {
+    write: async (ask) => {
       try {
-        const { output, position } = await log.propose(putCommand(ask));
-        const { version, hash } = tagOf(String(output["etag"]));
-        return { outcome: "ok", version, hash, position: placeOf(formatPosition(position)) };
+        const { output, position } = await log.propose(commandOf(ask));
+        return { outcome: "ok", ...writtenOf(ask, output), position: placeOf(formatPosition(position)) };
       } catch (error) {
-        return saidOf(error);
+        return saidOf(ask, error);
       }
     },
-    get: async ({ key, consistency, shown }: GetAsk, signal) => {
+    read: async (ask, signal) => {
       try {
-        if (consistency === "leader") await barrier(member);
-        while (shown !== undefined && log.position().seq < shown.seq) {
+        if (ask.consistency === "leader") await barrier(member);
+        while (ask.shown !== undefined && log.position().seq < ask.shown.seq) {
           signal.throwIfAborted();
           await Bun.sleep(2);
         }
-        const head = headOf(store.reader, key);
         const position = log.position();
-        if (head === undefined) return { outcome: "ok", version: 0, hash: "", position };
-        const text = textOf(requireVersion(store.reader, head, head.version));
-        const hash = head.hash.slice(0, 12);
-        return { outcome: "ok", version: head.version, hash, body: hashOf(text), position };
+        return { outcome: "ok", ...(await found(member, ask)), position };
       } catch (error) {
-        return saidOf(error);
+        return saidOf(ask, error);
       }
     },
   };
 }
 
-function saidOf(error: unknown): Said {
+/** Runs a read on the store of a member. */
+async function found({ log, store }: Member, ask: ReadAsk) {
+  const { name, input } = readCall(ask);
+  const operation = contextOperations.find((known) => known.name === name);
+  if (operation?.kind !== "read") throw new Error(`no read ${name}`);
+  const context = {
+    visible: () => true,
+    positionAt: (seq: number) => formatPosition(log.positionAt(seq)),
+    reach: async (position: string) => placeOf(position)?.seq ?? 0,
+  } as unknown as Parameters<typeof operation.run>[2];
+  const text = name === "context_get" ? { format: "text" } : {};
+  const output = await operation.run(store.reader, operation.input.parse({ ...input, ...text }), context);
+  if (name !== "context_get") return foundOf(ask, output);
+  return { ...tagOf(String(output["etag"])), body: hashOf(String(output["content"])) };
+}
+
+function saidOf(ask: WriteAsk | ReadAsk, error: unknown): Said {
   if (!(error instanceof Fault)) return { outcome: "fail", code: String(error), again: false };
   const { code, details } = error;
-  if (details["outcome"] === "unknown") return { outcome: "unknown", code };
-  return { outcome: "fail", code, again: code === "unavailable" };
+  // A position is unknown for what is not there, as over REST and MCP.
+  return faultOf(ask, { ...details, code, retryable: code === "unavailable" }, undefined);
 }
 
 /** Follows the feed of a member until `stop`; `alter` may plant a fault in it. */

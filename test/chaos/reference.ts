@@ -12,6 +12,7 @@ export class Reference {
   readonly #byKey = new Map<string, SeenChange[]>();
   readonly #byVersion = new Map<string, SeenChange>();
   readonly #limits: Map<string, number>;
+  #sorted: readonly string[] | undefined;
 
   constructor(run: Run) {
     const best = [...run.ends].sort((one, other) => one.floor - other.floor || other.seq - one.seq)[0];
@@ -44,6 +45,11 @@ export class Reference {
 
   /** Returns the newest change of a context at this seq. */
   newest(key: string, seq: number): SeenChange | undefined {
+    return this.of(key)[this.countUpTo(key, seq) - 1];
+  }
+
+  /** Returns how many changes of a context have this seq or an earlier one. */
+  countUpTo(key: string, seq: number): number {
     const known = this.of(key);
     let low = 0;
     let high = known.length;
@@ -52,7 +58,13 @@ export class Reference {
       if ((known[middle]?.seq ?? 0) <= seq) low = middle + 1;
       else high = middle;
     }
-    return known[low - 1];
+    return low;
+  }
+
+  /** Returns the ids that start with a prefix, in the order of lists. */
+  keys(prefix: string): readonly string[] {
+    this.#sorted ??= [...this.#byKey.keys()].sort();
+    return this.#sorted.filter((key) => key.startsWith(prefix));
   }
 
   /** Reports whether a recovery left this position behind, or its history does not belong to this fleet. */

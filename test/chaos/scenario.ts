@@ -7,9 +7,10 @@ import { eventually } from "../kit/eventually.ts";
 import type { Fleet, FleetNode, FleetOptions } from "../kit/fleet.ts";
 import type { Callers, Device } from "./callers.ts";
 import { report } from "./checker.ts";
-import { Follower, nodeTarget } from "./fleet-clients.ts";
+import { nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
 import { asides, whyAside } from "./folders.ts";
+import { Follower, Subscriber, WAYS, type Way } from "./followers.ts";
 import type { Feed, MemberEnd, Row, Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
@@ -38,6 +39,8 @@ export interface Scenario {
  * machine needs more.
  */
 const OUTAGE_MS = 15_000;
+/** Contexts of a load. */
+const KEYS = 8;
 /** How long a member may take to respond once all faults are over. */
 const RUNS_MS = 30_000;
 
@@ -49,6 +52,7 @@ export class Trial {
   readonly #callers: Callers;
   readonly #loads: Load[] = [];
   readonly #followers: Follower[] = [];
+  readonly #subscribers: Subscriber[] = [];
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
   readonly #outageMs: number;
@@ -95,7 +99,7 @@ export class Trial {
    * admins, and one client more that may only read. With `targets` of its own all clients are those.
    */
   load(options: Partial<LoadOptions> = {}): Load {
-    const defaults = { random: this.random.fork(), prefix: this.prefix, keys: 8 };
+    const defaults = { random: this.random.fork(), prefix: this.prefix, keys: KEYS };
     const { targets, clients = 6, ...others } = options;
     const load =
       targets === undefined
@@ -118,15 +122,32 @@ export class Trial {
     return { targets, isReader };
   }
 
-  /** Starts a follower of the feed on each full member that is up; each continues at others when its own is gone. */
+  /**
+   * Starts followers of the feed on each full member that is up, one by long poll and one in another way, and a
+   * subscriber. Each continues at other members when its own is gone.
+   */
   async follow(): Promise<void> {
+    const others = WAYS.filter((way) => way !== "longpoll");
+    const order = (first: FleetNode) => () =>
+      [first, ...this.fleet.up().filter((node) => node !== first)].filter(({ isUp }) => isUp);
+    const follower = (way: Way, first: FleetNode) => {
+      const options = { way, device: this.device, nodes: order(first), prefix: this.prefix };
+      const started = new Follower({ ...options, name: `of ${first.name} (${way})`, random: this.random.fork() });
+      this.#followers.push(started);
+      return started.started();
+    };
     const nodes = this.fleet.up();
-    const started = nodes.map(async (first) => {
-      const order = () => [first, ...this.fleet.up().filter((node) => node !== first)].filter(({ isUp }) => isUp);
-      const follower = new Follower(`of ${first.name}`, this.device, order, this.prefix);
-      this.#followers.push(follower);
-      await follower.started();
-    });
+    const started = nodes.flatMap((first, at) => [
+      follower("longpoll", first),
+      follower(others[at % others.length] ?? "sse", first),
+    ]);
+    const [first] = nodes;
+    if (first !== undefined) {
+      const keys = Array.from({ length: KEYS }, (_, at) => `${this.prefix}k${at}`);
+      const subscriber = new Subscriber(this.device, order(first), keys);
+      this.#subscribers.push(subscriber);
+      started.push(subscriber.started());
+    }
     await Promise.all(started);
   }
 
@@ -136,12 +157,15 @@ export class Trial {
     const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
     const { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
-    const seq = Math.max(...ends.map((end) => end.seq));
-    const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(seq)));
+    const changes = ends.toSorted((one, other) => other.seq - one.seq)[0]?.changes ?? [];
+    const feeds: Feed[] = await Promise.all(this.#followers.map((follower) => follower.stop(changes)));
+    const wakes = (await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop(rows)))).flatMap(
+      (woken) => woken ?? [],
+    );
     for (const { ended } of this.#followers) if (ended !== undefined) throw new Error(`a follower was told ${ended}`);
     const raft = raftEventsOf(this.fleet.raftLines());
     if (raft.length === 0) throw new Error("no node logged a vote or a leadership");
-    const rest = { feeds, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
+    const rest = { feeds, wakes, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
     const run: Run = { rows: [...rows, ...this.rows], ...rest };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
@@ -170,7 +194,8 @@ export class Trial {
   /** Stops what still runs after a failure. */
   async end(): Promise<void> {
     await Promise.all(this.#loads.map((load) => load.stop()));
-    await Promise.all(this.#followers.map((follower) => follower.stop(0, 0).catch(() => {})));
+    await Promise.all(this.#followers.map((follower) => follower.stop([], 0).catch(() => {})));
+    await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop([], 0)));
   }
 }
 

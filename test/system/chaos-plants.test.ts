@@ -4,10 +4,11 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { type Alteration, alteredCairn } from "../chaos/altered.ts";
+import type { Target } from "../chaos/asks.ts";
 import { addCallers } from "../chaos/callers.ts";
 import { check, report } from "../chaos/checker.ts";
 import type { Row, Run } from "../chaos/history.ts";
-import { Load, type Target } from "../chaos/load.ts";
+import { Load, type LoadOptions, rowOfRead } from "../chaos/load.ts";
 import { endOfMembers, followMember, type MemberOptions, memberTarget, startMembers } from "../chaos/members.ts";
 import { Random } from "../chaos/random.ts";
 import { runScenario, type Scenario } from "../chaos/scenario.ts";
@@ -36,9 +37,10 @@ async function start(plant?: (at: number) => MemberOptions): Promise<void> {
   members = await startMembers(3, plant);
 }
 
-function load(targets: () => readonly Target[]): Load {
+function load(targets: () => readonly Target[], more: Partial<LoadOptions> = {}): Load {
   console.log(`seed ${SEED}`);
-  return new Load({ random: new Random(SEED), targets, clients: 6, prefix: "load/", keys: 5, patienceMs: 6000 });
+  const options = { targets, clients: 6, prefix: "load/", keys: 5, patienceMs: 6000, ...more };
+  return new Load({ random: new Random(SEED), ...options });
 }
 
 async function ended(rows: Row[], withinMs?: number): Promise<Run> {
@@ -112,20 +114,12 @@ test("a leader read that trusts what a stopped leader believes of itself is foun
   });
   const reads: Row[] = [];
   for (let at = 0; at < 5; at++) {
-    const ask = { key: `load/k${at}`, consistency: "leader", shown: undefined } as const;
+    const ask = { operation: "get", key: `load/k${at}`, consistency: "leader", shown: undefined } as const;
     const invokeMs = performance.now();
-    const said = await trusting.get(ask, AbortSignal.timeout(1000));
+    const said = await trusting.read(ask, AbortSignal.timeout(1000));
     if (said.outcome !== "ok") throw new Error(`the old leader said ${said.code}`);
-    reads.push({
-      ...said,
-      ...ask,
-      process: "reader",
-      operation: "get",
-      invokeMs,
-      completeMs: performance.now(),
-      node: nameOf(old),
-      code: "",
-    });
+    const times = { invokeMs, completeMs: performance.now() };
+    reads.push({ ...rowOfRead(ask, said), ...times, process: "reader", node: nameOf(old) });
   }
   old.driver.signal("SIGCONT");
   await running.more(10);
@@ -150,15 +144,15 @@ test("an acknowledgement before the commit is found when its leader is cut off",
   };
   // Acknowledges what it has sent on its way, at the place that it expects.
   const hasty = { ...memberTarget(old, nameOf(old)) };
-  const proper = hasty.put;
-  hasty.put = async (ask, signal) => {
+  const proper = hasty.write;
+  hasty.write = async (ask, signal) => {
     const said = proper(ask, signal);
     const place = { epoch: old.log.position().epoch, seq: old.log.position().seq + 1 };
     const soon = await Promise.race([said, Bun.sleep(20)]);
     return soon ?? { outcome: "ok", version: 1, hash: "", position: place };
   };
   await rule(true);
-  const lost = load(() => [hasty]);
+  const lost = load(() => [hasty], { draws: { put: 1, get: 1 } });
   await lost.more(3);
   await leader(old);
   const lostRows = await lost.stop();

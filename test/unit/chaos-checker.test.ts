@@ -144,7 +144,8 @@ describe("small histories", () => {
     const lost = { outcome: "unknown", position: undefined, version: 0, hash: "lost" } as const;
     const gaveUp = put(2, { ...lost, invokeMs: 25, completeMs: 5000 });
     expect(rulesOf(run([put(1), put(2), gaveUp, late], { outageMs: 8000 }))).toEqual(["outage"]);
-    const decided = { ...gaveUp, outcome: "fail", code: "version_mismatch" } as const;
+    const refused = { outcome: "fail", code: "version_mismatch", condition: "9-bbbbbbbbbbbb" } as const;
+    const decided = { ...gaveUp, ...refused };
     expect(rulesOf(run([put(1), put(2), decided, late], { outageMs: 8000 }))).toEqual([]);
     // It need not end within the run.
     expect(rulesOf(run([put(1), put(2), { ...gaveUp, completeMs: 8500 }], { outageMs: 8000 }))).toContain("outage");

@@ -9,9 +9,9 @@ import { inspectStore } from "../../../src/store/inspect.ts";
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
+import { hashOf } from "../documents.ts";
 import { nodeTarget } from "../fleet-clients.ts";
 import { back, killed, leads, lose } from "../folders.ts";
-import { hashOf } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { UNLIMITED, VOTERS } from "../shapes.ts";
 
@@ -261,21 +261,21 @@ function expectSchemas(nodes: readonly FleetNode[], schema: number): void {
 
 /** Puts a context with a word in it, and records the write. */
 export async function put({ device, prefix, rows }: Trial, node: FleetNode, word: string): Promise<void> {
-  const content = `${word} ${crypto.randomUUID()}`;
-  const ask = { key: `${prefix}poison`, content, condition: undefined, idempotencyKey: crypto.randomUUID() };
+  const idempotencyKey = crypto.randomUUID();
+  const part = { operation: "put" as const, key: `${prefix}poison`, text: JSON.stringify(`${word} ${idempotencyKey}`) };
   const invokeMs = performance.now();
-  const said = await nodeTarget(device, node).put(ask, AbortSignal.timeout(5_000));
+  const said = await nodeTarget(device, node).write({ parts: [part], idempotencyKey }, AbortSignal.timeout(5_000));
   const row = {
-    process: ask.idempotencyKey,
-    operation: "put" as const,
-    key: ask.key,
+    process: idempotencyKey,
+    operation: part.operation,
+    key: part.key,
     invokeMs,
     completeMs: performance.now(),
     node: node.name,
-    condition: undefined,
-    hash: hashOf(content),
+    hash: hashOf(part.text),
   };
-  if (said.outcome === "ok") rows.push({ ...row, ...said, hash: row.hash, code: "" });
+  if (said.outcome === "ok")
+    rows.push({ ...row, outcome: "ok", code: "", version: said.version, position: said.position });
   else rows.push({ ...row, outcome: said.outcome, code: said.code, version: 0, position: undefined });
 }
 

@@ -1,8 +1,8 @@
 // Each write goes to two nodes at once with one key, and the leader is killed meanwhile: it is done once, and both
 // responses are equal.
 
+import type { Said, Target, WriteAsk } from "../asks.ts";
 import { nodeTarget } from "../fleet-clients.ts";
-import type { PutAsk, Said, Target } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
@@ -19,14 +19,14 @@ export const duplicates: Scenario = {
       const [one] = nodes;
       if (one === undefined) return [];
       const pick = () => nodeTarget(trial.device, random.pick(nodes));
-      const both = async (ask: PutAsk, signal: AbortSignal): Promise<Said> => {
-        const said = await Promise.all([pick().put(ask, signal), pick().put(ask, signal)]);
+      const both = async (ask: WriteAsk, signal: AbortSignal): Promise<Said> => {
+        const said = await Promise.all([pick().write(ask, signal), pick().write(ask, signal)]);
         const [first, second] = said.filter(({ outcome }) => outcome === "ok");
         if (first !== undefined && second !== undefined && JSON.stringify(told(first)) !== JSON.stringify(told(second)))
           differing.push(JSON.stringify(said));
         return first ?? said.find(({ outcome }) => outcome === "unknown") ?? said[0];
       };
-      return [{ ...pick(), name: "two at once", put: both }];
+      return [{ ...pick(), name: "two at once", write: both }];
     };
     await trial.follow();
     const load = trial.load({ targets: twice, writes: 0.8, unkeyed: 0, consistencies: ["any", "leader"] });

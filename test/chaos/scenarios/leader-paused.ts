@@ -3,6 +3,7 @@
 
 import { nodeTarget } from "../fleet-clients.ts";
 import type { Row } from "../history.ts";
+import { rowOfRead } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
@@ -44,18 +45,9 @@ export const leaderPaused: Scenario = {
 };
 
 async function leaderRead({ device, prefix }: Trial, node: Parameters<typeof nodeTarget>[1], at: number): Promise<Row> {
-  const key = `${prefix}k${at % 8}`;
   const invokeMs = performance.now();
-  const ask = { key, consistency: "leader", shown: undefined } as const;
-  const said = await nodeTarget(device, node).get(ask, AbortSignal.timeout(15_000));
-  const row = {
-    process: `waiting-${at}`,
-    operation: "get" as const,
-    ...ask,
-    invokeMs,
-    completeMs: performance.now(),
-    node: node.name,
-  };
-  if (said.outcome === "ok") return { ...row, ...said, code: "" };
-  return { ...row, outcome: "fail", code: said.code, version: 0, hash: "", position: undefined };
+  const ask = { operation: "get", key: `${prefix}k${at % 8}`, consistency: "leader", shown: undefined } as const;
+  const said = await nodeTarget(device, node).read(ask, AbortSignal.timeout(15_000));
+  const times = { invokeMs, completeMs: performance.now() };
+  return { ...rowOfRead(ask, said), ...times, process: `waiting-${at}`, node: node.name };
 }

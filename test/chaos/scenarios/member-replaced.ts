@@ -39,13 +39,9 @@ export const memberReplaced: Scenario = {
       withinMs: 10_000,
     });
     await load.more(40);
-    const ask = {
-      key: `${trial.prefix}k0`,
-      content: "from the removed",
-      condition: undefined,
-      idempotencyKey: "removed",
-    };
-    const said = await nodeTarget(trial.device, dead).put(ask, AbortSignal.timeout(1500));
+    const part = { operation: "put" as const, key: `${trial.prefix}k0`, text: '"from the removed"' };
+    const ask = { parts: [part], idempotencyKey: "removed" };
+    const said = await nodeTarget(trial.device, dead).write(ask, AbortSignal.timeout(1500));
     if (said.outcome === "ok") throw new Error(`the removed ${dead.name} took a write: ${JSON.stringify(said)}`);
     const report = await (await fleet.leader()).status();
     if (report?.fleet.term !== term)

@@ -30,8 +30,8 @@ export const upstreamVanished: Scenario = {
       await writing.more(20);
       await reading.more(5);
       const refused = async () => {
-        const said = await asStranger.get(
-          { key: `${prefix}k0`, consistency: "any", shown: undefined },
+        const said = await asStranger.read(
+          { operation: "get", key: `${prefix}k0`, consistency: "any", shown: undefined },
           AbortSignal.timeout(5000),
         );
         if (said.outcome !== "fail" || said.code !== "forbidden")
