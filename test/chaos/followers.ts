@@ -17,6 +17,8 @@ export type Way = (typeof WAYS)[number];
 
 /** Longest time that a stream stays open before it is broken off, in ms. */
 const STREAM_MS = 3_000;
+/** How often a subscriber looks whether its node is there. */
+const WATCH_MS = 100;
 const POLL_SECONDS = 2;
 const ANSWER_MS = 6_000;
 const MAX_EVENT_CHARS = 1_000_000;
@@ -231,16 +233,31 @@ export class Subscriber {
     for (let turn = 0; !this.#ending.signal.aborted; turn++) {
       const among = this.#nodes();
       const node = among[turn % Math.max(1, among.length)];
-      if (node !== undefined) await this.#listen(new Agent(this.#device, node.base)).catch(() => {});
+      if (node !== undefined) await this.#listen(node).catch(() => {});
       if (!this.#ending.signal.aborted) this.#sinceMs = Number.POSITIVE_INFINITY;
       await Bun.sleep(50);
     }
   }
 
-  async #listen(agent: Agent): Promise<void> {
+  /** Ends with its node's process: a connection to one that was killed or paused does not end by itself. */
+  async #listen(node: FleetNode): Promise<void> {
+    const agent = new Agent(this.#device, node.base);
+    const { process } = node;
+    const gone = new AbortController();
+    const watch = setInterval(() => {
+      if (!node.isUp || node.process !== process) gone.abort(new Error("the node is gone"));
+    }, WATCH_MS);
+    try {
+      await this.#read(agent, AbortSignal.any([this.#ending.signal, gone.signal]));
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  async #read(agent: Agent, signal: AbortSignal): Promise<void> {
     const uris = this.#keys.map((key) => `cairn://${key}`);
     const request = mcpRequest("subscriptions/listen", { notifications: { resourceSubscriptions: uris } });
-    const response = await agent.fetch("/mcp", { ...request, signal: this.#ending.signal });
+    const response = await agent.fetch("/mcp", { ...request, signal });
     if (response.status !== 200 || response.body === null) return;
     for await (const { data } of readEvents(response.body, MAX_EVENT_CHARS)) {
       const { method, params } = JSON.parse(data || "{}") as { method?: string; params?: { uri?: string } };

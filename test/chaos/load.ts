@@ -241,7 +241,8 @@ export function rowOfRead(
 /** Keeps what the next requests of a client refer to. */
 function learn(client: Client, row: Row): void {
   if (row.outcome !== "ok") {
-    client.tags.delete(row.key);
+    if (row.current === undefined || row.current === "none") client.tags.delete(row.key);
+    else client.tags.set(row.key, row.current);
     return;
   }
   if (row.operation === "delete" || row.absent !== undefined) client.tags.delete(row.key);

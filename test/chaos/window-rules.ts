@@ -45,7 +45,8 @@ export function judgeWindows(run: Run, reference: Reference, writers: Writers, f
   }
   for (const row of absent) {
     const isSo = (state: SeenChange | undefined) => isAbsent(row, state, reference);
-    const named = row.absent === "deleted" ? reference.version(row.key, row.version) : undefined;
+    const named =
+      row.absent === "deleted" && row.operation === "get" ? reference.version(row.key, row.version) : undefined;
     const isThere =
       named === undefined
         ? isRight(row, windows, reference, isSo)
