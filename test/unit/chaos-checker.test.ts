@@ -35,6 +35,21 @@ const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
   "etag without hash": ["condition"],
   "position reused after recover": ["seq-unique"],
   "body of the version before": ["body"],
+  "forward keys not remembered": ["once"],
+  "votes not stored": ["two-votes"],
+  "lost pending copy": ["ends"],
+  "half of a batch": ["batch"],
+  "batch seen half way": ["batch"],
+  "patch of an earlier text": ["content"],
+  "restore of the version after": ["content"],
+  "deletion not seen": ["state"],
+  "decided by an older state": ["condition", "refusal"],
+  "list of another position": ["state"],
+  "history without a version": ["state"],
+  "another version at a position": ["state"],
+  "stream repeats after a reconnect": ["feed"],
+  "stream skips after a reconnect": ["feed"],
+  "lost notification": ["feed"],
 };
 
 describe.each(BUGS)("%s", (bug) => {
