@@ -1,5 +1,5 @@
-// The writes of model.ts: puts, patches, deletions, restores and batches, with and without conditions, and the bugs that
-// are planted in how they are decided, remembered and acknowledged.
+// The writes of model.ts: puts, patches, deletions, restores and batches, with and without conditions, and the bugs
+// that are planted in how they are decided, remembered and acknowledged.
 
 import { has, hashOf, patched, textOf } from "./documents.ts";
 import { DELETED, isDeletion, OTHER_PART, type Row, type SeenChange } from "./history.ts";
