@@ -2,11 +2,11 @@
 // test/system/openapi.test.ts.
 
 import { operationErrors } from "../src/api/index.ts";
+import { typeOf } from "../src/lib/json-type.ts";
 import type { Operation } from "../src/operation/define.ts";
 import { eventTypesOf, operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
-import { commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
-import { typeOf } from "./json-type.ts";
+import { COMMON_NAMES, commonInput, type Entry, Registry, writeInput } from "../src/operation/registry.ts";
 import { code, table } from "./markdown.ts";
 import { filesOf, generatedFrom } from "./page-sources.ts";
 
@@ -129,7 +129,7 @@ function shellCall(name: string, example: Json): string {
 function argumentRows(schema: Json): string[][] {
   const required = (schema["required"] ?? []) as string[];
   return Object.entries((schema["properties"] ?? {}) as Record<string, Json>)
-    .filter(([name]) => !COMMON.includes(name))
+    .filter(([name]) => !COMMON_NAMES.includes(name))
     .map(([name, property]) => [
       code(name),
       typeOf(property),
@@ -137,8 +137,6 @@ function argumentRows(schema: Json): string[][] {
       String(property["description"] ?? ""),
     ]);
 }
-
-const COMMON = [...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)];
 
 function commonRows(): string[][] {
   const rows = (shape: Readonly<Record<string, { description?: string | undefined }>>, of: string) =>

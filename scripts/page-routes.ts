@@ -1,12 +1,12 @@
 // docs/routes.md: every HTTP route, from the table of REST routes, the MCP endpoint and the list of pages.
 
 import { describeRow, errorsOf, type Row, routesOf } from "../src/api/index.ts";
+import { typeOf } from "../src/lib/json-type.ts";
 import { MCP_ROUTE } from "../src/mcp/index.ts";
 import type { Operation } from "../src/operation/define.ts";
 import { operationsOf } from "../src/operation/derive.ts";
 import type { Feature } from "../src/operation/feature.ts";
 import { pageRoutes } from "../src/web/index.ts";
-import { typeOf } from "./json-type.ts";
 import { code, table } from "./markdown.ts";
 import { filesOf, generatedFrom } from "./page-sources.ts";
 

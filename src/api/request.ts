@@ -94,7 +94,7 @@ function unknownParameter(name: string, known: readonly string[]): Fault {
 export function conditionsOf(request: Request, judged: readonly Condition[]): Record<string, string> {
   const found: Record<string, string> = {};
   for (const header of ["if-match", "if-none-match", "if-unmodified-since"] as const) {
-    const value = request.headers.get(header);
+    const value = headerOf(request, header);
     if (value === null) continue;
     if (!judged.some((name) => name === header)) {
       throw new Fault("invalid_input", `${request.method} takes no header ${header}: ${value.slice(0, 100)} here`, {
@@ -116,10 +116,17 @@ function conditionHint(judged: readonly Condition[]): string {
 export function commonHeaders(request: Request): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [header, name] of COMMON_HEADERS) {
-    const value = request.headers.get(header);
+    const value = headerOf(request, header);
     if (value !== null) found[name] = value;
   }
   return found;
+}
+
+/** Returns a header or null. Throws Fault `invalid_input` for an empty one, which would count as none further on. */
+function headerOf(request: Request, header: string): string | null {
+  const value = request.headers.get(header);
+  if (value !== "") return value;
+  throw new Fault("invalid_input", `The header ${header} is empty`, { hint: "Leave it out, or give it a value." });
 }
 
 const COMMON_HEADERS = [

@@ -22,7 +22,7 @@ export function describeIssue(issue: Issue | undefined, value: unknown): { place
   if (found === undefined) return { place, text: place === "" ? message : `${place} is missing` };
   // An unknown name is in the message already, and the value is all of its object.
   if (issue?.code === "unrecognized_keys") return { place, text: `${at}${message}` };
-  return { place, text: `${at}${message}; it is ${shown(found)}` };
+  return { place, text: `${at}${message}; it is ${shownValue(found)}` };
 }
 
 function memberOf(value: unknown, name: PropertyKey): unknown {
@@ -31,7 +31,8 @@ function memberOf(value: unknown, name: PropertyKey): unknown {
     : undefined;
 }
 
-function shown(value: unknown): string {
+/** Returns a value as JSON, cut. */
+export function shownValue(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}… (${text.length} characters)`;
 }

@@ -18,7 +18,12 @@ const input = z.object({
     .describe("A login, a tag, the name, id or address of a device, a caller as whoami shows it, or local."),
   verb: z.enum(VERBS),
   space: z.string().min(1).max(256).describe("The part of an id before the first slash."),
-  operation: z.string().max(64).optional().describe("For this operation only. Default: any that the grant names."),
+  operation: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe("For this operation only. Default: any that the grant names."),
 });
 
 const output = z.object({

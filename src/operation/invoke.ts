@@ -80,6 +80,8 @@ interface Admitted {
   /** The operation's own arguments. */
   input: Record<string, unknown>;
   common: CommonArguments;
+  /** All arguments as another node gets them. */
+  given: Record<string, unknown>;
   spaces: string[] | "visible";
 }
 
@@ -164,12 +166,12 @@ export class Invoker {
   /** The steps before anything of the store is read. Each may throw a Fault. */
   #admit(call: Call): Admitted {
     const operation = this.registry.find(call.operation);
-    const { input, common } = parseInput(operation, call.input);
+    const { input, common, given } = parseInput(operation, call.input);
     const spaces = spacesOf(operation, input);
     const grants = this.#judge(call, operation, spaces);
     this.#refuseUnfollowed(operation, spaces);
     this.#limit(call, grants);
-    return { call, operation, input, common, spaces };
+    return { call, operation, input, common, given, spaces };
   }
 
   /** Runs an admitted call on the node that has to run it. */
@@ -211,20 +213,20 @@ export class Invoker {
     this.#limited.request(caller, grants);
   }
 
-  #write(operation: AnyWrite, { call, input, common, spaces }: Admitted): Promise<Answer> {
+  #write(operation: AnyWrite, { call, input, common, given, spaces }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
     const key = common.idempotencyKey;
-    return this.#writes.run({ operation, spaces, input, raw: rawOf(call), caller, key, forwarded, signal });
+    return this.#writes.run({ operation, spaces, input, raw: given, caller, key, forwarded, signal });
   }
 
-  #read(operation: ReadOperation, { call, input, common }: Admitted): Promise<Answer> {
+  #read(operation: ReadOperation, { call, input, common, given }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
     const context = this.#context(call, operation);
     const run = async (): Promise<Answer> => {
       const position = this.position();
       return { output: await operation.run(this.#options.store.reader, input, context), position };
     };
-    return this.#reads.run({ ...common, operation, input: rawOf(call), parsed: input, caller, forwarded, signal, run });
+    return this.#reads.run({ ...common, operation, input: given, parsed: input, caller, forwarded, signal, run });
   }
 
   async #act(operation: ActOperation, { call, input, common }: Admitted): Promise<Answer> {
@@ -310,11 +312,6 @@ export class Invoker {
 
 function spacesOf({ access }: Operation, input: Record<string, unknown>): string[] | "visible" {
   return access.spaces === "visible" ? "visible" : access.spaces(input);
-}
-
-/** Returns the arguments as the caller sent them; `parseInput` has checked that they are an object. */
-function rawOf({ input }: Call): Record<string, unknown> {
-  return input as Record<string, unknown>;
 }
 
 /** An act has its effect on one node, so only the caller itself may ask that node for it. */

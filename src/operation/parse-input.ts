@@ -1,13 +1,15 @@
 // Parses the arguments of a call: the operation's own by its schema, and the common ones. Maps aliases to the
-// argument's name, and refuses an unknown name with the nearest known one.
+// argument's name, and refuses an unknown name with the nearest known one. What else is taken for what: lenient.ts.
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { sampleOf, typeOf } from "../lib/json-type.ts";
 import { nearest } from "../lib/nearest.ts";
-import { describeIssue } from "../lib/schema-issue.ts";
+import { describeIssue, shownValue } from "../lib/schema-issue.ts";
 import type { Operation } from "./define.ts";
-import { commonInput, writeInput } from "./registry.ts";
+import { objectIn, parseLeniently } from "./lenient.ts";
+import { COMMON_NAMES, commonInput, writeInput } from "./registry.ts";
 import type { Consistency } from "./routing.ts";
 
 /** The common arguments of a call. */
@@ -27,40 +29,44 @@ export interface ArgumentSchema {
   aliases?: Readonly<Record<string, string>>;
 }
 
-const COMMON_LIST: readonly string[] = [...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)];
-const COMMON_NAMES: ReadonlySet<string> = new Set(COMMON_LIST);
+const COMMON: ReadonlySet<string> = new Set(COMMON_NAMES);
 const NO_COMMON: CommonArguments = { consistency: "session", minPosition: undefined, idempotencyKey: undefined };
 const commonForReads = z.strictObject(commonInput.shape);
 const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
 const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
 
+/** The arguments of a call. */
+export interface ParsedInput {
+  input: Record<string, unknown>;
+  common: CommonArguments;
+  /** All of them as they are sent on to another node: not parsed, under their own names, none that means "none". */
+  given: Record<string, unknown>;
+}
+
 /** Separates and parses both kinds of arguments. Throws Fault `invalid_input` with the path of the first problem. */
-export function parseInput(
-  operation: Operation,
-  raw: unknown,
-): { input: Record<string, unknown>; common: CommonArguments } {
+export function parseInput(operation: Operation, raw: unknown): ParsedInput {
   const own: Record<string, unknown> = Object.create(null);
   const common: Record<string, unknown> = {};
   let hasCommon = false;
   for (const [name, value] of Object.entries(objectOf(operation.name, raw))) {
-    if (COMMON_NAMES.has(name)) {
+    if (COMMON.has(name)) {
       common[name] = value;
       hasCommon = true;
     } else own[name] = value;
   }
-  const input = parseArguments(operation, own, COMMON_LIST);
-  return { input, common: hasCommon ? parseCommon(operation, common) : NO_COMMON };
+  const { data: input, given } = parseOwn(operation, own, COMMON_NAMES);
+  if (!hasCommon) return { input, common: NO_COMMON, given };
+  const parsed = parseCommon(operation, common);
+  return { input, common: parsed.common, given: { ...given, ...parsed.given } };
 }
 
-/**
- * Parses an object by a strict schema, with aliases mapped to their names. If a name is unknown, `otherNames` are
- * suggested too. Throws Fault `invalid_input`.
- */
-export function parseArguments(
-  schema: ArgumentSchema,
-  raw: unknown,
-  otherNames: readonly string[] = [],
-): Record<string, unknown> {
+/** Parses an object by a strict schema, with aliases mapped to their names. Throws Fault `invalid_input`. */
+export function parseArguments(schema: ArgumentSchema, raw: unknown): Record<string, unknown> {
+  return parseOwn(schema, raw, []).data;
+}
+
+/** If a name is unknown, `otherNames` are suggested too. */
+function parseOwn(schema: ArgumentSchema, raw: unknown, otherNames: readonly string[]): Parsed<z.ZodObject> {
   const named: Record<string, unknown> = Object.create(null);
   const given = objectOf(schema.name, raw);
   for (const [name, value] of Object.entries(given)) {
@@ -84,19 +90,16 @@ export function parseArguments(
   return parse(schema, strictOf(schema.input), named, known);
 }
 
-function parseCommon(operation: Operation, given: Record<string, unknown>): CommonArguments {
-  const schema = operation.kind === "write" ? commonForWrites : commonForReads;
-  const parsed: z.output<typeof commonForReads> & { idempotency_key?: unknown } = parse(
-    { name: operation.name },
-    schema,
-    given,
-    () => COMMON_LIST,
-  );
-  return {
-    consistency: parsed.consistency ?? "session",
-    minPosition: parsed.min_position,
-    idempotencyKey: typeof parsed.idempotency_key === "string" ? parsed.idempotency_key : undefined,
-  };
+function parseCommon(
+  { name, kind }: Operation,
+  raw: Record<string, unknown>,
+): { common: CommonArguments; given: Record<string, unknown> } {
+  const names = () => COMMON_NAMES;
+  const { data, given }: Parsed<typeof commonForReads> =
+    kind === "write" ? parse({ name }, commonForWrites, raw, names) : parse({ name }, commonForReads, raw, names);
+  const { consistency = "session", min_position, idempotency_key: key } = { idempotency_key: undefined, ...data };
+  const idempotencyKey = typeof key === "string" ? key : undefined;
+  return { common: { consistency, minPosition: min_position, idempotencyKey }, given };
 }
 
 function aliasOf({ aliases }: ArgumentSchema, name: string): string | undefined {
@@ -105,7 +108,11 @@ function aliasOf({ aliases }: ArgumentSchema, name: string): string | undefined 
 
 function objectOf(name: string, raw: unknown): object {
   if (isObject(raw)) return raw;
-  throw new Fault("invalid_input", `The arguments of ${name} are not an object`, { hint: "Send a JSON object." });
+  const meant = raw === null || raw === undefined || raw === "" ? {} : objectIn(raw);
+  if (meant !== undefined) return meant;
+  throw new Fault("invalid_input", `The arguments of ${name} are ${shownValue(raw)}, not an object`, {
+    hint: 'Send a JSON object, such as {"id": "team-a/plan"}.',
+  });
 }
 
 function strictOf(input: z.ZodObject): z.ZodObject {
@@ -116,23 +123,39 @@ function strictOf(input: z.ZodObject): z.ZodObject {
   return strict;
 }
 
+interface Parsed<S extends z.ZodObject> {
+  data: z.output<S>;
+  given: Record<string, unknown>;
+}
+
 /** Parses `value`. `known` returns the names to suggest for an unknown one. */
 function parse<S extends z.ZodObject>(
   { name, example }: Pick<ArgumentSchema, "name" | "example">,
   schema: S,
-  value: unknown,
+  value: Record<string, unknown>,
   known: () => readonly string[],
-): z.output<S> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const unknown = parsed.error.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
+): Parsed<S> {
+  const parsed = parseLeniently(schema, value);
+  const given = parsed.given as Record<string, unknown>;
+  if ("data" in parsed) return { data: parsed.data, given };
+  const unknown = parsed.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
   if (unknown?.code === "unrecognized_keys") throw unknownArgument(name, unknown.keys[0] ?? "", known());
-  const { place, text } = describeIssue(parsed.error.issues[0], value);
-  const such = example === undefined ? "" : `For example: ${JSON.stringify(example)}. `;
+  const [issue] = parsed.issues;
+  const { place, text } = describeIssue(issue, given);
   throw new Fault("invalid_input", `${name}: ${text}`, {
-    hint: `${such}The schema of ${name} is in /openapi.json and in the list of tools.`,
+    hint: hintFor(schema, String(issue?.path[0] ?? ""), example),
     details: place === "" ? {} : { field: place },
   });
+}
+
+/** Returns a call that has the argument, and what the argument takes. */
+function hintFor(schema: z.ZodObject, argument: string, example: unknown = {}): string {
+  const shown = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }).properties?.[argument];
+  if (!isObject(shown)) return `For example: ${JSON.stringify(example)}.`;
+  const call = { ...(isObject(example) ? example : {}) };
+  call[argument] ??= sampleOf(shown);
+  const about = typeof shown["description"] === "string" ? ` ${shown["description"]}` : "";
+  return `For example: ${JSON.stringify(call)}. ${argument} takes ${typeOf(shown)}.${about}`;
 }
 
 function unknownArgument(name: string, given: string, known: readonly string[]): Fault {

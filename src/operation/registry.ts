@@ -25,6 +25,7 @@ export const commonInput = z.object({
     ),
   min_position: z
     .string()
+    .min(1)
     .max(64)
     .optional()
     .describe("A position from an earlier answer; the read is at least that new."),
@@ -40,6 +41,9 @@ export const writeInput = z.object({
     .optional()
     .describe("Send the same key when you repeat a write whose answer you did not get: the write is done only once."),
 });
+
+/** Names of the common arguments. */
+export const COMMON_NAMES: readonly string[] = [...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)];
 
 /** The operations that callers may name, and the writes whose commands the log may hold. */
 export class Registry {

@@ -1,5 +1,6 @@
 // Arguments and options that several context commands share.
 
+import { Fault } from "../../lib/fault.ts";
 import { type Argument, type Invocation, type Option, textOption, textsOption } from "../command.ts";
 
 /** The context of a command. */
@@ -32,9 +33,16 @@ export const paging: readonly Option[] = [
 /** Returns the condition and the key of a write under the names that operations use. */
 export function conditionsOf(invocation: Invocation): Record<string, unknown> {
   return {
-    if_match: textOption(invocation, "ifMatch"),
-    idempotency_key: textOption(invocation, "idempotencyKey"),
+    if_match: filledOption(invocation, "ifMatch", "--if-match"),
+    idempotency_key: filledOption(invocation, "idempotencyKey", "--idempotency-key"),
   };
+}
+
+/** Returns the value of an option. Throws Fault `invalid_input` for "", which would count as none further on. */
+function filledOption(invocation: Invocation, name: string, flag: string): string | undefined {
+  const value = textOption(invocation, name);
+  if (value !== "") return value;
+  throw new Fault("invalid_input", `${flag} is empty`, { hint: `Give it a value, or leave out ${flag}.` });
 }
 
 /** Returns title and tags under the names that operations use. */

@@ -19,13 +19,13 @@ const STEP = 2000;
 const MAX_STEPS = 25;
 
 const input = z.object({
-  caller: z.string().max(MAX_CALLER_NAME).optional().describe("Only by this caller, as whoami writes it."),
-  operation: z.string().max(64).optional().describe("Only by this operation."),
+  caller: z.string().min(1).max(MAX_CALLER_NAME).optional().describe("Only by this caller, as whoami writes it."),
+  operation: z.string().min(1).max(64).optional().describe("Only by this operation."),
   prefix: z.string().max(256).optional().describe("Only targets that start with this text."),
-  since: z.string().max(64).optional().describe("From this time on (ISO 8601), or after this position."),
-  until: z.string().max(64).optional().describe("Up to this time (ISO 8601) or position."),
+  since: z.string().min(1).max(64).optional().describe("From this time on (ISO 8601), or after this position."),
+  until: z.string().min(1).max(64).optional().describe("Up to this time (ISO 8601) or position."),
   limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many rows (default 100)."),
-  cursor: z.string().max(32).optional().describe("The cursor of the previous page."),
+  cursor: z.string().min(1).max(32).optional().describe("The cursor of the previous page."),
 });
 
 const output = z.object({

@@ -33,7 +33,7 @@ export const contextExport = read({
     "Returns every kept version of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
   input: z.object({
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
-    cursor: z.string().max(512).optional().describe("The cursor of the previous page."),
+    cursor: z.string().min(1).max(512).optional().describe("The cursor of the previous page."),
   }),
   example: { prefix: "team-a/" },
   output: z.object({

@@ -22,6 +22,7 @@ export const contextGet = read({
     version: z.number().int().min(1).optional().describe("An earlier version (default: the newest)."),
     at: z
       .string()
+      .min(1)
       .max(64)
       .optional()
       .describe("A position from an earlier response: the document as it was then. Not together with version."),

@@ -34,7 +34,7 @@ export const contextList = read({
       .optional()
       .describe("Only contexts written at or after this time (ISO 8601)."),
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
-    cursor: z.string().max(512).optional().describe("The cursor of the previous page."),
+    cursor: z.string().min(1).max(512).optional().describe("The cursor of the previous page."),
     fields: z
       .array(z.enum(FIELDS))
       .min(1)

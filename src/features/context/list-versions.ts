@@ -20,7 +20,7 @@ export const contextHistory = read({
   input: z.object({
     id: contextId,
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 50)."),
-    cursor: z.string().max(32).optional().describe("The cursor of the previous page."),
+    cursor: z.string().min(1).max(32).optional().describe("The cursor of the previous page."),
   }),
   example: { id: "team-a/plan", limit: 10 },
   output: z.object({

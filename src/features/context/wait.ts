@@ -22,7 +22,7 @@ export const contextWait = read({
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
-    since: z.string().max(64).optional().describe("Changes after this position (default: from now on)."),
+    since: z.string().min(1).max(64).optional().describe("Changes after this position (default: from now on)."),
     timeout_seconds: z
       .number()
       .int()

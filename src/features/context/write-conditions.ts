@@ -9,6 +9,7 @@ import type { ContextRow } from "./rows.ts";
 /** The argument `if_match`. */
 export const ifMatch = z
   .string()
+  .min(1)
   .max(4096)
   .optional()
   .describe(

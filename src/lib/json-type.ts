@@ -1,4 +1,4 @@
-// What a JSON schema allows, in a few words for pages.
+// What a JSON schema allows, in a few words: for pages and for messages.
 
 type Json = Record<string, unknown>;
 
@@ -28,4 +28,23 @@ function rangeOf({ minimum, maximum }: Json): string {
   const isBounded = typeof maximum === "number" && maximum < Number.MAX_SAFE_INTEGER;
   if (typeof minimum !== "number" || minimum < -1e9) return isBounded ? ` up to ${maximum}` : "";
   return isBounded ? ` ${minimum}–${maximum}` : ` from ${minimum}`;
+}
+
+/** Returns a value that the schema may allow, for examples. */
+export function sampleOf(schema: Json): unknown {
+  const [choice] = Array.isArray(schema["enum"]) ? schema["enum"] : [];
+  if (choice !== undefined) return choice;
+  switch (schema["type"]) {
+    case "integer":
+    case "number":
+      return Math.max(1, Number(schema["minimum"] ?? 1));
+    case "array":
+      return [sampleOf((schema["items"] ?? {}) as Json)];
+    case "boolean":
+      return true;
+    case "object":
+      return {};
+    default:
+      return schema["format"] === "date-time" ? "2026-01-31T09:00:00Z" : "…";
+  }
 }
