@@ -51,14 +51,13 @@ export async function fetchTools(send: Send, signal: AbortSignal): Promise<ToolL
 }
 
 function toolOf(listed: Record<string, unknown>): Tool {
-  const schema = isObject(listed["inputSchema"]) ? listed["inputSchema"]["properties"] : undefined;
   const meta = isObject(listed["_meta"]) ? listed["_meta"][OPERATION_META] : undefined;
-  const { keyed, waits } = isObject(meta) ? meta : {};
+  const { keyed, waits, positioned } = isObject(meta) ? meta : {};
   return {
     takesKey: keyed === true,
     readOnly: isObject(listed["annotations"]) && listed["annotations"]["readOnlyHint"] === true,
     waits: waits === true,
-    takesMinPosition: isObject(schema) && Object.hasOwn(schema, "min_position"),
+    takesMinPosition: positioned === true,
   };
 }
 

@@ -27,6 +27,8 @@ import { settingState } from "./row-states.ts";
 
 const name = z.enum(FLEET_SETTINGS);
 const texts = z.array(z.string().max(300)).max(MAX_SPACE_LIMITS);
+/** Longest text of a value, in characters. */
+const MAX_VALUE = 65_536;
 /** Longest value that a change shows whole, in characters. */
 const SHOWN = 256;
 
@@ -54,11 +56,17 @@ export const fleetSettingsSet = write({
     "limits remove older versions for good, within minutes. fleet_settings lists names and values.",
   input: z.object({
     name: name.describe("Which setting, such as history.max_versions."),
+    // A number is taken too; models and OpenAPI see one type.
     value: z
-      .union([z.number(), z.string().max(65_536)])
+      .unknown()
+      .refine(
+        (value) => typeof value === "number" || (typeof value === "string" && value.length <= MAX_VALUE),
+        "no text",
+      )
+      .meta({ type: "string", maxLength: MAX_VALUE })
       .describe("As on the command line: a number, 1MiB, or a list such as logs=10/30/1,docs=0."),
   }),
-  example: { name: "history.max_versions", value: 200 },
+  example: { name: "history.max_versions", value: "200" },
   output: z.object({
     name,
     value: z.string(),

@@ -9,8 +9,10 @@ export const FAULT_META = "cairn.internal/fault";
 /** `_meta` key under which a listed tool says what its schema cannot, as an OperationMeta. */
 export const OPERATION_META = "cairn.internal/operation";
 
-/** What clients may rely on to call a tool again by themselves. Only tools with one of these have the entry. */
+/** What clients may rely on to call a tool again by themselves; the tools of operations have the entry. */
 export interface OperationMeta {
+  /** Takes `min_position`, the position that its answer must have reached. */
+  positioned?: true;
   /** A call may wait; its arguments are `since`, a position, and `timeout_seconds`. */
   waits?: true;
   /** Takes `idempotency_key`: with one, repeated calls have one effect. */

@@ -9,8 +9,9 @@ import { isObject } from "../lib/json-object.ts";
 import { OPERATION_META, type OperationMeta } from "../lib/mcp-names.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import type { Entry } from "../operation/registry.ts";
+import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
 import { toolError } from "./errors.ts";
+import { toolInput } from "./tool-schema.ts";
 
 /** How many tool lists are kept: one for each set of rights. */
 const MAX_LISTS = 256;
@@ -136,7 +137,7 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
     name: operation.name,
     title: operation.title,
     description: operation.description,
-    inputSchema: { ...inputSchema, type: "object" },
+    inputSchema: toolInput(inputSchema, COMMON_NAMES),
     outputSchema: withPosition(outputSchema, operation.kind === "read" && operation.cacheable === true),
     annotations: {
       title: operation.title,
@@ -145,17 +146,18 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
       idempotentHint: reads || hints?.idempotent === true,
       openWorldHint: false,
     },
-    ...metaOf(operation),
+    _meta: metaOf(operation),
   };
 }
 
-/** Returns the `_meta` of a tool that waits or takes an idempotency key. */
-function metaOf(operation: Operation): { _meta?: Record<string, unknown> } {
+/** Returns the `_meta` of a tool: the arguments that its schema does not list. */
+function metaOf(operation: Operation): Record<string, unknown> {
   const meta: OperationMeta = {
+    positioned: true,
     ...(waits(operation) && { waits: true }),
     ...(operation.kind === "write" && { keyed: true }),
   };
-  return Object.keys(meta).length === 0 ? {} : { _meta: { [OPERATION_META]: meta } };
+  return { [OPERATION_META]: meta };
 }
 
 function waits(operation: Operation): boolean {

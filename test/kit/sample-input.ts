@@ -48,7 +48,7 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   if (name === "content_type") return "text/plain";
   if (name === "content") return "x";
   if (name === "patch") return {};
-  if (name === "value") return 2048;
+  if (name === "value") return "2048";
   if (name === "timeout_seconds") return 0;
   if (name === "lines") return [JSON.stringify(exportedVersion(id))];
   const choices = schema["enum"];

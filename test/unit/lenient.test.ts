@@ -1,5 +1,5 @@
-// Arguments as clients really send them: what can mean but one thing is taken, everything else is refused with the field,
-// what came, what is wanted and an example. And documents that are JSON text keep every digit.
+// Arguments as clients really send them: what can mean but one thing is taken, everything else is refused with field,
+// value, what is wanted and an example. And documents that are JSON text keep every digit.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -40,7 +40,7 @@ export interface NextVersion {
 
 /** What writing a version returns: the operation's output and the change row. */
 export interface Appended {
-  output: { id: string; version: number; etag: string; created: boolean; updated_at: string };
+  output: { id: string; version: number; etag: string; created: boolean; content_type: string; updated_at: string };
   changed: Changed;
 }
 
@@ -76,6 +76,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
       version: row.version,
       etag: etagOf(row.version, row.hash),
       created: living === undefined,
+      content_type: row.content_type,
       updated_at: timeOf(stamp.timeMs),
     },
     changed: {

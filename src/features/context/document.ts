@@ -25,12 +25,29 @@ export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 /**
  * Returns the document for `content`: a JSON value, or a string that is the document's text (JSON text if `contentType`
- * is a JSON type). Throws `invalid_input`, `too_large`, `unsupported_media_type`.
+ * is a JSON type, or if there is none and the text is a JSON object or array). Throws `invalid_input`, `too_large`,
+ * `unsupported_media_type`.
  */
 export function toDocument(content: unknown, contentType: string | undefined, maxBytes: number): Document {
+  if (contentType === undefined && typeof content === "string") {
+    refuseSize(content.length, maxBytes);
+    if (isJsonContainer(content)) return documentOf(content, JSON_TYPE, maxBytes);
+  }
   const type = normalType(contentType ?? (typeof content === "string" ? TEXT_TYPE : JSON_TYPE));
   const text = textOf(content, type, maxBytes);
   return documentOf(text, type, maxBytes);
+}
+
+/** Reports whether a text is one JSON object or array, and not only looks like it. */
+function isJsonContainer(text: string): boolean {
+  if (!/^[ \t\r\n]*[{[]/.test(text)) return false;
+  try {
+    parseJson(text, "The content");
+    return true;
+  } catch (error) {
+    if (error instanceof Fault) return false;
+    throw error;
+  }
 }
 
 /**
@@ -61,11 +78,11 @@ function textOf(content: unknown, type: string, maxBytes: number): string {
   }
   if (!isJsonType(type)) {
     throw new Fault("invalid_input", `The content is a JSON value, but its type is ${type}`, {
-      hint: "Pass the text as a string, or leave out content_type.",
+      hint: 'Pass the text as one string, quotes and line breaks escaped: "content": "# Plan\\n…". Or leave out content_type.',
     });
   }
   if (content === undefined)
-    throw new Fault("invalid_input", "The content is missing", { hint: "Pass content: a JSON value or a string." });
+    throw new Fault("invalid_input", "The content is missing", { hint: 'Pass content as a string: "content": "…".' });
   checkJsonValue(content, "The content");
   return JSON.stringify(content);
 }

@@ -38,10 +38,26 @@ interface ManyCommand {
   parts: Part[];
 }
 
+/**
+ * The arguments of all writes as clients see them, without descriptions. They are judged in `parseWrites`, by the
+ * operation of each.
+ */
+const shownArguments: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
+  Object.values(WRITES).flatMap(({ input: schema }) =>
+    Object.entries(z.toJSONSchema(schema, { io: "input" }).properties ?? {}).map(([name, shown]) => {
+      const { description: _, ...type } = typeof shown === "object" ? shown : {};
+      return [name, z.unknown().optional().meta(type)];
+    }),
+  ),
+);
+
 const input = z.object({
   writes: z
     .array(
-      z.looseObject({ operation: z.enum(names).describe("Which write; its arguments are members beside this one.") }),
+      z.looseObject({
+        operation: z.enum(names).describe("Which write; its arguments are members beside this one."),
+        ...shownArguments,
+      }),
     )
     .min(1)
     .max(MAX_WRITES)

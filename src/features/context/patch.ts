@@ -50,7 +50,7 @@ export const contextPatch = write({
   input: z.object({
     id: contextId,
     format: z.enum(FORMATS).describe("merge and json-patch need a JSON document; edit works on any text."),
-    patch: z.unknown().describe("The patch as a JSON value. A string is read as the JSON text of the patch."),
+    patch: z.unknown().describe("The patch as one string: its JSON text."),
     if_match: ifMatch,
   }),
   example: { id: "team-a/plan", format: "merge", patch: { goal: "Release 1.1" } },

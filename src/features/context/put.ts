@@ -28,22 +28,19 @@ export const contextPut = write({
     'Stores a document under an id as its next version. Use it to store what you learned, decided or plan where other agents and later sessions find it. Pass if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change to a large document use context_patch.',
   input: z.object({
     id: contextId,
-    content: z
-      .unknown()
-      .describe(
-        "The document: any JSON value, or a string. A string is plain text, or JSON text if content_type is application/json.",
-      ),
+    content: z.unknown().describe("The document as one string. JSON is given as its JSON text."),
     content_type: z
       .string()
+      .min(1)
       .max(256)
       .optional()
       .describe(
-        "application/json (default for values), text/plain (default for strings), text/markdown or another text type.",
+        "Such as text/markdown. Default: application/json for the text of a JSON object or array, else text/plain.",
       ),
     title: title.optional().describe("A short title for lists (default: unchanged)."),
     tags: tags.optional().describe("Words to find it by (default: unchanged)."),
     if_match: ifMatch,
-    if_none_match: z.string().max(4096).optional().describe('"*": write only if there is no such context yet.'),
+    if_none_match: z.string().min(1).max(4096).optional().describe('"*": write only if there is no such context yet.'),
   }),
   example: {
     id: "team-a/plan",

@@ -21,6 +21,7 @@ export const writtenOutput = z.object({
   version: z.number().int(),
   etag: z.string().describe("Pass it as if_match when you write again."),
   created: z.boolean(),
+  content_type: z.string().describe("As what it is stored."),
   updated_at: z.string(),
 });
 

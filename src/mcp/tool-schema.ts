@@ -1,0 +1,41 @@
+// The arguments of a tool as models see them: of its JSON Schema only what function calling takes everywhere. Arguments
+// are judged by the whole schema in any case (operation/parse-input.ts).
+
+import { isObject } from "../lib/json-object.ts";
+
+type Json = Record<string, unknown>;
+
+/**
+ * Keywords that pass as they are. OpenAI (strict), Gemini and google-genai refuse or lose others: `$schema`, `pattern`,
+ * lengths of texts, `additionalProperties`, `const`, unions.
+ */
+const KEPT = ["type", "description", "enum", "minimum", "maximum", "minItems", "maxItems"];
+
+/** Returns the input of a tool without the arguments in `left`. An argument of any JSON value is given as its text. */
+export function toolInput(schema: Json, left: readonly string[]): { type: "object"; [key: string]: unknown } {
+  return { type: "object", ...membersOf(schema, left) };
+}
+
+function membersOf(schema: Json, left: readonly string[] = []): Json {
+  const own = Object.entries(isObject(schema["properties"]) ? schema["properties"] : {});
+  const properties = own
+    .filter(([name]) => !left.includes(name))
+    .map(([name, argument]) => [name, argumentOf(isObject(argument) ? argument : {})] as const);
+  const { required } = schema;
+  return { properties: Object.fromEntries(properties), ...(Array.isArray(required) && { required }) };
+}
+
+function argumentOf(schema: Json): Json {
+  const { type = "string", format, items } = schema;
+  const shown: Json = { type };
+  for (const keyword of KEPT) if (isTelling(keyword, schema[keyword])) shown[keyword] = schema[keyword];
+  if (format === "date-time") shown["format"] = format;
+  if (type === "array") shown["items"] = argumentOf(isObject(items) ? items : {});
+  return type === "object" ? { ...shown, ...membersOf(schema) } : shown;
+}
+
+/** Reports whether a keyword says something: whole numbers have the bounds of a double everywhere. */
+function isTelling(keyword: string, value: unknown): boolean {
+  if (value === undefined) return false;
+  return !((keyword === "minimum" || keyword === "maximum") && Math.abs(Number(value)) === Number.MAX_SAFE_INTEGER);
+}
