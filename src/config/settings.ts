@@ -129,6 +129,13 @@ export const SETTINGS = {
   "quota.space_bytes": ofFleet(
     bytes(4 * GIB, { min: 0, max: 1024 * GIB }, "Bytes of kept versions that one space may hold; 0: no limit."),
   ),
+  "quota.outcome_bytes": ofFleet(
+    bytes(
+      512 * MIB,
+      { min: 0, max: 1024 * GIB },
+      "Bytes of outcomes of idempotency keys that are kept for one caller; 0: no limit.",
+    ),
+  ),
   "cache.max_bytes": bytes(
     64 * MIB,
     { min: MIB, max: 64 * GIB },

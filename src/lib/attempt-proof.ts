@@ -27,7 +27,7 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "data_exists",
 ]);
 
-/** Refused before a command is proposed. */
+/** Refused before a command is proposed, or (`rate_limited`) by apply without keeping the outcome. */
 const REFUSED_BEFORE_LOG: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "invalid_input",
   "forbidden",

@@ -80,7 +80,8 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   unsupported_media_type: "The Content-Type is not one that this route takes. Use one that the text names.",
   misdirected: "The request names a host that is not this node. Use the node's own URL, or set `http.allowed_hosts`.",
   key_reused: "The idempotency key was used for another input. Take a new key for a new write.",
-  rate_limited: "The caller has too many requests or streams. Wait for the time in `Retry-After`.",
+  rate_limited:
+    "The caller has too many requests, streams or kept outcomes. Wait for the time in `Retry-After`; the text names the limit.",
   internal: "A defect of Cairn. Look up the id of the text in the node's log and report it.",
   unavailable:
     "What the call needs, such as a leader, cannot be reached now. Repeat it; a write with the same idempotency key.",

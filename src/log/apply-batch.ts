@@ -7,7 +7,8 @@ import type { Store, Writer } from "../store/store.ts";
 import { chainHash } from "./chain.ts";
 import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
-import { forgetExpired, keepOutcome, type Outcome, outcomeInApply } from "./idempotency.ts";
+import { keepOutcome, type Outcome, outcomeInApply } from "./idempotency.ts";
+import { COUNTED_OUTCOMES_LEVEL, forgetExpired, makeRoom } from "./kept-outcomes.ts";
 import { levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 import { writeMeta } from "./meta.ts";
@@ -83,10 +84,13 @@ function applyOnce(
   if (command.key === "") return applyOne(store, writer, tx, apply, state, command, changes);
   const earlier = outcomeInApply(tx, apply, command, state.logTimeMs);
   if (earlier !== undefined) return earlier;
+  const isCounted = state.level >= COUNTED_OUTCOMES_LEVEL;
+  const full = isCounted ? makeRoom(writer, command, state.logTimeMs) : undefined;
+  // Not kept itself: there is no room for it.
+  if (full !== undefined) return { fault: full };
   const outcome = applyOne(store, writer, tx, apply, state, command, changes);
-  forgetExpired(writer, state.logTimeMs);
-  // Not through the digest: the words of a refusal may change from build to build.
-  keepOutcome(tx, apply, command, outcome, state);
+  forgetExpired(writer, state.logTimeMs, { isCounted });
+  keepOutcome(tx, apply, command, outcome, { seq: state.seq, logTimeMs: state.logTimeMs, counted: writer, isCounted });
   return outcome;
 }
 

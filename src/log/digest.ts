@@ -24,6 +24,7 @@ export const LOG_TABLES: readonly DigestTable[] = [
   { name: "head", sql: "SELECT * FROM head" },
   { name: "changes", sql: "SELECT * FROM changes ORDER BY seq" },
   { name: "idempotency", sql: "SELECT * FROM idempotency ORDER BY caller, operation, key" },
+  { name: "kept_outcomes", sql: "SELECT * FROM kept_outcomes ORDER BY caller, by_node" },
 ];
 
 /** Returns the hex SHA-256 over all rows of the tables, without those of a higher level than the store's. */

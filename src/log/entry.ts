@@ -38,8 +38,8 @@ export interface DecodedEntry {
 const packr = plainPackr();
 
 /**
- * Name, version, input, caller, via, key; then `true` where a node made the key, or that as a truth value and
- * `inputHash`.
+ * Name, version, input, caller, via, key; then `true` where a node made the key, or that as a truth value, `inputHash`,
+ * and `outcomeBytes` if there is a limit.
  */
 const FIELDS = [
   z.string().max(64),
@@ -56,6 +56,7 @@ const packedCommand = z.union([
   z.tuple(FIELDS),
   z.tuple([...FIELDS, z.literal(true)]),
   z.tuple([...FIELDS, z.boolean(), inputHash]),
+  z.tuple([...FIELDS, z.boolean(), inputHash, z.number().int().positive()]),
 ]);
 const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
@@ -64,9 +65,10 @@ const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
  * entry that cannot be decoded would stop every member. Throws `invalid_input` for a field that no entry may hold.
  */
 export function packCommand(command: Command): Uint8Array {
-  const { name, v, input, caller, via, key, nodeKey, inputHash } = command;
-  const further = inputHash === undefined ? (nodeKey === true ? [true] : []) : [nodeKey === true, inputHash];
-  const packed = packr.pack([name, v, input, caller, via, key, ...further]);
+  const { name, v, input, caller, via, key, nodeKey, inputHash, outcomeBytes } = command;
+  const ofNode = nodeKey === true ? [true] : [];
+  const ofInput = [nodeKey === true, inputHash, ...(outcomeBytes === undefined ? [] : [outcomeBytes])];
+  const packed = packr.pack([name, v, input, caller, via, key, ...(inputHash === undefined ? ofNode : ofInput)]);
   const unpacked: unknown = packr.unpack(packed);
   if (packedCommand.safeParse(unpacked).success) return packed;
   const fields = Array.isArray(unpacked) ? unpacked : [];
@@ -114,10 +116,11 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
       ticket: Number(entry.readBigUInt64BE(19)),
       stampMs: Number(entry.readBigUInt64BE(27)),
     },
-    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash]) => ({
+    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash, outcomeBytes]) => ({
       ...{ name, v, input, caller, via, key },
       ...(nodeKey === true ? { nodeKey } : {}),
       ...(inputHash === undefined ? {} : { inputHash }),
+      ...(outcomeBytes === undefined ? {} : { outcomeBytes }),
     })),
   };
 }

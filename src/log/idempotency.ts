@@ -4,15 +4,12 @@
 import { Fault, readFault, type WrittenFault, writeFault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Reader, Writer } from "../store/store.ts";
+import { countOutcome, keptFrom, notedTime, REFUSED_BYTES } from "./kept-outcomes.ts";
 import type { Apply, Command } from "./log.ts";
 
 /** The fleet level from which on keyed commands carry `inputHash`. */
 export const INPUT_HASH_LEVEL = 3;
 
-/** How long the answer to a keyed command is kept, in ms of log time. */
-const KEEP_ANSWERS_MS = 24 * 60 * 60 * 1000;
-/** How long it is kept where a node made the key for a write that it forwards: as long as forwards are retried. */
-const KEEP_FORWARDED_MS = 5 * 60 * 1000;
 /** Begins the fingerprints that cover what a caller sent; the others cover a prepared command. */
 const OF_INPUT = "input:";
 
@@ -40,37 +37,58 @@ export function knownOutcome(reader: Reader, call: KeyedCall): Outcome | undefin
   return row.fingerprint === `${OF_INPUT}${call.inputHash}` ? outcomeOf(row) : reused(call);
 }
 
-/** Keeps the outcome of a keyed command. `seq` is that after it. */
+const COLUMNS = "caller, operation, key, fingerprint, outcome, seq, log_time";
+
+/** What `keepOutcome` writes with. */
+export interface KeepOptions {
+  /** Seq after the command, and its log time in ms. */
+  seq: number;
+  logTimeMs: number;
+  /** Writes what the running digest covers: the bytes that are counted. */
+  counted: Writer;
+  /** Whether the fleet's level counts them. */
+  isCounted: boolean;
+}
+
+/**
+ * Keeps the outcome of a keyed command. `tx` writes it past the running digest: the words of a refusal may change from
+ * build to build.
+ */
 export function keepOutcome(
   tx: Writer,
   apply: Apply,
   command: Command,
   outcome: Outcome,
-  { seq, logTimeMs }: { seq: number; logTimeMs: number },
+  { seq, logTimeMs, counted, isCounted }: KeepOptions,
 ): void {
-  const kept = "fault" in outcome ? writeFault(outcome.fault) : { output: outcome.output };
-  tx.run(
-    "INSERT OR REPLACE INTO idempotency (caller, operation, key, fingerprint, outcome, seq, log_time) VALUES (?,?,?,?,?,?,?)",
+  const isRefusal = "fault" in outcome;
+  const text = isRefusal ? refusalText(outcome.fault) : JSON.stringify({ output: outcome.output });
+  const row = [
     command.caller,
     command.name,
     command.key,
     command.inputHash === undefined ? ofPrepared(apply, command) : `${OF_INPUT}${command.inputHash}`,
-    JSON.stringify(kept),
+    text,
     seq,
-    // Back-dated where it is kept for a shorter time, so that one index and one comparison serve both.
-    command.nodeKey === true ? logTimeMs - KEEP_ANSWERS_MS + KEEP_FORWARDED_MS : logTimeMs,
-  );
+    notedTime(logTimeMs, command, isCounted && isRefusal),
+  ];
+  if (!isCounted) {
+    tx.run(`INSERT OR REPLACE INTO idempotency (${COLUMNS}) VALUES (?,?,?,?,?,?,?)`, ...row);
+    return;
+  }
+  const { bytes, by_node } = countOutcome(counted, command, isRefusal ? REFUSED_BYTES : Buffer.byteLength(text));
+  const sql = `INSERT OR REPLACE INTO idempotency (${COLUMNS}, bytes, by_node) VALUES (?,?,?,?,?,?,?,?,?)`;
+  tx.run(sql, ...row, bytes, by_node);
 }
 
-/**
- * Removes a few expired answers. Whether an answer counts as expired depends on log time alone; deleting its row only
- * frees space, so each new answer removes up to four and no batch pays for all.
- */
-export function forgetExpired(tx: Writer, logTimeMs: number): void {
-  tx.run(
-    "DELETE FROM idempotency WHERE (caller, operation, key) IN (SELECT caller, operation, key FROM idempotency WHERE log_time < ? ORDER BY log_time, caller, operation, key LIMIT 4)",
-    logTimeMs - KEEP_ANSWERS_MS,
-  );
+/** Characters that are kept of the message and the hint of a refusal that is too large to be kept whole. */
+const KEPT_WORDS = 150;
+
+function refusalText(fault: Fault): string {
+  const whole = JSON.stringify(writeFault(fault));
+  if (Buffer.byteLength(whole) <= REFUSED_BYTES) return whole;
+  const cut = (words = "") => (words.length > KEPT_WORDS ? `${words.slice(0, KEPT_WORDS)}…` : words);
+  return JSON.stringify({ code: fault.code, message: cut(fault.message), hint: cut(fault.hint) });
 }
 
 interface KeptRow {
@@ -85,7 +103,7 @@ function keptRow(reader: Reader, { caller, name, key }: KeyedCall, logTimeMs: nu
     caller,
     name,
     key,
-    logTimeMs - KEEP_ANSWERS_MS,
+    keptFrom(logTimeMs),
   );
 }
 

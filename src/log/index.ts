@@ -1,5 +1,6 @@
 // The log's schema, for the list of migrations.
 
+import outcomes from "./outcomes.sql" with { type: "text" };
 import schema from "./schema.sql" with { type: "text" };
 import stateHash from "./state-hash.sql" with { type: "text" };
 
@@ -8,3 +9,6 @@ export const logSchema: string = schema;
 
 /** SQL that adds the state hash to change rows. */
 export const stateHashSchema: string = stateHash;
+
+/** SQL that counts kept outcomes by caller. */
+export const outcomesSchema: string = outcomes;

@@ -27,6 +27,8 @@ export interface Command {
   inputHash?: string;
   /** Whether a node made the key for a write that it forwards. Such a key is forgotten after minutes. */
   nodeKey?: true;
+  /** Most bytes of kept outcomes that its caller may have, with `inputHash`; left out: no limit (kept-outcomes.ts). */
+  outcomeBytes?: number;
   /** Least weight in bytes when commands are batched: apply runs an entry without a pause. Not part of the entry. */
   weight?: number;
 }

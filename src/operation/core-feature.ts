@@ -2,7 +2,8 @@
 // import the type of a manifest.
 
 import { refusalsSchema } from "../access/refusals.ts";
-import { logSchema, stateHashSchema } from "../log/index.ts";
+import { logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
+import { COUNTED_OUTCOMES_LEVEL } from "../log/kept-outcomes.ts";
 import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
@@ -14,6 +15,7 @@ export const logFeature: Feature = {
   migrations: [
     { id: 1, level: 1, sql: logSchema },
     { id: 5, level: STATE_HASH_LEVEL, sql: stateHashSchema },
+    { id: 6, level: COUNTED_OUTCOMES_LEVEL, sql: outcomesSchema },
   ],
 };
 

@@ -171,6 +171,8 @@ export interface WriteLimits {
   maxChanges: number;
   /** Bytes of kept versions that one caller may have written, and that one space may hold; 0: no limit. */
   quota: { callerBytes: number; spaceBytes: number };
+  /** Bytes of kept outcomes that one caller may have, its own keys and those of nodes apart; 0: no limit. */
+  maxOutcomeBytes: number;
 }
 
 /** How much of a history is kept. */

@@ -76,6 +76,7 @@ export function writeLimitsOf(settings: FleetSettings): WriteLimits {
     history: { maxVersions, maxDays, keepHours, spaces: Object.fromEntries(spaces) },
     maxChanges: settings["history.max_changes"],
     quota: { callerBytes: settings["quota.caller_bytes"], spaceBytes: settings["quota.space_bytes"] },
+    maxOutcomeBytes: settings["quota.outcome_bytes"],
   };
 }
 

@@ -10,6 +10,7 @@ import { sha256Hex } from "../lib/sha256.ts";
 import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
 import { MAX_ENTRY_BYTES } from "../log/entry.ts";
 import { INPUT_HASH_LEVEL, type KeyedCall, knownOutcome } from "../log/idempotency.ts";
+import { COUNTED_OUTCOMES_LEVEL, outcomesFull } from "../log/kept-outcomes.ts";
 import { levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
@@ -44,6 +45,7 @@ export interface WriteRouterOptions {
   limits: () => WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
   routing: Routing | undefined;
+  nowMs: () => number;
 }
 
 /** After this time a write ends with the outcome that is known of it. */
@@ -204,7 +206,7 @@ export class WriteRouter {
     name = callerName(write.caller),
     mayBeUsed = true,
   ): Promise<Answer> {
-    const { log, reader, limits, writesRefused } = this.#options;
+    const { log, reader, writesRefused, nowMs } = this.#options;
     const { operation, input, forwarded } = write;
     const refused = writesRefused?.();
     if (refused !== undefined) throw refused;
@@ -212,9 +214,13 @@ export class WriteRouter {
     if (catchingUp !== undefined) await catchingUp;
     const level = levelOf(reader);
     const { v } = versionAt(operation, level);
+    const limits = this.#options.limits();
+    const keyed = key === undefined ? undefined : keyedPart(key, level, limits);
     let command: unknown;
     try {
-      command = operation.prepare(input, limits());
+      const full = keyed && outcomesFull(reader, { name: operation.name, caller: name, ...keyed }, nowMs());
+      if (full !== undefined) throw full;
+      command = operation.prepare(input, limits);
       // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
       refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);
     } catch (refusal) {
@@ -227,8 +233,7 @@ export class WriteRouter {
       input: command,
       caller: name,
       via: forwarded?.via ?? "",
-      key: key?.text ?? "",
-      ...(key?.by === "node" ? { nodeKey: true as const } : {}),
+      ...(keyed ?? { key: "" }),
       ...(key === undefined || level < INPUT_HASH_LEVEL ? {} : { inputHash: inputHashOf(input) }),
       weight: weightOf(operation, command, reader),
     });
@@ -257,6 +262,16 @@ export class WriteRouter {
     if ("fault" in known) throw known.fault;
     return { output: known.output, position: formatPosition(log.positionAt(known.seq)) };
   }
+}
+
+/** Returns what a command says of its key, but for what it stands for. */
+function keyedPart({ text, by }: Key, level: number, { maxOutcomeBytes }: WriteLimits) {
+  const isLimited = level >= COUNTED_OUTCOMES_LEVEL && maxOutcomeBytes > 0;
+  return {
+    key: text,
+    ...(by === "node" ? { nodeKey: true as const } : {}),
+    ...(isLimited ? { outcomeBytes: maxOutcomeBytes } : {}),
+  };
 }
 
 /** What a key stands for, whichever node prepares the write. */

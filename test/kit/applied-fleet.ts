@@ -44,10 +44,15 @@ export class AppliedFleet {
 
   /** The outcome: the output, or the Fault. */
   run(name: string, input: Record<string, unknown>, caller = "local"): Record<string, unknown> {
+    return this.runKeyed(name, input, "", caller);
+  }
+
+  /** The outcome of a write with an idempotency key. */
+  runKeyed(name: string, input: Record<string, unknown>, key: string, caller = "local"): Record<string, unknown> {
     const operation = OPERATIONS.find((each) => each.name === name);
     if (operation?.kind !== "write") throw new Error(`no write ${name}`);
     const prepared = operation.prepare(operation.input.parse(input), DEFAULT_WRITE_LIMITS);
-    const command = { name, v: operation.v, input: prepared, caller, via: "", key: "" };
+    const command = { name, v: operation.v, input: prepared, caller, via: "", key };
     this.commands.push({ stampMs: this.nowMs, command });
     const { state, outcomes } = applyOn(this.store, this.state, this.nowMs, [command]);
     this.state = { ...this.state, ...state };

@@ -11,6 +11,7 @@ export const DEFAULT_WRITE_LIMITS: WriteLimits = {
   history: { maxVersions: 100, maxDays: 0, keepHours: 24, spaces: {} },
   maxChanges: 1_000_000,
   quota: { callerBytes: 1024 ** 3, spaceBytes: 4 * 1024 ** 3 },
+  maxOutcomeBytes: 512 * 1024 ** 2,
 };
 
 /** The settings of a fleet that begins with a node where nothing is set. */

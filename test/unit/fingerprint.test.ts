@@ -18,6 +18,7 @@ const OTHER_LIMITS: WriteLimits = {
   history: { maxVersions: 3, maxDays: 2, keepHours: 0, spaces: {} },
   maxChanges: 1000,
   quota: { callerBytes: 1_000_000, spaceBytes: 2_000_000 },
+  maxOutcomeBytes: 1_000_000,
 };
 
 /** Its hash has a form that no sample made from the schema has. */

@@ -20,6 +20,7 @@ import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { logWith } from "../kit/log-with.ts";
+import { checkOutcomes } from "../kit/outcomes.ts";
 import { anyWrite, IDS } from "../kit/writes.ts";
 
 const LIMITS: WriteLimits = {
@@ -27,6 +28,7 @@ const LIMITS: WriteLimits = {
   history: { maxVersions: 4, maxDays: 1, keepHours: 0, spaces: { s1: { maxVersions: 0, maxDays: 0, keepHours: 0 } } },
   maxChanges: 0,
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
+  maxOutcomeBytes: 1_500,
 };
 const apply = applierOf(contextOperations);
 
@@ -141,7 +143,8 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
       fc.record({
         write: anyCommand,
         caller: fc.constantFrom("user:a", "user:b"),
-        key: fc.constantFrom("", "", "k1", "k2"),
+        key: fc.constantFrom("", "", "k1", "k2", "k3", "k4"),
+        nodeKey: fc.boolean(),
       }),
       {
         minLength: 1,
@@ -157,13 +160,22 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
         let stampMs = 1_700_000_000_000;
         const groups = plan.map(({ afterMs, writes }) => {
           stampMs += afterMs;
-          const commands = writes.flatMap(({ write, caller, key }) => {
+          const commands = writes.map(({ write, caller, key, nodeKey }): Command => {
             const operation = contextOperations.find((candidate) => candidate.name === write.operation);
             if (operation?.kind !== "write") throw new Error(write.operation);
             const input = operation.input.parse(write.input);
-            return [
-              { name: operation.name, v: operation.v, input: operation.prepare(input, LIMITS), caller, via: "", key },
-            ];
+            return {
+              ...{
+                name: operation.name,
+                v: operation.v,
+                input: operation.prepare(input, LIMITS),
+                caller,
+                via: "",
+                key,
+              },
+              ...{ inputHash: "0".repeat(64), outcomeBytes: LIMITS.maxOutcomeBytes },
+              ...(nodeKey ? { nodeKey } : {}),
+            };
           });
           return { stampMs, commands };
         });
@@ -172,6 +184,7 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
         const second = replay(other, groups, cuts);
         expect(second).toEqual(first);
         expect(digestOf(other.reader, DIGEST_TABLES)).toBe(digestOf(one.reader, DIGEST_TABLES));
+        checkOutcomes(one.reader);
         one.close();
         other.close();
       },
