@@ -41,7 +41,7 @@ export function keptFrom(logTimeMs: number): number {
   return logTimeMs - KEEP_MS;
 }
 
-/** Returns the log time to note for an outcome: back-dated where it is kept for a shorter time, so that one serves all. */
+/** Returns the log time to note for an outcome: back-dated where it is kept for a shorter time. */
 export function notedTime(logTimeMs: number, { nodeKey }: CountedCommand, isShortened: boolean): number {
   if (nodeKey === true) return keptFrom(logTimeMs) + KEEP_FORWARDED_MS;
   return isShortened ? keptFrom(logTimeMs) + KEEP_REFUSED_MS : logTimeMs;
