@@ -47,7 +47,7 @@ export function settingsPage(features: readonly Feature[]): string {
     "",
     "Settings of the fleet hold on every node, because the log has them: that of a node is only what a new fleet begins with. `cairn fleet settings NAME VALUE` changes one; the condition `fleet_settings_differ` names a node that was given another value.",
     "",
-    "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
+    "Without `data` the folder is `$STATE_DIRECTORY`, `/var/lib/cairn` as root or as the account that it belongs to, else `$XDG_STATE_HOME/cairn` or `~/.local/state/cairn` (macOS: `~/Library/Application Support/cairn`).",
     "",
     "## Other flags of a node",
     "",

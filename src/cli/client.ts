@@ -1,8 +1,9 @@
 // The HTTP client of the commands: sends an operation to the local node by its socket, or to another one by URL.
 // Holds no rules: the node decides, and its errors become Faults again.
 
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import { localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
+import { closedToUser, localAddress, type NodeAddress, nodeOrigin } from "../config/node-address.ts";
 import { defaultDataDir } from "../config/paths.ts";
 import { wasNeverSent } from "../lib/attempt-proof.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
@@ -143,9 +144,7 @@ function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fa
     });
   }
   if (cause instanceof Error && "code" in cause && cause.code === "EACCES") {
-    return new Fault("forbidden", `The socket ${place} is not open to this user`, {
-      hint: "Run as the node's user, or set cli.group on the node.",
-    });
+    return closedToUser(place, statSync(place, { throwIfNoEntry: false })?.uid ?? 0);
   }
   if (!wasNeverSent(cause)) {
     return new Fault("unavailable", `The connection to the node at ${place} broke: ${reason}`, {

@@ -1,20 +1,26 @@
 // Paths of a node's data folder and sockets. lib/private-folder.ts creates and checks the folders.
 
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Environment } from "./environment.ts";
 
+/** Data folder of the system's service. */
+export const SYSTEM_DATA = "/var/lib/cairn";
+/** Where the system's service has its sockets. */
+export const SYSTEM_RUNTIME = "/run/cairn";
+
 /**
- * Returns the data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY, else /var/lib/cairn as root,
- * else the user's own state folder.
+ * Returns the data folder when neither a flag nor CAIRN_DATA names one: STATE_DIRECTORY, else /var/lib/cairn as root or
+ * as the account that it belongs to, else the user's own state folder.
  */
 export function defaultDataDir(env: Environment): string {
   const systemd = env["STATE_DIRECTORY"]?.split(":")[0];
   if (systemd) return systemd;
-  if (process.getuid?.() === 0) return "/var/lib/cairn";
+  const uid = process.getuid?.();
+  if (uid === 0 || statSync(SYSTEM_DATA, { throwIfNoEntry: false })?.uid === uid) return SYSTEM_DATA;
   const home = env["HOME"] || homedir();
   if (process.platform === "darwin") return join(home, "Library", "Application Support", "cairn");
   const state = env["XDG_STATE_HOME"];
@@ -37,11 +43,18 @@ export interface SocketPaths {
 const MAX_SOCKET_PATH_BYTES = 103;
 
 /**
- * Returns the sockets of the node with this data folder: in XDG_RUNTIME_DIR or the temporary folder, in a folder named
- * by a short hash. Throws Fault `config_invalid` if a path is too long.
+ * Returns the sockets of the node with this data folder: in XDG_RUNTIME_DIR if it is this user's, else in the temporary
+ * folder, in a folder named by a short hash. Throws Fault `config_invalid` if a path is too long.
  */
 export function socketPaths(dataDir: string, env: Environment): SocketPaths {
-  return socketPathsIn(env["XDG_RUNTIME_DIR"] || env["TMPDIR"] || tmpdir(), dataDir);
+  return socketPathsIn(ownRuntimeDir(env) ?? (env["TMPDIR"] || tmpdir()), dataDir);
+}
+
+/** Returns XDG_RUNTIME_DIR; undefined for that of another user, which su and sudo -E leave in the environment. */
+function ownRuntimeDir(env: Environment): string | undefined {
+  const path = env["XDG_RUNTIME_DIR"] || undefined;
+  const owner = path === undefined ? undefined : statSync(path, { throwIfNoEntry: false })?.uid;
+  return owner === undefined || owner === process.getuid?.() ? path : undefined;
 }
 
 /**
@@ -50,7 +63,7 @@ export function socketPaths(dataDir: string, env: Environment): SocketPaths {
  */
 export function socketCandidates(dataDir: string, env: Environment): string[] {
   // A system service has its sockets in /run/cairn, since it has a private /tmp.
-  const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp", "/run/cairn"].filter(
+  const bases = [env["XDG_RUNTIME_DIR"], env["TMPDIR"], tmpdir(), "/tmp", SYSTEM_RUNTIME].filter(
     (base) => base !== undefined && base !== "",
   );
   return [...new Set(bases)].map((base) => join(base as string, folderName(dataDir), "cairn.sock"));

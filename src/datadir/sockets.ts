@@ -6,17 +6,20 @@ import type { SocketPaths } from "../config/paths.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 
+/** What chooses another place for sockets. */
+const CHOICE = "XDG_RUNTIME_DIR or TMPDIR";
+
 /** Makes the folders. Returns mode and group for the local socket. Faults `data_unsafe`, `config_invalid`. */
 export function prepareSockets(
   paths: SocketPaths,
   group: string | undefined,
 ): { mode: number; gid: number | undefined } {
-  ensurePrivateFolder(paths.folder);
+  ensurePrivateFolder(paths.folder, CHOICE);
   const gid = group === undefined ? undefined : groupId(group);
   if (gid !== undefined) chownSync(paths.folder, lstatSync(paths.folder).uid, gid);
   chmodSync(paths.folder, gid === undefined ? 0o700 : 0o710);
   mkdirSync(paths.internal, { recursive: true, mode: 0o700 });
-  ensurePrivateFolder(paths.internal);
+  ensurePrivateFolder(paths.internal, CHOICE);
   chmodSync(paths.internal, 0o700);
   return { mode: gid === undefined ? 0o600 : 0o660, gid };
 }

@@ -2,9 +2,10 @@
 // ends; the pid file only names the holder.
 
 import { Database } from "bun:sqlite";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
+import { refuseOtherOwner } from "../lib/private-folder.ts";
 import { fullAtStart, isStorageFull } from "./damage.ts";
 
 /** A data folder that this process holds. */
@@ -29,8 +30,12 @@ export function lockHolder(dataDir: string): { held: boolean; pid: number | unde
   }
 }
 
-/** Locks the folder for this process. Throws Fault `data_locked`, which names the holder's pid, or `storage_full`. */
+/**
+ * Locks the folder for this process. Faults: `data_locked`, which names the holder's pid,
+ * `data_unsafe` for another user's folder, `storage_full`.
+ */
 export function lockDataFolder(dataDir: string): DataLock {
+  refuseOtherOwner(dataDir, statSync(dataDir));
   const pidFile = join(dataDir, "cairn.pid");
   const lock = new Database(join(dataDir, "cairn.lock"), { create: true, readwrite: true });
   try {

@@ -1,4 +1,5 @@
 // A development node (`cairn dev`) as a process, and the command line beside it, with an environment of the test.
+
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
 import { serviceFor } from "../../src/cli/service/manager.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
+import { lastWords } from "../../src/cli/service/start.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
 import { FAULTS } from "../../src/lib/fault.ts";
 import { serviceManager, watchdogMs } from "../../src/node/report/service-manager.ts";
@@ -68,8 +69,18 @@ describe("the systemd unit", () => {
       const choice = { user: false, dataDir, configFile: undefined, env: {} };
       expect(serviceFor(choice).text).not.toMatch(/ReadWritePaths="?-/);
       writeFileSync(configFile, '[backup]\nfolder = "/mnt/two disks"\n', { mode: 0o600 });
-      expect(serviceFor(choice).text).toContain('\nReadWritePaths="-/mnt/two disks"\n');
-      expect(serviceFor({ ...choice, dataDir: undefined, configFile }).text).toContain('ReadWritePaths="-');
+      // Its first folder, so that a disk which is mounted later, or again, is seen.
+      expect(serviceFor(choice).text).toContain("\nReadWritePaths=-/mnt\n");
+      expect(serviceFor({ ...choice, dataDir: undefined, configFile }).text).toContain("\nReadWritePaths=-/mnt\n");
+      for (const [folder, opened] of [
+        ["/two disks/a", '"-/two disks"'],
+        ["/run/media/ann/stick", "-/run/media"],
+        ["/var/backups/cairn", "-/var/backups/cairn"],
+        ["/opt/backups", "-/opt/backups"],
+      ] as const) {
+        writeFileSync(configFile, `[backup]\nfolder = "${folder}"\n`, { mode: 0o600 });
+        expect(serviceFor(choice).text).toContain(`\nReadWritePaths=${opened}\n`);
+      }
       expect(serviceFor({ ...choice, user: true }).text).not.toContain("ReadWritePaths");
     } finally {
       rmSync(dataDir, { recursive: true, force: true });
@@ -176,4 +187,14 @@ describe("words to the service manager", () => {
   ])("the watchdog of %p is fed every %p ms", (env, everyMs) => {
     expect(watchdogMs(env)).toBe(everyMs);
   });
+});
+
+test.each([
+  ["", undefined],
+  ["-- No entries --", undefined],
+  ["Started Cairn.\ncairn: The port is in use\n  try: Stop it.\nFailed.", "The port is in use\n  try: Stop it."],
+  ["cairn: first\ncairn: last\nFailed with result 'exit-code'.", "last"],
+  ["one\ntwo\nthree\nfour\nfive\nsix", "two\n  three\n  four\n  five\n  six"],
+])("the last words of the journal %j are %p", (journal, words) => {
+  expect(lastWords(journal)).toBe(words);
 });

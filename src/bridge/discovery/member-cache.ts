@@ -59,7 +59,7 @@ export function readCache(path: string, log: LogLine): CachedFleet | undefined {
 /** Writes the file atomically, readable by this user alone. A failure is only logged: the file is an optimization. */
 export function writeCache(path: string, value: CachedFleet, log: LogLine): void {
   try {
-    ensurePrivateFolder(dirname(path));
+    ensurePrivateFolder(dirname(path), "XDG_CACHE_HOME");
     writeAtomic(path, `${JSON.stringify(value)}\n`, { shared: true });
   } catch (error) {
     log("debug", `the members are not cached in ${path}: ${reasonOf(error)}`);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
 import { inspectNodeStore } from "../../datadir/index.ts";
+import { nameOfUid } from "../../lib/accounts.ts";
 import { Fault } from "../../lib/fault.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { DiskGauge } from "../../store/disk.ts";
@@ -31,16 +32,16 @@ export function checkModes(dataDir: string): Finding {
     const found = lstatSync(path, { throwIfNoEntry: false });
     if (found === undefined || found.isSymbolicLink()) continue;
     if ((found.mode & 0o077) !== 0) open.push(`${path} (mode ${(found.mode & 0o777).toString(8)})`);
-    else if (found.uid !== owner) open.push(`${path} (belongs to uid ${found.uid})`);
+    else if (found.uid !== owner) open.push(`${path} (belongs to ${nameOfUid(found.uid)})`);
     if (found.isDirectory()) pending.push(...readdirSync(path).map((name) => join(path ?? "", name)));
   }
-  if (open.length === 0) return ok(check, `${dataDir} is private to uid ${owner}`);
+  if (open.length === 0) return ok(check, `${dataDir} is private to ${nameOfUid(owner)}`);
   const listed = open.slice(0, MAX_LISTED).join(", ");
   const more = open.length > MAX_LISTED ? ` and ${open.length - MAX_LISTED} more` : "";
   return fail(
     check,
     `others can access ${listed}${more}`,
-    `Restrict it: chmod -R go= ${dataDir}; as root also chown -R ${owner}.`,
+    `Restrict it: chmod -R go= ${dataDir}. What belongs to another user than ${nameOfUid(owner)} was made by a command that ran as that user: stop the node before you give it back.`,
   );
 }
 

@@ -2,7 +2,7 @@
 // joining node its text in a variable or file. `join` writes a request into the data folder, and the next start of the
 // node joins, so that nothing about how the node is started (npm, systemd, container) has to be changed.
 
-import { existsSync, fstatSync, statSync } from "node:fs";
+import { existsSync, fstatSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { openSecretFiles, readSecrets } from "../../config/secrets.ts";
 import { prepareDataFolder, writeJoinRequest } from "../../datadir/index.ts";
@@ -105,7 +105,6 @@ Examples:
     const { role, joinTicket } = ticketOf(invocation);
     const mended = prepareDataFolder(dataDir);
     if (mended !== undefined) say(mended);
-    refuseForeignFolder(dataDir);
     const wasRemoved = refuseMember(dataDir);
     const discard = isSet(invocation, "discardLocal");
     if (!wasRemoved) refuseLoss(dataDir, discard);
@@ -162,14 +161,6 @@ function isRunning(invocation: Invocation): boolean {
   } catch {
     return false;
   }
-}
-
-function refuseForeignFolder(dataDir: string): void {
-  const { uid } = statSync(dataDir);
-  if (process.getuid?.() === uid) return;
-  throw new Fault("data_unsafe", `The data folder ${dataDir} belongs to another user (id ${uid})`, {
-    hint: "Run this as the user of the node, such as with sudo -u cairn.",
-  });
 }
 
 /** Returns whether the fleet has removed this node: then its data is moved to aside/ at the join. */

@@ -5,9 +5,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "../../config/environment.ts";
 import { loadSettings } from "../../config/load.ts";
-import { valuesOf } from "../../config/setting.ts";
-import { backupSettingTable } from "../../features/backup/index.ts";
-import { SETTING_TABLES } from "../../features/index.ts";
+import { SYSTEM_DATA } from "../../config/paths.ts";
+import { SETTING_ROWS, SETTING_TABLES } from "../../features/index.ts";
 import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownCommand } from "../own-command.ts";
@@ -29,17 +28,28 @@ export interface Service {
   text: string;
   /** Account that a system unit runs as; undefined where none is created. */
   account: string | undefined;
+  /** Files and folders beside the executable that the service needs, with the flag or setting that names each. */
+  paths: readonly NamedPath[];
   /** Commands of the manager, argv each. */
   enable: readonly (readonly string[])[];
   reload: readonly (readonly string[])[];
   restart: readonly (readonly string[])[];
   disable: readonly (readonly string[])[];
   state: readonly string[];
+  /** Clears the failed state of a service that is not there any more. */
+  forget: readonly (readonly string[])[];
+  /** Prints the log without times; undefined where the manager keeps none. */
+  journal: readonly string[] | undefined;
+}
+
+/** A path that a flag or a setting names. */
+export interface NamedPath {
+  setting: string;
+  path: string;
+  isFile: boolean;
 }
 
 const ACCOUNT = "cairn";
-/** What StateDirectory= is for the system's manager. */
-const SYSTEM_DATA = "/var/lib/cairn";
 
 /** The service for these choices; Fault `invalid_input` where this machine has no such manager. */
 export function serviceFor(choice: ServiceChoice): Service {
@@ -51,29 +61,50 @@ function systemd(choice: ServiceChoice): Service {
   const config = env["XDG_CONFIG_HOME"]?.startsWith("/") ? env["XDG_CONFIG_HOME"] : join(homeOf(env), ".config");
   const path = user ? join(config ?? "", "systemd", "user", UNIT) : join("/etc/systemd/system", UNIT);
   const systemctl = ["systemctl", ...(user ? ["--user"] : [])];
-  const backupFolder = user ? undefined : backupFolderOf(choice);
+  const paths = user ? [] : pathsOf(choice);
+  const backupFolder = paths.find(({ setting }) => setting === "backup.folder")?.path;
   const text = systemdUnit({ ...choice, command: ownCommand(), account: ACCOUNT, backupFolder });
   return {
     kind: "systemd",
     path,
     text,
     account: user ? undefined : ACCOUNT,
+    paths,
     reload: [[...systemctl, "daemon-reload"]],
     enable: [[...systemctl, "enable", UNIT]],
     restart: [[...systemctl, "restart", UNIT]],
     disable: [[...systemctl, "disable", "--now", UNIT]],
     state: [...systemctl, "show", UNIT, "--property=ActiveState,SubState,StatusText,UnitFileState,NRestarts,MainPID"],
+    forget: [[...systemctl, "reset-failed", UNIT]],
+    journal: ["journalctl", ...(user ? ["--user"] : []), "--unit", UNIT, "--no-pager", "--output=cat"],
   };
 }
 
-/** Returns the backup folder of the settings file, the only settings that this command and the service share. */
-function backupFolderOf({ dataDir = SYSTEM_DATA, configFile }: ServiceChoice): string | undefined {
+/** Returns the paths of the flags, and of the settings file: this command and the service share no other settings. */
+function pathsOf({ dataDir, configFile }: ServiceChoice): NamedPath[] {
+  const flags = [
+    ...(dataDir === undefined ? [] : [{ setting: "--data", path: dataDir, isFile: false }]),
+    ...(configFile === undefined ? [] : [{ setting: "--config", path: configFile, isFile: true }]),
+  ];
   try {
-    const { settings } = loadSettings({ tables: SETTING_TABLES, flags: { data: dataDir }, env: {}, configFile });
-    return valuesOf(backupSettingTable, settings)["backup.folder"];
+    const loaded = loadSettings({
+      tables: SETTING_TABLES,
+      flags: { data: dataDir ?? SYSTEM_DATA },
+      env: {},
+      configFile,
+    });
+    const set = SETTING_ROWS.filter(([key, { kind }]) => kind === "path" && key !== "data" && loaded.origins.has(key));
+    return [
+      ...flags,
+      ...set.map(([setting, { placeholder }]) => ({
+        setting,
+        path: String(loaded.all[setting]),
+        isFile: placeholder === "FILE",
+      })),
+    ];
   } catch (error) {
     // The node reports invalid settings when it starts.
-    if (error instanceof Fault) return undefined;
+    if (error instanceof Fault) return flags;
     throw error;
   }
 }
@@ -91,6 +122,7 @@ function launchd(choice: ServiceChoice): Service {
     path,
     text: launchdJob({ ...choice, command: ownCommand(), logFile }),
     account: undefined,
+    paths: [],
     reload: [],
     enable: [],
     restart: [
@@ -99,6 +131,8 @@ function launchd(choice: ServiceChoice): Service {
     ],
     disable: [["launchctl", "bootout", `${domain}/${LABEL}`]],
     state: ["launchctl", "print", `${domain}/${LABEL}`],
+    forget: [],
+    journal: undefined,
   };
 }
 
@@ -122,7 +156,10 @@ export interface CommandResult {
 /** The variables by which systemctl and launchctl find the manager of their user. */
 const ENVIRONMENT = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
 
-/** Runs a command of the manager for at most a minute. Returns code 127 where the program does not exist. */
+/** Longer than a unit may take to start (systemd.ts). */
+const MANAGER_MS = 120_000;
+
+/** Runs a command of the manager for at most two minutes. Returns code 127 where the program does not exist. */
 export async function runManager(words: readonly string[]): Promise<CommandResult> {
   const [program = ""] = words;
   if (Bun.which(program) === null) return { code: 127, out: "", err: `there is no ${program} on this machine` };
@@ -132,7 +169,7 @@ export async function runManager(words: readonly string[]): Promise<CommandResul
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    timeout: 60_000,
+    timeout: MANAGER_MS,
   });
   const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
   return { code: await child.exited, out: out.trim(), err: err.trim() };
@@ -143,6 +180,6 @@ export async function runOrFail(words: readonly string[]): Promise<void> {
   const { code, err, out } = await runManager(words);
   if (code === 0) return;
   throw new Fault("internal", `${words.join(" ")} ended with ${code}: ${err || out || "no output"}`, {
-    hint: "The file was written; --print shows it. Run the command by hand to see more.",
+    hint: "Run the command by hand to see more.",
   });
 }

@@ -1,14 +1,16 @@
 // cairn service install|uninstall|status: runs a node under systemd or launchd. Installing twice changes nothing.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, lchownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { findAccount } from "../../lib/accounts.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { type Command, type Invocation, isSet, type Option, textOption } from "../command.ts";
 import { NEGATIVE_EXIT } from "../exit.ts";
 import { say, showResult, writeData } from "../output.ts";
-import { ownCommand } from "../own-command.ts";
+import { isUnused, lookFirst } from "./look.ts";
 import { installedState, runManager, runOrFail, type Service, serviceFor } from "./manager.ts";
+import { orTakeBack, restart } from "./start.ts";
 import { SYSTEM_ENVIRONMENT } from "./systemd.ts";
 
 const COMMON: readonly Option[] = [{ flags: "--user", help: "of your own service manager, without root" }];
@@ -36,12 +38,19 @@ Without a key, the login URL is in the log: journalctl -u cairn.`,
       await writeData(service.text);
       return 0;
     }
-    refuseHiddenProgram(service);
+    process.umask(0o022);
+    const dataDir = pathOption(invocation, "data");
+    lookFirst(service, dataDir);
     const before = installedState(service);
-    if (before !== "same") await writeService(service);
-    for (const words of service.enable) await runOrFail(words);
     const start = invocation.options["start"] !== false;
-    if (start && (before !== "same" || !(await isActive(service)))) await restart(service);
+    const active = before !== "absent" && (await isActive(service));
+    const text = before === "absent" ? undefined : readFileSync(service.path, "utf8");
+    await orTakeBack(service, { text, active }, async () => {
+      if (service.account !== undefined) await prepareAccount(service.account, dataDir);
+      if (before !== "same") await writeService(service);
+      for (const words of service.enable) await runOrFail(words);
+      if (start && (before !== "same" || !active)) await restart(service);
+    });
     const what = {
       same: "was already installed, unchanged",
       differs: "was updated",
@@ -52,17 +61,7 @@ Without a key, the login URL is in the log: journalctl -u cairn.`,
   },
 };
 
-/** A system service cannot see home folders, so a program in one would not start. */
-function refuseHiddenProgram(service: Service): void {
-  const hidden = ownCommand().find((word) => /^\/(home|root|run\/user)\//.test(word));
-  if (service.kind !== "systemd" || service.account === undefined || hidden === undefined) return;
-  throw new Fault("invalid_input", `${hidden} is in a home folder, which a system service cannot see`, {
-    hint: "Copy the executable to /usr/local/bin and install from there, or install your own service with --user.",
-  });
-}
-
 async function writeService(service: Service): Promise<void> {
-  if (service.account !== undefined) await ensureAccount(service.account);
   try {
     mkdirSync(dirname(service.path), { recursive: true });
     writeFileSync(service.path, service.text, { mode: 0o644 });
@@ -75,19 +74,20 @@ async function writeService(service: Service): Promise<void> {
   for (const words of service.reload) await runOrFail(words);
 }
 
-/** Creates the account of the service: a node needs no root rights. */
-async function ensureAccount(account: string): Promise<void> {
-  if (
-    readFileSync("/etc/passwd", "utf8")
-      .split("\n")
-      .some((line) => line.startsWith(`${account}:`))
-  )
-    return;
-  if (process.getuid?.() !== 0) {
-    throw new Fault("forbidden", `The account ${account} does not exist, and only root can create it`, {
-      hint: "Run it with sudo, or install your own with --user.",
-    });
-  }
+/** Creates the account of the service, since a node needs no root rights, and a data folder that --data names. */
+async function prepareAccount(name: string, dataDir: string | undefined): Promise<void> {
+  if (findAccount(name) === undefined) await createAccount(name);
+  const account = findAccount(name);
+  if (account === undefined || dataDir === undefined) return;
+  // Parents are open to the account; the folder itself is its own.
+  mkdirSync(dirname(dataDir), { recursive: true, mode: 0o755 });
+  if (!existsSync(dataDir)) mkdirSync(dataDir, { mode: 0o700 });
+  if (statSync(dataDir).uid !== account.uid && isUnused(dataDir))
+    for (const path of [dataDir, ...readdirSync(dataDir).map((entry) => join(dataDir, entry))])
+      lchownSync(path, account.uid, account.gids[0] ?? account.uid);
+}
+
+async function createAccount(account: string): Promise<void> {
   const words = [
     "useradd",
     "--system",
@@ -100,14 +100,6 @@ async function ensureAccount(account: string): Promise<void> {
   ];
   await runOrFail(words);
   say(`created the account ${account}`);
-}
-
-async function restart(service: Service): Promise<void> {
-  for (const [index, words] of service.restart.entries()) {
-    // launchd has no restart: unloading a job that is not loaded fails, which is no error here.
-    if (index < service.restart.length - 1) await runManager(words);
-    else await runOrFail(words);
-  }
 }
 
 /** `cairn service uninstall`. */
@@ -172,8 +164,14 @@ export function isRunning(service: Pick<Service, "kind">, output: string): boole
 function serviceOf(invocation: Invocation): Service {
   return serviceFor({
     user: isSet(invocation, "user"),
-    dataDir: textOption(invocation, "data"),
-    configFile: textOption(invocation, "config"),
+    dataDir: pathOption(invocation, "data"),
+    configFile: pathOption(invocation, "config"),
     env: invocation.env,
   });
+}
+
+/** Returns a path absolutely: the service starts in another folder. */
+function pathOption(invocation: Invocation, name: string): string | undefined {
+  const given = textOption(invocation, name);
+  return given === undefined ? undefined : resolve(given);
 }

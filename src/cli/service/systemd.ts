@@ -1,6 +1,8 @@
 // The text of a node's systemd unit: Type=notify with a watchdog, sandboxed as far as a JIT engine and userspace
 // WireGuard allow. It is installed in service.ts.
 
+import { ENGINE_VARIABLES } from "../../config/engine-variables.ts";
+
 /** What differs between units. */
 export interface UnitFacts {
   /** The words that run `cairn`, by absolute path. */
@@ -60,6 +62,7 @@ export function systemdUnit(facts: UnitFacts): string {
     `RestartPreventExitStatus=${NO_RESTART}`,
     "# For the first start: TS_AUTHKEY=… or TS_AUTHKEY_FILE=… in a file that only root or you can read.",
     `EnvironmentFile=-${user ? USER_ENVIRONMENT : SYSTEM_ENVIRONMENT}`,
+    `UnsetEnvironment=${ENGINE_VARIABLES.join(" ")}`,
     ...(user ? userPlaces() : systemPlaces(facts)),
     "UMask=0077",
     "LimitNOFILE=65536",
@@ -116,8 +119,37 @@ function systemPlaces(facts: UnitFacts): string[] {
     "Environment=XDG_RUNTIME_DIR=%t/cairn",
     ...(facts.dataDir === undefined ? [] : [`ReadWritePaths=${systemdWord(facts.dataDir)}`]),
     // With "-" a missing folder does not keep the node from starting: it reports that its backups fail.
-    ...(facts.backupFolder === undefined ? [] : [`ReadWritePaths=${systemdWord(`-${facts.backupFolder}`)}`]),
+    ...(facts.backupFolder === undefined
+      ? []
+      : [`ReadWritePaths=${systemdWord(`-${writableFor(facts.backupFolder)}`)}`]),
   ];
+}
+
+/** First folders of paths that belong to the system: of these no more than the folder itself is opened. */
+const SYSTEM_FOLDERS = new Set([
+  "bin",
+  "boot",
+  "dev",
+  "etc",
+  "lib",
+  "lib64",
+  "opt",
+  "proc",
+  "run",
+  "sbin",
+  "sys",
+  "usr",
+]);
+
+/**
+ * Returns what has to be writable for a folder of backups. The folder itself would be held as it was when the node
+ * started: a disk that is taken off and mounted again below it would not be seen. So it is the first folder of the
+ * path, such as /mnt; within it the rights of files decide.
+ */
+function writableFor(folder: string): string {
+  const [, first = "", second] = folder.split("/");
+  if (first === "run" && second === "media") return "/run/media";
+  return first === "var" || SYSTEM_FOLDERS.has(first) ? folder : `/${first}`;
 }
 
 function userPlaces(): string[] {

@@ -40,7 +40,7 @@ export class BackupFolder {
    * `storage_full`.
    */
   begin(bytes: number): string {
-    ensurePrivateFolder(this.path);
+    ensurePrivateFolder(this.path, "backup.folder");
     this.removeLeftovers();
     const { bsize, blocks, bavail } = statfsSync(this.path);
     const free = bavail * bsize;

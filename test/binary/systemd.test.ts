@@ -1,0 +1,132 @@
+// The compiled file as a service of a real systemd: what the installation refuses before it writes, what it takes back,
+// folders inside the sandbox, a disk for backups that comes and goes, and root and others beside the service's account.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { host } from "../../scripts/targets.ts";
+import { buildDist } from "../kit/dist.ts";
+import { noSystemd, SystemdMachine } from "../kit/systemd.ts";
+
+const UNIT = "/etc/systemd/system/cairn.service";
+const ROOT_HOME = "/root";
+const HOME = ["/home", "ann"].join("/");
+const missing = noSystemd();
+
+describe.skipIf(missing !== undefined)(`a service [needs ${missing ?? "systemd-nspawn and root"}]`, () => {
+  let machine: SystemdMachine;
+  const sh = (line: string, account?: string) => machine.sh(line, account);
+  const ok = async (line: string, account?: string): Promise<string> => {
+    const { code, out, err } = await sh(line, account);
+    expect({ line, code, err }).toMatchObject({ code: 0 });
+    return out;
+  };
+
+  beforeAll(async () => {
+    machine = await SystemdMachine.boot(await buildDist(host?.name ?? "linux-x64"));
+  }, 600_000);
+  afterAll(() => machine[Symbol.asyncDispose]());
+
+  test.each([
+    ["cp /usr/local/bin/cairn /tmp/cairn; /tmp/cairn service install", "its sandbox hides /tmp"],
+    [
+      "mkdir -m 700 /opt/mine; cp /usr/local/bin/cairn /opt/mine/; /opt/mine/cairn service install",
+      "/opt/mine is closed",
+    ],
+    [`cairn service install --data ${HOME}/cairn`, `cannot see --data ${HOME}/cairn: its sandbox hides /home`],
+    [`ln -s ${ROOT_HOME}/hidden /srv/link; cairn service install --data /srv/link/x`, "its sandbox hides /root"],
+    ["umask 077; echo > /etc/own.toml; cairn service install --config /etc/own.toml", "/etc/own.toml is closed to it"],
+    [
+      `echo '[backup]\nfolder = "${HOME}/b"' > /srv/b.toml; cairn service install --config /srv/b.toml`,
+      `cannot see backup.folder ${HOME}/b`,
+    ],
+    ["setpriv --reuid=daemon --clear-groups cairn service install", "Run it with sudo"],
+  ])("%s is refused before anything is written", async (line, why) => {
+    const { code, err } = await sh(line);
+    expect([code === 2 || code === 10, err]).toEqual([true, expect.stringContaining(why)]);
+    expect(await sh(`test -e ${UNIT} || grep -q ^cairn: /etc/passwd`)).toMatchObject({ code: 1 });
+  });
+
+  test("a first start that fails is taken back, with the node's reason", async () => {
+    await ok("echo 'hostnam = \"x\"' > /srv/broken.toml");
+    const { code, err } = await sh("cairn service install --config /srv/broken.toml");
+    expect([code, err]).toEqual([32, expect.stringContaining('Unknown setting "hostnam" in /srv/broken.toml')]);
+    expect(err).toContain("Did you mean hostname?");
+    expect(err).toContain("Nothing is installed.");
+    expect(await sh(`test -e ${UNIT}`)).toMatchObject({ code: 1 });
+    expect((await sh("systemctl is-enabled cairn; systemctl list-units --failed | grep cairn")).out).not.toContain(
+      "cairn",
+    );
+  });
+
+  test("a data folder of its own is made, owned and used; a relative one is made absolute", async () => {
+    await ok("echo '[backup]\nfolder = \"/mnt/stick/cairn\"' > /srv/cairn.toml; mkdir -p /mnt/stick");
+    await ok("cd /srv && cairn service install --data agents/cairn --config cairn.toml");
+    expect(await ok("stat -c '%U %a' /srv/agents/cairn /srv/agents")).toBe("cairn 700\nroot 755");
+    expect(await ok("systemctl is-active cairn")).toBe("active");
+    expect(await ok("cairn status --data /srv/agents/cairn")).toContain("status");
+    expect(await ok("cd /srv && cairn service install --data agents/cairn --config cairn.toml")).toContain("unchanged");
+  });
+
+  test("a disk for backups that is mounted later, taken off and mounted again is written to each time", async () => {
+    const backups = "cairn backup list --json --data /srv/agents/cairn";
+    expect(await sh("cairn backup now --data /srv/agents/cairn")).not.toMatchObject({ code: 0 });
+    for (const disk of ["first", "second"]) {
+      await ok(`mount -t tmpfs ${disk} /mnt/stick && mkdir -m 700 /mnt/stick/cairn && chown cairn: /mnt/stick/cairn`);
+      await ok("cairn backup now --data /srv/agents/cairn");
+      expect((await ok("ls /mnt/stick/cairn")).split("\n").length).toBe(1);
+      expect(JSON.parse(await ok(backups)).backups.length).toBe(1);
+      await ok("umount /mnt/stick");
+      expect(await ok("ls /mnt/stick")).toBe("");
+    }
+  });
+
+  test("an update that does not start is taken back, and the service of before runs", async () => {
+    const before = await ok(`cat ${UNIT}`);
+    const { code, err } = await sh("cairn service install --data /srv/agents/cairn --config /srv/broken.toml");
+    expect([code, err]).toEqual([32, expect.stringContaining("What was installed before is back, and runs.")]);
+    expect(await ok(`cat ${UNIT}`)).toBe(before);
+    expect(await ok("systemctl is-active cairn")).toBe("active");
+  });
+
+  test("root beside the account is sent to it, and never to chown", async () => {
+    for (const line of ["backup /srv/copy", "recover --accept-loss", "serve", "join berlin", "backup --verify /srv"]) {
+      const { code, err } = await sh(`cairn ${line} --data /srv/agents/cairn`);
+      expect(code).not.toBe(0);
+      expect(err).not.toContain("chown");
+      if (!line.includes("--verify")) expect(err).toContain("sudo -u cairn cairn");
+    }
+    expect(await ok("find /srv/agents/cairn ! -user cairn")).toBe("");
+    expect(await ok("cairn status --data /srv/agents/cairn", "cairn")).toContain("status");
+    await ok("cairn backup /mnt/stick/../../var/tmp/copy --data /srv/agents/cairn", "cairn");
+  });
+
+  test("another user is told whose node it is", async () => {
+    const named = await sh("cairn status --data /srv/agents/cairn", "daemon");
+    expect([named.code, named.err]).toEqual([10, expect.stringContaining("is open to cairn (uid ")]);
+    expect(named.err).toContain("sudo -u cairn cairn");
+    const unnamed = await sh("cairn status", "daemon");
+    expect([unnamed.code, unnamed.err]).toEqual([
+      32,
+      expect.stringContaining("ask this machine's service: sudo -u cairn"),
+    ]);
+  });
+
+  test("the runtime folder of somebody else, left by su, is not used", async () => {
+    await ok("mkdir -p -m 700 /run/user/0");
+    const line = "XDG_RUNTIME_DIR=/run/user/0 HOME=/var/tmp/n timeout 5 cairn dev --port 0 | head -c 20";
+    expect(await ok(`mkdir -p /var/tmp/n; chmod 777 /var/tmp/n; true`)).toBe("");
+    expect((await sh(line, "daemon")).out).toContain('"event"');
+  });
+
+  test("in the default folder the account needs no flags; the data of a node that root ran stays its own", async () => {
+    await ok("cairn service uninstall");
+    expect(await sh("systemctl is-active cairn")).toMatchObject({ out: "inactive" });
+    await ok("cairn service install");
+    expect(await ok("cairn status", "cairn")).toContain("status");
+    await ok("cairn service uninstall");
+    await ok("mkdir -p -m 700 /srv/rooted && echo data > /srv/rooted/cairn.lock");
+    const { code, err } = await sh("cairn service install --data /srv/rooted");
+    expect([code, err]).toEqual([43, expect.stringContaining("holds the data of root (uid 0)")]);
+    expect(err).not.toContain("chown");
+    expect(await ok("stat -c %U /srv/rooted /srv/rooted/cairn.lock")).toBe("root\nroot");
+  });
+});
