@@ -1,4 +1,4 @@
-// Runs the unit tests that reach a TypeScript source on its mutants, in a copy of the tree. Writes nothing into the
+// Runs the tests that reach a TypeScript source on its mutants, in a copy of the tree. Writes nothing into the
 // tree itself. Which mutants there are, scripts/mutate-lines.ts says; scripts/go-mutant-runs.ts runs those of Go.
 
 import {
@@ -45,7 +45,7 @@ export function copyTree(root: string): Copy {
   return { root: copy, [Symbol.dispose]: () => rmSync(copy, { recursive: true, force: true }) };
 }
 
-/** The unit tests of a copy, and their run on mutants of its TypeScript sources. */
+/** The unit and contract tests of a copy, and their run on mutants of its TypeScript sources. */
 export class MutantRuns {
   readonly #root: string;
   readonly #graph: UseGraph;
@@ -62,8 +62,9 @@ export class MutantRuns {
   }
 
   /**
-   * Returns the unit tests that can reach a source, the nearest first: those with its name, those that name one of its
-   * exports (also where they import it by the `index.ts` of its folder), then by the number of imports between.
+   * Returns the unit and contract tests that can reach a source, the nearest first: those with its name, those that name
+   * one of its exports (also where they import it by the `index.ts` of its folder), then by the number of imports
+   * between.
    */
   testsOf(source: string): string[] {
     const read = (path: string): string => readFileSync(join(this.#root, path), "utf8");
@@ -75,7 +76,7 @@ export class MutantRuns {
       if (basename(test).startsWith(name)) return 0;
       return naming?.test(read(test)) === true ? 1 : 1 + imports;
     };
-    return [...new Bun.Glob("test/unit/**/*.test.{ts,tsx}").scanSync({ cwd: this.#root })]
+    return [...new Bun.Glob("test/{unit,contract}/**/*.test.{ts,tsx}").scanSync({ cwd: this.#root })]
       .sort()
       .flatMap((test) => {
         const way = this.#graph.wayTo(test, new Set([source]));

@@ -244,7 +244,14 @@ describe("handing over", () => {
       expect(handover("a", [voter("a"), voter("b", skewMs), { ...voter("c", skewMs), fit: false }])).toBeUndefined();
     }
     expect(handover("a", [voter("a"), voter("b", 59_000), voter("c", 60_000)])).toBeUndefined();
+    expect(handover("a", [voter("a"), voter("b", 60_000), voter("c", 60_000)])).toBeUndefined();
     expect(handover("a", [voter("a"), voter("b", 61_000), voter("c", 61_000)])).toMatchObject({ reason: "clock" });
+  });
+
+  test("a leader does not hand over to a voter whose clock is as wrong as its own", () => {
+    const full = { ...voter("b", 200_000), hasRoom: false };
+    expect(handover("a", [voter("a"), full, voter("c", 400_000)])).toBeUndefined();
+    expect(handover("a", [voter("a"), full, voter("c", 250_000)])).toMatchObject({ server: "c", reason: "clock" });
   });
 
   test("a disk more than four times slower hands over to the fastest fit one", () => {
