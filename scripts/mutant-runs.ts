@@ -62,8 +62,8 @@ export class MutantRuns {
   }
 
   /**
-   * Returns the unit and contract tests that can reach a source, the nearest first: those with its name, those that name
-   * one of its exports (also where they import it by the `index.ts` of its folder), then by the number of imports
+   * Returns the unit and contract tests that can reach a source, the nearest first: those with its name, those that
+   * name one of its exports (also where they import it by the `index.ts` of its folder), then by the number of imports
    * between.
    */
   testsOf(source: string): string[] {

@@ -43,7 +43,7 @@ test.each([
   expect(() => openHistory(core.store)).toThrow("was changed from outside");
 });
 
-/** A store of changes 1 to `end`, of which those above `floor` are kept; those above `shared` are of this store alone. */
+/** A store of changes 1 to `end` that keeps those above `floor`; those above `shared` are of this store alone. */
 function storeWith(name: string, { end, floor, shared }: { end: number; floor: number; shared: number }) {
   const database = new Database(":memory:");
   const hash = (seq: number) => Buffer.from(seq > shared ? `${name}${seq}` : `both${seq}`);

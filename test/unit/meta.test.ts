@@ -3,6 +3,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
+import { levelOf } from "../../src/log/level.ts";
 import {
   beginFleet,
   isAlone,
@@ -28,6 +29,13 @@ function openStore(): Store {
   open.push(store);
   return store;
 }
+
+test("a state that names no level has the first one, as before there were levels", () => {
+  const { reader, transaction } = bound(openStore());
+  expect(levelOf(reader)).toBe(1);
+  transaction((tx) => writeMeta(tx, { fleet_level: 3 }));
+  expect(levelOf(reader)).toBe(3);
+});
 
 test("values come back by key with their type, undefined before they were written", () => {
   const { reader, transaction } = bound(openStore());
