@@ -238,7 +238,8 @@ func TestSnapshotOverDivergentLog(t *testing.T) {
 			t.Error("a leader without followers acknowledged")
 		}
 	}
-	acknowledged = append(acknowledged, f.put(10, 30, old)...)
+	// Fewer than the old leader has in its log: on a busy machine it steps down before it has stored all.
+	acknowledged = append(acknowledged, f.put(10, 10, old)...)
 	must(t, f.leader(old).node.Snapshot())
 	if last, label := old.node.State().Last, f.leader(old).node.State().Snapshot; last < label {
 		t.Fatalf("the old log ends at %d, before the snapshot at %d", last, label)
