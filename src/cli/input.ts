@@ -4,6 +4,7 @@ import { createReadStream, statSync } from "node:fs";
 import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { describeJsonError } from "../lib/json-error.ts";
+import { isJsonType } from "../lib/media-type.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 
@@ -59,21 +60,35 @@ export function parseJsonInput(text: string, what: string): unknown {
 
 const TYPES: Readonly<Record<string, string>> = {
   ".json": "application/json",
+  ".geojson": "application/geo+json",
+  ".ipynb": "application/x-ipynb+json",
   ".md": "text/markdown",
-  ".txt": "text/plain",
+  ".markdown": "text/markdown",
+  ".csv": "text/csv",
+  ".yaml": "text/yaml",
+  ".yml": "text/yaml",
 };
 
-/** Returns the media type by the file's name, else JSON for a JSON object or array, else plain text. */
-export function mediaTypeOf(file: string, content: string): string {
-  const known = TYPES[extname(file).toLowerCase()];
-  if (known !== undefined) return known;
-  const text = withoutBom(content);
-  if (!/^\s*[[{]/.test(text)) return "text/plain";
+/**
+ * Returns the media type of the first of these names that has an extension, plain text for an unknown one: what a file
+ * holds today, such as a single line of JSON Lines, does not decide. Undefined where none has one: then the node does.
+ */
+export function typeByName(...names: readonly string[]): string | undefined {
+  // The end of `release-1.0` is none.
+  const extension = names.map((name) => extname(name).toLowerCase()).find((found) => /^\.[a-z]/.test(found));
+  return extension === undefined ? undefined : (TYPES[extension] ?? "text/plain");
+}
+
+/** Throws Fault `invalid_input`, with the flag that helps, where text with a JSON type by its name is no JSON. */
+export function refuseNoJson(text: string, type: string | undefined, place: string): void {
+  if (type === undefined || !isJsonType(type)) return;
+  const json = withoutBom(text);
   try {
-    JSON.parse(text);
-    return "application/json";
+    JSON.parse(json);
   } catch {
-    return "text/plain";
+    throw new Fault("invalid_input", `${place} is ${type} by its name, but not JSON: ${describeJsonError(json)}`, {
+      hint: "Correct it, or store it as text with --type text/plain, such as JSON with comments.",
+    });
   }
 }
 

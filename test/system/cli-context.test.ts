@@ -49,7 +49,7 @@ describe("patch", () => {
       ...["--append", "- call Ann\\n"],
     );
     expect(patched).toMatchObject({ code: 0, err: "" });
-    expect(patched.out).toMatch(/^p\/text version 2 etag 2-[0-9a-f]{12}\n$/);
+    expect(patched.out).toMatch(/^p\/text version 2 etag 2-[0-9a-f]{12} as text\/plain\n$/);
     expect((await cairn("context", "get", "p/text")).out).toBe("# Plan\nship on Monday\n- call Ann\n");
   });
 

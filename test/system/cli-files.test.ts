@@ -2,6 +2,8 @@
 // size is not known before they are read, and which can be read only once.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { type DevNode, startDevNode } from "../kit/dev-node.ts";
 
 let node: DevNode;
@@ -83,4 +85,34 @@ test("settings, keys and the keys of backups come from a pipe as well, within th
   });
   const restored = await node.bash("$CAIRN restore nowhere --data restored --key <(echo '{}')");
   expect([restored.code, restored.err]).toEqual([2, expect.stringContaining("is not a key file")]);
+});
+
+test.each([
+  // [what is stored under which name, its text, the type]
+  ["log.jsonl", '{"line":1}\n', "text/plain"],
+  ["tsconfig.jsonc", '{"a": 1}', "text/plain"],
+  ["notes.ipynb", '{"cells":[]}', "application/x-ipynb+json"],
+  ["table.csv", "a,b", "text/csv"],
+  ["README.markdown", "# x", "text/markdown"],
+  ["data.json", "[1]", "application/json"],
+  ["release-1.0", '{"a":1}', "application/json"],
+  ["plain", "a", "text/plain"],
+])("the type of %s goes by its name, as a file and as an id, and the answer says it", async (name, text, type) => {
+  writeFileSync(join(node.home, name), text);
+  for (const words of [`team-a/of-file ${name}`, `team-a/${name}`]) {
+    const { code, out } = await node.bash(`printf %s '${text}' | $CAIRN context put ${words}`);
+    expect([code, out]).toEqual([0, expect.stringMatching(new RegExp(` etag \\S+ as ${RegExp.escape(type)}\\n$`))]);
+  }
+  const typed = await node.bash(`$CAIRN context put team-a/typed ${name} --type text/x-own --json`);
+  expect(JSON.parse(typed.out)).toMatchObject({ content_type: "text/x-own" });
+});
+
+test("what its name calls JSON and is none is refused with the flag that stores it", async () => {
+  writeFileSync(join(node.home, "tsconfig.json"), '{ "strict": true } // always');
+  const { code, err } = await node.bash("$CAIRN context put team-a/tsconfig tsconfig.json");
+  expect([code, err]).toEqual([
+    2,
+    expect.stringContaining("tsconfig.json is application/json by its name, but not JSON"),
+  ]);
+  expect(err).toContain("--type text/plain");
 });

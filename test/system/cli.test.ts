@@ -21,7 +21,7 @@ test("context put and get keep every byte through pipes", async () => {
   const content = "line one\n\u001b[31mred\u202e\ttab, no newline at the end";
   const put = await node.cli(["context", "put", "cli/bytes"], content);
   expect(put).toMatchObject({ code: 0, err: "" });
-  expect(put.out).toMatch(/^cli\/bytes version 1 etag 1-[0-9a-f]{12}\n$/);
+  expect(put.out).toMatch(/^cli\/bytes version 1 etag 1-[0-9a-f]{12} as text\/plain\n$/);
   expect(await cairn("context", "get", "cli/bytes")).toMatchObject({ code: 0, out: content, err: "" });
 });
 

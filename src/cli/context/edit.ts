@@ -8,7 +8,7 @@ import { childEnvironment } from "../../lib/child-environment.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
-import { extensionOf, mediaTypeOf, readInput } from "../input.ts";
+import { extensionOf, readInput, typeByName } from "../input.ts";
 import { say, showAnswer } from "../output.ts";
 import { idArgument, titleAndTags, titleAndTagsOf, writtenLine } from "./shared-options.ts";
 
@@ -17,7 +17,10 @@ export const contextEdit: Command = {
   words: ["context", "edit"],
   summary: "edit a context in $VISUAL or $EDITOR; a new one if there is none",
   args: [idArgument],
-  options: [{ flags: "--type <type>", help: "content type (default: as before, or by the content)" }, ...titleAndTags],
+  options: [
+    { flags: "--type <type>", help: "content type (default: as before, or by the name of ID)" },
+    ...titleAndTags,
+  ],
   asksNode: true,
   run: (invocation) => editContext(invocation, invocation.args[0] ?? ""),
 };
@@ -50,7 +53,7 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
     const input = given({
       id,
       content: text,
-      content_type: wantedType ?? before.contentType ?? mediaTypeOf(file, text),
+      content_type: wantedType ?? before.contentType ?? typeByName(id),
       ...titleAndTagsOf(invocation),
       ...(isNew ? { if_none_match: "*" } : { if_match: before.etag }),
     });
@@ -65,7 +68,7 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
 /** Returns a file name by which the editor recognizes the type. */
 function fileNameOf(id: string, contentType: string | undefined): string {
   const name = id.split("/").at(-1) ?? "context";
-  return `${name.replaceAll(/[^A-Za-z0-9._-]/g, "_")}${extensionOf(contentType ?? mediaTypeOf(id, ""))}`;
+  return `${name.replaceAll(/[^A-Za-z0-9._-]/g, "_")}${extensionOf(contentType ?? typeByName(id) ?? "text/plain")}`;
 }
 
 /** Adds to an error where the edited text is, and how to write it. */

@@ -51,7 +51,8 @@ export function titleAndTagsOf(invocation: Invocation): Record<string, unknown> 
   return { title: textOption(invocation, "title"), tags: tags.length === 0 ? undefined : tags };
 }
 
-/** Returns the line that people see after a write. */
+/** Returns the line that people see after a write, with the type as which the document is stored. */
 export function writtenLine(body: Record<string, unknown>): string {
-  return `${body["id"]} version ${body["version"]} etag ${body["etag"]}\n`;
+  const type = body["content_type"];
+  return `${body["id"]} version ${body["version"]} etag ${body["etag"]}${typeof type === "string" ? ` as ${type}` : ""}\n`;
 }

@@ -14,7 +14,7 @@ import {
   wholeNumber,
 } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { mediaTypeOf, parseJsonInput, readInput } from "../input.ts";
+import { parseJsonInput, readInput, refuseNoJson, typeByName } from "../input.ts";
 import { objectsOf, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
@@ -39,7 +39,10 @@ export const contextPut: Command = {
   cairn context put team-a/plan --editor`,
   args: [idArgument, fileArgument],
   options: [
-    { flags: "--type <type>", help: "content type (default: by the file's name, or by the content)" },
+    {
+      flags: "--type <type>",
+      help: "content type (default: by the name of file or ID, else JSON for an object or array)",
+    },
     ...titleAndTags,
     ifMatch,
     { flags: "--create", help: "write only if the context does not exist yet" },
@@ -56,13 +59,16 @@ export const contextPut: Command = {
       return editContext(invocation, id);
     }
     const content = await readInput(file);
+    const wanted = textOption(invocation, "type");
+    const type = wanted ?? typeByName(file, id);
+    if (wanted === undefined) refuseNoJson(content, type, file === "-" ? id : file);
     const answer = await askNode(
       invocation,
       "context_put",
       given({
         id,
         content,
-        content_type: textOption(invocation, "type") ?? mediaTypeOf(file, content),
+        content_type: type,
         ...titleAndTagsOf(invocation),
         ...conditionsOf(invocation),
         if_none_match: isSet(invocation, "create") ? "*" : undefined,
