@@ -7,6 +7,7 @@ import { isObject } from "../lib/json-object.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { faultBody, httpError } from "./errors.ts";
 import { meterFlow, OPENED } from "./flow.ts";
+import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";
 import { callerByUrl } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
@@ -74,9 +75,13 @@ export class Endpoint {
       refused.headers.set("allow", ALLOW);
       return refused;
     }
-    if (request.method !== "POST") return this.#sessions.handle(request, undefined, caller);
-    const body = await readBody(request);
-    return body instanceof Response ? body : this.#post(request, body, caller);
+    const asked = accepting(request);
+    if (request.method !== "POST") return this.#sessions.handle(asked, undefined, caller);
+    const read = await readBody(request);
+    if (read instanceof Response) return read;
+    const body = plainMessage(read);
+    const response = await this.#post(asked, body, caller);
+    return asked === request || methodOf(body) === LISTEN ? response : answerAlone(response);
   }
 
   /**

@@ -8,6 +8,7 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
@@ -16,6 +17,13 @@ import { RecentEvents } from "./event-store.ts";
 import { type Flow, meterFlow, OPENED } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import type { Subscriber } from "./subscriptions.ts";
+
+/** What `initialize` must have, with an example of each. */
+const INITIALIZE = {
+  protocolVersion: "2025-11-25",
+  capabilities: {},
+  clientInfo: { name: "my-client", version: "1.0" },
+};
 
 export interface SessionLimits {
   perCaller: number;
@@ -68,8 +76,13 @@ export class Sessions {
   /** Responds to a request of an older revision; `body` is undefined for GET and DELETE. */
   async handle(request: Request, body: unknown, caller: Caller): Promise<Response> {
     const id = request.headers.get("mcp-session-id");
+    const session = id === null ? undefined : this.#take(id, caller);
+    // One that is not open any more is left out: `initialize` can only mean that a new one is wanted.
+    if (session === undefined && isObject(body) && body["method"] === "initialize") {
+      const refusal = refuseInitialize(body);
+      return refusal ?? this.#begin(request, body, caller);
+    }
     if (id === null) {
-      if (request.method === "POST" && isInitializeRequest(body)) return this.#begin(request, body, caller);
       return httpError(
         400,
         -32000,
@@ -77,8 +90,9 @@ export class Sessions {
           "which needs no session",
       );
     }
-    const session = this.#take(id, caller);
-    if (session === undefined) return httpError(404, -32001, "Session not found");
+    if (session === undefined) {
+      return httpError(404, -32001, "Session not found: send initialize without Mcp-Session-Id to open a new one");
+    }
     if (request.method === "GET") return this.#openStream(session, request);
     return session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
   }
@@ -213,4 +227,16 @@ export class Sessions {
     session.subscriber.close();
     if (this.#open.delete(session.id)) this.#owners.remove(session.owner);
   }
+}
+
+/** Returns the refusal of an `initialize` that lacks something, in words; undefined for one that is complete. */
+function refuseInitialize(body: Record<string, unknown>): Response | undefined {
+  if (isInitializeRequest(body)) return undefined;
+  const params = isObject(body["params"]) ? body["params"] : {};
+  const missing = Object.keys(INITIALIZE).filter((name) => params[name] === undefined);
+  const what = missing.length === 0 ? "is not as the protocol has it" : `lacks params.${missing.join(", params.")}`;
+  const example = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: INITIALIZE });
+  const message = `initialize ${what}. For example: ${example}`;
+  const id = typeof body["id"] === "string" || typeof body["id"] === "number" ? body["id"] : null;
+  return Response.json({ jsonrpc: "2.0", id, error: { code: -32602, message } }, { status: 400 });
 }

@@ -1,0 +1,70 @@
+// Requests as clients really send them, turned into what the SDK takes: `null` for members that are optional, arguments
+// as JSON text, an `Accept` that does not name both types. A client that takes only JSON gets its answer as JSON.
+
+import { isObject, parseObject } from "../lib/json-object.ts";
+import { readEvents } from "../lib/server-sent-events.ts";
+import { objectIn } from "../operation/lenient.ts";
+
+type Json = Record<string, unknown>;
+
+const EVENTS = "text/event-stream";
+const BOTH = `application/json, ${EVENTS}`;
+/** Longest message that is collected, in characters. */
+const MAX_MESSAGE_CHARS = 64 * 1024 * 1024;
+
+/** Returns the message without params that are null, and with the arguments of a call as an object. */
+export function plainMessage(body: unknown): unknown {
+  if (!isObject(body) || typeof body["method"] !== "string" || body["params"] === undefined) return body;
+  const { params, ...others } = body;
+  if (params === null) return others;
+  if (!isObject(params)) return body;
+  const given = params["arguments"];
+  const plain = body["method"] === "prompts/get" && isObject(given) ? textsOf(given) : objectFor(given);
+  if (plain === given && !Object.values(params).includes(null)) return body;
+  const all = given === undefined ? params : { ...params, arguments: plain };
+  const kept = Object.entries(all).filter(([, value]) => value !== null);
+  return { ...others, params: Object.fromEntries(kept) };
+}
+
+/** Returns the arguments of a call: none for "", the object in a JSON text, and everything else as it is. */
+function objectFor(given: unknown): unknown {
+  if (given === "") return null;
+  return typeof given === "string" ? (objectIn(given) ?? given) : given;
+}
+
+/** Returns the arguments of a prompt, which are texts: null means none. */
+function textsOf(given: Json): Json {
+  const entries = Object.entries(given);
+  if (entries.every(([, value]) => typeof value === "string")) return given;
+  const isPlain = (value: unknown) => typeof value === "number" || typeof value === "boolean";
+  const named = entries.map(([name, value]) => [name, isPlain(value) ? String(value) : value] as const);
+  return Object.fromEntries(named.filter(([, value]) => value !== null));
+}
+
+/**
+ * Returns the request with an `Accept` that the SDK takes, where the client takes JSON, anything, or does not say. What
+ * it takes nothing of stays, for the SDK to refuse.
+ */
+export function accepting(request: Request): Request {
+  const accept = request.headers.get("accept");
+  if (accept?.includes(EVENTS) === true || request.method === "DELETE") return request;
+  const takesAll = accept === null || accept.trim() === "" || accept.includes("*/*");
+  const isPost = request.method === "POST";
+  if (!takesAll && !(isPost && /application\/(json|\*)/.test(accept))) return request;
+  const headers = new Headers(request.headers);
+  headers.set("accept", isPost ? BOTH : EVENTS);
+  return new Request(request.url, { method: request.method, headers, signal: request.signal });
+}
+
+/** Returns a response whose stream ends with its answer as that answer alone, in JSON. Progress is left out. */
+export async function answerAlone(response: Response): Promise<Response> {
+  if (response.body === null || !response.headers.get("content-type")?.startsWith(EVENTS)) return response;
+  for await (const { data } of readEvents(response.body, MAX_MESSAGE_CHARS)) {
+    const message = data === "" ? undefined : parseObject(data);
+    if (message === undefined || message["method"] !== undefined) continue;
+    const session = response.headers.get("mcp-session-id");
+    const headers = { "content-type": "application/json", ...(session === null ? {} : { "mcp-session-id": session }) };
+    return new Response(data, { headers });
+  }
+  return new Response(null, { status: 204 });
+}

@@ -1,0 +1,193 @@
+// Requests to /mcp as clients really send them: what they accept, arguments that are null or text, `initialize` with an
+// old session or without its parts. Each is taken, or refused in words that help.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Core, startCore } from "../kit/core.ts";
+import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
+
+type Json = Record<string, unknown>;
+
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+const PARTS = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "0" } };
+
+let core: Core;
+let server: McpServer;
+
+beforeAll(async () => {
+  core = startCore();
+  server = startMcpServer(core);
+  await core.call("context_put", { id: "team/x", content: "text" });
+});
+
+afterAll(async () => {
+  await server.stop();
+  await core[Symbol.asyncDispose]();
+});
+
+interface Answer {
+  status: number;
+  type: string;
+  session: string | null;
+  value: { result?: Json & { structuredContent?: Json; isError?: boolean }; error?: { code: number; message: string } };
+}
+
+/** Sends one message. `accept` undefined: without the header (fetch would add one of its own). */
+async function send(body: Json, headers: Record<string, string>, accept: string | undefined): Promise<Answer> {
+  const text = JSON.stringify({ jsonrpc: "2.0", id: 1, ...body });
+  const lines = Object.entries({
+    host: new URL(server.url).host,
+    "content-type": "application/json",
+    "content-length": String(Buffer.byteLength(text)),
+    connection: "close",
+    ...headers,
+    ...(accept === undefined ? {} : { accept }),
+  }).map(([name, value]) => `${name}: ${value}`);
+  const { hostname, port } = new URL(server.url);
+  const done = Promise.withResolvers<string>();
+  let read = "";
+  await Bun.connect({
+    hostname,
+    port: Number(port),
+    socket: {
+      open: (socket) => void socket.write(`POST /mcp HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n${text}`),
+      data: (socket, chunk) => {
+        read += chunk.toString();
+        // A stream is over for the client with the answer in it.
+        if (/"(result|error)":/.test(read) && /\}\s*$/.test(read)) setTimeout(() => socket.end(), 20);
+      },
+      close: () => done.resolve(read),
+    },
+  });
+  const [head = "", ...rest] = (await done.promise).split("\r\n\r\n");
+  const found = /\{.*\}/s.exec(rest.join("\r\n\r\n").replace(/^: .*$|^(event|id|retry):.*$|^data: ?$/gm, ""))?.[0];
+  return {
+    status: Number(head.split(" ")[1]),
+    type: /^content-type: (.*)$/im.exec(head)?.[1] ?? "",
+    session: /^mcp-session-id: (.*)$/im.exec(head)?.[1]?.trim() ?? null,
+    value: JSON.parse(found ?? "{}"),
+  };
+}
+
+const modern = (method: string, params: Json, accept: string | undefined) =>
+  send(
+    { method, params: { ...params, _meta: META } },
+    {
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": method,
+      ...(typeof params["name"] === "string" ? { "mcp-name": params["name"] } : {}),
+    },
+    accept,
+  );
+
+async function openSession(accept?: string): Promise<Record<string, string>> {
+  const { session, status, value } = await send({ method: "initialize", params: PARTS }, {}, accept);
+  expect([status, value.error]).toEqual([200, undefined]);
+  return { "mcp-session-id": session ?? "", "mcp-protocol-version": "2025-11-25" };
+}
+
+describe.each([undefined, "*/*", "application/json", "application/*;q=0.5"])("Accept: %p", (accept) => {
+  test("is enough for every kind of call, and gets JSON", async () => {
+    const headers = await openSession(accept);
+    const calls: [string, Json][] = [
+      ["tools/list", {}],
+      ["tools/call", { name: "context_get", arguments: { id: "team/x" } }],
+      ["tools/call", { name: "context_wait", arguments: { timeout_seconds: 0 } }],
+      ["resources/list", {}],
+    ];
+    for (const [method, params] of calls) {
+      for (const answer of [await send({ method, params }, headers, accept), await modern(method, params, accept)]) {
+        expect([method, answer.status, answer.type]).toEqual([
+          method,
+          200,
+          expect.stringMatching(/^application\/json/),
+        ]);
+        expect([method, answer.value.error, answer.value.result?.isError]).toEqual([method, undefined, undefined]);
+      }
+    }
+  });
+});
+
+test("who takes no JSON is refused, and who takes both gets what the protocol has", async () => {
+  const headers = await openSession();
+  expect((await send({ method: "tools/list" }, headers, "text/event-stream")).status).toBe(406);
+  expect((await send({ method: "tools/list" }, headers, "text/html")).status).toBe(406);
+  const both = await send({ method: "tools/list" }, headers, "application/json, text/event-stream");
+  expect([both.status, both.type]).toEqual([200, "text/event-stream"]);
+});
+
+test("a GET that accepts anything opens the stream", async () => {
+  const headers = await openSession();
+  const stop = new AbortController();
+  const opened = await fetch(server.url, { headers: { ...headers, accept: "*/*" }, signal: stop.signal });
+  expect([opened.status, opened.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+  stop.abort();
+});
+
+describe.each(["older", "modern"])("%s", (era) => {
+  const ask = async (method: string, params: Json, more: Json = {}) => {
+    const accept = "application/json, text/event-stream";
+    if (era === "modern") return modern(method, { ...params, ...more }, accept);
+    return send({ method, params: { ...params, ...more } }, await openSession(), accept);
+  };
+
+  test.each<[string, unknown]>([
+    ["context_list", null],
+    ["context_list", ""],
+    ["context_list", "{}"],
+    ["context_get", '{"id":"team/x"}'],
+    ["context_get", { id: "team/x", version: null }],
+    ["context_wait", '{"timeout_seconds":"0"}'],
+  ])("%s takes the arguments %p", async (name, given) => {
+    const { status, value } = await ask("tools/call", { name, arguments: given });
+    expect([status, value.error, value.result?.isError]).toEqual([200, undefined, undefined]);
+    expect(value.result?.structuredContent).toBeDefined();
+  });
+
+  test("null for a cursor, for arguments of a prompt and for one of them is none", async () => {
+    expect((await ask("tools/list", { cursor: null })).value.result?.["tools"]).toBeArray();
+    expect((await ask("prompts/get", { name: "prime", arguments: null })).value.result?.["messages"]).toBeArray();
+    const handoff = { name: "handoff", arguments: { topic: 7, space: null } };
+    const text = JSON.stringify((await ask("prompts/get", handoff)).value.result?.["messages"]);
+    expect(text).toContain("handoff/7");
+  });
+
+  test("arguments that are no object are refused in words", async () => {
+    const { value } = await ask("tools/call", { name: "context_get", arguments: "team/x" });
+    const said = JSON.stringify(value);
+    expect(said).toContain("arguments");
+    expect(value.result?.isError ?? value.error !== undefined).toBe(true);
+  });
+});
+
+test("params that are null are none", async () => {
+  const headers = await openSession();
+  expect((await send({ method: "tools/list", params: null }, headers, undefined)).value.result?.["tools"]).toBeArray();
+});
+
+test("initialize with a session that is over opens a new one; other requests say how to", async () => {
+  const stale = { "mcp-session-id": crypto.randomUUID(), "mcp-protocol-version": "2025-11-25" };
+  const opened = await send({ method: "initialize", params: PARTS }, stale, undefined);
+  expect([opened.status, opened.value.error]).toEqual([200, undefined]);
+  expect(opened.session).not.toBe(stale["mcp-session-id"]);
+  const lost = await send({ method: "tools/list" }, stale, undefined);
+  expect(lost.status).toBe(404);
+  expect(lost.value.error?.message).toContain("send initialize without Mcp-Session-Id");
+});
+
+test.each<[Json | null, string]>([
+  [{ protocolVersion: "2025-11-25", clientInfo: PARTS.clientInfo }, "lacks params.capabilities."],
+  [{ protocolVersion: "2025-11-25", capabilities: {} }, "lacks params.clientInfo."],
+  [{}, "lacks params.protocolVersion, params.capabilities, params.clientInfo."],
+  [null, "lacks params.protocolVersion, params.capabilities, params.clientInfo."],
+  [{ ...PARTS, clientInfo: "raw" }, "is not as the protocol has it."],
+])("initialize with %j is told what it lacks, with an example", async (params, words) => {
+  for (const headers of [{}, { "mcp-session-id": "none" }]) {
+    const { status, value } = await send({ method: "initialize", params }, headers, undefined);
+    expect([status, value.error?.code]).toEqual([400, -32602]);
+    expect(value.error?.message).toStartWith(`initialize ${words}`);
+    expect(value.error?.message).toContain('"clientInfo":{"name":"my-client","version":"1.0"}');
+  }
+});
