@@ -21,10 +21,20 @@ export function pendingErasures(facts: PurgeFacts): string | undefined {
   return pending.length === 0 ? undefined : `Pending on ${pending.join(", ")}`;
 }
 
-/** Returns what members keep from before the newest purge, as a text; undefined where there is nothing. */
+/**
+ * Returns what members keep from before the newest purge, as a text; undefined where there is nothing. A backup in a
+ * bucket that several members use is named once.
+ */
 export function keptFromBefore(facts: PurgeFacts): string | undefined {
+  const inBuckets = new Set<string>();
+  const isNew = (name: string): boolean => {
+    if (!name.startsWith("bucket/cairn-")) return true;
+    const isKnown = inBuckets.has(name);
+    inBuckets.add(name);
+    return !isKnown;
+  };
   const kept = facts.members.flatMap((member) => {
-    const names = beatOf(facts, member)?.kept ?? [];
+    const names = (beatOf(facts, member)?.kept ?? []).filter(isNew);
     return names.length === 0 ? [] : `${member.name}: ${names.join(", ")}`;
   });
   return kept.length === 0 ? undefined : `From before the last purge: ${kept.join("; ")}`;

@@ -10,14 +10,16 @@ import type { Reader } from "../store/store.ts";
 export interface OwnPurgesOptions {
   reader: Reader;
   dataDir: string;
-  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  /** Returns the names of backups that this node knows and that were made before the change `seq`, newest first. */
   backupsBefore: (seq: number) => readonly string[];
   monotonicMs: () => number;
 }
 
 /** How often folders are listed. */
 const LIST_MS = 10_000;
+/** What a beat may hold. */
 const MAX_NAMES = 16;
+const MAX_CHARACTERS = 200;
 
 export class OwnPurges {
   readonly #options: OwnPurgesOptions;
@@ -37,11 +39,17 @@ export class OwnPurges {
     const { monotonicMs, backupsBefore, dataDir } = this.#options;
     const nowMs = monotonicMs();
     if (this.#listed?.purged !== purged || nowMs - this.#listed.atMs >= LIST_MS) {
-      const names = [...backupsBefore(purged), ...asideOf(dataDir)].slice(0, MAX_NAMES);
-      this.#listed = { purged, atMs: nowMs, names };
+      this.#listed = { purged, atMs: nowMs, names: bounded([...asideOf(dataDir), ...backupsBefore(purged)]) };
     }
     return this.#listed.names;
   }
+}
+
+/** Cuts names to what a beat may hold, and says how many are left out. */
+function bounded(names: readonly string[]): string[] {
+  const cut = names.map((name) => (name.length > MAX_CHARACTERS ? `${name.slice(0, MAX_CHARACTERS - 1)}…` : name));
+  if (cut.length <= MAX_NAMES) return cut;
+  return [...cut.slice(0, MAX_NAMES - 1), `and ${cut.length - MAX_NAMES + 1} more`];
 }
 
 /** What was set aside is from before, or from a history of its own; it is not opened to find out. */
@@ -49,7 +57,7 @@ function asideOf(dataDir: string): string[] {
   try {
     return readdirSync(join(dataDir, "aside"))
       .sort()
-      .map((name) => `aside/${name}`.slice(0, 200));
+      .map((name) => `aside/${name}`);
   } catch {
     return [];
   }

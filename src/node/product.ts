@@ -106,7 +106,7 @@ export interface Product extends Omit<OpenSurfaces, "close"> {
   link: PeerConnection;
   /** Serves the calls of the other nodes of the fleet. */
   peerServer: PeerServer;
-  /** Returns the names of backups in this node's folder that were made before the change `seq`, newest first. */
+  /** Returns the names of backups that this node knows and that were made before the change `seq`, newest first. */
   backupsBefore: (seq: number) => readonly string[];
   /** Ends open streams and background work. */
   endStreams(): Promise<void>;

@@ -117,7 +117,7 @@ export const CONDITIONS = {
   purge_in_backups: {
     title: "Backups hold purged texts",
     severity: "info",
-    hint: "Delete those that must not hold them; scheduled ones go by backup.keep, also those in the bucket.",
+    hint: "Delete those that must not hold them (bucket/NAME is in the bucket of backups); scheduled ones go by backup.keep.",
   },
   two_histories: {
     title: "Two histories",

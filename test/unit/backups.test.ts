@@ -1,8 +1,8 @@
 // Scheduled backups: when they are due, which stay, what a failure does, and that an end or a crash leaves nothing
 // behind.
 
-import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nameOf, parseName } from "../../src/features/backup/backup-name.ts";
 import { Backups, type BackupsOptions } from "../../src/features/backup/backups.ts";
@@ -11,8 +11,11 @@ import { backupConditions } from "../../src/features/backup/conditions.ts";
 import { parseRetention, surplusOf } from "../../src/features/backup/retention.ts";
 import { S3 } from "../../src/features/backup/s3.ts";
 import { parseSchedule } from "../../src/features/backup/schedule.ts";
-import { ALL_CONDITIONS } from "../../src/features/index.ts";
+import { ALL_CONDITIONS, MIGRATIONS } from "../../src/features/index.ts";
+import { writeMeta } from "../../src/log/meta.ts";
+import { OwnPurges } from "../../src/membership/own-purges.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
+import { Store } from "../../src/store/store.ts";
 import { S3_BUCKET, S3_KEYS, TestS3 } from "../kit/s3.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -61,6 +64,7 @@ function rig(changes: Partial<BackupsOptions> = {}, dataDir = temporaryFolder(),
     check: async (folder) => JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")),
     storeBytes: () => 1000,
     hashAt: () => undefined,
+    isOfFleet: (position) => position.startsWith("aaaaaaaaaa-"),
     conditions: conditions.of(backupConditions),
     log: () => {},
     nowMs: () => clock.ms,
@@ -262,9 +266,9 @@ test("an end in the middle leaves nothing, and no condition", async () => {
   await expect(backups.runNow()).rejects.toThrow();
 });
 
-test("what did not reach the bucket is sent later, without another copy; the rule holds there too", async () => {
-  await using s3 = await TestS3.start();
-  const bucket = (maker: string): Bucket =>
+/** Returns the bucket of a test server, by maker id. */
+function bucketAt(s3: TestS3) {
+  return (maker: string): Bucket =>
     new Bucket({
       s3: new S3({
         endpoint: `http://${s3.host}`,
@@ -278,6 +282,11 @@ test("what did not reach the bucket is sent later, without another copy; the rul
       prefix: undefined,
       maker,
     });
+}
+
+test("what did not reach the bucket is sent later, without another copy; the rule holds there too", async () => {
+  await using s3 = await TestS3.start();
+  const bucket = bucketAt(s3);
   const { backups, clock, made, conditions, names } = rig({ bucket, keep: parseRetention("1d") });
   for (let count = 0; count < 4; count += 1) s3.faults.push({ fits: /^PUT/, fault: "500" });
   clock.ms = Date.UTC(2026, 0, 2, 3);
@@ -312,4 +321,99 @@ test("what did not reach the bucket is sent later, without another copy; the rul
   await other.backups.runNow();
   expect(other.names()).toHaveLength(2);
   expect(s3.keys).toHaveLength(4);
+});
+
+describe("what was made before a purge", () => {
+  /** A node whose folder was emptied after two backups, at seq 0 and 1. */
+  async function emptied(s3: TestS3) {
+    const node = rig({ bucket: bucketAt(s3) });
+    for (let day = 0; day < 2; day += 1) {
+      await node.backups.runNow();
+      node.clock.ms += DAY;
+    }
+    const names = node.names();
+    rmSync(node.options.folder, { recursive: true });
+    return { ...node, made: names, again: new Backups(node.options) };
+  }
+  const listings = (s3: TestS3) => s3.seen.filter((request) => request.includes("list-type")).length;
+
+  test("is named in the bucket too, also what this node's folder does not have, and no backup of other fleets", async () => {
+    await using s3 = await TestS3.start();
+    const { made, again } = await emptied(s3);
+    // Of a member that is lost, and the same as if it were of another fleet.
+    const lost = rig({ bucket: bucketAt(s3) });
+    await lost.backups.runNow();
+    for (const [key, object] of [...s3.objects].filter(([key]) => !made.some((name) => key.startsWith(name))))
+      s3.objects.set(key.replace("aaaaaaaaaa-", "bbbbbbbbbb-"), object);
+    expect(s3.keys).toHaveLength(8);
+    expect(again.namesBefore(2)).toEqual(["bucket/ (not listed yet)"]);
+    await again.listIfNeeded();
+    const [older, newer] = made.map((name) => `bucket/${name}`);
+    const ofLost = lost.names().map((name) => `bucket/${name}`);
+    expect(again.namesBefore(2).toSorted()).toEqual([older ?? "", newer ?? "", ...ofLost].toSorted());
+    expect(again.namesBefore(1)).not.toContain(newer);
+  });
+
+  test("is asked of the bucket only once something was purged, and then once an hour", async () => {
+    await using s3 = await TestS3.start();
+    const { again, clock, made } = await emptied(s3);
+    const before = listings(s3);
+    await again.listIfNeeded();
+    expect(listings(s3)).toBe(before);
+    again.namesBefore(1);
+    for (let minutes = 0; minutes < 60; minutes += 10) {
+      await again.listIfNeeded();
+      clock.ms += 10 * 60_000;
+    }
+    expect(listings(s3)).toBeGreaterThan(before);
+    const once = listings(s3);
+    // Removed by hand.
+    for (const key of s3.keys) if (key.startsWith(String(made[0]))) s3.objects.delete(key);
+    expect(again.namesBefore(1)).toEqual([`bucket/${made[0]}`]);
+    await again.listIfNeeded();
+    expect(listings(s3)).toBeGreaterThan(once);
+    expect(again.namesBefore(1)).toEqual([]);
+  });
+
+  test("is said to be unknown while the bucket cannot be listed, beside what was known before", async () => {
+    await using s3 = await TestS3.start();
+    const { again, clock, made } = await emptied(s3);
+    const failing = () => {
+      for (let count = 0; count < 20; count += 1) s3.faults.push({ fits: /list-type/, fault: "500" });
+    };
+    again.namesBefore(1);
+    failing();
+    await again.listIfNeeded();
+    expect(again.namesBefore(1)).toEqual([expect.stringMatching(/^bucket\/ \(cannot be listed: .*500/)]);
+    s3.faults.splice(0);
+    await again.listIfNeeded();
+    expect(again.namesBefore(1)).toHaveLength(1);
+    clock.ms += 10 * 60_000;
+    await again.listIfNeeded();
+    expect(again.namesBefore(1)).toEqual([`bucket/${made[0]}`]);
+    clock.ms += HOUR;
+    failing();
+    await again.listIfNeeded();
+    expect(again.namesBefore(1)).toEqual([expect.stringContaining("cannot be listed"), `bucket/${made[0]}`]);
+  });
+});
+
+test("what a beat can hold of the names is the first ones, and how many more there are", () => {
+  const dataDir = temporaryFolder();
+  mkdirSync(join(dataDir, "aside", "2026"), { recursive: true });
+  const store = Store.open({ folder: temporaryFolder(), migrations: MIGRATIONS, log: () => {} });
+  const names = (count: number) => {
+    const backupsBefore = () => Array.from({ length: count }, (_, at) => `${at}`.padStart(300, "x"));
+    const purges = new OwnPurges({ reader: store.reader, dataDir, backupsBefore, monotonicMs: () => 0 });
+    return purges.fields().kept ?? [];
+  };
+  expect(names(3)).toEqual([]);
+  store.transaction((tx) => writeMeta(tx, { purged_seq: 9 }));
+  expect(names(15)).toHaveLength(16);
+  expect(names(15)[0]).toBe("aside/2026");
+  const many = names(40);
+  expect(many).toHaveLength(16);
+  expect(many.at(-1)).toBe("and 26 more");
+  expect(Math.max(...many.map((name) => name.length))).toBe(200);
+  store.close();
 });

@@ -43,3 +43,15 @@ test("what members keep from before is named", () => {
   const kept = facts({ "n-b": heardOf("b", { kept: ["cairn-b-1", "aside/2026"] }) }, beat("a", { kept: [] }));
   expect(keptFromBefore(kept)).toBe("From before the last purge: b: cairn-b-1, aside/2026");
 });
+
+test("a backup in a bucket that members share is named once, and what each does not know is said of each", () => {
+  const shared = "bucket/cairn-b-1";
+  const unknown = "bucket/ (not listed yet)";
+  const kept = facts(
+    { "n-b": heardOf("b", { kept: ["cairn-b-1", shared, unknown] }), "n-c": heardOf("c", { kept: [shared, unknown] }) },
+    beat("a", { kept: [shared] }),
+  );
+  expect(keptFromBefore(kept)).toBe(
+    `From before the last purge: a: ${shared}; b: cairn-b-1, ${unknown}; c: ${unknown}`,
+  );
+});

@@ -24,6 +24,8 @@ const FIRST_CHECK_MS = 5_000;
 const CHECK_MS = 30_000;
 /** Between a failure and the next attempt. */
 const RETRY = { firstMs: 5 * 60_000, lastMs: 60 * 60_000 };
+/** Once a text was purged, the bucket is listed so often, to name the backups there that are from before. */
+const LIST_MS = 60 * 60_000;
 /** The last backup is too old when this many have been due since. */
 const OLD_PERIODS = 3;
 
@@ -44,6 +46,8 @@ export interface BackupsOptions {
   storeBytes: () => number;
   /** Returns this node's chain hash (hex) at a position; undefined if the change is no longer kept. */
   hashAt: (position: string) => string | undefined;
+  /** Reports whether a position is of this node's fleet, now or before a fork. */
+  isOfFleet: (position: string) => boolean;
   conditions: ConditionsOf<keyof typeof backupConditions>;
   log: LogLine;
   nowMs: () => number;
@@ -70,6 +74,15 @@ export interface ListedBackup {
   inBucket: boolean | undefined;
 }
 
+/** What this node knows of the bucket. */
+interface Listing {
+  /** Complete backups of all makers, as of `atMs`; undefined before the first listing. */
+  backups: readonly BackupName[] | undefined;
+  atMs: number;
+  /** Why listings since then failed, and how many did; undefined where the last one did not. */
+  failed: { reason: string; times: number } | undefined;
+}
+
 /** The scheduled backups of one node. */
 export class Backups {
   readonly name = "backups";
@@ -81,6 +94,9 @@ export class Backups {
   readonly #stopped = new AbortController();
   #state: BackupState;
   #running: Promise<MadeBackup> | undefined;
+  #listing: Listing = { backups: undefined, atMs: 0, failed: undefined };
+  /** Whether something was purged, so that it matters what the bucket has. */
+  #mustKnowBucket = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: BackupsOptions) {
@@ -143,7 +159,7 @@ export class Backups {
   /** Returns the backups in the folder and, with `remote`, in the bucket, newest first. */
   async list(remote: boolean, signal: AbortSignal): Promise<ListedBackup[]> {
     const local = this.#folder.list();
-    const stored = remote ? (await this.#requireBucket().list(signal)).complete : undefined;
+    const stored = remote ? (await this.#listBucket(this.#requireBucket(), signal)).complete : undefined;
     const all = new Map([...local, ...(stored ?? [])].map((backup) => [backup.name, backup]));
     return newestFirst([...all.values()]).map((backup) => ({
       backup,
@@ -152,10 +168,53 @@ export class Backups {
     }));
   }
 
-  /** Returns the names of the backups in the folder that were made before the change `seq`, newest first. */
+  /**
+   * Returns the names of the backups that were made before the change `seq`, newest first: what is not known of the
+   * bucket, then those in the folder, then those in the bucket as `bucket/<name>`.
+   */
   namesBefore(seq: number): string[] {
-    const earlier = this.#folder.list().filter(({ position }) => parsePosition(position).seq < seq);
-    return newestFirst(earlier).map(({ name }) => name);
+    this.#mustKnowBucket = true;
+    const namesOf = (backups: readonly BackupName[]): string[] =>
+      newestFirst(backups.filter(({ position }) => parsePosition(position).seq < seq)).map(({ name }) => name);
+    const here = namesOf(this.#folder.list());
+    if (this.#bucket === undefined) return here;
+    const { backups, failed } = this.#listing;
+    const stored = (backups ?? []).filter(({ position }) => this.#options.isOfFleet(position));
+    const named = [...here, ...namesOf(stored).map((name) => `bucket/${name}`)];
+    if (failed !== undefined) return [`bucket/ (cannot be listed: ${failed.reason})`, ...named];
+    return backups === undefined ? ["bucket/ (not listed yet)", ...named] : named;
+  }
+
+  /** Lists the bucket where what it holds matters and is not known, or not of late. Never rejects. */
+  async listIfNeeded(): Promise<void> {
+    const { signal } = this.#stopped;
+    const { backups, atMs, failed } = this.#listing;
+    const sinceMs = this.#options.nowMs() - atMs;
+    const waitMs = failed !== undefined ? backoffMs(failed.times, RETRY) : backups === undefined ? 0 : LIST_MS;
+    if (this.#bucket === undefined || !this.#mustKnowBucket || signal.aborted) return;
+    // Negative: the clock was set back.
+    if (sinceMs >= 0 && sinceMs < waitMs) return;
+    await this.#listBucket(this.#bucket, signal).catch(() => {});
+  }
+
+  /** Lists the bucket, and remembers what is in it. */
+  async #listBucket(
+    bucket: Bucket,
+    signal: AbortSignal,
+  ): Promise<{ complete: BackupName[]; incomplete: BackupName[] }> {
+    const { nowMs, log } = this.#options;
+    try {
+      const listed = await bucket.list(signal);
+      this.#listing = { backups: listed.complete, atMs: nowMs(), failed: undefined };
+      return listed;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const reason = reasonOf(error);
+      log("debug", `the bucket cannot be listed: ${reason}`);
+      const times = (this.#listing.failed?.times ?? 0) + 1;
+      this.#listing = { ...this.#listing, atMs: nowMs(), failed: { reason, times } };
+      throw error;
+    }
   }
 
   /**
@@ -278,9 +337,12 @@ export class Backups {
     for (const backup of surplusOf(this.#folder.own(), keep)) this.#folder.remove(backup);
     if (this.#bucket === undefined) return;
     const isOwn = ({ maker }: BackupName): boolean => maker === this.#state.maker;
-    const { complete, incomplete } = await this.#bucket.list(signal);
-    for (const backup of [...surplusOf(complete.filter(isOwn), keep), ...incomplete.filter(isOwn)])
+    const { complete, incomplete } = await this.#listBucket(this.#bucket, signal);
+    for (const backup of [...surplusOf(complete.filter(isOwn), keep), ...incomplete.filter(isOwn)]) {
       await this.#bucket.remove(backup, signal);
+      const left = this.#listing.backups?.filter(({ name }) => name !== backup.name);
+      this.#listing = { ...this.#listing, backups: left };
+    }
   }
 
   #isDue(): boolean {
@@ -328,6 +390,7 @@ export class Backups {
     if (this.#stopped.signal.aborted) return;
     this.#timer = setTimeout(() => {
       void this.runIfDue()
+        .then(() => this.listIfNeeded())
         .catch((error: unknown) => this.#options.log("error", `checking the backups failed: ${reasonOf(error)}`))
         .finally(() => this.#checkIn(CHECK_MS));
     }, delayMs);

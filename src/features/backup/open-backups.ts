@@ -40,6 +40,7 @@ export function openBackups(node: Services): Backups {
     check: (folder, signal) => checkInChild(child, folder, signal),
     storeBytes: () => storeBytesOf(store.path),
     hashAt: (position) => hashAt(node.get(LOG), position),
+    isOfFleet: (position) => node.get(LOG).sameHistory({ ...parsePosition(position), seq: 0 }),
     conditions: conditions.of(backupConditions),
     log: logFor("backup"),
     nowMs,
