@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { Access } from "../../src/access/access.ts";
-import { type Caller, callerName } from "../../src/access/caller.ts";
+import { asReader, type Caller, callerName } from "../../src/access/caller.ts";
 import { globMatches } from "../../src/access/glob.ts";
 import { loadPolicyFile } from "../../src/access/policy-file.ts";
 import { Fault } from "../../src/lib/fault.ts";
@@ -141,6 +141,14 @@ test("a cursor of one caller shows another only what that one may see", async ()
     granted({ role: "reader", spaces: ["team-a"] }),
   );
   expect(other).toMatchObject({ contexts: [{ id: "team-a/c" }] });
+});
+
+test("a read-only connection is one caller for each caller, and leaves that one as it is", () => {
+  const caller = callerWith({ grants: [{ role: "admin", spaces: ["*"] }] });
+  expect(asReader(caller)).toBe(asReader(caller));
+  expect(asReader(caller)).not.toBe(asReader({ ...caller }));
+  expect([asReader(caller), caller]).toMatchObject([{ ...caller, readOnly: true }, {}]);
+  expect(caller.readOnly).toBeUndefined();
 });
 
 test("callers have one name only where they are one: users by login, all others by node", async () => {

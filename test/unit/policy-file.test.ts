@@ -1,6 +1,6 @@
 // The policy file (security.md 6): whom its rules reach, and which files are refused as ones that others could write.
 
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadPolicyFile, type Policy, policyGrants, policyJoinRoles } from "../../src/access/policy-file.ts";
@@ -103,4 +103,7 @@ test.skipIf(process.getuid?.() !== 0)("a file or folder of another user is refus
   chownSync(path, 0, 0);
   chownSync(folder, 12345, 0);
   expect(() => loadPolicyFile(path, CAPABILITY)).toThrow(`${folder} belongs to uid 12345`);
+  // For a node that runs as that user, both its own files and those of root count.
+  using _ = spyOn(process, "getuid").mockReturnValue(12345);
+  expect(loadPolicyFile(path, CAPABILITY).rules).toEqual([]);
 });
