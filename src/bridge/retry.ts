@@ -182,6 +182,14 @@ function outcomeUnknown(member: Member, cause: Error): JsonRpcError {
 
 /** Records the position that a response names with the route. */
 export function recordPosition(route: Route, { result }: Message): void {
-  const content = result?.["structuredContent"];
-  if (isObject(content) && typeof content["position"] === "string") route.sawPosition(content["position"]);
+  const structured = result?.["structuredContent"];
+  const position = isObject(structured) ? structured["position"] : positionInText(result?.["content"]);
+  if (typeof position === "string") route.sawPosition(position);
+}
+
+/** A long answer is text alone; its JSON begins with the position. */
+function positionInText(content: unknown): string | undefined {
+  const block: unknown = Array.isArray(content) ? content[0] : undefined;
+  const text = isObject(block) ? block["text"] : undefined;
+  return typeof text === "string" ? /^\{"position":"([^"]{1,64})"/.exec(text)?.[1] : undefined;
 }

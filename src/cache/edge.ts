@@ -137,7 +137,7 @@ export class Edge {
       signal: call.signal,
       fetch: (minPosition, signal) => this.#fetch(call, { input: read.upstream(target), minPosition }, signal),
     });
-    return { ...served, output: read.shape(served.output, call.parsed) };
+    return served;
   }
 
   /** Implements `Routing.refuseFollow`: the feed brings no changes of spaces that this edge does not cache. */

@@ -3,6 +3,7 @@
 import type { Caller } from "../access/caller.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { ByOperation } from "../operation/mcp-parts.ts";
+import { MAX_DOCUMENT_CHARS } from "./bounds.ts";
 
 /** One request of a client. */
 export interface Asking {
@@ -18,7 +19,8 @@ export async function ask(
   operation: string,
   input: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
-  const { output } = await invoker.invoke({ operation, input, caller, signal, surface: "mcp" });
+  const maxChars = MAX_DOCUMENT_CHARS;
+  const { output } = await invoker.invoke({ operation, input, caller, signal, surface: "mcp", maxChars });
   return output;
 }
 

@@ -8,6 +8,12 @@ export const KEEP_ALIVE_MS = 10_000;
 /** Largest body of one POST in bytes: a document of 4 MiB as an escaped JSON string, and its message. */
 export const MAX_BODY_BYTES = 10 * 1024 * 1024;
 
+/** Most characters of a document in one answer, unless the call asks for more: models have room for not much more. */
+export const MAX_DOCUMENT_CHARS = 60_000;
+
+/** Above this an answer is sent once, as text, which every client passes on to its model. */
+export const MAX_TWICE_BYTES = 8 * 1024;
+
 /**
  * Returns the owner of a session or stream: the device and the user or node it is seen as. Another user of the same
  * device is another owner, and so is a connection that asked to read only.

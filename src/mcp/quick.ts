@@ -100,16 +100,24 @@ export class QuickCalls {
       const stamped = { ...result, ...this.#stamp, _meta: { ..._meta, ...(this.#stamp["_meta"] as Json) } };
       return answer(`{"result":${JSON.stringify(stamped)},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`, MODERN);
     }
-    return answer(resultText(call, outcome, `${this.#modernStart},`), MODERN);
+    return answer(this.#resultText(call, outcome, `${this.#modernStart},`), MODERN);
   }
 
   /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
   async older(call: PlainCall, caller: Caller, sessionId: string): Promise<Response> {
     const outcome = await this.#tools.run(caller, call.name, call.input, NEVER);
     const headers = { "content-type": JSON_TYPE, "mcp-session-id": sessionId };
-    if (!(outcome instanceof Fault)) return answer(resultText(call, outcome, ""), { headers });
+    if (!(outcome instanceof Fault)) return answer(this.#resultText(call, outcome, ""), { headers });
     const result = JSON.stringify(toolError(outcome));
     return answer(`{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`, { headers });
+  }
+
+  /** Returns the response as text. The output is serialized once, for structuredContent and for the text block. */
+  #resultText(call: PlainCall, outcome: Json, start: string): string {
+    const text = JSON.stringify(outcome);
+    const structured = this.#tools.isSentOnce(call.name, text) ? "" : `"structuredContent":${text},`;
+    const result = `{${start}${structured}"content":[{"type":"text","text":${JSON.stringify(text)}}]}`;
+    return `{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`;
   }
 }
 
@@ -118,13 +126,6 @@ const NEVER = new AbortController().signal;
 
 function answer(text: string, init: ResponseInit): Response {
   return new Response(text, init);
-}
-
-/** Returns the response as text. The output is serialized once, for structuredContent and for the text block. */
-function resultText(call: PlainCall, outcome: Json, start: string): string {
-  const text = JSON.stringify(outcome);
-  const result = `{${start}"structuredContent":${text},"content":[{"type":"text","text":${JSON.stringify(text)}}]}`;
-  return `{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`;
 }
 
 /** Returns the envelope as a key: all of `_meta` but the progress token; undefined where it is too long to keep. */

@@ -2,7 +2,7 @@
 
 import type { Feature, FeatureChanges } from "../operation/feature.ts";
 import type { FeatureResources } from "../operation/mcp-parts.ts";
-import { UriTemplate } from "./uri.ts";
+import { type Named, UriTemplate } from "./uri.ts";
 
 /** The resources of one feature. */
 export interface ResourceKind {
@@ -24,7 +24,14 @@ export class ResourceIndex {
     this.kinds = features.flatMap(({ name, resources, changes }) =>
       resources === undefined
         ? []
-        : [{ feature: name, template: new UriTemplate(resources.uriTemplate), resources, changes }],
+        : [
+            {
+              feature: name,
+              template: new UriTemplate(resources.uriTemplate, resources.queryNames),
+              resources,
+              changes,
+            },
+          ],
     );
     for (const kind of this.kinds) {
       const other = this.kinds.find((one) => one !== kind && one.template.scheme === kind.template.scheme);
@@ -34,13 +41,13 @@ export class ResourceIndex {
   }
 
   /**
-   * Returns the kind and target of a URI, or undefined where it is of no feature. Throws Fault `invalid_input` where
+   * Returns what a URI names and its kind, or undefined where it is of no feature. Throws Fault `invalid_input` where
    * the scheme is of a feature, and the rest cannot be read.
    */
-  find(uri: string): { kind: ResourceKind; target: string } | undefined {
+  find(uri: string): (Named & { kind: ResourceKind }) | undefined {
     for (const kind of this.kinds) {
-      const target = kind.template.targetOf(uri);
-      if (target !== undefined) return { kind, target };
+      const named = kind.template.parse(uri);
+      if (named !== undefined) return { kind, ...named };
     }
     return undefined;
   }

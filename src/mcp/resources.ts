@@ -61,8 +61,8 @@ export class Resources {
     try {
       const found = this.#index.find(uri);
       if (found === undefined) throw new ResourceNotFoundError(uri);
-      const { kind, target } = found;
-      const { mimeType, text, about } = await askBy(this.#invoker, asking, kind.resources.read, target);
+      const { kind } = found;
+      const { mimeType, text, about } = await askBy(this.#invoker, asking, kind.resources.read, found);
       return { contents: [{ uri, mimeType, text, _meta: metaOf(kind, about) }] };
     } catch (error) {
       throw asProtocolError(error, uri);

@@ -10,6 +10,7 @@ import { OPERATION_META, type OperationMeta } from "../lib/mcp-names.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
+import { MAX_DOCUMENT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
 import { toolInput } from "./tool-schema.ts";
 
@@ -71,7 +72,18 @@ export class Tools {
     }
     const outcome = await this.run(caller, name, input, signal);
     if (outcome instanceof Fault) return toolError(outcome);
-    return { structuredContent: outcome, content: [{ type: "text", text: JSON.stringify(outcome) }] };
+    const text = JSON.stringify(outcome);
+    const content = [{ type: "text" as const, text }];
+    return this.isSentOnce(name, text) ? { content } : { structuredContent: outcome, content };
+  }
+
+  /**
+   * Reports whether an answer is sent as text only: every client passes that on, while of two forms some show the one
+   * and some the other. Only reads can be that long, so they declare no schema of their output.
+   */
+  isSentOnce(name: string, text: string): boolean {
+    const operation = this.#invoker.registry.get(name)?.operation;
+    return operation !== undefined && isLong(operation) && Buffer.byteLength(text) > MAX_TWICE_BYTES;
   }
 
   /** Calls a tool and returns its structured content or the Fault. */
@@ -83,7 +95,15 @@ export class Tools {
   ): Promise<Record<string, unknown> | Fault> {
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
-    const running = this.#invoker.invoke({ operation: name, input, caller, signal: either, surface: "mcp" });
+    const call = {
+      operation: name,
+      input,
+      caller,
+      signal: either,
+      surface: "mcp",
+      maxChars: MAX_DOCUMENT_CHARS,
+    } as const;
+    const running = this.#invoker.invoke(call);
     this.#running.add(running);
     try {
       const { output, position, cache } = await running;
@@ -138,7 +158,7 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
     title: operation.title,
     description: operation.description,
     inputSchema: toolInput(inputSchema, COMMON_NAMES),
-    outputSchema: withPosition(outputSchema, operation.kind === "read" && operation.cacheable === true),
+    ...(isLong(operation) ? {} : { outputSchema: withPosition(outputSchema) }),
     annotations: {
       title: operation.title,
       readOnlyHint: reads,
@@ -160,6 +180,11 @@ function metaOf(operation: Operation): Record<string, unknown> {
   return { [OPERATION_META]: meta };
 }
 
+/** Reports whether an answer may be long: that of a read of the store. */
+function isLong(operation: Operation): boolean {
+  return operation.kind === "read" && operation.local !== true;
+}
+
 function waits(operation: Operation): boolean {
   return operation.kind === "read" && operation.waits === true;
 }
@@ -169,25 +194,14 @@ const POSITION = {
   description: "Position of this answer; give it as min_position to a later read that must be at least as new.",
 };
 
-const CACHE = {
-  type: "object",
-  description:
-    "Only on an edge: how its cache answered, and how old the answer may be. " +
-    "stale: nobody could be asked whether it is still so.",
-  properties: {
-    state: { enum: ["hit", "miss", "stale", "revalidated"] },
-    age_seconds: { type: "integer" },
-  },
-};
-
 /** Adds the position of the answer, which MCP has no headers for; an output with a position of its own keeps that. */
-function withPosition(schema: Record<string, unknown>, kept: boolean): { type: "object"; [key: string]: unknown } {
+function withPosition(schema: Record<string, unknown>): { type: "object"; [key: string]: unknown } {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const required = Array.isArray(schema["required"]) ? schema["required"] : [];
   return {
     ...schema,
     type: "object",
-    properties: { position: POSITION, ...(kept && { cache: CACHE }), ...properties },
+    properties: { position: POSITION, ...properties },
     required: [...new Set([...required, "position"])],
   };
 }

@@ -4,6 +4,13 @@
 
 import { Fault } from "../lib/fault.ts";
 
+/** What a URI names. */
+export interface Named {
+  target: string;
+  /** Which part of it. */
+  query: Readonly<Record<string, string>>;
+}
+
 /** An RFC 6570 template of a scheme, an empty authority and one variable: `scheme:///{name}`. */
 export class UriTemplate {
   readonly text: string;
@@ -11,14 +18,19 @@ export class UriTemplate {
   /** Name of the variable. */
   readonly variable: string;
   readonly #pattern: RegExp;
+  readonly #queryNames: readonly string[];
 
-  /** Throws an Error for a template of another form, which is a mistake in a manifest. */
-  constructor(text: string) {
+  /**
+   * `queryNames` are the names that a query may have. Throws an Error for a template of another form, which is a
+   * mistake in a manifest.
+   */
+  constructor(text: string, queryNames: readonly string[] = []) {
     const [, scheme, variable] = /^([a-z][a-z0-9+.-]*):\/\/\/\{(\w+)\}$/.exec(text) ?? [];
     if (scheme === undefined || variable === undefined) throw new Error(`${text} is not a template of resources`);
     this.text = text;
     this.scheme = scheme;
     this.variable = variable;
+    this.#queryNames = queryNames;
     this.#pattern = new RegExp(`^${RegExp.escape(scheme)}:/{1,3}([^/].*)$`, "is");
   }
 
@@ -33,21 +45,29 @@ export class UriTemplate {
   }
 
   /**
-   * Returns the target of a URI, or undefined for another scheme. Also reads what earlier versions of cairn listed
+   * Returns what a URI names, or undefined for another scheme. Also reads what earlier versions of cairn listed
    * (`cairn://team-a/plan`), and what Python's urlunsplit makes of an empty authority (`cairn:/team-a/plan`).
    * Throws `invalid_input` for what is no URI. The operation checks whether the target is valid.
    */
-  targetOf(uri: string): string | undefined {
+  parse(uri: string): Named | undefined {
     const rest = this.#pattern.exec(uri)?.[1];
     if (rest === undefined) return undefined;
-    const reserved = /[?#]/.exec(rest)?.[0];
-    if (reserved !== undefined)
-      throw unreadable(uri, `has a bare ${reserved}`, `Write ${reserved} of an id as ${encodeURIComponent(reserved)}.`);
+    if (rest.includes("#")) throw unreadable(uri, "has a fragment", "Write # of an id as %23.");
+    const mark = rest.indexOf("?");
+    const query = mark < 0 ? {} : this.#queryOf(uri, rest.slice(mark + 1));
     try {
-      return decodeURIComponent(rest);
+      return { target: decodeURIComponent(mark < 0 ? rest : rest.slice(0, mark)), query };
     } catch {
       throw unreadable(uri, "is not valid percent-encoding", "Encode the id as UTF-8; write % of an id as %25.");
     }
+  }
+
+  #queryOf(uri: string, text: string): Named["query"] {
+    const query = Object.fromEntries(new URLSearchParams(text));
+    const unknown = Object.keys(query).find((name) => !this.#queryNames.includes(name));
+    if (unknown === undefined && text !== "") return query;
+    const known = this.#queryNames.length === 0 ? "no query" : `a query of ${this.#queryNames.join(", ")} only`;
+    throw unreadable(uri, `takes ${known}`, "Write ? of an id as %3F.");
   }
 }
 

@@ -89,8 +89,24 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
   /** Edges may cache its answers, so an answer may say that it came from a cache and how old it is. */
   cacheable?: true;
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
+  /**
+   * Set where arguments only choose what the caller sees of what is read: `run` then returns the whole, which is also
+   * what other nodes are asked for, edges keep, and `shape` makes the output of.
+   */
+  whole?: Whole<z.output<I>, z.output<O>>;
   /** The same read without end, for streams: where it begins and what it shows of each change. */
   follow?(input: z.output<I>, context: CallContext): Follow;
+}
+
+/** What is read, apart from what its caller sees of it. */
+export interface Whole<Input, Output> {
+  /** Returns the arguments that ask another node for the whole, in words that nodes of all versions know. */
+  input(input: Input): Record<string, unknown>;
+  /**
+   * Returns the output for the input. `maxChars`: most characters of a document that the caller's surface takes if its
+   * arguments do not say; undefined: all. Throws Faults.
+   */
+  shape(whole: Output, input: Input, maxChars: number | undefined): Output;
 }
 
 /** Has its effect on this node only, outside the log. */

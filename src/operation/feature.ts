@@ -109,8 +109,6 @@ export interface EdgeRead {
   targetOf(input: Readonly<Record<string, unknown>>): string | undefined;
   /** Returns the input with which the edge asks its upstream for a target: the same for all callers. */
   upstream(target: string): Record<string, unknown>;
-  /** Turns the cached output into the output for this input. */
-  shape(cached: Readonly<Record<string, unknown>>, input: Readonly<Record<string, unknown>>): Record<string, unknown>;
   /** Returns the approximate size of a cached output in bytes. */
   bytesOf(cached: Readonly<Record<string, unknown>>): number;
   /** Reports whether a cached output that was read back from disk is the one that was written. */

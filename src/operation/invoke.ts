@@ -33,6 +33,8 @@ export interface Call {
   signal: AbortSignal;
   /** The surface that it came through, for the metrics. Default: `other`. */
   surface?: Surface;
+  /** Most characters of a document that the surface takes at once, unless the arguments say. Default: all. */
+  maxChars?: number;
   /** Set if another node of the fleet forwarded it: that node's role limits what the call may do. */
   forwarded?: Forwarded;
 }
@@ -219,14 +221,19 @@ export class Invoker {
     return this.#writes.run({ operation, spaces, input, raw: given, caller, key, forwarded, signal });
   }
 
-  #read(operation: ReadOperation, { call, input, common, given }: Admitted): Promise<Answer> {
+  async #read(operation: ReadOperation, { call, input, common, given }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
+    const { whole } = operation;
     const context = this.#context(call, operation);
     const run = async (): Promise<Answer> => {
       const position = this.position();
       return { output: await operation.run(this.#options.store.reader, input, context), position };
     };
-    return this.#reads.run({ ...common, operation, input: given, parsed: input, caller, forwarded, signal, run });
+    const asked = whole === undefined ? given : whole.input(input);
+    const read = { ...common, operation, input: asked, parsed: input, caller, forwarded, signal, run };
+    const answer = await this.#reads.run(read);
+    if (whole === undefined) return answer;
+    return { ...answer, output: whole.shape(answer.output, input, call.maxChars) };
   }
 
   async #act(operation: ActOperation, { call, input, common }: Admitted): Promise<Answer> {

@@ -20,8 +20,9 @@ export interface FeatureResources {
   title: string;
   description: string;
   list: ByOperation<PageRequest, ResourcePage>;
-  /** Called with the target. */
-  read: ByOperation<string, ResourceContent>;
+  /** Names that the query of a URI may have, each for an argument of `read`. Default: none. */
+  queryNames?: readonly string[];
+  read: ByOperation<ResourceRequest, ResourceContent>;
   /** Targets that begin with what was typed. */
   complete: Completion;
 }
@@ -32,6 +33,12 @@ export interface PageRequest {
   cursor: string | undefined;
   /** Most entries of a page. */
   limit: number;
+}
+
+/** What a URI names. */
+export interface ResourceRequest {
+  target: string;
+  query: Readonly<Record<string, string>>;
 }
 
 /** A page of what the caller may see. */
@@ -53,7 +60,7 @@ export interface ListedResource {
   about: Record<string, unknown>;
 }
 
-/** The newest content of one resource. */
+/** The newest content of one resource, or a part of it. */
 export interface ResourceContent extends Pick<ListedResource, "mimeType" | "about"> {
   text: string;
 }

@@ -2,7 +2,7 @@
 // prompts as any agent does, and knows about the store only what they return.
 
 import { Client, type Transport } from "@modelcontextprotocol/client";
-import { isObject } from "../lib/json-object.ts";
+import { isObject, parseObject } from "../lib/json-object.ts";
 import { FAULT_META } from "../lib/mcp-names.ts";
 import { pause } from "../lib/pause.ts";
 import type { Latencies } from "./report.ts";
@@ -92,13 +92,13 @@ export class Agent {
     const endMs = performance.now() + RETRY_FOR_MS;
     for (;;) {
       const startMs = performance.now();
-      const { structuredContent, isError, _meta } = await this.#client.callTool(
+      const { structuredContent, content, isError, _meta } = await this.#client.callTool(
         { name: tool, arguments: input },
         { signal: this.#signal, timeout: CALL_MS },
       );
       this.#latencies.add(performance.now() - startMs);
       if (isError !== true) {
-        const output = objectOf(structuredContent);
+        const output = structuredContent === undefined ? outputInText(content) : objectOf(structuredContent);
         if (typeof output["position"] === "string") this.position = output["position"];
         return { output, refusal: undefined };
       }
@@ -120,6 +120,11 @@ export class Agent {
   async close(): Promise<void> {
     await this.#client.close();
   }
+}
+
+/** A long answer is text alone. */
+function outputInText(content: readonly { type: string; text?: unknown }[]): Json {
+  return parseObject(String(content[0]?.text)) ?? {};
 }
 
 function refusalOf(fault: unknown): Refusal {

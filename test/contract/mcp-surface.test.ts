@@ -47,8 +47,13 @@ const call = async (one: Connected, name: string, input: Json) => {
   return { isError: result.isError === true, value: (result.structuredContent ?? textOf(result)) as Json, result };
 };
 
+/** Reads list no schema of their answers, which are those of the operation with the position. */
+function withPosition(schema: Json): Json {
+  return { ...schema, properties: { position: { type: "string" }, ...(schema["properties"] as Json) } };
+}
+
 describe.each(ERAS)("%s client", (era) => {
-  test("each tool answers what its output schema says, twice: structured and as text", async () => {
+  test("each tool answers what its output schema says, twice if short: structured and as text", async () => {
     await using one = await connect(server.url, era, "all");
     const { tools } = await one.client.listTools();
     const seen = new Set<string>();
@@ -56,7 +61,11 @@ describe.each(ERAS)("%s client", (era) => {
       const { isError, value, result } = await call(one, name, input);
       expect([name, input, isError ? value : "ok"]).toEqual([name, input, "ok"]);
       expect(textOf(result)).toEqual(value);
-      const schema = tools.find((tool) => tool.name === name)?.outputSchema;
+      const entry = core.invoker.registry.get(name);
+      const isRead = entry?.operation.kind === "read" && entry.operation.local !== true;
+      const listed = tools.find((tool) => tool.name === name)?.outputSchema;
+      expect([name, listed === undefined]).toEqual([name, isRead]);
+      const schema = isRead ? withPosition(entry.outputSchema) : listed;
       const judged = await fromJsonSchema(z.json().parse(schema) as Json)["~standard"].validate(value);
       expect([name, judged.issues ?? []]).toEqual([name, []]);
       expect(Object.keys(value)).toContain("position");
@@ -173,6 +182,41 @@ describe.each(ERAS)("%s client", (era) => {
     expect(core.log.position().seq).toBe(before);
     await using free = await connect(server.url, era, "all");
     expect((await call(free, "context_put", { id, content: 2 })).isError).toBe(false);
+  });
+
+  test("a long answer is sent once, as text; a document over the limit in parts, which put together are the document", async () => {
+    await using one = await connect(server.url, era, "all");
+    const id = `team-${era}/long`;
+    const line = "mark of a line\n";
+    const whole = line.repeat(9000);
+    await core.call("context_put", { id, content: whole });
+    const parts: string[] = [];
+    for (let chars: string | undefined = "1-"; chars !== undefined; ) {
+      const input: Json = parts.length === 0 ? { id } : { id, chars };
+      const { value, result } = await call(one, "context_get", input);
+      expect(result.structuredContent).toBeUndefined();
+      expect(Object.keys(value)[0]).toBe("position");
+      const content = String(value["content"]);
+      expect(content.length).toBeLessThanOrEqual(60_000);
+      expect(JSON.stringify(result).split("mark of a line").length - 1).toBe(content.length / line.length);
+      expect(value["part"]).toMatchObject({ total_chars: whole.length, total_lines: 9000 });
+      parts.push(content);
+      chars = (value["part"] as { next?: string }).next;
+    }
+    expect([parts.length, parts.join("")]).toEqual([3, whole]);
+    expect((await call(one, "context_get", { id, max_chars: 200_000 })).value["content"]).toBe(whole);
+    expect((await call(one, "context_get", { id, lines: "8999-" })).result.structuredContent).toMatchObject({
+      content: line.repeat(2),
+    });
+    const uri = `cairn:///${id}`;
+    const first = (await one.client.readResource({ uri })).contents[0];
+    expect(first).toMatchObject({
+      text: parts[0],
+      _meta: { "cairn.internal/context": { part: { total_chars: whole.length, next: expect.any(String) } } },
+    });
+    const second = (await one.client.readResource({ uri: `${uri}?lines=2-3` })).contents[0];
+    expect(second).toMatchObject({ uri: `${uri}?lines=2-3`, text: line.repeat(2) });
+    await expect(one.client.readResource({ uri: `${uri}?line=2` })).rejects.toThrow("a query of lines, chars only");
   });
 
   test("no tool shows or touches a space without a grant, by any argument; nor do lists, prompts, resources", async () => {

@@ -20,6 +20,7 @@ export function sampleInputs(registry: Registry, operation: Operation, ids: read
 const ALWAYS = new Set(["content", "patch", "timeout_seconds"]);
 const LEFT_OUT = new Set([
   "at",
+  "chars",
   "cursor",
   "since",
   "until",
@@ -50,6 +51,7 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   if (name === "patch") return {};
   if (name === "value") return "2048";
   if (name === "timeout_seconds") return 0;
+  if (name === "lines" && schema["type"] === "string") return "1-";
   if (name === "lines") return [JSON.stringify(exportedVersion(id))];
   const choices = schema["enum"];
   if (Array.isArray(choices)) return choices[0];

@@ -85,7 +85,7 @@ const notes: Feature = {
     },
     read: {
       operation: "note_read",
-      input: (id) => ({ id }),
+      input: ({ target }) => ({ id: target }),
       result: ({ text }) => ({ mimeType: "text/plain", text: String(text), about: { author: "somebody" } }),
     },
     complete: {

@@ -17,7 +17,7 @@ test("every id comes back from its URI, which `new URL` keeps as it is", () => {
       const uri = template.uriOf(id);
       expect(new URL(uri).href).toBe(uri);
       expect(new URL(uri).host).toBe("");
-      expect(template.targetOf(uri)).toBe(id);
+      expect(template.parse(uri)?.target).toBe(id);
     }),
   );
 });
@@ -33,17 +33,17 @@ test("the URI of an id in another spelling is read as that id", () => {
         // What versions before this form listed.
         template.uriOf(id).replace("cairn:///", "cairn://"),
       ];
-      expect(spellings.map((uri) => template.targetOf(uri))).toEqual(spellings.map(() => id));
+      expect(spellings.map((uri) => template.parse(uri)?.target)).toEqual(spellings.map(() => id));
     }),
   );
 });
 
 test("what is no URI of this scheme has no target, and what cannot be read is refused with a way out", () => {
   for (const uri of ["cairn://", "cairn:///", "cairn:team/x", "http://team/x", "xcairn:///team/x", ""])
-    expect(template.targetOf(uri)).toBeUndefined();
+    expect(template.parse(uri)?.target).toBeUndefined();
   const refusal = (uri: string): Fault => {
     try {
-      template.targetOf(uri);
+      template.parse(uri)?.target;
     } catch (error) {
       if (error instanceof Fault) return error;
     }

@@ -1,7 +1,5 @@
 // The manifest of contexts: versioned documents, their history, and the audit of all changes.
 
-import { parseExact } from "../../lib/json-value.ts";
-import { isJsonType } from "../../lib/media-type.ts";
 import type { Change } from "../../log/changes.ts";
 import { logFor } from "../../observe/logging.ts";
 import type { Operation } from "../../operation/define.ts";
@@ -108,11 +106,6 @@ export const contextFeature: Feature = {
       targetOf: ({ id, version, at }) =>
         typeof id === "string" && version === undefined && at === undefined ? id : undefined,
       upstream: (id) => ({ id, format: "text" }),
-      shape: (kept, { format }) => {
-        const { content } = kept;
-        const asValue = format !== "text" && typeof content === "string" && isJsonType(String(kept["content_type"]));
-        return asValue ? { ...kept, content: parseExact(content) } : { ...kept };
-      },
       bytesOf: ({ content }) => Buffer.byteLength(String(content), "utf8"),
       isIntact: ({ content, etag }) =>
         typeof content === "string" && typeof etag === "string" && namesContent(etag, content),

@@ -32,7 +32,9 @@ export const contextResources: FeatureResources = {
   uriTemplate: "cairn:///{id}",
   name: "context",
   title: "Context",
-  description: "One shared context by its id, such as cairn:///team-a/plan: the newest version of the document.",
+  description:
+    "One shared context by its id, such as cairn:///team-a/plan: the newest version of the document. Of a long one the first part, with part in _meta; ?lines=1-200 or ?chars=1-9000 after the URI reads another part.",
+  queryNames: ["lines", "chars"],
   list: {
     operation: contextList.name,
     input: ({ cursor, limit }) => ({ limit, ...(cursor === undefined ? {} : { cursor }) }),
@@ -50,10 +52,11 @@ export const contextResources: FeatureResources = {
   },
   read: {
     operation: contextGet.name,
-    input: (id) => ({ id, format: "text" }),
+    input: ({ target, query }) => ({ ...query, id: target, format: "text" }),
     result: (output) => {
       const { content, content_type, id: _, ...about } = document.parse(output);
-      return { mimeType: content_type, text: content, about };
+      // A part of a JSON document is no JSON.
+      return { mimeType: about["part"] === undefined ? content_type : "text/plain", text: content, about };
     },
   },
   complete: completeIds,

@@ -156,7 +156,7 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
       },
       read: {
         operation: counterGet.name,
-        input: (target) => ({ id: target }),
+        input: ({ target }) => ({ id: target }),
         result: (output) => ({ mimeType: "text/plain", text: String(output["count"]), about: {} }),
       },
       complete: {
@@ -173,7 +173,6 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
         operation: counterGet.name,
         targetOf: (input) => (typeof input["id"] === "string" ? input["id"] : undefined),
         upstream: (target) => ({ id: target }),
-        shape: (kept) => ({ ...kept }),
         bytesOf: () => 8,
         isIntact: (kept) => counter.safeParse(kept).success,
       },

@@ -1,0 +1,161 @@
+// The outline of a document: the headings of a text, or the keys of a JSON document, each with the characters that
+// belong to it, so that a reader of a long document can ask for one part of it.
+
+import { z } from "zod";
+import { formatPointer } from "../../lib/json-pointer.ts";
+
+/** Most entries of an outline. */
+const MAX_ENTRIES = 500;
+/** Depth of the keys of JSON that are listed. */
+const MAX_DEPTH = 2;
+/** Longest heading or pointer in an outline, in characters. */
+const MAX_NAME = 200;
+
+/** One entry. */
+export const outlineEntry = z.object({
+  name: z.string().describe("The heading, or the JSON pointer of the key."),
+  level: z.number().int().describe("1 for the highest."),
+  chars: z.string().describe("Pass it as chars to read this part, with what is below it."),
+  size: z.number().int().describe("Characters of this part."),
+  type: z.string().optional().describe("Of a key: the type of its value."),
+  items: z.number().int().optional().describe("Of an array or object: its number of items."),
+});
+
+type Entry = z.infer<typeof outlineEntry>;
+
+/** An outline of at most MAX_ENTRIES. */
+export interface Outline {
+  entries: Entry[];
+  /** There are more. */
+  isCut: boolean;
+}
+
+function entry(name: string, level: number, start: number, end: number): Entry {
+  return { name: name.slice(0, MAX_NAME), level, chars: `${start + 1}-${end}`, size: end - start };
+}
+
+/** Returns the headings of a text in Markdown (`#` to `######`), each with its section. */
+export function headingsOf(text: string): Outline {
+  const found: { name: string; level: number; start: number }[] = [];
+  let fence: string | undefined;
+  for (let start = 0; start < text.length; ) {
+    const lineEnd = text.indexOf("\n", start);
+    const end = lineEnd < 0 ? text.length : lineEnd;
+    const line = text.slice(start, Math.min(end, start + 2 * MAX_NAME));
+    const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
+    const level = fence === undefined ? (/^ {0,3}(#{1,6})(?:[ \t]|\r?$)/.exec(line)?.[1]?.length ?? 0) : 0;
+    if (mark !== undefined) fence = nextFence(fence, mark);
+    else if (level > 0) found.push({ name: headingText(line), level, start });
+    if (found.length > MAX_ENTRIES) break;
+    start = end + 1;
+  }
+  const entries = found.slice(0, MAX_ENTRIES).map(({ name, level, start }, index) => {
+    const next = found.slice(index + 1).find((other) => other.level <= level);
+    return entry(name, level, start, next?.start ?? text.length);
+  });
+  return { entries, isCut: found.length > MAX_ENTRIES };
+}
+
+/** A fence ends with one of the same character that is not shorter. */
+function nextFence(open: string | undefined, mark: string): string | undefined {
+  if (open === undefined) return mark;
+  return mark[0] === open[0] && mark.length >= open.length ? undefined : open;
+}
+
+function headingText(line: string): string {
+  return line
+    .trim()
+    .replace(/^#+/, "")
+    .trimStart()
+    .replace(/(^| )#+$/, "")
+    .trimEnd();
+}
+
+/** Returns the keys and items of a valid JSON text, those of the highest levels. */
+export function keysOf(text: string): Outline {
+  const scan = new JsonScan(text);
+  scan.value("", 0);
+  return { entries: scan.entries, isCut: scan.isCut };
+}
+
+/** One pass over valid JSON text. */
+class JsonScan {
+  readonly entries: Entry[] = [];
+  isCut = false;
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Moves over the value at this place, and adds its members. Nesting is bounded by what was stored. */
+  value(pointer: string, depth: number): { type: string; items?: number } {
+    this.#skipSpace();
+    switch (this.#text[this.#at]) {
+      case "{":
+        return { type: "object", items: this.#members(pointer, depth, true) };
+      case "[":
+        return { type: "array", items: this.#members(pointer, depth, false) };
+      case '"':
+        this.#string();
+        return { type: "string" };
+    }
+    const start = this.#at;
+    while (this.#at < this.#text.length && !/[\s,\]}]/.test(this.#text[this.#at] ?? "")) this.#at++;
+    const first = this.#text[start];
+    if (first === "n") return { type: "null" };
+    return { type: first === "t" || first === "f" ? "boolean" : "number" };
+  }
+
+  #members(pointer: string, depth: number, isObject: boolean): number {
+    const close = isObject ? "}" : "]";
+    let items = 0;
+    this.#at++;
+    for (this.#skipSpace(); this.#text[this.#at] !== close; this.#skipSpace()) {
+      if (this.#text[this.#at] === ",") {
+        this.#at++;
+        continue;
+      }
+      const key = isObject ? this.#key() : String(items);
+      this.#skipSpace();
+      this.#member(depth < MAX_DEPTH ? pointer + formatPointer([key]) : "", depth + 1);
+      items++;
+    }
+    this.#at++;
+    return items;
+  }
+
+  #member(pointer: string, level: number): void {
+    const start = this.#at;
+    // Added before those below it, and completed after them.
+    const added = level <= MAX_DEPTH && this.entries.length < MAX_ENTRIES ? entry(pointer, level, 0, 0) : undefined;
+    if (added !== undefined) this.entries.push(added);
+    else if (level <= MAX_DEPTH) this.isCut = true;
+    const found = this.value(pointer, level);
+    if (added !== undefined) Object.assign(added, entry(pointer, level, start, this.#at), found);
+  }
+
+  #key(): string {
+    const start = this.#at;
+    this.#string();
+    const key: string = JSON.parse(this.#text.slice(start, this.#at));
+    this.#skipSpace();
+    this.#at++;
+    return key;
+  }
+
+  #string(): void {
+    for (;;) {
+      this.#at = this.#text.indexOf('"', this.#at + 1);
+      let backslashes = 0;
+      while (this.#text.charCodeAt(this.#at - 1 - backslashes) === 0x5c) backslashes++;
+      if (backslashes % 2 === 0) break;
+    }
+    this.#at++;
+  }
+
+  #skipSpace(): void {
+    while (/[ \t\r\n]/.test(this.#text[this.#at] ?? "")) this.#at++;
+  }
+}
