@@ -94,7 +94,7 @@ function partCall({ operation, key: id, text, patch, named, condition }: Part): 
     condition === undefined ? {} : condition === "new" ? { if_none_match: "*" } : { if_match: `"${condition}"` };
   const own = {
     put: { content: text, content_type: JSON_TYPE },
-    patch: { format: patch?.format, patch: patch?.body },
+    patch: { format: patch?.format, patch: JSON.stringify(patch?.body) },
     delete: {},
     restore: { version: named },
   }[operation];
