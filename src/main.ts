@@ -4,6 +4,9 @@ import { reportFailure } from "./cli/exit.ts";
 import { runCommandLine } from "./cli/program.ts";
 import { logFor } from "./observe/logging.ts";
 
+// A full disk behind stderr, or a reader that is gone, ends nothing: what was to be told is lost, the work is done.
+process.stderr.on("error", () => {});
+
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {
   process.on(event, (error: unknown) => {
     // One line for people; the stack only at log level debug.

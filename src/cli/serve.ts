@@ -121,6 +121,9 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   // Child processes must not inherit them; the tailnet half gets them over its channel.
   for (const name of SECRET_NAMES) delete process.env[name];
 
+  // Events for people and scripts are no condition for serving either.
+  process.stdout.on("error", () => {});
+
   const ended = Promise.withResolvers<string | Fault>();
   let node: RunningNode | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -140,6 +143,8 @@ async function serveUntilEnd(invocation: Invocation, temporary: string | undefin
   // After a signal during the start, the start is waited for only briefly.
   node = await Promise.race([starting, ended.promise.then(() => startGrace())]);
   if (node === undefined) return 0;
+  // The folder in which it was started may be removed: children, such as that of a backup, could not start there.
+  process.chdir("/");
   void node.failed.then(ended.resolve);
   const reason = await ended.promise;
   await node.stop(reason instanceof Fault ? reason.message : reason);

@@ -47,7 +47,7 @@ const MAX_SOCKET_PATH_BYTES = 103;
  * folder, in a folder named by a short hash. Throws Fault `config_invalid` if a path is too long.
  */
 export function socketPaths(dataDir: string, env: Environment): SocketPaths {
-  return socketPathsIn(ownRuntimeDir(env) ?? (env["TMPDIR"] || tmpdir()), dataDir);
+  return socketPathsIn(resolve(ownRuntimeDir(env) ?? (env["TMPDIR"] || tmpdir())), dataDir);
 }
 
 /** Returns XDG_RUNTIME_DIR; undefined for that of another user, which su and sudo -E leave in the environment. */
