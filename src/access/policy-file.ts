@@ -54,7 +54,7 @@ export function loadPolicyFile(path: string, capability: string): Policy {
   const rules = parsed.data.grants.map((rule, index) => {
     const objects = rule.app[capability] ?? [];
     const found = parseGrants(objects, `${path}, grant ${index + 1}`);
-    problems.push(...found.problems);
+    problems.push(...found.problems, ...rule.src.flatMap((src) => neverMatches(src, `${path}, grant ${index + 1}`)));
     return { src: rule.src, grants: found.grants, join: joinRolesOf(objects) };
   });
   return { rules, problems };
@@ -74,6 +74,12 @@ export function policyGrants(policy: Policy, caller: Caller): SourcedGrant[] {
 export function policyJoinRoles(policy: Policy, caller: Caller): readonly "edge"[] {
   if (caller.kind === "local") return [];
   return policy.rules.flatMap(({ src, join }) => (src.some((each) => sourceMatches(each, caller)) ? (join ?? []) : []));
+}
+
+/** Returns a problem for a source that is a pattern or a group of the tailnet policy: this file knows neither. */
+function neverMatches(src: string, place: string): string[] {
+  if (!/^(?:autogroup|group|host|ipset|user):|.\*|\*./.test(src)) return [];
+  return [`${place}: src ${JSON.stringify(src)} matches nobody here: name a login, a tag, a node id, or *`];
 }
 
 /** A login matches users only: a user called `tag:x` or `tagged-devices` gains nothing from a tag. */

@@ -50,6 +50,7 @@ const MAX_FILE_BYTES = 1024 * 1024;
 
 /** Loads the settings. Throws Fault `config_invalid`. */
 export function loadSettings(options: LoadOptions): Loaded {
+  refuseUnknownZone(options.env);
   const rows = new Map(settingRows(options.tables ?? []));
   const origins = new Map<string, string>();
   const values = new Map<string, SettingValue>();
@@ -89,6 +90,19 @@ export function loadSettings(options: LoadOptions): Loaded {
   const all = Object.fromEntries(values);
   const settings = all as Loaded["settings"];
   return { settings, all, origins, file: isRead ? path : undefined, warnings: unknownVariables(options.env, rows) };
+}
+
+/** Throws where the engine does not know the zone of TZ: it takes UTC in silence, and backups come at other hours. */
+function refuseUnknownZone(env: Environment): void {
+  const zone = env["TZ"]?.replace(/^:/, "") || undefined;
+  if (zone === undefined) return;
+  try {
+    // Offsets such as +02:00 are zones of Intl, but not of TZ.
+    if (!/^[+-]/.test(zone)) return void new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {}
+  throw new Fault("config_invalid", `The variable TZ names the time zone ${JSON.stringify(zone)}, which is not known`, {
+    hint: "Write it as Europe/Berlin, or unset TZ to use the machine's own.",
+  });
 }
 
 function dataInOwnFile(path: string): Fault {

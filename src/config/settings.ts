@@ -20,6 +20,7 @@ import {
   fleetNameShape,
   hostnameShape,
   hostShape,
+  loginShape,
   originShape,
   outboundShape,
   spaceGlobShape,
@@ -73,7 +74,7 @@ export const SETTINGS = {
     "auto",
     "How the tailnet code runs: inside this process (library) or as a child process (sidecar).",
   ),
-  "access.admins": list("LOGIN,…", "Logins that are admins of this node without a grant."),
+  "access.admins": list("LOGIN,…", "Logins that are admins of this node without a grant.", loginShape),
   "access.default_role": choice(
     ["none", "reader", "member"],
     "none",

@@ -75,6 +75,12 @@ export const controlUrlShape: Shape = {
   },
 };
 
+/** A login as the tailnet has it. Tags are no users, and nothing is matched as a pattern. */
+export const loginShape: Shape = {
+  wanted: "a list of logins such as ann@example.com, without tags and patterns",
+  fits: (text) => /^[^\s*:]{1,256}$/.test(text),
+};
+
 /** A Tailscale tag. */
 export const tagShape: Shape = {
   wanted: "a list of tags such as tag:cairn",
@@ -87,20 +93,27 @@ export const capabilityShape: Shape = {
   fits: (text) => /^[a-z0-9-]+(\.[a-z0-9-]+)+(\/[A-Za-z0-9._-]+)+$/.test(text),
 };
 
+/** Schemes of which browsers send no origin, or that of http. */
+const NO_ORIGINS = new Set(["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"]);
+
 /**
  * An origin as browsers send it, since anything else would never match. `null` is refused, because every sandboxed page
  * has that origin (security.md 13).
  */
 export const originShape: Shape = {
-  wanted: "a list of origins as browsers send them, such as https://tools.example.com",
+  wanted: "a list of origins as browsers send them, such as https://tools.example.com, without patterns",
   fits: (text) => {
-    if (/^https?:/.test(text)) return URL.canParse(text) && new URL(text).origin === text;
-    return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9._-]+$/.test(text);
+    const name = /^([a-z][a-z0-9+.-]*):\/\/([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$/.exec(text);
+    if (name === null || NO_ORIGINS.has(name[1] ?? "")) return false;
+    return /^https?$/.test(name[1] ?? "") ? URL.canParse(text) && new URL(text).origin === text : name[3] === undefined;
   },
 };
 
 /** A host name or address, with a port if it differs from the listener's. */
 export const hostShape: Shape = {
   wanted: "a list of host names, such as cairn.example.com or cairn.example.com:8080",
-  fits: (text) => /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$/i.test(text),
+  fits: (text) => {
+    const port = /^(?:[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/i.exec(text);
+    return port !== null && Number(port[1] ?? 1) >= 1 && Number(port[1] ?? 1) <= 65_535;
+  },
 };

@@ -98,3 +98,14 @@ test("a policy of more bytes than the bound is refused by what was read", async 
   writeFileSync(path, `${policyText("member")}${" ".repeat(1024 * 1024)}`);
   expect(() => loadPolicyFile(path, CAPABILITY)).toThrow("it has more than 1048576 bytes");
 });
+
+test.each(["autogroup:member", "group:ops", "*@example.com", "user:*"])(
+  "a source that can match nobody (%s) is named",
+  (src) => {
+    const { path } = start(policyText("reader"));
+    writeFileSync(path, JSON.stringify({ grants: [{ src: [src, "*", "ann@", "tag:a"], app: {} }] }));
+    expect(loadPolicyFile(path, CAPABILITY).problems).toEqual([
+      `${path}, grant 1: src ${JSON.stringify(src)} matches nobody here: name a login, a tag, a node id, or *`,
+    ]);
+  },
+);

@@ -94,13 +94,22 @@ test.each<[key: string, good: string[], bad: string[]]>([
   [
     "http.allowed_hosts",
     ["cairn.example", "Cairn.Example:8080", "[fd7a::1]"],
-    ["http://cairn.example", "a b", "*", "a/b"],
+    ["http://cairn.example", "a b", "*", "a/b", "*.example", "cairn.example:0", "cairn.example:65536"],
   ],
   [
     "http.allowed_origins",
     ["https://tools.example", "http://127.0.0.1:3000", "chrome-extension://abcdef"],
     ["null", "*", "tools.example", "https://tools.example/", "https://Tools.example", "https://tools.example:443"],
   ],
+  [
+    "http.allowed_origins",
+    ["http://[::1]:3000", "tauri://localhost", "https://tools.example.", "https://xn--mnchen-3ya.de"],
+    [
+      ...["https://*.example", "https://*", "https://münchen.de", "http://127.1", "https://tools.example:0443"],
+      ...["file://localhost", "ws://tools.example", "wss://tools.example", "data://x", "chrome-extension://abc:1"],
+    ],
+  ],
+  ["access.admins", ["ann@example.com", "ann@", "ann"], ["tag:ops", "*", "*@example.com", "group:ops", "a b"]],
   ["backup.keep", ["7d,4w,6m", "1d", "0d,52w"], ["7", "7d 4w", "7y", "1d,2d,3d,4d", "-1d"]],
   [
     "backup.s3_url",
@@ -252,3 +261,17 @@ test("ordinary arguments are no secrets", () => {
     refuseSecretsOnArgv(["context", "put", "team/authkey-notes", "--title", "auth key rotation"]),
   ).not.toThrow();
 });
+
+test.each(["Europe/Berlin", ":Europe/Berlin", "UTC", "EST5EDT", "Etc/GMT+5", "", ":"])(
+  "the time zone %j is taken",
+  (TZ) => {
+    expect(() => loadSettings({ flags: { data: folder() }, env: { TZ } })).not.toThrow();
+  },
+);
+
+test.each(["Nowhere/Town", "CET-1CEST,M3.5.0,M10.5.0/3", "/usr/share/zoneinfo/UTC", "+02:00", "UTC+2"])(
+  "the time zone %j, which the engine would take for UTC, is refused",
+  (TZ) => {
+    expect(() => loadSettings({ flags: { data: folder() }, env: { TZ } })).toThrow("The variable TZ names");
+  },
+);
