@@ -16,7 +16,7 @@ interface Stored {
 }
 
 /** What happens to a request instead of its normal response. */
-export type S3Fault = "500" | "503" | "cut" | "slow" | "corrupt" | "wrong-checksum" | "redirect";
+export type S3Fault = "500" | "501" | "503" | "altered" | "cut" | "slow" | "corrupt" | "wrong-checksum" | "redirect";
 
 export class TestS3 implements AsyncDisposable {
   readonly objects = new Map<string, Stored>();
@@ -25,6 +25,10 @@ export class TestS3 implements AsyncDisposable {
   readonly seen: string[] = [];
   /** Faults for the next requests whose `METHOD key?query` matches, one each. */
   readonly faults: { fits: RegExp; fault: S3Fault }[] = [];
+  /** How the service refuses headers with checksums; undefined: it knows them. */
+  refusesChecksums: "501" | "400" | undefined;
+  /** A service that drops headers with checksums and metadata without a word. */
+  dropsHeaders = false;
   redirectTo = "";
   slowMs = 300;
   readonly #server: Server;
@@ -72,18 +76,24 @@ export class TestS3 implements AsyncDisposable {
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks);
     if (fault === "slow") await Bun.sleep(this.slowMs);
+    if (fault === "501") return send(response, 501, problem("NotImplemented", "a header is not implemented"));
     if (fault === "500" || fault === "503") return send(response, Number(fault), problem("InternalError", "try again"));
     if (fault === "redirect") {
       response.setHeader("location", this.redirectTo);
       return send(response, 307, "");
     }
+    const named = Object.keys(request.headers).find((header) => /^x-amz-(checksum|sdk-checksum)/.test(header));
+    if (this.refusesChecksums !== undefined && named !== undefined)
+      return this.refusesChecksums === "501"
+        ? send(response, 501, problem("NotImplemented", `${named} is not implemented`))
+        : send(response, 400, problem("InvalidArgument", `Unsupported header '${named}'`));
     const refused = refusalOf(request, url, body);
     if (refused !== undefined) return send(response, refused[0], problem(refused[1], refused[2]));
     const [, bucket = "", ...rest] = decodeURIComponent(url.pathname).split("/");
     if (bucket !== S3_BUCKET)
       return send(response, 404, problem("NoSuchBucket", "The specified bucket does not exist"));
     const key = rest.join("/");
-    return this.#serve(request, response, { url, key, body: fault === "corrupt" ? body.subarray(1) : body, fault });
+    return this.#serve(request, response, { url, key, body: harmed(body, fault), fault });
   }
 
   #serve(
@@ -95,7 +105,9 @@ export class TestS3 implements AsyncDisposable {
     const uploadId = query.get("uploadId") ?? "";
     const upload = this.uploads.get(uploadId);
     const kept = Object.fromEntries(
-      Object.entries(request.headers).filter(([name]) => /^x-amz-(meta-|checksum-sha256$)/.test(name)),
+      Object.entries(request.headers).filter(
+        ([name]) => !this.dropsHeaders && /^x-amz-(meta-|checksum-sha256$)/.test(name),
+      ),
     ) as Record<string, string>;
     if (uploadId !== "" && upload === undefined) return send(response, 404, problem("NoSuchUpload", "gone"));
     switch (
@@ -154,7 +166,8 @@ export class TestS3 implements AsyncDisposable {
     const checksum = `${sha256(digests, "base64")}-${buffers.length}`;
     this.objects.set(upload.key, {
       bytes: Buffer.concat(buffers),
-      headers: { ...upload.headers, "x-amz-checksum-sha256": checksum },
+      headers:
+        this.dropsHeaders || this.refusesChecksums ? {} : { ...upload.headers, "x-amz-checksum-sha256": checksum },
     });
     this.uploads.delete(id);
     return send(response, 200, "<CompleteMultipartUploadResult/>");
@@ -186,6 +199,13 @@ export class TestS3 implements AsyncDisposable {
     const xml = rows.map(([id, { key }]) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`);
     return `<ListMultipartUploadsResult>${xml.join("")}</ListMultipartUploadsResult>`;
   }
+}
+
+/** Returns what is stored for a body: a byte less, or one byte changed. */
+function harmed(body: Buffer, fault: S3Fault | undefined): Buffer {
+  if (fault === "corrupt") return body.subarray(1);
+  if (fault === "altered") body.writeUInt8(body.readUInt8(0) ^ 1, 0);
+  return body;
 }
 
 /** Status, code and message for a request that S3 would refuse. */

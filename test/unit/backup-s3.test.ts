@@ -275,3 +275,51 @@ test("texts in XML are unescaped, hostile ones too", () => {
   expect(xmlText("<Key>a&amp;b&#x2F;&#47;&lt;&unknown;&#x110000;</Key>", "Key")).toBe("a&b//<&unknown;&#x110000;");
   expect(xmlText("<Other/>", "Key")).toBe("");
 });
+
+test.each([1, PART, 3 * PART + 1])(
+  "a service that refuses checksums gets %d bytes without them, remembers it, and is read back",
+  async (bytes) => {
+    for (const refusal of ["501", "400"] as const) {
+      await using s3 = await TestS3.start();
+      s3.refusesChecksums = refusal;
+      const bucket = bucketAt(s3);
+      const { folder, manifest, content } = madeOf(bytes);
+      await bucket.upload(name(1), folder, manifest, signal);
+      const refused = s3.seen.filter((what) => /^(PUT|POST) .*cairn\.db/.test(what)).length;
+      s3.seen.length = 0;
+      await bucket.upload(name(2), folder, manifest, signal);
+      // The second upload sends one request less: that which was refused.
+      expect(s3.seen.filter((what) => /^(PUT|POST) .*cairn\.db/.test(what))).toHaveLength(refused - 1);
+      expect(s3.seen.filter((what) => what.startsWith("GET fleet"))).toHaveLength(Math.ceil(bytes / PART));
+      expect(s3.objects.get(`fleet/home/${name(2)}/cairn.db`)?.bytes.equals(content)).toBe(true);
+    }
+  },
+);
+
+test("a service that drops checksums and metadata is read back, and what differs is removed", async () => {
+  await using s3 = await TestS3.start();
+  s3.dropsHeaders = true;
+  for (const bytes of [10, 2 * PART]) {
+    const { folder, manifest } = madeOf(bytes);
+    await bucketAt(s3).upload(name(1), folder, manifest, signal);
+    expect(s3.keys).toHaveLength(2);
+    await bucketAt(s3).remove({ ...(parseName(name(1)) ?? fail()), maker: "0123abcd" }, signal);
+  }
+  const { folder, manifest } = madeOf(10);
+  s3.faults.push({ fits: /^PUT .*cairn\.db/, fault: "altered" });
+  const found = await faultOf(bucketAt(s3).upload(name(1), folder, manifest, signal));
+  expect(found.message).toContain("differently than it was sent");
+  expect(s3.keys).toEqual([]);
+});
+
+test("501 is not tried again: what a service does not know it will not know in a second", async () => {
+  await using s3 = await TestS3.start();
+  s3.faults.push({ fits: /^GET /, fault: "501" });
+  const fault = await faultOf(bucketAt(s3).list(signal));
+  expect(fault.message).toContain("501 NotImplemented");
+  expect(s3.seen).toHaveLength(1);
+});
+
+function fail(): never {
+  throw new Error("no name");
+}

@@ -34,7 +34,6 @@ interface FilePart {
 interface Upload {
   key: string;
   parts: PartReader;
-  headers: Readonly<Record<string, string>>;
   signal: AbortSignal;
 }
 
@@ -95,29 +94,35 @@ export class Bucket {
    * Downloads the file of a backup to `path`, which must not exist. Rejects with Fault `data_corrupt` for another hash.
    */
   async downloadFile(name: string, path: string, manifest: Manifest, signal: AbortSignal): Promise<void> {
-    const { bytes, sha256 } = manifest.file;
-    const hash = new Sha256();
     const file = await open(path, "wx", 0o600);
+    let hash: string;
     try {
-      for (let at = 0; at < bytes; at += this.#partBytes) {
-        const range = `bytes=${at}-${Math.min(bytes, at + this.#partBytes) - 1}`;
-        const { body } = await this.#options.s3.request({
-          method: "GET",
-          key: this.#key(name, "cairn.db"),
-          headers: { range },
-          signal,
-        });
-        hash.update(body);
-        await file.write(body);
-      }
+      hash = await this.#readBack(this.#key(name, "cairn.db"), manifest, signal, (body) => file.write(body));
       await file.sync();
     } finally {
       await file.close();
     }
-    if (hash.hex() === sha256) return;
+    if (hash === manifest.file.sha256) return;
     throw new Fault("data_corrupt", `${name} in ${this.location} does not match its manifest`, {
       hint: "Fetch another backup.",
     });
+  }
+
+  /** Reads an object in parts, each of which `take` gets. Returns the hex SHA-256 of what was read. */
+  async #readBack(
+    key: string,
+    { file: { bytes } }: Manifest,
+    signal: AbortSignal,
+    take: (body: Uint8Array) => Promise<unknown>,
+  ): Promise<string> {
+    const hash = new Sha256();
+    for (let at = 0; at < bytes; at += this.#partBytes) {
+      const range = `bytes=${at}-${Math.min(bytes, at + this.#partBytes) - 1}`;
+      const { body } = await this.#options.s3.request({ method: "GET", key, headers: { range }, signal });
+      hash.update(body);
+      await take(body);
+    }
+    return hash.hex();
   }
 
   /** Removes a backup of this maker. Its manifest goes first, so that a half-removed backup is none. */
@@ -164,30 +169,30 @@ export class Bucket {
     }
     await using file = await open(path, "r");
     const parts = new PartReader(file, path, { bytes, sha256, partBytes: this.#partBytes });
-    const upload: Upload = { key, parts, headers: { "x-amz-meta-sha256": sha256 }, signal };
+    const upload: Upload = { key, parts, signal };
     return await (parts.count === 1 ? this.#uploadWhole(upload) : this.#uploadParts(upload));
   }
 
-  async #uploadWhole({ key, parts, headers, signal }: Upload): Promise<string> {
+  async #uploadWhole({ key, parts, signal }: Upload): Promise<string> {
     const { body, checksum } = await parts.read(0);
     parts.refuseChanged();
     await this.#options.s3.request({
       method: "PUT",
       key,
       body,
-      headers: { ...headers, "x-amz-checksum-sha256": checksum },
+      checksums: { "x-amz-checksum-sha256": checksum },
       signal,
     });
     return checksum;
   }
 
-  async #uploadParts({ key, parts, headers, signal }: Upload): Promise<string> {
+  async #uploadParts({ key, parts, signal }: Upload): Promise<string> {
     const { s3 } = this.#options;
     const begun = await s3.request({
       method: "POST",
       key,
       query: { uploads: "" },
-      headers: { ...headers, "x-amz-checksum-algorithm": "SHA256" },
+      checksums: { "x-amz-checksum-algorithm": "SHA256" },
       signal,
     });
     const uploadId = xmlText(new TextDecoder().decode(begun.body), "UploadId");
@@ -199,13 +204,13 @@ export class Bucket {
         key,
         query: { partNumber: String(index + 1), uploadId },
         body,
-        headers: { "x-amz-checksum-sha256": checksum },
+        checksums: { "x-amz-checksum-sha256": checksum },
         signal,
       });
       sent.push({ tag: response.headers.get("etag") ?? "", checksum });
     }
     parts.refuseChanged();
-    const body = new TextEncoder().encode(completion(sent));
+    const body = new TextEncoder().encode(completion(sent, s3.knowsChecksums));
     const done = await s3.request({ method: "POST", key, query: { uploadId }, body, signal });
     // S3 may respond 200 with an error in the body.
     const problem = xmlText(new TextDecoder().decode(done.body), "Code");
@@ -216,28 +221,28 @@ export class Bucket {
     return checksumOfParts(sent.map(({ checksum }) => checksum));
   }
 
-  /** Compares what the bucket stored with what was sent. Removes the object and rejects if it is different. */
-  async #checkStored(
-    key: string,
-    { file: { bytes, sha256 } }: Manifest,
-    checksum: string,
-    signal: AbortSignal,
-  ): Promise<void> {
+  /**
+   * Compares what the bucket stored with what was sent: by the checksum of the service, else by reading it back.
+   * Removes the object and rejects if it is different.
+   */
+  async #checkStored(key: string, manifest: Manifest, checksum: string, signal: AbortSignal): Promise<void> {
     const { headers } = await this.#options.s3.request({
       method: "HEAD",
       key,
-      headers: { "x-amz-checksum-mode": "ENABLED" },
+      checksums: { "x-amz-checksum-mode": "ENABLED" },
       signal,
     });
+    const { bytes, sha256 } = manifest.file;
     const storedBytes = headers.get("content-length");
-    const storedChecksum = headers.get("x-amz-checksum-sha256") ?? checksum;
-    const isSame =
-      Number(storedBytes) === bytes && storedChecksum === checksum && headers.get("x-amz-meta-sha256") === sha256;
-    if (isSame) return;
+    const stored = headers.get("x-amz-checksum-sha256");
+    if (Number(storedBytes) === bytes) {
+      if (stored === checksum) return;
+      if (stored === null && (await this.#readBack(key, manifest, signal, async () => {})) === sha256) return;
+    }
     await this.#options.s3.request({ method: "DELETE", key, signal });
     throw new Fault(
       "unavailable",
-      `${this.location} stored ${key} differently than it was sent (${storedBytes} of ${bytes} bytes, checksum ${storedChecksum})`,
+      `${this.location} stored ${key} differently than it was sent (${storedBytes} of ${bytes} bytes, checksum ${stored ?? "unknown"})`,
       { hint: "Try again. If this lasts, check what is between this node and the bucket." },
     );
   }
@@ -304,12 +309,12 @@ class PartReader {
   }
 }
 
-/** Returns the body of the request that completes an upload in parts. */
-function completion(parts: readonly { tag: string; checksum: string }[]): string {
-  const xml = parts.map(
-    ({ tag, checksum }, index) =>
-      `<Part><PartNumber>${index + 1}</PartNumber><ETag>${xmlEscaped(tag)}</ETag><ChecksumSHA256>${checksum}</ChecksumSHA256></Part>`,
-  );
+/** Returns the body of the request that completes an upload in parts; with checksums where the service knows them. */
+function completion(parts: readonly { tag: string; checksum: string }[], withChecksums: boolean): string {
+  const xml = parts.map(({ tag, checksum }, index) => {
+    const known = withChecksums ? `<ChecksumSHA256>${checksum}</ChecksumSHA256>` : "";
+    return `<Part><PartNumber>${index + 1}</PartNumber><ETag>${xmlEscaped(tag)}</ETag>${known}</Part>`;
+  });
   return `<CompleteMultipartUpload>${xml.join("")}</CompleteMultipartUpload>`;
 }
 

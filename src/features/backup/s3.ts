@@ -29,6 +29,8 @@ export interface S3Request {
   key: string;
   query?: Readonly<Record<string, string>>;
   headers?: Readonly<Record<string, string>>;
+  /** Headers with checksums, which some services do not know: once one refused them, they are left out. */
+  checksums?: Readonly<Record<string, string>>;
   body?: Uint8Array;
   signal: AbortSignal;
 }
@@ -39,6 +41,16 @@ export interface S3Response {
   body: Uint8Array;
 }
 
+/** What services say of a header that they do not know, with status 400. A response to HEAD has no words. */
+const NOT_KNOWN = new Set(["", "InvalidArgument", "InvalidRequest", "NotImplemented", "UnsupportedHeader"]);
+
+/** The refusal of a request that the service may not know in this form. */
+class NotKnown extends Fault {
+  constructor({ code, message, hint, facts }: Fault) {
+    super(code, message, { hint, facts });
+  }
+}
+
 const TRIES = 4;
 const RETRY_MS = 500;
 const REQUEST_MS = 11 * 60_000;
@@ -46,9 +58,16 @@ const REQUEST_MS = 11 * 60_000;
 /** A bucket, addressed by path (`https://host/bucket/key`), which every service supports. */
 export class S3 {
   readonly #options: S3Options;
+  /** Whether the service refused a request because of its checksums, and took it without. */
+  #withoutChecksums = false;
 
   constructor(options: S3Options) {
     this.#options = options;
+  }
+
+  /** Reports whether no request had to be sent without its checksums. */
+  get knowsChecksums(): boolean {
+    return !this.#withoutChecksums;
   }
 
   /** The bucket and its service, for people. */
@@ -57,11 +76,22 @@ export class S3 {
   }
 
   /**
-   * Sends a request, again after errors that may pass: no response, 408, 429 and 5xx. Rejects with Fault `not_found`,
-   * or
-   * `unavailable` with what the service said.
+   * Sends a request, again after errors that may pass: no response, 408, 429 and 5xx except 501. Rejects with Fault
+   * `not_found`, or `unavailable` with what the service said.
    */
-  async request(request: S3Request): Promise<S3Response> {
+  async request({ checksums, ...request }: S3Request): Promise<S3Response> {
+    if (checksums === undefined || this.#withoutChecksums) return this.#repeated(request);
+    try {
+      return await this.#repeated({ ...request, headers: { ...request.headers, ...checksums } });
+    } catch (error) {
+      if (!(error instanceof NotKnown)) throw error;
+      const response = await this.#repeated(request);
+      this.#withoutChecksums = true;
+      return response;
+    }
+  }
+
+  #repeated(request: Omit<S3Request, "checksums">): Promise<S3Response> {
     return retry(() => this.#once(request), {
       firstMs: this.#options.retryMs ?? RETRY_MS,
       lastMs: Number.POSITIVE_INFINITY,
@@ -71,7 +101,14 @@ export class S3 {
     });
   }
 
-  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Response> {
+  async #once({
+    method,
+    key,
+    query = {},
+    headers = {},
+    body,
+    signal,
+  }: Omit<S3Request, "checksums">): Promise<S3Response> {
     const { endpoint, bucket, region, keys, outbound, nowMs } = this.#options;
     const url = new URL(`${endpoint}/${bucket}${key === "" ? "" : `/${key}`}`);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
@@ -97,13 +134,15 @@ export class S3 {
   /** Returns the fault of an error response. */
   #errorFault(method: string, key: string, status: number, { body }: S3Response): Fault {
     const text = new TextDecoder().decode(body.subarray(0, 16_384));
-    const said = [xmlText(text, "Code"), xmlText(text, "Message")].filter(Boolean).join(": ");
+    const code = xmlText(text, "Code");
+    const said = [code, xmlText(text, "Message")].filter(Boolean).join(": ");
     const what = `${method} ${key || "the bucket"}: ${status}${said === "" ? "" : ` ${printableLine(said).slice(0, 300)}`}`;
     if (status === 404)
       return new Fault("not_found", `${this.location}: ${what}`, {
         hint: "Check the name of the bucket and `cairn backup list --remote`.",
       });
-    return this.#fault(what, status >= 500 || status === 408 || status === 429);
+    const fault = this.#fault(what, (status >= 500 && status !== 501) || status === 408 || status === 429);
+    return status === 501 || (status === 400 && NOT_KNOWN.has(code)) ? new NotKnown(fault) : fault;
   }
 
   #fault(what: string, transient: boolean, cause?: unknown): Fault {
