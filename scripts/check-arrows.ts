@@ -156,7 +156,7 @@ export const RESERVED: readonly Reserved[] = [
     what: "the details of a fault",
     pattern:
       /(?<!\.\.)\.\s*details\b|\[\s*["']details["']\s*\]|\{[^{}]*\bdetails\b[^{}]*\}\s*(?::\s*Fault\b|=\s*\w*(?:[Ff]ault|[Ee]rror|[Cc]ause|\be|\berr)\b)/,
-    allowed: ["lib/fault.ts", "api/problem.ts", "mcp/errors.ts", "peer/fault-frame.ts"],
+    allowed: ["lib/fault.ts", "api/problem.ts", "lib/failed-result.ts", "peer/fault-frame.ts"],
   },
   {
     // Other modules ask `Rights`, `Access` or `spaceAmong`.

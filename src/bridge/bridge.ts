@@ -7,6 +7,7 @@ import { type Line, readLines } from "../lib/read-lines.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { post, readResponses } from "./exchange.ts";
 import {
+  failedCall,
   idOf,
   JsonRpcError,
   type Message,
@@ -106,7 +107,7 @@ class Bridge {
     } else if (message.method === "notifications/cancelled") {
       this.#cancel(line, message);
     } else if (this.#running.size >= MAX_IN_FLIGHT) {
-      this.#fail(idOf(message) ?? null, BUSY);
+      this.#fail(idOf(message) ?? null, BUSY, message);
     } else this.#start(line, message);
   }
 
@@ -122,7 +123,7 @@ class Bridge {
       // A cancelled call gets no response: the client does not wait for one.
       if (this.#signal.aborted || isAbort(error)) return;
       if (!(error instanceof JsonRpcError)) this.#options.log("warning", `a call failed: ${String(error)}`);
-      if (id !== undefined) this.#fail(id, error);
+      if (id !== undefined) this.#fail(id, error, message);
     });
     this.#running.add(done);
     if (message.method === LISTEN) this.#endless.add(done);
@@ -199,10 +200,13 @@ class Bridge {
       .finally(() => call?.abort());
   }
 
-  #fail(id: MessageId | null, error: unknown): void {
-    const { code, message, data } =
+  /** Responds to a request that failed here: to a tool call with a result, which the model sees. */
+  #fail(id: MessageId | null, error: unknown, asked?: Message): void {
+    const failure =
       error instanceof JsonRpcError ? error : new JsonRpcError(-32603, `The bridge failed: ${String(error)}`, {});
-    this.#emit(JSON.stringify({ jsonrpc: "2.0", id, error: { code, message, data } }));
+    const result = asked === undefined ? undefined : failedCall(asked, failure);
+    const { code, message, data } = failure;
+    this.#emit(JSON.stringify({ jsonrpc: "2.0", id, ...(result ? { result } : { error: { code, message, data } }) }));
   }
 
   /**

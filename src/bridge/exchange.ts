@@ -1,5 +1,6 @@
 // One MCP message to a node and its responses: POST to /mcp, read as JSON or as an event stream, one message at a time.
 
+import { isObject } from "../lib/json-object.ts";
 import { connectionReason } from "../lib/reason-of.ts";
 import { readEvents } from "../lib/server-sent-events.ts";
 import type { Send } from "./endpoint.ts";
@@ -66,10 +67,16 @@ export async function readResponses(
   if (!answered) throw new OutcomeUnknownError("the stream ended before the answer");
 }
 
-/** Passes a JSON-RPC error of a refused request on under its id; throws a problem document as JsonRpcError. */
+/**
+ * Passes an error of the protocol on under the id of the request. Throws everything else, our own errors and problem
+ * documents, as JsonRpcError.
+ */
 async function passRefusal(status: number, text: string, id: MessageId | undefined, take: Take): Promise<void> {
   const body = parseMessage(text);
-  if (body?.error !== undefined && typeof body.error === "object" && body.error !== null) {
+  if (isObject(body?.error)) {
+    const { code, message: words, data } = body.error;
+    if (typeof code === "number" && code > 0)
+      throw new JsonRpcError(code, typeof words === "string" ? words : "", isObject(data) ? data : {});
     const message = { jsonrpc: "2.0", id: body.id ?? id ?? null, error: body.error };
     await take(JSON.stringify(message), message);
     return;

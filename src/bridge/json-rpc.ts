@@ -2,6 +2,7 @@
 // stateless revision, and failures as error responses.
 
 import { type AttemptProof, proofOf } from "../lib/attempt-proof.ts";
+import { type FailedResult, failedResult } from "../lib/failed-result.ts";
 import { FAULTS, type Fault, isFaultCode } from "../lib/fault.ts";
 import { factsOfDetails } from "../lib/fault-facts.ts";
 import { isObject, parseObject } from "../lib/json-object.ts";
@@ -44,6 +45,27 @@ export function jsonRpcErrorOf(fault: Fault): JsonRpcError {
   const { status, retryable } = FAULTS[fault.code];
   return new JsonRpcError(status, fault.message, { code: fault.code, hint: fault.hint ?? "", retryable });
 }
+
+/**
+ * Returns the result of a tool call that failed on the way; undefined for other requests, and for what the protocol
+ * itself refuses.
+ */
+export function failedCall(asked: Message, { code, message, data }: JsonRpcError): FailedResult | undefined {
+  if (asked.method !== "tools/call" || (code < 0 && code !== INTERNAL)) return undefined;
+  const { code: name, hint, retryable, ...details } = data;
+  const body = {
+    ...details,
+    code: typeof name === "string" ? name : code === INTERNAL ? "internal" : "unavailable",
+    message,
+    ...(typeof hint === "string" && hint !== "" && { hint }),
+    retryable: retryable === true,
+  };
+  const result = failedResult(body);
+  return statelessRevisionOf(asked) === undefined ? result : { ...result, resultType: "complete" };
+}
+
+/** JSON-RPC's code of an internal error. */
+const INTERNAL = -32603;
 
 /** Returns the message in a text, or undefined where the text is not a JSON object. */
 export function parseMessage(text: string): Message | undefined {

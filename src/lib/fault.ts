@@ -1,5 +1,6 @@
 // Every failure that Cairn shows a user: one table of codes with their HTTP status and exit code, and the class that
-// carries them. Surfaces translate a Fault (api/problem.ts, mcp/errors.ts, cli/exit.ts); no other file sets a status.
+// carries them. Surfaces translate a Fault (api/problem.ts, lib/failed-result.ts, cli/exit.ts); no other file sets a
+// status.
 
 import { detailsOfFacts, type FaultFacts, factsOfDetails, LINK_DETAILS } from "./fault-facts.ts";
 

@@ -2,10 +2,11 @@
 
 import { createMcpHandler, isLegacyRequest, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { faultBody } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { faultBody, httpError } from "./errors.ts";
+import { httpError } from "./errors.ts";
 import { meterFlow, OPENED } from "./flow.ts";
 import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";

@@ -6,36 +6,23 @@ import {
   ProtocolErrorCode,
   ResourceNotFoundError,
 } from "@modelcontextprotocol/server";
+import { failedResult, faultBody, sentenceOf } from "../lib/failed-result.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
-import { FAULT_META } from "../lib/mcp-names.ts";
 
-/** Returns what callers see of a Fault: the same members on every surface. */
-export function faultBody(fault: Fault): Record<string, unknown> {
-  const core = {
-    code: fault.code,
-    message: fault.message,
-    ...(fault.hint === undefined ? {} : { hint: fault.hint }),
-    retryable: FAULTS[fault.code].retryable,
-  };
-  // First for readers, and again last so that no detail replaces them.
-  return { ...core, ...fault.details, ...core };
+/** Returns the result of a failed tool call, which the model reads and can act on. */
+export function toolError(fault: Fault): CallToolResult {
+  return failedResult(faultBody(fault));
 }
 
 /**
- * Returns the result of a failed tool call, which the model reads and can act on. It has no structuredContent, since
- * clients validate that against the schema of success.
+ * Faults outside of tools, with the hint in the message, which is all that most clients show. Their codes are the HTTP
+ * status: JSON-RPC reserves only -32768 to -32000.
  */
-export function toolError(fault: Fault): CallToolResult {
-  const body = faultBody(fault);
-  return { isError: true, content: [{ type: "text", text: JSON.stringify(body) }], _meta: { [FAULT_META]: body } };
-}
-
-/** Faults outside of tools. Their codes are the HTTP status: JSON-RPC reserves only -32768 to -32000. */
 function protocolError(fault: Fault, uri?: string): ProtocolError {
   if (uri !== undefined && (fault.code === "not_found" || fault.code === "deleted")) {
-    return new ResourceNotFoundError(uri, fault.message);
+    return new ResourceNotFoundError(uri, sentenceOf(fault));
   }
-  return new ProtocolError(jsonRpcCode(fault), fault.message, {
+  return new ProtocolError(jsonRpcCode(fault), sentenceOf(fault), {
     ...(uri === undefined ? {} : { uri }),
     ...faultBody(fault),
   });

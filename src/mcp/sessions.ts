@@ -7,12 +7,13 @@ import {
   WebStandardStreamableHTTPServerTransport,
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { faultBody } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
-import { faultBody, httpError } from "./errors.ts";
+import { httpError } from "./errors.ts";
 import { RecentEvents } from "./event-store.ts";
 import { type Flow, meterFlow, OPENED } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";

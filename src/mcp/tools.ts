@@ -7,6 +7,7 @@ import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { OPERATION_META, type OperationMeta } from "../lib/mcp-names.ts";
+import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
@@ -68,7 +69,12 @@ export class Tools {
   /** Calls a tool. A Fault becomes a result; rejects with ProtocolError only if the name is no tool of this caller. */
   async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
     if (!this.isCallable(caller, name)) {
-      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name}`);
+      const near = nearest(
+        name,
+        this.list(caller).map((tool) => tool.name),
+      );
+      const hint = near === undefined ? "tools/list has those that you may use." : `Did you mean ${near}?`;
+      throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name.slice(0, 80)}. ${hint}`);
     }
     const outcome = await this.run(caller, name, input, signal);
     if (outcome instanceof Fault) return toolError(outcome);

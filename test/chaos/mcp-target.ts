@@ -65,7 +65,7 @@ export async function callTool(agent: Agent, { name, input }: Call, signal: Abor
   const { status, body, text } = await agent.http("/mcp", { ...request, signal });
   const result = resultOf(body, text);
   if (result === undefined) return { output: undefined, instead: `${status} ${text.slice(0, 60)}` };
-  const output = JSON.parse(result.content[0]?.text ?? "{}") as Record<string, unknown>;
+  const output = JSON.parse(result.content.at(-1)?.text ?? "{}") as Record<string, unknown>;
   return { output, isFault: result.isError === true };
 }
 

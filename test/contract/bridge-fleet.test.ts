@@ -10,7 +10,7 @@ import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
-import { fleetBridge, META } from "../kit/fleet-bridge.ts";
+import { faultOf, fleetBridge, META } from "../kit/fleet-bridge.ts";
 import { ERAS, newClient, textOf, until } from "../kit/mcp-client.ts";
 import { Door, type DoorOptions, tellMembers } from "../kit/mcp-fleet.ts";
 
@@ -147,7 +147,7 @@ describe("a member that goes", () => {
     const { used } = inUse();
     used.mood = "dies with the answer";
     const failed = await agent.call(...put("team/who"));
-    expect(failed.error).toMatchObject({ code: 503, data: { code: "unavailable" } });
+    expect(faultOf(failed)).toMatchObject({ code: "unavailable", retryable: true });
     expect(await versions("team/who")).toBe(1);
     expect(await agent.call("context_get", { id: "team/who" })).toMatchObject({
       result: { structuredContent: { version: 1 } },
@@ -184,19 +184,19 @@ describe("whom it asks", () => {
     const agent = bridge([open(), open()]);
     for (const door of doors) door.mood = "shut";
     const begun = performance.now();
-    const { error } = await agent.call("whoami", {});
+    const error = faultOf(await agent.call("whoami", {}));
     expect(performance.now() - begun).toBeLessThan(1500);
-    expect(error).toMatchObject({ code: 403, data: { code: "forbidden" } });
-    expect(error?.message).toContain(`${doors[0]?.url}: it refuses this caller (403: no grant)`);
+    expect(error).toMatchObject({ code: "forbidden" });
+    expect(error["message"]).toContain(`${doors[0]?.url}: it refuses this caller (403: no grant)`);
   });
 
   test("none is there: the call fails after its patience, with the reason of each; the next works", async () => {
     const door = open();
     const agent = bridge([door], { times: { retryForMs: 400 } });
     await door.kill();
-    const { error } = await agent.call("whoami", {});
-    expect(error).toMatchObject({ code: 503, data: { code: "not_running" } });
-    expect(error?.message).toContain(`${door.url}: `);
+    const error = faultOf(await agent.call("whoami", {}));
+    expect(error).toMatchObject({ code: "not_running", retryable: true });
+    expect(error["message"]).toContain(`${door.url}: `);
     await door.startAgain();
     expect(await agent.call("whoami", {})).toMatchObject({ result: { structuredContent: { kind: "user" } } });
   });
@@ -225,7 +225,7 @@ describe("whom it asks", () => {
     // A list that others could have written leads nowhere.
     chmodSync(file, 0o644);
     const careful = bridge([first], { file, times: { retryForMs: 300 } });
-    expect((await careful.call("whoami", {})).error?.message).not.toContain(second.url);
+    expect(JSON.stringify(await careful.call("whoami", {}))).not.toContain(second.url);
     expect(careful.warnings()[0]).toContain("open to others");
   });
 
@@ -240,7 +240,7 @@ describe("whom it asks", () => {
       () => first.asked,
     );
     await first.kill();
-    expect((await agent.call("whoami", {})).error?.message).toContain("another fleet");
+    expect(faultOf(await agent.call("whoami", {}))["message"]).toContain("another fleet");
     expect(stranger.calls).toHaveLength(0);
   });
 });

@@ -5,7 +5,7 @@ import { expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { startCore } from "../kit/core.ts";
-import { fleetBridge } from "../kit/fleet-bridge.ts";
+import { faultOf, fleetBridge } from "../kit/fleet-bridge.ts";
 import { Door, tellMembers } from "../kit/mcp-fleet.ts";
 
 test.each(["refuses calls", "draining", "unreachable"] as const)(
@@ -21,7 +21,7 @@ test.each(["refuses calls", "draining", "unreachable"] as const)(
       used.mood = "dies with the answer";
       (used === one ? two : one).mood = mood;
       const failed = await agent.call("context_put", { id: "team/maybe", content: "mine" });
-      expect(failed.error).toMatchObject({ code: 503, data: { code: "unavailable", outcome: "unknown" } });
+      expect(faultOf(failed)).toMatchObject({ code: "unavailable", outcome: "unknown", retryable: true });
       expect((await core.call("context_get", { id: "team/maybe" }))["version"]).toBe(1);
     } finally {
       await agent.stop();

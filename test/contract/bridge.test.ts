@@ -12,6 +12,7 @@ import { contextDelete, contextGet, contextList, contextPut } from "../../src/fe
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { faultOf, type Json } from "../kit/fleet-bridge.ts";
 import { ERAS, type Era, newClient, textOf, until } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
 
@@ -135,10 +136,16 @@ describe.each(ERAS)("%s stdio client", (era) => {
   test("a call while the node is away fails with what to do, and the next one works", async () => {
     await using bridge = await open(era);
     await server.stop();
-    const failed = await bridge.client.callTool({ name: "whoami", arguments: {} }).catch((error: unknown) => error);
-    expect(failed).toMatchObject({ code: 503, data: { code: "not_running", retryable: true } });
-    expect(String(failed)).toContain(unix);
-    expect((failed as { data: { hint: string } }).data.hint).toContain("cairn serve");
+    const failed = await bridge.client.callTool({ name: "whoami", arguments: {} });
+    expect(failed.isError).toBe(true);
+    expect(failed.structuredContent).toBeUndefined();
+    const [sentence, json] = failed.content as { text: string }[];
+    expect(sentence?.text).toContain(unix);
+    expect(sentence?.text).toContain("cairn serve");
+    expect(JSON.parse(json?.text ?? "")).toMatchObject({ code: "not_running", retryable: true });
+    expect(faultOf({ result: failed as NonNullable<Json["result"]> })["hint"]).toContain("cairn serve");
+    const listed = await bridge.client.listTools().catch((error: unknown) => error);
+    expect(listed).toMatchObject({ code: 503, data: { code: "not_running", retryable: true } });
     server = serve();
     const again = await bridge.client.callTool({ name: "whoami", arguments: {} });
     expect(again.structuredContent).toMatchObject({ caller: "local:bridge" });
@@ -297,10 +304,8 @@ describe("lines", () => {
       () => bridge.messages(),
       6000,
     );
-    expect(bridge.messages()[0]).toMatchObject({
-      id: 1,
-      error: { code: 503, data: { code: "not_running", retryable: true } },
-    });
+    expect(bridge.messages()[0]).toMatchObject({ id: 1, result: { resultType: "complete", isError: true } });
+    expect(faultOf(bridge.messages()[0] as Json)).toMatchObject({ code: "not_running", retryable: true });
     await bridge.write(modern(2, "tools/call", { name: "whoami", arguments: {} }));
     server = serve();
     await until(

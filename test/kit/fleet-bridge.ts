@@ -13,10 +13,16 @@ const TIMES: Partial<FleetTimes> = {
 
 /** A message that the bridge wrote. */
 export type Json = Record<string, unknown> & {
-  result?: { structuredContent?: Record<string, unknown>; isError?: boolean };
+  result?: { structuredContent?: Record<string, unknown>; isError?: boolean; _meta?: Record<string, unknown> };
   error?: { code: number; message: string; data?: { code?: string } };
   params?: Record<string, unknown>;
 };
+
+/** Returns the fault in the result of a failed tool call, as programs read it. */
+export function faultOf({ result }: Pick<Json, "result">): Record<string, unknown> {
+  if (result?.isError !== true) throw new Error(`no failed call: ${JSON.stringify(result)}`);
+  return result._meta?.["cairn.internal/fault"] as Record<string, unknown>;
+}
 
 /** Runs the bridge in this process over lines, with these members; `stop` ends it. */
 export function fleetBridge(

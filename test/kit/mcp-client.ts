@@ -55,8 +55,8 @@ export async function until(condition: () => boolean, seen: () => unknown, withi
   }
 }
 
-/** Returns the JSON of a tool's text block. */
+/** Returns the JSON of a tool's text; in a failed call a sentence is before it. */
 export function textOf(result: { content?: unknown }): Record<string, unknown> {
-  const block = Array.isArray(result.content) ? result.content[0] : undefined;
+  const block = Array.isArray(result.content) ? result.content.at(-1) : undefined;
   return JSON.parse(typeof block?.text === "string" ? block.text : "null");
 }
