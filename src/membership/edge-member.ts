@@ -150,6 +150,10 @@ class EdgeMember implements FleetView, RunningMember {
     return Number.POSITIVE_INFINITY;
   }
 
+  stateAgeFromNow(): undefined {
+    return undefined;
+  }
+
   successor(): string {
     return "";
   }

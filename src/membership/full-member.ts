@@ -221,6 +221,10 @@ export class FullMember implements FleetView {
     return this.#age.ageMs();
   }
 
+  stateAgeFromNow(): (() => number) | undefined {
+    return this.#age.fromNow();
+  }
+
   successor(): string {
     return this.#options.conditions.has("disk_full") ? this.#steward.successor() : "";
   }

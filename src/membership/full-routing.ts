@@ -22,16 +22,16 @@ export interface FullRoutingOptions {
   /** Calls the path `forward` of a member. */
   ask: ForwarderOptions["ask"];
   /**
-   * Returns how old the state of this node may be at most, in ms; infinite while nothing was proved since its process
-   * began.
+   * Returns what returns how old the state of this node as it is now may be, in ms, when it is called later; undefined
+   * while nothing was proved since its process began.
    */
-  ageMs: () => number;
+  stateAge: () => (() => number) | undefined;
   /** When a forward gives up, in ms; set by tests. */
   withinMs?: number;
 }
 
 /** Returns the routing. */
-export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: FullRoutingOptions): Routing {
+export function fullNodeRouting({ log, members, self, ask, stateAge, withinMs }: FullRoutingOptions): Routing {
   const leader = (): { node: string; name: string } | undefined => {
     const { server } = log.leadership();
     const found = server === "" ? undefined : members.byServer(server);
@@ -54,7 +54,7 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
   });
   return {
     isCurrent: () => {
-      isCurrent ||= Number.isFinite(ageMs());
+      isCurrent ||= stateAge() !== undefined;
       return isCurrent;
     },
     mode: () => {
@@ -66,9 +66,6 @@ export function fullNodeRouting({ log, members, self, ask, ageMs, withinMs }: Fu
     self,
     leader,
     forward: (call, to, signal) => (to === "leader" ? forwarder.toLeader(call, signal) : Promise.reject(notReady())),
-    ageSeconds: () => {
-      const ms = ageMs();
-      return Number.isFinite(ms) ? ms / 1000 : undefined;
-    },
+    stateAge,
   };
 }

@@ -117,6 +117,11 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
   }
 
+  /** Returns what returns the age of the present state, in ms, when it is called later; undefined: none is known. */
+  stateAgeFromNow(): (() => number) | undefined {
+    return this.#member?.stateAgeFromNow();
+  }
+
   /** Returns the voter to hand the lead to while this node cannot take writes; "" while it may lead. */
   successor(): string {
     return this.#member?.successor() ?? "";

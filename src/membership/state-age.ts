@@ -27,10 +27,14 @@ export interface Proof extends RaftProof {
 }
 
 /** What this node knows of its fleet at one moment. */
-export interface StateFacts {
+export interface StateFacts extends ProofFacts {
   nowMs: number;
   /** By how much a difference of two readings of the clock may be too small. */
   stepMs: number;
+}
+
+/** The part of it that proves something. */
+interface ProofFacts {
   /** This node's own raft state. */
   own: RaftProof | undefined;
   /** What is applied here now. */
@@ -46,6 +50,9 @@ export interface StateFacts {
   answered: (node: string) => Proof | undefined;
 }
 
+/** In place of a moment: this node cannot lack anything. */
+const ALWAYS = Number.POSITIVE_INFINITY;
+
 /** Remembers the newest moment at which this node is proved to have had everything acknowledged. */
 export class StateAge {
   #provenMs = Number.NEGATIVE_INFINITY;
@@ -55,16 +62,26 @@ export class StateAge {
    * replaces it.
    */
   of(facts: StateFacts): number {
-    this.#provenMs = Math.max(this.#provenMs, Math.min(ledAt(facts), followedAt(facts)));
-    return this.#provenMs === facts.nowMs ? 0 : facts.nowMs - this.#provenMs + facts.stepMs;
+    const { nowMs, stepMs } = facts;
+    const provenMs = this.proven(facts);
+    if (provenMs === ALWAYS) this.#provenMs = nowMs;
+    return provenMs === ALWAYS ? 0 : nowMs - provenMs + stepMs;
+  }
+
+  /** Returns that moment; `ALWAYS` where nothing can be newer than the state; -Infinity while none is proved. */
+  proven(facts: ProofFacts): number {
+    const found = Math.min(ledAt(facts), followedAt(facts));
+    if (found === ALWAYS) return ALWAYS;
+    this.#provenMs = Math.max(this.#provenMs, found);
+    return this.#provenMs;
   }
 }
 
 /** The newest moment at which no later leader can have existed: a majority of the voters knew no later term then. */
-function ledAt({ nowMs, own, voters, self, leader, answered }: StateFacts): number {
+function ledAt({ own, voters, self, leader, answered }: ProofFacts): number {
   if (leader === undefined) return Number.NEGATIVE_INFINITY;
   // Without the vote of the only voter there is no other leader.
-  if (voters.length === 1 && voters[0] === self && leader.node === self) return nowMs;
+  if (voters.length === 1 && voters[0] === self && leader.node === self) return ALWAYS;
   const moments = voters.map((node) => {
     const said = node === self ? own : answered(node);
     return said?.raftTerm === undefined || said.raftTerm > leader.term ? Number.NEGATIVE_INFINITY : said.askedMs;
@@ -77,9 +94,9 @@ function ledAt({ nowMs, own, voters, self, leader, answered }: StateFacts): numb
  * The newest moment at which this node is proved to have had everything the leader had. The leader has applied all
  * entries of earlier terms (`begun`), and knows no newer configuration of voters than this node does.
  */
-function followedAt({ nowMs, own, epoch, seq, self, leader, begun, answered }: StateFacts): number {
+function followedAt({ own, epoch, seq, self, leader, begun, answered }: ProofFacts): number {
   if (leader === undefined) return Number.NEGATIVE_INFINITY;
-  if (leader.node === self) return begun ? nowMs : Number.NEGATIVE_INFINITY;
+  if (leader.node === self) return begun ? ALWAYS : Number.NEGATIVE_INFINITY;
   const said = answered(leader.node);
   if (said === undefined || said.begun !== leader.term || said.epoch !== epoch) return Number.NEGATIVE_INFINITY;
   // The leader is ahead of this node: only an earlier reply counts, and StateAge remembers it.
@@ -137,12 +154,27 @@ export class StateAgeTracker {
 
   /** Returns the age of this node's state in ms; infinite while nothing is proved. */
   ageMs(): number {
+    return this.#age.of({ ...this.#facts(), nowMs: this.#clock.nowMs(), stepMs: this.#clock.stepMs });
+  }
+
+  /**
+   * Returns what returns the age of the state as it is now, in ms, when it is called later; undefined while nothing is
+   * proved. Reads ask for it: the clock is read once, and not at all while this node cannot lack anything.
+   */
+  fromNow(): (() => number) | undefined {
+    const provenMs = this.#age.proven(this.#facts());
+    if (provenMs === Number.NEGATIVE_INFINITY) return undefined;
+    if (provenMs !== ALWAYS) return () => this.#clock.nowMs() - provenMs + this.#clock.stepMs;
+    // What was read is the newest until then, also after a sleep: only a wait for it takes time.
+    const startMs = performance.now();
+    return () => Math.floor(performance.now() - startMs);
+  }
+
+  #facts(): ProofFacts {
     const { log, byServer, leader: leads, self, answered } = this.#options;
     const leader = leads();
     const { state, askedMs = 0 } = this.#raft ?? {};
-    return this.#age.of({
-      nowMs: this.#clock.nowMs(),
-      stepMs: this.#clock.stepMs,
+    return {
       ...log.position(),
       own: state && { askedMs, raftTerm: state.term, configuration: state.configuration },
       self: self(),
@@ -150,7 +182,7 @@ export class StateAgeTracker {
       leader: leader === undefined ? undefined : { node: leader.node, term: log.leadership().term },
       begun: this.leadingTerm() !== 0,
       answered: (node) => asProof(answered(node)),
-    });
+    };
   }
 }
 

@@ -241,7 +241,7 @@ function routingOf({ link, node, membership }: Foundation, { log, members }: { l
     members,
     self: () => node.id(),
     ask: (to, value, ends) => link.call({ node: to }, "forward", value, ends),
-    ageMs: () => membership.stateAgeMs(),
+    stateAge: () => membership.stateAgeFromNow(),
   });
 }
 

@@ -7,7 +7,7 @@ import { pause } from "../lib/pause.ts";
 import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
-import { type Answer, olderBy } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import type { ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
@@ -67,16 +67,11 @@ export class ReadRouter {
    * Reads the store of this node as it is, with the age that is proved for it. That a node leads proves nothing: it may
    * have been paused while another one was elected.
    */
-  #local(read: AdmittedRead): Promise<Answer> {
-    // Taken before the read, which may see a newer state; the time of the read is added because it may wait.
-    const ageSeconds = this.#options.routing?.ageSeconds?.();
-    return ageSeconds === undefined ? read.run() : this.#aged(read, ageSeconds, this.#clock.nowMs());
-  }
-
-  /** Reads the store of this node, whose state was `ageSeconds` old at `atMs`. */
-  async #aged(read: AdmittedRead, ageSeconds: number, atMs: number): Promise<Answer> {
-    const answer = { ...(await read.run()), ageSeconds };
-    return olderBy(answer, this.#clock.nowMs() - atMs);
+  async #local(read: AdmittedRead): Promise<Answer> {
+    // Taken before the read, which may see a newer state, and asked after it, which may wait.
+    const age = this.#options.routing?.stateAge?.();
+    const answer = await read.run();
+    return age === undefined ? answer : { ...answer, ageSeconds: age() / 1000 };
   }
 
   /** Reads the store of this node once it has applied `min_position`. */
@@ -166,7 +161,9 @@ export class ReadRouter {
     try {
       await log.barrier();
       // The barrier proves the state: it was proposed after the read arrived.
-      return routing === undefined ? await read.run() : await this.#aged(read, this.#clock.stepMs / 1000, askedMs);
+      const answer = await read.run();
+      if (routing === undefined) return answer;
+      return { ...answer, ageSeconds: (this.#clock.nowMs() - askedMs + this.#clock.stepMs) / 1000 };
     } catch (error) {
       if (routing?.hasOtherNodes() === true && isLeadershipLost(error, routing)) return undefined;
       throw error;

@@ -70,8 +70,11 @@ export interface Routing {
   isCurrent?(): boolean;
   /** Called before a position is returned to a caller of this node, so that an edge still knows it after a restart. */
   acknowledge?(position: string): void;
-  /** How old the state of this full member may be, in seconds, whether it leads or not; undefined: none is proved. */
-  ageSeconds?(): number | undefined;
+  /**
+   * Returns what returns how old the state of this full member as it is now may be, in ms, when it is called later,
+   * whether it leads or not; undefined: nothing is proved.
+   */
+  stateAge?(): (() => number) | undefined;
 }
 
 /** The member that forwarded a call, and the most that the call may do (security.md 9). */

@@ -156,7 +156,11 @@ export async function startPair(options: PairOptions = {}) {
           },
           self: () => id,
           withinMs,
-          ageMs: () => ages.get(id) ?? 300,
+          stateAge: () => {
+            const ms = ages.get(id) ?? 300;
+            const startMs = performance.now();
+            return Number.isFinite(ms) ? () => ms + performance.now() - startMs : undefined;
+          },
           ask: (to, value, { signal }) => {
             calls.push(`${id} ${to}`);
             frames.push(forwardFrame.parse(value));

@@ -28,7 +28,11 @@ describe("other places", () => {
   });
 
   test("a replica's answer is as old as it was before it was read, and older by what a wait took", async () => {
-    await using core = startCore({ routing: placed({ mode: () => "replica", ageSeconds: () => 0.5 }) });
+    const stateAge = () => {
+      const startMs = performance.now();
+      return () => 500 + performance.now() - startMs;
+    };
+    await using core = startCore({ routing: placed({ mode: () => "replica", stateAge }) });
     const ageOf = async (operation: string, input: object) => {
       const body = JSON.stringify({ ...input, consistency: "any" });
       const headers = { "content-type": "application/json" };

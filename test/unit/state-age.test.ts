@@ -2,7 +2,10 @@
 // holds in any order of elections, delays and losses is state-age-truth.test.ts.
 
 import { expect, test } from "bun:test";
-import { type Proof, StateAge, type StateFacts } from "../../src/membership/state-age.ts";
+import type { Answered, Member } from "../../src/fleet/index.ts";
+import type { Log } from "../../src/log/log.ts";
+import { type Proof, StateAge, StateAgeTracker, type StateFacts } from "../../src/membership/state-age.ts";
+import type { RaftState } from "../../src/tailnet/index.ts";
 
 /** What the leader `a` of term 3 says, asked at a moment. */
 const led = (askedMs: number, more: Partial<Proof> = {}): Proof => ({ ...said(askedMs), begun: 3, ...more });
@@ -98,4 +101,49 @@ test("a regional counts voters without being one, and nobody leading proves noth
 test("a clock of coarse steps makes nothing younger", () => {
   expect(new StateAge().of(facts(1000, { b: said(850) }, { stepMs: 10 }))).toBe(160);
   expect(new StateAge().of(facts(1000, {}, { voters: ["a"], stepMs: 10 }))).toBe(0);
+});
+
+test("a read takes the proved moment before and the clock after it; alone it needs no clock", () => {
+  let [nowMs, readings] = [1000, 0];
+  const clock = {
+    nowMs: () => {
+      readings += 1;
+      return nowMs;
+    },
+    since: "test",
+    stepMs: 10,
+  };
+  const member = (node: string) => ({ node, server: node }) as Member;
+  const leadership = () => ({ leading: true, server: "a", term: 3 });
+  let answered: Answered | undefined;
+  const tracker = new StateAgeTracker({
+    log: { position: () => ({ epoch: "e", seq: 5 }), leadership } as Log,
+    self: () => "a",
+    leader: () => member("a"),
+    byServer: member,
+    answered: () => answered,
+    clock,
+  });
+  tracker.startedLeading(3);
+  const record = (...voters: string[]) => {
+    const members = voters.map((server) => ({ server, address: "", voter: true }));
+    tracker.record({ server: "a", term: 3, configuration: 7, members } as unknown as RaftState, nowMs);
+  };
+  record("a", "b", "c");
+  expect(tracker.fromNow()).toBeUndefined();
+  answered = { askedMs: 900, beat: { epoch: "e", seq: 5, configuration: 7, raftTerm: 3 } } as Answered;
+  const age = tracker.fromNow();
+  // What is proved later says nothing about what was read before.
+  answered = { ...answered, askedMs: 4000 };
+  nowMs = 5000;
+  expect([age?.(), readings]).toEqual([4110, 1]);
+  record("a");
+  const alone = tracker.fromNow();
+  nowMs = 9000;
+  expect(alone?.()).toBeLessThan(100);
+  expect(readings).toBe(1);
+  expect(tracker.ageMs()).toBe(0);
+  record("a", "b", "c");
+  nowMs = 9500;
+  expect(tracker.ageMs()).toBe(510);
 });
