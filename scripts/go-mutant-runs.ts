@@ -12,11 +12,18 @@ const BASE_MS = 300_000;
 const FIRST = 8;
 const FLAGS = { GOFLAGS: "-buildvcs=false -mod=readonly", GOTOOLCHAIN: "local" };
 
+/** Lines of a source that run together, and whether the test reached them. */
+interface Block {
+  first: number;
+  last: number;
+  isReached: boolean;
+}
+
 interface GoTest {
   name: string;
   usualMs: number;
-  /** The lines that the test reaches, by the name of the file: first and last line of each block. */
-  reached: ReadonlyMap<string, readonly (readonly [number, number])[]>;
+  /** The blocks of each file, by its name. */
+  blocks: ReadonlyMap<string, readonly Block[]>;
 }
 
 /** The tests of one package of a copy. */
@@ -53,7 +60,7 @@ export class GoMutantRuns {
       const startedMs = performance.now();
       const verdict = await runTests(command([name], [`-test.coverprofile=${profile}`]), path, {}, BASE_MS);
       const usualMs = performance.now() - startedMs;
-      if (verdict === "survived") tests.push({ name, usualMs, reached: reachedBy(readFileSync(profile, "utf8")) });
+      if (verdict === "survived") tests.push({ name, usualMs, blocks: blocksOf(readFileSync(profile, "utf8")) });
       else failing.push(name);
     }
     tests.sort((one, other) => one.usualMs - other.usualMs);
@@ -65,10 +72,13 @@ export class GoMutantRuns {
     return (mutant) => withMutant(join(this.#folder, basename(source)), mutant, () => this.#judge(source, mutant));
   }
 
-  async #judge(source: string, { line }: Mutant): Promise<Verdict> {
-    const reaching = this.#tests.filter(({ reached }) =>
-      (reached.get(basename(source)) ?? []).some(([first, last]) => first <= line && line <= last),
-    );
+  async #judge(source: string, { line, before }: Mutant): Promise<Verdict> {
+    const reaching = this.#tests.filter(({ blocks }) => {
+      const ofFile = blocks.get(basename(source)) ?? [];
+      const around = ofFile.filter(({ first, last }) => first <= line && line <= last);
+      // What follows a function literal is in no block, or in that of the literal: any test of the file may reach it.
+      return (around.length === 0 || before.startsWith("}") ? ofFile : around).some(({ isReached }) => isReached);
+    });
     if (!(await build(this.#folder, []))) return "no build";
     for (const step of [reaching.slice(0, FIRST), reaching.slice(FIRST)]) {
       if (step.length === 0) continue;
@@ -98,13 +108,12 @@ async function build(folder: string, flags: readonly string[]): Promise<boolean>
 }
 
 /** Reads a profile: lines such as `cairn.internal/native/raftlog/acks.go:32.18,36.3 2 1`, the count of runs last. */
-function reachedBy(profile: string): GoTest["reached"] {
-  const reached = new Map<string, (readonly [number, number])[]>();
-  for (const [, path = "", first, last] of profile.matchAll(/^(.+):(\d+)\.\d+,(\d+)\.\d+ \d+ [1-9]\d*$/gm)) {
-    const name = basename(path);
-    const blocks = reached.get(name) ?? [];
-    blocks.push([Number(first), Number(last)]);
-    reached.set(name, blocks);
+function blocksOf(profile: string): GoTest["blocks"] {
+  const blocks = new Map<string, Block[]>();
+  for (const [, path = "", first, last, count] of profile.matchAll(/^(.+):(\d+)\.\d+,(\d+)\.\d+ \d+ (\d+)$/gm)) {
+    const ofFile = blocks.get(basename(path)) ?? [];
+    ofFile.push({ first: Number(first), last: Number(last), isReached: count !== "0" });
+    blocks.set(basename(path), ofFile);
   }
-  return reached;
+  return blocks;
 }

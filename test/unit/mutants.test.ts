@@ -136,6 +136,12 @@ func Count(n int) int {
 
 func Unseen(n int) bool { return n < 2 }
 
+func Later(n int) (func() int, bool) {
+\treturn func() int {
+\t\treturn n
+\t}, true
+}
+
 func Pair(a, b int) [2]int { return [1 + 1]int{a, b} }
 `;
 const goTests = `package limits
@@ -144,6 +150,12 @@ import "testing"
 
 func TestOver(t *testing.T) {
 \tif Over(2) || !Over(3) {
+\t\tt.Error("wrong")
+\t}
+}
+
+func TestLater(t *testing.T) {
+\tif _, ok := Later(3); !ok {
 \t\tt.Error("wrong")
 \t}
 }
