@@ -1,11 +1,12 @@
-// Checks which stores may continue with which raft folder (replication.md 14), and when a member is told that its disk
-// is an older copy (replication.md 17).
+// Checks which stores may continue with which raft folder (replication.md 14), when a member is told that its disk is
+// an older copy (replication.md 17), and that votes and calls name whom they are of.
 
 package raftlog
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +108,35 @@ func TestAcknowledgementsAreBounded(t *testing.T) {
 	}
 	if durable := table.durableIndex("a", 3, 20); durable != 10 {
 		t.Errorf("10 acknowledged, 20 committed: %d", durable)
+	}
+}
+
+func TestAVoteNeedsATermOfItsOwn(t *testing.T) {
+	store := &voteStore{StableStore: raft.NewInmemStore()}
+	if err := store.Set(keyVoteCand, []byte("a")); err == nil {
+		t.Error("a candidate was stored without a term")
+	}
+	if err := errors.Join(store.SetUint64(keyVoteTerm, 7), store.Set(keyVoteCand, []byte("a"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Set(keyVoteCand, []byte("b")); err == nil {
+		t.Error("two candidates were stored for one term")
+	}
+	if candidate, err := store.Get(keyVoteCand); err != nil || string(candidate) != "a" {
+		t.Errorf("the vote of term 7 is for %q (%v)", candidate, err)
+	}
+}
+
+func TestCallsNameTheirSenderTwice(t *testing.T) {
+	for _, header := range []raft.RPCHeader{
+		{ID: []byte("a"), Addr: []byte("b")},
+		{ID: []byte("b"), Addr: []byte("a")},
+		{ID: []byte("b"), Addr: []byte("b")},
+		{},
+	} {
+		call := raft.RPC{Command: &raft.RequestVoteRequest{RPCHeader: header}}
+		if err := (&Node{}).checkSender("a", call); err == nil || !strings.HasPrefix(err.Error(), "bad_call: ") {
+			t.Errorf("a call of a as %q at %q: %v", header.ID, header.Addr, err)
+		}
 	}
 }

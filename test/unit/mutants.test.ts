@@ -192,10 +192,13 @@ test.skipIf(Bun.which("go") === null)(
       [7, "false && (at == n)", "timed out"],
       [7, "!=", "killed"],
       [13, "<=", "survived"],
-      [15, "", "no build"],
+      [18, "false", "killed"],
+      [21, "", "no build"],
     ]);
     expect(readFileSync(join(folder, "limits.go"), "utf8")).toBe(goSource);
   },
+  // It builds seven programs.
+  240_000,
 );
 
 test("accepted mutants have a reason and fit a line of their source", () => {
