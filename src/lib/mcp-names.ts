@@ -18,3 +18,9 @@ export interface OperationMeta {
   /** Takes `idempotency_key`: with one, repeated calls have one effect. */
   keyed?: true;
 }
+
+/** `_meta` key of a tool for Claude Code: words by which it is found while its schema is not loaded. */
+export const SEARCH_META = "anthropic/searchHint";
+
+/** `_meta` key of a tool for Claude Code: its schema is loaded from the beginning. */
+export const LOAD_META = "anthropic/alwaysLoad";

@@ -6,13 +6,14 @@ import type { Caller } from "../access/caller.ts";
 import type { Rights } from "../access/rights.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
-import { OPERATION_META, type OperationMeta } from "../lib/mcp-names.ts";
+import { LOAD_META, OPERATION_META, type OperationMeta, SEARCH_META } from "../lib/mcp-names.ts";
 import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
 import { MAX_DOCUMENT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
+import { hasCoreTools } from "./preset.ts";
 import { toolInput } from "./tool-schema.ts";
 
 /** How many tool lists are kept: one for each set of rights. */
@@ -35,16 +36,18 @@ export class Tools {
     this.#waiting = new Set(entries.filter(({ operation }) => waits(operation)).map(({ operation }) => operation.name));
   }
 
-  /** Returns the tools of a caller, sorted by name: one list for each set of rights. */
+  /** Returns the tools of a caller, sorted by name: one list for each set of rights and preset. */
   list(caller: Caller): Tool[] {
     const rights = this.#invoker.rights(caller);
-    const known = this.#lists.get(rights.fingerprint);
+    const isCore = hasCoreTools(caller);
+    const key = `${isCore ? "core" : "all"} ${rights.fingerprint}`;
+    const known = this.#lists.get(key);
     if (known !== undefined) return known;
     const list = [...this.#byName.values()].filter((tool) => {
       const operation = this.#invoker.registry.get(tool.name)?.operation;
-      return operation !== undefined && isOffered(operation, rights);
+      return operation !== undefined && isOffered(operation, rights) && (!isCore || operation.core !== undefined);
     });
-    this.#lists.set(rights.fingerprint, list);
+    this.#lists.set(key, list);
     return list;
   }
 
@@ -62,7 +65,7 @@ export class Tools {
   /** Reports whether a name is a tool that this caller may try; the call judges what it may do with it. */
   isCallable(caller: Caller, name: string): boolean {
     const operation = this.#byName.has(name) ? this.#invoker.registry.get(name)?.operation : undefined;
-    if (operation === undefined) return false;
+    if (operation === undefined || (hasCoreTools(caller) && operation.core === undefined)) return false;
     return operation.access.verb !== "operate" || isOffered(operation, this.#invoker.rights(caller));
   }
 
@@ -176,14 +179,18 @@ function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
   };
 }
 
-/** Returns the `_meta` of a tool: the arguments that its schema does not list. */
+/** Returns the `_meta` of a tool: the arguments that its schema does not list, and how clients find it. */
 function metaOf(operation: Operation): Record<string, unknown> {
   const meta: OperationMeta = {
     positioned: true,
     ...(waits(operation) && { waits: true }),
     ...(operation.kind === "write" && { keyed: true }),
   };
-  return { [OPERATION_META]: meta };
+  return {
+    [OPERATION_META]: meta,
+    ...(operation.search !== undefined && { [SEARCH_META]: operation.search }),
+    ...(operation.core === "always" && { [LOAD_META]: true }),
+  };
 }
 
 /** Reports whether an answer may be long: that of a read of the store. */

@@ -52,11 +52,9 @@ test.each(ERAS)("%s clients that judge results by the output schema take every f
     expect(sentence?.text).toBe(sentenceOf({ message, hint }));
     expect(hint).toBeString();
   }
-  const listed = await one.client.callTool({ name: "context_list", arguments: {} });
-  const schema = z.json().parse(tools.find(({ name }) => name === "context_list")?.outputSchema);
-  const judged = await fromJsonSchema(schema as Record<string, unknown>)["~standard"].validate(
-    listed.structuredContent,
-  );
+  const shown = await one.client.callTool({ name: "whoami", arguments: {} });
+  const schema = z.json().parse(tools.find(({ name }) => name === "whoami")?.outputSchema);
+  const judged = await fromJsonSchema(schema as Record<string, unknown>)["~standard"].validate(shown.structuredContent);
   expect(judged.issues).toBeUndefined();
 });
 

@@ -21,6 +21,8 @@ export const contextDelete = write({
   name: "context_delete",
   v: 1,
   title: "Delete a context",
+  search: "forget, delete memory, remove note",
+  core: "daily",
   description:
     "Deletes a context. Its earlier versions can be read by number, and restored with context_restore, until history limits remove them. Pass if_match with the etag you read.",
   input: z.object({ id: contextId, if_match: ifMatch }),

@@ -43,8 +43,10 @@ type Shape = z.output<z.ZodObject<typeof shape>>;
 export const contextGet = read({
   name: "context_get",
   title: "Read a context",
+  search: "recall, read memory, note, document, plan, handoff",
+  core: "always",
   description:
-    "Returns the newest version of a document, or the version you name, with its etag, author and time. Read before you write, and pass the etag as if_match. Of a long document it returns the first part, as text, and says in part how to go on: outline shows what is in it, chars or lines read a part, context_grep finds a place.",
+    "Returns the newest version of a document (a note, a memory, a handoff), or the version you name, with its etag, author and time. Read before you write, and pass the etag as if_match. Of a long document it returns the first part, as text, and says in part how to go on: outline shows what is in it, chars or lines read a part, context_grep finds a place.",
   input: z.object({
     id: contextId,
     version: z.number().int().min(1).optional().describe("An earlier version (default: the newest)."),

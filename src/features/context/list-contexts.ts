@@ -24,8 +24,10 @@ const FIELDS = [
 export const contextList = read({
   name: "context_list",
   title: "List contexts",
+  search: "find memory, notes, documents, plans, open handoffs",
+  core: "daily",
   description:
-    "Lists the contexts you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag or time; pass cursor for more.",
+    "Lists the contexts (notes, memories, handoffs) you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag or time; pass cursor for more.",
   input: z.object({
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
     tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),

@@ -15,6 +15,8 @@ const MAX_PAGE = 500;
 export const contextHistory = read({
   name: "context_history",
   title: "History of a context",
+  search: "history of a note or memory, earlier versions, who changed it",
+  core: "daily",
   description:
     "Lists the kept versions of a context, newest first: who wrote each, when, through which node, and which are deletions or purged. Read one with context_get, compare two with context_diff, restore one with context_restore.",
   input: z.object({

@@ -45,6 +45,8 @@ export const contextPatch = write({
   // Without a limit on its work.
   earlier: [{ v: 1 }],
   title: "Change a part of a context",
+  search: "update memory, edit note, change document, append",
+  core: "daily",
   description:
     "Changes a part of the newest version of a document, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must occur exactly expected_count times (default 1); add line breaks yourself. A patch applies as a whole or not at all.",
   input: z.object({

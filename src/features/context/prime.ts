@@ -25,8 +25,10 @@ const WRITE = { verb: "write", operation: "context_put" } as const;
 export const prime = read({
   name: "prime",
   title: "What is stored for you",
+  search: "memory, what is remembered, notes and handoffs to continue, start of work",
+  core: "always",
   description:
-    "Returns what is stored for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
+    "Returns what is remembered for you and how to use it well: your spaces, how much is in them, what changed last and by whom, and advice. Call it once when you begin to work.",
   input: z.object({
     space: spaceName.optional().describe("Only this space (default: all that you may read)."),
     format: z.enum(["data", "text"]).optional().describe('"data" (default), or "text": also as one text.'),

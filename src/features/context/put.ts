@@ -24,8 +24,10 @@ export const contextPut = write({
   name: "context_put",
   v: 1,
   title: "Write a context",
+  search: "remember, save memory, write note, store decision, plan, status, handoff",
+  core: "always",
   description:
-    'Stores a document under an id as its next version. Use it to store what you learned, decided or plan where other agents and later sessions find it. Pass if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change to a large document use context_patch.',
+    'Stores a document (a note, a memory, a decision, a plan, a handoff) under an id as its next version. Use it to remember what you learned, decided or plan where other agents and later sessions find it. Pass if_match with the etag you read, so that you never overwrite what someone wrote meanwhile; if_none_match "*" only creates. For a small change to a large document use context_patch.',
   input: z.object({
     id: contextId,
     content: z.unknown().describe("The document as one string. JSON is given as its JSON text."),

@@ -17,6 +17,8 @@ const BATCH = 512;
 export const contextWait = read({
   name: "context_wait",
   title: "Wait for a change",
+  search: "watch memory, follow notes, wait for another agent or a handoff",
+  core: "daily",
   description:
     "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes. Pass the position of your last response as since, so that you miss nothing in between; pass the returned position as since of the next call. After timeout_seconds it returns no changes and timed_out true: call it again. Use it instead of repeated reads.",
   input: z.object({
