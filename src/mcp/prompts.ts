@@ -38,7 +38,7 @@ export class Prompts {
       name: prompt.name,
       title: prompt.title,
       description: prompt.description,
-      arguments: prompt.arguments.map(shownArgument),
+      arguments: prompt.arguments.filter(({ unlisted }) => unlisted !== true).map(shownArgument),
     }));
   }
 

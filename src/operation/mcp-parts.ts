@@ -103,6 +103,8 @@ export interface PromptArgument {
   required?: true;
   /** Most characters of the value. */
   longest: number;
+  /** Taken, but in no list: clients that split what is typed by words would fill it with the rest of the first one. */
+  unlisted?: true;
   complete?: Completion;
 }
 

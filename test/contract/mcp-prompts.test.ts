@@ -54,6 +54,8 @@ describe.each(ERAS)("%s client", (era) => {
     const { prompts } = await team.client.listPrompts();
     expect(prompts.map((prompt) => prompt.name)).toEqual(["handoff", "prime"]);
     expect(prompts[0]?.arguments?.find((argument) => argument.name === "topic")?.required).toBe(true);
+    // Gemini CLI joins all words for a single argument; others give each word to the next argument of the list.
+    expect(prompts[0]?.arguments?.map(({ name }) => name)).toEqual(["topic"]);
     const listed = async (as: string) => {
       await using one = await open(as);
       return (await one.client.listPrompts()).prompts.map((prompt) => prompt.name);

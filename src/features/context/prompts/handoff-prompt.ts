@@ -22,11 +22,22 @@ export const handoffPrompt: FeaturePrompt = {
   description:
     "Asks the agent to write down the state of its work, with fixed fields, so that another agent can continue.",
   arguments: [
-    { name: "topic", description: "What the work is about, in a few words.", required: true, longest: 200 },
-    { name: "to", description: "Who should continue, if known.", longest: 200 },
-    { name: "notes", description: "What the handoff should mention.", longest: 4000 },
-    spaceArgument("The space to write to (default: one you may write to).", "write"),
-    { name: "id", description: "A context that the work is about.", longest: 256, complete: completeIds },
+    {
+      name: "topic",
+      description: "What the work is about, in a few words, as one text.",
+      required: true,
+      longest: 200,
+    },
+    { name: "to", description: "Who should continue, if known.", longest: 200, unlisted: true },
+    { name: "notes", description: "What the handoff should mention.", longest: 4000, unlisted: true },
+    { ...spaceArgument("The space to write to (default: one you may write to).", "write"), unlisted: true },
+    {
+      name: "id",
+      description: "A context that the work is about.",
+      longest: 256,
+      complete: completeIds,
+      unlisted: true,
+    },
   ],
   needs: [prime.name, contextGet.name, contextPut.name],
   text: async (given, context) => {

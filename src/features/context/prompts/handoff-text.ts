@@ -57,6 +57,7 @@ export function handoffText({ space, topic, to, notes, about }: Handoff): string
   return [
     `Hand over your work: write down its state, so that ${reader} can continue without you. The request, as JSON:`,
     visibleJson(given),
+    "If the person typed more words than this topic has (some clients pass on only the first), the topic is all of them.",
     "",
     `1. Call context_get with id ${visibleJson(id)}. If it exists, it is an earlier handoff of this topic: ` +
       `keep what is still true, and write with if_match and its etag. Otherwise write with if_none_match "*".${readToo}`,
