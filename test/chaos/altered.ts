@@ -20,7 +20,7 @@ export interface Alteration {
 }
 
 /** A raft log that is truncated to 20 entries every two seconds, and at once after a copy was sent. */
-const SHORT_LOG: readonly Alteration[] = [
+export const SHORT_LOG: readonly Alteration[] = [
   {
     file: "native/raftlog/profiles.go",
     from: "\treturn config\n",

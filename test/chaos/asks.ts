@@ -94,6 +94,7 @@ function partCall({ operation, key: id, text, patch, named, condition }: Part): 
     condition === undefined ? {} : condition === "new" ? { if_none_match: "*" } : { if_match: `"${condition}"` };
   const own = {
     put: { content: text, content_type: JSON_TYPE },
+    // Text over every surface: a write that is sent again has the same arguments.
     patch: { format: patch?.format, patch: JSON.stringify(patch?.body) },
     delete: {},
     restore: { version: named },
@@ -146,13 +147,16 @@ export function faultOf(ask: WriteAsk | ReadAsk, body: Record<string, unknown>, 
     return { outcome: "ok", version, hash: version > 0 ? DELETED : "", absent: code, position };
   }
   if (body["outcome"] === "unknown" || code === "internal") return { outcome: "unknown", code };
-  const index = body["index"];
+  // Of a refusal that a node kept for a repeated key, only the words may be left.
+  const words = String(body["detail"] ?? body["message"]);
+  const index = body["index"] ?? /^Write (\d+) /.exec(words)?.[1];
+  const current = body["etag"] ?? (words.includes("it does not exist") ? "none" : undefined);
   return {
     outcome: "fail",
     code,
     again: body["retryable"] === true,
-    ...(code === "version_mismatch" ? { current: String(body["etag"] ?? "none") } : {}),
-    ...(typeof index === "number" ? { index } : {}),
+    ...(code === "version_mismatch" && current !== undefined ? { current: String(current) } : {}),
+    ...(index === undefined ? {} : { index: Number(index) }),
   };
 }
 

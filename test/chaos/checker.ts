@@ -51,7 +51,7 @@ function judge(run: Run): Findings {
   judgeWindows(run, reference, writers, findings);
   judgeRights(run, writers, findings);
   judgeMembers(run, findings);
-  judgeRaft(run, findings);
+  judgeRaft(run.raft ?? [], findings);
   judgeFeeds(run, reference, writers, findings);
   return findings;
 }

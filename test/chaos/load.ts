@@ -32,6 +32,8 @@ export interface LoadOptions {
   pauseMs?: number;
   /** How long a write is retried, with its key, before its client gives up. */
   patienceMs?: number;
+  /** How long a client waits for one response before it asks another node, in ms. */
+  attemptMs?: number;
   /** Additional letters in each document. */
   padding?: number;
 }
@@ -51,7 +53,7 @@ const DRAWS: Readonly<Record<Draw, number>> = {
   list: 3,
 };
 
-/** How long a client waits for one response before it asks another node. */
+/** `attemptMs` of a load without one. */
 const ATTEMPT_MS = 1_500;
 const MAX_ROWS = 500_000;
 
@@ -73,6 +75,7 @@ export class Load {
       consistencies: ["any", "session", "leader"],
       pauseMs: 5,
       patienceMs: 25_000,
+      attemptMs: ATTEMPT_MS,
       padding: 0,
       ...options,
     };
@@ -166,7 +169,7 @@ export class Load {
       if (target === undefined) {
         if (this.#stopping.signal.aborted && !maybe) return [];
       } else {
-        const said = await target.write(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
+        const said = await target.write(ask, this.#within());
         // The key makes a certain outcome of one attempt certain for all attempts.
         if (said.outcome === "ok") return acknowledgedRows(blanks, said, target.name);
         if (said.outcome === "fail" && !said.again) return endWith(target.name, "fail", said);
@@ -187,8 +190,12 @@ export class Load {
     const shown = consistency === "session" ? client.shown : undefined;
     const ask: ReadAsk = { ...drawRead(client, this.#options), consistency, shown };
     const invokeMs = performance.now();
-    const said = await target.read(ask, AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(ATTEMPT_MS)]));
+    const said = await target.read(ask, this.#within());
     return [{ ...rowOfRead(ask, said), process, rights, invokeMs, completeMs: performance.now(), node: target.name }];
+  }
+
+  #within(): AbortSignal {
+    return AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(this.#options.attemptMs)]);
   }
 
   #target({ number, random }: Client, writes: boolean): Target | undefined {

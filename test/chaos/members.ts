@@ -122,7 +122,7 @@ function saidOf(ask: WriteAsk | ReadAsk, error: unknown): Said {
   if (!(error instanceof Fault)) return { outcome: "fail", code: String(error), again: false };
   const { code, details } = error;
   // A position is unknown for what is not there, as over REST and MCP.
-  return faultOf(ask, { ...details, code, retryable: code === "unavailable" }, undefined);
+  return faultOf(ask, { ...details, code, message: error.message, retryable: code === "unavailable" }, undefined);
 }
 
 /** Follows the feed of a member until `stop`; `alter` may plant a fault in it. */

@@ -1,7 +1,7 @@
 // Raft's own promises (replication.md 31): at most one leader in each term, and one vote of each member in each term.
 // From the lines that each member logs.
 
-import type { Findings, Run } from "./history.ts";
+import type { Findings } from "./history.ts";
 
 /** A vote that a member stored, for `candidate`, or a term in which it acted as leader. */
 export interface RaftEvent {
@@ -25,10 +25,10 @@ export function raftEventsOf(lines: string): RaftEvent[] {
   }));
 }
 
-export function judgeRaft(run: Run, findings: Findings): void {
+export function judgeRaft(events: readonly RaftEvent[], findings: Findings): void {
   const leaders = new Map<string, string>();
   const votes = new Map<string, string>();
-  for (const { kind, server, epoch, term, candidate } of run.raft ?? []) {
+  for (const { kind, server, epoch, term, candidate } of events) {
     const [seen, name, chosen] =
       kind === "leads" ? [leaders, `${epoch} ${term}`, server] : [votes, `${server} ${epoch} ${term}`, candidate];
     const other = seen.get(name);

@@ -11,10 +11,10 @@ import { nodeTarget } from "./fleet-clients.ts";
 import { endOfFleet } from "./fleet-end.ts";
 import { asides, whyAside } from "./folders.ts";
 import { Follower, Subscriber, WAYS, type Way } from "./followers.ts";
-import type { Feed, MemberEnd, Row, Run } from "./history.ts";
+import { type Feed, Findings, type MemberEnd, type Row, type Run } from "./history.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
-import { raftEventsOf } from "./raft-events.ts";
+import { judgeRaft, raftEventsOf } from "./raft-events.ts";
 import { Random } from "./random.ts";
 
 /** A fault, and what must hold during it. */
@@ -223,12 +223,21 @@ export async function runScenario(
   } catch (error) {
     await trial.end();
     const message = error instanceof Error ? error.message : String(error);
-    throw new Error(`${scenario.name} with seed ${options.seed}: ${message}\n${options.fleet.tails()}`, {
+    // What fails before the checker runs may be the effect of a broken promise of raft.
+    const events = brokenPromises(options.fleet);
+    throw new Error(`${scenario.name} with seed ${options.seed}: ${message}${events}\n${options.fleet.tails()}`, {
       cause: error,
     });
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Returns what the raft events of a fleet show, as text. */
+function brokenPromises(fleet: Fleet): string {
+  const findings = new Findings();
+  judgeRaft(raftEventsOf(fleet.raftLines()), findings);
+  return findings.list.map(({ rule, message }) => `\n${rule}: ${message}`).join("");
 }
 
 /** Writes the history to a file for a search for the cause; returns its path. */

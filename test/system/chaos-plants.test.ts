@@ -3,7 +3,7 @@
 // keyed answers — they do not. Nor does a node of another build that answers reads with an earlier body.
 
 import { afterEach, expect, test } from "bun:test";
-import { type Alteration, alteredCairn } from "../chaos/altered.ts";
+import { type Alteration, alteredCairn, SHORT_LOG } from "../chaos/altered.ts";
 import type { Target } from "../chaos/asks.ts";
 import { addCallers } from "../chaos/callers.ts";
 import { check, report } from "../chaos/checker.ts";
@@ -12,6 +12,9 @@ import { Load, type LoadOptions, rowOfRead } from "../chaos/load.ts";
 import { endOfMembers, followMember, type MemberOptions, memberTarget, startMembers } from "../chaos/members.ts";
 import { Random } from "../chaos/random.ts";
 import { runScenario, type Scenario } from "../chaos/scenario.ts";
+import { crashSwitched } from "../chaos/scenarios/crash-steps.ts";
+import { forwardsRepeated } from "../chaos/scenarios/forwards-repeated.ts";
+import { votesCollide } from "../chaos/scenarios/votes-collide.ts";
 import { ALONE } from "../chaos/shapes.ts";
 import { eventually } from "../kit/eventually.ts";
 import { startFleet } from "../kit/fleet.ts";
@@ -163,24 +166,56 @@ test("an acknowledgement before the commit is found when its leader is cut off",
   expect(rulesOf(await ended([...lostRows, ...rows]))).toContain("lost");
 }, 60_000);
 
+/** Runs a scenario on a fleet of another build, and expects what it finds. */
+async function expectFound(scenario: Scenario, changes: readonly Alteration[], wanted: RegExp): Promise<void> {
+  await using fleet = await startFleet({ ...scenario.fleet, command: () => alteredCairn(changes) });
+  const callers = await addCallers(fleet);
+  const found = runScenario(scenario, { fleet, callers, seed: SEED, say: console.log });
+  await expect(found).rejects.toThrow(wanted);
+}
+
 test("a node that answers with the body of the version before, under the right ETag, is found", async () => {
   const altered: Alteration = {
     file: "src/features/context/get.ts",
     from: "const text = textOf(row);",
     to: "const text = textOf(row.version < 3 ? row : requireVersion(reader, head, row.version - 1));",
   };
-  await using fleet = await startFleet({ ...ALONE, command: () => alteredCairn([altered]) });
-  const callers = await addCallers(fleet);
   const scenario: Scenario = {
     name: "earlier-bodies",
     title: "reads answer with the body of the version before",
     fleet: ALONE,
     seconds: 40,
-    run: async (trial) => void (await trial.load().more(60)),
+    run: async (trial) => void (await trial.load({ draws: { put: 1, get: 1 } }).more(60)),
   };
-  const found = runScenario(scenario, { fleet, callers, seed: SEED, say: console.log });
-  await expect(found).rejects.toThrow(/body \(\d+\): a read answered another body/);
+  await expectFound(scenario, [altered], /body \(\d+\): a read answered another body/);
 }, 90_000);
+
+test("keys of forwarded writes that are not remembered are found where a write is forwarded twice", async () => {
+  const altered: Alteration = {
+    file: "src/log/idempotency.ts",
+    from: '  const isRefusal = "fault" in outcome;\n',
+    to: '  if (command.nodeKey === true) return;\n  const isRefusal = "fault" in outcome;\n',
+  };
+  await expectFound(forwardsRepeated, [altered], /once \(\d+\): a write was done more than once/);
+}, 180_000);
+
+test("votes that are not stored are found where candidates collide", async () => {
+  const altered: Alteration = {
+    file: "native/raftlog/stable.go",
+    from: "if err := s.StableStore.Set(keyVote, append(numbers(s.term), value...)); err != nil {",
+    to: "if err := error(nil); err != nil {",
+  };
+  await expectFound(votesCollide, [altered], /two-votes( \(\d+\))?: [0-9a-f]+ voted for/);
+}, 300_000);
+
+test("a pending copy that is lost is found after a crash between the install and its record", async () => {
+  const altered: Alteration = {
+    file: "native/raftlog/snapshots.go",
+    from: "func (s *snapshots) removeStale() error {\n",
+    to: "func (s *snapshots) removeStale() error {\n\tif err := s.dropPending(); err != nil {\n\t\treturn err\n\t}\n",
+  };
+  await expectFound(crashSwitched, [...SHORT_LOG, altered], /unasked-(end|aside) \(\d+\): regional-1/);
+}, 300_000);
 
 test("a copy without its keyed answers is found", async () => {
   const plant = (at: number): MemberOptions =>

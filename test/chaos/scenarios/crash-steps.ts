@@ -19,8 +19,18 @@ const pending = (data: string) => join(data, "raft", "pending.json");
 /** More entries than the short log keeps. */
 const AWAY_WRITES = 80;
 
+interface StepOf {
+  what: string;
+  step: (data: string) => Step;
+}
+
+const SWITCHED: StepOf = {
+  what: "CURRENT switched, not recorded",
+  step: (data) => ({ calls: RENAME, path: record(data) }),
+};
+
 /** At a member that gets a copy, in the order of the steps. */
-const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
+const RECEIVING: readonly StepOf[] = [
   { what: "received, not pending", step: (data) => ({ calls: RENAME, path: `${pending(data)}.new` }) },
   {
     what: "pending, not installed",
@@ -33,7 +43,7 @@ const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
     what: "installed, CURRENT not switched",
     step: (data) => ({ calls: RENAME, path: join(data, "store", "CURRENT.new") }),
   },
-  { what: "CURRENT switched, not recorded", step: (data) => ({ calls: RENAME, path: record(data) }) },
+  SWITCHED,
   {
     what: "recorded, and still pending",
     step: (data) => ({ calls: ["unlink", "unlinkat"], path: pending(data) }),
@@ -41,7 +51,7 @@ const RECEIVING: readonly { what: string; step: (data: string) => Step }[] = [
 ];
 
 /** At the leader that makes a copy. */
-const SENDING: readonly { what: string; step: (data: string) => Step }[] = [
+const SENDING: readonly StepOf[] = [
   { what: "copied, not flushed", step: (data) => ({ calls: SYNC, path: join(data, "raft", "copy-1.db") }) },
 ];
 
@@ -53,23 +63,44 @@ export const crashReceiving: Scenario = {
   async run(trial) {
     const load = trial.load({ padding: 20_000 });
     await load.more(150);
-    const [node] = trial.fleet.up(["regional"]);
-    if (node === undefined) throw new Error("there is no regional");
+    const node = regional(trial);
     await missing(trial, node, load);
     await node.restart();
     await growing(join(node.dataDir, "raft"), "received-", 1);
     await killed(node);
     await returns(trial, node, "coming in");
-    for (const { what, step } of RECEIVING) {
-      await missing(trial, node, load);
-      const trap = new StepTrap(step(node.dataDir));
-      await node.restart({ wrap: trap.wrap });
-      const line = await trap.kill(node);
-      trial.say(line.slice(0, 160));
-      await returns(trial, node, what);
-    }
+    for (const step of RECEIVING) await crashAt(trial, node, load, step);
   },
 };
+
+/** One step of it, for tests of the checker. */
+export const crashSwitched: Scenario = {
+  name: "crash-switched",
+  title: "kill -9 of a member that has switched to a copy and not recorded it",
+  fleet: SHORT_LOGS,
+  seconds: 120,
+  async run(trial) {
+    const load = trial.load({ padding: 20_000 });
+    await load.more(50);
+    await crashAt(trial, regional(trial), load, SWITCHED);
+    await load.more(10);
+  },
+};
+
+function regional({ fleet }: Trial): FleetNode {
+  const [node] = fleet.up(["regional"]);
+  if (node === undefined) throw new Error("there is no regional");
+  return node;
+}
+
+async function crashAt(trial: Trial, node: FleetNode, load: Load, { what, step }: StepOf): Promise<void> {
+  await missing(trial, node, load);
+  const trap = new StepTrap(step(node.dataDir));
+  await node.restart({ wrap: trap.wrap });
+  const line = await trap.kill(node);
+  trial.say(line.slice(0, 160));
+  await returns(trial, node, what);
+}
 
 export const crashSending: Scenario = {
   name: "crash-sending",

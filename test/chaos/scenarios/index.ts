@@ -1,11 +1,13 @@
 // All scenarios, those of the gate first.
 
 import type { Scenario } from "../scenario.ts";
+import { promoted, recovered } from "./clients-stay.ts";
 import { costlyPatch } from "./costly-patch.ts";
 import { DISK_SCENARIOS } from "./disk.ts";
 import { duplicates } from "./duplicates.ts";
 import { halfOpenEdge, upstreamMidway } from "./edges.ts";
 import { failedCopy } from "./failed-copy.ts";
+import { forwardsRepeated } from "./forwards-repeated.ts";
 import { forgedJoins } from "./joins.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
@@ -13,12 +15,14 @@ import { leaderPaused } from "./leader-paused.ts";
 import { memberReplaced } from "./member-replaced.ts";
 import { flappingLinks, leaderIsolated, splitInTwo } from "./partitions.ts";
 import { allKilled, joinCrashed, rollingRestart } from "./restarts.ts";
+import { settingsDiffer } from "./settings-differ.ts";
 import { seven } from "./seven.ts";
 import { slowLinks30, slowLinks150 } from "./slow-links.ts";
 import { snapshotJoined } from "./snapshot-joined.ts";
-import { stalledLeader } from "./stalled-leader.ts";
+import { stalledFollower, stalledLeader } from "./stalled-leader.ts";
 import { upstreamVanished } from "./upstream-vanished.ts";
-import { wrongFollower, wrongLeader } from "./wrong-leader.ts";
+import { votesCollide } from "./votes-collide.ts";
+import { wrongFollower, wrongLeader, wrongTwo } from "./wrong-leader.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   leaderKilled,
@@ -41,10 +45,17 @@ export const SCENARIOS: readonly Scenario[] = [
   allKilled,
   joinCrashed,
   duplicates,
+  forwardsRepeated,
+  votesCollide,
   halfOpenEdge,
   upstreamMidway,
   forgedJoins,
   seven,
   wrongFollower,
+  wrongTwo,
+  stalledFollower,
+  settingsDiffer,
+  promoted,
+  recovered,
   ...DISK_SCENARIOS,
 ];

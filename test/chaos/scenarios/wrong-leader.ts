@@ -7,7 +7,7 @@ import { eventually } from "../../kit/eventually.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { asides, back, killed, leads, serverOf } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
-import { THREE } from "../shapes.ts";
+import { THREE, VOTERS } from "../shapes.ts";
 import { put } from "./builds.ts";
 
 /** Words in a write that the wrong build stores with another title, or counts otherwise, by what shows it. */
@@ -43,6 +43,55 @@ export const wrongFollower: Scenario = {
   fleet: THREE,
   seconds: 120,
   run: (trial) => wrong(trial, "follower"),
+};
+
+/**
+ * Two of five give way at one moment. The leader is one of them half of the time: then the three that are right elect
+ * another one while two are gone.
+ */
+export const wrongTwo: Scenario = {
+  name: "wrong-two",
+  title: "two of five members apply one command otherwise at one moment: both give way, each alone, and get copies",
+  fleet: { ...VOTERS, centrals: 5 },
+  seconds: 200,
+  async run(trial) {
+    const { fleet, random } = trial;
+    const load = trial.load();
+    await load.more(20);
+    const old = await fleet.leader();
+    const two = fleet
+      .up(["central"])
+      .filter((each) => each !== old)
+      .slice(0, 2);
+    const [first] = two;
+    if (first === undefined) throw new Error("there is no follower");
+    const { command } = first.process;
+    for (const node of two) {
+      node.harmed = true;
+      await killed(node);
+      await back(fleet, node, { command: await alteredCairn(WRONG) });
+    }
+    await fleet.voters(5);
+    if (random.chance(0.5)) await leads(fleet, first);
+    await load.more(10);
+    const right = fleet.up(["central"]).filter((each) => !two.includes(each));
+    const seen = () => right.map((each) => `${each.process.pid} ${serverOf(each)} ${asides(each).length}`).join("; ");
+    const before = seen();
+    const shown = random.pick(["chain", "state"] as const);
+    await put(trial, await fleet.leader(), WORDS[shown]);
+    await eventually("the end of both", () => two.every((node) => node.process.ended), {
+      withinMs: SOON_MS,
+      seen: () => fleet.tails(),
+    });
+    await load.more(20);
+    trial.say(`${two.map(({ name }) => name).join(" and ")} were wrong in the ${shown} and gave way`);
+    for (const node of two) await back(fleet, node, { command });
+    await fleet.voters(5);
+    await load.more(20);
+    if (seen() !== before) throw new Error(`the right members were ${before} and are ${seen()}`);
+    await load.stop();
+    trial.say(`all are at ${await fleet.settle()}`);
+  },
 };
 
 async function wrong(trial: Trial, who: "leader" | "follower"): Promise<void> {

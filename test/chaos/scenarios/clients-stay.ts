@@ -1,0 +1,101 @@
+// Acts of an admin while clients go on: a regional is promoted and votes, and a fleet that lost its majority is
+// recovered on one member, which begins another history. Clients keep their positions, ETags and streams.
+
+import { eventually } from "../../kit/eventually.ts";
+import type { FleetNode } from "../../kit/fleet.ts";
+import { asides, back, killed } from "../folders.ts";
+import type { Scenario, Trial } from "../scenario.ts";
+import { THREE_AND_ONE, VOTERS } from "../shapes.ts";
+
+export const promoted: Scenario = {
+  name: "promoted",
+  title: "a regional is promoted under load, votes in place of a dead voter, and is needed for the majority",
+  fleet: THREE_AND_ONE,
+  seconds: 150,
+  async run(trial) {
+    const { fleet } = trial;
+    await trial.follow();
+    const load = trial.load();
+    await load.more(30);
+    const leader = await fleet.leader();
+    const [regional] = fleet.up(["regional"]);
+    const dead = fleet.up(["central"]).find((node) => node !== leader);
+    if (regional === undefined || dead === undefined) throw new Error("there is no regional, or no follower");
+    await command(trial, leader, "fleet_member_promote", { node: regional.id });
+    await load.more(20);
+    await killed(dead);
+    await load.more(10);
+    await command(trial, await fleet.leader(), "fleet_member_remove", { node: dead.id });
+    fleet.forget(dead);
+    const voters = fleet.up();
+    await fleet.voters(voters);
+    trial.say(`${regional.name} votes in place of ${dead.name}`);
+    // Of three voters one is down: without the promoted one there is no majority.
+    const other = fleet.up(["central"]).find((node) => node !== regional);
+    if (other === undefined) throw new Error("there is no central");
+    await killed(other);
+    await load.more(30);
+    await back(fleet, other);
+    await load.more(20);
+  },
+};
+
+export const recovered: Scenario = {
+  name: "recovered",
+  title: "two of three voters are gone for good: one recovers alone, and clients go on with what they know",
+  fleet: VOTERS,
+  outageMs: 90_000,
+  seconds: 200,
+  async run(trial) {
+    const { fleet } = trial;
+    // What only the others had acknowledged is given up, as the words of the command say.
+    trial.mayLose = true;
+    const load = trial.load({ patienceMs: 90_000 });
+    await load.more(60);
+    const leader = await fleet.leader();
+    const node = fleet.up(["central"]).find((each) => each !== leader);
+    if (node === undefined) throw new Error("there is no follower");
+    const others = fleet.nodes.filter((each) => each !== node);
+    const before = (await node.status())?.position ?? "";
+    // The follower lacks what the others acknowledge now.
+    node.pause();
+    await load.more(30);
+    for (const other of others) {
+      await killed(other);
+      fleet.forget(other);
+    }
+    node.resume();
+    await killed(node);
+    const setAside = asides(node).length;
+    const { code, out, err } = await node.process.cli(["recover", "--accept-loss"]);
+    trial.say(`cairn recover --accept-loss: ${code} ${out.trim()}`);
+    if (code !== 0) throw new Error(`cairn recover ended with ${code}: ${err}`);
+    await node.restart();
+    await node.serving();
+    await load.more(30, 60_000);
+    const position = (await node.status())?.position ?? "";
+    const [epoch, next] = [before, position].map((text) => text.split("-")[0]);
+    if (epoch === next) throw new Error(`the recovered fleet goes on in the history ${epoch} of the lost one`);
+    if (asides(node).length !== setAside) throw new Error("a recovery set data aside");
+    // What belonged to the lost fleet is offered to this one, and gets a copy as any other.
+    await fleet.join("central");
+    await load.more(30);
+    const forked = load.rows.filter((row) => row.code === "history_forked").length;
+    trial.say(`${forked} requests were told that the history forked`);
+    if (forked === 0) throw new Error("no client that showed a position of the lost history was told");
+  },
+};
+
+async function command(trial: Trial, node: FleetNode, operation: string, input: object): Promise<void> {
+  let said = "";
+  await eventually(
+    operation,
+    async () => {
+      const { status, text } = await node.call(operation, input, 10_000);
+      said = `${status} ${text}`;
+      return status === 200;
+    },
+    { withinMs: 30_000, seen: () => said },
+  );
+  trial.say(`${operation}: ${said.slice(0, 120)}`);
+}
