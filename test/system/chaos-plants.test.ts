@@ -168,7 +168,8 @@ test("an acknowledgement before the commit is found when its leader is cut off",
 
 /** Runs a scenario on a fleet of another build, and expects what it finds. */
 async function expectFound(scenario: Scenario, changes: readonly Alteration[], wanted: RegExp): Promise<void> {
-  await using fleet = await startFleet({ ...scenario.fleet, command: () => alteredCairn(changes) });
+  const command = await alteredCairn(changes);
+  await using fleet = await startFleet({ ...scenario.fleet, command: async () => command });
   const callers = await addCallers(fleet);
   const found = runScenario(scenario, { fleet, callers, seed: SEED, say: console.log });
   await expect(found).rejects.toThrow(wanted);

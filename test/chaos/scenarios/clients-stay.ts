@@ -3,7 +3,7 @@
 
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { asides, back, killed } from "../folders.ts";
+import { asides, back, killed, leads } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE_AND_ONE, VOTERS } from "../shapes.ts";
 
@@ -52,10 +52,11 @@ export const recovered: Scenario = {
     trial.mayLose = true;
     const load = trial.load({ patienceMs: 90_000 });
     await load.more(60);
-    const leader = await fleet.leader();
-    const node = fleet.up(["central"]).find((each) => each !== leader);
-    if (node === undefined) throw new Error("there is no follower");
-    const others = fleet.nodes.filter((each) => each !== node);
+    // The one that began the fleet: the others would join one at their next start.
+    const [node, ...others] = fleet.nodes;
+    const [next] = others;
+    if (node === undefined || next === undefined) throw new Error("there are no three voters");
+    await leads(fleet, next);
     const before = (await node.status())?.position ?? "";
     // The follower lacks what the others acknowledge now.
     node.pause();
@@ -74,8 +75,8 @@ export const recovered: Scenario = {
     await node.serving();
     await load.more(30, 60_000);
     const position = (await node.status())?.position ?? "";
-    const [epoch, next] = [before, position].map((text) => text.split("-")[0]);
-    if (epoch === next) throw new Error(`the recovered fleet goes on in the history ${epoch} of the lost one`);
+    const [epoch, newEpoch] = [before, position].map((text) => text.split("-")[0]);
+    if (epoch === newEpoch) throw new Error(`the recovered fleet goes on in the history ${epoch} of the lost one`);
     if (asides(node).length !== setAside) throw new Error("a recovery set data aside");
     // What belonged to the lost fleet is offered to this one, and gets a copy as any other.
     await fleet.join("central");
