@@ -33,7 +33,7 @@ export class StepTrap {
   }
 
   /** Resolves when the process is held at the step; returns the line of the trace. */
-  async sprung(node: FleetNode, withinMs = 40_000): Promise<string> {
+  async sprung(node: FleetNode, withinMs = 90_000): Promise<string> {
     const look = () => {
       const text = existsSync(this.#out) ? readFileSync(this.#out, "utf8") : "";
       // A call that is held has no result yet.

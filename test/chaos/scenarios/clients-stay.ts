@@ -3,7 +3,9 @@
 
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
+import { nodeTarget } from "../fleet-clients.ts";
 import { asides, back, killed, leads } from "../folders.ts";
+import { isWrite } from "../history.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE_AND_ONE, VOTERS } from "../shapes.ts";
 
@@ -61,12 +63,15 @@ export const recovered: Scenario = {
     // The follower lacks what the others acknowledge now.
     node.pause();
     await load.more(30);
+    const lost = load.rows.findLast((row) => isWrite(row) && row.position !== undefined)?.position;
     for (const other of others) {
       await killed(other);
       fleet.forget(other);
     }
     node.resume();
     await killed(node);
+    // The log of the lost fleet is set aside by it.
+    node.harmed = true;
     const setAside = asides(node).length;
     const { code, out, err } = await node.process.cli(["recover", "--accept-loss"]);
     trial.say(`cairn recover --accept-loss: ${code} ${out.trim()}`);
@@ -77,13 +82,15 @@ export const recovered: Scenario = {
     const position = (await node.status())?.position ?? "";
     const [epoch, newEpoch] = [before, position].map((text) => text.split("-")[0]);
     if (epoch === newEpoch) throw new Error(`the recovered fleet goes on in the history ${epoch} of the lost one`);
-    if (asides(node).length !== setAside) throw new Error("a recovery set data aside");
+    const moved = asides(node).length - setAside;
+    if (moved !== 1) throw new Error(`a recovery set data aside ${moved} times, not only the log of the lost fleet`);
     // What belonged to the lost fleet is offered to this one, and gets a copy as any other.
     await fleet.join("central");
     await load.more(30);
-    const forked = load.rows.filter((row) => row.code === "history_forked").length;
-    trial.say(`${forked} requests were told that the history forked`);
-    if (forked === 0) throw new Error("no client that showed a position of the lost history was told");
+    const ask = { operation: "get", key: `${trial.prefix}k0`, consistency: "session", shown: lost } as const;
+    const said = await nodeTarget(trial.device, node).read(ask, AbortSignal.timeout(10_000));
+    if (said.outcome !== "fail" || said.code !== "history_forked")
+      throw new Error(`a client with a position of the lost history was told ${JSON.stringify(said)}`);
   },
 };
 

@@ -78,7 +78,7 @@ export const crashSwitched: Scenario = {
   name: "crash-switched",
   title: "kill -9 of a member that has switched to a copy and not recorded it",
   fleet: SHORT_LOGS,
-  seconds: 120,
+  seconds: 240,
   async run(trial) {
     const load = trial.load({ padding: 20_000 });
     await load.more(50);
