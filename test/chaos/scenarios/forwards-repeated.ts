@@ -1,5 +1,5 @@
-// Responses of the leader to a member are lost, and the leadership moves: the member sends what it forwarded to the next
-// leader again, with the key that it made. Writes without a key of their own are done once.
+// Responses of the leader to a member are lost, and the leadership moves: the member sends what it forwarded to the
+// next leader again, with the key that it made. Writes without a key of their own are done once.
 
 import { nodeTarget } from "../fleet-clients.ts";
 import { leads } from "../folders.ts";
