@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
 import type { Rights, Verb } from "../access/rights.ts";
+import type { Fault } from "../lib/fault.ts";
 import type { Work } from "../lib/work.ts";
 import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
@@ -159,6 +160,11 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   work?(command: C, reader?: Reader): number;
   /** Returns the least weight in bytes when commands are batched: an entry is applied without a pause. */
   weight?(command: C): number;
+  /**
+   * Returns a refusal of apply with more to go by, such as why a place was not found, or the Fault as it is. Called on
+   * the node that proposed the write, with the state as it is by now: nothing of it is stored.
+   */
+  explain?(input: z.output<I>, fault: Fault, reader: Reader): Fault;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
   apply(tx: Writer, command: C, stamp: ApplyStamp): Effect<z.output<O>>;
 }

@@ -215,10 +215,16 @@ export class Invoker {
     this.#limited.request(caller, grants);
   }
 
-  #write(operation: AnyWrite, { call, input, common, given, spaces }: Admitted): Promise<Answer> {
+  async #write(operation: AnyWrite, { call, input, common, given, spaces }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
     const key = common.idempotencyKey;
-    return this.#writes.run({ operation, spaces, input, raw: given, caller, key, forwarded, signal });
+    try {
+      return await this.#writes.run({ operation, spaces, input, raw: given, caller, key, forwarded, signal });
+    } catch (error) {
+      const isHere = (this.#options.routing?.mode() ?? "leader") === "leader";
+      if (!(error instanceof Fault) || operation.explain === undefined || !isHere) throw error;
+      throw operation.explain(input, error, this.#options.store.reader);
+    }
   }
 
   async #read(operation: ReadOperation, { call, input, common, given }: Admitted): Promise<Answer> {

@@ -49,10 +49,23 @@ export class AppliedFleet {
 
   /** The outcome of a write with an idempotency key. */
   runKeyed(name: string, input: Record<string, unknown>, key: string, caller = "local"): Record<string, unknown> {
+    return this.#run(name, input, { key, caller });
+  }
+
+  /** The outcome of a write in an earlier version, which a log may hold. */
+  runVersion(v: number, name: string, input: Record<string, unknown>): Record<string, unknown> {
+    return this.#run(name, input, { v });
+  }
+
+  #run(
+    name: string,
+    input: Record<string, unknown>,
+    { key = "", caller = "local", v }: { key?: string; caller?: string; v?: number },
+  ): Record<string, unknown> {
     const operation = OPERATIONS.find((each) => each.name === name);
     if (operation?.kind !== "write") throw new Error(`no write ${name}`);
     const prepared = operation.prepare(operation.input.parse(input), DEFAULT_WRITE_LIMITS);
-    const command = { name, v: operation.v, input: prepared, caller, via: "", key };
+    const command = { name, v: v ?? operation.v, input: prepared, caller, via: "", key };
     this.commands.push({ stampMs: this.nowMs, command });
     const { state, outcomes } = applyOn(this.store, this.state, this.nowMs, [command]);
     this.state = { ...this.state, ...state };

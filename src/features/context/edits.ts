@@ -6,6 +6,7 @@ import { Fault } from "../../lib/fault.ts";
 import { findAll, SHORT } from "../../lib/find-all.ts";
 import { Work } from "../../lib/work.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
+import { findOverLineEnds, lineEndOf, withLineEnds } from "./line-ends.ts";
 
 /** One edit. */
 export type Edit = { op: "append"; text: string } | { op: "prepend"; text: string } | Replace;
@@ -99,11 +100,29 @@ function lengthAfter(length: number, edit: Edit): number {
   return length + edit.expected_count * (edit.new_text.length - edit.old_text.length);
 }
 
+/** Units for a character of a document with \r\n, whose places are looked for twice. */
+const LINE_ENDS = 8;
+
+/** How edits are applied. */
+export interface EditOptions {
+  work?: Work;
+  /**
+   * \n and \r\n stand for each other, and the document keeps its own. False in the versions of the command before:
+   * every character was compared and written as it is.
+   */
+  keepsLineEnds?: boolean;
+}
+
 /**
  * Applies edits as `parseEdits` returns them, in order; each result has at most `maxBytes`. Throws `patch_failed`,
  * `too_large`.
  */
-export function applyEdits(text: string, edits: readonly Edit[], maxBytes: number, work = new Work()): string {
+export function applyEdits(
+  text: string,
+  edits: readonly Edit[],
+  maxBytes: number,
+  { work = new Work(), keepsLineEnds = true }: EditOptions = {},
+): string {
   let looked = 0;
   return edits.reduce((current, edit, index) => {
     // Counted by what the edit expects: with another number of places it fails at once.
@@ -113,7 +132,11 @@ export function applyEdits(text: string, edits: readonly Edit[], maxBytes: numbe
       throw new Fault("too_large", `Edit ${index}: the edits search too much text`, {
         hint: "Write the whole document instead.",
       });
-    const next = applyEdit(current, edit, index, maxBytes);
+    const hasOwnEnds = keepsLineEnds && current.includes("\r\n");
+    if (hasOwnEnds) work.spend(LINE_ENDS * current.length);
+    const next = keepsLineEnds
+      ? applyKeepingLineEnds(current, edit, index, maxBytes)
+      : applyEdit(current, edit, index, maxBytes);
     if (next.length > maxBytes) throw tooLarge(index, maxBytes);
     return next;
   }, text);
@@ -125,22 +148,45 @@ function applyEdit(text: string, edit: Edit, index: number, maxBytes: number): s
   return replace(text, edit, index, maxBytes);
 }
 
+function applyKeepingLineEnds(text: string, edit: Edit, index: number, maxBytes: number): string {
+  const end = lineEndOf(text);
+  if (edit.op !== "replace") return applyEdit(text, { ...edit, text: withLineEnds(edit.text, end) }, index, maxBytes);
+  const places = findOverLineEnds(text, edit.old_text, edit.expected_count);
+  refuseCount(edit, index, places.length);
+  const parts: string[] = [];
+  let size = text.length;
+  let done = 0;
+  for (const place of places) {
+    const written = withLineEnds(edit.new_text, lineEndOf(text, place) ?? end);
+    size += written.length - (place.end - place.start);
+    if (size > maxBytes && size > text.length) throw tooLarge(index, maxBytes);
+    parts.push(text.slice(done, place.start), written);
+    done = place.end;
+  }
+  parts.push(text.slice(done));
+  return parts.join("");
+}
+
+/** Throws `patch_failed` where an edit is not in as many places as it expects. */
+function refuseCount(edit: Replace, index: number, count: number): void {
+  if (count === edit.expected_count) return;
+  const found = count === 0 ? "is not in the text" : `is in the text ${count} times`;
+  throw new Fault(
+    "patch_failed",
+    `Edit ${index}: ${JSON.stringify(edit.old_text.slice(0, 80))} ${found}; ${edit.expected_count} expected`,
+    {
+      hint:
+        count === 0
+          ? "Read the context again (format text) and copy old_text exactly."
+          : "Pass a longer old_text that occurs once, or set expected_count.",
+      details: { step: index, count },
+    },
+  );
+}
+
 function replace(text: string, edit: Replace, index: number, maxBytes: number): string {
   const places = findAll(text, edit.old_text);
-  if (places.length !== edit.expected_count) {
-    const found = places.length === 0 ? "is not in the text" : `is in the text ${places.length} times`;
-    throw new Fault(
-      "patch_failed",
-      `Edit ${index}: ${JSON.stringify(edit.old_text.slice(0, 80))} ${found}; ${edit.expected_count} expected`,
-      {
-        hint:
-          places.length === 0
-            ? "Read the context again (format text) and copy old_text exactly."
-            : "Pass a longer old_text that occurs once, or set expected_count.",
-        details: { step: index, count: places.length },
-      },
-    );
-  }
+  refuseCount(edit, index, places.length);
   // Checked before the text is built: a new_text that is inserted in many places can be very large.
   if (text.length + places.length * (edit.new_text.length - edit.old_text.length) > maxBytes)
     throw tooLarge(index, maxBytes);

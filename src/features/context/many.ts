@@ -5,9 +5,10 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
-import { type AnyWrite, type WriteLimits, write } from "../../operation/define.ts";
+import { type AnyWrite, type ApplyStamp, type WriteLimits, write } from "../../operation/define.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
-import type { Reader } from "../../store/store.ts";
+import { versionOf } from "../../operation/versions.ts";
+import type { Reader, Writer } from "../../store/store.ts";
 import { contextDelete } from "./delete.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
@@ -17,7 +18,7 @@ import { contextRestore } from "./restore.ts";
 const MAX_WRITES = 64;
 
 /**
- * Version of all parts. The limit on work is that of the whole, so a part has the meaning of a version without one.
+ * Version in all parts: what they mean follows from that of the whole, as does the limit on work.
  */
 const PART_V = 1;
 const WRITES: Readonly<Record<string, AnyWrite>> = {
@@ -67,11 +68,15 @@ const input = z.object({
 /** Does several writes as one. */
 export const contextMany = write({
   name: "context_many",
-  v: 2,
-  level: 2,
+  v: 3,
+  level: 3,
   maxWork: MAX_COMMAND_WORK,
-  // Without a limit on its work.
-  earlier: [{ v: 1 }],
+  earlier: [
+    // Parts have the meaning of their first version.
+    { v: 2, level: 2, maxWork: MAX_COMMAND_WORK, apply: applyFirstVersions },
+    // Without a limit on its work.
+    { v: 1, apply: applyFirstVersions },
+  ],
   title: "Several writes at once",
   description:
     "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
@@ -105,22 +110,41 @@ export const contextMany = write({
   work: workOfParts,
   weight: ({ parts }) =>
     parts.reduce((sum, { operation, command }) => sum + (WRITES[operation]?.weight?.(command) ?? 0), 0),
-  apply(tx, command, stamp) {
-    const results: Record<string, unknown>[] = [];
-    const changes: Changed[] = [];
-    for (const [index, { operation, v, command: part }] of command.parts.entries()) {
-      const known = WRITES[operation];
-      if (known === undefined || v !== PART_V)
-        throw new Error(`context_many holds ${operation} version ${v}, which this build does not know`);
-      const effect = inWrite(index, operation, () =>
-        known.apply(tx, part, { ...stamp, seq: stamp.seq + changes.length }),
-      );
-      results.push(effect.output);
-      changes.push(...effect.changes);
+  apply: (tx, command, stamp) => applyParts(tx, command, stamp, (write) => write.apply),
+  explain: ({ writes }, fault, reader) => {
+    const seen = new Set<unknown>();
+    for (const { operation, own } of fault.code === "patch_failed" ? parseWrites(writes) : []) {
+      // What an earlier write of the call made of the document was undone, so it cannot be looked at.
+      const explained = seen.has(own["id"]) ? undefined : operation.explain?.(own, fault, reader);
+      if (explained !== undefined && explained !== fault) return explained;
+      seen.add(own["id"]);
     }
-    return { output: { results }, changes };
+    return fault;
   },
 });
+
+type ApplyOf = (write: AnyWrite) => AnyWrite["apply"];
+
+function applyFirstVersions(tx: Writer, command: ManyCommand, stamp: ApplyStamp) {
+  return applyParts(tx, command, stamp, (write) => versionOf(write, PART_V)?.apply ?? write.apply);
+}
+
+/** Applies all parts in their order; `applyOf` returns the meaning of one. */
+function applyParts(tx: Writer, command: ManyCommand, stamp: ApplyStamp, applyOf: ApplyOf) {
+  const results: Record<string, unknown>[] = [];
+  const changes: Changed[] = [];
+  for (const [index, { operation, v, command: part }] of command.parts.entries()) {
+    const known = WRITES[operation];
+    if (known === undefined || v !== PART_V)
+      throw new Error(`context_many holds ${operation} version ${v}, which this build does not know`);
+    const effect = inWrite(index, operation, () =>
+      applyOf(known)(tx, part, { ...stamp, seq: stamp.seq + changes.length }),
+    );
+    results.push(effect.output);
+    changes.push(...effect.changes);
+  }
+  return { output: { results }, changes };
+}
 
 /** Returns the least units of all parts. What an earlier part wrote may have any size by then. */
 function workOfParts({ parts }: ManyCommand, reader?: Reader): number {

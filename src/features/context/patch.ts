@@ -12,13 +12,14 @@ import { isJsonType } from "../../lib/media-type.ts";
 import { applyMergePatch } from "../../lib/merge-patch.ts";
 import { withoutBom } from "../../lib/utf8.ts";
 import { MAX_COMMAND_WORK, READ_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
-import { write } from "../../operation/define.ts";
-import type { Reader } from "../../store/store.ts";
+import { type ApplyStamp, write } from "../../operation/define.ts";
+import type { Reader, Writer } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { documentOf } from "./document.ts";
-import { applyEdits, type Edit, parseEdits, workOfEdits } from "./edits.ts";
-import { headOf, type StoredVersion, textOf } from "./rows.ts";
+import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
+import { explainEdits } from "./explain-edits.ts";
+import { headOf, type StoredVersion, textOf, versionOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
@@ -39,16 +40,20 @@ interface PatchCommand extends Conditions {
 /** Changes a part of a document. */
 export const contextPatch = write({
   name: "context_patch",
-  v: 2,
-  level: 2,
+  v: 3,
+  level: 3,
   maxWork: MAX_COMMAND_WORK,
-  // Without a limit on its work.
-  earlier: [{ v: 1 }],
+  earlier: [
+    // Line ends of an edit as they are written.
+    { v: 2, level: 2, maxWork: MAX_COMMAND_WORK, apply: applyWithExactLineEnds },
+    // Without a limit on its work.
+    { v: 1, apply: applyWithExactLineEnds },
+  ],
   title: "Change a part of a context",
   search: "update memory, edit note, change document, append",
   core: "daily",
   description:
-    "Changes a part of the newest version of a document, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must occur exactly expected_count times (default 1); add line breaks yourself. A patch applies as a whole or not at all.",
+    "Changes a part of the newest version of a document, without sending the whole. merge: an object whose keys are set, null removes a key, arrays are replaced (RFC 7396). json-patch: a list of add, remove, replace, move, copy and test steps (RFC 6902). edit: for text, a list of {op: append|prepend, text} and {op: replace, old_text, new_text, expected_count}; old_text must occur exactly expected_count times (default 1); add line breaks yourself; \\n stands for the line ends that the document has. A patch applies as a whole or not at all.",
   input: z.object({
     id: contextId,
     format: z.enum(FORMATS).describe("merge and json-patch need a JSON document; edit works on any text."),
@@ -79,31 +84,52 @@ export const contextPatch = write({
   work: workOfPatch,
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
-  apply(tx, command, stamp) {
-    const { id, keep } = command;
-    const head = headOf(tx, id);
-    if (head === undefined) throw missing(id);
-    if (head.deleted !== 0) throw deleted(head);
-    checkConditions(command, head);
-    stamp.work.spend(READ_BYTE * head.size);
-    const row = requireVersion(tx, head, head.version);
-    const text = applyPatch(row, command, stamp.work);
-    const { output, changed } = appendVersion(
-      tx,
-      {
-        id,
-        head,
-        document: documentOf(text, row.content_type, keep.documentBytes),
-        title: head.title,
-        tags: head.tags,
-        outcome: "patched",
-      },
-      keep,
-      stamp,
-    );
-    return { output: { ...output, created: false as const }, changes: [changed] };
-  },
+  apply: (tx, command, stamp) => applyCommand(tx, command, stamp, { work: stamp.work, keepsLineEnds: true }),
+  explain: ({ id, format, patch }, fault, reader) =>
+    format === "edit" && fault.code === "patch_failed"
+      ? explainEdits(parseEdits(parsedPatch(patch)), fault, () => newestText(reader, id))
+      : fault,
 });
+
+function applyWithExactLineEnds(tx: Writer, command: PatchCommand, stamp: ApplyStamp) {
+  return applyCommand(tx, command, stamp, { work: stamp.work, keepsLineEnds: false });
+}
+
+function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, options: EditOptions & { work: Work }) {
+  const { id, keep } = command;
+  const head = headOf(tx, id);
+  if (head === undefined) throw missing(id);
+  if (head.deleted !== 0) throw deleted(head);
+  checkConditions(command, head);
+  stamp.work.spend(READ_BYTE * head.size);
+  const row = requireVersion(tx, head, head.version);
+  const text = applyPatch(row, command, options);
+  const { output, changed } = appendVersion(
+    tx,
+    {
+      id,
+      head,
+      document: documentOf(text, row.content_type, keep.documentBytes),
+      title: head.title,
+      tags: head.tags,
+      outcome: "patched",
+    },
+    keep,
+    stamp,
+  );
+  return { output: { ...output, created: false as const }, changes: [changed] };
+}
+
+/** Returns the patch as a value; it was parsed before. */
+function parsedPatch(patch: unknown): unknown {
+  return typeof patch === "string" ? JSON.parse(withoutBom(patch)) : patch;
+}
+
+function newestText(reader: Reader, id: string): string | undefined {
+  const head = headOf(reader, id);
+  const row = head?.deleted === 0 ? versionOf(reader, id, head.version) : undefined;
+  return row === undefined || row.purged !== 0 ? undefined : textOf(row);
+}
 
 /** Returns the patch as JSON text. Throws `invalid_input`, `too_large`. */
 function patchText(format: PatchFormat, patch: unknown, maxBytes: number): string {
@@ -127,13 +153,14 @@ function refuseSize(size: number, maxBytes: number): void {
 }
 
 /** Returns the text with the patch applied. Throws `patch_failed`, `too_large`, `unsupported_media_type`. */
-function applyPatch(row: StoredVersion, command: PatchCommand, work: Work): string {
+function applyPatch(row: StoredVersion, command: PatchCommand, options: EditOptions & { work: Work }): string {
+  const { work } = options;
   const isJson = isJsonType(row.content_type);
   const maxBytes = command.keep.documentBytes;
   const text = textOf(row);
   work.spend(jsonTextWork(command.patch));
   if (command.format === "edit") {
-    const edited = applyEdits(text, JSON.parse(command.patch) as Edit[], maxBytes, work);
+    const edited = applyEdits(text, JSON.parse(command.patch) as Edit[], maxBytes, options);
     if (!isJson) return edited;
     work.spend(jsonTextWork(edited));
     refuseBrokenJson(edited);
