@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import manifest from "../package.json" with { type: "json" };
 import type { BuildInfo } from "../src/config/build-info.ts";
+import { requireV2 } from "./cpu-level.ts";
 import { bunFor } from "./cross-bun.ts";
 import { BuildError, ensureNative, nativeVersions } from "./native.ts";
 import { planFor, type Target } from "./targets.ts";
@@ -51,6 +52,7 @@ export async function compile({ target, entry, outfile, commit }: CompileOptions
   try {
     if (!result.success)
       throw new BuildError(`compiling ${entry} for ${target.name} failed:\n${result.logs.join("\n")}`);
+    if (target.name === "linux-x64") requireV2(made);
     renameSync(made, outfile);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -56,4 +56,8 @@ child.on("error", (error) => {
   console.error(`cairn: ${error.message}`);
   process.exit(1);
 });
-child.on("exit", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 0)));
+child.on("exit", (code, signal) => {
+  if (signal === "SIGILL" && arch === "x64")
+    console.error("cairn: Bun needs a processor with SSE4.2 (x86-64-v2); a virtual machine needs the CPU type `host`");
+  process.exit(code ?? 128 + (constants.signals[signal] ?? 0));
+});
