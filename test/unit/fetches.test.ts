@@ -129,11 +129,17 @@ test("more than 10,000 guards become one for all keys, until the feed has brough
   expect(fetches.isGuarded("b/x")).toBe(false);
   const end = fetches.guard("a/last");
   expect(fetches.isGuarded("b/x")).toBe(true);
+  // With the last single guard gone too, the one for all keys holds on.
+  at.seq = 7;
+  end(7);
+  fetches.advanceTo(7);
+  expect(fetches.isGuarded("b/x")).toBe(true);
+  const unfinished = fetches.guard("a/last");
   at.seq = 8;
   fetches.advanceTo(8);
   expect(fetches.isGuarded("b/x")).toBe(false);
   expect(fetches.isGuarded("a/last")).toBe(true);
-  end();
+  unfinished();
   expect(fetches.isGuarded("a/last")).toBe(false);
 });
 

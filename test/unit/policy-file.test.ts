@@ -1,7 +1,7 @@
 // The policy file (security.md 6): whom its rules reach, and which files are refused as ones that others could write.
 
 import { expect, spyOn, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadPolicyFile, type Policy, policyGrants, policyJoinRoles } from "../../src/access/policy-file.ts";
 import { CAPABILITY, callerWith, localAdmin } from "../kit/core.ts";
@@ -84,6 +84,8 @@ test("a folder that others can write counts, however far up, unless only owners 
   expect(() => loadPolicyFile(path, CAPABILITY)).toThrow(`others can write ${join(top, "a")} `);
   chmodSync(join(top, "a"), 0o1777);
   expect(loadPolicyFile(path, CAPABILITY).rules).toEqual([]);
+  symlinkSync(join(top, "a/b"), join(top, "link"));
+  expect(() => loadPolicyFile(join(top, "link/policy.json"), CAPABILITY)).toThrow(`${top}/link is a symbolic link`);
 });
 
 test("what is no regular file is refused, and so is one that is too large", () => {
