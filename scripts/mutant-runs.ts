@@ -68,12 +68,12 @@ export class MutantRuns {
    */
   testsOf(source: string): string[] {
     const read = (path: string): string => readFileSync(join(this.#root, path), "utf8");
-    const name = basename(source).replace(/\.tsx?$/, "");
+    const named = new RegExp(`(?:^|-)${basename(source).replace(/\.tsx?$/, "")}\\b`);
     const exported = /^export (?:async )?(?:function\*?|class|const|let) (\w+)/gm;
     const names = [...read(source).matchAll(exported)].map(([, each]) => each);
     const naming = names.length === 0 ? undefined : new RegExp(`\\b(?:${names.join("|")})\\b`);
     const distance = (test: string, imports: number): number => {
-      if (basename(test).startsWith(name)) return 0;
+      if (named.test(basename(test))) return 0;
       return naming?.test(read(test)) === true ? 1 : 1 + imports;
     };
     return [...new Bun.Glob("test/{unit,contract}/**/*.test.{ts,tsx}").scanSync({ cwd: this.#root })]

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { ALL_CONDITIONS, CLEARED_BY_FORK, FEATURES, OPERATIONS } from "../../src/features/index.ts";
 import { LOG_TABLES } from "../../src/log/digest.ts";
 import { read } from "../../src/operation/define.ts";
-import { clearedByFork, digestTablesOf, eventTypesOf, migrationsOf } from "../../src/operation/derive.ts";
+import { clearedByFork, conditionsOf, digestTablesOf, eventTypesOf, migrationsOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { Registry } from "../../src/operation/registry.ts";
 import { ServiceKey, Services } from "../../src/operation/services.ts";
@@ -46,6 +46,8 @@ test("an edge caches the reads that are defined as cacheable, and no others", ()
 
 test("the lists of this build come from all features", () => {
   expect(CLEARED_BY_FORK).toEqual(clearedByFork(FEATURES));
+  // Who was a member of the history before, and who could have become one, is none of the new one.
+  expect(CLEARED_BY_FORK.toSorted()).toEqual(["members", "tickets"]);
   const codes = FEATURES.flatMap(({ conditions = {} }) => Object.keys(conditions));
   expect(Object.keys(ALL_CONDITIONS)).toEqual(expect.arrayContaining(codes));
 });
@@ -70,6 +72,15 @@ test("a migration left out, an event type of another form and a part provided tw
   expect(() => migrationsOf([step(1), step(3)])).toThrow("migration 3 of f3 should have the id 2");
   for (const type of ["cairn.a", "cairn.a.b.c", "cairn.A.b", "a.b.c"])
     expect(() => eventTypesOf([{ name: "x", events: { [type]: "x" } }])).toThrow("is not cairn.<noun>.<verb>");
+  const both = (feature: Omit<Feature, "name">) => ["x", "y"].map((name) => ({ ...feature, name }));
+  expect(() => eventTypesOf(both({ events: { "cairn.a.b": "x" } }))).toThrow("cairn.a.b is declared twice");
+  const [condition] = Object.entries(FEATURES.find(({ conditions }) => conditions !== undefined)?.conditions ?? {});
+  expect(condition).toBeDefined();
+  expect(() => conditionsOf(both({ conditions: Object.fromEntries([condition ?? []]) }))).toThrow("the same code");
+  const levels = [2, 1].map((level, index) => ({ id: index + 1, level, sql: "" }));
+  expect(() => migrationsOf([{ name: "f", migrations: levels }])).toThrow("migration 2 of f has too low a level");
+  const first = { name: "f", migrations: [{ id: 1, level: 0, sql: "" }] };
+  expect(() => migrationsOf([first])).toThrow("migration 1 of f has too low a level");
   const key = new ServiceKey<string>("the part");
   expect(() => new Services().get(key)).toThrow("nothing provides the part");
   expect(() => new Services().provide(key, "a").provide(key, "b")).toThrow("the part is provided twice");

@@ -106,6 +106,9 @@ test("a test that names an export comes before one with fewer imports between", 
   writeFileSync(join(root, "test/unit/a.test.ts"), 'import { used } from "../../src/user.ts";\nused;\n');
   writeFileSync(join(root, "test/unit/b.test.ts"), 'import { over } from "../../src/index.ts";\nover(1);\n');
   expect(new MutantRuns(root).testsOf("src/limits.ts")).toEqual(["test/unit/b.test.ts", "test/unit/a.test.ts"]);
+  // The one with its name comes first, also behind the name of its folder.
+  writeFileSync(join(root, "test/unit/c-limits.test.ts"), 'import { used } from "../../src/user.ts";\nused;\n');
+  expect(new MutantRuns(root).testsOf("src/limits.ts")[0]).toBe("test/unit/c-limits.test.ts");
 });
 
 test("a mutant that loops for ever is late, and what it started is ended", async () => {
