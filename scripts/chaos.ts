@@ -1,6 +1,6 @@
 // npm run chaos: injects faults into fleets of real nodes and checks the recorded history. `-- NAME…` runs some
-// scenarios, `--seed N` repeats the choices of a run, `--list` names the scenarios. The last line counts passed and
-// failed ones.
+// scenarios, `--seed N` repeats the choices of a run, `--list` names the scenarios. The last line counts passed,
+// failed and skipped ones.
 
 import { parseArgs } from "node:util";
 import { addCallers } from "../test/chaos/callers.ts";
@@ -50,10 +50,17 @@ async function main(): Promise<number> {
       `there is no scenario "${unknown}"; there are ${SCENARIOS.map(({ name }) => name).join(", ")}`,
     );
   const wanted = SCENARIOS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
-  const failed: string[] = [];
-  for (const scenario of wanted) if (!(await runOne(scenario, seed, values.binary))) failed.push(scenario.name);
+  const [failed, skipped]: [string[], string[]] = [[], []];
+  for (const scenario of wanted) {
+    const missing = scenario.needs?.();
+    if (missing !== undefined) {
+      console.log(`\nskip  ${scenario.name}: ${missing}`);
+      skipped.push(scenario.name);
+    } else if (!(await runOne(scenario, seed, values.binary))) failed.push(scenario.name);
+  }
   if (failed.length > 0) console.log(`\nFailed: npm run chaos -- --seed ${seed} ${failed.join(" ")}`);
-  console.log(`\n${wanted.length - failed.length} passed, ${failed.length} failed`);
+  const passed = wanted.length - failed.length - skipped.length;
+  console.log(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
   return failed.length === 0 ? 0 : 1;
 }
 

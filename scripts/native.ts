@@ -10,7 +10,7 @@ import { host, planFor, type Target } from "./targets.ts";
 const root = dirname(import.meta.dir);
 const native = join(root, "native");
 
-export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "hello";
+export type Part = "library" | "sidecar" | "tailnet" | "raftnode" | "powerdisk" | "hello";
 
 /** A problem that the user can fix; printed without a stack. */
 export class BuildError extends Error {
@@ -31,7 +31,7 @@ export interface Versions {
 /** Returns where a part of this target is, built or not. */
 export function nativePath(target: Target, part: Part): string {
   const library = target.goos === "darwin" ? "libcairn.dylib" : "libcairn.so";
-  const name = { library, sidecar: "cairn-sidecar", tailnet: "tailnet", raftnode: "raftnode", hello: "hello" }[part];
+  const name = part === "library" ? library : part === "sidecar" ? "cairn-sidecar" : part;
   return join(root, "build", "native", target.name, name);
 }
 
@@ -50,6 +50,7 @@ export function nativeVersions(): Versions {
 /** Builds the parts that tests and the bench start, each when it is not up to date. */
 export function ensureHostParts(target: Target): void {
   for (const part of ["library", "sidecar", "tailnet", "raftnode"] as const) ensureNative(target, part);
+  if (target.goos === "linux") ensureNative(target, "powerdisk");
 }
 
 /** Builds the part when it is not up to date, and returns its path. */
@@ -142,7 +143,7 @@ function folderOf(part: Part): string {
 
 /**
  * Returns the Go sources that this part may depend on: everything but tests and other commands, and for the product
- * without the test tailnet.
+ * without the test tailnet and the disk of the tests.
  */
 function sources(part: Part): string[] {
   // Two patterns, because Bun.Glob matches nothing with braces inside braces.
@@ -152,6 +153,7 @@ function sources(part: Part): string[] {
   const needed = (file: string) => {
     if (file.endsWith("_test.go")) return false;
     if (file.startsWith("tailnettest/")) return part === "tailnet";
+    if (file.startsWith("powerdisk/")) return part === "powerdisk";
     if (file.startsWith("raftlog/loopback/")) return part === "raftnode";
     if (file.startsWith("raftlog/")) return part === "library" || part === "sidecar" || part === "raftnode";
     return !file.startsWith("cmd/") || file.startsWith(`cmd/${folderOf(part)}/`);

@@ -112,10 +112,10 @@ async function copy(stream: ReadableStream<Uint8Array>, write: Write): Promise<v
 async function goTests(write: Write, only?: readonly string[]): Promise<Outcome> {
   if (Bun.which("go") === null) throw new BuildError("the tests need Go 1.26 or newer: https://go.dev/dl/");
   const productTags = (await Bun.file(join(root, "native", "tags.txt")).text()).trim();
-  const all = ["native/core", "native/tailnettest", "native/raftlog"];
+  const all = ["native/core", "native/tailnettest", "native/raftlog", "native/powerdisk"];
   const folders = all.filter((folder) => only === undefined || only.includes(folder));
-  // The Go half is tested with the tags that it is shipped with; `cairntest` adds the planted panics. The test tailnet
-  // and the replicated log are built whole, without those tags.
+  // The Go half is tested with the tags that it is shipped with; `cairntest` adds the planted panics. The others are
+  // built whole, without those tags.
   const tagged = folders.filter((folder) => folder === "native/core");
   const whole = folders.filter((folder) => folder !== "native/core");
   const counts: Counts[] = [];

@@ -31,6 +31,12 @@ export class Random {
     return found;
   }
 
+  /** Returns the same things in another order. */
+  shuffled<T>(things: readonly T[]): T[] {
+    const left = [...things];
+    return things.flatMap(() => left.splice(this.between(0, left.length - 1), 1)) as T[];
+  }
+
   /** Returns an independent stream of choices. */
   fork(): Random {
     return new Random(Math.floor(this.next() * 4294967296));

@@ -27,6 +27,8 @@ export interface Scenario {
   fleet: FleetOptions;
   /** Runs in every test run. */
   inGate?: boolean;
+  /** Says what this machine lacks for it, as in "needs root"; undefined where it can run. */
+  needs?: () => string | undefined;
   /** Longest time in ms for which nobody can write; without it OUTAGE_MS. */
   outageMs?: number;
   /** Time limit in seconds, without the start of its fleet. */
