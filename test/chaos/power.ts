@@ -4,6 +4,7 @@
 import type { FleetNode } from "../kit/fleet.ts";
 import { canLosePower, PowerDisk } from "../kit/power-disk.ts";
 import { killed, serverOf } from "./folders.ts";
+import type { Random } from "./random.ts";
 import type { Trial } from "./scenario.ts";
 
 /** Says what a machine lacks for such a disk; undefined where it has it. */
@@ -12,7 +13,7 @@ export function powerNeeds(): string | undefined {
 }
 
 /** What a node is known by, which a loss of power must not change. */
-interface Identity {
+export interface Identity {
   device: string;
   server: string | undefined;
 }
@@ -57,27 +58,36 @@ export class PoweredNodes {
   /** Cuts the power of nodes at one moment, and starts them again. Each must come back as what it was. */
   async cut(nodes: readonly FleetNode[]): Promise<void> {
     const { fleet, random } = this.#trial;
-    const before = nodes.map(identity);
+    const before = nodes.map(identityOf);
     const devices = (await fleet.tailnet.nodes()).length;
-    const isTorn = random.chance(0.5);
-    const cuts = nodes.map(async (node) => {
+    const seed = tornSeed(random);
+    const cuts = nodes.map((node) => {
       const disk = this.#disks.get(node);
       if (disk === undefined) throw new Error(`${node.name} is not on a disk that can lose its power`);
-      if (node.process.ended) throw new Error(`${node.name} ended before its power was cut`);
-      node.process.wasEnded = true;
-      const { names, files, pages } = await disk.cut(node.process.pid, isTorn ? random.between(0, 999_999) : undefined);
-      return `${node.name} ${names} names, ${pages} pages of ${files} files`;
+      return cutPower(node, disk, seed);
     });
-    const lost = await Promise.all(cuts);
-    this.#trial.say(`power cut${isTorn ? ", disks torn" : ""}; not synced were: ${lost.join("; ")}`);
+    this.#trial.say((await Promise.all(cuts)).join("; "));
     await runAgain(this.#trial, nodes);
-    const after = nodes.map(identity);
+    const after = nodes.map(identityOf);
     if (JSON.stringify(before) !== JSON.stringify(after) || (await fleet.tailnet.nodes()).length !== devices)
       throw new Error(`the nodes were ${JSON.stringify(before)} and are ${JSON.stringify(after)}`);
   }
 }
 
-function identity(node: FleetNode): Identity {
+/** Cuts the power of one node, whose process is killed with it. Returns what was not synced, as text. */
+export async function cutPower(node: FleetNode, disk: PowerDisk, seed?: number): Promise<string> {
+  if (node.process.ended) throw new Error(`${node.name} ended before its power was cut`);
+  node.process.wasEnded = true;
+  const { names, pages, files } = await disk.cut(node.process.pid, seed);
+  return `${node.name} had ${names} names and ${pages} pages of ${files} files not synced${seed === undefined ? "" : ", some are there"}`;
+}
+
+/** In half of the cuts the disks were writing. */
+export function tornSeed(random: Random): number | undefined {
+  return random.chance(0.5) ? random.between(0, 999_999) : undefined;
+}
+
+export function identityOf(node: FleetNode): Identity {
   return { device: node.id, server: node.role === "edge" ? undefined : serverOf(node) };
 }
 

@@ -14,7 +14,7 @@ import { leaderKilled } from "./leader-killed.ts";
 import { leaderPaused } from "./leader-paused.ts";
 import { memberReplaced } from "./member-replaced.ts";
 import { flappingLinks, leaderIsolated, splitInTwo } from "./partitions.ts";
-import { powerCutAll, powerCutOne } from "./power-cuts.ts";
+import { powerCutAll, powerCutCopies, powerCutJoining, powerCutOne } from "./power-cuts.ts";
 import { allKilled, joinCrashed, rollingRestart } from "./restarts.ts";
 import { settingsDiffer } from "./settings-differ.ts";
 import { seven } from "./seven.ts";
@@ -38,6 +38,8 @@ export const SCENARIOS: readonly Scenario[] = [
   stalledLeader,
   powerCutAll,
   powerCutOne,
+  powerCutCopies,
+  powerCutJoining,
   leaderDeaf,
   leaderIsolated,
   splitInTwo,

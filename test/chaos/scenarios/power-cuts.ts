@@ -1,9 +1,16 @@
 // Power cuts: of one node, and of all at one moment. Each disk then has what was synced, and in half of the cuts any
 // part of the rest. Nothing acknowledged is lost, no member votes twice in a term, and each is the device that it was.
 
-import { PoweredNodes, powerNeeds } from "../power.ts";
+import { mkdirSync } from "node:fs";
+import { PowerDisk } from "../../kit/power-disk.ts";
+import { killed } from "../folders.ts";
+import { cutPower, identityOf, PoweredNodes, powerNeeds, tornSeed } from "../power.ts";
 import type { Scenario } from "../scenario.ts";
-import { THREE } from "../shapes.ts";
+import { SHORT_LOGS, THREE } from "../shapes.ts";
+
+/** Every log of SHORT_LOGS is truncated within this time. */
+const TRUNCATED_MS = 2500;
+const CRASHES = 8;
 
 export const powerCutOne: Scenario = {
   name: "power-cut-one",
@@ -57,5 +64,82 @@ export const powerCutAll: Scenario = {
     });
     await load.more(30);
     await fleet.caughtUp();
+  },
+};
+
+export const powerCutCopies: Scenario = {
+  name: "power-cut-copies",
+  title: "power cuts of nodes that truncate their log continuously: of all at one moment, of one while it gets a copy",
+  fleet: SHORT_LOGS,
+  needs: powerNeeds,
+  outageMs: 60_000,
+  seconds: 300,
+  async run(trial) {
+    const { fleet, random } = trial;
+    const load = trial.load({ patienceMs: 60_000, padding: 4000 });
+    await load.more(60);
+    const nodes = fleet.up();
+    await PoweredNodes.during(trial, nodes, async (powered) => {
+      for (const whose of random.shuffled(["all", "all", "one", "one", "one"])) {
+        await load.more(60);
+        await Bun.sleep(random.between(0, TRUNCATED_MS));
+        if (whose === "all") {
+          await powered.cut(nodes);
+          continue;
+        }
+        const leader = await fleet.leader();
+        const node = random.pick(nodes.filter((each) => each !== leader));
+        await killed(node);
+        await load.more(60);
+        await Bun.sleep(TRUNCATED_MS);
+        await node.restart();
+        // From its first lines to the time when the copy is its store.
+        await Bun.sleep(random.between(100, 3000));
+        trial.say(`${node.name}, which was away`);
+        await powered.cut([node]);
+      }
+      await load.more(30);
+      await fleet.caughtUp();
+    });
+    await load.more(30);
+    await fleet.caughtUp();
+  },
+};
+
+export const powerCutJoining: Scenario = {
+  name: "power-cut-joining",
+  title: "the power of a joiner is cut at any moment of its way in, again and again, and once it is in",
+  fleet: THREE,
+  needs: powerNeeds,
+  seconds: 240,
+  async run(trial) {
+    const { fleet, random } = trial;
+    const load = trial.load({ padding: 4000 });
+    await load.more(60);
+    // Its first process only waits, so that all it ever writes is on the disk.
+    const node = await fleet.joining("regional", { wrap: ["sh", "-c", "exec sleep 1000", "sh"] });
+    await killed(node);
+    mkdirSync(node.dataDir, { mode: 0o700 });
+    await using disk = await PowerDisk.under(node.dataDir);
+    await node.restart();
+    for (let crash = 0; crash < CRASHES; crash++) {
+      await Bun.sleep(random.between(50, 4000));
+      trial.say(await cutPower(node, disk, tornSeed(random)));
+      await node.restart();
+    }
+    await fleet.joined(node);
+    trial.say(`${node.name} is a member after ${CRASHES} cuts`);
+    const before = identityOf(node);
+    trial.say(await cutPower(node, disk));
+    await node.restart();
+    await fleet.joined(node);
+    if (JSON.stringify(before) !== JSON.stringify(identityOf(node)))
+      throw new Error(`${node.name} was ${JSON.stringify(before)} and is ${JSON.stringify(identityOf(node))}`);
+    await load.more(30);
+    await fleet.caughtUp();
+    await killed(node);
+    await disk.remove();
+    await node.restart();
+    await fleet.joined(node);
   },
 };
