@@ -75,8 +75,17 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	node.secrets.add(params.AuthKey, params.ClientSecret, params.IngressSecret, params.EgressSecret)
 	node.identity.Store(&identity{})
 	node.watch.init(time.Now())
+	state, err := openState(params.StateDir, node.backendLogf)
+	if err != nil {
+		cancel()
+		return nil, &Fault{
+			Code:    CodeInternal,
+			Message: fmt.Sprintf("cannot open the state of the tailnet in %s: %v", params.StateDir, err),
+			Hint:    "See that the folder is writable by this user and the disk has room.",
+		}
+	}
 	node.server = &tsnet.Server{
-		Dir: params.StateDir, Hostname: params.Hostname, ControlURL: params.ControlURL,
+		Dir: params.StateDir, Store: state, Hostname: params.Hostname, ControlURL: params.ControlURL,
 		AuthKey: params.AuthKey, Ephemeral: params.Ephemeral, AdvertiseTags: params.Tags, Port: savedUDPPort(params.StateDir),
 		UserLogf: node.userLogf, Logf: node.backendLogf,
 	}
@@ -141,7 +150,7 @@ func clientSecretFor(params UpParams) string {
 
 // enrolled reports whether the state folder holds a node key.
 func enrolled(stateDir string) bool {
-	text, err := os.ReadFile(filepath.Join(stateDir, "tailscaled.state"))
+	text, err := os.ReadFile(filepath.Join(stateDir, stateFile))
 	if err != nil {
 		return false
 	}

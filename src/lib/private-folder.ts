@@ -2,7 +2,9 @@
 // other user can change.
 
 import { lstatSync, mkdirSync, type Stats } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { asOwner, nameOfUid } from "./accounts.ts";
+import { flush } from "./atomic-file.ts";
 import { Fault } from "./fault.ts";
 import { reasonOf } from "./reason-of.ts";
 
@@ -12,7 +14,7 @@ import { reasonOf } from "./reason-of.ts";
  */
 export function ensurePrivateFolder(path: string, choice = "--data"): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDurably(path);
   } catch (cause) {
     throw new Fault("data_unsafe", `Cannot make the folder ${path}: ${reasonOf(cause)}`, {
       hint: `Choose another place with ${choice}, or mend the permissions of this one.`,
@@ -43,4 +45,15 @@ export function refuseOtherOwner(path: string, { uid: owner }: Pick<Stats, "uid"
   throw new Fault("data_unsafe", `The folder ${path} belongs to ${nameOfUid(owner)}, not to ${nameOfUid(uid)}`, {
     hint: `Run this as its owner (${asOwner(owner)}), or choose another place with ${choice}.`,
   });
+}
+
+/** Makes a folder, and those above it. Their names are on the disk when it returns, as `fsync` of a file does not do. */
+function makeDurably(path: string): void {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const top = dirname(resolve(first));
+  for (let above = dirname(resolve(path)); above.length >= top.length; above = dirname(above)) {
+    flush(above);
+    if (above === top) return;
+  }
 }

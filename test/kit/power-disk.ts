@@ -109,7 +109,9 @@ export class PowerDisk implements AsyncDisposable {
 }
 
 function spawnDisk(cmd: string[]) {
-  return Bun.spawn({ cmd, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+  // A test runner that gives up kills its children. The disk is a grandchild: it ends with its stdin, and unmounts.
+  const wrap = ["sh", "-c", '"$@"; exit $?', "sh"];
+  return Bun.spawn({ cmd: [...wrap, ...cmd], stdin: "pipe", stdout: "pipe", stderr: "inherit" });
 }
 
 function run(cmd: string[]): void {

@@ -20,7 +20,9 @@ import {
 import { join } from "node:path";
 import { flush } from "../../src/lib/atomic-file.ts";
 import { eventually } from "../kit/eventually.ts";
+import { startNode } from "../kit/node.ts";
 import { canLosePower, PowerDisk } from "../kit/power-disk.ts";
+import { TestTailnet } from "../kit/tailnet.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const WRITER = join(import.meta.dir, "..", "kit", "commit-main.ts");
@@ -127,4 +129,18 @@ describe.skipIf(!canLosePower())("a disk that loses its power [needs root and /d
     await writer.exited;
     expect(lastRow(file)).toBe(0);
   });
+
+  test("a node that has just joined its tailnet is the same device afterwards", async () => {
+    await using tailnet = await TestTailnet.start();
+    const above = temporaryFolder();
+    await using disk = await PowerDisk.under(above);
+    await using node = await startNode({ tailnet, dataDir: join(above, "made by it", "data") });
+    const [device] = await tailnet.nodes();
+    node.wasEnded = true;
+    await disk.cut(node.pid);
+    await node.exited();
+    await using again = await node.again();
+    await again.serving();
+    expect((await tailnet.nodes()).map(({ id }) => id)).toEqual([String(device?.id)]);
+  }, 60_000);
 });

@@ -1,0 +1,57 @@
+// The state of the node on the tailnet, with the keys of its device. Tailscale's file store syncs the file and renames
+// it, and does not sync the folder: after a loss of power the node could be another device, in a fleet that knows the
+// one before.
+
+package core
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+
+	"tailscale.com/ipn"
+	"tailscale.com/ipn/store"
+	"tailscale.com/types/logger"
+)
+
+const stateFile = "tailscaled.state"
+
+// durableState is a file store whose writes are on the disk when they return, names included.
+type durableState struct {
+	ipn.StateStore
+	folder string
+}
+
+// openState opens or creates the state in a folder that exists.
+func openState(folder string, logf logger.Logf) (*durableState, error) {
+	file, err := store.NewFileStore(logf, filepath.Join(folder, stateFile))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{folder, filepath.Dir(folder)} {
+		if err := syncFolder(path); err != nil {
+			return nil, err
+		}
+	}
+	return &durableState{file, folder}, nil
+}
+
+// WriteState saves a value; nil removes it.
+func (s *durableState) WriteState(id ipn.StateKey, value []byte) error {
+	if was, err := s.ReadState(id); err == nil && bytes.Equal(was, value) {
+		return nil
+	}
+	if err := s.StateStore.WriteState(id, value); err != nil {
+		return err
+	}
+	return syncFolder(s.folder)
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
