@@ -273,8 +273,8 @@ func (s *serving) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, _ *fuse.OpenOut) f
 	return s.with(in.NodeId, func(*node) fuse.Status { return fuse.OK })
 }
 
-// ReadDir lists a folder by the numbers of its nodes, which are the offsets too: a name that is added or removed between
-// two requests moves none of the others.
+// ReadDir lists a folder by the numbers of its nodes, which are the offsets too: a name that is added or removed
+// between two requests moves none of the others.
 func (s *serving) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return s.with(in.NodeId, func(folder *node) fuse.Status {
 		names := slices.SortedFunc(maps.Keys(folder.names), func(one, other string) int {

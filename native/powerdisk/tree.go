@@ -1,6 +1,6 @@
-// Package powerdisk is a file system in memory that can lose its power: it then has what was synced and nothing else, or
-// some of the rest. For tests; never shipped. This file has the names; content.go has the bytes, mount_linux.go is how
-// the kernel reaches both.
+// Package powerdisk is a file system in memory that can lose its power: it then has what was synced and nothing else,
+// or some of the rest. For tests; never shipped. This file has the names; content.go has the bytes, disk_linux.go and
+// requests_linux.go are how the kernel reaches both.
 //
 // fsync of a file makes its bytes and its size durable, not its name. A name, new, changed or removed, is durable once
 // the folder it is in was synced; a rename between two folders is one change, durable with either of them. That is what
@@ -157,8 +157,8 @@ func (t *tree) unsynced() Lost {
 	return lost
 }
 
-// after returns the tree as it is once the power is back. With chance, a disk that was writing: of the pages any part is
-// there, and of the names the first few changes, since a journal keeps their order.
+// after returns the tree as it is once the power is back. With chance, a disk that was writing: of the pages any part
+// is there, and of the names the first few changes, since a journal keeps their order.
 func (t *tree) after(chance *rand.Rand) *tree {
 	if chance != nil {
 		t.keep(t.pending[:chance.IntN(len(t.pending)+1)])

@@ -1,3 +1,5 @@
+// What a cut leaves: names by their folders, bytes by their files, and torn pages by their seed.
+
 package powerdisk
 
 import (

@@ -47,7 +47,7 @@ export function refuseOtherOwner(path: string, { uid: owner }: Pick<Stats, "uid"
   });
 }
 
-/** Makes a folder, and those above it. Their names are on the disk when it returns, as `fsync` of a file does not do. */
+/** Makes a folder and those above it, with their names on the disk when it returns. */
 function makeDurably(path: string): void {
   const first = mkdirSync(path, { recursive: true, mode: 0o700 });
   if (first === undefined) return;

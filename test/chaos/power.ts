@@ -1,5 +1,5 @@
-// Nodes whose power is cut: their data folder (store, raft folder, state of the tailnet) is on a disk that has only what
-// was synced afterwards, or that and any part of the rest.
+// Nodes whose power is cut: their data folder (store, raft folder, state of the tailnet) is on a disk that has what was
+// synced afterwards, and of the rest nothing or any part.
 
 import type { FleetNode } from "../kit/fleet.ts";
 import { canLosePower, PowerDisk } from "../kit/power-disk.ts";

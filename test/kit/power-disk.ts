@@ -58,8 +58,8 @@ export class PowerDisk implements AsyncDisposable {
   }
 
   /**
-   * Takes the power away, kills the process, and brings the disk back. With a seed the disk was writing: any part of what
-   * was not synced is there.
+   * Takes the power away, kills the process, and brings the disk back. With a seed the disk was writing: any part of
+   * what was not synced is there.
    */
   async cut(pid: number, seed?: number): Promise<Lost> {
     const { lost } = await this.#ask({ do: "cut", pid, seed });
