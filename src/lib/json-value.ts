@@ -3,6 +3,7 @@
 // document leaves it as it was.
 
 import { Fault } from "./fault.ts";
+import { parseNumbers } from "./json-numbers.ts";
 import { MAX_JSON_DEPTH } from "./json-text.ts";
 
 export type JsonObject = Record<string, unknown>;
@@ -13,7 +14,6 @@ interface RawNumber {
 
 /** ES2026. TypeScript's library does not have them yet. */
 const exact = JSON as unknown as {
-  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
   rawJSON(text: string): RawNumber;
   isRawJSON(value: unknown): value is RawNumber;
 };
@@ -24,9 +24,10 @@ const LONG_NUMBER = /[0-9.]{16}|[0-9][eE]/;
 /** Parses valid JSON text. Numbers keep their exact text where a double would change it. */
 export function parseExact(text: string): unknown {
   if (!LONG_NUMBER.test(text)) return JSON.parse(text);
-  return exact.parse(text, (_key, value, { source }) =>
-    typeof value === "number" && source !== undefined && String(value) !== source ? exact.rawJSON(source) : value,
-  );
+  return parseNumbers(text, (source) => {
+    const value = Number(source);
+    return String(value) === source ? value : exact.rawJSON(source);
+  });
 }
 
 /**
@@ -35,11 +36,16 @@ export function parseExact(text: string): unknown {
  */
 export function keepNumbers(text: string, value: unknown): unknown {
   if (!LONG_NUMBER.test(text)) return value;
-  return exact.parse(text, (_key, item, { source }) =>
-    typeof item === "number" && source !== undefined && canonical(String(item)) !== canonical(source)
-      ? exact.rawJSON(source)
-      : item,
-  );
+  return parseNumbers(text, (source) => {
+    const item = Number(source);
+    if (isPlainlyHeld(source, item)) return item;
+    return canonical(String(item)) === canonical(source) ? item : exact.rawJSON(source);
+  });
+}
+
+/** A double holds up to 15 digits of a number of this size; the text has no more digits than characters. */
+function isPlainlyHeld(source: string, value: number): boolean {
+  return source.length <= 15 && Math.abs(value) > 1e-290 && Math.abs(value) < 1e290;
 }
 
 /** Reports whether a value is an object: no array, null or kept number. */
