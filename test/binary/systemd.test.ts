@@ -94,6 +94,7 @@ describe.skipIf(missing !== undefined)(`a service [needs ${missing ?? "systemd-n
       expect(err).not.toContain("chown");
       if (!line.includes("--verify")) expect(err).toContain("sudo -u cairn cairn");
     }
+    await sh("cairn doctor --data /srv/agents/cairn --config /srv/cairn.toml");
     expect(await ok("find /srv/agents/cairn ! -user cairn")).toBe("");
     expect(await ok("cairn status --data /srv/agents/cairn", "cairn")).toContain("status");
     await ok("cairn backup /mnt/stick/../../var/tmp/copy --data /srv/agents/cairn", "cairn");

@@ -2,7 +2,7 @@
 // manager is told, and that doing it again changes nothing.
 
 import { beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cairnCommand } from "../kit/node.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
@@ -23,12 +23,20 @@ beforeAll(async () => {
 echo "$@" >> ${record}
 case "$*" in
   *show*) cat ${state} 2>/dev/null || echo ActiveState=inactive ;;
-  *restart*) echo ActiveState=active > ${state} ;;
+  *restart*) grep -q 'serve --data .*refused' ${unit} && exit 1; echo ActiveState=active > ${state} ;;
+  *daemon-reload*) test ! -e ${join(home, "no-bus")} || { echo Failed to connect to bus >&2; exit 1; } ;;
   *disable*) rm -f ${state} ;;
 esac
 `,
   );
-  chmodSync(join(bin, "systemctl"), 0o755);
+  writeFileSync(
+    join(bin, "journalctl"),
+    `#!/bin/sh
+echo "journalctl $@" >> ${record}
+printf 'Starting.\\ncairn: The port 80 is in use\\n  try: Stop the other one.\\nFailed with result exit-code.\\n'
+`,
+  );
+  for (const name of ["systemctl", "journalctl"]) chmodSync(join(bin, name), 0o755);
 }, 600_000);
 
 function cairn(...words: string[]) {
@@ -86,6 +94,37 @@ describe.skipIf(process.platform !== "linux")("on Linux [needs Linux]", () => {
     expect(removed.told[0]).toBe("--user disable --now cairn.service");
     expect(existsSync(unit)).toBe(false);
     expect(cairn("service", "uninstall", "--user")).toMatchObject({ code: 0, told: [] });
+  });
+
+  test("a start that fails is taken back with the journal's reason: the unit of before, or none", () => {
+    const refused = ["service", "install", "--user", "--data", join(home, "refused")];
+    const first = cairn(...refused);
+    expect([first.code, first.err]).toEqual([32, expect.stringContaining("did not start: The port 80 is in use")]);
+    expect(first.err).toContain("try: Stop the other one.");
+    expect(first.err).toContain("Nothing is installed.");
+    expect(first.told.some((words) => words.startsWith("journalctl --user --unit cairn.service"))).toBe(true);
+    expect(first.told.slice(-3)).toEqual([
+      "--user disable --now cairn.service",
+      "--user daemon-reload",
+      "--user reset-failed cairn.service",
+    ]);
+    expect(existsSync(unit)).toBe(false);
+
+    expect(cairn("service", "install", "--user").code).toBe(0);
+    const text = readFileSync(unit, "utf8");
+    const second = cairn(...refused);
+    expect([second.code, second.err]).toEqual([32, expect.stringContaining("installed before is back, and runs.")]);
+    expect(readFileSync(unit, "utf8")).toBe(text);
+    expect(second.told.at(-1)).toBe("--user restart cairn.service");
+    expect(cairn("service", "uninstall", "--user").code).toBe(0);
+  });
+
+  test("without a manager to talk to nothing stays", () => {
+    writeFileSync(join(home, "no-bus"), "");
+    const refused = cairn("service", "install", "--user");
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining("Failed to connect to bus")]);
+    expect(existsSync(unit)).toBe(false);
+    rmSync(join(home, "no-bus"));
   });
 
   test("a place that cannot be written is said with the way out", () => {
