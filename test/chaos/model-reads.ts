@@ -11,7 +11,7 @@ export function read(world: World, client: Client): void {
   const key = world.key();
   const consistency = random.pick(["any", "session", "leader"] as const);
   const operation = random.chance(0.5) ? "get" : random.pick(READS);
-  const atEdge = operation === "get" && consistency !== "leader" && random.chance(0.3);
+  const atEdge = operation === "get" && consistency !== "leader" && random.chance(0.6);
   const member = random.pick(world.members);
   const shown = consistency === "session" ? client.position : undefined;
   const found = atEdge ? askEdge(world, key, shown) : askMember(world, member, consistency, client.position);
@@ -123,12 +123,13 @@ function askEdge(world: World, key: string, shown: Place | undefined) {
   const { seq } = world.edge;
   const cached = cache.get(key);
   const ageMs = world.nowMs - world.edge.asOfMs;
-  if (cached !== undefined) return { change: cached.change, seq: Math.max(seq, cached.change?.seq ?? 0), ageMs };
+  const positionOf = (found: SeenChange | undefined) => world.whole(Math.max(seq, found?.seq ?? 0));
+  if (cached !== undefined) return { change: cached.change, seq: positionOf(cached.change), ageMs };
   // A cache fill: requested some changes ago, arriving now. Changes since then make it unfit to keep.
   const askedSeq = world.whole(random.between(Math.max(0, seq - 3), order.length));
   const change = world.newest(key, askedSeq);
   const passed = order.slice(askedSeq, seq).some((later) => later.key === key);
   if (!passed || world.has("edge fill race")) cache.set(key, { change, seq: askedSeq });
   const answered = passed ? world.newest(key) : change;
-  return { change: answered, seq: world.whole(Math.max(seq, answered?.seq ?? 0)), ageMs };
+  return { change: answered, seq: positionOf(answered), ageMs };
 }

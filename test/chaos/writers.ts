@@ -95,11 +95,17 @@ export class Writers {
     }
     const puts = this.#puts.get(named(change)) ?? [];
     const others = this.#others.get(change.key) ?? [];
-    const isFree = (row: Row) => !this.#changes.has(row);
+    const isOpen = (row: Row) => !this.#changes.has(row) && this.#isWhole(row, change);
     const fits = (row: Row) => this.makes(row, change);
+    // The one that was invoked first: it can have made the change if any of them can.
+    const open = others
+      .filter((row) => row.outcome === "unknown" && isOpen(row) && fits(row))
+      .sort((one, other) => one.invokeMs - other.invokeMs);
     return (
-      puts.find((row) => isFree(row) && this.#isWhole(row, change)) ??
-      others.find((row) => row.outcome === "unknown" && isFree(row) && this.#isWhole(row, change) && fits(row)) ??
+      puts.find(isOpen) ??
+      // The other parts of its batch prove that it is that one.
+      open.find((row) => row.batch !== undefined) ??
+      open[0] ??
       puts[0] ??
       // Only a patch has a content of its own beside a put; a deletion too much belongs to one that was acknowledged.
       others.find((row) => row.operation === "patch" && fits(row)) ??
