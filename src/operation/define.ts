@@ -11,6 +11,9 @@ import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
 
+/** How long a read waits where its caller does not say (`waits`): many clients give up after 60 s, some earlier. */
+export const DEFAULT_WAIT_SECONDS = 20;
+
 /** What a caller must be allowed to do. */
 export interface AccessRule<Input> {
   verb: Verb;

@@ -71,6 +71,30 @@ describe.each(ERAS)("%s client", (era) => {
     await underWay(own);
   });
 
+  test("a client that gives up early misses nothing when it waits again from the same position", async () => {
+    await using one = await connect(server.url, era, "team");
+    const { tools } = await one.client.listTools();
+    const tool = tools.find(({ name }) => name === "context_wait");
+    expect(tool?.description).toMatch(/after 60 s, some after 5.*same since/);
+    expect(JSON.stringify(tool?.inputSchema)).toContain("default 20, at most 300");
+    const first = (await wait(one, { prefix: "team/", timeout_seconds: 0 })).structuredContent as Record<
+      string,
+      unknown
+    >;
+    let since = String(first["position"]);
+    for (let round = 0; round < 3; round++) {
+      const given = wait(one, { prefix: "team/", since }, { timeout: 100 });
+      await expect(given).rejects.toThrow(/timed out/i);
+      await underWay(own);
+      await core.call("context_put", { id: `team/${round}`, content: round });
+      await core.call("context_put", { id: `team/${round}`, content: "again" });
+      const { structuredContent } = await wait(one, { prefix: "team/", since }, { timeout: 5000 });
+      const found = structuredContent as { changes: { version: number }[]; position: string; timed_out: boolean };
+      expect([found.timed_out, found.changes.map(({ version }) => version)]).toEqual([false, [1, 2]]);
+      since = found.position;
+    }
+  });
+
   test("a cancelled wait ends at once and gives its place back", async () => {
     await using one = await connect(server.url, era, "team");
     await underWay(own);

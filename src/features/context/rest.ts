@@ -1,6 +1,7 @@
 // The HTTP routes of contexts (architecture.md 8), as rows for the router of api/. Rules and rights are those of the
 // operations.
 
+import { DEFAULT_WAIT_SECONDS } from "../../operation/define.ts";
 import type {
   PathParameter,
   QueryParameter,
@@ -239,7 +240,7 @@ const feeds: readonly RestRoute[] = [
         argument: "timeout_seconds",
         minimum: 0,
         maximum: 300,
-        description: "Seconds, for longpoll (default 25)",
+        description: `Seconds, for longpoll (default ${DEFAULT_WAIT_SECONDS})`,
       },
       limit: { kind: "count", maximum: 100, description: "At most this many, for longpoll (default 100)" },
     },

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Cursor } from "../../log/changes.ts";
-import { read } from "../../operation/define.ts";
+import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { type ChangeFilter, matchesFilter, type PublicChange, publicChange, publicChangeOf } from "./public-change.ts";
 
@@ -20,7 +20,7 @@ export const contextWait = read({
   search: "watch memory, follow notes, wait for another agent or a handoff",
   core: "daily",
   description:
-    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes. Pass the position of your last response as since, so that you miss nothing in between; pass the returned position as since of the next call. After timeout_seconds it returns no changes and timed_out true: call it again. Use it instead of repeated reads.",
+    "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes; after timeout_seconds without one it returns none and timed_out true. To go on, call it again with the returned position as since: that costs little and misses nothing. Pass since on the first call too, the position of your last answer. Many clients give up on a call after 60 s, some after 5: then nothing is lost, call it again with the same since and a shorter timeout_seconds. Use it instead of repeated reads.",
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
     prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
@@ -31,7 +31,7 @@ export const contextWait = read({
       .min(0)
       .max(300)
       .optional()
-      .describe("How long to wait (default 25, at most 300)."),
+      .describe(`How long to wait (default ${DEFAULT_WAIT_SECONDS}, at most 300); less than your client waits.`),
     limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
   }),
   example: { prefix: "team-a/", timeout_seconds: 1 },
@@ -55,7 +55,7 @@ export const contextWait = read({
     try {
       const since = input.since === undefined ? context.position().seq : await context.reach(input.since);
       const cursor = context.changes.cursor(since);
-      const deadline = AbortSignal.timeout((input.timeout_seconds ?? 25) * 1000);
+      const deadline = AbortSignal.timeout((input.timeout_seconds ?? DEFAULT_WAIT_SECONDS) * 1000);
       const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
       const limit = input.limit ?? MAX_CHANGES;
       const found = await collect(cursor, filter, { limit, deadline, signal: context.signal });
