@@ -26,6 +26,7 @@ Without --url the node of this machine is asked for its address, and clients on 
   args: [{ name: "[CLIENT]", help: "the client (default: all of them)", offers: CLIENTS }],
   options: [
     { flags: "--stdio", help: "only with cairn bridge, for a machine without Tailscale" },
+    { flags: "--fleet", help: "with cairn bridge --fleet, which goes on at another member when its node dies" },
     { flags: "--name <name>", help: "name of this server in the client (default: cairn)" },
     { flags: "--hook", help: "for claude-code: also print the start hook that runs cairn prime" },
     { flags: "--data <dir>", help: "the node of this data folder" },
@@ -41,7 +42,9 @@ Without --url the node of this machine is asked for its address, and clients on 
       });
     }
     const target = await targetOf(invocation);
-    const shown = clients.flatMap((client) => linesOf(client, target, isSet(invocation, "stdio")));
+    // Only the bridge knows more than one node.
+    const stdioOnly = isSet(invocation, "stdio") || isSet(invocation, "fleet");
+    const shown = clients.flatMap((client) => linesOf(client, target, stdioOnly));
     const hooks = hook ? [hookLines(target)] : [];
     await writeData(
       wantsJson(invocation)
@@ -75,11 +78,12 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
   const name = textOption(invocation, "name") ?? "cairn";
   const url = textOption(invocation, "url") ?? invocation.env["CAIRN_URL"];
   const data = textOption(invocation, "data");
+  const fleet = isSet(invocation, "fleet") ? ["--fleet"] : [];
   if (url !== undefined && url !== "" && data === undefined) {
     const base = nodeOrigin(url);
-    return { name, mcpUrl: `${base}/mcp`, bridge: [...shortCommand(), "bridge", "--url", base] };
+    return { name, mcpUrl: `${base}/mcp`, bridge: [...shortCommand(), "bridge", ...fleet, "--url", base] };
   }
-  const bridge = [...shortCommand(), "bridge", ...(data === undefined ? [] : ["--data", data])];
+  const bridge = [...shortCommand(), "bridge", ...fleet, ...(data === undefined ? [] : ["--data", data])];
   try {
     const { body } = await askNode(invocation, "node_status", {});
     const urls = Array.isArray(body["urls"]) ? body["urls"] : [];
@@ -93,8 +97,10 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
 
 /** Returns the hook that Claude Code runs at the start of a session; the model gets its output. */
 function hookLines(target: ClientTarget): ClientLines {
-  const [, ...rest] = target.bridge.slice(target.bridge.indexOf("bridge") - 1);
-  const command = [...target.bridge.slice(0, target.bridge.indexOf("bridge")), "prime", "--hook", ...rest.slice(1)];
+  const at = target.bridge.indexOf("bridge");
+  // Only the bridge goes from one member to another.
+  const options = target.bridge.slice(at + 1).filter((word) => word !== "--fleet");
+  const command = [...target.bridge.slice(0, at), "prime", "--hook", ...options];
   const hooks = {
     SessionStart: [{ hooks: [{ type: "command", command: command.map(shellWord).join(" "), timeout: 10 }] }],
   };

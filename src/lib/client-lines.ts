@@ -2,7 +2,17 @@
 // the page. Cairn only prints it and never writes into another program's configuration.
 
 /** The clients, in the order in which they are shown. */
-export const CLIENTS = ["claude-code", "codex", "cursor", "vscode", "gemini-cli", "claude-desktop"] as const;
+export const CLIENTS = [
+  "claude-code",
+  "codex",
+  "cursor",
+  "vscode",
+  "gemini-cli",
+  "qwen-code",
+  "opencode",
+  "copilot-cli",
+  "claude-desktop",
+] as const;
 /** One of them. */
 export type ClientName = (typeof CLIENTS)[number];
 
@@ -64,8 +74,23 @@ export function clientLines(client: ClientName, target: ClientTarget, transport?
       ]);
     case "gemini-cli":
       return lines(client, [
-        run(`gemini mcp add --transport http ${word} ${url}`),
+        run(`gemini mcp add --scope user --transport http ${word} ${url}`),
         file(GEMINI_FILE, { mcpServers: { [name]: { httpUrl: mcpUrl } } }),
+      ]);
+    case "qwen-code":
+      return lines(client, [
+        run(`qwen mcp add --transport http ${word} ${url}`),
+        file(QWEN_FILE, { mcpServers: { [name]: { httpUrl: mcpUrl } } }),
+      ]);
+    case "opencode":
+      return lines(client, [
+        run(`opencode mcp add ${word} --url ${url}`),
+        file(OPENCODE_FILE, { mcp: { [name]: { type: "remote", url: mcpUrl } } }),
+      ]);
+    case "copilot-cli":
+      return lines(client, [
+        run(`copilot mcp add --transport http ${word} ${url}`),
+        file(COPILOT_FILE, { mcpServers: { [name]: { type: "http", url: mcpUrl, tools: ["*"] } } }),
       ]);
   }
 }
@@ -96,8 +121,23 @@ function stdioLines(client: ClientName, name: string, bridge: readonly string[])
       ]);
     case "gemini-cli":
       return lines(client, [
-        run(`gemini mcp add ${word} ${optionsApart(bridge)}`),
+        run(`gemini mcp add --scope user ${word} ${optionsApart(bridge)}`),
         file(GEMINI_FILE, { mcpServers: { [name]: server } }),
+      ]);
+    case "qwen-code":
+      return lines(client, [
+        run(`qwen mcp add ${word} ${optionsApart(bridge)}`),
+        file(QWEN_FILE, { mcpServers: { [name]: server } }),
+      ]);
+    case "opencode":
+      return lines(client, [
+        run(`opencode mcp add ${word} -- ${words}`),
+        file(OPENCODE_FILE, { mcp: { [name]: { type: "local", command: bridge } } }),
+      ]);
+    case "copilot-cli":
+      return lines(client, [
+        run(`copilot mcp add ${word} -- ${words}`),
+        file(COPILOT_FILE, { mcpServers: { [name]: { type: "local", ...server, tools: ["*"] } } }),
       ]);
     case "claude-desktop":
       return lines(
@@ -108,7 +148,7 @@ function stdioLines(client: ClientName, name: string, bridge: readonly string[])
   }
 }
 
-/** Gemini takes options of the command as its own unless they follow `--`. */
+/** Gemini CLI and Qwen Code take options of the command as its own unless they follow `--`. */
 function optionsApart(bridge: readonly string[]): string {
   const at = bridge.findIndex((word) => word.startsWith("-"));
   const words = at < 0 ? bridge : [...bridge.slice(0, at), "--", ...bridge.slice(at)];
@@ -121,6 +161,9 @@ const TITLES: Readonly<Record<ClientName, string>> = {
   cursor: "Cursor",
   vscode: "VS Code",
   "gemini-cli": "Gemini CLI",
+  "qwen-code": "Qwen Code",
+  opencode: "opencode",
+  "copilot-cli": "Copilot CLI",
   "claude-desktop": "Claude Desktop",
 };
 
@@ -128,6 +171,9 @@ const CODEX_FILE = "~/.codex/config.toml";
 const CURSOR_FILE = "~/.cursor/mcp.json, or .cursor/mcp.json of a project";
 const VSCODE_FILE = ".vscode/mcp.json, or mcp.json of the user profile";
 const GEMINI_FILE = "~/.gemini/settings.json";
+const QWEN_FILE = "~/.qwen/settings.json";
+const OPENCODE_FILE = "~/.config/opencode/opencode.json, or opencode.json of a project";
+const COPILOT_FILE = "~/.copilot/mcp-config.json";
 
 function lines(client: ClientName, steps: readonly ClientStep[], note = ""): ClientLines {
   return { client, title: TITLES[client], steps, note };

@@ -179,6 +179,14 @@ describe("setup", () => {
     expect((await cairn("setup", "codex", "--hook")).code).toBe(2);
   });
 
+  test("--fleet gives the bridge that goes on at another member, and leaves the start hook as it is", async () => {
+    const { clients, hooks } = JSON.parse((await cairn("setup", "claude-code", "--fleet", "--hook", "--json")).out);
+    expect(clients.length).toBe(1);
+    expect(clients[0].steps[0].text).toMatch(/^claude mcp add cairn -- .* bridge --fleet\b/);
+    const [{ command }] = JSON.parse(hooks[0].steps[0].text).hooks.SessionStart[0].hooks;
+    expect(Bun.spawnSync({ cmd: ["sh", "-c", command], env: node.env }).stdout.toString()).toContain("team-a");
+  });
+
   test("an unknown client gets the near name; --url needs no node", async () => {
     const unknown = await cairn("setup", "claude-cod");
     expect(unknown.code).toBe(2);

@@ -7,7 +7,6 @@ import fc from "fast-check";
 import type { Caller } from "../../src/access/caller.ts";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
-import { CLIENTS, clientLines } from "../../src/lib/client-lines.ts";
 import { indentJson } from "../../src/lib/indent-json.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { nameText } from "../../src/page/text.tsx";
@@ -390,38 +389,6 @@ describe("indentJson", () => {
     );
     expect(indentJson('{"a":1.50,"b":1e400,"a\\"{":[ ]}')).toBe('{\n  "a": 1.50,\n  "b": 1e400,\n  "a\\"{": []\n}');
     expect(indentJson('{"cut": "in the midd')).toBe('{\n  "cut": "in the midd');
-  });
-});
-
-describe("client lines", () => {
-  const target = {
-    name: "cairn",
-    mcpUrl: "http://cairn/mcp",
-    bridge: ["/opt/my cairn", "bridge", "--url", "http://cairn"],
-  };
-
-  test("every client has lines, whose files parse and name the node", () => {
-    for (const transport of ["http", "stdio"] as const) {
-      for (const client of CLIENTS) {
-        const { steps, title } = clientLines(client, target, transport);
-        expect([title === "", steps.length > 0]).toEqual([false, true]);
-        for (const step of steps) {
-          const wanted = transport === "http" && client !== "claude-desktop" ? "http://cairn/mcp" : "bridge";
-          expect(step.text).toContain(wanted);
-          if (step.kind === "run") continue;
-          const parsed = step.where.includes(".toml") ? Bun.TOML.parse(step.text) : JSON.parse(step.text);
-          expect(JSON.stringify(parsed)).toContain('"cairn":{');
-        }
-      }
-    }
-  });
-
-  test("words are quoted for the shell, and options of the bridge are kept from the client's own", () => {
-    const words = (client: (typeof CLIENTS)[number]) => clientLines(client, target, "stdio").steps[0]?.text;
-    expect(words("claude-code")).toBe("claude mcp add cairn -- '/opt/my cairn' bridge --url http://cairn");
-    expect(words("gemini-cli")).toBe("gemini mcp add cairn '/opt/my cairn' bridge -- --url http://cairn");
-    const odd = clientLines("claude-code", { ...target, name: "it's", mcpUrl: "http://x/$(id)" }).steps[0]?.text;
-    expect(odd).toBe("claude mcp add --transport http 'it'\\''s' 'http://x/$(id)'");
   });
 });
 
