@@ -160,7 +160,7 @@ export const SETTINGS = {
   "limits.streams_per_caller": count(
     64,
     { min: 1, max: 100_000 },
-    "Streams and waits that one caller may have open at the same time.",
+    "Streams and waits that one caller may have open at the same time; above it the oldest wait gives way.",
   ),
   "outbound.allow": list(
     "HOST[:PORT],…",

@@ -7,6 +7,13 @@ import { Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
 
+/** A wait that counts for its caller until it is released. */
+export interface HeldWait {
+  /** Aborts with a Fault `rate_limited` when the wait has to give way to a newer stream or wait of its caller. */
+  signal: AbortSignal;
+  release(): void;
+}
+
 /** Limits of one caller, unless its grants say otherwise. */
 export interface CallerLimits {
   /** Requests per minute; 0: no limit. */
@@ -24,6 +31,8 @@ export class LimitedCallers {
   readonly #limits: CallerLimits;
   readonly #buckets: TokenBuckets;
   readonly #streams = new Slots();
+  /** The held waits of each caller, the oldest first; each has its slot. */
+  readonly #waits = new Map<string, Set<{ giveWay(): void }>>();
 
   constructor(limits: CallerLimits, nowMs: () => number) {
     this.#limits = limits;
@@ -35,15 +44,51 @@ export class LimitedCallers {
     return this.#streams.total;
   }
 
-  /** Counts an open stream or wait of a caller until the returned function is called. Throws Fault `rate_limited`. */
+  /**
+   * Counts an open stream of a caller until the returned function is called. At the limit its oldest wait gives way;
+   * throws Fault `rate_limited` where all are streams.
+   */
   holdStream(caller: Caller): () => void {
     const { streamsPerCaller } = this.#limits;
-    const release = this.#streams.take(callerName(caller), streamsPerCaller);
+    const name = callerName(caller);
+    const take = () => this.#streams.take(name, streamsPerCaller);
+    const release = take() ?? (this.#endOldestWait(name) ? take() : undefined);
     if (release !== undefined) return release;
-    throw new Fault("rate_limited", `${callerName(caller)} already has ${streamsPerCaller} streams and waits open`, {
+    throw new Fault("rate_limited", `${name} already has ${streamsPerCaller} streams and waits open`, {
       hint: "Close one, or raise limits.streams_per_caller on the node.",
       details: { retryAfterSeconds: 5 },
     });
+  }
+
+  /**
+   * Counts a wait, as `holdStream`. A wait is repeated by its position, and the oldest is the one that was most likely
+   * left behind by a client that is gone, so it gives way to what comes later.
+   */
+  holdWait(caller: Caller): HeldWait {
+    const free = this.holdStream(caller);
+    const name = callerName(caller);
+    const ending = new AbortController();
+    const waits = this.#waits.get(name) ?? new Set();
+    this.#waits.set(name, waits);
+    const release = () => {
+      free();
+      if (waits.delete(wait) && waits.size === 0) this.#waits.delete(name);
+    };
+    const wait = {
+      giveWay: () => {
+        release();
+        ending.abort(gaveWay(name, this.#limits.streamsPerCaller));
+      },
+    };
+    waits.add(wait);
+    return { signal: ending.signal, release };
+  }
+
+  /** Reports whether there was one. */
+  #endOldestWait(name: string): boolean {
+    const oldest = this.#waits.get(name)?.values().next().value;
+    oldest?.giveWay();
+    return oldest !== undefined;
   }
 
   /**
@@ -79,4 +124,15 @@ export class LimitedCallers {
       details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
     });
   }
+}
+
+function gaveWay(name: string, limit: number): Fault {
+  return new Fault(
+    "rate_limited",
+    `${name} has ${limit} streams and waits open, so this wait gave way to a newer one`,
+    {
+      hint: "Call it again with the same since. Wait for fewer things at once, or raise limits.streams_per_caller.",
+      details: { retryAfterSeconds: 5 },
+    },
+  );
 }

@@ -10,6 +10,7 @@ import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
+import type { HeldWait } from "./caller-limits.ts";
 
 /** How long a read waits where its caller does not say (`waits`): many clients give up after 60 s, some earlier. */
 export const DEFAULT_WAIT_SECONDS = 20;
@@ -74,8 +75,8 @@ export interface CallContext {
    * Fault `invalid_input`, `history_forked` or `unavailable`.
    */
   reach(position: string): Promise<number>;
-  /** Counts a long wait of this caller until the returned function is called. Throws Fault `rate_limited`. */
-  holdStream(): () => void;
+  /** Counts a long wait of this caller until it is released. Throws Fault `rate_limited`. */
+  holdWait(): HeldWait;
 }
 
 /** How a read is followed without end. */

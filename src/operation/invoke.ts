@@ -155,7 +155,7 @@ export class Invoker {
     return this.#positions.reach(position, MAX_POSITION_WAIT_MS, signal);
   }
 
-  /** Counts an open stream or wait of a caller until the returned function is called. Throws Fault `rate_limited`. */
+  /** Counts an open stream of a caller until the returned function is called. Throws Fault `rate_limited`. */
   holdStream(caller: Caller): () => void {
     return this.#limited.holdStream(caller);
   }
@@ -258,7 +258,7 @@ export class Invoker {
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const context = this.#context(call, operation);
     const { since, show } = operation.follow(input, context);
-    const release = context.holdStream();
+    const release = this.holdStream(call.caller);
     try {
       const seq = since === undefined ? context.position().seq : await context.reach(since);
       const following = new Following({
@@ -288,7 +288,7 @@ export class Invoker {
       head: () => log.head(),
       positionAt: (seq) => this.positionAt(seq),
       reach: (position) => this.reach(position, call.signal),
-      holdStream: () => this.holdStream(call.caller),
+      holdWait: () => this.#limited.holdWait(call.caller),
     };
   }
 

@@ -140,20 +140,29 @@ describe.each(ERAS)("%s client", (era) => {
     expect(performance.now() - started).toBeLessThan(1500);
   });
 
-  test("a caller has as many streams and waits as its limit says, and others are not touched by it", async () => {
+  test("a caller has as many streams and waits as its limit says: the oldest wait gives way, others' do not", async () => {
     await using one = await connect(server.url, era, "team");
     await underWay(own);
     const cancel = new AbortController();
-    const waiting = Array.from({ length: 64 - own }, () =>
+    await using other = await connect(server.url, era);
+    await underWay(2 * own);
+    const others = wait(other, { id: "team/x", timeout_seconds: 60 }, { signal: cancel.signal }).catch(
+      () => "cancelled",
+    );
+    await underWay(2 * own + 1);
+    const oldest = wait(one, { id: "team/x", timeout_seconds: 60 });
+    await underWay(2 * own + 2);
+    const waiting = Array.from({ length: 64 - own - 1 }, () =>
       wait(one, { id: "team/x", timeout_seconds: 60 }, { signal: cancel.signal }).catch(() => undefined),
     );
-    await underWay(64);
-    expect(textOf(await wait(one, { id: "team/x", timeout_seconds: 0 }))).toMatchObject({ code: "rate_limited" });
-    await using other = await connect(server.url, era);
-    expect((await wait(other, { id: "team/x", timeout_seconds: 0 })).structuredContent).toMatchObject({
+    await underWay(64 + own + 1);
+    expect((await wait(one, { id: "team/x", timeout_seconds: 0 })).structuredContent).toMatchObject({
       timed_out: true,
     });
+    expect(textOf(await oldest)).toMatchObject({ code: "rate_limited", retryable: true });
+    await underWay(64 + own);
     cancel.abort();
+    expect(await others).toBe("cancelled");
     await Promise.all(waiting);
   });
 });

@@ -81,3 +81,22 @@ test("streams are counted for each caller until they end", () => {
   callers.holdStream(ann);
   expect(() => callers.holdStream(ann)).toThrow("already has 2 streams");
 });
+
+test("at the limit the oldest wait of the caller gives way, to a wait or a stream; streams never do", () => {
+  const callers = limited(0);
+  const bobs = callers.holdWait(callerWith({ login: "bob@example.com" }));
+  const [first, second] = [callers.holdWait(ann), callers.holdWait(ann)];
+  const third = callers.holdWait(ann);
+  expect([first.signal.aborted, second.signal.aborted]).toEqual([true, false]);
+  expect(first.signal.reason).toMatchObject({ code: "rate_limited" });
+  // What gave way holds no place that it could give back.
+  first.release();
+  expect(callers.openStreams).toBe(3);
+  callers.holdStream(ann);
+  expect([second.signal.aborted, third.signal.aborted]).toEqual([true, false]);
+  third.release();
+  callers.holdStream(ann);
+  expect(() => callers.holdStream(ann)).toThrow("already has 2 streams");
+  expect(() => callers.holdWait(ann)).toThrow("already has 2 streams");
+  expect(bobs.signal.aborted).toBe(false);
+});

@@ -51,21 +51,22 @@ export const contextWait = read({
   hints: { idempotent: true },
   aliases: { ...idAliases, timeout: "timeout_seconds", position: "since" },
   async run(_reader, input, context) {
-    const release = context.holdStream();
+    const held = context.holdWait();
     try {
       const since = input.since === undefined ? context.position().seq : await context.reach(input.since);
       const cursor = context.changes.cursor(since);
       const deadline = AbortSignal.timeout((input.timeout_seconds ?? DEFAULT_WAIT_SECONDS) * 1000);
       const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
       const limit = input.limit ?? MAX_CHANGES;
-      const found = await collect(cursor, filter, { limit, deadline, signal: context.signal });
+      const signal = AbortSignal.any([context.signal, held.signal]);
+      const found = await collect(cursor, filter, { limit, deadline, signal });
       return {
         changes: found.changes,
         position: context.positionAt(found.seq ?? since),
         timed_out: found.changes.length === 0,
       };
     } finally {
-      release();
+      held.release();
     }
   },
   follow: ({ id, prefix, since, timeout_seconds }, { visible }) => {
@@ -81,7 +82,7 @@ interface CollectOptions {
   limit: number;
   /** When it aborts, the wait returns the changes found so far. */
   deadline: AbortSignal;
-  /** Aborts when the caller disconnects; the wait rejects. */
+  /** Aborts when the caller disconnects, or the wait has to give way; the wait rejects with the reason. */
   signal: AbortSignal;
 }
 
