@@ -3,6 +3,7 @@
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ENGINE_VARIABLES } from "../src/config/engine-variables.ts";
 import { type Counts, runChecks } from "./check.ts";
 import { BuildError, ensureHostParts } from "./native.ts";
 import { host, planFor } from "./targets.ts";
@@ -90,11 +91,13 @@ function bunTests(folder: string, options: readonly string[]): Part["run"] {
 
 /**
  * Returns our environment without keys and settings: those of the person who runs the tests must never reach a node of
- * a test.
+ * a test. A proxy is left for registries; the requests of tests to this machine do not go to it.
  */
 function environment(): NodeJS.ProcessEnv {
   const own = /^(TS_|TAILSCALE_|CAIRN_|XDG_RUNTIME_DIR|STATE_DIRECTORY|CREDENTIALS_DIRECTORY)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)));
+  const env = Object.entries(process.env).filter(([name]) => !own.test(name) && !ENGINE_VARIABLES.includes(name));
+  const direct = ["127.0.0.1", "localhost", process.env["NO_PROXY"] ?? process.env["no_proxy"] ?? ""].join(",");
+  return { ...Object.fromEntries(env), NO_PROXY: direct, no_proxy: direct };
 }
 
 /** Runs a program in the root, writes all that it prints, and returns its exit code. */
