@@ -102,7 +102,14 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
   const { request, caller, params } = call;
   const input = await argumentsOf(row, request, params);
-  const found = await surface.invoker.invoke({ operation, input, caller, signal: request.signal, surface: "rest" });
+  const found = await surface.invoker.invoke({
+    operation,
+    input,
+    caller,
+    signal: request.signal,
+    surface: "rest",
+    exact: true,
+  });
   return respond(request, response, conditions.includes("if-none-match"), found);
 }
 

@@ -72,6 +72,7 @@ async function poll(
     caller,
     signal: request.signal,
     surface: "rest",
+    exact: true,
   });
   const reached = output["position"];
   return jsonResponse(request, output, {
@@ -94,6 +95,7 @@ async function follow(
     caller,
     signal: request.signal,
     surface: "rest",
+    exact: true,
   });
   const headers = {
     ...SAFE_HEADERS,

@@ -31,6 +31,8 @@ export interface Call {
   input: unknown;
   caller: Caller;
   signal: AbortSignal;
+  /** Values are taken exactly as the schema has them; left out: also for what they can only mean (lenient.ts). */
+  exact?: boolean;
   /** The surface that it came through, for the metrics. Default: `other`. */
   surface?: Surface;
   /** Most characters of a document that the surface takes at once, unless the arguments say. Default: all. */
@@ -168,7 +170,7 @@ export class Invoker {
   /** The steps before anything of the store is read. Each may throw a Fault. */
   #admit(call: Call): Admitted {
     const operation = this.registry.find(call.operation);
-    const { input, common, given } = parseInput(operation, call.input);
+    const { input, common, given } = parseInput(operation, call.input, call.exact === true ? "exactly" : "leniently");
     const spaces = spacesOf(operation, input);
     const grants = this.#judge(call, operation, spaces);
     this.#refuseUnfollowed(operation, spaces);

@@ -8,7 +8,7 @@ import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 
 /** Passes over a value: a text may hold a list whose items need one too. */
-const MAX_PASSES = 4;
+export const MAX_PASSES = 4;
 
 type Issue = z.core.$ZodIssue;
 
@@ -17,14 +17,14 @@ export type Lenient<S extends z.ZodType> =
   | { given: unknown; data: z.output<S> }
   | { given: unknown; issues: readonly Issue[] };
 
-/** Parses `raw`, which is not changed. */
-export function parseLeniently<S extends z.ZodType>(schema: S, raw: unknown): Lenient<S> {
+/** Parses `raw`, which is not changed, in at most so many passes; in one pass nothing is taken for something else. */
+export function parseLeniently<S extends z.ZodType>(schema: S, raw: unknown, passes: number): Lenient<S> {
   let given = raw;
   for (let pass = 1; ; pass++) {
     const parsed = schema.safeParse(given);
     if (parsed.success) return { given, data: parsed.data };
     const { issues } = parsed.error;
-    const better = pass < MAX_PASSES ? repaired(schema, given, issues) : given;
+    const better = pass < passes ? repaired(schema, given, issues) : given;
     if (better === given) return { given, issues };
     given = better;
   }

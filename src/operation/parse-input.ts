@@ -8,7 +8,7 @@ import { sampleOf, typeOf } from "../lib/json-type.ts";
 import { nearest } from "../lib/nearest.ts";
 import { describeIssue, shownValue } from "../lib/schema-issue.ts";
 import type { Operation } from "./define.ts";
-import { objectIn, parseLeniently } from "./lenient.ts";
+import { MAX_PASSES, objectIn, parseLeniently } from "./lenient.ts";
 import { COMMON_NAMES, commonInput, writeInput } from "./registry.ts";
 import type { Consistency } from "./routing.ts";
 
@@ -43,8 +43,11 @@ export interface ParsedInput {
   given: Record<string, unknown>;
 }
 
+/** How the values of arguments are taken: also for what they can only mean, or exactly as the schema has them. */
+type Taking = "leniently" | "exactly";
+
 /** Separates and parses both kinds of arguments. Throws Fault `invalid_input` with the path of the first problem. */
-export function parseInput(operation: Operation, raw: unknown): ParsedInput {
+export function parseInput(operation: Operation, raw: unknown, taking: Taking = "leniently"): ParsedInput {
   const own: Record<string, unknown> = Object.create(null);
   const common: Record<string, unknown> = {};
   let hasCommon = false;
@@ -54,19 +57,24 @@ export function parseInput(operation: Operation, raw: unknown): ParsedInput {
       hasCommon = true;
     } else own[name] = value;
   }
-  const { data: input, given } = parseOwn(operation, own, COMMON_NAMES);
+  const { data: input, given } = parseOwn(operation, own, COMMON_NAMES, taking);
   if (!hasCommon) return { input, common: NO_COMMON, given };
-  const parsed = parseCommon(operation, common);
+  const parsed = parseCommon(operation, common, taking);
   return { input, common: parsed.common, given: { ...given, ...parsed.given } };
 }
 
 /** Parses an object by a strict schema, with aliases mapped to their names. Throws Fault `invalid_input`. */
 export function parseArguments(schema: ArgumentSchema, raw: unknown): Record<string, unknown> {
-  return parseOwn(schema, raw, []).data;
+  return parseOwn(schema, raw, [], "leniently").data;
 }
 
 /** If a name is unknown, `otherNames` are suggested too. */
-function parseOwn(schema: ArgumentSchema, raw: unknown, otherNames: readonly string[]): Parsed<z.ZodObject> {
+function parseOwn(
+  schema: ArgumentSchema,
+  raw: unknown,
+  otherNames: readonly string[],
+  taking: Taking,
+): Parsed<z.ZodObject> {
   const named: Record<string, unknown> = Object.create(null);
   const given = objectOf(schema.name, raw);
   for (const [name, value] of Object.entries(given)) {
@@ -87,16 +95,17 @@ function parseOwn(schema: ArgumentSchema, raw: unknown, otherNames: readonly str
     named[target] = value;
   }
   const known = () => [...Object.keys(schema.input.shape), ...otherNames];
-  return parse(schema, strictOf(schema.input), named, known);
+  return parse(schema, strictOf(schema.input), named, { known, taking });
 }
 
 function parseCommon(
   { name, kind }: Operation,
   raw: Record<string, unknown>,
+  taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
-  const names = () => COMMON_NAMES;
+  const how = { known: () => COMMON_NAMES, taking };
   const { data, given }: Parsed<typeof commonForReads> =
-    kind === "write" ? parse({ name }, commonForWrites, raw, names) : parse({ name }, commonForReads, raw, names);
+    kind === "write" ? parse({ name }, commonForWrites, raw, how) : parse({ name }, commonForReads, raw, how);
   const { consistency = "session", min_position, idempotency_key: key } = { idempotency_key: undefined, ...data };
   const idempotencyKey = typeof key === "string" ? key : undefined;
   return { common: { consistency, minPosition: min_position, idempotencyKey }, given };
@@ -133,9 +142,9 @@ function parse<S extends z.ZodObject>(
   { name, example }: Pick<ArgumentSchema, "name" | "example">,
   schema: S,
   value: Record<string, unknown>,
-  known: () => readonly string[],
+  { known, taking }: { known: () => readonly string[]; taking: Taking },
 ): Parsed<S> {
-  const parsed = parseLeniently(schema, value);
+  const parsed = parseLeniently(schema, value, taking === "exactly" ? 1 : MAX_PASSES);
   const given = parsed.given as Record<string, unknown>;
   if ("data" in parsed) return { data: parsed.data, given };
   const unknown = parsed.issues.find((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);

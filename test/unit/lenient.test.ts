@@ -111,6 +111,25 @@ test("no refusal of an argument points to a page", () => {
   );
 });
 
+test("routes shaped for HTTP take values exactly, and operations by name leniently", async () => {
+  const list = OPERATIONS.find(({ name }) => name === "context_list");
+  if (list === undefined) throw new Error("no context_list");
+  for (const given of [{ limit: "5" }, { cursor: "" }, { tag: null }, { min_position: "" }])
+    expect(faultOf(() => parseInput(list, given, "exactly")).code).toBe("invalid_input");
+  expect((await core.http("/contexts?cursor=")).status).toBe(400);
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ cursor: "", limit: "5" });
+  expect((await core.http("/operations/context_list", { method: "POST", headers, body })).status).toBe(200);
+  const empty = { ...headers, "if-match": "" };
+  const put = await core.http("/contexts/len/guard", { method: "PUT", headers: empty, body: "1" });
+  const named = {
+    method: "POST",
+    headers: { ...headers, "idempotency-key": "" },
+    body: '{"id":"len/x","content":"x"}',
+  };
+  expect([put.status, (await core.http("/operations/context_put", named)).status]).toEqual([400, 400]);
+});
+
 test("a value that fits is never changed", () => {
   const list = OPERATIONS.find(({ name }) => name === "context_list");
   if (list === undefined) throw new Error("no context_list");

@@ -193,7 +193,7 @@ describe("history", () => {
       "[1]",
       "1",
       {},
-      { version: "one" },
+      { version: "1" },
       { version: 1, id: "b" },
       { versoin: 1 },
       '{"version":1,"version":2}',
