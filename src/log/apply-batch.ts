@@ -118,7 +118,13 @@ function applyOne(
   const seq = state.seq + 1;
   try {
     return store.savepoint(() => {
-      const effect = apply(writer, command, { timeMs: state.logTimeMs, caller: command.caller, via: command.via, seq });
+      const effect = apply(writer, command, {
+        timeMs: state.logTimeMs,
+        caller: command.caller,
+        via: command.via,
+        seq,
+        level: state.level,
+      });
       const made = effect.changes.map((changed, index) => changeOf(state, command, changed, seq + index));
       // Read for each command: how commands are cut into entries must not decide it.
       const level = levelOf(tx);

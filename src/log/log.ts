@@ -41,6 +41,8 @@ export interface Stamp {
   via: string;
   /** Seq of this command's first change; further changes count up from it. */
   seq: number;
+  /** Fleet level of the state: what members of different builds must do alike depends on it (replication.md 8). */
+  level: number;
 }
 
 /** What applying a command returns: the answer, and the changes. */

@@ -96,7 +96,7 @@ describe("the work of a command in apply", () => {
     };
     const run = applierOf([{ ...patch, maxWork: 10, ...changes, apply }]);
     const store = openStore();
-    const stamp = { timeMs: 0, caller: "a", via: "", seq: 1 };
+    const stamp = { timeMs: 0, caller: "a", via: "", seq: 1, level: KNOWN_LEVEL };
     try {
       return store.transaction((tx) => run(tx, command({}), stamp));
     } finally {
@@ -285,7 +285,7 @@ function prepared(operation: AnyWrite, input: unknown): unknown {
 }
 
 function stampOf(work: Work) {
-  return { timeMs: 1_763_600_000_000, caller: "ann@example.com", via: "", seq: 1, work };
+  return { timeMs: 1_763_600_000_000, caller: "ann@example.com", via: "", seq: 1, level: KNOWN_LEVEL, work };
 }
 
 /** Applies a write inside the open transaction. */

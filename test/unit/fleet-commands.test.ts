@@ -116,7 +116,14 @@ describe("a join", () => {
       fleet.store.transaction((tx) => {
         tx.run("UPDATE meta SET value = ? WHERE key = 'fleet_level'", KNOWN_LEVEL + 1);
         const command = operation.prepare(operation.input.parse({ ...self, level }), DEFAULT_WRITE_LIMITS);
-        operation.apply(tx, command, { timeMs: fleet.nowMs, caller: "node", via: "", seq: 1, work: new Work() });
+        operation.apply(tx, command, {
+          timeMs: fleet.nowMs,
+          caller: "node",
+          via: "",
+          seq: 1,
+          level: KNOWN_LEVEL,
+          work: new Work(),
+        });
       });
     expect(joinAt(KNOWN_LEVEL)).toThrow(
       `Its build knows levels up to ${KNOWN_LEVEL}, and this fleet is at ${KNOWN_LEVEL + 1}`,

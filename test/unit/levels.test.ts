@@ -93,6 +93,20 @@ describe("a store of a lower level", () => {
     expect(levelAndSchema(openStore(fleet.folder))).toEqual(at(STATE_HASH_LEVEL));
   });
 
+  test("keeps outcomes with the fields of that level: they are replicated, and builds of it take part", () => {
+    const fleet = fleetAt(BEFORE);
+    const kept = (id: string) => {
+      const key = `key of ${id}`;
+      fleet.runKeyed("context_put", { id, content: "x", title: "t" }, key);
+      const row = fleet.store.reader.get<{ outcome: string }>("SELECT outcome FROM idempotency WHERE key = ?", key);
+      return Object.keys((JSON.parse(row?.outcome ?? "{}") as { output: object }).output);
+    };
+    const fields = ["id", "version", "etag", "created", "updated_at"];
+    expect(kept("a/below").sort()).toEqual(fields.toSorted());
+    raise(fleet, STATE_HASH_LEVEL);
+    expect(kept("a/above").sort()).toEqual([...fields, "content_type"].sort());
+  });
+
   test("can be used by the build of that level again, and by none after the level was raised", () => {
     const fleet = fleetAt(BEFORE);
     fleet.store.close();

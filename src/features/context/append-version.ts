@@ -22,6 +22,9 @@ export const EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4959
  */
 export const WHOLE_DOCUMENT = 64 * 1024;
 
+/** Fleet level from which on the outcome of a write names the type: kept outcomes are replicated state. */
+const TYPE_IN_OUTCOME_LEVEL = 3;
+
 /** Most versions that one write removes; maintenance.ts proposes the removal of the rest. */
 const MAX_PRUNED = 16;
 
@@ -40,7 +43,7 @@ export interface NextVersion {
 
 /** What writing a version returns: the operation's output and the change row. */
 export interface Appended {
-  output: { id: string; version: number; etag: string; created: boolean; content_type: string; updated_at: string };
+  output: { id: string; version: number; etag: string; created: boolean; content_type?: string; updated_at: string };
   changed: Changed;
 }
 
@@ -76,7 +79,7 @@ export function appendVersion(tx: Writer, next: NextVersion, keep: StampedLimits
       version: row.version,
       etag: etagOf(row.version, row.hash),
       created: living === undefined,
-      content_type: row.content_type,
+      ...(stamp.level >= TYPE_IN_OUTCOME_LEVEL ? { content_type: row.content_type } : {}),
       updated_at: timeOf(stamp.timeMs),
     },
     changed: {
