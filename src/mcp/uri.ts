@@ -56,7 +56,9 @@ export class UriTemplate {
     const mark = rest.indexOf("?");
     const query = mark < 0 ? {} : this.#queryOf(uri, rest.slice(mark + 1));
     try {
-      return { target: decodeURIComponent(mark < 0 ? rest : rest.slice(0, mark)), query };
+      // Targets are in this form: a resource is one resource however its letters are composed.
+      const target = decodeURIComponent(mark < 0 ? rest : rest.slice(0, mark)).normalize("NFC");
+      return { target, query };
     } catch {
       throw unreadable(uri, "is not valid percent-encoding", "Encode the id as UTF-8; write % of an id as %25.");
     }

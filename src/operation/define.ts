@@ -149,6 +149,8 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
    * Fleet level from which `v` is proposed (replication.md 8); below it the newest of `earlier` is. Left out: 1.
    */
   level?: number;
+  /** Returns the fleet level that this input needs, if that is higher: builds below it could not read what it makes. */
+  needsLevel?(input: z.output<I>): number;
   /** Versions with another meaning, newest first, of which a log may hold commands. */
   earlier?: readonly EarlierVersion<C, z.output<O>>[];
   /**

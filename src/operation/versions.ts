@@ -22,7 +22,17 @@ export function versionAt(operation: AnyWrite, level: number): WriteVersion {
   if ((operation.level ?? 1) <= level) return atVersion(operation, operation);
   const earlier = operation.earlier?.find((each) => (each.level ?? 1) <= level);
   if (earlier !== undefined) return atVersion(operation, earlier);
-  throw new Fault("unavailable", `${operation.name} needs fleet level ${operation.level}; the fleet has ${level}`, {
+  throw levelTooLow(operation.name, operation.level ?? 1, level);
+}
+
+/** Throws `unavailable` for an input that needs a higher level than the fleet has. */
+export function refuseInputAbove(level: number, operation: AnyWrite, input: unknown): void {
+  const needed = operation.needsLevel?.(input) ?? 1;
+  if (needed > level) throw levelTooLow(`This call of ${operation.name}`, needed, level);
+}
+
+function levelTooLow(what: string, needed: number, level: number): Fault {
+  return new Fault("unavailable", `${what} needs fleet level ${needed}; the fleet has ${level}`, {
     hint: "Upgrade cairn on every full member; the level is then raised by itself.",
   });
 }

@@ -22,7 +22,7 @@ import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
 import { lostLeadership, neverForwarded, notLeader, waitingFault } from "./routing-faults.ts";
-import { versionAt } from "./versions.ts";
+import { refuseInputAbove, versionAt } from "./versions.ts";
 
 /** A write that was parsed and admitted on this node. */
 export interface AdmittedWrite {
@@ -214,6 +214,7 @@ export class WriteRouter {
     if (catchingUp !== undefined) await catchingUp;
     const level = levelOf(reader);
     const { v } = versionAt(operation, level);
+    refuseInputAbove(level, operation, input);
     const limits = this.#options.limits();
     const keyed = key === undefined ? undefined : keyedPart(key, level, limits);
     let command: unknown;

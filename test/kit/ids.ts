@@ -17,12 +17,28 @@ export const AWKWARD_IDS = [
   "-/-",
   "plan",
   "a/b/c/d",
+  "vault/What now? (draft #2)",
+  "vault/100% – “done” & dusted.md",
+  "vault/Größe, Žižek & Ελλάδα",
+  "vault/日本語 ノート",
+  "vault/C++ = $5 | x",
+  "vault/a%2",
+  "vault/[link](x){y}<z>",
+  "vault/metadata/versions 3",
+  "vault/עברית",
+  "Meeting notes",
+  "vault/🚀 launch",
 ] as const;
 
 const SPACE_CHARACTERS = "ABCXYZabcxyz0189._~:@-";
 
 const space = fc.string({ unit: fc.constantFrom(...SPACE_CHARACTERS), minLength: 1, maxLength: 12 });
-const rest = fc.array(space, { maxLength: 3 });
+/** What may stand after the space, and often breaks something. */
+const NAMED = [..."azAZ09éßñΩяж字あ한٣½’“„–—…&%#?+=$<>|^`~'!*()[]{},;\" "];
+const name = fc
+  .array(fc.constantFrom(...NAMED, "🚀", "e\u0301".normalize("NFC")), { minLength: 1, maxLength: 12 })
+  .map((parts) => parts.join("").replace(/ +/g, " ").trim());
+const rest = fc.array(fc.oneof(space, name), { maxLength: 3 });
 
 /** Any id. */
 export const anyId: fc.Arbitrary<string> = fc

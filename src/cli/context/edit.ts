@@ -68,7 +68,7 @@ export async function editContext(invocation: Invocation, id: string): Promise<n
 /** Returns a file name by which the editor recognizes the type. */
 function fileNameOf(id: string, contentType: string | undefined): string {
   const name = id.split("/").at(-1) ?? "context";
-  return `${name.replaceAll(/[^A-Za-z0-9._-]/g, "_")}${extensionOf(contentType ?? typeByName(id) ?? "text/plain")}`;
+  return `${name.replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, MAX_FILE_NAME)}${extensionOf(contentType ?? typeByName(id) ?? "text/plain")}`;
 }
 
 /** Adds to an error where the edited text is, and how to write it. */
@@ -94,6 +94,9 @@ async function read(invocation: Invocation, id: string): Promise<CurrentContext>
     return { text: "", etag: undefined, contentType: undefined };
   }
 }
+
+/** File systems take 255 bytes. */
+const MAX_FILE_NAME = 100;
 
 const SECRET_VARIABLE = /^(TS_|TAILSCALE_)/;
 

@@ -88,7 +88,10 @@ export const contextList: Command = {
       const rows = objectsOf(body["contexts"]);
       if (ids) return rows.map((row) => `${row["id"]}\n`).join("");
       return columns(
-        rows.map((row) => ["id", "etag", "updated_at", "author", "title"].map((field) => cell(row[field]))),
+        rows.map((row) => [
+          ...["id", "etag", "updated_at", "author", "title"].map((field) => cell(row[field])),
+          Array.isArray(row["looks_like"]) ? `looks like ${cell(row["looks_like"].join(", "))}, and is another` : "",
+        ]),
       );
     });
   },

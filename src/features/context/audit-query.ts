@@ -8,6 +8,7 @@ import { type CallContext, type ReadOperation, read } from "../../operation/defi
 import { REFUSALS } from "../../operation/node-parts.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
+import { idPrefix } from "./context-id.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
 import { matchesFilter } from "./public-change.ts";
 import { timeOf } from "./rows.ts";
@@ -21,7 +22,7 @@ const MAX_STEPS = 25;
 const input = z.object({
   caller: z.string().min(1).max(MAX_CALLER_NAME).optional().describe("Only by this caller, as whoami writes it."),
   operation: z.string().min(1).max(64).optional().describe("Only by this operation."),
-  prefix: z.string().max(256).optional().describe("Only targets that start with this text."),
+  prefix: idPrefix.optional().describe("Only targets that start with this text."),
   since: z.string().min(1).max(64).optional().describe("From this time on (ISO 8601), or after this position."),
   until: z.string().min(1).max(64).optional().describe("Up to this time (ISO 8601) or position."),
   limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many rows (default 100)."),

@@ -6,6 +6,7 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
+import { idPrefix } from "./context-id.ts";
 import { endOfPrefix } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import type { StoredVersion } from "./rows.ts";
@@ -32,7 +33,7 @@ export const contextExport = read({
   description:
     "Returns every kept version of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
   input: z.object({
-    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    prefix: idPrefix.optional(),
     cursor: z.string().min(1).max(512).optional().describe("The cursor of the previous page."),
   }),
   example: { prefix: "team-a/" },

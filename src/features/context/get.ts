@@ -78,7 +78,7 @@ export const contextGet = read({
     }
     const seq = input.at === undefined ? undefined : await context.reach(input.at);
     const head = headOf(reader, input.id);
-    if (head === undefined) throw missing(input.id);
+    if (head === undefined) throw missing(input.id, reader);
     const version = seq === undefined ? (input.version ?? head.version) : versionAt(reader, head, seq);
     const row = requireVersion(reader, head, version);
     return { ...versionMetadataOf(input.id, row, head.created_at), content: textOf(row) };
@@ -140,7 +140,7 @@ export const contextMetadata = read({
   aliases: idAliases,
   run(reader, input) {
     const head = headOf(reader, input.id);
-    if (head === undefined) throw missing(input.id);
+    if (head === undefined) throw missing(input.id, reader);
     const kept = reader.get<{ floor: number; versions: number }>(
       "SELECT MIN(version) AS floor, COUNT(*) AS versions FROM versions WHERE id = ?",
       input.id,

@@ -8,6 +8,7 @@ import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { insertVersion, writeHead } from "./append-version.ts";
+import { levelOfId } from "./context-id.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
@@ -67,6 +68,7 @@ export const contextImport = write({
   }),
   access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).map(({ id }) => spaceOf(id)))] },
   hints: { idempotent: true },
+  needsLevel: ({ lines }) => Math.max(...parseLines(lines).map(({ id }) => levelOfId(id))),
   prepare: ({ lines }): ImportCommand => {
     const versions = parseLines(lines);
     const size = versions.reduce((sum, version) => sum + version.document.size, 0);

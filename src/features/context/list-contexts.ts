@@ -1,8 +1,10 @@
 // context_list: metadata of contexts, filtered by the caller's rights before paging (security.md 5).
 
 import { z } from "zod";
+import { lookAlikes } from "../../lib/look-alike.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
+import { idPrefix, idProblem } from "./context-id.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import { type ContextRow, metadata, metadataOf } from "./rows.ts";
 
@@ -20,6 +22,13 @@ const FIELDS = [
   "updated_at",
 ] as const;
 
+const listed = metadata
+  .partial()
+  .required({ id: true })
+  .extend({
+    looks_like: z.array(z.string()).optional().describe("Other ids of this page, easily taken for this one."),
+  });
+
 /** Lists the contexts that the caller may see, ordered by id. */
 export const contextList = read({
   name: "context_list",
@@ -29,7 +38,7 @@ export const contextList = read({
   description:
     "Lists the contexts (notes, memories, handoffs) you may read, ordered by id, without their content. Filter by prefix (a space such as team-a/), tag or time; pass cursor for more.",
   input: z.object({
-    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    prefix: idPrefix.optional(),
     tag: z.string().min(1).max(64).optional().describe("Only contexts with this tag."),
     updated_since: z.iso
       .datetime({ offset: true })
@@ -46,7 +55,7 @@ export const contextList = read({
   }),
   example: { prefix: "team-a/", limit: 20 },
   output: z.object({
-    contexts: z.array(metadata.partial().required({ id: true })).describe("With all fields, unless you named some."),
+    contexts: z.array(listed).describe("With all fields, unless you named some."),
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),
   }),
   access: { verb: "read", spaces: "visible" },
@@ -74,14 +83,18 @@ export const contextList = read({
     );
     const page = rows.slice(0, limit);
     const last = page.at(-1);
+    const alike = lookAlikes(page.map(({ id }) => id));
     return {
-      contexts: page.map((row) => pick(metadataOf(row), input.fields)),
+      contexts: page.map((row) => ({
+        ...pick(metadataOf(row), input.fields),
+        ...(alike.has(row.id) ? { looks_like: [...(alike.get(row.id) ?? [])] } : {}),
+      })),
       ...(rows.length > limit && last !== undefined ? { cursor: writeCursor(last.id) } : {}),
     };
   },
 });
 
-/** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. Ids are ASCII. */
+/** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. No id has U+10FFFF. */
 export function endOfPrefix(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }
@@ -112,6 +125,6 @@ function writeCursor(id: string): string {
 
 function readCursor(cursor: string): string {
   const id = Buffer.from(cursor, "base64url").toString("utf8");
-  if (writeCursor(id) !== cursor || !/^[A-Za-z0-9._~:@/-]{1,256}$/.test(id)) throw invalidCursor(cursor, "this list");
+  if (writeCursor(id) !== cursor || idProblem(id) !== undefined) throw invalidCursor(cursor, "this list");
   return id;
 }

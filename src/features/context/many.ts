@@ -96,6 +96,8 @@ export const contextMany = write({
   },
   hints: { destructive: true },
   aliases: { operations: "writes", items: "writes" },
+  needsLevel: ({ writes }) =>
+    Math.max(...parseWrites(writes).map(({ operation, own }) => operation.needsLevel?.(own) ?? 1)),
   prepare: ({ writes }, limits): ManyCommand => {
     const parts = parseWrites(writes).map((item, index) => prepareWrite(item, index, limits));
     refuseTooLarge(parts);

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion } from "./append-version.ts";
-import { contextId, idAliases } from "./context-id.ts";
+import { contextId, idAliases, levelOfId } from "./context-id.ts";
 import { type Document, toDocument } from "./document.ts";
 import { framedTags, headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
@@ -64,6 +64,7 @@ export const contextPut = write({
     mime_type: "content_type",
   },
   target: "id",
+  needsLevel: ({ id }) => levelOfId(id),
   prepare: (input, limits): PutCommand => ({
     id: input.id,
     document: toDocument(input.content, input.content_type, limits.maxDocumentBytes),

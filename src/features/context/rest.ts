@@ -9,6 +9,7 @@ import type {
   RouteResponse,
   StoredText,
 } from "../../operation/rest-route.ts";
+import { MAX_ID } from "./context-id.ts";
 import { contextDelete } from "./delete.ts";
 import { contextDiff } from "./diff-versions.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
@@ -26,7 +27,7 @@ const MAX_RESTORE_BYTES = 1024;
 const tag = "contexts";
 const id: PathParameter = {
   kind: "wide",
-  maxLength: 256,
+  maxLength: MAX_ID,
   description: "Context id; / plain or percent-encoded",
 };
 const limit: QueryParameter = { kind: "count", description: "At most this many" };

@@ -1,14 +1,30 @@
 // The Faults for contexts and versions that cannot be read: never written, deleted, purged, or no longer kept.
 
+import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { appearanceOf } from "../../lib/look-alike.ts";
 import type { Reader } from "../../store/store.ts";
 import { type ContextRow, floorOf, type StoredVersion, timeOf, versionOf } from "./rows.ts";
 
-/** Returns the Fault for a context that was never written. */
-export function missing(id: string): Fault {
+/** Ids that are looked through for one that was meant. */
+const MAX_COMPARED = 1000;
+
+/** Returns the Fault for a context that was never written. With a reader it names one that looks like it. */
+export function missing(id: string, reader?: Reader): Fault {
+  const meant = reader && idLike(reader, id);
   return new Fault("not_found", `There is no context ${JSON.stringify(id)}`, {
-    hint: "List the contexts to see which exist, or write it.",
+    hint:
+      meant === undefined
+        ? "List the contexts to see which exist, or write it."
+        : `${JSON.stringify(meant)} looks like it, and is another id. Did you mean that one?`,
   });
+}
+
+function idLike(reader: Reader, id: string): string | undefined {
+  const appearance = appearanceOf(id);
+  return reader
+    .all<{ id: string }>("SELECT id FROM contexts WHERE space = ? AND deleted = 0 LIMIT ?", spaceOf(id), MAX_COMPARED)
+    .find((row) => appearanceOf(row.id) === appearance)?.id;
 }
 
 /** Returns the Fault for a deleted context. */

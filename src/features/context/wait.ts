@@ -6,7 +6,7 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Cursor } from "../../log/changes.ts";
 import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
-import { contextId, idAliases } from "./context-id.ts";
+import { contextId, idAliases, idPrefix } from "./context-id.ts";
 import { type ChangeFilter, matchesFilter, type PublicChange, publicChange, publicChangeOf } from "./public-change.ts";
 
 const MAX_CHANGES = 100;
@@ -23,7 +23,7 @@ export const contextWait = read({
     "Waits until a context (id), the contexts under a prefix, or anything you may read changes, and returns the changes; after timeout_seconds without one it returns none and timed_out true. To go on, call it again with the returned position as since: that costs little and misses nothing. Pass since on the first call too, the position of your last answer. Many clients give up on a call after 60 s, some after 5: then nothing is lost, call it again with the same since and a shorter timeout_seconds. Use it instead of repeated reads.",
   input: z.object({
     id: contextId.optional().describe("Only this context, existing or not."),
-    prefix: z.string().max(256).optional().describe("Only ids that start with this text."),
+    prefix: idPrefix.optional(),
     since: z.string().min(1).max(64).optional().describe("Changes after this position (default: from now on)."),
     timeout_seconds: z
       .number()

@@ -13,8 +13,10 @@ import { Tags } from "./tags.tsx";
 /** Contexts on one page of the list. */
 const PAGE = 50;
 
+const listedWhole = metadata.extend({ looks_like: z.array(z.string()).optional() });
+
 /** Without `fields` a list has all fields of each context. */
-const wholeList = { name: contextList.name, output: contextList.output.extend({ contexts: z.array(metadata) }) };
+const wholeList = { name: contextList.name, output: contextList.output.extend({ contexts: z.array(listedWhole) }) };
 
 type List = z.infer<typeof wholeList.output>;
 
@@ -149,8 +151,13 @@ function Row({ context, members, nowMs }: RowProps) {
     <tr>
       <td>
         <a class="id" href={contextLink(context.id)}>
-          {context.id}
+          <Words text={context.id} />
         </a>
+        {context.looks_like === undefined ? null : (
+          <div class="quiet about">
+            looks like <Words text={context.looks_like.join(", ")} />, and is another
+          </div>
+        )}
         {context.title === "" && context.tags.length === 0 ? null : (
           <div class="quiet about">
             <Words text={context.title} /> <Tags tags={context.tags} />
