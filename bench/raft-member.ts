@@ -9,6 +9,7 @@ import { loadSettings } from "../src/config/load.ts";
 import { SETTING_TABLES } from "../src/features/index.ts";
 import { fleetBegin } from "../src/fleet/index.ts";
 import { createClosers } from "../src/lib/closers.ts";
+import { BodyBudget } from "../src/lib/request-body.ts";
 import { fleetOf } from "../src/log/history.ts";
 import { KNOWN_LEVEL } from "../src/log/level.ts";
 import { Membership } from "../src/membership/membership.ts";
@@ -76,7 +77,7 @@ const listener = listen({
   at: { unix: socket, mode: 0o600 },
   identify: identifyLocal(),
   surfaces: product,
-  maxBodyBytes: settings["http.max_body_bytes"],
+  bodies: new BodyBudget(settings["http.max_body_bytes"]),
   origins: [],
   draining: () => false,
   log: logFor("http"),

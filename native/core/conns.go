@@ -16,17 +16,33 @@ import (
 const (
 	maxConnections          = 4096
 	maxConnectionsPerCaller = 512
+	// An h2 connection carries many requests at once; each takes a socket of the target.
+	maxRequests          = 8192
+	maxRequestsPerCaller = 1024
+	// Answers of a known size that wait to be taken.
+	maxAnswerBytes          = 256 << 20
+	maxAnswerBytesPerCaller = 64 << 20
 )
 
 type connections struct {
-	mu         sync.Mutex
-	open       map[*trackedConn]struct{}
-	perRemote  map[netip.Addr]int
+	mu   sync.Mutex
+	open map[*trackedConn]struct{}
+	// A device has two addresses, and is known as one caller from its first request on.
+	byAddress  *shares
+	byCaller   *shares
+	requests   *shares
+	answers    *shares
 	generation atomic.Uint64 // counts changes of rights
 }
 
 func newConnections() *connections {
-	return &connections{open: map[*trackedConn]struct{}{}, perRemote: map[netip.Addr]int{}}
+	return &connections{
+		open:      map[*trackedConn]struct{}{},
+		byAddress: newShares(maxConnections, maxConnectionsPerCaller),
+		byCaller:  newShares(maxConnections, maxConnectionsPerCaller),
+		requests:  newShares(maxRequests, maxRequestsPerCaller),
+		answers:   newShares(maxAnswerBytes, maxAnswerBytesPerCaller),
+	}
 }
 
 // trackedConn is the connection that net/http reads, and that an upgrade takes over.
@@ -35,7 +51,8 @@ type trackedConn struct {
 	owner  *connections
 	remote netip.Addr
 	check  atomic.Pointer[callerCheck]
-	once   sync.Once
+	caller string // whose connection it is counted as; under the registry's mu
+	closed bool   // under the registry's mu
 }
 
 // admit registers a connection, or returns nil when there are too many.
@@ -45,27 +62,42 @@ func (c *connections) admit(conn net.Conn) *trackedConn {
 		return nil
 	}
 	tracked := &trackedConn{Conn: conn, owner: c, remote: remote.Addr().Unmap()}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.open) >= maxConnections || c.perRemote[tracked.remote] >= maxConnectionsPerCaller {
+	if !c.byAddress.take(tracked.remote.String(), 1) {
 		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.open[tracked] = struct{}{}
-	c.perRemote[tracked.remote]++
 	return tracked
+}
+
+// identify counts a connection for its caller, once, and reports whether the caller may have one more.
+func (c *connections) identify(tracked *trackedConn, caller string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if tracked.closed || tracked.caller != "" {
+		return true
+	}
+	if !c.byCaller.take(caller, 1) {
+		return false
+	}
+	tracked.caller = caller
+	return true
 }
 
 // Close closes the connection and removes it from the registry.
 func (t *trackedConn) Close() error {
-	t.once.Do(func() {
-		owner := t.owner
-		owner.mu.Lock()
-		defer owner.mu.Unlock()
+	owner := t.owner
+	owner.mu.Lock()
+	if !t.closed {
+		t.closed = true
 		delete(owner.open, t)
-		if owner.perRemote[t.remote]--; owner.perRemote[t.remote] == 0 {
-			delete(owner.perRemote, t.remote)
+		owner.byAddress.give(t.remote.String(), 1)
+		if t.caller != "" {
+			owner.byCaller.give(t.caller, 1)
 		}
-	})
+	}
+	owner.mu.Unlock()
 	return t.Conn.Close()
 }
 

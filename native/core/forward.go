@@ -42,17 +42,56 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 					delete(response.Header, name)
 				}
 			}
-			return nil
+			if response.Close {
+				// The target wants no more of this caller, or not the rest of the body.
+				response.Header.Set("Connection", "close")
+			}
+			return node.holdAnswer(response)
 		},
 	}
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		if request.Body != nil && request.Body != http.NoBody {
-			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, request.Body, maxBody)}
+			timed := &timedBody{
+				ReadCloser: request.Body, control: http.NewResponseController(writer), waits: waits{pace: bodyPace},
+			}
+			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, timed, maxBody)}
 			request = request.WithContext(context.WithValue(request.Context(), bodyKey{}, body))
 			request.Body = body
 		}
 		proxy.ServeHTTP(writer, request)
 	})
+}
+
+var errAnswersHeld = errors.New("too many answers wait for this caller")
+
+// holdAnswer counts the bytes of an answer for its caller until all of it was taken or the request ended.
+func (n *Node) holdAnswer(response *http.Response) error {
+	size := response.ContentLength
+	if size <= smallAnswerBytes || response.Request.Method == http.MethodHead {
+		return nil
+	}
+	caller := response.Request.Context().Value(callerCheckKey{}).(*callerCheck).caller.ID
+	if !n.conns.answers.take(caller, size) {
+		return errAnswersHeld
+	}
+	response.Body = &heldBody{ReadCloser: response.Body, release: func() { n.conns.answers.give(caller, size) }}
+	return nil
+}
+
+// Answers up to this size are not counted.
+const smallAnswerBytes = 64 << 10
+
+// heldBody calls release once, when it is closed.
+type heldBody struct {
+	io.ReadCloser
+	once    sync.Once
+	release func()
+}
+
+// Close closes the body.
+func (b *heldBody) Close() error {
+	b.once.Do(b.release)
+	return b.ReadCloser.Close()
 }
 
 // rewrite runs after ReverseProxy removed the hop-by-hop headers, so a `Connection` header cannot remove ours.
@@ -82,6 +121,24 @@ func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, 
 	if body != nil && body.exceeded() {
 		writer.Header().Set("Connection", "close")
 		writeTooLarge(writer, maxBody)
+		return
+	}
+	if errors.Is(err, errAnswersHeld) {
+		writer.Header().Set("Retry-After", "5")
+		Problem{
+			Status: http.StatusServiceUnavailable, Code: "unavailable", Outcome: "unknown", Retryable: true,
+			Detail: "Too many answers wait to be taken by this device.",
+			Hint:   "Read the answers, then ask again, a write with the same idempotency key.",
+		}.write(writer)
+		return
+	}
+	if body != nil && body.slow() {
+		writer.Header().Set("Connection", "close")
+		Problem{
+			Status: http.StatusRequestTimeout, Code: "body_too_slow", Outcome: "not_written", Retryable: true,
+			Detail: "The body came too slowly and was given up.",
+			Hint:   fmt.Sprintf("Send at least %d bytes a second.", bodyPace.perSecond),
+		}.write(writer)
 		return
 	}
 	if request.Context().Err() != nil {
@@ -116,6 +173,7 @@ type boundedBody struct {
 	io.ReadCloser
 	mu     sync.Mutex
 	over   bool
+	late   bool
 	broken bool
 }
 
@@ -132,9 +190,18 @@ func (b *boundedBody) Read(into []byte) (int, error) {
 		b.over = true
 		return count, fmt.Errorf("the body is too large: %w", tooLarge)
 	}
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		b.late = true
+	}
 	// After Close the error comes from our side: the target replied before it had read the whole body.
 	b.broken = !errors.Is(err, http.ErrBodyReadAfterClose)
 	return count, err
+}
+
+func (b *boundedBody) slow() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.late
 }
 
 func (b *boundedBody) malformed() bool {

@@ -161,6 +161,13 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 			panic(http.ErrAbortHandler)
 		}
 	}()
+	timed := newTimedWriter(writer)
+	defer timed.finish()
+	writer = timed
+	// A refusal reads a little of the body, too, before the connection is closed.
+	if request.ContentLength != 0 {
+		_ = timed.control.SetReadDeadline(time.Now().Add(bodyPace.grace))
+	}
 	tracked, _ := request.Context().Value(connKey{}).(*trackedConn)
 	if tracked == nil {
 		writeProblem(writer, http.StatusForbidden, "caller_unknown", "The connection is not tracked.", "")
@@ -178,6 +185,16 @@ func (h *portHandler) ServeHTTP(writer http.ResponseWriter, request *http.Reques
 		writeProblem(writer, http.StatusForbidden, refusal.Code, refusal.Detail, refusal.Hint)
 		return
 	}
+	caller := check.caller.ID
+	if !node.conns.identify(tracked, caller) || !node.conns.requests.take(caller, 1) {
+		writer.Header().Set("Connection", "close")
+		writer.Header().Set("Retry-After", "5")
+		writeProblem(writer, http.StatusTooManyRequests, "rate_limited",
+			"This device has too many connections or requests open, or all devices together have.",
+			"Close some, or wait, then try again.")
+		return
+	}
+	defer node.conns.requests.give(caller, 1)
 	if h.refuse(writer, request) {
 		return
 	}

@@ -340,7 +340,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if admit(9999) != nil {
 		t.Error("one more than the bound was taken")
 	}
-	if closed := all.drop(nil); closed != maxConnections || len(all.open) != 0 || len(all.perRemote) != 0 {
-		t.Errorf("%d closed, %d and %d left", closed, len(all.open), len(all.perRemote))
+	if closed := all.drop(nil); closed != maxConnections || len(all.open) != 0 || len(all.byAddress.held) != 0 {
+		t.Errorf("%d closed, %d and %d left", closed, len(all.open), len(all.byAddress.held))
 	}
 }

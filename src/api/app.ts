@@ -3,6 +3,7 @@
 
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
@@ -32,7 +33,8 @@ export interface ApiOptions extends NodeFacts {
 
 /** The mounted REST surface. */
 export interface Api {
-  fetch(request: Request, caller: Caller): Promise<Response>;
+  /** `hold`: what the body of the request may take. */
+  fetch(request: Request, caller: Caller, hold?: BodyHold): Promise<Response>;
   /** Judges or ends the streams of these callers (by `Caller.id`), or of all: their rights may have changed. */
   callersChanged(ids?: readonly string[]): void;
   /** Event streams that are open now. */
@@ -55,16 +57,16 @@ export function createApi(options: ApiOptions): Api {
   const description = JSON.stringify(openApi(routes, invoker.registry, options.version));
   const surface: NodeSurface & FeedSurface = { invoker, streams, facts: options, description };
 
-  const answer = async (request: Request, caller: Caller): Promise<Response> => {
+  const answer = async (request: Request, caller: Caller, hold: BodyHold): Promise<Response> => {
     try {
-      return await dispatch(router, request, caller, surface);
+      return await dispatch(router, { request, caller, hold }, surface);
     } catch (error) {
       return problemResponse(error instanceof Fault ? error : unexpectedFault("The request", onUnexpected(error)));
     }
   };
   return {
-    fetch: async (request, caller) => {
-      const response = await answer(request, caller);
+    fetch: async (request, caller, hold = UNBOUNDED) => {
+      const response = await answer(request, caller, hold);
       return request.method === "HEAD" ? new Response(null, response) : response;
     },
     callersChanged: (ids) => streams.callersChanged(ids),
@@ -77,10 +79,10 @@ export function createApi(options: ApiOptions): Api {
 
 async function dispatch(
   router: Router<Row>,
-  request: Request,
-  caller: Caller,
+  asked: Omit<RouteCall, "params">,
   surface: NodeSurface & FeedSurface,
 ): Promise<Response> {
+  const { request } = asked;
   const found = router.find(request.url);
   if (found === undefined) {
     throw new Fault("not_found", `There is no route ${new URL(request.url).pathname.slice(0, 100)}`, {
@@ -91,7 +93,7 @@ async function dispatch(
   if (request.method === "OPTIONS") return optionsOf(place);
   const row = place.rows.get(request.method === "HEAD" ? "GET" : request.method);
   if (row === undefined) throw notAllowed(request.method, place.allow);
-  const call: RouteCall = { request, caller, params };
+  const call: RouteCall = { ...asked, params };
   if ("operation" in row) return callRow(row, call, surface);
   readQuery(request.url, row.query ?? {});
   return row.respond(call, surface);
@@ -101,7 +103,8 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   const { response, operation, conditions = [] } = row;
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
   const { request, caller, params } = call;
-  const input = await argumentsOf(row, request, params);
+  if (row.body !== undefined) surface.invoker.refuseUnread(operation, caller, params);
+  const input = await argumentsOf(row, call);
   const found = await surface.invoker.invoke({
     operation,
     input,

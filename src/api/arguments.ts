@@ -5,18 +5,19 @@ import { isObject } from "../lib/json-object.ts";
 import { essenceOf } from "../lib/media-type.ts";
 import type { QueryParameter, RestRoute, RouteBody } from "../operation/rest-route.ts";
 import { commonHeaders, conditionsOf, type QueryValues, readJson, readQuery, readText } from "./request.ts";
-import type { PathValues } from "./route.ts";
+import type { RouteCall } from "./route.ts";
 
 /** Arguments as the operation's schema will judge them. */
 export type Arguments = Record<string, unknown>;
 
 /** Returns the arguments of a call. Faults: `invalid_input`, `unsupported_media_type`, `too_large`, `cancelled`. */
-export async function argumentsOf(route: RestRoute, request: Request, params: PathValues): Promise<Arguments> {
+export async function argumentsOf(route: RestRoute, call: RouteCall): Promise<Arguments> {
+  const { request, params } = call;
   const query = queryArguments(route, readQuery(request.url, route.query ?? {}));
   const common = { ...commonHeaders(request), ...route.constants, ...query };
   if (route.method === "GET") return { ...common, ...params };
   const conditions = conditionsOf(request, route.conditions ?? []);
-  const body = route.body === undefined ? {} : await readBody(request, route.body);
+  const body = route.body === undefined ? {} : await readBody(call, route.body);
   return { ...common, ...body, ...conditions, ...params };
 }
 
@@ -36,18 +37,18 @@ function typed(kind: QueryParameter["kind"], value: string | readonly string[]):
   return kind === "count" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
 }
 
-async function readBody(request: Request, body: RouteBody): Promise<Arguments> {
-  const contentType = request.headers.get("content-type");
+async function readBody(call: RouteCall, body: RouteBody): Promise<Arguments> {
+  const contentType = call.request.headers.get("content-type");
   switch (body.kind) {
     case "document":
       if (contentType === null || essenceOf(contentType) === "") throw typeMissing();
-      return { [body.argument]: await readText(request, body.maxBytes), [body.typeArgument]: contentType };
+      return { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: contentType };
     case "patch": {
       const type = patchType(essenceOf(contentType), body.types);
-      return { [body.argument]: await readText(request, body.maxBytes), [body.typeArgument]: type };
+      return { [body.argument]: await readText(call, body.maxBytes), [body.typeArgument]: type };
     }
     case "json":
-      return membersOf(await readJson(request, body.maxBytes), body);
+      return membersOf(await readJson(call, body.maxBytes), body);
   }
 }
 

@@ -18,9 +18,6 @@ import {
 import { commonHeaders, conditionsOf, readJson } from "./request.ts";
 import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
 
-/** Largest body of `/operations/{name}` in bytes: a document of 4 MiB with its escapes and the JSON around it. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
-
 const tag = "node";
 const ANY_RIGHT = "a role in some space";
 
@@ -162,11 +159,14 @@ function respondSelf({ request, caller }: RouteCall, node: NodeSurface): Promise
   });
 }
 
-async function respondOperation({ request, caller, params }: RouteCall, { invoker }: NodeSurface): Promise<Response> {
+async function respondOperation(call: RouteCall, { invoker }: NodeSurface): Promise<Response> {
+  const { request, caller, params } = call;
   conditionsOf(request, []);
-  const body = await readJson(request, MAX_BODY_BYTES);
+  const operation = String(params["name"]);
+  invoker.refuseUnread(operation, caller, {});
+  const body = await readJson(call, invoker.registry.maxInputBytes(operation));
   const found = await invoker.invoke({
-    operation: String(params["name"]),
+    operation,
     input: isObject(body) ? { ...commonHeaders(request), ...body } : body,
     caller,
     signal: request.signal,

@@ -6,8 +6,10 @@ import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import { essenceOf } from "../lib/media-type.ts";
 import { nearest } from "../lib/nearest.ts";
+import { readBytes } from "../lib/request-body.ts";
 import { refuseForeignQuery, textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Condition, QueryParameter } from "../operation/rest-route.ts";
+import type { RouteCall } from "./route.ts";
 
 /** Throws Fault `unsupported_media_type` for a charset parameter other than UTF-8. */
 function refuseCharset(contentType: string | null): void {
@@ -19,10 +21,10 @@ function refuseCharset(contentType: string | null): void {
 }
 
 /**
- * Returns the body as text. Faults: `too_large`, `unsupported_media_type` (a content coding, another charset),
- * `invalid_input` (not UTF-8), `cancelled`.
+ * Returns the body as text. Faults: `unsupported_media_type` (a content coding, another charset), `invalid_input` (not
+ * UTF-8), and those of `readBytes`.
  */
-export async function readText(request: Request, maxBytes: number): Promise<string> {
+export async function readText({ request, hold }: RouteCall, maxBytes: number): Promise<string> {
   refuseCharset(request.headers.get("content-type"));
   const coding = request.headers.get("content-encoding");
   if (coding !== null && coding !== "identity") {
@@ -34,20 +36,13 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
       },
     );
   }
-  const declared = Number(request.headers.get("content-length") ?? "0");
-  if (declared > maxBytes) throw tooLarge(declared, maxBytes);
-  const bytes = await request.bytes().catch((cause: unknown) => {
-    // The client disconnected or sent broken HTTP: no error of this node, so nothing is logged.
-    throw new Fault("cancelled", "The body ended before it was complete", { cause });
-  });
-  if (bytes.byteLength > maxBytes) throw tooLarge(bytes.byteLength, maxBytes);
-  return textOfUtf8(bytes, "The body");
+  return textOfUtf8(await readBytes(request, hold, maxBytes), "The body");
 }
 
 /** Returns the body as JSON; only `application/json` is read. An empty body is `{}`. Faults as of `readText`. */
-export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  const text = withoutBom(await readText(request, maxBytes));
-  const essence = essenceOf(request.headers.get("content-type"));
+export async function readJson(call: RouteCall, maxBytes: number): Promise<unknown> {
+  const text = withoutBom(await readText(call, maxBytes));
+  const essence = essenceOf(call.request.headers.get("content-type"));
   if (text.trim() === "" && essence === "") return {};
   if (essence !== "application/json") {
     throw new Fault("unsupported_media_type", `The content type ${JSON.stringify(essence)} is not accepted here`, {
@@ -134,10 +129,3 @@ const COMMON_HEADERS = [
   ["cairn-min-position", "min_position"],
   ["idempotency-key", "idempotency_key"],
 ] as const;
-
-function tooLarge(size: number, maxBytes: number): Fault {
-  return new Fault("too_large", `The body has ${size} bytes; the limit is ${maxBytes}`, {
-    hint: "Send less at once.",
-    details: { limit: maxBytes },
-  });
-}

@@ -1,6 +1,7 @@
 // The rows of the table of routes as api/ uses them: those of features, and the node's own, which call no operation.
 
 import type { Caller } from "../access/caller.ts";
+import type { BodyHold } from "../lib/request-body.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { RestRoute, RouteShape } from "../operation/rest-route.ts";
 import type { NodeFacts } from "./node-facts.ts";
@@ -35,6 +36,8 @@ export interface NodeSurface {
 export interface RouteCall {
   request: Request;
   caller: Caller;
+  /** What its body holds while it is read and answered. */
+  hold: BodyHold;
   /** Values of the path's parameters. */
   params: PathValues;
 }

@@ -1,4 +1,6 @@
-// Bounds the bytes that are held at the same time, for each key (such as a device) and in all.
+// Bounds the bytes that are held at the same time, for each key (such as a device) and in all. A key that holds some
+// gets more only while at least as much as it then holds is left free: however many take all they can get, the next
+// one fits.
 
 export interface ByteBounds {
   perKey: number;
@@ -36,7 +38,8 @@ export class ByteBudget {
       grow: (bytes) => {
         const { perKey, total } = this.#bounds;
         const held = this.#held.get(key) ?? 0;
-        if (!open || held + bytes > perKey || this.#total + bytes > total) return false;
+        const free = total - this.#total - bytes;
+        if (!open || held + bytes > perKey || free < 0 || (held > 0 && held + bytes > free)) return false;
         own += bytes;
         this.#add(key, bytes);
         return true;

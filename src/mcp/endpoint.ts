@@ -2,9 +2,10 @@
 
 import { createMcpHandler, isLegacyRequest, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
-import { faultBody } from "../lib/failed-result.ts";
+import { faultBody, sentenceOf } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { httpError } from "./errors.ts";
 import { meterFlow, OPENED } from "./flow.ts";
@@ -65,12 +66,14 @@ export class Endpoint {
   }
 
   /** Responds to a request of a proved caller. Host and Origin were checked before. */
-  async fetch(request: Request, known: Caller): Promise<Response> {
+  async fetch(request: Request, known: Caller, hold: BodyHold = UNBOUNDED): Promise<Response> {
     if (this.#closed)
       return httpError(503, 503, "This node is stopping", { retryable: true, hint: "Try again in a moment." });
     const caller = callerByUrl(request.url, known);
     if (caller instanceof Fault)
       return httpError(400, ProtocolErrorCode.InvalidParams, caller.message, faultBody(caller));
+    const stranger = this.#refuseStranger(caller);
+    if (stranger !== undefined) return stranger;
     if (!MCP_ROUTE.methods.includes(request.method)) {
       const refused = httpError(405, 405, `${request.method.slice(0, 40)} is no method of /mcp; it takes ${ALLOW}`);
       refused.headers.set("allow", ALLOW);
@@ -78,7 +81,8 @@ export class Endpoint {
     }
     const asked = accepting(request);
     if (request.method !== "POST") return this.#sessions.handle(asked, undefined, caller);
-    const read = await readBody(request);
+    const maxBytes = this.#parts.tools.maxMessageBytes(caller, request.headers.get("mcp-name"));
+    const read = await readBody(request, hold, maxBytes);
     if (read instanceof Response) return read;
     const body = plainMessage(read);
     const response = await this.#post(asked, body, caller);
@@ -110,6 +114,17 @@ export class Endpoint {
     await new Promise((resolve) => setTimeout(resolve));
     await Promise.all([this.#sessions.close(), this.#modern.close(), this.#waiting.close()]);
     subscriptions.close();
+  }
+
+  /** Returns the response to a caller without any right, who opens no session here and is not read (security.md 14). */
+  #refuseStranger(caller: Caller): Response | undefined {
+    try {
+      this.#parts.invoker.refuseStranger(caller, "mcp");
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return httpError(403, 403, sentenceOf(error), faultBody(error));
+    }
   }
 
   async #post(request: Request, body: unknown, caller: Caller): Promise<Response> {

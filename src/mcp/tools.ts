@@ -51,6 +51,16 @@ export class Tools {
     return list;
   }
 
+  /**
+   * Returns the largest message of this caller in bytes, by what the header `Mcp-Name` names. Without one, which older
+   * revisions do not have, it is small for a caller who may write no document.
+   */
+  maxMessageBytes(caller: Caller, named: string | null): number {
+    const { registry } = this.#invoker;
+    if (named !== null) return registry.maxInputBytes(named);
+    return Math.max(...this.list(caller).map(({ name }) => registry.maxInputBytes(name)), registry.maxInputBytes(""));
+  }
+
   /** Reports whether a call of this tool may wait for something to happen. */
   waits(name: string): boolean {
     return this.#waiting.has(name);

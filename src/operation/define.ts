@@ -51,6 +51,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   search?: string;
   /** One of the few tools for daily work (`/mcp?preset=core`). "always": clients load it at once. */
   core?: "daily" | "always";
+  /** Largest input as JSON, in bytes, where it carries documents; left out: 64 KiB. */
+  maxInputBytes?: number;
   /** Other names that agents try for an argument → its name. Both together are refused. */
   aliases?: Readonly<Record<string, string>>;
 }

@@ -1,7 +1,7 @@
 // The only way to run an operation; DESIGN.md lists its steps. REST, MCP, pages and calls forwarded by other nodes end
 // here. The command line comes by HTTP, and so does the bridge.
 
-import type { Access } from "../access/access.ts";
+import type { Access, Ask } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
@@ -77,6 +77,8 @@ export interface InvokerOptions {
   onUnexpected: (error: unknown, operation: string) => string;
 }
 
+type WhoAsks = Pick<Call, "caller" | "forwarded">;
+
 /** A call that was parsed, judged and counted against the caller's limits. */
 interface Admitted {
   call: Call;
@@ -126,6 +128,26 @@ export class Invoker {
    */
   follow(call: Call): Promise<Following> {
     return this.#counted(call, undefined, async () => this.#follow(this.#admit(call)));
+  }
+
+  /**
+   * Throws Fault `forbidden` where a caller may not use an operation at all, or not on the target that `known` names
+   * (arguments of the path), and `unknown_operation`: what can be said before the body of a request is read
+   * (security.md 14). `invoke` judges again.
+   */
+  refuseUnread(name: string, caller: Caller, known: Readonly<Record<string, unknown>>): void {
+    const operation = this.registry.find(name);
+    const target = operation.kind === "write" ? operation.target : undefined;
+    const named = target === undefined ? undefined : operation.input.shape[target]?.safeParse(known[target]);
+    const isNamed = target !== undefined && named?.success === true;
+    const spaces = isNamed ? spacesOf(operation, { [target]: named.data }) : "visible";
+    this.#judge({ caller }, operation, spaces);
+  }
+
+  /** Throws Fault `forbidden` for a caller without any right; `what` names what it wanted to use. */
+  refuseStranger(caller: Caller, what: string): void {
+    if (this.rights(caller).permitsAnything()) return;
+    this.#judged({ caller }, { operation: what, verb: "read", spaces: "visible" });
   }
 
   rights(caller: Caller): Rights {
@@ -192,15 +214,18 @@ export class Invoker {
   }
 
   /** Returns the grants that allow the call. Records a refusal and throws Fault `forbidden`. */
-  #judge({ caller, forwarded }: Call, operation: Operation, spaces: string[] | "visible"): readonly Grant[] {
-    const { name } = operation;
-    const { verb } = operation.access;
+  #judge(call: WhoAsks, { name, access: { verb } }: Operation, spaces: string[] | "visible"): readonly Grant[] {
+    return this.#judged(call, { operation: name, verb, spaces });
+  }
+
+  #judged({ caller, forwarded }: WhoAsks, ask: Ask): readonly Grant[] {
     const cap = forwarded === undefined ? {} : { cap: forwarded };
     try {
-      return this.#options.access.judge(caller, { operation: name, verb, spaces, ...cap });
+      return this.#options.access.judge(caller, { ...ask, ...cap });
     } catch (error) {
       const space = error instanceof Fault ? error.facts.refusedSpace : undefined;
-      this.#options.onRefused?.({ caller: callerName(caller), verb, space: space ?? "*", operation: name });
+      const { operation, verb } = ask;
+      this.#options.onRefused?.({ caller: callerName(caller), verb, space: space ?? "*", operation });
       throw error;
     }
   }

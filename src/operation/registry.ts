@@ -42,6 +42,9 @@ export const writeInput = z.object({
     .describe("Send the same key when you repeat a write whose answer you did not get: the write is done only once."),
 });
 
+/** Largest input of an operation that carries no document, as JSON in bytes. */
+const MAX_PLAIN_INPUT_BYTES = 64 * 1024;
+
 /** Names of the common arguments. */
 export const COMMON_NAMES: readonly string[] = [...Object.keys(commonInput.shape), ...Object.keys(writeInput.shape)];
 
@@ -75,6 +78,11 @@ export class Registry {
     throw new Fault("unknown_operation", `There is no operation ${JSON.stringify(name.slice(0, 80))}`, {
       hint: near === undefined ? `Known operations: ${names.join(", ")}.` : `Did you mean ${near}?`,
     });
+  }
+
+  /** Returns the largest input of an operation as JSON, in bytes. */
+  maxInputBytes(name: string): number {
+    return this.#entries.get(name)?.operation.maxInputBytes ?? MAX_PLAIN_INPUT_BYTES;
   }
 
   /** Returns the operations sorted by name, without internal ones. */

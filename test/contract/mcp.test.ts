@@ -87,8 +87,12 @@ describe.each(ERAS)("%s client", (era) => {
       "context_list",
       "whoami",
     ]);
-    await using none = await open("nobody");
-    expect((await none.client.listTools()).tools).toEqual([]);
+  });
+
+  test("a caller without any right opens nothing, and its client gets the grant to paste", async () => {
+    const refused = await open("nobody").catch((error: unknown) => error);
+    expect(refused).toMatchObject({ data: { status: 403 } });
+    expect(JSON.stringify(refused)).toContain("Add this grant to the tailnet policy");
   });
 
   test("acts are offered only where a grant names them, admin operations never", async () => {

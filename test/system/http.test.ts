@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { type Agent, joinAgent, openRaw } from "../kit/agent.ts";
-import { within } from "../kit/eventually.ts";
+import { eventually, within } from "../kit/eventually.ts";
 import { startNode, type TestNode } from "../kit/node.ts";
 import { TestTailnet } from "../kit/tailnet.ts";
 
@@ -100,6 +100,48 @@ describe("too much", () => {
     expect(residentBytes() - before).toBeLessThan(400 * MIB);
     await isHealthy();
   }, 60_000);
+});
+
+describe("bodies that never end", () => {
+  const begin = async (agent: Agent, path: string, bytes: number) => {
+    const socket = await openRaw(agent.proxy, "cairn:80");
+    let text = "";
+    const closed = new Promise<string>((resolve) => socket.on("close", () => resolve(text)));
+    socket.on("data", (part) => {
+      text += String(part);
+    });
+    socket.resume();
+    socket.write(
+      `PUT /contexts/${path} HTTP/1.1\r\nHost: cairn\r\nContent-Type: text/plain\r\nContent-Length: ${bytes}\r\n\r\n`,
+    );
+    const drip = setInterval(() => socket.write("x".repeat(1024)), 500);
+    void closed.then(() => clearInterval(drip));
+    return { socket, text: () => text, closed };
+  };
+
+  test("two hundred of a caller without rights are refused before the body, and hold nothing", async () => {
+    const before = residentBytes();
+    const slow = await Promise.all(Array.from({ length: 200 }, () => begin(eve, "team/eve", 8 * MIB)));
+    // Well before the deadline of a body, which would answer 408.
+    const texts = await within("all of them to be refused and closed", Promise.all(slow.map(({ closed }) => closed)));
+    for (const text of texts) expect(statuses(text)).toEqual([403]);
+    expect(residentBytes() - before).toBeLessThan(200 * MIB);
+    await isHealthy();
+  }, 60_000);
+
+  test("those of a member are bounded in all, and end; another caller is served", async () => {
+    const mate = await joinAgent(tailnet, owner.base, { hostname: "mate", user: "owner@example.com" });
+    const slow = await Promise.all(Array.from({ length: 40 }, () => begin(mate, "team/slow", MIB)));
+    // 32 MiB of one caller may be in flight.
+    await eventually(
+      "the others to be refused",
+      () => slow.filter(({ text }) => text().includes(" 429 ")).length === 8,
+    );
+    await isHealthy();
+    const texts = await within("the rest to be given up", Promise.all(slow.map(({ closed }) => closed)));
+    expect(texts.filter((text) => statuses(text).includes(408))).toHaveLength(32);
+    await isHealthy();
+  }, 120_000);
 });
 
 describe("requests that parsers read differently never reach another caller's rights", () => {

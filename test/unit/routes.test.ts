@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { generatedFiles } from "../../scripts/generate.ts";
 import { FEATURES, MIGRATIONS } from "../../src/features/index.ts";
+import { BodyBudget } from "../../src/lib/request-body.ts";
 import { createMcp } from "../../src/mcp/index.ts";
 import { type Listener, listen } from "../../src/node/listeners/listen.ts";
 import { createWeb } from "../../src/web/index.ts";
@@ -49,7 +50,7 @@ test("every path that the listener serves has a row", async () => {
     at: { unix, mode: 0o600 },
     identify: () => localAdmin,
     surfaces: { api: core.api, mcp, web },
-    maxBodyBytes: 1024,
+    bodies: new BodyBudget(1024),
     origins: [],
     draining: () => false,
     log,

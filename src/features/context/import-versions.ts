@@ -9,7 +9,7 @@ import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
-import { MAX_DOCUMENT_BYTES } from "./document.ts";
+import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
@@ -62,6 +62,7 @@ export const contextImport = write({
       }),
     ],
   },
+  maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: z.object({
     imported: z.number().int().describe("Versions written."),
     skipped: z.number().int().describe("Versions that existed already."),

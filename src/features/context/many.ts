@@ -10,7 +10,7 @@ import { parseArguments } from "../../operation/parse-input.ts";
 import { versionOf } from "../../operation/versions.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { contextDelete } from "./delete.ts";
-import { MAX_DOCUMENT_BYTES } from "./document.ts";
+import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
 import { contextPut } from "./put.ts";
 import { contextRestore } from "./restore.ts";
@@ -87,6 +87,7 @@ export const contextMany = write({
       { operation: "context_put", id: "team-a/next", content: { goal: "Release 1.1" } },
     ],
   },
+  maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: z.object({
     results: z.array(z.record(z.string(), z.unknown())).describe("The output of each write, in order."),
   }),

@@ -16,7 +16,7 @@ import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { documentOf } from "./document.ts";
+import { documentOf, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { explainEdits } from "./explain-edits.ts";
 import { headOf, type StoredVersion, textOf, versionOf } from "./rows.ts";
@@ -61,6 +61,7 @@ export const contextPatch = write({
     if_match: ifMatch,
   }),
   example: { id: "team-a/plan", format: "merge", patch: { goal: "Release 1.1" } },
+  maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput.extend({ created: z.literal(false) }),
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },

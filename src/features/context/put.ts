@@ -5,7 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion } from "./append-version.ts";
 import { contextId, idAliases, levelOfId } from "./context-id.ts";
-import { type Document, toDocument } from "./document.ts";
+import { type Document, MAX_DOCUMENT_INPUT_BYTES, toDocument } from "./document.ts";
 import { framedTags, headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
@@ -50,6 +50,7 @@ export const contextPut = write({
     title: "Plan of the release",
     tags: ["release"],
   },
+  maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput,
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },

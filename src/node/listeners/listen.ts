@@ -6,6 +6,7 @@ import type { Caller } from "../../access/caller.ts";
 import { problemResponse, SAFE_HEADERS } from "../../api/index.ts";
 import { Fault } from "../../lib/fault.ts";
 import { pause } from "../../lib/pause.ts";
+import type { BodyBudget, BodyHold } from "../../lib/request-body.ts";
 import { logUnexpected, unexpectedFault } from "../../lib/unexpected.ts";
 import { MCP_ROUTE } from "../../mcp/index.ts";
 import type { LogLine } from "../../observe/logging.ts";
@@ -20,7 +21,7 @@ const DRAIN_LOOK_MS = 10;
 
 /** Answers requests of an identified caller. */
 export interface Surface {
-  fetch(request: Request, caller: Caller): Promise<Response>;
+  fetch(request: Request, caller: Caller, hold: BodyHold): Promise<Response>;
 }
 
 /** What a node serves to callers. */
@@ -40,7 +41,10 @@ export interface ListenOptions {
   identify: IdentifyCaller;
   /** The surfaces of the product, chosen by path, or one surface for the whole listener. */
   surfaces: Surfaces | Surface;
-  maxBodyBytes: number;
+  /** The bodies in flight of all callers of the surfaces, each as large as this listener takes. */
+  bodies: BodyBudget;
+  /** Reports whether a caller has any right here. Left out: the surface itself knows whom it serves. */
+  hasRights?: (caller: Caller) => boolean;
   /** Origins whose pages may read the answers; the listeners and the Go half refuse all others. */
   origins: readonly string[];
   /** True while the node stops: new requests are refused, running ones finish. */
@@ -61,7 +65,7 @@ export function listen(options: ListenOptions): Listener {
   const { at } = options;
   if ("unix" in at) removeStaleSocket(at.unix);
   const common = {
-    // Bun would refuse a larger body without a word; `answerCaller` does it with a message.
+    // Bun would refuse a larger body without a word; `readBytes` does it with a message.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch: (request: Request) => answer(request, options),
     error: (error: Error) => refusal(error, options.log),
@@ -108,50 +112,36 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
         details: { retryAfterSeconds: 2 },
       });
     }
-    const length = Number(request.headers.get("content-length") ?? 0);
-    if (length > options.maxBodyBytes) throw tooLarge(`has ${length} bytes`, options.maxBodyBytes);
     const path = pathOf(request.url);
     const caller = await options.identify(request, path);
     const asked = origin === undefined ? undefined : preflight(request, origin);
     if (asked !== undefined) return asked;
-    if ("fetch" in options.surfaces) return await options.surfaces.fetch(request, caller);
-    const { api, mcp, web } = options.surfaces;
-    const bounded = await withBoundedBody(request, options.maxBodyBytes);
-    if (path === MCP_ROUTE.path) return harmless(await mcp.fetch(bounded, caller));
-    const page = isPagePath(path) ? await web.fetch(bounded, caller, schemeOf(bounded)) : undefined;
-    return page ?? (await api.fetch(bounded, caller));
+    const hold = options.bodies.open(caller.id);
+    try {
+      const response = await answerBy(options.surfaces, request, path, { caller, hold });
+      // The rest of a body that was refused is not waited for, and who has no right here keeps no connection.
+      if (options.hasRights?.(caller) === false) response.headers.set("connection", "close");
+      return response;
+    } finally {
+      hold.release();
+    }
   } catch (error) {
     return refusal(error, options.log);
   }
 }
 
-/**
- * Returns the request with its body read where it has no declared length; a declared one was compared already, and the
- * server holds a body to it. Faults `too_large`, `cancelled`.
- */
-async function withBoundedBody(request: Request, maxBytes: number): Promise<Request> {
-  if (!request.headers.has("transfer-encoding") || request.body === null) return request;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of request.body) {
-      size += chunk.byteLength;
-      if (size > maxBytes) throw tooLarge("is larger", maxBytes);
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    if (cause instanceof Fault) throw cause;
-    // The client disconnected or sent broken HTTP: no error of this node, so nothing is logged.
-    throw new Fault("cancelled", "The body ended before it was complete", { cause });
-  }
-  return new Request(request, { body: Buffer.concat(chunks) });
-}
-
-function tooLarge(what: string, maxBytes: number): Fault {
-  return new Fault("too_large", `The request body ${what}, and ${maxBytes} bytes are allowed`, {
-    hint: "Send less at once, or raise the setting http.max_body_bytes.",
-    details: { limit: maxBytes },
-  });
+/** Chooses the surface by the path. */
+async function answerBy(
+  surfaces: Surfaces | Surface,
+  request: Request,
+  path: string,
+  { caller, hold }: { caller: Caller; hold: BodyHold },
+): Promise<Response> {
+  if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold);
+  const { api, mcp, web } = surfaces;
+  if (path === MCP_ROUTE.path) return harmless(await mcp.fetch(request, caller, hold));
+  const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request)) : undefined;
+  return page ?? (await api.fetch(request, caller, hold));
 }
 
 /**

@@ -1,10 +1,11 @@
 // The open listeners of one node. Adds what all of them share, and stops them together. Who is calling is identify.ts,
 // Bun's server is listen.ts.
 
+import type { Caller } from "../../access/caller.ts";
 import type { Settings } from "../../config/settings.ts";
 import { giveToGroup } from "../../datadir/index.ts";
+import { BodyBudget } from "../../lib/request-body.ts";
 import { logFor } from "../../observe/logging.ts";
-import { MAX_FRAME_BYTES } from "../../peer/frames.ts";
 import type { Callers } from "./callers.ts";
 import { identifyIngress, identifyLocal, identifyLoopback } from "./identify.ts";
 import { type IdentifyCaller, type Listener, listen, type Surface, type Surfaces } from "./listen.ts";
@@ -15,6 +16,8 @@ const DRAIN_MS = 10_000;
 export interface OpenListenersOptions {
   settings: Settings;
   surfaces: Surfaces;
+  /** Reports whether a caller has any right on this node. */
+  hasRights: (caller: Caller) => boolean;
   /** True while the node stops. */
   draining: () => boolean;
 }
@@ -23,9 +26,11 @@ export interface OpenListenersOptions {
 export class OpenListeners {
   readonly #options: OpenListenersOptions;
   readonly #listeners: Listener[] = [];
+  readonly #bodies: BodyBudget;
 
   constructor(options: OpenListenersOptions) {
     this.#options = options;
+    this.#bodies = new BodyBudget(options.settings["http.max_body_bytes"]);
   }
 
   /** Opens the local socket, for the node's user or `cli.group`. */
@@ -52,7 +57,7 @@ export class OpenListeners {
     peer: Surface,
   ): void {
     this.#open({ unix: everyone, mode: 0o600 }, identifyIngress(secret, callers));
-    this.#open({ unix: peers, mode: 0o600 }, identifyIngress(secret, callers), peer, MAX_FRAME_BYTES);
+    this.#open({ unix: peers, mode: 0o600 }, identifyIngress(secret, callers), peer);
   }
 
   /** Refuses new requests. Resolves when running ones have finished or were cut. */
@@ -64,14 +69,14 @@ export class OpenListeners {
     at: Parameters<typeof listen>[0]["at"],
     identify: IdentifyCaller,
     surfaces: Surfaces | Surface = this.#options.surfaces,
-    maxBodyBytes = this.#options.settings["http.max_body_bytes"],
   ): Listener {
-    const { settings, draining } = this.#options;
+    const { settings, draining, hasRights } = this.#options;
     const listener = listen({
       at,
       identify,
       surfaces,
-      maxBodyBytes,
+      bodies: this.#bodies,
+      ...("fetch" in surfaces ? {} : { hasRights }),
       origins: settings["http.allowed_origins"],
       draining,
       log: logFor("http"),
