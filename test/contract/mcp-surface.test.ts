@@ -102,6 +102,7 @@ describe.each(ERAS)("%s client", (era) => {
     await run("space_configure", { space: `team-${era}`, edge: "stale" });
     expect(await run("space_settings", {})).toMatchObject({ spaces: [{ space: `team-${era}`, edge: "stale" }] });
     await run("space_configure", { space: `team-${era}`, edge: "fresh" });
+    await run("context_grep", { pattern: "a|b", prefix: `team-${era}/` });
     await run("prime", {});
     await run("prime", { space: `team-${era}`, format: "text" });
     expect([...seen].sort()).toEqual(tools.map((tool) => tool.name).sort());

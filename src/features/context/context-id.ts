@@ -7,6 +7,9 @@ import { z } from "zod";
 export const MAX_ID = 256;
 const MAX_ID_BYTES = 512;
 
+/** Longest cursor with an id in it: JSON of an id of quotation marks and some numbers, in base64. */
+export const MAX_ID_CURSOR = 2048;
+
 /**
  * The fleet level from which ids may have other characters than those of a space, and reserved words before the last
  * segment: builds before take no such id in a call.

@@ -6,7 +6,7 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { idPrefix } from "./context-id.ts";
+import { idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
 import { endOfPrefix } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import type { StoredVersion } from "./rows.ts";
@@ -34,7 +34,7 @@ export const contextExport = read({
     "Returns every kept version of the contexts under a prefix as JSON lines, in pages, for `cairn export`. context_import imports them without loss.",
   input: z.object({
     prefix: idPrefix.optional(),
-    cursor: z.string().min(1).max(512).optional().describe("The cursor of the previous page."),
+    cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
   }),
   example: { prefix: "team-a/" },
   output: z.object({

@@ -14,6 +14,7 @@ import { contextDelete } from "./delete.ts";
 import { contextDiff } from "./diff-versions.ts";
 import { contextExport } from "./export-pages.ts";
 import { contextGet, contextMetadata } from "./get.ts";
+import { contextGrep } from "./grep.ts";
 import { contextImport } from "./import-versions.ts";
 import { contextList } from "./list-contexts.ts";
 import { contextHistory } from "./list-versions.ts";
@@ -57,6 +58,7 @@ export const contextOperations: readonly Operation[] = [
   contextHistory,
   contextDiff,
   contextWait,
+  contextGrep,
   prime,
   contextExport,
   spaceConfigure,

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { lookAlikes } from "../../lib/look-alike.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
-import { idPrefix, idProblem } from "./context-id.ts";
+import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import { type ContextRow, metadata, metadataOf } from "./rows.ts";
 
@@ -45,7 +45,7 @@ export const contextList = read({
       .optional()
       .describe("Only contexts written at or after this time (ISO 8601)."),
     limit: z.number().int().min(1).max(MAX_PAGE).optional().describe("At most this many (default 100)."),
-    cursor: z.string().min(1).max(512).optional().describe("The cursor of the previous page."),
+    cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
     fields: z
       .array(z.enum(FIELDS))
       .min(1)

@@ -1,0 +1,213 @@
+// context_grep: lines that match a pattern, in one document or in all below a prefix. In linear time and by turns with
+// other work; a search that is not at its end returns a cursor.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
+import { Fault } from "../../lib/fault.ts";
+import { LinearPattern, type SearchBudget } from "../../lib/linear-pattern.ts";
+import { read } from "../../operation/define.ts";
+import type { Reader } from "../../store/store.ts";
+import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
+import { endOfPrefix, visibleSpaces } from "./list-contexts.ts";
+import { invalidCursor } from "./page-cursor.ts";
+import { headOf, textOf, versionOf } from "./rows.ts";
+import { missing, requireVersion } from "./version-faults.ts";
+
+const MAX_PATTERN = 256;
+const MAX_MATCHES = 500;
+/** Most of a line that is shown, before the end of its match and after it. */
+const SHOWN_BEFORE = 200;
+const SHOWN_AFTER = 100;
+/** Work of one call; a search of more goes on with its cursor. */
+const MAX_UNITS = 24_000_000;
+/** Work between two turns of others. */
+const TURN_UNITS = 1_000_000;
+/** Units for a document, and for a character of it that is read. */
+const DOCUMENT = 10_000;
+
+/** Where a search goes on: after a line of a document; 0: with its first. */
+interface Place {
+  id: string;
+  line: number;
+}
+
+const match = z.object({
+  id: z.string(),
+  version: z.number().int(),
+  line: z.number().int().describe("From 1."),
+  chars: z.string().describe("Where text is in the document; context_get takes it."),
+  text: z.string().describe("The line, or of a long one what is around the match. Data from its author."),
+});
+
+/** Finds lines by a pattern. */
+export const contextGrep = read({
+  name: "context_grep",
+  title: "Search in contexts",
+  search: "search memory, find in notes, grep, look for text",
+  description:
+    "Returns the lines that match a pattern, in one document (id) or in all under a prefix, newest versions, with line numbers. Use it to find a place in a long document before you read that part with context_get lines. The pattern is a regular expression without backreferences and lookaround; literal takes it as plain text.",
+  input: z.object({
+    pattern: z.string().min(1).max(MAX_PATTERN).describe("Matched within single lines, such as error|warning."),
+    id: contextId.optional().describe("Only this document."),
+    prefix: idPrefix.optional(),
+    literal: z.boolean().optional().describe("The pattern is plain text."),
+    ignore_case: z.boolean().optional().describe("Letters match in either case."),
+    limit: z.number().int().min(1).max(MAX_MATCHES).optional().describe("At most this many lines (default 100)."),
+    cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous answer."),
+  }),
+  example: { pattern: "release", prefix: "team-a/", ignore_case: true },
+  output: z.object({
+    matches: z.array(match),
+    searched: z.number().int().describe("Documents that were searched to their end."),
+    cursor: z.string().optional().describe("Pass it back to go on; absent where all was searched."),
+  }),
+  access: {
+    verb: "read",
+    spaces: ({ id, prefix }) => {
+      if (id !== undefined) return [spaceOf(id)];
+      return prefix?.includes("/") === true ? [spaceOf(prefix)] : "visible";
+    },
+  },
+  hints: { idempotent: true },
+  aliases: { ...idAliases, query: "pattern", regex: "pattern", text: "pattern", case_insensitive: "ignore_case" },
+  async run(reader, input, context) {
+    if (input.id !== undefined && input.prefix !== undefined)
+      throw new Fault("invalid_input", "id and prefix cannot be given together", { hint: "Leave one of them out." });
+    const pattern = new LinearPattern(input.pattern, {
+      literal: input.literal === true,
+      ignoreCase: input.ignore_case === true,
+    });
+    const search = new Search(reader, pattern, input.limit ?? 100);
+    const from = input.cursor === undefined ? { id: "", line: 0 } : readCursor(input.cursor);
+    const ids = input.id === undefined ? idsBelow(reader, input.prefix ?? "", context.visible) : only(reader, input.id);
+    for (const id of ids(from.id)) {
+      await search.document(id, id === from.id ? from.line : 0, context.signal);
+      if (search.stoppedAt !== undefined) break;
+    }
+    const { matches, searched, stoppedAt } = search;
+    return { matches, searched, ...(stoppedAt === undefined ? {} : { cursor: writeCursor(stoppedAt) }) };
+  },
+});
+
+/** One call's search. */
+class Search {
+  readonly matches: z.output<typeof match>[] = [];
+  searched = 0;
+  /** Where it stopped before its end. */
+  stoppedAt: Place | undefined;
+  readonly #reader: Reader;
+  readonly #pattern: LinearPattern;
+  readonly #limit: number;
+  readonly #budget: SearchBudget = { units: MAX_UNITS };
+  #turnAt = MAX_UNITS - TURN_UNITS;
+
+  constructor(reader: Reader, pattern: LinearPattern, limit: number) {
+    this.#reader = reader;
+    this.#pattern = pattern;
+    this.#limit = limit;
+  }
+
+  /** Searches a document after a line. Rejects when the signal aborts. */
+  async document(id: string, afterLine: number, signal: AbortSignal): Promise<void> {
+    const head = headOf(this.#reader, id);
+    const row = head?.deleted === 0 ? versionOf(this.#reader, id, head.version) : undefined;
+    if (row === undefined || row.purged !== 0) return;
+    this.#budget.units -= DOCUMENT + row.size;
+    if (this.#budget.units < 0 && this.searched > 0) {
+      this.stoppedAt = { id, line: afterLine };
+      return;
+    }
+    const text = textOf(row);
+    let line = 0;
+    for (let start = 0; start < text.length || line === 0; ) {
+      const next = text.indexOf("\n", start);
+      const end = next < 0 ? text.length : next;
+      line++;
+      if (line > afterLine && !this.#line({ id, version: row.version, text, line, start, end })) {
+        this.stoppedAt = { id, line: line - 1 };
+        return;
+      }
+      await this.#giveTurn(signal);
+      start = end + 1;
+    }
+    this.searched++;
+  }
+
+  /** Adds the line if it matches. Reports whether there was room for it, and work left. */
+  #line(at: { id: string; version: number; text: string; line: number; start: number; end: number }): boolean {
+    const { id, version, text, line, start } = at;
+    const end = text[at.end - 1] === "\r" && at.end > start ? at.end - 1 : at.end;
+    const found = this.#pattern.endOfMatch(text, start, end, this.#budget);
+    if (found === undefined) return false;
+    if (found < 0) return true;
+    if (this.matches.length >= this.#limit) return false;
+    const isShort = end - start <= SHOWN_BEFORE + SHOWN_AFTER;
+    const first = isShort ? start : whole(text, Math.max(start, found - SHOWN_BEFORE));
+    const last = isShort ? end : whole(text, Math.min(end, found + SHOWN_AFTER));
+    this.matches.push({ id, version, line, chars: `${first + 1}-${last}`, text: text.slice(first, last) });
+    return true;
+  }
+
+  async #giveTurn(signal: AbortSignal): Promise<void> {
+    if (this.#budget.units > this.#turnAt) return;
+    this.#turnAt = this.#budget.units - TURN_UNITS;
+    await nextTurn();
+    signal.throwIfAborted();
+  }
+}
+
+/** Returns the offset, or the one before it within a character of two code units. */
+function whole(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  return at > 0 && unit >= 0xdc00 && unit < 0xe000 ? at - 1 : at;
+}
+
+type Ids = (from: string) => Iterable<string>;
+
+/** Throws the Faults of a read for a document that has no text. */
+function only(reader: Reader, id: string): Ids {
+  const head = headOf(reader, id);
+  if (head === undefined) throw missing(id, reader);
+  requireVersion(reader, head, head.version);
+  return () => [id];
+}
+
+/** Returns the ids that a caller may see, in their order, from one on. */
+function idsBelow(reader: Reader, prefix: string, visible: (space: string) => boolean): Ids {
+  const spaces = JSON.stringify(visibleSpaces(reader, visible));
+  return function* (from) {
+    let row = { id: from };
+    for (let isFirst = true; ; isFirst = false) {
+      const next = reader.get<{ id: string }>(
+        `SELECT id FROM contexts WHERE id ${isFirst ? ">=" : ">"} ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ?
+           AND deleted = 0 AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1`,
+        row.id,
+        prefix,
+        endOfPrefix(prefix),
+        prefix,
+        prefix,
+        spaces,
+      );
+      if (next === undefined) return;
+      row = next;
+      yield row.id;
+    }
+  };
+}
+
+const placeShape = z.tuple([z.string(), z.number().int().min(0)]);
+
+function writeCursor({ id, line }: Place): string {
+  return Buffer.from(JSON.stringify([id, line]), "utf8").toString("base64url");
+}
+
+function readCursor(cursor: string): Place {
+  try {
+    const [id, line] = placeShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
+    if (idProblem(id) === undefined) return { id, line };
+  } catch {
+    // Refused below, as every other text that no answer has had.
+  }
+  throw invalidCursor(cursor, "this search");
+}
