@@ -50,11 +50,11 @@ export class Endpoint {
   readonly #waiting: McpHandler;
   #closed = false;
 
-  constructor(parts: Parts, log: LogLine) {
+  constructor(parts: Parts, log: LogLine, sessionsFile?: string) {
     this.#parts = parts;
     this.#log = log;
     this.#listens = new Listens(parts, log);
-    this.#sessions = new Sessions(parts, log);
+    this.#sessions = new Sessions(parts, log, { file: sessionsFile });
     this.#quick = new QuickCalls(parts.tools, serverInfoOf(parts.version));
     this.#modern = this.#handler("auto");
     this.#waiting = this.#handler("sse");

@@ -1,64 +1,102 @@
 // The last events of a session, so that a client whose connection broke gets the rest with Last-Event-ID. Small and
 // bounded: after a longer break clients read again.
 
-import type { EventStore, JSONRPCMessage } from "@modelcontextprotocol/server";
+import type { JSONRPCMessage, RequestId } from "@modelcontextprotocol/server";
+import { parseObject } from "../lib/json-object.ts";
 
 /** Bounds for each session; the oldest events are dropped first. */
 const MAX_EVENTS = 128;
 const MAX_BYTES = 128 * 1024;
+/** Longest name of a stream, in characters: ids of requests are chosen by clients. */
+const MAX_NAME = 200;
 
-interface StoredEvent {
-  number: number;
-  streamId: string;
+/** The name of the stream of notifications; other streams are named by `nameOf`. */
+export const NOTICES = "";
+
+export interface KeptEvent {
+  id: string;
   message: JSONRPCMessage;
+}
+
+/** What an event id says. */
+export interface Place {
+  stream: string;
+  number: number;
+  /** It was the last event of its stream: nothing is missing. */
+  isLast: boolean;
+  /** It was given out since the session was opened, or opened again after a restart of the node. */
+  isOurs: boolean;
+  /** All events after it are still kept. */
+  isWhole: boolean;
+}
+
+interface StoredEvent extends KeptEvent {
+  number: number;
+  stream: string;
   bytes: number;
 }
 
+/** Returns the name of the stream that responds to these requests; undefined where it would be too long. */
+export function nameOf(ids: readonly RequestId[]): string | undefined {
+  const name = Buffer.from(JSON.stringify({ ids })).toString("base64url");
+  return name.length <= MAX_NAME ? name : undefined;
+}
+
+/** Returns the requests that a stream responds to. */
+export function requestsOf(stream: string): RequestId[] {
+  const ids = parseObject(Buffer.from(stream, "base64url").toString("utf8"))?.["ids"];
+  if (!Array.isArray(ids)) return [];
+  return ids.filter((id): id is RequestId => typeof id === "string" || typeof id === "number");
+}
+
 /** A bounded ring of events. */
-export class RecentEvents implements EventStore {
+export class RecentEvents {
   readonly #events: StoredEvent[] = [];
+  /** Tells the ids of this session from those that it gave out before the node restarted. */
+  readonly #run = crypto.randomUUID().slice(0, 8);
   #bytes = 0;
   #last = 0;
+  /** Number of the newest event that is not kept any more. */
+  #dropped = 0;
 
   /** Number of kept events, for tests. */
   get size(): number {
     return this.#events.length;
   }
 
-  async storeEvent(streamId: string, message: JSONRPCMessage): Promise<string> {
-    const number = ++this.#last;
+  /** Keeps a message of a stream and returns its event id. */
+  keep(stream: string, message: JSONRPCMessage, isLast = false): string {
+    const id = this.mark(stream, isLast);
     const bytes = JSON.stringify(message).length;
-    // Too large to keep: it still gets an id, and a client that resumes there has to ask again.
-    if (bytes <= MAX_BYTES) {
-      this.#events.push({ number, streamId, message, bytes });
-      this.#bytes += bytes;
+    // Too large to keep is only a response, and a client that comes back for it has to ask again.
+    if (bytes > MAX_BYTES) return id;
+    this.#events.push({ id, number: this.#last, stream, message, bytes });
+    this.#bytes += bytes;
+    while (this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES) {
+      const oldest = this.#events.shift();
+      this.#bytes -= oldest?.bytes ?? 0;
+      this.#dropped = oldest?.number ?? this.#dropped;
     }
-    while (this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#bytes -= this.#events.shift()?.bytes ?? 0;
-    return `${number}.${streamId}`;
+    return id;
   }
 
-  async getStreamIdForEventId(eventId: string): Promise<string | undefined> {
-    return parseEventId(eventId)?.streamId;
+  /** Returns the id of an event without a message: it only gives the client a place to resume from. */
+  mark(stream: string, isLast = false): string {
+    return `${++this.#last}${isLast ? "e" : ""}.${this.#run}.${stream}`;
   }
 
-  async replayEventsAfter(
-    lastEventId: string,
-    { send }: { send: (eventId: string, message: JSONRPCMessage) => Promise<void> },
-  ): Promise<string> {
-    const last = parseEventId(lastEventId);
-    if (last === undefined) throw new Error(`${lastEventId.slice(0, 80)} is no event id of this server`);
-    for (const event of [...this.#events]) {
-      if (event.streamId !== last.streamId || event.number <= last.number) continue;
-      // The first event of a stream has no message; it only gives the client an id to resume from.
-      if (Object.keys(event.message).length > 0) await send(`${event.number}.${event.streamId}`, event.message);
-    }
-    return last.streamId;
+  /** Returns what an event id says; undefined for what is none. */
+  place(eventId: string): Place | undefined {
+    const match = /^(\d{1,15})(e?)\.([0-9a-f]{8})\.([\w-]{0,200})$/.exec(eventId);
+    if (match === null) return undefined;
+    const [, digits = "", end, run, stream = NOTICES] = match;
+    const number = Number(digits);
+    const isOurs = run === this.#run && number <= this.#last;
+    return { stream, number, isLast: end === "e", isOurs, isWhole: isOurs && number >= this.#dropped };
   }
-}
 
-function parseEventId(eventId: string): { number: number; streamId: string } | undefined {
-  const match = /^(\d{1,15})\.([\w-]{1,64})$/.exec(eventId);
-  return match?.[1] === undefined || match[2] === undefined
-    ? undefined
-    : { number: Number(match[1]), streamId: match[2] };
+  /** Returns the kept events of its stream after a place. */
+  after({ stream, number, isOurs }: Place): KeptEvent[] {
+    return isOurs ? this.#events.filter((event) => event.stream === stream && event.number > number) : [];
+  }
 }

@@ -23,6 +23,8 @@ export interface McpOptions {
   version: string;
   /** Adds what the official conformance suite calls. Loopback only. */
   conformance?: boolean;
+  /** Where sessions are kept for the time after a restart; where it is left out they end with the endpoint. */
+  sessionsFile?: string;
   /** Time between keep-alives of quiet streams and of waits, in ms; KEEP_ALIVE_MS unless a test says otherwise. */
   keepAliveMs?: number;
   log: LogLine;
@@ -50,6 +52,7 @@ export function createMcp({ invoker, features, version, log, ...options }: McpOp
       keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
     },
     log,
+    options.sessionsFile,
   );
   return endpoint;
 }

@@ -82,6 +82,8 @@ export interface ServerFor {
   method?: string;
   /** The subscriber of an older session; modern requests listen on a stream of their own. */
   subscriber?: Subscriber;
+  /** Called when that subscribed to a resource, or ended it. */
+  onSubscribed?: (uri: string, isSubscribed: boolean) => void;
 }
 
 /** Methods whose result contains the instructions. */
@@ -93,7 +95,7 @@ export function serverInfoOf(version: string) {
 }
 
 /** Returns a server to connect to one transport. */
-export function buildServer(parts: Parts, { caller, method, subscriber }: ServerFor): Server {
+export function buildServer(parts: Parts, { caller, method, subscriber, onSubscribed }: ServerFor): Server {
   const { fixtures, invoker } = parts;
   const greets = method === undefined || GREETINGS.has(method);
   const server = new Server(serverInfoOf(parts.version), {
@@ -104,7 +106,7 @@ export function buildServer(parts: Parts, { caller, method, subscriber }: Server
   });
   // A server for one request gets only the handler it needs: registering all costs more than the call itself.
   for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
-  if (subscriber !== undefined) handleSubscribe(server, parts, subscriber);
+  if (subscriber !== undefined) handleSubscribe(server, parts, subscriber, onSubscribed);
   return server;
 }
 
@@ -205,12 +207,18 @@ function refusing<T>(body: () => T): T {
 }
 
 /** `resources/subscribe` and `unsubscribe` of the older revisions. */
-function handleSubscribe(server: Server, { index, subscriptions, fixtures }: Parts, subscriber: Subscriber): void {
+function handleSubscribe(
+  server: Server,
+  { index, subscriptions, fixtures }: Parts,
+  subscriber: Subscriber,
+  onSubscribed: ServerFor["onSubscribed"],
+): void {
   server.setRequestHandler("resources/subscribe", ({ params: { uri } }) => {
     try {
       if (subscriptions.mayRead(subscriber.caller(), uri)) {
         subscriptions.refuseFollow(uri);
         subscriber.watch(uri);
+        onSubscribed?.(uri, true);
       } else if (fixtures?.resources.some((resource) => resource.uri === uri) !== true) throw notWatchable(index, uri);
       return {};
     } catch (error) {
@@ -219,6 +227,7 @@ function handleSubscribe(server: Server, { index, subscriptions, fixtures }: Par
   });
   server.setRequestHandler("resources/unsubscribe", ({ params: { uri } }) => {
     subscriber.unwatch(uri);
+    onSubscribed?.(uri, false);
     return {};
   });
 }

@@ -1,22 +1,19 @@
 // Sessions of the older revisions: `initialize` opens one, it belongs to the caller that opened it, and it ends by
-// DELETE, idle time, a bound, or changed rights.
+// DELETE, idle time, a bound, or changed rights. After a restart of the node its client goes on with it.
 
-import {
-  isInitializeRequest,
-  type Server,
-  WebStandardStreamableHTTPServerTransport,
-} from "@modelcontextprotocol/server";
+import { isInitializeRequest, type JSONRPCRequest } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { faultBody } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
-import { MAX_BODY_BYTES, ownerOf, PerOwner } from "./bounds.ts";
+import { ownerOf } from "./bounds.ts";
 import { httpError } from "./errors.ts";
-import { RecentEvents } from "./event-store.ts";
-import { type Flow, meterFlow, OPENED } from "./flow.ts";
+import { type KeptSession, KeptSessions } from "./kept-sessions.ts";
+import { toolOf } from "./request.ts";
 import { buildServer, type Parts } from "./server.ts";
+import { SessionTransport } from "./session-transport.ts";
 import type { Subscriber } from "./subscriptions.ts";
 
 /** What `initialize` must have, with an example of each. */
@@ -35,51 +32,56 @@ export interface SessionLimits {
 
 const SESSION_LIMITS: SessionLimits = { perCaller: 64, overall: 4096, idleMs: 12 * 3_600_000 };
 const SWEEP_MS = 10 * 60_000;
-/** How long clients wait before they open a broken stream again, in ms. */
-const RETRY_MS = 1000;
 
+/** A session that was used since the node started. */
 interface Session {
-  id: string;
-  owner: string;
+  kept: KeptSession;
   /** The caller that owns it, as its last request showed it. */
   caller: Caller;
-  transport: WebStandardStreamableHTTPServerTransport;
+  transport: SessionTransport;
   subscriber: Subscriber;
-  /** The open GET stream. */
-  flow: Flow | undefined;
-  usedMs: number;
+  /** Resolves when its server takes messages. */
+  ready: Promise<void>;
 }
 
-/** The open sessions of a node. */
+export interface SessionsOptions {
+  limits?: SessionLimits;
+  nowMs?: () => number;
+  /** Where sessions are kept for the time after a restart; they end with the node where it is left out. */
+  file?: string | undefined;
+}
+
+/** The sessions of a node. */
 export class Sessions {
   readonly #parts: Parts;
   readonly #log: LogLine;
   readonly #limits: SessionLimits;
   readonly #nowMs: () => number;
+  readonly #kept: KeptSessions;
   readonly #open = new Map<string, Session>();
-  readonly #owners = new PerOwner();
   readonly #sweep: ReturnType<typeof setInterval>;
 
-  constructor(parts: Parts, log: LogLine, limits = SESSION_LIMITS, nowMs: () => number = Date.now) {
+  constructor(parts: Parts, log: LogLine, { limits = SESSION_LIMITS, nowMs = Date.now, file }: SessionsOptions = {}) {
     this.#parts = parts;
     this.#log = log;
     this.#limits = limits;
     this.#nowMs = nowMs;
+    this.#kept = new KeptSessions(file, log, nowMs);
     this.#sweep = setInterval(() => this.closeIdle(), SWEEP_MS);
     this.#sweep.unref();
   }
 
-  /** Number of open sessions. */
+  /** Number of sessions. */
   get size(): number {
-    return this.#open.size;
+    return this.#kept.size;
   }
 
   /** Responds to a request of an older revision; `body` is undefined for GET and DELETE. */
   async handle(request: Request, body: unknown, caller: Caller): Promise<Response> {
     const id = request.headers.get("mcp-session-id");
-    const session = id === null ? undefined : this.#take(id, caller);
-    // One that is not open any more is left out: `initialize` can only mean that a new one is wanted.
-    if (session === undefined && isObject(body) && body["method"] === "initialize") {
+    const kept = id === null ? undefined : this.#find(id, caller);
+    // One that is over is left out: `initialize` can only mean that a new one is wanted.
+    if (kept === undefined && isObject(body) && body["method"] === "initialize") {
       const refusal = refuseInitialize(body);
       return refusal ?? this.#begin(request, body, caller);
     }
@@ -91,142 +93,180 @@ export class Sessions {
           "which needs no session",
       );
     }
-    if (session === undefined) {
+    if (kept === undefined) {
       return httpError(404, -32001, "Session not found: send initialize without Mcp-Session-Id to open a new one");
     }
-    if (request.method === "GET") return this.#openStream(session, request);
-    return session.transport.handleRequest(request, body === undefined ? {} : { parsedBody: body });
+    if (request.method === "DELETE") return this.#delete(kept);
+    const session = this.#open.get(kept.id) ?? this.#revive(kept, caller);
+    await session.ready;
+    return request.method === "GET" ? this.#openStream(session, request) : session.transport.post(request, body);
   }
 
   /** Marks the caller's session of a request as used and returns its id; undefined where there is none. */
   use(request: Request, caller: Caller): string | undefined {
     const id = request.headers.get("mcp-session-id");
-    return id === null ? undefined : this.#take(id, caller)?.id;
+    return id === null ? undefined : this.#find(id, caller)?.id;
   }
 
   /** Returns a session of this caller. Sessions of other owners do not exist for it (security.md 5). */
-  #take(id: string, caller: Caller): Session | undefined {
+  #find(id: string, caller: Caller): KeptSession | undefined {
+    const kept = this.#kept.find(id);
+    if (kept === undefined) return undefined;
     const session = this.#open.get(id);
-    if (session === undefined || (session.caller !== caller && session.owner !== ownerOf(caller))) return undefined;
-    session.caller = caller;
-    session.usedMs = this.#nowMs();
-    return session;
+    if (session?.caller !== caller && kept.owner !== ownerOf(caller)) return undefined;
+    if (session !== undefined) session.caller = caller;
+    kept.usedMs = this.#nowMs();
+    return kept;
   }
 
   /** Ends the sessions of these callers, or all. Their clients get 404 and initialize again, under their new rights. */
   async end(callerIds?: ReadonlySet<string>): Promise<void> {
-    const ending = [...this.#open.values()].filter(
-      (session) => callerIds === undefined || callerIds.has(session.caller.id),
-    );
-    await Promise.all(ending.map((session) => session.transport.close()));
+    const ending = this.#kept.list().filter(({ callerId }) => callerIds === undefined || callerIds.has(callerId));
+    await Promise.all(ending.map((kept) => this.#end(kept)));
   }
 
   /** Closes the streams of notifications; calls go on. */
   endStreams(): void {
-    for (const session of this.#open.values()) session.transport.closeStandaloneSSEStream();
+    for (const session of this.#open.values()) session.transport.endStreams();
   }
 
+  /** Closes all; those that are kept in a file are taken up again by the next run of the node. */
   async close(): Promise<void> {
     clearInterval(this.#sweep);
-    await this.end();
+    await Promise.all([...this.#open.values()].map((session) => session.transport.close()));
   }
 
-  /** Closes sessions that were not used for too long. */
+  /** Ends sessions that were not used for too long. */
   closeIdle(): void {
     const before = this.#nowMs() - this.#limits.idleMs;
-    for (const session of [...this.#open.values()]) {
-      if (session.flow === undefined && session.usedMs < before) this.#discard(session, "idle");
+    for (const kept of this.#kept.list()) {
+      if (!this.#hasStream(kept) && kept.usedMs < before) this.#discard(kept, "idle");
     }
   }
 
-  async #begin(request: Request, body: unknown, caller: Caller): Promise<Response> {
+  async #begin(request: Request, body: Record<string, unknown>, caller: Caller): Promise<Response> {
     const owner = ownerOf(caller);
     this.#makeRoom(owner);
-    const transport = new WebStandardStreamableHTTPServerTransport({
-      sessionIdGenerator: () => crypto.randomUUID(),
-      eventStore: new RecentEvents(),
-      keepAliveMs: this.#parts.keepAliveMs,
-      retryInterval: RETRY_MS,
-      maxRequestBodySize: MAX_BODY_BYTES,
-      onsessioninitialized: (id) => {
-        session.id = id;
-        this.#open.set(id, session);
-        this.#owners.add(owner);
-      },
-    });
-    let server: Server | undefined;
-    const subscriber = this.#parts.subscriptions.open({
-      caller: () => session.caller,
-      free: () => session.flow?.idle() === true,
-      updated: (uri) => this.#notify(session, server?.sendResourceUpdated({ uri })),
-      listChanged: () => this.#notify(session, server?.sendResourceListChanged()),
-    });
-    subscriber.wantsList = true;
-    const session: Session = { id: "", owner, caller, transport, subscriber, flow: undefined, usedMs: this.#nowMs() };
-    server = buildServer(this.#parts, { caller: () => session.caller, subscriber });
-    server.onclose = () => this.#forget(session);
-    server.onerror = (error) => this.#log("debug", `MCP session: ${error.message}`);
-    await server.connect(transport);
-    const response = await transport.handleRequest(request, { parsedBody: body });
-    if (session.id === "") await transport.close();
+    const params = isObject(body["params"]) ? body["params"] : {};
+    const kept = this.#kept.add({ id: crypto.randomUUID(), owner, callerId: caller.id, params });
+    const session = this.#make(kept, caller);
+    await session.ready;
+    const response = await session.transport.post(request, body);
+    if (response.status !== 200) await this.#end(kept);
     return response;
   }
 
+  /** Opens a session again that was opened before the node restarted. */
+  #revive(kept: KeptSession, caller: Caller): Session {
+    const session = this.#make(kept, caller);
+    session.ready = session.ready.then(() => session.transport.revive(kept.params));
+    for (const uri of [...kept.watched]) {
+      try {
+        session.subscriber.watch(uri);
+      } catch (error) {
+        if (!(error instanceof Fault)) throw error;
+        this.#kept.unwatch(kept, uri);
+      }
+    }
+    // What changed while the node was away was not seen.
+    session.subscriber.markAll();
+    return session;
+  }
+
+  #make(kept: KeptSession, caller: Caller): Session {
+    const { subscriptions, tools, keepAliveMs } = this.#parts;
+    const transport = new SessionTransport({
+      sessionId: kept.id,
+      keepAliveMs,
+      waits: (request: JSONRPCRequest) => request.method === "tools/call" && tools.waits(toolOf(request)),
+      onIdle: () => subscriber.flush(),
+    });
+    // The server asks for the caller while it is made.
+    const session: Pick<Session, "caller"> = { caller };
+    const subscriber = subscriptions.open({
+      caller: () => session.caller,
+      free: () => transport.idle,
+      updated: (uri) => this.#notify(server.sendResourceUpdated({ uri })),
+      listChanged: () => this.#notify(server.sendResourceListChanged()),
+    });
+    subscriber.wantsList = true;
+    const server = buildServer(this.#parts, {
+      caller: () => session.caller,
+      subscriber,
+      onSubscribed: (uri, isSubscribed) => (isSubscribed ? this.#kept.watch(kept, uri) : this.#kept.unwatch(kept, uri)),
+    });
+    server.onclose = () => {
+      subscriber.close();
+      this.#open.delete(kept.id);
+    };
+    server.onerror = (error) => this.#log("debug", `MCP session: ${error.message}`);
+    const whole: Session = Object.assign(session, { kept, transport, subscriber, ready: server.connect(transport) });
+    this.#open.set(kept.id, whole);
+    return whole;
+  }
+
+  async #delete(kept: KeptSession): Promise<Response> {
+    await this.#end(kept);
+    return new Response(null, { status: 200 });
+  }
+
   /**
-   * Opens the GET stream of notifications, which counts as one of the caller's streams; without one, notifications wait
-   * in the subscriber.
+   * Opens a GET stream, which counts as one of the caller's streams; without one, notifications wait in the subscriber.
    */
-  async #openStream(session: Session, request: Request): Promise<Response> {
+  #openStream({ kept, caller, transport, subscriber }: Session, request: Request): Response {
+    const asked = transport.resumption(request);
+    if (asked instanceof Response) return asked;
+    const hold = (): (() => void) => {
+      try {
+        return this.#parts.invoker.holdStream(caller);
+      } catch (error) {
+        // The place may be held by a connection of this session that is dead.
+        if (asked.isOfCall || !transport.endOldest()) throw error;
+        return hold();
+      }
+    };
     let release: () => void;
     try {
-      release = this.#parts.invoker.holdStream(session.caller);
+      release = hold();
     } catch (error) {
       if (error instanceof Fault) return httpError(429, 429, error.message, faultBody(error));
       throw error;
     }
-    const response = await session.transport.handleRequest(request, {});
-    if (response.status !== 200 || response.body === null) {
+    const onEnd = () => {
       release();
-      return response;
-    }
-    const flow = meterFlow(
-      response.body,
-      () => session.subscriber.flush(),
-      () => {
-        release();
-        if (session.flow === flow) session.flow = undefined;
-        session.usedMs = this.#nowMs();
-      },
-      OPENED,
-    );
-    session.flow = flow;
-    return new Response(flow.body, { status: response.status, headers: response.headers });
+      kept.usedMs = this.#nowMs();
+    };
+    return transport.open(asked, onEnd, () => subscriber.markAll());
   }
 
-  #notify(session: Session, sending: Promise<void> | undefined): void {
-    session.flow?.wrote();
-    sending?.catch((error: unknown) => this.#log("debug", `MCP notification was not sent: ${String(error)}`));
+  #notify(sending: Promise<void>): void {
+    sending.catch((error: unknown) => this.#log("debug", `MCP notification was not sent: ${String(error)}`));
   }
 
-  /** At the bound of an owner closes its oldest session; at the overall bound one of the owner with most sessions. */
+  /** At the bound of an owner ends its oldest session; at the overall bound one of the owner with most sessions. */
   #makeRoom(owner: string): void {
+    const { owners } = this.#kept;
     let from: string | undefined;
-    if (this.#owners.count(owner) >= this.#limits.perCaller) from = owner;
-    else if (this.#open.size >= this.#limits.overall) from = this.#owners.greatest();
+    if (owners.count(owner) >= this.#limits.perCaller) from = owner;
+    else if (this.#kept.size >= this.#limits.overall) from = owners.greatest();
     if (from === undefined) return;
-    const theirs = [...this.#open.values()].filter((session) => session.owner === from);
-    theirs.sort((a, b) => Number(a.flow !== undefined) - Number(b.flow !== undefined) || a.usedMs - b.usedMs);
+    const theirs = this.#kept.list().filter((kept) => kept.owner === from);
+    theirs.sort((a, b) => Number(this.#hasStream(a)) - Number(this.#hasStream(b)) || a.usedMs - b.usedMs);
     if (theirs[0] !== undefined) this.#discard(theirs[0], "bound");
   }
 
-  #discard(session: Session, reason: string): void {
-    this.#log("debug", `MCP session ended: ${reason}`);
-    session.transport.close().catch((error: unknown) => this.#log("debug", `MCP session: ${String(error)}`));
+  #hasStream({ id }: KeptSession): boolean {
+    return (this.#open.get(id)?.transport.streams ?? 0) > 0;
   }
 
-  #forget(session: Session): void {
-    session.subscriber.close();
-    if (this.#open.delete(session.id)) this.#owners.remove(session.owner);
+  #discard(kept: KeptSession, reason: string): void {
+    this.#log("debug", `MCP session ended: ${reason}`);
+    this.#end(kept).catch((error: unknown) => this.#log("debug", `MCP session: ${String(error)}`));
+  }
+
+  async #end(kept: KeptSession): Promise<void> {
+    this.#kept.remove(kept);
+    await this.#open.get(kept.id)?.transport.close();
   }
 }
 

@@ -1,5 +1,6 @@
 // Opens what a node serves to callers over its invoker: REST, MCP and pages.
 
+import { join } from "node:path";
 import type { Access } from "../access/access.ts";
 import { createApi } from "../api/index.ts";
 import { buildInfo } from "../config/build-info.ts";
@@ -24,7 +25,7 @@ import type { NodeState } from "./node-state.ts";
 const PATHS = { rest: "/openapi.json", changes: "/changes", mcp: MCP_ROUTE.path, pages: "/" };
 
 export interface OpenSurfacesOptions {
-  settings: Settings;
+  settings: Settings & { readonly data: string };
   features: readonly Feature[];
   invoker: Invoker;
   access: Access;
@@ -42,6 +43,9 @@ export interface OpenSurfacesOptions {
   nowMs: () => number;
 }
 
+/** The file of the data folder that keeps MCP sessions for the time after a restart. */
+const MCP_SESSIONS = "mcp-sessions.jsonl";
+
 /** The surfaces, and what has to be done to all of them. */
 export interface OpenSurfaces extends Surfaces {
   /** The rights of these callers, or of all, may have changed. */
@@ -55,7 +59,14 @@ export function openSurfaces(options: OpenSurfacesOptions): OpenSurfaces {
   const { invoker, features, state, nowMs } = options;
   const { version } = buildInfo;
   const api = openApi(options);
-  const mcp = createMcp({ invoker, features, version, conformance: options.conformance, log: logFor("mcp") });
+  const mcp = createMcp({
+    invoker,
+    features,
+    version,
+    conformance: options.conformance,
+    sessionsFile: join(options.settings.data, MCP_SESSIONS),
+    log: logFor("mcp"),
+  });
   const web = createWeb({
     invoker,
     features,

@@ -110,12 +110,12 @@ describe.each([undefined, "*/*", "application/json", "application/*;q=0.5"])("Ac
   });
 });
 
-test("who takes no JSON is refused, and who takes both gets what the protocol has", async () => {
+test("who takes no JSON is refused, and who takes both gets a short answer as JSON", async () => {
   const headers = await openSession();
   expect((await send({ method: "tools/list" }, headers, "text/event-stream")).status).toBe(406);
   expect((await send({ method: "tools/list" }, headers, "text/html")).status).toBe(406);
   const both = await send({ method: "tools/list" }, headers, "application/json, text/event-stream");
-  expect([both.status, both.type]).toEqual([200, "text/event-stream"]);
+  expect([both.status, both.type]).toEqual([200, "application/json"]);
 });
 
 test("a GET that accepts anything opens the stream", async () => {

@@ -19,6 +19,8 @@ export interface McpServerOptions {
   features?: readonly Feature[];
   unix?: string;
   port?: number;
+  /** Where sessions are kept over a restart. */
+  sessionsFile?: string;
   log?: (line: string) => void;
 }
 
@@ -35,6 +37,7 @@ export function startMcpServer(core: Core, options: McpServerOptions = {}) {
     version: "0.0.0-test",
     conformance: options.conformance === true,
     ...(options.keepAliveMs === undefined ? {} : { keepAliveMs: options.keepAliveMs }),
+    ...(options.sessionsFile === undefined ? {} : { sessionsFile: options.sessionsFile }),
     log: (level, message) => log(`${level}: ${message}`),
   });
   const fetch = async (request: Request): Promise<Response> => {

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/server";
 import { FEATURES } from "../../src/features/index.ts";
-import { RecentEvents } from "../../src/mcp/event-store.ts";
+import { NOTICES, nameOf, RecentEvents, requestsOf } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
 import { Prompts } from "../../src/mcp/prompts.ts";
 import { isPlainlyModern } from "../../src/mcp/request.ts";
@@ -211,32 +211,58 @@ describe("kept events", () => {
     method: "m",
     params: { n, x: "x".repeat(size) },
   });
-  async function replayed(store: RecentEvents, after: string): Promise<unknown[]> {
-    const seen: unknown[] = [];
-    await store.replayEventsAfter(after, {
-      send: async (_id, sent) => void seen.push("params" in sent ? sent.params?.["n"] : sent),
-    });
-    return seen;
-  }
+  const numbers = (store: RecentEvents, after: string) => {
+    const place = store.place(after);
+    if (place === undefined) throw new Error(`${after} is no event id`);
+    return store.after(place).map(({ message: kept }) => "params" in kept && kept.params?.["n"]);
+  };
 
-  test("come back in order, of one stream only", async () => {
+  test("come back in order, of one stream only", () => {
     const store = new RecentEvents();
-    const first = await store.storeEvent("a", message(1));
-    await store.storeEvent("b", message(2));
-    await store.storeEvent("a", message(3));
-    expect(await replayed(store, first)).toEqual([3]);
-    expect(await store.getStreamIdForEventId(first)).toBe("a");
-    expect(await store.getStreamIdForEventId("nonsense")).toBeUndefined();
-    await expect(replayed(store, "../../x")).rejects.toThrow("no event id");
+    const first = store.keep("a", message(1));
+    const mark = store.mark("a");
+    store.keep("b", message(2));
+    const last = store.keep("a", message(3), true);
+    expect(numbers(store, first)).toEqual([3]);
+    expect(numbers(store, mark)).toEqual([3]);
+    expect(numbers(store, last)).toEqual([]);
+    expect(store.place(first)).toMatchObject({ stream: "a", isLast: false, isOurs: true, isWhole: true });
+    expect(store.place(last)).toMatchObject({ stream: "a", isLast: true });
+    for (const none of ["nonsense", "../../x", "", "1", `${first}/`, `${"9".repeat(16)}.a`]) {
+      expect(store.place(none)).toBeUndefined();
+    }
   });
 
-  test("are bounded in number and bytes", async () => {
+  test("of another run, dropped or never given out are not taken for those of this one", () => {
     const store = new RecentEvents();
-    for (let i = 0; i < 1000; i++) await store.storeEvent("a", message(i));
+    const other = new RecentEvents();
+    const theirs = other.keep(NOTICES, message(1));
+    store.keep(NOTICES, message(1));
+    expect(store.place(theirs)).toMatchObject({ stream: NOTICES, isOurs: false, isWhole: false });
+    expect(numbers(store, theirs)).toEqual([]);
+    const second = store.keep(NOTICES, message(2));
+    for (let n = 3; n <= 130; n++) store.keep(NOTICES, message(n));
+    expect(store.place(second)).toMatchObject({ isOurs: true, isWhole: true });
+    store.keep(NOTICES, message(131));
+    expect(store.place(second)).toMatchObject({ isOurs: true, isWhole: false });
+    expect(store.place(second.replace(/^2/, "999"))).toMatchObject({ isOurs: false });
+  });
+
+  test("a stream of a response is named by its requests", () => {
+    for (const ids of [[1], ["a/b+c", 7], [""]]) expect(requestsOf(nameOf(ids) ?? "")).toEqual(ids);
+    expect(nameOf(["x".repeat(300)])).toBeUndefined();
+    for (const none of [NOTICES, "abc", Buffer.from('{"ids":[{}]}').toString("base64url")]) {
+      expect(requestsOf(none)).toEqual([]);
+    }
+  });
+
+  test("are bounded in number and bytes", () => {
+    const store = new RecentEvents();
+    for (let i = 0; i < 1000; i++) store.keep("a", message(i));
     expect(store.size).toBe(128);
-    await store.storeEvent("a", message(1, 1_000_000));
+    store.keep("a", message(1, 1_000_000));
     expect(store.size).toBe(128);
-    for (let i = 0; i < 100; i++) await store.storeEvent("a", message(i, 30_000));
+    for (let i = 0; i < 100; i++) store.keep("a", message(i, 30_000));
     expect(store.size).toBeLessThan(5);
   });
 });
@@ -258,12 +284,10 @@ test("a session that nobody used for long is closed, one with an open stream is 
     fixtures: undefined,
     keepAliveMs: 10_000,
   };
-  const sessions = new Sessions(
-    parts,
-    () => {},
-    { perCaller: 2, overall: 3, idleMs: 1000 },
-    () => nowMs,
-  );
+  const sessions = new Sessions(parts, () => {}, {
+    limits: { perCaller: 2, overall: 3, idleMs: 1000 },
+    nowMs: () => nowMs,
+  });
   const open = async (caller = localAdmin) => {
     const body = {
       jsonrpc: "2.0",

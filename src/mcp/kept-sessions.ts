@@ -1,0 +1,165 @@
+// What is known of each session, in a journal that survives the node: clients go on after a restart with the session
+// that they have, and many of them can do nothing else. It holds no rights and no content; a lost line costs its client
+// a new `initialize`.
+
+import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { isObject, parseObject } from "../lib/json-object.ts";
+import { reasonOf } from "../lib/reason-of.ts";
+import type { LogLine } from "../observe/logging.ts";
+import { PerOwner } from "./bounds.ts";
+
+/** Lines beyond those that are needed after which the journal is written anew. */
+const MAX_STALE_LINES = 4096;
+/** Longest params of an `initialize` that are kept, in characters; of longer ones the revision is kept. */
+const MAX_PARAMS = 4096;
+/** After a failed write the next one is tried this much later, in ms. */
+const RETRY_MS = 60_000;
+
+export interface KeptSession {
+  readonly id: string;
+  /** As `ownerOf` returns it. */
+  readonly owner: string;
+  /** `Caller.id` of its owner. */
+  readonly callerId: string;
+  /** The params of its `initialize`. */
+  readonly params: Record<string, unknown>;
+  /** URIs of the resources that it is subscribed to. */
+  readonly watched: Set<string>;
+  /** When it was last used, in ms of the clock; not in the journal. */
+  usedMs: number;
+}
+
+/** All sessions of a node, open or not. The caller bounds how many there are. */
+export class KeptSessions {
+  readonly owners = new PerOwner();
+  readonly #byId = new Map<string, KeptSession>();
+  readonly #path: string | undefined;
+  readonly #log: LogLine;
+  readonly #nowMs: () => number;
+  #lines = 0;
+  #failedMs = Number.NEGATIVE_INFINITY;
+  #isStale = false;
+
+  /** Reads the journal at `path`; without one, sessions end with the node. */
+  constructor(path: string | undefined, log: LogLine, nowMs: () => number) {
+    this.#path = path;
+    this.#log = log;
+    this.#nowMs = nowMs;
+    if (path === undefined) return;
+    for (const line of linesOf(path, log)) this.#read(line);
+    for (const { owner } of this.#byId.values()) this.owners.add(owner);
+    this.#lines = Number.POSITIVE_INFINITY;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  list(): KeptSession[] {
+    return [...this.#byId.values()];
+  }
+
+  find(id: string): KeptSession | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** Adds a new session. */
+  add(opened: Omit<KeptSession, "watched" | "usedMs">): KeptSession {
+    const params = JSON.stringify(opened.params).length <= MAX_PARAMS ? opened.params : shortened(opened.params);
+    const session = { ...opened, params, watched: new Set<string>(), usedMs: this.#nowMs() };
+    this.#byId.set(session.id, session);
+    this.owners.add(session.owner);
+    this.#write(openLine(session));
+    return session;
+  }
+
+  watch(session: KeptSession, uri: string): void {
+    if (session.watched.has(uri)) return;
+    session.watched.add(uri);
+    this.#write({ what: "watch", id: session.id, uri });
+  }
+
+  unwatch(session: KeptSession, uri: string): void {
+    if (session.watched.delete(uri)) this.#write({ what: "unwatch", id: session.id, uri });
+  }
+
+  /** Forgets a session; its id is unknown from now on. */
+  remove(session: KeptSession): void {
+    if (!this.#byId.delete(session.id)) return;
+    this.owners.remove(session.owner);
+    this.#write({ what: "end", id: session.id });
+  }
+
+  #read(line: Record<string, unknown>): void {
+    const { what, id, uri } = line;
+    if (typeof id !== "string") return;
+    if (what === "end") this.#byId.delete(id);
+    else if (what === "open") this.#readOpen(id, line);
+    else if (what === "watch" && typeof uri === "string") this.#byId.get(id)?.watched.add(uri);
+    else if (what === "unwatch" && typeof uri === "string") this.#byId.get(id)?.watched.delete(uri);
+  }
+
+  #readOpen(id: string, { owner, callerId, params, watched }: Record<string, unknown>): void {
+    if (typeof owner !== "string" || typeof callerId !== "string" || !isObject(params)) return;
+    const uris = Array.isArray(watched) ? watched.filter((uri) => typeof uri === "string") : [];
+    this.#byId.set(id, { id, owner, callerId, params, watched: new Set(uris), usedMs: this.#nowMs() });
+  }
+
+  /** Appends a line, or writes the journal anew where most of it is not needed or a line is missing. */
+  #write(line: Record<string, unknown>): void {
+    if (this.#path === undefined) return;
+    try {
+      if (this.#isStale && this.#nowMs() < this.#failedMs + RETRY_MS) return;
+      if (this.#isStale || this.#hasStaleLines()) this.#rewrite(this.#path);
+      else this.#append(this.#path, line);
+    } catch (error) {
+      this.#isStale = true;
+      this.#failedMs = this.#nowMs();
+      this.#log(
+        "warning",
+        `MCP sessions would not survive a restart: ${this.#path} cannot be written: ${reasonOf(error)}`,
+      );
+    }
+  }
+
+  #append(path: string, line: Record<string, unknown>): void {
+    appendFileSync(path, `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    this.#lines += 1;
+  }
+
+  #rewrite(path: string): void {
+    const lines = this.list().map((session) => `${JSON.stringify(openLine(session))}\n`);
+    writeFileSync(`${path}.new`, lines.join(""), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+    this.#lines = lines.length;
+    this.#isStale = false;
+  }
+
+  #hasStaleLines(): boolean {
+    if (this.#lines <= MAX_STALE_LINES) return false;
+    let needed = this.#byId.size;
+    for (const { watched } of this.#byId.values()) needed += watched.size;
+    return this.#lines > MAX_STALE_LINES + needed;
+  }
+}
+
+function openLine({ id, owner, callerId, params, watched }: KeptSession): Record<string, unknown> {
+  return { what: "open", id, owner, callerId, params, watched: [...watched] };
+}
+
+function shortened(params: Record<string, unknown>): Record<string, unknown> {
+  const clientInfo = { name: "unknown", version: "0" };
+  return { protocolVersion: params["protocolVersion"], capabilities: {}, clientInfo };
+}
+
+/** Returns the lines of a journal that are whole; the last one may be cut. */
+function linesOf(path: string, log: LogLine): Record<string, unknown>[] {
+  try {
+    const lines = readFileSync(path, "utf8").split("\n");
+    return lines.map(parseObject).filter((line) => line !== undefined);
+  } catch (error) {
+    if (!existsSync(path)) return [];
+    log("warning", `MCP sessions of before are lost: ${path} cannot be read: ${reasonOf(error)}`);
+    return [];
+  }
+}

@@ -1,0 +1,425 @@
+// Sessions of the older revisions over broken connections and restarts: who comes back gets its stream and its answers,
+// calls end with what was cancelled, and a session goes on under its id.
+
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { z } from "zod";
+import { contextFeature } from "../../src/features/context/index.ts";
+import { act } from "../../src/operation/define.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { whoami } from "../../src/operation/whoami.ts";
+import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { connect, textOf, until } from "../kit/mcp-client.ts";
+import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
+
+const JSON_TYPES = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+const URI = "cairn:///team/a";
+
+const started: string[] = [];
+let letGo = Promise.withResolvers<void>();
+/** Ends when the test says so, whoever still listens. */
+const slow = act({
+  name: "slow",
+  title: "Slow",
+  description: "Waits to be let go.",
+  input: z.object({ name: z.string() }),
+  output: z.object({ done: z.string() }),
+  access: { verb: "read", spaces: "visible" },
+  run: async ({ name }, { signal }) => {
+    started.push(name);
+    const cancelled = Promise.withResolvers<never>();
+    signal.addEventListener("abort", () => cancelled.reject(signal.reason));
+    await Promise.race([letGo.promise, cancelled.promise]);
+    return { done: name };
+  },
+});
+
+const team = callerWith({ id: "nTEAM", login: "t@x", grants: [{ role: "member", spaces: ["team"] }] });
+
+interface Event {
+  id: string | undefined;
+  message: Record<string, unknown> | undefined;
+}
+
+/** One response of the server that is read as a stream. */
+interface Stream extends AsyncDisposable {
+  status: number;
+  type: string;
+  events: Event[];
+  /** The stream has ended from the server's side. */
+  ended: () => boolean;
+  abort: () => void;
+}
+
+/** A client that does as it likes. */
+class Raw {
+  headers: Record<string, string> = {};
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  async open(as = "team", protocolVersion = "2025-11-25"): Promise<this> {
+    this.headers = { "x-test-caller": as };
+    const params = { protocolVersion, capabilities: {}, clientInfo: { name: "raw", version: "0" } };
+    const response = await this.post({ id: 0, method: "initialize", params });
+    await response.text();
+    const id = response.headers.get("mcp-session-id") ?? "";
+    this.headers = { ...this.headers, "mcp-session-id": id, "mcp-protocol-version": protocolVersion };
+    await this.post({ method: "notifications/initialized" });
+    return this;
+  }
+
+  post(message: object, signal?: AbortSignal): Promise<Response> {
+    const body = JSON.stringify(Array.isArray(message) ? message : { jsonrpc: "2.0", ...message });
+    const headers = { ...JSON_TYPES, ...this.headers };
+    return fetch(this.#url, { method: "POST", headers, body, ...(signal === undefined ? {} : { signal }) });
+  }
+
+  async ask(method: string, params: object = {}): Promise<Record<string, unknown>> {
+    return (await (await this.post({ id: 1, method, params })).json()) as Record<string, unknown>;
+  }
+
+  call(id: number, name: string, input: object, signal?: AbortSignal): Promise<Response> {
+    return this.post({ id, method: "tools/call", params: { name, arguments: input } }, signal);
+  }
+
+  /** Opens the GET stream, after an event where one is named. */
+  stream(lastEventId?: string): Promise<Stream> {
+    const abort = new AbortController();
+    const after = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+    const headers = { ...this.headers, accept: "text/event-stream", ...after };
+    return read(fetch(this.#url, { headers, signal: abort.signal }), abort);
+  }
+}
+
+async function read(asked: Promise<Response>, abort: AbortController): Promise<Stream> {
+  const response = await asked;
+  const events: Event[] = [];
+  let ended = false;
+  (async () => {
+    let text = "";
+    for await (const chunk of response.body ?? []) {
+      text += new TextDecoder().decode(chunk);
+      const blocks = text.split("\n\n");
+      text = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const [, data] = /^data: (.*)$/m.exec(block) ?? [];
+        if (data === undefined) continue;
+        events.push({ id: /^id: (.+)$/m.exec(block)?.[1], message: data === "" ? undefined : JSON.parse(data) });
+      }
+    }
+    ended = true;
+  })().catch(() => {});
+  const type = response.headers.get("content-type") ?? "";
+  const stop = () => abort.abort();
+  return {
+    status: response.status,
+    type,
+    events,
+    ended: () => ended,
+    abort: stop,
+    [Symbol.asyncDispose]: async () => stop(),
+  };
+}
+
+const updates = ({ events }: Stream) =>
+  events.flatMap(({ message }) =>
+    message?.["method"] === "notifications/resources/updated" ? [(message["params"] as { uri: string }).uri] : [],
+  );
+const responses = ({ events }: Stream) =>
+  events.flatMap(({ message }) => (message?.["id"] === undefined ? [] : [message]));
+
+/** Waits until a stream has had this many updates. */
+const updated = (stream: Stream, count: number) =>
+  until(
+    () => updates(stream).length >= count,
+    () => stream.events,
+  );
+
+let core: Core;
+let server: McpServer;
+
+beforeEach(() => {
+  letGo = Promise.withResolvers();
+  started.length = 0;
+  core = startCore({ operations: [...operationsOf([contextFeature]), whoami, slow] });
+  server = startMcpServer(core, { callers: { team, bob: callerWith({ id: "nBOB", login: "bob@x", own: true }) } });
+});
+
+afterEach(async () => {
+  await server.stop();
+  await core[Symbol.asyncDispose]();
+});
+
+const put = (content: number) => core.call("context_put", { id: "team/a", content });
+const running = () => core.invoker.openStreams;
+const runs = (count: number) => until(() => running() === count, running);
+
+describe("the stream of notifications", () => {
+  test("is there at once for the owner whose connection died, however often, and only the newest one is used", async () => {
+    const raw = await new Raw(server.url).open();
+    await raw.ask("resources/subscribe", { uri: URI });
+    const streams: Stream[] = [];
+    for (let n = 1; n <= 4; n++) {
+      const stream = await raw.stream();
+      expect(stream.status).toBe(200);
+      streams.push(stream);
+      await put(n);
+      await updated(stream, 1);
+    }
+    // Of connections that may be dead it keeps one; each holds a place of the caller.
+    await until(
+      () => streams.filter((stream) => stream.ended()).length === 2,
+      () => streams.map((stream) => stream.ended()),
+    );
+    await runs(2);
+    expect(streams.map((stream) => stream.ended())).toEqual([true, true, false, false]);
+    // The third had one of its own and the fourth what was written since.
+    expect(updates(streams[2] as Stream)).toHaveLength(2);
+    // The newest goes, and the one before is used again.
+    streams[3]?.abort();
+    await runs(1);
+    await put(9);
+    await updated(streams[2] as Stream, 3);
+    streams[2]?.abort();
+    await runs(0);
+  });
+
+  test("what was written to a connection that died is not lost without Last-Event-ID", async () => {
+    const raw = await new Raw(server.url).open();
+    await raw.ask("resources/subscribe", { uri: URI });
+    await using first = await raw.stream();
+    await put(1);
+    await updated(first, 1);
+    await using second = await raw.stream();
+    await updated(second, 1);
+    const seen = second.events.at(-1)?.id;
+    await using third = await raw.stream(seen);
+    await put(2);
+    await updated(third, 1);
+    expect(updates(third)).toEqual([URI]);
+  });
+
+  test("a dead connection gives its place back where its owner has no other", async () => {
+    await using small = startCore({ streamsPerCaller: 1 });
+    await using own = startMcpServer(small, { callers: { team } });
+    const raw = await new Raw(own.url).open();
+    await using first = await raw.stream();
+    await using second = await raw.stream();
+    expect(second.status).toBe(200);
+    await until(first.ended, () => first.events);
+    const other = await new Raw(own.url).open();
+    await using refused = await other.stream();
+    expect(refused.status).toBe(429);
+  });
+
+  test("goes on beside the rest of a response that a client came back for", async () => {
+    const raw = await new Raw(server.url).open();
+    await raw.ask("resources/subscribe", { uri: URI });
+    await using notices = await raw.stream();
+    const abort = new AbortController();
+    const call = await read(raw.call(7, "slow", { name: "kept" }, abort.signal), abort);
+    const place = () => call.events[0]?.id;
+    await until(() => place() !== undefined, place);
+    call.abort();
+    await using rest = await raw.stream(place());
+    await put(1);
+    await updated(notices, 1);
+    letGo.resolve();
+    await until(
+      () => rest.ended(),
+      () => rest.events,
+    );
+    expect(responses(rest)).toMatchObject([{ id: 7, result: { structuredContent: { done: "kept" } } }]);
+    await put(2);
+    await updated(notices, 2);
+    expect(updates(rest)).toEqual([]);
+    // A client that has the response and comes back all the same gets nothing twice.
+    await using again = await raw.stream(rest.events.at(-1)?.id);
+    await until(
+      () => again.ended(),
+      () => again.events,
+    );
+    expect([again.status, again.events]).toEqual([200, []]);
+    await put(3);
+    await updated(notices, 3);
+  });
+
+  test.each(["nonsense", "7", "12.abc", "1.00000000.*", `${"1".repeat(16)}.00000000.`])(
+    "Last-Event-ID %p is refused with what to do",
+    async (lastEventId) => {
+      const raw = await new Raw(server.url).open();
+      const response = await fetch(server.url, {
+        headers: { ...raw.headers, accept: "text/event-stream", "last-event-id": lastEventId },
+      });
+      const { error } = (await response.json()) as { error: { message: string } };
+      expect([response.status, error.message]).toEqual([400, expect.stringContaining(JSON.stringify(lastEventId))]);
+      expect(error.message).toContain("open the stream without it");
+    },
+  );
+});
+
+describe("calls", () => {
+  test("short answers are plain JSON without event ids, in one message or many", async () => {
+    const raw = await new Raw(server.url).open();
+    const asked = [
+      { id: 1, method: "ping" },
+      { id: "two", method: "tools/list" },
+      { id: 3, method: "resources/read", params: { uri: URI } },
+      { id: 4, method: "nonsense" },
+      { id: 5, method: "tools/call", params: { name: "whoami", arguments: {} } },
+    ];
+    for (const message of asked) {
+      const response = await raw.post(message);
+      expect([message.method, response.headers.get("content-type")]).toEqual([
+        message.method,
+        expect.stringContaining("application/json"),
+      ]);
+      expect(response.headers.get("mcp-session-id")).toBe(raw.headers["mcp-session-id"] ?? "");
+      expect(await response.json()).toMatchObject({ jsonrpc: "2.0", id: message.id });
+    }
+    const batch = await raw.post(asked.map((message) => ({ jsonrpc: "2.0", ...message })));
+    const all = (await batch.json()) as { id: unknown }[];
+    expect(all.map(({ id }) => id).toSorted()).toEqual([1, 3, 4, 5, "two"]);
+  });
+
+  test("the stream of a cancelled call closes, whether it waits or works", async () => {
+    const raw = await new Raw(server.url).open();
+    const calls = [
+      [1, "context_wait", { id: "team/a", timeout_seconds: 300 }],
+      [2, "slow", { name: "worked" }],
+    ] as const;
+    for (const [id, name, input] of calls) {
+      await using call = await read(raw.call(id, name, input), new AbortController());
+      expect([call.type, call.ended()]).toEqual(["text/event-stream", false]);
+      await raw.post({ method: "notifications/cancelled", params: { requestId: id } });
+      await until(call.ended, () => call.events);
+      expect(responses(call)).toEqual([]);
+      const place = call.events.at(-1)?.id;
+      if (place === undefined) continue;
+      // Who comes back for it is not left to wait.
+      await using rest = await raw.stream(place);
+      await until(rest.ended, () => rest.events);
+      expect(responses(rest)).toMatchObject([{ id, error: { data: { retryable: true } } }]);
+    }
+    await runs(0);
+  });
+
+  test("a wait ends with its connection, an act does not", async () => {
+    const raw = await new Raw(server.url).open();
+    const abort = new AbortController();
+    const wait = await read(raw.call(1, "context_wait", { id: "team/a", timeout_seconds: 300 }, abort.signal), abort);
+    expect(wait.type).toBe("text/event-stream");
+    await runs(1);
+    wait.abort();
+    await runs(0);
+    // Nothing of it can be resumed, so nothing makes its client try.
+    expect(wait.events.filter(({ id }) => id !== undefined)).toEqual([]);
+    const gone = new AbortController();
+    const act = raw.call(2, "slow", { name: "goes on" }, gone.signal).catch(() => "gone");
+    await until(
+      () => started.includes("goes on"),
+      () => started,
+    );
+    gone.abort();
+    expect(await act).toBe("gone");
+    letGo.resolve();
+    expect(await raw.ask("ping")).toMatchObject({ result: {} });
+  });
+
+  test("a wait of a client that takes JSON alone ends with its connection too", async () => {
+    const raw = await new Raw(server.url).open();
+    const gone = new AbortController();
+    raw.headers = { ...raw.headers, accept: "application/json" };
+    const wait = raw.call(1, "context_wait", { id: "team/a", timeout_seconds: 300 }, gone.signal).catch(() => "gone");
+    await runs(1);
+    gone.abort();
+    expect(await wait).toBe("gone");
+    await runs(0);
+  });
+});
+
+describe("a restart of the node", () => {
+  const file = () => join(core.folder, "mcp-sessions.jsonl");
+  const start = (port?: number) =>
+    startMcpServer(core, {
+      callers: { team, bob: callerWith({ id: "nBOB", login: "bob@x", own: true }) },
+      sessionsFile: file(),
+      ...(port === undefined ? {} : { port }),
+    });
+
+  test("a real client goes on with its session, and hears of what changed meanwhile and later", async () => {
+    const first = start();
+    const port = Number(new URL(first.url).port);
+    await using one = await connect(first.url, "legacy", "team");
+    const id = one.transport.sessionId ?? "";
+    await one.watch([URI]);
+    await first.stop();
+    await put(1);
+    await using second = start(port);
+    const answer = await one.client.callTool({ name: "context_get", arguments: { id: "team/a" } });
+    expect(textOf(answer)).toMatchObject({ content: 1 });
+    expect(one.transport.sessionId).toBe(id);
+    const seen = () => one.updated;
+    await until(() => one.updated.length === 1, seen, 20_000);
+    await put(2);
+    await until(() => one.updated.length === 2, seen);
+    expect(one.updated).toEqual([URI, URI]);
+    await one.client.unsubscribeResource({ uri: URI });
+    await second.stop();
+  });
+
+  test("a kill loses no session, and a call that was running is not waited for in vain", async () => {
+    const killed = start();
+    const raw = await new Raw(killed.url).open();
+    const call = await read(raw.call(7, "slow", { name: "lost" }), new AbortController());
+    await until(
+      () => call.events.length > 0,
+      () => call.events,
+    );
+    const notices = await raw.stream();
+    await until(
+      () => notices.events.length > 0,
+      () => notices.events,
+    );
+    await raw.ask("resources/subscribe", { uri: URI });
+    // As after a kill: nothing of the first one is closed when the second one begins.
+    await using second = start();
+    const back = new Raw(second.url);
+    back.headers = raw.headers;
+    await using rest = await back.stream(call.events.at(-1)?.id);
+    await until(rest.ended, () => rest.events);
+    expect(responses(rest)).toMatchObject([{ id: 7, error: { message: expect.stringContaining("call it again") } }]);
+    // A place of before says nothing of what was missed, so all that is watched may have changed.
+    await using again = await back.stream(notices.events.at(-1)?.id);
+    await updated(again, 1);
+    expect(updates(again)).toEqual([URI]);
+    await killed.stop();
+  });
+
+  test("a session stays its owner's, and one that was ended stays so", async () => {
+    const first = start();
+    const mine = await new Raw(first.url).open();
+    const deleted = await new Raw(first.url).open();
+    const bobs = await new Raw(first.url).open("bob");
+    expect((await fetch(first.url, { method: "DELETE", headers: deleted.headers })).status).toBe(200);
+    first.mcp.callersChanged(["nBOB"]);
+    await first.stop();
+    await using second = start();
+    const status = async (headers: Record<string, string>) => {
+      const raw = new Raw(second.url);
+      raw.headers = headers;
+      const answers = [await raw.post({ id: 1, method: "ping" }), await raw.call(2, "whoami", {})];
+      return answers.map((answer) => answer.status);
+    };
+    expect(await status({ ...mine.headers, "x-test-caller": "bob" })).toEqual([404, 404]);
+    expect(await status(deleted.headers)).toEqual([404, 404]);
+    expect(await status(bobs.headers)).toEqual([404, 404]);
+    expect(await status(mine.headers)).toEqual([200, 200]);
+    // Rights that changed end it, used again or not.
+    second.mcp.callersChanged(["nTEAM"]);
+    expect(await status(mine.headers)).toEqual([404, 404]);
+  });
+});
