@@ -2,7 +2,7 @@
 // now.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { spawnNode, type TestNode } from "../kit/node.ts";
 
@@ -13,6 +13,8 @@ let bin: string;
 beforeAll(async () => {
   node = await spawnNode({ args: ["--conformance"] });
   await node.ready();
+  for (const id of ["vault/What now $(touch ran)", "vault/`touch ran` & co"])
+    await node.cli(["context", "put", id], "x");
   for (const id of ["team-a/plan", "team-a/state", "team-b/x", "odd:id/a"]) await node.cli(["context", "put", id], "x");
   bin = join(node.home, "bin");
   mkdirSync(bin);
@@ -64,6 +66,14 @@ describe("bash", () => {
     const offered = bash("cairn ");
     for (const word of ["serve", "context", "access", "config", "service", "doctor", "version"])
       expect(offered).toContain(word);
+  });
+
+  test("an id with signs of the shell is quoted, and nothing in it runs", () => {
+    const offers = bash("cairn context get vault/");
+    expect(offers).toHaveLength(2);
+    const words = Bun.spawnSync({ cmd: ["bash", "-c", `printf '%s\\n' ${offers.join(" ")}`], cwd: node.home });
+    expect(words.stdout.toString()).toBe("vault/What now $(touch ran)\nvault/`touch ran` & co\n");
+    expect([existsSync(join(node.home, "ran")), existsSync("ran")]).toEqual([false, false]);
   });
 
   test("files where a file is meant", () => {

@@ -21,9 +21,11 @@ const OFFER_FUNCTION = `_cairn_offer() {
     words) COMPREPLY=($(compgen -W "$*" -- "$cur")) ;;
     files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$cur")) ;;
     ids)
-      local IFS=$'\\n' ids
-      ids=$("\${COMP_WORDS[0]}" context list "$cur" --ids --limit 200 "\${node[@]}" 2>/dev/null)
-      COMPREPLY=($(compgen -W "$ids" -- "$cur"))
+      # Ids are data of others: compgen -W would run what is in them. The line gets them quoted.
+      local id
+      while IFS= read -r id; do
+        [[ -n $id ]] && COMPREPLY+=("$(printf '%q' "$id")")
+      done < <("\${COMP_WORDS[0]}" context list "$cur" --ids --limit 200 "\${node[@]}" 2>/dev/null)
       compopt -o nospace 2>/dev/null
       ;;
   esac
