@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment } from "../../lib/child-environment.ts";
+import { shellWord } from "../../lib/client-lines.ts";
 import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, given, type Invocation, textOption } from "../command.ts";
@@ -73,11 +74,11 @@ function fileNameOf(id: string, contentType: string | undefined): string {
 
 /** Adds to an error where the edited text is, and how to write it. */
 function withFile(error: Fault, id: string, file: string): Fault {
-  const put = `cairn context put ${id} ${file}`;
+  const put = `cairn context put ${shellWord(id)} ${file}`;
   return error.retold(`${error.message}; your text is kept in ${file}`, {
     hint:
       error.code === "version_mismatch"
-        ? `${id} has changed. Read it with cairn context get ${id}, then write yours with ${put} --if-match ETAG.`
+        ? `${id} has changed. Read it with cairn context get ${shellWord(id)}, then write yours with ${put} --if-match ETAG.`
         : `Correct the problem, then write it with ${put}.`,
     details: { file },
     cause: error,
