@@ -1,6 +1,6 @@
 // The difference of two texts as a unified diff, by jsdiff. Its work is bounded by an edit distance, not by a time
 // limit, so that the same texts always give the same answer; beyond the bound, everything between the equal ends is
-// replaced.
+// replaced. What takes long leaves the event loop free between its steps.
 
 import { createTwoFilesPatch, formatPatch, OMIT_HEADERS } from "diff";
 
@@ -8,6 +8,11 @@ import { createTwoFilesPatch, formatPatch, OMIT_HEADERS } from "diff";
 const CONTEXT = 3;
 /** Lines that may differ. About a second of work at worst, for texts of a million lines. */
 const MAX_DIFFERENT_LINES = 1000;
+/** Up to so many it is done at once, in a few milliseconds beside what is linear in the texts. */
+const FEW_DIFFERENT_LINES = 100;
+/** Units of work (work.ts): each byte is split, compared and joined; each step of the search tries all paths so far. */
+const DIFF_BYTE = 20;
+const DIFF_PATH = 500;
 
 /** A diff, and whether it is small. */
 export interface TextDiff {
@@ -15,14 +20,42 @@ export interface TextDiff {
   text: string;
   /** The diff is correct but not small: the texts differ too much. */
   coarse: boolean;
+  /** Units of work that it took, about. */
+  work: number;
 }
 
-/** Returns the unified diff from one text to another. Deterministic. */
-export function diffText(from: string, to: string): TextDiff {
-  if (from === to) return { text: "", coarse: false };
-  const options = { context: CONTEXT, maxEditLength: MAX_DIFFERENT_LINES, headerOptions: OMIT_HEADERS };
-  const text = createTwoFilesPatch("", "", from, to, undefined, undefined, options);
-  return text === undefined ? { text: replaceMiddle(from, to), coarse: true } : { text, coarse: false };
+/** Resolves with the unified diff from one text to another. Deterministic. */
+export async function diffText(from: string, to: string): Promise<TextDiff> {
+  const linear = DIFF_BYTE * (from.length + to.length);
+  if (from === to) return { text: "", coarse: false, work: linear };
+  const few = createTwoFilesPatch("", "", from, to, undefined, undefined, optionsWithin(FEW_DIFFERENT_LINES));
+  if (few !== undefined) return { text: few, coarse: false, work: linear + searchWork(few) };
+  const text = await diffInSteps(from, to);
+  return text === undefined
+    ? { text: replaceMiddle(from, to), coarse: true, work: linear + pathsOf(MAX_DIFFERENT_LINES) }
+    : { text, coarse: false, work: linear + searchWork(text) };
+}
+
+function optionsWithin(maxEditLength: number) {
+  return { context: CONTEXT, maxEditLength, headerOptions: OMIT_HEADERS };
+}
+
+/** With a callback jsdiff makes each step of its search in a turn of its own. */
+function diffInSteps(from: string, to: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    createTwoFilesPatch("", "", from, to, undefined, undefined, {
+      ...optionsWithin(MAX_DIFFERENT_LINES),
+      callback: resolve,
+    });
+  });
+}
+
+function pathsOf(differentLines: number): number {
+  return (DIFF_PATH * differentLines ** 2) / 2;
+}
+
+function searchWork(diff: string): number {
+  return pathsOf(diff.match(/^[-+]/gm)?.length ?? 0);
 }
 
 /** Returns one hunk that replaces everything between the equal beginnings and ends of two texts. */

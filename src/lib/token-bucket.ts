@@ -33,4 +33,10 @@ export class TokenBuckets {
     bucket.tokens -= 1;
     return 0;
   }
+
+  /** Takes further tokens of a key that had one. It may come to owe them, at most a minute's worth. */
+  owe(key: string, perMinute: number, tokens: number): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.tokens = Math.max(-perMinute, bucket.tokens - tokens);
+  }
 }

@@ -1,5 +1,6 @@
-// Limits of one caller: requests per minute by the grants that allow them, and streams and waits open at the same time.
-// A forwarded call counts for its caller and for the member that forwards it (security.md 24).
+// Limits of one caller: requests per minute by the grants that allow them, costly work in requests, and streams and
+// waits open at the same time. A forwarded call counts for its caller and for the member that forwards it
+// (security.md 24).
 
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Grant } from "../access/rights.ts";
@@ -23,6 +24,13 @@ export interface CallerLimits {
 }
 
 const MAX_LIMITED_CALLERS = 10_000;
+/** So many units of work (lib/work.ts), about 2 ms, count as one request more. */
+const UNITS_PER_REQUEST = 2_000_000;
+
+/** Counts units of work against the limit of the request that does it. */
+export type Spend = (units: number) => void;
+
+const FREE: Spend = () => {};
 /** A member forwards for many callers, so it may send as many requests as this many of them. */
 const CALLERS_PER_MEMBER = 20;
 
@@ -92,37 +100,40 @@ export class LimitedCallers {
   }
 
   /**
-   * Counts a request. Throws Fault `rate_limited`. The most generous of the grants that allow the call decides; a grant
-   * without a limit has that of the node. The admin on this machine (`local`) has no limit.
+   * Counts a request, and returns what counts its work. Throws Fault `rate_limited`. The most generous of the grants
+   * that allow the call decides; a grant without a limit has that of the node. The admin on this machine (`local`) has
+   * no limit.
    */
-  request(caller: Caller, grants: readonly Grant[]): void {
-    if (caller.kind === "local" && caller.id === "local") return;
+  request(caller: Caller, grants: readonly Grant[]): Spend {
+    if (caller.kind === "local" && caller.id === "local") return FREE;
     const { requestsPerMinute } = this.#limits;
     let perMinute = 0;
     for (const grant of grants) {
-      if (grant.requestsPerMinute === undefined && requestsPerMinute === 0) return;
+      if (grant.requestsPerMinute === undefined && requestsPerMinute === 0) return FREE;
       perMinute = Math.max(perMinute, grant.requestsPerMinute ?? requestsPerMinute);
     }
-    this.#take(
-      callerName(caller),
-      perMinute,
-      "the limit is set in the grant, or by limits.requests_per_minute of the node",
-    );
+    const where = "the limit is set in the grant, or by limits.requests_per_minute of the node";
+    return this.#take(callerName(caller), perMinute, where);
   }
 
   /** Counts a request for the member that forwarded it. Throws Fault `rate_limited`. */
-  forwarded(via: string): void {
+  forwarded(via: string): Spend {
     const perMinute = CALLERS_PER_MEMBER * this.#limits.requestsPerMinute;
-    if (perMinute > 0) this.#take(`via:${via}`, perMinute, "its limit follows limits.requests_per_minute of the node");
+    if (perMinute === 0) return FREE;
+    return this.#take(`via:${via}`, perMinute, "its limit follows limits.requests_per_minute of the node");
   }
 
-  #take(name: string, perMinute: number, where: string): void {
+  #take(name: string, perMinute: number, where: string): Spend {
     const waitMs = this.#buckets.take(name, perMinute);
-    if (waitMs === 0) return;
-    throw new Fault("rate_limited", `${name} is limited to ${perMinute} requests per minute`, {
-      hint: `Wait, then try again; ${where}.`,
-      details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
-    });
+    if (waitMs === 0) return (units) => this.#buckets.owe(name, perMinute, Math.floor(units / UNITS_PER_REQUEST));
+    throw new Fault(
+      "rate_limited",
+      `${name} is limited to ${perMinute} requests per minute; costly ones count as several`,
+      {
+        hint: `Wait, then try again; ${where}.`,
+        details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
+      },
+    );
   }
 }
 

@@ -64,6 +64,13 @@ export interface CallContext {
   /** Reports whether the caller may use this operation's verb in a space. */
   visible: (space: string) => boolean;
   signal: AbortSignal;
+  /** Counts units of work (lib/work.ts) against the caller's limit, before or after they are spent. */
+  spend(units: number): void;
+  /**
+   * Runs work that takes long, in slices, alone and at the caller's turn. Throws Fault `rate_limited` where too much of
+   * it waits.
+   */
+  inTurn<T>(work: () => T | Promise<T>): Promise<T>;
   /** The change feed of this node. */
   changes: Changes;
   /** Returns the position that is applied on this node. */

@@ -6,6 +6,7 @@ import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
 import { Fault, type FaultCode } from "../lib/fault.ts";
+import { Turns } from "../lib/turns.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
 import type { Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
@@ -13,7 +14,7 @@ import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
-import { type CallerLimits, LimitedCallers } from "./caller-limits.ts";
+import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
 import type { ActOperation, AnyWrite, CallContext, Operation, ReadOperation, WriteLimits } from "./define.ts";
 import { Following } from "./follow.ts";
 import { type CommonArguments, parseInput } from "./parse-input.ts";
@@ -89,7 +90,11 @@ interface Admitted {
   /** All arguments as another node gets them. */
   given: Record<string, unknown>;
   spaces: string[] | "visible";
+  spend: Spend;
 }
+
+/** Costly reads that may wait for their turn, of one caller and of all. */
+const COSTLY = { perKey: 4, total: 64 };
 
 /** Runs operations for all surfaces. */
 export class Invoker {
@@ -97,6 +102,7 @@ export class Invoker {
   readonly changes: Changes;
   readonly #options: InvokerOptions;
   readonly #limited: LimitedCallers;
+  readonly #costly = new Turns(COSTLY);
   readonly #positions: Positions;
   readonly #reads: ReadRouter;
   readonly #writes: WriteRouter;
@@ -196,8 +202,8 @@ export class Invoker {
     const spaces = spacesOf(operation, input);
     const grants = this.#judge(call, operation, spaces);
     this.#refuseUnfollowed(operation, spaces);
-    this.#limit(call, grants);
-    return { call, operation, input, common, given, spaces };
+    const spend = this.#limit(call, grants);
+    return { spend, call, operation, input, common, given, spaces };
   }
 
   /** Runs an admitted call on the node that has to run it. */
@@ -237,16 +243,20 @@ export class Invoker {
   }
 
   /** Counts the call for its caller and for the member that forwarded it. Throws Fault `rate_limited`. */
-  #limit({ caller, forwarded }: Call, grants: readonly Grant[]): void {
-    if (forwarded !== undefined) this.#limited.forwarded(forwarded.via);
-    this.#limited.request(caller, grants);
+  #limit({ caller, forwarded }: Call, grants: readonly Grant[]): Spend {
+    const ofMember = forwarded === undefined ? undefined : this.#limited.forwarded(forwarded.via);
+    const own = this.#limited.request(caller, grants);
+    return (units) => {
+      ofMember?.(units);
+      own(units);
+    };
   }
 
-  async #write(operation: AnyWrite, { call, input, common, given, spaces }: Admitted): Promise<Answer> {
+  async #write(operation: AnyWrite, { call, input, common, given, spaces, spend }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
     const key = common.idempotencyKey;
     try {
-      return await this.#writes.run({ operation, spaces, input, raw: given, caller, key, forwarded, signal });
+      return await this.#writes.run({ spend, operation, spaces, input, raw: given, caller, key, forwarded, signal });
     } catch (error) {
       const isHere = (this.#options.routing?.mode() ?? "leader") === "leader";
       if (!(error instanceof Fault) || operation.explain === undefined || !isHere) throw error;
@@ -254,10 +264,10 @@ export class Invoker {
     }
   }
 
-  async #read(operation: ReadOperation, { call, input, common, given }: Admitted): Promise<Answer> {
+  async #read(operation: ReadOperation, { call, input, common, given, spend }: Admitted): Promise<Answer> {
     const { caller, forwarded, signal } = call;
     const { whole } = operation;
-    const context = this.#context(call, operation);
+    const context = this.#context(call, operation, spend);
     const run = async (): Promise<Answer> => {
       const position = this.position();
       return { output: await operation.run(this.#options.store.reader, input, context), position };
@@ -269,21 +279,21 @@ export class Invoker {
     return { ...answer, output: whole.shape(answer.output, input, call.maxChars) };
   }
 
-  async #act(operation: ActOperation, { call, input, common }: Admitted): Promise<Answer> {
+  async #act(operation: ActOperation, { call, input, common, spend }: Admitted): Promise<Answer> {
     if (call.forwarded !== undefined) throw actForwarded(operation.name);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const position = this.position();
-    return { output: await operation.run(input, this.#context(call, operation)), position };
+    return { output: await operation.run(input, this.#context(call, operation, spend)), position };
   }
 
-  async #follow({ call, operation, input, common, spaces }: Admitted): Promise<Following> {
+  async #follow({ call, operation, input, common, spaces, spend }: Admitted): Promise<Following> {
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
     const { routing } = this.#options;
     if (routing?.mode() === "waiting") throw waitingFault(routing);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
-    const context = this.#context(call, operation);
+    const context = this.#context(call, operation, spend);
     const { since, show } = operation.follow(input, context);
     const release = this.holdStream(call.caller);
     try {
@@ -303,9 +313,11 @@ export class Invoker {
     }
   }
 
-  #context(call: Call, { name, access: { verb } }: Operation): CallContext {
+  #context(call: Call, { name, access: { verb } }: Operation, spend: Spend): CallContext {
     const { access, log } = this.#options;
     return {
+      spend,
+      inTurn: (work) => this.#inTurn(call.caller, work),
       caller: call.caller,
       rights: access.rights(call.caller),
       signal: call.signal,
@@ -317,6 +329,15 @@ export class Invoker {
       reach: (position) => this.reach(position, call.signal),
       holdWait: () => this.#limited.holdWait(call.caller),
     };
+  }
+
+  #inTurn<T>(caller: Caller, work: () => T | Promise<T>): Promise<T> {
+    const running = this.#costly.run(callerName(caller), work);
+    if (running !== undefined) return running;
+    throw new Fault("rate_limited", "Too many costly reads wait already, of this caller or of all together", {
+      hint: "Wait for their answers, then try again.",
+      details: { retryAfterSeconds: 2 },
+    });
   }
 
   /** Runs `body` and counts its outcome. `startMs` is undefined for a stream. */

@@ -17,6 +17,7 @@ import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Reader } from "../store/store.ts";
 import type { Answer } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
+import type { Spend } from "./caller-limits.ts";
 import { CaughtUp } from "./caught-up.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
@@ -35,6 +36,8 @@ export interface AdmittedWrite {
   key: string | undefined;
   forwarded: Forwarded | undefined;
   signal: AbortSignal;
+  /** Counts the work of the command against its caller's limit. */
+  spend: Spend;
 }
 
 export interface WriteRouterOptions {
@@ -223,7 +226,9 @@ export class WriteRouter {
       if (full !== undefined) throw full;
       command = operation.prepare(input, limits);
       // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
-      refuseWork(operation.work?.(command) ?? 0, operation.maxWork ?? Number.POSITIVE_INFINITY);
+      const units = operation.work?.(command) ?? 0;
+      refuseWork(units, operation.maxWork ?? Number.POSITIVE_INFINITY);
+      write.spend(units);
     } catch (refusal) {
       if (key === undefined || level < INPUT_HASH_LEVEL || !mayBeUsed) throw refusal;
       return this.#doneBefore({ name: operation.name, caller: name, key: key.text }, input, refusal);

@@ -288,38 +288,38 @@ describe("text", () => {
     })
     .map((parts) => parts.join(""));
 
-  test("a unified diff applied to the old text is the new one", () => {
-    fc.assert(
-      fc.property(lines, lines, (from, to) => {
-        const { text, coarse } = diffText(from, to);
+  test("a unified diff applied to the old text is the new one", async () => {
+    await fc.assert(
+      fc.asyncProperty(lines, lines, async (from, to) => {
+        const { text, coarse } = await diffText(from, to);
         expect(applyUnified(from, text)).toBe(to);
         expect(coarse).toBe(false);
-        expect(diffText(from, from).text).toBe("");
+        expect((await diffText(from, from)).text).toBe("");
       }),
       { numRuns: 1000 },
     );
   });
 
-  test("is minimal for a change in a long text, and reads like diff -u", () => {
+  test("is minimal for a change in a long text, and reads like diff -u", async () => {
     const from = Array.from({ length: 100 }, (_, at) => `line ${at}\n`).join("");
     const to = from.replace("line 50\n", "line fifty\n").replace("line 98\n", "");
-    expect(diffText(from, to).text).toBe(
+    expect((await diffText(from, to)).text).toBe(
       "@@ -48,7 +48,7 @@\n line 47\n line 48\n line 49\n-line 50\n+line fifty\n line 51\n line 52\n line 53\n" +
         "@@ -96,5 +96,4 @@\n line 95\n line 96\n line 97\n-line 98\n line 99\n",
     );
   });
 
-  test("of texts that share nothing is bounded, right, and says that it is coarse", () => {
+  test("of texts that share nothing is bounded, right, and says that it is coarse", async () => {
     const random = (seed: number) => Array.from({ length: 60_000 }, (_, at) => `${(at * seed) % 99_991}\n`).join("");
     const began = computedMs();
-    const { text, coarse } = diffText(random(7919), random(104_729));
+    const { text, coarse } = await diffText(random(7919), random(104_729));
     expect(coarse).toBe(true);
     expect(applyUnified(random(7919), text)).toBe(random(104_729));
     expect(computedMs() - began).toBeLessThan(3000);
   });
 
-  test("of the most lines that a document can hold is answered too", () => {
-    const { text, coarse } = diffText("a\n".repeat(1_000_000), "b\n".repeat(1_000_000));
+  test("of the most lines that a document can hold is answered too", async () => {
+    const { text, coarse } = await diffText("a\n".repeat(1_000_000), "b\n".repeat(1_000_000));
     expect(coarse).toBe(true);
     expect(text.startsWith("@@ -1,1000000 +1,1000000 @@\n-a\n")).toBe(true);
     expect(text).toHaveLength(28 + 6_000_000);

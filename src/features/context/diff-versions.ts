@@ -41,7 +41,7 @@ export const contextDiff = read({
   access: { verb: "read", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: true },
   aliases: { ...idAliases, from_version: "from", to_version: "to" },
-  run(reader, input) {
+  async run(reader, input, { spend, inTurn }) {
     const head = headOf(reader, input.id);
     if (head === undefined) throw missing(input.id);
     const to = input.to ?? head.version;
@@ -55,15 +55,20 @@ export const contextDiff = read({
     }
     const base = { id: input.id, from: input.from, to };
     if (areJson && input.format !== "text") {
+      spend(JSON_DIFF_BYTE * (older.size + newer.size));
       // Exact numbers: applied to the older version, the steps must produce the newer one.
-      const diff = diffJson(parseExact(textOf(older)), parseExact(textOf(newer)));
+      const diff = await inTurn(() => diffJson(parseExact(textOf(older)), parseExact(textOf(newer))));
       return { ...base, format: "json-patch" as const, diff };
     }
-    const { text, coarse } = diffText(linesOf(older), linesOf(newer));
+    const { text, coarse, work } = await inTurn(() => diffText(linesOf(older), linesOf(newer)));
+    spend(work);
     const names = text === "" ? "" : `--- ${input.id} version ${input.from}\n+++ ${input.id} version ${to}\n`;
     return { ...base, format: "text" as const, diff: `${names}${text}`, ...(coarse ? { coarse } : {}) };
   },
 });
+
+/** Units of work: both are parsed and compared value by value. */
+const JSON_DIFF_BYTE = 50;
 
 /** Returns the text to compare. JSON is indented first, since it is often stored as one long line. */
 function linesOf(row: StoredVersion): string {

@@ -81,6 +81,7 @@ export const contextGet = read({
     if (head === undefined) throw missing(input.id, reader);
     const version = seq === undefined ? (input.version ?? head.version) : versionAt(reader, head, seq);
     const row = requireVersion(reader, head, version);
+    context.spend(GET_BYTE * row.size);
     return { ...versionMetadataOf(input.id, row, head.created_at), content: textOf(row) };
   },
   whole: {
@@ -95,6 +96,9 @@ export const contextGet = read({
     },
   },
 });
+
+/** Units of work: read, perhaps parsed, written as JSON and coded. */
+const GET_BYTE = 10;
 
 /** Returns what the caller wants of a text. Throws `invalid_input`. */
 function shaped(text: string, isJson: boolean, { format, lines, chars, outline, max_chars }: Shape) {

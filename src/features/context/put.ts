@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion } from "./append-version.ts";
 import { contextId, idAliases, levelOfId } from "./context-id.ts";
@@ -65,6 +66,7 @@ export const contextPut = write({
     mime_type: "content_type",
   },
   target: "id",
+  work: ({ document }: PutCommand) => WRITE_ROW + WRITE_BYTE * document.size,
   needsLevel: ({ id }) => levelOfId(id),
   prepare: (input, limits): PutCommand => ({
     id: input.id,
