@@ -12,6 +12,8 @@ import type { ResourceIndex, ResourceKind } from "./resource-index.ts";
 
 /** Most resources that one subscriber watches. */
 export const MAX_WATCHED = 256;
+/** Longest URI that is watched, in characters: an id of 512 bytes takes up to 1,536, and a query goes with it. */
+const MAX_URI = 2048;
 /** Changes read at a time. */
 const BATCH = 256;
 
@@ -61,8 +63,17 @@ export class Subscriptions {
     return subscriber;
   }
 
-  /** Reports whether the caller may read the changes of a resource, existing or not. Throws as `ResourceIndex.find`. */
+  /**
+   * Reports whether the caller may read the changes of a resource, existing or not. Throws as `ResourceIndex.find`, and
+   * for a URI that is too long.
+   */
   mayRead(caller: Caller, uri: string): boolean {
+    if (uri.length > MAX_URI) {
+      const shown = JSON.stringify(uri.slice(0, 80));
+      throw new Fault("invalid_input", `The URI ${shown}… has ${uri.length} characters, and ${MAX_URI} are allowed`, {
+        hint: "Leave out its query: a subscription is to the whole resource.",
+      });
+    }
     const found = this.#index.find(uri);
     return found !== undefined && this.#mayRead(caller, found.kind, found.target);
   }

@@ -261,6 +261,15 @@ describe("the stream of notifications", () => {
   );
 });
 
+test("a URI that is too long is not watched", async () => {
+  const raw = await new Raw(server.url).open();
+  const subscribe = (uri: string) => raw.ask("resources/subscribe", { uri });
+  expect(await subscribe(`cairn:///team/${encodeURIComponent("ä".repeat(250))}?lines=1-2`)).toHaveProperty("result");
+  expect(await subscribe(`${URI}?lines=${"1".repeat(3000)}`)).toMatchObject({
+    error: { code: -32602, message: expect.stringContaining("2048 are allowed") },
+  });
+});
+
 describe("calls", () => {
   test("short answers are plain JSON without event ids, in one message or many", async () => {
     const raw = await new Raw(server.url).open();
@@ -355,6 +364,9 @@ describe("a restart of the node", () => {
     const port = Number(new URL(first.url).port);
     await using one = await connect(first.url, "legacy", "team");
     const id = one.transport.sessionId ?? "";
+    // Some clients give a server up at the first error that their SDK reports.
+    const errors: unknown[] = [];
+    one.client.onerror = (error) => errors.push(error);
     await one.watch([URI]);
     await first.stop();
     await put(1);
@@ -367,6 +379,7 @@ describe("a restart of the node", () => {
     await put(2);
     await until(() => one.updated.length === 2, seen);
     expect(one.updated).toEqual([URI, URI]);
+    expect(errors).toEqual([]);
     await one.client.unsubscribeResource({ uri: URI });
     await second.stop();
   });
@@ -396,6 +409,7 @@ describe("a restart of the node", () => {
     await using again = await back.stream(notices.events.at(-1)?.id);
     await updated(again, 1);
     expect(updates(again)).toEqual([URI]);
+    letGo.resolve();
     await killed.stop();
   });
 

@@ -171,15 +171,28 @@ test("a request that never ends is cut after ten seconds, and the node still end
   expect(await put.answer).not.toContain("201");
 });
 
+/** Sends a message to `/mcp` of a node in an older revision; `session` where one is open. */
+async function mcp(socket: string, message: Record<string, unknown>, session?: string): Promise<Response> {
+  const accept = { accept: "application/json, text/event-stream", "content-type": "application/json" };
+  const headers = { ...accept, ...(session === undefined ? {} : { "mcp-session-id": session }) };
+  const body = JSON.stringify({ jsonrpc: "2.0", ...message });
+  return fetch("http://cairn/mcp", { method: "POST", headers, body, unix: socket });
+}
+
 test("kill -9 loses nothing that was acknowledged, and the next start needs no help", async () => {
   const node = await start();
-  await node.ready();
+  const { socket } = await node.ready();
+  const clientInfo = { name: "test", version: "0" };
+  const params = { protocolVersion: "2025-06-18", capabilities: {}, clientInfo };
+  const greeted = await mcp(socket, { id: 0, method: "initialize", params });
+  const session = greeted.headers.get("mcp-session-id") ?? "";
   for (let at = 0; at < 5; at++) expect((await node.cli(["context", "put", `life/${at}`], `value ${at}`)).code).toBe(0);
   node.kill("SIGKILL");
   expect((await node.exited()).signal).toBe("SIGKILL");
   const again = await node.again();
   nodes.push(again);
-  await again.ready();
+  const { socket: later } = await again.ready();
+  expect(await (await mcp(later, { id: 1, method: "ping" }, session)).json()).toMatchObject({ id: 1, result: {} });
   for (let at = 0; at < 5; at++) expect((await again.cli(["context", "get", `life/${at}`])).out).toBe(`value ${at}`);
   const restarted = await again.cli(["status", "--json"]);
   expect(JSON.parse(restarted.out).position).toMatch(/-5$/);
