@@ -134,9 +134,9 @@ export function applyEdits(
       });
     const hasOwnEnds = keepsLineEnds && current.includes("\r\n");
     if (hasOwnEnds) work.spend(LINE_ENDS * current.length);
-    const next = keepsLineEnds
+    const next = hasOwnEnds
       ? applyKeepingLineEnds(current, edit, index, maxBytes)
-      : applyEdit(current, edit, index, maxBytes);
+      : applyEdit(current, keepsLineEnds ? inEndsOf(current, edit) : edit, index, maxBytes);
     if (next.length > maxBytes) throw tooLarge(index, maxBytes);
     return next;
   }, text);
@@ -146,6 +146,13 @@ function applyEdit(text: string, edit: Edit, index: number, maxBytes: number): s
   if (edit.op === "append") return text + edit.text;
   if (edit.op === "prepend") return edit.text + text;
   return replace(text, edit, index, maxBytes);
+}
+
+/** Returns an edit of a text without \r\n in the line ends of that text. */
+function inEndsOf(text: string, edit: Edit): Edit {
+  const end = lineEndOf(text);
+  if (edit.op !== "replace") return { ...edit, text: withLineEnds(edit.text, end) };
+  return { ...edit, old_text: withLineEnds(edit.old_text, "\n"), new_text: withLineEnds(edit.new_text, end) };
 }
 
 function applyKeepingLineEnds(text: string, edit: Edit, index: number, maxBytes: number): string {

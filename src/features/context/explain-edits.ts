@@ -2,6 +2,7 @@
 // their way to the caller; apply does not depend on it (the tables of Unicode differ between builds).
 
 import { Fault } from "../../lib/fault.ts";
+import { Work } from "../../lib/work.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { applyEdits, type Edit } from "./edits.ts";
 import { findOverLineEnds } from "./line-ends.ts";
@@ -60,13 +61,18 @@ const DIFFERENCES: readonly Difference[] = [
   },
 ];
 
+/** Longest document that is searched for the reason, in characters: on the thread that serves everything else. */
+const MAX_SEARCHED = 256 * 1024;
+/** Units of work for the edits before the one that was not found. */
+const MAX_REPEATED_WORK = 4 * 1024 * 1024;
+
 /**
  * Returns a Fault `patch_failed`: that of an edit that was not found with `reason` and the line that it probably meant,
- * every other one as it is. `read` returns the document, on which the edits are tried once more.
+ * every other one as it is. `read` returns the document, on which the edits are tried once more unless it is large.
  */
 export function explainEdits(edits: readonly Edit[], fault: Fault, read: () => string | undefined): Fault {
   const text = read();
-  const found = text === undefined ? undefined : firstNotFound(edits, text);
+  const found = text === undefined || text.length > MAX_SEARCHED ? undefined : firstNotFound(edits, text);
   if (found === undefined) return fault;
   return fault.retold(`${fault.message}: ${found.what}`, {
     hint: found.hint,
@@ -77,11 +83,12 @@ export function explainEdits(edits: readonly Edit[], fault: Fault, read: () => s
 /** Returns why the first edit that fails is not found; undefined where another reason, or none, is seen. */
 function firstNotFound(edits: readonly Edit[], text: string): Reason | undefined {
   let current = text;
+  const work = new Work(MAX_REPEATED_WORK);
   for (const edit of edits) {
     if (edit.op === "replace" && findOverLineEnds(current, edit.old_text, 0).length === 0)
       return whyNotFound(current, edit.old_text);
     try {
-      current = applyEdits(current, [edit], MAX_DOCUMENT_BYTES);
+      current = applyEdits(current, [edit], MAX_DOCUMENT_BYTES, { work });
     } catch (error) {
       if (error instanceof Fault) return undefined;
       throw error;
