@@ -267,10 +267,14 @@ describe("open streams and connections end, and the next request is refused, whe
     expect(asked.status).toBe(403);
     expect(asked.body["detail"]).toContain("heir@example.com");
     const list = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: 9, method: "resources/list" }) };
-    const stolen = await heir.http("/mcp", { ...list, headers: { ...JSON_TYPES, ...held.session } });
-    expect(stolen.status).toBe(404);
+    const steal = () => heir.http("/mcp", { ...list, headers: { ...JSON_TYPES, ...held.session } });
+    // Without a grant it is refused before its session is looked at.
+    expect((await steal()).status).toBe(403);
     expect((await heir.get("team/watched")).status).toBe(403);
     await hearsNothing(held);
+    await tailnet.grants(allow("heir@example.com"));
+    await eventually("the grant of the heir", async () => (await heir.call("whoami")).status === 200);
+    expect((await steal()).status).toBe(404);
     await tailnet.clientClose("bob");
   }, 120_000);
 });
