@@ -80,6 +80,11 @@ export class EdgeLog implements Log {
     return { epoch: this.#epoch, seq: this.#seq };
   }
 
+  /** An edge proposes nothing: the log time of the last change. */
+  timeMs(): number {
+    return this.#logTimeMs;
+  }
+
   head(): { seq: number; hash: Uint8Array } {
     return { seq: this.#seq, hash: NO_HASH };
   }

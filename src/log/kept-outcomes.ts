@@ -60,12 +60,11 @@ export function makeRoom(tx: Writer, command: CountedCommand, logTimeMs: number)
   return used < limit ? undefined : full(tx, command, { used, limit, logTimeMs });
 }
 
-/** Returns the same Fault before the log, at a time that is surely not before its entry's; changes nothing. */
-export function outcomesFull(reader: Reader, command: CountedCommand, nowMs: number): Fault | undefined {
+/** Returns the same Fault before the log, as it is at this log time; changes nothing. */
+export function outcomesFull(reader: Reader, command: CountedCommand, logTimeMs: number): Fault | undefined {
   const { outcomeBytes: limit = 0 } = command;
   const used = limit === 0 ? 0 : bytesOf(reader, counterOf(command));
   if (used < limit || limit === 0) return undefined;
-  const logTimeMs = Math.max(nowMs, reader.get<{ log_time: number }>("SELECT log_time FROM head")?.log_time ?? 0);
   const roomMs = roomAt(reader, counterOf(command), used - limit);
   return roomMs < keptFrom(logTimeMs) ? undefined : full(reader, command, { used, limit, logTimeMs });
 }

@@ -111,12 +111,12 @@ export class Invoker {
     this.#options = options;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    const { log, store, limits, writesRefused, routing, nowMs } = options;
+    const { log, store, limits, writesRefused, routing } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
     this.#reads = new ReadRouter({ log, positions: this.#positions, routing });
     const { reader } = store;
-    this.#writes = new WriteRouter({ log, reader, positions: this.#positions, limits, writesRefused, routing, nowMs });
+    this.#writes = new WriteRouter({ log, reader, positions: this.#positions, limits, writesRefused, routing });
   }
 
   /** Runs a call and counts how it ended. Rejects only with a Fault. */

@@ -48,7 +48,6 @@ export interface WriteRouterOptions {
   limits: () => WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
   routing: Routing | undefined;
-  nowMs: () => number;
 }
 
 /** After this time a write ends with the outcome that is known of it. */
@@ -209,7 +208,7 @@ export class WriteRouter {
     name = callerName(write.caller),
     mayBeUsed = true,
   ): Promise<Answer> {
-    const { log, reader, writesRefused, nowMs } = this.#options;
+    const { log, reader, writesRefused } = this.#options;
     const { operation, input, forwarded } = write;
     const refused = writesRefused?.();
     if (refused !== undefined) throw refused;
@@ -222,7 +221,7 @@ export class WriteRouter {
     const keyed = key === undefined ? undefined : keyedPart(key, level, limits);
     let command: unknown;
     try {
-      const full = keyed && outcomesFull(reader, { name: operation.name, caller: name, ...keyed }, nowMs());
+      const full = keyed && outcomesFull(reader, { name: operation.name, caller: name, ...keyed }, log.timeMs());
       if (full !== undefined) throw full;
       command = operation.prepare(input, limits);
       // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.

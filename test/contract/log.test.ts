@@ -163,6 +163,10 @@ describe.each([
       { log_time: 2_000_000_000_000 },
       { log_time: 2_000_000_000_000 },
     ]);
+    // What a command would have now.
+    expect(log.timeMs()).toBe(2_000_000_000_000);
+    now += 61_000;
+    expect(log.timeMs()).toBe(2_000_000_001_000);
   });
 
   test("it knows who leads, has duties begun once and ended with it, and chain hashes by seq", async () => {

@@ -25,16 +25,19 @@ const limitsWith = (history: Partial<History>) => ({
   history: { ...DEFAULT_WRITE_LIMITS.history, ...history },
 });
 
-/** A node with a clock that is set by hand. Its writes remove by `ofWrites`, its maintenance by `history`. */
+/**
+ * A node with a clock that is set by hand. Its writes remove by `ofWrites`, its maintenance by `history`. `jumpMs`: how
+ * far its wall clock is ahead of the time that its log stamps.
+ */
 function nodeAt(history: Partial<History>, ofWrites = history) {
-  const clock = { ms: BEGIN_MS };
+  const clock = { ms: BEGIN_MS, jumpMs: 0 };
   const limits = limitsWith(history);
   const core = startCore({ nowMs: () => clock.ms, limits: limitsWith(ofWrites) });
   const maintenance = new Maintenance({
     store: core.store,
     log: () => core.log,
     limits: () => limits,
-    nowMs: () => clock.ms,
+    nowMs: () => clock.ms + clock.jumpMs,
     onError: (error) => {
       throw error;
     },
@@ -98,6 +101,18 @@ describe("a text", () => {
     await put(core, "more");
     expect(await floorOf(core)).toBe(2);
     checkUsage(core);
+  });
+
+  test("is not removed by maintenance because the wall clock jumped, before log time follows it", async () => {
+    const { core, clock, maintenance } = nodeAt({ maxVersions: 1, maxDays: 1 });
+    await using _ = core;
+    for (let count = 0; count < 3; count += 1) await put(core, count);
+    clock.jumpMs = 30 * 24 * HOUR_MS;
+    await maintenance.run();
+    expect(await floorOf(core)).toBe(1);
+    clock.ms += 24 * HOUR_MS;
+    await maintenance.run();
+    expect(await floorOf(core)).toBe(3);
   });
 
   test("in a space with hours of its own is kept for those", async () => {

@@ -20,6 +20,7 @@ export interface MaintenanceOptions {
   log: () => Log;
   /** Returns the limits of the fleet, as they are now. */
   limits: () => WriteLimits;
+  /** The wall clock: which texts are compressed. */
   nowMs: () => number;
   onError: (error: unknown) => void;
 }
@@ -95,11 +96,11 @@ export class Maintenance {
   }
 
   async #proposeCuts(page: readonly Oldest[]): Promise<void> {
-    const { store, limits, nowMs } = this.#options;
+    const { store, limits, log } = this.#options;
     let cuts: Array<[string, number]> = [];
     let rows = 0;
     for (const context of page) {
-      const floor = floorFor(store.reader, context, limits(), nowMs());
+      const floor = floorFor(store.reader, context, limits(), log().timeMs());
       for (let { oldest } = context; oldest < floor; ) {
         const to = Math.min(floor, oldest + MAX_COMPACTED_VERSIONS - rows);
         cuts.push([context.id, to]);
@@ -180,16 +181,17 @@ interface Uncompressed {
   content: Uint8Array;
 }
 
-/** Returns the oldest version that the limits keep. */
-function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, nowMs: number): number {
+/** Returns the oldest version that the limits keep. By log time: a clock that jumps must remove nothing. */
+function floorFor(reader: Reader, context: Oldest, limits: WriteLimits, timeMs: number): number {
   const { id, oldest, newest } = context;
   const { versions, ageMs, keptMs = 0 } = stampedLimits(id, limits);
   // The limits apply to the history before the first version, from `from` on, that is too young.
-  const end = (from: number) => (keptMs === 0 ? undefined : firstAfter(reader, id, from, nowMs - keptMs)) ?? newest + 1;
+  const end = (from: number) =>
+    (keptMs === 0 ? undefined : firstAfter(reader, id, from, timeMs - keptMs)) ?? newest + 1;
   const byCount = versions === 0 || newest - oldest < versions ? oldest : end(oldest + versions) - versions;
   // Later ones than the oldest that is young enough stay whatever their time, so that there is no gap.
   const byAge =
-    ageMs === 0 ? oldest : Math.min(firstAfter(reader, id, oldest, nowMs - ageMs - 1) ?? newest, end(oldest) - 1);
+    ageMs === 0 ? oldest : Math.min(firstAfter(reader, id, oldest, timeMs - ageMs - 1) ?? newest, end(oldest) - 1);
   return Math.max(byCount, byAge);
 }
 

@@ -79,6 +79,10 @@ export class DirectLog implements Log {
     return { epoch: this.#state.epoch, seq: this.#state.seq };
   }
 
+  timeMs(): number {
+    return Math.max(this.#state.logTimeMs, this.#options.nowMs());
+  }
+
   head(): { seq: number; hash: Uint8Array } {
     return { seq: this.#state.seq, hash: this.#state.hash };
   }

@@ -177,6 +177,10 @@ export class RaftLog implements Log {
     return { epoch: this.#state.epoch, seq: this.#state.seq };
   }
 
+  timeMs(): number {
+    return Math.max(this.#state.logTimeMs, this.#options.stampMs());
+  }
+
   head(): { seq: number; hash: Uint8Array } {
     return { seq: this.#state.seq, hash: this.#state.hash };
   }
