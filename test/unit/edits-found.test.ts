@@ -107,4 +107,35 @@ describe("what is not found", () => {
       core.call("context_patch", { id: "s/a", format: "edit", patch: [replace("e", "x", 7)] }),
     ).rejects.toThrow("times; 7 expected");
   });
+
+  test("edits that leave no valid JSON are told the place", async () => {
+    await using core = startCore();
+    await core.call("context_put", { id: "s/j", content: '{"a": 1}' });
+    const refused = async (...patch: unknown[]) =>
+      String(
+        await core.call("context_patch", { id: "s/j", format: "edit", patch }).catch((error: Fault) => error.message),
+      );
+    expect(await refused(replace("1", "oops"))).toStartWith(
+      "The edited document is not valid JSON: it is not JSON: line 1, column 7: expected",
+    );
+    expect(await refused(replace("1", '1, "a": 2'))).toEndWith('valid JSON: it has the key "a" twice in one object');
+    expect(await refused(replace("nothing", "1"), { op: "append", text: "}" })).toContain("its old_text is not in");
+  });
+
+  test("a refusal that is kept has no words of the document, which a purge could not find there", async () => {
+    await using core = startCore();
+    await core.call("context_put", { id: "s/t", content: "hunter2 hunter2" });
+    await core.call("context_put", { id: "s/j", content: '{"hunter2": "hunter2", "b": 0}' });
+    const edits: [id: string, edit: unknown][] = [
+      ["s/t", replace("hunter2", "x")],
+      ["s/j", replace('"hunter2",', "hunter2")],
+      ["s/j", replace('"b"', '"hunter2"')],
+    ];
+    for (const [at, [id, patch]] of edits.entries()) {
+      const input = { id, format: "edit", patch: [patch], idempotency_key: `k${at}` };
+      await expect(core.call("context_patch", input)).rejects.toMatchObject({ code: "patch_failed" });
+    }
+    const kept = core.store.reader.all<{ outcome: string }>("SELECT outcome FROM idempotency");
+    expect([kept.length, JSON.stringify(kept).includes("hunter2")]).toEqual([3, false]);
+  });
 });

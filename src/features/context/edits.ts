@@ -174,21 +174,20 @@ function applyKeepingLineEnds(text: string, edit: Edit, index: number, maxBytes:
   return parts.join("");
 }
 
-/** Throws `patch_failed` where an edit is not in as many places as it expects. */
+/**
+ * Throws `patch_failed` where an edit is not in as many places as it expects. Without the text: the refusal may be kept,
+ * and a purge would not find it there.
+ */
 function refuseCount(edit: Replace, index: number, count: number): void {
   if (count === edit.expected_count) return;
   const found = count === 0 ? "is not in the text" : `is in the text ${count} times`;
-  throw new Fault(
-    "patch_failed",
-    `Edit ${index}: ${JSON.stringify(edit.old_text.slice(0, 80))} ${found}; ${edit.expected_count} expected`,
-    {
-      hint:
-        count === 0
-          ? "Read the context again (format text) and copy old_text exactly."
-          : "Pass a longer old_text that occurs once, or set expected_count.",
-      details: { step: index, count },
-    },
-  );
+  throw new Fault("patch_failed", `Edit ${index}: its old_text ${found}; ${edit.expected_count} expected`, {
+    hint:
+      count === 0
+        ? "Read the context again (format text) and copy old_text exactly."
+        : "Pass a longer old_text that occurs once, or set expected_count.",
+    details: { step: index, count },
+  });
 }
 
 function replace(text: string, edit: Replace, index: number, maxBytes: number): string {

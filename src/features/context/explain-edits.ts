@@ -2,6 +2,7 @@
 // their way to the caller; apply does not depend on it (the tables of Unicode differ between builds).
 
 import { Fault } from "../../lib/fault.ts";
+import { parseJson } from "../../lib/json-text.ts";
 import { Work } from "../../lib/work.ts";
 import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { applyEdits, type Edit } from "./edits.ts";
@@ -63,17 +64,28 @@ const DIFFERENCES: readonly Difference[] = [
 
 /** Longest document that is searched for the reason, in characters: on the thread that serves everything else. */
 const MAX_SEARCHED = 256 * 1024;
-/** Units of work for the edits before the one that was not found. */
+/** Units of work for repeating edits. */
 const MAX_REPEATED_WORK = 4 * 1024 * 1024;
+
+/** A document that edits were made for. */
+export interface EditedDocument {
+  text: string;
+  isJson: boolean;
+}
 
 /**
  * Returns a Fault `patch_failed`: that of an edit that was not found with `reason` and the line that it probably meant,
- * every other one as it is. `read` returns the document, on which the edits are tried once more unless it is large.
+ * that of edits that leave no valid JSON with the place, every other one as it is. `read` returns the document, on
+ * which the edits are tried once more unless it is large.
  */
-export function explainEdits(edits: readonly Edit[], fault: Fault, read: () => string | undefined): Fault {
-  const text = read();
-  const found = text === undefined || text.length > MAX_SEARCHED ? undefined : firstNotFound(edits, text);
-  if (found === undefined) return fault;
+export function explainEdits(edits: readonly Edit[], fault: Fault, read: () => EditedDocument | undefined): Fault {
+  const document = read();
+  if (document === undefined || document.text.length > MAX_SEARCHED) return fault;
+  const found = firstNotFound(edits, document.text);
+  if (found === undefined) {
+    const broken = document.isJson ? whyNoJson(edits, document.text) : undefined;
+    return broken === undefined ? fault : fault.retold(`${fault.message}: ${broken}`);
+  }
   return fault.retold(`${fault.message}: ${found.what}`, {
     hint: found.hint,
     details: { reason: found.reason, line: found.line },
@@ -93,6 +105,19 @@ function firstNotFound(edits: readonly Edit[], text: string): Reason | undefined
       if (error instanceof Fault) return undefined;
       throw error;
     }
+  }
+  return undefined;
+}
+
+/** Returns why a JSON document would not be one after the edits; undefined where they fail before, or it would. */
+function whyNoJson(edits: readonly Edit[], text: string): string | undefined {
+  let edited: string | undefined;
+  try {
+    edited = applyEdits(text, edits, MAX_DOCUMENT_BYTES, { work: new Work(MAX_REPEATED_WORK) });
+    parseJson(edited, "it");
+  } catch (error) {
+    if (error instanceof Fault) return edited === undefined ? undefined : error.message;
+    throw error;
   }
   return undefined;
 }

@@ -18,7 +18,7 @@ import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { documentOf, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
-import { explainEdits } from "./explain-edits.ts";
+import { type EditedDocument, explainEdits } from "./explain-edits.ts";
 import { headOf, type StoredVersion, textOf, versionOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
@@ -88,7 +88,7 @@ export const contextPatch = write({
   apply: (tx, command, stamp) => applyCommand(tx, command, stamp, { work: stamp.work, keepsLineEnds: true }),
   explain: ({ id, format, patch }, fault, reader) =>
     format === "edit" && fault.code === "patch_failed"
-      ? explainEdits(parseEdits(parsedPatch(patch)), fault, () => newestText(reader, id))
+      ? explainEdits(parseEdits(parsedPatch(patch)), fault, () => newestDocument(reader, id))
       : fault,
 });
 
@@ -126,10 +126,11 @@ function parsedPatch(patch: unknown): unknown {
   return typeof patch === "string" ? JSON.parse(withoutBom(patch)) : patch;
 }
 
-function newestText(reader: Reader, id: string): string | undefined {
+function newestDocument(reader: Reader, id: string): EditedDocument | undefined {
   const head = headOf(reader, id);
   const row = head?.deleted === 0 ? versionOf(reader, id, head.version) : undefined;
-  return row === undefined || row.purged !== 0 ? undefined : textOf(row);
+  if (row === undefined || row.purged !== 0) return undefined;
+  return { text: textOf(row), isJson: isJsonType(row.content_type) };
 }
 
 /** Returns the patch as JSON text. Throws `invalid_input`, `too_large`. */
@@ -198,7 +199,8 @@ function refuseBrokenJson(text: string): void {
     parseJson(text, "The edited document");
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    throw new Fault("patch_failed", error.message, {
+    // Not what is wrong with it, which quotes the document: the refusal may be kept, and a purge would not find it there.
+    throw new Fault("patch_failed", "The edited document is not valid JSON", {
       hint: "The document is JSON and must remain valid; use merge or json-patch, or correct the edit.",
     });
   }
