@@ -175,8 +175,8 @@ function applyKeepingLineEnds(text: string, edit: Edit, index: number, maxBytes:
 }
 
 /**
- * Throws `patch_failed` where an edit is not in as many places as it expects. Without the text: the refusal may be kept,
- * and a purge would not find it there.
+ * Throws `patch_failed` where an edit is not in as many places as it expects. Without the text: the refusal may be
+ * kept, and a purge would not find it there.
  */
 function refuseCount(edit: Replace, index: number, count: number): void {
   if (count === edit.expected_count) return;

@@ -199,7 +199,7 @@ function refuseBrokenJson(text: string): void {
     parseJson(text, "The edited document");
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    // Not what is wrong with it, which quotes the document: the refusal may be kept, and a purge would not find it there.
+    // Without the reason, which quotes the document: the refusal may be kept, and a purge would not find it there.
     throw new Fault("patch_failed", "The edited document is not valid JSON", {
       hint: "The document is JSON and must remain valid; use merge or json-patch, or correct the edit.",
     });
