@@ -123,7 +123,7 @@ export interface Log {
   propose(command: Command): Promise<Applied>;
   /** Returns the position of the last applied change. */
   position(): Position;
-  /** Returns the log time in ms that a command proposed now would have: the wall clock may be wrong (stamp-clock.ts). */
+  /** Returns the log time in ms of a command that is proposed now; the wall clock may be wrong (stamp-clock.ts). */
   timeMs(): number;
   /** Returns the newest applied change and its chain hash, as this process remembers them. */
   head(): { seq: number; hash: Uint8Array };
