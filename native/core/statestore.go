@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"tailscale.com/ipn"
 	"tailscale.com/ipn/store"
@@ -20,6 +21,8 @@ const stateFile = "tailscaled.state"
 type durableState struct {
 	ipn.StateStore
 	folder string
+	// One write at a time: a write that finds its value there returns only once that is on the disk.
+	writing sync.Mutex
 }
 
 // openState opens or creates the state in a folder that exists.
@@ -33,18 +36,28 @@ func openState(folder string, logf logger.Logf) (*durableState, error) {
 			return nil, err
 		}
 	}
-	return &durableState{file, folder}, nil
+	return &durableState{StateStore: file, folder: folder}, nil
 }
 
-// WriteState saves a value; nil removes it.
+// WriteState saves a value; nil removes it. After an error the value is the one before: the file store would keep the
+// new one in memory, and take the next attempt for done.
 func (s *durableState) WriteState(id ipn.StateKey, value []byte) error {
-	if was, err := s.ReadState(id); err == nil && bytes.Equal(was, value) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	// nil where there is none.
+	was, err := s.ReadState(id)
+	if err == nil && bytes.Equal(was, value) {
 		return nil
 	}
-	if err := s.StateStore.WriteState(id, value); err != nil {
-		return err
+	err = s.StateStore.WriteState(id, value)
+	if err == nil {
+		err = syncFolder(s.folder)
 	}
-	return syncFolder(s.folder)
+	if err != nil {
+		// The error of this one says nothing new.
+		_ = s.StateStore.WriteState(id, was)
+	}
+	return err
 }
 
 func syncFolder(path string) error {
