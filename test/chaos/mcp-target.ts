@@ -19,6 +19,8 @@ import { hashOf } from "./documents.ts";
 import { placeOf, tagOf } from "./history.ts";
 
 const VERSION = "2026-07-28";
+/** More than any document of a load. */
+const MAX_CHARS = 1_000_000;
 export const META = {
   "io.modelcontextprotocol/protocolVersion": VERSION,
   "io.modelcontextprotocol/clientCapabilities": {},
@@ -38,7 +40,8 @@ export function mcpTarget(device: ConstructorParameters<typeof Agent>[0], node: 
       const { name, input } = readCall(ask);
       const { consistency, shown } = ask;
       const common = { consistency, ...(shown && { min_position: `${shown.epoch}-${shown.seq}` }) };
-      const text = name === "context_get" ? { format: "text" } : {};
+      // The whole text: over MCP a long document is answered in parts.
+      const text = name === "context_get" ? { format: "text", max_chars: MAX_CHARS } : {};
       return call(agent, ask, { name, input: { ...input, ...text, ...common } }, signal);
     },
   };
