@@ -14,14 +14,14 @@ export const RETRY_MS = 1000;
 export interface ExchangeOptions {
   sessionId: string;
   ids: readonly RequestId[];
-  /** Where its events are kept and under which name; undefined: it ends with its connection. */
+  /** Where its events are kept and under which name; undefined: it cannot be resumed. */
   kept: { events: RecentEvents; name: string } | undefined;
   /** The client knows events that have no message. */
   primes: boolean;
   /** It takes long by its nature: it is a stream from the beginning. */
   isLong: boolean;
   keepAliveMs: number;
-  /** Called when the client went away before an exchange that ends with its connection was over. */
+  /** Called when the client went away before all was responded to. */
   onGone: () => void;
 }
 
@@ -78,7 +78,7 @@ export class Exchange {
 
   /** The client of its POST went away. */
   gone(): void {
-    if (this.#options.kept === undefined && this.#open.size > 0) this.#options.onGone();
+    if (this.#open.size > 0) this.#options.onGone();
   }
 
   /** Ends the connection; the client comes back for the rest. */

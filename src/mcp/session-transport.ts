@@ -76,6 +76,10 @@ export class SessionTransport implements Transport {
 
   async start(): Promise<void> {}
 
+  setProtocolVersion(version: string): void {
+    this.#version = version;
+  }
+
   /** Number of open streams of notifications. */
   get streams(): number {
     return this.#notices.length;
@@ -181,11 +185,7 @@ export class SessionTransport implements Transport {
   #take(messages: readonly JSONRPCMessage[], isBatch: boolean, request?: Request): Promise<Response> | Response {
     if (this.#closed) return httpError(404, -32001, "Session not found");
     const requests = messages.filter((message) => isJSONRPCRequest(message));
-    const initialize = requests.find((message) => isInitializeRequest(message));
-    if (initialize !== undefined) {
-      this.#initialized = true;
-      this.#version = String(initialize.params?.["protocolVersion"]);
-    }
+    if (requests.some((message) => isInitializeRequest(message))) this.#initialized = true;
     const exchange = requests.length === 0 ? undefined : this.#exchange(requests, isBatch, request);
     for (const message of messages) this.#hear(message, exchange, request);
     return exchange?.response ?? new Response(null, { status: 202 });
@@ -210,7 +210,8 @@ export class SessionTransport implements Transport {
   #exchange(requests: readonly JSONRPCRequest[], isBatch: boolean, request: Request | undefined): Exchange {
     const ids = requests.map(({ id }) => id);
     const waiting = requests.filter((one) => this.#options.waits(one));
-    const name = waiting.length === requests.length ? undefined : nameOf(ids);
+    const endsWithConnection = waiting.length === requests.length;
+    const name = endsWithConnection ? undefined : nameOf(ids);
     const { sessionId, keepAliveMs } = this.#options;
     const exchange: Exchange = new Exchange(
       {
@@ -220,7 +221,9 @@ export class SessionTransport implements Transport {
         kept: name === undefined ? undefined : { events: this.#events, name },
         primes: primes(request?.headers.get("mcp-protocol-version") ?? this.#version),
         isLong: waiting.length > 0,
-        onGone: () => this.#cancel(ids, exchange),
+        onGone: () => {
+          if (endsWithConnection) this.#cancel(ids, exchange);
+        },
       },
       isBatch,
     );

@@ -11,11 +11,12 @@ import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
 import { connect, textOf, until } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
+import { Raw, readStream, responses, type Stream, updates } from "../kit/raw-session.ts";
 
-const JSON_TYPES = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 const URI = "cairn:///team/a";
 
 const started: string[] = [];
+const finished: string[] = [];
 let letGo = Promise.withResolvers<void>();
 /** Ends when the test says so, whoever still listens. */
 const slow = act({
@@ -30,106 +31,12 @@ const slow = act({
     const cancelled = Promise.withResolvers<never>();
     signal.addEventListener("abort", () => cancelled.reject(signal.reason));
     await Promise.race([letGo.promise, cancelled.promise]);
+    finished.push(name);
     return { done: name };
   },
 });
 
 const team = callerWith({ id: "nTEAM", login: "t@x", grants: [{ role: "member", spaces: ["team"] }] });
-
-interface Event {
-  id: string | undefined;
-  message: Record<string, unknown> | undefined;
-}
-
-/** One response of the server that is read as a stream. */
-interface Stream extends AsyncDisposable {
-  status: number;
-  type: string;
-  events: Event[];
-  /** The stream has ended from the server's side. */
-  ended: () => boolean;
-  abort: () => void;
-}
-
-/** A client that does as it likes. */
-class Raw {
-  headers: Record<string, string> = {};
-  readonly #url: string;
-
-  constructor(url: string) {
-    this.#url = url;
-  }
-
-  async open(as = "team", protocolVersion = "2025-11-25"): Promise<this> {
-    this.headers = { "x-test-caller": as };
-    const params = { protocolVersion, capabilities: {}, clientInfo: { name: "raw", version: "0" } };
-    const response = await this.post({ id: 0, method: "initialize", params });
-    await response.text();
-    const id = response.headers.get("mcp-session-id") ?? "";
-    this.headers = { ...this.headers, "mcp-session-id": id, "mcp-protocol-version": protocolVersion };
-    await this.post({ method: "notifications/initialized" });
-    return this;
-  }
-
-  post(message: object, signal?: AbortSignal): Promise<Response> {
-    const body = JSON.stringify(Array.isArray(message) ? message : { jsonrpc: "2.0", ...message });
-    const headers = { ...JSON_TYPES, ...this.headers };
-    return fetch(this.#url, { method: "POST", headers, body, ...(signal === undefined ? {} : { signal }) });
-  }
-
-  async ask(method: string, params: object = {}): Promise<Record<string, unknown>> {
-    return (await (await this.post({ id: 1, method, params })).json()) as Record<string, unknown>;
-  }
-
-  call(id: number, name: string, input: object, signal?: AbortSignal): Promise<Response> {
-    return this.post({ id, method: "tools/call", params: { name, arguments: input } }, signal);
-  }
-
-  /** Opens the GET stream, after an event where one is named. */
-  stream(lastEventId?: string): Promise<Stream> {
-    const abort = new AbortController();
-    const after = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
-    const headers = { ...this.headers, accept: "text/event-stream", ...after };
-    return read(fetch(this.#url, { headers, signal: abort.signal }), abort);
-  }
-}
-
-async function read(asked: Promise<Response>, abort: AbortController): Promise<Stream> {
-  const response = await asked;
-  const events: Event[] = [];
-  let ended = false;
-  (async () => {
-    let text = "";
-    for await (const chunk of response.body ?? []) {
-      text += new TextDecoder().decode(chunk);
-      const blocks = text.split("\n\n");
-      text = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const [, data] = /^data: (.*)$/m.exec(block) ?? [];
-        if (data === undefined) continue;
-        events.push({ id: /^id: (.+)$/m.exec(block)?.[1], message: data === "" ? undefined : JSON.parse(data) });
-      }
-    }
-    ended = true;
-  })().catch(() => {});
-  const type = response.headers.get("content-type") ?? "";
-  const stop = () => abort.abort();
-  return {
-    status: response.status,
-    type,
-    events,
-    ended: () => ended,
-    abort: stop,
-    [Symbol.asyncDispose]: async () => stop(),
-  };
-}
-
-const updates = ({ events }: Stream) =>
-  events.flatMap(({ message }) =>
-    message?.["method"] === "notifications/resources/updated" ? [(message["params"] as { uri: string }).uri] : [],
-  );
-const responses = ({ events }: Stream) =>
-  events.flatMap(({ message }) => (message?.["id"] === undefined ? [] : [message]));
 
 /** Waits until a stream has had this many updates. */
 const updated = (stream: Stream, count: number) =>
@@ -144,6 +51,7 @@ let server: McpServer;
 beforeEach(() => {
   letGo = Promise.withResolvers();
   started.length = 0;
+  finished.length = 0;
   core = startCore({ operations: [...operationsOf([contextFeature]), whoami, slow] });
   server = startMcpServer(core, { callers: { team, bob: callerWith({ id: "nBOB", login: "bob@x", own: true }) } });
 });
@@ -220,7 +128,7 @@ describe("the stream of notifications", () => {
     await raw.ask("resources/subscribe", { uri: URI });
     await using notices = await raw.stream();
     const abort = new AbortController();
-    const call = await read(raw.call(7, "slow", { name: "kept" }, abort.signal), abort);
+    const call = await readStream(raw.call(7, "slow", { name: "kept" }, abort.signal), abort);
     const place = () => call.events[0]?.id;
     await until(() => place() !== undefined, place);
     call.abort();
@@ -245,6 +153,20 @@ describe("the stream of notifications", () => {
     expect([again.status, again.events]).toEqual([200, []]);
     await put(3);
     await updated(notices, 3);
+  });
+
+  test.each([
+    ["2025-11-25", true],
+    ["2099-01-01", true],
+    ["2025-06-18", false],
+  ])("of a client that asked for %s begins with an event id: %p", async (asked, begins) => {
+    const raw = await new Raw(server.url).open("team", asked);
+    await raw.ask("resources/subscribe", { uri: URI });
+    await using stream = await raw.stream();
+    await put(1);
+    await updated(stream, 1);
+    expect(stream.events[0]?.message === undefined).toBe(begins);
+    expect(stream.events.map(({ id }) => id)).not.toContain(undefined);
   });
 
   test.each(["nonsense", "7", "12.abc", "1.00000000.*", `${"1".repeat(16)}.00000000.`])(
@@ -301,7 +223,7 @@ describe("calls", () => {
       [2, "slow", { name: "worked" }],
     ] as const;
     for (const [id, name, input] of calls) {
-      await using call = await read(raw.call(id, name, input), new AbortController());
+      await using call = await readStream(raw.call(id, name, input), new AbortController());
       expect([call.type, call.ended()]).toEqual(["text/event-stream", false]);
       await raw.post({ method: "notifications/cancelled", params: { requestId: id } });
       await until(call.ended, () => call.events);
@@ -319,7 +241,10 @@ describe("calls", () => {
   test("a wait ends with its connection, an act does not", async () => {
     const raw = await new Raw(server.url).open();
     const abort = new AbortController();
-    const wait = await read(raw.call(1, "context_wait", { id: "team/a", timeout_seconds: 300 }, abort.signal), abort);
+    const wait = await readStream(
+      raw.call(1, "context_wait", { id: "team/a", timeout_seconds: 300 }, abort.signal),
+      abort,
+    );
     expect(wait.type).toBe("text/event-stream");
     await runs(1);
     wait.abort();
@@ -334,8 +259,19 @@ describe("calls", () => {
     );
     gone.abort();
     expect(await act).toBe("gone");
-    letGo.resolve();
+    // An id that is too long for the name of a stream makes a response that cannot be resumed, and no other call.
+    const long = new AbortController();
+    const unnamed = await readStream(raw.call("x".repeat(400), "slow", { name: "unnamed" }, long.signal), long);
+    expect(unnamed.type).toBe("text/event-stream");
+    unnamed.abort();
     expect(await raw.ask("ping")).toMatchObject({ result: {} });
+    letGo.resolve();
+    await until(
+      () => finished.length === 2,
+      () => finished,
+    );
+    expect(finished).toEqual(["goes on", "unnamed"]);
+    expect(unnamed.events.filter(({ id }) => id !== undefined)).toEqual([]);
   });
 
   test("a wait of a client that takes JSON alone ends with its connection too", async () => {
@@ -387,7 +323,7 @@ describe("a restart of the node", () => {
   test("a kill loses no session, and a call that was running is not waited for in vain", async () => {
     const killed = start();
     const raw = await new Raw(killed.url).open();
-    const call = await read(raw.call(7, "slow", { name: "lost" }), new AbortController());
+    const call = await readStream(raw.call(7, "slow", { name: "lost" }), new AbortController());
     await until(
       () => call.events.length > 0,
       () => call.events,
