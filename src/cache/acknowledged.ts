@@ -28,6 +28,8 @@ export class Acknowledged {
   /** As it is in the file; undefined: none in this history. */
   #newest: Position | undefined;
   #isCurrent = false;
+  /** A newer one that the disk did not take. */
+  #unwritten: string | undefined;
   /** The text that was compared last: hits return the same one until the feed moves. */
   #last = "";
 
@@ -62,7 +64,9 @@ export class Acknowledged {
     const position = parsePosition(text);
     if (this.#isNewer(position)) {
       // Not synced: a loss of power changes the name of the boot, so the file is not believed then.
-      if (!this.#write((tx) => writeMeta(tx, { acknowledged: text }))) return;
+      const isWritten = this.#write((tx) => writeMeta(tx, { acknowledged: text }));
+      this.#unwritten = isWritten ? undefined : text;
+      if (!isWritten) return;
       this.#newest = position;
     }
     this.#last = text;
@@ -76,13 +80,16 @@ export class Acknowledged {
   /** Forgets everything: the positions belong to another history. */
   reset(tx: Writer): void {
     this.#newest = undefined;
+    this.#unwritten = undefined;
     this.#last = "";
     writeMeta(tx, { acknowledged: "" });
   }
 
   /** Records a planned stop. The last step before the store is closed. */
   stop(): void {
-    if (this.#isKnown || this.isCurrent()) this.#write((tx) => writeMeta(tx, { acknowledged_by: STOPPED }));
+    if (!this.#isKnown && !this.isCurrent()) return;
+    const unwritten = this.#unwritten === undefined ? {} : { acknowledged: this.#unwritten };
+    this.#write((tx) => writeMeta(tx, { ...unwritten, acknowledged_by: STOPPED }));
   }
 
   /** Reports whether the file has neither this position nor a newer one. */

@@ -125,6 +125,20 @@ test("a planned stop needs no proof in the next boot; a loss of power after it d
   await expect(book(third)).rejects.toMatchObject(unavailable);
 });
 
+test("a position that a full disk did not take is known after a planned stop", async () => {
+  const pair = await startWithBook();
+  const { log } = pair.edge;
+  const full = () => {
+    throw new Error("the disk is full");
+  };
+  log.writePosition = full;
+  await pair.invoke("context_put", { id: "a/x", content: "mine" }, member);
+  // That of the class again.
+  Reflect.deleteProperty(log, "writePosition");
+  await pair.edge.stop();
+  await expect(book(restart(pair, otherBoot("second boot")))).rejects.toMatchObject(unavailable);
+});
+
 test("another history ends what was returned in this one", async () => {
   const pair = await startWithBook();
   await pair.invoke("context_put", { id: "a/x", content: "mine" }, member);
