@@ -23,12 +23,12 @@ export function endJoin(dataDir: string): void {
 }
 
 /**
- * Removes what an unfinished join made, if there was one. `holdsChanges` says whether the store there holds any, which
- * an unfinished join never leaves; then nothing is removed but the mark.
+ * Removes what an unfinished join made, if there was one. `isInUse` says whether the store there belongs to a fleet or
+ * holds changes, which an unfinished join never leaves; then nothing is removed but the mark.
  */
-export function removeUnfinishedJoin(dataDir: string, holdsChanges: () => boolean): void {
+export function removeUnfinishedJoin(dataDir: string, isInUse: () => boolean): void {
   if (!existsSync(join(dataDir, MARK))) return;
-  if (!holdsChanges()) for (const name of BEGUN) rmSync(join(dataDir, name), { recursive: true, force: true });
+  if (!isInUse()) for (const name of BEGUN) rmSync(join(dataDir, name), { recursive: true, force: true });
   flush(dataDir);
   endJoin(dataDir);
 }

@@ -24,6 +24,7 @@ import {
   type Ticket,
 } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 import { isMemberStore } from "./rejoin.ts";
@@ -75,7 +76,7 @@ export function planFleet(loaded: Loaded, secrets: Secrets, nowMs: () => number)
   const host = request?.place ?? settings.join;
   const chosenRole = origins.has("role") ? settings.role : undefined;
   const file = readFleetFile(join(data, "raft")) ?? readFleetFile(join(data, "edge"));
-  if (file === undefined) removeUnfinishedJoin(data, () => ownChanges(data) > 0);
+  if (file === undefined) removeUnfinishedJoin(data, () => isInUse(data));
   else endJoin(data);
   const facts: StartFacts = { loaded, request, host, chosenRole, file };
   const rejoins = file?.removed === true && host !== undefined;
@@ -152,6 +153,15 @@ function joinTargetOf(
 export function ownChanges(data: string): number {
   const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
   return inspectStore(join(data, "store"), look)?.seen ?? 0;
+}
+
+/**
+ * Reports whether the store of a data folder belongs to a fleet, if only of one: its raft log may hold more than it, so
+ * no changes in the store do not mean that there are none.
+ */
+function isInUse(data: string): boolean {
+  const look = (reader: Reader) => (readMeta(reader, "raft_server") ?? "") !== "";
+  return ownChanges(data) > 0 || inspectStore(join(data, "store"), look)?.seen === true;
 }
 
 /**

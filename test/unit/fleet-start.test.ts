@@ -13,6 +13,7 @@ import { drawSecret, type FleetFile, type Member, ticketText, writeFleetFile } f
 import { FAULTS, Fault } from "../../src/lib/fault.ts";
 import { quarantine } from "../../src/log/engine/raft/index.ts";
 import { openHistory } from "../../src/log/history.ts";
+import { writeMeta } from "../../src/log/meta.ts";
 import { ownChanges, planFleet } from "../../src/membership/plan.ts";
 import { comesBackAfter, mayGetCopy, requestRejoin } from "../../src/membership/rejoin.ts";
 import { RemovalWatch } from "../../src/membership/removal-watch.ts";
@@ -135,8 +136,11 @@ describe("a start that joins", () => {
   });
 
   test("that was not finished leaves nothing behind, however often and whatever follows", () => {
-    const begun = (data: string, seq: number) => {
+    const begun = (data: string, seq: number, server = "") => {
       const made = folderWith(seq);
+      const store = Store.open({ folder: join(made, "store"), migrations: MIGRATIONS, log: () => {} });
+      if (server !== "") store.transaction((tx) => writeMeta(tx, { raft_server: server }));
+      store.close();
       for (const name of ["store", "raft"]) renameSync(join(made, name), join(data, name));
     };
     const data = temporaryFolder();
@@ -155,6 +159,11 @@ describe("a start that joins", () => {
     begun(data, 7);
     expect(codeOf(() => plan(data, { join: "one" }))).toBe("data_exists");
     expect(readdirSync(data).sort()).toEqual(["raft", "store"]);
+    const single = temporaryFolder();
+    plan(single, { join: "one" });
+    begun(single, 0, "s-a");
+    plan(single);
+    expect(readdirSync(single).sort()).toEqual(["raft", "store"]);
     const member = temporaryFolder();
     plan(member, { join: "one" });
     begun(member, 0);
