@@ -3,6 +3,12 @@
 
 import { globMatches } from "./glob.ts";
 
+/**
+ * Stands for the whole store among the spaces that an operation touches: only a grant with the glob `*` matches it. For
+ * what shows or does something of all spaces at once, such as backups.
+ */
+export const ALL_SPACES = "*";
+
 /** Returns the space of an id: the part before the first `/`, or `default` where there is none. */
 export function spaceOf(id: string): string {
   const slash = id.indexOf("/");

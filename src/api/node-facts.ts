@@ -20,8 +20,8 @@ export interface Health {
   /** Whether the node can serve reads and writes now. */
   ready: boolean;
   status: "ok" | "warning" | "failing";
-  /** Shown to readers only (security.md 17). */
-  conditions: readonly unknown[];
+  /** Shown to readers only, and `text` to those of all spaces (security.md 17). */
+  conditions: readonly { readonly text: string }[];
 }
 
 /** What the node is. */

@@ -6,6 +6,7 @@ import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { contentResponse, freshnessOf, jsonResponse } from "./content.ts";
+import type { Health } from "./node-facts.ts";
 import {
   COMMON_HEADERS,
   HEALTH,
@@ -29,7 +30,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     operationId: "health",
     summary: "Health of the node",
     tag,
-    right: `none; conditions with ${ANY_RIGHT}`,
+    right: `none; conditions with ${ANY_RIGHT}, and their texts with the role \`reader\` in \`*\``,
     parts: { responses: { "200": { description: "It answers", content: jsonOf(HEALTH) } } },
     errors: [400, 500],
     respond: (call, node) => respondHealth(call, node, {}),
@@ -40,7 +41,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     operationId: "ready",
     summary: "Whether the node serves",
     tag,
-    right: `none; conditions with ${ANY_RIGHT}`,
+    right: `none; conditions with ${ANY_RIGHT}, and their texts with the role \`reader\` in \`*\``,
     parts: {
       responses: {
         "200": { description: "It serves", content: jsonOf(HEALTH) },
@@ -125,8 +126,18 @@ function respondHealth(
   const { facts } = node;
   const { status, ready, conditions } = facts.health();
   const timestamp = new Date(facts.nowMs()).toISOString();
-  const shown = hasRights(caller, node) ? { conditions } : {};
+  const shown = hasRights(caller, node) ? { conditions: conditionsFor(caller, conditions, node) } : {};
   return jsonResponse(request, { status, ready, timestamp, version: facts.version, ...shown }, as);
+}
+
+/** The texts name paths, logins and spaces: only who may read all spaces gets them. */
+function conditionsFor(
+  caller: Caller,
+  conditions: Health["conditions"],
+  { invoker }: NodeSurface,
+): Health["conditions"] {
+  const isWhole = invoker.rights(caller).mayUseEverywhere({ verb: "read", operation: "health" });
+  return isWhole ? conditions : conditions.map((condition) => ({ ...condition, text: "" }));
 }
 
 /** Numbers over all spaces are for callers who may read all of them by one grant, not by a sum of narrower ones. */

@@ -44,6 +44,8 @@ export interface EdgeCacheOptions extends Pick<EntriesOptions, "store" | "reads"
   modeOf: (space: string) => EdgeMode;
   /** Highest age of an answer from a space with mode `stale`, in ms. */
   maxStaleMs: number;
+  /** Reports whether rights of callers are new enough to serve them without asking an upstream. */
+  rightsAreKnown: () => boolean;
   /** Reports whether no upstream responds at the moment. */
   isDisconnected: () => boolean;
 }
@@ -208,7 +210,8 @@ export class EdgeCache {
     if (candidate?.entry === undefined || candidate.mode !== "stale") return false;
     const { entry, minSeq } = candidate;
     if (this.#seqOf(entry) < minSeq) return false;
-    return this.#options.freshness.ageOf(this.#provenOf(entry)) <= this.#options.maxStaleMs;
+    const { freshness, maxStaleMs, rightsAreKnown } = this.#options;
+    return freshness.ageOf(this.#provenOf(entry)) <= maxStaleMs && rightsAreKnown();
   }
 
   /** Reads from the upstream: together with other callers and into the cache, unless the read excludes the cache. */

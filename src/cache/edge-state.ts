@@ -26,6 +26,8 @@ export interface EdgeStateOptions {
   maxStaleMs: number;
   /** Called with the reason if something could not be written. */
   onError: (error: unknown) => void;
+  /** Reports whether rights of callers are new enough to serve them without asking an upstream. */
+  rightsAreKnown: () => boolean;
   /** Reports whether no upstream responds at the moment. */
   isDisconnected: () => boolean;
   /** Called with new terms and the node that sent them. */

@@ -17,6 +17,7 @@ import { EdgeState } from "./edge-state.ts";
 import { FeedClient, type FeedClientOptions } from "./feed-client.ts";
 import type { FeedTerms } from "./feed-frames.ts";
 import { Freshness } from "./freshness.ts";
+import { RightsAge } from "./rights-age.ts";
 import { unseenWrite, WriteWitness } from "./write-witness.ts";
 
 /** Settings of an edge. */
@@ -27,12 +28,16 @@ export interface EdgeSettings {
   maxBytes: number;
   /** Highest age of an answer from a space with mode `stale`, in ms. */
   maxStaleMs: number;
+  /** Longest time without full node and control server in which anything is served, in ms. */
+  maxRightsAgeMs: number;
 }
 
 export interface EdgeOptions {
   /** With the tables of the log and of the cache (`edgeMigrations`). */
   store: Store;
   settings: EdgeSettings;
+  /** Reports whether the control server of the tailnet answers now. */
+  controlAnswers: () => boolean;
   /** Returns the full members that may be followed, by StableNodeID. */
   nodes: () => readonly string[];
   /** Called with new terms and the node that sent them. */
@@ -67,6 +72,7 @@ export class Edge {
   readonly #options: EdgeOptions;
   readonly #writes: ReadonlyMap<string, Operation>;
   readonly #freshness: Freshness;
+  readonly #rights: RightsAge;
   readonly #witness: WriteWitness;
   readonly #startedMs: number;
 
@@ -76,6 +82,11 @@ export class Edge {
     this.#writes = new Map(options.writes.map((operation) => [operation.name, operation]));
     this.#freshness = new Freshness(options.clock ?? openSleepClock(), options.wallMs ?? Date.now);
     this.#startedMs = this.#freshness.nowMs();
+    this.#rights = new RightsAge({
+      freshness: this.#freshness,
+      controlAnswers: options.controlAnswers,
+      maxStaleMs: settings.maxRightsAgeMs,
+    });
     this.state = new EdgeState({
       ...settings,
       store,
@@ -83,6 +94,7 @@ export class Edge {
       freshness: this.#freshness,
       onError: options.onError ?? (() => {}),
       isDisconnected: () => this.client.isDisconnected(),
+      rightsAreKnown: () => this.#rights.areKnown(),
       reads: options.reads,
       ...(onTerms === undefined ? {} : { onTerms }),
     });
@@ -114,6 +126,7 @@ export class Edge {
   }
 
   async stop(): Promise<void> {
+    this.#rights.stop();
     await this.client.stop();
     this.state.stop();
   }

@@ -82,6 +82,11 @@ export const SETTINGS = {
   ),
   "access.shared": choice(["none", "grants"], "none", "Whether devices shared in from other tailnets may use grants."),
   "access.policy_file": path("FILE", "File with grants as JSON, for control servers without application grants."),
+  "access.max_stale": count(
+    3600,
+    { min: 0, max: 31_536_000 },
+    "Seconds for which an edge that reaches neither a full node nor the control server serves anything: rights that are taken away meanwhile would not be noticed; 0: never.",
+  ),
   "access.capability": text(
     "cairn.internal/cap/cairn",
     "NAME",

@@ -113,10 +113,41 @@ export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nod
     title: "Status of this node and its fleet",
     description:
       "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what " +
-      "may fail, tailnet state, URLs, and conditions that need attention.",
+      "may fail, tailnet state, URLs, and conditions that need attention. Details are for callers who may read all " +
+      "spaces.",
     input: z.object({}),
     access: { verb: "read", spaces: "visible" },
     hints: { idempotent: true },
-    run: () => node.get(NODE_REPORT)(),
+    run: async (_input, { rights }) => {
+      const report = await node.get(NODE_REPORT)();
+      return rights.mayUseEverywhere({ verb: "read", operation: NODE_STATUS.name }) ? report : withoutDetails(report);
+    },
   });
 }
+
+/**
+ * Returns the report for a caller of some spaces only (security.md 17): who the members are, so that clients can go on
+ * at another one, and which conditions hold. What is said of paths, logins, other spaces, traffic and backups is left
+ * out.
+ */
+function withoutDetails({ backup: _backup, cache: _cache, ...report }: NodeReport): NodeReport {
+  const { settings: _settings, ...fleet } = report.fleet;
+  return {
+    ...report,
+    fleet,
+    members: report.members.map((member) => ({ ...member, ...NO_DETAILS })),
+    conditions: report.conditions.map((condition) => ({ ...condition, text: "" })),
+  };
+}
+
+const NO_DETAILS = {
+  position: "",
+  lag: null,
+  path: "none",
+  relay: "",
+  round_trip_ms: null,
+  skew_ms: null,
+  fsync_p99_ms: null,
+  age_seconds: null,
+  conditions: [],
+} satisfies Partial<MemberReport>;

@@ -41,6 +41,8 @@ export interface EdgePartsOptions {
   closers: Closers;
   link: Pick<PeerConnection, "call">;
   node: OwnNode;
+  /** Reports whether the control server of the tailnet answers now. */
+  controlAnswers: () => boolean;
   /** Which full members there are, and how near they are. */
   directory: UpstreamDirectory;
   /** The features of this node; left out: those of the build. */
@@ -94,7 +96,9 @@ export class EdgeParts {
         spaces: settings["cache.spaces"],
         maxBytes: settings["cache.max_bytes"],
         maxStaleMs: settings["cache.max_stale"] * 1000,
+        maxRightsAgeMs: settings["access.max_stale"] * 1000,
       },
+      controlAnswers: options.controlAnswers,
       nodes: () => this.#fullNodes(),
       roundTripMs: (node) => directory.roundTripMs(node),
       onTerms: (terms, from) => this.#fleet.take(terms, from),

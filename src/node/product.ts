@@ -175,8 +175,11 @@ export function openProduct(options: ProductOptions): Product {
 function openFoundation(options: ProductOptions): Foundation {
   const { settings, conditions, closers, nowMs, features = FEATURES, edge, membership } = options;
   const link = new PeerConnection();
+  const controlAnswers = () => options.state.status()?.control === "connected";
   const edgeParts =
-    edge === undefined ? undefined : new EdgeParts({ ...options, ...edge, link, directory: membership });
+    edge === undefined
+      ? undefined
+      : new EdgeParts({ ...options, ...edge, controlAnswers, link, directory: membership });
   const store = edgeParts?.store ?? openStore({ ...options, features });
   const refusals = new Refusals({
     store,

@@ -152,7 +152,7 @@ export const CONDITIONS = {
   upstream_away: {
     title: "No full node reachable",
     severity: "warning",
-    hint: "Check the network of this edge. Until a full node responds, it serves only what may be stale, and accepts no writes.",
+    hint: "Check the network of this edge. Until a full node responds, it serves only what may be stale, and accepts no writes. Without the control server too, it serves nothing after access.max_stale.",
   },
   member_unreachable: {
     title: "A member is unreachable",

@@ -72,6 +72,8 @@ export interface CoreOptions {
   /** Wraps the log, for example for a leadership that comes and goes. */
   wrapLog?: (log: Log) => Log;
   onOutcome?: InvokerOptions["onOutcome"];
+  /** The conditions of the node; left out: none. */
+  conditions?: readonly { text: string }[];
   /** Callers that may see /.well-known/cairn without rights. */
   isCandidate?: ApiOptions["isCandidate"];
   /** Times of streams, shorter than the defaults. */
@@ -134,7 +136,7 @@ export function startCore(options: CoreOptions = {}) {
     invoker,
     features,
     version: "0.0.0-test",
-    health: () => ({ ready: true, status: "ok", conditions: [] }),
+    health: () => ({ ready: true, status: "ok", conditions: options.conditions ?? [] }),
     identity: () => ({
       fleetId: "f".repeat(32),
       fleet: "test",

@@ -44,6 +44,8 @@ export interface EdgePairOptions {
   /** Features besides contexts, on both. */
   features?: readonly Feature[];
   access?: Parameters<typeof startCore>[0];
+  /** Whether the control server answers; left out: it does. */
+  controlAnswers?: () => boolean;
   /** Full members that the edge knows. All of them serve the feed of the one upstream. */
   nodes?: readonly string[];
   witnessMs?: number;
@@ -85,7 +87,8 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   });
   const edge = new Edge({
     store,
-    settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, ...options.settings },
+    settings: { spaces: [], maxBytes: 1024 * 1024, maxStaleMs: 60_000, maxRightsAgeMs: 600_000, ...options.settings },
+    controlAnswers: options.controlAnswers ?? (() => true),
     nodes: () => options.nodes ?? ["nCENTRAL"],
     ...(options.witnessMs === undefined ? {} : { witnessMs: options.witnessMs }),
     roundTripMs: () => 1,

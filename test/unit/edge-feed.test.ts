@@ -159,6 +159,7 @@ describe("whom an edge follows", () => {
       spaces: ["*"],
       maxBytes: 1024 * 1024,
       maxStaleMs: 0,
+      rightsAreKnown: () => true,
       isDisconnected: () => client.isDisconnected(),
       onError: () => {},
     });
@@ -256,6 +257,7 @@ test("another history empties the log of an edge and ends who followed it; one t
     spaces: ["*"],
     maxBytes: 1024 * 1024,
     maxStaleMs: 0,
+    rightsAreKnown: () => true,
     isDisconnected: () => false,
     onError: () => {},
   });

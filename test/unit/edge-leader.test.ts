@@ -37,7 +37,13 @@ function besideLiar(forward: (node: string) => unknown) {
     terms: { id, fleet: "f1", spaces: ["*"], wanted: ["*"], modes: [], members: list },
   });
   const parts = new EdgeParts({
-    settings: { data: temporaryFolder(), "cache.spaces": [], "cache.max_bytes": 1e6, "cache.max_stale": 60 } as never,
+    settings: {
+      data: temporaryFolder(),
+      "cache.spaces": [],
+      "cache.max_bytes": 1e6,
+      "cache.max_stale": 60,
+      "access.max_stale": 60,
+    } as never,
     conditions: new Conditions(() => {}),
     closers,
     link: {
@@ -50,6 +56,7 @@ function besideLiar(forward: (node: string) => unknown) {
       },
     },
     node: { id: () => "n-e" } as never,
+    controlAnswers: () => true,
     directory: { leader: () => undefined, roundTripMs: (node) => (node === "n-r" ? 1 : 50) },
     knownMembers: members,
   });

@@ -1,13 +1,14 @@
 // backup_list, backup_now, backup_fetch: operations on the scheduled backups of this node alone.
 
 import { z } from "zod";
-import { act, type Operation } from "../../operation/define.ts";
+import { ALL_SPACES } from "../../access/space.ts";
+import { type AccessRule, act, type Operation } from "../../operation/define.ts";
 import { ServiceKey, type Services } from "../../operation/services.ts";
 import type { Backups } from "./backups.ts";
 
 const DURATION = "It returns when it is done, which takes longer the larger the store is.";
-/** Operators of any space may call them: the outputs are names and times, never contents. */
-const access = { verb: "operate", spaces: "visible" } as const;
+/** A backup holds all spaces, and its bucket and folder are the node's. */
+const access: AccessRule<unknown> = { verb: "operate", spaces: () => [ALL_SPACES] };
 
 const made = z.object({
   name: z.string(),

@@ -2,6 +2,7 @@
 // other features and the heads that were noted outside the store with it. Finds edits, cut tails and rewrites.
 
 import { z } from "zod";
+import { ALL_SPACES } from "../../access/space.ts";
 import { LatestChanges } from "../../log/latest-changes.ts";
 import { verifyChain } from "../../log/verify.ts";
 import { read } from "../../operation/define.ts";
@@ -49,7 +50,7 @@ export const auditVerify = (node: Services) =>
       head: z.object({ position: z.string(), hash: z.string() }),
       problem: z.string().optional(),
     }),
-    access: { verb: "operate", spaces: "visible" },
+    access: { verb: "operate", spaces: () => [ALL_SPACES] },
     hints: { idempotent: true },
     async run(reader, _input, context) {
       const head = context.head();
