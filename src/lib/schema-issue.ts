@@ -9,6 +9,8 @@ interface Issue {
 
 /** Longest value that is shown, in characters. */
 const MAX_SHOWN = 80;
+/** Characters of a value by which a message that names it already is known. */
+const MAX_REPEATED = 40;
 
 /**
  * Returns the place of a problem (`grants.0.role`; "" for the whole value) and the problem in words. `value` is what
@@ -22,6 +24,8 @@ export function describeIssue(issue: Issue | undefined, value: unknown): { place
   if (found === undefined) return { place, text: place === "" ? message : `${place} is missing` };
   // An unknown name is in the message already, and the value is all of its object.
   if (issue?.code === "unrecognized_keys") return { place, text: `${at}${message}` };
+  if (typeof found === "string" && message.includes(JSON.stringify(found).slice(0, MAX_REPEATED)))
+    return { place, text: `${at}${message}` };
   return { place, text: `${at}${message}; it is ${shownValue(found)}` };
 }
 

@@ -90,7 +90,7 @@ export class Positions {
     throw new Fault(
       "history_forked",
       `The position ${text} belongs to another history than this store's (epoch ${this.#log.position().epoch})`,
-      { hint: "The store was restored or recovered since then; read again without min_position." },
+      { hint: "The store was restored or recovered since then; read again without this position." },
     );
   }
 }

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { findAll, SHORT } from "../../lib/find-all.ts";
+import { shownValue } from "../../lib/schema-issue.ts";
 import { Work } from "../../lib/work.ts";
 import { parseArguments } from "../../operation/parse-input.ts";
 import { findOverLineEnds, lineEndOf, withLineEnds } from "./line-ends.ts";
@@ -57,7 +58,8 @@ export function parseEdits(patch: unknown): Edit[] {
 function parseEdit(raw: unknown, index: number): Edit {
   const op = typeof raw === "object" && raw !== null && "op" in raw ? raw.op : undefined;
   if (op !== "append" && op !== "prepend" && op !== "replace") {
-    throw new Fault("invalid_input", `Edit ${index} has no known op: ${JSON.stringify(op)?.slice(0, 40)}`, {
+    const found = op === undefined ? `no op; it is ${shownValue(raw)}` : `the op ${shownValue(op)}, which is none`;
+    throw new Fault("invalid_input", `Edit ${index} has ${found}`, {
       hint: 'An edit is {"op": "append", "text"}, {"op": "prepend", "text"} or {"op": "replace", "old_text", "new_text", "expected_count"}.',
       details: { step: index },
     });

@@ -36,12 +36,36 @@ export function checkConditions(conditions: Conditions, head: ContextRow | undef
   const stale = conditions.if_match !== null && !matchesStrongly(conditions.if_match, current);
   const taken = conditions.if_none_match !== null && matchesWeakly(conditions.if_none_match, current);
   if (!stale && !taken) return;
-  const found = current === undefined ? "it does not exist" : `its etag is ${current} now`;
-  throw new Fault("version_mismatch", `The context was not written: ${found}`, {
-    hint:
-      current === undefined
-        ? "Create it with if_none_match *."
-        : "Read it again, merge your change, then write with the new etag.",
+  const { message, hint } = mismatch(conditions, stale, current);
+  throw new Fault("version_mismatch", `The context was not written: ${message}`, {
+    hint,
     details: current === undefined ? {} : { etag: current, version: head?.version },
   });
+}
+
+/** Longest list of etags that a refusal repeats, in characters. */
+const MAX_SHOWN = 80;
+
+function mismatch(
+  { if_match: wanted, if_none_match: unwanted }: Conditions,
+  isStale: boolean,
+  current: string | undefined,
+): { message: string; hint: string } {
+  if (current === undefined) return { message: "it does not exist", hint: "Create it with if_none_match *." };
+  if (!isStale && unwanted === "*") {
+    return {
+      message: `it exists already, with the etag ${current}`,
+      hint: "Read it, then write your change with that etag as if_match, or take another id for a new context.",
+    };
+  }
+  const given = isStale && Array.isArray(wanted) ? wanted.map(textOfTag).join(", ") : "";
+  const than = given === "" || given.length > MAX_SHOWN ? "" : `, and if_match is ${given}`;
+  return {
+    message: `its etag is ${current} now${than}`,
+    hint: "Read it again, merge your change, then write with the new etag.",
+  };
+}
+
+function textOfTag(tag: Tag): string {
+  return `${tag.weak ? "W/" : ""}${tag.value}`;
 }
