@@ -267,7 +267,8 @@ describe("json text", () => {
 });
 
 test("ids and names", () => {
-  for (const id of ["a", "team-a/plan", "a/b/c", "A~1.x:y@z_-", "..a/b"]) expect(idProblem(id)).toBeUndefined();
+  for (const id of ["a", "team-a/plan", "a/b/c", "A~1.x:y@z_-", "..a/b", "ä", "a b", "a/diff/b"])
+    expect(idProblem(id)).toBeUndefined();
   for (const id of [
     "",
     "/",
@@ -277,15 +278,22 @@ test("ids and names", () => {
     ".",
     "a/..",
     "a/./b",
-    "ä",
-    "a b",
+    "ä/b",
+    "a b/c",
     "a\n",
     "versions",
-    "a/diff/b",
+    "a/diff",
     "a".repeat(257),
   ])
     expect(idProblem(id)).toBeString();
   expect(nearest("context_gett", ["context_get", "context_put"])).toBe("context_get");
   expect(nearest("zebra", ["context_get"])).toBeUndefined();
+  const tools = ["context_get", "context_put", "context_patch", "context_history"];
+  expect(["context_gte", "contextpatch", "context_histroy"].map((name) => nearest(name, tools))).toEqual([
+    "context_get",
+    "context_patch",
+    "context_history",
+  ]);
+  expect(["context_purge", "context_search"].map((name) => nearest(name, tools))).toEqual([undefined, undefined]);
   expect(localAdmin.id).toBe("local");
 });
