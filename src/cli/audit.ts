@@ -63,8 +63,8 @@ async function verify(invocation: Invocation): Promise<number> {
 function people(body: Record<string, unknown>): string {
   const rows = objectsOf(body["rows"]).map((row) => [
     cell(row["time"]),
-    cell(row["outcome"]),
-    `${cell(row["target"])} version ${row["version"]}`,
+    cell(row["outcome"]) || "empty",
+    targetOf(row),
     row["via"] === "" ? cell(row["caller"]) : `${cell(row["caller"])} via ${cell(row["via"])}`,
     cell(row["operation"]),
   ]);
@@ -76,4 +76,9 @@ function people(body: Record<string, unknown>): string {
     cell(row["operation"]),
   ]);
   return columns([...rows, ...refused]);
+}
+
+/** Only a context has versions; the one of a purge is the newest then, and not what was purged. */
+function targetOf({ target, version, operation }: Record<string, unknown>): string {
+  return version === 0 || operation === "context_purge" ? cell(target) : `${cell(target)} version ${version}`;
 }

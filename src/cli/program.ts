@@ -56,6 +56,8 @@ function build(env: Environment, done: (exit: number) => void): CommanderCommand
   for (const command of COMMANDS) {
     const [first, second] = command.words;
     const parent = second === undefined ? program : groupOf(program, groups, first);
+    // A word too many may be meant as a second word: the action names those that there are.
+    if (second !== undefined && parent.registeredArguments.length === 0) parent.allowExcessArguments();
     const built = commandOf(command, second ?? first, env, done);
     parent.addCommand(built);
     // `backup FOLDER` is a command, and so is `backup list`: options after a second word belong to that word.
@@ -68,6 +70,7 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   context: "read and write contexts",
   access: "explain who may do what",
   config: "show and check the settings of a node",
+  fleet: "show and set the limits that hold on every node of the fleet",
   service: "run a node with systemd or launchd",
 };
 
@@ -95,7 +98,19 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
     built.addOption(made);
   }
   return built.action(async () => {
+    refuseUnknownWord(built);
     done(await command.run({ args: [...built.processedArgs], options: built.opts(), env }));
+  });
+}
+
+/** Refuses the word after a command that takes no arguments, and names the second words that it has. */
+function refuseUnknownWord(command: CommanderCommand): void {
+  const [word] = command.args;
+  if (word === undefined || command.registeredArguments.length > 0) return;
+  const known = command.commands.map((each) => each.name());
+  const other = COMMANDS.some(({ words }) => words.length === 1 && words[0] === word) ? ` There is cairn ${word}.` : "";
+  throw new Fault("invalid_input", `cairn ${command.name()} has no command ${JSON.stringify(word.slice(0, 80))}`, {
+    hint: `It has ${known.join(" and ")}.${other}`,
   });
 }
 

@@ -1,6 +1,7 @@
 // cairn setup CLIENT: prints the commands and configuration that connect an MCP client to a node (lib/client-lines.ts).
 // Never writes into files of other programs.
 
+import { resolve } from "node:path";
 import { nodeOrigin } from "../config/node-address.ts";
 import {
   CLIENTS,
@@ -14,7 +15,7 @@ import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { askNode } from "./client.ts";
 import { type Command, type Invocation, isSet, textOption } from "./command.ts";
-import { wantsJson, writeData } from "./output.ts";
+import { say, wantsJson, writeData } from "./output.ts";
 import { shortCommand } from "./own-command.ts";
 
 /** `cairn setup`. */
@@ -83,7 +84,8 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
     const base = nodeOrigin(url);
     return { name, mcpUrl: `${base}/mcp`, bridge: [...shortCommand(), "bridge", ...fleet, "--url", base] };
   }
-  const bridge = [...shortCommand(), "bridge", ...fleet, ...(data === undefined ? [] : ["--data", data])];
+  // The client starts the bridge in a folder of its own.
+  const bridge = [...shortCommand(), "bridge", ...fleet, ...(data === undefined ? [] : ["--data", resolve(data)])];
   try {
     const { body } = await askNode(invocation, "node_status", {});
     const urls = Array.isArray(body["urls"]) ? body["urls"] : [];
@@ -91,6 +93,7 @@ async function targetOf(invocation: Invocation): Promise<ClientTarget> {
   } catch (error) {
     // The client may be set up before the node runs.
     if (!(error instanceof Fault) || error.code !== "not_running") throw error;
+    say("no node answers on this machine: these lines work once it runs, and its URL is not known before");
     return { name, mcpUrl: null, bridge };
   }
 }

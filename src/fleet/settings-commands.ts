@@ -2,9 +2,8 @@
 // 10). Also writes the first values, when a fleet begins or its level is raised. Their use is up to the writes.
 
 import { z } from "zod";
-import { parseSetting, type SettingValue } from "../config/parse.ts";
+import type { SettingValue } from "../config/parse.ts";
 import { SETTINGS } from "../config/settings.ts";
-import { Fault } from "../lib/fault.ts";
 import { levelOf } from "../log/level.ts";
 import type { Changed } from "../log/log.ts";
 import { writeMeta } from "../log/meta.ts";
@@ -12,13 +11,11 @@ import { type ReadOperation, read, write } from "../operation/define.ts";
 import {
   FLEET_SETTINGS,
   FLEET_SETTINGS_LEVEL,
-  type FleetSettingKey,
-  type FleetSettings,
   MAX_SPACE_LIMITS,
   ownFleetSettings,
+  parseFleetSetting,
   settingText,
   storedFleetSettings,
-  writeLimitsOf,
 } from "../operation/fleet-settings.ts";
 import { NODE } from "../operation/node-parts.ts";
 import type { Services } from "../operation/services.ts";
@@ -74,7 +71,7 @@ export const fleetSettingsSet = write({
   }),
   access: { verb: "admin", spaces: () => ["fleet"] },
   hints: { idempotent: true, destructive: true },
-  prepare: (input) => ({ name: input.name, value: parseValue(input.name, input.value) }),
+  prepare: (input) => ({ name: input.name, value: parseFleetSetting(input.name, input.value) }),
   apply(tx, command) {
     const stored = storedFleetSettings(tx);
     const before = stored[command.name];
@@ -85,19 +82,6 @@ export const fleetSettingsSet = write({
     return { output, changes: [settingChange(command.name, command.value)] };
   },
 });
-
-/** Returns the parsed value. Throws `invalid_input`. */
-function parseValue(key: FleetSettingKey, raw: unknown): SettingValue {
-  const defaults = Object.fromEntries(FLEET_SETTINGS.map((each) => [each, SETTINGS[each].default])) as FleetSettings;
-  try {
-    const value = parseSetting(key, SETTINGS[key], raw, "this call");
-    writeLimitsOf({ ...defaults, [key]: value });
-    return value;
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    throw error.retold(error.message, { code: "invalid_input", details: { field: "value" } });
-  }
-}
 
 /** Rows are equal on every node, whatever the order in which settings were written. */
 function writeSettings(tx: Writer, values: Readonly<Record<string, SettingValue>>): void {

@@ -1,7 +1,7 @@
 // The settings of a fleet: limits that shape the replicated state (replication.md 10). They are a row of the log, equal
 // on every full member; the setting of a node is what a fleet begins with. fleet/settings-commands.ts changes them.
 
-import type { SettingValue } from "../config/parse.ts";
+import { parseSetting, type SettingValue } from "../config/parse.ts";
 import { SETTINGS, type Settings } from "../config/settings.ts";
 import { Fault } from "../lib/fault.ts";
 import { levelOf } from "../log/level.ts";
@@ -40,6 +40,19 @@ export function storedFleetSettings(reader: Reader): Partial<FleetSettings> {
 
 function parseStored(text: string | undefined): Partial<FleetSettings> {
   return text === undefined ? {} : JSON.parse(text);
+}
+
+/** Returns the value of a setting as a call gives it. Throws `invalid_input`. */
+export function parseFleetSetting(key: FleetSettingKey, raw: unknown): SettingValue {
+  const defaults = Object.fromEntries(FLEET_SETTINGS.map((each) => [each, SETTINGS[each].default])) as FleetSettings;
+  try {
+    const value = parseSetting(key, SETTINGS[key], raw, "this call");
+    writeLimitsOf({ ...defaults, [key]: value });
+    return value;
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw error.retold(error.message, { code: "invalid_input", details: { field: "value" } });
+  }
 }
 
 /** Returns a value as text, as the settings file and the command line write it. */

@@ -72,7 +72,8 @@ test("a backup is made, checked, private, sent, and shown", async () => {
   );
   expect((await node.cli(["backup", join(folder, name), "--verify"])).code).toBe(0);
   expect((await shown(node, "list", "--remote")).backups).toMatchObject([{ name, here: true, in_bucket: true }]);
-  expect((await node.cli(["backup", "list"])).out).toContain(name);
+  // The facts, then the backups as a table of their own.
+  expect((await node.cli(["backup", "list"])).out).toMatch(new RegExp(`^folder {5}\\S+$[^]*^$\\n^${name}  \\S`, "m"));
 }, 60_000);
 
 test("the node serves while a copy is made; killed in the middle it leaves nothing, and makes up what it missed", async () => {

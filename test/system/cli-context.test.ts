@@ -121,8 +121,12 @@ test("purge wants --yes, and removes the text for good", async () => {
   expect(asked).toMatchObject({ code: 2, out: "" });
   expect(asked.err).toContain("--yes");
   expect((await cairn("context", "get", "x/secret", "--version", "1")).out).toBe("hunter2");
-  expect((await cairn("context", "purge", "x/secret", "--version", "1", "--yes")).out).toBe(
-    "x/secret: 1 versions purged\n",
+  const purged = await cairn("context", "purge", "x/secret", "--version", "1", "--yes");
+  expect(purged.out).toBe("x/secret: 1 versions purged\n");
+  expect(purged.err).toContain("cairn status names the members and backups that still hold them");
+  // The row is of the context: version 2 was the newest then, and is not what was purged.
+  expect((await cairn("audit", "--prefix", "x/secret", "--operation", "context_purge")).out).toMatch(
+    /purged +x\/secret  +local/,
   );
   expect((await cairn("context", "get", "x/secret", "--version", "1")).code).toBe(4);
   expect((await cairn("context", "get", "x/secret")).out).toBe("clean");

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { exampleFile } from "../../src/config/example.ts";
 import { SETTING_ROWS } from "../../src/features/index.ts";
 import { CLIENTS } from "../../src/lib/client-lines.ts";
@@ -185,6 +185,12 @@ describe("setup", () => {
     expect(clients[0].steps[0].text).toMatch(/^claude mcp add cairn -- .* bridge --fleet\b/);
     const [{ command }] = JSON.parse(hooks[0].steps[0].text).hooks.SessionStart[0].hooks;
     expect(Bun.spawnSync({ cmd: ["sh", "-c", command], env: node.env }).stdout.toString()).toContain("team-a");
+  });
+
+  test("a data folder is named from the root: a client starts the bridge elsewhere", async () => {
+    const ran = Bun.spawnSync({ cmd: [...node.command, "setup", "codex", "--data", "some/where"], env: node.env });
+    expect(ran.stdout.toString()).toContain(`"--data","${resolve("some/where")}"`);
+    expect(ran.stderr.toString()).toContain("no node answers");
   });
 
   test("an unknown client gets the near name; --url needs no node", async () => {

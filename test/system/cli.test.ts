@@ -83,6 +83,7 @@ test.each([
   ["an unknown operation", ["call", "context_putt", "{}"], 2, "There is no operation"],
   ["input that is no JSON", ["call", "whoami", "{"], 2, "not JSON"],
   ["an unknown command", ["contxt"], 2, "Did you mean context"],
+  ["a second word that there is not", ["members", "promote", "x"], 2, "There is cairn promote"],
   ["an unknown word", ["context", "lst"], 2, "Did you mean"],
   ["an unknown flag", ["context", "ls", "--limt", "3"], 2, "Did you mean --limit"],
   ["a missing argument", ["context", "get"], 2, "ID"],

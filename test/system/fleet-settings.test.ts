@@ -101,6 +101,12 @@ test("cairn fleet settings shows the values, sets one on the leader, and says el
     `Run it on ${leader.name}: cairn ${words.join(" ")}`,
   );
   expect((await leader.process.cli(words)).err).toContain("no terminal to confirm it on");
+  // What cannot be set is refused before a person is asked to confirm it.
+  const wrong = await leader.process.cli(["fleet", "settings", "history.max_versions", "-5"]);
+  expect(wrong.err).toContain('should be a whole number from 0 to 1000000, but is "-5"');
+  expect((await leader.process.cli(["fleet", "settings", "history.max", "5"])).err).toContain(
+    '"history.max" is no setting of the fleet',
+  );
   const set = await leader.process.cli([...words, "--yes"]);
   expect([set.code, set.out]).toEqual([0, "history.max_versions is 5 on every node now; it was 12\n"]);
   expect((await leader.process.cli(["status"])).out).toContain("history.max_versions 5");

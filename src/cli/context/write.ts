@@ -15,7 +15,7 @@ import {
 } from "../command.ts";
 import { confirmed } from "../confirm.ts";
 import { parseJsonInput, readInput, refuseNoJson, typeByName } from "../input.ts";
-import { objectsOf, showAnswer } from "../output.ts";
+import { objectsOf, say, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
   conditionsOf,
@@ -207,7 +207,10 @@ export const contextPurge: Command = {
         idempotency_key: textOption(invocation, "idempotencyKey"),
       }),
     );
-    return showAnswer(invocation, answer, (body) => `${body["id"]}: ${body["purged"]} versions purged\n`);
+    const code = await showAnswer(invocation, answer, (body) => `${body["id"]}: ${body["purged"]} versions purged\n`);
+    if (answer.body["erasure"] === "pending")
+      say("the bytes leave the disks soon; cairn status names the members and backups that still hold them");
+    return code;
   },
 };
 

@@ -73,7 +73,8 @@ function checkName(report: NodeReport, wanted: string): Finding {
   return warn(
     "name",
     `the name of this node on the tailnet is ${name}, not ${wanted}`,
-    `Remove the other device called ${wanted} in the admin console and rename this one, or set --hostname ${given}.`,
+    `Nothing is wrong if the node was started with --hostname ${given}, which is not seen here. Otherwise another ` +
+      `device is called ${wanted}: remove that one in the admin console and rename this one, or set --hostname ${given}.`,
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
+import { FLEET_SETTINGS, parseFleetSetting } from "../../operation/fleet-settings.ts";
 import { askNode } from "../client.ts";
 import type { Command, Invocation } from "../command.ts";
 import { confirmed, YES } from "../confirm.ts";
@@ -45,6 +46,11 @@ async function listSettings(invocation: Invocation, name: string | undefined): P
 }
 
 async function setSetting(invocation: Invocation, name: string, value: string): Promise<number> {
+  const { body } = await askNode(invocation, "fleet_settings", {});
+  const all = objectsOf(body["settings"]);
+  if (!all.some((row) => row["name"] === name)) throw unknownSetting(name, all);
+  const key = FLEET_SETTINGS.find((each) => each === name);
+  if (key !== undefined) parseFleetSetting(key, value);
   // What history limits no longer keep is removed for good, within minutes.
   if (name.startsWith("history."))
     await confirmed(invocation, `This sets ${name} to ${value || "nothing"}; what it no longer keeps is removed`, name);

@@ -74,14 +74,14 @@ function screen(report: BackupReport): string {
     backup.position,
     [backup.here ? "here" : "", backup.in_bucket === true ? "in the bucket" : ""].filter(Boolean).join(", "),
   ]);
-  return columns([
+  const facts = columns([
     ["last good", lastLine(report)],
     ...(report.failed === null ? [] : [["failed since", `${report.failed.at}: ${report.failed.reason}`]]),
     ["next", report.running ? "one is being made now" : (report.next ?? "only on demand")],
     ["folder", report.folder],
     ...(report.bucket === null ? [] : [["bucket", report.bucket]]),
-    ...rows,
   ]);
+  return rows.length === 0 ? facts : `${facts}\n${columns(rows)}`;
 }
 
 function lastLine({ last }: BackupReport): string {
