@@ -79,7 +79,9 @@ export async function startPrivate(engine: string, values: ReturnType<typeof sta
     if (there !== undefined) await joinRunning(play, there, role);
     else await startFleet(play, rolesOf(values.nodes, role));
     for (const node of nodes) void node.exited.then((code) => ending.resolve(code === 0 ? 1 : code));
-    return await ending.promise;
+    const end = await ending.promise;
+    if (end !== 0) console.error("cairn: a node ended, and npm start with it; its output is above");
+    return end;
   } catch (error) {
     if (error === ENDED) return 0;
     throw error;
