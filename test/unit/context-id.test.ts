@@ -43,7 +43,7 @@ describe("grammar", () => {
     ["s/x\ud800", "U+D800 is none"],
     ["s/e\u0301", "NFC"],
     ["s/\u0301x", "combining mark"],
-    ["team-a∕plan", "U+2215, which looks like /"],
+    ["team-a∕plan", '"∕", U+2215, which looks like /'],
     ["s/a/metadata", 'last segment must not be "metadata"'],
     ["stream", 'last segment must not be "stream"'],
     ["s/a%2Fb", "not encoded (%2F)"],

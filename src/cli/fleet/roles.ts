@@ -28,7 +28,7 @@ Examples:
         hint: "Name it as cairn members shows it. A node whose fleet is lost for good is recovered with --accept-loss.",
       });
     }
-    const { found, members } = await chosenMember(invocation, word, "makes central");
+    const { found, members } = await chosenMember(invocation, word, "gives the role central to");
     const answer = await askLeader(invocation, "fleet_member_promote", { node: found.node }, `promote ${word}`);
     return showAnswer(invocation, answer, () => promotedLine(found, members));
   },

@@ -65,7 +65,7 @@ function segmentProblem(segment: string): string | undefined {
   if (unseen !== undefined) return `an id must not have the invisible character ${codePoint(unseen)}`;
   const slash = SLASH_LIKE.exec(segment)?.[0];
   if (slash !== undefined)
-    return `an id must not have ${codePoint(slash)}, which looks like / or stands for it elsewhere`;
+    return `an id must not have "${slash}", ${codePoint(slash)}, which looks like / or stands for it elsewhere`;
   if (!NAMED.test(segment)) {
     const other = [...segment].find((character) => !NAMED.test(character)) ?? "";
     return `an id consists of letters, digits, punctuation, symbols and single spaces; ${codePoint(other)} is none`;
