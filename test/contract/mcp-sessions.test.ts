@@ -9,6 +9,7 @@ import { act } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
+import { startIdleProxy } from "../kit/idle-proxy.ts";
 import { connect, textOf, until } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
 import { Raw, readStream, responses, type Stream, updates } from "../kit/raw-session.ts";
@@ -93,6 +94,25 @@ describe("the stream of notifications", () => {
     await updated(streams[2] as Stream, 3);
     streams[2]?.abort();
     await runs(0);
+  });
+
+  test("comes back for a real client whose network lost its connections without a word to the node", async () => {
+    const unix = join(core.folder, "mcp.sock");
+    await using behind = startMcpServer(core, { callers: { team }, unix });
+    await using proxy = startIdleProxy(unix, Number.POSITIVE_INFINITY);
+    await using one = await connect(`http://127.0.0.1:${proxy.port}/mcp`, "legacy", "team");
+    await one.watch([URI]);
+    await runs(1);
+    await put(1);
+    const seen = () => one.updated;
+    await until(() => one.updated.length === 1, seen);
+    for (let n = 1; n <= 3; n++) {
+      proxy.lose();
+      // Written to a connection that is dead.
+      await put(n + 1);
+      await until(() => one.updated.length === n + 1, seen, 10_000);
+    }
+    expect(behind.lines.filter((line) => line.startsWith("error"))).toEqual([]);
   });
 
   test("what was written to a connection that died is not lost without Last-Event-ID", async () => {

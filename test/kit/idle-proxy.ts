@@ -1,4 +1,5 @@
-// A TCP proxy on loopback that cuts idle connections, as load balancers and corporate proxies do.
+// A TCP proxy on loopback that cuts idle connections, as load balancers and corporate proxies do, or loses all of them
+// as a network does: the client notices and the server does not.
 
 import type { Socket } from "bun";
 
@@ -8,6 +9,8 @@ export interface IdleProxy extends AsyncDisposable {
   cut: () => number;
   /** Connections that were opened through it. */
   opened: () => number;
+  /** Ends all connections for their clients; the server still has them, and what it sends goes nowhere. */
+  lose: () => void;
 }
 
 interface Side {
@@ -16,6 +19,7 @@ interface Side {
   early: Uint8Array[];
   /** When something was last sent on the connection, shared by both sides, in ms. */
   seen: { atMs: number };
+  isLost: boolean;
 }
 
 /** Starts one in front of a unix socket; a connection that is idle for `idleMs` in both directions is cut. */
@@ -23,8 +27,10 @@ export function startIdleProxy(unix: string, idleMs: number): IdleProxy {
   let cut = 0;
   let opened = 0;
   const fronts = new Set<Socket<Side>>();
+  const lost: Socket<Side>[] = [];
   const pass = (socket: Socket<Side>, chunk: Uint8Array) => {
-    const { other, early, seen } = socket.data;
+    const { other, early, seen, isLost } = socket.data;
+    if (isLost) return;
     seen.atMs = performance.now();
     if (other === undefined) early.push(Uint8Array.from(chunk));
     else if (other.write(chunk) !== chunk.byteLength) throw new Error("the proxy of a test got more than it can hold");
@@ -36,11 +42,11 @@ export function startIdleProxy(unix: string, idleMs: number): IdleProxy {
       open(front) {
         opened++;
         const seen = { atMs: performance.now() };
-        front.data = { other: undefined, early: [], seen };
+        front.data = { other: undefined, early: [], seen, isLost: false };
         fronts.add(front);
         const connecting = Bun.connect<Side>({
           unix,
-          data: { other: front, early: [], seen },
+          data: { other: front, early: [], seen, isLost: false },
           socket: {
             open(back) {
               front.data.other = back;
@@ -55,7 +61,7 @@ export function startIdleProxy(unix: string, idleMs: number): IdleProxy {
       data: pass,
       close(front) {
         fronts.delete(front);
-        front.data.other?.end();
+        if (!front.data.isLost) front.data.other?.end();
       },
     },
   });
@@ -72,9 +78,22 @@ export function startIdleProxy(unix: string, idleMs: number): IdleProxy {
     port: listener.port,
     cut: () => cut,
     opened: () => opened,
+    lose: () => {
+      for (const front of fronts) {
+        const { other: back } = front.data;
+        front.data.isLost = true;
+        if (back !== undefined) {
+          back.data.isLost = true;
+          lost.push(back);
+        }
+        front.terminate();
+      }
+      fronts.clear();
+    },
     [Symbol.asyncDispose]: async () => {
       clearInterval(timer);
       listener.stop(true);
+      for (const back of lost) back.terminate();
     },
   };
 }
