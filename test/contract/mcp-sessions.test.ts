@@ -365,6 +365,12 @@ describe("a restart of the node", () => {
     await using again = await back.stream(notices.events.at(-1)?.id);
     await updated(again, 1);
     expect(updates(again)).toEqual([URI]);
+    // Nor does a client that names none know what changed while nobody wrote to it.
+    await using third = start();
+    const fresh = new Raw(third.url);
+    fresh.headers = raw.headers;
+    await using unnamed = await fresh.stream();
+    await updated(unnamed, 1);
     letGo.resolve();
     await killed.stop();
   });
