@@ -61,7 +61,7 @@ describe.each(ERAS)("%s client", (era) => {
       return (await one.client.listPrompts()).prompts.map((prompt) => prompt.name);
     };
     expect(await listed("reader")).toEqual(["prime"]);
-    expect(await listed("nothing")).toEqual([]);
+    await expect(open("nothing")).rejects.toMatchObject({ data: { status: 403 } });
     // A grant for other tools than prime is none for its prompt.
     expect(await listed("toolsOnly")).toEqual([]);
     await using reader = await open("reader");
