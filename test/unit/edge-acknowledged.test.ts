@@ -139,6 +139,15 @@ test("a position that a full disk did not take is known after a planned stop", a
   await expect(book(restart(pair, otherBoot("second boot")))).rejects.toMatchObject(unavailable);
 });
 
+test("where a boot has no name, a killed edge needs the feed's proof, as after a loss of power", async () => {
+  const pair = await startWithBook({ clock: { ...handClock(), since: "" } });
+  const again = restart(pair);
+  await expect(book(again)).rejects.toMatchObject(unavailable);
+  mend(again);
+  await again.poll();
+  expect(await book(again)).toMatchObject({ cache: { state: "hit" } });
+});
+
 test("another history ends what was returned in this one", async () => {
   const pair = await startWithBook();
   await pair.invoke("context_put", { id: "a/x", content: "mine" }, member);

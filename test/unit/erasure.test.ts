@@ -8,6 +8,7 @@ import { contextOperations } from "../../src/features/context/index.ts";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import type { RaftOptions } from "../../src/log/engine/raft/raft-log.ts";
 import { encodeEntry, packCommand } from "../../src/log/entry.ts";
+import { erasePurged } from "../../src/log/erase-purged.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import type { Command } from "../../src/log/log.ts";
@@ -103,4 +104,18 @@ test("the purges of a copy are erased from what this member had", async () => {
   half.send(askFrame({ do: "install", server: SERVER, path, index: 9, term: 1 }));
   await erased(half, 5);
   expect(asked).toEqual([9]);
+});
+
+test("a purge that came while an earlier one was erased is still to do", async () => {
+  const store = Store.open({ folder: temporaryFolder(), migrations: MIGRATIONS, log: () => {} });
+  store.transaction((tx) => notePurge(tx, 5, 1));
+  const meanwhile = async () => {
+    store.transaction((tx) => notePurge(tx, 9, 2));
+    return "";
+  };
+  expect(await erasePurged(store, meanwhile)).toBe("");
+  expect(purgeState(store.reader)).toEqual({ purged: 9, erased: 5 });
+  expect(await erasePurged(store)).toBe("");
+  expect(purgeState(store.reader)).toEqual({ purged: 9, erased: 9 });
+  store.close();
 });

@@ -199,14 +199,23 @@ describe("in apply", () => {
     checkOutcomes(to.reader);
   });
 
+  test("a refusal under a key that a node made is kept for five minutes, as an outcome is", () => {
+    const to = store();
+    const key = [command("k", { nodeKey: true })];
+    const { state } = applied(to, refusing("no"), key, 1);
+    const kept = applied(to, fine, key, 5 * MINUTE_MS + 1, state);
+    const done = applied(to, fine, key, 5 * MINUTE_MS + 2, kept.state);
+    expect([kept, done].map(({ outcomes }) => outcomes.map((each) => "fault" in each))).toEqual([[true], [false]]);
+  });
+
   test("a lowered limit forgets nothing before its time; a key that is used again counts once", () => {
     const to = store();
     const keys = Array.from({ length: 8 }, (_, at) => command(`k${at}`, { outcomeBytes: 100_000 }));
     const { state } = applied(to, fine, keys, 1);
     const lowered = applied(to, fine, [command("new", { outcomeBytes: 1 }), command("k3")], 2, state);
     expect(lowered.outcomes.map((each) => "fault" in each)).toEqual([true, false]);
-    // Expired and not deleted yet: the same keys are new ones.
-    const again = applied(to, refusing("no"), keys, DAY_MS + 2, lowered.state);
+    // Expired and not deleted yet: the same keys are new ones. The youngest first, as the oldest are deleted meanwhile.
+    const again = applied(to, refusing("no"), keys.toReversed(), DAY_MS + 2, lowered.state);
     expect(again.outcomes.every((each) => "fault" in each && each.fault.code === "patch_failed")).toBe(true);
     checkOutcomes(to.reader);
   });
