@@ -55,7 +55,7 @@ const product = openProduct({
   nowMs: Date.now,
   state,
   node: new OwnNode(() => state.status(), settings.hostname),
-  membership: new Membership(),
+  membership: new Membership("central"),
   host: { secrets: { authKey: undefined, clientSecret: undefined }, env: {}, command: undefined, outbound: noWayOut },
   edge: undefined,
   findCallers: async () => [],

@@ -32,6 +32,9 @@ func (d *dialRefused) Error() string {
 	return fmt.Sprintf("refused to dial %.200s: %s", d.target, d.why)
 }
 
+// errNoMap is no refusal: the destination may be a peer that this node does not know yet.
+var errNoMap = errors.New("the network map of this tailnet has not arrived yet")
+
 // resolve returns the literal address that may be dialed for a target.
 func (n *Node) resolve(ctx context.Context, target string) (netip.AddrPort, error) {
 	host, portText, err := net.SplitHostPort(target)
@@ -60,11 +63,13 @@ func (n *Node) resolve(ctx context.Context, target string) (netip.AddrPort, erro
 // lookUpName finds a peer or service by full or short MagicDNS name; on a miss it retries with a fresh map.
 func (n *Node) lookUpName(ctx context.Context, host string) (netip.Addr, error) {
 	name := normalizeName(host)
+	arrived := false
 	for _, maxAge := range []time.Duration{0, time.Second} {
 		snapshot, err := n.look(ctx, maxAge)
 		if err != nil {
 			return netip.Addr{}, err
 		}
+		arrived = snapshot.arrived()
 		if snapshot.hosts[name] {
 			return netip.Addr{}, &dialRefused{host, "it is this node itself"}
 		}
@@ -74,6 +79,9 @@ func (n *Node) lookUpName(ctx context.Context, host string) (netip.Addr, error) 
 			}
 			return addrs[0], nil
 		}
+	}
+	if !arrived {
+		return netip.Addr{}, errNoMap
 	}
 	return netip.Addr{}, &dialRefused{host, "no peer or service of this tailnet has that name"}
 }
@@ -90,6 +98,9 @@ func (n *Node) admitAddr(ctx context.Context, addr netip.Addr) (netip.Addr, erro
 	}
 	if snapshot.services[addr] {
 		return addr, nil
+	}
+	if !snapshot.arrived() {
+		return netip.Addr{}, errNoMap
 	}
 	whois, err := n.lc.WhoIs(ctx, text)
 	if errors.Is(err, local.ErrPeerNotFound) || (err == nil && (whois.Node == nil || !ownsAddress(whois.Node, addr))) {

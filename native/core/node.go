@@ -5,13 +5,10 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -148,37 +145,23 @@ func clientSecretFor(params UpParams) string {
 	return secret + "?" + values.Encode()
 }
 
-// enrolled reports whether the state folder holds a node key.
-func enrolled(stateDir string) bool {
-	text, err := os.ReadFile(filepath.Join(stateDir, stateFile))
-	if err != nil {
-		return false
-	}
-	var entries map[string][]byte
-	if json.Unmarshal(text, &entries) != nil {
-		return false
-	}
-	var profile struct {
-		LoggedOut bool
-		Config    struct{ PrivateNodeKey string }
-	}
-	if json.Unmarshal(entries[string(entries["_current-profile"])], &profile) != nil || profile.LoggedOut {
-		return false
-	}
-	return strings.Trim(strings.TrimPrefix(profile.Config.PrivateNodeKey, "privkey:"), "0") != ""
-}
-
 func (n *Node) login(ctx context.Context, key string) error {
 	if strings.HasPrefix(key, clientSecretPrefix) {
 		return &Fault{Code: CodeAuthKey, Message: "login takes an auth key, not the secret of an OAuth client",
 			Hint: "Restart the node with the client secret, or log in with an auth key or by URL."}
 	}
 	n.secrets.add(key)
-	n.watch.newLogin()
+	n.watch.newLogin(n.renews(ctx))
 	if err := loginWithKey(ctx, n.lc, key); err != nil {
 		return &Fault{Code: CodeInternal, Message: "cannot start a login: " + n.secrets.clean(err.Error())}
 	}
 	return nil
+}
+
+// renews reports whether a login now would replace a key that control still takes.
+func (n *Node) renews(ctx context.Context) bool {
+	status, err := n.status(ctx)
+	return err == nil && status.State == "Running" && status.Denied == nil && status.Self != nil && !status.Self.KeyExpired
 }
 
 func (n *Node) logout(ctx context.Context) error {

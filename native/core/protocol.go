@@ -235,11 +235,19 @@ type PeersResult struct {
 type Status struct {
 	State   string   `json:"state"`
 	Control string   `json:"control"`
+	Denied  *Denied  `json:"denied"`
 	Self    *Self    `json:"self"`
 	Health  []string `json:"health"`
 	HTTPS   bool     `json:"https"`
 	Domains []string `json:"domains"`
 	Funnel  bool     `json:"funnel"`
+}
+
+// Denied is control's "no" to the node key of this device. Reason is removed, expired or refused; Message is control's
+// own text.
+type Denied struct {
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
 }
 
 // Self is this node as the tailnet knows it. KeyExpiry is RFC 3339, or nil when the key does not expire.

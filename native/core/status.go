@@ -21,11 +21,12 @@ func (n *Node) status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	n.watch.mu.Lock()
-	control := n.watch.control
+	control, denied := n.watch.control, n.watch.denied
 	n.watch.mu.Unlock()
 	status := &Status{
 		State:   raw.BackendState,
 		Control: control,
+		Denied:  denied,
 		Health:  orEmpty(slices.Clone(raw.Health)),
 		Domains: orEmpty(raw.CertDomains),
 	}

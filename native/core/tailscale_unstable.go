@@ -4,9 +4,14 @@
 package core
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -20,6 +25,7 @@ import (
 	"tailscale.com/tailcfg"
 	"tailscale.com/tsconst"
 	"tailscale.com/tsnet"
+	"tailscale.com/types/key"
 	"tailscale.com/wgengine/filter"
 	"tailscale.com/wgengine/netstack"
 )
@@ -122,6 +128,81 @@ func (e engine) loginError() string {
 		return warning.Args[health.ArgError]
 	}
 	return ""
+}
+
+// judgeKey asks control whether it takes a node key, without an auth key and without a login. The map request names the
+// device, so that only a known one registers; nil means that control takes the key.
+func (e engine) judgeKey(ctx context.Context, nodeKey key.NodePublic, host *tailcfg.Hostinfo) (*Denied, error) {
+	status, text, err := e.askControl(ctx, "map", tailcfg.MapRequest{
+		Version: tailcfg.CurrentCapabilityVersion, NodeKey: nodeKey, Hostinfo: host, ReadOnly: true, OmitPeers: true,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case status == http.StatusNotFound:
+		return &Denied{deniedRemoved, string(text)}, nil
+	case status != http.StatusOK:
+		return refusalOf(status, text)
+	}
+	status, text, err = e.askControl(ctx, "register", tailcfg.RegisterRequest{
+		Version: tailcfg.CurrentCapabilityVersion, NodeKey: nodeKey, Hostinfo: host,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return refusalOf(status, text)
+	}
+	var answer tailcfg.RegisterResponse
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("control's answer about the node key: %w", err)
+	}
+	switch {
+	case answer.Error != "":
+		return &Denied{deniedRefused, answer.Error}, nil
+	case answer.NodeKeyExpired:
+		return &Denied{deniedExpired, ""}, nil
+	case answer.AuthURL != "":
+		return &Denied{deniedRemoved, ""}, nil
+	}
+	return nil, nil
+}
+
+// refusalOf returns a refusal for an HTTP status that is one; other statuses say nothing about the device.
+func refusalOf(status int, text []byte) (*Denied, error) {
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return &Denied{deniedRefused, string(text)}, nil
+	}
+	return nil, fmt.Errorf("control answered %d", status)
+}
+
+// askControl sends one request over the engine's encrypted channel to control and returns at most 64 KiB of the answer.
+func (e engine) askControl(ctx context.Context, path string, body any) (int, []byte, error) {
+	channel, open := e.server.Sys().NoiseRoundTripper.GetOK()
+	if !open {
+		return 0, nil, errors.New("the engine has no channel to control")
+	}
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	// The channel leads to control, whatever host the URL names.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://unused/machine/"+path, bytes.NewReader(sent))
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := channel.RoundTrip(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	return response.StatusCode, bytes.TrimSpace(text), err
+}
+
+// resumeWithStoredKey restarts the backend with the node key of its state and without an auth key.
+func resumeWithStoredKey(ctx context.Context, lc *local.Client) error {
+	return lc.Start(ctx, ipn.Options{})
 }
 
 // dialTailnet opens a TCP connection through the userspace stack only. tsnet's own Dial falls back to the host's

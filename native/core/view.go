@@ -100,6 +100,9 @@ func newView(status *ipnstate.Status, self identity) *view {
 	return v
 }
 
+// arrived reports whether this process has had a network map, without which nothing is known of any peer.
+func (v *view) arrived() bool { return v.status.Self != nil && v.status.Self.ID != "" }
+
 // addName adds a name unless it is a peer's own.
 func (v *view) addName(name string, addrs []netip.Addr) {
 	if _, taken := v.names[name]; !taken && name != "" && len(addrs) > 0 {

@@ -30,6 +30,9 @@ type watchState struct {
 	loginURL        string // last one sent
 	refusal         string // control's last error about our key
 	lastAuthFailed  string // message of the last auth-failed event
+	denied          *Denied
+	answeredAt      time.Time // when control last answered about the stored node key
+	renewing        bool      // a login was asked for while control still took the key
 }
 
 func (w *watchState) init(now time.Time) {
@@ -38,9 +41,10 @@ func (w *watchState) init(now time.Time) {
 	w.lastContact = now
 }
 
-func (w *watchState) newLogin() {
+func (w *watchState) newLogin(renewing bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.renewing = renewing
 	w.logoutRequested, w.loginURL, w.refusal, w.lastAuthFailed = false, "", "", ""
 }
 
@@ -48,6 +52,30 @@ func (w *watchState) loggedOut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.logoutRequested = true
+}
+
+func (w *watchState) loggingOut() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.logoutRequested
+}
+
+// receivesMap records that control streams the network map. It reports whether control had denied it.
+func (w *watchState) receivesMap() (wasDenied bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wasDenied = w.denied != nil
+	w.denied, w.renewing = nil, false
+	return wasDenied
+}
+
+// judged records control's answer about the stored node key, nil where control takes it. It reports whether a login
+// that waits may be given up for that key: not one that was asked for while control took it.
+func (w *watchState) judged(denied *Denied, now time.Time) (mayResume bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.denied, w.answeredAt = denied, now
+	return !w.renewing
 }
 
 // wake requests a pass; netmap says that peers or rights may have changed.
@@ -82,6 +110,7 @@ func (n *Node) startWatching() {
 		}
 	})
 	runLoop("watching the packet filter", n.pollLoop)
+	runLoop("asking about the node key", n.denialLoop)
 	runLoop("reporting changes", n.notifyLoop)
 }
 
@@ -154,7 +183,7 @@ func (n *Node) updateControl(now time.Time) bool {
 	state.mu.Lock()
 	defer state.mu.Unlock()
 	answered := strings.HasPrefix(failure, "register request: http") || (failure != "" && failure == state.refusal) ||
-		(failure == "" && state.loginURL != "")
+		(failure == "" && state.loginURL != "") || now.Sub(state.answeredAt) < denialLongest+denialTimeout
 	old := state.control
 	switch {
 	case inPoll || answered:

@@ -47,6 +47,12 @@ func (t *Tailnet) serveMap(w http.ResponseWriter, r *http.Request, machine key.M
 		http.Error(w, "node not found", http.StatusNotFound)
 		return
 	}
+	if n.refused != "" {
+		refusal := n.refused
+		t.mu.Unlock()
+		http.Error(w, refusal, http.StatusForbidden)
+		return
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	if !request.Stream {

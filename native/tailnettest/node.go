@@ -38,6 +38,7 @@ type node struct {
 	tags      []string
 	keyExpiry time.Time // zero: never
 	ephemeral bool
+	refused   string // if set: control's error for the node itself
 	created   time.Time
 	lastSeen  time.Time
 

@@ -22,6 +22,7 @@ const (
 	AuthOpen        AuthMode = "open"        // nothing; keys listed as expired are still refused
 	AuthKey         AuthMode = "key"         // a valid auth key; without any key it gets a login URL
 	AuthInteractive AuthMode = "interactive" // a login URL to be completed, or a valid auth key
+	AuthRefuse      AuthMode = "refuse"      // nothing helps: control refuses every new node in words
 )
 
 // Foreign is how a node belongs to another tailnet. Each kind has a DNS name and a user of another domain.
@@ -67,6 +68,7 @@ type Change struct {
 	SubnetRoutes  *[]netip.Prefix
 	IP            *netip.Addr // its IPv4 address; IPv6 follows from it
 	Name          *string     // first part of its DNS name, as an admin renames a machine; its hostname stays
+	Refused       *string     // control answers the node itself with this error, and sends it no map; "" takes it back
 }
 
 // NodeInfo is a node as returned by Nodes.
@@ -103,8 +105,8 @@ func (t *Tailnet) Expect(expect Expect) error {
 
 // Auth sets what new nodes must present. Known nodes are not checked again.
 func (t *Tailnet) Auth(mode AuthMode, keys, expiredKeys []string) error {
-	if mode != AuthOpen && mode != AuthKey && mode != AuthInteractive {
-		return fmt.Errorf("unknown auth mode %q: use open, key or interactive", mode)
+	if mode != AuthOpen && mode != AuthKey && mode != AuthInteractive && mode != AuthRefuse {
+		return fmt.Errorf("unknown auth mode %q: use open, key, interactive or refuse", mode)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -195,6 +197,10 @@ func (t *Tailnet) Update(name string, change Change) error {
 	assign(&n.routes, change.SubnetRoutes)
 	assign(&n.ip, change.IP)
 	assign(&n.label, change.Name)
+	assign(&n.refused, change.Refused)
+	if n.refused != "" && n.stream != nil {
+		n.stream.end()
+	}
 	t.pushLocked()
 	return nil
 }

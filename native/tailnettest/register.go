@@ -53,6 +53,8 @@ func (t *Tailnet) register(ctx context.Context, machine key.MachinePublic,
 		return &tailcfg.RegisterResponse{NodeKeyExpired: true, MachineAuthorized: true}, true
 	case known != nil && known.keyExpired(now):
 		return &tailcfg.RegisterResponse{NodeKeyExpired: true, MachineAuthorized: true}, true
+	case known != nil && known.refused != "":
+		return &tailcfg.RegisterResponse{Error: known.refused}, true
 	case known != nil:
 		known.hostinfo = request.Hostinfo
 		return t.registeredLocked(known), true
@@ -90,6 +92,8 @@ func (t *Tailnet) judgeLocked(request *tailcfg.RegisterRequest) (url, refusal st
 		authKey = request.Auth.AuthKey
 	}
 	switch {
+	case t.auth.mode == AuthRefuse && authKey != t.ownKey:
+		return "", "this tailnet has no room for another device"
 	case authKey == t.ownKey, authKey != "" && slices.Contains(t.auth.keys, authKey):
 		return "", ""
 	case authKey != "" && slices.Contains(t.auth.expired, authKey):

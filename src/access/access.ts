@@ -4,6 +4,7 @@
 import { LRUCache } from "lru-cache";
 import { Fault } from "../lib/fault.ts";
 import { type Caller, callerName } from "./caller.ts";
+import { isLoginOf, writtenLogin } from "./login.ts";
 import { type Policy, policyGrants, policyJoinRoles } from "./policy-file.ts";
 import type { SourcedGrant } from "./rights.ts";
 import {
@@ -127,7 +128,7 @@ export class Access {
       grant,
     }));
     if (this.#policy !== undefined) grants.push(...policyGrants(this.#policy, caller));
-    if (caller.kind === "user" && this.#settings.admins.includes(caller.login))
+    if (caller.kind === "user" && this.#settings.admins.some((admin) => isLoginOf(admin, caller.login)))
       grants.push({ source: "the setting access.admins", grant: plainGrant("admin", LOCAL_ADMIN) });
     if (grants.length === 0 && granted.problems.length === 0 && caller.kind === "user")
       grants.push(...this.#withoutGrant(caller));
@@ -167,7 +168,8 @@ export class Access {
   }
 
   #grantToPaste(caller: Caller, missing: { role: Role; spaces: string[] }): unknown {
-    const src = caller.kind === "tagged" ? caller.tags.slice(0, 1) : [caller.login === "" ? caller.id : caller.login];
+    const user = caller.login === "" ? caller.id : writtenLogin(caller.login);
+    const src = caller.kind === "tagged" ? caller.tags.slice(0, 1) : [user];
     return { src, dst: ["tag:cairn"], ip: ["tcp:80", "tcp:443"], app: { [this.#settings.capability]: [missing] } };
   }
 }

@@ -11,6 +11,7 @@ import { reasonOf } from "../lib/reason-of.ts";
 import { describeIssue } from "../lib/schema-issue.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Caller } from "./caller.ts";
+import { isLoginOf } from "./login.ts";
 import type { SourcedGrant } from "./rights.ts";
 import { type Grant, joinRolesOf, parseGrants } from "./rights.ts";
 
@@ -87,7 +88,7 @@ function sourceMatches(src: string, caller: Caller): boolean {
   if (src === "*") return caller.kind !== "shared";
   if (src === caller.id) return true;
   if (src.startsWith("tag:")) return caller.kind === "tagged" && caller.tags.includes(src);
-  return caller.kind !== "tagged" && caller.login !== "" && src === caller.login;
+  return caller.kind !== "tagged" && isLoginOf(src, caller.login);
 }
 
 /** Reads a file that only root or this user can write, with no symbolic link in its path. Fault `policy_invalid`. */

@@ -15,9 +15,9 @@ import {
   readFleetFile,
   writeFleetFile,
 } from "../fleet/index.ts";
+import type { RaftLog } from "../log/engine/raft/index.ts";
 import { fleetOf } from "../log/history.ts";
 import { KNOWN_LEVEL, levelOf } from "../log/level.ts";
-import type { Log } from "../log/log.ts";
 import type { WriteOperation } from "../operation/define.ts";
 import type { Store } from "../store/store.ts";
 import type { OwnNode } from "./own-node.ts";
@@ -25,9 +25,11 @@ import type { OwnNode } from "./own-node.ts";
 export interface FleetStateOptions {
   settings: Settings & { readonly data: string };
   store: Store;
-  log: Log;
+  log: Pick<RaftLog, "leadership" | "propose" | "server">;
   members: Members;
   node: OwnNode;
+  /** The role in which this node starts (`plannedRole`). */
+  role: FleetRole;
 }
 
 /** Reads the state of the fleet, and proposes commands about it. */
@@ -49,9 +51,14 @@ export class FleetState {
     return server === "" ? undefined : this.#options.members.byServer(server);
   }
 
-  /** Returns this node's role by the members table, or by its settings while the table has no row for it. */
+  /**
+   * Returns this node's role by the members table: by its raft server while the tailnet has not told its device, such
+   * as while control is away. Without a row it is the role in which it started.
+   */
   role(): FleetRole {
-    return this.#options.members.get(this.#options.node.id())?.role ?? this.#options.settings.role;
+    const { members, node, log, role } = this.#options;
+    const own = members.get(node.id()) ?? members.byServer(log.server());
+    return own?.role ?? role;
   }
 
   /** Returns the level up to which commands may be proposed. */

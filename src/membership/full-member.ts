@@ -14,6 +14,7 @@ import {
   ClockOff,
   type Clocks,
   type FleetPart,
+  type FleetRole,
   faultToleranceOf,
   fleetMemberRemove,
   fleetPart,
@@ -66,6 +67,8 @@ export interface FullMemberOptions {
   line: LogLine;
   nowMs: () => number;
   startedMs: number;
+  /** The role in which this node starts (`plannedRole`). */
+  role: FleetRole;
   /** The members as they were at admission, used until the store has them. */
   knownMembers: readonly Member[];
   /** Called once this node has left the fleet of this name. */

@@ -10,6 +10,6 @@ export { Membership } from "./membership.ts";
 export { openFullMember } from "./open-full-member.ts";
 export { OwnNode } from "./own-node.ts";
 export { PeerConnection } from "./peer-connection.ts";
-export { type FleetPlan, ownChanges, planFleet } from "./plan.ts";
+export { type FleetPlan, ownChanges, planFleet, plannedRole } from "./plan.ts";
 export { raftMembersOf } from "./raft-membership.ts";
 export { comesBackAfter, mayGetCopy } from "./rejoin.ts";

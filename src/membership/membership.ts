@@ -32,7 +32,13 @@ export interface LoneNode {
 
 /** Holds the member once it runs. */
 export class Membership implements FleetActions, UpstreamDirectory {
+  readonly #role: FleetRole;
   #member: FleetView | undefined;
+
+  /** `role` is that in which the node starts (`plannedRole`), shown until the member is attached. */
+  constructor(role: FleetRole) {
+    this.#role = role;
+  }
 
   /** Attaches the member, once. */
   attach(member: FleetView): void {
@@ -48,7 +54,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
       ready: true,
       self: "",
       name: settings.hostname,
-      role: settings.role,
+      role: this.#role,
       members: [],
       raft: undefined,
       own: undefined,
@@ -85,7 +91,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
     leader: string;
   } {
     if (this.#member !== undefined) return this.#member.about();
-    return { fleetId: fleetOf(store.reader).fleet, fleet: settings.fleet, role: settings.role, leader: "" };
+    return { fleetId: fleetOf(store.reader).fleet, fleet: settings.fleet, role: this.#role, leader: "" };
   }
 
   /** Returns the id of the fleet in whose name this node refuses peers; "" before `attach`. */

@@ -14,7 +14,7 @@ import type { MemberStart, RunningMember } from "./fleet-view.ts";
 import { FullMember } from "./full-member.ts";
 import { joinAsMember } from "./join.ts";
 import type { PeerConnection } from "./peer-connection.ts";
-import type { JoinTarget } from "./plan.ts";
+import { type JoinTarget, plannedRole } from "./plan.ts";
 
 /** The parts of a full member that its membership works on. */
 export interface FullMemberParts {
@@ -60,6 +60,7 @@ class RunningFullMember implements RunningMember {
       settings,
       peers,
       line: logFor("fleet"),
+      role: plannedRole(plan, settings.role),
       knownMembers: plan.file?.members ?? [],
       onLeft: (name) => stopAfterLeaving(dataDir, name, onFatal),
       onCopied: (member) => void this.#copiedFolder.stop(member),

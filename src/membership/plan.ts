@@ -53,6 +53,12 @@ export interface FleetPlan {
   lines: readonly string[];
 }
 
+/** Returns the role in which this node starts: that of its membership, or the one that it asks for. */
+export function plannedRole({ kind, file, joinTarget }: FleetPlan, chosen: FleetRole): FleetRole {
+  if (kind === "edge") return "edge";
+  return file?.role ?? joinTarget?.role ?? joinTarget?.ticket?.role ?? chosen;
+}
+
 /** What the data folder and the settings say, before anything is decided. */
 interface StartFacts {
   loaded: Loaded;

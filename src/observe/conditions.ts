@@ -50,7 +50,17 @@ export const CONDITIONS = {
   key_expired: {
     title: "Node key expired",
     severity: "error",
-    hint: "Open the login URL in a browser; no restart is needed.",
+    hint: "Extend the key in the tailnet's admin console, and the node comes back by itself within a minute; or open the login URL in a browser. No restart is needed.",
+  },
+  removed_from_tailnet: {
+    title: "Deleted from the tailnet",
+    severity: "error",
+    hint: "If that was not intended, open the login URL in a browser, or restart with a TS_AUTHKEY: the node comes back as a new device. A member of a fleet then says what becomes of its data. Otherwise stop the node.",
+  },
+  login_refused: {
+    title: "Refused by the control server",
+    severity: "error",
+    hint: "The text is that of the control server: show it to the tailnet's admin. cairn keeps asking, and comes back by itself.",
   },
   tailnet_health: { title: "Tailnet health", severity: "warning", hint: "See the text, which Tailscale reports." },
   not_listening: {

@@ -119,7 +119,8 @@ export class LoopbackTailnet implements Tailnet {
       keyExpiry: null,
       keyExpired: false,
     };
-    return { state: "Running", control: "connected", self, health: [], https: false, domains: [], funnel: false };
+    const off = { health: [], https: false, domains: [], funnel: false };
+    return { state: "Running", control: "connected", denied: null, self, ...off };
   }
 
   #open(method: string): void {

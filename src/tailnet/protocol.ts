@@ -24,9 +24,13 @@ export const self = z.object({
   keyExpired: z.boolean(),
 });
 
+/** Control's "no" to the node key of this device, in its own words, which may be empty. */
+export const denied = z.object({ reason: z.enum(["removed", "expired", "refused"]), message: z.string() });
+
 export const status = z.object({
   state: z.enum(["NoState", "NeedsLogin", "NeedsMachineAuth", "Stopped", "Starting", "Running"]),
   control: z.enum(["connected", "unreachable", "unknown"]),
+  denied: denied.nullable(),
   self: self.nullable(),
   health: z.array(z.string()),
   https: z.boolean(),

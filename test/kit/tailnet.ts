@@ -66,6 +66,8 @@ export interface NodeChange {
   ip?: string;
   /** First part of its DNS name; here it is still named by its hostname. */
   name?: string;
+  /** The error with which control answers the node itself from now on; "" takes that back. */
+  refused?: string;
 }
 
 /** One direction between two nodes: times in ms, `loss` from 0 to 1. */
@@ -149,7 +151,7 @@ export class TestTailnet implements AsyncDisposable {
 
   /** Sets what nodes must show that are not known yet. */
   async auth(
-    mode: "open" | "key" | "interactive",
+    mode: "open" | "key" | "interactive" | "refuse",
     options: { keys?: string[]; expiredKeys?: string[] } = {},
   ): Promise<void> {
     await this.#call("auth", { mode, ...options }, empty);

@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { Access } from "../../src/access/access.ts";
 import { asReader, type Caller, callerName } from "../../src/access/caller.ts";
 import { globMatches } from "../../src/access/glob.ts";
-import { loadPolicyFile } from "../../src/access/policy-file.ts";
+import { loadPolicyFile, policyGrants } from "../../src/access/policy-file.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { CAPABILITY, callerWith, granted, startCore } from "../kit/core.ts";
 import { sampleInputs } from "../kit/sample-input.ts";
@@ -187,6 +187,26 @@ describe("policy file", () => {
   };
   const grants = (src: string[]) =>
     JSON.stringify({ grants: [{ src, app: { [CAPABILITY]: [{ role: "member", spaces: ["team-a"] }] } }] });
+
+  test.each([
+    ["ann@example.com", "ann@example.com"],
+    // A user of Headscale without a domain: its policy takes no other spelling.
+    ["ann", "ann@"],
+  ])(
+    "the grant to paste names the user %s as %s, and the policy file takes what is printed",
+    async (login, printed) => {
+      await using core = startCore();
+      const caller = callerWith({ login });
+      const fault = await core.call("context_list", {}, caller).catch((error: unknown) => error);
+      if (!(fault instanceof Fault)) throw new Error(`not refused: ${String(fault)}`);
+      const grant = JSON.parse(fault.hint?.replace(/^.*?: /, "") ?? "");
+      expect(grant.src).toEqual([printed]);
+      const { src, app } = grant;
+      const policy = loadPolicyFile(write(JSON.stringify({ grants: [{ src, app }] })), CAPABILITY);
+      expect(policyGrants(policy, caller)).toHaveLength(1);
+      expect(policyGrants(policy, callerWith({ login: `${login}x` }))).toHaveLength(0);
+    },
+  );
 
   test("gives the same rights as a capability, by login, tag, node id and *", async () => {
     const rows: Array<[string, Caller, string]> = [

@@ -42,6 +42,8 @@ class Played extends LoopbackTailnet {
   }
 }
 
+const KEYED = { params: { controlUrl: "http://control.example", authKey: "tskey-auth-x" } as UpParams };
+
 let tailnet: Played;
 let conditions: Conditions;
 let said: string[];
@@ -84,6 +86,7 @@ function status(
   return {
     state,
     control: "connected",
+    denied: null,
     self: { ...base, ...self },
     health: [],
     https: false,
@@ -150,14 +153,14 @@ test("without a key the login URL is told, and serving follows without a restart
 });
 
 test("a refused key ends a node that was never on a tailnet", async () => {
-  await join().up();
+  await join(KEYED).up();
   tailnet.play("authFailed", "invalid key");
   expect(said).toEqual(["fatal auth_key"]);
 });
 
 test("a refused key that `up` itself reports ends it too", async () => {
   tailnet.upFault = new Fault("auth_key", "invalid key");
-  await join().up();
+  await join(KEYED).up();
   expect(said).toEqual(["fatal auth_key"]);
 });
 
@@ -171,7 +174,7 @@ test("any other failure of `up` is thrown", async () => {
 });
 
 test("a refused key does not end a node that runs by its state", async () => {
-  await join({ hasState: true, refusedKeyGraceMs: 60_000 }).up();
+  await join({ ...KEYED, hasState: true, refusedKeyGraceMs: 60_000 }).up();
   tailnet.play("authFailed", "invalid key");
   tailnet.play("state", status("Running"));
   await settled();
@@ -183,7 +186,7 @@ test("a refused key does not end a node that runs by its state", async () => {
 
 test("a node with old state that does not come to run is ended by the refused key after a grace", async () => {
   const ended = Promise.withResolvers<string>();
-  await join({ hasState: true, onFatal: (fault) => ended.resolve(fault.code) }).up();
+  await join({ ...KEYED, hasState: true, onFatal: (fault) => ended.resolve(fault.code) }).up();
   tailnet.play("authFailed", "invalid key");
   expect(await ended.promise).toBe("auth_key");
 });
@@ -252,6 +255,81 @@ test.each(["by an event", "by the call"])(
     expect(said).toEqual(["serving cairn.t.ts.net"]);
   },
 );
+
+const removed = { denied: { reason: "removed", message: "node not found" } } as const;
+const textOf = (code: string) => conditions.list().find((each) => each.code === code)?.text ?? "";
+
+test("a deleted device is told as such, gets a login URL and never its key, and comes back", async () => {
+  await join(KEYED).up();
+  tailnet.play("state", status("Running"));
+  await settled();
+  tailnet.play("state", status("Running", removed));
+  tailnet.play("state", status("NeedsLogin", { ...removed, self: null }));
+  expect(tailnet.logins).toEqual([undefined]);
+  expect(codes()).toEqual(["removed_from_tailnet"]);
+  expect(textOf("removed_from_tailnet")).toContain("node not found");
+  tailnet.play("login", "https://login.example/a/3");
+  tailnet.play("state", status("NeedsLogin", { ...removed, self: null }));
+  expect(tailnet.logins).toHaveLength(1);
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual([]);
+});
+
+test("a device that was deleted or expired while it was off keeps its first login URL", async () => {
+  for (const reason of ["removed", "expired"] as const) {
+    await join({ hasState: true }).up();
+    tailnet.play("login", "https://login.example/a/4");
+    tailnet.play("state", status("NeedsLogin", { denied: { reason, message: "" }, self: null }));
+    const code = reason === "removed" ? "removed_from_tailnet" : "key_expired";
+    expect([tailnet.logins, codes()]).toEqual([[], [code, "needs_login", "starting"]]);
+    expect(session.loginUrl()).toBe("https://login.example/a/4");
+    session.stop();
+    conditions = new Conditions(() => {});
+  }
+});
+
+test("an extended key ends the condition although a login waits", async () => {
+  await join().up();
+  tailnet.play("state", status("Running"));
+  tailnet.play("state", status("NeedsLogin", {}, { keyExpired: true }));
+  tailnet.play("login", "https://login.example/a/5");
+  expect(textOf("key_expired")).toContain("until its key is extended");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect([codes(), session.loginUrl()]).toEqual([[], undefined]);
+});
+
+test("a spent key does not end a node whose own key has expired while it was off", async () => {
+  await join({ ...KEYED, hasState: true, refusedKeyGraceMs: 1 }).up();
+  tailnet.play("authFailed", "used up");
+  tailnet.play("state", status("NeedsLogin", { denied: { reason: "expired", message: "" }, self: null }));
+  await eventually("the refused key to be noted", () => codes().includes("auth_key_refused"));
+  expect(tailnet.logins).toEqual([undefined]);
+  expect(codes()).toContain("key_expired");
+  expect(said.filter((line) => line.startsWith("fatal"))).toEqual([]);
+});
+
+test("a refusal by control is told in its words, is not laid on the key, and ends by itself", async () => {
+  await join(KEYED).up();
+  tailnet.play("state", status("Running"));
+  await settled();
+  tailnet.play("authFailed", "suspended");
+  tailnet.play("state", status("Running", { denied: { reason: "refused", message: "suspended" } }));
+  tailnet.play("authFailed", "suspended");
+  expect([codes(), tailnet.logins]).toEqual([["login_refused"], []]);
+  expect(textOf("login_refused")).toContain("suspended");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual([]);
+});
+
+test("a first login that is refused without a key waits, and does not speak of a key", async () => {
+  await join().up();
+  tailnet.play("authFailed", "no room for another device");
+  expect(codes()).toEqual(["login_refused", "starting"]);
+  expect(said).toEqual(["waiting"]);
+});
 
 test("what Tailscale reports of its health is a condition only while the node runs", async () => {
   await join().up();

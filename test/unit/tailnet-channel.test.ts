@@ -12,6 +12,7 @@ const STATUS = {
   state: "Running",
   control: "connected",
   self: null,
+  denied: null,
   health: [],
   https: false,
   domains: [],

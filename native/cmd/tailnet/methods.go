@@ -173,7 +173,7 @@ func update(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMess
 		Foreign                                  any
 		SubnetRoutes                             *[]netip.Prefix
 		IP                                       *netip.Addr
-		Name                                     *string
+		Name, Refused                            *string
 	}](params)
 	if err != nil {
 		return nil, err
@@ -181,7 +181,7 @@ func update(_ context.Context, tailnet *tailnettest.Tailnet, params json.RawMess
 	change := tailnettest.Change{
 		User: p.User, Tags: p.Tags, Expired: p.Expired, Unsigned: p.Unsigned, Jailed: p.Jailed,
 		WireGuardOnly: p.WireguardOnly, SubnetRoutes: p.SubnetRoutes,
-		IP: p.IP, Name: p.Name,
+		IP: p.IP, Name: p.Name, Refused: p.Refused,
 	}
 	if p.KeyExpiry != nil {
 		at, err := parseTime(*p.KeyExpiry)

@@ -2,6 +2,7 @@
 // without a visible device.
 
 import type { Caller } from "../../access/caller.ts";
+import { isLoginOf } from "../../access/login.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { FindCallers, NamedCaller } from "../../operation/node-parts.ts";
 import type { Peer } from "../../tailnet/index.ts";
@@ -36,7 +37,7 @@ function isMeant(peer: Peer, name: string): boolean {
   const plain = name.toLowerCase().replace(/\.$/, "");
   return (
     peer.id === name ||
-    peer.login === name ||
+    isLoginOf(name, peer.login) ||
     peer.tags.includes(name) ||
     peer.ips.includes(name) ||
     peer.hostname.toLowerCase() === plain ||
@@ -69,5 +70,5 @@ async function callerOf(peer: Peer, { tailnet, callers }: TailnetConnection): Pr
 function unseen(name: string): NamedCaller[] {
   const base: Caller = { kind: "user", id: "unseen", node: "", login: "", tags: [], own: false, grants: [] };
   if (name.startsWith("tag:")) return [{ caller: { ...base, kind: "tagged", tags: [name] }, note: NOT_SEEN }];
-  return name.includes("@") ? [{ caller: { ...base, login: name }, note: NOT_SEEN }] : [];
+  return name.includes("@") ? [{ caller: { ...base, login: name.replace(/@$/, "") }, note: NOT_SEEN }] : [];
 }

@@ -1,6 +1,6 @@
 // Second phase of a start: the product over the data, and the policy file that its gate follows. Nothing is served yet.
 
-import { Membership, OwnNode } from "../../membership/index.ts";
+import { Membership, OwnNode, plannedRole } from "../../membership/index.ts";
 import { findCallers } from "../listeners/find-callers.ts";
 import { type PolicyWatch, watchPolicy } from "../listeners/policy-watch.ts";
 import { openProduct, type Product } from "../product.ts";
@@ -24,7 +24,7 @@ export interface BuiltNode {
 /** Builds the product. Faults of the store, `policy_invalid`, `config_invalid`. */
 export function buildNode(start: StartContext, { plan, sockets }: OpenedData): BuiltNode {
   const { options, settings, features, conditions, engine, closers, nowMs, state, failure } = start;
-  const membership = new Membership();
+  const membership = new Membership(plan === undefined ? settings.role : plannedRole(plan, settings.role));
   const node = new OwnNode(() => state.status(), settings.hostname);
   const egressSecret = newSecret();
   const product = openProduct({

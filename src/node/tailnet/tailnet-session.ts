@@ -1,5 +1,5 @@
 // Joins the tailnet and follows its state while the node runs: login, ports, key expiry, a control server that is away
-// and comes back. Turns tailnet events into conditions and callbacks. Serves no requests.
+// or says no, and comes back. Turns tailnet events into conditions and callbacks. Serves no requests.
 
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -12,6 +12,9 @@ const EXPIRY_WARNING_DAYS = 14;
 const DAY_MS = 86_400_000;
 const REFUSED_KEY_GRACE_MS = 8_000;
 const EXPIRY_CHECK_MS = 3_600_000;
+
+/** The condition of each reason for which control does not take this device. */
+const DENIALS = { removed: "removed_from_tailnet", expired: "key_expired", refused: "login_refused" } as const;
 
 export interface TailnetSessionOptions {
   tailnet: Tailnet;
@@ -47,7 +50,8 @@ export class TailnetSession {
   #loginUrl: string | undefined;
   /** The tailnet has reported `Running` at least once. */
   #hasRun = false;
-  #loginRequested = false;
+  /** The login that was asked for and has not succeeded: with the auth key, or by URL. */
+  #loginRequested: "no" | "key" | "url" = "no";
   #keyRefused = false;
   #refusedTimer: ReturnType<typeof setTimeout> | undefined;
   #servingReported = false;
@@ -122,17 +126,18 @@ export class TailnetSession {
     if (status.state === "NeedsMachineAuth")
       conditions.raise("needs_approval", "The tailnet wants an admin to approve this machine");
     this.#checkExpiry(status);
-    if (status.state === "Running" && status.self?.keyExpired !== true) this.#runs(status);
-    else if (conditions.has("control_unreachable") || conditions.has("needs_approval")) onWaiting();
+    const denied = this.#checkDenial(status);
+    if (status.state === "Running" && !denied) this.#runs(status);
+    else if (denied ? !this.#hasRun : conditions.has("control_unreachable") || conditions.has("needs_approval"))
+      onWaiting();
   }
 
   #runs(status: Status): void {
     this.#hasRun = true;
-    this.#loginRequested = false;
+    this.#loginRequested = "no";
     this.#loginUrl = undefined;
     clearTimeout(this.#refusedTimer);
-    for (const code of ["starting", "needs_login", "needs_approval", "key_expired"] as const)
-      this.#options.conditions.clear(code);
+    for (const code of ["starting", "needs_login", "needs_approval"] as const) this.#options.conditions.clear(code);
     this.#serve(status);
   }
 
@@ -167,26 +172,52 @@ export class TailnetSession {
         `The node key expires in ${days} ${days === 1 ? "day" : "days"}, at ${expiry}`,
       );
     } else conditions.clear("key_expires_soon");
-    if (expired || (this.#hasRun && status.state === "NeedsLogin")) {
-      conditions.raise(
-        "key_expired",
-        `The node key has expired${expiry ? ` (${expiry})` : ""}; this node is cut off until someone logs in`,
-      );
-      this.#requestLogin();
-    }
   }
 
   /**
-   * A node that lost its login gets a new one without a restart: with its auth key unless that was refused, else by a
-   * login URL.
+   * Raises the condition that says why control does not take this device, and asks for a login where one helps. Returns
+   * whether there is such a reason; with none all of these conditions end.
+   */
+  #checkDenial(status: Status): boolean {
+    const { conditions } = this.#options;
+    const lost = this.#hasRun && status.state === "NeedsLogin" ? "expired" : undefined;
+    const reason = status.self?.keyExpired === true ? "expired" : (status.denied?.reason ?? lost);
+    for (const [each, code] of Object.entries(DENIALS)) if (each !== reason) conditions.clear(code);
+    if (reason === undefined) return false;
+    const text = status.denied?.message ?? "";
+    if (reason === "removed")
+      conditions.raise(
+        "removed_from_tailnet",
+        `The control server does not know this device any more${text === "" ? "" : ` (${text})`}; it is cut off`,
+      );
+    else if (reason === "refused") {
+      conditions.raise("login_refused", `The control server refuses this device: ${text}`);
+      // The device is refused, whatever its key.
+      conditions.clear("auth_key_refused");
+      return true;
+    } else {
+      const expiry = status.self?.keyExpiry;
+      conditions.raise(
+        "key_expired",
+        `The node key has expired${expiry ? ` (${expiry})` : ""}; this node is cut off until its key is extended or ` +
+          "someone logs in",
+      );
+    }
+    this.#requestLogin();
+    return true;
+  }
+
+  /**
+   * A node that lost its login gets a new one without a restart, unless a login URL waits already. An expired key is
+   * renewed with the auth key unless that was refused; a device that was deleted comes back only by an act of a person.
    */
   #requestLogin(): void {
-    const { tailnet, params, log } = this.#options;
-    if (this.#loginRequested) return;
-    this.#loginRequested = true;
-    const key = this.#keyRefused ? undefined : params.authKey;
+    const { tailnet, params, log, conditions } = this.#options;
+    if (this.#loginRequested !== "no" || this.#loginUrl !== undefined) return;
+    const key = this.#keyRefused || conditions.has("removed_from_tailnet") ? undefined : params.authKey;
+    this.#loginRequested = key === undefined ? "url" : "key";
     tailnet.login(key).catch((error: unknown) => {
-      this.#loginRequested = false;
+      this.#loginRequested = "no";
       if (key !== undefined && error instanceof Fault && error.code === "auth_key") this.#refuseKey(error.message);
       else log("warning", `cannot ask for a new login: ${reasonOf(error)}`);
     });
@@ -199,18 +230,27 @@ export class TailnetSession {
   }
 
   /**
-   * A running node only notes a refused key. One that has never run stops, after a grace period if it has earlier
-   * state.
+   * A node that is a device of the tailnet only notes a refused key. One that has never been one stops, after a grace
+   * period if it has earlier state. Without a key it is the login that was refused, and the Go half keeps trying.
    */
   #refuseKey(message: string): void {
-    const { conditions, hasState, onFatal, refusedKeyGraceMs = REFUSED_KEY_GRACE_MS } = this.#options;
+    const {
+      conditions,
+      params,
+      hasState,
+      onFatal,
+      onWaiting,
+      refusedKeyGraceMs = REFUSED_KEY_GRACE_MS,
+    } = this.#options;
     clearTimeout(this.#refusedTimer);
+    if (params.authKey === undefined && params.clientSecret === undefined) {
+      conditions.raise("login_refused", `The control server refuses this device: ${message}`);
+      onWaiting();
+      return;
+    }
     this.#keyRefused = true;
-    if (this.#hasRun || this.#status?.state === "Running") {
-      conditions.raise("auth_key_refused", message);
-      if (!conditions.has("key_expired")) return;
-      this.#loginRequested = false;
-      this.#requestLogin();
+    if (this.#isDevice()) {
+      this.#noteRefusedKey(message);
       return;
     }
     const fault = new Fault("auth_key", `The tailnet refused the auth key: ${message}`, {
@@ -218,8 +258,26 @@ export class TailnetSession {
         "Make a new key at https://login.tailscale.com/admin/settings/keys (or your control server) and set " +
         "TS_AUTHKEY; without a key cairn prints a login URL.",
     });
-    if (hasState) this.#refusedTimer = setTimeout(onFatal, refusedKeyGraceMs, fault);
-    else onFatal(fault);
+    if (!hasState) onFatal(fault);
+    else
+      this.#refusedTimer = setTimeout(
+        () => (this.#isDevice() ? this.#noteRefusedKey(message) : onFatal(fault)),
+        refusedKeyGraceMs,
+      );
+  }
+
+  /** Whether this node was a device of the tailnet, as it showed or as the control server said. */
+  #isDevice(): boolean {
+    return this.#hasRun || this.#status?.state === "Running" || (this.#status?.denied ?? null) !== null;
+  }
+
+  #noteRefusedKey(message: string): void {
+    const { conditions } = this.#options;
+    if (conditions.has("login_refused")) return;
+    conditions.raise("auth_key_refused", message);
+    if (!conditions.has("key_expired") && !conditions.has("removed_from_tailnet")) return;
+    if (this.#loginRequested === "key") this.#loginRequested = "no";
+    this.#requestLogin();
   }
 
   #fail(message: string): void {
