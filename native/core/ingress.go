@@ -23,8 +23,6 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	keepAliveTimeout  = 120 * time.Second
 	maxListeners      = 16
-	// Members send each other at most 6 MiB, which the target checks itself.
-	maxPeerBodyBytes = 8 << 20
 )
 
 // servedMethods are the methods that the target knows; it closes the connection on any other.
@@ -43,7 +41,7 @@ func newIngress(node *Node) *ingress {
 }
 
 // listen serves a tailnet port, for the node's own target unless another is named. It works before the node has joined.
-func (n *Node) listen(port uint16, withTLS bool, target string) error {
+func (n *Node) listen(params ListenParams) error {
 	ingress := n.ingress
 	ingress.mu.Lock()
 	defer ingress.mu.Unlock()
@@ -53,15 +51,14 @@ func (n *Node) listen(port uint16, withTLS bool, target string) error {
 	if len(ingress.servers) >= maxListeners {
 		return badRequest("more than %d listeners", maxListeners)
 	}
-	listener, err := n.server.Listen("tcp", ":"+strconv.Itoa(int(port)))
+	listener, err := n.server.Listen("tcp", ":"+strconv.Itoa(params.Port))
 	if err != nil {
-		return badRequest("cannot listen on tailnet port %d: %v", port, err)
+		return badRequest("cannot listen on tailnet port %d: %v", params.Port, err)
 	}
-	handler := &portHandler{node: n, port: strconv.Itoa(int(port)), scheme: "http", maxBody: n.params.MaxBodyBytes}
-	if target == "" {
-		target = n.params.Target
-	} else {
-		handler.maxBody = max(handler.maxBody, maxPeerBodyBytes)
+	handler := &portHandler{node: n, port: strconv.Itoa(params.Port), scheme: "http", maxBody: n.params.MaxBodyBytes}
+	target := n.params.Target
+	if params.Target != "" {
+		target, handler.maxBody = params.Target, params.MaxBodyBytes
 	}
 	handler.forward = newForward(n, target, handler.maxBody)
 	if middleware := n.options.Middleware; middleware != nil {
@@ -82,7 +79,7 @@ func (n *Node) listen(port uint16, withTLS bool, target string) error {
 	tracked := &trackingListener{Listener: listener, node: n}
 	goSafe("serving tailnet port "+handler.port, func(message string) { n.log("error", message) }, func() {
 		var err error
-		if withTLS {
+		if params.TLS {
 			handler.scheme = "https"
 			server.TLSConfig = &tls.Config{GetCertificate: n.certificates().GetCertificate, MinVersion: tls.VersionTLS12}
 			err = server.ServeTLS(tracked, "", "") // adds h2

@@ -72,7 +72,10 @@ var methods = map[string]method{
 		if params.Target != "" && !filepath.IsAbs(params.Target) {
 			return nil, badRequest("target must be the absolute path of a unix socket, not %.120q", params.Target)
 		}
-		return empty{}, node.listen(uint16(params.Port), params.TLS, params.Target)
+		if (params.Target != "") != (params.MaxBodyBytes > 0) {
+			return nil, badRequest("a target of its own needs maxBodyBytes, and no other listener takes it")
+		}
+		return empty{}, node.listen(params)
 	}),
 	"ping": onNode(func(ctx context.Context, node *Node, params PingParams) (any, error) {
 		addr, err := netip.ParseAddr(params.IP)

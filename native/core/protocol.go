@@ -102,11 +102,12 @@ type GrantsResult struct {
 }
 
 // ListenParams request ingress on a tailnet port. Target is a unix socket other than that of UpParams, or empty for the
-// same.
+// same; MaxBodyBytes is then the largest body that it accepts.
 type ListenParams struct {
-	Port   int    `json:"port"`
-	TLS    bool   `json:"tls"`
-	Target string `json:"target,omitempty"`
+	Port         int    `json:"port"`
+	TLS          bool   `json:"tls"`
+	Target       string `json:"target,omitempty"`
+	MaxBodyBytes int64  `json:"maxBodyBytes,omitempty"`
 }
 
 // CallerParams name a node by its StableNodeID.

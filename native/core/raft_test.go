@@ -364,7 +364,7 @@ func TestCallerByIDAndOwnTarget(t *testing.T) {
 	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	peers := startTarget(t)
-	r.must("listen", ListenParams{Port: 4747, Target: peers.path}, nil)
+	r.must("listen", ListenParams{Port: 4747, Target: peers.path, MaxBodyBytes: 1 << 20}, nil)
 	caller := get(t, client, "http://cairn:4747/peer/beat").caller(t)
 	if peers.seen.Load() != 1 || r.target.seen.Load() != 0 {
 		t.Errorf("%d requests came to the peer socket, %d to the other", peers.seen.Load(), r.target.seen.Load())

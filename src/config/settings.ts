@@ -1,6 +1,7 @@
 // The table of a node's settings; features add theirs in their manifests. Flags, environment variables, keys of the
 // file, help and docs/settings.md are made from it. Secrets are not settings (secrets.ts).
 
+import { MAX_DOCUMENT_BYTES } from "../lib/bounds.ts";
 import {
   bytes,
   choice,
@@ -105,7 +106,11 @@ export const SETTINGS = {
     "Largest request body, in bytes or as 8MiB.",
   ),
   "context.max_bytes": ofFleet(
-    bytes(MIB, { min: 1024, max: 4 * MIB }, "Largest content of one context, in bytes or as 1MiB; at most 4MiB."),
+    bytes(
+      MIB,
+      { min: 1024, max: MAX_DOCUMENT_BYTES },
+      "Largest content of one context, in bytes or as 1MiB; at most 4MiB.",
+    ),
   ),
   "history.max_versions": ofFleet(
     count(100, { min: 0, max: 1_000_000 }, "Versions kept of each context, the newest included; 0 keeps all."),

@@ -2,6 +2,7 @@
 // inside (replication.md 4). Apply sees only what is decoded from these bytes, whichever engine carried them.
 
 import { z } from "zod";
+import { MAX_DOCUMENT_BYTES, TRAVEL_ROOM_BYTES } from "../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
@@ -13,7 +14,7 @@ export const MAX_ENTRY_COMMANDS = 512;
 /** Most bytes in one entry, unless a single command is larger. */
 export const MAX_ENTRY_BYTES = 256 * 1024;
 /** Limit of a single command in bytes: the largest document and its envelope. */
-export const MAX_COMMAND_BYTES = 5 * 1024 * 1024;
+export const MAX_COMMAND_BYTES = MAX_DOCUMENT_BYTES + TRAVEL_ROOM_BYTES;
 const MAX_DECODED_BYTES = MAX_COMMAND_BYTES + 64;
 
 /** format u8, level u16, origin 16 bytes, ticket u64, stamp u64 (ms), count u16, crc u32: big endian. */

@@ -7,7 +7,8 @@ import type { Applied, Command } from "./log.ts";
 
 /** Above this many waiting commands, or bytes of them, new ones are refused, so that memory stays bounded. */
 const MAX_WAITING = 8192;
-const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** Most bytes of commands that wait. */
+export const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 /**
  * From this weight on a command is costly to apply: it gets an entry of its own, after the others that wait, so that

@@ -5,6 +5,7 @@ import type { Fault } from "../lib/fault.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { comesBackAfter } from "../membership/index.ts";
 import { fullAtStart, isStorageFull } from "../store/damage.ts";
+import { checkBounds } from "./check-bounds.ts";
 import type { OpenListeners } from "./listeners/open-listeners.ts";
 import { openReporting, type Reporting } from "./phases/announce.ts";
 import { type BuiltNode, buildNode } from "./phases/build-node.ts";
@@ -43,6 +44,7 @@ export async function startNode(options: StartOptions): Promise<RunningNode> {
 
 async function startOnce(options: StartOptions): Promise<RunningNode> {
   refuseUnsafeModes(options);
+  checkBounds();
   const start = startContext(options);
   try {
     const opened = openData(start);

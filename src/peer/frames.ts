@@ -3,12 +3,11 @@
 // by its own zod schema.
 
 import { isUtf8 } from "node:buffer";
+import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 
-/** Most bytes of a frame: the largest document as JSON text inside JSON text, and some room. */
-export const MAX_FRAME_BYTES = 6 * 1024 * 1024;
 /** Frames are flat: documents and inputs travel as text inside. */
 const MAX_FRAME_DEPTH = 8;
 /** The media type of a frame; anything else is refused. */

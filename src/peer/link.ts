@@ -2,6 +2,7 @@
 // an answer, in the peer's own Fault, or in a Fault of this node that says whether anything was sent.
 
 import { z } from "zod";
+import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
 import { Fault } from "../lib/fault.ts";
@@ -10,7 +11,7 @@ import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import { faultOfValue } from "./fault-frame.ts";
 import { MEMBER_BYTES, readBody } from "./frame-body.ts";
-import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE } from "./frames.ts";
 
 /** The tailnet port on which members listen for each other. */
 export const PEER_PORT = 4747;

@@ -3,6 +3,7 @@
 
 import type { z } from "zod";
 import type { Caller } from "../access/caller.ts";
+import { MAX_FRAME_BYTES } from "../lib/bounds.ts";
 import { ByteBudget, type ByteHold } from "../lib/byte-budget.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
@@ -17,7 +18,7 @@ import {
   readBody,
   STRANGER_BYTES,
 } from "./frame-body.ts";
-import { decodeFrame, encodeFrame, FRAME_TYPE, MAX_FRAME_BYTES } from "./frames.ts";
+import { decodeFrame, encodeFrame, FRAME_TYPE } from "./frames.ts";
 
 /** A member of the fleet, as far as peer paths need it. */
 export interface PeerMember {

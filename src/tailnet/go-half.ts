@@ -15,7 +15,7 @@ import {
   type UpParams,
 } from "./protocol.ts";
 import type { RaftChange, RaftHost, RaftMember, RaftOpenParams } from "./raft-host.ts";
-import type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
+import type { ListenOptions, Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 /** Deadline of each kind of call, in ms. */
 const DEADLINE_MS = {
@@ -105,8 +105,8 @@ export class GoHalf implements Tailnet, RaftHost {
   async grants(hash: string): Promise<unknown[]> {
     return (await this.#call("grants", { hash })).grants;
   }
-  async listen(port: number, { tls, target }: { tls: boolean; target?: string }): Promise<void> {
-    await this.#call("listen", target === undefined ? { port, tls } : { port, tls, target }, DEADLINE_MS.listen);
+  async listen(port: number, { tls, to }: ListenOptions): Promise<void> {
+    await this.#call("listen", { port, tls, ...to }, DEADLINE_MS.listen);
   }
   async caller(id: string): Promise<CallerWire> {
     return (await this.#call("caller", { id })).caller;

@@ -12,7 +12,7 @@ export { LoopbackTailnet } from "./loopback.ts";
 export type { CallerWire, LogLevel, Peer, RaftState, Status, UpParams } from "./protocol.ts";
 export { caller } from "./protocol.ts";
 export type { RaftChange, RaftHost, RaftMember, RaftOpenParams, RaftProfile } from "./raft-host.ts";
-export type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
+export type { ListenOptions, Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 export interface OpenTailnetOptions {
   /** Default: the engine that this executable carries; from source the library. */

@@ -4,7 +4,7 @@
 import { Fault } from "../lib/fault.ts";
 import { Listeners } from "./listeners.ts";
 import type { CallerWire, Peer, Status, UpParams } from "./protocol.ts";
-import type { Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
+import type { ListenOptions, Tailnet, TailnetEvents, TailnetLog } from "./tailnet.ts";
 
 const SELF_IP = "100.64.0.1";
 
@@ -75,7 +75,7 @@ export class LoopbackTailnet implements Tailnet {
     if (found === undefined) throw failed("caller", "not_found", "not_found", `no node has the id ${id}`);
     return found;
   }
-  async listen(port: number, _options: { tls: boolean; target?: string }): Promise<void> {
+  async listen(port: number, _options: ListenOptions): Promise<void> {
     this.#running("listen");
     if (this.#ports.has(port)) throw failed("listen", "internal", "bad_request", `port ${port} is in use`);
     this.#ports.add(port);

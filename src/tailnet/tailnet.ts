@@ -16,6 +16,12 @@ export interface TailnetEvents {
 /** Receives log lines, those of the Go half included. */
 export type TailnetLog = (level: LogLevel, message: string) => void;
 
+/** How a tailnet port is served. `to`: another unix socket than that of `up`, and the largest body that it accepts. */
+export interface ListenOptions {
+  tls: boolean;
+  to?: { target: string; maxBodyBytes: number };
+}
+
 /** A tailnet node, over any engine. Calls reject with Fault `tailnet_failed`. */
 export interface Tailnet {
   readonly kind: "library" | "sidecar" | "loopback";
@@ -35,8 +41,8 @@ export interface Tailnet {
   caller(id: string): Promise<CallerWire>;
   /** Returns the capability objects behind `CallerWire.grants`. */
   grants(hash: string): Promise<unknown[]>;
-  /** Serves a tailnet port; `target` is another unix socket than that of `up`, for bodies up to 8 MiB. */
-  listen(port: number, options: { tls: boolean; target?: string }): Promise<void>;
+  /** Serves a tailnet port. */
+  listen(port: number, options: ListenOptions): Promise<void>;
   ping(
     ip: string,
     timeoutMs: number,

@@ -34,7 +34,13 @@ async function again(node: TestNode): Promise<TestNode> {
   expect((await node.stop()).code).toBe(0);
   const next = await node.again();
   nodes.push(next);
-  return next;
+  return answering(next);
+}
+
+/** Waits until the node answers on its own machine, which needs no tailnet. */
+async function answering(node: TestNode): Promise<TestNode> {
+  await eventually("the local socket", async () => (await node.cli(["status", "--json"])).out !== "");
+  return node;
 }
 
 /** Waits until this is the only one of these conditions, or none is. */
@@ -99,6 +105,7 @@ test("a login that control refuses without a key is told in control's words, and
   await tailnet.auth("refuse");
   const node = await spawnNode({ tailnet });
   nodes.push(node);
+  await answering(node);
   await denial(node, "login_refused");
   expect(await statusText(node)).toContain("this tailnet has no room for another device");
   await tailnet.auth("open");

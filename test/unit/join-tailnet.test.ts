@@ -327,8 +327,15 @@ test("a refusal by control is told in its words, is not laid on the key, and end
 test("a first login that is refused without a key waits, and does not speak of a key", async () => {
   await join().up();
   tailnet.play("authFailed", "no room for another device");
+  tailnet.play("state", status("NeedsLogin", { self: null }));
   expect(codes()).toEqual(["login_refused", "starting"]);
-  expect(said).toEqual(["waiting"]);
+  expect(new Set(said)).toEqual(new Set(["waiting"]));
+  tailnet.play("login", "https://login.example/a/6");
+  expect(codes()).toEqual(["needs_login", "starting"]);
+  tailnet.play("authFailed", "no room again");
+  tailnet.play("state", status("Running"));
+  await settled();
+  expect(codes()).toEqual([]);
 });
 
 test("what Tailscale reports of its health is a condition only while the node runs", async () => {

@@ -1,6 +1,7 @@
 // Turns the content of a call into the document that is stored: text with a media type, within all limits
 // (architecture.md 6).
 
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
 import { isJsonType, JSON_TYPE } from "../../lib/media-type.ts";
@@ -19,9 +20,6 @@ export interface Document {
 }
 
 const TEXT_TYPE = "text/plain";
-
-/** Largest document in bytes, whatever `context.max_bytes` says. */
-export const MAX_DOCUMENT_BYTES = 4 * 1024 * 1024;
 
 /** Largest input of an operation that carries a document: that with its escapes, and what is around it. */
 export const MAX_DOCUMENT_INPUT_BYTES = 10 * 1024 * 1024;

@@ -1,10 +1,10 @@
 // Says why the old_text of an edit is not in a document: what differs is mostly nothing that one sees. For refusals on
 // their way to the caller; apply does not depend on it (the tables of Unicode differ between builds).
 
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { Work } from "../../lib/work.ts";
-import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { applyEdits, type Edit } from "./edits.ts";
 import { findOverLineEnds } from "./line-ends.ts";
 

@@ -2,13 +2,13 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseExact } from "../../lib/json-value.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { headingsOf, keysOf, outlineEntry } from "./outline.ts";
 import { type ContextRow, floorOf, headOf, metadata, metadataOf, textOf, versionMetadataOf } from "./rows.ts";
 import { partOf, partOfText, rangeArgument } from "./text-part.ts";

@@ -3,13 +3,14 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
-import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
+import { MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
@@ -10,7 +11,7 @@ import { parseArguments } from "../../operation/parse-input.ts";
 import { versionOf } from "../../operation/versions.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { contextDelete } from "./delete.ts";
-import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
+import { MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
 import { contextPut } from "./put.ts";
 import { contextRestore } from "./restore.ts";
@@ -79,7 +80,7 @@ export const contextMany = write({
   ],
   title: "Several writes at once",
   description:
-    "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
+    "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one, with at most 4 MiB of text in all: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
   input,
   example: {
     writes: [

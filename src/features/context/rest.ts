@@ -1,6 +1,7 @@
 // The HTTP routes of contexts (architecture.md 8), as rows for the router of api/. Rules and rights are those of the
 // operations.
 
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { DEFAULT_WAIT_SECONDS } from "../../operation/define.ts";
 import type {
   PathParameter,
@@ -12,7 +13,6 @@ import type {
 import { MAX_ID } from "./context-id.ts";
 import { contextDelete } from "./delete.ts";
 import { contextDiff } from "./diff-versions.ts";
-import { MAX_DOCUMENT_BYTES } from "./document.ts";
 import { contextGet, contextMetadata } from "./get.ts";
 import { contextList } from "./list-contexts.ts";
 import { contextHistory } from "./list-versions.ts";

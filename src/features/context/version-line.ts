@@ -1,13 +1,14 @@
 // A line of an export: one version, with all that is stored of it, as JSON. A line is parsed as untrusted input.
 
 import { z } from "zod";
+import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { EMPTY_HASH } from "./append-version.ts";
 import { contextId } from "./context-id.ts";
-import { type Document, documentOf, MAX_DOCUMENT_BYTES, normalType } from "./document.ts";
+import { type Document, documentOf, normalType } from "./document.ts";
 import { type StoredVersion, tagsOf, textOf, timeOf } from "./rows.ts";
 import { tags, title } from "./write-shape.ts";
 

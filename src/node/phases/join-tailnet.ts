@@ -3,6 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { MAX_FRAME_BYTES } from "../../lib/bounds.ts";
 import { type MemberStart, openEdgeMember, openFullMember, type RunningMember } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { PEER_PORT } from "../../peer/link.ts";
@@ -117,7 +118,7 @@ function openSession(
   return new TailnetSession({
     tailnet,
     params: upParams(options, { ingressSecret, egressSecret, target: sockets.ingress, socketDir: sockets.internal }),
-    peers: { port: PEER_PORT, target: sockets.peers },
+    peers: { port: PEER_PORT, target: sockets.peers, maxBodyBytes: MAX_FRAME_BYTES },
     hasState: existsSync(join(settings.data, "tailnet", "tailscaled.state")),
     conditions,
     log: logFor("tailnet"),

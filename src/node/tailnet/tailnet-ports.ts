@@ -3,7 +3,7 @@
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import type { LogLine } from "../../observe/logging.ts";
-import type { Tailnet } from "../../tailnet/index.ts";
+import type { ListenOptions, Tailnet } from "../../tailnet/index.ts";
 
 /** Plain HTTP. While it is not open the condition `not_listening` is raised. */
 export const HTTP_PORT = 80;
@@ -35,7 +35,7 @@ export class TailnetPorts {
   /**
    * Opens a port. Resolves with true if it was opened now, with false if it was open before or cannot be opened yet.
    */
-  async open(port: number, how: { tls: boolean; target?: string }): Promise<boolean> {
+  async open(port: number, how: ListenOptions): Promise<boolean> {
     if (this.#open.has(port)) return false;
     this.#open.add(port);
     try {

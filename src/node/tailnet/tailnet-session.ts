@@ -20,7 +20,7 @@ export interface TailnetSessionOptions {
   tailnet: Tailnet;
   params: UpParams;
   /** The port for other nodes of the fleet, and the unix socket that serves it. */
-  peers?: { port: number; target: string };
+  peers?: { port: number; target: string; maxBodyBytes: number };
   /** Whether this data folder has been on a tailnet before. */
   hasState: boolean;
   conditions: Conditions;
@@ -53,6 +53,8 @@ export class TailnetSession {
   /** The login that was asked for and has not succeeded: with the auth key, or by URL. */
   #loginRequested: "no" | "key" | "url" = "no";
   #keyRefused = false;
+  /** Control's words, where it refuses the login of a device that it does not know. */
+  #loginRefusal: string | undefined;
   #refusedTimer: ReturnType<typeof setTimeout> | undefined;
   #servingReported = false;
   /** The calls of `#openPorts`, one after the other. */
@@ -150,7 +152,10 @@ export class TailnetSession {
 
   async #openPorts(status: Status): Promise<void> {
     const { peers, conditions, onWaiting, onServing } = this.#options;
-    if (peers !== undefined) await this.#ports.open(peers.port, { tls: false, target: peers.target });
+    if (peers !== undefined) {
+      const { port, ...to } = peers;
+      await this.#ports.open(port, { tls: false, to });
+    }
     const plain = await this.#ports.open(HTTP_PORT, { tls: false });
     const secure = status.https && status.domains.length > 0 && (await this.#ports.open(HTTPS_PORT, { tls: true }));
     // Whatever the tailnet reports, callers cannot get in without an open port.
@@ -180,11 +185,13 @@ export class TailnetSession {
    */
   #checkDenial(status: Status): boolean {
     const { conditions } = this.#options;
+    if (status.state === "Running") this.#loginRefusal = undefined;
     const lost = this.#hasRun && status.state === "NeedsLogin" ? "expired" : undefined;
-    const reason = status.self?.keyExpired === true ? "expired" : (status.denied?.reason ?? lost);
+    const unknown = this.#loginRefusal === undefined ? lost : "refused";
+    const reason = status.self?.keyExpired === true ? "expired" : (status.denied?.reason ?? unknown);
     for (const [each, code] of Object.entries(DENIALS)) if (each !== reason) conditions.clear(code);
     if (reason === undefined) return false;
-    const text = status.denied?.message ?? "";
+    const text = status.denied?.message ?? this.#loginRefusal ?? "";
     if (reason === "removed")
       conditions.raise(
         "removed_from_tailnet",
@@ -225,6 +232,8 @@ export class TailnetSession {
 
   #askToLogIn(url: string): void {
     this.#loginUrl = url;
+    if (this.#loginRefusal !== undefined) this.#options.conditions.clear("login_refused");
+    this.#loginRefusal = undefined;
     this.#options.conditions.raise("needs_login", `Open ${url} in a browser`);
     this.#options.onLoginUrl(url);
   }
@@ -245,6 +254,7 @@ export class TailnetSession {
     clearTimeout(this.#refusedTimer);
     if (params.authKey === undefined && params.clientSecret === undefined) {
       conditions.raise("login_refused", `The control server refuses this device: ${message}`);
+      this.#loginRefusal = message;
       onWaiting();
       return;
     }

@@ -1,7 +1,8 @@
 // The bytes of raft.sock: u32 length, u8 type, payload, big endian (native/RAFT.md).
 
 const RAFT_SOCKET_VERSION = 3;
-const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** Largest frame in bytes, as in native/raftlog/frames.go. */
+export const MAX_SOCKET_FRAME_BYTES = 16 * 1024 * 1024;
 
 /** The last raft entry in the store, and the server that wrote it ("" before the store was in a fleet). */
 export interface AppliedState {
@@ -120,7 +121,7 @@ export class FrameReader {
     this.#wanted = 5;
     while (all.byteLength - at >= 5) {
       const length = all.readUInt32BE(at);
-      if (length < 1 || length > MAX_FRAME_BYTES) throw new Error(`a frame of ${length} bytes on raft.sock`);
+      if (length < 1 || length > MAX_SOCKET_FRAME_BYTES) throw new Error(`a frame of ${length} bytes on raft.sock`);
       this.#wanted = 4 + length;
       if (all.byteLength - at < this.#wanted) break;
       frames.push(decodeFrame(all.readUInt8(at + 4), all.subarray(at + 5, at + 4 + length)));

@@ -3,4 +3,5 @@
 
 export { appliedState } from "./applied-state.ts";
 export { keepsVote, quarantine } from "./faults.ts";
+export { MAX_SOCKET_FRAME_BYTES } from "./frames.ts";
 export { RaftLog } from "./raft-log.ts";
