@@ -1,31 +1,18 @@
 // Resources as the Python SDK of the older revisions meets them: it parses every URI, and lists none if one is invalid.
 
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { install } from "../clients/install.ts";
+import { MATRIX } from "../clients/matrix.ts";
 import { startCore } from "../kit/core.ts";
 import { AWKWARD_IDS } from "../kit/ids.ts";
 import { startMcpServer } from "../kit/mcp-server.ts";
 
-/** The newest 1.x. */
-const SDK = "mcp==1.30.0";
-const root = join(import.meta.dir, "..", "..");
-const python = await installed(join(root, ".cache", `python-${SDK}`));
-
-/** Installs the SDK in an environment of its own; undefined where that does not work. */
-async function installed(folder: string): Promise<string | undefined> {
-  const found = Bun.which("python3");
-  if (found === null) return undefined;
-  const own = join(folder, "bin", "python");
-  const importable = () => existsSync(own) && Bun.spawnSync([own, "-c", "import mcp"]).success;
-  if (importable()) return own;
-  for (const command of [
-    [found, "-m", "venv", folder],
-    [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", SDK],
-  ])
-    if (!Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore", timeout: 180_000 }).success) return undefined;
-  return importable() ? own : undefined;
-}
+const NAME = "python-mcp-1";
+const sdk = MATRIX[NAME];
+if (sdk === undefined) throw new Error(`no client ${NAME}`);
+const installed = install(NAME, sdk.package);
+const python = "folder" in installed ? join(installed.folder, "bin", "python") : undefined;
 
 test.skipIf(python === undefined)(
   "lists and reads every id under its own name [needs Python 3 with pip and its registry]",
