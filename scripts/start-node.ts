@@ -20,6 +20,9 @@ export interface Serving {
 }
 
 export interface PrivateNode {
+  name: string;
+  role: Role;
+  dataDir: string;
   /** Resolves when it serves calls: it is on its tailnet and a member of the fleet. */
   serving: Promise<Serving>;
   exited: Promise<number>;
@@ -64,7 +67,8 @@ export function spawnNode(node: NodeWish): PrivateNode {
   const serving = Promise.withResolvers<Serving>();
   serving.promise.catch(() => {});
   void followEvents(child.stdout, node, serving);
-  return { serving: serving.promise, exited: child.exited, kill: (signal) => child.kill(signal) };
+  const { name, role, dataDir } = node;
+  return { name, role, dataDir, serving: serving.promise, exited: child.exited, kill: (signal) => child.kill(signal) };
 }
 
 /** Reads the node's event lines until it ends; resolves when it serves on the tailnet and is ready. */

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { TestTailnet } from "../test/kit/tailnet.ts";
 import { BuildError } from "./native.ts";
 import { cairn, freePort, type PrivateNode, type Role, type Serving, spawnNode } from "./start-node.ts";
-import { howToUse } from "./start-words.ts";
+import { howToUse, wordsOfAnEnd } from "./start-words.ts";
 
 const root = dirname(import.meta.dir);
 const MAX_NODES = 9;
@@ -61,7 +61,10 @@ export function startArguments(args: readonly string[]) {
   }
 }
 
-/** Runs until a signal, or until a node ends. Returns the exit code. */
+/**
+ * Runs until a signal, or until all nodes have ended. One that ends is named, and the others go on: a fleet is tried by
+ * killing nodes. Returns the exit code.
+ */
 export async function startPrivate(engine: string, values: ReturnType<typeof startArguments>): Promise<number> {
   const role = ROLES.find((one) => one === values.role);
   if (role === undefined) throw new BuildError(`--role should be central, regional or edge, and is "${values.role}"`);
@@ -71,17 +74,21 @@ export async function startPrivate(engine: string, values: ReturnType<typeof sta
     );
   const home = resolve(values.data ?? join(root, ".cache", "start"));
   const ending = Promise.withResolvers<number>();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => ending.resolve(0));
+  let isEnding = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      isEnding = true;
+      ending.resolve(0);
+    });
   const nodes: PrivateNode[] = [];
-  const play: Play = { engine, home, port: portOf(values.port), ending: ending.promise, nodes };
+  const wanted = { engine, home, port: portOf(values.port), ending: ending.promise };
+  const play: Play = { ...wanted, nodes, isEnding: () => isEnding };
   try {
     const there = role === "central" || values.nodes !== undefined ? undefined : findRunning(home);
     if (there !== undefined) await joinRunning(play, there, role);
     else await startFleet(play, rolesOf(values.nodes, role));
-    for (const node of nodes) void node.exited.then((code) => ending.resolve(code === 0 ? 1 : code));
-    const end = await ending.promise;
-    if (end !== 0) console.error("cairn: a node ended, and npm start with it; its output is above");
-    return end;
+    const left = outlive(play);
+    return await Promise.race([ending.promise, left]);
   } catch (error) {
     if (error === ENDED) return 0;
     throw error;
@@ -94,12 +101,39 @@ export async function startPrivate(engine: string, values: ReturnType<typeof sta
   }
 }
 
+/** Says of each node that ends what is left. Resolves with the exit code of the last one. */
+async function outlive({ nodes, isEnding, addressFile }: Play): Promise<number> {
+  const living = new Set(nodes);
+  let last = 1;
+  const ends = nodes.map(async (node) => {
+    const code = await node.exited;
+    living.delete(node);
+    if (isEnding()) return;
+    last = code === 0 ? 1 : code;
+    for (const line of wordsOfAnEnd(node, code, nodes, [...living])) console.error(`cairn: ${line}`);
+    const issuer = [...living].find(({ role }) => role === "central");
+    if (addressFile !== undefined && issuer !== undefined) moveTo(addressFile, issuer);
+  });
+  await Promise.all(ends);
+  return last;
+}
+
+/** Lets nodes of other terminals join through this member. */
+function moveTo(addressFile: string, { name, dataDir }: PrivateNode): void {
+  const about = running.parse(JSON.parse(readFileSync(addressFile, "utf8")));
+  writeFileSync(addressFile, JSON.stringify({ ...about, name, dataDir }), { mode: 0o600 });
+}
+
 interface Play {
   engine: string;
   home: string;
   port: number;
   ending: Promise<number>;
   nodes: PrivateNode[];
+  /** Whether a signal has come. */
+  isEnding: () => boolean;
+  /** Where nodes of other terminals read how to join; set by the terminal that has the tailnet. */
+  addressFile?: string;
   close?: () => Promise<void>;
 }
 
@@ -152,6 +186,7 @@ async function startFleet(play: Play, roles: readonly Role[]): Promise<void> {
     places: socketPlaces(),
   };
   writeFileSync(addressFile, JSON.stringify(about), { mode: 0o600 });
+  play.addressFile = addressFile;
   console.log(howToUse(serving));
 }
 

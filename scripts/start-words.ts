@@ -1,7 +1,7 @@
 // What npm start prints: lines to copy, each of which works from any folder of this machine.
 
 import { clientLines, shellWord } from "../src/lib/client-lines.ts";
-import { CAIRN, type Serving } from "./start-node.ts";
+import { CAIRN, type PrivateNode, type Serving } from "./start-node.ts";
 
 /** Returns the lines to copy. */
 export function howToUse(nodes: readonly Serving[], joined = false): string {
@@ -37,6 +37,27 @@ export function howToUse(nodes: readonly Serving[], joined = false): string {
     "Another terminal adds a node: npm run start:regional, npm run start:cache.",
     "Ctrl-C ends it.",
   ].join("\n");
+}
+
+/** Returns the lines for a node that ended by itself, or was killed: which one, which are left, and what they can do. */
+export function wordsOfAnEnd(
+  { name, role }: Pick<PrivateNode, "name" | "role">,
+  code: number,
+  all: readonly Pick<PrivateNode, "name" | "role">[],
+  living: readonly Pick<PrivateNode, "name" | "role">[],
+): string[] {
+  const ended = `${name} (${role}) ended with ${code}`;
+  if (living.length === 0) return [`${ended}; no node is left`];
+  const left = `${living.length} of ${all.length} nodes go on: ${living.map((node) => node.name).join(", ")}`;
+  const central = (nodes: typeof all) => nodes.filter((node) => node.role === "central").length;
+  const isMajority = central(living) * 2 > central(all);
+  return [
+    `${ended}; ${left}`,
+    isMajority
+      ? "writes and reads go on"
+      : `${central(living)} of ${central(all)} central nodes are left, no majority: reads go on, writes fail; ` +
+        "Ctrl-C and npm start begin a new fleet with the data of cairn-1",
+  ];
 }
 
 function simulator(nodes: readonly Serving[]): string {

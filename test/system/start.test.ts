@@ -85,6 +85,15 @@ class Started {
     return within(line, new Response(child.stdout).text());
   }
 
+  /** Kills the node of that name with SIGKILL. */
+  kill(name: string): void {
+    const found = allProcesses().filter(
+      (pid) => environment(pid)["TMPDIR"] === this.home && commandLine(pid).includes(`--hostname ${name} `),
+    );
+    if (found.length === 0) throw new Error(`no process of ${name} in\n${left(this.home)}`);
+    for (const pid of found) process.kill(pid, "SIGKILL");
+  }
+
   async stop(): Promise<number> {
     this.#child.kill("SIGTERM");
     return within("npm start to end", this.#child.exited);
@@ -100,6 +109,10 @@ class Started {
 async function reads(client: Client): Promise<void> {
   const { structuredContent } = await client.callTool({ name: "context_get", arguments: { id: "hello/world" } });
   expect(structuredContent).toMatchObject({ content: "hello from curl", author: "local:dev" });
+}
+
+function putText(url: string, body: string): Promise<Response> {
+  return fetch(url, { method: "PUT", headers: { "content-type": "text/plain" }, body });
 }
 
 /** Processes whose environment names the folder of this start. */
@@ -199,11 +212,7 @@ test("--nodes 3 is a fleet of every role, another terminal adds to it, and what 
     "regional",
     "edge",
   ]);
-  const put = await fetch(`${urls[2]}/contexts/hello/edge`, {
-    method: "PUT",
-    headers: { "content-type": "text/plain" },
-    body: "written at the edge",
-  });
+  const put = await putText(`${urls[2]}/contexts/hello/edge`, "written at the edge");
   expect(put.status).toBe(201);
   const position = put.headers.get("cairn-position") ?? "";
   for (const url of urls) {
@@ -220,6 +229,16 @@ test("--nodes 3 is a fleet of every role, another terminal adds to it, and what 
   } finally {
     await there.end();
   }
+
+  here.kill("cairn-2");
+  await here.printed("cairn-2 (regional) ended with 137; 2 of 3 nodes go on: cairn-1, cairn-3");
+  expect(here.text).toContain("cairn: writes and reads go on");
+  for (const url of [urls[0], urls[2]])
+    await eventually(`a write at ${url}`, async () => (await putText(`${url}/contexts/hello/after`, url ?? "")).ok);
+  here.kill("cairn-1");
+  await here.printed("cairn-1 (central) ended with 137; 1 of 3 nodes go on: cairn-3");
+  expect(here.text).toContain("0 of 1 central nodes are left, no majority: reads go on, writes fail");
+  expect(await (await fetch(`${urls[2]}/contexts/hello/edge`)).text()).toBe("written at the edge");
   expect(await here.stop()).toBe(0);
   expect(readdirSync(data).sort()).toEqual(["cairn-1", "cairn-2", "cairn-3"]);
 
