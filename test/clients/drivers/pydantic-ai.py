@@ -1,7 +1,16 @@
 # pydantic-ai: tools as an agent calls them.
+import json
+
 from driver import abandoned, main, text_of
 from pydantic_ai import ModelRetry
 from pydantic_ai.mcp import MCPToolset
+
+
+def plain(result):
+    """Returns a result in the text that a model gets of it."""
+    if isinstance(result, list):
+        return "\n".join(plain(part) for part in result)
+    return result if isinstance(result, str) else json.dumps(result)
 
 
 class Client:
@@ -16,7 +25,7 @@ class Client:
             result = await self.toolset.direct_call_tool(name, arguments)
         except ModelRetry as error:
             return {"text": str(error), "isError": True}
-        return {"text": result if isinstance(result, str) else str(result), "isError": False}
+        return {"text": plain(result), "isError": False}
 
     async def resources(self):
         return {"uris": [str(one.uri) for one in await self.toolset.list_resources()]}
