@@ -23,6 +23,7 @@ export function clientsPage(matrix: ReadonlyMap<string, readonly Outcome[]>): st
   });
   return [
     "# Clients",
+    "",
     "Written by `npm run clients`, which installs each client by the version below, runs it against a node of its own, and",
     "looks at what the node stored. Agents run with a model that follows a script (`test/clients/model.ts`). Codex is made",
     "of the Rust SDK (rmcp), which is not tried apart.",

@@ -64,7 +64,7 @@ class Driver implements AsyncDisposable {
     const { value, done } = await within("the client to respond", this.#lines.next(), ANSWER_MS);
     if (done) throw new Error(`the driver ended: ${this.#err.trim().split("\n").at(-1)}`);
     const line: Record<string, unknown> = JSON.parse(value);
-    if (line["unsupported"] === true) throw new NotInClient("not in this client");
+    if (line["unsupported"] === true) throw new NotInClient("gives agents no subscriptions");
     if (line["failed"] !== undefined) throw new Error(String(line["failed"]));
     return line;
   }

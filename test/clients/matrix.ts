@@ -10,7 +10,11 @@ import { checkLibrary, type Library, python } from "./library.ts";
  * A client of the matrix; `limits` are reasons of its own for which a check fails. With `untried`, a reason, only the
  * lines of `cairn setup` are run with it.
  */
-export type MatrixClient = { title: string; package: Package; limits?: Partial<Record<Check, string>> X
+export type MatrixClient = { title: string; package: Package; limits?: Partial<Record<Check, string>> } & (
+  | { library: Library }
+  | { agent: Agent }
+  | { untried: string }
+);
 
 const npm = (name: string, version: string): Package => ({ registry: "npm", name, version });
 const go = (name: string, version: string): Package => ({ registry: "go", name, version });
@@ -20,14 +24,13 @@ const pip = (name: string, version: string): Package => ({ registry: "pip", name
 const ANY_KEY = "any";
 
 const NO_CANCEL = "sends no cancellation and keeps the connection: the wait ends by its timeout";
-const NO_NEW_SESSION = "opens no new session when its own ended with the node";
 
 /** By the names that the command line takes. */
 export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "python-mcp-1": {
     title: "Python `mcp` 1.x",
     package: pip("mcp", "1.30.0"),
-    limits: { cancel: NO_CANCEL, restart: NO_NEW_SESSION },
+    limits: { cancel: NO_CANCEL },
     library: { driver: python("python-mcp-1.py") },
   },
   "python-mcp-2": {
@@ -38,7 +41,6 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "ts-sdk-1": {
     title: "TypeScript SDK 1.x",
     package: npm("@modelcontextprotocol/sdk", "1.32.2"),
-    limits: { restart: NO_NEW_SESSION },
     library: { driver: () => ["node", "ts-sdk.mjs", "1"] },
   },
   "ts-sdk-2": {
@@ -54,7 +56,7 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   langchain: {
     title: "langchain-mcp-adapters",
     package: pip("langchain-mcp-adapters", "0.3.2"),
-    limits: { cancel: NO_CANCEL, restart: NO_NEW_SESSION },
+    limits: { cancel: NO_CANCEL },
     library: { driver: python("langchain-client.py") },
   },
   "openai-agents": {
@@ -112,7 +114,6 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "gemini-cli": {
     title: "Gemini CLI",
     package: npm("@google/gemini-cli", "0.61.0"),
-    limits: { restart: NO_NEW_SESSION },
     agent: {
       words: ["gemini", "-p", "go", "--yolo", "-m", "gemini-2.5-flash"],
       env: (model) => ({
@@ -159,7 +160,7 @@ export const MATRIX: Readonly<Record<string, MatrixClient>> = {
   "copilot-cli": {
     title: "Copilot CLI",
     package: npm("@github/copilot", "1.0.102"),
-    limits: { restart: NO_NEW_SESSION },
+    limits: { restart: "refuses a call whose tools were listed again since its model chose it" },
     agent: {
       words: ["copilot", "-p", "go", "--allow-all-tools"],
       env: (model) => ({

@@ -18,7 +18,9 @@ for (const name of IN_GATE) {
       const outcomes = await checkClient(name, client);
       expect(outcomes.filter(({ result }) => result === "failed")).toEqual([]);
       const passed = outcomes.filter(({ result }) => result === "passed");
-      expect(passed.map(({ check }) => check)).toEqual(expect.arrayContaining(["tools", "text", "error", "wait"]));
+      expect(passed.map(({ check }) => check)).toEqual(
+        expect.arrayContaining(["tools", "text", "error", "wait", "restart"]),
+      );
     },
     CLIENT_MS,
   );
