@@ -39,7 +39,7 @@ export function howToUse(nodes: readonly Serving[], joined = false): string {
   ].join("\n");
 }
 
-/** Returns the lines for a node that ended by itself, or was killed: which one, which are left, and what they can do. */
+/** Returns the lines for a node that ended by itself or was killed: which one, which are left, what they can do. */
 export function wordsOfAnEnd(
   { name, role }: Pick<PrivateNode, "name" | "role">,
   code: number,
