@@ -37,13 +37,14 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 			node.forwardFailed(writer, request, err, maxBody)
 		},
 		ModifyResponse: func(response *http.Response) error {
+			// The target wants no more of this caller, or not the rest of the body.
+			closes := response.Close || response.Header.Get(headerClose) != ""
 			for name := range response.Header {
 				if strings.HasPrefix(strings.ToLower(name), "cairn-internal-") {
 					delete(response.Header, name)
 				}
 			}
-			if response.Close {
-				// The target wants no more of this caller, or not the rest of the body.
+			if closes {
 				response.Header.Set("Connection", "close")
 			}
 			return node.holdAnswer(response)

@@ -11,6 +11,7 @@ const (
 	headerCaller = "Cairn-Internal-Caller"
 	headerSecret = "Cairn-Internal-Secret"
 	headerScheme = "Cairn-Internal-Scheme"
+	headerClose  = "Cairn-Internal-Close" // in a response: the caller's connection is closed after it
 )
 
 var forgeablePrefixes = []string{"cairn-internal-", "tailscale-", "x-forwarded-"}

@@ -132,7 +132,7 @@ func TestRefusalsComeBeforeTheBody(t *testing.T) {
 	r := startRig(t, tailnet, rigOptions{})
 	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
 	r.target.handle(func(writer http.ResponseWriter, _ *http.Request) {
-		writer.Header().Set("Connection", "close")
+		writer.Header().Set(headerClose, "1")
 		http.Error(writer, "no right", http.StatusForbidden)
 	})
 	conn := dialRaw(t, client, r.ip()+":80")

@@ -15,8 +15,8 @@ export const MAX_JSON_VALUES = 1_000_000;
  * Parses `text`. Throws Fault `invalid_input` that says what is wrong and where; `what` names the text in the message,
  * such as "the document". Depth, keys and values are judged before the parse, which is many times slower than the scan.
  */
-export function parseJson(text: string, what: string): unknown {
-  const found = scanJson(text, what);
+export function parseJson(text: string, what: string, maxDepth = MAX_JSON_DEPTH): unknown {
+  const found = scanJson(text, what, maxDepth);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -46,7 +46,7 @@ interface Scanned {
  * Scans a text once, JSON or not. Throws Fault `invalid_input` beyond a bound, and for a text that is no well-formed
  * Unicode.
  */
-function scanJson(text: string, what: string): Scanned {
+function scanJson(text: string, what: string, maxDepth: number): Scanned {
   if (!text.isWellFormed())
     throw new Fault("invalid_input", `${what} holds a lone surrogate`, { hint: "Send well-formed Unicode." });
   const found: Scanned = { keys: 0, loneSurrogateAt: undefined };
@@ -57,7 +57,7 @@ function scanJson(text: string, what: string): Scanned {
       case OPEN_OBJECT:
       case OPEN_ARRAY:
         values++;
-        if (++depth > MAX_JSON_DEPTH) throw tooDeep(what);
+        if (++depth > maxDepth) throw tooDeep(what, maxDepth);
         break;
       case CLOSE_OBJECT:
       case CLOSE_ARRAY:
@@ -106,8 +106,8 @@ const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 const LOW_ESCAPE = /^\\u[dD][c-fC-F]/;
 
-function tooDeep(what: string): Fault {
-  return new Fault("invalid_input", `${what} is nested deeper than ${MAX_JSON_DEPTH} levels`);
+function tooDeep(what: string, maxDepth = MAX_JSON_DEPTH): Fault {
+  return new Fault("invalid_input", `${what} is nested deeper than ${maxDepth} levels`);
 }
 
 function tooMany(what: string, limit: number, of: "keys" | "values"): Fault {

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { MAX_JSON_DEPTH, parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 import type { Answer } from "./answer.ts";
 import type { ForwardCall } from "./routing.ts";
@@ -44,18 +45,15 @@ export function encodeCall({ operation, input, caller, nodeKey }: ForwardCall): 
   };
 }
 
+/** The input was within the bounds of JSON where it came in; texts in it may have been taken for what they hold. */
+const MAX_INPUT_DEPTH = 2 * MAX_JSON_DEPTH;
+
 /**
- * Returns the input of a frame. Its depth and content are judged like those of any call. Throws Fault `invalid_input`.
+ * Returns the input of a frame. It is judged like that of any call, since a member may send anything. Throws Fault
+ * `invalid_input`.
  */
 export function decodeInput({ input }: ForwardFrame): unknown {
-  try {
-    return keepNumbers(input, JSON.parse(input));
-  } catch (cause) {
-    throw new Fault("invalid_input", "The input of a forwarded call is not JSON", {
-      hint: "Run the same version of cairn on all nodes of the fleet.",
-      cause,
-    });
-  }
+  return keepNumbers(input, parseJson(input, "The input of a forwarded call", MAX_INPUT_DEPTH));
 }
 
 /** Returns the frame of an answer. */

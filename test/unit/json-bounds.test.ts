@@ -5,6 +5,7 @@ import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { MAX_JSON_DEPTH, MAX_JSON_KEYS, MAX_JSON_VALUES, parseJson } from "../../src/lib/json-text.ts";
 import { keepNumbers, numberText, parseExact } from "../../src/lib/json-value.ts";
+import { decodeInput } from "../../src/operation/forward-frame.ts";
 
 /** Parses and returns the message of the refusal; "" if there was none. `parses` counts calls of JSON.parse. */
 function refusalOf(text: string): { message: string; parses: number } {
@@ -47,6 +48,18 @@ describe("judged before the parse", () => {
     const strings = [":".repeat(MAX_JSON_KEYS + 1), "[{,".repeat(MAX_JSON_VALUES), '\\"[:', "\\\\"];
     expect(parseJson(JSON.stringify(strings), "it")).toEqual(strings);
   });
+});
+
+test("the input of a frame of another node is judged before it is parsed, too", () => {
+  const frame = (input: string) => ({ operation: "context_put", input, caller: "nX", readOnly: false });
+  for (const input of ["[".repeat(6_000_000), keys(MAX_JSON_KEYS + 1), "{"]) {
+    const parse = spyOn(JSON, "parse");
+    expect(() => decodeInput(frame(input))).toThrow(expect.objectContaining({ code: "invalid_input" }));
+    expect(parse).toHaveBeenCalledTimes(input === "{" ? 1 : 0);
+    parse.mockRestore();
+  }
+  const deep = `{"content":${nested(MAX_JSON_DEPTH)}}`;
+  expect(JSON.stringify(decodeInput(frame(deep)))).toBe(deep);
 });
 
 test("keys that are there twice are found however they are written", () => {

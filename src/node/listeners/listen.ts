@@ -15,6 +15,8 @@ import { preflight, sharedOrigin, shareWith } from "./cors.ts";
 
 /** Set by the Go half on each request of the tailnet. */
 const SCHEME_HEADER = "cairn-internal-scheme";
+/** Makes the Go half close the caller's connection. */
+const CLOSE_HEADER = "cairn-internal-close";
 const SAFE_ENTRIES = Object.entries(SAFE_HEADERS);
 /** How often a listener that stops checks whether requests still run. */
 const DRAIN_LOOK_MS = 10;
@@ -119,8 +121,9 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     const hold = options.bodies.open(caller.id);
     try {
       const response = await answerBy(options.surfaces, request, path, { caller, hold });
-      // The rest of a body that was refused is not waited for, and who has no right here keeps no connection.
-      if (options.hasRights?.(caller) === false) response.headers.set("connection", "close");
+      // The rest of a body that was refused is not waited for, and who has no right here keeps no connection. Closing
+      // our own connection could overtake the response.
+      if (options.hasRights?.(caller) === false) response.headers.set(CLOSE_HEADER, "1");
       return response;
     } finally {
       hold.release();
