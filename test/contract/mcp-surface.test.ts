@@ -16,10 +16,13 @@ import { sampleInputs } from "../kit/sample-input.ts";
 let core: Core;
 let server: McpServer;
 
-/** May everything that is a tool, named in full, in one space. */
+/** May everything that is a tool, named in full, in some spaces, and verify the audit, which is of all of them. */
 const everything = (spaces: string[]): Caller => {
   const names = core.invoker.registry.list().map(({ operation }) => operation.name);
-  const grants = [{ role: "operator", spaces, tools: names }];
+  const grants = [
+    { role: "operator", spaces, tools: names },
+    { role: "operator", spaces: ["*"], tools: ["audit_verify"] },
+  ];
   return callerWith({ id: "nALL", login: "all@x", grants });
 };
 

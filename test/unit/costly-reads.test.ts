@@ -73,6 +73,14 @@ test("a costly read counts as many requests, a small one as one; callers count a
   expect(await allowed(() => core.call("context_diff", { id: "team/small", from: 1 }, localAdmin))).toBe(1000);
 }, 120_000);
 
+test("a search counts by what it reads", async () => {
+  await using core = await coreWithTexts(100);
+  const ann = { ...granted({ role: "reader", spaces: ["*"] }), login: "ann@example.com" };
+  // Ten units of work for each of a mebibyte: five requests, and its own.
+  const search = () => core.call("context_grep", { pattern: "nowhere", id: "team/large" }, ann);
+  expect(await allowed(search)).toBeWithin(10, 20);
+}, 60_000);
+
 test("a large write counts as several requests", async () => {
   await using core = await coreWithTexts(100);
   const member = granted({ role: "member", spaces: ["*"] });

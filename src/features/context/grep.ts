@@ -23,6 +23,8 @@ const SHOWN_AFTER = 100;
 const MAX_UNITS = 24_000_000;
 /** Work between two turns of others. */
 const TURN_UNITS = 1_000_000;
+/** What a unit of the search counts against the caller's rate, in units of work (lib/work.ts). */
+const WORK_OF_UNIT = 10;
 /** Units for a document, and for a character of it that is read. */
 const DOCUMENT = 10_000;
 
@@ -81,10 +83,13 @@ export const contextGrep = read({
     const search = new Search(reader, pattern, input.limit ?? 100);
     const from = input.cursor === undefined ? { id: "", line: 0 } : readCursor(input.cursor);
     const ids = input.id === undefined ? idsBelow(reader, input.prefix ?? "", context.visible) : only(reader, input.id);
-    for (const id of ids(from.id)) {
-      await search.document(id, id === from.id ? from.line : 0, context.signal);
-      if (search.stoppedAt !== undefined) break;
-    }
+    await context.inTurn(async () => {
+      for (const id of ids(from.id)) {
+        await search.document(id, id === from.id ? from.line : 0, context.signal);
+        if (search.stoppedAt !== undefined) break;
+      }
+    });
+    context.spend(WORK_OF_UNIT * search.units);
     const { matches, searched, stoppedAt } = search;
     return { matches, searched, ...(stoppedAt === undefined ? {} : { cursor: writeCursor(stoppedAt) }) };
   },
@@ -106,6 +111,11 @@ class Search {
     this.#reader = reader;
     this.#pattern = pattern;
     this.#limit = limit;
+  }
+
+  /** Units that it took so far. */
+  get units(): number {
+    return MAX_UNITS - this.#budget.units;
   }
 
   /** Searches a document after a line. Rejects when the signal aborts. */
