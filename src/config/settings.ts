@@ -165,7 +165,7 @@ export const SETTINGS = {
   "limits.requests_per_minute": count(
     6000,
     { min: 0, max: 10_000_000 },
-    "Requests per minute of one caller whose grant sets no limit; 0: no limit.",
+    "Requests per minute of one caller whose grant sets no limit; a costly one counts as several. 0: no limit.",
   ),
   "limits.streams_per_caller": count(
     64,
