@@ -103,7 +103,7 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   const { response, operation, conditions = [] } = row;
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
   const { request, caller, params } = call;
-  if (row.body !== undefined) surface.invoker.refuseUnread(operation, caller, params);
+  if (row.body !== undefined) surface.invoker.refuseUnread(operation, caller, params, "rest");
   const input = await argumentsOf(row, call);
   const found = await surface.invoker.invoke({
     operation,

@@ -174,7 +174,7 @@ async function respondOperation(call: RouteCall, { invoker }: NodeSurface): Prom
   const { request, caller, params } = call;
   conditionsOf(request, []);
   const operation = String(params["name"]);
-  invoker.refuseUnread(operation, caller, {});
+  invoker.refuseUnread(operation, caller, {}, "rest");
   const body = await readJson(call, invoker.registry.maxInputBytes(operation));
   const found = await invoker.invoke({
     operation,

@@ -141,13 +141,18 @@ export class Invoker {
    * (arguments of the path), and `unknown_operation`: what can be said before the body of a request is read
    * (security.md 14). `invoke` judges again.
    */
-  refuseUnread(name: string, caller: Caller, known: Readonly<Record<string, unknown>>): void {
-    const operation = this.registry.find(name);
-    const target = operation.kind === "write" ? operation.target : undefined;
-    const named = target === undefined ? undefined : operation.input.shape[target]?.safeParse(known[target]);
-    const isNamed = target !== undefined && named?.success === true;
-    const spaces = isNamed ? spacesOf(operation, { [target]: named.data }) : "visible";
-    this.#judge({ caller }, operation, spaces);
+  refuseUnread(name: string, caller: Caller, known: Readonly<Record<string, unknown>>, surface: Surface): void {
+    try {
+      const operation = this.registry.find(name);
+      const target = operation.kind === "write" ? operation.target : undefined;
+      const named = target === undefined ? undefined : operation.input.shape[target]?.safeParse(known[target]);
+      const isNamed = target !== undefined && named?.success === true;
+      const spaces = isNamed ? spacesOf(operation, { [target]: named.data }) : "visible";
+      this.#judge({ caller }, operation, spaces);
+    } catch (error) {
+      if (error instanceof Fault) this.#count({ operation: name, surface }, error.code, undefined);
+      throw error;
+    }
   }
 
   /** Throws Fault `forbidden` for a caller without any right; `what` names what it wanted to use. */
@@ -353,7 +358,7 @@ export class Invoker {
     }
   }
 
-  #count(call: Call, code: Outcome["code"], startMs: number | undefined): void {
+  #count(call: Pick<Call, "operation" | "surface">, code: Outcome["code"], startMs: number | undefined): void {
     this.#options.onOutcome?.({
       operation: this.registry.get(call.operation) === undefined ? "unknown" : call.operation,
       surface: call.surface ?? "other",

@@ -2,6 +2,7 @@
 // space from an id.
 
 import { z } from "zod";
+import { shownValue } from "../../lib/schema-issue.ts";
 
 /** Most characters of an id (UTF-16 code units, as JSON counts them), and most bytes in UTF-8. */
 export const MAX_ID = 256;
@@ -105,7 +106,7 @@ export const contextId = z
     if (problem !== undefined)
       context.addIssue({
         code: "custom",
-        message: `${JSON.stringify(id.slice(0, 80))} is not a context id: ${problem}`,
+        message: `${shownValue(id)} is not a context id: ${problem}`,
       });
   })
   .describe("Id of the context, such as team-a/plan; the part before the first / is its space.");

@@ -126,6 +126,8 @@ export function applyEdits(
   { work = new Work(), keepsLineEnds = true }: EditOptions = {},
 ): string {
   let looked = 0;
+  // Of the document before the edits: one of them may remove all its line ends.
+  const ends = lineEndOf(text);
   return edits.reduce((current, edit, index) => {
     // Counted by what the edit expects: with another number of places it fails at once.
     work.spend(workOfEdit(current.length, edit));
@@ -137,8 +139,8 @@ export function applyEdits(
     const hasOwnEnds = keepsLineEnds && current.includes("\r\n");
     if (hasOwnEnds) work.spend(LINE_ENDS * current.length);
     const next = hasOwnEnds
-      ? applyKeepingLineEnds(current, edit, index, maxBytes)
-      : applyEdit(current, keepsLineEnds ? inEndsOf(current, edit) : edit, index, maxBytes);
+      ? applyKeepingLineEnds(current, edit, index, { maxBytes, ends })
+      : applyEdit(current, keepsLineEnds ? inEndsOf(current, edit, ends) : edit, index, maxBytes);
     if (next.length > maxBytes) throw tooLarge(index, maxBytes);
     return next;
   }, text);
@@ -151,14 +153,19 @@ function applyEdit(text: string, edit: Edit, index: number, maxBytes: number): s
 }
 
 /** Returns an edit of a text without \r\n in the line ends of that text. */
-function inEndsOf(text: string, edit: Edit): Edit {
-  const end = lineEndOf(text);
+function inEndsOf(text: string, edit: Edit, ends: string | undefined): Edit {
+  const end = lineEndOf(text) ?? ends;
   if (edit.op !== "replace") return { ...edit, text: withLineEnds(edit.text, end) };
   return { ...edit, old_text: withLineEnds(edit.old_text, "\n"), new_text: withLineEnds(edit.new_text, end) };
 }
 
-function applyKeepingLineEnds(text: string, edit: Edit, index: number, maxBytes: number): string {
-  const end = lineEndOf(text);
+function applyKeepingLineEnds(
+  text: string,
+  edit: Edit,
+  index: number,
+  { maxBytes, ends }: { maxBytes: number; ends: string | undefined },
+): string {
+  const end = lineEndOf(text) ?? ends;
   if (edit.op !== "replace") return applyEdit(text, { ...edit, text: withLineEnds(edit.text, end) }, index, maxBytes);
   const places = findOverLineEnds(text, edit.old_text, edit.expected_count);
   refuseCount(edit, index, places.length);

@@ -140,7 +140,7 @@ export function counterFeature(migration: number, traces: Traces = { jobs: [], l
       altersList: ({ outcome }) => outcome === "created",
     },
     resources: {
-      uriTemplate: "counter://{+id}",
+      uriTemplate: "counter:///{id}",
       name: "counter",
       title: "Counter",
       description: "A counter.",

@@ -110,12 +110,12 @@ describe("on a node", () => {
       const id = `a/${era}`;
       const added = await client.callTool({ name: "counter_add", arguments: { id, by: 1 } });
       expect(textOf(added)).toMatchObject({ id, count: 1 });
-      const { contents } = await client.readResource({ uri: `counter://${id}` });
+      const { contents } = await client.readResource({ uri: `counter:///${id}` });
       expect(contents).toMatchObject([{ mimeType: "text/plain", text: "1" }]);
-      await connected.watch([`counter://${id}`]);
+      await connected.watch([`counter:///${id}`]);
       await call("counter_add", { id, by: 4 });
       await until(
-        () => updated.includes(`counter://${id}`),
+        () => updated.includes(`counter:///${id}`),
         () => updated,
       );
     } finally {
