@@ -47,6 +47,7 @@ describe("line ends", () => {
     expect(edit("a\r\nb\nc\r\nd\n", [replace("b\nc\n", "x\ny\n")])).toBe("a\r\nx\ny\nd\n");
     expect(edit("a\r\nb\na\nb\n", [replace("a\r\nb", "x")])).toBe("x\na\nb\n");
     expect(edit("a\r\nb\na\nb\n", [replace("a\nb", "x\ny", 2)])).toBe("x\r\ny\nx\ny\n");
+    expect(edit("a\r\n", [replace("\n", "b")])).toBe("ab");
     expect(edit("one", [{ op: "append", text: "\r\ntwo" }])).toBe("one\r\ntwo");
     expect(edit("one\n", [{ op: "append", text: "two\r\n" }])).toBe("one\ntwo\n");
   });

@@ -24,11 +24,13 @@ export function withLineEnds(text: string, end: string | undefined): string {
 
 /**
  * Returns the places of `needle`, left to right and not overlapping. If they are not as many as expected as they are
- * written, those where \n and \r\n stand for each other.
+ * written, or begin within a \r\n, those where \n and \r\n stand for each other.
  */
 export function findOverLineEnds(text: string, needle: string, expected: number): Place[] {
   const exact = findAll(text, needle).map((start) => ({ start, end: start + needle.length }));
-  if (exact.length === expected || !needle.includes("\n")) return exact;
+  if (!needle.includes("\n")) return exact;
+  if (exact.length === expected && !exact.some(({ start }) => needle[0] === "\n" && text[start - 1] === "\r"))
+    return exact;
   const plain = text.replaceAll("\r\n", "\n");
   const wanted = needle.replaceAll("\r\n", "\n");
   if (plain.length === text.length && wanted.length === needle.length) return exact;
