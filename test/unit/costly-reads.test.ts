@@ -73,6 +73,31 @@ test("a costly read counts as many requests, a small one as one; callers count a
   expect(await allowed(() => core.call("context_diff", { id: "team/small", from: 1 }, localAdmin))).toBe(1000);
 }, 120_000);
 
+test("a list of which little matches is made in steps, counts by what it looks at, and is whole", async () => {
+  await using core = startCore({ requestsPerMinute: 100, nowMs: () => 1_800_000_000_000 });
+  for (const id of ["a/first", "z/last"]) await core.call("context_put", { id, content: "x", tags: ["rare"] });
+  core.store.transaction((tx) => {
+    tx.run(
+      `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+         SELECT printf('m%s/%06d', i % 2, i), 'm' || (i % 2), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0 FROM n`,
+    );
+  });
+  const ann = { ...granted({ role: "reader", spaces: ["a", "z", "m1"] }), login: "ann@example.com" };
+  const list = (more: Record<string, unknown> = {}) => core.call("context_list", { tag: "rare", ...more }, ann);
+  const idsOf = (output: Record<string, unknown>) => (output["contexts"] as { id: string }[]).map(({ id }) => id);
+  let turns = 0;
+  const counting = setInterval(() => turns++);
+  const whole = await list();
+  clearInterval(counting);
+  expect([idsOf(whole), "cursor" in whole]).toEqual([["a/first", "z/last"], false]);
+  expect(turns).toBeGreaterThan(1);
+  const first = await list({ limit: 1 });
+  expect(idsOf(first)).toEqual(["a/first"]);
+  expect(idsOf(await list({ limit: 1, cursor: first["cursor"] }))).toEqual(["z/last"]);
+  // Six steps of two requests each, and its own.
+  expect(await allowed(list)).toBeWithin(2, 8);
+}, 60_000);
+
 test("a search counts by what it reads", async () => {
   await using core = await coreWithTexts(100);
   const ann = { ...granted({ role: "reader", spaces: ["*"] }), login: "ann@example.com" };

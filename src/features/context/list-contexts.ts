@@ -1,8 +1,9 @@
 // context_list: metadata of contexts, filtered by the caller's rights before paging (security.md 5).
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { lookAlikes } from "../../lib/look-alike.ts";
-import { read } from "../../operation/define.ts";
+import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { invalidCursor } from "./page-cursor.ts";
@@ -61,26 +62,19 @@ export const contextList = read({
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
   aliases: { since: "updated_since" },
-  run(reader, input, context) {
+  async run(reader, input, context) {
     const after = input.cursor === undefined ? "" : readCursor(input.cursor);
     const limit = input.limit ?? 100;
     const spaces = visibleSpaces(reader, context.visible);
     if (spaces.length === 0) return { contexts: [] };
     const prefix = input.prefix ?? "";
-    const rows = reader.all<ContextRow>(
-      `SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ?
-         AND (? = '' OR instr(tags, ?) > 0) AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
-      after,
+    const rows = await rowsAfter(reader, after, context, {
       prefix,
-      endOfPrefix(prefix),
-      prefix,
-      prefix,
-      input.updated_since === undefined ? 0 : Date.parse(input.updated_since),
-      input.tag ?? "",
-      `\n${input.tag ?? ""}\n`,
-      JSON.stringify(spaces),
-      limit + 1,
-    );
+      updatedSince: input.updated_since === undefined ? 0 : Date.parse(input.updated_since),
+      tag: input.tag ?? "",
+      spaces: JSON.stringify(spaces),
+      limit: limit + 1,
+    });
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     const alike = lookAlikes(page.map(({ id }) => id));
@@ -93,6 +87,66 @@ export const contextList = read({
     };
   },
 });
+
+/** Contexts that are looked at without a pause, whether they are in the list or not. */
+const STEP = 5000;
+/** Units of work (lib/work.ts) for each of them. */
+const LOOKED_AT = 1000;
+
+interface Wanted {
+  prefix: string;
+  updatedSince: number;
+  tag: string;
+  /** As a JSON list. */
+  spaces: string;
+  limit: number;
+}
+
+/**
+ * Returns the first rows after an id that are wanted. What few rows match may be far behind: the search goes on in steps
+ * that leave the event loop free and count against the caller's rate.
+ */
+async function rowsAfter(
+  reader: Reader,
+  after: string,
+  { spend, signal }: CallContext,
+  { prefix, updatedSince, tag, spaces, limit }: Wanted,
+): Promise<ContextRow[]> {
+  const end = endOfPrefix(prefix);
+  const rows: ContextRow[] = [];
+  for (let from = after; ; ) {
+    const found = reader.all<ContextRow>(
+      `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?)
+         WHERE substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
+         AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
+      from,
+      prefix,
+      end,
+      STEP,
+      prefix,
+      prefix,
+      updatedSince,
+      tag,
+      `\n${tag}\n`,
+      spaces,
+      limit - rows.length,
+    );
+    rows.push(...found);
+    if (rows.length >= limit) return rows;
+    const last = reader.get<{ id: string }>(
+      "SELECT id FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?",
+      from,
+      prefix,
+      end,
+      STEP - 1,
+    );
+    if (last === undefined) return rows;
+    spend(LOOKED_AT * STEP);
+    from = last.id;
+    await nextTurn();
+    signal.throwIfAborted();
+  }
+}
 
 /** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. No id has U+10FFFF. */
 export function endOfPrefix(prefix: string): string {
