@@ -6,10 +6,10 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { LinearPattern, type SearchBudget } from "../../lib/linear-pattern.ts";
-import { read } from "../../operation/define.ts";
+import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
-import { endOfPrefix, visibleSpaces } from "./list-contexts.ts";
+import { rowsAfter, visibleSpaces } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import { headOf, textOf, versionOf } from "./rows.ts";
 import { missing, requireVersion } from "./version-faults.ts";
@@ -23,6 +23,8 @@ const SHOWN_AFTER = 100;
 const MAX_UNITS = 24_000_000;
 /** Work between two turns of others. */
 const TURN_UNITS = 1_000_000;
+/** Ids that are read at once. */
+const IDS_AT_ONCE = 50;
 /** What a unit of the search counts against the caller's rate, in units of work (lib/work.ts). */
 const WORK_OF_UNIT = 10;
 /** Units for a document, and for a character of it that is read. */
@@ -82,9 +84,10 @@ export const contextGrep = read({
     });
     const search = new Search(reader, pattern, input.limit ?? 100);
     const from = input.cursor === undefined ? { id: "", line: 0 } : readCursor(input.cursor);
-    const ids = input.id === undefined ? idsBelow(reader, input.prefix ?? "", context.visible) : only(reader, input.id);
+    const ids =
+      input.id === undefined ? idsBelow(reader, input.prefix ?? "", context, from.id) : only(reader, input.id);
     await context.inTurn(async () => {
-      for (const id of ids(from.id)) {
+      for await (const id of ids) {
         await search.document(id, id === from.id ? from.line : 0, context.signal);
         if (search.stoppedAt !== undefined) break;
       }
@@ -173,37 +176,25 @@ function whole(text: string, at: number): number {
   return at > 0 && unit >= 0xdc00 && unit < 0xe000 ? at - 1 : at;
 }
 
-type Ids = (from: string) => Iterable<string>;
-
-/** Throws the Faults of a read for a document that has no text. */
-function only(reader: Reader, id: string): Ids {
+/** Returns the id, or throws the Faults of a read for a document that has no text. */
+function only(reader: Reader, id: string): string[] {
   const head = headOf(reader, id);
   if (head === undefined) throw missing(id, reader);
   requireVersion(reader, head, head.version);
-  return () => [id];
+  return [id];
 }
 
 /** Returns the ids that a caller may see, in their order, from one on. */
-function idsBelow(reader: Reader, prefix: string, visible: (space: string) => boolean): Ids {
-  const spaces = JSON.stringify(visibleSpaces(reader, visible));
-  return function* (from) {
-    let row = { id: from };
-    for (let isFirst = true; ; isFirst = false) {
-      const next = reader.get<{ id: string }>(
-        `SELECT id FROM contexts WHERE id ${isFirst ? ">=" : ">"} ? AND id >= ? AND id < ? AND substr(id, 1, length(?)) = ?
-           AND deleted = 0 AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT 1`,
-        row.id,
-        prefix,
-        endOfPrefix(prefix),
-        prefix,
-        prefix,
-        spaces,
-      );
-      if (next === undefined) return;
-      row = next;
-      yield row.id;
-    }
-  };
+async function* idsBelow(reader: Reader, prefix: string, context: CallContext, from: string): AsyncGenerator<string> {
+  if (from.startsWith(prefix) && from !== "" && context.visible(spaceOf(from))) yield from;
+  const wanted = { prefix, updatedSince: 0, tag: "", limit: IDS_AT_ONCE };
+  const spaces = JSON.stringify(visibleSpaces(reader, context.visible));
+  for (let after = from; ; ) {
+    const rows = await rowsAfter(reader, after, context, { ...wanted, spaces });
+    for (const { id } of rows) yield id;
+    if (rows.length < IDS_AT_ONCE) return;
+    after = rows.at(-1)?.id ?? after;
+  }
 }
 
 const placeShape = z.tuple([z.string(), z.number().int().min(0)]);

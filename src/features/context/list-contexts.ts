@@ -93,7 +93,8 @@ const STEP = 5000;
 /** Units of work (lib/work.ts) for each of them. */
 const LOOKED_AT = 1000;
 
-interface Wanted {
+/** Which contexts are wanted. */
+export interface Wanted {
   prefix: string;
   updatedSince: number;
   tag: string;
@@ -103,10 +104,10 @@ interface Wanted {
 }
 
 /**
- * Returns the first rows after an id that are wanted. What few rows match may be far behind: the search goes on in steps
- * that leave the event loop free and count against the caller's rate.
+ * Returns the first rows after an id that are wanted. Where few match they may be far behind: the search goes on in
+ * steps that leave the event loop free and count against the caller's rate.
  */
-async function rowsAfter(
+export async function rowsAfter(
   reader: Reader,
   after: string,
   { spend, signal }: CallContext,
