@@ -34,12 +34,15 @@ export class LinearPattern {
   readonly #samples: number[] = [];
   #states = new Map<string, State>();
   #start: State | undefined;
+  /** Whether an empty line matches: its start is its end. */
+  readonly #matchesEmpty: boolean;
 
   /**
    * Faults: `invalid_input` for a pattern that cannot be read, `too_large`. `ignoreCase` compares letters of any case.
    */
   constructor(pattern: string, options: { literal?: boolean; ignoreCase?: boolean } = {}) {
     this.#automaton = new Automaton(parsePattern(pattern, options));
+    this.#matchesEmpty = this.#automaton.closure([this.#automaton.start], true, true).includes(0);
     const bounds = new Set([0, ALL_UNITS]);
     for (const { ranges } of this.#automaton.sets) for (const [first, last] of ranges) bounds.add(first).add(last + 1);
     const sorted = [...bounds].sort((a, b) => a - b);
@@ -55,6 +58,11 @@ export class LinearPattern {
    * where the budget is used up.
    */
   endOfMatch(text: string, start: number, end: number, budget: SearchBudget): number | undefined {
+    if (start === end) {
+      budget.units -= 1;
+      if (budget.units < 0) return undefined;
+      return this.#matchesEmpty ? start : -1;
+    }
     this.#start ??= this.#stateOf(this.#automaton.closure([this.#automaton.start], true));
     let state = this.#start;
     if (state.matches) return start;

@@ -36,6 +36,11 @@ describe("patterns", () => {
     );
   });
 
+  test("an empty line is at its start and at its end", () => {
+    expect(["(a|($^|a))", "^$", "$^", "a*$", "a"].map((pattern) => ends(pattern, ""))).toEqual([0, 0, 0, 0, -1]);
+    expect(ends("$^", "a")).toBe(-1);
+  });
+
   test("as literal every sign is itself, in any case if asked", () => {
     expect(ends("a.b*", "xa.b*y", { literal: true })).toBe(5);
     expect(ends("a.b", "xaxb", { literal: true })).toBe(-1);
