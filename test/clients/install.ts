@@ -54,8 +54,12 @@ export function lastLine(text: string): string {
 
 function commands(client: string, folder: string, { registry, name, version }: Package): string[][] {
   if (registry === "npm")
+    // `npm test` of this project turns install scripts off; some clients get their executable by one.
     return [
-      ["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--loglevel=error", `${name}@${version}`],
+      [
+        ...["npm", "install", "--prefix", folder, "--ignore-scripts=false", "--no-audit", "--no-fund"],
+        ...["--loglevel=error", `${name}@${version}`],
+      ],
     ];
   const python = join(folder, "bin", "python");
   const pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", `${name}==${version}`];
