@@ -77,7 +77,10 @@ async function readChunks(request: Request, hold: BodyHold, limit: number): Prom
 
 function tooLarge(what: string, limit: number, { maxBytes }: BodyHold): Fault {
   return new Fault("too_large", `The body ${what}; the limit is ${limit}`, {
-    hint: limit === maxBytes ? "Send less at once, or raise the setting http.max_body_bytes." : "Send less at once.",
+    hint:
+      limit === maxBytes
+        ? "Send less at once, or raise the setting http.max_body_bytes."
+        : "Send less at once: no request of this kind takes more, whatever http.max_body_bytes says.",
     details: { limit },
   });
 }

@@ -178,8 +178,8 @@ async function expectFound(scenario: Scenario, changes: readonly Alteration[], w
 test("a node that answers with the body of the version before, under the right ETag, is found", async () => {
   const altered: Alteration = {
     file: "src/features/context/get.ts",
-    from: "const text = textOf(row);",
-    to: "const text = textOf(row.version < 3 ? row : requireVersion(reader, head, row.version - 1));",
+    from: "content: textOf(row) }",
+    to: "content: textOf(row.version < 3 ? row : requireVersion(reader, head, row.version - 1)) }",
   };
   const scenario: Scenario = {
     name: "earlier-bodies",

@@ -46,6 +46,21 @@ async function killUnderLoad(
   return acknowledged;
 }
 
+/** All versions that are kept of a context, newest first: young ones are, whatever their number. */
+async function historyOf(core: Core, id: string) {
+  const versions: { version: number; etag: string }[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = (await core.call("context_history", { id, limit: 100, ...(cursor && { cursor }) })) as {
+      versions: typeof versions;
+      floor: number;
+      cursor?: string;
+    };
+    versions.push(...page.versions);
+    cursor = page.cursor;
+    if (cursor === undefined) return { versions, floor: page.floor };
+  }
+}
+
 /** Seqs, versions, heads and the chain: everything that must hold in any store. */
 async function checkWhole(core: Core): Promise<void> {
   const { reader } = core.store;
@@ -80,10 +95,7 @@ test("killed 20 times while writing, nothing acknowledged is lost, versions have
     await using core = startCore({ folder });
     await checkWhole(core);
     for (const [id, { version, etags }] of newest) {
-      const { versions, floor } = (await core.call("context_history", { id, limit: 100 })) as {
-        versions: Array<{ version: number; etag: string }>;
-        floor: number;
-      };
+      const { versions, floor } = await historyOf(core, id);
       expect([id, versions[0]?.version ?? 0]).toEqual([id, expect.any(Number)]);
       expect(versions[0]?.version ?? 0).toBeGreaterThanOrEqual(version);
       for (const [number, etag] of etags) {
