@@ -43,7 +43,7 @@ export const PARTS: readonly Part[] = [
   { name: "check", needs: [], budgetSeconds: 240, sideBySide: true, run: check },
   { name: "unit", needs: ["native"], budgetSeconds: 180, sideBySide: true, run: bunTests("unit", ["--parallel=2"]) },
   { name: "go", needs: [], budgetSeconds: 300, run: goTests },
-  { name: "contract", needs: ["native"], budgetSeconds: 120, run: bunTests("contract", ["--isolate"]) },
+  { name: "contract", needs: ["native"], budgetSeconds: 200, run: bunTests("contract", ["--isolate"]) },
   { name: "system", needs: ["native"], budgetSeconds: 1_080, run: bunTests("system", ["--isolate"]) },
   { name: "chaos", needs: ["native"], budgetSeconds: 300, run: bunTests("chaos", ["--isolate"]) },
   { name: "binary", needs: ["native", "executable"], budgetSeconds: 420, run: bunTests("binary", ["--isolate"]) },

@@ -22,7 +22,7 @@ describe("a model that is right", () => {
   });
 });
 
-/** Rules of which at least one must find the bug. */
+/** Rules that must find the bug. */
 const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
   "ack before commit": ["lost"],
   "leader read without a barrier": ["leader"],
@@ -55,7 +55,9 @@ const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
 describe.each(BUGS)("%s", (bug) => {
   test.each(SEEDS)("is found with seed %d", (seed) => {
     const recover = bug === "etag without hash" || bug === "position reused after recover";
-    const rules = new Set(check(runModel({ seed, asks: 4000, bug, recover })).map(({ rule }) => rule));
+    // Some rules see a bug in few of its effects: with 4,000 requests one seed of 200 shows none of them.
+    const asks = FOUND_BY[bug].length > 1 ? 8000 : 4000;
+    const rules = new Set(check(runModel({ seed, asks, bug, recover })).map(({ rule }) => rule));
     for (const rule of FOUND_BY[bug]) expect(rules).toContain(rule);
   });
 });
