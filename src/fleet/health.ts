@@ -3,7 +3,8 @@
 
 import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
-import type { BeatsView } from "./beats/beats.ts";
+import type { Beat } from "./beats/beat.ts";
+import { type BeatsView, beatOf } from "./beats/beats.ts";
 import { medianOf } from "./lead/handover.ts";
 import { keptFromBefore, pendingErasures } from "./purges.ts";
 import type { Member, Profile } from "./rows.ts";
@@ -128,12 +129,19 @@ export class Health {
 /** A smaller difference can come from the age of a beat under load. */
 const BEHIND_CHANGES = 1_000;
 
+/** Returns the newest beat of the leader; undefined where none is known. */
+function leaderBeat({ leading, own, received, leaderNode }: HealthFacts): Beat | undefined {
+  if (leading) return own;
+  return leaderNode === undefined ? undefined : received(leaderNode)?.beat;
+}
+
 /** Returns how many changes a member is behind the leader; 0 where this node does not judge it or does not know. */
-function changesBehind({ leading, self, own, received, isAway, leaderNode }: HealthFacts, member: Member): number {
+function changesBehind(facts: HealthFacts, member: Member): number {
+  const { leading, self, own, received, isAway } = facts;
   const isSelf = member.node === self;
   if (member.role === "edge" || leading === isSelf) return 0;
   const newest = (node: string): number | undefined => (isAway(node) ? undefined : received(node)?.beat.seq);
-  const leaderSeq = leading ? own?.seq : leaderNode === undefined ? undefined : received(leaderNode)?.beat.seq;
+  const leaderSeq = leaderBeat(facts)?.seq;
   const seq = isSelf ? own?.seq : newest(member.node);
   return leaderSeq === undefined || seq === undefined ? 0 : leaderSeq - seq;
 }
@@ -169,24 +177,20 @@ function clockSkew({ members, self, received, isAway }: HealthFacts): string | u
   return `The clock of this node is ${seconds(median)} s ${side} that of the other members`;
 }
 
-function versionSkew({ members, received, own, self }: HealthFacts): string | undefined {
-  const said = members.map((member) => ({
-    name: member.name,
-    version: (member.node === self ? own?.version : received(member.node)?.beat.version) ?? member.version,
+function versionSkew(facts: HealthFacts): string | undefined {
+  const said = facts.members.map(({ node, name, version }) => ({
+    name,
+    version: beatOf(facts, node)?.version ?? version,
   }));
   if (new Set(said.map(({ version }) => version)).size < 2) return undefined;
   return said.map(({ name, version }) => `${name} runs ${version}`).join(", ");
 }
 
 /** Returns the highest level that the build of each full member knows. */
-function knownLevels({ members, received, own, self }: HealthFacts): { node: string; name: string; level: number }[] {
-  return members
+function knownLevels(facts: HealthFacts): { node: string; name: string; level: number }[] {
+  return facts.members
     .filter(({ role }) => role !== "edge")
-    .map(({ node, name, level }) => ({
-      node,
-      name,
-      level: (node === self ? own?.level : received(node)?.beat.level) ?? level,
-    }));
+    .map(({ node, name, level }) => ({ node, name, level: beatOf(facts, node)?.level ?? level }));
 }
 
 function levelSkew(facts: HealthFacts): string | undefined {
@@ -197,10 +201,10 @@ function levelSkew(facts: HealthFacts): string | undefined {
 
 /** A member that went back to a build from before the level was raised, such as one that was away meanwhile. */
 function buildTooOld(facts: HealthFacts): string | undefined {
-  const { leading, leaderNode, own, received, self, newerCopy } = facts;
+  const { self, newerCopy } = facts;
   // Without a store it knows no members, and they get no beat of it.
   if (newerCopy !== undefined) return newerCopy;
-  const leader = leading ? own : leaderNode === undefined ? undefined : received(leaderNode)?.beat;
+  const leader = leaderBeat(facts);
   if (leader === undefined) return undefined;
   const old = knownLevels(facts).filter(({ level }) => level < leader.fleetLevel);
   if (old.length === 0) return undefined;

@@ -1,7 +1,6 @@
 // Where purged texts still are, by the beats of all members (security.md 23). Pure: the caller supplies the facts.
 
-import type { Beat } from "./beats/beat.ts";
-import type { BeatsView } from "./beats/beats.ts";
+import { type BeatsView, beatOf } from "./beats/beats.ts";
 import type { Member } from "./rows.ts";
 
 export interface PurgeFacts extends Pick<BeatsView, "own" | "received" | "isAway"> {
@@ -13,7 +12,7 @@ export interface PurgeFacts extends Pick<BeatsView, "own" | "received" | "isAway
 export function pendingErasures(facts: PurgeFacts): string | undefined {
   const purged = newestPurge(facts);
   const pending = facts.members.flatMap((member) => {
-    const beat = beatOf(facts, member);
+    const beat = beatOf(facts, member.node);
     if (purged === 0 || (beat?.erased ?? -1) >= purged) return [];
     if (member.node !== facts.self && facts.isAway(member.node)) return `${member.name} (away)`;
     return beat !== undefined && beat.erased === undefined ? `${member.name} (needs a newer version)` : member.name;
@@ -34,7 +33,7 @@ export function keptFromBefore(facts: PurgeFacts): string | undefined {
     return !isKnown;
   };
   const kept = facts.members.flatMap((member) => {
-    const names = (beatOf(facts, member)?.kept ?? []).filter(isNew);
+    const names = (beatOf(facts, member.node)?.kept ?? []).filter(isNew);
     return names.length === 0 ? [] : `${member.name}: ${names.join(", ")}`;
   });
   return kept.length === 0 ? undefined : `From before the last purge: ${kept.join("; ")}`;
@@ -42,9 +41,5 @@ export function keptFromBefore(facts: PurgeFacts): string | undefined {
 
 /** Returns the seq of the newest purge that any member knows; 0: none. */
 export function newestPurge(facts: PurgeFacts): number {
-  return Math.max(0, ...facts.members.map((member) => beatOf(facts, member)?.purged ?? 0));
-}
-
-function beatOf({ self, own, received }: PurgeFacts, { node }: Member): Beat | undefined {
-  return node === self ? own : received(node)?.beat;
+  return Math.max(0, ...facts.members.map((member) => beatOf(facts, member.node)?.purged ?? 0));
 }

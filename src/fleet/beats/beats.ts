@@ -46,6 +46,14 @@ export interface BeatsView {
   monotonicMs: number;
 }
 
+/** Returns the newest beat of a member, also of this node (`self`); undefined before the first. */
+export function beatOf(
+  { self, own, received }: Pick<BeatsView, "own" | "received"> & { self: string },
+  node: string,
+): Beat | undefined {
+  return node === self ? own : received(node)?.beat;
+}
+
 const EVERY_MS = 1_000;
 /** How long an answer may take. Meanwhile beats go on to other members. */
 const ANSWER_MS = 3_000;
