@@ -4,7 +4,7 @@
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { backoffMs } from "../lib/retry.ts";
-import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
+import { openSleepClock } from "../lib/sleep-clock.ts";
 import { type Answer, olderBy } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
 import { decodeAnswer, encodeCall } from "./forward-frame.ts";
@@ -27,8 +27,6 @@ export interface ForwarderOptions {
   onLeader(listener: () => void): () => void;
   /** Time limit in ms, for tests. Default: 30 s. */
   withinMs?: number;
-  /** Measures how long an answer was under way. The machine's by default. */
-  clock?: SleepClock;
 }
 
 /** Time limit of a forwarded call (replication.md 10). */
@@ -50,11 +48,11 @@ interface ForwardState {
 /** Forwards calls. */
 export class Forwarder {
   readonly #options: ForwarderOptions;
-  readonly #clock: SleepClock;
+  /** Measures how long an answer was under way. */
+  readonly #clock = openSleepClock();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? openSleepClock();
   }
 
   /**

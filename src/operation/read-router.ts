@@ -4,7 +4,7 @@
 import { callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
-import { openSleepClock, type SleepClock } from "../lib/sleep-clock.ts";
+import { openSleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
@@ -25,8 +25,6 @@ export interface ReadRouterOptions {
   log: Log;
   positions: Positions;
   routing: Routing | undefined;
-  /** Measures how long a read took. The machine's by default. */
-  clock?: SleepClock;
 }
 
 /** How long a read waits for a position that this node has not applied yet. */
@@ -37,11 +35,11 @@ const CURRENT_CHECK_MS = 20;
 /** Routes reads. */
 export class ReadRouter {
   readonly #options: ReadRouterOptions;
-  readonly #clock: SleepClock;
+  /** Measures how long a read took. */
+  readonly #clock = openSleepClock();
 
   constructor(options: ReadRouterOptions) {
     this.#options = options;
-    this.#clock = options.clock ?? openSleepClock();
   }
 
   /** Returns the answer, or rejects with the read's Fault, `unavailable`, `not_ready` or `history_forked`. */
