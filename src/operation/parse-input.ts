@@ -103,12 +103,11 @@ function parseCommon(
   raw: Record<string, unknown>,
   taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
-  const how = { known: () => COMMON_NAMES, taking };
-  const { data, given }: Parsed<typeof commonForReads> =
-    kind === "write" ? parse({ name }, commonForWrites, raw, how) : parse({ name }, commonForReads, raw, how);
-  const { consistency = "session", min_position, idempotency_key: key } = { idempotency_key: undefined, ...data };
-  const idempotencyKey = typeof key === "string" ? key : undefined;
-  return { common: { consistency, minPosition: min_position, idempotencyKey }, given };
+  const schema = kind === "write" ? commonForWrites : commonForReads;
+  const { data, given } = parse({ name }, schema, raw, { known: () => COMMON_NAMES, taking });
+  const common: z.output<typeof commonForReads> & { idempotency_key?: unknown } = data;
+  const { consistency = "session", min_position: minPosition, idempotency_key: key } = common;
+  return { common: { consistency, minPosition, idempotencyKey: typeof key === "string" ? key : undefined }, given };
 }
 
 function aliasOf({ aliases }: ArgumentSchema, name: string): string | undefined {
