@@ -157,17 +157,20 @@ function joinTargetOf(
  * Returns how many changes the store of a data folder holds; 0 where there is none. Works beside a running node too.
  */
 export function ownChanges(data: string): number {
-  const look = (reader: Reader) => reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
-  return inspectStore(join(data, "store"), look)?.seen ?? 0;
+  return inspectStore(join(data, "store"), changesIn)?.seen ?? 0;
+}
+
+function changesIn(reader: Reader): number {
+  return reader.get<{ seq: number }>("SELECT seq FROM head")?.seq ?? 0;
 }
 
 /**
- * Reports whether the store of a data folder belongs to a fleet, if only of one: its raft log may hold more than it, so
- * no changes in the store do not mean that there are none.
+ * Reports whether the store of a data folder has changes or belongs to a fleet, if only of one: its raft log may hold
+ * more than it, so no changes in the store do not mean that there are none.
  */
 function isInUse(data: string): boolean {
-  const look = (reader: Reader) => (readMeta(reader, "raft_server") ?? "") !== "";
-  return ownChanges(data) > 0 || inspectStore(join(data, "store"), look)?.seen === true;
+  const look = (reader: Reader) => changesIn(reader) > 0 || (readMeta(reader, "raft_server") ?? "") !== "";
+  return inspectStore(join(data, "store"), look)?.seen === true;
 }
 
 /**
