@@ -143,14 +143,13 @@ export class Edge {
     if (read === undefined || target === undefined) return undefined;
     const space = spaceOf(target);
     if (this.state.terms !== undefined && !this.state.isEnrolled(space)) throw notEnrolled(space);
-    const served = await this.state.cache.read({
+    return this.state.cache.read({
       key: keyOf(read.operation, target),
       consistency: call.consistency,
       minPosition: call.minPosition,
       signal: call.signal,
       fetch: (minPosition, signal) => this.#fetch(call, { input: read.upstream(target), minPosition }, signal),
     });
-    return served;
   }
 
   /** Implements `Routing.refuseFollow`: the feed brings no changes of spaces that this edge does not cache. */
