@@ -3,7 +3,15 @@
 export { ABOUT, type About, isCandidate } from "./about.ts";
 export { FLEET_ACTIONS, type FleetActions } from "./acts.ts";
 export { AcknowledgedHeads, readAcknowledgedHeads } from "./beats/acknowledged-heads.ts";
-export { type Answered, BEAT, type Beat, beatShape, type ReceivedBeat } from "./beats/beat.ts";
+export {
+  type Answered,
+  BEAT,
+  type Beat,
+  beatShape,
+  MAX_KEPT_CHARACTERS,
+  MAX_KEPT_NAMES,
+  type ReceivedBeat,
+} from "./beats/beat.ts";
 export { Beats, type BeatsView } from "./beats/beats.ts";
 export { ClockOff, type Clocks, isJumpConfirmed, NO_CLOCKS } from "./beats/clock-off.ts";
 export { compareHistory, Histories } from "./beats/histories.ts";

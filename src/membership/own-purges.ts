@@ -3,7 +3,7 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Beat } from "../fleet/index.ts";
+import { type Beat, MAX_KEPT_CHARACTERS, MAX_KEPT_NAMES } from "../fleet/index.ts";
 import { purgeState } from "../log/purge-state.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -17,9 +17,6 @@ export interface OwnPurgesOptions {
 
 /** How often folders are listed. */
 const LIST_MS = 10_000;
-/** What a beat may hold. */
-const MAX_NAMES = 16;
-const MAX_CHARACTERS = 200;
 
 export class OwnPurges {
   readonly #options: OwnPurgesOptions;
@@ -47,9 +44,11 @@ export class OwnPurges {
 
 /** Cuts names to what a beat may hold, and says how many are left out. */
 function bounded(names: readonly string[]): string[] {
-  const cut = names.map((name) => (name.length > MAX_CHARACTERS ? `${name.slice(0, MAX_CHARACTERS - 1)}…` : name));
-  if (cut.length <= MAX_NAMES) return cut;
-  return [...cut.slice(0, MAX_NAMES - 1), `and ${cut.length - MAX_NAMES + 1} more`];
+  const cut = names.map((name) =>
+    name.length > MAX_KEPT_CHARACTERS ? `${name.slice(0, MAX_KEPT_CHARACTERS - 1)}…` : name,
+  );
+  if (cut.length <= MAX_KEPT_NAMES) return cut;
+  return [...cut.slice(0, MAX_KEPT_NAMES - 1), `and ${cut.length - MAX_KEPT_NAMES + 1} more`];
 }
 
 /** What was set aside is from before, or from a history of its own; it is not opened to find out. */

@@ -8,6 +8,9 @@ export const BEAT = "beat";
 
 /** At most this many other members are compared in a beat; a fleet has at most 100. */
 const MAX_AGREED = 128;
+/** Most names in `kept`, and most characters of one. */
+export const MAX_KEPT_NAMES = 16;
+export const MAX_KEPT_CHARACTERS = 200;
 
 /** What a node reports of itself. Times in ms, sizes in bytes. */
 export const beatShape = z.object({
@@ -61,7 +64,7 @@ export const beatShape = z.object({
   purged: z.number().int().optional(),
   erased: z.number().int().optional(),
   /** Names of backups and other data that it keeps from before that purge. */
-  kept: z.array(z.string().max(200)).max(16).optional(),
+  kept: z.array(z.string().max(MAX_KEPT_CHARACTERS)).max(MAX_KEPT_NAMES).optional(),
   /** Codes of its conditions. */
   conditions: z.array(z.string().max(64)).max(64),
   startedMs: z.number(),
