@@ -15,7 +15,7 @@ export {
   writeJoinRequest,
 } from "./next-start.ts";
 export { planEngine, refuseLostStore, startEngine } from "./open-engine.ts";
-export { archiveForks, quarantineCount, quarantineData } from "./quarantine.ts";
+export { archiveForks, quarantineCount, quarantineData, quarantineNames } from "./quarantine.ts";
 export { recoverNode, refuseBrokenRecovery } from "./recover.ts";
 export { archiveRetired, retiredCount } from "./retire.ts";
 export { giveToGroup, prepareSockets } from "./sockets.ts";

@@ -11,6 +11,8 @@ import { fleetOf, forkOf } from "../log/history.ts";
 import { inspectStore } from "../store/inspect.ts";
 import type { Reader } from "../store/store.ts";
 
+/** The folder of quarantined folders. */
+const ASIDE = "aside";
 /** The export beside a quarantined store. */
 const CONTEXTS_FILE = "contexts.jsonl";
 /** Folders of a data folder that hold a member's store, an edge's cache, a raft member; in the order of a move. */
@@ -53,10 +55,8 @@ export function quarantineRaft(dataDir: string, why: string, nowMs = Date.now())
  * was done. Returns the folders with a new export. Faults as of `inspectStore`.
  */
 export function archiveForks(dataDir: string, fleet: Reader): string[] {
-  const aside = join(dataDir, "aside");
-  if (!existsSync(aside)) return [];
-  return readdirSync(aside)
-    .map((name) => join(aside, name))
+  return quarantineNames(dataDir)
+    .map((name) => join(dataDir, ASIDE, name))
     .filter((home) => existsSync(join(home, "store", "CURRENT")) && !existsSync(join(home, CONTEXTS_FILE)))
     .filter(
       (home) =>
@@ -85,15 +85,20 @@ function* inLines(lines: Iterable<string>): Generator<string> {
   for (const line of lines) yield `${line}\n`;
 }
 
+/** Returns the names of the quarantined folders, of all days. */
+export function quarantineNames(dataDir: string): string[] {
+  const aside = join(dataDir, ASIDE);
+  return existsSync(aside) ? readdirSync(aside) : [];
+}
+
 /** Returns how many folders were quarantined on that day. */
 export function quarantineCount(dataDir: string, nowMs: number): number {
-  const aside = join(dataDir, "aside");
-  return existsSync(aside) ? readdirSync(aside).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length : 0;
+  return quarantineNames(dataDir).filter((name) => name.startsWith(`${dateOf(nowMs)}-`)).length;
 }
 
 /** Makes a new folder `aside/<date>-<n>`. */
 export function newQuarantineFolder(dataDir: string, nowMs: number): string {
-  const aside = join(dataDir, "aside");
+  const aside = join(dataDir, ASIDE);
   ensurePrivateFolder(aside);
   const date = dateOf(nowMs);
   const taken = readdirSync(aside).flatMap((name) =>

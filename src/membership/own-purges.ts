@@ -1,8 +1,7 @@
 // What this node says of purges in its beats: the newest one that it knows, whether its own disk still holds a purged
 // text, and what it keeps from before: backups, and data that was set aside.
 
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
+import { quarantineNames } from "../datadir/index.ts";
 import { type Beat, MAX_KEPT_CHARACTERS, MAX_KEPT_NAMES } from "../fleet/index.ts";
 import { purgeState } from "../log/purge-state.ts";
 import type { Reader } from "../store/store.ts";
@@ -54,7 +53,7 @@ function bounded(names: readonly string[]): string[] {
 /** What was set aside is from before, or from a history of its own; it is not opened to find out. */
 function asideOf(dataDir: string): string[] {
   try {
-    return readdirSync(join(dataDir, "aside"))
+    return quarantineNames(dataDir)
       .sort()
       .map((name) => `aside/${name}`);
   } catch {
