@@ -57,16 +57,18 @@ export function makeRoom(tx: Writer, command: CountedCommand, logTimeMs: number)
   if (limit === 0 || bytesOf(tx, counter) < limit) return undefined;
   forgetExpired(tx, logTimeMs, { of: counter });
   const used = bytesOf(tx, counter);
-  return used < limit ? undefined : full(tx, command, { used, limit, logTimeMs });
+  if (used < limit) return undefined;
+  return full(command, { used, limit, leftMs: roomAt(tx, counter, used - limit) - keptFrom(logTimeMs) });
 }
 
 /** Returns the same Fault before the log, as it is at this log time; changes nothing. */
 export function outcomesFull(reader: Reader, command: CountedCommand, logTimeMs: number): Fault | undefined {
   const { outcomeBytes: limit = 0 } = command;
-  const used = limit === 0 ? 0 : bytesOf(reader, counterOf(command));
+  const counter = counterOf(command);
+  const used = limit === 0 ? 0 : bytesOf(reader, counter);
   if (used < limit || limit === 0) return undefined;
-  const roomMs = roomAt(reader, counterOf(command), used - limit);
-  return roomMs < keptFrom(logTimeMs) ? undefined : full(reader, command, { used, limit, logTimeMs });
+  const leftMs = roomAt(reader, counter, used - limit) - keptFrom(logTimeMs);
+  return leftMs < 0 ? undefined : full(command, { used, limit, leftMs });
 }
 
 /** Counts the outcome of a command, and no longer the one that its row replaces. Returns what its row notes. */
@@ -160,12 +162,11 @@ function roomAt(reader: Reader, { caller, by_node }: Counter, over: number): num
   return (last ?? oldest.at(-1))?.log_time ?? 0;
 }
 
+/** `leftMs`: time until there is room. */
 function full(
-  reader: Reader,
   command: CountedCommand,
-  { used, limit, logTimeMs }: { used: number; limit: number; logTimeMs: number },
+  { used, limit, leftMs }: { used: number; limit: number; leftMs: number },
 ): Fault {
-  const leftMs = roomAt(reader, counterOf(command), used - limit) - keptFrom(logTimeMs);
   const retryAfterSeconds = Math.floor(Math.max(0, leftMs) / 1000) + 1;
   const whose = command.nodeKey === true ? "of forwarded writes" : "of idempotency keys";
   return new Fault(
