@@ -29,7 +29,7 @@ export class EdgeErasure {
     return purgeState(this.#options.store.reader);
   }
 
-  /** Notes the newest purge of the fleet as a member tells it: it may lie among changes that this edge missed. */
+  /** Notes the newest purge of the fleet as a member reports it: it may lie among changes that this edge missed. */
   note(purged: number): void {
     const { store, seq, dropUncertain } = this.#options;
     if (purged > this.state().purged && seq() >= purged) {

@@ -52,8 +52,8 @@ export class FleetState {
   }
 
   /**
-   * Returns this node's role by the members table: by its raft server while the tailnet has not told its device, such
-   * as while control is away. Without a row it is the role in which it started.
+   * Returns this node's role by the members table: by its raft server while its device is not known yet, such as
+   * while control is away. Without a row it is the role in which it started.
    */
   role(): FleetRole {
     const { members, node, log, role } = this.#options;

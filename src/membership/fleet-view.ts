@@ -47,7 +47,7 @@ export interface FleetView extends FleetActions {
   leader(): Member | undefined;
   /** Returns how old the state of this node may be at most, in ms; infinite while it is not known. */
   stateAgeMs(): number;
-  /** Returns what returns the age of the present state, in ms, when it is called later; undefined: none is known. */
+  /** Returns a function for the age of the present state, in ms, at a later moment; undefined: none is known. */
   stateAgeFromNow(): (() => number) | undefined;
   /** Returns the server id of the voter that should lead instead while this node cannot take writes; "" otherwise. */
   successor(): string;

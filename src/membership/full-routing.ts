@@ -22,8 +22,8 @@ export interface FullRoutingOptions {
   /** Calls the path `forward` of a member. */
   ask: ForwarderOptions["ask"];
   /**
-   * Returns what returns how old the state of this node as it is now may be, in ms, when it is called later; undefined
-   * while nothing was proved since its process began.
+   * Returns a function for how old the present state of this node may be, in ms, at a later moment; undefined while
+   * nothing was proved since its process began.
    */
   stateAge: () => (() => number) | undefined;
   /** When a forward gives up, in ms; set by tests. */

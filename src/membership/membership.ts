@@ -123,7 +123,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.stateAgeMs() ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Returns what returns the age of the present state, in ms, when it is called later; undefined: none is known. */
+  /** Returns a function for the age of the present state, in ms, at a later moment; undefined: none is known. */
   stateAgeFromNow(): (() => number) | undefined {
     return this.#member?.stateAgeFromNow();
   }

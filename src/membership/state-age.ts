@@ -158,8 +158,8 @@ export class StateAgeTracker {
   }
 
   /**
-   * Returns what returns the age of the state as it is now, in ms, when it is called later; undefined while nothing is
-   * proved. Reads ask for it: the clock is read once, and not at all while this node cannot lack anything.
+   * Returns a function for the age of the present state, in ms, at a later moment; undefined while nothing is proved.
+   * Reads ask for it: the clock is read once, and not at all while this node cannot lack anything.
    */
   fromNow(): (() => number) | undefined {
     const provenMs = this.#age.proven(this.#facts());

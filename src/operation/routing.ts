@@ -71,8 +71,8 @@ export interface Routing {
   /** Called before a position is returned to a caller of this node, so that an edge still knows it after a restart. */
   acknowledge?(position: string): void;
   /**
-   * Returns what returns how old the state of this full member as it is now may be, in ms, when it is called later,
-   * whether it leads or not; undefined: nothing is proved.
+   * Returns a function for how old the present state of this full member may be, in ms, at a later moment, whether it
+   * leads or not; undefined: nothing is proved.
    */
   stateAge?(): (() => number) | undefined;
 }

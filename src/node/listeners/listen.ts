@@ -121,8 +121,8 @@ async function answerCaller(request: Request, options: ListenOptions, origin: st
     const hold = options.bodies.open(caller.id);
     try {
       const response = await answerBy(options.surfaces, request, path, { caller, hold });
-      // The rest of a body that was refused is not waited for, and who has no right here keeps no connection. Closing
-      // our own connection could overtake the response.
+      // The rest of a body that was refused is not waited for, and a caller without any right keeps no connection.
+      // Closing our own connection could overtake the response.
       if (options.hasRights?.(caller) === false) response.headers.set(CLOSE_HEADER, "1");
       return response;
     } finally {
