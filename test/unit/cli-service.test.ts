@@ -2,16 +2,17 @@
 // unit.
 
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
-import { serviceFor } from "../../src/cli/service/manager.ts";
+import { type Service, serviceFor } from "../../src/cli/service/manager.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
-import { lastWords } from "../../src/cli/service/start.ts";
+import { lastWords, orTakeBack } from "../../src/cli/service/start.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
-import { FAULTS } from "../../src/lib/fault.ts";
+import { FAULTS, Fault } from "../../src/lib/fault.ts";
 import { serviceManager, watchdogMs } from "../../src/node/report/service-manager.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 const facts: UnitFacts = {
   command: ["/bin/true"],
@@ -197,4 +198,16 @@ test.each([
   ["one\ntwo\nthree\nfour\nfive\nsix", "two\n  three\n  four\n  five\n  six"],
 ])("the last words of the journal %j are %p", (journal, words) => {
   expect(lastWords(journal)).toBe(words);
+});
+
+test("what was installed before runs again also where its manager had nothing to unload, as with launchd", async () => {
+  const path = join(temporaryFolder(), "job");
+  writeFileSync(path, "new");
+  const nothing = { enable: [], reload: [], disable: [], forget: [], paths: [], state: [], journal: undefined };
+  const restart = [["false"], ["true"]];
+  const service: Service = { kind: "launchd", path, text: "new", account: undefined, ...nothing, restart };
+  const failing = () => Promise.reject(new Fault("not_running", "The service did not start", { hint: "Mend that." }));
+  const fault = await orTakeBack(service, { text: "old", active: true }, failing).catch((error) => error);
+  expect(fault.message).toBe("The service did not start\n  What was installed before is back, and runs.");
+  expect(readFileSync(path, "utf8")).toBe("old");
 });

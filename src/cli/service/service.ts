@@ -2,6 +2,7 @@
 
 import { existsSync, lchownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { SYSTEM_DATA } from "../../config/paths.ts";
 import { findAccount } from "../../lib/accounts.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
@@ -92,7 +93,7 @@ async function createAccount(account: string): Promise<void> {
     "useradd",
     "--system",
     "--home-dir",
-    "/var/lib/cairn",
+    SYSTEM_DATA,
     "--no-create-home",
     "--shell",
     "/usr/sbin/nologin",

@@ -5,7 +5,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { say } from "../output.ts";
-import { runManager, runOrFail, type Service } from "./manager.ts";
+import { runManager, type Service } from "./manager.ts";
 
 /** Lines of the journal that are shown where none is the node's own last word. */
 const SHOWN_LINES = 5;
@@ -72,7 +72,7 @@ async function takeBack(service: Service, before: Before): Promise<string> {
     for (const words of [...service.reload, ...service.forget]) await runManager(words);
     if (before.text === undefined) return "Nothing is installed.";
     if (!before.active) return "What was installed before is back.";
-    for (const words of service.restart) await runOrFail(words);
+    await restart(service);
     return "What was installed before is back, and runs.";
   } catch (error) {
     say(`taking the installation back failed: ${reasonOf(error)}`);
