@@ -49,10 +49,11 @@ export async function readInput(file: string): Promise<string> {
 
 /** Parses JSON that a person gave. Fault `invalid_input` names it as `what`. */
 export function parseJsonInput(text: string, what: string): unknown {
+  const json = withoutBom(text);
   try {
-    return JSON.parse(withoutBom(text));
+    return JSON.parse(json);
   } catch {
-    throw new Fault("invalid_input", `${what} is not JSON: ${describeJsonError(text)}`, {
+    throw new Fault("invalid_input", `${what} is not JSON: ${describeJsonError(json)}`, {
       hint: `Quote it for your shell: '{"id": "team-a/plan"}', or pipe it in and give - instead.`,
     });
   }

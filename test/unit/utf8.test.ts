@@ -152,6 +152,9 @@ describe("MCP", () => {
 test("files of the command line", async () => {
   await expect(readInput(fileOf("a.txt", broken("x", "y")))).rejects.toThrow("is not UTF-8: byte 0x79 at offset 2");
   expect(parseJsonInput(await readInput(fileOf("a.json", `${BOM}{"a":1}`)), "it")).toEqual({ a: 1 });
+  expect(faultOf(() => parseJsonInput(`${BOM}{"a":}`, "It")).message).toBe(
+    'It is not JSON: line 1, column 6: expected a value, found "}"',
+  );
   const lines = async (file: string) => Array.fromAsync(linesOf(file, AbortSignal.timeout(5000)));
   await expect(lines(fileOf("a.jsonl", broken('{}\n{"a":"', '"}\n')))).rejects.toThrow(/a.jsonl: Line 2 is not UTF-8/);
   expect(await lines(fileOf("b.jsonl", `${BOM}{}\n{}\n`))).toEqual(["{}", "{}"]);
