@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Mutant } from "./mutate-lines.ts";
+import { testEnvironment } from "./test-environment.ts";
 import { filesUnder, UseGraph } from "./use-graph.ts";
 
 /** Tests may take so much longer on a mutant. The spare time is above TEST_MS: what waits in vain fails by itself. */
@@ -25,7 +26,7 @@ const TEST_MS = 20_000;
 const FIRST = 3;
 
 export type Verdict = "killed" | "survived" | "timed out" | "no build";
-/** Says what the tests make of a mutant. The source is as it was afterwards. */
+/** Returns what the tests make of a mutant. The source is as it was afterwards. */
 export type Judge = (mutant: Mutant) => Promise<Verdict>;
 
 /** A copy of a tree in which files may be changed. */
@@ -146,7 +147,7 @@ export async function runTests(
   const child = Bun.spawn({
     cmd: [...cmd],
     cwd,
-    env: { ...withoutOwnSettings(process.env), ...env },
+    env: { ...testEnvironment(), ...env },
     stdio: ["ignore", "ignore", "ignore"],
     // A group of its own, which ends with what the tests started.
     detached: true,
@@ -166,10 +167,6 @@ export async function runTests(
     clearTimeout(timer);
     process.off("exit", stop);
   }
-}
-
-function withoutOwnSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^(?:CAIRN_|TS_|TAILSCALE_)/.test(name)));
 }
 
 function endGroup(pid: number): void {

@@ -1,6 +1,7 @@
 // The mutants of a source in TypeScript or Go: each is the source with one small change on one line, outside of
 // comments and literals. Works on text; scripts/mutants.ts runs the tests on them.
 
+import { Random } from "../test/chaos/random.ts";
 import { codeOnly, lineAt } from "./code-text.ts";
 
 /** One changed source. */
@@ -114,12 +115,6 @@ function isType(code: string, at: number): boolean {
 
 /** Returns `count` of the values, drawn with a seed, in their order. */
 export function sample<T>(values: readonly T[], count: number, seed: number): T[] {
-  let state = seed >>> 0;
-  const draw = (): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state;
-  };
-  const drawn = values.map((_, index) => ({ index, order: draw() })).sort((one, other) => one.order - other.order);
-  const chosen = new Set(drawn.slice(0, count).map(({ index }) => index));
+  const chosen = new Set(new Random(seed).shuffled([...values.keys()]).slice(0, count));
   return values.filter((_, index) => chosen.has(index));
 }

@@ -3,10 +3,10 @@
 
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ENGINE_VARIABLES } from "../src/config/engine-variables.ts";
 import { type Counts, runChecks } from "./check.ts";
 import { BuildError, ensureHostParts } from "./native.ts";
 import { host, planFor } from "./targets.ts";
+import { testEnvironment } from "./test-environment.ts";
 import { addUp, type FileTime } from "./test-report.ts";
 import { fileTimes, readGoEvents, readJunit } from "./test-results.ts";
 
@@ -80,24 +80,13 @@ function bunTests(folder: string, options: readonly string[]): Part["run"] {
     const paths = only === undefined ? [`./test/${folder}/`] : only.map((file) => `./${file}`);
     const junit = ["--reporter=junit", `--reporter-outfile=${report}`];
     const cmd = [process.execPath, "test", ...options, `--timeout=${BUN_TEST_MS}`, ...junit, ...paths];
-    const code = await run(cmd, write, environment());
+    const code = await run(cmd, write, testEnvironment());
     const xml = existsSync(report) ? await Bun.file(report).text() : "";
     const counts = readJunit(xml);
     // A file that cannot be loaded fails the run without being a test of the report.
     if (code !== 0 && counts.failed === 0) counts.failed = 1;
     return { counts, files: fileTimes(xml) };
   };
-}
-
-/**
- * Returns our environment without keys and settings: those of the person who runs the tests must never reach a node of
- * a test. A proxy is left for registries; the requests of tests to this machine do not go to it.
- */
-function environment(): NodeJS.ProcessEnv {
-  const own = /^(TS_|TAILSCALE_|CAIRN_|XDG_RUNTIME_DIR|STATE_DIRECTORY|CREDENTIALS_DIRECTORY)/;
-  const env = Object.entries(process.env).filter(([name]) => !own.test(name) && !ENGINE_VARIABLES.includes(name));
-  const direct = ["127.0.0.1", "localhost", process.env["NO_PROXY"] ?? process.env["no_proxy"] ?? ""].join(",");
-  return { ...Object.fromEntries(env), NO_PROXY: direct, no_proxy: direct };
 }
 
 /** Runs a program in the root, writes all that it prints, and returns its exit code. */
