@@ -9,7 +9,7 @@ import { circlesOf, importGraph, importsOf } from "./import-graph.ts";
 
 /**
  * Module → modules below it that it may import. A module is a folder of src/; `features/<name>` and `log/engine/<name>`
- * are modules of their own, and `features/*` stands for every feature. `main.ts` is the module `main`.
+ * are modules of their own, and `features/*` is every feature. `main.ts` is the module `main`.
  */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["cli", "observe"],

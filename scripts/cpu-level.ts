@@ -1,4 +1,4 @@
-// Says in an executable for x86-64 which processors can run it. Bun needs SSE4.2 (x86-64-v2) and is killed by an
+// Marks an executable for x86-64 with the processors that can run it. Bun needs SSE4.2 (x86-64-v2) and is killed by an
 // illegal instruction elsewhere, before any line of ours; with this mark the loader of glibc ends it with a sentence.
 
 import { closeSync, openSync, readSync, writeSync } from "node:fs";

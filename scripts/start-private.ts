@@ -101,7 +101,7 @@ export async function startPrivate(engine: string, values: ReturnType<typeof sta
   }
 }
 
-/** Says of each node that ends what is left. Resolves with the exit code of the last one. */
+/** Reports what is left when a node ends. Resolves with the exit code of the last one. */
 async function outlive({ nodes, isEnding, addressFile }: Play): Promise<number> {
   const living = new Set(nodes);
   let last = 1;
