@@ -1,5 +1,7 @@
 // One problem that a schema found, in words for people: the place, what is wanted, and the value that is there.
 
+import { memberOf } from "./json-object.ts";
+
 /** The part of a zod issue that is shown. */
 interface Issue {
   code?: string | undefined;
@@ -27,12 +29,6 @@ export function describeIssue(issue: Issue | undefined, value: unknown): { place
   if (typeof found === "string" && message.includes(JSON.stringify(found).slice(0, MAX_REPEATED)))
     return { place, text: `${at}${message}` };
   return { place, text: `${at}${message}; it is ${shownValue(found)}` };
-}
-
-function memberOf(value: unknown, name: PropertyKey): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<PropertyKey, unknown>)[name]
-    : undefined;
 }
 
 /** Returns a value as JSON, cut. */

@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
-import { isObject } from "../lib/json-object.ts";
+import { isObject, memberOf } from "../lib/json-object.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
 
@@ -100,12 +100,6 @@ function unwrapped(schema: z.ZodType): z.ZodType {
   return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault
     ? unwrapped(schema.unwrap() as z.ZodType)
     : schema;
-}
-
-function memberOf(value: unknown, name: PropertyKey): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<PropertyKey, unknown>)[name]
-    : undefined;
 }
 
 /** Returns a copy in which the member at `path` has another value; undefined: without it. */
