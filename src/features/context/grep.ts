@@ -12,6 +12,7 @@ import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./cont
 import { rowsAfter, visibleSpaces } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
 import { headOf, textOf, versionOf } from "./rows.ts";
+import { startOfCharacter } from "./text-part.ts";
 import { missing, requireVersion } from "./version-faults.ts";
 
 const MAX_PATTERN = 256;
@@ -156,8 +157,8 @@ class Search {
     if (found < 0) return true;
     if (this.matches.length >= this.#limit) return false;
     const isShort = end - start <= SHOWN_BEFORE + SHOWN_AFTER;
-    const first = isShort ? start : whole(text, Math.max(start, found - SHOWN_BEFORE));
-    const last = isShort ? end : whole(text, Math.min(end, found + SHOWN_AFTER));
+    const first = isShort ? start : startOfCharacter(text, Math.max(start, found - SHOWN_BEFORE));
+    const last = isShort ? end : startOfCharacter(text, Math.min(end, found + SHOWN_AFTER));
     this.matches.push({ id, version, line, chars: `${first + 1}-${last}`, text: text.slice(first, last) });
     return true;
   }
@@ -168,12 +169,6 @@ class Search {
     await nextTurn();
     signal.throwIfAborted();
   }
-}
-
-/** Returns the offset, or the one before it within a character of two code units. */
-function whole(text: string, at: number): number {
-  const unit = text.charCodeAt(at);
-  return at > 0 && unit >= 0xdc00 && unit < 0xe000 ? at - 1 : at;
 }
 
 /** Returns the id, or throws the Faults of a read for a document that has no text. */

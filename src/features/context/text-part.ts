@@ -39,7 +39,7 @@ export function partOf(text: string, { lines, chars, maxChars = Number.POSITIVE_
     throw new Fault("invalid_input", "lines and chars cannot be given together", { hint: "Leave one of them out." });
   if (lines === undefined && chars === undefined && text.length <= maxChars) return { text, part: undefined };
   const range = lines === undefined ? charRange(text, chars ?? "1-") : lineRange(text, lines);
-  const start = isSplit(text, range.start) ? range.start - 1 : range.start;
+  const start = startOfCharacter(text, range.start);
   const end = endWithin(text, start, range.end, maxChars);
   const before = countLineEnds(text, 0, start);
   const within = countLineEnds(text, start, Math.max(start, end - 1));
@@ -109,6 +109,11 @@ function endWithin(text: string, start: number, wanted: number, maxChars: number
   if (!isSplit(text, cut)) return cut;
   // A character that alone is over the limit is returned all the same, or a reader would never get on.
   return cut - 1 > start ? cut - 1 : cut + 1;
+}
+
+/** Returns the offset, or the one before it if it is within a character of two code units. */
+export function startOfCharacter(text: string, at: number): number {
+  return isSplit(text, at) ? at - 1 : at;
 }
 
 /** Reports whether an offset is within a character of two code units. */
