@@ -11,7 +11,7 @@ import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { rowsAfter, visibleSpaces } from "./list-contexts.ts";
 import { invalidCursor } from "./page-cursor.ts";
-import { headOf, textOf, versionOf } from "./rows.ts";
+import { headOf, newestText, textOf } from "./rows.ts";
 import { startOfCharacter } from "./text-part.ts";
 import { missing, requireVersion } from "./version-faults.ts";
 
@@ -124,9 +124,8 @@ class Search {
 
   /** Searches a document after a line. Rejects when the signal aborts. */
   async document(id: string, afterLine: number, signal: AbortSignal): Promise<void> {
-    const head = headOf(this.#reader, id);
-    const row = head?.deleted === 0 ? versionOf(this.#reader, id, head.version) : undefined;
-    if (row === undefined || row.purged !== 0) return;
+    const row = newestText(this.#reader, id);
+    if (row === undefined) return;
     this.#budget.units -= DOCUMENT + row.size;
     if (this.#budget.units < 0 && this.searched > 0) {
       this.stoppedAt = { id, line: afterLine };

@@ -19,7 +19,7 @@ import { contextId, idAliases } from "./context-id.ts";
 import { documentOf, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { type EditedDocument, explainEdits } from "./explain-edits.ts";
-import { headOf, type StoredVersion, textOf, versionOf } from "./rows.ts";
+import { headOf, newestText, type StoredVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
@@ -127,10 +127,8 @@ function parsedPatch(patch: unknown): unknown {
 }
 
 function newestDocument(reader: Reader, id: string): EditedDocument | undefined {
-  const head = headOf(reader, id);
-  const row = head?.deleted === 0 ? versionOf(reader, id, head.version) : undefined;
-  if (row === undefined || row.purged !== 0) return undefined;
-  return { text: textOf(row), isJson: isJsonType(row.content_type) };
+  const row = newestText(reader, id);
+  return row && { text: textOf(row), isJson: isJsonType(row.content_type) };
 }
 
 /** Returns the patch as JSON text. Throws `invalid_input`, `too_large`. */

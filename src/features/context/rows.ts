@@ -94,6 +94,13 @@ export function versionOf(reader: Reader, id: string, version: number): StoredVe
   return reader.get<StoredVersion>(`SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? AND version = ?`, id, version);
 }
 
+/** Returns the newest version of a context; undefined where there is none, it is a deletion, or it is purged. */
+export function newestText(reader: Reader, id: string): StoredVersion | undefined {
+  const head = headOf(reader, id);
+  const row = head?.deleted === 0 ? versionOf(reader, id, head.version) : undefined;
+  return row?.purged === 0 ? row : undefined;
+}
+
 /** Returns the bytes of the text of a kept version; 0 if there is none. */
 export function sizeOfVersion(reader: Reader, id: string, version: number): number {
   return reader.get<{ size: number }>("SELECT size FROM versions WHERE id = ? AND version = ?", id, version)?.size ?? 0;
