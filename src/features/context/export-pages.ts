@@ -8,7 +8,7 @@ import { read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
 import { endOfPrefix } from "./list-contexts.ts";
-import { invalidCursor } from "./page-cursor.ts";
+import { listCursor, parseListCursor } from "./page-cursor.ts";
 import type { StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
@@ -102,18 +102,13 @@ function removedMeanwhile(id: string): Fault {
   });
 }
 
-/** A cursor gives no right: each page is filtered by the rights at its time. */
 function writeCursor({ id, version, seq }: PageEnd): string {
-  return Buffer.from(JSON.stringify([id, version, seq]), "utf8").toString("base64url");
+  return listCursor([id, version, seq]);
 }
 
 const cursorShape = z.tuple([z.string().min(1).max(256), z.number().int().min(1), z.number().int().min(0)]);
 
 function readCursor(cursor: string): PageEnd {
-  try {
-    const [id, version, seq] = cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
-    return { id, version, seq };
-  } catch {
-    throw invalidCursor(cursor, "an export");
-  }
+  const [id, version, seq] = parseListCursor(cursor, cursorShape, "an export");
+  return { id, version, seq };
 }

@@ -10,7 +10,7 @@ import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
 import { rowsAfter, visibleSpaces } from "./list-contexts.ts";
-import { invalidCursor } from "./page-cursor.ts";
+import { listCursor, parseListCursor } from "./page-cursor.ts";
 import { headOf, newestText, textOf } from "./rows.ts";
 import { startOfCharacter } from "./text-part.ts";
 import { missing, requireVersion } from "./version-faults.ts";
@@ -191,18 +191,13 @@ async function* idsBelow(reader: Reader, prefix: string, context: CallContext, f
   }
 }
 
-const placeShape = z.tuple([z.string(), z.number().int().min(0)]);
+const placeShape = z.tuple([z.string().refine((id) => idProblem(id) === undefined), z.number().int().min(0)]);
 
 function writeCursor({ id, line }: Place): string {
-  return Buffer.from(JSON.stringify([id, line]), "utf8").toString("base64url");
+  return listCursor([id, line]);
 }
 
 function readCursor(cursor: string): Place {
-  try {
-    const [id, line] = placeShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString("utf8")));
-    if (idProblem(id) === undefined) return { id, line };
-  } catch {
-    // Refused below, as every other text that no answer has had.
-  }
-  throw invalidCursor(cursor, "this search");
+  const [id, line] = parseListCursor(cursor, placeShape, "this search");
+  return { id, line };
 }
