@@ -77,15 +77,18 @@ function scanJson(text: string, what: string, maxDepth: number): Scanned {
   return found;
 }
 
-/** Returns the index of the closing quote of the string that opens at `start`, or the last one of the text. */
-function endOfString(text: string, start: number, found: Scanned): number {
+/**
+ * Returns the index of the closing quote of the string that opens at `start`, or an index behind the text. Notes in
+ * `found` the first escape of half a character.
+ */
+export function endOfString(text: string, start: number, found?: Pick<Scanned, "loneSurrogateAt">): number {
   let at = start + 1;
   for (; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) return at;
     if (code !== BACKSLASH) continue;
     at++;
-    if (text.charCodeAt(at) !== LETTER_U) continue;
+    if (found === undefined || text.charCodeAt(at) !== LETTER_U) continue;
     const unit = Number.parseInt(text.slice(at + 1, at + 5), 16);
     const isPair = unit >= 0xd800 && unit <= 0xdbff && LOW_ESCAPE.test(text.slice(at + 5, at + 11));
     if (isPair) at += 6;
@@ -149,7 +152,7 @@ function keyTwice(text: string, what: string): Fault {
         expectKey = keysByLevel.at(-1) !== undefined;
         break;
       case QUOTE: {
-        const end = endOfString(text, at, { keys: 0, loneSurrogateAt: undefined });
+        const end = endOfString(text, at);
         const keys = expectKey ? keysByLevel.at(-1) : undefined;
         if (keys !== undefined) {
           const key: string = JSON.parse(text.slice(at, end + 1));

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { formatPointer } from "../../lib/json-pointer.ts";
+import { endOfString } from "../../lib/json-text.ts";
 
 /** Most entries of an outline. */
 const MAX_ENTRIES = 500;
@@ -146,13 +147,7 @@ class JsonScan {
   }
 
   #string(): void {
-    for (;;) {
-      this.#at = this.#text.indexOf('"', this.#at + 1);
-      let backslashes = 0;
-      while (this.#text.charCodeAt(this.#at - 1 - backslashes) === 0x5c) backslashes++;
-      if (backslashes % 2 === 0) break;
-    }
-    this.#at++;
+    this.#at = endOfString(this.#text, this.#at) + 1;
   }
 
   #skipSpace(): void {
