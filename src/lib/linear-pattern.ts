@@ -6,7 +6,7 @@ import { ALL_UNITS, parsePattern } from "./pattern-syntax.ts";
 
 /** Units for a place of the automaton that is looked at when a state is made; a character costs one. */
 const PLACE = 20;
-/** Most states kept; with more, they are made anew. */
+/** Most states kept; with more, they are made again. */
 const MAX_STATES = 2000;
 
 /** What a search may spend, shared by all its texts. */

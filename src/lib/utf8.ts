@@ -1,5 +1,5 @@
-// Reads bytes that must be UTF-8. A decoder that puts U+FFFD in place of other bytes would change what somebody wrote
-// without a word, so every door refuses them (security.md 22).
+// Reads bytes that must be UTF-8. A decoder that puts U+FFFD in place of other bytes would change a text without a
+// report, so every door refuses them (security.md 22).
 
 import { Fault } from "./fault.ts";
 

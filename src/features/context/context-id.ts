@@ -24,7 +24,7 @@ const RESERVED_SEGMENTS = new Set(["metadata", "versions", "diff", "restore", "s
 const PLAIN = /^[A-Za-z0-9._~:@-]+$/;
 /** Letters, marks, numbers, punctuation, symbols and the space of ASCII: what names are made of. */
 const NAMED = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]+$/u;
-/** What one does not see, or takes for the end of a segment. U+FFFD stands where a text was decoded wrongly. */
+/** What one does not see, or takes for the end of a segment. U+FFFD is the mark of a text that was decoded wrongly. */
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\u2800\uFFFC\uFFFD]/u;
 /** An id that was encoded twice would be another id. */
 const ENCODED = /%[0-9A-Fa-f]{2}/;

@@ -134,17 +134,17 @@ interface Reason {
 export function whyNotFound(text: string, oldText: string): Reason | undefined {
   for (const { form, trims, ...difference } of DIFFERENCES) {
     const line = lineOf(form(text), trims === true ? form(oldText).trim() : form(oldText));
-    if (line !== undefined) return told(difference, text, line);
+    if (line !== undefined) return reasonAt(difference, text, line);
   }
   const all = (value: string) => DIFFERENCES.reduce((made, { form }) => form(made), value);
   const line = lineOf(all(text), all(oldText).trim());
-  if (line !== undefined) return told(SEVERAL, text, line);
+  if (line !== undefined) return reasonAt(SEVERAL, text, line);
   const [first = ""] = oldText
     .split("\n")
     .map((each) => each.trim())
     .filter((each) => each.length > 3);
   const begin = oldText.trim().includes("\n") ? lineOf(text, first) : undefined;
-  return begin === undefined ? undefined : told(ONLY_BEGIN, text, begin);
+  return begin === undefined ? undefined : reasonAt(ONLY_BEGIN, text, begin);
 }
 
 const SEVERAL = {
@@ -158,7 +158,7 @@ const ONLY_BEGIN = {
   hint: "Read the document from that line on, and copy old_text.",
 };
 
-function told({ reason, what, hint }: Omit<Reason, "line">, text: string, line: number): Reason {
+function reasonAt({ reason, what, hint }: Omit<Reason, "line">, text: string, line: number): Reason {
   const there = (text.split("\n", line)[line - 1] ?? "").replace(/\r$/, "").slice(0, 120);
   return { reason, what: `${what}; line ${line} of the document is ${JSON.stringify(there)}`, hint, line };
 }
