@@ -29,10 +29,14 @@ export interface S3Request {
   key: string;
   query?: Readonly<Record<string, string>>;
   headers?: Readonly<Record<string, string>>;
-  /** Headers with checksums, which some services do not know: once one refused them, they are left out. */
-  checksums?: Readonly<Record<string, string>>;
   body?: Uint8Array;
   signal: AbortSignal;
+}
+
+/** A request that may have checksums. */
+export interface CheckedRequest extends S3Request {
+  /** Headers with checksums, which some services do not know: once one refused them, they are left out. */
+  checksums?: Readonly<Record<string, string>>;
 }
 
 /** A successful response with its body. */
@@ -79,7 +83,7 @@ export class S3 {
    * Sends a request, again after errors that may pass: no response, 408, 429 and 5xx except 501. Rejects with Fault
    * `not_found`, or `unavailable` with what the service said.
    */
-  async request({ checksums, ...request }: S3Request): Promise<S3Response> {
+  async request({ checksums, ...request }: CheckedRequest): Promise<S3Response> {
     if (checksums === undefined || this.#withoutChecksums) return this.#repeated(request);
     try {
       return await this.#repeated({ ...request, headers: { ...request.headers, ...checksums } });
@@ -91,7 +95,7 @@ export class S3 {
     }
   }
 
-  #repeated(request: Omit<S3Request, "checksums">): Promise<S3Response> {
+  #repeated(request: S3Request): Promise<S3Response> {
     return retry(() => this.#once(request), {
       firstMs: this.#options.retryMs ?? RETRY_MS,
       lastMs: Number.POSITIVE_INFINITY,
@@ -101,14 +105,7 @@ export class S3 {
     });
   }
 
-  async #once({
-    method,
-    key,
-    query = {},
-    headers = {},
-    body,
-    signal,
-  }: Omit<S3Request, "checksums">): Promise<S3Response> {
+  async #once({ method, key, query = {}, headers = {}, body, signal }: S3Request): Promise<S3Response> {
     const { endpoint, bucket, region, keys, outbound, nowMs } = this.#options;
     const url = new URL(`${endpoint}/${bucket}${key === "" ? "" : `/${key}`}`);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
