@@ -1,8 +1,9 @@
 // The folder of a node's sockets: private to its user, or open to one group for the local socket only (setting
 // `cli.group`).
 
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import type { SocketPaths } from "../config/paths.ts";
+import { findGroup } from "../lib/accounts.ts";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 
@@ -31,11 +32,8 @@ export function giveToGroup(socket: string, gid: number | undefined): void {
 
 function groupId(group: string): number {
   if (/^\d{1,10}$/.test(group)) return Number(group);
-  const line = readFileSync("/etc/group", "utf8")
-    .split("\n")
-    .find((entry) => entry.startsWith(`${group}:`));
-  const gid = Number(line?.split(":")[2] ?? Number.NaN);
-  if (!Number.isSafeInteger(gid)) {
+  const gid = findGroup(group);
+  if (gid === undefined) {
     throw new Fault("config_invalid", `The group ${JSON.stringify(group)} of cli.group is not in /etc/group`, {
       hint: "Make the group, or name it by its number.",
     });

@@ -1,5 +1,5 @@
-// Accounts of this machine, from /etc/passwd and /etc/group: names for uids, and the groups that decide what an account
-// may read. Accounts that only a directory service knows are not found.
+// Accounts of this machine, from /etc/passwd and /etc/group: names for uids, gids of groups, and the groups that decide
+// what an account may read. What only a directory service knows is not found.
 
 import { readFileSync } from "node:fs";
 
@@ -18,6 +18,12 @@ export function findAccount(wanted: string | number): Account | undefined {
   const [name = "", , uid, gid] = row;
   const others = rowsOf("/etc/group").filter(([, , , members = ""]) => members.split(",").includes(name));
   return { name, uid: Number(uid), gids: [Number(gid), ...others.map(([, , other]) => Number(other))] };
+}
+
+/** Returns the gid of a group by its name; undefined where the file has none. */
+export function findGroup(wanted: string): number | undefined {
+  const gid = Number(rowsOf("/etc/group").find(([name]) => name === wanted)?.[2]);
+  return Number.isSafeInteger(gid) ? gid : undefined;
 }
 
 /** Returns a uid as people know it: `cairn (uid 999)`. */

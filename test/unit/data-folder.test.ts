@@ -1,9 +1,10 @@
 // The data folder before it is opened: made, closed to other users, or refused because it is that of something else.
 
 import { expect, test } from "bun:test";
-import { chmodSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { prepareDataFolder } from "../../src/datadir/index.ts";
+import { prepareDataFolder, prepareSockets } from "../../src/datadir/index.ts";
+import { findGroup } from "../../src/lib/accounts.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
@@ -41,4 +42,18 @@ test("a folder of something else keeps its mode, and one that others can write i
   const shared = folderOf(0o775);
   expect(() => prepareDataFolder(shared)).toThrow("Others can write");
   expect(modeOf(shared)).toBe(0o775);
+});
+
+test("a group is found by its name, and a node with an unknown one is refused", () => {
+  const [name = "", , gid] = (readFileSync("/etc/group", "utf8").match(/^[a-z].*/m)?.[0] ?? "").split(":");
+  expect(findGroup(name)).toBe(Number(gid));
+  const folder = join(temporaryFolder(), "run");
+  const [cairn, internal, ingress] = [
+    join(folder, "cairn.sock"),
+    join(folder, "internal"),
+    join(folder, "ingress.sock"),
+  ];
+  expect(() => prepareSockets({ folder, cairn, internal, ingress }, "no-such-group")).toThrow(
+    'The group "no-such-group" of cli.group is not in',
+  );
 });
