@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
-import { host } from "../../scripts/targets.ts";
+import { host, type Target } from "../../scripts/targets.ts";
 
 const root = dirname(dirname(import.meta.dir));
 
@@ -46,37 +46,55 @@ export function shortLogCairn(): Promise<string[]> {
  * first build takes half a minute.
  */
 export async function alteredCairn(changes: readonly Alteration[]): Promise<string[]> {
-  if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
-  const name = createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
-  const folder = join(root, "build", "chaos", `tree-${name}`);
+  const target = targetHere();
+  const folder = folderFor(changes);
   rmSync(join(folder, "src"), { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
   for (const part of ["src", "scripts"]) cpSync(join(root, part), join(folder, part), { recursive: true });
   for (const file of ["package.json", "tsconfig.json"]) copyFileSync(join(root, file), join(folder, file));
   if (!existsSync(join(folder, "node_modules"))) symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   const inGo = changes.filter(({ file }) => file.startsWith("native/"));
   for (const { file, from, to } of changes.filter((change) => !inGo.includes(change)))
     writeFileSync(join(folder, file), replaced(join(folder, file), from, to));
-  await library(folder, inGo);
+  await alteredPart("library", folder, join(folder, "build", "native", target.name, "libcairn.so"), inGo);
+  copyFileSync(join(root, "build", "native", "versions.json"), join(folder, "build", "native", "versions.json"));
   return [process.execPath, join(folder, "src", "main.ts")];
 }
 
-/** Builds the Go half, with Go's own overlay where it is altered. */
-async function library(folder: string, changes: readonly Alteration[]): Promise<void> {
-  if (host === undefined) return;
-  const plain = ensureNative(host, "library");
-  const target = join(folder, "build", "native", host.name, "libcairn.so");
-  mkdirSync(dirname(target), { recursive: true });
-  copyFileSync(join(root, "build", "native", "versions.json"), join(folder, "build", "native", "versions.json"));
-  const stamp = readFileSync(`${plain}.stamp`, "utf8");
-  if (existsSync(target) && existsSync(`${target}.of`) && readFileSync(`${target}.of`, "utf8") === stamp) return;
-  rmSync(target, { force: true });
-  if (changes.length === 0) copyFileSync(plain, target);
-  else await build(folder, target, changes);
-  writeFileSync(`${target}.of`, stamp);
+/** Builds the driver of raft members (test/kit/raft.ts) with changes of native/, and returns its path. */
+export async function alteredDriver(changes: readonly Alteration[]): Promise<string> {
+  const folder = folderFor(changes);
+  const path = join(folder, "raftnode");
+  await alteredPart("raftnode", folder, path, changes);
+  return path;
 }
 
-async function build(folder: string, target: string, changes: readonly Alteration[]): Promise<void> {
+function targetHere(): Target {
+  if (host === undefined) throw new Error(`cairn is not built for ${process.platform}-${process.arch}`);
+  return host;
+}
+
+function folderFor(changes: readonly Alteration[]): string {
+  const name = createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
+  const folder = join(root, "build", "chaos", `tree-${name}`);
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+type Part = "library" | "raftnode";
+
+/** Builds a part of the Go half as `path`, with Go's own overlay where it is altered. */
+async function alteredPart(part: Part, folder: string, path: string, changes: readonly Alteration[]): Promise<void> {
+  const plain = ensureNative(targetHere(), part);
+  mkdirSync(dirname(path), { recursive: true });
+  const stamp = readFileSync(`${plain}.stamp`, "utf8");
+  if (existsSync(path) && existsSync(`${path}.of`) && readFileSync(`${path}.of`, "utf8") === stamp) return;
+  rmSync(path, { force: true });
+  if (changes.length === 0) copyFileSync(plain, path);
+  else await build(part, folder, path, changes);
+  writeFileSync(`${path}.of`, stamp);
+}
+
+async function build(part: Part, folder: string, path: string, changes: readonly Alteration[]): Promise<void> {
   const overlay: Record<string, string> = {};
   for (const [at, { file, from, to }] of changes.entries()) {
     const altered = join(folder, `altered-${at}.go`);
@@ -86,18 +104,20 @@ async function build(folder: string, target: string, changes: readonly Alteratio
   writeFileSync(join(folder, "overlay.json"), JSON.stringify({ Replace: overlay }));
   const tags = readFileSync(join(root, "native", "tags.txt"), "utf8").trim();
   const flags = ["-p", "2", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w -buildid="];
+  const isLibrary = part === "library";
   const child = Bun.spawn({
     cmd: [
-      ...["go", "build", "-C", join(root, "native"), ...flags, `-tags=${tags}`, "-buildmode=c-shared"],
-      ...[`-overlay=${join(folder, "overlay.json")}`, "-o", target, "./cmd/lib"],
+      ...["go", "build", "-C", join(root, "native"), ...flags, `-tags=${tags}`],
+      ...(isLibrary ? ["-buildmode=c-shared"] : []),
+      ...[`-overlay=${join(folder, "overlay.json")}`, "-o", path, isLibrary ? "./cmd/lib" : `./cmd/${part}`],
     ],
-    env: { ...process.env, CGO_ENABLED: "1", GOTOOLCHAIN: "local" },
+    env: { ...process.env, CGO_ENABLED: isLibrary ? "1" : "0", GOTOOLCHAIN: "local" },
     stdin: "ignore",
     stdout: "ignore",
     stderr: "pipe",
   });
   const said = await new Response(child.stderr).text();
-  if ((await child.exited) !== 0) throw new Error(`the altered library was not built:\n${said}`);
+  if ((await child.exited) !== 0) throw new Error(`the altered ${part} was not built:\n${said}`);
 }
 
 function replaced(path: string, from: string, to: string): string {

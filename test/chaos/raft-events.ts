@@ -12,7 +12,8 @@ export interface RaftEvent {
   candidate: string;
 }
 
-const LINE = /event kind=(votes|leads) server=([0-9a-f]+) epoch=([0-9a-z]*) term=(\d+)(?: for=([0-9a-f]+))?/g;
+/** As a node logs it, or the driver of test/kit/raft.ts, which has a colon after the message. */
+const LINE = /event:? kind=(votes|leads) server=([0-9a-f]+) epoch=([0-9a-z]*) term=(\d+)(?: for=([0-9a-f]+))?/g;
 
 /** Returns the events in the log lines of a node, in their order. */
 export function raftEventsOf(lines: string): RaftEvent[] {

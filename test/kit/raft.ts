@@ -1,6 +1,7 @@
 // Raft members for tests: driver processes, each with its store and its engine in this process, and writes that are
 // retried until one is acknowledged.
 
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
@@ -35,6 +36,10 @@ export interface DriverOptions {
   folder: string;
   bootstrap?: boolean;
   flags?: readonly string[];
+  /** Path of another build of the driver. */
+  program?: string;
+  /** File to which the log of raft is appended; without it raft logs nothing. */
+  logTo?: string;
 }
 
 /** A running driver. */
@@ -59,16 +64,18 @@ export class Driver {
     this.#waiting = waiting;
   }
 
-  static async start({ folder, bootstrap = false, flags = [] }: DriverOptions): Promise<Driver> {
+  static async start({ folder, bootstrap = false, flags = [], program, logTo }: DriverOptions): Promise<Driver> {
     if (host === undefined) throw new Error("this machine is none that Cairn is built for");
     const socketPath = join(folder, `raft-${crypto.randomUUID().slice(0, 8)}.sock`);
-    const child = spawnDriver([
-      ensureNative(host, "raftnode"),
+    const cmd = [
+      program ?? ensureNative(host, "raftnode"),
       `--folder=${join(folder, "raft")}`,
       `--socket=${socketPath}`,
       ...(bootstrap ? ["--bootstrap"] : []),
+      ...(logTo === undefined ? [] : ["--verbose"]),
       ...flags,
-    ]);
+    ];
+    const child = spawnDriver(cmd, logTo);
     const waiting: Replies = new Map();
     const listening = Promise.withResolvers<{ server: string; address: string }>();
     const read = async () => {
@@ -116,8 +123,13 @@ export class Driver {
   }
 }
 
-function spawnDriver(cmd: string[]) {
-  return Bun.spawn({ cmd, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+function spawnDriver(cmd: string[], logTo: string | undefined) {
+  const log = logTo === undefined ? undefined : openSync(logTo, "a");
+  try {
+    return Bun.spawn({ cmd, stdin: "pipe", stdout: "pipe", stderr: log ?? "inherit" });
+  } finally {
+    if (log !== undefined) closeSync(log);
+  }
 }
 
 /** One member: driver, store and engine. */
