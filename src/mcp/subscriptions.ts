@@ -33,7 +33,7 @@ export class Subscriptions {
   readonly #index: ResourceIndex;
   readonly #log: LogLine;
   /** By the spelling that `ResourceIndex.keyOf` returns. */
-  readonly #byKey = new Map<string, Set<Subscriber>>();
+  readonly #byKey = new Map<string, Set<Watch>>();
   readonly #all = new Set<Subscriber>();
   readonly #stop: () => void;
   #cursor: Cursor;
@@ -122,8 +122,8 @@ export class Subscriptions {
     const kind = this.#index.changedBy(change.operation);
     if (kind === undefined) return;
     const key = kind.template.uriOf(change.target);
-    for (const subscriber of this.#byKey.get(key) ?? []) {
-      subscriber.mark(key);
+    for (const { subscriber, uri } of this.#byKey.get(key) ?? []) {
+      subscriber.mark(uri);
       touched.add(subscriber);
     }
     if (kind.changes?.altersList(change) !== true) return;
@@ -151,9 +151,16 @@ export class Subscriptions {
   }
 }
 
+/** A resource that one subscriber watches: its URI as the client spelled it, which the client knows it by. */
+interface Watch {
+  subscriber: Subscriber;
+  uri: string;
+  key: string;
+}
+
 interface SubscriberParts {
   outlet: Outlet;
-  byKey: Map<string, Set<Subscriber>>;
+  byKey: Map<string, Set<Watch>>;
   keyOf: (uri: string) => string;
   mayRead: (uri: string) => boolean;
   tooMany: () => Fault;
@@ -165,8 +172,8 @@ export class Subscriber {
   /** True if it is notified when resources appear or go. */
   wantsList = false;
   readonly #parts: SubscriberParts;
-  /** URIs as the client spelled them, which is how it knows them again, with their keys. */
-  readonly #watched = new Map<string, string>();
+  /** By URI. Several spellings of one resource are several watches. */
+  readonly #watched = new Map<string, Watch>();
   readonly #changed = new Set<string>();
   #listChanged = false;
 
@@ -183,30 +190,25 @@ export class Subscriber {
     if (this.#watched.has(uri)) return;
     if (this.#watched.size >= MAX_WATCHED) throw this.#parts.tooMany();
     const key = this.#parts.keyOf(uri);
-    this.#watched.set(uri, key);
-    const watchers = this.#parts.byKey.get(key) ?? new Set();
-    watchers.add(this);
-    this.#parts.byKey.set(key, watchers);
+    const watch: Watch = { subscriber: this, uri, key };
+    this.#watched.set(uri, watch);
+    const watches = this.#parts.byKey.get(key) ?? new Set();
+    watches.add(watch);
+    this.#parts.byKey.set(key, watches);
   }
 
   unwatch(uri: string): void {
-    const key = this.#watched.get(uri);
-    if (key === undefined) return;
+    const watch = this.#watched.get(uri);
+    if (watch === undefined) return;
     this.#changed.delete(uri);
     this.#watched.delete(uri);
-    if (this.#spellings(key).length > 0) return;
-    const watchers = this.#parts.byKey.get(key);
-    watchers?.delete(this);
-    if (watchers?.size === 0) this.#parts.byKey.delete(key);
+    const watches = this.#parts.byKey.get(watch.key);
+    watches?.delete(watch);
+    if (watches?.size === 0) this.#parts.byKey.delete(watch.key);
   }
 
-  /** Marks what is watched under this key as changed. */
-  mark(key: string): void {
-    for (const uri of this.#spellings(key)) this.#changed.add(uri);
-  }
-
-  #spellings(key: string): string[] {
-    return [...this.#watched].flatMap(([uri, its]) => (its === key ? [uri] : []));
+  mark(uri: string): void {
+    this.#changed.add(uri);
   }
 
   markList(): void {
