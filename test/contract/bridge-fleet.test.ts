@@ -272,15 +272,20 @@ describe("where the agent stands", () => {
     });
   }, 15_000);
 
-  test("a member that is behind is waited for, so that own writes are read", async () => {
+  test.each([
+    ["own writes are read", ...put("team/seen", "new")],
+    ["what was in a long answer is read again", "context_get", { id: "team/long" }],
+  ] as const)("a member that is behind is waited for, so that %s", async (_what, name, given) => {
+    await core.call("context_put", { id: "team/long", content: "x".repeat(20_000) });
     const first = open();
     const second = open({}, oneBehind(core));
     await second.kill();
     const agent = bridge([first, second]);
-    await agent.call(...put("team/seen", "new"));
+    const { result } = await agent.call(name, given);
+    expect(result?.structuredContent === undefined).toBe(name === "context_get");
     await second.startAgain();
     await first.kill();
-    const reading = agent.call("context_get", { id: "team/seen" });
+    const reading = agent.call("context_get", { id: given.id });
     await Bun.sleep(200);
     expect(agent.written).toHaveLength(1);
     caughtUp = true;
