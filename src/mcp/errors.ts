@@ -45,3 +45,9 @@ export function httpError(status: number, code: number, message: string, data?: 
     { status, ...(status === 429 ? { headers: { "retry-after": String(data?.["retryAfterSeconds"] ?? 5) } } : {}) },
   );
 }
+
+/** Returns a JSON-RPC error under the id of the request that is refused, before the protocol runs. */
+export function refusal(request: { id?: unknown }, status: number, code: number, message: string): Response {
+  const id = typeof request.id === "string" || typeof request.id === "number" ? request.id : null;
+  return Response.json({ jsonrpc: "2.0", id, error: { code, message } }, { status });
+}

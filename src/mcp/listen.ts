@@ -3,8 +3,10 @@
 
 import { createMcpHandler, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { sentenceOf } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
+import { refusal } from "./errors.ts";
 import { type Flow, meterFlow } from "./flow.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
@@ -46,12 +48,13 @@ export class Listens {
   /** Responds with the stream, or with a JSON-RPC error. */
   async open(request: Request, body: ListenBody, caller: Caller): Promise<Response> {
     if (this.#open.size >= MAX_OVERALL) {
-      return refusal(body, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
+      return refusal(body, 200, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
     }
     const asked = readable(body.params?.notifications?.resourceSubscriptions, (uri) => this.#mayAskFor(caller, uri));
     if (asked.length > MAX_WATCHED) {
       return refusal(
         body,
+        200,
         -32602,
         `${asked.length} resourceSubscriptions, and ${MAX_WATCHED} are allowed; split them over several streams`,
       );
@@ -60,7 +63,7 @@ export class Listens {
     try {
       release = this.#parts.invoker.holdStream(caller);
     } catch (error) {
-      if (error instanceof Fault) return refusal(body, 429, `${error.message}. ${error.hint ?? ""}`);
+      if (error instanceof Fault) return refusal(body, 200, 429, sentenceOf(error));
       throw error;
     }
     let flow: Flow | undefined;
@@ -133,11 +136,6 @@ function honoured(body: ListenBody, uris: readonly string[]): ListenBody {
   const notifications = body.params?.notifications;
   if (!Array.isArray(notifications?.resourceSubscriptions)) return body;
   return { ...body, params: { ...body.params, notifications: { ...notifications, resourceSubscriptions: uris } } };
-}
-
-function refusal(body: ListenBody, code: number, message: string): Response {
-  const id = typeof body.id === "string" || typeof body.id === "number" ? body.id : null;
-  return Response.json({ jsonrpc: "2.0", id, error: { code, message } });
 }
 
 /** The bus of one stream: the SDK subscribes once, and unsubscribes when the stream ends. */

@@ -9,7 +9,7 @@ import { isObject } from "../lib/json-object.ts";
 import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { ownerOf } from "./bounds.ts";
-import { httpError } from "./errors.ts";
+import { httpError, refusal } from "./errors.ts";
 import { type KeptSession, KeptSessions } from "./kept-sessions.ts";
 import { toolOf } from "./request.ts";
 import { buildServer, type Parts } from "./server.ts";
@@ -277,7 +277,5 @@ function refuseInitialize(body: Record<string, unknown>): Response | undefined {
   const missing = Object.keys(INITIALIZE).filter((name) => params[name] === undefined);
   const what = missing.length === 0 ? "is not as the protocol has it" : `lacks params.${missing.join(", params.")}`;
   const example = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params: INITIALIZE });
-  const message = `initialize ${what}. For example: ${example}`;
-  const id = typeof body["id"] === "string" || typeof body["id"] === "number" ? body["id"] : null;
-  return Response.json({ jsonrpc: "2.0", id, error: { code: -32602, message } }, { status: 400 });
+  return refusal(body, 400, -32602, `initialize ${what}. For example: ${example}`);
 }
