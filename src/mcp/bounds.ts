@@ -6,9 +6,6 @@ import { hasCoreTools } from "./preset.ts";
 /** Time between keep-alives of quiet streams and of waits, in ms: proxies and clients give up after 20 s or more. */
 export const KEEP_ALIVE_MS = 10_000;
 
-/** Largest body of one POST in bytes: a document of 4 MiB as an escaped JSON string, and its message. */
-export const MAX_BODY_BYTES = 10 * 1024 * 1024;
-
 /** Most characters of a document in one answer, unless the call asks for more: models have room for not much more. */
 export const MAX_DOCUMENT_CHARS = 60_000;
 
