@@ -130,7 +130,7 @@ function respondHealth(
   return jsonResponse(request, { status, ready, timestamp, version: facts.version, ...shown }, as);
 }
 
-/** The texts name paths, logins and spaces: only who may read all spaces gets them. */
+/** The texts name paths, logins and spaces: only callers that may read all spaces get them. */
 function conditionsFor(
   caller: Caller,
   conditions: Health["conditions"],

@@ -52,7 +52,7 @@ export function requestsOf(stream: string): RequestId[] {
 /** A bounded ring of events. */
 export class RecentEvents {
   readonly #events: StoredEvent[] = [];
-  /** Tells the ids of this session from those that it gave out before the node restarted. */
+  /** Distinguishes the ids of this session from those that it gave out before the node restarted. */
   readonly #run = crypto.randomUUID().slice(0, 8);
   #bytes = 0;
   #last = 0;

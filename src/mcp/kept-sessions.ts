@@ -8,7 +8,7 @@ import { reasonOf } from "../lib/reason-of.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { PerOwner } from "./bounds.ts";
 
-/** Lines beyond those that are needed after which the journal is written anew. */
+/** Lines beyond those that are needed after which the journal is rewritten. */
 const MAX_STALE_LINES = 4096;
 /** Longest params of an `initialize` that are kept, in characters; of longer ones the revision is kept. */
 const MAX_PARAMS = 4096;
@@ -105,7 +105,7 @@ export class KeptSessions {
     this.#byId.set(id, { id, owner, callerId, params, watched: new Set(uris), usedMs: this.#nowMs() });
   }
 
-  /** Appends a line, or writes the journal anew where most of it is not needed or a line is missing. */
+  /** Appends a line, or rewrites the journal where most of it is not needed or a line is missing. */
   #write(line: Record<string, unknown>): void {
     if (this.#path === undefined) return;
     try {
@@ -159,7 +159,7 @@ function linesOf(path: string, log: LogLine): Record<string, unknown>[] {
     return lines.map(parseObject).filter((line) => line !== undefined);
   } catch (error) {
     if (!existsSync(path)) return [];
-    log("warning", `MCP sessions of before are lost: ${path} cannot be read: ${reasonOf(error)}`);
+    log("warning", `The earlier MCP sessions are lost: ${path} cannot be read: ${reasonOf(error)}`);
     return [];
   }
 }

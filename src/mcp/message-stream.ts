@@ -16,7 +16,7 @@ export interface MessageStreamOptions {
   keepAliveMs: number;
   /** Called each time the client has taken everything. */
   onIdle?: () => void;
-  /** Called once when the stream ends; `byClient` tells that the client went away. */
+  /** Called once when the stream ends; `byClient`: the client went away. */
   onEnd: (byClient: boolean) => void;
 }
 

@@ -187,11 +187,11 @@ export class SessionTransport implements Transport {
     const requests = messages.filter((message) => isJSONRPCRequest(message));
     if (requests.some((message) => isInitializeRequest(message))) this.#initialized = true;
     const exchange = requests.length === 0 ? undefined : this.#exchange(requests, isBatch, request);
-    for (const message of messages) this.#hear(message, exchange, request);
+    for (const message of messages) this.#receive(message, exchange, request);
     return exchange?.response ?? new Response(null, { status: 202 });
   }
 
-  #hear(message: JSONRPCMessage, exchange: Exchange | undefined, request: Request | undefined): void {
+  #receive(message: JSONRPCMessage, exchange: Exchange | undefined, request: Request | undefined): void {
     const closeSSEStream = exchange === undefined ? {} : { closeSSEStream: () => exchange.detach() };
     this.onmessage?.(message, { ...(request === undefined ? {} : { request }), ...closeSSEStream });
     if (isJSONRPCNotification(message) && message.method === "notifications/cancelled") {
@@ -228,7 +228,7 @@ export class SessionTransport implements Transport {
       isBatch,
     );
     for (const id of ids) {
-      // An id that is used twice: the earlier request cannot be told from the later one any more.
+      // An id that is used twice: the earlier request cannot be distinguished from the later one any more.
       this.#drop(id);
       this.#exchanges.set(id, exchange);
     }
@@ -241,7 +241,7 @@ export class SessionTransport implements Transport {
     for (const requestId of ids) {
       if (this.#exchanges.get(requestId) !== exchange) continue;
       const params = { requestId, reason: "the client disconnected" };
-      this.#hear({ jsonrpc: "2.0", method: "notifications/cancelled", params }, undefined, undefined);
+      this.#receive({ jsonrpc: "2.0", method: "notifications/cancelled", params }, undefined, undefined);
     }
   }
 

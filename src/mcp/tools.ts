@@ -53,7 +53,7 @@ export class Tools {
 
   /**
    * Returns the largest message of this caller in bytes, by what the header `Mcp-Name` names. Without one, which older
-   * revisions do not have, it is small for a caller who may write no document.
+   * revisions do not have, it is small for a caller that may write no document.
    */
   maxMessageBytes(caller: Caller, named: string | null): number {
     const { registry } = this.#invoker;

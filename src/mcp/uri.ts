@@ -73,7 +73,7 @@ export class UriTemplate {
   }
 }
 
-/** `:` and `@` may stand in a path (RFC 3986 3.3), and ids often have them. */
+/** `:` and `@` are allowed in a path (RFC 3986 3.3), and ids often have them. */
 function encodedSegment(segment: string): string {
   return encodeURIComponent(segment).replaceAll("%3A", ":").replaceAll("%40", "@");
 }
