@@ -52,10 +52,10 @@ function walk(bytes: Uint8Array): void {
     if (at >= bytes.byteLength) throw broken("it ends too early");
     const head = headAt(view, at);
     const end = at + head.bytes;
-    if (parent?.isMap === true && parent.left % 2 === 0 && !head.isText) throw broken("a key is no text");
+    if (parent?.isMap === true && parent.left % 2 === 0 && head.textAt === 0) throw broken("a key is no text");
     if (parent !== undefined) parent.left -= 1;
     if (end > bytes.byteLength) throw broken("it ends too early");
-    if (head.isText && !isUtf8(bytes.subarray(at + head.textAt, end))) throw broken("a text is not UTF-8");
+    if (head.textAt > 0 && !isUtf8(bytes.subarray(at + head.textAt, end))) throw broken("a text is not UTF-8");
     at = end;
     if (head.items > 0) {
       // Each item has at least one byte: a false length would allocate a huge array.
@@ -75,18 +75,17 @@ interface Head {
   /** Number of values inside; of a map, keys and values. */
   items: number;
   isMap: boolean;
-  isText: boolean;
-  /** Where the content of a text begins, after the head. */
+  /** Where the content of a text begins, after the head; 0 for every other value. */
   textAt: number;
 }
 
-const scalar = (bytes: number): Head => ({ bytes, items: 0, isMap: false, isText: false, textAt: 0 });
+const scalar = (bytes: number): Head => ({ bytes, items: 0, isMap: false, textAt: 0 });
 const text = (textAt: number, length: number): Head => {
-  return { bytes: textAt + length, items: 0, isMap: false, isText: true, textAt };
+  return { bytes: textAt + length, items: 0, isMap: false, textAt };
 };
-const list = (bytes: number, items: number): Head => ({ bytes, items, isMap: false, isText: false, textAt: 0 });
+const list = (bytes: number, items: number): Head => ({ bytes, items, isMap: false, textAt: 0 });
 const map = (bytes: number, pairs: number): Head => {
-  return { bytes, items: 2 * pairs, isMap: true, isText: false, textAt: 0 };
+  return { bytes, items: 2 * pairs, isMap: true, textAt: 0 };
 };
 
 /** Bytes of the numbers 0xca to 0xd3: floats, unsigned, signed. */
