@@ -1,8 +1,8 @@
 // Which feature a URI or a change belongs to, from the manifests.
 
 import type { Feature, FeatureChanges } from "../operation/feature.ts";
-import type { FeatureResources } from "../operation/mcp-parts.ts";
-import { type Named, UriTemplate } from "./uri.ts";
+import type { FeatureResources, ResourceRequest } from "../operation/mcp-parts.ts";
+import { UriTemplate } from "./uri.ts";
 
 /** The resources of one feature. */
 export interface ResourceKind {
@@ -44,7 +44,7 @@ export class ResourceIndex {
    * Returns what a URI names and its kind, or undefined where it is of no feature. Throws Fault `invalid_input` where
    * the scheme is of a feature, and the rest cannot be read.
    */
-  find(uri: string): (Named & { kind: ResourceKind }) | undefined {
+  find(uri: string): (ResourceRequest & { kind: ResourceKind }) | undefined {
     for (const kind of this.kinds) {
       const named = kind.template.parse(uri);
       if (named !== undefined) return { kind, ...named };

@@ -3,13 +3,7 @@
 // comes back as it was.
 
 import { Fault } from "../lib/fault.ts";
-
-/** What a URI names. */
-export interface Named {
-  target: string;
-  /** Which part of it. */
-  query: Readonly<Record<string, string>>;
-}
+import type { ResourceRequest } from "../operation/mcp-parts.ts";
 
 /** An RFC 6570 template of a scheme, an empty authority and one variable: `scheme:///{name}`. */
 export class UriTemplate {
@@ -49,7 +43,7 @@ export class UriTemplate {
    * (`cairn://team-a/plan`), and what Python's urlunsplit makes of an empty authority (`cairn:/team-a/plan`).
    * Throws `invalid_input` for what is no URI. The operation checks whether the target is valid.
    */
-  parse(uri: string): Named | undefined {
+  parse(uri: string): ResourceRequest | undefined {
     const rest = this.#pattern.exec(uri)?.[1];
     if (rest === undefined) return undefined;
     if (rest.includes("#")) throw unreadable(uri, "has a fragment", "Write # of an id as %23.");
@@ -64,7 +58,7 @@ export class UriTemplate {
     }
   }
 
-  #queryOf(uri: string, text: string): Named["query"] {
+  #queryOf(uri: string, text: string): ResourceRequest["query"] {
     const query = Object.fromEntries(new URLSearchParams(text));
     const unknown = Object.keys(query).find((name) => !this.#queryNames.includes(name));
     if (unknown === undefined && text !== "") return query;

@@ -38,6 +38,7 @@ export interface PageRequest {
 /** What a URI names. */
 export interface ResourceRequest {
   target: string;
+  /** Which part of it. */
   query: Readonly<Record<string, string>>;
 }
 
