@@ -116,7 +116,7 @@ export class Endpoint {
     subscriptions.close();
   }
 
-  /** Returns the response to a caller without any right: it opens no session, and its body is not read (security.md 14). */
+  /** Returns the response to a caller without any right: no session, and no body is read (security.md 14). */
   #refuseStranger(caller: Caller): Response | undefined {
     try {
       this.#parts.invoker.refuseStranger(caller, "mcp");

@@ -277,12 +277,11 @@ describe("where the agent stands", () => {
     ["what was in a long answer is read again", "context_get", { id: "team/long" }],
   ] as const)("a member that is behind is waited for, so that %s", async (_what, name, given) => {
     await core.call("context_put", { id: "team/long", content: "x".repeat(20_000) });
-    const first = open();
-    const second = open({}, oneBehind(core));
+    const [first, second] = [open(), open({}, oneBehind(core))];
     await second.kill();
     const agent = bridge([first, second]);
-    const { result } = await agent.call(name, given);
-    expect(result?.structuredContent === undefined).toBe(name === "context_get");
+    const read = await agent.call(name, given);
+    expect(read.result?.structuredContent === undefined).toBe(name === "context_get");
     await second.startAgain();
     await first.kill();
     const reading = agent.call("context_get", { id: given.id });
