@@ -34,6 +34,7 @@ describe("the systemd unit", () => {
       "StateDirectory=cairn",
       "StateDirectoryMode=0700",
       "CapabilityBoundingSet=",
+      "UnsetEnvironment=BUN_OPTIONS BUN_INSPECT BUN_CONFIG_VERBOSE_FETCH BUN_BE_BUN",
       "SystemCallFilter=@system-service",
       "UMask=0077",
     ])
