@@ -34,6 +34,7 @@ import type { PeerServer } from "../peer/server.ts";
 import type { Store } from "../store/store.ts";
 import type { Peer, RaftHost } from "../tailnet/index.ts";
 import { leaveFleet, transferLead } from "./actions.ts";
+import { EraseDelay } from "./erase-delay.ts";
 import { FleetScanner } from "./fleet-scanner.ts";
 import { FleetState } from "./fleet-state.ts";
 import type { FleetView } from "./fleet-view.ts";
@@ -78,8 +79,6 @@ export interface FullMemberOptions {
 }
 
 const PATHS_EVERY_MS = 5_000;
-/** A member that responds and is behind delays an erasure for this long; then it will need a copy of the store. */
-const ERASE_ANYWAY_MS = 60_000;
 
 /** A full member. `start` begins what needs no tailnet, `up` what needs it, `scan` looks for other fleets. */
 export class FullMember implements FleetView {
@@ -97,8 +96,7 @@ export class FullMember implements FleetView {
   readonly #health = new Health();
   readonly #clockOff = new ClockOff();
   readonly #purges: OwnPurges;
-  /** The erasure that waits for members, and since when, on the monotonic clock. */
-  #erasing = { index: 0, sinceMs: 0 };
+  readonly #eraseDelay: EraseDelay;
   readonly #unsubscribe: (() => void)[] = [];
   /** When this node was on the tailnet first, on the monotonic clock. */
   #upMs = Number.POSITIVE_INFINITY;
@@ -135,6 +133,7 @@ export class FullMember implements FleetView {
       answered: (member) => this.#beats.answered(member),
     });
     this.#beats = this.#openBeats();
+    this.#eraseDelay = new EraseDelay({ members, self: () => node.id(), beats: this.#beats, monotonicMs });
     this.#steward = new Steward({
       host,
       members,
@@ -233,13 +232,7 @@ export class FullMember implements FleetView {
   }
 
   mayErase(index: number): boolean {
-    const { members, node: own } = this.#options;
-    if (this.#erasing.index !== index) this.#erasing = { index, sinceMs: monotonicMs() };
-    if (monotonicMs() - this.#erasing.sinceMs > ERASE_ANYWAY_MS) return true;
-    const others = members.list().filter(({ server, node }) => server !== "" && node !== own.id());
-    return others.every(
-      ({ node }) => this.#beats.isAway(node) || (this.#beats.received(node)?.beat.applied ?? 0) >= index,
-    );
+    return this.#eraseDelay.isOver(index);
   }
 
   roundTripMs(node: string): number | undefined {
