@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MIGRATIONS } from "../../src/features/index.ts";
 import { refuseDamage } from "../../src/store/open.ts";
+import { Scrubber } from "../../src/store/scrub.ts";
 import { Store } from "../../src/store/store.ts";
 import { Random } from "../chaos/random.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -98,4 +99,17 @@ test("writes go on beside it, and a reader of another connection holds it up unt
   store.close();
   expect(await closing).toBe(false);
   expect(existsSync(`${store.path}-wal`)).toBe(false);
+});
+
+test("a file with auto_vacuum is left as it is: its pointer maps could begin like a page of rows", () => {
+  const path = join(temporaryFolder(), "other.db");
+  const database = new Database(path);
+  database.run("PRAGMA auto_vacuum = FULL");
+  database.run("CREATE TABLE texts (text TEXT)");
+  database.close();
+  const before = readFileSync(path);
+  const scrubber = new Scrubber(path);
+  expect(() => scrubber.step(0)).toThrow("auto_vacuum");
+  scrubber.close();
+  expect(readFileSync(path).equals(before)).toBe(true);
 });
