@@ -1,6 +1,6 @@
 // What a start does about fleets, over real data folders: member, join, alone; what is set aside, what is refused.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, jest, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemdUnit } from "../../src/cli/service/systemd.ts";
@@ -17,6 +17,7 @@ import { writeMeta } from "../../src/log/meta.ts";
 import { ownChanges, planFleet } from "../../src/membership/plan.ts";
 import { comesBackAfter, mayGetCopy, requestRejoin } from "../../src/membership/rejoin.ts";
 import { RemovalWatch } from "../../src/membership/removal-watch.ts";
+import { UpstreamCondition } from "../../src/membership/upstream-condition.ts";
 import { NodeFailure } from "../../src/node/node-failure.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
 import { Store } from "../../src/store/store.ts";
@@ -267,6 +268,25 @@ describe("a member", () => {
     expect(conditions.list().map(({ code }) => code)).toEqual(["removed_from_fleet"]);
     removal.acceptedBy(told("c"));
     expect([removal.removed, lines.length]).toEqual([false, 3]);
+  });
+
+  test("that is no member is not said to lack an upstream, however long none answers", () => {
+    const conditions = new Conditions(() => {});
+    jest.useFakeTimers();
+    try {
+      const upstream = new UpstreamCondition(conditions, () => []);
+      upstream.update(undefined, "b refuses this edge");
+      conditions.raise("removed_from_fleet", "b says that this node is no member of the fleet");
+      jest.advanceTimersByTime(60_000);
+      expect(conditions.list().map(({ code }) => code)).toEqual(["removed_from_fleet"]);
+      conditions.clear("removed_from_fleet");
+      upstream.update("b", "");
+      upstream.update(undefined, "b does not answer");
+      jest.advanceTimersByTime(60_000);
+      expect(conditions.list().map(({ code }) => code)).toEqual(["upstream_away"]);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test("that its fleet forgot goes on as it is, and joins anew where it is told to join", () => {
