@@ -198,7 +198,7 @@ export class TailnetSession {
         `The control server does not know this device any more${text === "" ? "" : ` (${text})`}; it is cut off`,
       );
     else if (reason === "refused") {
-      conditions.raise("login_refused", `The control server refuses this device: ${text}`);
+      this.#raiseRefusal(text);
       // The device is refused, whatever its key.
       conditions.clear("auth_key_refused");
       return true;
@@ -243,18 +243,11 @@ export class TailnetSession {
    * period if it has earlier state. Without a key it is the login that was refused, and the Go half keeps trying.
    */
   #refuseKey(message: string): void {
-    const {
-      conditions,
-      params,
-      hasState,
-      onFatal,
-      onWaiting,
-      refusedKeyGraceMs = REFUSED_KEY_GRACE_MS,
-    } = this.#options;
+    const { params, hasState, onFatal, onWaiting, refusedKeyGraceMs = REFUSED_KEY_GRACE_MS } = this.#options;
     clearTimeout(this.#refusedTimer);
     if (params.authKey === undefined && params.clientSecret === undefined) {
-      conditions.raise("login_refused", `The control server refuses this device: ${message}`);
       this.#loginRefusal = message;
+      this.#raiseRefusal(message);
       onWaiting();
       return;
     }
@@ -276,7 +269,11 @@ export class TailnetSession {
       );
   }
 
-  /** Whether this node was a device of the tailnet, as it showed or as the control server said. */
+  #raiseRefusal(text: string): void {
+    this.#options.conditions.raise("login_refused", `The control server refuses this device: ${text}`);
+  }
+
+  /** Reports whether this node was a device of the tailnet, as it showed or as the control server said. */
   #isDevice(): boolean {
     return this.#hasRun || this.#status?.state === "Running" || (this.#status?.denied ?? null) !== null;
   }
