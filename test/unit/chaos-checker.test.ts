@@ -7,7 +7,8 @@ import { type MemberEnd, OTHER_CONTENT, type Row, type Run } from "../chaos/hist
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
 import { raftEventsOf } from "../chaos/raft-events.ts";
 
-const SEEDS = [1, 2, 3, 4, 5].map((at) => at * 7919 + (Date.now() % 7919));
+const FIXED_SEEDS = [1, 2, 3, 4, 5];
+const SEEDS = FIXED_SEEDS.map((at) => at * 7919 + (Date.now() % 7919));
 
 describe("a model that is right", () => {
   test.each(SEEDS)("passes with seed %d", (seed) => {
@@ -52,8 +53,9 @@ const FOUND_BY: Readonly<Record<Bug, readonly string[]>> = {
   "lost notification": ["feed"],
 };
 
+// With one seed of a hundred some bugs show no effect that their rule is about, so these are the same in every run.
 describe.each(BUGS)("%s", (bug) => {
-  test.each(SEEDS)("is found with seed %d", (seed) => {
+  test.each(FIXED_SEEDS)("is found with seed %d", (seed) => {
     const recover = bug === "etag without hash" || bug === "position reused after recover";
     // Some rules see a bug in few of its effects: with 4,000 requests one seed of 200 shows none of them.
     const asks = FOUND_BY[bug].length > 1 ? 8000 : 4000;
