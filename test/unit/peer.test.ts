@@ -12,16 +12,7 @@ import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import { decodeFrame, encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { PeerLink } from "../../src/peer/link.ts";
 import { type PeerMember, PeerServer } from "../../src/peer/server.ts";
-
-function faultOf(body: () => unknown): Fault {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof Fault) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
+import { faultOf } from "../kit/refusal.ts";
 
 function nested(depth: number): Uint8Array {
   return Uint8Array.from([...Array.from({ length: depth }, () => 0x91), 0xc0]);

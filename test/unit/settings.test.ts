@@ -8,23 +8,13 @@ import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
 import { readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
 import { envOf, flagOf } from "../../src/config/setting.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../../src/features/index.ts";
-import { Fault } from "../../src/lib/fault.ts";
+import { faultOf } from "../kit/refusal.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 function folder(toml?: string): string {
   const path = temporaryFolder();
   if (toml !== undefined) writeFileSync(join(path, "cairn.toml"), toml);
   return path;
-}
-
-function faultOf(run: () => unknown): Fault {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof Fault) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
 }
 
 const load = (options: Partial<LoadOptions> & { data: string }) =>

@@ -8,11 +8,11 @@ import { linesOf } from "../../src/cli/export/export-file.ts";
 import { parseJsonInput, readInput } from "../../src/cli/input.ts";
 import { runCommandLine } from "../../src/cli/program.ts";
 import { loadSettings } from "../../src/config/load.ts";
-import { Fault } from "../../src/lib/fault.ts";
 import { textOfUtf8 } from "../../src/lib/utf8.ts";
 import { decodeFrame } from "../../src/peer/frames.ts";
 import { CAPABILITY, startCore } from "../kit/core.ts";
 import { startMcpServer } from "../kit/mcp-server.ts";
+import { faultOf } from "../kit/refusal.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 /** `before`, a byte that no UTF-8 text has there, and `after`. */
@@ -25,16 +25,6 @@ function fileOf(name: string, content: string | Uint8Array): string {
   const path = join(temporaryFolder(), name);
   writeFileSync(path, content, { mode: 0o600 });
   return path;
-}
-
-function faultOf(body: () => unknown): Fault {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof Fault) return error;
-    throw error;
-  }
-  throw new Error("nothing was refused");
 }
 
 test("the refusal says which byte, and that it may be UTF-16", () => {
