@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { checkArrows } from "./check-arrows.ts";
 import { checkDocs } from "./check-docs.ts";
 import { checkTests } from "./check-tests.ts";
+import { finished } from "./finished.ts";
 import { checkGenerated } from "./generate.ts";
 
 const root = dirname(import.meta.dir);
@@ -83,13 +84,9 @@ async function tool(cmd: string[], silent = false): Promise<string[]> {
     timeout: LIMIT_MS,
     env: { ...process.env, GOFLAGS: "-buildvcs=false", GOTOOLCHAIN: "local" },
   });
-  const [output, errors, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (code === 0 && !(silent && output.trim() !== "")) return [];
-  const lines = `${output}${errors}`.split("\n").filter((line) => line.trim() !== "");
+  const { out, err, code } = await finished(child);
+  if (code === 0 && !(silent && out.trim() !== "")) return [];
+  const lines = `${out}${err}`.split("\n").filter((line) => line.trim() !== "");
   return lines.length === 0 ? [`${cmd.join(" ")} ended with ${code}`] : lines.slice(0, 60);
 }
 

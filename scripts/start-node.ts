@@ -3,6 +3,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LineSplitter } from "../src/tailnet/lines.ts";
+import { finished } from "./finished.ts";
 import { BuildError } from "./native.ts";
 
 /** The command that runs the executable from source. */
@@ -115,11 +116,7 @@ export async function cairn(words: readonly string[], env: Readonly<Record<strin
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
+  const { out, err, code } = await finished(child);
   if (code !== 0) throw new BuildError(`cairn ${words.join(" ")} ended with ${code}: ${err.trim()}`);
   return out;
 }

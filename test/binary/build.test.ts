@@ -17,6 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import manifest from "../../package.json" with { type: "json" };
+import { finished } from "../../scripts/finished.ts";
 import { host } from "../../scripts/targets.ts";
 import { buildDist } from "../kit/dist.ts";
 import { startNode } from "../kit/node.ts";
@@ -65,12 +66,7 @@ function plant(trap: string, folder: string): void {
 async function run(cmd: string[], cwd: string) {
   const env = { PATH: process.env["PATH"] ?? "", HOME: join(base, "home"), TMPDIR: base };
   const child = Bun.spawn({ cmd, cwd, env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  const [out, err, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { out, err, code };
+  return finished(child);
 }
 
 describe("version", () => {

@@ -4,6 +4,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { CLIENTS, type ClientName, clientLines } from "../../src/lib/client-lines.ts";
 import { install, lastLine, pathOf, ROOT } from "./install.ts";
 import { MATRIX } from "./matrix.ts";
@@ -117,6 +118,6 @@ async function run(folder: string, home: string, line: string): Promise<{ code: 
     stderr: "pipe",
     timeout: COMMAND_MS,
   });
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  return { code: await child.exited, out: `${out}\n${err}` };
+  const { out, err, code } = await finished(child);
+  return { code, out: `${out}\n${err}` };
 }

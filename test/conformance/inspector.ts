@@ -4,6 +4,7 @@
 
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 
 const VERSION = "2.12.0";
 const INSTALL_MS = 180_000;
@@ -100,8 +101,7 @@ async function problemOf(
     timeout: CALL_MS,
     env: { PATH: process.env["PATH"] ?? "", HOME: home },
   });
-  const [output, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  const exitCode = await child.exited;
+  const { out: output, err: errors, code: exitCode } = await finished(child);
   if (exitCode !== 0) return `ended with ${exitCode}: ${errors.slice(-2000)}`;
   const { result } = JSON.parse(output) as { result: never };
   return holds(result) ? undefined : `unexpected: ${output.slice(0, 1000)}`;

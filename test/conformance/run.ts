@@ -5,6 +5,7 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 
 import { ensureInspector, inspect } from "./inspector.ts";
 
@@ -121,9 +122,8 @@ async function runSuite(node: string, url: string, requirements: string): Promis
     stderr: "pipe",
     timeout: RUN_MS,
   });
-  const [output, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  const exitCode = await child.exited;
-  return { requirements, exitCode, output: output + errors, ...counts(output) };
+  const { out, err, code } = await finished(child);
+  return { requirements, exitCode: code, output: out + err, ...counts(out) };
 }
 
 /** Adds up the checks of the required scenarios; those the suite lists as not scored are left out. */

@@ -5,6 +5,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:te
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import type { Outcome } from "../kit/open-tailnet.ts";
@@ -39,11 +40,7 @@ async function open(
     stderr: "pipe",
     timeout: 30_000,
   });
-  const [out, err] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
+  const { out, err } = await finished(child);
   if (out === "") throw new Error(`the process ended with ${child.exitCode ?? child.signalCode}: ${err}`);
   return JSON.parse(out);
 }

@@ -4,6 +4,7 @@
 
 import { chmodSync, chownSync, cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { finished, type Output } from "../../scripts/finished.ts";
 import { dockerfile, imageEnvironment, madeFoldersOf, type Service, stringsOf } from "./image.ts";
 
 /** Returns why there can be no containers here, or undefined. */
@@ -13,12 +14,6 @@ export function noContainers(): string | undefined {
   for (const tool of ["unshare", "nsenter", "mount", "ldd", "sh"]) if (Bun.which(tool) === null) return tool;
   const tried = Bun.spawnSync({ cmd: ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], stderr: "pipe" });
   return tried.exitCode === 0 ? undefined : `mounts (${tried.stderr.toString().trim()})`;
-}
-
-export interface Ended {
-  code: number;
-  out: string;
-  err: string;
 }
 
 export class Image {
@@ -142,7 +137,7 @@ export class Container {
   }
 
   /** Runs a command inside, as `docker exec` does. */
-  async exec(words: readonly string[]): Promise<Ended> {
+  async exec(words: readonly string[]): Promise<Output> {
     const as = [`--setgid=${this.#uid}`, `--setuid=${this.#uid}`];
     const child = Bun.spawn({
       cmd: ["nsenter", `--target=${this.#child.pid}`, "--mount", "--root", "--wd", ...as, ...words],
@@ -151,12 +146,7 @@ export class Container {
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [out, err, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
-    return { code, out, err };
+    return finished(child);
   }
 
   /** Runs the image's health check. */

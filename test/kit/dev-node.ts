@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { eventually } from "./eventually.ts";
 import { cairnCommand, type Finished } from "./node.ts";
 
@@ -55,13 +56,7 @@ export async function startDevNode(variables: Readonly<Record<string, string>> =
   const { url } = node;
   const run = async (cmd: string[], more: Record<string, string>, input: string): Promise<Finished> => {
     const options = { cmd, cwd: home, env: { ...env, ...more }, stdin: new Blob([input]) };
-    const started = Bun.spawn({ ...options, stdout: "pipe", stderr: "pipe" });
-    const [stdout, stderr, code] = await Promise.all([
-      new Response(started.stdout).text(),
-      new Response(started.stderr).text(),
-      started.exited,
-    ]);
-    return { out: stdout, err: stderr, code, signal: null };
+    return { ...(await finished(Bun.spawn({ ...options, stdout: "pipe", stderr: "pipe" }))), signal: null };
   };
   return {
     url,

@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { ensureNative } from "../../scripts/native.ts";
 import { host } from "../../scripts/targets.ts";
 import type { NodeEvent, Ready } from "../../src/node/report/events.ts";
@@ -203,10 +204,7 @@ export class TestNode implements AsyncDisposable {
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [out, err] = await within(
-      `cairn ${words.join(" ")}`,
-      Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]),
-    );
+    const { out, err } = await within(`cairn ${words.join(" ")}`, finished(child));
     if (leaksOf(secretsOf(this.env), { out, err }, []).length > 0) this.#leakyCommands.push(words.join(" "));
     return { code: child.exitCode, signal: signalOf(child.signalCode), out, err };
   }

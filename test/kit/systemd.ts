@@ -4,6 +4,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import type { Finished } from "./node.ts";
 
 const BOOT_MS = 60_000;
@@ -72,11 +73,7 @@ export class SystemdMachine implements AsyncDisposable {
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [out, err, code] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-      child.exited,
-    ]);
+    const { out, err, code } = await finished(child);
     return { out: out.trim(), err: err.trim(), code, signal: null };
   }
 

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { finished } from "../../scripts/finished.ts";
 import { eventually } from "../kit/eventually.ts";
 import { type Fleet, type FleetNode, startFleet } from "../kit/fleet.ts";
 import { newClient, textOf } from "../kit/mcp-client.ts";
@@ -49,11 +50,11 @@ function play(words: readonly string[]) {
   const urls = nodes.flatMap(({ name }) => ["--url", `http://${name}`]);
   const cmd = [...command, "simulate", "--hostname", "player", "--private-tailnet", "--data", data, ...urls, ...words];
   const child = Bun.spawn({ cmd, env, stdout: "pipe", stderr: "pipe" });
-  return Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text(), child.exited]);
+  return finished(child);
 }
 
 test("simulate plays on all three, and finds the same everywhere", async () => {
-  const [out, err, code] = await play(["--agents", "6", "--rounds", "4"]);
+  const { out, err, code } = await play(["--agents", "6", "--rounds", "4"]);
   expect({ code, wrong: code === 0 ? "" : err }).toEqual({ code: 0, wrong: "" });
   for (const { name } of nodes) expect(out).toContain(`http://${name})`);
   expect(out).toContain("no update lost");
@@ -103,7 +104,7 @@ test("kill -9 of the member in use under a stream of writes without keys, and un
     expect(slowestMs).toBeLessThan(15_000);
     const history = await client.callTool({ name: "context_history", arguments: { id: "team/count" } });
     expect(textOf(history)["versions"]).toHaveLength(20);
-    const [story, complaints, exit] = await playing;
+    const { out: story, err: complaints, code: exit } = await playing;
     expect({ exit, wrong: exit === 0 ? "" : complaints }).toEqual({ exit: 0, wrong: "" });
     expect(story).toContain("no update lost");
   } finally {

@@ -6,6 +6,7 @@ import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Client } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { finished } from "../../scripts/finished.ts";
 import { eventually } from "../kit/eventually.ts";
 import { ERAS, type Era, newClient, textOf } from "../kit/mcp-client.ts";
 import { startNode, type TestNode } from "../kit/node.ts";
@@ -50,8 +51,7 @@ function environment(key?: string): Record<string, string> {
 
 async function cairn(words: readonly string[], key?: string) {
   const child = Bun.spawn({ cmd: [...node.command, ...words], env: environment(key), stdout: "pipe", stderr: "pipe" });
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  return { code: await child.exited, out, err };
+  return finished(child);
 }
 
 interface Bridge extends AsyncDisposable {

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { drawSecret, ticketText } from "../../src/fleet/index.ts";
 import { eventually } from "../kit/eventually.ts";
 import { cairnCommand, type Finished } from "../kit/node.ts";
@@ -34,12 +35,7 @@ async function cairn(words: readonly string[], more: Record<string, string> = {}
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [out, err, code] = await Promise.all([
-    new Response(run.stdout).text(),
-    new Response(run.stderr).text(),
-    run.exited,
-  ]);
-  return { out, err, code, signal: null };
+  return { ...(await finished(run)), signal: null };
 }
 
 beforeAll(async () => {

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -190,8 +191,7 @@ describe("backup and restore", () => {
   const data = (name: string): string => join(folder, name, "data");
   const run = async (at: TestNode, ...words: string[]): Promise<Finished> => {
     const child = Bun.spawn({ cmd: [...at.command, ...words], env: at.env, stdout: "pipe", stderr: "pipe" });
-    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-    return { code: await child.exited, signal: null, out, err };
+    return { ...(await finished(child)), signal: null };
   };
 
   test("a backup of a running node restores into an empty folder, as a new history", async () => {

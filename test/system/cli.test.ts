@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { chmodSync, lstatSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import type { Ready } from "../../src/node/report/events.ts";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 
@@ -153,8 +154,7 @@ test("a reader that closes the pipe early is no failure", async () => {
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [out, err] = await Promise.all([new Response(shell.stdout).text(), new Response(shell.stderr).text()]);
-  expect({ out, err, code: await shell.exited }).toEqual({ out: "xxxxxxxxxx", err: "", code: 0 });
+  expect(await finished(shell)).toEqual({ out: "xxxxxxxxxx", err: "", code: 0 });
 });
 
 test("no node at the data folder, and no folder: exit 32 with the way out", async () => {

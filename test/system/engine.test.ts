@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { loadSettings } from "../../src/config/load.ts";
 import { readSecrets } from "../../src/config/secrets.ts";
 import { requestQuarantine } from "../../src/datadir/next-start.ts";
@@ -57,8 +58,7 @@ async function refusedStart(dataDir: string): Promise<{ code: number | null; err
 async function cairn(...words: string[]): Promise<{ code: number; out: string; err: string }> {
   const env = { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), TMPDIR: tmpdir() };
   const child = Bun.spawn({ cmd: [...(await cairnCommand("source")), ...words], env, stdout: "pipe", stderr: "pipe" });
-  const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
-  return { code: await child.exited, out, err };
+  return finished(child);
 }
 
 test("a store that was written without raft is carried over, and is a fleet of one from then on", async () => {
