@@ -223,6 +223,14 @@ describe.each(ERAS)("%s client", (era) => {
     });
     const second = (await one.client.readResource({ uri: `${uri}?lines=2-3` })).contents[0];
     expect(second).toMatchObject({ uri: `${uri}?lines=2-3`, text: line.repeat(2) });
+    await core.call("context_put", { id: `${id}-json`, content: { key: "value" } });
+    for (const [query, type] of [
+      ["", "application/json"],
+      ["?chars=1-5", "text/plain"],
+    ] as const)
+      expect((await one.client.readResource({ uri: `${uri}-json${query}` })).contents[0]).toMatchObject({
+        mimeType: type,
+      });
     await expect(one.client.readResource({ uri: `${uri}?line=2` })).rejects.toThrow("a query of lines, chars only");
   });
 

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
 import { parseGrants } from "../../src/access/rights.ts";
+import { TokenBuckets } from "../../src/lib/token-bucket.ts";
 import { LimitedCallers } from "../../src/operation/caller-limits.ts";
 import { callerWith, localAdmin } from "../kit/core.ts";
 
@@ -99,4 +100,11 @@ test("at the limit the oldest wait of the caller gives way, to a wait or a strea
   expect(() => callers.holdStream(ann)).toThrow("already has 2 streams");
   expect(() => callers.holdWait(ann)).toThrow("already has 2 streams");
   expect(bobs.signal.aborted).toBe(false);
+});
+
+test("however costly a request was, its caller waits for a minute's worth of tokens and the next one", () => {
+  const buckets = new TokenBuckets({ maxKeys: 1, nowMs: () => 0 });
+  expect(buckets.take("ann", 60)).toBe(0);
+  buckets.owe("ann", 60, 1_000_000);
+  expect(buckets.take("ann", 60)).toBe(61_000);
 });

@@ -9,6 +9,7 @@ import { COMMANDS } from "../../src/cli/table.ts";
 import { exampleFile } from "../../src/config/example.ts";
 import { flagOf } from "../../src/config/setting.ts";
 import { SETTING_ROWS } from "../../src/features/index.ts";
+import { columns } from "../../src/lib/columns.ts";
 
 const words = completionWords(COMMANDS);
 
@@ -68,4 +69,13 @@ describe("completion scripts", () => {
       expect(`${shell} ${check.stderr}`).toBe(`${shell} `);
     }
   });
+});
+
+test("columns are aligned by the width that a terminal gives to characters", () => {
+  const rows = [
+    ["日本", "wide"],
+    ["cafe\u0301", "a combining mark"],
+    ["plain", "five"],
+  ];
+  expect(columns(rows)).toBe("日本   wide\ncafe\u0301   a combining mark\nplain  five\n");
 });

@@ -109,6 +109,18 @@ describe("what is not found", () => {
     ).rejects.toThrow("times; 7 expected");
   });
 
+  test("what an earlier write of the call had made is not looked for where it was undone", async () => {
+    await using core = startCore();
+    await core.call("context_put", { id: "s/a", content: "Title\n" });
+    const writes = [[{ op: "prepend", text: "new\n" }], [replace("title", "x")]].map((patch) => ({
+      ...{ operation: "context_patch", id: "s/a", format: "edit", patch },
+    }));
+    const refused = await core.call("context_many", { writes }).catch((error: Fault) => error);
+    // The line of the document as it is stored would be another than that of the write.
+    expect(refused).toMatchObject({ code: "patch_failed", details: { index: 1, step: 0, count: 0 } });
+    expect((refused as Fault).details).not.toHaveProperty("line");
+  });
+
   test("edits that leave no valid JSON are told the place", async () => {
     await using core = startCore();
     await core.call("context_put", { id: "s/j", content: '{"a": 1}' });
