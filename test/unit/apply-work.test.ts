@@ -16,6 +16,7 @@ import { applierOf } from "../../src/operation/registry.ts";
 import { versionAt, versionOf } from "../../src/operation/versions.ts";
 import { Store, type Writer } from "../../src/store/store.ts";
 import { startCore } from "../kit/core.ts";
+import { computedMs } from "../kit/in-time.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 
 const MIB = 1024 * 1024;
@@ -44,13 +45,13 @@ describe("a patch of 64 times a million replacements", () => {
       () => core.call("context_patch", { id: "s/a", format: "edit", patch: costlyEdits }),
       () => core.call("context_many", { writes: many }),
     ]) {
-      const startMs = performance.now();
+      const startMs = computedMs();
       await expect(call()).rejects.toMatchObject({
         code: "too_large",
         message: expect.stringContaining(`${MAX_COMMAND_WORK} units of work`),
         details: { limit: MAX_COMMAND_WORK },
       });
-      expect(performance.now() - startMs).toBeLessThan(1_000);
+      expect(computedMs() - startMs).toBeLessThan(1_000);
     }
     expect(core.log.position().seq).toBe(before);
   });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { LinearPattern } from "../../src/lib/linear-pattern.ts";
 import { callerWith, startCore } from "../kit/core.ts";
+import { computedMs } from "../kit/in-time.ts";
 
 const plenty = () => ({ units: 1e9 });
 const ends = (pattern: string, text: string, options = {}) =>
@@ -67,9 +68,9 @@ describe("patterns", () => {
     const line = `${"a".repeat(200_000)}!`;
     for (const pattern of ["(a+)+$", "(a|a)*b", "(a*)*b", "(.*a){20}b", "(x+x+)+y", "a{100}{2}b"]) {
       const budget = { units: 5_000_000 };
-      const startMs = performance.now();
+      const startMs = computedMs();
       expect([pattern, new LinearPattern(pattern).endOfMatch(line, 0, line.length, budget)]).toEqual([pattern, -1]);
-      expect(performance.now() - startMs).toBeLessThan(2000);
+      expect(computedMs() - startMs).toBeLessThan(2000);
     }
     // A state for each of the last characters: more than the budget allows.
     let seed = 1;
