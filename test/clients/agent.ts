@@ -4,6 +4,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import type { DevNode } from "../kit/dev-node.ts";
 import { eventually } from "../kit/eventually.ts";
 import {
@@ -146,8 +147,7 @@ async function run({ words, env, files }: Agent, folder: string, node: string, m
       stderr: "pipe",
       timeout: RUN_MS,
     });
-    const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-    const code = await child.exited;
+    const { out, err, code } = await finished(child);
     if (process.env["CAIRN_CLIENTS_SHOW"]) console.error(`${out}\n${err}`);
     return `exit ${code}: ${lastLine(err.trim() === "" ? out : err)}`;
   } finally {

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { finished } from "../../scripts/finished.ts";
 import { install } from "../clients/install.ts";
 import { MATRIX } from "../clients/matrix.ts";
 import { startCore } from "../kit/core.ts";
@@ -24,7 +25,7 @@ test.skipIf(python === undefined)(
       stdout: "pipe",
       stderr: "pipe",
     });
-    const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+    const { out, err } = await finished(child);
     expect(err).toBe("");
     const rows = out
       .trimEnd()
