@@ -22,6 +22,8 @@ const WATCH_MS = 100;
 const POLL_SECONDS = 2;
 const ANSWER_MS = 6_000;
 const MAX_EVENT_CHARS = 1_000_000;
+/** What the URI of a context has before its id. */
+const SCHEME = "cairn:///";
 
 export interface FollowerOptions {
   name: string;
@@ -255,7 +257,7 @@ export class Subscriber {
   }
 
   async #read(agent: Agent, signal: AbortSignal): Promise<void> {
-    const uris = this.#keys.map((key) => `cairn://${key}`);
+    const uris = this.#keys.map((key) => `${SCHEME}${key}`);
     const request = mcpRequest("subscriptions/listen", { notifications: { resourceSubscriptions: uris } });
     const response = await agent.fetch("/mcp", { ...request, signal });
     if (response.status !== 200 || response.body === null) return;
@@ -266,7 +268,7 @@ export class Subscriber {
         this.#wakes = [];
         this.#started.resolve();
       } else if (method === "notifications/resources/updated")
-        this.#wakes.push({ key: String(params?.uri).slice("cairn://".length), atMs: performance.now() });
+        this.#wakes.push({ key: String(params?.uri).slice(SCHEME.length), atMs: performance.now() });
     }
   }
 }
