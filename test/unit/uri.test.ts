@@ -5,9 +5,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { contextResources } from "../../src/features/context/mcp-resources.ts";
-import { Fault } from "../../src/lib/fault.ts";
 import { UriTemplate } from "../../src/mcp/uri.ts";
 import { AWKWARD_IDS, anyId } from "../kit/ids.ts";
+import { faultOf } from "../kit/refusal.ts";
 
 const template = new UriTemplate(contextResources.uriTemplate);
 
@@ -41,14 +41,7 @@ test("the URI of an id in another spelling is read as that id", () => {
 test("what is no URI of this scheme has no target, and what cannot be read is refused with a way out", () => {
   for (const uri of ["cairn://", "cairn:///", "cairn:team/x", "http://team/x", "xcairn:///team/x", ""])
     expect(template.parse(uri)?.target).toBeUndefined();
-  const refusal = (uri: string): Fault => {
-    try {
-      template.parse(uri)?.target;
-    } catch (error) {
-      if (error instanceof Fault) return error;
-    }
-    throw new Error(`${uri} was read`);
-  };
+  const refusal = (uri: string) => faultOf(() => template.parse(uri)?.target);
   expect(refusal("cairn:///a/What now?").hint).toContain("%3F");
   expect(refusal("cairn:///a/b#c").hint).toContain("%23");
   expect(refusal("cairn:///a/100%").hint).toContain("%25");
