@@ -58,7 +58,8 @@ test("the edge's own feed from another member is proof, and nobody is asked", as
 });
 
 test("a member that is behind or refuses is asked again, until it has the position or the time is over", async () => {
-  await using late = await witness({ near: [at(6), refusal, at(8)] }, { client: following("by") });
+  const slow = { client: following("by"), withinMs: 20_000 };
+  await using late = await witness({ near: [at(6), refusal, at(8)] }, slow);
   expect([await late.find(), late.asked.length]).toEqual(["seen", 3]);
   await using behind = await witness({ near: [at(6)] }, { client: following("by") });
   expect([await behind.find(), new Set(behind.asked)]).toEqual(["unseen", new Set([`near since ${WRITE}`])]);
