@@ -1,5 +1,5 @@
 // Rules about members (replication.md 31): each one that the scenario did not take away runs at the end, and did not
-// end or set data aside by itself unless it was harmed. And a bound on the time in which nobody could write.
+// end or set data aside by itself unless it was harmed. And a bound on the time in which no write was possible.
 
 import { type Findings, isWrite, type Row, type Run } from "./history.ts";
 import { BY_STATE } from "./window-rules.ts";

@@ -29,7 +29,7 @@ export interface Scenario {
   inGate?: boolean;
   /** Says what this machine lacks for it, as in "needs root"; undefined where it can run. */
   needs?: () => string | undefined;
-  /** Longest time in ms for which nobody can write; without it OUTAGE_MS. */
+  /** Longest time in ms for which no write is possible; without it OUTAGE_MS. */
   outageMs?: number;
   /** Time limit in seconds, without the start of its fleet. */
   seconds: number;
@@ -37,7 +37,7 @@ export interface Scenario {
 }
 
 /**
- * Longest time for which nobody can write in a fleet of which one voter is down: an election takes a second, and a busy
+ * Longest time for which no write is possible in a fleet of which one voter is down: an election takes a second, and a busy
  * machine needs more.
  */
 const OUTAGE_MS = 15_000;

@@ -22,7 +22,7 @@ import { lastLine, pathOf } from "./install.ts";
 import { ScriptedModel, type Turn } from "./model.ts";
 import { readText, streamsOf, writeText } from "./over-rest.ts";
 
-/** An agent, and how it is told of node and model. */
+/** An agent, and how it gets the addresses of node and model. */
 export interface Agent {
   /** The words of its command line. */
   words: readonly string[];

@@ -1,4 +1,4 @@
-// Sessions of the older revisions over broken connections and restarts: who comes back gets its stream and its answers,
+// Sessions of the older revisions over broken connections and restarts: a client that comes back gets its stream and its responses,
 // calls end with what was cancelled, and a session goes on under its id.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
@@ -19,7 +19,7 @@ const URI = "cairn:///team/a";
 const started: string[] = [];
 const finished: string[] = [];
 let letGo = Promise.withResolvers<void>();
-/** Ends when the test says so, whoever still listens. */
+/** Ends when the test says so, whether or not a client still listens. */
 const slow = act({
   name: "slow",
   title: "Slow",
@@ -250,7 +250,7 @@ describe("calls", () => {
       expect(responses(call)).toEqual([]);
       const place = call.events.at(-1)?.id;
       if (place === undefined) continue;
-      // Who comes back for it is not left to wait.
+      // A client that comes back for it is not left to wait.
       await using rest = await raw.stream(place);
       await until(rest.ended, () => rest.events);
       expect(responses(rest)).toMatchObject([{ id, error: { data: { retryable: true } } }]);
@@ -365,7 +365,7 @@ describe("a restart of the node", () => {
     await using again = await back.stream(notices.events.at(-1)?.id);
     await updated(again, 1);
     expect(updates(again)).toEqual([URI]);
-    // Nor does a client that names none know what changed while nobody wrote to it.
+    // Nor does a client that names none know what changed while nothing was sent to it.
     await using third = start();
     const fresh = new Raw(third.url);
     fresh.headers = raw.headers;

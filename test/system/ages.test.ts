@@ -57,7 +57,7 @@ test("a leader that was paused says how old its answers may be", async () => {
   const asked = Array.from({ length: READS }, () =>
     localHttp(socket, "/contexts/team-a/pause", { headers: { "cairn-consistency": "any" } }),
   );
-  // The requests wait in its socket: it reads them before it hears of the new leader.
+  // The requests wait in its socket: it reads them before it knows of the new leader.
   await Bun.sleep(200);
   const awayMs = performance.now() - pausedMs;
   old.resume();

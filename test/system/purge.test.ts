@@ -71,7 +71,7 @@ test("a purged text leaves every file of the fleet", async () => {
   );
   for (const { name, dataDir } of [...fleet.up(), edge]) expect([name, ...holding(dataDir)]).toEqual([name]);
   expect(holding(away.dataDir)).toContain("raft/log.db");
-  // The edge hears of the others once a second.
+  // The edge gets the state of the others once a second.
   const only = `Pending on ${away.name} (away)`;
   await eventually("the edge to say so", async () => (await conditionOf(edge, "purge_pending")) === only);
   expect(await conditionOf(leader, "purge_in_backups")).toBe(`From before the last purge: ${leader.name}: ${backup}`);

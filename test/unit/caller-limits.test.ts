@@ -1,4 +1,4 @@
-// The limits of one caller (security.md 24): which grant decides, who has none, and what a forwarding member may send.
+// The limits of one caller (security.md 24): which grant decides, which caller has none, and what a forwarding member may send.
 
 import { expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";
@@ -7,7 +7,7 @@ import { TokenBuckets } from "../../src/lib/token-bucket.ts";
 import { LimitedCallers } from "../../src/operation/caller-limits.ts";
 import { callerWith, localAdmin } from "../kit/core.ts";
 
-/** Limits with a clock that stands still. */
+/** Limits with a clock that does not move. */
 const limited = (requestsPerMinute: number, streamsPerCaller = 2) =>
   new LimitedCallers({ requestsPerMinute, streamsPerCaller }, () => 0);
 

@@ -46,7 +46,7 @@ test("an edge caches the reads that are defined as cacheable, and no others", ()
 
 test("the lists of this build come from all features", () => {
   expect(CLEARED_BY_FORK).toEqual(clearedByFork(FEATURES));
-  // Who was a member of the history before, and who could have become one, is none of the new one.
+  // The members of the history before, and those that could have become one, are none of the new one.
   expect(CLEARED_BY_FORK.toSorted()).toEqual(["members", "tickets"]);
   const codes = FEATURES.flatMap(({ conditions = {} }) => Object.keys(conditions));
   expect(Object.keys(ALL_CONDITIONS)).toEqual(expect.arrayContaining(codes));

@@ -1,4 +1,4 @@
-// The rules of one fetch (replication.md 28): who may share its result, and when that may be cached.
+// The rules of one fetch (replication.md 28): which callers may share its result, and when that may be cached.
 
 import { expect, test } from "bun:test";
 import { ANY_KEY, type Fetched, Fetches } from "../../src/cache/fetches.ts";

@@ -1,5 +1,5 @@
 // history.keep_hours: what was the newest version within these hours stays readable, whatever is written over it and
-// whatever the other history limits say. So nobody who may only write can remove a text for good.
+// whatever the other history limits say. So no caller that may only write can remove a text for good.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -60,7 +60,7 @@ test("a caller that asks for many spaces has 50 rows, and one for the rest; othe
   expect(rows()).toContainEqual(expect.objectContaining({ space: "s0", count: 2 }));
   expect(rows()).toContainEqual(expect.objectContaining({ caller: "user:ann", space: "…", operation: "…", count: 70 }));
   expect(rows()).toContainEqual(expect.objectContaining({ caller: "user:bob", space: "s119", count: 1 }));
-  // The next rows are counted anew.
+  // The next rows are counted again from zero.
   refusals.record(refusal({ space: "s119" }));
   expect(rows()).toContainEqual(expect.objectContaining({ caller: "user:ann", space: "s119", count: 1 }));
 });

@@ -1,4 +1,4 @@
-// The arguments of tools by the rules of those who pass them to models: what OpenAI, Gemini and google-genai refuse in
+// The arguments of tools by the rules of the programs that pass them to models: what OpenAI, Gemini and google-genai refuse in
 // a function declaration occurs in none, and each argument has one type.
 
 import { expect, test } from "bun:test";

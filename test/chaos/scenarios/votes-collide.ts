@@ -6,7 +6,7 @@ import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
 const ROUNDS = 5;
-/** Long beside the spread of the election timeouts of `lan`, so that two campaign before they hear of each other. */
+/** Long beside the spread of the election timeouts of `lan`, so that two campaign before either knows of the other. */
 const SLOW = { delayMs: 130, jitterMs: 20 };
 
 export const votesCollide: Scenario = {
