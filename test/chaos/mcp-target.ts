@@ -21,7 +21,7 @@ import { placeOf, tagOf } from "./history.ts";
 const VERSION = "2026-07-28";
 /** More than any document of a load. */
 const MAX_CHARS = 1_000_000;
-export const META = {
+const META = {
   "io.modelcontextprotocol/protocolVersion": VERSION,
   "io.modelcontextprotocol/clientCapabilities": {},
 };

@@ -12,7 +12,7 @@ import { contextDelete, contextGet, contextList, contextPut } from "../../src/fe
 import { act } from "../../src/operation/define.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
-import { faultOf, type Json } from "../kit/fleet-bridge.ts";
+import { faultOf, type Json, META } from "../kit/fleet-bridge.ts";
 import { inTime } from "../kit/in-time.ts";
 import { ERAS, type Era, newClient, textOf, until } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
@@ -207,10 +207,6 @@ function inProcess() {
   };
 }
 
-const META = {
-  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-  "io.modelcontextprotocol/clientCapabilities": {},
-};
 const modern = (id: number | string, method: string, params: Record<string, unknown> = {}) =>
   `${JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, _meta: META } })}\n`;
 

@@ -3,14 +3,11 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Core, startCore } from "../kit/core.ts";
+import { META } from "../kit/fleet-bridge.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
 
 type Json = Record<string, unknown>;
 
-const META = {
-  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-  "io.modelcontextprotocol/clientCapabilities": {},
-};
 const PARTS = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "0" } };
 
 let core: Core;

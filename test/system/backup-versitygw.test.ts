@@ -11,6 +11,7 @@ import { Bucket } from "../../src/features/backup/bucket.ts";
 import { S3 } from "../../src/features/backup/s3.ts";
 import type { Manifest } from "../../src/store/backup.ts";
 import { eventually } from "../kit/eventually.ts";
+import { freePort } from "../kit/free-port.ts";
 import { refusal } from "../kit/refusal.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -119,11 +120,4 @@ function madeOf(bytes: number): { folder: string; manifest: Manifest; content: B
     manifest: { format: 1, created_at: "2026-01-01T00:00:00.000Z", schema: 3, file, content: { position: "a-1" } },
     content,
   };
-}
-
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
 }

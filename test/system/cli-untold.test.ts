@@ -5,6 +5,7 @@ import { afterEach, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../kit/eventually.ts";
+import { freePort } from "../kit/free-port.ts";
 import { cairnCommand } from "../kit/node.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
@@ -65,10 +66,3 @@ test("the folder in which a node was started may be removed: its children still 
   expect(existsSync(folder)).toBe(false);
   expect(readdirSync(join(home, "data", "backups"))).toHaveLength(1);
 });
-
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop(true);
-  return port;
-}
