@@ -104,6 +104,14 @@ function seqOf(position: string | undefined): number {
   return Number(position?.split("-")[1] ?? -1);
 }
 
+/** Returns a central that does not lead. */
+export async function followerOf(fleet: Fleet): Promise<FleetNode> {
+  const leader = await fleet.leader();
+  const found = fleet.up(["central"]).find((node) => node !== leader);
+  if (found === undefined) throw new Error("there is no follower");
+  return found;
+}
+
 /** Transfers leadership to a voter, which may first have to catch up. */
 export async function leads(fleet: Fleet, node: FleetNode): Promise<void> {
   let said = "";

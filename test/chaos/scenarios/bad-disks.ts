@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
 import { nodeTarget } from "../fleet-clients.ts";
-import { back, killed, leads } from "../folders.ts";
+import { back, followerOf, killed, leads } from "../folders.ts";
 import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { SHORT_LOGS, VOTERS } from "../shapes.ts";
@@ -25,8 +25,8 @@ export const diskFull: Scenario = {
   async run(trial) {
     const load = trial.load({ padding: 4000 });
     await load.more(30);
-    await full(trial, load, await follower(trial), false);
-    await full(trial, load, await follower(trial), true);
+    await full(trial, load, await followerOf(trial.fleet), false);
+    await full(trial, load, await followerOf(trial.fleet), true);
   },
 };
 
@@ -38,7 +38,7 @@ export const diskNearlyFull: Scenario = {
   async run(trial) {
     const load = trial.load({ patienceMs: 2000 });
     await load.more(30);
-    const node = await follower(trial);
+    const node = await followerOf(trial.fleet);
     await killed(node);
     const disk = SmallDisk.under(node, DISK_MB);
     try {
@@ -76,7 +76,7 @@ export const syncFails: Scenario = {
     await load.more(30);
     for (const isLeader of [false, true])
       for (const part of ["raft", "store"] as const) {
-        const node = await follower(trial);
+        const node = await followerOf(trial.fleet);
         const { dataDir } = node;
         node.harmed = true;
         const generation = Number(readFileSync(join(dataDir, "store", "CURRENT"), "utf8"));
@@ -116,7 +116,7 @@ export const syncSlow: Scenario = {
     const { fleet } = trial;
     const load = trial.load();
     await load.more(30);
-    const node = await follower(trial);
+    const node = await followerOf(trial.fleet);
     node.harmed = true;
     await killed(node);
     // Counted for each thread: the disk stays fast for some seconds.
@@ -209,13 +209,6 @@ function traced(inject: string, paths: readonly string[] = []): string[] {
     "signal=none",
     "--",
   ];
-}
-
-async function follower({ fleet }: Trial): Promise<FleetNode> {
-  const leader = await fleet.leader();
-  const found = fleet.up(["central"]).find((node) => node !== leader);
-  if (found === undefined) throw new Error("there is no follower");
-  return found;
 }
 
 function lastLine(node: FleetNode): string {

@@ -11,7 +11,7 @@ import type { FleetNode } from "../../kit/fleet.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
 import { hashOf } from "../documents.ts";
 import { nodeTarget } from "../fleet-clients.ts";
-import { back, killed, leads, lose } from "../folders.ts";
+import { back, followerOf, killed, leads, lose } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { UNLIMITED, VOTERS } from "../shapes.ts";
 
@@ -75,9 +75,7 @@ export const poisonEntry: Scenario = {
     const command = await alteredCairn(POISON);
     const load = trial.load();
     await load.more(30);
-    const first = await fleet.leader();
-    const bad = fleet.up(["central"]).find((node) => node !== first);
-    if (bad === undefined) throw new Error("there is no follower");
+    const bad = await followerOf(fleet);
     const mended = { command: bad.process.command };
     for (const isLeader of [false, true]) {
       await killed(bad);

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { inspectStore } from "../../../src/store/inspect.ts";
 import { eventually } from "../../kit/eventually.ts";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { back, killed } from "../folders.ts";
+import { back, followerOf, killed } from "../folders.ts";
 import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { VOTERS } from "../shapes.ts";
@@ -35,9 +35,7 @@ export const clocks: Scenario = {
       ["a day ahead", DAY_MS],
       ["in 1970", -Date.now()],
     ] as const) {
-      const first = await fleet.leader();
-      const node = fleet.up(["central"]).find((each) => each !== first);
-      if (node === undefined) throw new Error("there is no follower");
+      const node = await followerOf(fleet);
       await killed(node);
       setClock(node, shift);
       await back(fleet, node);

@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { FleetNode } from "../../kit/fleet.ts";
-import { back, killed, leads } from "../folders.ts";
+import { back, followerOf, killed, leads } from "../folders.ts";
 import type { Load } from "../load.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { SHORT_LOGS } from "../shapes.ts";
@@ -114,9 +114,7 @@ export const crashSending: Scenario = {
     const [late] = fleet.up(["regional"]);
     if (late === undefined) throw new Error("there is no regional");
     for (const { what, step } of SENDING) {
-      const old = await fleet.leader();
-      const next = fleet.up(["central"]).find((node) => node !== old);
-      if (next === undefined) throw new Error("there is no follower");
+      const next = await followerOf(fleet);
       await killed(next);
       const trap = new StepTrap(step(next.dataDir));
       await next.restart({ wrap: trap.wrap });

@@ -4,7 +4,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { nodeTarget } from "../fleet-clients.ts";
-import { back, killed, leads } from "../folders.ts";
+import { back, followerOf, killed, leads } from "../folders.ts";
 import type { Scenario } from "../scenario.ts";
 import { THREE } from "../shapes.ts";
 
@@ -21,9 +21,7 @@ export const stalledLeader: Scenario = {
   seconds: 120,
   async run(trial) {
     const { fleet } = trial;
-    const old = await fleet.leader();
-    const node = fleet.up(["central"]).find((each) => each !== old);
-    if (node === undefined) throw new Error("there is no follower");
+    const node = await followerOf(fleet);
     const { command } = node.process;
     await killed(node);
     await back(fleet, node, { command: [process.execPath, STALL_MAIN] });

@@ -5,7 +5,7 @@
 import { FAULTS } from "../../../src/lib/fault.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { type Alteration, alteredCairn } from "../altered.ts";
-import { asides, back, killed, leads, serverOf } from "../folders.ts";
+import { asides, back, followerOf, killed, leads, serverOf } from "../folders.ts";
 import type { Scenario, Trial } from "../scenario.ts";
 import { THREE, VOTERS } from "../shapes.ts";
 import { put } from "./builds.ts";
@@ -98,9 +98,7 @@ async function wrong(trial: Trial, who: "leader" | "follower"): Promise<void> {
   const { fleet } = trial;
   const load = trial.load();
   await load.more(20);
-  const old = await fleet.leader();
-  const node = fleet.up(["central"]).find((each) => each !== old);
-  if (node === undefined) throw new Error("there is no follower");
+  const node = await followerOf(fleet);
   node.harmed = true;
   const { command } = node.process;
   await killed(node);
