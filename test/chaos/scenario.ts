@@ -37,8 +37,8 @@ export interface Scenario {
 }
 
 /**
- * Longest time for which no write is possible in a fleet of which one voter is down: an election takes a second, and a busy
- * machine needs more.
+ * Longest time for which no write is possible in a fleet of which one voter is down: an election takes a second, and a
+ * busy machine needs more.
  */
 const OUTAGE_MS = 15_000;
 /** Contexts of a load. */

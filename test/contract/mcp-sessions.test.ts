@@ -1,5 +1,5 @@
-// Sessions of the older revisions over broken connections and restarts: a client that comes back gets its stream and its responses,
-// calls end with what was cancelled, and a session goes on under its id.
+// Sessions of the older revisions over broken connections and restarts: a client that comes back gets its stream and
+// its responses, calls end with what was cancelled, and a session goes on under its id.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";

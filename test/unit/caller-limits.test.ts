@@ -1,4 +1,5 @@
-// The limits of one caller (security.md 24): which grant decides, which caller has none, and what a forwarding member may send.
+// The limits of one caller (security.md 24): which grant decides, which caller has none, and what a forwarding member
+// may send.
 
 import { expect, test } from "bun:test";
 import type { Caller } from "../../src/access/caller.ts";

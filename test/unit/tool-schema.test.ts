@@ -1,5 +1,5 @@
-// The arguments of tools by the rules of the programs that pass them to models: what OpenAI, Gemini and google-genai refuse in
-// a function declaration occurs in none, and each argument has one type.
+// The arguments of tools by the rules of the programs that pass them to models: what OpenAI, Gemini and google-genai
+// refuse in a function declaration occurs in none, and each argument has one type.
 
 import { expect, test } from "bun:test";
 import { OPERATIONS } from "../../src/features/index.ts";
