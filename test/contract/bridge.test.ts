@@ -312,6 +312,35 @@ describe("lines", () => {
     await bridge.done;
   }, 15_000);
 
+  test("a call that the node refuses as a whole is a result, which the model reads", async () => {
+    await server.stop();
+    server = startMcpServer(core, { unix, callers: { default: callerWith({ id: "nEVE", login: "eve@x" }) } });
+    const bridge = inProcess();
+    await bridge.write(modern(1, "tools/call", { name: "context_get", arguments: { id: "team/a" } }));
+    await bridge.write(modern(2, "tools/list"));
+    await bridge.close();
+    await bridge.done;
+    const byId = new Map(bridge.messages().map((message) => [message["id"], message]));
+    expect(faultOf(byId.get(1) as Json)).toMatchObject({ code: "forbidden", retryable: false });
+    expect(byId.get(2)?.error?.code).toBe(403);
+  });
+
+  test("a call over the bound of calls in flight is a result that says to wait", async () => {
+    const bridge = inProcess();
+    for (let id = 1; id <= 129; id++) await bridge.write(modern(id, "tools/call", { name: "hang", arguments: {} }));
+    await until(
+      () => bridge.messages().length === 1,
+      () => bridge.messages(),
+    );
+    expect(bridge.messages()[0]).toMatchObject({ id: 129 });
+    expect(faultOf(bridge.messages()[0] as Json)).toMatchObject({
+      message: "128 calls are in flight",
+      retryable: true,
+    });
+    bridge.end.abort();
+    await bridge.done;
+  });
+
   test("the signal ends it at once", async () => {
     const bridge = inProcess();
     await bridge.write(modern(3, "tools/call", { name: "hang", arguments: {} }));

@@ -115,6 +115,24 @@ test("who takes no JSON is refused, and who takes both gets a short answer as JS
   expect([both.status, both.type]).toEqual([200, "application/json"]);
 });
 
+test("a listen that accepts anything gets its stream", async () => {
+  const stop = new AbortController();
+  const params = { notifications: { resourcesListChanged: true }, _meta: META };
+  const opened = await fetch(server.url, {
+    method: "POST",
+    headers: {
+      accept: "*/*",
+      "content-type": "application/json",
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": "subscriptions/listen",
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "subscriptions/listen", params }),
+    signal: stop.signal,
+  });
+  expect([opened.status, opened.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+  stop.abort();
+});
+
 test("a GET that accepts anything opens the stream", async () => {
   const headers = await openSession();
   const stop = new AbortController();

@@ -258,6 +258,20 @@ describe("calls", () => {
     await runs(0);
   });
 
+  test("a call that is cancelled before anything was sent gets a stream that is over", async () => {
+    const raw = await new Raw(server.url).open();
+    const call = raw.call(1, "slow", { name: "early" });
+    await until(
+      () => started.length === 1,
+      () => started,
+    );
+    await raw.post({ method: "notifications/cancelled", params: { requestId: 1 } });
+    await using read = await readStream(call, new AbortController());
+    expect(read.type).toBe("text/event-stream");
+    await until(read.ended, () => read.events);
+    expect(responses(read)).toEqual([]);
+  });
+
   test("a wait ends with its connection, an act does not", async () => {
     const raw = await new Raw(server.url).open();
     const abort = new AbortController();

@@ -30,6 +30,7 @@ test("the URI of an id in another spelling is read as that id", () => {
         expanded,
         template.uriOf(id).replace("cairn:///", "cairn:/"),
         template.uriOf(id).replace("cairn:", "CAIRN:"),
+        template.uriOf(id.normalize("NFD")),
         // What versions before this form listed.
         template.uriOf(id).replace("cairn:///", "cairn://"),
       ];

@@ -321,6 +321,7 @@ describe("one context", () => {
     expect(tagged).toContain("team-a/c107");
     expect(tagged).not.toContain("team-a/c106");
     expect(await web.page("/?prefix=zzz")).toContain("No context matches.");
+    expect((await web.ask("/?prefix=%E9")).status).toBe(400);
   });
 });
 
