@@ -65,10 +65,10 @@ async function poll(
 ): Promise<Response> {
   const { request, caller } = call;
   // HEAD has no body to wait for.
-  const waits = request.method === "HEAD" ? "0" : (values[wait.parameter] ?? String(wait.defaultSeconds));
+  const waits = request.method === "HEAD" ? { [wait]: "0" } : {};
   const { output, position } = await invoker.invoke({
     operation: route.operation,
-    input: argumentsFor(route, call, { ...values, [wait.parameter]: waits }),
+    input: argumentsFor(route, call, { ...values, ...waits }),
     caller,
     signal: request.signal,
     surface: "rest",

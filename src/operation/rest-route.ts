@@ -114,6 +114,6 @@ export interface LongPoll {
   choose: string;
   /** Query parameters that only a long poll has. */
   only: readonly string[];
-  /** The query parameter with the time to wait, and its default in seconds; HEAD never waits. */
-  wait: { parameter: string; defaultSeconds: number };
+  /** Query parameter with the time to wait in seconds, whose default is the operation's; HEAD never waits. */
+  wait: string;
 }

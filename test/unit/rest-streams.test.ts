@@ -1,10 +1,11 @@
 // The change feed over HTTP in one process: what is delivered, where it resumes, when it ends and with which reason,
 // and long polls.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import type { Policy } from "../../src/access/policy-file.ts";
 import { parseGrants } from "../../src/access/rights.ts";
 import { compactChanges } from "../../src/log/compact.ts";
+import { DEFAULT_WAIT_SECONDS } from "../../src/operation/define.ts";
 import { type Core, callerWith, granted, startCore } from "../kit/core.ts";
 import { EventReader } from "../kit/event-reader.ts";
 import { eventually } from "../kit/eventually.ts";
@@ -195,6 +196,7 @@ describe("a stream", () => {
       ["/changes?feed=longpoll&limit=101", 400, "invalid_input"],
       ["/changes?feed=longpoll&timeout=301", 400, "invalid_input"],
       ["/changes?feed=longpoll&timeout=soon", 400, "invalid_input"],
+      ["/changes?feed=longpoll&timeout=1.0", 400, "invalid_input"],
       ["/changes?feed=longpoll&since=1", 400, "invalid_input"],
     ];
     for (const [path, status, code] of rows) {
@@ -259,5 +261,16 @@ describe("a long poll", () => {
     expect(await (await waiting).json()).toMatchObject({ changes: [{ target: "a" }], timed_out: false });
     const late = (await (await core.http("/changes?timeout=0")).json()) as object;
     expect(late).toEqual({ changes: [], position: core.invoker.position(), timed_out: true });
+  });
+
+  test("waits as long as the operation does where the client does not say, and HEAD does not wait", async () => {
+    await using core = startCore();
+    using deadline = spyOn(AbortSignal, "timeout");
+    expect((await core.http("/changes?feed=longpoll", { method: "HEAD" })).status).toBe(200);
+    const waiting = core.http("/changes?feed=longpoll");
+    const given = () => deadline.mock.calls.flat();
+    await eventually("the poll waits", () => given().includes(DEFAULT_WAIT_SECONDS * 1000), { seen: given });
+    await write(core, "a");
+    expect(await (await waiting).json()).toMatchObject({ timed_out: false });
   });
 });

@@ -250,7 +250,7 @@ const feeds: readonly RestRoute[] = [
       longPoll: {
         choose: "feed",
         only: ["timeout", "limit"],
-        wait: { parameter: "timeout", defaultSeconds: 25 },
+        wait: "timeout",
       },
     },
   },
