@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { applyEdits, parseEdits } from "../../src/features/context/edits.ts";
 import { whyNotFound } from "../../src/features/context/explain-edits.ts";
 import { Fault } from "../../src/lib/fault.ts";
+import { Work } from "../../src/lib/work.ts";
 import { AppliedFleet } from "../kit/applied-fleet.ts";
 import { startCore } from "../kit/core.ts";
 
@@ -50,6 +51,15 @@ describe("line ends", () => {
     expect(edit("a\r\n", [replace("\n", "b")])).toBe("ab");
     expect(edit("one", [{ op: "append", text: "\r\ntwo" }])).toBe("one\r\ntwo");
     expect(edit("one\n", [{ op: "append", text: "two\r\n" }])).toBe("one\ntwo\n");
+  });
+
+  test("the second search of a document with \\r\\n is counted as work", () => {
+    const workOf = (text: string) => {
+      const work = new Work();
+      applyEdits(text, parseEdits([replace("b", "x")]), 10_000, { work });
+      return work.spent;
+    };
+    expect(workOf("a\r\nb\r\n".padEnd(1000)) - workOf("a\nb\n".padEnd(1000))).toBeGreaterThanOrEqual(8000);
   });
 
   test("versions of the commands before level 3 compare and write every character as it is", () => {

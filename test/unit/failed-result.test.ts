@@ -31,6 +31,13 @@ test("a failed call is a sentence, then its JSON, without structured content", (
   });
 });
 
+test("no detail takes the place of code, message or retryable", () => {
+  const fault = new Fault("not_found", "There is no x", {
+    details: { code: "other", message: "", retryable: true, x: 1 },
+  });
+  expect(faultBody(fault)).toEqual({ code: "not_found", message: "There is no x", retryable: false, x: 1 });
+});
+
 test.each(ERAS)("%s clients that judge results by the output schema take every failure", async (era) => {
   await using core = startCore();
   const reader = callerWith({ id: "nR", login: "r@x", grants: [{ role: "reader", spaces: ["team"] }] });
