@@ -9,12 +9,14 @@ const LATIN: Readonly<Record<string, string>> = {
   ...{ "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "·": ".", "…": "..." },
 };
 
+const OTHERS = new RegExp(`[${Object.keys(LATIN).join("")}]`, "gu");
+
 /** Returns what a name has in common with all that look like it. */
 export function appearanceOf(name: string): string {
-  const plain = name.normalize("NFKC").toLowerCase();
-  let appearance = "";
-  for (const character of plain) appearance += (Object.hasOwn(LATIN, character) && LATIN[character]) || character;
-  return appearance;
+  return name
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(OTHERS, (character) => LATIN[character] ?? character);
 }
 
 /** Returns, for each name that looks like others of the list, those others. */
