@@ -234,6 +234,11 @@ describe("calls", () => {
     const batch = await raw.post(asked.map((message) => ({ jsonrpc: "2.0", ...message })));
     const all = (await batch.json()) as { id: unknown }[];
     expect(all.map(({ id }) => id).toSorted()).toEqual([1, 3, 4, 5, "two"]);
+    const many = await raw.post(Array.from({ length: 101 }, (_, id) => ({ jsonrpc: "2.0", id, method: "ping" })));
+    expect([many.status, await many.text()]).toEqual([
+      400,
+      expect.stringContaining("101 messages, and 100 are allowed"),
+    ]);
   });
 
   test("the stream of a cancelled call closes, whether it waits or works", async () => {

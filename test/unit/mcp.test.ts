@@ -1,11 +1,12 @@
 // Parts of the MCP endpoint that need no server: the metered stream, subscribers that do not read, missed changes, kept
 // events, sessions that age.
 
-import { describe, expect, test } from "bun:test";
-import { isLegacyRequest, type JSONRPCMessage } from "@modelcontextprotocol/server";
+import { describe, expect, spyOn, test } from "bun:test";
+import { isLegacyRequest, type JSONRPCMessage, type ServerContext } from "@modelcontextprotocol/server";
 import { FEATURES } from "../../src/features/index.ts";
 import { NOTICES, nameOf, RecentEvents, requestsOf } from "../../src/mcp/event-store.ts";
 import { meterFlow } from "../../src/mcp/flow.ts";
+import { notifyProgress } from "../../src/mcp/progress.ts";
 import { Prompts } from "../../src/mcp/prompts.ts";
 import { isPlainlyModern } from "../../src/mcp/request.ts";
 import { ResourceIndex } from "../../src/mcp/resource-index.ts";
@@ -265,6 +266,13 @@ describe("kept events", () => {
     for (let i = 0; i < 100; i++) store.keep("a", message(i, 30_000));
     expect(store.size).toBeLessThan(5);
   });
+});
+
+test("progress comes before clients that wait 5 s give up, however seldom keep-alives are", () => {
+  using timers = spyOn(globalThis, "setInterval");
+  const mcpReq = { _meta: { progressToken: 1 }, notify: async () => {} };
+  for (const everyMs of [10_000, 40]) notifyProgress({ mcpReq } as unknown as ServerContext, {}, everyMs)();
+  expect(timers.mock.calls.map(([, everyMs]) => everyMs)).toEqual([4000, 40]);
 });
 
 test("a session that nobody used for long is closed, one with an open stream is not", async () => {
