@@ -6,10 +6,10 @@ package core
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"sync"
 
+	"cairn.internal/native/raftlog"
 	"tailscale.com/ipn"
 	"tailscale.com/ipn/store"
 	"tailscale.com/types/logger"
@@ -32,7 +32,7 @@ func openState(folder string, logf logger.Logf) (*durableState, error) {
 		return nil, err
 	}
 	for _, path := range []string{folder, filepath.Dir(folder)} {
-		if err := syncFolder(path); err != nil {
+		if err := raftlog.SyncFolder(path); err != nil {
 			return nil, err
 		}
 	}
@@ -51,20 +51,11 @@ func (s *durableState) WriteState(id ipn.StateKey, value []byte) error {
 	}
 	err = s.StateStore.WriteState(id, value)
 	if err == nil {
-		err = syncFolder(s.folder)
+		err = raftlog.SyncFolder(s.folder)
 	}
 	if err != nil {
 		// The error of this one says nothing new.
 		_ = s.StateStore.WriteState(id, was)
 	}
 	return err
-}
-
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
 }

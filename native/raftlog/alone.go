@@ -50,5 +50,5 @@ func forceSingleVoter(server string, log raft.LogStore, snapshot *record, folder
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return syncFolder(folder)
+	return SyncFolder(folder)
 }

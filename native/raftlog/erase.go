@@ -64,7 +64,7 @@ func (s *logStore) rewrite() error {
 		written = os.Rename(next, s.path)
 	}
 	if written == nil {
-		written = syncFolder(filepath.Dir(s.path))
+		written = SyncFolder(filepath.Dir(s.path))
 	} else {
 		_ = os.Remove(next)
 	}

@@ -48,7 +48,7 @@ func openLog(folder string) (*logStore, error) {
 			path, err)
 	}
 	// The file's name, too, must survive a loss of power: its votes count from the first one.
-	if err := syncFolder(folder); err != nil {
+	if err := SyncFolder(folder); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return &logStore{path: path, file: file, writeLatency: &latencyMeter{}, onFailure: func(error) {}}, nil

@@ -79,7 +79,7 @@ func (s *snapshots) dropPending() error {
 		return nil
 	}
 	if err == nil {
-		err = syncFolder(s.folder)
+		err = SyncFolder(s.folder)
 	}
 	if err != nil {
 		err = fmt.Errorf("removing a received copy: %w", err)

@@ -129,5 +129,5 @@ func ServerID(folder string) (string, error) {
 	if err := writeDurable(path, []byte(id)); err != nil {
 		return "", err
 	}
-	return id, syncFolder(filepath.Dir(filepath.Clean(folder)))
+	return id, SyncFolder(filepath.Dir(filepath.Clean(folder)))
 }
