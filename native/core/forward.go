@@ -38,7 +38,7 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 		},
 		ModifyResponse: func(response *http.Response) error {
 			// The target wants no more of this caller, or not the rest of the body.
-			closes := response.Close || response.Header.Get(headerClose) != ""
+			closes := response.Close || response.Header.Get(headerClose) != "" || leavesMuch(response.Request)
 			for name := range response.Header {
 				if strings.HasPrefix(strings.ToLower(name), "cairn-internal-") {
 					delete(response.Header, name)
@@ -55,9 +55,12 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 			timed := &timedBody{
 				ReadCloser: request.Body, control: http.NewResponseController(writer), waits: waits{pace: bodyPace},
 			}
-			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, timed, maxBody)}
+			body := &boundedBody{ReadCloser: http.MaxBytesReader(writer, timed, maxBody), left: request.ContentLength}
 			request = request.WithContext(context.WithValue(request.Context(), bodyKey{}, body))
 			request.Body = body
+			// For a response before the end of the body net/http would read the rest itself, away from the transport that
+			// is sending it, which then breaks off the response.
+			_ = timed.control.EnableFullDuplex()
 		}
 		proxy.ServeHTTP(writer, request)
 	})
@@ -168,11 +171,26 @@ func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, 
 
 type bodyKey struct{}
 
+// leftBytes is how much of a body net/http reads after its response to keep the connection.
+const leftBytes = 256 << 10
+
+// leavesMuch reports whether the rest of a body is so long that net/http closes the h1 connection after the response.
+func leavesMuch(request *http.Request) bool {
+	body, found := request.Context().Value(bodyKey{}).(*boundedBody)
+	if !found || request.ProtoMajor > 1 {
+		return false
+	}
+	body.mu.Lock()
+	defer body.mu.Unlock()
+	return body.left < 0 || body.left >= leftBytes
+}
+
 // boundedBody records whether the limit was exceeded or the body was malformed, which the transport's error does not
 // always say.
 type boundedBody struct {
 	io.ReadCloser
 	mu     sync.Mutex
+	left   int64 // bytes not read yet; below 0 if unknown
 	over   bool
 	late   bool
 	broken bool
@@ -181,12 +199,18 @@ type boundedBody struct {
 // Read reads from the body and records an exceeded limit or a malformed body.
 func (b *boundedBody) Read(into []byte) (int, error) {
 	count, err := b.ReadCloser.Read(into)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left > 0 {
+		b.left -= int64(count)
+	}
+	if err == io.EOF {
+		b.left = 0
+	}
 	if err == nil || err == io.EOF {
 		return count, err
 	}
 	var tooLarge *http.MaxBytesError
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if errors.As(err, &tooLarge) {
 		b.over = true
 		return count, fmt.Errorf("the body is too large: %w", tooLarge)

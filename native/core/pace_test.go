@@ -148,6 +148,42 @@ func TestRefusalsComeBeforeTheBody(t *testing.T) {
 	}
 }
 
+func TestAnswersBeforeTheBodyAreWhole(t *testing.T) {
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, rigOptions{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	text := strings.Repeat("x", 60_000)
+	r.target.handle(func(writer http.ResponseWriter, request *http.Request) {
+		_ = http.NewResponseController(writer).EnableFullDuplex()
+		writer.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(writer, text)
+		_, _ = io.Copy(io.Discard, request.Body)
+	})
+	conn := dialRaw(t, client, r.ip()+":80")
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(4 * testTimeout))
+	reader := bufio.NewReader(conn)
+	// Whether the body comes while the answer is sent is chance.
+	for round := range 200 {
+		_, _ = io.WriteString(conn, "PUT /x HTTP/1.1\r\nHost: cairn\r\nContent-Length: 2\r\n\r\n")
+		time.Sleep(time.Duration(round%5) * time.Millisecond)
+		_, _ = io.WriteString(conn, "{}")
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil || response.StatusCode != http.StatusConflict || response.Close {
+			t.Fatal(round, response, err)
+		}
+		if got, err := io.ReadAll(response.Body); err != nil || string(got) != text {
+			t.Fatal(round, len(got), err)
+		}
+	}
+	// So much is not waited for, and the connection does not outlive it.
+	_, _ = io.WriteString(conn, "PUT /x HTTP/1.1\r\nHost: cairn\r\nContent-Length: 1000000\r\n\r\n")
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil || response.StatusCode != http.StatusConflict || !response.Close {
+		t.Fatal(response, err)
+	}
+}
+
 func TestAnswersThatNobodyTakesEnd(t *testing.T) {
 	hasten(t)
 	tailnet := startTailnet(t)

@@ -107,6 +107,9 @@ func (c *Client) proxyHandler() http.Handler {
 			c.connect(w, r)
 			return
 		}
+		// A response that comes before the end of the body: net/http would read the rest of the body itself, away from
+		// the transport that is sending it, which then breaks off the response.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		forward.ServeHTTP(w, r)
 	})
 }

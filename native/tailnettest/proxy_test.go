@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,49 @@ func TestProxy(t *testing.T) {
 	close(more) // the first line came before the response had ended
 	if !lines.Scan() || lines.Text() != "more" {
 		t.Fatalf("%q %v", lines.Text(), lines.Err())
+	}
+}
+
+func TestProxySendsEarlyAnswersWhole(t *testing.T) {
+	t.Parallel()
+	tailnet := startTailnet(t)
+	host := startClient(t, tailnet, ClientOptions{Hostname: "host"})
+	guest := startClient(t, tailnet, ClientOptions{Hostname: "guest"})
+	listener, err := host.Server().Listen("tcp", ":81")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 60_000)
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		io.WriteString(w, text)
+		io.Copy(io.Discard, r.Body)
+	})}
+	defer server.Close()
+	go server.Serve(listener)
+	socket, err := guest.Proxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	reader := bufio.NewReader(conn)
+	// Whether the body comes while the answer is sent is chance.
+	for round := range 200 {
+		fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: %s:81\r\nContent-Length: 2\r\n\r\n", host.IPs[0])
+		time.Sleep(time.Duration(round%5) * time.Millisecond)
+		io.WriteString(conn, "{}")
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(round, err)
+		}
+		if got, err := io.ReadAll(response.Body); err != nil || string(got) != text {
+			t.Fatal(round, response.StatusCode, len(got), err)
+		}
 	}
 }
 

@@ -214,7 +214,7 @@ describe("open streams and connections end, and the next request is refused, whe
     await tailnet.grants([]);
     writePolicy(["carol@example.com"]);
     const agent = await joinAs("carol", "carol@example.com");
-    // Until then each request is refused and its connection closed, which the next one may still have chosen.
+    // The change closes every connection, also one on which the refusal from before it is on its way.
     const mayAsk = async () => (await agent.call("whoami").catch(() => undefined))?.status === 200;
     await eventually("the policy file to be read", mayAsk);
     const held = await holdOpen(agent);
