@@ -16,7 +16,7 @@ import type { NodeFacts } from "./node-facts.ts";
 import { nodeRoutes } from "./node-routes.ts";
 import { openApi } from "./openapi.ts";
 import { problemResponse, SAFE_HEADERS } from "./problem.ts";
-import { readQuery } from "./request.ts";
+import { clientOf, readQuery } from "./request.ts";
 import { respond } from "./respond.ts";
 import type { NodeSurface, RouteCall, Row } from "./route.ts";
 import { type Place, Router } from "./router.ts";
@@ -103,12 +103,14 @@ async function callRow(row: RestRoute, call: RouteCall, surface: FeedSurface): P
   const { response, operation, conditions = [] } = row;
   if (response.kind === "stream") return respondFeed(row, response.longPoll, call, surface);
   const { request, caller, params } = call;
-  if (row.body !== undefined) surface.invoker.refuseUnread(operation, caller, params, "rest");
+  const client = clientOf(request);
+  if (row.body !== undefined) surface.invoker.refuseUnread(operation, { caller, client }, params, "rest");
   const input = await argumentsOf(row, call);
   const found = await surface.invoker.invoke({
     operation,
     input,
     caller,
+    client,
     signal: request.signal,
     surface: "rest",
     exact: true,

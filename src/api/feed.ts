@@ -9,7 +9,7 @@ import { type Arguments, queryArguments } from "./arguments.ts";
 import { jsonResponse } from "./content.ts";
 import type { EventStreams } from "./event-streams.ts";
 import { SAFE_HEADERS } from "./problem.ts";
-import { commonHeaders, type QueryValues, readQuery } from "./request.ts";
+import { clientOf, commonHeaders, type QueryValues, readQuery } from "./request.ts";
 import type { RouteCall } from "./route.ts";
 
 const EVENT_STREAM = "text/event-stream";
@@ -70,6 +70,7 @@ async function poll(
     operation: route.operation,
     input: argumentsFor(route, call, { ...values, ...waits }),
     caller,
+    client: clientOf(request),
     signal: request.signal,
     surface: "rest",
     exact: true,
@@ -93,6 +94,7 @@ async function follow(
     operation: route.operation,
     input: lastEventId === "" ? input : { ...input, since: lastEventId },
     caller,
+    client: clientOf(request),
     signal: request.signal,
     surface: "rest",
     exact: true,

@@ -16,7 +16,7 @@ import {
   POSITION_HEADERS,
   SELF,
 } from "./openapi-parts.ts";
-import { commonHeaders, conditionsOf, readJson } from "./request.ts";
+import { clientOf, commonHeaders, conditionsOf, readJson } from "./request.ts";
 import type { NodeRoute, NodeSurface, RouteCall } from "./route.ts";
 
 const tag = "node";
@@ -174,12 +174,14 @@ async function respondOperation(call: RouteCall, { invoker }: NodeSurface): Prom
   const { request, caller, params } = call;
   conditionsOf(request, []);
   const operation = String(params["name"]);
-  invoker.refuseUnread(operation, caller, {}, "rest");
+  const client = clientOf(request);
+  invoker.refuseUnread(operation, { caller, client }, {}, "rest");
   const body = await readJson(call, invoker.registry.maxInputBytes(operation));
   const found = await invoker.invoke({
     operation,
     input: isObject(body) ? { ...commonHeaders(request), ...body } : body,
     caller,
+    client,
     signal: request.signal,
     surface: "rest",
   });

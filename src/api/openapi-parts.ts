@@ -92,6 +92,10 @@ export function header(name: string, description: string, schema: Json = { type:
 export const COMMON_HEADERS: readonly Json[] = [
   header("Cairn-Consistency", "What a read must have seen", { type: "string", enum: ["any", "session", "leader"] }),
   header("Cairn-Min-Position", "A position an earlier answer named; the read is at least that new"),
+  header("Cairn-Client", "Name and version of the agent, kept beside the verified caller as a claim", {
+    type: "string",
+    minLength: 1,
+  }),
 ];
 
 /** Response headers with the position and the age of an answer. */

@@ -1,6 +1,7 @@
 // Reads HTTP requests: bodies within bounds, query parameters by name, headers that are arguments. What a route makes
 // of them is arguments.ts.
 
+import { clientClaim } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
@@ -115,6 +116,14 @@ export function commonHeaders(request: Request): Record<string, string> {
     if (value !== null) found[name] = value;
   }
   return found;
+}
+
+/**
+ * Returns what the client says of itself in `Cairn-Client`, or "". User-Agent is not read: libraries fill it in, and it
+ * names them instead of the agent.
+ */
+export function clientOf(request: Request): string {
+  return clientClaim(headerOf(request, "cairn-client") ?? "");
 }
 
 /** Returns a header or null. Throws Fault `invalid_input` for an empty one, which would count as none further on. */

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { memberShape } from "../fleet/index.ts";
+import { MAX_CLIENT } from "../lib/client-claim.ts";
 import type { Change } from "../log/changes.ts";
 import { EDGE_MODES } from "../operation/edge-modes.ts";
 
@@ -33,6 +34,8 @@ const item = z.strictObject({
   timeMs: z.number(),
   caller: text(512),
   via: text(128),
+  /** Left out where there is none, and for edges whose build knows none. */
+  client: text(MAX_CLIENT).optional(),
   operation: text(64),
   target: text(512),
   version: z.number().int(),

@@ -7,6 +7,7 @@ import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Change, Changes } from "../log/changes.ts";
+import { CLIENT_LEVEL } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
@@ -24,6 +25,8 @@ export interface FeedServerOptions {
   reader: Reader;
   /** Returns the spaces that a member is enrolled for; undefined: it is no member any more. */
   enrolled: (node: string) => readonly string[] | undefined;
+  /** Returns the newest level that the build of a member knows. */
+  levelOf: (node: string) => number;
   members: () => readonly Member[];
   /** Returns the spaces whose mode is not `fresh`. */
   modes: () => readonly (readonly [string, EdgeMode])[];
@@ -69,7 +72,7 @@ export class FeedServer {
       } else {
         batch.read((space) => isWanted(terms, space));
         if (batch.isComplete && (isLate || hasNews(request, batch, terms)))
-          return this.#answerOf(request, batch, terms, heldMs);
+          return this.#answerOf(request, batch, terms, { heldMs, level: this.#options.levelOf(node) });
       }
       if (batch.hasMore) await nextTurn();
       else await log.changes.cursor().wait(signal, deadline);
@@ -77,14 +80,19 @@ export class FeedServer {
     }
   }
 
-  #answerOf(request: FeedRequest, { seq, items, hasMore }: Batch, terms: FeedTerms, heldMs: number): FeedAnswer {
+  #answerOf(
+    request: FeedRequest,
+    { seq, items, hasMore }: Batch,
+    terms: FeedTerms,
+    { heldMs, level }: { heldMs: number; level: number },
+  ): FeedAnswer {
     const { log } = this.#options;
     const ageMs = this.#options.ageMs();
     const { epoch } = log.changes.head();
     return {
       epoch,
       position: formatPosition(log.positionAt(seq)),
-      items,
+      items: items.map((change) => itemFor(level, change)),
       more: hasMore,
       heldMs,
       ageMs: Number.isFinite(ageMs) ? ageMs : null,
@@ -133,6 +141,11 @@ export class FeedServer {
   #epochs(): NonNullable<FeedAnswer["epochs"]> {
     return this.#options.reader.all("SELECT n, id, parent, fork_seq AS forkSeq FROM epochs ORDER BY n");
   }
+}
+
+/** Returns a change as a build that knows levels up to this one reads it. */
+function itemFor(level: number, { client, ...change }: Change): Change {
+  return level >= CLIENT_LEVEL && client !== undefined ? { ...change, client } : change;
 }
 
 /** Reports whether an answer tells the edge something that it does not know. */

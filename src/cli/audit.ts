@@ -5,7 +5,7 @@ import { isObject } from "../lib/json-object.ts";
 import { askNode } from "./client.ts";
 import { type Command, countOption, given, type Invocation, isSet, textOption } from "./command.ts";
 import { NEGATIVE_EXIT } from "./exit.ts";
-import { cell, objectsOf, say, showAnswer, showPage } from "./output.ts";
+import { callerCell, cell, objectsOf, say, showAnswer, showPage } from "./output.ts";
 
 /** Time limit of a verification, in ms: it recomputes the whole history. */
 const VERIFY_MS = 30 * 60_000;
@@ -65,14 +65,14 @@ function people(body: Record<string, unknown>): string {
     cell(row["time"]),
     cell(row["outcome"]) || "empty",
     targetOf(row),
-    row["via"] === "" ? cell(row["caller"]) : `${cell(row["caller"])} via ${cell(row["via"])}`,
+    callerCell(row["caller"], row),
     cell(row["operation"]),
   ]);
   const refused = objectsOf(body["refusals"]).map((row) => [
     cell(row["time"]),
     "refused",
     `${row["verb"]} in ${cell(row["space"])}, ${row["count"]} times`,
-    cell(row["caller"]),
+    callerCell(row["caller"], row),
     cell(row["operation"]),
   ]);
   return columns([...rows, ...refused]);

@@ -62,6 +62,12 @@ export function objectsOf(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** Returns a verified caller as one table cell, with the node that forwarded its call and what its client said. */
+export function callerCell(caller: unknown, { via, client }: Record<string, unknown>): string {
+  const forwarded = via === undefined || via === "" ? "" : ` via ${cell(via)}`;
+  return `${cell(caller)}${forwarded}${client === undefined ? "" : ` (said by the client: ${cell(client)})`}`;
+}
+
 /** Returns a value as one table cell, without line breaks and tabs. */
 export function cell(value: unknown): string {
   return String(value ?? "").replaceAll(/[\n\r\t]/g, " ");

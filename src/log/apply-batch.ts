@@ -9,7 +9,7 @@ import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import { keepOutcome, type Outcome, outcomeInApply } from "./idempotency.ts";
 import { COUNTED_OUTCOMES_LEVEL, forgetExpired, makeRoom } from "./kept-outcomes.ts";
-import { levelOf, refuseHigherLevel } from "./level.ts";
+import { CLIENT_LEVEL, levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 import { writeMeta } from "./meta.ts";
 import { DigestedWriter, digestText, type RunningDigest, readDigest } from "./running-digest.ts";
@@ -122,6 +122,7 @@ function applyOne(
         timeMs: state.logTimeMs,
         caller: command.caller,
         via: command.via,
+        ...claimOf(state, command),
         seq,
         level: state.level,
       });
@@ -149,6 +150,10 @@ function applyOne(
   }
 }
 
+function claimOf({ level }: BatchState, { client }: Command): { client?: string } {
+  return level >= CLIENT_LEVEL && client !== undefined ? { client } : {};
+}
+
 function changeOf(state: BatchState, command: Command, changed: Changed, seq: number): Change {
   return {
     seq,
@@ -156,6 +161,7 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
     timeMs: state.logTimeMs,
     caller: command.caller,
     via: command.via,
+    ...claimOf(state, command),
     operation: command.name,
     target: changed.target,
     version: changed.version,
@@ -166,12 +172,12 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
 
 const CHANGE_COLUMNS = "seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash";
 
-/** `state` is undefined below the level from which on the table has that column. */
+/** `state` is undefined below the level from which on the table has that column, and `client`. */
 function insertChange(tx: Writer, change: Change, state: string | undefined, hash: Uint8Array): void {
   tx.run(
     state === undefined
       ? `INSERT INTO changes (${CHANGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)`
-      : `INSERT INTO changes (${CHANGE_COLUMNS}, state_hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`,
+      : `INSERT INTO changes (${CHANGE_COLUMNS}, state_hash, client) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
     change.seq,
     change.epoch,
     change.timeMs,
@@ -183,6 +189,6 @@ function insertChange(tx: Writer, change: Change, state: string | undefined, has
     change.contentHash,
     change.outcome,
     hash,
-    ...(state === undefined ? [] : [state]),
+    ...(state === undefined ? [] : [state, change.client ?? ""]),
   );
 }

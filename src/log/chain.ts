@@ -1,5 +1,5 @@
 // The hash chain over change rows (replication.md 3). Each hash covers the previous one and every field, each with its
-// length in front; the forwarding node and the state hash come last, where there are any.
+// length in front; the forwarding node, the state hash and the claim of the client come last, where there are any.
 
 import { Sha256 } from "../lib/sha256.ts";
 import type { Change } from "./changes.ts";
@@ -20,13 +20,21 @@ export function chainHash(previous: Uint8Array, fields: Change, state: string): 
     fields.version,
     fields.contentHash,
     fields.outcome,
-    // Left out where they are empty, so that chains written before these existed keep their hashes. No two rows have
-    // the same parts: with a state hash there are two more, without one at most one.
-    ...(state === "" ? (fields.via === "" ? [] : [fields.via]) : [fields.via, state]),
+    ...lastParts(fields, state),
   ];
   add(hasher, previous);
   for (const part of parts) add(hasher, Buffer.from(String(part), "utf8"));
   return hasher.bytes();
+}
+
+/**
+ * Returns the parts that are left out where they are empty, so that chains written before these existed keep their
+ * hashes. No two rows have the same parts: with a client there are three, with a state hash two, else at most one.
+ */
+function lastParts({ via, client = "" }: Change, state: string): readonly string[] {
+  if (client !== "") return [via, state, client];
+  if (state !== "") return [via, state];
+  return via === "" ? [] : [via];
 }
 
 function add(hasher: Sha256, bytes: Uint8Array): void {

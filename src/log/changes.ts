@@ -12,6 +12,8 @@ export interface Change {
   timeMs: number;
   caller: string;
   via: string;
+  /** What the client of the caller said of itself, a claim; left out: nothing. */
+  client?: string | undefined;
   operation: string;
   /** Id of what changed; for contexts the context id. */
   target: string;
@@ -47,6 +49,8 @@ export interface ChangeRow {
   outcome: string;
   /** Hash of what else the change made; "" for changes below its fleet level. Missing in stores below that level. */
   state_hash?: string;
+  /** "" for changes below its fleet level. Missing in stores below that level. */
+  client?: string;
 }
 
 const RING_SIZE = 4096;
@@ -201,6 +205,7 @@ export function changeOf(row: ChangeRow): Change {
     timeMs: row.log_time,
     caller: row.caller,
     via: row.via,
+    ...(row.client ? { client: row.client } : {}),
     operation: row.operation,
     target: row.target,
     version: row.version,

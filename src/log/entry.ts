@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { MAX_DOCUMENT_BYTES, TRAVEL_ROOM_BYTES } from "../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
+import { MAX_CLIENT } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { plainPackr } from "../lib/plain-packr.ts";
 import type { Command } from "./log.ts";
@@ -40,7 +41,7 @@ const packr = plainPackr();
 
 /**
  * Name, version, input, caller, via, key; then `true` where a node made the key, or that as a truth value, `inputHash`,
- * and `outcomeBytes` if there is a limit.
+ * and `outcomeBytes` if there is a limit. With a `client` all are there, "" and 0 for what the command does not have.
  */
 const FIELDS = [
   z.string().max(64),
@@ -53,11 +54,13 @@ const FIELDS = [
 const FIELD_NAMES = ["name", "version", "input", "caller", "member that forwards", "idempotency key"];
 
 const inputHash = z.string().regex(/^[0-9a-f]{64}$/);
+const client = z.string().min(1).max(MAX_CLIENT);
 const packedCommand = z.union([
   z.tuple(FIELDS),
   z.tuple([...FIELDS, z.literal(true)]),
   z.tuple([...FIELDS, z.boolean(), inputHash]),
   z.tuple([...FIELDS, z.boolean(), inputHash, z.number().int().positive()]),
+  z.tuple([...FIELDS, z.boolean(), inputHash.or(z.literal("")), z.number().int().min(0), client]),
 ]);
 const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
@@ -66,10 +69,8 @@ const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
  * entry that cannot be decoded would stop every member. Throws `invalid_input` for a field that no entry may hold.
  */
 export function packCommand(command: Command): Uint8Array {
-  const { name, v, input, caller, via, key, nodeKey, inputHash, outcomeBytes } = command;
-  const ofNode = nodeKey === true ? [true] : [];
-  const ofInput = [nodeKey === true, inputHash, ...(outcomeBytes === undefined ? [] : [outcomeBytes])];
-  const packed = packr.pack([name, v, input, caller, via, key, ...(inputHash === undefined ? ofNode : ofInput)]);
+  const { name, v, input, caller, via, key } = command;
+  const packed = packr.pack([name, v, input, caller, via, key, ...furtherFields(command)]);
   const unpacked: unknown = packr.unpack(packed);
   if (packedCommand.safeParse(unpacked).success) return packed;
   const fields = Array.isArray(unpacked) ? unpacked : [];
@@ -77,6 +78,13 @@ export function packCommand(command: Command): Uint8Array {
   throw new Fault("invalid_input", `The log cannot hold the ${FIELD_NAMES[at] ?? "command"} of this write`, {
     hint: at === 3 ? `Names of callers have at most ${MAX_CALLER_NAME} characters.` : "Use a shorter one.",
   });
+}
+
+/** Returns what follows the key in a packed command. */
+function furtherFields({ nodeKey, inputHash, outcomeBytes, client }: Command): readonly unknown[] {
+  if (client !== undefined) return [nodeKey === true, inputHash ?? "", outcomeBytes ?? 0, client];
+  if (inputHash === undefined) return nodeKey === true ? [true] : [];
+  return [nodeKey === true, inputHash, ...(outcomeBytes === undefined ? [] : [outcomeBytes])];
 }
 
 /** Joins packed commands, at least one and at most MAX_ENTRY_COMMANDS, with a header in front. */
@@ -117,11 +125,12 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
       ticket: Number(entry.readBigUInt64BE(19)),
       stampMs: Number(entry.readBigUInt64BE(27)),
     },
-    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash, outcomeBytes]) => ({
+    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash = "", outcomeBytes = 0, client]) => ({
       ...{ name, v, input, caller, via, key },
       ...(nodeKey === true ? { nodeKey } : {}),
-      ...(inputHash === undefined ? {} : { inputHash }),
-      ...(outcomeBytes === undefined ? {} : { outcomeBytes }),
+      ...(inputHash === "" ? {} : { inputHash }),
+      ...(outcomeBytes === 0 ? {} : { outcomeBytes }),
+      ...(client === undefined ? {} : { client }),
     })),
   };
 }

@@ -13,6 +13,9 @@ import { readMeta } from "./meta.ts";
  */
 export const KNOWN_LEVEL = 3;
 
+/** The fleet level from which on commands, changes and versions carry what the client said of itself. */
+export const CLIENT_LEVEL = 3;
+
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {
   return readMeta(reader, "fleet_level") ?? 1;

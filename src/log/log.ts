@@ -29,6 +29,8 @@ export interface Command {
   nodeKey?: true;
   /** Most bytes of kept outcomes that its caller may have, with `inputHash`; left out: no limit (kept-outcomes.ts). */
   outcomeBytes?: number;
+  /** What the client of the caller said of itself, as `clientClaim` returns it; left out: nothing. From a level on. */
+  client?: string;
   /** Least weight in bytes when commands are batched: apply runs an entry without a pause. Not part of the entry. */
   weight?: number;
 }
@@ -39,6 +41,8 @@ export interface Stamp {
   timeMs: number;
   caller: string;
   via: string;
+  /** What the client of the caller said of itself: shown beside the caller, never judged. Left out: nothing. */
+  client?: string;
   /** Seq of this command's first change; further changes count up from it. */
   seq: number;
   /** Fleet level of the state: what members of different builds must do alike depends on it (replication.md 8). */

@@ -145,6 +145,12 @@ class EdgeMember implements FleetView, RunningMember {
     return node === undefined ? undefined : this.#members.get(node);
   }
 
+  /** A level that one full member has applied is known to all of their builds. */
+  fleetLevel(): number {
+    const full = this.#members.list().filter(({ role }) => role !== "edge");
+    return Math.max(0, ...full.map(({ node }) => this.#beats.received(node)?.beat.fleetLevel ?? 0));
+  }
+
   /** Infinite: each answer of an edge carries its own age. */
   stateAgeMs(): number {
     return Number.POSITIVE_INFINITY;

@@ -33,6 +33,8 @@ export interface UpstreamDirectory {
   roundTripMs(node: string): number | undefined;
   /** Returns the member that orders writes. */
   leader(): { node: string; name: string } | undefined;
+  /** Returns the fleet's level as far as full members have said it; 0: none has. It never falls. */
+  fleetLevel(): number;
 }
 
 export interface EdgePartsOptions {
@@ -118,6 +120,7 @@ export class EdgeParts {
       whyWaiting: () => (conditions.has("removed_from_fleet") ? removedFault() : undefined),
       hasOtherNodes: () => true,
       self: () => node.id(),
+      fleetLevel: () => directory.fleetLevel(),
       leader: () => directory.leader(),
       forward: (call, to, signal) => edge.forward(call, to, signal),
       readCached: (call) => edge.readCached(call),

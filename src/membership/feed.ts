@@ -29,6 +29,7 @@ export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOpti
       // Full members may have all spaces.
       return member?.role === "edge" ? member.spaces : member === undefined ? undefined : ["*"];
     },
+    levelOf: (node) => members.get(node)?.level ?? 1,
     members: () => members.list(),
     modes: () => edgeModes(reader),
     fleet: () => fleetValue(reader, "fleet_id"),

@@ -45,6 +45,8 @@ export interface FleetView extends FleetActions {
   about(): { fleetId: string; fleet: string; role: FleetRole; leader: string };
   /** Returns the member that orders writes, if it is known. */
   leader(): Member | undefined;
+  /** Returns the fleet's level as far as it is known; 0: it is not. */
+  fleetLevel(): number;
   /** Returns how old the state of this node may be at most, in ms; infinite while it is not known. */
   stateAgeMs(): number;
   /** Returns a function for the age of the present state, in ms, at a later moment; undefined: none is known. */

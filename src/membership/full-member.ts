@@ -235,6 +235,10 @@ export class FullMember implements FleetView {
     return this.#eraseDelay.isOver(index);
   }
 
+  fleetLevel(): number {
+    return this.#state.level();
+  }
+
   roundTripMs(node: string): number | undefined {
     return this.#beats.received(node)?.roundTripMs;
   }

@@ -113,6 +113,11 @@ export class Membership implements FleetActions, UpstreamDirectory {
     return this.#member?.leader();
   }
 
+  /** Returns the fleet's level as far as this node knows; 0: it does not. */
+  fleetLevel(): number {
+    return this.#member?.fleetLevel() ?? 0;
+  }
+
   /** Returns the measured round trip to a member in ms; undefined before `attach` and where it was not measured. */
   roundTripMs(node: string): number | undefined {
     return this.#member?.roundTripMs(node);

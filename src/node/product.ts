@@ -25,6 +25,7 @@ import type { Closers } from "../lib/closers.ts";
 import type { Fault } from "../lib/fault.ts";
 import { logUnexpected } from "../lib/unexpected.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
+import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import {
@@ -183,6 +184,7 @@ function openFoundation(options: ProductOptions): Foundation {
   const store = edgeParts?.store ?? openStore({ ...options, features });
   const refusals = new Refusals({
     store,
+    keepsClients: () => edgeParts !== undefined || levelOf(store.reader) >= CLIENT_LEVEL,
     nowMs,
     onError: (error) => logFor("access")("warning", `refused calls could not be written down: ${String(error)}`),
   });

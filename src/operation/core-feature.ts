@@ -1,9 +1,10 @@
 // The manifests of the features `log` and `access`. Their code is in src/log and src/access, which lie below and cannot
 // import the type of a manifest.
 
-import { refusalsSchema } from "../access/refusals.ts";
-import { logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
+import { refusalsClientSchema, refusalsSchema } from "../access/refusals.ts";
+import { clientSchema, logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
 import { COUNTED_OUTCOMES_LEVEL } from "../log/kept-outcomes.ts";
+import { CLIENT_LEVEL } from "../log/level.ts";
 import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
@@ -16,13 +17,17 @@ export const logFeature: Feature = {
     { id: 1, level: 1, sql: logSchema },
     { id: 5, level: STATE_HASH_LEVEL, sql: stateHashSchema },
     { id: 6, level: COUNTED_OUTCOMES_LEVEL, sql: outcomesSchema },
+    { id: 7, level: CLIENT_LEVEL, sql: clientSchema },
   ],
 };
 
 /** Access: `whoami`, `access_explain`, and the table of refused calls. */
 export const accessFeature: Feature = {
   name: "access",
-  migrations: [{ id: 3, level: 1, sql: refusalsSchema }],
+  migrations: [
+    { id: 3, level: 1, sql: refusalsSchema },
+    { id: 9, level: CLIENT_LEVEL, sql: refusalsClientSchema },
+  ],
   tables: [{ name: "refusals", scope: "node", fork: "keep" }],
   operations: (node) => [whoami, accessExplain(node)],
 };

@@ -2,6 +2,7 @@
 // judges depth, digits and unusual keys; a caller travels as its id alone.
 
 import { z } from "zod";
+import { MAX_CLIENT } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { MAX_JSON_DEPTH, parseJson } from "../lib/json-text.ts";
@@ -22,6 +23,8 @@ export const forwardFrame = z.strictObject({
     .string()
     .regex(/^forward-[0-9a-f-]{36}$/)
     .optional(),
+  /** What the client of the caller said of itself; from a fleet level on, which all that can lead know then. */
+  client: z.string().min(1).max(MAX_CLIENT).optional(),
 });
 
 /** A parsed request frame. */
@@ -35,13 +38,14 @@ const answerFrame = z.object({
 });
 
 /** Returns the frame of a call. */
-export function encodeCall({ operation, input, caller, nodeKey }: ForwardCall): ForwardFrame {
+export function encodeCall({ operation, input, caller, nodeKey, client }: ForwardCall): ForwardFrame {
   return {
     operation,
     input: JSON.stringify(input),
     caller: caller.id,
     readOnly: caller.readOnly === true,
     ...(nodeKey === undefined ? {} : { nodeKey }),
+    ...(client === undefined ? {} : { client }),
   };
 }
 

@@ -31,6 +31,8 @@ export interface Call {
   /** The arguments as they came, with the common ones: `consistency`, `min_position`, `idempotency_key`. */
   input: unknown;
   caller: Caller;
+  /** What the client of the caller said of itself, as `clientClaim` returns it: kept beside it, never judged. */
+  client?: string;
   signal: AbortSignal;
   /** Values are taken exactly as the schema has them; left out: also for what they can only mean (lenient.ts). */
   exact?: boolean;
@@ -78,7 +80,7 @@ export interface InvokerOptions {
   onUnexpected: (error: unknown, operation: string) => string;
 }
 
-type WhoAsks = Pick<Call, "caller" | "forwarded">;
+type WhoAsks = Pick<Call, "caller" | "client" | "forwarded">;
 
 /** A call that was parsed, judged and counted against the caller's limits. */
 interface Admitted {
@@ -141,14 +143,14 @@ export class Invoker {
    * (arguments of the path), and `unknown_operation`: what can be said before the body of a request is read
    * (security.md 14). `invoke` judges again.
    */
-  refuseUnread(name: string, caller: Caller, known: Readonly<Record<string, unknown>>, surface: Surface): void {
+  refuseUnread(name: string, who: WhoAsks, known: Readonly<Record<string, unknown>>, surface: Surface): void {
     try {
       const operation = this.registry.find(name);
       const target = operation.kind === "write" ? operation.target : undefined;
       const named = target === undefined ? undefined : operation.input.shape[target]?.safeParse(known[target]);
       const isNamed = target !== undefined && named?.success === true;
       const spaces = isNamed ? spacesOf(operation, { [target]: named.data }) : "visible";
-      this.#judge({ caller }, operation, spaces);
+      this.#judge(who, operation, spaces);
     } catch (error) {
       if (error instanceof Fault) this.#count({ operation: name, surface }, error.code, undefined);
       throw error;
@@ -229,14 +231,14 @@ export class Invoker {
     return this.#judged(call, { operation: name, verb, spaces });
   }
 
-  #judged({ caller, forwarded }: WhoAsks, ask: Ask): readonly Grant[] {
+  #judged({ caller, client = "", forwarded }: WhoAsks, ask: Ask): readonly Grant[] {
     const cap = forwarded === undefined ? {} : { cap: forwarded };
     try {
       return this.#options.access.judge(caller, { ...ask, ...cap });
     } catch (error) {
       const space = error instanceof Fault ? error.facts.refusedSpace : undefined;
       const { operation, verb } = ask;
-      this.#options.onRefused?.({ caller: callerName(caller), verb, space: space ?? "*", operation });
+      this.#options.onRefused?.({ caller: callerName(caller), client, verb, space: space ?? "*", operation });
       throw error;
     }
   }
@@ -258,10 +260,11 @@ export class Invoker {
   }
 
   async #write(operation: AnyWrite, { call, input, common, given, spaces, spend }: Admitted): Promise<Answer> {
-    const { caller, forwarded, signal } = call;
+    const { caller, client = "", forwarded, signal } = call;
+    const who = { caller, client, forwarded };
     const key = common.idempotencyKey;
     try {
-      return await this.#writes.run({ spend, operation, spaces, input, raw: given, caller, key, forwarded, signal });
+      return await this.#writes.run({ ...who, spend, operation, spaces, input, raw: given, key, signal });
     } catch (error) {
       const isHere = (this.#options.routing?.mode() ?? "leader") === "leader";
       if (!(error instanceof Fault) || operation.explain === undefined || !isHere) throw error;

@@ -23,6 +23,8 @@ export interface ForwardCall {
   kind: "read" | "write";
   /** Idempotency key that this node made for a write whose caller gave none. */
   nodeKey?: string;
+  /** What the client of the caller said of itself; only from a fleet level on. */
+  client?: string;
   /** Records what becomes of the attempts at other nodes. */
   attempts?: Attempts;
 }
@@ -51,6 +53,8 @@ export interface Routing {
   hasOtherNodes(): boolean;
   /** Member id of this node; "" while it is unknown. */
   self(): string;
+  /** Returns the level of the fleet where the store of this node does not say, which is so on an edge; 0: unknown. */
+  fleetLevel?(): number;
   /** The node that is known to order writes now. */
   leader(): { node: string; name: string } | undefined;
   /**

@@ -2,6 +2,7 @@
 // more than the role of that member does (security.md 9).
 
 import { asReader, type Caller } from "../access/caller.ts";
+import { clientClaim } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { decodeInput, encodeAnswer, type ForwardFrame, forwardFrame } from "./forward-frame.ts";
 import type { Invoker } from "./invoke.ts";
@@ -41,6 +42,7 @@ export function serveForwarded({ invoker, callerOf }: ServeForwardedOptions) {
         operation: frame.operation,
         input: decodeInput(frame),
         caller: frame.readOnly ? asReader(found) : found,
+        client: clientClaim(frame.client ?? ""),
         signal,
         surface: "peer",
         forwarded: {

@@ -11,7 +11,7 @@ import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
 import { MAX_ENTRY_BYTES } from "../log/entry.ts";
 import { INPUT_HASH_LEVEL, type KeyedCall, knownOutcome } from "../log/idempotency.ts";
 import { COUNTED_OUTCOMES_LEVEL, outcomesFull } from "../log/kept-outcomes.ts";
-import { levelOf } from "../log/level.ts";
+import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Reader } from "../store/store.ts";
@@ -33,6 +33,8 @@ export interface AdmittedWrite {
   /** The arguments as they came, for the node to which they are forwarded. */
   raw: Record<string, unknown>;
   caller: Caller;
+  /** What its client said of itself, or "". */
+  client: string;
   key: string | undefined;
   forwarded: Forwarded | undefined;
   signal: AbortSignal;
@@ -149,7 +151,7 @@ export class WriteRouter {
     attempts: Attempts,
     late: AbortSignal,
   ): Promise<Answer | undefined> {
-    const { operation, raw, caller, signal } = write;
+    const { operation, raw, caller, client, signal } = write;
     if (needsAdmin(write)) throw neverForwarded(operation.name, routing.leader());
     const call: ForwardCall = {
       operation: operation.name,
@@ -158,6 +160,7 @@ export class WriteRouter {
       kind: "write",
       attempts,
       ...(key.by === "node" ? { nodeKey: key.text } : {}),
+      ...claimAt(routing.fleetLevel?.() ?? levelOf(this.#options.reader), client),
     };
     try {
       const answer = await routing.forward(call, "leader", AbortSignal.any([signal, late]));
@@ -240,6 +243,7 @@ export class WriteRouter {
       via: forwarded?.via ?? "",
       ...(keyed ?? { key: "" }),
       ...(key === undefined || level < INPUT_HASH_LEVEL ? {} : { inputHash: inputHashOf(input) }),
+      ...claimAt(level, write.client),
       weight: weightOf(operation, command, reader),
     });
     return { output: applied.output, position: formatPosition(applied.position) };
@@ -277,6 +281,11 @@ function keyedPart({ text, by }: Key, level: number, { maxOutcomeBytes }: WriteL
     ...(by === "node" ? { nodeKey: true as const } : {}),
     ...(isLimited ? { outcomeBytes: maxOutcomeBytes } : {}),
   };
+}
+
+/** Returns what the client said of itself as a part of a command or a forward: builds of lower levels know none. */
+function claimAt(level: number, client: string): { client?: string } {
+  return level >= CLIENT_LEVEL && client !== "" ? { client } : {};
 }
 
 /** What a key stands for, whichever node prepares the write. */

@@ -13,6 +13,7 @@ import { contextFeature } from "../../src/features/context/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
+import { CLIENT_LEVEL, levelOf } from "../../src/log/level.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
 import { operationsOf, schemaOf } from "../../src/operation/derive.ts";
@@ -90,6 +91,7 @@ export function startCore(options: CoreOptions = {}) {
     Store.open({ folder: join(folder, "store"), ...schemaOf([...FEATURES, ...further]), log: () => {} });
   const refusals = new Refusals({
     store,
+    keepsClients: () => levelOf(store.reader) >= CLIENT_LEVEL,
     nowMs,
     onError: (error) => {
       throw error;

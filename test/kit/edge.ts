@@ -8,6 +8,7 @@ import { contextFeature } from "../../src/features/context/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { SleepClock } from "../../src/lib/sleep-clock.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { type Answer, olderBy } from "../../src/operation/answer.ts";
 import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import { edgeModes } from "../../src/operation/edge-modes.ts";
@@ -37,6 +38,10 @@ export interface EdgePairOptions {
   settings?: Partial<EdgeSettings>;
   /** What the edge's member row says; undefined where it is not a member. */
   enrolled?: readonly string[];
+  /** The newest level that the build of the edge knows, as the upstream has it; left out: that of this build. */
+  level?: number;
+  /** The fleet's level as the edge knows it; left out: that of this build. */
+  fleetLevel?: number;
   clock?: ReturnType<typeof handClock>;
   /** Folder of the edge's store, to open it again. */
   folder?: string;
@@ -72,6 +77,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     log: upstream.log,
     reader: upstream.store.reader,
     enrolled: () => enrolled,
+    levelOf: () => options.level ?? KNOWN_LEVEL,
     members: () => [],
     modes: () => edgeModes(upstream.store.reader),
     fleet: () => "f1",
@@ -108,7 +114,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
         ),
         AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       ),
-    forward: async ({ operation, input, caller }, _to, signal) => {
+    forward: async ({ operation, input, caller, client }, _to, signal) => {
       const sentMs = clock.nowMs();
       const answer = (await raced(
         link(
@@ -121,6 +127,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
               operation,
               input,
               caller,
+              ...(client === undefined ? {} : { client }),
               signal,
               surface: "peer",
               forwarded,
@@ -145,6 +152,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
       mode: () => (edge.log.ready() ? "edge" : "waiting"),
       hasOtherNodes: () => true,
       self: () => EDGE,
+      fleetLevel: () => options.fleetLevel ?? KNOWN_LEVEL,
       leader: () => ({ node: "nCENTRAL", name: "central" }),
       forward: (call, to, signal) => edge.forward(call, to, signal),
       readCached: (call) => edge.readCached(call),

@@ -13,6 +13,7 @@ import { contextFeature } from "../../src/features/context/index.ts";
 import { CLEARED_BY_FORK, MIGRATIONS } from "../../src/features/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { openSleepClock } from "../../src/lib/sleep-clock.ts";
+import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { forkHistory } from "../../src/log/new-epoch.ts";
 import { formatPosition } from "../../src/log/position.ts";
 import { Store } from "../../src/store/store.ts";
@@ -30,6 +31,7 @@ function serverOf(
     log: core.log,
     reader: core.store.reader,
     enrolled,
+    levelOf: () => KNOWN_LEVEL,
     members: () => [],
     modes: () => modes,
     fleet: () => "f1",

@@ -57,7 +57,11 @@ function besideLiar(forward: (node: string) => unknown) {
     },
     node: { id: () => "n-e" } as never,
     controlAnswers: () => true,
-    directory: { leader: () => undefined, roundTripMs: (node) => (node === "n-r" ? 1 : 50) },
+    directory: {
+      leader: () => undefined,
+      fleetLevel: () => 0,
+      roundTripMs: (node) => (node === "n-r" ? 1 : 50),
+    },
     knownMembers: members,
   });
   parts.edge.start();

@@ -9,13 +9,16 @@ import { backupNode, checkBackup, restoreNode } from "../../src/datadir/backup.t
 import { inspectNodeStore } from "../../src/datadir/inspect.ts";
 import { recoverNode } from "../../src/datadir/recover.ts";
 import { beginJoin } from "../../src/datadir/unfinished-join.ts";
+import { contextOperations } from "../../src/features/context/index.ts";
+import { verifyVersions } from "../../src/features/context/verify-versions.ts";
 import { FEATURES, MIGRATIONS, STORE_SCHEMA } from "../../src/features/index.ts";
 import { fleetValue } from "../../src/fleet/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { writeApplied } from "../../src/log/engine/raft/applied-state.ts";
 import { installStore } from "../../src/log/engine/raft/install.ts";
 import { fleetOf, openHistory } from "../../src/log/history.ts";
-import { KNOWN_LEVEL, levelOf } from "../../src/log/level.ts";
+import { LatestChanges } from "../../src/log/latest-changes.ts";
+import { CLIENT_LEVEL, KNOWN_LEVEL, levelOf } from "../../src/log/level.ts";
 import type { Command } from "../../src/log/log.ts";
 import { writeMeta } from "../../src/log/meta.ts";
 import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
@@ -27,6 +30,7 @@ import { AppliedFleet, applyOn } from "../kit/applied-fleet.ts";
 import { startCore } from "../kit/core.ts";
 import { exampleCalls } from "../kit/examples.ts";
 import { makeStoreAt, migrationsUpTo, schemaOfStore } from "../kit/level.ts";
+import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { digestOfStore } from "../kit/raft.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 import { counterFeature } from "./toy/feature.tsx";
@@ -105,6 +109,31 @@ describe("a store of a lower level", () => {
     expect(kept("a/below").sort()).toEqual(fields.toSorted());
     raise(fleet, STATE_HASH_LEVEL);
     expect(kept("a/above").sort()).toEqual([...fields, "content_type"].sort());
+  });
+
+  test("keeps what a client says from that level on, also where a command of before had it", async () => {
+    const fleet = fleetAt(BEFORE);
+    const { store } = fleet;
+    const put = contextOperations.find(({ name }) => name === "context_put");
+    if (put?.kind !== "write") throw new Error("no context_put");
+    const input = put.prepare(put.input.parse({ id: "a/said", content: "x" }), DEFAULT_WRITE_LIMITS);
+    const said: Command = { name: put.name, v: put.v, input, caller: "ann", via: "", key: "", client: "agent 1" };
+    const apply = () => Object.assign(fleet, applyOn(store, fleet.state, fleet.nowMs, [said]));
+    apply();
+    expect(store.reader.get("SELECT * FROM changes ORDER BY seq DESC")).not.toHaveProperty("client");
+    raise(fleet, CLIENT_LEVEL);
+    apply();
+    for (const table of ["changes WHERE target = 'a/said'", "versions WHERE id = 'a/said'"])
+      expect(store.reader.all(`SELECT client FROM ${table} ORDER BY seq`)).toEqual([
+        { client: "" },
+        { client: "agent 1" },
+      ]);
+    const latest = new LatestChanges();
+    const signal = AbortSignal.timeout(5_000);
+    expect(await verifyChain(store.reader, fleet.state, signal, (row) => latest.add(row))).not.toHaveProperty(
+      "problem",
+    );
+    expect(await verifyVersions(store.reader, latest, signal)).toEqual({ versions: 3 });
   });
 
   test("can be used by the build of that level again, and by none after the level was raised", () => {

@@ -17,7 +17,12 @@ const refusal = (other: Partial<Refusal> = {}): Refusal => ({
 function refusalsIn(core: ReturnType<typeof startCore>) {
   const clock = { ms: 10 * MINUTE_MS };
   const errors: unknown[] = [];
-  const refusals = new Refusals({ store: core.store, nowMs: () => clock.ms, onError: (error) => errors.push(error) });
+  const refusals = new Refusals({
+    keepsClients: () => true,
+    store: core.store,
+    nowMs: () => clock.ms,
+    onError: (error) => errors.push(error),
+  });
   const rows = () => refusals.list(0, Number.MAX_SAFE_INTEGER, 10_000);
   return { clock, errors, refusals, rows, sum: () => rows().reduce((total, { count }) => total + count, 0) };
 }

@@ -215,6 +215,20 @@ const ODD =
 const NASTY = `</pre></bdi></script><script>alert(1)</script><img src=x onerror=alert(1)>"'&amp;`;
 
 describe("text by others", () => {
+  test("of a client about itself is shown in the history as said by it, beside the verified author", async () => {
+    await using web = start();
+    const call = { caller: localAdmin, client: `<b>x</b> 1`, signal: AbortSignal.timeout(5_000) };
+    await web.core.invoker.invoke({ ...call, operation: "context_put", input: { id: "team-a/said", content: "one" } });
+    await web.put("team-a/said", "two");
+    const history = /<ol class="history">.*?<\/ol>/s.exec(await web.page("/ui/contexts/team-a/said"))?.[0] ?? "";
+    const lines = history.split("<li>").slice(1);
+    const words = lines.map((line) => line.replaceAll(/<[^>]*>/g, ""));
+    expect(words).toEqual([
+      expect.not.stringContaining("said by the client"),
+      expect.stringContaining("local, said by the client: &lt;b&gt;x&lt;/b&gt; 1"),
+    ]);
+  });
+
   test("is escaped wherever it stands", async () => {
     await using web = start();
     const author = callerWith({ login: `<b>"'@x`, own: true });

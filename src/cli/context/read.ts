@@ -5,7 +5,7 @@ import { Fault } from "../../lib/fault.ts";
 import { askNode } from "../client.ts";
 import { type Command, countOption, FRESHNESS, given, isSet, textOption, wholeNumber } from "../command.ts";
 import { getFromExport } from "../export/export-file.ts";
-import { cell, objectsOf, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
+import { callerCell, cell, objectsOf, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
 import { idArgument, paging } from "./shared-options.ts";
 
 /** `cairn context get`. */
@@ -138,12 +138,11 @@ export const contextHistory: Command = {
 
 function historyRow(row: Record<string, unknown>): string[] {
   const state = row["deleted"] === true ? "deleted" : row["purged"] === true ? "purged" : `${row["size"]} bytes`;
-  const via = row["via"] === "" ? "" : ` via ${row["via"]}`;
   return [
     String(row["version"]),
     String(row["etag"]),
     String(row["time"]),
-    `${row["author"]}${via}`,
+    callerCell(row["author"], row),
     state,
     cell(row["title"]),
   ];

@@ -3,6 +3,7 @@
 
 import { spaceOf } from "../../access/space.ts";
 import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
+import { CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import type { ApplyStamp } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
@@ -125,14 +126,18 @@ export function tombstoneChange(row: ContextRow, outcome: string, stamp: Stamp):
   return { target, version, contentHash: EMPTY_HASH, outcome, state: versionState(versionRow(row, stamp)) };
 }
 
-function versionRow(row: ContextRow, { seq, via, timeMs }: Stamp): VersionRow {
-  return { ...row, seq, via, log_time: timeMs, purged: 0 };
+function versionRow(row: ContextRow, { seq, via, timeMs, client, level }: Stamp): VersionRow {
+  return { ...row, seq, via, log_time: timeMs, purged: 0, ...clientColumn(client, level) };
+}
+
+/** Returns what the client said as a part of a `VersionRow`, whose table has it from a fleet level on. */
+export function clientColumn(client: string | undefined, level: number): Pick<VersionRow, "client"> {
+  return level >= CLIENT_LEVEL ? { client: client ?? "" } : {};
 }
 
 // Statements of apply are part of the log's format: the running digest covers their text (log/running-digest.ts).
-const INSERT_VERSION =
-  `INSERT INTO versions (id, ${VERSION_COLUMNS.join(", ")}, encoding, content) ` +
-  `VALUES (?,${VERSION_COLUMNS.map(() => "?").join(",")},${PLAIN},?)`;
+const INSERT_VERSION = insertOf(VERSION_COLUMNS);
+const INSERT_WITH_CLIENT = insertOf([...VERSION_COLUMNS, "client"]);
 const WRITE_HEAD =
   `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(",")}) ` +
   `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
@@ -141,7 +146,15 @@ const WRITE_HEAD =
 
 /** Inserts one row of `versions`, with the text uncompressed. */
 export function insertVersion(tx: Writer, id: string, row: VersionRow, text: string): void {
-  tx.run(INSERT_VERSION, id, ...VERSION_COLUMNS.map((column) => row[column]), Buffer.from(text, "utf8"));
+  const values = VERSION_COLUMNS.map((column) => row[column]);
+  const content = Buffer.from(text, "utf8");
+  if (row.client === undefined) tx.run(INSERT_VERSION, id, ...values, content);
+  else tx.run(INSERT_WITH_CLIENT, id, ...values, row.client, content);
+}
+
+function insertOf(columns: readonly string[]): string {
+  const places = columns.map(() => "?").join(",");
+  return `INSERT INTO versions (id, ${columns.join(", ")}, encoding, content) VALUES (?,${places},${PLAIN},?)`;
 }
 
 /** Writes `row` as the newest state of its context. */

@@ -4,7 +4,7 @@
 import { formatPosition, type Position } from "../../log/position.ts";
 import type { Reader } from "../../store/store.ts";
 import { ExportWriter } from "./export-format.ts";
-import { STORED_COLUMNS, type StoredVersion } from "./rows.ts";
+import type { StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 
 /** Yields the lines of the export, without line ends. Read them without a pause: they hold a read of the file open. */
@@ -17,10 +17,7 @@ export function* archivedLines(reader: Reader, afterSeq: number, position: Posit
     afterSeq,
   );
   for (const { id, created_at } of changed) {
-    const rows = reader.iterate<StoredVersion>(
-      `SELECT ${STORED_COLUMNS} FROM versions WHERE id = ? ORDER BY version`,
-      id,
-    );
+    const rows = reader.iterate<StoredVersion>("SELECT * FROM versions WHERE id = ? ORDER BY version", id);
     for (const row of rows) yield writer.version(id, lineOf(id, row, Math.min(created_at, row.log_time)));
   }
   yield writer.last();

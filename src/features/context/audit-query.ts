@@ -11,7 +11,7 @@ import type { Reader } from "../../store/store.ts";
 import { idPrefix } from "./context-id.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
 import { matchesFilter } from "./public-change.ts";
-import { timeOf } from "./rows.ts";
+import { clientSaid, timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
 /** Rows read in one step. */
@@ -37,6 +37,7 @@ const output = z.object({
         time: z.string(),
         caller: z.string(),
         via: z.string(),
+        client: clientSaid,
         operation: z.string(),
         target: z.string(),
         version: z.number().int(),
@@ -51,6 +52,7 @@ const output = z.object({
       z.object({
         time: z.string().describe("The minute."),
         caller: z.string(),
+        client: clientSaid,
         verb: z.string(),
         space: z.string(),
         operation: z.string(),
@@ -89,14 +91,7 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
           .filter((row) => query.caller === undefined || row.caller === query.caller)
           .filter((row) => query.operation === undefined || row.operation === query.operation)
           .filter((row) => context.visible(row.space))
-          .map(({ minute, caller, verb, space, operation, count }) => ({
-            time: timeOf(minute),
-            caller,
-            verb,
-            space,
-            operation,
-            count,
-          })),
+          .map(({ minute, ...row }) => ({ time: timeOf(minute), ...row })),
       };
     },
   });
@@ -170,6 +165,7 @@ function auditRowFor(context: CallContext) {
     time: timeOf(row.log_time),
     caller: row.caller,
     via: row.via,
+    ...(row.client ? { client: row.client } : {}),
     operation: row.operation,
     target: row.target,
     version: row.version,

@@ -1,6 +1,7 @@
 // The manifest of contexts: versioned documents, their history, and the audit of all changes.
 
 import type { Change } from "../../log/changes.ts";
+import { CLIENT_LEVEL } from "../../log/level.ts";
 import { logFor } from "../../observe/logging.ts";
 import type { Operation } from "../../operation/define.ts";
 import type { Feature } from "../../operation/feature.ts";
@@ -8,6 +9,7 @@ import { LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey } from "../../operation/services.ts";
 import { auditQuery } from "./audit-query.ts";
 import { auditVerify } from "./audit-verify.ts";
+import client from "./client.sql" with { type: "text" };
 import { changesCompact, historyCompact } from "./compaction.ts";
 import { namesContent } from "./context-etag.ts";
 import { contextDelete } from "./delete.ts";
@@ -75,7 +77,10 @@ const MAINTENANCE: ServiceKey<Maintenance> = new ServiceKey("the maintenance of 
 /** The manifest. */
 export const contextFeature: Feature = {
   name: "context",
-  migrations: [{ id: 2, level: 1, sql: schema }],
+  migrations: [
+    { id: 2, level: 1, sql: schema },
+    { id: 8, level: CLIENT_LEVEL, sql: client },
+  ],
   tables: contextTables,
   open: (node) => {
     const { store, limits, nowMs } = node.get(NODE);

@@ -5,10 +5,11 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
+import { CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
-import { insertVersion, writeHead } from "./append-version.ts";
+import { clientColumn, insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
@@ -70,7 +71,7 @@ export const contextImport = write({
   }),
   access: { verb: "admin", spaces: ({ lines }) => [...new Set(parseLines(lines).map(({ id }) => spaceOf(id)))] },
   hints: { idempotent: true },
-  needsLevel: ({ lines }) => Math.max(...parseLines(lines).map(({ id }) => levelOfId(id))),
+  needsLevel: ({ lines }) => Math.max(...parseLines(lines).map(levelOfVersion)),
   prepare: ({ lines }): ImportCommand => {
     const versions = parseLines(lines);
     const size = versions.reduce((sum, version) => sum + version.document.size, 0);
@@ -95,6 +96,11 @@ export const contextImport = write({
     return { output: { imported: changes.length, skipped: versions.length - changes.length }, changes };
   },
 });
+
+/** Returns the fleet level from which on a store can hold a version. */
+function levelOfVersion({ id, client }: ImportedVersion): number {
+  return Math.max(levelOfId(id), client === undefined ? 1 : CLIENT_LEVEL);
+}
 
 /** Writes a version as the next one of its context. Returns its change; undefined if it exists already. */
 function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Changed | undefined {
@@ -128,6 +134,7 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Chan
     ...row,
     seq: stamp.seq,
     via: version.via,
+    ...clientColumn(version.client, stamp.level),
     log_time: version.timeMs,
     purged: version.purged ? 1 : 0,
   };

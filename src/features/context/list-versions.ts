@@ -6,7 +6,7 @@ import { read } from "../../operation/define.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
-import { floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
+import { clientSaid, floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 
 const MAX_PAGE = 500;
@@ -39,6 +39,7 @@ export const contextHistory = read({
         size: z.number().int(),
         author: z.string(),
         via: z.string().describe("The node that forwarded it, or empty."),
+        client: clientSaid,
         time: z.string(),
         deleted: z.boolean(),
         purged: z.boolean(),
@@ -70,6 +71,7 @@ export const contextHistory = read({
         size: row.size,
         author: row.author,
         via: row.via,
+        ...(row.client ? { client: row.client } : {}),
         time: timeOf(row.log_time),
         deleted: row.deleted !== 0,
         purged: row.purged !== 0,

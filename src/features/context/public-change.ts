@@ -5,7 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
-import { timeOf } from "./rows.ts";
+import { clientSaid, timeOf } from "./rows.ts";
 
 /** Schema of a public change. */
 export const publicChange = z.object({
@@ -13,6 +13,7 @@ export const publicChange = z.object({
   time: z.string(),
   caller: z.string(),
   via: z.string(),
+  client: clientSaid,
   operation: z.string(),
   target: z.string().describe("Id of the context."),
   version: z.number().int(),
@@ -31,6 +32,7 @@ export function publicChangeOf(change: Change): PublicChange {
     time: timeOf(change.timeMs),
     caller: change.caller,
     via: change.via,
+    ...(change.client === undefined ? {} : { client: change.client }),
     operation: change.operation,
     target: change.target,
     version: change.version,

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
+import { CLIENT_LEVEL, levelOf } from "../../log/level.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
@@ -40,6 +41,8 @@ export interface VersionRow extends VersionFacts {
   log_time: number;
   /** 1 if the text was removed for good. */
   purged: number;
+  /** What the client of the author said of itself, or ""; missing below its fleet level, and where not selected. */
+  client?: string;
 }
 
 /** A row of `versions` with its text as this node stores it, plain or compressed. */
@@ -66,7 +69,7 @@ export const CONTEXT_COLUMNS = [
   "updated_at",
   "deleted",
 ] as const;
-/** Columns of a `VersionRow`. */
+/** Columns of a `VersionRow` at every fleet level. */
 export const VERSION_COLUMNS = [
   "version",
   "seq",
@@ -81,8 +84,8 @@ export const VERSION_COLUMNS = [
   "deleted",
   "purged",
 ] as const;
-/** Columns of a `StoredVersion`, for a SELECT. */
-export const STORED_COLUMNS = [...VERSION_COLUMNS, "encoding", "content"].join(", ");
+/** Columns of a `StoredVersion` at every fleet level. */
+const STORED_COLUMNS = [...VERSION_COLUMNS, "encoding", "content"].join(", ");
 
 /** Returns the newest state of a context, which may be a tombstone. */
 export function headOf(reader: Reader, id: string): ContextRow | undefined {
@@ -108,8 +111,9 @@ export function sizeOfVersion(reader: Reader, id: string, version: number): numb
 
 /** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
+  const columns = levelOf(reader) >= CLIENT_LEVEL ? [...VERSION_COLUMNS, "client"] : VERSION_COLUMNS;
   return reader.all<VersionRow>(
-    `SELECT ${VERSION_COLUMNS.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
+    `SELECT ${columns.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
     id,
     below,
     limit,
@@ -163,6 +167,12 @@ export function tagsOf(framed: string): string[] {
 export function timeOf(ms: number): string {
   return new Date(ms).toISOString();
 }
+
+/** Schema of the claim of a client beside a verified author or caller. */
+export const clientSaid = z
+  .string()
+  .optional()
+  .describe("Name and version as said by the client, never verified; absent where it said none.");
 
 /** Schema of the metadata of a version. */
 export const metadata = z.object({

@@ -8,7 +8,7 @@ import { type ChangeRow, madeOther } from "../../log/changes.ts";
 import type { LatestChanges } from "../../log/latest-changes.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
-import { type ContextRow, STORED_COLUMNS, type StoredVersion, textOf, VERSION_FACTS } from "./rows.ts";
+import { type ContextRow, type StoredVersion, textOf, VERSION_FACTS } from "./rows.ts";
 import { versionState } from "./version-state.ts";
 
 /** Rows checked before other work gets a turn; their texts may be large. */
@@ -34,11 +34,7 @@ export async function verifyVersions(
   let versions = 0;
   for (;;) {
     signal.throwIfAborted();
-    const rows = reader.all<Row>(
-      `SELECT rowid, id, ${STORED_COLUMNS} FROM versions WHERE rowid > ? ORDER BY rowid LIMIT ?`,
-      after,
-      STEP,
-    );
+    const rows = reader.all<Row>("SELECT rowid, * FROM versions WHERE rowid > ? ORDER BY rowid LIMIT ?", after, STEP);
     latest.catchUp(reader);
     for (const row of rows) {
       const problem = textProblem(row) ?? chainProblem(reader, row, latest) ?? headProblem(reader, row);
@@ -69,9 +65,10 @@ function chainProblem(reader: Reader, row: Row, latest: LatestChanges): string |
   const hash = row.deleted !== 0 ? EMPTY_HASH : row.hash;
   const same = change.target === row.id && change.version === row.version && change.content_hash === hash;
   if (!same) return "is not the one that the change names";
-  // An imported version has the author and time of its origin.
+  // An imported version has the author, client and time of its origin.
   const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
   if (!isBy && change.outcome !== "imported") return "has a different author or time than the change";
+  if (change.client !== row.client && change.outcome !== "imported") return "has a different client than the change";
   if (isPurged(row, change, latest)) return undefined;
   if (row.purged !== 0 && change.outcome !== "imported") return "is purged, and no change says so";
   if (row.purged === 0 && Buffer.byteLength(textOf(row)) !== row.size) return "has a different size than its text";

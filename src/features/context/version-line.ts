@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
+import { MAX_CLIENT } from "../../lib/client-claim.ts";
 import { Fault } from "../../lib/fault.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
@@ -29,6 +30,7 @@ const lineShape = z.strictObject({
   tags,
   author: name,
   via: name,
+  client: name.min(1).max(MAX_CLIENT).optional().describe("What the client of the author said of itself."),
   time: z.iso.datetime(),
   created_at: z.iso.datetime().describe("When the context was created."),
   deleted: z.literal(true).optional(),
@@ -45,6 +47,8 @@ export interface ImportedVersion {
   tags: string[];
   author: string;
   via: string;
+  /** Left out: nothing. Commands of lower fleet levels have none. */
+  client?: string;
   timeMs: number;
   createdAtMs: number;
   deleted: boolean;
@@ -63,6 +67,7 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
     tags: tagsOf(row.tags),
     author: row.author,
     via: row.via,
+    ...(row.client ? { client: row.client } : {}),
     time: timeOf(row.log_time),
     created_at: timeOf(createdAtMs),
     ...(row.deleted === 0 ? {} : { deleted: true as const }),
@@ -88,6 +93,7 @@ export function parseLine(text: string): ImportedVersion {
     tags: line.tags,
     author: line.author,
     via: line.via,
+    ...(line.client === undefined ? {} : { client: line.client }),
     timeMs: Date.parse(line.time),
     createdAtMs: Date.parse(line.created_at),
     deleted: line.deleted === true,

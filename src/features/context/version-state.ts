@@ -3,9 +3,11 @@
 import { stateHash } from "../../log/state-hash.ts";
 import type { VersionRow } from "./rows.ts";
 
-type Covered = Pick<VersionRow, "content_type" | "title" | "tags" | "author" | "via" | "log_time" | "deleted">;
+type Facts = "content_type" | "title" | "tags" | "author" | "via" | "log_time" | "deleted" | "client";
+type Covered = Pick<VersionRow, Facts>;
 
 /** Returns the state hash of the change that made this version. */
 export function versionState(row: Covered): string {
-  return stateHash([row.content_type, row.title, row.tags, row.author, row.via, row.log_time, row.deleted]);
+  const { content_type, title, tags, author, via, log_time, deleted, client = "" } = row;
+  return stateHash([content_type, title, tags, author, via, log_time, deleted, client]);
 }

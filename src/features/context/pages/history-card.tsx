@@ -69,6 +69,11 @@ function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
         <span class="quiet by">
           <Words text={nameText(version.author, members)} />
           {version.via === "" ? null : ` via ${version.via}`}
+          {version.client === undefined ? null : (
+            <>
+              , said by the client: <Words text={version.client} />
+            </>
+          )}
         </span>
       </span>
       <span class="quiet end">{version.purged ? "purged" : version.deleted ? "deleted" : sizeText(version.size)}</span>
