@@ -8,6 +8,8 @@ import { MAX_DOCUMENT_CHARS } from "./bounds.ts";
 /** One request of a client. */
 export interface Asking {
   caller: Caller;
+  /** What the client said of itself, as `claimOfInfo` returns it. */
+  client: string;
   /** Aborted when the client no longer wants the response. */
   signal: AbortSignal;
 }
@@ -15,12 +17,12 @@ export interface Asking {
 /** Runs an operation and returns its output. Rejects with its Fault. */
 export async function ask(
   invoker: Invoker,
-  { caller, signal }: Asking,
+  asking: Asking,
   operation: string,
   input: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
   const maxChars = MAX_DOCUMENT_CHARS;
-  const { output } = await invoker.invoke({ operation, input, caller, signal, surface: "mcp", maxChars });
+  const { output } = await invoker.invoke({ ...asking, operation, input, surface: "mcp", maxChars });
   return output;
 }
 

@@ -13,7 +13,7 @@ import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";
 import { callerByUrl } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
-import { isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
+import { clientOf, isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
 import { MCP_ROUTE } from "./route.ts";
 import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
@@ -145,8 +145,8 @@ export class Endpoint {
     const call = plainCall(body);
     if (call === undefined || !this.#quick.knows(caller, call.name)) return undefined;
     if (this.#quick.isPlainlyModern(request, call)) return this.#quick.modern(request, call, caller);
-    const sessionId = isPlainlyOlder(request, call) ? this.#sessions.use(request, caller) : undefined;
-    return sessionId === undefined ? undefined : this.#quick.older(call, caller, sessionId);
+    const session = isPlainlyOlder(request, call) ? this.#sessions.use(request, caller) : undefined;
+    return session === undefined ? undefined : this.#quick.older(call, caller, session);
   }
 
   #handler(responseMode: "auto" | "sse"): McpHandler {
@@ -155,7 +155,11 @@ export class Endpoint {
         const asked = requestInfo === undefined ? undefined : this.#asked.get(requestInfo);
         if (asked === undefined) throw new Error("a request without its caller");
         this.#quick.accepted(asked.body);
-        return buildServer(this.#parts, { caller: () => asked.caller, method: asked.method });
+        return buildServer(this.#parts, {
+          caller: () => asked.caller,
+          client: clientOf(asked.body),
+          method: asked.method,
+        });
       },
       {
         legacy: "reject",

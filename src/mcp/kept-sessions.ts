@@ -3,6 +3,7 @@
 // a new `initialize`.
 
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { clientClaim } from "../lib/client-claim.ts";
 import { isObject, parseObject } from "../lib/json-object.ts";
 import { reasonOf } from "../lib/reason-of.ts";
 import type { LogLine } from "../observe/logging.ts";
@@ -148,8 +149,14 @@ function openLine({ id, owner, callerId, params, watched }: KeptSession): Record
 }
 
 function shortened(params: Record<string, unknown>): Record<string, unknown> {
-  const clientInfo = { name: "unknown", version: "0" };
+  // What its history shows of the client is not lost.
+  const info = isObject(params["clientInfo"]) ? params["clientInfo"] : {};
+  const clientInfo = { name: claimOf(info["name"]) || "unknown", version: claimOf(info["version"]) || "0" };
   return { protocolVersion: params["protocolVersion"], capabilities: {}, clientInfo };
+}
+
+function claimOf(text: unknown): string {
+  return typeof text === "string" ? clientClaim(text) : "";
 }
 
 /** Returns the lines of a journal that are whole; the last one may be cut. */

@@ -3,15 +3,18 @@
 // valid goes to the SDK, which refuses it by the rules of the protocol.
 
 import {
+  CLIENT_INFO_META_KEY,
   PROTOCOL_VERSION_META_KEY,
   SERVER_INFO_META_KEY,
   SUPPORTED_PROTOCOL_VERSIONS,
 } from "@modelcontextprotocol/server";
 import { LRUCache } from "lru-cache";
 import type { Caller } from "../access/caller.ts";
+import { claimOfInfo } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { toolError } from "./errors.ts";
+import type { UsedSession } from "./sessions.ts";
 import type { Tools } from "./tools.ts";
 
 /** A call that is valid as far as the body shows, in either revision. */
@@ -94,7 +97,8 @@ export class QuickCalls {
 
   /** Responds in the modern revision; a client that disconnects cancels its call. */
   async modern(request: Request, call: PlainCall, caller: Caller): Promise<Response> {
-    const outcome = await this.#tools.run(caller, call.name, call.input, request.signal);
+    const client = claimOfInfo(call.meta[CLIENT_INFO_META_KEY]);
+    const outcome = await this.#tools.run({ caller, client, signal: request.signal }, call.name, call.input);
     if (outcome instanceof Fault) {
       const { _meta, ...result } = toolError(outcome);
       const stamped = { ...result, ...this.#stamp, _meta: { ..._meta, ...(this.#stamp["_meta"] as Json) } };
@@ -104,9 +108,10 @@ export class QuickCalls {
   }
 
   /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
-  async older(call: PlainCall, caller: Caller, sessionId: string): Promise<Response> {
-    const outcome = await this.#tools.run(caller, call.name, call.input, NEVER);
-    const headers = { "content-type": JSON_TYPE, "mcp-session-id": sessionId };
+  async older(call: PlainCall, caller: Caller, session: UsedSession): Promise<Response> {
+    const { id, client } = session;
+    const outcome = await this.#tools.run({ caller, client, signal: NEVER }, call.name, call.input);
+    const headers = { "content-type": JSON_TYPE, "mcp-session-id": id };
     if (!(outcome instanceof Fault)) return answer(this.#resultText(call, outcome, ""), { headers });
     const result = JSON.stringify(toolError(outcome));
     return answer(`{"result":${result},"jsonrpc":"2.0","id":${JSON.stringify(call.id)}}`, { headers });

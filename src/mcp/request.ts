@@ -1,5 +1,7 @@
 // Reads a request: its body, the method it names, the tool it calls. What is not MCP is refused here.
 
+import { CLIENT_INFO_META_KEY } from "@modelcontextprotocol/server";
+import { claimOfInfo } from "../lib/client-claim.ts";
 import { faultBody } from "../lib/failed-result.ts";
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
@@ -43,6 +45,13 @@ export function toolOf(body: unknown): string {
   const params = isObject(body) ? body["params"] : undefined;
   const name = isObject(params) ? params["name"] : undefined;
   return typeof name === "string" ? name : "";
+}
+
+/** Returns what the client said of itself in the `_meta` of a request of the modern revision, or "". */
+export function clientOf(body: unknown): string {
+  const params = isObject(body) ? body["params"] : undefined;
+  const meta = isObject(params) ? params["_meta"] : undefined;
+  return isObject(meta) ? claimOfInfo(meta[CLIENT_INFO_META_KEY]) : "";
 }
 
 /** Reports whether the header alone shows that a request is modern to the SDK, which is asked about all others. */

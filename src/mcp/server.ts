@@ -78,6 +78,8 @@ const CAPABILITIES: ServerCapabilities = {
 export interface ServerFor {
   /** The caller as it is known at the moment of a call. */
   caller: () => Caller;
+  /** What its client said of itself, as `claimOfInfo` returns it; left out where no operation is called. */
+  client?: string;
   /** The one method of a server that is made for one request; absent for sessions, which take all methods. */
   method?: string;
   /** The subscriber of an older session; modern requests listen on a stream of their own. */
@@ -95,7 +97,8 @@ export function serverInfoOf(version: string) {
 }
 
 /** Returns a server to connect to one transport. */
-export function buildServer(parts: Parts, { caller, method, subscriber, onSubscribed }: ServerFor): Server {
+export function buildServer(parts: Parts, served: ServerFor): Server {
+  const { caller, method, subscriber, onSubscribed } = served;
   const { fixtures, invoker } = parts;
   const greets = method === undefined || GREETINGS.has(method);
   const server = new Server(serverInfoOf(parts.version), {
@@ -105,39 +108,39 @@ export function buildServer(parts: Parts, { caller, method, subscriber, onSubscr
     ...fixtures?.options,
   });
   // A server for one request gets only the handler it needs: registering all costs more than the call itself.
-  for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, caller);
+  for (const [name, register] of HANDLERS) if (method === undefined || method === name) register(server, parts, served);
   if (subscriber !== undefined) handleSubscribe(server, parts, subscriber, onSubscribed);
   return server;
 }
 
-type Register = (server: Server, parts: Parts, caller: () => Caller) => void;
+type Register = (server: Server, parts: Parts, served: ServerFor) => void;
 
 const HANDLERS = new Map<string, Register>([
   [
     "tools/list",
-    (server, { tools, fixtures }, caller) =>
+    (server, { tools, fixtures }, served) =>
       server.setRequestHandler("tools/list", ({ params }) => {
-        const { items, nextCursor } = page("tools/list", fixtures?.tools, tools.list(caller()), params?.cursor);
+        const { items, nextCursor } = page("tools/list", fixtures?.tools, tools.list(served.caller()), params?.cursor);
         return { tools: items, ...(nextCursor === undefined ? {} : { nextCursor }) };
       }),
   ],
   [
     "tools/call",
-    (server, { tools, fixtures, keepAliveMs }, caller) =>
+    (server, { tools, fixtures, keepAliveMs }, served) =>
       server.setRequestHandler("tools/call", ({ params }, context) => {
         const input = params.arguments ?? {};
-        const fixture = fixtures?.call(params.name, input, context, caller());
+        const fixture = fixtures?.call(params.name, input, context, served.caller());
         if (fixture !== undefined) return fixture;
-        const answer = tools.call(caller(), params.name, input, context.mcpReq.signal);
+        const answer = tools.call(askingOf(served, context), params.name, input);
         if (!tools.waits(params.name)) return answer;
         return answer.finally(notifyProgress(context, input, keepAliveMs));
       }),
   ],
   [
     "resources/list",
-    (server, { resources, fixtures }, caller) =>
+    (server, { resources, fixtures }, served) =>
       server.setRequestHandler("resources/list", async ({ params }, context) => {
-        const page = await resources.list(askingOf(caller(), context), params?.cursor);
+        const page = await resources.list(askingOf(served, context), params?.cursor);
         if (fixtures === undefined || params?.cursor !== undefined) return page;
         return { ...page, resources: [...fixtures.resources, ...page.resources] };
       }),
@@ -153,36 +156,41 @@ const HANDLERS = new Map<string, Register>([
   ],
   [
     "resources/read",
-    (server, { resources, fixtures }, caller) =>
+    (server, { resources, fixtures }, served) =>
       server.setRequestHandler(
         "resources/read",
-        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(askingOf(caller(), context), uri),
+        ({ params: { uri } }, context) => fixtures?.read(uri) ?? resources.read(askingOf(served, context), uri),
       ),
   ],
   [
     "completion/complete",
-    (server, { prompts, resources }, caller) =>
+    (server, { prompts, resources }, served) =>
       server.setRequestHandler("completion/complete", ({ params: { ref, argument, context: known } }, context) => {
-        const asking = askingOf(caller(), context);
+        const asking = askingOf(served, context);
         if (ref.type === "ref/prompt") return prompts.complete(asking, ref.name, argument, known?.arguments ?? {});
         return resources.complete(asking, ref.uri, argument);
       }),
   ],
   [
     "prompts/list",
-    (server, { prompts, fixtures }, caller) =>
+    (server, { prompts, fixtures }, served) =>
       server.setRequestHandler("prompts/list", ({ params }) => {
-        const { items, nextCursor } = page("prompts/list", fixtures?.prompts, prompts.list(caller()), params?.cursor);
+        const { items, nextCursor } = page(
+          "prompts/list",
+          fixtures?.prompts,
+          prompts.list(served.caller()),
+          params?.cursor,
+        );
         return { prompts: items, ...(nextCursor === undefined ? {} : { nextCursor }) };
       }),
   ],
   [
     "prompts/get",
-    (server, { prompts, fixtures }, caller) =>
+    (server, { prompts, fixtures }, served) =>
       server.setRequestHandler("prompts/get", ({ params: { name, arguments: given = {} } }, context) => {
         if (fixtures?.prompts.some((prompt) => prompt.name === name) === true)
           return fixtures.prompt(name, given, context);
-        return prompts.get(askingOf(caller(), context), name, given);
+        return prompts.get(askingOf(served, context), name, given);
       }),
   ],
 ]);
@@ -241,6 +249,6 @@ function notWatchable(index: ResourceIndex, uri: string): Fault {
   });
 }
 
-function askingOf(caller: Caller, { mcpReq: { signal } }: ServerContext): Asking {
-  return { caller, signal };
+function askingOf({ caller, client = "" }: ServerFor, { mcpReq: { signal } }: ServerContext): Asking {
+  return { caller: caller(), client, signal };
 }

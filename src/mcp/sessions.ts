@@ -3,6 +3,7 @@
 
 import { isInitializeRequest, type JSONRPCRequest } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { claimOfInfo } from "../lib/client-claim.ts";
 import { faultBody } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
@@ -42,6 +43,13 @@ interface Session {
   subscriber: Subscriber;
   /** Resolves when its server takes messages. */
   ready: Promise<void>;
+}
+
+/** A session as calls past the SDK need it. */
+export interface UsedSession {
+  id: string;
+  /** What its client said of itself, as `claimOfInfo` returns it. */
+  client: string;
 }
 
 export interface SessionsOptions {
@@ -102,10 +110,11 @@ export class Sessions {
     return request.method === "GET" ? this.#openStream(session, request) : session.transport.post(request, body);
   }
 
-  /** Marks the caller's session of a request as used and returns its id; undefined where there is none. */
-  use(request: Request, caller: Caller): string | undefined {
+  /** Marks the caller's session of a request as used and returns it; undefined where there is none. */
+  use(request: Request, caller: Caller): UsedSession | undefined {
     const id = request.headers.get("mcp-session-id");
-    return id === null ? undefined : this.#find(id, caller)?.id;
+    const kept = id === null ? undefined : this.#find(id, caller);
+    return kept && { id: kept.id, client: clientOf(kept) };
   }
 
   /** Returns a session of this caller. Sessions of other owners do not exist for it (security.md 5). */
@@ -192,6 +201,7 @@ export class Sessions {
     subscriber.wantsList = true;
     const server = buildServer(this.#parts, {
       caller: () => session.caller,
+      client: clientOf(kept),
       subscriber,
       onSubscribed: (uri, isSubscribed) => (isSubscribed ? this.#kept.watch(kept, uri) : this.#kept.unwatch(kept, uri)),
     });
@@ -268,6 +278,10 @@ export class Sessions {
     this.#kept.remove(kept);
     await this.#open.get(kept.id)?.transport.close();
   }
+}
+
+function clientOf({ params }: KeptSession): string {
+  return claimOfInfo(params["clientInfo"]);
 }
 
 /** Returns the refusal of an `initialize` that lacks something, in words; undefined for one that is complete. */

@@ -11,6 +11,7 @@ import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
+import type { Asking } from "./ask.ts";
 import { MAX_DOCUMENT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
 import { hasCoreTools } from "./preset.ts";
@@ -80,7 +81,8 @@ export class Tools {
   }
 
   /** Calls a tool. A Fault becomes a result; rejects with ProtocolError only if the name is no tool of this caller. */
-  async call(caller: Caller, name: string, input: unknown, signal: AbortSignal): Promise<CallToolResult> {
+  async call(asking: Asking, name: string, input: unknown): Promise<CallToolResult> {
+    const { caller } = asking;
     if (!this.isCallable(caller, name)) {
       const near = nearest(
         name,
@@ -89,7 +91,7 @@ export class Tools {
       const hint = near === undefined ? "tools/list has those that you may use." : `Did you mean ${near}?`;
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${name.slice(0, 80)}. ${hint}`);
     }
-    const outcome = await this.run(caller, name, input, signal);
+    const outcome = await this.run(asking, name, input);
     if (outcome instanceof Fault) return toolError(outcome);
     const text = JSON.stringify(outcome);
     const content = [{ type: "text" as const, text }];
@@ -106,18 +108,15 @@ export class Tools {
   }
 
   /** Calls a tool and returns its structured content or the Fault. */
-  async run(
-    caller: Caller,
-    name: string,
-    input: unknown,
-    signal: AbortSignal,
-  ): Promise<Record<string, unknown> | Fault> {
+  async run(asking: Asking, name: string, input: unknown): Promise<Record<string, unknown> | Fault> {
+    const { caller, client, signal } = asking;
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
     const call = {
       operation: name,
       input,
       caller,
+      client,
       signal: either,
       surface: "mcp",
       maxChars: MAX_DOCUMENT_CHARS,

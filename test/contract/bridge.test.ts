@@ -86,6 +86,8 @@ describe.each(ERAS)("%s stdio client", (era) => {
     );
     const read = await client.callTool({ name: "context_get", arguments: { id: "team/59" } });
     expect(textOf(read)).toMatchObject({ content: "ü\n".repeat(59 * 50), author: "local:bridge" });
+    // The bridge passes on what its client says of itself.
+    expect(core.store.reader.all("SELECT DISTINCT client FROM changes")).toEqual([{ client: "test 0" }]);
     const { contents } = await client.readResource({ uri: "cairn:///team/1" });
     expect(contents[0]).toMatchObject({ text: "ü\n".repeat(50) });
     const { resources } = await client.listResources();

@@ -368,7 +368,8 @@ test("over MCP an answer tells its state and age beside its position", async () 
   await put(pair, "a/x", "one");
   await pair.poll();
   const tools = new Tools(pair.core.invoker);
-  const run = () => tools.run(member, "context_get", { id: "a/x" }, AbortSignal.timeout(5000));
+  const run = () =>
+    tools.run({ caller: member, client: "", signal: AbortSignal.timeout(5000) }, "context_get", { id: "a/x" });
   expect(await run()).toMatchObject({ cache: { state: "miss", age_seconds: 0 }, content: "one" });
   pair.clock.add(900);
   expect(await run()).toMatchObject({ cache: { state: "hit", age_seconds: 1 } });

@@ -62,7 +62,7 @@ test("the file stays small, and long params of a client are not kept", () => {
   expect(again.find("a")?.params).toEqual({
     protocolVersion: "2025-11-25",
     capabilities: {},
-    clientInfo: { name: "unknown", version: "0" },
+    clientInfo: { name: "c", version: "1" },
   });
 });
 
