@@ -87,11 +87,22 @@ describe("with its full node", () => {
     const waiting = atEdge.call("context_wait", { id: "team-a/own", timeout_seconds: 20 });
     // The wait is open once it is counted.
     await Bun.sleep(300);
-    await atCentral.put("team-a/own", "by the other");
+    await atCentral.put("team-a/own", "by the other", { "cairn-client": "other 1" });
     const { changes } = (await waiting).body as { changes: { target: string }[] };
-    expect(changes).toMatchObject([{ target: "team-a/own", via: "" }]);
+    expect(changes).toMatchObject([{ target: "team-a/own", via: "", client: "other 1" }]);
     const { body } = await central.call("audit_query", { prefix: "team-a/own", limit: 6 });
     expect(body["rows"]).toContainEqual(expect.objectContaining({ caller: `node:${atEdge.id}`, via: edge.id }));
+  });
+
+  test("what a client says of itself is forwarded once heartbeats say that the fleet has the level", async () => {
+    const by = { caller: `node:${atEdge.id}`, via: edge.id, client: "own 1" };
+    const row = await eventually("a write at the edge with the claim of its client", async () => {
+      await atEdge.put("team-a/said", "text", { "cairn-client": "own 1" });
+      const { body } = await central.call("audit_query", { prefix: "team-a/said", limit: 1 });
+      const [newest] = body["rows"] as Record<string, unknown>[];
+      return newest?.["client"] === undefined ? undefined : newest;
+    });
+    expect(row).toMatchObject(by);
   });
 
   test("spaces that it is not enrolled for, and rights above a member's, are no matter of it", async () => {

@@ -47,7 +47,7 @@ const leaderOnly = { "cairn-consistency": "leader" };
 describe("writes", () => {
   test("on a follower are read there at once, and everywhere by the leader; the audit keeps caller and via", async () => {
     for (let version = 1; version <= 5; version++) {
-      const written = await atFollower.put("team-a/plan", `version ${version}`);
+      const written = await atFollower.put("team-a/plan", `version ${version}`, { "cairn-client": "agent 1" });
       expect([written.status, written.text]).toEqual([version === 1 ? 201 : 200, written.text]);
       const read = await atFollower.get("team-a/plan");
       expect(read.text).toBe(`version ${version}`);
@@ -55,7 +55,8 @@ describe("writes", () => {
     }
     expect((await atLeader.get("team-a/plan")).text).toBe("version 5");
     const { body } = await leader.call("audit_query", { prefix: "team-a/plan", limit: 1 });
-    expect(body["rows"]).toMatchObject([{ caller: `node:${atLeader.id}`, via: follower.id, outcome: "updated" }]);
+    const by = { caller: `node:${atLeader.id}`, via: follower.id, client: "agent 1" };
+    expect(body["rows"]).toMatchObject([{ ...by, outcome: "updated" }]);
     const stale = await atFollower.put("team-a/plan", "mine", { "if-none-match": "*" });
     expect([stale.status, stale.headers.get("etag")?.startsWith('"5-')]).toEqual([412, true]);
   });

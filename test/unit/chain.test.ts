@@ -35,6 +35,17 @@ test("the state hash decides it, and is never taken for the forwarding node", ()
   expect(new Set(all).size).toBe(5);
 });
 
+test("what a client said decides it, and is never taken for the forwarding node or the state hash", () => {
+  const direct = { ...CHANGE, via: "" };
+  const said = (client: string) => [
+    hash({ ...CHANGE, client }),
+    hash({ ...direct, client }),
+    hash({ ...direct, client }, "n"),
+  ];
+  const all = [...said(""), ...said("n"), ...said("s"), hash(CHANGE, "s"), hash({ ...CHANGE, client: "n" }, "s")];
+  expect(new Set(all).size).toBe(all.length);
+});
+
 test("the end of one field is not the begin of the next", () => {
   expect(hash({ ...CHANGE, caller: "ab", via: "", operation: "c" })).not.toBe(
     hash({ ...CHANGE, caller: "a", via: "", operation: "bc" }),
@@ -56,4 +67,6 @@ test("hashes stay as chains were written: without a forwarding node and a state 
   expect(hash(CHANGE)).toBe(digest(["n"]));
   expect(hash({ ...CHANGE, via: "" }, "s")).toBe(digest(["", "s"]));
   expect(hash(CHANGE, "s")).toBe(digest(["n", "s"]));
+  expect(hash({ ...CHANGE, client: "c" }, "s")).toBe(digest(["n", "s", "c"]));
+  expect(hash({ ...CHANGE, via: "", client: "c" })).toBe(digest(["", "", "c"]));
 });
