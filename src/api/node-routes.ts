@@ -68,7 +68,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
         "200": { description: "The text format", content: { "text/plain": { schema: { type: "string" } } } },
       },
     },
-    errors: [400, 403, 500],
+    errors: [400, 403, 429, 500],
     respond: respondMetrics,
   },
   {
@@ -79,7 +79,7 @@ export const nodeRoutes: readonly NodeRoute[] = [
     tag,
     right: ANY_RIGHT,
     parts: { responses: { "200": { description: "OpenAPI 3.1", content: jsonOf({ type: "object" }) } } },
-    errors: [400, 403, 500],
+    errors: [400, 403, 429, 500],
     respond: respondDescription,
   },
   {
@@ -144,11 +144,13 @@ function conditionsFor(
 function respondMetrics({ request, caller }: RouteCall, { invoker, facts }: NodeSurface): Promise<Response> {
   const isAllowed = invoker.rights(caller).mayUseEverywhere({ verb: "read", operation: "metrics" });
   if (!isAllowed) throw forbidden("/metrics", 'the role reader on "*"');
+  invoker.countRequest(caller);
   return contentResponse(request, { text: facts.metrics(), type: "text/plain; version=0.0.4; charset=utf-8" });
 }
 
 function respondDescription({ request, caller }: RouteCall, node: NodeSurface): Promise<Response> {
   if (!hasRights(caller, node)) throw forbidden("/openapi.json", "the role reader in some space");
+  node.invoker.countRequest(caller);
   return contentResponse(request, { text: node.description, type: "application/json" });
 }
 

@@ -1,5 +1,6 @@
-// Counts the work of one command in apply. Units are counted, never timed, so that the same command ends in the same
-// way on every machine; a unit is about a nanosecond on the machine on which the prices were measured.
+// Counts the work of one command in apply, and has the prices of what commands and reads do. Units are counted, never
+// timed, so that the same command ends in the same way on every machine; a unit is about a nanosecond on the machine on
+// which the prices were measured.
 
 import { Fault } from "./fault.ts";
 
@@ -12,6 +13,10 @@ export const MAX_COMMAND_WORK = 96 * 1024 * 1024;
 /** Most units for removing what history limits no longer keep. What is left over is removed by later commands. */
 const MAX_CLEANUP_WORK = 16_000_000;
 
+/** Looking at a row of an index or a table that may not be wanted. */
+export const LOOK_AT_ROW = 1000;
+/** Reading a row without its text, and showing it. */
+export const SHOW_ROW = 5000;
 /** Reading a stored text: its hash, and its bytes as text. */
 export const READ_BYTE = 2;
 /** Storing a text: its hash, its bytes, its pages. */

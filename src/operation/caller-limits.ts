@@ -123,9 +123,22 @@ export class LimitedCallers {
     return this.#take(`via:${via}`, perMinute, "its limit follows limits.requests_per_minute of the node");
   }
 
+  /** Returns what counts the work of one request: by its sum, however small the pieces are. */
+  #spendOf(name: string, perMinute: number): Spend {
+    let units = 0;
+    let counted = 0;
+    return (more) => {
+      units += more;
+      const requests = Math.floor(units / UNITS_PER_REQUEST);
+      if (requests === counted) return;
+      this.#buckets.owe(name, perMinute, requests - counted);
+      counted = requests;
+    };
+  }
+
   #take(name: string, perMinute: number, where: string): Spend {
     const waitMs = this.#buckets.take(name, perMinute);
-    if (waitMs === 0) return (units) => this.#buckets.owe(name, perMinute, Math.floor(units / UNITS_PER_REQUEST));
+    if (waitMs === 0) return this.#spendOf(name, perMinute);
     throw new Fault(
       "rate_limited",
       `${name} is limited to ${perMinute} requests per minute; costly ones count as several`,

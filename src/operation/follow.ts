@@ -1,6 +1,7 @@
 // A read that does not end: a stream takes from it, step by step, what an operation shows of the change feed. It has a
 // cursor in the feed and no queue.
 
+import { LOOK_AT_ROW } from "../lib/work.ts";
 import type { Change, Cursor } from "../log/changes.ts";
 import { formatPosition } from "../log/position.ts";
 
@@ -26,6 +27,8 @@ export interface FollowingOptions {
   show: (change: Change) => Record<string, unknown> | undefined;
   /** Throws Fault `forbidden` if the caller may no longer follow. */
   judge: () => void;
+  /** Counts units of work (lib/work.ts) against the caller's limit. */
+  spend: (units: number) => void;
   /** Called once at the end. */
   release: () => void;
 }
@@ -53,7 +56,18 @@ export class Following {
 
   /** Reads the first step, so that a position below the floor is refused at once. Throws Fault `below_floor`. */
   begin(): void {
-    this.#ahead = this.#options.cursor.next(STEP);
+    this.#ahead = this.#next();
+  }
+
+  /**
+   * Reads the next step. What lies behind is read because the caller asked for it, and counts; what comes while it
+   * follows is not its doing.
+   */
+  #next(): Change[] {
+    const { cursor, spend } = this.#options;
+    const step = cursor.next(STEP);
+    if (step.length === STEP) spend(LOOK_AT_ROW * STEP);
+    return step;
   }
 
   /**
@@ -61,9 +75,9 @@ export class Following {
    * `below_floor`.
    */
   take(max: number): Taken {
-    const { cursor, show, judge } = this.#options;
+    const { show, judge } = this.#options;
     const items: Followed[] = [];
-    const step = this.#ahead.length > 0 ? this.#ahead : cursor.next(STEP);
+    const step = this.#ahead.length > 0 ? this.#ahead : this.#next();
     if (step.length > 0) judge();
     for (const [index, change] of step.entries()) {
       if (items.length === max) {

@@ -163,6 +163,11 @@ export class Invoker {
     this.#judged({ caller }, { operation: what, verb: "read", spaces: "visible" });
   }
 
+  /** Counts a request of a caller with rights for what is no operation. Throws Fault `rate_limited`. */
+  countRequest(caller: Caller): void {
+    this.#limited.request(caller, this.rights(caller).grants);
+  }
+
   rights(caller: Caller): Rights {
     return this.#options.access.rights(caller);
   }
@@ -311,6 +316,7 @@ export class Invoker {
         position: context.positionAt(seq),
         show,
         judge: () => this.#judge(call, operation, spaces),
+        spend,
         release,
       });
       following.begin();

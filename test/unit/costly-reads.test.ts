@@ -2,8 +2,10 @@
 // event loop free and runs one at a time, by turns.
 
 import { expect, test } from "bun:test";
+import { parseGrants } from "../../src/access/rights.ts";
 import { diffText } from "../../src/lib/text-diff.ts";
 import { Turns } from "../../src/lib/turns.ts";
+import { LimitedCallers } from "../../src/operation/caller-limits.ts";
 import { callerWith, granted, localAdmin, startCore } from "../kit/core.ts";
 
 const MIB = 1024 * 1024;
@@ -105,6 +107,122 @@ test("a search counts by what it reads", async () => {
   const search = () => core.call("context_grep", { pattern: "nowhere", id: "team/large" }, ann);
   expect(await allowed(search)).toBeWithin(10, 20);
 }, 60_000);
+
+const READER = granted({ role: "reader", spaces: ["*"] });
+
+/** A core whose clock stands still, with many spaces, a long history and many changes, and an admin of it. */
+async function coreWithRows(requestsPerMinute: number) {
+  const core = startCore({ requestsPerMinute, nowMs: () => 1_800_000_000_000 });
+  for (const space of ["a", "b"]) await core.call("context_put", { id: `${space}/first`, content: "x" });
+  const { seq } = core.log.position();
+  core.store.transaction((tx) => {
+    tx.run(
+      `INSERT INTO versions (id, version, seq, hash, content_type, title, tags, size, author, via, log_time, deleted, content)
+         WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= 2000)
+         SELECT 'a/first', i, 1, '', 'text/plain', '', '', 0, '', '', 0, 1, x'' FROM n`,
+    );
+    tx.run(
+      `INSERT INTO contexts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         SELECT printf('s%05d/x', i), printf('s%05d', i), 1, '', 'text/plain', '', '', 1, '', 0, 0, 0 FROM n`,
+    );
+    tx.run(
+      `INSERT INTO changes (seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash)
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         SELECT ? + i, ?, 0, '', '', 'context_put', printf('s%05d/x', i), 1, '', 'created', x'' FROM n`,
+      seq,
+      core.log.position().epoch,
+    );
+    tx.run("UPDATE contexts SET version = 2001 WHERE id = 'a/first'");
+  });
+  const ann = { ...granted({ role: "admin", spaces: ["a", "s*"] }), login: "ann@example.com" };
+  return { core, ann, [Symbol.asyncDispose]: () => core[Symbol.asyncDispose]() };
+}
+
+/** Reads of many rows, with the fewest requests that each must count as and the fewest turns that it must leave. */
+const MANY_ROWS: [string, Record<string, unknown>, { requests: number; turns: number }][] = [
+  ["context_history", { id: "a/first", limit: 500 }, { requests: 2, turns: 0 }],
+  ["context_list", { limit: 500 }, { requests: 2, turns: 0 }],
+  ["context_list", { tag: "nowhere" }, { requests: 9, turns: 4 }],
+  ["prime", {}, { requests: 10, turns: 50 }],
+  ["audit_query", { limit: 500 }, { requests: 2, turns: 0 }],
+  ["audit_query", { caller: "nobody@example.com" }, { requests: 10, turns: 8 }],
+  ["context_export", { prefix: "a/" }, { requests: 2, turns: 3 }],
+];
+
+test.each(MANY_ROWS)("%s %j counts by its rows and leaves the loop to others", async (name, input, fewest) => {
+  await using made = await coreWithRows(100);
+  const { core, ann } = made;
+  let turns = 0;
+  const turn = () => {
+    turns++;
+    counting = setImmediate(turn);
+  };
+  let counting = setImmediate(turn);
+  await core.call(name, input, ann);
+  clearImmediate(counting);
+  expect(turns).toBeGreaterThanOrEqual(fewest.turns);
+  // One request less: the first call.
+  expect(await allowed(() => core.call(name, input, ann))).toBeLessThan(100 / fewest.requests);
+});
+
+test("a list passes over the spaces that its caller may not see", async () => {
+  await using made = await coreWithRows(100);
+  const ann = { ...granted({ role: "reader", spaces: ["b", "s19999"] }), login: "ann@example.com" };
+  const { contexts } = (await made.core.call("context_list", {}, ann)) as { contexts: { id: string }[] };
+  expect(contexts.map(({ id }) => id)).toEqual(["b/first", "s19999/x"]);
+});
+
+test("a wait and a stream count what lies behind, and nothing for what comes", async () => {
+  await using made = await coreWithRows(100);
+  const { core, ann } = made;
+  const bob = { ...ann, login: "bob@example.com" };
+  const { epoch, seq } = core.log.position();
+  const input = { since: `${epoch}-${seq}`, id: "a/nothing" };
+  core.log.changes.restart({ epoch, seq: seq + 20_000 });
+  const last = `${epoch}-${seq + 20_000}`;
+  const wait = () => core.call("context_wait", { ...input, id: "s20000/x" }, ann);
+  expect(await wait()).toMatchObject({ position: last, changes: [{ target: "s20000/x" }] });
+  // Twenty million units: nine requests and its own, or ten.
+  expect(await allowed(wait)).toBeWithin(8, 11);
+
+  const signal = new AbortController().signal;
+  const following = await core.invoker.follow({ operation: "context_wait", input, caller: bob, signal });
+  while (following.take(100).more);
+  expect(following.position).toBe(last);
+  const change = { epoch, timeMs: 0, caller: "", via: "", operation: "context_put", target: "b/live" };
+  for (let after = 1; after <= 400; after++)
+    core.log.changes.publish([
+      { ...change, seq: seq + 20_000 + after, version: 1, contentHash: "", outcome: "created" },
+    ]);
+  expect(following.take(100)).toEqual({ items: [], more: false });
+  following.close();
+  expect(await allowed(() => core.call("context_get", { id: "b/first" }, { ...READER, login: bob.login }))).toBeWithin(
+    88,
+    92,
+  );
+}, 60_000);
+
+const READING = parseGrants([{ role: "reader", spaces: ["*"] }], "The test").grants;
+
+test("the work of a request counts by its sum, however small its pieces are", () => {
+  const limited = new LimitedCallers({ requestsPerMinute: 100, streamsPerCaller: 1 }, () => 0);
+  const spend = limited.request(callerWith(), READING);
+  for (let piece = 0; piece < 100; piece++) spend(1_000_000);
+  // Fifty requests for the pieces, and the one that they belong to.
+  const more = () => limited.request(callerWith(), READING);
+  for (let request = 0; request < 49; request++) more();
+  expect(more).toThrow(expect.objectContaining({ code: "rate_limited" }));
+});
+
+test("the description of the surface and the metrics count as requests", async () => {
+  await using core = startCore({ requestsPerMinute: 3, nowMs: () => 0 });
+  const ann = granted({ role: "reader", spaces: ["*"] });
+  const status = async (path: string) => (await core.http(path, {}, ann)).status;
+  expect([await status("/openapi.json"), await status("/metrics"), await status("/openapi.json")]).toEqual([
+    200, 200, 200,
+  ]);
+  expect([await status("/openapi.json"), await status("/metrics")]).toEqual([429, 429]);
+});
 
 test("a large write counts as several requests", async () => {
   await using core = await coreWithTexts(100);

@@ -133,7 +133,7 @@ describe("a store of a lower level", () => {
     expect(await verifyChain(store.reader, fleet.state, signal, (row) => latest.add(row))).not.toHaveProperty(
       "problem",
     );
-    expect(await verifyVersions(store.reader, latest, signal)).toEqual({ versions: 3 });
+    expect(await verifyVersions(store.reader, latest, { signal, spend: () => {} })).toEqual({ versions: 3 });
   });
 
   test("can be used by the build of that level again, and by none after the level was raised", () => {

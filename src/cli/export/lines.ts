@@ -5,16 +5,26 @@ import { createWriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 import { flush } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
+import { retry } from "../../lib/retry.ts";
 import { askNode } from "../client.ts";
 import type { Invocation } from "../command.ts";
 
 /** Time limit of a page, in ms: pages are small, but the node may be busy. */
 const PAGE_MS = 120_000;
 
-/** Returns a function that runs operations on the node, as exportLines and importLines want it. */
+/** Waits for the rate of the caller, which counts the bytes of a page; the longest is a minute's worth. */
+const RATE = { firstMs: 500, lastMs: 5000, tries: 30 };
+
+/**
+ * Returns a function that runs operations on the node, as exportLines and importLines want it. Both may be repeated:
+ * what the rate limit refuses is asked again.
+ */
 export function pageAsker(invocation: Invocation) {
-  return async (operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>> =>
-    (await askNode(invocation, operation, input, { answerMs: PAGE_MS })).body;
+  return (operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>> =>
+    retry(async () => (await askNode(invocation, operation, input, { answerMs: PAGE_MS })).body, {
+      ...RATE,
+      mayRetry: (error) => error instanceof Fault && error.code === "rate_limited",
+    });
 }
 
 /** Writes lines to a new private file and flushes it to the disk. Returns the last line. Fault `storage_full`. */

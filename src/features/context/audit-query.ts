@@ -1,8 +1,10 @@
 // audit_query: lists the change rows (who changed what and when) and the calls that this node refused.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
+import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
 import { REFUSALS } from "../../operation/node-parts.ts";
@@ -14,7 +16,7 @@ import { matchesFilter } from "./public-change.ts";
 import { clientSaid, timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
-/** Rows read in one step. */
+/** Rows read before other work gets a turn. */
 const STEP = 2000;
 /** Most steps of a call: where few rows match, it returns a short page with a cursor. */
 const MAX_STEPS = 25;
@@ -80,7 +82,7 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
     async run(reader, query, context) {
       const since = await boundOf(query.since, context);
       const until = await boundOf(query.until, context);
-      const page = rowsOf(reader, query, context, { since, until });
+      const page = await rowsOf(reader, query, context, { since, until });
       const refused =
         query.cursor === undefined
           ? node.get(REFUSALS).list(since.timeMs ?? 0, until.timeMs ?? MAX_TIME, MAX_PAGE)
@@ -116,18 +118,18 @@ async function boundOf(text: string | undefined, context: CallContext): Promise<
 
 type FullRow = ChangeRow & { hash: Uint8Array };
 
-function rowsOf(
+async function rowsOf(
   reader: Reader,
   query: Input,
   context: CallContext,
   { since, until }: { since: Bound; until: Bound },
-): Pick<z.output<typeof output>, "rows" | "cursor"> {
+): Promise<Pick<z.output<typeof output>, "rows" | "cursor">> {
   const limit = query.limit ?? 100;
   const rows: FullRow[] = [];
-  const page = (cursor?: number) => ({
-    rows: rows.map(auditRowFor(context)),
-    ...(cursor === undefined ? {} : { cursor: String(cursor) }),
-  });
+  const page = (cursor?: number) => {
+    context.spend(SHOW_ROW * rows.length);
+    return { rows: rows.map(auditRowFor(context)), ...(cursor === undefined ? {} : { cursor: String(cursor) }) };
+  };
   let below = Math.min(
     query.cursor === undefined ? MAX_TIME : parseNumberCursor(query.cursor, "the audit"),
     (until.seq ?? MAX_TIME - 1) + 1,
@@ -139,6 +141,7 @@ function rowsOf(
       since.seq ?? 0,
       STEP,
     );
+    context.spend(LOOK_AT_ROW * found.length);
     for (const row of found) {
       if (row.log_time < (since.timeMs ?? 0)) return page();
       below = row.seq;
@@ -146,6 +149,8 @@ function rowsOf(
       if (rows.length === limit) return page(below);
     }
     if (found.length < STEP) return page();
+    await nextTurn();
+    context.signal.throwIfAborted();
   }
   return page(below);
 }

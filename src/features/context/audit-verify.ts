@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { ALL_SPACES } from "../../access/space.ts";
+import { SHOW_ROW } from "../../lib/work.ts";
 import { LatestChanges } from "../../log/latest-changes.ts";
 import { verifyChain } from "../../log/verify.ts";
 import { read } from "../../operation/define.ts";
@@ -55,15 +56,17 @@ export const auditVerify = (node: Services) =>
     async run(reader, _input, context) {
       const head = context.head();
       const latest = new LatestChanges();
-      const chain = await verifyChain(reader, head, context.signal, (row) => latest.add(row));
-      const versions =
-        chain.problem === undefined ? await verifyVersions(reader, latest, context.signal) : { versions: 0 };
+      const chain = await verifyChain(reader, head, context.signal, (row) => {
+        context.spend(SHOW_ROW);
+        latest.add(row);
+      });
+      const versions = chain.problem === undefined ? await verifyVersions(reader, latest, context) : { versions: 0 };
       const against = verifyHeads(reader, node.find(REPORTED_HEADS)?.() ?? [], head);
       const problem =
         chain.problem ??
         against.problem ??
         versions.problem ??
-        (await verifyContexts(reader, context.signal)) ??
+        (await verifyContexts(reader, context)) ??
         rowProblem(reader, node.find(ROW_CHECKS) ?? [], latest);
       return {
         ok: problem === undefined,

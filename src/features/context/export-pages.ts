@@ -1,10 +1,12 @@
 // context_export: returns the kept history of contexts as pages of lines, all of them at one position. Versions never
 // change, so the pages need no common read of the store.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
-import { read } from "../../operation/define.ts";
+import { SHOW_ROW } from "../../lib/work.ts";
+import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
 import { endOfPrefix } from "./list-contexts.ts";
@@ -15,8 +17,10 @@ import { lineOf } from "./version-line.ts";
 const MAX_LINES = 500;
 /** A page ends with the line that exceeds this length. */
 const PAGE_CHARACTERS = 1024 * 1024;
-/** Rows read at once. */
+/** Rows read at once, before other work gets a turn. */
 const STEP = 50;
+/** Units of work: read, checked by its hash, written as JSON within JSON. */
+const EXPORT_BYTE = 10;
 
 /** Where a page ended. */
 interface PageEnd {
@@ -44,11 +48,11 @@ export const contextExport = read({
   }),
   access: { verb: "admin", spaces: "visible" },
   hints: { idempotent: true },
-  run(reader, input, context) {
+  async run(reader, input, context) {
     const prefix = input.prefix ?? "";
     const from =
       input.cursor === undefined ? { id: "", version: 0, seq: context.position().seq } : readCursor(input.cursor);
-    const page = pageOf(reader, from, prefix, context.visible);
+    const page = await pageOf(reader, from, prefix, context);
     return {
       lines: page.lines,
       snapshot: context.positionAt(from.seq),
@@ -59,17 +63,18 @@ export const contextExport = read({
 
 type Row = StoredVersion & { id: string; created_at: number };
 
-function pageOf(
+async function pageOf(
   reader: Reader,
   from: PageEnd,
   prefix: string,
-  visible: (space: string) => boolean,
-): { lines: string[]; next?: PageEnd } {
+  { visible, spend, signal }: CallContext,
+): Promise<{ lines: string[]; next?: PageEnd }> {
   const lines: string[] = [];
   let characters = 0;
   let at = from;
   for (;;) {
     const rows = rowsAfter(reader, at, prefix);
+    spend(rows.reduce((sum, { size }) => sum + SHOW_ROW + EXPORT_BYTE * size, 0));
     for (const row of rows) {
       if (row.id === at.id && at.version > 0 && row.version !== at.version + 1) throw removedMeanwhile(row.id);
       at = { id: row.id, version: row.version, seq: at.seq };
@@ -80,6 +85,8 @@ function pageOf(
       if (lines.length >= MAX_LINES || characters >= PAGE_CHARACTERS) return { lines, next: at };
     }
     if (rows.length < STEP) return { lines };
+    await nextTurn();
+    signal.throwIfAborted();
   }
 }
 

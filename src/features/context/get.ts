@@ -145,15 +145,13 @@ export const contextMetadata = read({
   run(reader, input) {
     const head = headOf(reader, input.id);
     if (head === undefined) throw missing(input.id, reader);
-    const kept = reader.get<{ floor: number; versions: number }>(
-      "SELECT MIN(version) AS floor, COUNT(*) AS versions FROM versions WHERE id = ?",
-      input.id,
-    );
+    const floor = floorOf(reader, input.id);
     return {
       ...metadataOf(head),
       space: head.space,
-      floor: kept?.floor ?? head.version,
-      versions: kept?.versions ?? 0,
+      floor,
+      // Only the oldest are ever removed, so there is none missing in between.
+      versions: head.version - floor + 1,
       deleted: head.deleted !== 0,
     };
   },

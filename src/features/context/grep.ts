@@ -9,7 +9,7 @@ import { LinearPattern, type SearchBudget } from "../../lib/linear-pattern.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { contextId, idAliases, idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
-import { rowsAfter, visibleSpaces } from "./list-contexts.ts";
+import { rowsAfter } from "./list-contexts.ts";
 import { listCursor, parseListCursor } from "./page-cursor.ts";
 import { headOf, newestText, textOf } from "./rows.ts";
 import { startOfCharacter } from "./text-part.ts";
@@ -182,9 +182,8 @@ function only(reader: Reader, id: string): string[] {
 async function* idsBelow(reader: Reader, prefix: string, context: CallContext, from: string): AsyncGenerator<string> {
   if (from.startsWith(prefix) && from !== "" && context.visible(spaceOf(from))) yield from;
   const wanted = { prefix, updatedSince: 0, tag: "", limit: IDS_AT_ONCE };
-  const spaces = JSON.stringify(visibleSpaces(reader, context.visible));
   for (let after = from; ; ) {
-    const rows = await rowsAfter(reader, after, context, { ...wanted, spaces });
+    const rows = await rowsAfter(reader, after, context, wanted);
     for (const { id } of rows) yield id;
     if (rows.length < IDS_AT_ONCE) return;
     after = rows.at(-1)?.id ?? after;

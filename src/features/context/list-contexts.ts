@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { lookAlikes } from "../../lib/look-alike.ts";
+import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
@@ -65,16 +66,13 @@ export const contextList = read({
   async run(reader, input, context) {
     const after = input.cursor === undefined ? "" : readCursor(input.cursor);
     const limit = input.limit ?? 100;
-    const spaces = visibleSpaces(reader, context.visible);
-    if (spaces.length === 0) return { contexts: [] };
-    const prefix = input.prefix ?? "";
     const rows = await rowsAfter(reader, after, context, {
-      prefix,
+      prefix: input.prefix ?? "",
       updatedSince: input.updated_since === undefined ? 0 : Date.parse(input.updated_since),
       tag: input.tag ?? "",
-      spaces: JSON.stringify(spaces),
       limit: limit + 1,
     });
+    context.spend(SHOW_ROW * rows.length);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     const alike = lookAlikes(page.map(({ id }) => id));
@@ -90,63 +88,89 @@ export const contextList = read({
 
 /** Contexts that are looked at without a pause, whether they are in the list or not. */
 const STEP = 5000;
-/** Units of work (lib/work.ts) for each of them. */
-const LOOKED_AT = 1000;
+/** Fewest rows that are read at once: those in spaces that the caller may not see are passed over. */
+const MIN_READ = 50;
 
-/** Which contexts are wanted. */
+/** Which contexts are wanted, of those that the caller may see. */
 export interface Wanted {
   prefix: string;
   updatedSince: number;
   tag: string;
-  /** As a JSON list. */
-  spaces: string;
   limit: number;
 }
 
 /**
- * Returns the first rows after an id that are wanted. Where few match they may be far behind: the search goes on in
- * steps that leave the event loop free and count against the caller's rate.
+ * Returns the first rows after an id that are wanted and that the caller may see. Where these are few they may be far
+ * behind: the search goes on in steps that leave the event loop free and count against the caller's rate. The rest of a
+ * space that the caller may not see is passed over at once.
  */
 export async function rowsAfter(
   reader: Reader,
   after: string,
-  { spend, signal }: CallContext,
-  { prefix, updatedSince, tag, spaces, limit }: Wanted,
+  { spend, signal, visible }: CallContext,
+  wanted: Wanted,
 ): Promise<ContextRow[]> {
-  const end = endOfPrefix(prefix);
   const rows: ContextRow[] = [];
+  const isVisible = remembered(visible);
   for (let from = after; ; ) {
-    const found = reader.all<ContextRow>(
-      `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?)
-         WHERE substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
-         AND space IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?`,
-      from,
-      prefix,
-      end,
-      STEP,
-      prefix,
-      prefix,
-      updatedSince,
-      tag,
-      `\n${tag}\n`,
-      spaces,
-      limit - rows.length,
-    );
-    rows.push(...found);
-    if (rows.length >= limit) return rows;
-    const last = reader.get<{ id: string }>(
-      "SELECT id FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?",
-      from,
-      prefix,
-      end,
-      STEP - 1,
-    );
+    const atOnce = Math.max(wanted.limit - rows.length, MIN_READ);
+    const found = matchesAfter(reader, from, wanted, atOnce);
+    for (const row of found) {
+      if (isVisible(row.space)) rows.push(row);
+      if (rows.length === wanted.limit) return rows;
+    }
+    const isFull = found.length === atOnce;
+    const last = isFull ? found.at(-1) : endOfStep(reader, from, wanted.prefix);
     if (last === undefined) return rows;
-    spend(LOOKED_AT * STEP);
-    from = last.id;
+    spend(LOOK_AT_ROW * (isFull ? atOnce : STEP));
+    from = isVisible(last.space) ? last.id : endOfPrefix(`${last.space}/`);
     await nextTurn();
     signal.throwIfAborted();
   }
+}
+
+/** Remembers the answer for the last space: rows come in the order of their spaces. */
+function remembered(visible: (space: string) => boolean): (space: string) => boolean {
+  let last: { space: string; is: boolean } | undefined;
+  return (space) => {
+    if (last?.space !== space) last = { space, is: visible(space) };
+    return last.is;
+  };
+}
+
+/** Returns the first matches, at most `atOnce`, of one step after an id. */
+function matchesAfter(
+  reader: Reader,
+  from: string,
+  { prefix, updatedSince, tag }: Wanted,
+  atOnce: number,
+): ContextRow[] {
+  return reader.all<ContextRow>(
+    `SELECT * FROM (SELECT * FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT ?)
+       WHERE substr(id, 1, length(?)) = ? AND deleted = 0 AND updated_at >= ? AND (? = '' OR instr(tags, ?) > 0)
+       ORDER BY id LIMIT ?`,
+    from,
+    prefix,
+    endOfPrefix(prefix),
+    STEP,
+    prefix,
+    prefix,
+    updatedSince,
+    tag,
+    `\n${tag}\n`,
+    atOnce,
+  );
+}
+
+/** Returns the last context of a step after an id; undefined where there are fewer. */
+function endOfStep(reader: Reader, from: string, prefix: string): { id: string; space: string } | undefined {
+  return reader.get(
+    "SELECT id, space FROM contexts WHERE id > ? AND id >= ? AND id < ? ORDER BY id LIMIT 1 OFFSET ?",
+    from,
+    prefix,
+    endOfPrefix(prefix),
+    STEP - 1,
+  );
 }
 
 /** Returns a text greater than every id that starts with `prefix`, as the end of an index scan. No id has U+10FFFF. */
@@ -157,20 +181,6 @@ export function endOfPrefix(prefix: string): string {
 function pick(row: z.infer<typeof metadata>, fields: readonly (typeof FIELDS)[number][] | undefined) {
   if (fields === undefined) return row;
   return { id: row.id, ...Object.fromEntries(fields.map((field) => [field, row[field]])) };
-}
-
-/** Returns the visible spaces that have contexts. One index lookup a space: the cost does not grow with contexts. */
-export function visibleSpaces(reader: Reader, visible: (space: string) => boolean): string[] {
-  const spaces: string[] = [];
-  let next = reader.get<{ space: string }>("SELECT space FROM contexts ORDER BY space LIMIT 1");
-  while (next !== undefined) {
-    if (visible(next.space)) spaces.push(next.space);
-    next = reader.get<{ space: string }>(
-      "SELECT space FROM contexts WHERE space > ? ORDER BY space LIMIT 1",
-      next.space,
-    );
-  }
-  return spaces;
 }
 
 /** A cursor is the last id of a page. It gives no right: each page is filtered by the rights at its time. */

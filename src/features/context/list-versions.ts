@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { SHOW_ROW } from "../../lib/work.ts";
 import { read } from "../../operation/define.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
@@ -56,6 +57,7 @@ export const contextHistory = read({
     const limit = input.limit ?? 50;
     const below = input.cursor === undefined ? head.version + 1 : parseNumberCursor(input.cursor, "this history");
     const rows = versionsBelow(reader, input.id, below, limit + 1);
+    context.spend(SHOW_ROW * rows.length);
     const page = rows.slice(0, limit);
     const last = page.at(-1);
     return {

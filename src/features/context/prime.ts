@@ -1,12 +1,13 @@
 // prime: what the store holds for the caller, and advice on how to use it, as data and as the text of the MCP prompt
 // and of `cairn prime`. Stored text appears only as JSON data beside its author (security.md 22).
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
+import { LOOK_AT_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { MAX_SPACE, spaceName } from "./context-id.ts";
-import { visibleSpaces } from "./list-contexts.ts";
 import { MAX_COUNTED, type PrimeOutput, primeOutput, recentContext } from "./prime-output.ts";
 import { adviceFor, primeText } from "./prime-text.ts";
 import { type ContextRow, headOf, metadataOf } from "./rows.ts";
@@ -15,7 +16,7 @@ const MAX_SPACES = 50;
 const MAX_RECENT = 20;
 /** Most changes read to find the recently changed contexts. */
 const MAX_LOOKED_AT = 2048;
-/** Changes read at once. */
+/** Changes or spaces read before other work gets a turn. */
 const STEP = 256;
 
 /** The right that `may_write` and the advice are about. */
@@ -37,14 +38,16 @@ export const prime = read({
   output: primeOutput,
   access: { verb: "read", spaces: (input) => (input.space === undefined ? "visible" : [input.space]) },
   hints: { idempotent: true },
-  run(reader, input, context) {
-    const all = spacesOf(reader, input.space, context);
+  async run(reader, input, context) {
+    const all = await spacesOf(reader, input.space, context);
     const names = all.slice(0, MAX_SPACES);
-    const spaces = names.map((name) => ({
-      space: name,
-      contexts: countOf(reader, name),
-      may_write: context.rights.mayUse({ ...WRITE, space: name }),
-    }));
+    const spaces = [];
+    for (const space of names) {
+      const contexts = countOf(reader, space);
+      spaces.push({ space, contexts, may_write: context.rights.mayUse({ ...WRITE, space }) });
+      await afterRows(contexts, context);
+    }
+    const recent = await recentOf(reader, input.space, names, context);
     const primer: PrimeOutput = {
       you: {
         caller: callerName(context.caller),
@@ -55,20 +58,43 @@ export const prime = read({
       },
       spaces,
       more_spaces: all.length - names.length,
-      recent: recentOf(reader, input.space, names, context.visible).map((row) => recentContext.parse(metadataOf(row))),
+      recent: recent.map((row) => recentContext.parse(metadataOf(row))),
       advice: adviceFor(context.rights.mayUseSomewhere(WRITE)),
     };
     return input.format === "text" ? { ...primer, text: primeText(primer, input.space) } : primer;
   },
 });
 
+/** Counts rows that were looked at against the caller's rate, and gives other work a turn. */
+async function afterRows(rows: number, { spend, signal }: CallContext): Promise<void> {
+  spend(LOOK_AT_ROW * rows);
+  await nextTurn();
+  signal.throwIfAborted();
+}
+
 /** Returns the spaces that have contexts, and empty ones that a grant names in full. */
-function spacesOf(reader: Reader, only: string | undefined, { visible, rights }: CallContext): string[] {
+async function spacesOf(reader: Reader, only: string | undefined, context: CallContext): Promise<string[]> {
   if (only !== undefined) return [only];
-  const named = rights.grants
+  const named = context.rights.grants
     .flatMap((grant) => grant.spaces)
-    .filter((name) => name.length <= MAX_SPACE && !name.includes("*") && visible(name));
-  return [...new Set([...visibleSpaces(reader, visible), ...named])].sort();
+    .filter((name) => name.length <= MAX_SPACE && !name.includes("*") && context.visible(name));
+  return [...new Set([...(await visibleSpaces(reader, context)), ...named])].sort();
+}
+
+/** Returns the visible spaces that have contexts. One index lookup a space: the cost does not grow with contexts. */
+async function visibleSpaces(reader: Reader, context: CallContext): Promise<string[]> {
+  const spaces: string[] = [];
+  let last = "";
+  for (let looked = 1; ; looked++) {
+    const next = reader.get<{ space: string }>(
+      "SELECT space FROM contexts WHERE space > ? ORDER BY space LIMIT 1",
+      last,
+    );
+    if (next === undefined) return spaces;
+    last = next.space;
+    if (context.visible(last)) spaces.push(last);
+    if (looked % STEP === 0) await afterRows(STEP, context);
+  }
 }
 
 function countOf(reader: Reader, name: string): number {
@@ -84,20 +110,28 @@ function countOf(reader: Reader, name: string): number {
  * Returns the recently changed contexts, newest first. They are taken from the end of the change feed, or, where the
  * feed shows too few that the caller may see, from a bounded part of each of its spaces.
  */
-function recentOf(
+async function recentOf(
   reader: Reader,
   only: string | undefined,
   names: readonly string[],
-  visible: (space: string) => boolean,
-): ContextRow[] {
-  const feed = recentInFeed(reader, (space) => (only === undefined ? visible(space) : space === only));
-  const found = feed.enough ? feed.found : [...feed.found, ...names.flatMap((name) => recentInSpace(reader, name))];
+  context: CallContext,
+): Promise<ContextRow[]> {
+  const wanted = (space: string) => (only === undefined ? context.visible(space) : space === only);
+  const { found, enough } = await recentInFeed(reader, wanted, context);
+  for (const name of enough ? [] : names) {
+    found.push(...recentInSpace(reader, name));
+    await afterRows(MAX_COUNTED, context);
+  }
   const byId = new Map(found.map((row) => [row.id, row]));
   return [...byId.values()].sort((a, b) => b.updated_at - a.updated_at).slice(0, MAX_RECENT);
 }
 
 /** Reads the change feed from its end. `enough`: MAX_RECENT contexts were found, or the feed has no more changes. */
-function recentInFeed(reader: Reader, wanted: (space: string) => boolean): { found: ContextRow[]; enough: boolean } {
+async function recentInFeed(
+  reader: Reader,
+  wanted: (space: string) => boolean,
+  context: CallContext,
+): Promise<{ found: ContextRow[]; enough: boolean }> {
   const found: ContextRow[] = [];
   const seen = new Set<string>();
   let below = Number.MAX_SAFE_INTEGER;
@@ -116,6 +150,7 @@ function recentInFeed(reader: Reader, wanted: (space: string) => boolean): { fou
       if (found.length === MAX_RECENT) return { found, enough: true };
     }
     if (rows.length < STEP) return { found, enough: true };
+    await afterRows(2 * STEP, context);
   }
   return { found, enough: false };
 }

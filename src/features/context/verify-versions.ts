@@ -4,8 +4,10 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { spaceOf } from "../../access/space.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
+import { READ_BYTE, SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, madeOther } from "../../log/changes.ts";
 import type { LatestChanges } from "../../log/latest-changes.ts";
+import type { CallContext } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { EMPTY_HASH } from "./append-version.ts";
 import { type ContextRow, type StoredVersion, textOf, VERSION_FACTS } from "./rows.ts";
@@ -21,6 +23,8 @@ interface VersionsReport {
 
 type Row = StoredVersion & { rowid: number; id: string };
 
+type Bounds = Pick<CallContext, "signal" | "spend">;
+
 /**
  * Compares every kept version with its change and its context. `latest` knows the changes that were verified. Versions
  * that are written meanwhile are checked too.
@@ -28,7 +32,7 @@ type Row = StoredVersion & { rowid: number; id: string };
 export async function verifyVersions(
   reader: Reader,
   latest: LatestChanges,
-  signal: AbortSignal,
+  { signal, spend }: Bounds,
 ): Promise<VersionsReport> {
   let after = 0;
   let versions = 0;
@@ -36,6 +40,7 @@ export async function verifyVersions(
     signal.throwIfAborted();
     const rows = reader.all<Row>("SELECT rowid, * FROM versions WHERE rowid > ? ORDER BY rowid LIMIT ?", after, STEP);
     latest.catchUp(reader);
+    spend(rows.reduce((sum, { size }) => sum + SHOW_ROW + 2 * READ_BYTE * size, 0));
     for (const row of rows) {
       const problem = textProblem(row) ?? chainProblem(reader, row, latest) ?? headProblem(reader, row);
       // The change is named and not the id: a caller who may verify need not be allowed to see every id.
@@ -103,7 +108,7 @@ interface Kept {
  * Returns the first context that lacks its newest version, or one between the oldest and the newest: history limits
  * remove only the oldest ones.
  */
-export async function verifyContexts(reader: Reader, signal: AbortSignal): Promise<string | undefined> {
+export async function verifyContexts(reader: Reader, { signal, spend }: Bounds): Promise<string | undefined> {
   let after = "";
   for (;;) {
     signal.throwIfAborted();
@@ -113,6 +118,7 @@ export async function verifyContexts(reader: Reader, signal: AbortSignal): Promi
       after,
       STEP,
     );
+    spend(SHOW_ROW * rows.length);
     for (const { id, space, version, oldest, newest, kept } of rows) {
       if (spaceOf(id) !== space) return `a context at version ${version} has the space of another`;
       if (oldest === null || newest !== version) return `the newest version of a context, ${version}, is missing`;

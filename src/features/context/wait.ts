@@ -4,8 +4,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
+import { LOOK_AT_ROW } from "../../lib/work.ts";
 import type { Cursor } from "../../log/changes.ts";
-import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
+import { type CallContext, DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import { contextId, idAliases, idPrefix } from "./context-id.ts";
 import { type ChangeFilter, matchesFilter, type PublicChange, publicChange, publicChangeOf } from "./public-change.ts";
 
@@ -59,7 +60,7 @@ export const contextWait = read({
       const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
       const limit = input.limit ?? MAX_CHANGES;
       const signal = AbortSignal.any([context.signal, held.signal]);
-      const found = await collect(cursor, filter, { limit, deadline, signal });
+      const found = await collect(cursor, filter, { limit, deadline, signal, spend: context.spend });
       return {
         changes: found.changes,
         position: context.positionAt(found.seq ?? since),
@@ -84,18 +85,21 @@ interface CollectOptions {
   deadline: AbortSignal;
   /** Aborts when the caller disconnects, or the wait has to give way; the wait rejects with the reason. */
   signal: AbortSignal;
+  spend: CallContext["spend"];
 }
 
 /** Waits for the first matching change, then adds those that exist already. `seq` is that of the last change read. */
 async function collect(
   cursor: Cursor,
   filter: ChangeFilter,
-  { limit, deadline, signal }: CollectOptions,
+  { limit, deadline, signal, spend }: CollectOptions,
 ): Promise<{ changes: PublicChange[]; seq: number | undefined }> {
   const changes: PublicChange[] = [];
   let seq: number | undefined;
   for (;;) {
     const batch = cursor.next(BATCH);
+    // What lies behind is read because the caller asked for it; what comes while it waits is not its doing.
+    if (batch.length === BATCH) spend(LOOK_AT_ROW * BATCH);
     for (const change of batch) {
       seq = change.seq;
       if (matchesFilter(change, filter)) changes.push(publicChangeOf(change));
