@@ -111,6 +111,17 @@ test("a test that names an export comes before one with fewer imports between", 
   expect(new MutantRuns(root).testsOf("src/limits.ts")[0]).toBe("test/unit/c-limits.test.ts");
 });
 
+test("of tests that are equally near those of test/unit come first", () => {
+  const root = temporaryFolder();
+  mkdirSync(join(root, "src"));
+  writeFileSync(join(root, "src/limits.ts"), "export function over(n: number) {\n  return n > 2;\n}\n");
+  for (const part of ["contract", "unit"]) {
+    mkdirSync(join(root, "test", part), { recursive: true });
+    writeFileSync(join(root, "test", part, "a.test.ts"), 'import { over } from "../../src/limits.ts";\nover(1);\n');
+  }
+  expect(new MutantRuns(root).testsOf("src/limits.ts")).toEqual(["test/unit/a.test.ts", "test/contract/a.test.ts"]);
+});
+
 test("a mutant that loops for ever is late, and what it started is ended", async () => {
   const root = temporaryFolder();
   mkdirSync(join(root, "src"));
