@@ -1,142 +1,18 @@
-// Beats and the steward with fake clocks, a fake link and a fake raft: what members hear of each other, and a fleet
-// that is driven to what its table says.
+// The steward with a fake clock, fake beats and a fake raft: a fleet that is driven to what its table says.
 
 import { describe, expect, test } from "bun:test";
 import type { ReceivedBeat } from "../../src/fleet/beats/beat.ts";
-import { Beats } from "../../src/fleet/beats/beats.ts";
 import { Steward } from "../../src/fleet/lead/steward.ts";
 import { KnownMembers, type Members } from "../../src/fleet/members.ts";
 import type { Member } from "../../src/fleet/rows.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Command } from "../../src/log/log.ts";
-import { fleetMark } from "../../src/peer/fleet-mark.ts";
 import type { RaftChange, RaftState } from "../../src/tailnet/index.ts";
 import { beat, heardOf, member, raft } from "../kit/fleet-facts.ts";
 import { DEFAULT_FLEET_SETTINGS } from "../kit/limits.ts";
 
-/** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
-function startBeats(names: readonly string[], fleetId = "f1") {
-  const members = new KnownMembers();
-  members.set(names.map((name) => member(name, name === "edge" ? "edge" : "central")));
-  const clock = { monotonicMs: 1_000, wallMs: 50_000 };
-  const asked: string[] = [];
-  const refusals: string[] = [];
-  let far: (node: string) => unknown = (node) => beat(node.slice(2), { timeMs: clock.wallMs });
-  const beats = new Beats({
-    members,
-    self: () => "n-a",
-    monotonicMs: () => clock.monotonicMs,
-    nowMs: () => clock.wallMs,
-    beat: async () => beat("a", { leading: true }),
-    link: {
-      call: async ({ node }) => {
-        asked.push(node);
-        return far(node);
-      },
-    },
-    fleetId: () => fleetId,
-    onNotAMember: (by) => refusals.push(by.name),
-  });
-  return {
-    beats,
-    members,
-    clock,
-    asked,
-    refusals,
-    answer: (answer: typeof far) => {
-      far = answer;
-    },
-  };
-}
-
-describe("beats", () => {
-  test("every full member is asked, edges and this node are not", async () => {
-    const { beats, asked } = startBeats(["a", "b", "c", "edge"]);
-    await beats.round();
-    expect(asked).toEqual(["n-b", "n-c"]);
-    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
-  });
-
-  test("a clock that is ahead shows, with half the round trip taken off", async () => {
-    const { beats, clock, answer } = startBeats(["a", "b"]);
-    answer((node) => {
-      clock.monotonicMs += 100;
-      clock.wallMs += 100;
-      return beat(node.slice(2), { timeMs: clock.wallMs - 50 + 7_000 });
-    });
-    await beats.round();
-    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 100, skewMs: 7_000 });
-  });
-
-  test("who does not answer grows old and is away; who never did counts from the begin", async () => {
-    const { beats, clock, answer } = startBeats(["a", "b", "c"]);
-    await beats.round();
-    answer(() => {
-      throw new Fault("unavailable", "gone");
-    });
-    clock.monotonicMs += 5_001;
-    await beats.round();
-    expect([beats.isAway("n-b"), beats.ageMs("n-b"), beats.ageMs("n-never")]).toEqual([true, 5_001, 5_001]);
-  });
-
-  test("a beat of a member is taken and answered, one of a stranger refused", async () => {
-    const { beats } = startBeats(["a", "b"]);
-    expect(await beats.answer("n-b", beat("b", { seq: 44 }))).toMatchObject({ node: "n-a" });
-    expect(beats.received("n-b")?.beat.seq).toBe(44);
-    await expect(beats.answer("n-x", beat("x"))).rejects.toMatchObject({ code: "not_a_member" });
-  });
-
-  test("only a peer's own word says that this node is none, and only that of one that is of the same fleet still", async () => {
-    const { beats, refusals, answer } = startBeats(["a", "b"]);
-    for (const fleet of [undefined, "", fleetMark("f2", "n-a"), fleetMark("f1", "n-b")]) {
-      answer(() => {
-        throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleet } });
-      });
-      await beats.round();
-    }
-    // A refusal by this node's own link, whatever it holds.
-    answer(() => {
-      throw new Fault("not_a_member", "none of ours", { facts: { fleetMark: fleetMark("f1", "n-a") } });
-    });
-    await beats.round();
-    expect(refusals).toEqual([]);
-    answer(() => {
-      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleetMark("f1", "n-a") } });
-    });
-    await beats.round();
-    expect(refusals).toEqual(["b"]);
-  });
-
-  test("a node that does not know its fleet yet believes no removal", async () => {
-    const { beats, refusals, answer } = startBeats(["a", "b"], "");
-    answer(() => {
-      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: "" } });
-    });
-    await beats.round();
-    expect(refusals).toEqual([]);
-  });
-
-  test("what is no member any more is forgotten; the newest term tells who leads", async () => {
-    const { beats, members, answer } = startBeats(["a", "b", "c"]);
-    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 9 : 3 }));
-    await beats.round();
-    expect(beats.leaderNode()).toBe("n-c");
-    members.set([member("a"), member("b")]);
-    await beats.round();
-    expect([beats.received("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
-  });
-
-  test("a member that may not lead is not believed when it reports that it leads, whatever its term", async () => {
-    const { beats, members, answer } = startBeats(["a", "b", "c"]);
-    members.set([member("a"), member("b"), member("c", "regional")]);
-    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 1e9 : 3 }));
-    await beats.round();
-    expect(beats.leaderNode()).toBe("n-b");
-  });
-});
-
 /** A steward over a raft that does what it is told, and beats that say what a test says. */
-function startSteward(members: readonly Member[], state: RaftState) {
+function startSteward(members: readonly Member[], state: RaftState, leads = true) {
   const list = new KnownMembers();
   list.set(members);
   const world = {
@@ -149,6 +25,7 @@ function startSteward(members: readonly Member[], state: RaftState) {
   };
   const changes: RaftChange[] = [];
   const proposed: Command[] = [];
+  const lines: string[] = [];
   let level = 1;
   const steward = new Steward({
     members: list satisfies Members,
@@ -181,15 +58,16 @@ function startSteward(members: readonly Member[], state: RaftState) {
     settings: () => DEFAULT_FLEET_SETTINGS,
     membersSent: async () => {},
     monotonicMs: () => world.monotonicMs,
-    log: () => {},
+    log: (_level, line) => lines.push(line),
   });
   const lead = new AbortController();
-  steward.lead(lead.signal);
+  if (leads) steward.lead(lead.signal);
   return {
     steward,
     world,
     changes,
     proposed,
+    lines,
     lead,
     raise: (now: number) => {
       level = now;
@@ -272,11 +150,105 @@ describe("the steward", () => {
     expect(changes.length).toBeGreaterThan(0);
   });
 
-  test("does nothing once it no longer leads", async () => {
-    const { steward, changes, lead } = startSteward([member("a"), member("b")], raft(["a"]));
-    lead.abort();
+  test("does nothing before it leads, and once it no longer leads", async () => {
+    const joined = [member("a"), member("b")];
+    const early = startSteward(joined, raft(["a"]), false);
+    await early.steward.tick();
+    const late = startSteward(joined, raft(["a"]));
+    late.lead.abort();
+    await late.steward.tick();
+    expect([early.changes, late.changes]).toEqual([[], []]);
+  });
+
+  test("does at most eight steps a second, and one check at a time", async () => {
+    const joined = Array.from({ length: 12 }, (_, index) => member(`j${index}`, "regional"));
+    const { steward, changes } = startSteward([member("a"), ...joined], raft(["a"]));
+    await Promise.all([steward.tick(), steward.tick()]);
+    expect(changes).toHaveLength(8);
+    await steward.tick();
+    expect(changes).toHaveLength(12);
+  });
+
+  test("names no successor and takes no step where raft has lost the leadership before it is said", async () => {
+    const { steward, world, changes, hear } = startSteward(
+      ["a", "b", "c", "d"].map((name) => member(name)),
+      raft(["a", "b", "c", "d"]),
+    );
+    for (let tick = 0; tick < 3; tick += 1) {
+      hear("b", "c", "d");
+      await steward.tick();
+    }
+    const before = changes.length;
+    world.own = beat("a", { conditions: ["disk_full"] });
+    world.state = { ...world.state, leading: false };
+    await steward.tick();
+    expect([steward.successor(), changes.length]).toEqual(["", before]);
+  });
+
+  test("a server that comes back starts its three checks anew", async () => {
+    const { steward, world, changes, hear } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a"], { members: ["a", "b", "c"].map((name) => ({ server: `s-${name}`, voter: name === "a" })) }),
+    );
+    const check = async () => {
+      hear("b", "c");
+      await steward.tick();
+    };
+    for (let tick = 0; tick < 3; tick += 1) await check();
+    world.state = { ...world.state, members: world.state.members.filter(({ server }) => server !== "s-b") };
+    // It is added again, and has kept up at one check after that.
+    await check();
+    await check();
+    expect(changes.map((change) => change.do)).toEqual(["add"]);
+  });
+
+  test("demotes a voter that is no member any more only while most of the others are alive", async () => {
+    const { steward, world, changes, hear } = startSteward([member("a"), member("b")], raft(["a", "b", "c"]));
+    hear("b");
+    world.away.add("n-b");
     await steward.tick();
     expect(changes).toEqual([]);
+    world.away.clear();
+    await steward.tick();
+    expect(changes.map((change) => `${change.do} ${"server" in change ? change.server : ""}`)).toEqual([
+      "demote s-c",
+      "demote s-b",
+      "remove s-c",
+    ]);
+  });
+
+  test("replaces a voter that is lost by a standby that has kept up", async () => {
+    const { steward, world, changes, hear } = startSteward(
+      ["a", "b", "c", "d"].map((name) => member(name)),
+      raft(["a", "b", "c"], {
+        members: ["a", "b", "c", "d"].map((name) => ({ server: `s-${name}`, voter: name !== "d" })),
+      }),
+    );
+    world.away.add("n-c");
+    for (let tick = 0; tick < 6; tick += 1) {
+      hear("b", "d");
+      await steward.tick();
+    }
+    expect(changes.map((change) => `${change.do} ${"server" in change ? change.server : ""}`)).toEqual([
+      "demote s-c",
+      "promote s-d",
+    ]);
+  });
+
+  test("promotes none while a voter that is not lost has told nothing of its configuration", async () => {
+    const names = ["a", "b", "c", "d", "e"];
+    const { steward, changes, hear } = startSteward(
+      names.map((name) => member(name)),
+      raft([], { members: names.map((name) => ({ server: `s-${name}`, voter: name < "d" })) }),
+    );
+    for (let tick = 0; tick < 5; tick += 1) {
+      hear("c", "d", "e");
+      await steward.tick();
+    }
+    expect(changes).toEqual([]);
+    hear("b");
+    await steward.tick();
+    expect(changes.map((change) => change.do)).toEqual(["promote"]);
   });
 
   test("hands over for its clock once a minute, for its disk once in ten", async () => {
@@ -304,6 +276,43 @@ describe("the steward", () => {
     expect(changes).toHaveLength(3);
   });
 
+  test("hands over to no voter that is behind, and not for the clock of one voter among three", async () => {
+    const { steward, world, changes } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a", "b", "c"], { fsyncP99Ms: 500 }),
+    );
+    for (let tick = 0; tick < 3; tick += 1) {
+      world.received.set("n-b", heardOf("b", { applied: 3, configuration: 1 }));
+      world.received.set("n-c", heardOf("c", { applied: 20, configuration: 1, fsyncP99Ms: 2 }));
+      await steward.tick();
+    }
+    expect(changes).toEqual([{ do: "transfer", server: "s-c" }]);
+    world.state = { ...world.state, fsyncP99Ms: 1 };
+    world.monotonicMs = 3_600_000;
+    world.received.set("n-b", heardOf("b", { applied: 20, configuration: 1 }, { skewMs: 90_000 }));
+    for (let tick = 0; tick < 3; tick += 1) await steward.tick();
+    expect(changes).toHaveLength(1);
+  });
+
+  test("does not update a row in the second of a handover, and does while it must not hand over again", async () => {
+    const { steward, world, changes, proposed } = startSteward(
+      ["a", "b", "c"].map((name) => member(name)),
+      raft(["a", "b", "c"], { fsyncP99Ms: 500 }),
+    );
+    const tell = (version: string) => {
+      for (const name of ["b", "c"])
+        world.received.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1, version }));
+    };
+    tell("1");
+    await steward.tick();
+    tell("2");
+    await steward.tick();
+    expect([changes.length, proposed.length]).toEqual([1, 0]);
+    await steward.tick();
+    expect(changes).toHaveLength(1);
+    expect(proposed).toMatchObject([{ name: "fleet_member_update", input: { node: "n-b", version: "2" } }]);
+  });
+
   test("does not hand over for its disk while a voter reports too few writes, or does not count them", async () => {
     const { steward, world, changes } = startSteward(
       ["a", "b", "c"].map((name) => member(name)),
@@ -324,10 +333,11 @@ describe("the steward", () => {
   });
 
   test("names a voter with room while its own disk has none, also where its steps fail, and transfers nothing itself", async () => {
-    const { steward, world, changes, lead } = startSteward(
+    const { steward, world, changes, lines, lead } = startSteward(
       ["a", "b", "c", "d"].map((name) => member(name)),
       raft(["a", "b", "c"]),
     );
+    const handovers = () => lines.filter((line) => line.includes("handing over"));
     const tell = (name: string, conditions: string[]) =>
       world.received.set(`n-${name}`, heardOf(name, { applied: 20, configuration: 1, conditions }));
     world.fails = true;
@@ -337,7 +347,9 @@ describe("the steward", () => {
     world.own = beat("a", { conditions: ["disk_full"] });
     tell("b", ["disk_full"]);
     await steward.tick();
+    await steward.tick();
     expect(steward.successor()).toBe("s-c");
+    expect(handovers()).toEqual([expect.stringContaining("to c (n-c)")]);
     tell("c", ["disk_full"]);
     await steward.tick();
     expect(steward.successor()).toBe("");
@@ -378,9 +390,12 @@ describe("the steward", () => {
       name: "fleet_level_raise",
       input: { level: 2, settings: DEFAULT_FLEET_SETTINGS },
     });
+    raise(2);
+    await steward.tick();
+    expect(proposed.at(-1)).toMatchObject({ name: "fleet_level_raise", input: { level: 3 } });
     raise(3);
     await steward.tick();
-    expect(proposed).toHaveLength(2);
+    expect(proposed).toHaveLength(3);
     // A name that no row can have changes none, and keeps nobody else from saying more.
     world.received.set("n-b", heardOf("b", { name: "b e", level: 3, applied: 20 }));
     world.received.set("n-e", heardOf("e", { role: "edge", version: "9", level: 1 }));
@@ -388,17 +403,35 @@ describe("the steward", () => {
     expect(proposed.at(-1)).toMatchObject({ name: "fleet_member_update", input: { node: "n-e", version: "9" } });
   });
 
-  test("a step that fails is tried again, and nothing is thrown", async () => {
-    const { steward, world, changes } = startSteward([member("a"), member("b")], raft(["a"]));
+  test("does not raise the level while one full member is below the next", async () => {
+    const rows = [
+      { ...member("a"), level: 2 },
+      { ...member("b"), level: 1 },
+    ];
+    const { steward, world, proposed, hear } = startSteward(rows, raft(["a", "b"]));
+    world.own = beat("a", { level: 2 });
+    hear("b");
+    await steward.tick();
+    expect(proposed).toEqual([]);
+  });
+
+  test("a step that fails is tried again, reported once, and nothing is thrown", async () => {
+    const { steward, world, changes, lines, lead } = startSteward([member("a"), member("b")], raft(["a"]));
+    const waits = () => lines.filter((line) => line.includes("another change came first"));
     world.fails = true;
     await steward.tick();
-    expect(world.state.members).toHaveLength(1);
+    await steward.tick();
+    expect([world.state.members.length, waits().length]).toEqual([1, 1]);
     world.fails = false;
     await steward.tick();
-    expect(changes).toMatchObject([
-      { do: "add", server: "s-b" },
-      { do: "add", server: "s-b" },
-    ]);
+    expect(changes).toMatchObject(Array.from({ length: 3 }, () => ({ do: "add", server: "s-b" })));
     expect(world.state.members).toHaveLength(2);
+    // What fails because the leadership has ended is no news.
+    world.state = raft(["a"]);
+    world.fails = true;
+    const last = steward.tick();
+    lead.abort();
+    await last;
+    expect(waits()).toHaveLength(1);
   });
 });

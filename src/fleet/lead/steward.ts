@@ -168,7 +168,7 @@ export class Steward {
       .map(({ server }): Candidate => {
         const isSelf = server === state.server;
         const node = members.byServer(server)?.node;
-        const heard = isSelf || node === undefined ? undefined : beats.received(node);
+        const heard = node === undefined ? undefined : beats.received(node);
         const beat = isSelf ? beats.own() : heard?.beat;
         return {
           server,

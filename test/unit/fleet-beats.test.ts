@@ -1,0 +1,129 @@
+// Beats with fake clocks and a fake link: what members hear of each other.
+
+import { describe, expect, test } from "bun:test";
+import { Beats } from "../../src/fleet/beats/beats.ts";
+import { KnownMembers } from "../../src/fleet/members.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { fleetMark } from "../../src/peer/fleet-mark.ts";
+import { beat, member } from "../kit/fleet-facts.ts";
+
+/** Beats of `a` over a link whose far ends are set by a test, on clocks that it moves. */
+function startBeats(names: readonly string[], fleetId = "f1") {
+  const members = new KnownMembers();
+  members.set(names.map((name) => member(name, name === "edge" ? "edge" : "central")));
+  const clock = { monotonicMs: 1_000, wallMs: 50_000 };
+  const asked: string[] = [];
+  const refusals: string[] = [];
+  let far: (node: string) => unknown = (node) => beat(node.slice(2), { timeMs: clock.wallMs });
+  const beats = new Beats({
+    members,
+    self: () => "n-a",
+    monotonicMs: () => clock.monotonicMs,
+    nowMs: () => clock.wallMs,
+    beat: async () => beat("a", { leading: true }),
+    link: {
+      call: async ({ node }) => {
+        asked.push(node);
+        return far(node);
+      },
+    },
+    fleetId: () => fleetId,
+    onNotAMember: (by) => refusals.push(by.name),
+  });
+  return {
+    beats,
+    members,
+    clock,
+    asked,
+    refusals,
+    answer: (answer: typeof far) => {
+      far = answer;
+    },
+  };
+}
+
+describe("beats", () => {
+  test("every full member is asked, edges and this node are not", async () => {
+    const { beats, asked } = startBeats(["a", "b", "c", "edge"]);
+    await beats.round();
+    expect(asked).toEqual(["n-b", "n-c"]);
+    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 0, skewMs: 0 });
+  });
+
+  test("a clock that is ahead shows, with half the round trip taken off", async () => {
+    const { beats, clock, answer } = startBeats(["a", "b"]);
+    answer((node) => {
+      clock.monotonicMs += 100;
+      clock.wallMs += 100;
+      return beat(node.slice(2), { timeMs: clock.wallMs - 50 + 7_000 });
+    });
+    await beats.round();
+    expect(beats.received("n-b")).toMatchObject({ roundTripMs: 100, skewMs: 7_000 });
+  });
+
+  test("who does not answer grows old and is away; who never did counts from the begin", async () => {
+    const { beats, clock, answer } = startBeats(["a", "b", "c"]);
+    await beats.round();
+    answer(() => {
+      throw new Fault("unavailable", "gone");
+    });
+    clock.monotonicMs += 5_001;
+    await beats.round();
+    expect([beats.isAway("n-b"), beats.ageMs("n-b"), beats.ageMs("n-never")]).toEqual([true, 5_001, 5_001]);
+  });
+
+  test("a beat of a member is taken and answered, one of a stranger refused", async () => {
+    const { beats } = startBeats(["a", "b"]);
+    expect(await beats.answer("n-b", beat("b", { seq: 44 }))).toMatchObject({ node: "n-a" });
+    expect(beats.received("n-b")?.beat.seq).toBe(44);
+    await expect(beats.answer("n-x", beat("x"))).rejects.toMatchObject({ code: "not_a_member" });
+  });
+
+  test("only a peer's own word says that this node is none, and only that of one that is of the same fleet still", async () => {
+    const { beats, refusals, answer } = startBeats(["a", "b"]);
+    for (const fleet of [undefined, "", fleetMark("f2", "n-a"), fleetMark("f1", "n-b")]) {
+      answer(() => {
+        throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleet } });
+      });
+      await beats.round();
+    }
+    // A refusal by this node's own link, whatever it holds.
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours", { facts: { fleetMark: fleetMark("f1", "n-a") } });
+    });
+    await beats.round();
+    expect(refusals).toEqual([]);
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: fleetMark("f1", "n-a") } });
+    });
+    await beats.round();
+    expect(refusals).toEqual(["b"]);
+  });
+
+  test("a node that does not know its fleet yet believes no removal", async () => {
+    const { beats, refusals, answer } = startBeats(["a", "b"], "");
+    answer(() => {
+      throw new Fault("not_a_member", "none of ours", { facts: { fromPeer: true, fleetMark: "" } });
+    });
+    await beats.round();
+    expect(refusals).toEqual([]);
+  });
+
+  test("what is no member any more is forgotten; the newest term tells who leads", async () => {
+    const { beats, members, answer } = startBeats(["a", "b", "c"]);
+    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 9 : 3 }));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-c");
+    members.set([member("a"), member("b")]);
+    await beats.round();
+    expect([beats.received("n-c"), beats.leaderNode()]).toEqual([undefined, "n-b"]);
+  });
+
+  test("a member that may not lead is not believed when it reports that it leads, whatever its term", async () => {
+    const { beats, members, answer } = startBeats(["a", "b", "c"]);
+    members.set([member("a"), member("b"), member("c", "regional")]);
+    answer((node) => beat(node.slice(2), { leading: true, term: node === "n-c" ? 1e9 : 3 }));
+    await beats.round();
+    expect(beats.leaderNode()).toBe("n-b");
+  });
+});
