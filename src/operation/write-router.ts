@@ -178,7 +178,7 @@ export class WriteRouter {
     const { positions } = this.#options;
     positions.saw(callerName(caller), answer.position);
     if (routing.mode() === "replica")
-      await positions.reached(parsePosition(answer.position), APPLIED_LOCALLY_MS, signal).catch(() => false);
+      await positions.reached(parsePosition(answer.position), APPLIED_LOCALLY_MS, signal).catch(() => {});
     return answer;
   }
 

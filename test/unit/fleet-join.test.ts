@@ -5,14 +5,14 @@ import { describe, expect, test } from "bun:test";
 import { Access } from "../../src/access/access.ts";
 import { ABOUT } from "../../src/fleet/about.ts";
 import { drawSecret, hashOf, parseTicket, sentJoinRequest, type Ticket, ticketText } from "../../src/fleet/index.ts";
-import { JOIN, joinRequest } from "../../src/fleet/join/admit.ts";
+import { JOIN, joinRequest, notTheLeader } from "../../src/fleet/join/admit.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { servePeers } from "../../src/membership/serve-peers.ts";
 import { encodeFrame, FRAME_TYPE } from "../../src/peer/frames.ts";
 import { PeerServer } from "../../src/peer/server.ts";
 import { callerWith } from "../kit/core.ts";
-import { joiner, peer, startLeader, World } from "../kit/joining.ts";
+import { joiner, startLeader, World } from "../kit/joining.ts";
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -180,7 +180,9 @@ describe("without a ticket", () => {
     const { done, until, conditions } = joiner(world, { role: "central" });
     await until("cairn members approve new --role central");
     expect(conditions.has("waiting_for_approval")).toBe(true);
-    expect(leader.admission.pending()).toMatchObject([{ node: "nNEW", name: "new", role: "central" }]);
+    expect(leader.admission.pending()).toMatchObject([
+      { node: "nNEW", name: "new", role: "central", caller: "user:alice@example.com", version: "1" },
+    ]);
     await leader.run("fleet_member_approve", { node: "nNEW", role: "central" });
     expect((await done).admitted.role).toBe("central");
     expect([leader.admission.pending(), conditions.list()]).toEqual([[], []]);
@@ -201,9 +203,27 @@ describe("without a ticket", () => {
       });
     for (let count = 0; count < 32; count += 1) expect(await ask(`n${count}`)).toEqual({ outcome: "pending" });
     expect(await codeOf(ask("n99"))).toStartWith("rate_limited");
-    leader.wait(61_000);
+    // One that waits already may go on asking.
+    expect(await ask("n0")).toEqual({ outcome: "pending" });
+    leader.wait(60_000);
+    expect(await codeOf(ask("n99"))).toStartWith("rate_limited");
+    leader.wait(1);
     expect(await ask("n99")).toEqual({ outcome: "pending" });
     expect(leader.admission.pending()).toHaveLength(1);
+  });
+
+  test("a device that waits is listed with its tags, since when it waits, and when it asked last", async () => {
+    const leader = startLeader(new World());
+    await leader.begin();
+    const caller = callerWith({ id: "nX", kind: "tagged", login: "", tags: ["tag:a", "tag:b"] });
+    const request = { ask: "join" as const, fleet: leader.fleetId, server: "s-x", name: "x", version: "1", level: 1 };
+    await leader.admission.handle(caller, request);
+    const [first] = leader.admission.pending();
+    leader.wait(5_000);
+    await leader.admission.handle(caller, request);
+    const sinceMs = Date.parse("2026-01-01T00:00:00Z");
+    expect(first).toMatchObject({ caller: "tag:a, tag:b", role: "", sinceMs, lastMs: sinceMs });
+    expect(leader.admission.pending()).toMatchObject([{ sinceMs, lastMs: sinceMs + 5_000 }]);
   });
 
   test("a grant lets an edge in, and nobody else", async () => {
@@ -268,7 +288,18 @@ describe("without a ticket", () => {
     expect(leader.proposed()).toBe(0);
   });
 
-  test("devices of other tailnets are refused", async () => {
+  test("a member that does not lead names the leader, or says that there is none", () => {
+    expect(notTheLeader({ node: "nL", name: "lead" }, "Joining")).toMatchObject({
+      code: "not_leader",
+      hint: "Ask lead.",
+    });
+    expect(notTheLeader(undefined, "Joining")).toMatchObject({
+      code: "not_leader",
+      hint: expect.stringContaining("once there is a leader"),
+    });
+  });
+
+  test("devices of other tailnets, and callers of its own machine, are refused", async () => {
     const world = new World();
     const leader = startLeader(world);
     await leader.begin();
@@ -280,74 +311,8 @@ describe("without a ticket", () => {
       version: "1",
       level: KNOWN_LEVEL,
     };
-    expect(await codeOf(leader.admission.handle(callerWith({ kind: "shared" }), request))).toBe("join_refused");
-  });
-});
-
-describe("looking for a fleet", () => {
-  test("none is there: it waits, says so, and begins none; it joins when one appears", async () => {
-    const world = new World();
-    world.peers.push(peer("nPHONE", "phone"));
-    const { done, until, conditions, opened } = joiner(world, {
-      tags: ["tag:edge"],
-      role: "edge",
-      serverFor: async () => "",
-    });
-    await until("No member of a fleet called home answers");
-    expect([conditions.has("waiting_for_fleet"), opened]).toEqual([true, []]);
-    const leader = startLeader(world);
-    await leader.begin();
-    expect((await done).admitted.fleetId).toBe(leader.fleetId);
-  });
-
-  test("two of one name: it chooses none and lists both", async () => {
-    const world = new World();
-    const [first, second] = [startLeader(world, "nONE"), startLeader(world, "nTWO")];
-    await Promise.all([first.begin(), second.begin()]);
-    const { lines, until, end, opened } = joiner(world);
-    await until("2 fleets are called home");
-    await end();
-    for (const { fleetId } of [first, second]) expect(lines.join()).toContain(fleetId.slice(0, 8));
-    expect(opened).toEqual([]);
-  });
-
-  test("another name, offline, shared and expired devices are not looked at", async () => {
-    const world = new World();
-    await startLeader(world, "nLEAD", "other").begin();
-    world.peers.push(
-      peer("nX", "x", { online: false }),
-      peer("nY", "y", { shared: true }),
-      peer("nZ", "z", { expired: true }),
-    );
-    const { until, end } = joiner(world);
-    await until("No member of a fleet called home answers");
-    await end();
-    expect(new Set(world.asked)).toEqual(new Set([`${ABOUT} nLEAD`]));
-  });
-
-  test.each(["lead", "LEAD.example.ts.net.", "100.64.0.5", "nLEAD"])("a member named as %s is found", async (host) => {
-    const world = new World();
-    const leader = startLeader(world);
-    await leader.begin();
-    const { done } = joiner(world, { host, fleet: undefined, ticket: await leader.ticket("regional") });
-    expect((await done).admitted.outcome).toBe("joined");
-  });
-
-  test("a named member of another fleet than wished is the end", async () => {
-    const world = new World();
-    await startLeader(world, "nLEAD", "other").begin();
-    expect(await codeOf(joiner(world, { host: "lead", fleet: "home" }).done)).toBe("join_refused other_fleet");
-  });
-
-  test("a member that does not lead now is asked again", async () => {
-    const world = new World();
-    const leader = startLeader(world);
-    await leader.begin();
-    leader.lead(false);
-    const { done, until } = joiner(world, { ticket: await leader.ticket("regional") });
-    await until("does not admit this node yet");
-    leader.lead(true);
-    expect((await done).admitted.outcome).toBe("joined");
+    for (const kind of ["shared", "local"] as const)
+      expect(await codeOf(leader.admission.handle(callerWith({ kind }), request))).toBe("join_refused");
   });
 });
 

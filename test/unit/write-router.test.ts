@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
-import { callerWith, localAdmin } from "../kit/core.ts";
+import { callerWith, localAdmin, startCore } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
 import { refusal } from "../kit/refusal.ts";
 
@@ -164,6 +164,45 @@ describe("writes", () => {
     await eventually("the write to be applied", () => (versions(pair.node(0)) as unknown[]).length === 1);
     pair.elect("s1");
     expect(await writing).toMatchObject({ code: "unavailable", details: { outcome: "unknown" } });
+  });
+
+  test("that a leader held for another node when it lost the leadership are of unknown outcome there", async () => {
+    await using pair = await pairFor(member);
+    pair.node(0).proposes = "apply and hang";
+    const forwarded = { via: "n1", role: "operator" as const, spaces: undefined, nodeKey: "forward-1" };
+    const signal = new AbortController().signal;
+    const call = { operation: "context_put", input: { id: "team-a/x", content: 1 }, caller: member, signal, forwarded };
+    const writing = refusal(pair.node(0).core.invoker.invoke(call));
+    await eventually("the write to be applied", () => (versions(pair.node(0)) as unknown[]).length === 1);
+    pair.elect("s1");
+    expect(await writing).toMatchObject({ code: "unavailable", details: { outcome: "unknown", leader: "n1" } });
+  });
+
+  test("repeated with the key of an acknowledged one have its outcome, where a new key would be refused", async () => {
+    await using pair = await pairFor(member, { limits: { maxOutcomeBytes: 1_000 } });
+    const keyed = (key: string) => put(pair.node(0), 1, { idempotency_key: key });
+    const first = await keyed("k0");
+    let full: unknown;
+    for (let at = 1; full === undefined && at < 20; at += 1)
+      await keyed(`k${at}`).catch((error: unknown) => {
+        full = error;
+      });
+    expect(full).toMatchObject({ code: "rate_limited" });
+    expect((await keyed("k0")).output).toEqual(first.output);
+  });
+
+  test("whose way to the leader fails by an error of this node are not called unreachable", async () => {
+    await using core = startCore({
+      routing: () => ({
+        mode: () => "replica",
+        hasOtherNodes: () => true,
+        self: () => "n0",
+        leader: () => undefined,
+        forward: () => Promise.reject(new TypeError("broken")),
+      }),
+    });
+    await expect(core.call("context_put", { id: "team-a/x", content: 1 })).rejects.toMatchObject({ code: "internal" });
+    expect(core.unexpected).toEqual([expect.any(TypeError)]);
   });
 
   test("what the log itself decided is told, whatever was tried before", async () => {
