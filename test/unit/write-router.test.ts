@@ -1,4 +1,4 @@
-// Writes anywhere: what is ordered here, what goes to the leader, and that a change of leader doubles and loses nothing.
+// Writes anywhere: what is ordered here, what goes to the leader, and that a change of leader doubles and loses none.
 
 import { describe, expect, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
