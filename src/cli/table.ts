@@ -12,6 +12,7 @@ import type { Command } from "./command.ts";
 import { completionCommand } from "./completion/completion.ts";
 import { configExample, configShow, configValidate } from "./config.ts";
 import { contextEdit } from "./context/edit.ts";
+import { contextGrep } from "./context/grep.ts";
 import { contextDiff, contextGet, contextHistory, contextList, contextMetadata } from "./context/read.ts";
 import { contextWait, contextWatch } from "./context/watch.ts";
 import { contextDelete, contextMany, contextPatch, contextPurge, contextPut, contextRestore } from "./context/write.ts";
@@ -52,6 +53,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     contextEdit,
     contextDelete,
     contextList,
+    contextGrep,
     contextHistory,
     contextDiff,
     contextRestore,

@@ -1,11 +1,22 @@
-// cairn context get|list|metadata|history|diff: the commands that read contexts.
+// cairn context get|list|metadata|history|diff: the commands that read contexts; grep is in grep.ts.
 
+import { rangeArgument } from "../../features/context/index.ts";
 import { columns } from "../../lib/columns.ts";
 import { Fault } from "../../lib/fault.ts";
+import { isObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
-import { type Command, countOption, FRESHNESS, given, isSet, textOption, wholeNumber } from "../command.ts";
+import {
+  type Command,
+  countOption,
+  FRESHNESS,
+  given,
+  type Invocation,
+  isSet,
+  textOption,
+  wholeNumber,
+} from "../command.ts";
 import { getFromExport } from "../export/export-file.ts";
-import { callerCell, cell, objectsOf, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
+import { callerCell, cell, objectsOf, say, showAnswer, showPage, wantsJson, writeData } from "../output.ts";
 import { idArgument, paging } from "./shared-options.ts";
 
 /** `cairn context get`. */
@@ -15,11 +26,16 @@ export const contextGet: Command = {
   more: `Examples:
   cairn context get team-a/plan > plan.md
   cairn context get team-a/plan --version 3
+  cairn context get team-a/plan --outline
+  cairn context get team-a/plan --lines 10-40
   cairn context get team-a/plan --from export.jsonl      (asks no node)`,
   args: [idArgument],
   options: [
     { flags: "--version <n>", help: "an earlier version" },
     { flags: "--at <position>", help: "as it was at this position" },
+    { flags: "--lines <range>", help: "only these lines, such as 10-40, 10- or 10" },
+    { flags: "--chars <range>", help: "only these characters (UTF-16 code units), such as 1-2000" },
+    { flags: "--outline", help: "its headings, or the keys of JSON, each with the characters to read" },
     { flags: "--from <file>", help: "read it from a file written by cairn export; - reads stdin", offers: "files" },
     ...FRESHNESS,
   ],
@@ -30,10 +46,9 @@ export const contextGet: Command = {
     const at = textOption(invocation, "at");
     const file = textOption(invocation, "from");
     const json = wantsJson(invocation);
+    const part = partOptions(invocation);
     if (file !== undefined) {
-      if (at !== undefined) {
-        throw new Fault("invalid_input", "--at and --from do not go together", { hint: "Name a version instead." });
-      }
+      refuseWithFrom(invocation, ["at", "lines", "chars", "outline"]);
       const found = await getFromExport(file, id, version);
       await writeContent(json ? `${JSON.stringify(found)}\n` : String(found["content"]));
       return 0;
@@ -41,12 +56,58 @@ export const contextGet: Command = {
     const answer = await askNode(
       invocation,
       "context_get",
-      given({ id, version, at, format: json ? undefined : "text" }),
+      given({ id, version, at, ...part, format: json ? undefined : "text" }),
     );
-    await writeContent(json ? `${answer.text}\n` : String(answer.body["content"]));
+    await writeContent(json ? `${answer.text}\n` : shownPart(answer.body));
     return 0;
   },
 };
+
+/** Returns the options that choose a part of a document. Fault `invalid_input` where two of them are given. */
+function partOptions(invocation: Invocation): Record<string, unknown> {
+  const names = ["lines", "chars", "outline"].filter((name) => invocation.options[name] !== undefined);
+  if (names.length > 1)
+    throw new Fault("invalid_input", `--${names[0]} and --${names[1]} do not go together`, {
+      hint: "Give one of them.",
+    });
+  const range = (name: string) => rangeOption(invocation, name);
+  return { lines: range("lines"), chars: range("chars"), outline: isSet(invocation, "outline") || undefined };
+}
+
+/** Returns the text of a range. Fault `invalid_input` where it is none, which names the flag. */
+function rangeOption(invocation: Invocation, name: string): string | undefined {
+  const range = textOption(invocation, name);
+  if (range === undefined || rangeArgument.safeParse(range).success) return range;
+  throw new Fault("invalid_input", `--${name} must be FROM-TO, FROM- or one number, not ${JSON.stringify(range)}`, {
+    hint: `Count from 1, such as --${name} 10-40.`,
+  });
+}
+
+/** An export is read from its beginning to its end, as a whole. */
+function refuseWithFrom(invocation: Invocation, names: readonly string[]): void {
+  const name = names.find((each) => invocation.options[each] !== undefined);
+  if (name === undefined) return;
+  throw new Fault("invalid_input", `--${name} and --from do not go together`, {
+    hint: name === "at" ? "Name a version instead." : `Leave out --${name}: a version in a file is read whole.`,
+  });
+}
+
+/** Returns the content, or the rows of an outline; where a part is in its document is a remark on stderr. */
+function shownPart({ content, part, outline, outline_cut }: Record<string, unknown>): string {
+  if (outline === undefined) {
+    if (isObject(part))
+      say(`lines ${part["lines"]} of ${part["total_lines"]}, characters ${part["chars"]} of ${part["total_chars"]}`);
+    return String(content);
+  }
+  if (outline_cut === true) say("the outline has more entries than these");
+  return columns(
+    objectsOf(outline).map((entry) => [
+      String(entry["chars"]),
+      `${"  ".repeat(Number(entry["level"]) - 1)}${cell(entry["name"])}`,
+      [cell(entry["type"]), entry["items"] === undefined ? "" : `(${entry["items"]})`].join(" ").trim(),
+    ]),
+  );
+}
 
 /** Adds a line break on a terminal only; a pipe gets the bytes unchanged. */
 async function writeContent(content: string): Promise<void> {

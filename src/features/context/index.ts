@@ -1,5 +1,5 @@
 // What other folders may import from the context feature: its manifest, operations that they call by value, the export
-// format, and the syntax of ids.
+// format, and the syntax of ids and ranges.
 
 export { archivedLines } from "./archive.ts";
 export { REPORTED_HEADS, ROW_CHECKS } from "./audit-verify.ts";
@@ -12,3 +12,4 @@ export { contextGet } from "./get.ts";
 export { contextList } from "./list-contexts.ts";
 export { Maintenance } from "./maintenance.ts";
 export { contextPut } from "./put.ts";
+export { rangeArgument } from "./text-part.ts";
