@@ -99,6 +99,17 @@ export function applyJsonPatch(
   return patched.root;
 }
 
+/** Returns the value at a path. Fault `patch_failed` where there is none. */
+export function valueAt(root: unknown, path: readonly string[]): unknown {
+  let value = root;
+  for (const [depth, key] of path.entries()) {
+    if (Array.isArray(value)) value = value[indexIn(key, value.length - 1)];
+    else if (isJsonObject(value) && Object.hasOwn(value, key)) value = value[key];
+    else throw failed(`there is nothing at ${formatPointer(path.slice(0, depth + 1))}`);
+  }
+  return value;
+}
+
 /** Units of work for finding the place of a step, beside those for each key of its path. */
 const STEP = 1_000;
 
@@ -203,13 +214,7 @@ class Patched {
   }
 
   #find(path: readonly string[]): unknown {
-    let value = this.root;
-    for (const [depth, key] of path.entries()) {
-      if (Array.isArray(value)) value = value[indexIn(key, value.length - 1)];
-      else if (isJsonObject(value) && Object.hasOwn(value, key)) value = value[key];
-      else throw failed(`there is nothing at ${formatPointer(path.slice(0, depth + 1))}`);
-    }
-    return value;
+    return valueAt(this.root, path);
   }
 
   #shift(items: number): void {

@@ -1,4 +1,5 @@
-// Edits of documents with other line ends than models write, and what is said where an edit was not found.
+// Edits of documents with other line ends than models write, and what is said where an edit was not found or a test of a
+// JSON patch failed.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -145,6 +146,32 @@ describe("what is not found", () => {
     expect(await refused(replace("nothing", "1"), { op: "append", text: "}" })).toContain("its old_text is not in");
   });
 
+  test("a failed test of a JSON patch shows path, what was wanted and what is there, after the steps before it", async () => {
+    await using core = startCore();
+    await core.call("context_put", { id: "s/j", content: '{"n":12345678901234567890,"a":{"b":["x"]},"long":""}' });
+    const refused = async (...patch: unknown[]) =>
+      core.call("context_patch", { id: "s/j", format: "json-patch", patch }).catch((error: Fault) => error);
+    const test = (path: string, value: unknown) => ({ op: "test", path, value });
+    expect(await refused({ op: "add", path: "/a/b/0", value: { y: 1 } }, test("/a/b", ["x"]))).toMatchObject({
+      code: "patch_failed",
+      message: 'Step 1 (test /a/b): the value there is another: wanted ["x"], found [{"y":1},"x"]',
+      details: { step: 1, path: "/a/b", wanted: '["x"]', found: '[{"y":1},"x"]' },
+    });
+    expect(await refused(test("/n", 1))).toMatchObject({ details: { found: "12345678901234567890" } });
+    expect(await refused(test("", null))).toMatchObject({ details: { path: "", wanted: "null" } });
+    // Long values are cut, and another failure is not explained by a test that holds.
+    const long = { op: "replace", path: "/long", value: "z".repeat(5000) };
+    const { message } = (await refused(long, test("/long", "y".repeat(5000)))) as Fault;
+    expect(message.length).toBeLessThan(300);
+    expect(message).toEndWith(`… (5002 characters)`);
+    const none = (await refused(test("/a/b", ["x"]), { op: "remove", path: "/none" })) as Fault;
+    expect(none.message).toBe("Step 1 (remove /none): there is nothing at /none");
+    const text = JSON.stringify([test("/n", 12)]);
+    const writes = [{ operation: "context_patch", id: "s/j", format: "json-patch", patch: text }];
+    const many = await core.call("context_many", { writes }).catch((error: Fault) => error);
+    expect(many).toMatchObject({ details: { path: "/n", wanted: "12", found: "12345678901234567890" } });
+  });
+
   test("a refusal that is kept has no words of the document, which a purge could not find there", async () => {
     await using core = startCore();
     await core.call("context_put", { id: "s/t", content: "hunter2 hunter2" });
@@ -153,12 +180,14 @@ describe("what is not found", () => {
       ["s/t", replace("hunter2", "x")],
       ["s/j", replace('"hunter2",', "hunter2")],
       ["s/j", replace('"b"', '"hunter2"')],
+      ["s/j", { op: "test", path: "", value: 1 }],
     ];
     for (const [at, [id, patch]] of edits.entries()) {
-      const input = { id, format: "edit", patch: [patch], idempotency_key: `k${at}` };
+      const format = at === 3 ? "json-patch" : "edit";
+      const input = { id, format, patch: [patch], idempotency_key: `k${at}` };
       await expect(core.call("context_patch", input)).rejects.toMatchObject({ code: "patch_failed" });
     }
     const kept = core.store.reader.all<{ outcome: string }>("SELECT outcome FROM idempotency");
-    expect([kept.length, JSON.stringify(kept).includes("hunter2")]).toEqual([3, false]);
+    expect([kept.length, JSON.stringify(kept).includes("hunter2")]).toEqual([4, false]);
   });
 });

@@ -63,9 +63,9 @@ const DIFFERENCES: readonly Difference[] = [
 ];
 
 /** Longest document that is searched for the reason, in characters: on the thread that serves everything else. */
-const MAX_SEARCHED = 256 * 1024;
-/** Units of work for repeating edits. */
-const MAX_REPEATED_WORK = 4 * 1024 * 1024;
+export const MAX_SEARCHED = 256 * 1024;
+/** Units of work for repeating edits or steps. */
+export const MAX_REPEATED_WORK = 4 * 1024 * 1024;
 
 /** A document that edits were made for. */
 export interface EditedDocument {

@@ -19,6 +19,7 @@ import { contextId, idAliases } from "./context-id.ts";
 import { documentOf, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { type EditedDocument, explainEdits } from "./explain-edits.ts";
+import { explainSteps } from "./explain-steps.ts";
 import { headOf, newestText, type StoredVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
@@ -86,10 +87,13 @@ export const contextPatch = write({
   weight: () => WHOLE_DOCUMENT,
   asked: requestedPart,
   apply: (tx, command, stamp) => applyCommand(tx, command, stamp, { work: stamp.work, keepsLineEnds: true }),
-  explain: ({ id, format, patch }, fault, reader) =>
-    format === "edit" && fault.code === "patch_failed"
-      ? explainEdits(parseEdits(parsedPatch(patch)), fault, () => newestDocument(reader, id))
-      : fault,
+  explain: ({ id, format, patch }, fault, reader) => {
+    if (fault.code !== "patch_failed" || format === "merge") return fault;
+    const read = () => newestDocument(reader, id);
+    return format === "edit"
+      ? explainEdits(parseEdits(parsedPatch(patch)), fault, read)
+      : explainSteps(parseSteps(parsedPatch(patch)), fault, read);
+  },
 });
 
 function applyWithExactLineEnds(tx: Writer, command: PatchCommand, stamp: ApplyStamp) {
@@ -123,7 +127,7 @@ function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, opti
 
 /** Returns the patch as a value; it was parsed before. */
 function parsedPatch(patch: unknown): unknown {
-  return typeof patch === "string" ? JSON.parse(withoutBom(patch)) : patch;
+  return typeof patch === "string" ? parseExact(withoutBom(patch)) : patch;
 }
 
 function newestDocument(reader: Reader, id: string): EditedDocument | undefined {
