@@ -1,6 +1,7 @@
 // cairn audit: who changed what, which calls were refused, and whether the history is intact.
 
 import { columns } from "../lib/columns.ts";
+import { counted } from "../lib/counted.ts";
 import { isObject } from "../lib/json-object.ts";
 import { askNode } from "./client.ts";
 import { type Command, countOption, given, type Invocation, isSet, textOption } from "./command.ts";
@@ -52,8 +53,8 @@ async function verify(invocation: Invocation): Promise<number> {
   const place = "position" in end ? ` up to ${String(end["position"])}` : "";
   const text =
     ok === true
-      ? `intact: ${checked} changes and ${versions} versions${place}\n`
-      : `BROKEN after ${checked} changes: ${problem}\n`;
+      ? `intact: ${counted(Number(checked), "change")} and ${counted(Number(versions), "version")}${place}\n`
+      : `BROKEN after ${counted(Number(checked), "change")}: ${problem}\n`;
   await showAnswer(invocation, answer, () => text);
   if (ok === true) return 0;
   say("the history has been altered; keep a copy of the data folder, then restore the last backup that verifies");
@@ -71,7 +72,7 @@ function people(body: Record<string, unknown>): string {
   const refused = objectsOf(body["refusals"]).map((row) => [
     cell(row["time"]),
     "refused",
-    `${row["verb"]} in ${cell(row["space"])}, ${row["count"]} times`,
+    `${row["verb"]} in ${cell(row["space"])}, ${counted(Number(row["count"]), "time")}`,
     callerCell(row["caller"], row),
     cell(row["operation"]),
   ]);

@@ -3,6 +3,7 @@
 
 import { resolve } from "node:path";
 import { backupNode, checkBackup, keysOfFolder, readKeyFile, restoreNode, writeKeyFile } from "../datadir/index.ts";
+import { counted } from "../lib/counted.ts";
 import type { Manifest } from "../store/backup.ts";
 import { dataDirOf } from "./client.ts";
 import { type Command, type Invocation, isSet, textOption } from "./command.ts";
@@ -66,7 +67,7 @@ function keysOfFile(invocation: Invocation) {
 }
 
 function lineOf(folder: string, { content: { contexts, position }, file, created_at }: Manifest): string {
-  return `${folder}: ${contexts} contexts at ${position}, ${file.bytes} bytes, made ${created_at}, checked\n`;
+  return `${folder}: ${counted(Number(contexts), "context")} at ${position}, ${counted(file.bytes, "byte")}, made ${created_at}, checked\n`;
 }
 
 /** Only the operator knows whether other members of the fleet are left. */
@@ -102,7 +103,7 @@ A new history begins: positions from before the restore are refused with history
     await showResult(
       invocation,
       { data: dataDir, epoch, aside: aside ?? null, sealed, manifest },
-      `${dataDir}: ${contexts} contexts as they were at ${position}; a new history ${epoch} begins\n`,
+      `${dataDir}: ${counted(Number(contexts), "context")} as they were at ${position}; a new history ${epoch} begins\n`,
     );
     if (!sealed) say(UNSEALED);
     if (aside !== undefined) say(`the store that was there is in ${aside}`);

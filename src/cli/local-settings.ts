@@ -2,6 +2,7 @@
 
 import { type Loaded, loadSettings } from "../config/load.ts";
 import { SETTING_TABLES } from "../features/index.ts";
+import { counted } from "../lib/counted.ts";
 import { type Invocation, textOption } from "./command.ts";
 
 /** Loads the settings. Throws Fault `config_invalid` where they cannot be used. */
@@ -17,5 +18,5 @@ export function localSettings(invocation: Invocation): Loaded {
 
 /** Returns how many settings have been given, in words. */
 export function explicitText({ origins }: Loaded): string {
-  return origins.size === 1 ? "1 setting is set explicitly" : `${origins.size} settings are set explicitly`;
+  return `${counted(origins.size, "setting is", "settings are")} set explicitly`;
 }

@@ -2,6 +2,7 @@
 // holds and a new history.
 
 import { recoverNode } from "../datadir/index.ts";
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import { dataDirOf } from "./client.ts";
 import { type Command, type Invocation, isSet } from "./command.ts";
@@ -29,7 +30,7 @@ export async function recoverAlone(invocation: Invocation, command: "recover" | 
   await showResult(
     invocation,
     { data: dataDir, ...recovered, aside: aside ?? null, unread: unread ?? null },
-    `${dataDir}: kept ${contexts} contexts, up to ${position}; a new history ${epoch} begins with this node alone\n`,
+    `${dataDir}: kept ${counted(contexts, "context")}, up to ${position}; a new history ${epoch} begins with this node alone\n`,
   );
   if (unread !== undefined) say(`only the store was used, not the replicated log beside it: ${unread}`);
   if (aside !== undefined) say(`the previous replicated log is in ${aside}`);

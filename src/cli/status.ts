@@ -2,6 +2,7 @@
 
 import type { NodeReport } from "../fleet/index.ts";
 import { columns } from "../lib/columns.ts";
+import { counted } from "../lib/counted.ts";
 import { askNode, isReady } from "./client.ts";
 import { type Command, isSet } from "./command.ts";
 import { NEGATIVE_EXIT } from "./exit.ts";
@@ -30,7 +31,7 @@ function backupLine({ at, position, bytes, target, next }: Backup): string {
   const due = next === null ? "; none is scheduled" : `; next ${next}`;
   if (at === null) return next === null ? "none, and none is scheduled" : `none yet${due}`;
   const hours = Math.max(0, Math.floor((Date.now() - Date.parse(at)) / 3_600_000));
-  return `${at} (${hours} h ago) at ${position}, ${bytes} bytes, in ${target}${due}`;
+  return `${at} (${hours} h ago) at ${position}, ${counted(bytes ?? 0, "byte")}, in ${target}${due}`;
 }
 
 type Cache = NonNullable<NodeReport["cache"]>;
@@ -38,9 +39,9 @@ type Cache = NonNullable<NodeReport["cache"]>;
 function cacheLine(cache: Cache): string {
   const { fresh, age_seconds, entries, bytes, hits, misses, revalidated, stale, stale_spaces } = cache;
   const age = age_seconds === null ? "of unknown age" : `at most ${age_seconds} s old`;
-  const answers = `${hits} hits, ${misses} misses, ${revalidated} revalidated, ${stale} stale`;
+  const answers = `${counted(hits, "hit")}, ${counted(misses, "miss", "misses")}, ${revalidated} revalidated, ${stale} stale`;
   const staleSpaces = stale_spaces.length === 0 ? "no space" : stale_spaces.map(cell).join(", ");
-  const size = `${entries} documents in ${bytes} bytes`;
+  const size = `${counted(entries, "document")} in ${counted(bytes, "byte")}`;
   return `${fresh ? "fresh" : "not fresh"}, ${age}; ${size}; ${answers}; ${staleSpaces} may be served stale`;
 }
 

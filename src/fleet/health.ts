@@ -1,6 +1,7 @@
 // Judges the conditions of a fleet once a second, from beats and raft's state. Only judges; collecting the facts is
 // done elsewhere.
 
+import { counted } from "../lib/counted.ts";
 import type { ConditionCode, Conditions } from "../observe/conditions.ts";
 import type { RaftState } from "../tailnet/index.ts";
 import type { Beat } from "./beats/beat.ts";
@@ -110,7 +111,7 @@ export class Health {
     const late = members.flatMap((member) => {
       const behind = changesBehind(facts, member);
       if (monotonicMs - this.#behindSince(member.node, behind, monotonicMs) < BEHIND_MS) return [];
-      return `${member.node === self ? "this node" : member.name} is ${behind} changes behind the leader`;
+      return `${member.node === self ? "this node" : member.name} is ${counted(behind, "change")} behind the leader`;
     });
     for (const node of this.#behindMs.keys())
       if (!members.some((member) => member.node === node)) this.#behindMs.delete(node);

@@ -1,5 +1,6 @@
 // Commands that wait for their outcome, in every engine: admitted within bounds, cut into batches, resolved in order.
 
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import type { BatchResult } from "./apply-batch.ts";
 import { MAX_COMMAND_BYTES, MAX_ENTRY_BYTES, MAX_ENTRY_COMMANDS, packCommand } from "./entry.ts";
@@ -49,9 +50,11 @@ export class WaitingCommands {
   add(command: Command): Promise<Applied> {
     const isCostly = (command.weight ?? 0) >= COSTLY_WEIGHT;
     if (this.length >= MAX_WAITING || this.#bytes >= MAX_WAITING_BYTES)
-      return Promise.reject(busy(`${this.length} writes of ${this.#bytes} bytes wait already`));
+      return Promise.reject(busy(`${counted(this.length, "write")} of ${this.#bytes} bytes wait already`));
     if (isCostly && this.#costly.length >= MAX_WAITING_COSTLY)
-      return Promise.reject(busy(`${this.#costly.length} writes that are costly to apply wait already`));
+      return Promise.reject(
+        busy(`${counted(this.#costly.length, "write that is", "writes that are")} costly to apply wait already`),
+      );
     let packed: Uint8Array;
     try {
       packed = packCommand(command);

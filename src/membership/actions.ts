@@ -2,6 +2,7 @@
 // or too late.
 
 import { type Member, type Members, notTheLeader, voterCount } from "../fleet/index.ts";
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import { pause } from "../lib/pause.ts";
 import { reasonOf } from "../lib/reason-of.ts";
@@ -107,7 +108,8 @@ function wayToVote(target: Member | undefined, members: Members): string {
     );
   }
   if (promoted === 1) return "Make two more members central with cairn promote, so that three vote.";
-  if (promoted > voting) return `${first}At most ${voting} members vote; it votes when one of them is gone.`;
+  if (promoted > voting)
+    return `${first}At most ${counted(voting, "member votes", "members vote")}; it votes when one of them is gone.`;
   return `${first}It votes once it has caught up: cairn status shows when.`;
 }
 

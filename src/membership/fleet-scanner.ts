@@ -2,6 +2,7 @@
 // minute. Raises a condition and prints the `cairn join` command; never joins by itself.
 
 import { type SeenFleet, scanTailnet } from "../fleet/index.ts";
+import { counted } from "../lib/counted.ts";
 import type { Conditions } from "../observe/conditions.ts";
 import type { Peer } from "../tailnet/index.ts";
 import type { PeerConnection } from "./peer-connection.ts";
@@ -109,7 +110,7 @@ function seenFleetsText(seen: readonly SeenFleet[]): string {
       const host = members.find(({ node, about }) => node === about.leader) ?? members[0];
       const size = host?.about.size ?? 1;
       return (
-        `The fleet ${host?.about.fleet} (${size} ${size === 1 ? "member" : "members"}) is on this tailnet: cairn ` +
+        `The fleet ${host?.about.fleet} (${counted(size, "member")}) is on this tailnet: cairn ` +
         `join ${host?.name} --role regional joins it`
       );
     })

@@ -23,6 +23,7 @@ import {
   refuseOtherRole,
   type Ticket,
 } from "../fleet/index.ts";
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import { readMeta } from "../log/meta.ts";
 import { inspectStore } from "../store/inspect.ts";
@@ -183,7 +184,7 @@ function makeRoom(data: string, discard: boolean, nowMs: number): string | undef
   if (held > 0 && !discard) {
     throw new Fault(
       "data_exists",
-      `This node holds ${held} changes of its own, and a fleet's store would replace them`,
+      `This node holds ${counted(held, "change")} of its own, and a fleet's store would replace them`,
       {
         hint:
           "Export what you need with cairn export, then join with --discard-local: a copy is kept under aside/ in " +

@@ -4,6 +4,7 @@
 
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Grant } from "../access/rights.ts";
+import { counted } from "../lib/counted.ts";
 import { Fault } from "../lib/fault.ts";
 import { Slots } from "../lib/slots.ts";
 import { TokenBuckets } from "../lib/token-bucket.ts";
@@ -62,10 +63,14 @@ export class LimitedCallers {
     const take = () => this.#streams.take(name, streamsPerCaller);
     const release = take() ?? (this.#endOldestWait(name) ? take() : undefined);
     if (release !== undefined) return release;
-    throw new Fault("rate_limited", `${name} already has ${streamsPerCaller} streams and waits open`, {
-      hint: "Close one, or raise limits.streams_per_caller on the node.",
-      details: { retryAfterSeconds: 5 },
-    });
+    throw new Fault(
+      "rate_limited",
+      `${name} already has ${counted(streamsPerCaller, "stream or wait", "streams and waits")} open`,
+      {
+        hint: "Close one, or raise limits.streams_per_caller on the node.",
+        details: { retryAfterSeconds: 5 },
+      },
+    );
   }
 
   /**
@@ -141,7 +146,7 @@ export class LimitedCallers {
     if (waitMs === 0) return this.#spendOf(name, perMinute);
     throw new Fault(
       "rate_limited",
-      `${name} is limited to ${perMinute} requests per minute; costly ones count as several`,
+      `${name} is limited to ${counted(perMinute, "request")} per minute; costly ones count as several`,
       {
         hint: `Wait, then try again; ${where}.`,
         details: { retryAfterSeconds: Math.ceil(waitMs / 1000) },
@@ -153,7 +158,7 @@ export class LimitedCallers {
 function gaveWay(name: string, limit: number): Fault {
   return new Fault(
     "rate_limited",
-    `${name} has ${limit} streams and waits open, so this wait gave way to a newer one`,
+    `${name} has ${counted(limit, "stream or wait", "streams and waits")} open, so this wait gave way to a newer one`,
     {
       hint: "Call it again with the same since. Wait for fewer things at once, or raise limits.streams_per_caller.",
       details: { retryAfterSeconds: 5 },

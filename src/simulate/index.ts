@@ -55,7 +55,7 @@ export async function simulate(options: SimulateOptions): Promise<void> {
     }
     // The seed decides what is played; the random rest keeps the ids of runs with the same seed apart.
     const run = `${seed.toString(36)}-${crypto.randomUUID().slice(0, 6)}`;
-    const stage: Stage = { space, run, ledger: new Ledger(), agents, counted: new Map(), handedOff: 0 };
+    const stage: Stage = { space, run, ledger: new Ledger(), agents, acknowledged: new Map(), handedOff: 0 };
     if (options.rounds > 0) await play(stage, options, latencies);
     if (options.clean) options.reporter.cleaned(await cleanUp(stage, options.rounds > 0));
   } finally {

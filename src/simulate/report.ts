@@ -1,5 +1,7 @@
 // Reports a run as lines for people or as JSON lines, and measures how long calls took.
 
+import { counted } from "../lib/counted.ts";
+
 /** A scene that was played and whose checks passed. Members are those of the JSON line. */
 export interface SceneResult {
   round: number;
@@ -52,7 +54,9 @@ export interface Reporter {
 export function peopleReporter(line: Line): Reporter {
   return {
     started: ({ seed, space, run, agents, rounds, places }) => {
-      line(`simulate   seed ${seed}: ${agents} agents, ${rounds} rounds, below ${space}/ (run ${run})`);
+      line(
+        `simulate   seed ${seed}: ${counted(agents, "agent")}, ${counted(rounds, "round")}, below ${space}/ (run ${run})`,
+      );
       for (const place of places) line(`target     ${place}`);
     },
     played: ({ round, agent, at, did, id, version, ms, note }) => {
@@ -63,11 +67,11 @@ export function peopleReporter(line: Line): Reporter {
     passed: ({ calls, writes, conflicts, contexts, seconds, p50Ms, p99Ms }) => {
       const rate = Math.round(calls / Math.max(seconds, 0.001));
       const latency = `half within ${p50Ms.toFixed(1)} ms, 99 % within ${p99Ms.toFixed(1)} ms`;
-      const counts = `${calls} calls, ${writes} of them writes, ${conflicts} conflicts`;
+      const counts = `${counted(calls, "call")}, ${counted(writes, "write")} among them, ${counted(conflicts, "conflict")}`;
       line(`passed     ${counts}, in ${seconds.toFixed(1)} s: ${rate} per second, ${latency}`);
-      line(`           versions without gaps, no update lost, ${contexts} contexts the same everywhere`);
+      line(`           versions without gaps, no update lost, ${counted(contexts, "context")} the same everywhere`);
     },
-    cleaned: (contexts) => line(`removed    ${contexts} contexts`),
+    cleaned: (contexts) => line(`removed    ${counted(contexts, "context")}`),
   };
 }
 

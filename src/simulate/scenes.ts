@@ -1,6 +1,7 @@
 // What agents do: write, patch with conflicts, wait, hand off. A scene uses MCP tools and prompts only, and checks what
 // they return.
 
+import { counted } from "../lib/counted.ts";
 import { pause } from "../lib/pause.ts";
 import { type Agent, CheckFailedError, objectOf } from "./agent.ts";
 import type { Ledger } from "./ledger.ts";
@@ -25,7 +26,7 @@ export interface Stage {
   ledger: Ledger;
   agents: readonly Agent[];
   /** How many counts on its board were acknowledged to each agent. */
-  counted: Map<Agent, number>;
+  acknowledged: Map<Agent, number>;
   /** Handoffs so far. */
   handedOff: number;
 }
@@ -50,7 +51,7 @@ async function write(stage: Stage, agent: Agent, other: Agent, random: Random) {
 
 /** Increments its count on a board that others count on too; after a conflict it reads and tries again. */
 async function patch(stage: Stage, agent: Agent, _other: Agent, random: Random) {
-  const { ledger, counted } = stage;
+  const { ledger, acknowledged } = stage;
   const id = boardOf(stage, stage.agents.indexOf(agent));
   for (let tries = 0; tries < MAX_TRIES; tries++) {
     const least = ledger.newest(id)?.version ?? 0;
@@ -62,7 +63,7 @@ async function patch(stage: Stage, agent: Agent, _other: Agent, random: Random) 
       );
     const content = objectOf(found["content"]);
     const counts = objectOf(content["counts"]);
-    const mine = counted.get(agent) ?? 0;
+    const mine = acknowledged.get(agent) ?? 0;
     if ((counts[agent.name] ?? 0) !== mine)
       throw new CheckFailedError(
         `${id} version ${version} at ${agent.target} counts ${String(counts[agent.name] ?? 0)} patches ` +
@@ -78,8 +79,8 @@ async function patch(stage: Stage, agent: Agent, _other: Agent, random: Random) 
     if (refusal === undefined) {
       const after = { ...content, counts: { ...counts, ...change.counts }, last: change.last };
       ledger.acknowledge(id, agent.name, version, output, after);
-      counted.set(agent, mine + 1);
-      const note = tries === 0 ? {} : { note: `${tries} ${tries === 1 ? "conflict" : "conflicts"}` };
+      acknowledged.set(agent, mine + 1);
+      const note = tries === 0 ? {} : { note: counted(tries, "conflict") };
       return { agent: agent.name, at: agent.target, did: "counted on", id, version: version + 1, ...note };
     }
     if (refusal.code !== "version_mismatch") throw refused("context_patch", id, refusal);

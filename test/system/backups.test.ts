@@ -98,7 +98,7 @@ test("the node serves while a copy is made; killed in the middle it leaves nothi
   writeFileSync(join(folder, `${maker}.making`), "left");
   writeFileSync(state, JSON.stringify({ ...rest, maker, since_ms: Date.now() - 2 * 86_400_000 }));
   await using again = await other.again();
-  await again.logged("backed up 1 contexts");
+  await again.logged("backed up 1 context at");
   await again.logged("uploaded cairn-second-");
   expect(readdirSync(folder)).toEqual([expect.stringMatching(/^cairn-second-/)]);
   expect((await shown(again, "list")).last).toMatchObject({ in_bucket: true });

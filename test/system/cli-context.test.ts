@@ -122,7 +122,7 @@ test("purge wants --yes, and removes the text for good", async () => {
   expect(asked.err).toContain("--yes");
   expect((await cairn("context", "get", "x/secret", "--version", "1")).out).toBe("hunter2");
   const purged = await cairn("context", "purge", "x/secret", "--version", "1", "--yes");
-  expect(purged.out).toBe("x/secret: 1 versions purged\n");
+  expect(purged.out).toBe("x/secret: 1 version purged\n");
   expect(purged.err).toContain("cairn status names the members and backups that still hold them");
   // The row is of the context: version 2 was the newest then, and is not what was purged.
   expect((await cairn("audit", "--prefix", "x/secret", "--operation", "context_purge")).out).toMatch(

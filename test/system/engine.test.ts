@@ -115,7 +115,7 @@ describe("folders that do not belong together are refused with words, and recove
       expect(existsSync(join(dataDir, "set-aside.json"))).toBe(false);
       // Another node's log is not read, and that is said.
       expect(recovered.err.includes("only the store was used")).toBe(words.includes("beside it of"));
-      expect(recovered.out).toMatch(/kept 1 contexts, up to [0-9a-f]{10}-1; a new history [0-9a-f]{10} begins/);
+      expect(recovered.out).toMatch(/kept 1 context, up to [0-9a-f]{10}-1; a new history [0-9a-f]{10} begins/);
       const before = recovered.out.match(/[0-9a-f]{10}-1/)?.[0] ?? "";
       await withNode(dataDir, async (again) => {
         expect((await cairn("recover", "--accept-loss", "--data", dataDir)).code).toBe(41);
@@ -187,7 +187,7 @@ test("who is left goes on alone with all that its log holds, though its store is
 
   const recovered = await cairn("recover", "--accept-loss", "--data", dataDir);
   expect(recovered.err).not.toContain("only the store was used");
-  expect(recovered.out).toMatch(/kept 1 contexts, up to [0-9a-f]{10}-3; a new history/);
+  expect(recovered.out).toMatch(/kept 1 context, up to [0-9a-f]{10}-3; a new history/);
   await withNode(dataDir, async (node) => {
     expect((await node.cli(["context", "get", "a/x"])).out).toBe("three");
     await put("a/x", "four")(node);

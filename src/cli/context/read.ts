@@ -2,6 +2,7 @@
 
 import { rangeArgument } from "../../features/context/index.ts";
 import { columns } from "../../lib/columns.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
@@ -198,7 +199,8 @@ export const contextHistory: Command = {
 };
 
 function historyRow(row: Record<string, unknown>): string[] {
-  const state = row["deleted"] === true ? "deleted" : row["purged"] === true ? "purged" : `${row["size"]} bytes`;
+  const state =
+    row["deleted"] === true ? "deleted" : row["purged"] === true ? "purged" : counted(Number(row["size"]), "byte");
   return [
     String(row["version"]),
     String(row["etag"]),

@@ -1,5 +1,6 @@
 // cairn context put|patch|delete|restore|purge|many: the commands that write contexts.
 
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { isObject } from "../../lib/json-object.ts";
 import { askNode } from "../client.ts";
@@ -207,7 +208,11 @@ export const contextPurge: Command = {
         idempotency_key: textOption(invocation, "idempotencyKey"),
       }),
     );
-    const code = await showAnswer(invocation, answer, (body) => `${body["id"]}: ${body["purged"]} versions purged\n`);
+    const code = await showAnswer(
+      invocation,
+      answer,
+      (body) => `${body["id"]}: ${counted(Number(body["purged"]), "version")} purged\n`,
+    );
     if (answer.body["erasure"] === "pending")
       say("the bytes leave the disks soon; cairn status names the members and backups that still hold them");
     return code;

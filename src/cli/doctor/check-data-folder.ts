@@ -6,6 +6,7 @@ import type { Environment } from "../../config/environment.ts";
 import { socketCandidates } from "../../config/paths.ts";
 import { inspectNodeStore } from "../../datadir/index.ts";
 import { nameOfUid } from "../../lib/accounts.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { Sha256 } from "../../lib/sha256.ts";
 import { DiskGauge } from "../../store/disk.ts";
@@ -97,7 +98,9 @@ export async function checkLibrary(dataDir: string): Promise<Finding> {
   }
   return ok(
     "library",
-    files.length === 0 ? "not extracted yet" : `the hashes of ${files.length} native files match their names`,
+    files.length === 0
+      ? "not extracted yet"
+      : `${counted(files.length, "native file has the hash of its name", "native files have the hashes of their names")}`,
   );
 }
 
@@ -108,7 +111,7 @@ export function checkStore(dataDir: string, nowMs: number): Finding[] {
     if (found === undefined) return [ok("store", "no store yet")];
     const { bytes, walBytes, schema, seen } = found;
     const size = `${mib(bytes)} and ${mib(walBytes)} log`;
-    const text = `every page is intact; ${seen.contexts} contexts, ${size}, schema ${schema}`;
+    const text = `every page is intact; ${counted(seen.contexts, "context")}, ${size}, schema ${schema}`;
     return [ok("store", text), judgeClock(seen.lastChangeMs, nowMs)];
   } catch (error) {
     if (!(error instanceof Fault)) throw error;

@@ -2,6 +2,7 @@
 
 import type { Loaded } from "../../config/load.ts";
 import type { NodeReport } from "../../fleet/index.ts";
+import { counted } from "../../lib/counted.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 import { openHostPorts } from "./host-ports.ts";
 
@@ -84,7 +85,7 @@ function checkKey(report: NodeReport, nowMs: number): Finding {
   const { key_expiry: expiry } = report.tailnet;
   if (expiry === null) return ok("key expiry", "the node key does not expire");
   const days = Math.floor((Date.parse(expiry) - nowMs) / DAY_MS);
-  const text = `the node key expires in ${days} days, at ${expiry}`;
+  const text = `the node key expires in ${counted(days, "day")}, at ${expiry}`;
   if (days >= EXPIRY_WARNING_DAYS) return ok("key expiry", text);
   return warn("key expiry", text, "Log in again, disable key expiry for this node, or give it a tag.");
 }

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { exportLines } from "../../features/context/index.ts";
 import { renameDurably } from "../../lib/atomic-file.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { type Command, textOption } from "../command.ts";
 import { say, writeData } from "../output.ts";
@@ -41,7 +42,7 @@ async function writeExport(file: string, lines: AsyncIterable<string>): Promise<
     const last = await writeLines(partial, lines);
     renameDurably(partial, file);
     const { contexts, versions } = JSON.parse(last);
-    say(`${file}: ${contexts} contexts, ${versions} versions`);
+    say(`${file}: ${counted(contexts, "context")}, ${counted(versions, "version")}`);
   } catch (error) {
     rmSync(partial, { force: true });
     throw error;

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { importLines } from "../../features/context/index.ts";
+import { counted } from "../../lib/counted.ts";
 import { type Command, isSet } from "../command.ts";
 import { isRereadable } from "../input.ts";
 import { showResult } from "../output.ts";
@@ -33,7 +34,7 @@ A context that has another history on the node is refused, unless --missing-only
       const missingOnly = isSet(invocation, "missingOnly");
       const report = await importLines(pageAsker(invocation), linesOf(file, signal), { missingOnly });
       const { imported, skipped, left } = report;
-      const text = `${imported} versions imported, ${skipped} existed already, ${left} contexts skipped\n`;
+      const text = `${counted(imported, "version")} imported, ${skipped} existed already, ${counted(left, "context")} skipped\n`;
       await showResult(invocation, report, text);
       return 0;
     } finally {

@@ -15,6 +15,7 @@ import {
   refuseOtherRole,
   ticketText,
 } from "../../fleet/index.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ownChanges } from "../../membership/index.ts";
 import { registerSecret } from "../../observe/redact.ts";
@@ -175,7 +176,11 @@ function refuseMember(dataDir: string): boolean {
 function refuseLoss(dataDir: string, discard: boolean): void {
   const held = ownChanges(dataDir);
   if (held === 0 || discard) return;
-  throw new Fault("data_exists", `This node holds ${held} changes of its own, which the fleet's store would replace`, {
-    hint: "Export what you need with cairn export, then give --discard-local: a copy is kept under aside/.",
-  });
+  throw new Fault(
+    "data_exists",
+    `This node holds ${counted(held, "change")} of its own, which the fleet's store would replace`,
+    {
+      hint: "Export what you need with cairn export, then give --discard-local: a copy is kept under aside/.",
+    },
+  );
 }

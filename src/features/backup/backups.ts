@@ -4,6 +4,7 @@
 import { rmSync, statSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { backoffMs } from "../../lib/retry.ts";
@@ -305,7 +306,10 @@ export class Backups {
       const path = this.#folder.finish(copy, name);
       const made = madeOf(name, atMs, manifest);
       this.#updateState({ made });
-      log("info", `backed up ${made.contexts} contexts at ${position} to ${path} (${made.bytes} bytes, checked)`);
+      log(
+        "info",
+        `backed up ${counted(made.contexts, "context")} at ${position} to ${path} (${counted(made.bytes, "byte")}, checked)`,
+      );
       return made;
     } finally {
       this.#folder.removeLeftovers();

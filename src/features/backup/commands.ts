@@ -2,6 +2,7 @@
 // cli/backup.ts.
 
 import { columns } from "../../lib/columns.ts";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { FeatureCommand } from "../../operation/feature-command.ts";
 
@@ -51,7 +52,7 @@ const backupFetch: FeatureCommand = {
   operation: "backup_fetch",
   answerMs: COPY_MS,
   input: ({ args }) => ({ name: args[0] }),
-  show: ({ path, position, bytes }) => `${path}: ${bytes} bytes at ${position}, checked\n`,
+  show: ({ path, position, bytes }) => `${path}: ${counted(Number(bytes), "byte")} at ${position}, checked\n`,
   unknown: () =>
     new Fault("not_found", "This node has no bucket for backups", {
       hint: "Start it with backup.s3_url, backup.s3_bucket and the keys (docs/settings.md).",
@@ -87,5 +88,5 @@ function screen(report: BackupReport): string {
 function lastLine({ last }: BackupReport): string {
   if (last === null) return "none yet";
   const { name, position, bytes, contexts, in_bucket } = last;
-  return `${name}: ${contexts} contexts at ${position}, ${bytes} bytes${in_bucket ? ", in the bucket" : ""}`;
+  return `${name}: ${counted(contexts, "context")} at ${position}, ${counted(bytes, "byte")}${in_bucket ? ", in the bucket" : ""}`;
 }

@@ -2,6 +2,7 @@
 // that it cannot change a place that its author did not mean.
 
 import { z } from "zod";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { findAll, SHORT } from "../../lib/find-all.ts";
 import { shownValue } from "../../lib/schema-issue.ts";
@@ -189,7 +190,7 @@ function applyKeepingLineEnds(
  */
 function refuseCount(edit: Replace, index: number, count: number): void {
   if (count === edit.expected_count) return;
-  const found = count === 0 ? "is not in the text" : `is in the text ${count} times`;
+  const found = count === 0 ? "is not in the text" : `is in the text ${counted(count, "time")}`;
   throw new Fault("patch_failed", `Edit ${index}: its old_text ${found}; ${edit.expected_count} expected`, {
     hint:
       count === 0

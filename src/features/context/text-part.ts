@@ -1,6 +1,7 @@
 // Parts of a document's text: a range of lines or of characters, and no more of it than a caller takes at once.
 
 import { z } from "zod";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 
 /** Which part; both ends count from 1 and are included. */
@@ -69,14 +70,14 @@ interface Offsets {
 
 function charRange(text: string, range: string): Offsets {
   const { from, to } = parseRange(range);
-  if (from > Math.max(1, text.length)) throw beyond("chars", range, `${text.length} characters`);
+  if (from > Math.max(1, text.length)) throw beyond("chars", range, counted(text.length, "character"));
   return { start: from - 1, end: Math.min(to, text.length) };
 }
 
 function lineRange(text: string, range: string): Offsets {
   const { from, to } = parseRange(range);
   const start = offsetOfLine(text, from);
-  if (start === undefined) throw beyond("lines", range, `${totalLines(text)} lines`);
+  if (start === undefined) throw beyond("lines", range, counted(totalLines(text), "line"));
   return { start, end: to === Number.POSITIVE_INFINITY ? text.length : (offsetOfLine(text, to + 1) ?? text.length) };
 }
 

@@ -2,6 +2,7 @@
 // stranger learns nothing.
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { type FleetRole, ROLES } from "../rows.ts";
@@ -36,7 +37,7 @@ export function parseTicket(text: string, from: string): Ticket {
   const role = ROLES.find((each) => each === match?.[1]);
   if (match?.[2] !== undefined && match[3] !== undefined && role !== undefined)
     return { role, fleetId: match[2], secret: match[3] };
-  const what = text.length === 1 ? "1 character that is" : `${text.length} characters that are`;
+  const what = counted(text.length, "character that is", "characters that are");
   throw new Fault("config_invalid", `${from} holds ${what} no ticket`, {
     hint: "Give it exactly as cairn ticket printed it: cairn-ticket-ROLE-…",
   });

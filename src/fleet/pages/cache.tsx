@@ -1,6 +1,7 @@
 // The cache of an edge on the overview: whether it is fresh, what it keeps, how reads were met. Other nodes have none.
 /** @jsxImportSource hono/jsx */
 
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Section } from "../../operation/page.ts";
 import { Card } from "../../page/card.tsx";
@@ -58,12 +59,12 @@ function spacesText({ spaces, stale_spaces }: CacheReport): string {
 function keptText({ entries, bytes, max_bytes, disk_bytes, evictions }: CacheReport): string {
   const share = Math.round((100 * bytes) / max_bytes);
   return [
-    `${entries} documents in memory (${share} % of the room)`,
-    `${disk_bytes} bytes kept over a restart`,
+    `${counted(entries, "document")} in memory (${share} % of the room)`,
+    `${counted(disk_bytes, "byte")} kept over a restart`,
     `${evictions} made room for others`,
   ].join(", ");
 }
 
 function answersText({ hits, misses, stale, revalidated }: CacheReport): string {
-  return `${hits} hits, ${misses} misses, ${revalidated} revalidated, ${stale} stale`;
+  return `${counted(hits, "hit")}, ${counted(misses, "miss", "misses")}, ${revalidated} revalidated, ${stale} stale`;
 }

@@ -2,6 +2,7 @@
 // that a phone shows it.
 /** @jsxImportSource hono/jsx */
 
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Section } from "../../operation/page.ts";
 import { Card } from "../../page/card.tsx";
@@ -73,7 +74,7 @@ function factsOf(member: MemberReport): string[] {
   const { self, lag, path, relay, round_trip_ms, age_seconds, position, version } = member;
   const way = path === "relay" ? `by relay ${relay}` : path === "none" ? "no path" : path;
   return [
-    position === "" ? "no report yet" : lag === 0 || lag === null ? "up to date" : `${lag} changes behind`,
+    position === "" ? "no report yet" : lag === 0 || lag === null ? "up to date" : `${counted(lag, "change")} behind`,
     ...(self ? [] : [round_trip_ms === null ? way : `${way}, ${round_trip_ms} ms`]),
     ...(self || age_seconds === null ? [] : [`heard ${Math.round(age_seconds)} s ago`]),
     version,

@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { MAX_FRAME_BYTES } from "../../lib/bounds.ts";
+import { counted } from "../../lib/counted.ts";
 import { type MemberStart, openEdgeMember, openFullMember, type RunningMember } from "../../membership/index.ts";
 import { logFor } from "../../observe/logging.ts";
 import { PEER_PORT } from "../../peer/link.ts";
@@ -64,7 +65,10 @@ function connect(
   listeners.ingress({ everyone: sockets.ingress, peers: sockets.peers }, ingressSecret, callers, product.peerServer);
   product.link.connect({ tailnet, callers, egress: sockets.egress, secret: egressSecret });
   tailnet.on("revoked", (ids, connections) => {
-    start.log("info", `rights changed: ${connections} connections of ${ids.length} callers were closed`);
+    start.log(
+      "info",
+      `rights changed: closed ${counted(connections, "connection")} of ${counted(ids.length, "caller")}`,
+    );
     product.callersChanged(ids);
   });
 }

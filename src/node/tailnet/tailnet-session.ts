@@ -1,6 +1,7 @@
 // Joins the tailnet and follows its state while the node runs: login, ports, key expiry, a control server that is away
 // or says no, and comes back. Turns tailnet events into conditions and callbacks. Serves no requests.
 
+import { counted } from "../../lib/counted.ts";
 import { Fault } from "../../lib/fault.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import type { Conditions } from "../../observe/conditions.ts";
@@ -172,10 +173,7 @@ export class TailnetSession {
     const expired = status.self?.keyExpired === true;
     if (!expired && leftMs !== undefined && leftMs > 0 && leftMs < EXPIRY_WARNING_DAYS * DAY_MS) {
       const days = Math.max(0, Math.floor(leftMs / DAY_MS));
-      conditions.raise(
-        "key_expires_soon",
-        `The node key expires in ${days} ${days === 1 ? "day" : "days"}, at ${expiry}`,
-      );
+      conditions.raise("key_expires_soon", `The node key expires in ${counted(days, "day")}, at ${expiry}`);
     } else conditions.clear("key_expires_soon");
   }
 
