@@ -146,7 +146,7 @@ function commonRows(): string[][] {
 
 /** Returns the right that the call of the example needs. */
 function rightOf({ access, input, example = {} }: Operation): string {
-  const spaces = access.spaces === "visible" ? "visible" : access.spaces(input.parse(example));
+  const spaces = typeof access.spaces === "function" ? access.spaces(input.parse(example)) : access.spaces;
   const where = spaces === "visible" ? "some space" : spaces.map(code).join(", ");
   return `\`${access.verb}\` in ${where}`;
 }

@@ -106,7 +106,7 @@ function rightOf(row: Row, operations: readonly Operation[]): string {
   if (operation === undefined) throw new Error(`${row.operationId} calls ${row.operation}, which is no operation`);
   const { verb, spaces } = operation.access;
   const id = Object.keys(row.params ?? {}).find((name) => row.params?.[name]?.kind === "wide");
-  const touched = spaces === "visible" ? "visible" : spaces(id === undefined ? {} : { [id]: "x/y" });
+  const touched = typeof spaces === "function" ? spaces(id === undefined ? {} : { [id]: "x/y" }) : spaces;
   const where = touched === "visible" ? "some space" : `the space of \`{${id}}\``;
   return `\`${verb}\` in ${where}`;
 }

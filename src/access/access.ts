@@ -18,7 +18,7 @@ import {
   type Role,
   type Verb,
 } from "./rights.ts";
-import { isReservedSpace } from "./space.ts";
+import { ALL_SPACES, isReservedSpace } from "./space.ts";
 
 /** Settings of the gate, by their names in the settings table. */
 export interface AccessSettings {
@@ -145,23 +145,23 @@ export class Access {
   }
 
   #refusal(caller: Caller, ask: Ask, space: string | undefined): Fault {
-    const where = space === undefined ? "in any space" : `in space ${JSON.stringify(space)}`;
+    const what = `use ${ask.operation} ${inWords(space)}`;
     const role = space !== undefined && isReservedSpace(space) && ask.verb !== "read" ? "admin" : ROLE_FOR[ask.verb];
     const missing = { role, spaces: [space ?? "team-a"] };
     if (caller.readOnly === true && ask.verb !== "read") {
-      return new Fault(
-        "forbidden",
-        `This connection is read-only: it may not ${ask.verb} ${where} (${ask.operation})`,
-        {
-          hint: "Connect without the read-only preset to do this, where your rights allow it.",
-          facts: { refusedSpace: space },
-          details: { verb: ask.verb },
-        },
-      );
+      return new Fault("forbidden", `This connection is read-only: it may not ${what}`, {
+        hint: "Connect without the read-only preset to do this, where your rights allow it.",
+        facts: { refusedSpace: space },
+        details: { verb: ask.verb },
+      });
     }
-    if (caller.kind === "local") return localRefusal(caller.id, ask, { where, role, space });
-    return new Fault("forbidden", `${nameForPeople(caller)} may not ${ask.verb} ${where} (${ask.operation})`, {
-      hint: `Add this grant to the tailnet policy: ${JSON.stringify(this.#grantToPaste(caller, missing))}`,
+    if (caller.kind === "local") return localRefusal(caller.id, ask, { what, role, space });
+    const byItself =
+      role === "admin" ? "On the node's machine its user may do it without: leave out --url and CAIRN_URL. " : "";
+    return new Fault("forbidden", `${nameForPeople(caller)} may not ${what}: it needs the role ${role}`, {
+      hint:
+        `${byItself}Add this grant to the tailnet policy, or ask an admin of the tailnet to: ` +
+        JSON.stringify(this.#grantToPaste(caller, missing)),
       facts: { refusedSpace: space },
       details: { verb: ask.verb, missing },
     });
@@ -172,6 +172,11 @@ export class Access {
     const src = caller.kind === "tagged" ? caller.tags.slice(0, 1) : [user];
     return { src, dst: ["tag:cairn"], ip: ["tcp:80", "tcp:443"], app: { [this.#settings.capability]: [missing] } };
   }
+}
+
+function inWords(space: string | undefined): string {
+  if (space === undefined) return "in any space";
+  return space === ALL_SPACES ? "in all spaces" : `in space ${JSON.stringify(space)}`;
 }
 
 const ROLE_FOR: Record<Verb, Role> = { read: "reader", write: "member", operate: "operator", admin: "admin" };
@@ -194,10 +199,10 @@ function localGrant(id: string): SourcedGrant {
 function localRefusal(
   id: string,
   { operation, verb }: Ask,
-  { where, role, space }: { where: string; role: Role; space: string | undefined },
+  { what, role, space }: { what: string; role: Role; space: string | undefined },
 ): Fault {
   const way = WAYS_IN[id] ?? "this way in";
-  return new Fault("forbidden", `A local caller by ${way} may not ${verb} ${where} (${operation})`, {
+  return new Fault("forbidden", `A local caller by ${way} may not ${what}`, {
     hint:
       `This needs the role ${role}, which the local socket of the node gives: on its machine and as its user, run ` +
       `cairn call ${operation} --data DIR with its data folder.`,
@@ -218,8 +223,7 @@ function refuseCapped(ask: Ask, cap: Cap): void {
   const refused = spaces.findIndex((space) => !capAllows(cap, ask.verb, space));
   if (refused < 0) return;
   const space = spaces[refused];
-  const where = space === undefined ? "" : ` in space ${JSON.stringify(space)}`;
-  throw new Fault("forbidden", `What this node forwards may not ${ask.verb}${where} (${ask.operation})`, {
+  throw new Fault("forbidden", `What this node forwards may not use ${ask.operation} ${inWords(space)}`, {
     hint: "Ask the leader itself; `cairn status` names it.",
     facts: { refusedSpace: space },
     details: { verb: ask.verb },

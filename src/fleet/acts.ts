@@ -14,7 +14,7 @@ export interface FleetActions {
   leave(signal: AbortSignal): Promise<{ fleet: string }>;
 }
 
-const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
+const FLEET = { verb: "admin", spaces: ["fleet"] } as const;
 const member = z.object({ node: z.string(), name: z.string() });
 const left = z.object({ fleet: z.string(), kept: z.string().describe("Where its earlier data will be.") });
 

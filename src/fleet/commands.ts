@@ -28,7 +28,7 @@ import {
 } from "./rows.ts";
 import { addSettings, firstSettings } from "./settings-commands.ts";
 
-const FLEET = { verb: "admin", spaces: () => ["fleet"] } as const;
+const FLEET = { verb: "admin", spaces: ["fleet"] } as const;
 
 /** Name of a member or of a fleet, for people. */
 export const shortName = z

@@ -64,7 +64,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
       "node_status for how they do.",
     input: z.object({}),
     output,
-    access: { verb: "read", spaces: () => ["fleet"] },
+    access: { verb: "read", spaces: ["fleet"] },
     hints: { idempotent: true },
     async run(reader) {
       const names = await node.get(DEVICE_NAMES)();

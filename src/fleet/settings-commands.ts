@@ -69,7 +69,7 @@ export const fleetSettingsSet = write({
     value: z.string(),
     before: z.string().nullable().describe("The value until now; null where the log had none."),
   }),
-  access: { verb: "admin", spaces: () => ["fleet"] },
+  access: { verb: "admin", spaces: ["fleet"] },
   hints: { idempotent: true, destructive: true },
   prepare: (input) => ({ name: input.name, value: parseFleetSetting(input.name, input.value) }),
   apply(tx, command) {
@@ -114,7 +114,7 @@ export function fleetSettings(node: Services): ReadOperation<z.ZodObject, typeof
     description: "Lists the limits that hold on every node of the fleet. fleet_settings_set changes one.",
     input: z.object({}),
     output: listed,
-    access: { verb: "read", spaces: () => ["fleet"] },
+    access: { verb: "read", spaces: ["fleet"] },
     hints: { idempotent: true },
     run(reader) {
       const stored = storedFleetSettings(reader);

@@ -19,10 +19,10 @@ export const DEFAULT_WAIT_SECONDS = 20;
 export interface AccessRule<Input> {
   verb: Verb;
   /**
-   * Returns every space that the call touches. "visible", for operations or inputs that name no space: `run` itself
-   * filters by `context.visible(space)`.
+   * Every space that a call touches: the same whatever its input, or as a function of it. "visible", for operations or
+   * inputs that name no space: `run` itself filters by `context.visible(space)`.
    */
-  spaces: ((input: Input) => string[] | "visible") | "visible";
+  spaces: readonly string[] | ((input: Input) => string[] | "visible") | "visible";
 }
 
 /** Annotations for clients, as in MCP. */

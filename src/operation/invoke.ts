@@ -91,7 +91,7 @@ interface Admitted {
   common: CommonArguments;
   /** All arguments as another node gets them. */
   given: Record<string, unknown>;
-  spaces: string[] | "visible";
+  spaces: readonly string[] | "visible";
   spend: Spend;
 }
 
@@ -148,8 +148,9 @@ export class Invoker {
       const operation = this.registry.find(name);
       const target = operation.kind === "write" ? operation.target : undefined;
       const named = target === undefined ? undefined : operation.input.shape[target]?.safeParse(known[target]);
-      const isNamed = target !== undefined && named?.success === true;
-      const spaces = isNamed ? spacesOf(operation, { [target]: named.data }) : "visible";
+      const isNamed =
+        typeof operation.access.spaces !== "function" || (target !== undefined && named?.success === true);
+      const spaces = isNamed ? spacesOf(operation, target === undefined ? {} : { [target]: named?.data }) : "visible";
       this.#judge(who, operation, spaces);
     } catch (error) {
       if (error instanceof Fault) this.#count({ operation: name, surface }, error.code, undefined);
@@ -232,7 +233,11 @@ export class Invoker {
   }
 
   /** Returns the grants that allow the call. Records a refusal and throws Fault `forbidden`. */
-  #judge(call: WhoAsks, { name, access: { verb } }: Operation, spaces: string[] | "visible"): readonly Grant[] {
+  #judge(
+    call: WhoAsks,
+    { name, access: { verb } }: Operation,
+    spaces: readonly string[] | "visible",
+  ): readonly Grant[] {
     return this.#judged(call, { operation: name, verb, spaces });
   }
 
@@ -249,7 +254,7 @@ export class Invoker {
   }
 
   /** Throws Fault `forbidden` for a wait in a space whose changes this node does not receive. */
-  #refuseUnfollowed(operation: Operation, spaces: string[] | "visible"): void {
+  #refuseUnfollowed(operation: Operation, spaces: readonly string[] | "visible"): void {
     const follows = operation.kind === "read" && operation.follow !== undefined;
     if (follows && spaces !== "visible") this.#options.routing?.refuseFollow?.(spaces);
   }
@@ -385,8 +390,8 @@ export class Invoker {
   }
 }
 
-function spacesOf({ access }: Operation, input: Record<string, unknown>): string[] | "visible" {
-  return access.spaces === "visible" ? "visible" : access.spaces(input);
+function spacesOf({ access }: Operation, input: Record<string, unknown>): readonly string[] | "visible" {
+  return typeof access.spaces === "function" ? access.spaces(input) : access.spaces;
 }
 
 /** An act has its effect on one node, so only the caller itself may ask that node for it. */

@@ -28,7 +28,7 @@ import { refuseInputAbove, versionAt } from "./versions.ts";
 /** A write that was parsed and admitted on this node. */
 export interface AdmittedWrite {
   operation: AnyWrite;
-  spaces: string[] | "visible";
+  spaces: readonly string[] | "visible";
   input: Record<string, unknown>;
   /** The arguments as they came, for the node to which they are forwarded. */
   raw: Record<string, unknown>;

@@ -10,6 +10,7 @@ import { Access } from "../../src/access/access.ts";
 import { asReader, type Caller, callerName } from "../../src/access/caller.ts";
 import { globMatches } from "../../src/access/glob.ts";
 import { loadPolicyFile, policyGrants } from "../../src/access/policy-file.ts";
+import { fleetSettingsSet } from "../../src/fleet/settings-commands.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { CAPABILITY, callerWith, granted, startCore } from "../kit/core.ts";
 import { sampleInputs } from "../kit/sample-input.ts";
@@ -78,6 +79,19 @@ test.each([
   const caller = granted(object);
   expect(await codeOf(core.call("context_list", {}, caller))).toBe("forbidden");
   expect(core.access.rights(caller).problems).toHaveLength(1);
+});
+
+test("a refusal says which role is missing and how it is given, and an operation of the fleet names its space", async () => {
+  await using core = startCore({ operations: [fleetSettingsSet] });
+  const caller = granted({ role: "member", spaces: ["*"] });
+  const input = { name: "history.max_versions", value: "200" };
+  const fault = await core.call("fleet_settings_set", input, caller).catch((error: Fault) => error);
+  expect(fault).toMatchObject({ code: "forbidden", details: { missing: { role: "admin", spaces: ["fleet"] } } });
+  const { message, hint = "" } = fault as Fault;
+  expect(message).toEndWith(' may not use fleet_settings_set in space "fleet": it needs the role admin');
+  expect(hint).toContain("leave out --url and CAIRN_URL");
+  expect(hint).toContain("or ask an admin of the tailnet to: {");
+  expect(hint).toContain('{"role":"admin","spaces":["fleet"]}');
 });
 
 test("a call that names no space needs the right in some space", () => {

@@ -45,6 +45,13 @@ describe("refused before the body is read", () => {
     ["a read by its name", "POST", "/operations/context_get", stranger, "in any space"],
     ["a write of a reader", "PUT", "/contexts/team/a", reader, 'in space \\"team\\"'],
     ["an operation of a reader", "POST", "/operations/context_put", reader, "in any space"],
+    [
+      "what needs a role in all spaces",
+      "POST",
+      "/operations/audit_verify",
+      reader,
+      "in all spaces: it needs the role operator",
+    ],
     ["a write to another space", "PUT", "/contexts/other/a", member, 'in space \\"other\\"'],
   ])("%s", async (_name, method, path, caller, where) => {
     await using core = startCore();

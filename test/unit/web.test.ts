@@ -195,7 +195,7 @@ describe("rights", () => {
     expect(response.status).toBe(200);
     const text = await response.text();
     expect(text).toContain("/ui/contexts/team-a/plan");
-    expect(text).toContain("may not read in any space (whoami)");
+    expect(text).toContain("may not use whoami in any space: it needs the role reader");
   });
 
   test("whoami, grants and problems are shown", async () => {

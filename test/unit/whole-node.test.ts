@@ -85,7 +85,7 @@ describe("a caller of some spaces", () => {
     const whole = [...backups, ...operations.filter(({ name }) => name === "audit_verify")];
     await using core = startCore();
     for (const { name, access } of whole) {
-      const spaces = access.spaces === "visible" ? "visible" : access.spaces({});
+      const spaces = typeof access.spaces === "function" ? access.spaces({}) : access.spaces;
       const judge = (caller: Caller) => () => core.access.judge(caller, { operation: name, verb: access.verb, spaces });
       expect(judge(narrow)).toThrow(
         expect.objectContaining({ code: "forbidden", hint: expect.stringContaining('["*"]') }),

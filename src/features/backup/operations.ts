@@ -8,7 +8,7 @@ import type { Backups } from "./backups.ts";
 
 const DURATION = "It returns when it is done, which takes longer the larger the store is.";
 /** A backup holds all spaces, and its bucket and folder are the node's. */
-const access: AccessRule<unknown> = { verb: "operate", spaces: () => [ALL_SPACES] };
+const access: AccessRule<unknown> = { verb: "operate", spaces: [ALL_SPACES] };
 
 const made = z.object({
   name: z.string(),

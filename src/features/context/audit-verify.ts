@@ -51,7 +51,7 @@ export const auditVerify = (node: Services) =>
       head: z.object({ position: z.string(), hash: z.string() }),
       problem: z.string().optional(),
     }),
-    access: { verb: "operate", spaces: () => [ALL_SPACES] },
+    access: { verb: "operate", spaces: [ALL_SPACES] },
     hints: { idempotent: true },
     async run(reader, _input, context) {
       const head = context.head();

@@ -32,7 +32,7 @@ export const historyCompact = write({
   description: "Removes the versions of contexts below the floors it names.",
   input: z.object({ cuts: z.array(z.tuple([z.string(), z.number().int()])).max(MAX_COMPACTED_VERSIONS) }),
   output,
-  access: { verb: "admin", spaces: () => ["fleet"] },
+  access: { verb: "admin", spaces: ["fleet"] },
   prepare: (input) => input,
   apply: (tx, { cuts }, { work }) => compactHistory(tx, cuts, (id, last) => lastWithin(tx, id, last, work)),
 });
@@ -79,7 +79,7 @@ export const changesCompact = write({
   description: "Removes the rows of the change table up to a floor and keeps its hash.",
   input: z.object({ floor: z.number().int() }),
   output,
-  access: { verb: "admin", spaces: () => ["fleet"] },
+  access: { verb: "admin", spaces: ["fleet"] },
   prepare: (input) => input,
   apply: (tx, { floor }) => effectOf("fleet/changes", compactChanges(tx, floor)),
 });

@@ -82,7 +82,7 @@ export const fleetMemberJoin = write({
     spaces: z.array(z.string()),
     outcome: z.enum(["joined", "rejoined", "member"]),
   }),
-  access: { verb: "admin", spaces: () => ["fleet"] },
+  access: { verb: "admin", spaces: ["fleet"] },
   prepare: (input): JoinCommand => ({ ...input, role: input.role ?? "", ticket: input.ticket ?? "" }),
   apply(tx, command, stamp) {
     refuseUnfit(tx, command);

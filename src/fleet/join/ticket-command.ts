@@ -32,7 +32,7 @@ export const fleetTicketCreate = write({
     spaces: ["team-a"],
   },
   output: z.object({ fleet_id: z.string(), role: z.enum(ROLES), expires_at: z.string() }),
-  access: { verb: "admin", spaces: () => ["fleet"] },
+  access: { verb: "admin", spaces: ["fleet"] },
   prepare: ({ hash, role, spaces, node }) => ({ hash, role, spaces: spaces ?? ["*"], node: node ?? "" }),
   apply(tx, { hash, role, spaces, node }, stamp) {
     forgetTickets(tx, stamp.timeMs);
