@@ -14,7 +14,7 @@ try {
   const wanted = TARGETS.filter((target) => values.target === undefined || target.name === values.target);
   if (wanted.length === 0) {
     const names = TARGETS.map((target) => target.name).join(", ");
-    throw new BuildError(`--target should be one of ${names}, and is "${values.target}"`, 2);
+    throw new BuildError(`--target must be one of ${names}, got "${values.target}"`, 2);
   }
   const commit = currentCommit();
   for (const target of wanted) {

@@ -43,7 +43,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
-  if (!Number.isSafeInteger(seed)) throw new BuildError(`--seed should be a whole number, and is "${values.seed}"`);
+  if (!Number.isSafeInteger(seed)) throw new BuildError(`--seed must be a whole number, got "${values.seed}"`);
   const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
   if (unknown !== undefined)
     throw new BuildError(

@@ -11,7 +11,7 @@ const MAX_RESIDENT_BYTES = 600 * 1024 * 1024;
 const { values } = parseArgs({ args: process.argv.slice(2), options: { minutes: { type: "string", default: "10" } } });
 const minutes = Number(values.minutes);
 if (!(minutes > 0 && minutes <= 24 * 60)) {
-  console.error(`cairn: --minutes should be a number up to 1440, and is "${values.minutes}"`);
+  console.error(`cairn: --minutes must be a number up to 1440, got "${values.minutes}"`);
   process.exit(2);
 }
 

@@ -67,10 +67,10 @@ export function startArguments(args: readonly string[]) {
  */
 export async function startPrivate(engine: string, values: ReturnType<typeof startArguments>): Promise<number> {
   const role = ROLES.find((one) => one === values.role);
-  if (role === undefined) throw new BuildError(`--role should be central, regional or edge, and is "${values.role}"`);
+  if (role === undefined) throw new BuildError(`--role must be central, regional or edge, got "${values.role}"`);
   if (values.join !== "auto")
     throw new BuildError(
-      `--join on the private tailnet is auto, and is "${values.join}"; set TS_AUTHKEY to join a fleet of yours`,
+      `--join on the private tailnet must be auto, got "${values.join}"; set TS_AUTHKEY to join a fleet of yours`,
     );
   const home = resolve(values.data ?? join(root, ".cache", "start"));
   const ending = Promise.withResolvers<number>();
@@ -230,13 +230,13 @@ function rolesOf(nodes: string | undefined, role: Role): readonly Role[] {
   if (nodes === undefined) return role === "central" ? ["central"] : ["central", role];
   const count = Number(nodes);
   if (Number.isInteger(count) && count >= 1 && count <= MAX_NODES) return ROLES.slice(0, count);
-  throw new BuildError(`--nodes should be a number from 1 to ${MAX_NODES}, and is "${nodes}"`);
+  throw new BuildError(`--nodes must be a number from 1 to ${MAX_NODES}, got "${nodes}"`);
 }
 
 function portOf(text: string | undefined): number {
   const port = text === undefined ? FIRST_PORT : Number(text);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
-  throw new BuildError(`--port should be a number from 0 to 65535, and is "${text}"`);
+  throw new BuildError(`--port must be a number from 0 to 65535, got "${text}"`);
 }
 
 /** The members of the last run were on a tailnet that is gone: this node's data continue as a fleet of one. */

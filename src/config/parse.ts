@@ -21,17 +21,21 @@ const PARSERS: Readonly<Record<Kind, Parser>> = {
 };
 
 /**
- * Parses `raw` by the kind of its row. `origin` says where it came from, such as `--tags` or `CAIRN_TAGS`. Throws Fault
- * `config_invalid`.
+ * Parses `raw` by the kind of its row. `origin` says where it came from, such as `--tags` or `CAIRN_TAGS`; undefined
+ * for a value of a call. Throws Fault `config_invalid`.
  */
-export function parseSetting(key: string, row: SettingRow, raw: unknown, origin: string): SettingValue {
+export function parseSetting(key: string, row: SettingRow, raw: unknown, origin: string | undefined): SettingValue {
   return PARSERS[row.kind](
     raw,
     row,
     (wanted, value = raw) =>
-      new Fault("config_invalid", `Setting ${key} from ${origin} should be ${wanted}, but is ${shown(value)}`, {
-        hint: `Change ${origin}: ${row.help}`,
-      }),
+      new Fault(
+        "config_invalid",
+        `\`${key}\` must be ${wanted}, got ${shown(value)}${origin === undefined ? "" : ` from ${origin}`}`,
+        {
+          hint: origin === undefined ? row.help : `Change ${origin}: ${row.help}`,
+        },
+      ),
   );
 }
 

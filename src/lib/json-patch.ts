@@ -7,6 +7,7 @@ import { cloneJson, isJsonObject, jsonEqual, setOwn, weighJson } from "./json-va
 import { VISIT_KEY, VISIT_VALUE } from "./json-work.ts";
 import { Work } from "./work.ts";
 
+/** One step of a patch; paths as keys, outermost first. */
 export type Step =
   | { op: "add" | "replace" | "test"; path: string[]; value: unknown }
   | { op: "remove"; path: string[] }

@@ -46,7 +46,7 @@ function parseStored(text: string | undefined): Partial<FleetSettings> {
 export function parseFleetSetting(key: FleetSettingKey, raw: unknown): SettingValue {
   const defaults = Object.fromEntries(FLEET_SETTINGS.map((each) => [each, SETTINGS[each].default])) as FleetSettings;
   try {
-    const value = parseSetting(key, SETTINGS[key], raw, "this call");
+    const value = parseSetting(key, SETTINGS[key], raw, undefined);
     writeLimitsOf({ ...defaults, [key]: value });
     return value;
   } catch (error) {
@@ -79,9 +79,13 @@ export function writeLimitsOf(settings: FleetSettings): WriteLimits {
   const keepHours = settings["history.keep_hours"];
   const entries = settings["history.spaces"];
   if (entries.length > MAX_SPACE_LIMITS) {
-    throw new Fault("config_invalid", `Setting history.spaces has ${entries.length} entries`, {
-      hint: `At most ${MAX_SPACE_LIMITS} spaces can have limits of their own.`,
-    });
+    throw new Fault(
+      "config_invalid",
+      `\`history.spaces\` must have at most ${MAX_SPACE_LIMITS} entries, got ${entries.length}`,
+      {
+        hint: "Give limits of their own only to spaces that need other ones.",
+      },
+    );
   }
   const spaces = entries.map((entry) => spaceLimits(entry, { maxDays, keepHours }));
   return {
@@ -97,9 +101,13 @@ export function writeLimitsOf(settings: FleetSettings): WriteLimits {
 function spaceLimits(entry: string, rest: Omit<HistoryLimits, "maxVersions">): [string, HistoryLimits] {
   const match = /^([A-Za-z0-9._~:@-]{1,256})=(\d{1,7})(?:\/(\d{1,5})(?:\/(\d{1,4}))?)?$/.exec(entry);
   if (match?.[1] === undefined) {
-    throw new Fault("config_invalid", `Setting history.spaces has the entry ${JSON.stringify(entry)}`, {
-      hint: "Write SPACE=VERSIONS, SPACE=VERSIONS/DAYS or SPACE=VERSIONS/DAYS/HOURS, such as logs=10/30/1; 0 keeps all.",
-    });
+    throw new Fault(
+      "config_invalid",
+      `\`history.spaces\` must be a list of SPACE=VERSIONS/DAYS/HOURS, got ${JSON.stringify(entry)}`,
+      {
+        hint: "Write SPACE=VERSIONS, SPACE=VERSIONS/DAYS or SPACE=VERSIONS/DAYS/HOURS, such as logs=10/30/1; 0 keeps all.",
+      },
+    );
   }
   const [, space, versions, days, hours] = match;
   return [

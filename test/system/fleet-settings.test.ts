@@ -103,7 +103,7 @@ test("cairn fleet settings shows the values, sets one on the leader, and says el
   expect((await leader.process.cli(words)).err).toContain("no terminal to confirm it on");
   // What cannot be set is refused before a person is asked to confirm it.
   const wrong = await leader.process.cli(["fleet", "settings", "history.max_versions", "-5"]);
-  expect(wrong.err).toContain('should be a whole number from 0 to 1000000, but is "-5"');
+  expect(wrong.err).toStartWith('cairn: `history.max_versions` must be a whole number from 0 to 1000000, got "-5"\n');
   expect((await leader.process.cli(["fleet", "settings", "history.max", "5"])).err).toContain(
     '"history.max" is no setting of the fleet',
   );

@@ -107,7 +107,9 @@ test("a cron text is local time, over summer time too", () => {
 test.each(["", "often", "0 3 * *", "61 3 * * *", "0 0 3 * * *", "0 0 31 2 *"])(
   "the schedule %p is refused with its value",
   (text) => {
-    expect(() => parseSchedule(text, "x")).toThrow(`is ${JSON.stringify(text)}`);
+    expect(() => parseSchedule(text, "x")).toThrow(
+      `must be daily, off or a cron expression, got ${JSON.stringify(text)}: `,
+    );
   },
 );
 

@@ -1,5 +1,5 @@
-// Edits of documents with other line ends than models write, and what is said where an edit was not found or a test of a
-// JSON patch failed.
+// Edits of documents with other line ends than models write, and what is said where an edit was not found or a test
+// of a JSON patch failed.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

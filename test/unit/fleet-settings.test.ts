@@ -119,8 +119,8 @@ describe("the limits of a fleet", () => {
     ["history.max_versions", "many", "a whole number from 0 to 1000000"],
     ["history.max_versions", -1, "a whole number from 0 to 1000000"],
     ["context.max_bytes", "5MiB", "a number of bytes from 1024 to 4194304"],
-    ["history.spaces", "logs", 'the entry "logs"'],
-    ["history.spaces", Array.from({ length: 1001 }, (_, at) => `s${at}=1`).join(","), "1001 entries"],
+    ["history.spaces", "logs", 'got "logs"'],
+    ["history.spaces", Array.from({ length: 1001 }, (_, at) => `s${at}=1`).join(","), "at most 1000 entries, got 1001"],
   ])("%s refuses a value that it cannot have and keeps what was", async (name, value, says) => {
     await using core = nodeWith({});
     await expect(core.call("fleet_settings_set", { name, value })).rejects.toMatchObject({

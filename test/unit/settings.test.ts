@@ -125,7 +125,8 @@ test.each<[key: string, good: string[], bad: string[]]>([
   for (const value of bad) {
     const fault = faultOf(() => load({ data, flags: { [key]: value } }));
     expect([fault.code, value]).toEqual(["config_invalid", value]);
-    expect(fault.message).toContain(`${key} from --${key.replaceAll(/[._]/g, "-")}`);
+    expect(fault.message).toStartWith(`\`${key}\` must be `);
+    expect(fault.message).toEndWith(` from --${key.replaceAll(/[._]/g, "-")}`);
     expect(fault.message).not.toContain("canary");
   }
 });

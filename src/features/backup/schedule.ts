@@ -42,7 +42,7 @@ function nightly(maker: string): string {
 function invalid(setting: string, reason: string, cause?: unknown): Fault {
   return new Fault(
     "config_invalid",
-    `backup.schedule should be daily, off or a cron expression, but is ${JSON.stringify(setting)}: ${reason}`,
+    `\`backup.schedule\` must be daily, off or a cron expression, got ${JSON.stringify(setting)}: ${reason}`,
     { hint: 'Write it as minute, hour, day, month and weekday, such as "0 3 * * *".', cause },
   );
 }

@@ -196,7 +196,7 @@ function removeStaleSocket(path: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {
-    throw new Fault("data_unsafe", `${path} should be a socket, and is something else`, {
+    throw new Fault("data_unsafe", `${path} must be a socket, and is something else`, {
       hint: "Move it away, then start again.",
     });
   }
