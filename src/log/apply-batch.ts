@@ -116,6 +116,8 @@ function applyOne(
   changes: Change[],
 ): Outcome {
   const seq = state.seq + 1;
+  // What was forgotten to make room for the outcome comes before the savepoint, and stays.
+  const mark = writer.mark();
   try {
     return store.savepoint(() => {
       const effect = apply(writer, command, {
@@ -144,7 +146,7 @@ function applyOne(
       return { output: effect.output, seq: state.seq, ...(effect.purges === true ? { purges: true } : {}) };
     });
   } catch (error) {
-    writer.undone();
+    writer.undone(mark);
     if (error instanceof Fault) return { fault: error };
     throw error;
   }

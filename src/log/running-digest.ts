@@ -69,9 +69,14 @@ export class DigestedWriter implements Writer {
     return this.#tx.iterate<Row>(sql, ...values);
   }
 
-  /** Forgets what was written so far: it was undone. */
-  undone(): void {
-    this.#writes = "";
+  /** Returns how much was written so far, for `undone`. */
+  mark(): number {
+    return this.#writes.length;
+  }
+
+  /** Forgets what was written after a mark: it was undone. */
+  undone(mark: number): void {
+    this.#writes = this.#writes.slice(0, mark);
   }
 
   /** Returns the digest after this command. `outcome` is what the command returned; equal everywhere. */

@@ -208,6 +208,20 @@ describe("in apply", () => {
     expect([kept, done].map(({ outcomes }) => outcomes.map((each) => "fault" in each))).toEqual([[true], [false]]);
   });
 
+  test("what is forgotten to make room is in the digest, also before a refusal", () => {
+    const digests = [undefined, "k3"].map((lost) => {
+      const to = store();
+      const keys = Array.from({ length: 8 }, (_, at) => command(`k${at}`, { outcomeBytes: 100_000 }));
+      const { state } = applied(to, fine, keys, 1);
+      // One member lost an outcome that its counter still has.
+      if (lost !== undefined) to.transaction((tx) => tx.run("DELETE FROM idempotency WHERE key = ?", lost));
+      const refused = applied(to, refusing("no"), [command("new", { outcomeBytes: 1_000 })], DAY_MS + 2, state);
+      expect(refused.outcomes.map((each) => "fault" in each && each.fault.code)).toEqual(["patch_failed"]);
+      return refused.state.digest?.hash;
+    });
+    expect(digests[0]).not.toBe(digests[1]);
+  });
+
   test("a lowered limit forgets nothing before its time; a key that is used again counts once", () => {
     const to = store();
     const keys = Array.from({ length: 8 }, (_, at) => command(`k${at}`, { outcomeBytes: 100_000 }));
