@@ -19,6 +19,13 @@ func (n *Node) BreakDisk() { _ = n.log.file.Close() }
 // Trailing returns how many entries the next snapshot leaves in the log.
 func (n *Node) Trailing() uint64 { return n.current().ReloadableConfig().TrailingLogs }
 
+// VoterRecords returns how many replies about unknown servers are cached.
+func (n *Node) VoterRecords() int {
+	n.voterRecords.mu.Lock()
+	defer n.voterRecords.mu.Unlock()
+	return len(n.voterRecords.byServer)
+}
+
 // QueryPool is the pool of connections that query the member list.
 const QueryPool = poolQuery
 

@@ -64,6 +64,9 @@ func TestChangesRequireTheNewestConfiguration(t *testing.T) {
 			t.Errorf("%s based on an old configuration: %v", name, err)
 		}
 	}
+	if err := leader.node.AddNonvoter("x", 0); err == nil || !strings.Contains(err.Error(), "is not a server id") {
+		t.Errorf("adding a server without an id: %v", err)
+	}
 	// The configuration's index survives a restart and a snapshot that covers its entry.
 	now := f.configuration(leader)
 	must(t, leader.node.Transfer(f.follower(leader, other).id))

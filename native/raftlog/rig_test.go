@@ -155,6 +155,9 @@ type member struct {
 	held    *holdingNetwork
 	node    *raftlog.Node
 	fatal   chan error
+	// wrap and voter are its network and its Options.Voter from the next start on, nil for none.
+	wrap  func(raftlog.Network) raftlog.Network
+	voter func(server string) bool
 	// doomed members may fail.
 	doomed bool
 }
@@ -223,6 +226,9 @@ func (f *fleet) start(m *member, bootstrap bool) {
 		network.Peer(other.id, other.network.Address())
 		other.network.Peer(m.id, network.Address())
 	}
+	if m.wrap != nil {
+		m.held.Network = m.wrap(network)
+	}
 	profile, err := raftlog.ProfileOf("lan")
 	must(f.t, err)
 	m.node, err = raftlog.Start(context.Background(), raftlog.Options{
@@ -233,6 +239,7 @@ func (f *fleet) start(m *member, bootstrap bool) {
 		Retention:    f.keep,
 		Network:      m.held,
 		Admit:        network.Admit,
+		Voter:        m.voter,
 		StateMachine: m.store,
 		Applied:      m.store.position,
 		Bootstrap:    bootstrap,

@@ -6,6 +6,7 @@ import { Fault } from "../../src/lib/fault.ts";
 import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
 import { callerWith, localAdmin, startCore } from "../kit/core.ts";
 import { eventually } from "../kit/eventually.ts";
+import { logWith } from "../kit/log-with.ts";
 import { refusal } from "../kit/refusal.ts";
 
 describe("writes", () => {
@@ -13,6 +14,8 @@ describe("writes", () => {
     await using pair = await pairFor(member);
     const written = await put(pair.node(1), { a: 1 });
     expect(pair.calls).toEqual(["n1 n0"]);
+    // The key that n1 made is kept apart from those of callers.
+    expect(pair.commands).toMatchObject([{ key: expect.stringMatching(/^forward-/), nodeKey: true }]);
     expect((await get(pair.node(1))).output["content"]).toEqual({ a: 1 });
     expect(pair.calls).toHaveLength(1);
     expect(written.position).toBe(pair.node(0).core.invoker.position());
@@ -189,6 +192,35 @@ describe("writes", () => {
       });
     expect(full).toMatchObject({ code: "rate_limited" });
     expect((await keyed("k0")).output).toEqual(first.output);
+  });
+
+  test("refused before the log look for an earlier outcome only under a key that may have been used", async () => {
+    let barriers = 0;
+    const routing = {
+      mode: () => "leader" as const,
+      hasOtherNodes: () => true,
+      self: () => "n0",
+      leader: () => undefined,
+      forward: async () => "local" as const,
+    };
+    await using core = startCore({
+      routing: () => routing,
+      maxDocumentBytes: 10,
+      wrapLog: (log) =>
+        logWith(log, {
+          barrier: () => {
+            barriers += 1;
+            return log.barrier();
+          },
+        }),
+    });
+    const large = { id: "team-a/x", content: "longer than ten bytes" };
+    await expect(core.call("context_put", large)).rejects.toMatchObject({ code: "too_large" });
+    expect(barriers).toBe(0);
+    await expect(core.call("context_put", { ...large, idempotency_key: "k" })).rejects.toMatchObject({
+      code: "too_large",
+    });
+    expect(barriers).toBe(1);
   });
 
   test("whose way to the leader fails by an error of this node are not called unreachable", async () => {
