@@ -1,9 +1,12 @@
 // Reads anywhere: what is read here, what goes to the leader, and the age of what is returned.
 
 import { describe, expect, test } from "bun:test";
-import { get, member, pairFor, put } from "../kit/asking.ts";
-import { callerWith } from "../kit/core.ts";
+import { Fault } from "../../src/lib/fault.ts";
+import { ask, get, member, pairFor, put } from "../kit/asking.ts";
+import { callerWith, localAdmin, startCore } from "../kit/core.ts";
+import { eventually } from "../kit/eventually.ts";
 import { inTime } from "../kit/in-time.ts";
+import { logWith } from "../kit/log-with.ts";
 import { refusal } from "../kit/refusal.ts";
 
 describe("reads", () => {
@@ -145,5 +148,133 @@ describe("reads", () => {
       .node(1)
       .core.http("/contexts/team-a/x", { headers: { "cairn-consistency": "some" } }, member);
     expect(wrong.status).toBe(400);
+  });
+
+  test("that another member forwarded go no further: they wait here, or name the leader", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    const forwarded = { via: "n2", role: "operator" as const, spaces: undefined };
+    const { signal } = new AbortController();
+    const ofAnother = (more: Record<string, unknown>) =>
+      pair.node(1).core.invoker.invoke({
+        operation: "context_get",
+        input: { id: "team-a/x", ...more },
+        caller: member,
+        signal,
+        forwarded,
+      });
+    const waiting = ofAnother({ min_position: position });
+    expect(await refusal(ofAnother({ consistency: "leader" }))).toMatchObject({
+      code: "unavailable",
+      details: { leader: "n0" },
+    });
+    await pair.node(1).catchUp();
+    expect((await waiting).output["content"]).toBe(1);
+    expect(pair.calls).toEqual([]);
+  });
+
+  test("of the leader with a position are forwarded by a node that is behind, and refused by a leader that lacks it", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    const read = await get(pair.node(1), { consistency: "leader", min_position: position });
+    expect([read.output["content"], pair.calls]).toEqual([1, ["n1 n0"]]);
+    const [epoch, seq] = position.split("-");
+    const far = { consistency: "leader", min_position: `${epoch}-${Number(seq) + 9}` };
+    expect(await refusal(get(pair.node(0), far))).toMatchObject({ code: "unavailable" });
+  });
+
+  test("of the leader are made here by a node that takes the lead while it looks for one", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    await pair.node(1).catchUp();
+    pair.elect("");
+    const reading = get(pair.node(1), { consistency: "leader" });
+    await Bun.sleep(50);
+    pair.elect("s1");
+    expect((await reading).output["content"]).toBe(1);
+    expect(pair.calls).toEqual([]);
+  });
+
+  test("behind a position have the refusal of the leader at once, but where it does not see the caller", async () => {
+    await using pair = await pairFor(member);
+    pair.node(1).behind = true;
+    const { position } = await put(pair.node(0), 1);
+    const missing = { id: "team-a/none", min_position: position };
+    expect(await refusal(ask(pair.node(1), "context_get", missing))).toMatchObject({ code: "not_found" });
+    pair.node(0).sees.delete(member.id);
+    const waiting = get(pair.node(1), { min_position: position });
+    await eventually("the leader is asked", () => pair.calls.length === 2);
+    await pair.node(1).catchUp();
+    expect((await waiting).output["content"]).toBe(1);
+  });
+
+  /** A node whose barrier fails as a test says, beside a leader that answers `there`. */
+  const startLosing = (fault: Fault, more: { leads?: boolean; hasOtherNodes?: boolean } = {}) => {
+    let leads = true;
+    return startCore({
+      wrapLog: (log) =>
+        logWith(log, {
+          barrier: () => {
+            leads = more.leads === true;
+            return Promise.reject(fault);
+          },
+        }),
+      routing: () => ({
+        mode: () => (leads ? "leader" : "replica"),
+        hasOtherNodes: () => more.hasOtherNodes !== false,
+        self: () => "n0",
+        leader: () => undefined,
+        forward: async () => ({ output: { there: true }, position: "0123456789-5" }),
+      }),
+    });
+  };
+  const linear = { id: "team-a/x", consistency: "leader" };
+
+  test("of the leader go to the next one only where the barrier failed because this node lost the lead", async () => {
+    const lost = new Fault("unavailable", "it does not lead");
+    await using losing = startLosing(lost);
+    expect(await losing.call("context_get", linear)).toMatchObject({ there: true });
+    const others = [
+      startLosing(lost, { leads: true }),
+      startLosing(lost, { hasOtherNodes: false }),
+      startLosing(new Fault("storage_full", "the disk is full")),
+    ];
+    const codes = await Promise.all(others.map(async (core) => (await refusal(core.call("context_get", linear))).code));
+    expect(codes).toEqual(["unavailable", "unavailable", "storage_full"]);
+    for (const core of others) await core[Symbol.asyncDispose]();
+  });
+
+  test("of a node without a fleet have no age, those of a leader the time since they arrived", async () => {
+    await using core = startCore();
+    await core.call("context_put", { id: "team-a/x", content: 1 });
+    const { signal } = new AbortController();
+    const alone = await core.invoker.invoke({ operation: "context_get", input: linear, caller: localAdmin, signal });
+    expect(alone.ageSeconds).toBeUndefined();
+    await using pair = await pairFor(member);
+    await put(pair.node(0), 1);
+    expect((await get(pair.node(0), { consistency: "leader" })).ageSeconds).toBeLessThan(10);
+  });
+
+  test("wait for a store, but for those of the node itself; an edge without another node has no answer", async () => {
+    const startIn = (mode: "waiting" | "edge") =>
+      startCore({
+        routing: () => ({
+          mode: () => mode,
+          hasOtherNodes: () => true,
+          self: () => "n0",
+          leader: () => undefined,
+          forward: async () => "local",
+        }),
+      });
+    for (const mode of ["waiting", "edge"] as const) {
+      await using core = startIn(mode);
+      expect(await core.call("whoami", {})).toMatchObject({ kind: "local" });
+      for (const consistency of ["any", "session", "leader"])
+        expect(await refusal(core.call("context_get", { id: "team-a/x", consistency }))).toMatchObject({
+          code: "not_ready",
+        });
+    }
   });
 });

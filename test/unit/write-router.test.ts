@@ -223,6 +223,16 @@ describe("writes", () => {
     expect(barriers).toBe(1);
   });
 
+  test("weigh in a batch what they declare, or their work, whichever is more", async () => {
+    await using pair = await pairFor(member);
+    await put(pair.node(0), "x".repeat(50_000), {}, localAdmin);
+    await ask(pair.node(0), "context_purge", { id: "team-a/x" }, localAdmin);
+    const [written, purged] = pair.commands.map(({ weight }) => weight ?? 0);
+    // A put declares its work only, a purge its weight only.
+    expect(written).toBeGreaterThan(0);
+    expect(purged).toBeGreaterThan(100_000);
+  });
+
   test("whose way to the leader fails by an error of this node are not called unreachable", async () => {
     await using core = startCore({
       routing: () => ({
@@ -265,7 +275,14 @@ describe("writes", () => {
     expect(await writing).toMatchObject(unknown);
     expect(versions(pair.node(0))).toHaveLength(1);
     // Without an attempt it is refused as what it is.
-    expect(await admin()).toMatchObject({ code: "forbidden" });
+    expect(await admin()).toMatchObject({ code: "forbidden", hint: "Run it on cairn-1." });
+    const writes = ["team-a/y", "fleet/x"].map((id) => ({ operation: "context_put", id, content: 1 }));
+    for (const reserved of [
+      put(pair.node(0), 1, { id: "fleet/x" }, localAdmin),
+      ask(pair.node(0), "context_many", { writes }, localAdmin),
+    ])
+      expect(await refusal(reserved)).toMatchObject({ code: "forbidden", hint: "Run it on cairn-1." });
+    expect(pair.calls).toEqual([]);
   });
 
   test.each([
