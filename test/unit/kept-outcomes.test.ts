@@ -185,6 +185,19 @@ describe("in apply", () => {
     expect(new Set(bytes).size).toBe(1);
   });
 
+  test("a refusal that fits is kept with all that it says, of a larger one the begin of its words", () => {
+    const keptOf = (words: string) => {
+      const to = store();
+      applied(to, refusing(words), [command("k")], 1);
+      const [again] = applied(to, fine, [command("k")], 2).outcomes;
+      return again !== undefined && "fault" in again ? again.fault : undefined;
+    };
+    const fits = "w".repeat(200);
+    expect(keptOf(fits)).toMatchObject({ message: fits, hint: fits, details: { words: fits } });
+    const cut = keptOf("w".repeat(5_000));
+    expect(cut).toMatchObject({ message: `${"w".repeat(150)}…`, hint: `${"w".repeat(150)}…`, details: {} });
+  });
+
   test("keys that nodes made count apart from the caller's own, and so do other callers", () => {
     const to = store();
     const many = (by: Partial<Command>) => Array.from({ length: 30 }, (_, at) => command(`k${at}`, by));

@@ -54,6 +54,14 @@ test.each<[string, string, unknown, Json]>([
   expect(inputOf(name, raw)).toEqual(input);
 });
 
+test("a caller that wants it has its arguments taken exactly as the schema has them", () => {
+  const list = OPERATIONS.find(({ name }) => name === "context_list");
+  if (list === undefined) throw new Error("there is no context_list");
+  for (const raw of [{ limit: "20" }, { prefix: null }, { consistency: null }])
+    expect(() => parseInput(list, raw, "exactly")).toThrow(Fault);
+  expect(parseInput(list, { limit: 20 }, "exactly").input).toEqual({ limit: 20 });
+});
+
 const VALUES = { tags: '["a"]', title: null, content_type: "", if_match: null };
 
 test("a list of writes may be text, and each write is as lenient as alone; digits in it stay", async () => {
