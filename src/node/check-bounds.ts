@@ -1,7 +1,14 @@
 // Checks at each start that whatever carries a document is larger than the largest one, so that no node takes what
 // another one cannot carry. The bounds derive from lib/bounds.ts; this finds one that was set by itself.
 
-import { MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES, TRAVEL_GROWTH, TRAVEL_ROOM_BYTES } from "../lib/bounds.ts";
+import {
+  MAX_DOCUMENT_BYTES,
+  MAX_DOCUMENT_INPUT_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_IMPORT_LINE_BYTES,
+  TRAVEL_GROWTH,
+  TRAVEL_ROOM_BYTES,
+} from "../lib/bounds.ts";
 import { MAX_SOCKET_FRAME_BYTES } from "../log/engine/raft/index.ts";
 import { MAX_COMMAND_BYTES } from "../log/entry.ts";
 import { MAX_WAITING_BYTES } from "../log/waiting.ts";
@@ -23,6 +30,11 @@ export const BOUNDS: readonly Bound[] = [
     name: "a message between nodes",
     bytes: MAX_FRAME_BYTES,
     least: TRAVEL_GROWTH * MAX_DOCUMENT_BYTES + TRAVEL_ROOM_BYTES,
+  },
+  {
+    name: "the input of an import",
+    bytes: MAX_DOCUMENT_INPUT_BYTES,
+    least: MAX_IMPORT_LINE_BYTES + TRAVEL_ROOM_BYTES,
   },
   { name: "the messages in flight of one member", bytes: MEMBER_BYTES.perKey, least: MAX_FRAME_BYTES },
   { name: "the messages in flight of all members", bytes: MEMBER_BYTES.total, least: 2 * MAX_FRAME_BYTES },

@@ -2,10 +2,15 @@
 // its way, through the real frames. The bounds derive from one another.
 
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import { linesOf } from "../../src/cli/export/export-file.ts";
+import { SETTINGS } from "../../src/config/settings.ts";
+import { exportLines, importLines } from "../../src/features/context/index.ts";
 import { MAX_DOCUMENT_BYTES, MAX_FRAME_BYTES } from "../../src/lib/bounds.ts";
+import { UNBOUNDED } from "../../src/lib/request-body.ts";
 import { BOUNDS, checkBounds } from "../../src/node/check-bounds.ts";
 import {
   decodeAnswer,
@@ -16,6 +21,7 @@ import {
 } from "../../src/operation/forward-frame.ts";
 import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";
 import { ask, get, member, pairFor, put } from "../kit/asking.ts";
+import { type Core, localAdmin, startCore } from "../kit/core.ts";
 import { refusal } from "../kit/refusal.ts";
 
 const SEED = Number(process.env["CAIRN_TEST_SEED"] ?? 20_261_129);
@@ -77,6 +83,55 @@ test("a document that the leader takes is written and read through every member"
     }
   }
 }, 120_000);
+
+/** Calls operations over HTTP as `cairn export` and `cairn import` do, at a listener with the default settings. */
+function callerOver(core: Core) {
+  const hold = { ...UNBOUNDED, maxBytes: SETTINGS["http.max_body_bytes"].default };
+  return async (operation: string, input: Record<string, unknown>) => {
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(input) };
+    const response = await core.api.fetch(new Request(`http://cairn/operations/${operation}`, init), localAdmin, hold);
+    const body = (await response.json()) as Record<string, unknown>;
+    if (!response.ok) throw new Error(JSON.stringify(body));
+    return body;
+  };
+}
+
+test("the largest documents are exported and imported, whatever their text", async () => {
+  console.log(`seed ${SEED}`);
+  await using from = startCore({ maxDocumentBytes: MAX_DOCUMENT_BYTES });
+  await using to = startCore({ maxDocumentBytes: MAX_DOCUMENT_BYTES });
+  const file = join(mkdtempSync(join(tmpdir(), "cairn-bounds-")), "all.jsonl");
+  const piece = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom("\u0001", '"', "\\", "é", "\u2028", "\ufeff", "a") },
+    { weight: 1, arbitrary: fc.string({ unit: "binary", minLength: 1, maxLength: 8 }) },
+  );
+  let count = 0;
+  await fc.assert(
+    fc.asyncProperty(piece, fc.constantFrom(1, 0.5, 0.3), async (text, share) => {
+      const id = `a/${++count}`;
+      const whole = filled(text.toWellFormed());
+      const content = whole.slice(0, whole.length * share).toWellFormed();
+      await from.call("context_put", { id, content, content_type: "text/plain" });
+      const lines: string[] = [];
+      for await (const line of exportLines(callerOver(from), id)) lines.push(line);
+      writeFileSync(file, `${lines.join("\n")}\n`);
+      expect(await importLines(callerOver(to), linesOf(file, AbortSignal.timeout(60_000)))).toMatchObject({
+        imported: 1,
+      });
+      const { content: imported } = await to.call("context_get", { id, format: "text" });
+      expect(imported === content).toBe(true);
+      for (const core of [from, to]) await core.call("context_purge", { id });
+    }),
+    {
+      seed: SEED,
+      numRuns: 10,
+      examples: [
+        ["\u0001", 1],
+        ['"', 1],
+      ],
+    },
+  );
+}, 240_000);
 
 test("several writes name one limit, at the leader and through another member", async () => {
   await using pair = await pairFor(member, { limits: { maxDocumentBytes: MAX_DOCUMENT_BYTES } });

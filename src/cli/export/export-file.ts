@@ -2,14 +2,12 @@
 // features/context/.
 
 import { readExport } from "../../features/context/index.ts";
+import { MAX_EXPORT_LINE_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { readLines } from "../../lib/read-lines.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { openInput } from "../input.ts";
-
-/** A document of 4 MiB with every character escaped, and the JSON around it. */
-const MAX_LINE_BYTES = 32 * 1024 * 1024;
 
 /**
  * Yields the lines of a file, or of stdin for `-`. Fault `invalid_input` when it cannot be read, or a line is too long
@@ -17,7 +15,7 @@ const MAX_LINE_BYTES = 32 * 1024 * 1024;
  */
 export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerator<string> {
   try {
-    for await (const line of readLines(openInput(file), signal, MAX_LINE_BYTES)) {
+    for await (const line of readLines(openInput(file), signal, MAX_EXPORT_LINE_BYTES)) {
       if (line instanceof Fault)
         throw new Fault("invalid_input", `${file}: ${line.message}`, {
           hint: "Use a file as `cairn export` wrote it.",

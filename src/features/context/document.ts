@@ -21,9 +21,6 @@ export interface Document {
 
 const TEXT_TYPE = "text/plain";
 
-/** Largest input of an operation that carries a document: that with its escapes, and what is around it. */
-export const MAX_DOCUMENT_INPUT_BYTES = 10 * 1024 * 1024;
-
 /**
  * Returns the document for `content`: a JSON value, or a string that is the document's text (JSON text if `contentType`
  * is a JSON type, or if there is none and the text is a JSON object or array). Throws `invalid_input`, `too_large`,

@@ -2,15 +2,17 @@
 // can call.
 
 import { z } from "zod";
+import { MAX_IMPORT_LINE_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { ExportWriter, parseExportJson, readExport } from "./export-format.ts";
 import { MAX_IMPORT_LINES } from "./import-versions.ts";
+import { lineForCall } from "./version-line.ts";
 
 /** Calls an operation and returns its output. Rejects with its Fault. */
 export type CallOperation = (operation: string, input: Record<string, unknown>) => Promise<Record<string, unknown>>;
 
-/** Longest text of one import command: well below its limit, even if every character is escaped. */
-const MAX_BATCH_CHARACTERS = 2 * 1024 * 1024;
+/** Most characters of lines in one call: in JSON each has three bytes at most, as its escapes are escaped already. */
+const MAX_BATCH_CHARACTERS = Math.floor(MAX_IMPORT_LINE_BYTES / 3);
 
 const pageShape = z.object({ lines: z.array(z.string()), snapshot: z.string(), cursor: z.string().optional() });
 const importedShape = z.object({ imported: z.number(), skipped: z.number() });
@@ -69,9 +71,10 @@ export async function importLines(
       if (leave) report.left += 1;
     }
     if (leave) continue;
-    if (batch.length >= MAX_IMPORT_LINES || characters + line.length > MAX_BATCH_CHARACTERS) await flush();
-    batch.push(line);
-    characters += line.length;
+    const sent = lineForCall(line);
+    if (batch.length >= MAX_IMPORT_LINES || characters + sent.length > MAX_BATCH_CHARACTERS) await flush();
+    batch.push(sent);
+    characters += sent.length;
   }
   await flush();
   return report;

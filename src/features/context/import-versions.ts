@@ -3,7 +3,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
-import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
+import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
@@ -11,7 +11,6 @@ import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
 import { clientColumn, insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
-import { MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
-import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
+import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
 import type { Changed } from "../../log/log.ts";
@@ -11,7 +11,6 @@ import { parseArguments } from "../../operation/parse-input.ts";
 import { versionOf } from "../../operation/versions.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { contextDelete } from "./delete.ts";
-import { MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
 import { contextPatch } from "./patch.ts";
 import { contextPut } from "./put.ts";
 import { contextRestore } from "./restore.ts";

@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { applyJsonPatch, parseSteps, stepsOf } from "../../lib/json-patch.ts";
 import { checkJsonValue, parseJson } from "../../lib/json-text.ts";
@@ -16,7 +17,7 @@ import { type ApplyStamp, write } from "../../operation/define.ts";
 import type { Reader, Writer } from "../../store/store.ts";
 import { appendVersion, WHOLE_DOCUMENT } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { documentOf, MAX_DOCUMENT_INPUT_BYTES } from "./document.ts";
+import { documentOf } from "./document.ts";
 import { applyEdits, type Edit, type EditOptions, parseEdits, workOfEdits } from "./edits.ts";
 import { type EditedDocument, explainEdits } from "./explain-edits.ts";
 import { explainSteps } from "./explain-steps.ts";

@@ -2,11 +2,12 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
+import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion } from "./append-version.ts";
 import { contextId, idAliases, levelOfId } from "./context-id.ts";
-import { type Document, MAX_DOCUMENT_INPUT_BYTES, toDocument } from "./document.ts";
+import { type Document, toDocument } from "./document.ts";
 import { framedTags, headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";

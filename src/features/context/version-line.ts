@@ -1,10 +1,11 @@
 // A line of an export: one version, with all that is stored of it, as JSON. A line is parsed as untrusted input.
 
 import { z } from "zod";
-import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
+import { MAX_DOCUMENT_BYTES, MAX_IMPORT_LINE_BYTES } from "../../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { MAX_CLIENT } from "../../lib/client-claim.ts";
 import { Fault } from "../../lib/fault.ts";
+import { isObject } from "../../lib/json-object.ts";
 import { parseJson } from "../../lib/json-text.ts";
 import { isJsonType } from "../../lib/media-type.ts";
 import { EMPTY_HASH } from "./append-version.ts";
@@ -36,6 +37,7 @@ const lineShape = z.strictObject({
   deleted: z.literal(true).optional(),
   purged: z.literal(true).optional(),
   content: z.string().optional().describe("The text; absent where deleted or purged."),
+  content_base64: z.string().optional().describe("In place of content: its UTF-8 bytes, in calls (`lineForCall`)."),
 });
 
 /** A parsed line, as the import command carries it. */
@@ -77,6 +79,20 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
   return JSON.stringify(line);
 }
 
+/**
+ * Returns a line as a call carries it, in which it is JSON text within JSON text: where that is too long, with its text
+ * as base64. Throws `invalid_input`.
+ */
+export function lineForCall(line: string): string {
+  // No unit of a text has more than three bytes there: what has six is escaped in the line already.
+  const isShort = 3 * line.length <= MAX_IMPORT_LINE_BYTES;
+  if (isShort || Buffer.byteLength(JSON.stringify(line)) <= MAX_IMPORT_LINE_BYTES) return line;
+  const parsed = parseJson(line, "A line of the export");
+  if (!isObject(parsed) || typeof parsed["content"] !== "string") return line;
+  const { content, ...others } = parsed;
+  return JSON.stringify({ ...others, content_base64: Buffer.from(content).toString("base64") });
+}
+
 /** Parses a line. Throws `invalid_input` with what is wrong, `too_large`, `unsupported_media_type`. */
 export function parseLine(text: string): ImportedVersion {
   const parsed = lineShape.safeParse(parseJson(text, "A line of the export"));
@@ -102,7 +118,12 @@ export function parseLine(text: string): ImportedVersion {
 }
 
 /** Returns the document of a line; that of a deleted or purged version has no text but its hash. */
-function documentOfLine(text: string, { content, hash, ...line }: z.output<typeof lineShape>): Document {
+function documentOfLine(text: string, { hash, ...line }: z.output<typeof lineShape>): Document {
+  if (line.content !== undefined && line.content_base64 !== undefined)
+    throw refused(text, "content and content_base64 are given together");
+  // Bytes that are not UTF-8 do not match the hash below.
+  const content =
+    line.content_base64 === undefined ? line.content : Buffer.from(line.content_base64, "base64").toString("utf8");
   const bare = line.deleted === true || line.purged === true;
   if (bare !== (content === undefined)) throw refused(text, "content is given with deleted or purged, or is missing");
   if (line.deleted === true && hash !== EMPTY_HASH)
