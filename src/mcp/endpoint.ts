@@ -11,6 +11,7 @@ import { httpError } from "./errors.ts";
 import { meterFlow, OPENED } from "./flow.ts";
 import { accepting, answerAlone, plainMessage } from "./lenient-request.ts";
 import { LISTEN, Listens } from "./listen.ts";
+import { refuseParams } from "./params.ts";
 import { callerByUrl } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
 import { clientOf, isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
@@ -130,6 +131,8 @@ export class Endpoint {
   async #post(request: Request, body: unknown, caller: Caller): Promise<Response> {
     const quick = this.#quickCall(request, body, caller);
     if (quick !== undefined) return quick;
+    const wrong = refuseParams(body);
+    if (wrong !== undefined) return wrong;
     const method = methodOf(body);
     if (!isPlainlyModern(request, method) && (await isLegacyRequest(request, body)))
       return this.#sessions.handle(request, body, caller);

@@ -9,6 +9,8 @@ type Json = Record<string, unknown>;
 
 const EVENTS = "text/event-stream";
 const BOTH = `application/json, ${EVENTS}`;
+/** Under this name arguments that are no object pass the SDK, which would refuse them without saying what came. */
+const CARRIED = "io.cairn/arguments";
 /** Longest message that is collected, in characters. */
 const MAX_MESSAGE_CHARS = 64 * 1024 * 1024;
 
@@ -19,26 +21,39 @@ export function plainMessage(body: unknown): unknown {
   if (params === null) return others;
   if (!isObject(params)) return body;
   const given = params["arguments"];
-  const plain = body["method"] === "prompts/get" && isObject(given) ? textsOf(given) : objectFor(given);
+  const plain = plainArguments(given, body["method"] === "prompts/get");
   if (plain === given && !Object.values(params).includes(null)) return body;
   const all = given === undefined ? params : { ...params, arguments: plain };
   const kept = Object.entries(all).filter(([, value]) => value !== null);
   return { ...others, params: Object.fromEntries(kept) };
 }
 
-/** Returns the arguments of a call: none for "", the object in a JSON text, and everything else as it is. */
-function objectFor(given: unknown): unknown {
-  if (given === "") return null;
-  return typeof given === "string" ? (objectIn(given) ?? given) : given;
+/** Returns the arguments that the handler has to judge: what the client gave, whatever it is. */
+export function argumentsOf(given: Json): unknown {
+  return Object.hasOwn(given, CARRIED) ? given[CARRIED] : given;
 }
 
-/** Returns the arguments of a prompt, which are texts: null means none. */
+/** Returns arguments as an object: none for "" and null, that in a JSON text, and what is none carried in one. */
+function plainArguments(given: unknown, areTexts: boolean): unknown {
+  if (given === undefined || given === null || given === "") return given === "" ? null : given;
+  const found = typeof given === "string" ? (objectIn(given) ?? given) : given;
+  if (!isObject(found)) return { [CARRIED]: areTexts ? JSON.stringify(found) : found };
+  return areTexts ? textsOf(found) : found;
+}
+
+/** Returns the arguments of a prompt, which are texts: null means none, and a list or object is carried. */
 function textsOf(given: Json): Json {
   const entries = Object.entries(given);
   if (entries.every(([, value]) => typeof value === "string")) return given;
-  const isPlain = (value: unknown) => typeof value === "number" || typeof value === "boolean";
-  const named = entries.map(([name, value]) => [name, isPlain(value) ? String(value) : value] as const);
-  return Object.fromEntries(named.filter(([, value]) => value !== null));
+  const named = entries.filter(([, value]) => value !== null);
+  if (named.some(([, value]) => typeof value === "object")) return { [CARRIED]: JSON.stringify(given) };
+  return Object.fromEntries(named.map(([name, value]) => [name, String(value)]));
+}
+
+/** Returns what the client gave as the arguments of a prompt, if they are not an object of texts. */
+export function noTextsIn(given: Json): { given: unknown } | undefined {
+  const carried = given[CARRIED];
+  return typeof carried === "string" ? { given: JSON.parse(carried) } : undefined;
 }
 
 /**

@@ -10,13 +10,16 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { isObject } from "../lib/json-object.ts";
 import { nearest } from "../lib/nearest.ts";
+import { shownValue } from "../lib/schema-issue.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { FeaturePrompt, PromptArgument, PromptValues } from "../operation/mcp-parts.ts";
 import { type Asking, ask } from "./ask.ts";
 import { complete, noCompletion } from "./completion.ts";
 import { asProtocolError } from "./errors.ts";
+import { noTextsIn } from "./lenient-request.ts";
 import type { Tools } from "./tools.ts";
 
 export class Prompts {
@@ -91,6 +94,8 @@ function shownArgument({ name, description, required }: PromptArgument) {
 
 /** Throws Fault `invalid_input` for arguments that the prompt does not know, lacks, or that are too long. */
 function check(prompt: FeaturePrompt, given: PromptValues): void {
+  const wrong = noTextsIn(given);
+  if (wrong !== undefined) throw noTexts(prompt, wrong.given);
   const known = prompt.arguments.map(({ name }) => name);
   for (const [name, value] of Object.entries(given)) {
     const max = prompt.arguments.find((argument) => argument.name === name)?.longest;
@@ -108,4 +113,14 @@ function check(prompt: FeaturePrompt, given: PromptValues): void {
     if (required === true && (given[name] ?? "") === "")
       throw new Fault("invalid_input", `${prompt.name}: ${name} is missing`);
   }
+}
+
+function noTexts({ name, arguments: known }: FeaturePrompt, given: unknown): Fault {
+  const [argument = "", value] =
+    Object.entries(isObject(given) ? given : {}).find(([, one]) => isObject(one) || Array.isArray(one)) ?? [];
+  const what = isObject(given)
+    ? `${name}: ${argument} is ${shownValue(value)}, not text`
+    : `The arguments of ${name} are ${shownValue(given)}, not an object`;
+  const example = Object.fromEntries(known.slice(0, 1).map((one) => [one.name, "…"]));
+  return new Fault("invalid_input", what, { hint: `Send an object of texts, such as ${JSON.stringify(example)}.` });
 }

@@ -14,6 +14,7 @@ import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
 import type { Asking } from "./ask.ts";
 import { MAX_DOCUMENT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
+import { argumentsOf } from "./lenient-request.ts";
 import { hasCoreTools } from "./preset.ts";
 import { toolInput } from "./tool-schema.ts";
 
@@ -81,7 +82,7 @@ export class Tools {
   }
 
   /** Calls a tool. A Fault becomes a result; rejects with ProtocolError only if the name is no tool of this caller. */
-  async call(asking: Asking, name: string, input: unknown): Promise<CallToolResult> {
+  async call(asking: Asking, name: string, input: Record<string, unknown>): Promise<CallToolResult> {
     const { caller } = asking;
     if (!this.isCallable(caller, name)) {
       const near = nearest(
@@ -108,13 +109,13 @@ export class Tools {
   }
 
   /** Calls a tool and returns its structured content or the Fault. */
-  async run(asking: Asking, name: string, input: unknown): Promise<Record<string, unknown> | Fault> {
+  async run(asking: Asking, name: string, input: Record<string, unknown>): Promise<Record<string, unknown> | Fault> {
     const { caller, client, signal } = asking;
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
     const call = {
       operation: name,
-      input,
+      input: argumentsOf(input),
       caller,
       client,
       signal: either,

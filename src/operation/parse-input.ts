@@ -51,7 +51,7 @@ export function parseInput(operation: Operation, raw: unknown, taking: Taking = 
   const own: Record<string, unknown> = Object.create(null);
   const common: Record<string, unknown> = {};
   let hasCommon = false;
-  for (const [name, value] of Object.entries(objectOf(operation.name, raw))) {
+  for (const [name, value] of Object.entries(objectOf(operation, raw))) {
     if (COMMON.has(name)) {
       common[name] = value;
       hasCommon = true;
@@ -76,7 +76,7 @@ function parseOwn(
   taking: Taking,
 ): Parsed<z.ZodObject> {
   const named: Record<string, unknown> = Object.create(null);
-  const given = objectOf(schema.name, raw);
+  const given = objectOf(schema, raw);
   for (const [name, value] of Object.entries(given)) {
     const target = aliasOf(schema, name);
     if (target === undefined) {
@@ -114,12 +114,12 @@ function aliasOf({ aliases }: ArgumentSchema, name: string): string | undefined 
   return aliases !== undefined && Object.hasOwn(aliases, name) ? aliases[name] : undefined;
 }
 
-function objectOf(name: string, raw: unknown): object {
+function objectOf({ name, example }: Pick<ArgumentSchema, "name" | "example">, raw: unknown): object {
   if (isObject(raw)) return raw;
   const meant = raw === null || raw === undefined || raw === "" ? {} : objectIn(raw);
   if (meant !== undefined) return meant;
   throw new Fault("invalid_input", `The arguments of ${name} are ${shownValue(raw)}, not an object`, {
-    hint: 'Send a JSON object, such as {"id": "team-a/plan"}.',
+    hint: `Send a JSON object, such as ${JSON.stringify(example ?? {})}.`,
   });
 }
 

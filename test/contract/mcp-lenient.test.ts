@@ -169,11 +169,62 @@ describe.each(["older", "modern"])("%s", (era) => {
     expect(text).toContain("handoff/7");
   });
 
-  test("arguments that are no object are refused in words", async () => {
-    const { value } = await ask("tools/call", { name: "context_get", arguments: "team/x" });
-    const said = JSON.stringify(value);
-    expect(said).toContain("arguments");
-    expect(value.result?.isError ?? value.error !== undefined).toBe(true);
+  test.each<[string, unknown, string]>([
+    ["context_get", "team/x", '"team/x"'],
+    ["context_get", ["team/x", 1], '["team/x",1]'],
+    ["context_get", "[1]", '"[1]"'],
+    ["context_get", 7, "7"],
+    ["context_wait", ["team/x"], '["team/x"]'],
+    ["whoami", true, "true"],
+  ])("%s with the arguments %j is refused with what came and what is wanted", async (name, given, shown) => {
+    const { value } = await ask("tools/call", { name, arguments: given });
+    const example = JSON.stringify(core.invoker.registry.get(name)?.operation.example ?? {});
+    const [first] = (value.result?.["content"] ?? []) as { text: string }[];
+    expect(value.result?.isError).toBe(true);
+    expect(first?.text).toStartWith(
+      `The arguments of ${name} are ${shown}, not an object. Send a JSON object, such as ${example}.`,
+    );
+  });
+
+  test.each<[string, unknown, string]>([
+    [
+      "handoff",
+      ["a"],
+      'The arguments of handoff are ["a"], not an object. Send an object of texts, such as {"topic":"…"}.',
+    ],
+    ["handoff", "release", 'The arguments of handoff are "release", not an object.'],
+    ["handoff", { topic: ["a"] }, 'handoff: topic is ["a"], not text. Send an object of texts, such as {"topic":"…"}.'],
+  ])("the prompt %s with %j is refused with what came and what is wanted", async (name, given, words) => {
+    const { value } = await ask("prompts/get", { name, arguments: given });
+    expect(value.error?.code).toBe(-32602);
+    expect(value.error?.message).toContain(words);
+  });
+});
+
+describe.each(["older", "modern"])("params of another shape, %s", (era) => {
+  test.each<[string, unknown, string]>([
+    ["tools/call", { arguments: {} }, "params.name is missing"],
+    ["tools/call", { name: 7 }, "params.name is 7, not text"],
+    ["tools/call", ["whoami"], 'params is ["whoami"], not an object'],
+    ["tools/call", "whoami", 'params is "whoami", not an object'],
+    ["prompts/get", {}, "params.name is missing"],
+    ["resources/read", { uri: ["x"] }, 'params.uri is ["x"], not text'],
+    ["resources/subscribe", {}, "params.uri is missing"],
+    ["completion/complete", {}, "params.ref.type is missing"],
+    ["tools/list", { cursor: 7 }, "params.cursor is 7, not text"],
+    ["resources/list", { cursor: [] }, "params.cursor is [], not text"],
+  ])("%s with %j is refused in words, with an example", async (method, params, words) => {
+    const isPlain = typeof params === "object" && !Array.isArray(params);
+    const answer =
+      era === "older"
+        ? await send({ method, params }, await openSession(), undefined)
+        : await send(
+            { method, params: isPlain ? { ...params, _meta: META } : params },
+            { "mcp-protocol-version": "2026-07-28", "mcp-method": method },
+            undefined,
+          );
+    expect(answer.value.error?.code).toBe(-32602);
+    expect(answer.value.error?.message).toStartWith(`${method}: ${words}. For example: {"params":{`);
   });
 });
 
