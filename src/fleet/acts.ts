@@ -28,6 +28,7 @@ export function fleetTransfer(node: Services): ActOperation<z.ZodObject, typeof 
     title: "Hand the lead over",
     description: "Lets another voter order writes from now on; takes well under a second. Only the leader can.",
     input: z.object({ node: nodeId.optional().describe("StableNodeID of the voter; left out: the most current one.") }),
+    samples: { node: "nOTHERCNTRL" },
     output: member,
     access: FLEET,
     run: (input, { signal }) => node.get(FLEET_ACTIONS).transfer(input["node"] as string | undefined, signal),

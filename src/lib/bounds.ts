@@ -20,7 +20,7 @@ export const TRAVEL_ROOM_BYTES = MIB;
 /** Most bytes of a message between nodes. */
 export const MAX_FRAME_BYTES = TRAVEL_GROWTH * MAX_DOCUMENT_BYTES + TRAVEL_ROOM_BYTES;
 
-/** Largest input of an operation that carries a document: that with the escapes of ordinary text, and what is around it. */
+/** Largest input of an operation that carries a document, with the escapes of ordinary text and what is around it. */
 export const MAX_DOCUMENT_INPUT_BYTES = 2 * MAX_DOCUMENT_BYTES + 2 * TRAVEL_ROOM_BYTES;
 
 /** Most bytes of a line of an export. */

@@ -61,6 +61,7 @@ export function accessExplain(node: Services): ActOperation<typeof input, typeof
     description: "Explains why a caller may or may not use a verb in a space of this node, and which grant decides.",
     input,
     example: { caller: "local", verb: "write", space: "team-a" },
+    samples: { operation: "context_put" },
     output,
     access: { verb: "admin", spaces: "visible" },
     hints: { idempotent: true },

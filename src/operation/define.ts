@@ -42,6 +42,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   input: I;
   /** A call that works, for docs/operations.md; left out: one without arguments. A test runs it. */
   example?: z.input<I>;
+  /** Values of arguments that `example` lacks, for the hint where one is refused. A test takes each of them. */
+  samples?: Readonly<Partial<z.input<I>>>;
   output: O;
   access: AccessRule<z.output<I>>;
   hints?: Hints;

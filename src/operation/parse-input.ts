@@ -26,10 +26,13 @@ export interface ArgumentSchema {
   input: z.ZodObject;
   /** A complete input, for the hints of refusals. */
   example?: unknown;
+  /** Values of arguments that the example lacks. */
+  samples?: Readonly<Record<string, unknown>> | undefined;
   aliases?: Readonly<Record<string, string>>;
 }
 
 const COMMON: ReadonlySet<string> = new Set(COMMON_NAMES);
+const COMMON_SAMPLES = { min_position: "1f3a9c0b22-7", idempotency_key: "release-1.0-plan" };
 const NO_COMMON: CommonArguments = { consistency: "session", minPosition: undefined, idempotencyKey: undefined };
 const commonForReads = z.strictObject(commonInput.shape);
 const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
@@ -99,12 +102,15 @@ function parseOwn(
 }
 
 function parseCommon(
-  { name, kind }: Operation,
+  { name, kind, example = {} }: Operation,
   raw: Record<string, unknown>,
   taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
   const schema = kind === "write" ? commonForWrites : commonForReads;
-  const { data, given } = parse({ name }, schema, raw, { known: () => COMMON_NAMES, taking });
+  const { data, given } = parse({ name, example, samples: COMMON_SAMPLES }, schema, raw, {
+    known: () => COMMON_NAMES,
+    taking,
+  });
   const common: z.output<typeof commonForReads> & { idempotency_key?: unknown } = data;
   const { consistency = "session", min_position: minPosition, idempotency_key: key } = common;
   return { common: { consistency, minPosition, idempotencyKey: typeof key === "string" ? key : undefined }, given };
@@ -138,7 +144,7 @@ interface Parsed<S extends z.ZodObject> {
 
 /** Parses `value`. `known` returns the names to suggest for an unknown one. */
 function parse<S extends z.ZodObject>(
-  { name, example }: Pick<ArgumentSchema, "name" | "example">,
+  { name, example, samples }: Pick<ArgumentSchema, "name" | "example" | "samples">,
   schema: S,
   value: Record<string, unknown>,
   { known, taking }: { known: () => readonly string[]; taking: Taking },
@@ -151,17 +157,21 @@ function parse<S extends z.ZodObject>(
   const [issue] = parsed.issues;
   const { place, text } = describeIssue(issue, given);
   throw new Fault("invalid_input", `${name}: ${text}`, {
-    hint: hintFor(schema, String(issue?.path[0] ?? ""), example),
+    hint: hintFor(schema, String(issue?.path[0] ?? ""), { example, samples }),
     details: place === "" ? {} : { field: place },
   });
 }
 
 /** Returns a call that has the argument, and what the argument takes. */
-function hintFor(schema: z.ZodObject, argument: string, example: unknown = {}): string {
+function hintFor(
+  schema: z.ZodObject,
+  argument: string,
+  { example = {}, samples }: Pick<ArgumentSchema, "example" | "samples">,
+): string {
   const shown = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }).properties?.[argument];
   if (!isObject(shown)) return `For example: ${JSON.stringify(example)}.`;
   const call = { ...(isObject(example) ? example : {}) };
-  call[argument] ??= sampleOf(shown);
+  call[argument] ??= samples?.[argument] ?? sampleOf(shown);
   const about = typeof shown["description"] === "string" ? ` ${shown["description"]}` : "";
   return `For example: ${JSON.stringify(call)}. ${argument} takes ${typeOf(shown)}.${about}`;
 }

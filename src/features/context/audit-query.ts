@@ -76,6 +76,13 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
       "Lists who changed what and when, newest first, with the chain hash of each change, and the calls that this node refused (counted by minute). Filter by caller, operation, prefix or time. Reads are not audited.",
     input,
     example: { prefix: "team-a/", limit: 20 },
+    samples: {
+      caller: "user:ann@example.com",
+      operation: "context_put",
+      since: "2026-01-31T12:00:00Z",
+      until: "2026-02-01T12:00:00Z",
+      cursor: "7",
+    },
     output,
     access: { verb: "operate", spaces: "visible" },
     hints: { idempotent: true },

@@ -27,6 +27,7 @@ export const contextDelete = write({
     "Deletes a context. Its earlier versions can be read by number, and restored with context_restore, until history limits remove them. Pass if_match with the etag you read.",
   input: z.object({ id: contextId, if_match: ifMatch }),
   example: { id: "team-a/plan" },
+  samples: { if_match: "7-1f3a9c0b22de" },
   output: z.object({ id: z.string(), version: z.number().int(), deleted: z.literal(true) }),
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { destructive: true },

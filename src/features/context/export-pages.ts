@@ -41,6 +41,7 @@ export const contextExport = read({
     cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous page."),
   }),
   example: { prefix: "team-a/" },
+  samples: { cursor: "WyJ0ZWFtLWEvcGxhbiIsMSw3XQ" },
   output: z.object({
     lines: z.array(z.string()).describe("One version a line, ordered by id and version."),
     snapshot: z.string().describe("The position that all pages show."),

@@ -59,6 +59,7 @@ export const contextGet = read({
     ...shape,
   }),
   example: { id: "team-a/plan" },
+  samples: { at: "1f3a9c0b22-7", lines: "1-200", chars: "1-9000" },
   output: metadata.extend({
     content: z
       .unknown()

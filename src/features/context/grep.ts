@@ -62,6 +62,7 @@ export const contextGrep = read({
     cursor: z.string().min(1).max(MAX_ID_CURSOR).optional().describe("The cursor of the previous answer."),
   }),
   example: { pattern: "release", prefix: "team-a/", ignore_case: true },
+  samples: { id: "team-a/plan", cursor: "WyJ0ZWFtLWEvcGxhbiIsMF0" },
   output: z.object({
     matches: z.array(match),
     searched: z.number().int().describe("Documents that were searched to their end."),
@@ -77,8 +78,14 @@ export const contextGrep = read({
   hints: { idempotent: true },
   aliases: { ...idAliases, query: "pattern", regex: "pattern", text: "pattern", case_insensitive: "ignore_case" },
   async run(reader, input, context) {
-    if (input.id !== undefined && input.prefix !== undefined)
-      throw new Fault("invalid_input", "id and prefix cannot be given together", { hint: "Leave one of them out." });
+    if (input.id?.startsWith(input.prefix ?? "") === false)
+      throw new Fault(
+        "invalid_input",
+        `${JSON.stringify(input.id)} is not below the prefix ${JSON.stringify(input.prefix)}`,
+        {
+          hint: "Leave one of them out.",
+        },
+      );
     const pattern = new LinearPattern(input.pattern, {
       literal: input.literal === true,
       ignoreCase: input.ignore_case === true,

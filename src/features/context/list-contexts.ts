@@ -56,6 +56,7 @@ export const contextList = read({
       .describe("Only these fields of each context; id is always included."),
   }),
   example: { prefix: "team-a/", limit: 20 },
+  samples: { tag: "release", cursor: "dGVhbS1hL3BsYW4" },
   output: z.object({
     contexts: z.array(listed).describe("With all fields, unless you named some."),
     cursor: z.string().optional().describe("Pass it back for the next page; absent on the last."),

@@ -26,6 +26,7 @@ export const contextHistory = read({
     cursor: z.string().min(1).max(32).optional().describe("The cursor of the previous page."),
   }),
   example: { id: "team-a/plan", limit: 10 },
+  samples: { cursor: "7" },
   output: z.object({
     id: z.string(),
     floor: z.number().int().describe("The oldest kept version."),

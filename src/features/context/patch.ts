@@ -63,6 +63,7 @@ export const contextPatch = write({
     if_match: ifMatch,
   }),
   example: { id: "team-a/plan", format: "merge", patch: { goal: "Release 1.1" } },
+  samples: { if_match: "7-1f3a9c0b22de" },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput.extend({ created: z.literal(false) }),
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },

@@ -52,6 +52,7 @@ export const contextPut = write({
     title: "Plan of the release",
     tags: ["release"],
   },
+  samples: { content_type: "text/markdown", if_match: "7-1f3a9c0b22de", if_none_match: "*" },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput,
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },

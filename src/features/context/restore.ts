@@ -31,6 +31,7 @@ export const contextRestore = write({
     if_match: ifMatch,
   }),
   example: { id: "team-a/plan", version: 1 },
+  samples: { if_match: "7-1f3a9c0b22de" },
   output: writtenOutput,
   access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
   hints: { idempotent: false },

@@ -36,6 +36,7 @@ export const contextWait = read({
     limit: z.number().int().min(1).max(MAX_CHANGES).optional().describe("At most this many changes (default 100)."),
   }),
   example: { prefix: "team-a/", timeout_seconds: 1 },
+  samples: { id: "team-a/plan", since: "1f3a9c0b22-7" },
   output: z.object({
     changes: z.array(publicChange).describe("Oldest first, at most limit; more follow from the returned position."),
     position: z.string().describe("Pass it as since of the next call."),

@@ -31,6 +31,7 @@ export const fleetTicketCreate = write({
     role: "edge",
     spaces: ["team-a"],
   },
+  samples: { node: "nGUESTCNTRL" },
   output: z.object({ fleet_id: z.string(), role: z.enum(ROLES), expires_at: z.string() }),
   access: { verb: "admin", spaces: ["fleet"] },
   prepare: ({ hash, role, spaces, node }) => ({ hash, role, spaces: spaces ?? ["*"], node: node ?? "" }),

@@ -1,0 +1,52 @@
+// The refusal of an argument has a call that is taken: for every argument of every operation that callers may name.
+
+import { expect, test } from "bun:test";
+import { FEATURES } from "../../src/features/index.ts";
+import type { Operation } from "../../src/operation/define.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { parseInput } from "../../src/operation/parse-input.ts";
+import { COMMON_NAMES } from "../../src/operation/registry.ts";
+import { Services } from "../../src/operation/services.ts";
+import { whoami } from "../../src/operation/whoami.ts";
+import { faultOf } from "../kit/refusal.ts";
+
+const OPERATIONS = new Map<string, Operation>(
+  [...operationsOf(FEATURES, new Services()), whoami]
+    .filter((operation) => operation.kind !== "write" || operation.internal !== true)
+    .map((operation) => [operation.name, operation]),
+);
+
+/** No argument takes all of these, apart from those that take any JSON. */
+const WRONG = [{ wrong: [1] }, [{ wrong: 1 }], 1e300];
+const ANY_JSON = new Set(["content", "patch", "value"]);
+
+const CASES = [...OPERATIONS.values()].flatMap(({ name, kind, input }) =>
+  [...Object.keys(input.shape), ...COMMON_NAMES]
+    .filter((argument) => !ANY_JSON.has(argument) && (kind === "write" || argument !== "idempotency_key"))
+    .map((argument) => [name, argument] as const),
+);
+
+test.each(CASES)("%s: the hint for %s has a call that is taken", (name, argument) => {
+  const operation = OPERATIONS.get(name);
+  if (operation === undefined) throw new Error(name);
+  const refusals = WRONG.map((value) =>
+    faultOf(() => parseInput(operation, { ...operation.example, [argument]: value })),
+  );
+  const refused = refusals.find((fault) => String(fault.details["field"]).split(".")[0] === argument);
+  const hint = refused?.hint ?? "";
+  const [shown = ""] = /(?<=^For example: )\{.*\}(?=\. \w+ takes )/s.exec(hint) ?? [];
+  expect(hint).toContain(`. ${argument} takes `);
+  expect(JSON.parse(shown)).toHaveProperty(argument);
+  expect(shown).not.toContain("…");
+  expect(() => parseInput(operation, JSON.parse(shown), "exactly")).not.toThrow();
+});
+
+test("lines that came as a number are refused with a range", () => {
+  const get = OPERATIONS.get("context_get");
+  if (get === undefined) throw new Error("context_get");
+  const { message, hint } = faultOf(() => parseInput(get, { id: "team-a/plan", lines: 5 }));
+  expect([message, hint]).toEqual([
+    expect.stringContaining("lines: "),
+    expect.stringContaining('For example: {"id":"team-a/plan","lines":"1-200"}. lines takes text.'),
+  ]);
+});
