@@ -59,6 +59,11 @@ func newEgress(node *Node) (*egress, error) {
 		listener.Close()
 		return nil, badRequest("outboundAllow: %v", err)
 	}
+	proxy, err := parseOutboundProxy(node.params.OutboundProxy, node.params.OutboundProxyAuth)
+	if err != nil {
+		listener.Close()
+		return nil, badRequest("outboundProxy: %v", err)
+	}
 	var roots *x509.CertPool
 	if trust := node.options.Egress; trust != nil {
 		roots = trust.Roots
@@ -66,7 +71,7 @@ func newEgress(node *Node) (*egress, error) {
 	e.listener = &boundedListener{Listener: listener, slots: make(chan struct{}, maxEgressConnections)}
 	e.transport = e.newTransport(roots)
 	e.proxy = e.newProxy()
-	e.outbound = newOutbound(node, newOutboundGuard(rules), roots)
+	e.outbound = newOutbound(node, newOutboundGuard(rules), proxy, roots)
 	e.server = &http.Server{
 		ReadHeaderTimeout: readHeaderTimeout, MaxHeaderBytes: maxHeaderBytes, DisableGeneralOptionsHandler: true,
 		ErrorLog:    log.New(logWriter{node}, "", 0),

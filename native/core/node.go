@@ -69,7 +69,8 @@ func startNode(params UpParams, options Options, emit func(any)) (*Node, error) 
 	ctx, cancel := context.WithCancel(context.Background())
 	node := &Node{params: params, options: options, emit: emit, secrets: &redactor{}, ctx: ctx, cancel: cancel,
 		grants: newGrantStore(), conns: newConnections(), closed: make(chan struct{})}
-	node.secrets.add(params.AuthKey, params.ClientSecret, params.IngressSecret, params.EgressSecret)
+	node.secrets.add(params.AuthKey, params.ClientSecret, params.IngressSecret, params.EgressSecret,
+		params.OutboundProxyAuth)
 	node.identity.Store(&identity{})
 	node.watch.init(time.Now())
 	state, err := openState(params.StateDir, node.backendLogf)

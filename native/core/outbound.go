@@ -1,6 +1,7 @@
 // Requests on egress.sock that carry `Cairn-Internal-Network: host` use the host's network; nothing else does.
-// outboundguard.go decides which addresses they may reach. This file bounds time and size, follows no redirects,
-// ignores proxies of the environment, and verifies TLS against the system's roots.
+// outboundguard.go decides which addresses they may reach, outboundproxy.go which of them by a proxy of the settings.
+// This file bounds time and size, follows no redirects, ignores proxies of the environment, and verifies TLS by the
+// system's roots.
 
 package core
 
@@ -36,27 +37,18 @@ var errOutboundTooLarge = fmt.Errorf("the response has more than %d bytes", maxO
 type outbound struct {
 	guard      *outboundGuard
 	transports map[string]*http.Transport // by scheme
+	proxied    *http.Transport            // nil without outbound.proxy
 	proxy      *httputil.ReverseProxy
 }
 
-func newOutbound(node *Node, guard *outboundGuard, roots *x509.CertPool) *outbound {
+// newOutbound returns the way to the host's network; without a proxy all of it is direct.
+func newOutbound(node *Node, guard *outboundGuard, proxy *outboundProxy, roots *x509.CertPool) *outbound {
 	o := &outbound{guard: guard, transports: map[string]*http.Transport{}}
 	for _, scheme := range []string{"http", "https"} {
-		plain := scheme == "http"
-		o.transports[scheme] = &http.Transport{
-			Proxy: nil,
-			DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
-				return guard.dial(ctx, target, plain)
-			},
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-			DisableCompression:     true,
-			MaxConnsPerHost:        maxOutboundConns,
-			MaxIdleConns:           maxOutboundConns,
-			IdleConnTimeout:        30 * time.Second,
-			TLSHandshakeTimeout:    dialTimeout,
-			ResponseHeaderTimeout:  outboundFirstByte,
-			MaxResponseHeaderBytes: 64 << 10,
-		}
+		o.transports[scheme] = newOutboundTransport(guard, roots, scheme == "http")
+	}
+	if proxy != nil {
+		o.proxied = proxy.throughProxy(newOutboundTransport(guard, roots, false))
 	}
 	o.proxy = &httputil.ReverseProxy{
 		Rewrite:   rewriteOutgoing,
@@ -80,9 +72,34 @@ func newOutbound(node *Node, guard *outboundGuard, roots *x509.CertPool) *outbou
 	return o
 }
 
-// RoundTrip uses the transport of the scheme: the one for plain http dials only listed destinations.
+// newOutboundTransport returns a transport that dials by the guard; plain is for http.
+func newOutboundTransport(guard *outboundGuard, roots *x509.CertPool, plain bool) *http.Transport {
+	return &http.Transport{
+		Proxy: nil,
+		DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
+			return guard.dial(ctx, target, plain)
+		},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		DisableCompression:     true,
+		MaxConnsPerHost:        maxOutboundConns,
+		MaxIdleConns:           maxOutboundConns,
+		IdleConnTimeout:        30 * time.Second,
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  outboundFirstByte,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// RoundTrip uses the transport of the destination: the one for plain http dials only listed ones.
 func (o *outbound) RoundTrip(request *http.Request) (*http.Response, error) {
-	return o.transports[request.URL.Scheme].RoundTrip(request)
+	transport, err := o.transportFor(request.URL)
+	if err != nil {
+		if request.Body != nil {
+			request.Body.Close()
+		}
+		return nil, err
+	}
+	return transport.RoundTrip(request)
 }
 
 // serve handles one request whose secret and scheme were checked.
@@ -110,6 +127,9 @@ func (o *outbound) close() {
 	for _, transport := range o.transports {
 		transport.CloseIdleConnections()
 	}
+	if o.proxied != nil {
+		o.proxied.CloseIdleConnections()
+	}
 }
 
 func writeOutboundProblem(writer http.ResponseWriter, request *http.Request, err error) {
@@ -118,14 +138,22 @@ func writeOutboundProblem(writer http.ResponseWriter, request *http.Request, err
 	}
 	status, code, hint := http.StatusBadGateway, "dial_failed", "Check the address, and this machine's network and clock."
 	var refused *outboundRefused
+	var unconnected *proxyRefused
 	var opError *net.OpError
 	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &refused):
 		status, code = http.StatusForbidden, "outbound_refused"
 		hint = "If this destination is intended, list it in the setting outbound.allow, with its port."
+	case errors.As(err, &unconnected):
+		hint = unconnected.hint()
+		if code = "exchange_failed"; unconnected.status < http.StatusInternalServerError {
+			code = "proxy_refused"
+		}
 	case errors.As(err, &certificate):
 		code, hint = "tls_failed", "The certificate must be one that this machine's system trusts."
+	case errors.As(err, &opError) && opError.Op == "proxyconnect":
+		hint = "Check outbound.proxy, and that the proxy runs."
 	case errors.As(err, &opError) && opError.Op == "dial":
 	default:
 		code = "exchange_failed"

@@ -21,6 +21,13 @@ import (
 func outboundTo(t *testing.T, roots *x509.CertPool, allow []string,
 	names map[string]string) func(method, scheme, host, body string) answer {
 	t.Helper()
+	return outboundBy(t, nil, roots, allow, names)
+}
+
+// outboundBy does the same with a proxy; nil: none.
+func outboundBy(t *testing.T, proxy *outboundProxy, roots *x509.CertPool, allow []string,
+	names map[string]string) func(method, scheme, host, body string) answer {
+	t.Helper()
 	rules, err := parseOutboundRules(allow)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +40,7 @@ func outboundTo(t *testing.T, roots *x509.CertPool, allow []string,
 		return addrs, nil
 	}
 	node := &Node{emit: func(any) {}, secrets: &redactor{}}
-	way := newOutbound(node, guard, roots)
+	way := newOutbound(node, guard, proxy, roots)
 	server := httptest.NewServer(http.HandlerFunc(way.serve))
 	t.Cleanup(func() { way.close(); server.Close() })
 	return func(method, scheme, host, body string) answer {

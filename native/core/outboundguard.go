@@ -125,16 +125,20 @@ func (o *outboundRefused) Error() string {
 	return fmt.Sprintf("refused to reach %.200s: %s", o.target, o.why)
 }
 
+// lists reports whether an entry names the host, or a network with the address; the zero address is in none.
+func (g *outboundGuard) lists(host string, to netip.AddrPort) bool {
+	return slices.ContainsFunc(g.rules, func(rule outboundRule) bool {
+		matches := rule.host != "" && rule.host == normalizeName(host) ||
+			rule.network.IsValid() && rule.network.Contains(to.Addr())
+		return matches && (rule.port == 0 || rule.port == to.Port())
+	})
+}
+
 // admit checks one address that host resolved to. Plain http needs an entry in the list.
 func (g *outboundGuard) admit(host string, to netip.AddrPort, plain bool) error {
 	addr := to.Addr()
-	listed := slices.ContainsFunc(g.rules, func(rule outboundRule) bool {
-		matches := rule.host != "" && rule.host == normalizeName(host) ||
-			rule.network.IsValid() && rule.network.Contains(addr)
-		return matches && (rule.port == 0 || rule.port == to.Port())
-	})
 	switch {
-	case listed:
+	case g.lists(host, to):
 		return nil
 	case !isPublic(addr):
 		return &outboundRefused{to.String(), "it is not a public address, and outbound.allow does not list it"}

@@ -73,7 +73,10 @@ type UpParams struct {
 	AllowedOrigins []string `json:"allowedOrigins"`
 	MaxBodyBytes   int64    `json:"maxBodyBytes"`
 	OutboundAllow  []string `json:"outboundAllow,omitempty"`
-	TestMode       bool     `json:"testMode,omitempty"`
+	// OutboundProxy is http://host:port, and OutboundProxyAuth USER:PASSWORD for it.
+	OutboundProxy     string `json:"outboundProxy,omitempty"`
+	OutboundProxyAuth string `json:"outboundProxyAuth,omitempty"`
+	TestMode          bool   `json:"testMode,omitempty"`
 }
 
 // LoginParams start a new login: with a key, or by URL when it is empty.

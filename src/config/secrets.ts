@@ -1,5 +1,5 @@
-// Reads the secrets of a node, for its tailnet, its fleet and its backup bucket: from a variable, a file or a systemd
-// credential, never from the command line. The caller registers them for redaction (observe/redact.ts).
+// Reads the secrets of a node, for its tailnet, its fleet, its backup bucket and a proxy: from a variable, a file or a
+// systemd credential, never from the command line. The caller registers them for redaction (observe/redact.ts).
 
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -16,12 +16,19 @@ const CLIENT_SECRET_NAME = "TS_CLIENT_SECRET";
 const TICKET_NAME = "CAIRN_JOIN_TICKET";
 const S3_ID_NAME = "CAIRN_S3_ACCESS_KEY_ID";
 const S3_SECRET_NAME = "CAIRN_S3_SECRET_ACCESS_KEY";
+const PROXY_NAME = "CAIRN_OUTBOUND_PROXY_CREDENTIALS";
 
 /** Variables of the secrets that let a node join a tailnet. */
 export const TAILNET_SECRET_NAMES: readonly string[] = [...AUTH_KEY_NAMES, CLIENT_SECRET_NAME];
 
 /** Every variable whose value is a secret. */
-export const SECRET_NAMES: readonly string[] = [...TAILNET_SECRET_NAMES, TICKET_NAME, S3_ID_NAME, S3_SECRET_NAME];
+export const SECRET_NAMES: readonly string[] = [
+  ...TAILNET_SECRET_NAMES,
+  TICKET_NAME,
+  S3_ID_NAME,
+  S3_SECRET_NAME,
+  PROXY_NAME,
+];
 
 const MAX_SECRET_BYTES = 4096;
 
@@ -30,6 +37,8 @@ export interface Secrets {
   authKey: string | undefined;
   clientSecret: string | undefined;
   s3?: S3Keys | undefined;
+  /** `USER:PASSWORD` for the proxy of `outbound.proxy`. */
+  proxyCredentials?: string | undefined;
   /** A ticket as `cairn ticket` prints it. */
   joinTicket?: string | undefined;
   /** Where that text came from, for messages: the variable, or variable and file. */
@@ -48,7 +57,23 @@ export function readSecrets(env: Environment): Secrets {
   const clientSecret = readSecret(CLIENT_SECRET_NAME, env);
   const joinTicket = readSecret(TICKET_NAME, env);
   const joinTicketFrom = secretOrigins(env).find(({ name }) => name === TICKET_NAME)?.origin;
-  return { authKey, clientSecret, s3: readS3Keys(env), joinTicket, joinTicketFrom };
+  return {
+    authKey,
+    clientSecret,
+    s3: readS3Keys(env),
+    proxyCredentials: readCredentials(env),
+    joinTicket,
+    joinTicketFrom,
+  };
+}
+
+/** Returns user and password of the proxy. */
+function readCredentials(env: Environment): string | undefined {
+  const found = readSecret(PROXY_NAME, env);
+  if (found === undefined || found.indexOf(":") > 0) return found;
+  throw new Fault("config_invalid", `${PROXY_NAME} must be USER:PASSWORD`, {
+    hint: `Write the user, a colon and the password, in ${PROXY_NAME}_FILE or a systemd credential.`,
+  });
 }
 
 function readS3Keys(env: Environment): S3Keys | undefined {
@@ -64,10 +89,20 @@ function readS3Keys(env: Environment): S3Keys | undefined {
 
 /** Calls `register` with every secret, so that log lines never show one. */
 export function eachSecret(
-  { authKey, clientSecret, s3, joinTicket }: Secrets,
+  { authKey, clientSecret, s3, proxyCredentials, joinTicket }: Secrets,
   register: (value: string | undefined) => void,
 ): void {
-  for (const value of [authKey, clientSecret, s3?.accessKeyId, s3?.secretAccessKey, joinTicket]) register(value);
+  const password = proxyCredentials?.slice(proxyCredentials.indexOf(":") + 1) || undefined;
+  for (const value of [
+    authKey,
+    clientSecret,
+    s3?.accessKeyId,
+    s3?.secretAccessKey,
+    proxyCredentials,
+    password,
+    joinTicket,
+  ])
+    register(value);
 }
 
 /** Returns which secrets are set and where each comes from, without their values. */
@@ -99,6 +134,7 @@ export function refuseSecretsOnArgv(argv: readonly string[]): void {
   for (const argument of argv) {
     const name =
       /^--?(?:(?:ts|tailscale)-?)?(auth-?key|client-?secret|(?:join-?)?ticket)(?:=|$)/i.exec(argument)?.[1] ??
+      /^(?:-.*|CAIRN_OUTBOUND_)?(proxy[-_]?credentials)(?:=|$)/i.exec(argument)?.[1] ??
       /^(?:-.*|CAIRN_S3_)?(access[-_]?key[-_]?id|secret[-_]?access[-_]?key)(?:=|$)/i.exec(argument)?.[1];
     if (name === undefined && !/(^|=)(tskey|cairn-ticket)-/.test(argument)) continue;
     throw new Fault(
@@ -115,6 +151,7 @@ export function refuseSecretsOnArgv(argv: readonly string[]): void {
 function variableFor(words: string): string {
   const plain = words.toLowerCase();
   if (plain.includes("ticket")) return TICKET_NAME;
+  if (plain.includes("proxy")) return PROXY_NAME;
   if (!plain.includes("access")) return "TS_AUTHKEY";
   return plain.startsWith("secret") ? S3_SECRET_NAME : S3_ID_NAME;
 }

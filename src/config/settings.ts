@@ -24,6 +24,7 @@ import {
   loginShape,
   originShape,
   outboundShape,
+  proxyShape,
   spaceGlobShape,
   tagShape,
 } from "./shapes.ts";
@@ -176,6 +177,12 @@ export const SETTINGS = {
     "HOST[:PORT],…",
     "Hosts, addresses or networks outside the tailnet that this node may reach although they are private, on this machine, or use plain HTTP.",
     outboundShape,
+  ),
+  "outbound.proxy": text(
+    undefined,
+    "URL",
+    "HTTP proxy for https to what is outside the tailnet and outbound.allow does not list, such as http://proxy.lan:3128. Its user and password come from CAIRN_OUTBOUND_PROXY_CREDENTIALS.",
+    proxyShape,
   ),
   "cli.group": text(undefined, "GROUP", "Unix group whose members may use the local socket as admins of this node."),
   "log.level": choice(["debug", "info", "warning", "error"], "info", "Lowest level of log lines to write."),

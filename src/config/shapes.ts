@@ -48,6 +48,15 @@ export const outboundShape: Shape = {
     ),
 };
 
+/** URL of a proxy. Without user and password, because arguments and settings are shown; TLS to it is not supported. */
+export const proxyShape: Shape = {
+  wanted: "an http URL with host and port, without user, password and path, such as http://proxy.lan:3128",
+  fits: (text) => {
+    const url = /^http:\/\/[^/@?#]+:[0-9]{1,5}$/.test(text) && URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && url.hostname !== "";
+  },
+};
+
 /** A space (the part of a context id before its first /) or a glob of spaces. */
 export const spaceGlobShape: Shape = {
   wanted: "a list of spaces or globs of spaces such as team-a or docs-*, without /",

@@ -189,6 +189,9 @@ export interface UpParams {
   maxBodyBytes: number;
   /** Addresses outside the tailnet that egress may reach though they are not public (security.md 19). */
   outboundAllow?: string[];
+  /** Proxy for https to what `outboundAllow` does not list, as `http://host:port`, and its USER:PASSWORD. */
+  outboundProxy?: string;
+  outboundProxyAuth?: string;
   /** Test tailnet only: DERP over self-signed TLS, netns off. */
   testMode?: boolean;
 }

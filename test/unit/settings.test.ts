@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type LoadOptions, loadSettings } from "../../src/config/load.ts";
 import { defaultDataDir, socketPaths } from "../../src/config/paths.ts";
-import { readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
+import { eachSecret, readSecrets, refuseSecretsOnArgv } from "../../src/config/secrets.ts";
 import { envOf, flagOf } from "../../src/config/setting.ts";
 import { SETTING_ROWS, SETTING_TABLES } from "../../src/features/index.ts";
 import { faultOf } from "../kit/refusal.ts";
@@ -119,6 +119,14 @@ test.each<[key: string, good: string[], bad: string[]]>([
     ["minio.lan", "minio.lan:9000", "127.0.0.1:9000", "10.0.0.0/8", "10.0.0.0/8:443", "[fd00::1]:9000", "[fd00::/8]"],
     ["http://minio.lan", "*", "a b", "minio.lan:", "fd00::1", "10.0.0.0/8/9"],
   ],
+  [
+    "outbound.proxy",
+    ["http://proxy.lan:3128", "http://127.0.0.1:8080", "http://[::1]:80"],
+    [
+      ...["proxy.lan:3128", "http://proxy.lan", "https://proxy.lan:443", "http://u:canary@proxy.lan:1"],
+      ...["http://proxy.lan:1/x", "socks5://proxy.lan:1080", "http://proxy.lan:99999", "http://:1"],
+    ],
+  ],
 ])("%s takes what it can mean, and refuses the rest by its name", (key, good, bad) => {
   const data = folder();
   for (const value of good) expect(() => load({ data, flags: { [key]: value } })).not.toThrow();
@@ -227,11 +235,28 @@ test("the keys of a bucket come as a pair", () => {
   expect(load({ data: place, env: { CAIRN_S3_ACCESS_KEY_ID: "x", ...file } }).warnings).toEqual([]);
 });
 
+test("the credentials of a proxy have a user, and are registered with their password alone", () => {
+  const place = folder();
+  writeFileSync(join(place, "proxy"), "ann:pa:ss-canary\n");
+  const secrets = readSecrets({ CAIRN_OUTBOUND_PROXY_CREDENTIALS_FILE: join(place, "proxy") });
+  expect(secrets.proxyCredentials).toBe("ann:pa:ss-canary");
+  const registered: (string | undefined)[] = [];
+  eachSecret(secrets, (value) => registered.push(value));
+  expect(registered).toContain("ann:pa:ss-canary");
+  expect(registered).toContain("pa:ss-canary");
+  for (const wrong of ["canary", ":canary"]) {
+    const fault = faultOf(() => readSecrets({ CAIRN_OUTBOUND_PROXY_CREDENTIALS: wrong }));
+    expect(fault.message).toBe("CAIRN_OUTBOUND_PROXY_CREDENTIALS must be USER:PASSWORD");
+  }
+});
+
 test.each([
   "--backup-s3-secret-access-key=canary-1",
   "--secret-access-key canary-1",
   "CAIRN_S3_SECRET_ACCESS_KEY=canary-1",
   "--s3-access-key-id=canary-1",
+  "--outbound-proxy-credentials=canary-1",
+  "CAIRN_OUTBOUND_PROXY_CREDENTIALS=canary-1",
   "--authkey=canary-1",
   "--join-ticket=canary-1",
   "--ticket canary-1",

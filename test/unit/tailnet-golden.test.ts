@@ -48,6 +48,8 @@ const UP: Record<keyof UpParams, true> = {
   allowedOrigins: true,
   maxBodyBytes: true,
   outboundAllow: true,
+  outboundProxy: true,
+  outboundProxyAuth: true,
   testMode: true,
 };
 

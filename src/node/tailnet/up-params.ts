@@ -28,7 +28,8 @@ export function upParams(
   sockets: { ingressSecret: string; egressSecret: string; target: string; socketDir: string },
 ): UpParams {
   const { settings } = options.loaded;
-  const { authKey, clientSecret } = options.secrets;
+  const { authKey, clientSecret, proxyCredentials } = options.secrets;
+  const proxy = settings["outbound.proxy"];
   refuseUntagged(settings, options.secrets);
   return {
     stateDir: join(settings.data, "tailnet"),
@@ -48,6 +49,8 @@ export function upParams(
     allowedOrigins: [...settings["http.allowed_origins"]],
     maxBodyBytes: settings["http.max_body_bytes"],
     outboundAllow: [...settings["outbound.allow"]],
+    ...(proxy === undefined ? {} : { outboundProxy: proxy }),
+    ...(proxy === undefined || proxyCredentials === undefined ? {} : { outboundProxyAuth: proxyCredentials }),
     ...(options.privateTailnet === true ? { testMode: true } : {}),
   };
 }
