@@ -42,3 +42,10 @@ func SetCommitTimeout(next time.Duration) time.Duration {
 	commitTimeout = next
 	return before
 }
+
+// SetCopyIdleTimeout sets copyIdleTimeout for connections that are accepted later and returns the previous value.
+func SetCopyIdleTimeout(next time.Duration) time.Duration {
+	before := copyIdleTimeout
+	copyIdleTimeout = next
+	return before
+}

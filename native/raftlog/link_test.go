@@ -159,6 +159,58 @@ func TestRefusalsAreLoggedOncePerMinute(t *testing.T) {
 	}
 }
 
+// addressed is a connection from an address.
+type addressed struct {
+	net.Conn
+	address net.Addr
+}
+
+func (c addressed) RemoteAddr() net.Addr { return c.address }
+
+func TestHandshakesAreBoundedByHostAndInAll(t *testing.T) {
+	pending := &handshakes{byHost: map[string]int{}}
+	begin := func(host int) func() {
+		done, ok := pending.begin(addressed{address: &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(host)), Port: 1}})
+		if ok != (done != nil) {
+			t.Fatal("a handshake that begins has an end, and no other")
+		}
+		return done
+	}
+	if _, ok := pending.begin(addressed{address: &net.UnixAddr{Name: "x"}}); ok {
+		t.Error("a connection without a host began")
+	}
+	var ends []func()
+	fill := func(host int) int {
+		for count := 0; ; count++ {
+			done := begin(host)
+			if done == nil {
+				return count
+			}
+			ends = append(ends, done)
+		}
+	}
+	if count := fill(1); count != maxHandshakesPerHost {
+		t.Errorf("%d handshakes of one host are pending", count)
+	}
+	ends[0]()
+	ends = ends[1:]
+	if count := fill(1); count != 1 {
+		t.Errorf("%d began after one of a host ended", count)
+	}
+	for host := 2; host <= 1+maxHandshakes/maxHandshakesPerHost; host++ {
+		fill(host)
+	}
+	if len(ends) != maxHandshakes || pending.count != maxHandshakes {
+		t.Errorf("%d handshakes are pending, %d counted", len(ends), pending.count)
+	}
+	for _, done := range ends {
+		done()
+	}
+	if pending.count != 0 || len(pending.byHost) != 0 {
+		t.Errorf("%d handshakes of %d hosts are left", pending.count, len(pending.byHost))
+	}
+}
+
 func TestLateAcknowledgementsNeedTheCommit(t *testing.T) {
 	followers, server := newFollowerProgress(), randomID()
 	followers.noteAcked(server, 2, &raft.Log{Index: 7, Term: 2})

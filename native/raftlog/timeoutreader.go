@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// copyIdleTimeout is how long an incoming copy may stall.
-const copyIdleTimeout = 10 * time.Second
+// copyIdleTimeout is how long an incoming copy may stall. Tests make it shorter.
+var copyIdleTimeout = 10 * time.Second
 
 // timeoutReader reads from a connection and fails if nothing arrives for the idle duration.
 type timeoutReader struct {

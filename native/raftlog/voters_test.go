@@ -203,6 +203,37 @@ func TestConnectionsAreBounded(t *testing.T) {
 	f.checkSettled(f.put(0, 3))
 }
 
+// A leader that is killed while it sends a copy ends nothing: the member must go on without the rest.
+func TestStalledCopyIsGivenUp(t *testing.T) {
+	defer raftlog.SetCopyIdleTimeout(raftlog.SetCopyIdleTimeout(300 * time.Millisecond))
+	f := newFleet(t, 2, raftlog.Retention{})
+	acknowledged := f.put(0, 3)
+	leader := f.leader()
+	target := f.follower(leader)
+	sender := &impostor{target: target, hello: helloTo(target, leader.id, raftlog.PoolBulk)}
+	if _, err := sender.Dial("", 0); err != nil {
+		t.Fatal(err)
+	}
+	rest, stalls := io.Pipe()
+	defer stalls.Close()
+	term := leader.node.State().Term
+	go func() {
+		transport := raft.NewNetworkTransportWithConfig(
+			&raft.NetworkTransportConfig{Stream: &reuse{sender}, MaxPool: 0, Timeout: 30 * time.Second})
+		single := raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{
+			{ID: raft.ServerID(leader.id), Address: raft.ServerAddress(leader.id)}}})
+		request := &raft.InstallSnapshotRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(leader.id), Addr: []byte(leader.id)},
+			Term:      term, LastLogIndex: 1000, LastLogTerm: term, Configuration: single, ConfigurationIndex: 1000, Size: 10}
+		_ = transport.InstallSnapshot(raft.ServerID(target.id), "x", request, &raft.InstallSnapshotResponse{}, rest)
+	}()
+	_ = sender.open.SetReadDeadline(time.Now().Add(8 * time.Second))
+	if _, err := sender.open.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection of a copy that stalls stays open")
+	}
+	f.checkSettled(append(acknowledged, f.put(10, 3)...))
+}
+
 // A stranger's hello is refused by the admission, whatever else is wrong with it.
 func TestStrangersLearnNothing(t *testing.T) {
 	f := newFleet(t, 2, raftlog.Retention{})
