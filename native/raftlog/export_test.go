@@ -29,6 +29,9 @@ func (n *Node) VoterRecords() int {
 // QueryPool is the pool of connections that query the member list.
 const QueryPool = poolQuery
 
+// DataLossPool is the pool of connections that notify a server of its data loss.
+const DataLossPool = poolDataLoss
+
 // Dial opens a connection of the pool that queries the member list.
 func (n *Node) Dial(server string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), helloDeadline)

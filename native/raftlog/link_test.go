@@ -157,6 +157,12 @@ func TestRefusalsAreLoggedOncePerMinute(t *testing.T) {
 	if !strings.Contains(written.String(), "earlier=4") {
 		t.Errorf("the refusals in between were not counted:\n%s", written.String())
 	}
+	for range maxRefusals + 5 {
+		refused.note(log, conn, randomID(), true, errors.New("other_epoch: y"))
+		if len(refused.bySender) > maxRefusals {
+			t.Fatalf("%d senders are remembered", len(refused.bySender))
+		}
+	}
 }
 
 // addressed is a connection from an address.

@@ -234,6 +234,23 @@ func TestStalledCopyIsGivenUp(t *testing.T) {
 	f.checkSettled(append(acknowledged, f.put(10, 3)...))
 }
 
+// A notice about an entry that this server has is no loss.
+func TestNoticeOfAnEntryThatIsThere(t *testing.T) {
+	f := newFleet(t, 2, raftlog.Retention{})
+	acknowledged := f.put(0, 3)
+	leader := f.leader()
+	target := f.follower(leader)
+	notice := &impostor{target: target, hello: helloTo(target, leader.id, raftlog.DataLossPool)}
+	notice.hello.Last = target.node.State().Last
+	if _, err := notice.Dial("", 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := notice.open.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the notice ended by %v", err)
+	}
+	f.checkSettled(append(acknowledged, f.put(10, 3)...))
+}
+
 // A stranger's hello is refused by the admission, whatever else is wrong with it.
 func TestStrangersLearnNothing(t *testing.T) {
 	f := newFleet(t, 2, raftlog.Retention{})
