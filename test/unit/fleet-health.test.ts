@@ -60,6 +60,54 @@ describe("conditions", () => {
     expect(codes(health.judge(facts({ raft: undefined, leading: false })))).toEqual([]);
   });
 
+  test("an edge counts full members alone, and each of them", () => {
+    const members = [member("b"), member("c"), member("e", "edge"), member("f", "edge")];
+    const edge = { self: "n-e", members, raft: undefined, leaderKnown: false, leading: false, leaderNode: undefined };
+    const after = (...away: string[]) => {
+      const health = new Health();
+      const isAway = (node: string) => away.includes(node);
+      health.judge(facts({ ...edge, isAway, monotonicMs: 0 }));
+      return codes(health.judge(facts({ ...edge, isAway, monotonicMs: 5_000 })));
+    };
+    expect([after(), after("n-b"), after("n-b", "n-c")]).toEqual([["no_quorum"], ["no_quorum"], []]);
+  });
+
+  test("no_quorum names those alone that do not respond", () => {
+    const health = new Health();
+    const away = {
+      leaderKnown: false,
+      leading: false,
+      leaderNode: undefined,
+      isAway: (node: string) => node === "n-b",
+    };
+    health.judge(facts(away));
+    expect(health.judge(facts({ ...away, monotonicMs: 5_000 })).get("no_quorum")).toEndWith(
+      "2 of 3 voters respond; not responding: b",
+    );
+  });
+
+  test("lagging_follower begins above a thousand changes, and anew for a member that was removed", () => {
+    const own = beat("a", { seq: 5_000 });
+    const lagging = (seq: number, without?: string) => {
+      const health = new Health();
+      const heard = { "n-b": heardOf("b", { seq }), "n-c": heardOf("c", { seq: 5_000 }) };
+      const members = ["a", "b", "c"].map((name) => member(name));
+      health.judge(facts({ own, monotonicMs: 0 }, heard));
+      const left = members.filter(({ name }) => name !== without);
+      health.judge(facts({ own, members: left, monotonicMs: 5_000 }, heard));
+      return codes(health.judge(facts({ own, monotonicMs: 10_000 }, heard)));
+    };
+    expect([lagging(4_000), lagging(3_999), lagging(3_999, "b")]).toEqual([[], ["lagging_follower"], []]);
+  });
+
+  test("what is not known yet is no condition; of members that are not heard the rows count", () => {
+    expect(codes(new Health().judge(facts({ own: undefined, raft: undefined })))).toEqual([]);
+    const members = [member("a"), { ...member("b"), version: "2", level: 2 }];
+    const found = new Health().judge(facts({ members, received: () => undefined }));
+    expect(found.get("version_skew")).toBe("a runs 1, b runs 2");
+    expect(found.get("level_skew")).toStartWith("a knows level 1, b knows level 2");
+  });
+
   test("lagging_follower on the leader wants ten seconds behind without a break", () => {
     const health = new Health();
     const own = beat("a", { seq: 5_000 });
@@ -109,7 +157,10 @@ describe("conditions", () => {
     expect(health.judge(facts({}, skewed(-86_400_000))).get("clock_skew")).toContain("86400 s ahead of");
     // One of the others is off: that is its own matter.
     expect(codes(health.judge(facts({}, { "n-b": heardOf("b", {}, { skewMs: 60_000 }) })))).toEqual([]);
-    const two = facts({ members: [member("a"), member("b")] }, skewed(-9_000));
+    const pair = [member("a"), member("b")];
+    expect(codes(health.judge(facts({ members: pair }, skewed(5_000))))).toEqual([]);
+    expect(codes(health.judge(facts({ members: pair, isAway: (node) => node === "n-b" }, skewed(9_000))))).toEqual([]);
+    const two = facts({ members: pair }, skewed(-9_000));
     expect(health.judge(two).get("clock_skew")).toBe("The clocks of this node and b differ by 9 s");
   });
 

@@ -347,6 +347,7 @@ describe("the steward", () => {
     world.own = beat("a", { conditions: ["disk_full"] });
     tell("b", ["disk_full"]);
     await steward.tick();
+    expect(handovers()).toHaveLength(1);
     await steward.tick();
     expect(steward.successor()).toBe("s-c");
     expect(handovers()).toEqual([expect.stringContaining("to c (n-c)")]);
@@ -419,12 +420,13 @@ describe("the steward", () => {
     const { steward, world, changes, lines, lead } = startSteward([member("a"), member("b")], raft(["a"]));
     const waits = () => lines.filter((line) => line.includes("another change came first"));
     world.fails = true;
-    await steward.tick();
-    await steward.tick();
-    expect([world.state.members.length, waits().length]).toEqual([1, 1]);
+    for (let tick = 0; tick < 3; tick += 1) {
+      await steward.tick();
+      expect([world.state.members.length, waits().length]).toEqual([1, 1]);
+    }
     world.fails = false;
     await steward.tick();
-    expect(changes).toMatchObject(Array.from({ length: 3 }, () => ({ do: "add", server: "s-b" })));
+    expect(changes).toMatchObject(Array.from({ length: 4 }, () => ({ do: "add", server: "s-b" })));
     expect(world.state.members).toHaveLength(2);
     // What fails because the leadership has ended is no news.
     world.state = raft(["a"]);
