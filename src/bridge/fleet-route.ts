@@ -1,6 +1,7 @@
 // The route of `cairn bridge --fleet`: uses one live member of the fleet, and changes to another one when that dies,
 // hangs, stops or refuses the caller. What a change means for calls is in retry.ts, for sessions in session.ts.
 
+import type { Fault } from "../lib/fault.ts";
 import { parseObject } from "../lib/json-object.ts";
 import { pause, rejectOnAbort } from "../lib/pause.ts";
 import { connectionReason } from "../lib/reason-of.ts";
@@ -11,7 +12,7 @@ import { type LiveNode, type SearchOptions, searchLiveNodes } from "./discovery/
 import { REFUSED_STATUSES, type RequestOptions, type Send } from "./endpoint.ts";
 import { NotSentError, OutcomeUnknownError, RefusedError } from "./errors.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { JsonRpcError } from "./json-rpc.ts";
+import { JsonRpcError, jsonRpcErrorOf } from "./json-rpc.ts";
 import type { FailureKind, Member, Route, Switch } from "./route.ts";
 import { fetchTools, type ToolList } from "./tool-list.ts";
 
@@ -49,6 +50,8 @@ export interface FleetRouteOptions extends CandidatesOptions {
   /** Uses edges rather than full members. */
   preferEdges: boolean;
   times?: Partial<FleetTimes>;
+  /** Returns why no member can be reached from here at all, such as a tailnet that does not take the bridge. */
+  blocked?: () => Fault | undefined;
   signal: AbortSignal;
 }
 
@@ -151,8 +154,8 @@ export class FleetRoute implements Route {
         });
         if (opened !== undefined) return this.#use(opened);
       }
-      // Only a new grant helps where all refuse this caller: there is no point in waiting.
-      if (this.#candidates.allRefuse()) throw this.#unreachable();
+      // Only a new grant or a login helps where all refuse this caller or it has no network: waiting has no point.
+      if (this.#candidates.allRefuse() || this.#options.blocked?.() !== undefined) throw this.#unreachable();
       if (round === 1) log("warning", `no member of the fleet is live: ${this.#candidates.reasons()}; trying again`);
       await backoff.wait(signal);
     }
@@ -270,6 +273,8 @@ export class FleetRoute implements Route {
   }
 
   #unreachable(): JsonRpcError {
+    const blocked = this.#options.blocked?.();
+    if (blocked !== undefined) return jsonRpcErrorOf(blocked);
     const isRefused = this.#candidates.allRefuse();
     return new JsonRpcError(
       isRefused ? 403 : 503,

@@ -60,39 +60,44 @@ export interface Route {
 /** A node that restarts is waited for this long before a call fails. */
 const RECONNECT_MS = 3000;
 
+/** While a response is awaited, it is checked this often whether one can come at all. */
+const BLOCKED_CHECK_MS = 1000;
+
 /** The route to one node, whose address is looked up for each request: it may start, or move, after the bridge. */
 export class SingleNodeRoute implements Route {
   readonly hasSeveral = false;
   readonly retryForMs = RECONNECT_MS;
-  readonly #member: Member;
+  readonly #address: AddressSource;
+  readonly #blocked: (() => Fault | undefined) | undefined;
+  #current: { member: Member; end: AbortController };
 
-  constructor(address: AddressSource) {
-    let name = "its socket";
-    this.#member = {
-      get name() {
-        return name;
-      },
-      gone: new AbortController().signal,
-      caller: "",
-      tools: undefined,
-      behind: undefined,
-      send: async (path, options) => {
-        const found = await resolveAddress(address);
-        name = nameOf(found);
-        return send(found, path, options);
-      },
-      position: async () => undefined,
-    };
+  /**
+   * `blocked` returns why the node cannot be reached at all, such as a tailnet that does not take the bridge: calls
+   * that wait then end at once, while connections there would stay silent.
+   */
+  constructor(address: AddressSource, blocked?: () => Fault | undefined) {
+    this.#address = address;
+    this.#blocked = blocked;
+    this.#current = this.#open();
   }
 
   async member(): Promise<Member> {
-    return this.#member;
+    return this.#current.member;
   }
 
   failed(): void {}
 
-  awaitResponse(): () => void {
-    return () => {};
+  awaitResponse(member: Member): () => void {
+    const { end, member: current } = this.#current;
+    if (this.#blocked === undefined || member !== current) return () => {};
+    const check = () => {
+      const fault = this.#blocked?.();
+      if (fault === undefined) return;
+      if (this.#current.end === end) this.#current = this.#open();
+      end.abort(fault.message);
+    };
+    const timer = setInterval(check, BLOCKED_CHECK_MS);
+    return () => clearInterval(timer);
   }
 
   sawPosition(): void {}
@@ -100,6 +105,27 @@ export class SingleNodeRoute implements Route {
   onSwitch(): void {}
 
   close(): void {}
+
+  #open(): { member: Member; end: AbortController } {
+    const end = new AbortController();
+    let name = "its socket";
+    const member: Member = {
+      get name() {
+        return name;
+      },
+      gone: end.signal,
+      caller: "",
+      tools: undefined,
+      behind: undefined,
+      send: async (path, options) => {
+        const found = await resolveAddress(this.#address);
+        name = nameOf(found);
+        return send(found, path, options);
+      },
+      position: async () => undefined,
+    };
+    return { member, end };
+  }
 }
 
 /** Returns the address now. Rejects with NotSentError where there may be one soon, else with JsonRpcError. */

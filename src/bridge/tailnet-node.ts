@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import type { Environment } from "../config/environment.ts";
 import type { Loaded } from "../config/load.ts";
 import { socketPaths } from "../config/paths.ts";
@@ -13,13 +14,13 @@ import { refuseRealControl, refuseUntagged } from "../config/tailnet-settings.ts
 import { prepareSockets } from "../datadir/index.ts";
 import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
-import { parseObject } from "../lib/json-object.ts";
 import { pause } from "../lib/pause.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { registerSecret } from "../observe/redact.ts";
 import { type DataLock, lockDataFolder } from "../store/lock.ts";
 import { openTailnet, type Tailnet, type UpParams } from "../tailnet/index.ts";
+import { BridgeLogin } from "./bridge-login.ts";
 import type { EgressAddress } from "./endpoint.ts";
 
 const POLL_MS = 100;
@@ -55,6 +56,9 @@ interface RunningNode {
 export class BridgeNode {
   readonly #options: BridgeNodeOptions;
   #running: RunningNode | undefined;
+  #login: BridgeLogin | undefined;
+  /** What this process has published last. */
+  #published = "";
   #isClosed = false;
 
   constructor(options: BridgeNodeOptions) {
@@ -71,16 +75,32 @@ export class BridgeNode {
     for (;;) {
       if (this.#isClosed) throw new Fault("cancelled", "The bridge ends");
       const running = this.#running ?? this.#start();
-      if (running !== undefined) return running.address;
-      const published = this.#publishedAddress();
-      if (published !== undefined) return published;
+      if (running !== undefined) {
+        const address = await running.address;
+        if (this.#login?.denial !== undefined) throw this.#login.denial;
+        return address;
+      }
+      const { egress, secret, ...about } = this.#readPublished();
+      const denial = denialOf(about);
+      if (egress !== undefined && secret !== undefined) {
+        if (denial !== undefined) throw denial;
+        return { egress, secret, base: this.#options.base };
+      }
       if (performance.now() > deadline) {
-        throw new Fault("unavailable", `Another bridge holds ${this.#options.folder} and has not joined the tailnet`, {
-          hint: "Look at its log; cairn bridge NAME --login in a terminal shows what it waits for.",
-        });
+        throw (
+          denial ??
+          new Fault("unavailable", `Another bridge holds ${this.#options.folder} and has not joined the tailnet`, {
+            hint: "Look at its log; cairn bridge NAME --login in a terminal shows what it waits for.",
+          })
+        );
       }
       await pause(POLL_MS, AbortSignal.timeout(this.#options.joinMs));
     }
+  }
+
+  /** Why the control server does not take the device, as far as it is known. */
+  get denial(): Fault | undefined {
+    return this.#login?.denial ?? denialOf(this.#readPublished());
   }
 
   /** Ends the node; another bridge that uses it takes over. */
@@ -105,6 +125,8 @@ export class BridgeNode {
       end.abort();
       const joined = await joining.catch(() => undefined);
       rmSync(join(this.#options.folder, EGRESS_FILE), { force: true });
+      this.#published = "";
+      this.#login = undefined;
       await joined?.tailnet.close();
       lock.release();
     };
@@ -132,54 +154,41 @@ export class BridgeNode {
       log,
       ...(engine === "auto" ? {} : { engine }),
     });
+    const egress = { egress: join(paths.internal, "egress.sock"), secret };
+    let joined = false;
+    const publish = () => {
+      if (!signal.aborted) this.#publish({ ...(joined ? egress : {}), ...deniedOf(login.denial) });
+    };
+    const login = this.#openLogin(tailnet, publish);
     try {
-      await this.#untilRunning(tailnet, this.#params(paths.internal, secret), signal);
+      await tailnet.up(this.#params(paths.internal, secret));
+      await login.joined(this.#options.joinMs, signal);
     } catch (error) {
       await tailnet.close();
       throw error;
     }
-    const egress = join(paths.internal, "egress.sock");
-    writeAtomic(join(folder, EGRESS_FILE), JSON.stringify({ egress, secret }), { shared: true });
-    return { tailnet, address: { egress, secret, base } };
+    joined = true;
+    publish();
+    return { tailnet, address: { ...egress, base } };
   }
 
-  async #untilRunning(tailnet: Tailnet, params: UpParams, signal: AbortSignal): Promise<void> {
-    const running = Promise.withResolvers<void>();
-    running.promise.catch(() => {});
-    const { joinMs } = this.#options;
-    let loginUrl: string | undefined;
-    const late = setTimeout(() => running.reject(notJoined(loginUrl, joinMs)), joinMs);
-    const ends = [
-      tailnet.on("state", ({ state, self }) => {
-        if (state === "Running" && self?.keyExpired !== true) running.resolve();
-        if (state === "NeedsMachineAuth")
-          this.#options.log("warning", "the tailnet wants an admin to approve this bridge");
-      }),
-      tailnet.on("login", (url) => {
-        loginUrl = url;
-        this.#options.onLoginUrl(url);
-      }),
-      tailnet.on("authFailed", (message) =>
-        running.reject(
-          new Fault("auth_key", `The tailnet refused the key of the bridge: ${message}`, {
-            hint: "Set a fresh TS_AUTHKEY for one start, or log in with cairn bridge NAME --login.",
-          }),
-        ),
-      ),
-      tailnet.on("fatal", (message) =>
-        running.reject(new Fault("tailnet_failed", `The tailnet half stopped: ${message}`)),
-      ),
-    ];
-    const stop = (): void => running.reject(new Fault("cancelled", "The bridge ends"));
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      await tailnet.up(params);
-      await running.promise;
-    } finally {
-      clearTimeout(late);
-      signal.removeEventListener("abort", stop);
-      for (const end of ends) end();
-    }
+  #openLogin(tailnet: Tailnet, onChange: () => void): BridgeLogin {
+    const { base, secrets, log, onLoginUrl } = this.#options;
+    const { authKey, clientSecret } = secrets;
+    const hasKey = authKey !== undefined || clientSecret !== undefined;
+    const { hostname: name } = new URL(base);
+    const login = new BridgeLogin({ tailnet, name, authKey, hasKey, log, onLoginUrl, onChange });
+    this.#login = login;
+    return login;
+  }
+
+  /** Writes what the other bridges of this folder need to know, where it has changed. */
+  #publish(published: Published): void {
+    const file = join(this.#options.folder, EGRESS_FILE);
+    const text = JSON.stringify(published);
+    if (text === this.#published) return;
+    this.#published = text;
+    writeAtomic(file, text, { shared: true });
   }
 
   #params(socketDir: string, egressSecret: string): UpParams {
@@ -207,24 +216,28 @@ export class BridgeNode {
     };
   }
 
-  /** Returns the address that the process which runs the node has published. */
-  #publishedAddress(): EgressAddress | undefined {
-    const { folder, base } = this.#options;
+  /** Returns what the process which runs the node has published; nothing where none does. */
+  #readPublished(): Published {
     try {
-      const { egress, secret } = parseObject(readFileSync(join(folder, EGRESS_FILE), "utf8")) ?? {};
-      return typeof egress === "string" && typeof secret === "string" ? { egress, secret, base } : undefined;
+      return published.parse(JSON.parse(readFileSync(join(this.#options.folder, EGRESS_FILE), "utf8")));
     } catch {
-      return undefined;
+      return {};
     }
   }
 }
 
-function notJoined(loginUrl: string | undefined, joinMs: number): Fault {
-  return loginUrl === undefined
-    ? new Fault("unavailable", `The bridge has not joined the tailnet within ${joinMs / 1000} s`, {
-        hint: "See whether this machine reaches the control server.",
-      })
-    : new Fault("unavailable", `The bridge waits for a login: open ${loginUrl}`, {
-        hint: "Or start it once with TS_AUTHKEY, or run cairn bridge NAME --login in a terminal.",
-      });
+/** What the running node publishes: how to reach its egress, and why the control server does not take it. */
+const published = z.object({
+  egress: z.string().optional(),
+  secret: z.string().optional(),
+  denied: z.object({ message: z.string(), hint: z.string() }).optional(),
+});
+type Published = z.infer<typeof published>;
+
+function deniedOf(denial: Fault | undefined): Pick<Published, "denied"> {
+  return denial === undefined ? {} : { denied: { message: denial.message, hint: denial.hint ?? "" } };
+}
+
+function denialOf({ denied }: Published): Fault | undefined {
+  return denied === undefined ? undefined : new Fault("unavailable", denied.message, { hint: denied.hint });
 }

@@ -57,17 +57,17 @@ export function tailnetFleetRoute(
     given: bases.map((base) => ({ name: base, address: () => memberAddress(base) })),
     cacheKey: ["tailnet", ...bases],
     memberAddress,
+    blocked: () => node.denial,
   });
 }
 
 function openFleetRoute(
   invocation: Invocation,
   signal: AbortSignal,
-  { given, memberAddress, cacheKey }: Pick<FleetRouteOptions, "given" | "memberAddress"> & { cacheKey: string[] },
+  { cacheKey, ...options }: Pick<FleetRouteOptions, "given" | "memberAddress" | "blocked"> & { cacheKey: string[] },
 ): FleetRoute {
   return new FleetRoute({
-    given,
-    memberAddress,
+    ...options,
     cacheFile: memberCacheFile(cacheKey, invocation.env),
     preferEdges: isSet(invocation, "preferEdges"),
     signal,

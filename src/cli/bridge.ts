@@ -66,7 +66,10 @@ async function bridgeThroughTailnet(invocation: Invocation, name: string, signal
     }
     const route = isSet(invocation, "fleet")
       ? tailnetFleetRoute(invocation, node, [base], signal)
-      : new SingleNodeRoute(() => node.address());
+      : new SingleNodeRoute(
+          () => node.address(),
+          () => node.denial,
+        );
     return await run(route, signal);
   } finally {
     await node.close();

@@ -132,6 +132,34 @@ describe("a bridge that joins the tailnet", () => {
     expect((await tailnet.nodes()).filter(({ hostname }) => hostname === "desk")).toHaveLength(1);
   }, 120_000);
 
+  test("a device that is deleted fails calls with the reason and the way back, in every bridge that shares it", async () => {
+    await using first = await open("modern");
+    await using second = await open("modern");
+    const call = async ({ client }: Bridge) => {
+      const result = await client.callTool({ name: "whoami", arguments: {} }, { timeout: 60_000 });
+      return { isError: result.isError === true, text: JSON.stringify(result.content) };
+    };
+    expect([(await call(first)).isError, (await call(second)).isError]).toEqual([false, false]);
+    await tailnet.remove("desk");
+    const seen = () => first.stderr();
+    for (const bridge of [first, second])
+      await eventually(
+        "the reason",
+        async () => {
+          const { isError, text } = await call(bridge);
+          return (
+            isError && text.includes("does not know the device of this bridge any more") && text.includes("open http")
+          );
+        },
+        { withinMs: 60_000, seen },
+      );
+    const { text } = await call(second);
+    await tailnet.expect({ hostname: "desk", user: OWNER });
+    await tailnet.completeLogin(/open (http[^ ]+) in a browser/.exec(text)?.[1] ?? "");
+    for (const bridge of [first, second])
+      await eventually("the bridge to go on", async () => !(await call(bridge)).isError, { withinMs: 60_000, seen });
+  }, 240_000);
+
   test("its state is private and holds no key", async () => {
     const folder = join(data, "bridge-cairn");
     for (const name of readdirSync(folder, { recursive: true }).map(String)) {

@@ -5,42 +5,12 @@ import { beforeEach, expect, test } from "bun:test";
 import { Fault } from "../../src/lib/fault.ts";
 import { TailnetSession, type TailnetSessionOptions } from "../../src/node/tailnet/tailnet-session.ts";
 import { Conditions } from "../../src/observe/conditions.ts";
-import { LoopbackTailnet, type Status, type TailnetEvents, type UpParams } from "../../src/tailnet/index.ts";
+import type { UpParams } from "../../src/tailnet/index.ts";
 import { eventually } from "../kit/eventually.ts";
+import { Played, status } from "../kit/played-tailnet.ts";
 
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.parse("2026-06-01T00:00:00Z");
-
-/** A tailnet whose events the test fires itself. */
-class Played extends LoopbackTailnet {
-  readonly listening: string[] = [];
-  logins: (string | undefined)[] = [];
-  loginFault: Fault | undefined;
-  /** How many of the next attempts to listen fail. */
-  listenFailures = 0;
-  upFault: Fault | undefined;
-  readonly #listeners = new Map<string, unknown[]>();
-  override on<K extends keyof TailnetEvents>(event: K, listener: TailnetEvents[K]): () => void {
-    const list = this.#listeners.get(event) ?? [];
-    list.push(listener);
-    this.#listeners.set(event, list);
-    return () => list.splice(list.indexOf(listener), 1);
-  }
-  play<K extends keyof TailnetEvents>(event: K, ...args: Parameters<TailnetEvents[K]>): void {
-    for (const listener of this.#listeners.get(event) ?? []) (listener as (...given: typeof args) => void)(...args);
-  }
-  override async up(): Promise<void> {
-    if (this.upFault !== undefined) throw this.upFault;
-  }
-  override async listen(port: number, options?: { tls: boolean }): Promise<void> {
-    if (this.listenFailures-- > 0) throw new Fault("tailnet_failed", "address in use");
-    this.listening.push(`${port}${options?.tls === true ? " tls" : ""}`);
-  }
-  override async login(key?: string): Promise<void> {
-    this.logins.push(key);
-    if (key !== undefined && this.loginFault !== undefined) throw this.loginFault;
-  }
-}
 
 const KEYED = { params: { controlUrl: "http://control.example", authKey: "tskey-auth-x" } as UpParams };
 
@@ -65,35 +35,6 @@ function join(changes: Partial<TailnetSessionOptions> = {}): TailnetSession {
     ...changes,
   });
   return session;
-}
-
-function status(
-  state: Status["state"],
-  changes: Partial<Status> = {},
-  self: Partial<NonNullable<Status["self"]>> = {},
-): Status {
-  const base = {
-    id: "n1",
-    hostname: "cairn",
-    dnsName: "cairn.t.ts.net",
-    ips: ["100.64.0.1"],
-    tags: [],
-    login: "a@example.com",
-    userId: "1",
-    keyExpiry: null,
-    keyExpired: false,
-  };
-  return {
-    state,
-    control: "connected",
-    denied: null,
-    self: { ...base, ...self },
-    health: [],
-    https: false,
-    domains: [],
-    funnel: false,
-    ...changes,
-  };
 }
 
 const codes = (): string[] => conditions.list().map(({ code }) => code);
