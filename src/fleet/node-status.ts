@@ -111,6 +111,7 @@ export function nodeStatus(node: Services): ActOperation<z.ZodObject, typeof nod
   return act({
     ...NODE_STATUS,
     title: "Status of this node and its fleet",
+    search: "health, problems, which node leads, memory server status",
     description:
       "Says how this cairn node and its fleet do: who leads, which members there are and how far they are, what " +
       "may fail, tailnet state, URLs, and conditions that need attention. Details are for callers who may read all " +

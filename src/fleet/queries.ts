@@ -59,6 +59,7 @@ export function fleetMembers(node: Services): ReadOperation<z.ZodObject, typeof 
   return read({
     name: "fleet_members",
     title: "Members of the fleet",
+    search: "nodes, machines and roles of the memory servers",
     description:
       "Lists the nodes of the fleet with their roles, and on the leader the devices that ask to join. Use " +
       "node_status for how they do.",

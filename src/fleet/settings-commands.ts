@@ -111,6 +111,7 @@ export function fleetSettings(node: Services): ReadOperation<z.ZodObject, typeof
   return read({
     name: "fleet_settings",
     title: "Settings of the fleet",
+    search: "limits, quotas, how long history is kept",
     description: "Lists the limits that hold on every node of the fleet. fleet_settings_set changes one.",
     input: z.object({}),
     output: listed,

@@ -49,7 +49,10 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
   hints?: Hints;
   /** Reports whether this node offers the operation; called once at the start. Default: it does. */
   offered?(): boolean;
-  /** Words that people use for what it does, on one line: clients that load tools on demand search them. */
+  /**
+   * Words that people use for what it does, on one line: clients that load tools on demand search them. Every tool has
+   * them.
+   */
   search?: string;
   /** One of the few tools for daily work (`/mcp?preset=core`). "always": clients load it at once. */
   core?: "daily" | "always";

@@ -8,6 +8,7 @@ import { read } from "./define.ts";
 export const whoami = read({
   name: "whoami",
   title: "Who am I",
+  search: "my rights, permissions, which spaces I may use",
   description: "Returns who you are, as the tailnet proves it, and which roles you have in which spaces.",
   input: z.object({}),
   output: z.object({

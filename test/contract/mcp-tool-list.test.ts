@@ -2,6 +2,10 @@
 // demand, and the preset with the few for daily work.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { FEATURES } from "../../src/features/index.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { Services } from "../../src/operation/services.ts";
+import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
 import { connect, ERAS } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
@@ -9,6 +13,7 @@ import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
 const CORE = [
   "context_delete",
   "context_get",
+  "context_grep",
   "context_history",
   "context_list",
   "context_patch",
@@ -72,6 +77,7 @@ describe.each(ERAS)("%s client", (era) => {
         .map(({ name }) => name);
     expect(found("remember")).toContain("context_put");
     expect(found("forget")).toEqual(["context_delete"]);
+    for (const word of ["search", "grep"]) expect(found(word)).toContain("context_grep");
     for (const name of ["prime", "context_get", "context_list", "context_put"]) {
       for (const word of ["memor", "note", "handoff"])
         expect([name, word, found(word)]).toContainEqual(expect.arrayContaining([name]));
@@ -98,6 +104,16 @@ describe.each(ERAS)("%s client", (era) => {
     const many = { writes: [{ operation: "context_delete", id: "team/y" }] };
     expect((await all.client.callTool({ name: "context_many", arguments: many })).isError).not.toBe(true);
   });
+});
+
+test("every tool of every operation says by which words it is found", () => {
+  const operations = [...operationsOf(FEATURES, new Services()), whoami];
+  const tools = operations.filter(
+    (operation) => operation.access.verb !== "admin" && (operation.kind !== "write" || operation.internal !== true),
+  );
+  for (const { name, search } of tools)
+    expect([name, search]).toEqual([name, expect.stringMatching(/^[a-z][^\n]{5,100}$/)]);
+  expect(new Set(tools.map(({ search }) => search)).size).toBe(tools.length);
 });
 
 test("a session of the core preset is none of the caller's other connections", async () => {

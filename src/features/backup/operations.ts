@@ -80,6 +80,7 @@ export function backupOperations(node: Services): Operation[] {
     act({
       name: "backup_list",
       title: "List backups",
+      search: "copies of the memory, when it was saved last",
       description:
         "Lists the scheduled backups of this node, when the last good one was made and when the next is due.",
       input: z.object({ remote: z.boolean().default(false).describe("Also list the bucket.") }),
@@ -101,6 +102,7 @@ export function backupOperations(node: Services): Operation[] {
     act({
       name: "backup_now",
       title: "Make a backup now",
+      search: "save a copy of the memory now",
       description: `Makes a verified backup of this node's store now, uploads it to the bucket if there is one, and removes those that the rule does not keep. ${DURATION}`,
       input: z.object({}),
       output: backupReport,
@@ -120,6 +122,7 @@ function fetchOperation(node: Services): Operation {
   return act({
     name: "backup_fetch",
     title: "Fetch a backup",
+    search: "get a copy of the memory from the bucket",
     description: `Downloads a backup from the bucket into this node's backup folder and checks it, so that it can be restored. ${DURATION}`,
     input: z.object({ name: z.string().min(1).max(200).describe("The name from backup_list with remote.") }),
     example: { name: "cairn-mini-1a2b3c4d-20260101T030000Z-0a1b2c3d4e-7" },

@@ -72,6 +72,7 @@ export function auditQuery(node: Services): ReadOperation<typeof input, typeof o
   return read({
     name: "audit_query",
     title: "Query the audit",
+    search: "audit log, who changed what and when, refused calls",
     description:
       "Lists who changed what and when, newest first, with the chain hash of each change, and the calls that this node refused (counted by minute). Filter by caller, operation, prefix or time. Reads are not audited.",
     input,

@@ -35,6 +35,7 @@ export const auditVerify = (node: Services) =>
   read({
     name: "audit_verify",
     title: "Verify the audit",
+    search: "check the history for tampering or damage",
     description:
       "Recomputes the hash chain over all kept changes and compares every kept version, the newest state of each context and the members with it. If ok is false, problem is the first mismatch: the store was changed from outside, or the disk is failing.",
     input: z.object({}),

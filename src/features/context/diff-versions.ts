@@ -16,6 +16,7 @@ import { missing, requireVersion } from "./version-faults.ts";
 export const contextDiff = read({
   name: "context_diff",
   title: "Difference of two versions",
+  search: "compare versions of a note, what changed",
   description:
     "Shows what changed in a context from one version to another (default: the newest): a JSON patch for JSON, a unified diff for text. Use it before you overwrite what someone else changed.",
   input: z.object({

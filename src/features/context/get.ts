@@ -130,6 +130,7 @@ function versionAt(reader: Reader, head: ContextRow, seq: number): number {
 export const contextMetadata = read({
   name: "context_metadata",
   title: "Metadata of a context",
+  search: "author, size, date and version of a note, without its text",
   description:
     "Returns what is known of a context except its content: version, etag, author, times, and how much of its history is kept. For a deleted context deleted is true.",
   input: z.object({ id: contextId }),

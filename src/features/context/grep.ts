@@ -50,6 +50,7 @@ export const contextGrep = read({
   name: "context_grep",
   title: "Search in contexts",
   search: "search memory, find in notes, grep, look for text",
+  core: "daily",
   description:
     "Returns the lines that match a pattern, in one document (id) or in all under a prefix, newest versions, with line numbers. Use it to find a place in a long document before you read that part with context_get lines. The pattern is a regular expression without backreferences and lookaround; literal takes it as plain text.",
   input: z.object({

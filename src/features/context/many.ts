@@ -78,6 +78,7 @@ export const contextMany = write({
     { v: 1, apply: applyFirstVersions },
   ],
   title: "Several writes at once",
+  search: "write several notes together, all or none",
   description:
     "Does up to 64 writes (context_put, context_patch, context_delete, context_restore, each with its own arguments) as one, with at most 4 MiB of text in all: all of them happen or none. Use it when several contexts must change together. An error names the index of the write that failed.",
   input,

@@ -34,6 +34,7 @@ export const contextPurge = write({
     { v: 1, apply: purge },
   ],
   title: "Purge a context",
+  search: "erase a secret for good, remove text from the history",
   description:
     "Permanently removes the text, title and tags of a context, or of some of its versions, such as a secret that was written by mistake. Hashes, authors and times stay for the audit; reading a purged version fails with `purged`. If the newest version is purged, the context is deleted too. The bytes leave the disks of all members soon after: until then, and while a backup of before still holds them, node_status says where they are.",
   input: z.object({

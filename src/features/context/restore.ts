@@ -23,6 +23,7 @@ export const contextRestore = write({
   name: "context_restore",
   v: 1,
   title: "Restore an earlier version",
+  search: "undo a change, bring back an earlier or deleted note",
   description:
     "Writes an earlier version of a context again, with its title and tags, as the newest version; this also restores a deleted context. Nothing in between is lost. Find the version with context_history.",
   input: z.object({

@@ -18,6 +18,7 @@ export const spaceConfigure = write({
   name: "space_configure",
   v: 1,
   title: "Configure a space",
+  search: "serve a space while cut off, what edges keep",
   description:
     "Sets how edges may keep the contexts of a space. Use stale for contexts that are useful even if old, such as runbooks needed while the network is down; use never for what no edge may store.",
   input: z.object({ space: spaceName.describe("The part of context ids before their first /."), edge }),
@@ -41,6 +42,7 @@ export const spaceConfigure = write({
 export const spaceSettings = read({
   name: "space_settings",
   title: "Settings of spaces",
+  search: "which spaces are served while cut off",
   description: "Lists the spaces that you may read whose settings differ from the default.",
   input: z.object({}),
   output: z.object({ spaces: z.array(z.object({ space: z.string(), edge })) }),
