@@ -7,7 +7,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { readBounded } from "../lib/read-file.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason, reasonOf } from "../lib/reason-of.ts";
 import { describeIssue } from "../lib/schema-issue.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Caller } from "./caller.ts";
@@ -99,7 +99,7 @@ function readGuarded(path: string): Uint8Array {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (cause) {
     const looped = cause instanceof Error && "code" in cause && cause.code === "ELOOP";
-    throw invalid(path, looped ? "it is a symbolic link" : `cannot be read: ${reasonOf(cause)}`, cause);
+    throw invalid(path, looped ? "it is a symbolic link" : `cannot be read: ${fileReason(cause)}`, cause);
   }
   try {
     const found = fstatSync(descriptor);

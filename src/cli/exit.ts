@@ -3,7 +3,7 @@
 
 import { FAULTS, Fault } from "../lib/fault.ts";
 import { printable } from "../lib/printable.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason, reasonOf } from "../lib/reason-of.ts";
 import { redactText } from "../observe/redact.ts";
 
 /** Unknown words, missing arguments. */
@@ -15,9 +15,15 @@ export const INTERRUPTED_EXIT = 130;
 /** Ended by SIGTERM. */
 export const TERMINATED_EXIT = 143;
 
+/** An error of the system about a file that no command has caught names the file by its path. */
+function systemMessage(error: unknown): string {
+  const path = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
+  return path === undefined ? reasonOf(error) : `${path}: ${fileReason(error)}`;
+}
+
 /** Writes an error to stderr and returns its exit code. */
 export function reportFailure(error: unknown): number {
-  const message = reasonOf(error);
+  const message = error instanceof Fault ? error.message : systemMessage(error);
   const hint = error instanceof Fault && error.hint !== undefined ? `\n  try: ${error.hint}` : "";
   process.stderr.write(`${printable(redactText(`cairn: ${message}${hint}`))}\n`);
   return error instanceof Fault ? FAULTS[error.code].exit : FAULTS.internal.exit;

@@ -5,7 +5,7 @@ import { extname } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { describeJsonError } from "../lib/json-error.ts";
 import { isJsonType } from "../lib/media-type.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason } from "../lib/reason-of.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 
 /** More than the largest context; the node has limits of its own. */
@@ -40,7 +40,7 @@ export async function readInput(file: string): Promise<string> {
     }
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
-    throw new Fault("invalid_input", `Cannot read ${place}: ${reasonOf(cause)}`, {
+    throw new Fault("invalid_input", `Cannot read ${place}: ${fileReason(cause)}`, {
       hint: "Name a file, or - for stdin.",
     });
   }

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { nearest } from "../lib/nearest.ts";
 import { readBounded } from "../lib/read-file.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason } from "../lib/reason-of.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
 import { parseSetting, type SettingValue } from "./parse.ts";
@@ -116,7 +116,7 @@ function readFile(path: string, rows: ReadonlyMap<string, SettingRow>): [string,
   try {
     parsed = Bun.TOML.parse(withoutBom(textOfUtf8(readBounded(path, MAX_FILE_BYTES), "it")));
   } catch (cause) {
-    const reason = reasonOf(cause);
+    const reason = fileReason(cause);
     throw new Fault("config_invalid", `Cannot read the settings file ${path}: ${reason}`, {
       hint: "Fix the file, or name another one with --config.",
       cause,

@@ -5,7 +5,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Fault } from "../lib/fault.ts";
 import { readBounded } from "../lib/read-file.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason } from "../lib/reason-of.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import type { Environment } from "./environment.ts";
 
@@ -176,7 +176,7 @@ function readSecretFile(path: string, origin: string): string {
   try {
     value = withoutBom(textOfUtf8(readBounded(path, MAX_SECRET_BYTES), "it")).trim();
   } catch (cause) {
-    const reason = reasonOf(cause);
+    const reason = fileReason(cause);
     throw new Fault("config_invalid", `Cannot read the secret from ${origin} (${path}): ${reason}`, {
       hint: "Name a file that this user can read and that contains only the key.",
     });

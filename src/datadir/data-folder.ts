@@ -4,7 +4,7 @@
 import { chmodSync, readdirSync, statSync } from "node:fs";
 import { Fault } from "../lib/fault.ts";
 import { ensurePrivateFolder } from "../lib/private-folder.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason } from "../lib/reason-of.ts";
 
 /** What may be in a folder that no node has used yet, without it being the folder of something else. */
 const BEFORE_FIRST_USE = new Set(["cairn.toml", "lost+found"]);
@@ -28,7 +28,7 @@ export function prepareDataFolder(path: string): string | undefined {
   try {
     chmodSync(path, 0o700);
   } catch (cause) {
-    throw new Fault("data_unsafe", `Others can read the data folder ${path} (mode ${shown}): ${reasonOf(cause)}`, {
+    throw new Fault("data_unsafe", `Others can read the data folder ${path} (mode ${shown}): ${fileReason(cause)}`, {
       hint: "Choose a place with --data where this user may close a folder to others.",
       cause,
     });

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
 import { readBounded } from "../lib/read-file.ts";
+import { fileReason } from "../lib/reason-of.ts";
 import { type FleetKeys, fleetKeys } from "../log/fleet-key.ts";
 import { dataExists } from "../store/backup.ts";
 import { readStore } from "../store/inspect.ts";
@@ -40,15 +41,21 @@ export function writeKeyFile(dataDir: string, path: string): void {
   writeAtomic(path, `${JSON.stringify({ cairn_backup_keys: Object.fromEntries(keys) }, null, 2)}\n`);
 }
 
+const NAME_A_KEY_FILE = "Name a file that `cairn backup key FILE` wrote on a full member of the fleet.";
+
 /** Reads a key file. Fault `invalid_input`. */
 export function readKeyFile(path: string): FleetKeys {
+  let text: string;
   try {
-    return new Map(
-      Object.entries(fileShape.parse(JSON.parse(readBounded(path, MAX_KEY_FILE_BYTES).toString())).cairn_backup_keys),
-    );
+    text = readBounded(path, MAX_KEY_FILE_BYTES).toString();
+  } catch (cause) {
+    throw new Fault("invalid_input", `Cannot read ${path}: ${fileReason(cause)}`, { hint: NAME_A_KEY_FILE, cause });
+  }
+  try {
+    return new Map(Object.entries(fileShape.parse(JSON.parse(text)).cairn_backup_keys));
   } catch (cause) {
     throw new Fault("invalid_input", `${path} is not a key file of cairn backup key`, {
-      hint: "Name a file that `cairn backup key FILE` wrote on a full member of the fleet.",
+      hint: NAME_A_KEY_FILE,
       cause,
     });
   }

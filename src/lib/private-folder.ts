@@ -6,7 +6,7 @@ import { dirname, resolve } from "node:path";
 import { asOwner, nameOfUid } from "./accounts.ts";
 import { flush } from "./atomic-file.ts";
 import { Fault } from "./fault.ts";
-import { reasonOf } from "./reason-of.ts";
+import { fileReason } from "./reason-of.ts";
 
 /**
  * Ensures that `path` is a folder of this uid that others cannot write. `choice` is what chooses another place, for
@@ -16,7 +16,7 @@ export function ensurePrivateFolder(path: string, choice = "--data"): void {
   try {
     makeDurably(path);
   } catch (cause) {
-    throw new Fault("data_unsafe", `Cannot make the folder ${path}: ${reasonOf(cause)}`, {
+    throw new Fault("data_unsafe", `Cannot make the folder ${path}: ${fileReason(cause)}`, {
       hint: `Choose another place with ${choice}, or mend the permissions of this one.`,
       cause,
     });

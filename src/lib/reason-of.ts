@@ -11,6 +11,26 @@ export function connectionReason(cause: unknown): string {
   return REASONS[code] ?? reasonOf(cause);
 }
 
+/** Returns why a file or folder could not be read or written, in a few words for people. */
+export function fileReason(cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return FILE_REASONS[code] ?? reasonOf(cause);
+}
+
+/** The system's own texts have its call and its code, such as "EISDIR: illegal operation on a directory, read". */
+const FILE_REASONS: Readonly<Record<string, string>> = {
+  EISDIR: "it is a folder, not a file",
+  ENOTDIR: "a part of its path is a file, not a folder",
+  ENOENT: "there is no such file or folder",
+  EACCES: "this user has no right to it",
+  EPERM: "this user has no right to it",
+  ELOOP: "its symbolic links lead in a circle",
+  ENAMETOOLONG: "its name is too long",
+  ENXIO: "it is a socket or a device that cannot be opened",
+  EROFS: "its disk is read-only",
+  ENOSPC: "its disk is full",
+};
+
 /** The runtime's own texts about connections address callers of fetch. */
 const REASONS: Readonly<Record<string, string>> = {
   ConnectionRefused: "nothing listens there",

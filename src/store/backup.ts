@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { flush, renameDurably, writeAtomic } from "../lib/atomic-file.ts";
 import { Fault } from "../lib/fault.ts";
-import { reasonOf } from "../lib/reason-of.ts";
+import { fileReason } from "../lib/reason-of.ts";
 import { Sha256 } from "../lib/sha256.ts";
 import { type Reader, readerOf, type Writer, writerOf } from "./connection.ts";
 import { isDamaged } from "./damage.ts";
@@ -230,7 +230,7 @@ function broken(folder: string, why: string, cause?: unknown): Fault {
 
 function backupFault(path: string, to: string, error: unknown): unknown {
   if (error instanceof Fault) return error;
-  const reason = reasonOf(error);
+  const reason = fileReason(error);
   if (isDamaged(error))
     return new Fault("data_corrupt", `The store ${path} cannot be copied: ${reason}`, {
       hint: "Restore an earlier backup.",

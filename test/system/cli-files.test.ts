@@ -70,6 +70,41 @@ test("a file of /proc, whose size says 0, is read; a folder and nothing are refu
   }
 });
 
+test("an empty pipe is refused without --allow-empty, an empty file is not", async () => {
+  writeFileSync(join(node.home, "empty.txt"), "");
+  await node.bash("echo good | $CAIRN context put team-a/kept");
+  for (const line of ["false | $CAIRN context put team-a/kept", "$CAIRN context put team-a/kept <(false)"]) {
+    const { code, err } = await node.bash(line);
+    expect([code, err]).toEqual([2, expect.stringMatching(/ is empty; nothing was written\n {2}try: .*--allow-empty/)]);
+  }
+  expect(await stored("team-a/kept")).toBe("good\n");
+  expect(await node.bash("$CAIRN context put team-a/kept empty.txt")).toMatchObject({ code: 0 });
+  expect(await stored("team-a/kept")).toBe("");
+  expect(await node.bash(": | $CAIRN context put team-a/other - --allow-empty")).toMatchObject({ code: 0 });
+  expect(await stored("team-a/other")).toBe("");
+});
+
+const FOLDER = "it is a folder, not a file";
+
+test.each([
+  ["$CAIRN context put team-a/none .", 2, FOLDER],
+  ["$CAIRN context patch team-a/plan .", 2, FOLDER],
+  ["$CAIRN context many .", 2, FOLDER],
+  ["$CAIRN context get team-a/plan --from .", 2, FOLDER],
+  ["$CAIRN import .", 2, FOLDER],
+  ["$CAIRN config validate --config .", 20, FOLDER],
+  ["TS_AUTHKEY_FILE=. $CAIRN config validate", 20, FOLDER],
+  ["$CAIRN restore nowhere --data restored --key .", 2, FOLDER],
+  ["$CAIRN context put team-a/none nowhere", 2, "there is no such file or folder"],
+  ["touch plain; $CAIRN context put team-a/none plain/x", 2, "a part of its path is a file, not a folder"],
+  ["ln -sf loop loop; $CAIRN context put team-a/none loop", 2, "its symbolic links lead in a circle"],
+  ["$CAIRN export --data data --to no-folder/x.jsonl", 1, "there is no such file or folder"],
+])("%s says why in words", async (line, wanted, words) => {
+  const { code, err } = await node.bash(line);
+  expect([code, err]).toEqual([wanted, expect.stringContaining(words)]);
+  expect(err).not.toMatch(/E[A-Z]{4,}:/);
+});
+
 test("settings, keys and the keys of backups come from a pipe as well, within their bounds", async () => {
   const shown = await node.bash(`$CAIRN config show --config <(echo 'hostname = "piped"')`);
   expect(shown).toMatchObject({ code: 0, out: expect.stringContaining("piped") });

@@ -15,7 +15,7 @@ import {
   wholeNumber,
 } from "../command.ts";
 import { confirmed } from "../confirm.ts";
-import { parseJsonInput, readInput, refuseNoJson, typeByName } from "../input.ts";
+import { isRereadable, parseJsonInput, readInput, refuseNoJson, typeByName } from "../input.ts";
 import { objectsOf, say, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
@@ -46,6 +46,7 @@ export const contextPut: Command = {
     },
     ...titleAndTags,
     ifMatch,
+    { flags: "--allow-empty", help: "store an empty text also where stdin or a pipe holds nothing" },
     { flags: "--create", help: "write only if the context does not exist yet" },
     { flags: "--editor", help: "write the content in $VISUAL or $EDITOR, as context edit does" },
     idempotencyKey,
@@ -60,6 +61,7 @@ export const contextPut: Command = {
       return editContext(invocation, id);
     }
     const content = await readInput(file);
+    if (content === "" && !isSet(invocation, "allowEmpty") && !isRereadable(file)) throw emptyInput(file);
     const wanted = textOption(invocation, "type");
     const type = wanted ?? typeByName(file, id);
     if (wanted === undefined) refuseNoJson(content, type, file === "-" ? id : file);
@@ -78,6 +80,13 @@ export const contextPut: Command = {
     return showAnswer(invocation, answer, writtenLine);
   },
 };
+
+/** A command that failed leaves an empty pipe, as in `false | cairn context put`; an empty file was made by someone. */
+function emptyInput(file: string): Fault {
+  return new Fault("invalid_input", `${file === "-" ? "stdin" : file} is empty; nothing was written`, {
+    hint: "See whether the command before the pipe failed; to store an empty text, add --allow-empty.",
+  });
+}
 
 const FORMATS = ["merge", "json-patch", "edit"] as const;
 

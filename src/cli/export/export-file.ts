@@ -5,7 +5,7 @@ import { readExport } from "../../features/context/index.ts";
 import { MAX_EXPORT_LINE_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { readLines } from "../../lib/read-lines.ts";
-import { reasonOf } from "../../lib/reason-of.ts";
+import { fileReason } from "../../lib/reason-of.ts";
 import { sha256Hex } from "../../lib/sha256.ts";
 import { openInput } from "../input.ts";
 
@@ -24,7 +24,7 @@ export async function* linesOf(file: string, signal: AbortSignal): AsyncGenerato
     }
   } catch (cause) {
     if (cause instanceof Fault || signal.aborted) throw cause;
-    throw new Fault("invalid_input", `Cannot read ${file}: ${reasonOf(cause)}`, {
+    throw new Fault("invalid_input", `Cannot read ${file}: ${fileReason(cause)}`, {
       hint: "Name a file that `cairn export` wrote, or - for stdin.",
     });
   }

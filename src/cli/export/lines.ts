@@ -1,7 +1,7 @@
 // What export and import share: paging through the node as an admin, and writing lines to a new private file.
 
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import { flush } from "../../lib/atomic-file.ts";
 import { Fault } from "../../lib/fault.ts";
@@ -29,7 +29,8 @@ export function pageAsker(invocation: Invocation) {
 
 /** Writes lines to a new private file and flushes it to the disk. Returns the last line. Fault `storage_full`. */
 export async function writeLines(path: string, lines: AsyncIterable<string>): Promise<string> {
-  const stream = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  // Opened here: the stream of a file that cannot be opened never ends in Bun, and so would the command.
+  const stream = createWriteStream(path, { fd: openSync(path, "wx", 0o600) });
   // Awaited below; handled from the start, so that a full disk while lines arrive is an error of this call alone.
   const written = finished(stream);
   written.catch(() => {});

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { SYSTEM_DATA } from "../../config/paths.ts";
 import { findAccount } from "../../lib/accounts.ts";
 import { Fault } from "../../lib/fault.ts";
-import { reasonOf } from "../../lib/reason-of.ts";
+import { fileReason } from "../../lib/reason-of.ts";
 import { type Command, type Invocation, isSet, type Option, textOption } from "../command.ts";
 import { NEGATIVE_EXIT } from "../exit.ts";
 import { say, showResult, writeData } from "../output.ts";
@@ -67,7 +67,7 @@ async function writeService(service: Service): Promise<void> {
     mkdirSync(dirname(service.path), { recursive: true });
     writeFileSync(service.path, service.text, { mode: 0o644 });
   } catch (cause) {
-    throw new Fault("forbidden", `Cannot write ${service.path}: ${reasonOf(cause)}`, {
+    throw new Fault("forbidden", `Cannot write ${service.path}: ${fileReason(cause)}`, {
       hint: "Run it with sudo, or install your own with --user.",
       cause,
     });
@@ -121,7 +121,9 @@ export const serviceUninstall: Command = {
     try {
       rmSync(service.path);
     } catch (cause) {
-      throw new Fault("forbidden", `Cannot remove ${service.path}: ${String(cause)}`, { hint: "Run it with sudo." });
+      throw new Fault("forbidden", `Cannot remove ${service.path}: ${fileReason(cause)}`, {
+        hint: "Run it with sudo.",
+      });
     }
     for (const words of service.reload) await runManager(words);
     await writeData(`${service.path} is removed; the data is kept\n`);
