@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { FEATURES } from "../../src/features/index.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";
-import { whoami } from "../../src/operation/whoami.ts";
 import { type Core, callerWith, startCore } from "../kit/core.ts";
 import { connect, ERAS } from "../kit/mcp-client.ts";
 import { type McpServer, startMcpServer } from "../kit/mcp-server.ts";
@@ -107,7 +106,7 @@ describe.each(ERAS)("%s client", (era) => {
 });
 
 test("every tool of every operation says by which words it is found", () => {
-  const operations = [...operationsOf(FEATURES, new Services()), whoami];
+  const operations = operationsOf(FEATURES, new Services());
   const tools = operations.filter(
     (operation) => operation.access.verb !== "admin" && (operation.kind !== "write" || operation.internal !== true),
   );

@@ -7,11 +7,10 @@ import { operationsOf } from "../../src/operation/derive.ts";
 import { parseInput } from "../../src/operation/parse-input.ts";
 import { COMMON_NAMES } from "../../src/operation/registry.ts";
 import { Services } from "../../src/operation/services.ts";
-import { whoami } from "../../src/operation/whoami.ts";
 import { faultOf } from "../kit/refusal.ts";
 
 const OPERATIONS = new Map<string, Operation>(
-  [...operationsOf(FEATURES, new Services()), whoami]
+  operationsOf(FEATURES, new Services())
     .filter((operation) => operation.kind !== "write" || operation.internal !== true)
     .map((operation) => [operation.name, operation]),
 );
