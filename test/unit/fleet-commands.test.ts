@@ -4,19 +4,40 @@ import { describe, expect, test } from "bun:test";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
-import { drawSecret, hashOf } from "../../src/fleet/index.ts";
-import { spaceList } from "../../src/fleet/rows.ts";
+import { drawSecret, fleetFeature, fleetValue, hashOf, PENDING } from "../../src/fleet/index.ts";
+import { fleetRevision, spaceList } from "../../src/fleet/rows.ts";
 import { Work } from "../../src/lib/work.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { isAlone } from "../../src/log/meta.ts";
+import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
+import type { Operation } from "../../src/operation/define.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
+import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
 import { AppliedFleet, applyOn, OPERATIONS } from "../kit/applied-fleet.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
 import { temporaryFolder } from "../kit/temporary.ts";
 
 const MINUTE = 60_000;
+const INTERNAL = [
+  "fleet_begin",
+  "fleet_member_join",
+  "fleet_member_update",
+  "fleet_member_forget",
+  "fleet_level_raise",
+];
+const IDEMPOTENT = [
+  "fleet_member_approve",
+  "fleet_member_promote",
+  "fleet_profile_set",
+  "fleet_settings_set",
+  "node_status",
+  "fleet_members",
+  "fleet_settings",
+];
+const DESTRUCTIVE = ["fleet_member_remove", "fleet_settings_set", "fleet_leave"];
 
 describe("the begin of a fleet", () => {
   test("makes its first member central, and no change: the store stays one that nobody wrote to", () => {
@@ -42,6 +63,61 @@ describe("the begin of a fleet", () => {
       }),
     ).toMatchObject({ fault: "data_exists" });
   });
+
+  /** The feed: `target outcome` of each change after a seq. */
+  const changesOf = (fleet: AppliedFleet, after: number) =>
+    fleet.store.reader
+      .all<{ text: string }>("SELECT target || ' ' || outcome AS text FROM changes WHERE seq > ? ORDER BY seq", after)
+      .map(({ text }) => text);
+  const beginAs = (fleet: AppliedFleet, node: string, server: string) =>
+    fleet.run("fleet_begin", {
+      ...{ fleet: "x", profile: "lan", node, server, name: "one", version: "1", level: KNOWN_LEVEL },
+    });
+
+  test("of one member is its own again by its device or its server, and by nothing else", () => {
+    const fleet = new AppliedFleet().begin();
+    fleet.nowMs += MINUTE;
+    const joined = () => fleet.store.reader.get<{ joined_at: number }>("SELECT joined_at FROM members")?.joined_at;
+    expect(beginAs(fleet, "n4", "s4")).toMatchObject({ fault: "data_exists" });
+    expect(beginAs(fleet, "n1", "s-new")).toEqual({ begun: false });
+    expect([fleet.members(), fleet.state.seq, joined()]).toEqual([
+      ["n1 s-new central active"],
+      0,
+      fleet.nowMs - MINUTE,
+    ]);
+    // Its name and profile stay, an edge is no second full member.
+    fleet.join("n5", { server: "", role: "edge", granted: ["edge"] });
+    expect(beginAs(fleet, "n2", "s-new")).toEqual({ begun: false });
+    expect([fleetValue(fleet.store.reader, "fleet_name"), fleetValue(fleet.store.reader, "fleet_profile")]).toEqual([
+      "home",
+      "home",
+    ]);
+    expect(beginAs(new AppliedFleet(), "n1", "s1")).toEqual({ begun: true });
+  });
+
+  test.each([
+    [STATE_HASH_LEVEL, ["fleet/members/n1 removed", "fleet/members/n2 begun", "fleet/members/n2 begun"]],
+    [STATE_HASH_LEVEL - 1, []],
+  ])("in a store that was written to is a change of the feed from the level on that hashes it: %d", (level, feed) => {
+    const fleet = new AppliedFleet(level).begin();
+    fleet.run("context_put", { id: "a/x", content: 1 });
+    const { seq } = fleet.state;
+    beginAs(fleet, "n2", "s1");
+    beginAs(fleet, "n2", "s-new");
+    expect(changesOf(fleet, seq)).toEqual(feed);
+  });
+});
+
+test("only nodes propose the commands by which they keep the tables, and clients know what repeats and destroys", () => {
+  const fleet = operationsOf(
+    [fleetFeature],
+    new Services().provide(PENDING, () => []),
+  );
+  const named = (is: (operation: Operation) => boolean | undefined) =>
+    fleet.filter((operation) => is(operation) === true).map(({ name }) => name);
+  expect(named((operation) => operation.kind === "write" && operation.internal)).toEqual(INTERNAL);
+  expect(named(({ hints }) => hints?.idempotent)).toEqual(IDEMPOTENT);
+  expect(named(({ hints }) => hints?.destructive)).toEqual(DESTRUCTIVE);
 });
 
 describe("a join", () => {
@@ -234,6 +310,46 @@ describe("promotion and leaving", () => {
     expect(fleet.run("fleet_member_forget", { node: "n1", server: "s1" })).toEqual({ forgotten: true });
     expect(fleet.members()).toEqual(["n2 s-n2 central active"]);
     expect(isAlone(fleet.store.reader)).toBe(true);
+  });
+
+  test("done again changes nothing more", () => {
+    const fleet = new AppliedFleet().begin();
+    fleet.join("n2", { ticket: fleet.ticket("central") });
+    const { seq } = fleet.state;
+    expect(fleet.run("fleet_member_promote", { node: "n2" })).toEqual({ node: "n2", role: "central" });
+    fleet.run("fleet_profile_set", { profile: "home" });
+    expect(fleet.state.seq).toBe(seq);
+    for (const leaves of [1, 2]) {
+      expect(fleet.run("fleet_member_remove", { node: "n2" }), `time ${leaves}`).toMatchObject({ state: "leaving" });
+      expect(fleet.state.seq).toBe(seq + 1);
+    }
+    expect(fleet.run("fleet_member_promote", { node: "n2" })).toMatchObject({ fault: "invalid_input" });
+    expect(fleet.run("fleet_member_forget", { node: "n2", server: "other" })).toEqual({ forgotten: false });
+    expect([fleet.state.seq, isAlone(fleet.store.reader)]).toEqual([seq + 1, false]);
+    expect(fleet.run("fleet_member_forget", { node: "n2", server: "s-n2" })).toEqual({ forgotten: true });
+    expect(fleet.state.seq).toBe(seq + 2);
+  });
+
+  test("what changes the members moves their revision, and nothing else does", () => {
+    const fleet = new AppliedFleet().begin();
+    const revision = () => fleetRevision(fleet.store.reader);
+    fleet.join("n2", { ticket: fleet.ticket("central") });
+    const member = { node: "n2", name: "two", version: "2", level: KNOWN_LEVEL };
+    for (const [name, input] of [
+      ["fleet_member_update", member],
+      ["fleet_member_remove", { node: "n2" }],
+      ["fleet_member_forget", { node: "n2", server: "s-n2" }],
+      ["fleet_profile_set", { profile: "wan" }],
+    ] as const) {
+      const before = revision();
+      fleet.run(name, input);
+      expect(revision(), name).toBe(before + 1);
+    }
+    const before = revision();
+    fleet.run("fleet_member_forget", { node: "n2", server: "s-n2" });
+    fleet.run("fleet_profile_set", { profile: "wan" });
+    expect(revision()).toBe(before);
+    expect(fleet.run("fleet_member_update", member)).toEqual({ updated: false });
   });
 
   test("an edge is gone at once", () => {
