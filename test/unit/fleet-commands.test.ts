@@ -10,7 +10,7 @@ import { Work } from "../../src/lib/work.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { openHistory } from "../../src/log/history.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
-import { isAlone } from "../../src/log/meta.ts";
+import { isAlone, readMetaNamed, writeMetaNamed } from "../../src/log/meta.ts";
 import { STATE_HASH_LEVEL } from "../../src/log/state-hash.ts";
 import type { Operation } from "../../src/operation/define.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
@@ -370,6 +370,26 @@ describe("level, profile, bounds", () => {
     expect(fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 2 })).toEqual({ level: KNOWN_LEVEL });
     // All say that they know it; a build that does not, such as this one, stops instead of going on blindly.
     expect(() => fleet.run("fleet_level_raise", { level: KNOWN_LEVEL + 1 })).toThrow(`fleet level ${KNOWN_LEVEL + 1}`);
+  });
+
+  test("each raise is by one, and the first key of a fleet stays its key", () => {
+    const keyed = { key: "a".repeat(64) };
+    const start = (level: number) => {
+      const fleet = new AppliedFleet(level).begin();
+      // As a build from before such keys left it.
+      fleet.store.transaction((tx) => writeMetaNamed(tx, "key:", fleet.fleetId, undefined));
+      return {
+        key: () => readMetaNamed(fleet.store.reader, "key:", fleet.fleetId),
+        raise: (to: number, more = {}) => fleet.run("fleet_level_raise", { level: to, ...more })["level"],
+      };
+    };
+    const fleet = start(KNOWN_LEVEL - 2);
+    expect([fleet.raise(KNOWN_LEVEL, keyed), fleet.key()]).toEqual([KNOWN_LEVEL - 2, undefined]);
+    expect([fleet.raise(KNOWN_LEVEL - 1, keyed), fleet.key()]).toEqual([KNOWN_LEVEL - 1, keyed.key]);
+    expect([fleet.raise(KNOWN_LEVEL, { key: "b".repeat(64) }), fleet.key()]).toEqual([KNOWN_LEVEL, keyed.key]);
+    expect(fleet.raise(KNOWN_LEVEL)).toBe(KNOWN_LEVEL);
+    const late = start(KNOWN_LEVEL - 1);
+    expect([late.raise(KNOWN_LEVEL), late.key()]).toEqual([KNOWN_LEVEL, undefined]);
   });
 
   test("tickets are bounded, and expired ones make room", () => {
