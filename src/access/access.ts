@@ -186,7 +186,8 @@ const ROLE_FOR: Record<Verb, Role> = { read: "reader", write: "member", operate:
  * member's machine, member for the other local ways in.
  */
 function localGrant(id: string): SourcedGrant {
-  if (id === "local") return { source: "the local socket", grant: plainGrant("admin", LOCAL_ADMIN) };
+  if (id === "local")
+    return { source: "the local socket", grant: { ...plainGrant("admin", LOCAL_ADMIN), agentTypes: ["*"] } };
   const source = `the way in (${id})`;
   if (id.startsWith("local@")) return { source, grant: plainGrant("operator", LOCAL_ADMIN) };
   return { source, grant: plainGrant("member", OWN) };

@@ -23,6 +23,8 @@ export interface Grant {
   /** Names or globs of operations; undefined means all that the role allows. */
   tools: readonly string[] | undefined;
   requestsPerMinute: number | undefined;
+  /** Types of agents, or globs of them, that count for the caller's agents in these spaces; left out: none. */
+  agentTypes?: readonly string[];
 }
 
 /** A grant and its source, in words for people. */
@@ -55,6 +57,7 @@ const grantObject = z.strictObject({
   tools: z.array(z.string().min(1).max(128)).min(1).max(200).optional(),
   limits: z.strictObject({ requests_per_minute: z.number().int().min(1).max(1_000_000).optional() }).optional(),
   join: joinRoles.optional(),
+  agent_types: z.array(z.string().min(1).max(64)).min(1).max(200).optional(),
 });
 
 /** Capability objects that are read of one caller; more of them raise a problem. */
@@ -75,8 +78,9 @@ export function parseGrants(objects: readonly unknown[], where: string): { grant
       problems.push(`${where}, object ${index + 1} grants nothing: ${text}`);
       continue;
     }
-    const { role, spaces, tools, limits } = parsed.data;
-    grants.push({ role, spaces, tools, requestsPerMinute: limits?.requests_per_minute });
+    const { role, spaces, tools, limits, agent_types: agentTypes } = parsed.data;
+    const requestsPerMinute = limits?.requests_per_minute;
+    grants.push({ role, spaces, tools, requestsPerMinute, ...(agentTypes === undefined ? {} : { agentTypes }) });
   }
   if (objects.length > MAX_GRANTS)
     problems.push(`${where} has ${objects.length} objects; only the first ${MAX_GRANTS} count`);
@@ -137,6 +141,14 @@ export class Rights {
   /** Reports whether a grant allows the verb by this operation in some space. */
   mayUseSomewhere({ verb, operation }: Omit<Question, "space">): boolean {
     return this.grants.some((grant) => allowsSomewhere(grant, verb, operation));
+  }
+
+  /** Reports whether a grant for this space lists a type of agents. */
+  listsAgentType(type: string, space: string): boolean {
+    return this.grants.some(
+      (grant) =>
+        spaceMatches(grant, "read", space) && grant.agentTypes?.some((each) => globMatches(each, type)) === true,
+    );
   }
 
   /** Reports whether one grant allows it with the glob `*` among its spaces; narrower grants do not add up to that. */

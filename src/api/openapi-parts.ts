@@ -96,6 +96,10 @@ export const COMMON_HEADERS: readonly Json[] = [
     type: "string",
     minLength: 1,
   }),
+  header("Cairn-Agent", "Acts as an agent: the handle that agent_register returned", {
+    type: "string",
+    pattern: "^agent-[0-9a-f]{32}$",
+  }),
 ];
 
 /** Response headers with the position and the age of an answer. */

@@ -136,5 +136,6 @@ function headerOf(request: Request, header: string): string | null {
 const COMMON_HEADERS = [
   ["cairn-consistency", "consistency"],
   ["cairn-min-position", "min_position"],
+  ["cairn-agent", "as"],
   ["idempotency-key", "idempotency_key"],
 ] as const;

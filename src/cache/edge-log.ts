@@ -185,13 +185,14 @@ export class EdgeLog implements Log {
   #writeChanges(tx: Writer, { items }: FeedAnswer): void {
     for (const item of items) {
       tx.run(
-        "INSERT OR REPLACE INTO changes (seq, epoch, log_time, caller, via, client, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO changes (seq, epoch, log_time, caller, via, client, agent, operation, target, version, content_hash, outcome, hash) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
         item.seq,
         item.epoch,
         item.timeMs,
         item.caller,
         item.via,
         item.client ?? "",
+        item.agent ?? "",
         item.operation,
         item.target,
         item.version,

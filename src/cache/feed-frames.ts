@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { memberShape } from "../fleet/index.ts";
+import { AGENT_NAME } from "../lib/agent-key.ts";
 import { MAX_CLIENT } from "../lib/client-claim.ts";
 import type { Change } from "../log/changes.ts";
 import { EDGE_MODES } from "../operation/edge-modes.ts";
@@ -36,6 +37,8 @@ const item = z.strictObject({
   via: text(128),
   /** Left out where there is none, and for edges whose build knows none. */
   client: text(MAX_CLIENT).optional(),
+  /** As `client`. */
+  agent: z.string().regex(AGENT_NAME).optional(),
   operation: text(64),
   target: text(512),
   version: z.number().int(),

@@ -7,7 +7,7 @@ import type { Member } from "../fleet/index.ts";
 import { Fault } from "../lib/fault.ts";
 import { sha256Hex } from "../lib/sha256.ts";
 import type { Change, Changes } from "../log/changes.ts";
-import { CLIENT_LEVEL } from "../log/level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL } from "../log/level.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { EdgeMode } from "../operation/edge-modes.ts";
@@ -144,8 +144,12 @@ export class FeedServer {
 }
 
 /** Returns a change as a build that knows levels up to this one reads it. */
-function itemFor(level: number, { client, ...change }: Change): Change {
-  return level >= CLIENT_LEVEL && client !== undefined ? { ...change, client } : change;
+function itemFor(level: number, { client, agent, ...change }: Change): Change {
+  return {
+    ...change,
+    ...(level >= CLIENT_LEVEL && client !== undefined ? { client } : {}),
+    ...(level >= AGENT_LEVEL && agent !== undefined ? { agent } : {}),
+  };
 }
 
 /** Reports whether an answer tells the edge something that it does not know. */

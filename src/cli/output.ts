@@ -62,10 +62,14 @@ export function objectsOf(value: unknown): Record<string, unknown>[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Returns a verified caller as one table cell, with the node that forwarded its call and what its client said. */
-export function callerCell(caller: unknown, { via, client }: Record<string, unknown>): string {
+/**
+ * Returns a verified caller as one table cell, after the agent as which it acted, with the node that forwarded its call
+ * and what its client said.
+ */
+export function callerCell(caller: unknown, { via, client, agent }: Record<string, unknown>): string {
+  const who = agent === undefined ? cell(caller) : `${cell(agent)} (${cell(caller)})`;
   const forwarded = via === undefined || via === "" ? "" : ` via ${cell(via)}`;
-  return `${cell(caller)}${forwarded}${client === undefined ? "" : ` (said by the client: ${cell(client)})`}`;
+  return `${who}${forwarded}${client === undefined ? "" : ` (said by the client: ${cell(client)})`}`;
 }
 
 /** Returns a value as one table cell, without line breaks and tabs. */

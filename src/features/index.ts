@@ -5,6 +5,7 @@ import { settingRows } from "../config/settings.ts";
 import { fleetFeature } from "../fleet/index.ts";
 import { accessFeature, logFeature } from "../operation/core-feature.ts";
 import {
+  agentTableOf,
   clearedByFork,
   conditionsOf,
   digestTablesOf,
@@ -14,11 +15,14 @@ import {
   settingTablesOf,
 } from "../operation/derive.ts";
 import type { Feature } from "../operation/feature.ts";
+import { agentFeature } from "./agent/index.ts";
 import { backupFeature } from "./backup/index.ts";
 import { contextFeature } from "./context/index.ts";
 
 /** Every feature of this build. */
-export const FEATURES: readonly Feature[] = [logFeature, accessFeature, contextFeature, fleetFeature, backupFeature];
+export const FEATURES: readonly Feature[] = [
+  ...[logFeature, accessFeature, agentFeature, contextFeature, fleetFeature, backupFeature],
+];
 
 /** Migrations of a full member's store, applied in this order and never changed after a release. */
 export const MIGRATIONS = migrationsOf(FEATURES);
@@ -28,6 +32,9 @@ export const STORE_SCHEMA = schemaOf(FEATURES);
 
 /** What digests of a store cover. */
 export const DIGEST_TABLES = digestTablesOf(FEATURES);
+
+/** The agents of a fleet. */
+export const AGENTS = agentTableOf(FEATURES);
 
 /** Tables that a new history begins empty. */
 export const CLEARED_BY_FORK = clearedByFork(FEATURES);

@@ -12,9 +12,14 @@ const UNSEEN = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]+/gu;
 
 /** Returns a claim on one line: Unicode NFC, single spaces, at most MAX_CLIENT characters; "" where nothing is left. */
 export function clientClaim(text: string): string {
-  const plain = text.slice(0, MAX_READ).normalize("NFC").replace(UNSEEN, " ").trim();
+  return oneLine(text.slice(0, MAX_READ), MAX_CLIENT);
+}
+
+/** Returns a text in that form, at most so many characters long. */
+export function oneLine(text: string, maxChars: number): string {
+  const plain = text.normalize("NFC").replace(UNSEEN, " ").trim();
   // A pair of surrogates is not cut.
-  return plain.slice(0, MAX_CLIENT).replace(UNSEEN, " ").trimEnd();
+  return plain.slice(0, maxChars).replace(UNSEEN, " ").trimEnd();
 }
 
 /** Returns the claim that an MCP `clientInfo` is, `<name> <version>`; "" for one without a name. */

@@ -13,6 +13,8 @@ export const FAULTS = {
   forbidden: { status: 403, exit: 10, retryable: false, title: "Not permitted" },
   forward_unseen: { status: 403, exit: 10, retryable: false, title: "Caller not seen by the leader" },
   join_refused: { status: 403, exit: 10, retryable: false, title: "Join refused" },
+  agent_unknown: { status: 403, exit: 10, retryable: false, title: "Not this agent" },
+  agent_taken: { status: 409, exit: 5, retryable: false, title: "Name of an agent in use" },
   not_leader: { status: 409, exit: 5, retryable: false, title: "Another node leads" },
   last_voter: { status: 409, exit: 5, retryable: false, title: "The fleet would have no voter" },
   not_a_member: { status: 403, exit: 10, retryable: false, title: "Not a member of the fleet" },
@@ -61,6 +63,10 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   forward_unseen:
     "The leader's network map does not show the calling device. Let the tailnet policy show it to the leader, or ask the leader itself.",
   join_refused: "The fleet does not let this node in; the table of reasons below says what to do.",
+  agent_unknown:
+    "The handle is that of no agent of this caller: it was ended by a takeover or a removal. Register again with `agent_register`, or leave the handle out to act as the caller itself.",
+  agent_taken:
+    "The name belongs to another caller, or to an agent of this caller that a takeover would end. The text says which.",
   not_leader:
     "The asked node does not lead, and the call is not forwarded. Repeat it on the leader that the text names.",
   last_voter: "The step would leave the fleet without a voter. Promote or add another central first.",

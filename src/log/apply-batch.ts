@@ -9,7 +9,7 @@ import type { Change } from "./changes.ts";
 import { type DecodedEntry, decodeEntry } from "./entry.ts";
 import { keepOutcome, type Outcome, outcomeInApply } from "./idempotency.ts";
 import { COUNTED_OUTCOMES_LEVEL, forgetExpired, makeRoom } from "./kept-outcomes.ts";
-import { CLIENT_LEVEL, levelOf, refuseHigherLevel } from "./level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL, levelOf, refuseHigherLevel } from "./level.ts";
 import type { Apply, Changed, Command } from "./log.ts";
 import { writeMeta } from "./meta.ts";
 import { DigestedWriter, digestText, type RunningDigest, readDigest } from "./running-digest.ts";
@@ -125,6 +125,7 @@ function applyOne(
         caller: command.caller,
         via: command.via,
         ...claimOf(state, command),
+        ...agentOf(state, command),
         seq,
         level: state.level,
       });
@@ -156,6 +157,12 @@ function claimOf({ level }: BatchState, { client }: Command): { client?: string 
   return level >= CLIENT_LEVEL && client !== undefined ? { client } : {};
 }
 
+/** Who the agent is that made a change, and whether its type counts. */
+function agentOf({ level }: BatchState, { agent }: Command): { agent?: string; agentType?: string } {
+  if (level < AGENT_LEVEL || agent === undefined) return {};
+  return { agent: agent.name, ...(agent.type === undefined ? {} : { agentType: agent.type }) };
+}
+
 function changeOf(state: BatchState, command: Command, changed: Changed, seq: number): Change {
   return {
     seq,
@@ -164,6 +171,7 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
     caller: command.caller,
     via: command.via,
     ...claimOf(state, command),
+    ...(state.level >= AGENT_LEVEL && command.agent !== undefined ? { agent: command.agent.name } : {}),
     operation: command.name,
     target: changed.target,
     version: changed.version,
@@ -174,12 +182,12 @@ function changeOf(state: BatchState, command: Command, changed: Changed, seq: nu
 
 const CHANGE_COLUMNS = "seq, epoch, log_time, caller, via, operation, target, version, content_hash, outcome, hash";
 
-/** `state` is undefined below the level from which on the table has that column, and `client`. */
+/** `state` is undefined below the level from which on the table has that column, `client` and `agent`. */
 function insertChange(tx: Writer, change: Change, state: string | undefined, hash: Uint8Array): void {
   tx.run(
     state === undefined
       ? `INSERT INTO changes (${CHANGE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)`
-      : `INSERT INTO changes (${CHANGE_COLUMNS}, state_hash, client) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+      : `INSERT INTO changes (${CHANGE_COLUMNS}, state_hash, client, agent) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
     change.seq,
     change.epoch,
     change.timeMs,
@@ -191,6 +199,6 @@ function insertChange(tx: Writer, change: Change, state: string | undefined, has
     change.contentHash,
     change.outcome,
     hash,
-    ...(state === undefined ? [] : [state, change.client ?? ""]),
+    ...(state === undefined ? [] : [state, change.client ?? "", change.agent ?? ""]),
   );
 }

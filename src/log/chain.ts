@@ -1,5 +1,6 @@
 // The hash chain over change rows (replication.md 3). Each hash covers the previous one and every field, each with its
-// length in front; the forwarding node, the state hash and the claim of the client come last, where there are any.
+// length in front; the forwarding node, the state hash, the claim of the client and the agent come last, where there
+// are any.
 
 import { Sha256 } from "../lib/sha256.ts";
 import type { Change } from "./changes.ts";
@@ -29,9 +30,11 @@ export function chainHash(previous: Uint8Array, fields: Change, state: string): 
 
 /**
  * Returns the parts that are left out where they are empty, so that chains written before these existed keep their
- * hashes. No two rows have the same parts: with a client there are three, with a state hash two, else at most one.
+ * hashes. No two rows have the same parts: with an agent there are four, with a client three, with a state hash two,
+ * else at most one.
  */
-function lastParts({ via, client = "" }: Change, state: string): readonly string[] {
+function lastParts({ via, client = "", agent = "" }: Change, state: string): readonly string[] {
+  if (agent !== "") return [via, state, client, agent];
   if (client !== "") return [via, state, client];
   if (state !== "") return [via, state];
   return via === "" ? [] : [via];

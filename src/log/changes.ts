@@ -14,6 +14,8 @@ export interface Change {
   via: string;
   /** What the client of the caller said of itself, a claim; left out: nothing. */
   client?: string | undefined;
+  /** Name of the agent as which the caller acted; left out: the caller itself. */
+  agent?: string | undefined;
   operation: string;
   /** Id of what changed; for contexts the context id. */
   target: string;
@@ -51,6 +53,8 @@ export interface ChangeRow {
   state_hash?: string;
   /** "" for changes below its fleet level. Missing in stores below that level. */
   client?: string;
+  /** As `client`: "" for changes without an agent. */
+  agent?: string;
 }
 
 const RING_SIZE = 4096;
@@ -206,6 +210,7 @@ export function changeOf(row: ChangeRow): Change {
     caller: row.caller,
     via: row.via,
     ...(row.client ? { client: row.client } : {}),
+    ...(row.agent ? { agent: row.agent } : {}),
     operation: row.operation,
     target: row.target,
     version: row.version,

@@ -2,6 +2,7 @@
 // inside (replication.md 4). Apply sees only what is decoded from these bytes, whichever engine carried them.
 
 import { z } from "zod";
+import { AGENT_KEY, AGENT_NAME } from "../lib/agent-key.ts";
 import { MAX_DOCUMENT_BYTES, TRAVEL_ROOM_BYTES } from "../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
 import { MAX_CLIENT } from "../lib/client-claim.ts";
@@ -41,7 +42,8 @@ const packr = plainPackr();
 
 /**
  * Name, version, input, caller, via, key; then `true` where a node made the key, or that as a truth value, `inputHash`,
- * and `outcomeBytes` if there is a limit. With a `client` all are there, "" and 0 for what the command does not have.
+ * and `outcomeBytes` if there is a limit. With a `client` all are there, "" and 0 for what the command does not
+ * have. An agent follows it as name, key and type.
  */
 const FIELDS = [
   z.string().max(64),
@@ -55,12 +57,19 @@ const FIELD_NAMES = ["name", "version", "input", "caller", "member that forwards
 
 const inputHash = z.string().regex(/^[0-9a-f]{64}$/);
 const client = z.string().min(1).max(MAX_CLIENT);
+const anyKey = [z.boolean(), inputHash.or(z.literal("")), z.number().int().min(0)] as const;
+const agent = [
+  z.string().regex(AGENT_NAME),
+  z.string().regex(AGENT_KEY),
+  z.string().regex(AGENT_NAME).or(z.literal("")),
+] as const;
 const packedCommand = z.union([
   z.tuple(FIELDS),
   z.tuple([...FIELDS, z.literal(true)]),
   z.tuple([...FIELDS, z.boolean(), inputHash]),
   z.tuple([...FIELDS, z.boolean(), inputHash, z.number().int().positive()]),
-  z.tuple([...FIELDS, z.boolean(), inputHash.or(z.literal("")), z.number().int().min(0), client]),
+  z.tuple([...FIELDS, ...anyKey, client]),
+  z.tuple([...FIELDS, ...anyKey, client.or(z.literal("")), ...agent]),
 ]);
 const commands = z.array(packedCommand).min(1).max(MAX_ENTRY_COMMANDS);
 
@@ -81,8 +90,10 @@ export function packCommand(command: Command): Uint8Array {
 }
 
 /** Returns what follows the key in a packed command. */
-function furtherFields({ nodeKey, inputHash, outcomeBytes, client }: Command): readonly unknown[] {
-  if (client !== undefined) return [nodeKey === true, inputHash ?? "", outcomeBytes ?? 0, client];
+function furtherFields({ nodeKey, inputHash, outcomeBytes, client, agent }: Command): readonly unknown[] {
+  const anyKey = [nodeKey === true, inputHash ?? "", outcomeBytes ?? 0];
+  if (agent !== undefined) return [...anyKey, client ?? "", agent.name, agent.key, agent.type ?? ""];
+  if (client !== undefined) return [...anyKey, client];
   if (inputHash === undefined) return nodeKey === true ? [true] : [];
   return [nodeKey === true, inputHash, ...(outcomeBytes === undefined ? [] : [outcomeBytes])];
 }
@@ -125,13 +136,20 @@ export function decodeEntry(bytes: Uint8Array): DecodedEntry {
       ticket: Number(entry.readBigUInt64BE(19)),
       stampMs: Number(entry.readBigUInt64BE(27)),
     },
-    commands: decoded.map(([name, v, input, caller, via, key, nodeKey, inputHash = "", outcomeBytes = 0, client]) => ({
-      ...{ name, v, input, caller, via, key },
-      ...(nodeKey === true ? { nodeKey } : {}),
-      ...(inputHash === "" ? {} : { inputHash }),
-      ...(outcomeBytes === 0 ? {} : { outcomeBytes }),
-      ...(client === undefined ? {} : { client }),
-    })),
+    commands: decoded.map(unpackedCommand),
+  };
+}
+
+function unpackedCommand(fields: z.output<typeof packedCommand>): Command {
+  const [name, v, input, caller, via, key, nodeKey, inputHash = "", outcomeBytes = 0, client = ""] = fields;
+  const [agent, agentKey = "", type = ""] = fields.slice(10) as [string?, string?, string?];
+  return {
+    ...{ name, v, input, caller, via, key },
+    ...(nodeKey === true ? { nodeKey } : {}),
+    ...(inputHash === "" ? {} : { inputHash }),
+    ...(outcomeBytes === 0 ? {} : { outcomeBytes }),
+    ...(client === "" ? {} : { client }),
+    ...(agent === undefined ? {} : { agent: { name: agent, key: agentKey, ...(type === "" ? {} : { type }) } }),
   };
 }
 

@@ -1,5 +1,6 @@
 // The log's schema, for the list of migrations.
 
+import agent from "./agent.sql" with { type: "text" };
 import client from "./client.sql" with { type: "text" };
 import outcomes from "./outcomes.sql" with { type: "text" };
 import schema from "./schema.sql" with { type: "text" };
@@ -16,3 +17,6 @@ export const clientSchema: string = client;
 
 /** SQL that counts kept outcomes by caller. */
 export const outcomesSchema: string = outcomes;
+
+/** SQL that adds to change rows the agent as which the caller acted. */
+export const agentSchema: string = agent;

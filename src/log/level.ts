@@ -16,6 +16,9 @@ export const KNOWN_LEVEL = 3;
 /** The fleet level from which on commands, changes and versions carry what the client said of itself. */
 export const CLIENT_LEVEL = 3;
 
+/** The fleet level from which on callers may act as agents, and commands, changes and versions say so. */
+export const AGENT_LEVEL = 3;
+
 /** Returns the level of the state. */
 export function levelOf(reader: Reader): number {
   return readMeta(reader, "fleet_level") ?? 1;

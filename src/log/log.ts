@@ -31,8 +31,19 @@ export interface Command {
   outcomeBytes?: number;
   /** What the client of the caller said of itself, as `clientClaim` returns it; left out: nothing. From a level on. */
   client?: string;
+  /** The agent as which its caller acts; left out: the caller itself. From a level on. */
+  agent?: CommandAgent;
   /** Least weight in bytes when commands are batched: apply runs an entry without a pause. Not part of the entry. */
   weight?: number;
+}
+
+/** The agent of a command, as the node that proposed it found it. Apply finds out whether it still is that agent. */
+export interface CommandAgent {
+  name: string;
+  /** SHA-256 of its handle, as hex. */
+  key: string;
+  /** Its type where a grant of the caller lists it for the spaces of the call; left out: it does not count. */
+  type?: string;
 }
 
 /** What apply knows beside the command. The only source of time in apply. */
@@ -43,6 +54,10 @@ export interface Stamp {
   via: string;
   /** What the client of the caller said of itself: shown beside the caller, never judged. Left out: nothing. */
   client?: string;
+  /** Name of the agent as which the caller acts; left out: the caller itself. */
+  agent?: string;
+  /** The type of that agent, where a grant of the caller lists it; left out: it counts for nothing. */
+  agentType?: string;
   /** Seq of this command's first change; further changes count up from it. */
   seq: number;
   /** Fleet level of the state: what members of different builds must do alike depends on it (replication.md 8). */

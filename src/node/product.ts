@@ -39,7 +39,7 @@ import {
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
-import { operationsOf } from "../operation/derive.ts";
+import { agentTableOf, operationsOf } from "../operation/derive.ts";
 import type { Feature, Job } from "../operation/feature.ts";
 import { fleetLimits } from "../operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions, type Outcome } from "../operation/invoke.ts";
@@ -133,7 +133,7 @@ export function openProduct(options: ProductOptions): Product {
   const active = edgeParts === undefined ? base.features : [];
   for (const feature of active) feature.open?.(services);
   const operations = operationsOf(base.features, services);
-  const log = edgeParts?.edge.log ?? openLog({ ...base, apply: applierOf(operations) });
+  const log = edgeParts?.edge.log ?? openLog({ ...base, apply: applierOf(operations, agentTableOf(base.features)) });
   closers.add("log", () => log.close());
   services.provide(LOG, log).provide(NODE_REPORT, () => statusOf(base, log));
   const disk = watchDisk(options.settings.data, store, options.conditions);
@@ -251,7 +251,7 @@ function routingOf({ link, node, membership }: Foundation, { log, members }: { l
 }
 
 function openInvoker(
-  { settings, store, access, refusals, conditions, services, nowMs }: Foundation,
+  { settings, features, store, access, refusals, conditions, services, nowMs }: Foundation,
   {
     disk,
     ...parts
@@ -265,6 +265,7 @@ function openInvoker(
     ...parts,
     store,
     access,
+    agents: agentTableOf(features),
     limits: services.get(NODE).limits,
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),

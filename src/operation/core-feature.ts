@@ -2,9 +2,9 @@
 // import the type of a manifest.
 
 import { refusalsClientSchema, refusalsSchema } from "../access/refusals.ts";
-import { clientSchema, logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
+import { agentSchema, clientSchema, logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
 import { COUNTED_OUTCOMES_LEVEL } from "../log/kept-outcomes.ts";
-import { CLIENT_LEVEL } from "../log/level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL } from "../log/level.ts";
 import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
@@ -18,6 +18,7 @@ export const logFeature: Feature = {
     { id: 5, level: STATE_HASH_LEVEL, sql: stateHashSchema },
     { id: 6, level: COUNTED_OUTCOMES_LEVEL, sql: outcomesSchema },
     { id: 7, level: CLIENT_LEVEL, sql: clientSchema },
+    { id: 10, level: AGENT_LEVEL, sql: agentSchema },
   ],
 };
 

@@ -10,6 +10,7 @@ import type { Change, Changes } from "../log/changes.ts";
 import type { Effect, Stamp } from "../log/log.ts";
 import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
+import type { ActingAgent } from "./agents.ts";
 import type { HeldWait } from "./caller-limits.ts";
 
 /** How long a read waits where its caller does not say (`waits`): many clients give up after 60 s, some earlier. */
@@ -65,6 +66,8 @@ interface Common<I extends z.ZodObject, O extends z.ZodObject> {
 /** What a read or an act gets beside its input. */
 export interface CallContext {
   caller: Caller;
+  /** The agent as which the caller acts; undefined: the caller itself, and on an edge, which has no list of agents. */
+  agent?: ActingAgent;
   rights: Rights;
   /** Reports whether the caller may use this operation's verb in a space. */
   visible: (space: string) => boolean;
@@ -185,8 +188,23 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
    * the node that proposed the write, with the state as it is by now: nothing of it is stored.
    */
   explain?(input: z.output<I>, fault: Fault, reader: Reader): Fault;
+  /**
+   * Set if its answer holds a secret that only its caller may know: the log has the hash alone. The node that takes the
+   * call draws it (reveal.ts).
+   */
+  reveals?: Reveals;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
   apply(tx: Writer, command: C, stamp: ApplyStamp): Effect<z.output<O>>;
+}
+
+/** How a write answers with a new secret. */
+export interface Reveals {
+  /** Name of the argument that holds its key, and of the member of `apply`'s output that says which key it wrote. */
+  argument: string;
+  /** Name of the member of the answer that holds the secret. */
+  output: string;
+  /** What to do where the answer cannot hold it, because an earlier attempt of the same write did. */
+  lost: string;
 }
 
 /** What apply knows beside the command, and the work that it may do. */

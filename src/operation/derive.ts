@@ -6,6 +6,7 @@ import { type DigestTable, LOG_TABLES } from "../log/digest.ts";
 import { storeLevel } from "../log/level.ts";
 import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
 import { hasTable, type Migration, type Schema, type Writer } from "../store/store.ts";
+import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
 import { Services } from "./services.ts";
@@ -61,6 +62,13 @@ export function cleanCopyOf(features: readonly Feature[]): (tx: Writer) => void 
 /** Returns all operations of a node. Without a node: those of the build, which can be listed but not run. */
 export function operationsOf(features: readonly Feature[], node: Services = new Services()): Operation[] {
   return features.flatMap((feature) => feature.operations?.(node) ?? []);
+}
+
+/** Returns the agents of the fleet. Throws an Error if two features have them. */
+export function agentTableOf(features: readonly Feature[]): AgentTable | undefined {
+  const [table, ...others] = features.flatMap(({ agents }) => (agents === undefined ? [] : [agents]));
+  if (others.length > 0) throw new Error("two features have agents");
+  return table;
 }
 
 /** Returns the setting tables of the features. */

@@ -7,6 +7,7 @@ import type { DigestTable } from "../log/digest.ts";
 import type { Duty } from "../log/duties.ts";
 import type { ConditionTable } from "../observe/conditions.ts";
 import type { PeerHandler } from "../peer/server.ts";
+import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
 import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
@@ -60,6 +61,8 @@ export interface Feature {
   peerPaths?(node: Services): Readonly<Record<string, PeerHandler<any>>>;
   /** Types of the events that it publishes, `cairn.<noun>.<verb>`, with their descriptions. */
   events?: Readonly<Record<string, string>>;
+  /** The agents of the fleet. Only one feature has them. */
+  agents?: AgentTable;
   /** Background work of a full member, whether or not it leads. */
   jobs?(node: Services): readonly Job[];
 }

@@ -2,6 +2,7 @@
 // judges depth, digits and unusual keys; a caller travels as its id alone.
 
 import { z } from "zod";
+import { AGENT_KEY } from "../lib/agent-key.ts";
 import { MAX_CLIENT } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
@@ -25,6 +26,8 @@ export const forwardFrame = z.strictObject({
     .optional(),
   /** What the client of the caller said of itself; from a fleet level on, which all that can lead know then. */
   client: z.string().min(1).max(MAX_CLIENT).optional(),
+  /** Key of the agent as which the caller acts, which this node looks up again; from that fleet level on. */
+  agent: z.string().regex(AGENT_KEY).optional(),
 });
 
 /** A parsed request frame. */
@@ -38,7 +41,7 @@ const answerFrame = z.object({
 });
 
 /** Returns the frame of a call. */
-export function encodeCall({ operation, input, caller, nodeKey, client }: ForwardCall): ForwardFrame {
+export function encodeCall({ operation, input, caller, nodeKey, client, agentKey }: ForwardCall): ForwardFrame {
   return {
     operation,
     input: JSON.stringify(input),
@@ -46,6 +49,7 @@ export function encodeCall({ operation, input, caller, nodeKey, client }: Forwar
     readOnly: caller.readOnly === true,
     ...(nodeKey === undefined ? {} : { nodeKey }),
     ...(client === undefined ? {} : { client }),
+    ...(agentKey === undefined ? {} : { agent: agentKey }),
   };
 }
 

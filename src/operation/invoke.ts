@@ -13,6 +13,8 @@ import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
+import { Actors } from "./actors.ts";
+import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
 import type { ActOperation, AnyWrite, CallContext, Operation, ReadOperation, WriteLimits } from "./define.ts";
@@ -21,18 +23,24 @@ import { type CommonArguments, parseInput } from "./parse-input.ts";
 import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
+import { drawSecret } from "./reveal.ts";
 import type { Forwarded, Routing } from "./routing.ts";
 import { waitingFault } from "./routing-faults.ts";
 import { WriteRouter } from "./write-router.ts";
 
+/** A call of an operation, as a surface makes it. */
 export interface Call {
   /** Name of the operation. */
   operation: string;
-  /** The arguments as they came, with the common ones: `consistency`, `min_position`, `idempotency_key`. */
+  /** The arguments as they came, with the common ones: `consistency`, `min_position`, `as`, `idempotency_key`. */
   input: unknown;
   caller: Caller;
   /** What the client of the caller said of itself, as `clientClaim` returns it: kept beside it, never judged. */
   client?: string;
+  /** Key of the agent as which the caller acts, where the arguments name none. */
+  agentKey?: string;
+  /** Called with the key of the agent as which the caller acted, or which it got, once the call has succeeded. */
+  onAgent?(key: string): void;
   signal: AbortSignal;
   /** Values are taken exactly as the schema has them; left out: also for what they can only mean (lenient.ts). */
   exact?: boolean;
@@ -64,6 +72,8 @@ export interface InvokerOptions {
   store: Store;
   log: Log;
   access: Access;
+  /** The agents of the fleet. Default: there are none. */
+  agents?: AgentTable | undefined;
   /** Returns the limits on writes, as they are now. */
   limits: () => WriteLimits;
   callerLimits: CallerLimits;
@@ -93,6 +103,10 @@ interface Admitted {
   given: Record<string, unknown>;
   spaces: readonly string[] | "visible";
   spend: Spend;
+  /** Key of the agent as which the caller acts; the node that runs the call looks it up. */
+  agentKey: string | undefined;
+  /** Key of the agent that the call registered. */
+  newKey?: string;
 }
 
 /** Costly reads that may wait for their turn, of one caller and of all. */
@@ -106,6 +120,7 @@ export class Invoker {
   readonly #limited: LimitedCallers;
   readonly #costly = new Turns(COSTLY);
   readonly #positions: Positions;
+  readonly #actors: Actors;
   readonly #reads: ReadRouter;
   readonly #writes: WriteRouter;
 
@@ -113,19 +128,24 @@ export class Invoker {
     this.#options = options;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    const { log, store, limits, writesRefused, routing } = options;
+    const { log, store, limits, writesRefused, routing, agents } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
     this.#reads = new ReadRouter({ log, positions: this.#positions, routing });
     const { reader } = store;
-    this.#writes = new WriteRouter({ log, reader, positions: this.#positions, limits, writesRefused, routing });
+    const positions = this.#positions;
+    this.#actors = new Actors({ agents, reader, routing, access: options.access });
+    this.#writes = new WriteRouter({ log, reader, positions, agents, limits, writesRefused, routing });
   }
 
   /** Runs a call and counts how it ended. Rejects only with a Fault. */
   invoke(call: Call): Promise<Answer> {
     return this.#counted(call, performance.now(), async () => {
-      const answer = await this.#route(this.#admit(call));
+      const admitted = this.#admit(call);
+      const answer = await this.#route(admitted);
       this.#options.routing?.acknowledge?.(answer.position);
+      const key = admitted.newKey ?? admitted.agentKey;
+      if (key !== undefined) call.onAgent?.(key);
       return answer;
     });
   }
@@ -216,7 +236,9 @@ export class Invoker {
     const grants = this.#judge(call, operation, spaces);
     this.#refuseUnfollowed(operation, spaces);
     const spend = this.#limit(call, grants);
-    return { spend, call, operation, input, common, given, spaces };
+    const agentKey = common.agentKey ?? call.agentKey;
+    if (agentKey !== undefined) this.#actors.refuseLevel();
+    return { spend, call, operation, input, common, given, spaces, agentKey };
   }
 
   /** Runs an admitted call on the node that has to run it. */
@@ -269,12 +291,22 @@ export class Invoker {
     };
   }
 
-  async #write(operation: AnyWrite, { call, input, common, given, spaces, spend }: Admitted): Promise<Answer> {
+  async #write(operation: AnyWrite, admitted: Admitted): Promise<Answer> {
+    const { call, common, spaces, spend, agentKey } = admitted;
     const { caller, client = "", forwarded, signal } = call;
-    const who = { caller, client, forwarded };
+    // The node that took a forwarded call has drawn it.
+    const drawn = forwarded === undefined ? drawSecret(operation, admitted.input) : undefined;
+    const input = { ...admitted.input, ...drawn?.arguments };
+    const raw = { ...admitted.given, ...drawn?.arguments };
+    const countsType = (type: string) => this.#actors.countsType(caller, type, spaces);
+    const who = { caller, client, agentKey, countsType, forwarded };
     const key = common.idempotencyKey;
     try {
-      return await this.#writes.run({ ...who, spend, operation, spaces, input, raw: given, key, signal });
+      const answer = await this.#writes.run({ ...who, spend, operation, spaces, input, raw, key, signal });
+      if (drawn === undefined) return answer;
+      const output = drawn.answer(answer.output);
+      if (Object.hasOwn(output, operation.reveals?.output ?? "")) admitted.newKey = drawn.key;
+      return { ...answer, output };
     } catch (error) {
       const isHere = (this.#options.routing?.mode() ?? "leader") === "leader";
       if (!(error instanceof Fault) || operation.explain === undefined || !isHere) throw error;
@@ -282,36 +314,42 @@ export class Invoker {
     }
   }
 
-  async #read(operation: ReadOperation, { call, input, common, given, spend }: Admitted): Promise<Answer> {
+  async #read(operation: ReadOperation, admitted: Admitted): Promise<Answer> {
+    const { call, input, common, given, agentKey } = admitted;
     const { caller, forwarded, signal } = call;
     const { whole } = operation;
-    const context = this.#context(call, operation, spend);
     const run = async (): Promise<Answer> => {
+      const context = this.#context(admitted);
       const position = this.position();
       return { output: await operation.run(this.#options.store.reader, input, context), position };
     };
     const asked = whole === undefined ? given : whole.input(input);
-    const read = { ...common, operation, input: asked, parsed: input, caller, forwarded, signal, run };
+    const { minPosition } = common;
+    const consistency = this.#actors.isMissing(operation, caller, agentKey) ? "leader" : common.consistency;
+    const who = { caller, forwarded, ...(agentKey === undefined ? {} : { agentKey }) };
+    const read = { ...who, consistency, minPosition, operation, input: asked, parsed: input, signal, run };
     const answer = await this.#reads.run(read);
     if (whole === undefined) return answer;
     return { ...answer, output: whole.shape(answer.output, input, call.maxChars) };
   }
 
-  async #act(operation: ActOperation, { call, input, common, spend }: Admitted): Promise<Answer> {
+  async #act(operation: ActOperation, admitted: Admitted): Promise<Answer> {
+    const { call, input, common } = admitted;
     if (call.forwarded !== undefined) throw actForwarded(operation.name);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const position = this.position();
-    return { output: await operation.run(input, this.#context(call, operation, spend)), position };
+    return { output: await operation.run(input, this.#context(admitted)), position };
   }
 
-  async #follow({ call, operation, input, common, spaces, spend }: Admitted): Promise<Following> {
+  async #follow(admitted: Admitted): Promise<Following> {
+    const { call, operation, input, common, spaces } = admitted;
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }
     const { routing } = this.#options;
     if (routing?.mode() === "waiting") throw waitingFault(routing);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
-    const context = this.#context(call, operation, spend);
+    const context = this.#context(admitted);
     const { since, show } = operation.follow(input, context);
     const release = this.holdStream(call.caller);
     try {
@@ -332,9 +370,13 @@ export class Invoker {
     }
   }
 
-  #context(call: Call, { name, access: { verb } }: Operation, spend: Spend): CallContext {
+  #context({ call, operation, spend, agentKey }: Admitted): CallContext {
     const { access, log } = this.#options;
+    const { name, access: rule } = operation;
+    const { verb } = rule;
+    const agent = this.#actors.agentOf(call.caller, agentKey);
     return {
+      ...(agent === undefined ? {} : { agent }),
       spend,
       inTurn: (work) => this.#inTurn(call.caller, work),
       caller: call.caller,

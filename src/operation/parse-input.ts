@@ -2,6 +2,7 @@
 // argument's name, and refuses an unknown name with the nearest known one. What else is taken for what: lenient.ts.
 
 import { z } from "zod";
+import { agentKeyOf } from "../lib/agent-key.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { sampleOf, typeOf } from "../lib/json-type.ts";
@@ -17,6 +18,8 @@ export interface CommonArguments {
   consistency: Consistency;
   minPosition: string | undefined;
   idempotencyKey: string | undefined;
+  /** Key of the agent that `as` names. */
+  agentKey: string | undefined;
 }
 
 /** What `parseArguments` needs of an operation, or of a part of its input. */
@@ -33,7 +36,12 @@ export interface ArgumentSchema {
 
 const COMMON: ReadonlySet<string> = new Set(COMMON_NAMES);
 const COMMON_SAMPLES = { min_position: "1f3a9c0b22-7", idempotency_key: "release-1.0-plan" };
-const NO_COMMON: CommonArguments = { consistency: "session", minPosition: undefined, idempotencyKey: undefined };
+const NO_COMMON: CommonArguments = {
+  consistency: "session",
+  minPosition: undefined,
+  idempotencyKey: undefined,
+  agentKey: undefined,
+};
 const commonForReads = z.strictObject(commonInput.shape);
 const commonForWrites = z.strictObject({ ...commonInput.shape, ...writeInput.shape });
 const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
@@ -42,7 +50,10 @@ const strictByInput = new WeakMap<z.ZodObject, z.ZodObject>();
 export interface ParsedInput {
   input: Record<string, unknown>;
   common: CommonArguments;
-  /** All of them as they are sent on to another node: not parsed, under their own names, none that means "none". */
+  /**
+   * All of them as they are sent on to another node: not parsed, under their own names, none that means "none", and
+   * without `as`, which is a secret.
+   */
   given: Record<string, unknown>;
 }
 
@@ -103,9 +114,11 @@ function parseOwn(
 
 function parseCommon(
   { name, kind, example = {} }: Operation,
-  raw: Record<string, unknown>,
+  { as, ...raw }: Record<string, unknown>,
   taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
+  const isNone = as === undefined || ((as === null || as === "") && taking === "leniently");
+  const agentKey = isNone ? undefined : agentKeyOf(as);
   const schema = kind === "write" ? commonForWrites : commonForReads;
   const { data, given } = parse({ name, example, samples: COMMON_SAMPLES }, schema, raw, {
     known: () => COMMON_NAMES,
@@ -113,7 +126,8 @@ function parseCommon(
   });
   const common: z.output<typeof commonForReads> & { idempotency_key?: unknown } = data;
   const { consistency = "session", min_position: minPosition, idempotency_key: key } = common;
-  return { common: { consistency, minPosition, idempotencyKey: typeof key === "string" ? key : undefined }, given };
+  const idempotencyKey = typeof key === "string" ? key : undefined;
+  return { common: { consistency, minPosition, idempotencyKey, agentKey }, given };
 }
 
 function aliasOf({ aliases }: ArgumentSchema, name: string): string | undefined {

@@ -177,10 +177,11 @@ export class ReadRouter {
   /** Reads from the cache of an edge, or its upstream. */
   async #nearby(read: AdmittedRead): Promise<Answer> {
     const { routing, positions } = this.#options;
-    const { operation, input, caller, parsed, consistency, signal } = read;
+    const { operation, input, caller, agentKey, parsed, consistency, signal } = read;
     const missing = consistency === "session" ? this.#missing(read) : undefined;
     const minPosition = missing === undefined ? read.minPosition : formatPosition(missing);
-    const call = { operation: operation.name, kind: "read" as const, input, caller };
+    const who = { caller, ...(agentKey === undefined ? {} : { agentKey }) };
+    const call = { operation: operation.name, kind: "read" as const, input, ...who };
     const cached = await routing?.readCached?.({ ...call, parsed, consistency, minPosition, signal });
     if (cached !== undefined) {
       positions.saw(callerName(caller), cached.position);
@@ -212,14 +213,20 @@ export class ReadRouter {
   }
 
   async #forward(read: AdmittedRead, to: "leader" | "upstream", routing: Routing): Promise<Answer | "local"> {
-    const { operation, input, caller, consistency, minPosition, signal } = read;
+    const { operation, input, caller, agentKey, consistency, minPosition, signal } = read;
     const asked = {
       ...input,
       consistency,
       ...(minPosition === undefined ? {} : { min_position: minPosition }),
     };
     const answer = await routing.forward(
-      { operation: operation.name, kind: "read" as const, input: asked, caller },
+      {
+        operation: operation.name,
+        kind: "read" as const,
+        input: asked,
+        caller,
+        ...(agentKey === undefined ? {} : { agentKey }),
+      },
       to,
       signal,
     );

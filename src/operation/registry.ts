@@ -4,6 +4,7 @@ import { z } from "zod";
 import { Fault } from "../lib/fault.ts";
 import { refuseWork, Work } from "../lib/work.ts";
 import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
+import { type AgentTable, refuseEndedAgent } from "./agents.ts";
 import type { AnyWrite, Operation } from "./define.ts";
 import { versionOf, type WriteVersion } from "./versions.ts";
 
@@ -29,6 +30,11 @@ export const commonInput = z.object({
     .max(64)
     .optional()
     .describe("A position from an earlier answer; the read is at least that new."),
+  as: z
+    .string()
+    .regex(/^agent-[0-9a-f]{32}$/)
+    .optional()
+    .describe("Acts as an agent: the handle that agent_register returned. It is a secret, and is not kept."),
 });
 
 /** The common argument of writes alone. */
@@ -97,8 +103,11 @@ export class Registry {
   }
 }
 
-/** Returns the apply function of a log over these operations: it runs the write that a command names. */
-export function applierOf(operations: readonly Operation[]): Apply {
+/**
+ * Returns the apply function of a log over these operations: it runs the write that a command names. `agents` judges
+ * commands that act as an agent.
+ */
+export function applierOf(operations: readonly Operation[], agents?: AgentTable): Apply {
   const registry = new Registry(operations);
   const find = ({ name, v }: Command) => {
     const version = registry.write(name, v);
@@ -108,6 +117,7 @@ export function applierOf(operations: readonly Operation[]): Apply {
   };
   const apply: Apply = (tx, command, stamp) => {
     const { maxWork, work, apply: run } = find(command);
+    if (command.agent !== undefined) refuseEndedAgent(agents, tx, command.agent, stamp);
     if (maxWork !== undefined) refuseWork(work?.(command.input, tx) ?? 0, maxWork);
     return run(tx, command.input, { ...stamp, work: new Work(maxWork) });
   };

@@ -1,7 +1,7 @@
 // What `invoke` knows of the other nodes of its fleet: how this node serves now, and how a call reaches the node that
 // can run it. membership/ implements it.
 
-import type { Caller } from "../access/caller.ts";
+import { type Caller, callerName } from "../access/caller.ts";
 import type { Cap } from "../access/rights.ts";
 import type { Fault } from "../lib/fault.ts";
 import type { Answer } from "./answer.ts";
@@ -25,6 +25,8 @@ export interface ForwardCall {
   nodeKey?: string;
   /** What the client of the caller said of itself; only from a fleet level on. */
   client?: string;
+  /** Key of the agent as which the caller acts; only from a fleet level on. */
+  agentKey?: string;
   /** Records what becomes of the attempts at other nodes. */
   attempts?: Attempts;
 }
@@ -108,4 +110,15 @@ export function capOf(member: { role: "central" | "regional" | "edge"; spaces: r
  */
 export function localCallerName(id: string, member: string): string {
   return `${id}@${member}`;
+}
+
+/**
+ * Returns the name under which the fleet knows a caller of this node: that of a local one includes the machine while
+ * other nodes may order its writes.
+ */
+export function fleetNameOf(caller: Caller, routing: Routing | undefined): string {
+  const isOfThisMachine = caller.kind === "local" && !caller.id.includes("@");
+  return isOfThisMachine && routing?.hasOtherNodes() === true
+    ? localCallerName(caller.id, routing.self())
+    : callerName(caller);
 }

@@ -43,6 +43,7 @@ export function serveForwarded({ invoker, callerOf }: ServeForwardedOptions) {
         input: decodeInput(frame),
         caller: frame.readOnly ? asReader(found) : found,
         client: clientClaim(frame.client ?? ""),
+        ...(frame.agent === undefined ? {} : { agentKey: frame.agent }),
         signal,
         surface: "peer",
         forwarded: {

@@ -31,7 +31,8 @@ export function refuseInputAbove(level: number, operation: AnyWrite, input: unkn
   if (needed > level) throw levelTooLow(`This call of ${operation.name}`, needed, level);
 }
 
-function levelTooLow(what: string, needed: number, level: number): Fault {
+/** The fault of a call that needs a higher level than the fleet has. */
+export function levelTooLow(what: string, needed: number, level: number): Fault {
   return new Fault("unavailable", `${what} needs fleet level ${needed}; the fleet has ${level}`, {
     hint: "Upgrade cairn on every full member; the level is then raised by itself.",
   });

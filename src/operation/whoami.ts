@@ -13,6 +13,10 @@ export const whoami = read({
   input: z.object({}),
   output: z.object({
     caller: z.string(),
+    agent: z
+      .object({ name: z.string(), type: z.string() })
+      .optional()
+      .describe("The agent as which you act; absent where you act as the caller itself, and on an edge."),
     kind: z.enum(["user", "tagged", "shared", "local"]),
     node: z.string(),
     login: z.string(),
@@ -23,6 +27,7 @@ export const whoami = read({
         spaces: z.array(z.string()),
         tools: z.array(z.string()).optional(),
         requests_per_minute: z.number().optional(),
+        agent_types: z.array(z.string()).optional(),
       }),
     ),
     problems: z.array(z.string()).describe("Grants that are ignored, and why."),
@@ -30,8 +35,9 @@ export const whoami = read({
   access: { verb: "read", spaces: "visible" },
   hints: { idempotent: true },
   local: true,
-  run: (_reader, _input, { caller, rights }) => ({
+  run: (_reader, _input, { caller, agent, rights }) => ({
     caller: callerName(caller),
+    ...(agent === undefined ? {} : { agent: { name: agent.name, type: agent.type } }),
     kind: caller.kind,
     node: caller.node,
     login: caller.login,
@@ -41,6 +47,7 @@ export const whoami = read({
       spaces: [...grant.spaces],
       ...(grant.tools === undefined ? {} : { tools: [...grant.tools] }),
       ...(grant.requestsPerMinute === undefined ? {} : { requests_per_minute: grant.requestsPerMinute }),
+      ...(grant.agentTypes === undefined ? {} : { agent_types: [...grant.agentTypes] }),
     })),
     problems: [...rights.problems],
   }),

@@ -11,16 +11,18 @@ import { MAX_COMMAND_WORK, refuseWork } from "../lib/work.ts";
 import { MAX_ENTRY_BYTES } from "../log/entry.ts";
 import { INPUT_HASH_LEVEL, type KeyedCall, knownOutcome } from "../log/idempotency.ts";
 import { COUNTED_OUTCOMES_LEVEL, outcomesFull } from "../log/kept-outcomes.ts";
-import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
-import type { Log } from "../log/log.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL, levelOf } from "../log/level.ts";
+import type { CommandAgent, Log } from "../log/log.ts";
 import { formatPosition, parsePosition } from "../log/position.ts";
 import type { Reader } from "../store/store.ts";
+import { type AgentTable, agentOf, agentUnknown } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
 import type { Spend } from "./caller-limits.ts";
 import { CaughtUp } from "./caught-up.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
+import { askedInput } from "./reveal.ts";
 import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
 import { lostLeadership, neverForwarded, notLeader, waitingFault } from "./routing-faults.ts";
 import { refuseInputAbove, versionAt } from "./versions.ts";
@@ -35,6 +37,10 @@ export interface AdmittedWrite {
   caller: Caller;
   /** What its client said of itself, or "". */
   client: string;
+  /** Key of the agent as which the caller acts; undefined: the caller itself. */
+  agentKey: string | undefined;
+  /** Reports whether a type of agents counts for this caller in the spaces of the call. */
+  countsType: (type: string) => boolean;
   key: string | undefined;
   forwarded: Forwarded | undefined;
   signal: AbortSignal;
@@ -47,6 +53,7 @@ export interface WriteRouterOptions {
   /** Reads the state of this node. */
   reader: Reader;
   positions: Positions;
+  agents: AgentTable | undefined;
   limits: () => WriteLimits;
   writesRefused: (() => Fault | undefined) | undefined;
   routing: Routing | undefined;
@@ -151,7 +158,7 @@ export class WriteRouter {
     attempts: Attempts,
     late: AbortSignal,
   ): Promise<Answer | undefined> {
-    const { operation, raw, caller, client, signal } = write;
+    const { operation, raw, caller, client, agentKey, signal } = write;
     if (needsAdmin(write)) throw neverForwarded(operation.name, routing.leader());
     const call: ForwardCall = {
       operation: operation.name,
@@ -161,6 +168,7 @@ export class WriteRouter {
       attempts,
       ...(key.by === "node" ? { nodeKey: key.text } : {}),
       ...claimAt(routing.fleetLevel?.() ?? levelOf(this.#options.reader), client),
+      ...(agentKey === undefined ? {} : { agentKey }),
     };
     try {
       const answer = await routing.forward(call, "leader", AbortSignal.any([signal, late]));
@@ -223,7 +231,9 @@ export class WriteRouter {
     const limits = this.#options.limits();
     const keyed = key === undefined ? undefined : keyedPart(key, level, limits);
     let command: unknown;
+    let agent: CommandAgent | undefined;
     try {
+      agent = this.#agentOf(write, name, level);
       const full = keyed && outcomesFull(reader, { name: operation.name, caller: name, ...keyed }, log.timeMs());
       if (full !== undefined) throw full;
       command = operation.prepare(input, limits);
@@ -233,7 +243,7 @@ export class WriteRouter {
       write.spend(units);
     } catch (refusal) {
       if (key === undefined || level < INPUT_HASH_LEVEL || !mayBeUsed) throw refusal;
-      return this.#doneBefore({ name: operation.name, caller: name, key: key.text }, input, refusal);
+      return this.#doneBefore({ name: operation.name, caller: name, key: key.text }, write, refusal);
     }
     const applied = await log.propose({
       name: operation.name,
@@ -242,22 +252,41 @@ export class WriteRouter {
       caller: name,
       via: forwarded?.via ?? "",
       ...(keyed ?? { key: "" }),
-      ...(key === undefined || level < INPUT_HASH_LEVEL ? {} : { inputHash: inputHashOf(input) }),
+      ...(key === undefined || level < INPUT_HASH_LEVEL
+        ? {}
+        : { inputHash: inputHashOf(askedInput(operation, input)) }),
       ...claimAt(level, write.client),
+      ...(agent === undefined ? {} : { agent }),
       weight: weightOf(operation, command, reader),
     });
     return { output: applied.output, position: formatPosition(applied.position) };
+  }
+
+  /** Returns the agent of the command. Throws Fault `agent_unknown`. */
+  #agentOf(
+    { agentKey: key, operation, countsType }: AdmittedWrite,
+    caller: string,
+    level: number,
+  ): CommandAgent | undefined {
+    if (key === undefined) return undefined;
+    const { agents, reader } = this.#options;
+    const row = level < AGENT_LEVEL ? undefined : agentOf(agents, reader, key, caller);
+    // A handle that has ended must not keep its caller from getting a new one.
+    if (row === undefined && operation.reveals !== undefined) return undefined;
+    if (row === undefined) throw agentUnknown();
+    const { name, type } = row;
+    return { name, key, ...(type !== "" && countsType(type) ? { type } : {}) };
   }
 
   /**
    * Returns what was done under a key, where the same call is refused by now, such as after a limit was lowered. Throws
    * the refusal where nothing was.
    */
-  async #doneBefore(call: KeyedCall, input: Record<string, unknown>, refusal: unknown): Promise<Answer> {
+  async #doneBefore(call: KeyedCall, { operation, input }: AdmittedWrite, refusal: unknown): Promise<Answer> {
     const { log, reader, routing } = this.#options;
     let inputHash: string;
     try {
-      inputHash = inputHashOf(input);
+      inputHash = inputHashOf(askedInput(operation, input));
     } catch {
       // Too deep for any write that can have been done.
       throw refusal;

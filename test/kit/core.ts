@@ -10,7 +10,7 @@ import type { Policy } from "../../src/access/policy-file.ts";
 import { Refusals } from "../../src/access/refusals.ts";
 import { type ApiOptions, createApi } from "../../src/api/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
-import { FEATURES } from "../../src/features/index.ts";
+import { AGENTS, FEATURES } from "../../src/features/index.ts";
 import type { Fault } from "../../src/lib/fault.ts";
 import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../../src/log/level.ts";
@@ -103,7 +103,7 @@ export function startCore(options: CoreOptions = {}) {
   const unexpected: unknown[] = [];
   const opened =
     options.over?.log ??
-    new DirectLog({ store, apply: applierOf(operations), nowMs, onFatal: (error) => fatal.push(error) });
+    new DirectLog({ store, apply: applierOf(operations, AGENTS), nowMs, onFatal: (error) => fatal.push(error) });
   const log = options.wrapLog?.(opened) ?? opened;
   const access = new Access(
     { capability: CAPABILITY, defaultRole: "none", admins: [], ...options.access },
@@ -115,6 +115,7 @@ export function startCore(options: CoreOptions = {}) {
     store,
     log,
     access,
+    agents: AGENTS,
     nowMs,
     limits:
       options.fleetSettings === undefined

@@ -27,6 +27,7 @@ const LEFT_OUT = new Set([
   "updated_since",
   "consistency",
   "min_position",
+  "as",
   "idempotency_key",
   "if_none_match",
 ]);

@@ -153,9 +153,14 @@ test("the example of each operation works, in the order of examples; what needs 
 });
 
 /**
- * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need.
+ * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need, and
+ * test/unit/agents.test.ts the agents.
  */
 const OF_SEVERAL: Readonly<Record<string, string>> = {
+  // The call shows no handle.
+  agent_status: "agent_unknown",
+  // The example before has freed the name.
+  agent_remove: "not_found",
   // A fleet of one cannot be left.
   fleet_leave: "unavailable",
   // There is no other voter.

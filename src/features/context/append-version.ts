@@ -3,7 +3,7 @@
 
 import { spaceOf } from "../../access/space.ts";
 import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
-import { CLIENT_LEVEL } from "../../log/level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import type { ApplyStamp } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
@@ -126,18 +126,22 @@ export function tombstoneChange(row: ContextRow, outcome: string, stamp: Stamp):
   return { target, version, contentHash: EMPTY_HASH, outcome, state: versionState(versionRow(row, stamp)) };
 }
 
-function versionRow(row: ContextRow, { seq, via, timeMs, client, level }: Stamp): VersionRow {
-  return { ...row, seq, via, log_time: timeMs, purged: 0, ...clientColumn(client, level) };
+function versionRow(row: ContextRow, stamp: Stamp): VersionRow {
+  const { seq, via, timeMs, level } = stamp;
+  return { ...row, seq, via, log_time: timeMs, purged: 0, ...claimColumns(stamp, level) };
 }
 
-/** Returns what the client said as a part of a `VersionRow`, whose table has it from a fleet level on. */
-export function clientColumn(client: string | undefined, level: number): Pick<VersionRow, "client"> {
-  return level >= CLIENT_LEVEL ? { client: client ?? "" } : {};
+/** Returns client and agent as parts of a `VersionRow`, whose table has them from a fleet level on. */
+export function claimColumns(
+  { client = "", agent = "" }: { client?: string; agent?: string },
+  level: number,
+): Pick<VersionRow, "client" | "agent"> {
+  return level >= Math.max(CLIENT_LEVEL, AGENT_LEVEL) ? { client, agent } : {};
 }
 
 // Statements of apply are part of the log's format: the running digest covers their text (log/running-digest.ts).
 const INSERT_VERSION = insertOf(VERSION_COLUMNS);
-const INSERT_WITH_CLIENT = insertOf([...VERSION_COLUMNS, "client"]);
+const INSERT_WITH_CLAIMS = insertOf([...VERSION_COLUMNS, "client", "agent"]);
 const WRITE_HEAD =
   `INSERT INTO contexts (${CONTEXT_COLUMNS.join(", ")}) VALUES (${CONTEXT_COLUMNS.map(() => "?").join(",")}) ` +
   `ON CONFLICT (id) DO UPDATE SET ${CONTEXT_COLUMNS.filter((column) => column !== "id" && column !== "space")
@@ -149,7 +153,7 @@ export function insertVersion(tx: Writer, id: string, row: VersionRow, text: str
   const values = VERSION_COLUMNS.map((column) => row[column]);
   const content = Buffer.from(text, "utf8");
   if (row.client === undefined) tx.run(INSERT_VERSION, id, ...values, content);
-  else tx.run(INSERT_WITH_CLIENT, id, ...values, row.client, content);
+  else tx.run(INSERT_WITH_CLAIMS, id, ...values, row.client, row.agent ?? "", content);
 }
 
 function insertOf(columns: readonly string[]): string {

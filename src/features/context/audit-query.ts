@@ -13,7 +13,7 @@ import type { Reader } from "../../store/store.ts";
 import { idPrefix } from "./context-id.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
 import { matchesFilter } from "./public-change.ts";
-import { clientSaid, timeOf } from "./rows.ts";
+import { agentActed, clientSaid, timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
 /** Rows read before other work gets a turn. */
@@ -40,6 +40,7 @@ const output = z.object({
         caller: z.string(),
         via: z.string(),
         client: clientSaid,
+        agent: agentActed,
         operation: z.string(),
         target: z.string(),
         version: z.number().int(),
@@ -179,6 +180,7 @@ function auditRowFor(context: CallContext) {
     caller: row.caller,
     via: row.via,
     ...(row.client ? { client: row.client } : {}),
+    ...(row.agent ? { agent: row.agent } : {}),
     operation: row.operation,
     target: row.target,
     version: row.version,

@@ -1,12 +1,13 @@
 // The manifest of contexts: versioned documents, their history, and the audit of all changes.
 
 import type { Change } from "../../log/changes.ts";
-import { CLIENT_LEVEL } from "../../log/level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import { logFor } from "../../observe/logging.ts";
 import type { Operation } from "../../operation/define.ts";
 import type { Feature } from "../../operation/feature.ts";
 import { LOG, NODE } from "../../operation/node-parts.ts";
 import { ServiceKey } from "../../operation/services.ts";
+import agent from "./agent.sql" with { type: "text" };
 import { auditQuery } from "./audit-query.ts";
 import { auditVerify } from "./audit-verify.ts";
 import client from "./client.sql" with { type: "text" };
@@ -80,6 +81,7 @@ export const contextFeature: Feature = {
   migrations: [
     { id: 2, level: 1, sql: schema },
     { id: 8, level: CLIENT_LEVEL, sql: client },
+    { id: 12, level: AGENT_LEVEL, sql: agent },
   ],
   tables: contextTables,
   open: (node) => {

@@ -5,11 +5,11 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
-import { CLIENT_LEVEL } from "../../log/level.ts";
+import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
 import type { Writer } from "../../store/store.ts";
-import { clientColumn, insertVersion, writeHead } from "./append-version.ts";
+import { claimColumns, insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
 import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
@@ -97,8 +97,8 @@ export const contextImport = write({
 });
 
 /** Returns the fleet level from which on a store can hold a version. */
-function levelOfVersion({ id, client }: ImportedVersion): number {
-  return Math.max(levelOfId(id), client === undefined ? 1 : CLIENT_LEVEL);
+function levelOfVersion({ id, client, agent }: ImportedVersion): number {
+  return Math.max(levelOfId(id), client === undefined ? 1 : CLIENT_LEVEL, agent === undefined ? 1 : AGENT_LEVEL);
 }
 
 /** Writes a version as the next one of its context. Returns its change; undefined if it exists already. */
@@ -133,7 +133,7 @@ function importVersion(tx: Writer, version: ImportedVersion, stamp: Stamp): Chan
     ...row,
     seq: stamp.seq,
     via: version.via,
-    ...clientColumn(version.client, stamp.level),
+    ...claimColumns(version, stamp.level),
     log_time: version.timeMs,
     purged: version.purged ? 1 : 0,
   };

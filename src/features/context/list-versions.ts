@@ -7,7 +7,7 @@ import { read } from "../../operation/define.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { parseNumberCursor } from "./page-cursor.ts";
-import { clientSaid, floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
+import { agentActed, clientSaid, floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 
 const MAX_PAGE = 500;
@@ -42,6 +42,7 @@ export const contextHistory = read({
         author: z.string(),
         via: z.string().describe("The node that forwarded it, or empty."),
         client: clientSaid,
+        agent: agentActed,
         time: z.string(),
         deleted: z.boolean(),
         purged: z.boolean(),
@@ -75,6 +76,7 @@ export const contextHistory = read({
         author: row.author,
         via: row.via,
         ...(row.client ? { client: row.client } : {}),
+        ...(row.agent ? { agent: row.agent } : {}),
         time: timeOf(row.log_time),
         deleted: row.deleted !== 0,
         purged: row.purged !== 0,

@@ -5,7 +5,7 @@ import { spaceOf } from "../../access/space.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
-import { clientSaid, timeOf } from "./rows.ts";
+import { agentActed, clientSaid, timeOf } from "./rows.ts";
 
 /** Schema of a public change. */
 export const publicChange = z.object({
@@ -14,6 +14,7 @@ export const publicChange = z.object({
   caller: z.string(),
   via: z.string(),
   client: clientSaid,
+  agent: agentActed,
   operation: z.string(),
   target: z.string().describe("Id of the context."),
   version: z.number().int(),
@@ -33,6 +34,7 @@ export function publicChangeOf(change: Change): PublicChange {
     caller: change.caller,
     via: change.via,
     ...(change.client === undefined ? {} : { client: change.client }),
+    ...(change.agent === undefined ? {} : { agent: change.agent }),
     operation: change.operation,
     target: change.target,
     version: change.version,

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { sha256Hex } from "../../lib/sha256.ts";
-import { CLIENT_LEVEL, levelOf } from "../../log/level.ts";
+import { AGENT_LEVEL, levelOf } from "../../log/level.ts";
 import { DamagedError } from "../../store/damage.ts";
 import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
@@ -43,6 +43,8 @@ export interface VersionRow extends VersionFacts {
   purged: number;
   /** What the client of the author said of itself, or ""; missing below its fleet level, and where not selected. */
   client?: string;
+  /** The agent as which the author acted, or ""; missing as `client` is. */
+  agent?: string;
 }
 
 /** A row of `versions` with its text as this node stores it, plain or compressed. */
@@ -111,7 +113,7 @@ export function sizeOfVersion(reader: Reader, id: string, version: number): numb
 
 /** Returns kept versions with a number below `below`, newest first. */
 export function versionsBelow(reader: Reader, id: string, below: number, limit: number): VersionRow[] {
-  const columns = levelOf(reader) >= CLIENT_LEVEL ? [...VERSION_COLUMNS, "client"] : VERSION_COLUMNS;
+  const columns = levelOf(reader) >= AGENT_LEVEL ? [...VERSION_COLUMNS, "client", "agent"] : VERSION_COLUMNS;
   return reader.all<VersionRow>(
     `SELECT ${columns.join(", ")} FROM versions WHERE id = ? AND version < ? ORDER BY version DESC LIMIT ?`,
     id,
@@ -173,6 +175,12 @@ export const clientSaid = z
   .string()
   .optional()
   .describe("Name and version as said by the client, never verified; absent where it said none.");
+
+/** Schema of the agent beside a verified author or caller. */
+export const agentActed = z
+  .string()
+  .optional()
+  .describe("Name of the agent as which that caller acted; absent where it acted itself.");
 
 /** Schema of the metadata of a version. */
 export const metadata = z.object({

@@ -70,10 +70,12 @@ function chainProblem(reader: Reader, row: Row, latest: LatestChanges): string |
   const hash = row.deleted !== 0 ? EMPTY_HASH : row.hash;
   const same = change.target === row.id && change.version === row.version && change.content_hash === hash;
   if (!same) return "is not the one that the change names";
-  // An imported version has the author, client and time of its origin.
+  // An imported version has the author, client, agent and time of its origin.
   const isBy = change.caller === row.author && change.via === row.via && change.log_time === row.log_time;
   if (!isBy && change.outcome !== "imported") return "has a different author or time than the change";
   if (change.client !== row.client && change.outcome !== "imported") return "has a different client than the change";
+  if ((change.agent ?? "") !== (row.agent ?? "") && change.outcome !== "imported")
+    return "has a different agent than the change";
   if (isPurged(row, change, latest)) return undefined;
   if (row.purged !== 0 && change.outcome !== "imported") return "is purged, and no change says so";
   if (row.purged === 0 && Buffer.byteLength(textOf(row)) !== row.size) return "has a different size than its text";

@@ -1,6 +1,7 @@
 // A line of an export: one version, with all that is stored of it, as JSON. A line is parsed as untrusted input.
 
 import { z } from "zod";
+import { AGENT_NAME } from "../../lib/agent-key.ts";
 import { MAX_DOCUMENT_BYTES, MAX_IMPORT_LINE_BYTES } from "../../lib/bounds.ts";
 import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { MAX_CLIENT } from "../../lib/client-claim.ts";
@@ -32,6 +33,7 @@ const lineShape = z.strictObject({
   author: name,
   via: name,
   client: name.min(1).max(MAX_CLIENT).optional().describe("What the client of the author said of itself."),
+  agent: z.string().regex(AGENT_NAME).optional().describe("The agent as which the author acted."),
   time: z.iso.datetime(),
   created_at: z.iso.datetime().describe("When the context was created."),
   deleted: z.literal(true).optional(),
@@ -51,6 +53,8 @@ export interface ImportedVersion {
   via: string;
   /** Left out: nothing. Commands of lower fleet levels have none. */
   client?: string;
+  /** Left out: none. As `client`. */
+  agent?: string;
   timeMs: number;
   createdAtMs: number;
   deleted: boolean;
@@ -70,6 +74,7 @@ export function lineOf(id: string, row: StoredVersion, createdAtMs: number): str
     author: row.author,
     via: row.via,
     ...(row.client ? { client: row.client } : {}),
+    ...(row.agent ? { agent: row.agent } : {}),
     time: timeOf(row.log_time),
     created_at: timeOf(createdAtMs),
     ...(row.deleted === 0 ? {} : { deleted: true as const }),
@@ -110,6 +115,7 @@ export function parseLine(text: string): ImportedVersion {
     author: line.author,
     via: line.via,
     ...(line.client === undefined ? {} : { client: line.client }),
+    ...(line.agent === undefined ? {} : { agent: line.agent }),
     timeMs: Date.parse(line.time),
     createdAtMs: Date.parse(line.created_at),
     deleted: line.deleted === true,

@@ -3,11 +3,11 @@
 import { stateHash } from "../../log/state-hash.ts";
 import type { VersionRow } from "./rows.ts";
 
-type Facts = "content_type" | "title" | "tags" | "author" | "via" | "log_time" | "deleted" | "client";
+type Facts = "content_type" | "title" | "tags" | "author" | "via" | "log_time" | "deleted" | "client" | "agent";
 type Covered = Pick<VersionRow, Facts>;
 
 /** Returns the state hash of the change that made this version. */
 export function versionState(row: Covered): string {
-  const { content_type, title, tags, author, via, log_time, deleted, client = "" } = row;
-  return stateHash([content_type, title, tags, author, via, log_time, deleted, client]);
+  const { content_type, title, tags, author, via, log_time, deleted, client = "", agent = "" } = row;
+  return stateHash([content_type, title, tags, author, via, log_time, deleted, client, agent]);
 }

@@ -67,6 +67,11 @@ function VersionLine({ id, version, previous, members, nowMs }: LineProps) {
       <span>
         <Ago time={version.time} nowMs={nowMs} />{" "}
         <span class="quiet by">
+          {version.agent === undefined ? null : (
+            <>
+              agent <Words text={version.agent} /> of{" "}
+            </>
+          )}
           <Words text={nameText(version.author, members)} />
           {version.via === "" ? null : ` via ${version.via}`}
           {version.client === undefined ? null : (

@@ -1,0 +1,19 @@
+// The manifest of agents: names below verified callers (features.md 2).
+
+import { AGENT_LEVEL } from "../../log/level.ts";
+import type { Feature } from "../../operation/feature.ts";
+import { agentLeave, agentRemove } from "./end.ts";
+import { agentList } from "./list.ts";
+import { agentRegister } from "./register.ts";
+import { agentTable } from "./rows.ts";
+import schema from "./schema.sql" with { type: "text" };
+import { agentStatus } from "./status.ts";
+
+/** The manifest. */
+export const agentFeature: Feature = {
+  name: "agent",
+  migrations: [{ id: 11, level: AGENT_LEVEL, sql: schema }],
+  tables: [{ name: "agents", scope: "replicated", fork: "keep", sql: "SELECT * FROM agents ORDER BY folded" }],
+  operations: () => [agentRegister, agentStatus, agentList, agentLeave, agentRemove],
+  agents: agentTable,
+};

@@ -1,0 +1,3 @@
+// What other folders may use of agents: the manifest.
+
+export { agentFeature } from "./feature.ts";
