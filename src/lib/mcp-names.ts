@@ -24,3 +24,8 @@ export const SEARCH_META = "anthropic/searchHint";
 
 /** `_meta` key of a tool for Claude Code: its schema is loaded from the beginning. */
 export const LOAD_META = "anthropic/alwaysLoad";
+
+/** Key of `_meta` in a request: the handle of the agent as which its client acts. */
+export const AGENT_META = "cairn.internal/agent";
+/** The header that says the same. */
+export const AGENT_HEADER = "cairn-agent";

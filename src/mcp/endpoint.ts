@@ -14,7 +14,7 @@ import { LISTEN, Listens } from "./listen.ts";
 import { refuseParams } from "./params.ts";
 import { callerByUrl } from "./preset.ts";
 import { isPlainlyOlder, plainCall, QuickCalls } from "./quick.ts";
-import { clientOf, isPlainlyModern, methodOf, readBody, toolOf } from "./request.ts";
+import { clientOf, handleOf, isPlainlyModern, methodOf, readBody, toolOf, withAgentHeader } from "./request.ts";
 import { MCP_ROUTE } from "./route.ts";
 import { buildServer, type Parts, serverInfoOf } from "./server.ts";
 import { Sessions } from "./sessions.ts";
@@ -85,7 +85,7 @@ export class Endpoint {
     const maxBytes = this.#parts.tools.maxMessageBytes(caller, request.headers.get("mcp-name"));
     const read = await readBody(request, hold, maxBytes);
     if (read instanceof Response) return read;
-    const body = plainMessage(read);
+    const body = withAgentHeader(request, plainMessage(read));
     const response = await this.#post(asked, body, caller);
     return asked === request || methodOf(body) === LISTEN ? response : answerAlone(response);
   }
@@ -161,6 +161,7 @@ export class Endpoint {
         return buildServer(this.#parts, {
           caller: () => asked.caller,
           client: clientOf(asked.body),
+          handle: handleOf(asked.body),
           method: asked.method,
         });
       },

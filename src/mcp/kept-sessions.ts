@@ -26,6 +26,8 @@ export interface KeptSession {
   readonly params: Record<string, unknown>;
   /** URIs of the resources that it is subscribed to. */
   readonly watched: Set<string>;
+  /** Key of the agent as which its requests act: the one that it registered or whose handle it showed last. */
+  agentKey: string | undefined;
   /** When it was last used, in ms of the clock; not in the journal. */
   usedMs: number;
 }
@@ -65,9 +67,9 @@ export class KeptSessions {
   }
 
   /** Adds a new session. */
-  add(opened: Omit<KeptSession, "watched" | "usedMs">): KeptSession {
+  add(opened: Omit<KeptSession, "watched" | "agentKey" | "usedMs">): KeptSession {
     const params = JSON.stringify(opened.params).length <= MAX_PARAMS ? opened.params : shortened(opened.params);
-    const session = { ...opened, params, watched: new Set<string>(), usedMs: this.#nowMs() };
+    const session = { ...opened, params, watched: new Set<string>(), agentKey: undefined, usedMs: this.#nowMs() };
     this.#byId.set(session.id, session);
     this.owners.add(session.owner);
     this.#write(openLine(session));
@@ -84,6 +86,13 @@ export class KeptSessions {
     if (session.watched.delete(uri)) this.#write({ what: "unwatch", id: session.id, uri });
   }
 
+  /** Keeps the agent of a session, by its key. */
+  actAs(session: KeptSession, agentKey: string): void {
+    if (session.agentKey === agentKey) return;
+    session.agentKey = agentKey;
+    this.#write({ what: "agent", id: session.id, agentKey });
+  }
+
   /** Forgets a session; its id is unknown from now on. */
   remove(session: KeptSession): void {
     if (!this.#byId.delete(session.id)) return;
@@ -92,18 +101,22 @@ export class KeptSessions {
   }
 
   #read(line: Record<string, unknown>): void {
-    const { what, id, uri } = line;
+    const { what, id, uri, agentKey } = line;
     if (typeof id !== "string") return;
     if (what === "end") this.#byId.delete(id);
     else if (what === "open") this.#readOpen(id, line);
-    else if (what === "watch" && typeof uri === "string") this.#byId.get(id)?.watched.add(uri);
+    else if (what === "agent" && typeof agentKey === "string") {
+      const session = this.#byId.get(id);
+      if (session !== undefined) session.agentKey = agentKey;
+    } else if (what === "watch" && typeof uri === "string") this.#byId.get(id)?.watched.add(uri);
     else if (what === "unwatch" && typeof uri === "string") this.#byId.get(id)?.watched.delete(uri);
   }
 
-  #readOpen(id: string, { owner, callerId, params, watched }: Record<string, unknown>): void {
+  #readOpen(id: string, { owner, callerId, params, watched, agentKey: key }: Record<string, unknown>): void {
     if (typeof owner !== "string" || typeof callerId !== "string" || !isObject(params)) return;
     const uris = Array.isArray(watched) ? watched.filter((uri) => typeof uri === "string") : [];
-    this.#byId.set(id, { id, owner, callerId, params, watched: new Set(uris), usedMs: this.#nowMs() });
+    const agentKey = typeof key === "string" ? key : undefined;
+    this.#byId.set(id, { id, owner, callerId, params, watched: new Set(uris), agentKey, usedMs: this.#nowMs() });
   }
 
   /** Appends a line, or rewrites the journal where most of it is not needed or a line is missing. */
@@ -144,8 +157,9 @@ export class KeptSessions {
   }
 }
 
-function openLine({ id, owner, callerId, params, watched }: KeptSession): Record<string, unknown> {
-  return { what: "open", id, owner, callerId, params, watched: [...watched] };
+function openLine({ id, owner, callerId, params, watched, agentKey }: KeptSession): Record<string, unknown> {
+  const agent = agentKey === undefined ? {} : { agentKey };
+  return { what: "open", id, owner, callerId, params, watched: [...watched], ...agent };
 }
 
 function shortened(params: Record<string, unknown>): Record<string, unknown> {

@@ -13,6 +13,7 @@ import type { Caller } from "../access/caller.ts";
 import { claimOfInfo } from "../lib/client-claim.ts";
 import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
+import { AGENT_META } from "../lib/mcp-names.ts";
 import { toolError } from "./errors.ts";
 import type { UsedSession } from "./sessions.ts";
 import type { Tools } from "./tools.ts";
@@ -98,7 +99,8 @@ export class QuickCalls {
   /** Responds in the modern revision; a client that disconnects cancels its call. */
   async modern(request: Request, call: PlainCall, caller: Caller): Promise<Response> {
     const client = claimOfInfo(call.meta[CLIENT_INFO_META_KEY]);
-    const outcome = await this.#tools.run({ caller, client, signal: request.signal }, call.name, call.input);
+    const asking = { caller, client, handle: call.meta[AGENT_META], signal: request.signal };
+    const outcome = await this.#tools.run(asking, call.name, call.input);
     if (outcome instanceof Fault) {
       const { _meta, ...result } = toolError(outcome);
       const stamped = { ...result, ...this.#stamp, _meta: { ..._meta, ...(this.#stamp["_meta"] as Json) } };
@@ -109,8 +111,9 @@ export class QuickCalls {
 
   /** Responds in an older revision, in which a client that disconnects does not cancel its call. */
   async older(call: PlainCall, caller: Caller, session: UsedSession): Promise<Response> {
-    const { id, client } = session;
-    const outcome = await this.#tools.run({ caller, client, signal: NEVER }, call.name, call.input);
+    const { id, ...who } = session;
+    const asking = { caller, ...who, handle: call.meta[AGENT_META], signal: NEVER };
+    const outcome = await this.#tools.run(asking, call.name, call.input);
     const headers = { "content-type": JSON_TYPE, "mcp-session-id": id };
     if (!(outcome instanceof Fault)) return answer(this.#resultText(call, outcome, ""), { headers });
     const result = JSON.stringify(toolError(outcome));
@@ -133,9 +136,13 @@ function answer(text: string, init: ResponseInit): Response {
   return new Response(text, init);
 }
 
-/** Returns the envelope as a key: all of `_meta` but the progress token; undefined where it is too long to keep. */
+/**
+ * Returns the envelope as a key: all of `_meta` but the progress token and the handle of an agent, which is a secret;
+ * undefined where it is too long to keep.
+ */
 function envelopeOf({ meta }: PlainCall): string | undefined {
-  const text = JSON.stringify("progressToken" in meta ? { ...meta, progressToken: undefined } : meta);
+  const isWhole = !("progressToken" in meta || AGENT_META in meta);
+  const text = JSON.stringify(isWhole ? meta : { ...meta, progressToken: undefined, [AGENT_META]: undefined });
   return text.length <= MAX_ENVELOPE_CHARACTERS ? text : undefined;
 }
 

@@ -7,7 +7,7 @@ import { FAULTS, Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { parseJson } from "../lib/json-text.ts";
 import { keepNumbers } from "../lib/json-value.ts";
-import { STATELESS_REVISION } from "../lib/mcp-names.ts";
+import { AGENT_HEADER, AGENT_META, STATELESS_REVISION } from "../lib/mcp-names.ts";
 import { type BodyHold, readBytes } from "../lib/request-body.ts";
 import { textOfUtf8, withoutBom } from "../lib/utf8.ts";
 import { httpError } from "./errors.ts";
@@ -47,11 +47,32 @@ export function toolOf(body: unknown): string {
   return typeof name === "string" ? name : "";
 }
 
-/** Returns what the client said of itself in the `_meta` of a request of the modern revision, or "". */
-export function clientOf(body: unknown): string {
+/**
+ * Puts the header `Cairn-Agent` of a request into the `_meta` of its message, where handles are looked for. One that is
+ * there already wins.
+ */
+export function withAgentHeader(request: Request, body: unknown): unknown {
+  const handle = request.headers.get(AGENT_HEADER);
+  if (handle === null || !isObject(body) || methodOf(body) === undefined) return body;
+  const params = isObject(body["params"]) ? body["params"] : {};
+  const meta = isObject(params["_meta"]) ? params["_meta"] : {};
+  return { ...body, params: { ...params, _meta: { [AGENT_META]: handle, ...meta } } };
+}
+
+/** Returns the handle in the `_meta` of a request, not judged; undefined where there is none. */
+export function handleOf(body: unknown): unknown {
+  return metaOf(body)?.[AGENT_META];
+}
+
+function metaOf(body: unknown): Record<string, unknown> | undefined {
   const params = isObject(body) ? body["params"] : undefined;
   const meta = isObject(params) ? params["_meta"] : undefined;
-  return isObject(meta) ? claimOfInfo(meta[CLIENT_INFO_META_KEY]) : "";
+  return isObject(meta) ? meta : undefined;
+}
+
+/** Returns what the client said of itself in the `_meta` of a request of the modern revision, or "". */
+export function clientOf(body: unknown): string {
+  return claimOfInfo(metaOf(body)?.[CLIENT_INFO_META_KEY]);
 }
 
 /** Reports whether the header alone shows that a request is modern to the SDK, which is asked about all others. */

@@ -14,6 +14,7 @@ import {
 } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { AGENT_META } from "../lib/mcp-names.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import type { Asking } from "./ask.ts";
@@ -80,12 +81,21 @@ export interface ServerFor {
   caller: () => Caller;
   /** What its client said of itself, as `claimOfInfo` returns it; left out where no operation is called. */
   client?: string;
+  /** The handle of the agent in the one request that it is made for; requests of a session have it themselves. */
+  handle?: unknown;
+  /** The agent of a session. */
+  agent?: SessionAgent;
   /** The one method of a server that is made for one request; absent for sessions, which take all methods. */
   method?: string;
   /** The subscriber of an older session; modern requests listen on a stream of their own. */
   subscriber?: Subscriber;
   /** Called when that subscribed to a resource, or ended it. */
   onSubscribed?: (uri: string, isSubscribed: boolean) => void;
+}
+
+/** The agent as which the requests of a session act that show no handle. */
+export interface SessionAgent {
+  now(): Pick<Asking, "agentKey" | "onAgent">;
 }
 
 /** Methods whose result contains the instructions. */
@@ -249,6 +259,8 @@ function notWatchable(index: ResourceIndex, uri: string): Fault {
   });
 }
 
-function askingOf({ caller, client = "" }: ServerFor, { mcpReq: { signal } }: ServerContext): Asking {
-  return { caller: caller(), client, signal };
+function askingOf({ caller, client = "", handle, agent }: ServerFor, { mcpReq }: ServerContext): Asking {
+  const { signal, _meta: meta } = mcpReq;
+  const shown = handle ?? meta?.[AGENT_META];
+  return { caller: caller(), client, signal, handle: shown, ...agent?.now() };
 }

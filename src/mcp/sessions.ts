@@ -9,6 +9,7 @@ import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { STATELESS_REVISION } from "../lib/mcp-names.ts";
 import type { LogLine } from "../observe/logging.ts";
+import type { Asking } from "./ask.ts";
 import { ownerOf } from "./bounds.ts";
 import { httpError, refusal } from "./errors.ts";
 import { type KeptSession, KeptSessions } from "./kept-sessions.ts";
@@ -46,10 +47,8 @@ interface Session {
 }
 
 /** A session as calls past the SDK need it. */
-export interface UsedSession {
+export interface UsedSession extends Pick<Asking, "client" | "agentKey" | "onAgent"> {
   id: string;
-  /** What its client said of itself, as `claimOfInfo` returns it. */
-  client: string;
 }
 
 export interface SessionsOptions {
@@ -114,7 +113,7 @@ export class Sessions {
   use(request: Request, caller: Caller): UsedSession | undefined {
     const id = request.headers.get("mcp-session-id");
     const kept = id === null ? undefined : this.#find(id, caller);
-    return kept && { id: kept.id, client: clientOf(kept) };
+    return kept && { id: kept.id, client: clientOf(kept), ...this.#agentOf(kept) };
   }
 
   /** Returns a session of this caller. Sessions of other owners do not exist for it (security.md 5). */
@@ -202,6 +201,7 @@ export class Sessions {
     const server = buildServer(this.#parts, {
       caller: () => session.caller,
       client: clientOf(kept),
+      agent: { now: () => this.#agentOf(kept) },
       subscriber,
       onSubscribed: (uri, isSubscribed) => (isSubscribed ? this.#kept.watch(kept, uri) : this.#kept.unwatch(kept, uri)),
     });
@@ -247,6 +247,11 @@ export class Sessions {
       kept.usedMs = this.#nowMs();
     };
     return transport.open(asked, onEnd, () => subscriber.markAll());
+  }
+
+  #agentOf(kept: KeptSession): Pick<Asking, "agentKey" | "onAgent"> {
+    const onAgent = (key: string) => this.#kept.actAs(kept, key);
+    return kept.agentKey === undefined ? { onAgent } : { agentKey: kept.agentKey, onAgent };
   }
 
   #notify(sending: Promise<void>): void {

@@ -11,8 +11,8 @@ import { nearest } from "../lib/nearest.ts";
 import type { Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
-import type { Asking } from "./ask.ts";
-import { MAX_DOCUMENT_CHARS, MAX_TWICE_BYTES } from "./bounds.ts";
+import { type Asking, callOf } from "./ask.ts";
+import { MAX_TWICE_BYTES } from "./bounds.ts";
 import { toolError } from "./errors.ts";
 import { argumentsOf } from "./lenient-request.ts";
 import { hasCoreTools } from "./preset.ts";
@@ -110,19 +110,10 @@ export class Tools {
 
   /** Calls a tool and returns its structured content or the Fault. */
   async run(asking: Asking, name: string, input: Record<string, unknown>): Promise<Record<string, unknown> | Fault> {
-    const { caller, client, signal } = asking;
+    const { caller, signal } = asking;
     const ending = this.waits(name) ? this.#held(caller) : undefined;
     const either = ending === undefined ? signal : AbortSignal.any([signal, ending.signal]);
-    const call = {
-      operation: name,
-      input: argumentsOf(input),
-      caller,
-      client,
-      signal: either,
-      surface: "mcp",
-      maxChars: MAX_DOCUMENT_CHARS,
-    } as const;
-    const running = this.#invoker.invoke(call);
+    const running = this.#invoker.invoke(callOf({ ...asking, signal: either }, name, argumentsOf(input)));
     this.#running.add(running);
     try {
       const { output, position, cache } = await running;

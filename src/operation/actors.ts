@@ -48,7 +48,7 @@ export class Actors {
   }
 
   /** Reports whether a grant of the caller lists a type of agents for each of these spaces. */
-  countsType(caller: Caller, type: string, spaces: string[] | "visible"): boolean {
+  countsType(caller: Caller, type: string, spaces: readonly string[] | "visible"): boolean {
     if (spaces === "visible") return false;
     const rights = this.#options.access.rights(caller);
     return spaces.every((space) => rights.listsAgentType(type, space));

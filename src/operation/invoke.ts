@@ -342,7 +342,7 @@ export class Invoker {
   }
 
   async #follow(admitted: Admitted): Promise<Following> {
-    const { call, operation, input, common, spaces } = admitted;
+    const { call, operation, input, common, spaces, spend } = admitted;
     if (operation.kind !== "read" || operation.follow === undefined) {
       throw new Fault("invalid_input", `${operation.name} cannot be followed`, { hint: "Follow context_wait." });
     }

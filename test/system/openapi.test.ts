@@ -153,8 +153,8 @@ test("the example of each operation works, in the order of examples; what needs 
 });
 
 /**
- * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need, and
- * test/unit/agents.test.ts the agents.
+ * Examples that one node alone refuses, behind parsing and gate; test/system/fleet.test.ts has the fleets they need,
+ * and test/unit/agents.test.ts the agents.
  */
 const OF_SEVERAL: Readonly<Record<string, string>> = {
   // The call shows no handle.
