@@ -10,12 +10,14 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"cairn.internal/native/raftlog"
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 )
 
 const (
@@ -308,17 +310,34 @@ func raftLogger(session *session) hclog.Logger {
 	return logger
 }
 
+// raftLineLevel returns the level of a line of raft in our log; "" for a line that is not written.
+func raftLineLevel(level hclog.Level, message string, values []any) string {
+	switch {
+	case message == "failed to get log" && slices.ContainsFunc(values, isLogNotFound):
+		// A follower needs an entry that is no longer kept, or never was, as at the first start of a fleet: raft sends
+		// it a copy of the store next. What fails for another reason is not this error.
+		return "debug"
+	case level >= hclog.Error:
+		return "warning"
+	case level >= hclog.Warn:
+		return "info"
+	case level < hclog.Info:
+		return ""
+	}
+	return "debug"
+}
+
+func isLogNotFound(value any) bool {
+	err, ok := value.(error)
+	return ok && errors.Is(err, raft.ErrLogNotFound)
+}
+
 type raftSink struct{ session *session }
 
 // Accept sends one line as a log event.
 func (s raftSink) Accept(_ string, level hclog.Level, message string, values ...any) {
-	eventLevel := "debug"
-	switch {
-	case level >= hclog.Error:
-		eventLevel = "warning"
-	case level >= hclog.Warn:
-		eventLevel = "info"
-	case level < hclog.Info:
+	eventLevel := raftLineLevel(level, message, values)
+	if eventLevel == "" {
 		return
 	}
 	for at := 0; at+1 < len(values); at += 2 {
