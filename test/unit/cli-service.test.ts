@@ -2,13 +2,13 @@
 // unit.
 
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LABEL, launchdJob } from "../../src/cli/service/launchd.ts";
 import { type Service, serviceFor } from "../../src/cli/service/manager.ts";
 import { isRunning } from "../../src/cli/service/service.ts";
-import { lastWords, orTakeBack } from "../../src/cli/service/start.ts";
+import { lastWords, orTakeBack, restart } from "../../src/cli/service/start.ts";
 import { systemdUnit, systemdWord, type UnitFacts } from "../../src/cli/service/systemd.ts";
 import { FAULTS, Fault } from "../../src/lib/fault.ts";
 import { serviceManager, watchdogMs } from "../../src/node/report/service-manager.ts";
@@ -199,6 +199,33 @@ test.each([
   ["one\ntwo\nthree\nfour\nfive\nsix", "two\n  three\n  four\n  five\n  six"],
 ])("the last words of the journal %j are %p", (journal, words) => {
   expect(lastWords(journal)).toBe(words);
+});
+
+test("a launchd job that ends right after its start is taken back, with its last words from the log file", async () => {
+  const folder = temporaryFolder();
+  const [path, logFile, calls] = [join(folder, "job"), join(folder, "log"), join(folder, "calls")];
+  writeFileSync(logFile, "cairn: an error of last week\n");
+  // Stands for launchctl: bootstrap succeeds at once, the job ends, and print tells its exit code.
+  const launchctl = (script: string) => ["sh", "-c", `echo "${script.split(" ")[0]}" >> ${calls}; ${script}`];
+  const service: Service = {
+    ...{ kind: "launchd", path, text: "new", account: undefined, enable: [], reload: [], forget: [], paths: [] },
+    ...{ journal: undefined, logFile, disable: [launchctl("true bootout")] },
+    restart: [
+      launchctl("false bootout"),
+      launchctl(`printf 'cairn: The port is in use\\n  try: Stop it.\\n' >> ${logFile}`),
+    ],
+    state: launchctl("printf '\\tstate = spawn scheduled\\n\\tlast exit code = 20\\n'"),
+  };
+  const install = async () => {
+    writeFileSync(path, "new");
+    await restart(service);
+  };
+  const fault = await orTakeBack(service, { text: undefined, active: false }, install).catch((error) => error);
+  expect(fault.message).toBe("The service did not start: The port is in use\n  try: Stop it.\n  Nothing is installed.");
+  expect([existsSync(path), readFileSync(calls, "utf8").trim().split("\n").at(-1)]).toEqual([false, "true"]);
+  // One that goes on is left alone.
+  const running = { ...service, state: ["sh", "-c", "printf 'state = running\\nlast exit code = (never exited)\\n'"] };
+  await expect(restart(running)).resolves.toBeUndefined();
 });
 
 test("what was installed before runs again also where its manager had nothing to unload, as with launchd", async () => {

@@ -40,6 +40,8 @@ export interface Service {
   forget: readonly (readonly string[])[];
   /** Prints the log without times; undefined where the manager keeps none. */
   journal: readonly string[] | undefined;
+  /** File with the output, of a manager that keeps no log and reports a start before the service is ready. */
+  logFile?: string;
 }
 
 /** A path that a flag or a setting names. */
@@ -133,6 +135,7 @@ function launchd(choice: ServiceChoice): Service {
     state: ["launchctl", "print", `${domain}/${LABEL}`],
     forget: [],
     journal: undefined,
+    logFile,
   };
 }
 

@@ -1,8 +1,9 @@
 // Starts an installed service, and takes the installation back where it does not start: with the reason that the
-// manager's journal has.
+// manager's journal or the log file has.
 
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { Fault } from "../../lib/fault.ts";
+import { pause } from "../../lib/pause.ts";
 import { reasonOf } from "../../lib/reason-of.ts";
 import { say } from "../output.ts";
 import { runManager, type Service } from "./manager.ts";
@@ -13,15 +14,46 @@ const SHOWN_LINES = 5;
 /** Restarts the service. Fault `not_running` with the reason, where the manager reports that it did not start. */
 export async function restart(service: Service): Promise<void> {
   const sinceMs = Date.now();
+  const logged = sizeOf(service.logFile);
   for (const [index, words] of service.restart.entries()) {
     const { code, err, out } = await runManager(words);
     // launchd has no restart: unloading a job that is not loaded fails, which is no error here.
     if (code === 0 || index < service.restart.length - 1) continue;
     const reason = (await reasonInJournal(service, sinceMs)) ?? (err || out || `${words.join(" ")} ended with ${code}`);
-    throw new Fault("not_running", `The service did not start: ${reason}`, {
-      hint: "Mend that, then install it again.",
-    });
+    throw notStarted(reason);
   }
+  if (service.logFile !== undefined) await watchStart(service, service.logFile, logged);
+}
+
+function notStarted(reason: string): Fault {
+  return new Fault("not_running", `The service did not start: ${reason}`, {
+    hint: "Mend that, then install it again.",
+  });
+}
+
+/** How long a service is watched after its start, and how often. */
+const WATCHED_MS = 3000;
+const LOOK_MS = 200;
+
+/** Throws where the service ends right after its start, with what it wrote to its log since. */
+async function watchStart({ state }: Service, logFile: string, logged: number): Promise<void> {
+  for (let leftMs = WATCHED_MS; leftMs > 0; leftMs -= LOOK_MS) {
+    const { out } = await runManager(state);
+    const exit = /^\s*last exit code = ([1-9]\d*)/m.exec(out)?.[1];
+    if (exit !== undefined)
+      throw notStarted(lastWords(textSince(logFile, logged)) ?? `it ended with exit code ${exit}`);
+    await pause(LOOK_MS);
+  }
+}
+
+function sizeOf(file: string | undefined): number {
+  return file === undefined ? 0 : (statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+}
+
+/** Returns what was added to a log file, its last 64 KiB. */
+function textSince(file: string, from: number): string {
+  if (sizeOf(file) <= from) return "";
+  return readFileSync(file).subarray(from).subarray(-65_536).toString();
 }
 
 /** Returns the node's last error and hint, else the last lines of its journal; undefined where it has none. */
