@@ -6,12 +6,13 @@ import { REMOVE_BYTE, WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import type { ApplyStamp } from "../../operation/define.ts";
+import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import type { Document } from "./document.ts";
 import { CONTEXT_COLUMNS, type ContextRow, PLAIN, timeOf, VERSION_COLUMNS, type VersionRow } from "./rows.ts";
 import type { StampedLimits } from "./stamped-limits.ts";
-import { COST_SQL, costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { COST_SQL, costOf } from "./usage.ts";
 import { versionState } from "./version-state.ts";
 
 /** SHA-256 of no bytes: the hash of a tombstone. */

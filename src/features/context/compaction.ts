@@ -6,10 +6,10 @@ import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work } from "../../lib/work.ts";
 import { compactChanges } from "../../log/compact.ts";
 import type { Effect } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
+import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { removeUpTo } from "./append-version.ts";
 import { headOf } from "./rows.ts";
-import { NO_QUOTA, UsageDelta } from "./usage.ts";
 
 /** About how many versions one command removes. */
 export const MAX_COMPACTED_VERSIONS = 1000;

@@ -8,11 +8,12 @@ import { Fault } from "../../lib/fault.ts";
 import { AGENT_LEVEL, CLIENT_LEVEL } from "../../log/level.ts";
 import type { Changed, Stamp } from "../../log/log.ts";
 import { write } from "../../operation/define.ts";
+import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { claimColumns, insertVersion, writeHead } from "./append-version.ts";
 import { levelOfId } from "./context-id.ts";
 import { type ContextRow, framedTags, headOf } from "./rows.ts";
-import { costOf, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { costOf } from "./usage.ts";
 import { type ImportedVersion, parseLine } from "./version-line.ts";
 import { versionState } from "./version-state.ts";
 

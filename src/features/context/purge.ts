@@ -6,12 +6,13 @@ import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, REMOVE_BYTE, type Work, WRITE_ROW } from "../../lib/work.ts";
 import type { Effect } from "../../log/log.ts";
 import { type ApplyStamp, write } from "../../operation/define.ts";
+import { NO_QUOTA, UsageDelta } from "../../operation/usage.ts";
 import type { Writer } from "../../store/store.ts";
 import { appendTombstone, tombstoneChange, WHOLE_DOCUMENT, writeHead } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { type ContextRow, headOf, sizeOfVersion, type VersionRow } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
-import { labelBytes, NO_QUOTA, UsageDelta } from "./usage.ts";
+import { labelBytes } from "./usage.ts";
 import { missing } from "./version-faults.ts";
 
 interface PurgeCommand {
