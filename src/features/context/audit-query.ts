@@ -8,10 +8,10 @@ import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, type ReadOperation, read } from "../../operation/define.ts";
 import { REFUSALS } from "../../operation/node-parts.ts";
+import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import type { Services } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix } from "./context-id.ts";
-import { parseNumberCursor } from "./page-cursor.ts";
 import { matchesFilter } from "./public-change.ts";
 import { agentActed, clientSaid, timeOf } from "./rows.ts";
 

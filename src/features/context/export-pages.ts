@@ -7,10 +7,10 @@ import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, MAX_ID_CURSOR } from "./context-id.ts";
 import { endOfPrefix } from "./list-contexts.ts";
-import { listCursor, parseListCursor } from "./page-cursor.ts";
 import type { StoredVersion } from "./rows.ts";
 import { lineOf } from "./version-line.ts";
 

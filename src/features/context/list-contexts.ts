@@ -5,9 +5,9 @@ import { z } from "zod";
 import { lookAlikes } from "../../lib/look-alike.ts";
 import { LOOK_AT_ROW, SHOW_ROW } from "../../lib/work.ts";
 import { type CallContext, read } from "../../operation/define.ts";
+import { invalidCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
 import { idPrefix, idProblem, MAX_ID_CURSOR } from "./context-id.ts";
-import { invalidCursor } from "./page-cursor.ts";
 import { type ContextRow, metadata, metadataOf } from "./rows.ts";
 
 const MAX_PAGE = 500;

@@ -4,9 +4,9 @@ import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { SHOW_ROW } from "../../lib/work.ts";
 import { read } from "../../operation/define.ts";
+import { parseNumberCursor } from "../../operation/page-cursor.ts";
 import { etagOf } from "./context-etag.ts";
 import { contextId, idAliases } from "./context-id.ts";
-import { parseNumberCursor } from "./page-cursor.ts";
 import { agentActed, clientSaid, floorOf, headOf, tagsOf, timeOf, versionsBelow } from "./rows.ts";
 import { missing } from "./version-faults.ts";
 

@@ -1,7 +1,7 @@
 // Cursors of pages: those that are a number or several values, and the Fault for a cursor that cannot be read.
 
 import type { z } from "zod";
-import { Fault } from "../../lib/fault.ts";
+import { Fault } from "../lib/fault.ts";
 
 /** Returns the Fault for a cursor that is not one of `list`, such as "this history". */
 export function invalidCursor(cursor: string, list: string): Fault {
