@@ -39,13 +39,27 @@ export function keepNumbers(text: string, value: unknown): unknown {
   return parseNumbers(text, (source) => {
     const item = Number(source);
     if (isPlainlyHeld(source, item)) return item;
-    return canonical(String(item)) === canonical(source) ? item : exact.rawJSON(source);
+    const text = String(item);
+    if (text === source) return item;
+    // Whole numbers without an exponent are equal only as texts.
+    if (isPlainlyWhole(source)) return exact.rawJSON(source);
+    return canonical(text) === canonical(source) ? item : exact.rawJSON(source);
   });
 }
 
 /** A double holds up to 15 digits of a number of this size; the text has no more digits than characters. */
 function isPlainlyHeld(source: string, value: number): boolean {
   return source.length <= 15 && Math.abs(value) > 1e-290 && Math.abs(value) < 1e290;
+}
+
+/** Reports whether a number is written as digits alone, so many that it is not 0 and a double of it has no exponent. */
+function isPlainlyWhole(source: string): boolean {
+  if (source.length < 16 || source.length > 20) return false;
+  for (let at = source.startsWith("-") ? 1 : 0; at < source.length; at++) {
+    const code = source.charCodeAt(at);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return true;
 }
 
 /** Reports whether a value is an object: no array, null or kept number. */
