@@ -358,6 +358,11 @@ func TestJoinerAcceptsOnlyItsAdmitter(t *testing.T) {
 	if _, err := taken.Dial("", 0); err != nil {
 		t.Errorf("the admitting leader: %v", err)
 	}
+	// It knows no voter yet that it could ask.
+	if record, err := node.LookupVoter(stranger); err == nil || record != (raftlog.VoterRecord{}) ||
+		!strings.Contains(err.Error(), "none of the known voters could be reached") {
+		t.Errorf("what it learns of a stranger: %+v, %v", record, err)
+	}
 	// Any admitted server may query the member list.
 	if _, err := (&impostor{target: joiner, hello: helloTo(joiner, stranger, raftlog.QueryPool)}).Dial("", 0); err != nil {
 		t.Errorf("a question: %v", err)
