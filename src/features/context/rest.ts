@@ -2,6 +2,7 @@
 // operations.
 
 import { MAX_DOCUMENT_BYTES } from "../../lib/bounds.ts";
+import { MAX_ID } from "../../lib/id-syntax.ts";
 import { DEFAULT_WAIT_SECONDS } from "../../operation/define.ts";
 import type {
   PathParameter,
@@ -10,7 +11,6 @@ import type {
   RouteResponse,
   StoredText,
 } from "../../operation/rest-route.ts";
-import { MAX_ID } from "./context-id.ts";
 import { contextDelete } from "./delete.ts";
 import { contextDiff } from "./diff-versions.ts";
 import { contextGet, contextMetadata } from "./get.ts";
