@@ -3,7 +3,7 @@
 
 import { settingRows } from "../config/settings.ts";
 import { fleetFeature } from "../fleet/index.ts";
-import { accessFeature, logFeature } from "../operation/core-feature.ts";
+import { accessFeature, fenceFeature, logFeature } from "../operation/core-feature.ts";
 import {
   agentTableOf,
   clearedByFork,
@@ -18,10 +18,11 @@ import type { Feature } from "../operation/feature.ts";
 import { agentFeature } from "./agent/index.ts";
 import { backupFeature } from "./backup/index.ts";
 import { contextFeature } from "./context/index.ts";
+import { leaseFeature } from "./lease/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
-  ...[logFeature, accessFeature, agentFeature, contextFeature, fleetFeature, backupFeature],
+  ...[logFeature, accessFeature, fenceFeature, agentFeature, contextFeature, fleetFeature, backupFeature, leaseFeature],
 ];
 
 /** Migrations of a full member's store, applied in this order and never changed after a release. */

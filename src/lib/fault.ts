@@ -26,6 +26,9 @@ export const FAULTS = {
   purged: { status: 410, exit: 4, retryable: false, title: "Purged" },
   history_forked: { status: 410, exit: 5, retryable: false, title: "History forked" },
   below_floor: { status: 410, exit: 5, retryable: false, title: "Older than the kept history" },
+  lease_held: { status: 409, exit: 5, retryable: true, title: "Lease held by another" },
+  lease_lost: { status: 409, exit: 5, retryable: false, title: "Lease not held" },
+  fence_stale: { status: 409, exit: 5, retryable: false, title: "Older than the newest grant" },
   version_mismatch: { status: 412, exit: 5, retryable: false, title: "Version mismatch" },
   too_large: { status: 413, exit: 2, retryable: false, title: "Too large" },
   unsupported_media_type: { status: 415, exit: 2, retryable: false, title: "Unsupported media type" },
@@ -81,6 +84,11 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   history_forked:
     "The position is of a history that the fleet left, after a recovery or restore. Begin again without a position.",
   below_floor: "What was asked for is older than what is kept. Begin again from a list, or from the newest position.",
+  lease_held:
+    "Another one holds the lease; the text says who and what for. Wait for it (`cairn lease wait`), or stand in line.",
+  lease_lost:
+    "The fence names no lease that the caller holds or waits for: it ended, or another one holds it. Acquire it again.",
+  fence_stale: "The lease was granted to another one since this fence. Acquire it again and read before you write.",
   version_mismatch:
     "Another write came first. Read the context again, apply your change to it, and write with its new ETag.",
   too_large: "A body, document or command is above its limit, which the text names. Send less, or split it.",
@@ -94,7 +102,7 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
     "What the call needs, such as a leader, cannot be reached now. Repeat it; a write with the same idempotency key.",
   not_ready: "The node has no data to respond from yet. Wait until `/ready` is 200, or ask another member.",
   quota_exceeded:
-    "The caller or the space has as many kept bytes as it may. Purge or delete something, or raise `quota.…`.",
+    "The caller, the space or the fleet has as much as it may: kept bytes, or leases. Purge, delete or release something, or raise `quota.…`.",
   storage_full: "The disk has no room for writes, and nothing was written. Free space; reads still work.",
   cancelled: "The caller ended the call. A write may have been done if the outcome is `unknown`.",
   auth_key: "The control server refused the key. Make a new one and set `TS_AUTHKEY`.",

@@ -1,5 +1,5 @@
-// The manifests of the features `log` and `access`. Their code is in src/log and src/access, which lie below and cannot
-// import the type of a manifest.
+// The manifests of the features `log`, `access` and `fence`. The code of the first two is in src/log and src/access,
+// which lie below and cannot import the type of a manifest.
 
 import { refusalsClientSchema, refusalsSchema } from "../access/refusals.ts";
 import { agentSchema, clientSchema, logSchema, outcomesSchema, stateHashSchema } from "../log/index.ts";
@@ -8,6 +8,8 @@ import { AGENT_LEVEL, CLIENT_LEVEL } from "../log/level.ts";
 import { STATE_HASH_LEVEL } from "../log/state-hash.ts";
 import { accessExplain } from "./access-explain.ts";
 import type { Feature } from "./feature.ts";
+import { FENCE_LEVEL } from "./fence.ts";
+import fencesSchema from "./fences.sql" with { type: "text" };
 import { whoami } from "./whoami.ts";
 
 /** The log. Its tables are not listed: `LOG_TABLES` are in every digest, and `forkHistory` handles them at a fork. */
@@ -20,6 +22,13 @@ export const logFeature: Feature = {
     { id: 7, level: CLIENT_LEVEL, sql: clientSchema },
     { id: 10, level: AGENT_LEVEL, sql: agentSchema },
   ],
+};
+
+/** The newest grants of leases, by which writes with a fence are judged. A new history begins with them. */
+export const fenceFeature: Feature = {
+  name: "fence",
+  migrations: [{ id: 13, level: FENCE_LEVEL, sql: fencesSchema }],
+  tables: [{ name: "fences", scope: "replicated", fork: "keep", sql: "SELECT * FROM fences ORDER BY name" }],
 };
 
 /** Access: `whoami`, `access_explain`, and the table of refused calls. */

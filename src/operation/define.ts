@@ -68,6 +68,8 @@ export interface CallContext {
   caller: Caller;
   /** The agent as which the caller acts; undefined: the caller itself, and on an edge, which has no list of agents. */
   agent?: ActingAgent;
+  /** The name under which the log keeps what this caller writes (`fleetNameOf`). */
+  author: string;
   rights: Rights;
   /** Reports whether the caller may use this operation's verb in a space. */
   visible: (space: string) => boolean;
@@ -112,6 +114,11 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
   waits?: true;
   /** Its output is about this node: it is never forwarded, and needs no store. */
   local?: true;
+  /**
+   * It runs at the leader, as a read of the consistency `leader`, and may change what the leader alone remembers. So
+   * its verb may be another one than `read`.
+   */
+  atLeader?: true;
   /** Edges may cache its answers, so an answer may say that it came from a cache and how old it is. */
   cacheable?: true;
   run(reader: Reader, input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;

@@ -57,10 +57,11 @@ export class Forwarder {
 
   /**
    * Returns the leader's answer, or rejects with its Fault. Returns `local` as soon as this node leads, whatever was
-   * tried before. Rejects with Fault `unavailable` after 30 s.
+   * tried before. Rejects with Fault `unavailable` after 30 s, and the time that the call itself may wait.
    */
   async toLeader(call: ForwardCall, signal: AbortSignal): Promise<Answer | "local"> {
-    const { withinMs = WITHIN_MS, leader, leadsHere } = this.#options;
+    const { leader, leadsHere } = this.#options;
+    const withinMs = this.#withinMs(call);
     const late = AbortSignal.timeout(withinMs);
     const either = AbortSignal.any([signal, late]);
     const { attempts = new Attempts(call.kind) } = call;
@@ -78,10 +79,16 @@ export class Forwarder {
     }
   }
 
+  #withinMs({ waitMs = 0 }: ForwardCall): number {
+    return (this.#options.withinMs ?? WITHIN_MS) + waitMs;
+  }
+
   /** Asks one node once, such as an edge's upstream. Rejects with its Fault, or with `unavailable`. */
   async toNode(node: string, call: ForwardCall, signal: AbortSignal, timeoutMs: number): Promise<Answer> {
     try {
-      return await this.#aged(() => this.#options.ask(node, encodeCall(call), { timeoutMs, signal }));
+      const { waitMs = 0 } = call;
+      const options = { timeoutMs: timeoutMs + waitMs, signal };
+      return await this.#aged(() => this.#options.ask(node, encodeCall(call), options));
     } catch (error) {
       throw error instanceof Fault ? error.passedOn() : error;
     }
@@ -113,7 +120,7 @@ export class Forwarder {
 
   /** Asks a node until another one leads: a node that is cut off would hold the call to its timeout. */
   async #askWhileLeading(node: string, { call, either }: ForwardState): Promise<unknown> {
-    const { ask, leader, leadsHere, onLeader, withinMs = WITHIN_MS } = this.#options;
+    const { ask, leader, leadsHere, onLeader } = this.#options;
     const moved = new AbortController();
     const before = leader();
     const stop = onLeader(() => {
@@ -122,7 +129,7 @@ export class Forwarder {
     });
     try {
       const signal = AbortSignal.any([either, moved.signal]);
-      return await ask(node, encodeCall(call), { timeoutMs: withinMs, signal });
+      return await ask(node, encodeCall(call), { timeoutMs: this.#withinMs(call), signal });
     } finally {
       stop();
     }

@@ -24,7 +24,7 @@ import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import { drawSecret } from "./reveal.ts";
-import type { Forwarded, Routing } from "./routing.ts";
+import { type Forwarded, fleetNameOf, type Routing } from "./routing.ts";
 import { waitingFault } from "./routing-faults.ts";
 import { WriteRouter } from "./write-router.ts";
 
@@ -325,7 +325,8 @@ export class Invoker {
     };
     const asked = whole === undefined ? given : whole.input(input);
     const { minPosition } = common;
-    const consistency = this.#actors.isMissing(operation, caller, agentKey) ? "leader" : common.consistency;
+    const isOfLeader = operation.atLeader === true || this.#actors.isMissing(operation, caller, agentKey);
+    const consistency = isOfLeader ? "leader" : common.consistency;
     const who = { caller, forwarded, ...(agentKey === undefined ? {} : { agentKey }) };
     const read = { ...who, consistency, minPosition, operation, input: asked, parsed: input, signal, run };
     const answer = await this.#reads.run(read);
@@ -380,6 +381,7 @@ export class Invoker {
       spend,
       inTurn: (work) => this.#inTurn(call.caller, work),
       caller: call.caller,
+      author: fleetNameOf(call.caller, this.#options.routing),
       rights: access.rights(call.caller),
       signal: call.signal,
       visible: (space) => access.permits(call.caller, { operation: name, verb, space }, call.forwarded),

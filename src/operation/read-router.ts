@@ -8,7 +8,7 @@ import { openSleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition, type Position } from "../log/position.ts";
 import type { Answer } from "./answer.ts";
-import type { ReadOperation } from "./define.ts";
+import { DEFAULT_WAIT_SECONDS, type ReadOperation } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import type { CachedCall, Forwarded, Routing } from "./routing.ts";
 import { notCurrent, notLeader, notReady, waitingFault } from "./routing-faults.ts";
@@ -219,20 +219,24 @@ export class ReadRouter {
       consistency,
       ...(minPosition === undefined ? {} : { min_position: minPosition }),
     };
-    const answer = await routing.forward(
-      {
-        operation: operation.name,
-        kind: "read" as const,
-        input: asked,
-        caller,
-        ...(agentKey === undefined ? {} : { agentKey }),
-      },
-      to,
-      signal,
-    );
+    const call = {
+      operation: operation.name,
+      kind: "read" as const,
+      input: asked,
+      caller,
+      ...(agentKey === undefined ? {} : { agentKey }),
+      ...waitOf(operation, input),
+    };
+    const answer = await routing.forward(call, to, signal);
     if (answer !== "local") this.#options.positions.saw(callerName(caller), answer.position);
     return answer;
   }
+}
+
+/** Returns how long a read that waits may take at another node, beside what every call takes. */
+function waitOf({ waits }: ReadOperation, { timeout_seconds }: Record<string, unknown>): { waitMs?: number } {
+  if (waits !== true) return {};
+  return { waitMs: 1000 * (typeof timeout_seconds === "number" ? timeout_seconds : DEFAULT_WAIT_SECONDS) };
 }
 
 /** Reports whether a barrier failed because this node no longer leads. */

@@ -29,6 +29,8 @@ export interface ForwardCall {
   agentKey?: string;
   /** Records what becomes of the attempts at other nodes. */
   attempts?: Attempts;
+  /** How long the read itself may wait for a change, in ms; left out: it does not. */
+  waitMs?: number;
 }
 
 /** A read on an edge that the gate has allowed. */

@@ -23,7 +23,7 @@ import { CaughtUp } from "./caught-up.ts";
 import type { AnyWrite, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { askedInput } from "./reveal.ts";
-import { type ForwardCall, type Forwarded, localCallerName, newNodeKey, type Routing } from "./routing.ts";
+import { type ForwardCall, type Forwarded, fleetNameOf, newNodeKey, type Routing } from "./routing.ts";
 import { lostLeadership, neverForwarded, notLeader, waitingFault } from "./routing-faults.ts";
 import { refuseInputAbove, versionAt } from "./versions.ts";
 
@@ -129,9 +129,7 @@ export class WriteRouter {
 
   /** Returns the answer; undefined if another node may have to order the write. */
   async #tryLocally(write: AdmittedWrite, key: Key, routing: Routing, attempts: Attempts): Promise<Answer | undefined> {
-    const { caller } = write;
-    // Together with operation and key the same name on every node, so that a retry elsewhere is the same write.
-    const name = caller.kind === "local" ? localCallerName(caller.id, routing.self()) : callerName(caller);
+    const name = fleetNameOf(write.caller, routing);
     try {
       const proposed = this.#propose(write, key, name, key.by === "caller" || attempts.mayBeDone);
       // No other node can be asked for what is never forwarded: this one learns its outcome as a follower too.

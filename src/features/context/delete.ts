@@ -1,14 +1,21 @@
 // context_delete: writes a tombstone as the next version of a context.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import { write } from "../../operation/define.ts";
 import { appendTombstone, tombstoneChange } from "./append-version.ts";
 import { contextId, idAliases } from "./context-id.ts";
 import { headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing } from "./version-faults.ts";
-import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import {
+  type Conditions,
+  checkConditions,
+  conditionsOf,
+  fence,
+  ifMatch,
+  levelOfConditions,
+  spacesOfWrite,
+} from "./write-conditions.ts";
 import { conditionAliases } from "./write-shape.ts";
 
 interface DeleteCommand extends Conditions {
@@ -25,14 +32,15 @@ export const contextDelete = write({
   core: "daily",
   description:
     "Deletes a context. Its earlier versions can be read by number, and restored with context_restore, until history limits remove them. Pass if_match with the etag you read.",
-  input: z.object({ id: contextId, if_match: ifMatch }),
+  input: z.object({ id: contextId, if_match: ifMatch, fence }),
   example: { id: "team-a/plan" },
-  samples: { if_match: "7-1f3a9c0b22de" },
+  samples: { if_match: "7-1f3a9c0b22de", fence: "team-a/plan@1-57" },
   output: z.object({ id: z.string(), version: z.number().int(), deleted: z.literal(true) }),
-  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  access: { verb: "write", spaces: spacesOfWrite },
   hints: { destructive: true },
   aliases: { ...idAliases, ...conditionAliases },
   target: "id",
+  needsLevel: levelOfConditions,
   prepare: (input, limits): DeleteCommand => ({
     id: input.id,
     ...conditionsOf(input),
@@ -42,7 +50,7 @@ export const contextDelete = write({
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined || head.deleted !== 0) throw missing(command.id);
-    checkConditions(command, head);
+    checkConditions(tx, command, head);
     const row = appendTombstone(tx, head, command.keep, stamp);
     return {
       output: { id: row.id, version: row.version, deleted: true as const },

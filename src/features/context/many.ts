@@ -1,7 +1,6 @@
 // context_many: several writes as one command. All of them happen, or none.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { MAX_COMMAND_WORK, WRITE_ROW } from "../../lib/work.ts";
@@ -94,7 +93,7 @@ export const contextMany = write({
   }),
   access: {
     verb: "write",
-    spaces: ({ writes }) => [...new Set(parseWrites(writes).map(({ own }) => spaceOf(String(own["id"]))))],
+    spaces: ({ writes }) => [...new Set(parseWrites(writes).flatMap(({ operation, own }) => spacesOf(operation, own)))],
   },
   hints: { destructive: true },
   aliases: { operations: "writes", items: "writes" },
@@ -160,6 +159,13 @@ function workOfParts({ parts }: ManyCommand, reader?: Reader): number {
     written.add(id);
   }
   return units;
+}
+
+/** Returns the spaces that a write touches. */
+function spacesOf({ access: { spaces } }: AnyWrite, own: Record<string, unknown>): string[] {
+  const touched = spaces === "visible" ? spaces : spaces(own);
+  if (touched === "visible") throw new Error("a write of a context names its spaces");
+  return touched;
 }
 
 interface ParsedWrite {

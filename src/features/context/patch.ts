@@ -2,7 +2,6 @@
 // the text that is the newest then.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { Fault } from "../../lib/fault.ts";
 import { applyJsonPatch, parseSteps, stepsOf } from "../../lib/json-patch.ts";
@@ -24,7 +23,15 @@ import { explainSteps } from "./explain-steps.ts";
 import { headOf, newestText, type StoredVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { deleted, missing, requireVersion } from "./version-faults.ts";
-import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import {
+  type Conditions,
+  checkConditions,
+  conditionsOf,
+  fence,
+  ifMatch,
+  levelOfConditions,
+  spacesOfWrite,
+} from "./write-conditions.ts";
 import { writtenOutput } from "./write-shape.ts";
 
 const FORMATS = ["merge", "json-patch", "edit"] as const;
@@ -61,12 +68,13 @@ export const contextPatch = write({
     format: z.enum(FORMATS).describe("merge and json-patch need a JSON document; edit works on any text."),
     patch: z.unknown().describe("The patch as one string: its JSON text."),
     if_match: ifMatch,
+    fence,
   }),
   example: { id: "team-a/plan", format: "merge", patch: { goal: "Release 1.1" } },
-  samples: { if_match: "7-1f3a9c0b22de" },
+  samples: { if_match: "7-1f3a9c0b22de", fence: "team-a/plan@1-57" },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput.extend({ created: z.literal(false) }),
-  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  access: { verb: "write", spaces: spacesOfWrite },
   hints: { idempotent: false },
   aliases: {
     ...idAliases,
@@ -78,6 +86,7 @@ export const contextPatch = write({
     type: "format",
   },
   target: "id",
+  needsLevel: levelOfConditions,
   prepare: (input, limits): PatchCommand => ({
     id: input.id,
     format: input.format,
@@ -107,7 +116,7 @@ function applyCommand(tx: Writer, command: PatchCommand, stamp: ApplyStamp, opti
   const head = headOf(tx, id);
   if (head === undefined) throw missing(id);
   if (head.deleted !== 0) throw deleted(head);
-  checkConditions(command, head);
+  checkConditions(tx, command, head);
   stamp.work.spend(READ_BYTE * head.size);
   const row = requireVersion(tx, head, head.version);
   const text = applyPatch(row, command, options);

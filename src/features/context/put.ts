@@ -1,7 +1,6 @@
 // context_put: stores a document as the next version of its context.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import { MAX_DOCUMENT_INPUT_BYTES } from "../../lib/bounds.ts";
 import { WRITE_BYTE, WRITE_ROW } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
@@ -10,7 +9,15 @@ import { contextId, idAliases, levelOfId } from "./context-id.ts";
 import { type Document, toDocument } from "./document.ts";
 import { framedTags, headOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
-import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import {
+  type Conditions,
+  checkConditions,
+  conditionsOf,
+  fence,
+  ifMatch,
+  levelOfConditions,
+  spacesOfWrite,
+} from "./write-conditions.ts";
 import { conditionAliases, tags, title, writtenOutput } from "./write-shape.ts";
 
 interface PutCommand extends Conditions {
@@ -44,6 +51,7 @@ export const contextPut = write({
     title: title.optional().describe("A short title for lists (default: unchanged)."),
     tags: tags.optional().describe("Words to find it by (default: unchanged)."),
     if_match: ifMatch,
+    fence,
     if_none_match: z.string().min(1).max(4096).optional().describe('"*": write only if there is no such context yet.'),
   }),
   example: {
@@ -52,10 +60,10 @@ export const contextPut = write({
     title: "Plan of the release",
     tags: ["release"],
   },
-  samples: { content_type: "text/markdown", if_match: "7-1f3a9c0b22de", if_none_match: "*" },
+  samples: { content_type: "text/markdown", if_match: "7-1f3a9c0b22de", if_none_match: "*", fence: "team-a/plan@1-57" },
   maxInputBytes: MAX_DOCUMENT_INPUT_BYTES,
   output: writtenOutput,
-  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  access: { verb: "write", spaces: spacesOfWrite },
   hints: { idempotent: false },
   aliases: {
     ...idAliases,
@@ -68,8 +76,8 @@ export const contextPut = write({
     mime_type: "content_type",
   },
   target: "id",
+  needsLevel: (input) => Math.max(levelOfId(input.id), levelOfConditions(input)),
   work: ({ document }: PutCommand) => WRITE_ROW + WRITE_BYTE * document.size,
-  needsLevel: ({ id }) => levelOfId(id),
   prepare: (input, limits): PutCommand => ({
     id: input.id,
     document: toDocument(input.content, input.content_type, limits.maxDocumentBytes),
@@ -81,7 +89,7 @@ export const contextPut = write({
   asked: requestedPart,
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
-    checkConditions(command, head);
+    checkConditions(tx, command, head);
     const living = head?.deleted === 0 ? head : undefined;
     const { output, changed } = appendVersion(
       tx,

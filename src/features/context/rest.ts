@@ -33,6 +33,10 @@ const id: PathParameter = {
 const limit: QueryParameter = { kind: "count", description: "At most this many" };
 const cursor: QueryParameter = { kind: "text", description: "The cursor of the previous page" };
 const prefix: QueryParameter = { kind: "text", description: "Only ids that start with this text" };
+const fence: QueryParameter = {
+  kind: "text",
+  description: "The fence of a lease: refused if another one got it since",
+};
 const since: QueryParameter = { kind: "text", description: "Changes after this position (default: from now on)" };
 
 const document: RouteResponse = {
@@ -66,8 +70,10 @@ const writes: readonly RestRoute[] = [
     query: {
       title: { kind: "text", description: "A short title" },
       tag: { kind: "repeated", argument: "tags", description: "A tag; may be given several times" },
+      fence,
     },
     conditions: ["if-match", "if-none-match"],
+    errors: [409],
     body: { kind: "document", argument: "content", typeArgument: "content_type", maxBytes: MAX_DOCUMENT_BYTES },
     response: { kind: "json", etag: true, created: true },
   },
@@ -79,6 +85,7 @@ const writes: readonly RestRoute[] = [
     summary: "Change a part of a context",
     tag,
     operation: contextPatch.name,
+    query: { fence },
     conditions: ["if-match"],
     body: {
       kind: "patch",
@@ -102,8 +109,10 @@ const writes: readonly RestRoute[] = [
     summary: "Delete a context",
     tag,
     operation: contextDelete.name,
+    query: { fence },
     conditions: ["if-match"],
     response: { kind: "empty", description: "Deleted" },
+    errors: [409],
   },
   {
     method: "POST",
@@ -113,6 +122,7 @@ const writes: readonly RestRoute[] = [
     summary: "Restore an earlier version",
     tag,
     operation: contextRestore.name,
+    query: { fence },
     conditions: ["if-match"],
     body: {
       kind: "json",
@@ -121,6 +131,7 @@ const writes: readonly RestRoute[] = [
       maxBytes: MAX_RESTORE_BYTES,
     },
     response: { kind: "json", etag: true, created: true },
+    errors: [409],
   },
 ];
 

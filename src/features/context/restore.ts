@@ -1,7 +1,6 @@
 // context_restore: writes an earlier version of a context again as its next version.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import { READ_BYTE } from "../../lib/work.ts";
 import { write } from "../../operation/define.ts";
 import { appendVersion, WHOLE_DOCUMENT, workOfWrite } from "./append-version.ts";
@@ -9,7 +8,15 @@ import { contextId, idAliases } from "./context-id.ts";
 import { headOf, sizeOfVersion, textOf } from "./rows.ts";
 import { requestedPart, type StampedLimits, stampedLimits } from "./stamped-limits.ts";
 import { missing, requireVersion } from "./version-faults.ts";
-import { type Conditions, checkConditions, conditionsOf, ifMatch } from "./write-conditions.ts";
+import {
+  type Conditions,
+  checkConditions,
+  conditionsOf,
+  fence,
+  ifMatch,
+  levelOfConditions,
+  spacesOfWrite,
+} from "./write-conditions.ts";
 import { conditionAliases, writtenOutput } from "./write-shape.ts";
 
 interface RestoreCommand extends Conditions {
@@ -30,14 +37,16 @@ export const contextRestore = write({
     id: contextId,
     version: z.number().int().min(1).describe("The version to restore, as numbered by context_history."),
     if_match: ifMatch,
+    fence,
   }),
   example: { id: "team-a/plan", version: 1 },
-  samples: { if_match: "7-1f3a9c0b22de" },
+  samples: { if_match: "7-1f3a9c0b22de", fence: "team-a/plan@1-57" },
   output: writtenOutput,
-  access: { verb: "write", spaces: (input) => [spaceOf(input.id)] },
+  access: { verb: "write", spaces: spacesOfWrite },
   hints: { idempotent: false },
   aliases: { ...idAliases, ...conditionAliases },
   target: "id",
+  needsLevel: levelOfConditions,
   prepare: (input, limits): RestoreCommand => ({
     id: input.id,
     version: input.version,
@@ -50,7 +59,7 @@ export const contextRestore = write({
   apply(tx, command, stamp) {
     const head = headOf(tx, command.id);
     if (head === undefined) throw missing(command.id);
-    checkConditions(command, head);
+    checkConditions(tx, command, head);
     stamp.work.spend(READ_BYTE * sizeOfVersion(tx, command.id, command.version));
     const row = requireVersion(tx, head, command.version);
     const { output, changed } = appendVersion(

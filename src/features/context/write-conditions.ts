@@ -1,8 +1,19 @@
-// If-Match and If-None-Match of writes: the argument, its form in commands, and the check in apply (RFC 9110 13.2.2).
+// The conditions of writes: If-Match and If-None-Match (RFC 9110 13.2.2), and the fence of a lease. The arguments, their
+// form in commands, and the check in apply.
 
 import { z } from "zod";
+import { spaceOf } from "../../access/space.ts";
 import { matchesStrongly, matchesWeakly, parseCondition, type Tag } from "../../lib/etag.ts";
 import { Fault } from "../../lib/fault.ts";
+import {
+  checkFence,
+  FENCE_LEVEL,
+  type Fence,
+  fenceArgument,
+  parseFence,
+  spacesOfFence,
+} from "../../operation/fence.ts";
+import type { Reader } from "../../store/store.ts";
 import { etagOf } from "./context-etag.ts";
 import type { ContextRow } from "./rows.ts";
 
@@ -16,22 +27,51 @@ export const ifMatch = z
     "Write only if the context still has this etag (or one of a list; * = if it exists). Take it from your last read.",
   );
 
-/** The conditions of a write in its command; null: none. */
+/** The argument `fence`. */
+export const fence = fenceArgument
+  .optional()
+  .describe("The fence of a lease you hold: the write is refused if another one got it since.");
+
+/** The conditions of a write in its command; null or left out: none. */
 export interface Conditions {
   if_match: "*" | Tag[] | null;
   if_none_match: "*" | Tag[] | null;
+  /** From its fleet level on. */
+  fence?: Fence;
+}
+
+interface ConditionInput {
+  if_match?: string | undefined;
+  if_none_match?: string | undefined;
+  fence?: string | undefined;
+}
+
+/** Returns the spaces that a write of a context touches. */
+export function spacesOfWrite({ id, fence: given }: { id: string; fence?: string | undefined }): string[] {
+  return [spaceOf(id), ...spacesOfFence(given)];
+}
+
+/** Returns the fleet level that the conditions of a write need. */
+export function levelOfConditions({ fence: given }: Pick<ConditionInput, "fence">): number {
+  return given === undefined ? 1 : FENCE_LEVEL;
 }
 
 /** Parses the conditions of a write. Throws `invalid_input`. */
-export function conditionsOf(input: { if_match?: string | undefined; if_none_match?: string | undefined }): Conditions {
+export function conditionsOf(input: ConditionInput): Conditions {
+  const parsed = input.fence === undefined ? undefined : parseFence(input.fence);
   return {
+    ...(parsed === undefined ? {} : { fence: parsed }),
     if_match: input.if_match === undefined ? null : parseCondition(input.if_match, "if_match"),
     if_none_match: input.if_none_match === undefined ? null : parseCondition(input.if_none_match, "if_none_match"),
   };
 }
 
-/** Checks If-Match, then If-None-Match; a tombstone has no etag. Throws `version_mismatch` with the current etag. */
-export function checkConditions(conditions: Conditions, head: ContextRow | undefined): void {
+/**
+ * Checks the fence, then If-Match, then If-None-Match; a tombstone has no etag. Throws `fence_stale`, and
+ * `version_mismatch` with the current etag.
+ */
+export function checkConditions(reader: Reader, conditions: Conditions, head: ContextRow | undefined): void {
+  if (conditions.fence !== undefined) checkFence(reader, conditions.fence);
   const current = head === undefined || head.deleted !== 0 ? undefined : etagOf(head.version, head.hash);
   const stale = conditions.if_match !== null && !matchesStrongly(conditions.if_match, current);
   const taken = conditions.if_none_match !== null && matchesWeakly(conditions.if_none_match, current);

@@ -1,0 +1,4 @@
+// What other folders may use of leases.
+
+export { leaseFeature, leaseOperations } from "./feature.ts";
+export { LeaseTerms } from "./terms.ts";
