@@ -30,6 +30,7 @@ const LEFT_OUT = new Set([
   "as",
   "idempotency_key",
   "if_none_match",
+  "fence",
 ]);
 
 function sampleObject(registry: Registry, schema: Json, id: string, all: boolean, where: string): Json {
@@ -43,7 +44,8 @@ function sampleObject(registry: Registry, schema: Json, id: string, all: boolean
 }
 
 function sampleValue(registry: Registry, name: string, schema: Json, id: string, all: boolean, where: string): unknown {
-  if (name === "id") return id;
+  if (name === "id" || (name === "name" && where.startsWith("lease_"))) return id;
+  if (name === "fence") return `${id}@1-57`;
   if (name === "prefix") return all ? id : "hidden";
   if (name === "tag") return "canary-tag";
   if (name === "if_match") return "*";

@@ -104,6 +104,14 @@ test("each route answers as described: what works, and what is refused", async (
     ["GET", "/changes", "/changes?feed=longpoll&timeout=0&prefix=team/&limit=5", {}, 200],
     ["GET", "/changes", "/changes?feed=sse", {}, 200],
     ["GET", "/changes", "/changes?since=0000000000-1", {}, 410],
+    ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60, for: "work" }), 200],
+    ["PUT", "/leases/{name}", "/leases/team/leased", json({ ttl_seconds: 60 }), 409],
+    ["PUT", "/leases/{name}", "/leases/team/leased", json({ no_such: 1 }), 400],
+    ["GET", "/leases", "/leases?prefix=team/&limit=1", {}, 200],
+    ["GET", "/leases/{name}", "/leases/team/leased?timeout=0", {}, 200],
+    ["POST", "/leases/{name}", "/leases/team/leased?fence=team/leased@1-1", {}, 409],
+    ["DELETE", "/leases/{name}", "/leases/team/leased?fence=team/leased@1-1", {}, 200],
+    ["PUT", id, "/contexts/team/a?fence=team/leased@1-1", json({ n: 2 }), 409],
     ["GET", "/health", "/health", {}, 200],
     ["GET", "/health", "/health?x=1", {}, 400],
     ["GET", "/ready", "/ready", {}, 200],
@@ -114,6 +122,9 @@ test("each route answers as described: what works, and what is refused", async (
   for (const [method, template, path, init, status] of rows) {
     expect([method, path, await check(method, template, path, init)]).toEqual([method, path, status ?? 0]);
   }
+  const leased = await (await ask("/leases/team/renewed", { method: "PUT", ...json({}) })).json();
+  const renewal = `/leases/team/renewed?${new URLSearchParams({ fence: (leased as { fence: string }).fence })}`;
+  expect(await check("POST", "/leases/{name}", renewal)).toBe(200);
 });
 
 test("one stream too many is 429 as described", async () => {
@@ -168,6 +179,8 @@ const OF_SEVERAL: Readonly<Record<string, string>> = {
   // The member of the example is in no fleet of a test.
   fleet_member_promote: "not_found",
   fleet_member_remove: "not_found",
+  // The fence of the example is of another history.
+  lease_renew: "lease_lost",
 };
 
 /** Needs a bucket, which test/system/backups.test.ts has; test/unit/examples.test.ts parses the example. */
@@ -202,7 +215,7 @@ test("every row of the table of routes is described, and was answered with each 
 
 test("every described parameter of a query is known, another one is refused, and no method is left out", async () => {
   for (const [method, path] of description.rows()) {
-    const real = path.replace("{id}", "team/a").replace("{version}", "1");
+    const real = path.replace(/\{(?:id|name)\}/, "team/a").replace("{version}", "1");
     const wrong = await ask(`${real}?no_such_parameter=1`, { method });
     expect([method, path, wrong.status, await wrong.text()]).toEqual([
       method,

@@ -162,8 +162,8 @@ function workOfParts({ parts }: ManyCommand, reader?: Reader): number {
 }
 
 /** Returns the spaces that a write touches. */
-function spacesOf({ access: { spaces } }: AnyWrite, own: Record<string, unknown>): string[] {
-  const touched = spaces === "visible" ? spaces : spaces(own);
+function spacesOf({ access: { spaces } }: AnyWrite, own: Record<string, unknown>): readonly string[] {
+  const touched = typeof spaces === "function" ? spaces(own) : spaces;
   if (touched === "visible") throw new Error("a write of a context names its spaces");
   return touched;
 }
