@@ -64,9 +64,13 @@ export function problems(statuses: readonly number[]): Json {
 const READ_ERRORS = [400, 403, 404, 410, 413, 415, 429, 500, 503];
 const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507];
 
-/** Returns the statuses of problems that a call of an operation of this kind may give. */
-export function operationErrors(kind: "read" | "write" | "act"): readonly number[] {
-  return kind === "write" ? WRITE_ERRORS : READ_ERRORS;
+/**
+ * Returns the statuses of problems that a call of an operation of this kind may give. `mayConflict`: it changes
+ * something although it is no write.
+ */
+export function operationErrors(kind: "read" | "write" | "act", mayConflict = false): readonly number[] {
+  if (kind === "write") return WRITE_ERRORS;
+  return mayConflict ? READ_ERRORS.concat(409) : READ_ERRORS;
 }
 
 function nameOf(status: number): string {

@@ -46,7 +46,7 @@ function operationPaths(registry: Registry): Json {
         requestBody: { required: false, content: jsonOf(ref(`${name}.input`)) },
         responses: {
           "200": { description: "The output", headers: POSITION_HEADERS, content: jsonOf(ref(`${name}.output`)) },
-          ...problems(operationErrors(kind)),
+          ...problems(operationErrors(kind, kind === "read" && operation.atLeader === true)),
         },
       },
     };

@@ -162,7 +162,9 @@ function isOffered({ name, access: { verb } }: Operation, rights: Rights): boole
 
 function toolOf({ operation, inputSchema, outputSchema }: Entry): Tool {
   const { hints } = operation;
-  const reads = operation.kind !== "write" && operation.access.verb === "read";
+  const reads =
+    (operation.kind === "read" && operation.atLeader !== true) ||
+    (operation.kind === "act" && operation.access.verb === "read");
   return {
     name: operation.name,
     title: operation.title,
