@@ -25,6 +25,9 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "quota_exceeded",
   "last_voter",
   "data_exists",
+  "lease_held",
+  "lease_lost",
+  "fence_stale",
 ]);
 
 /** Refused before a command is proposed, or (`rate_limited`) by apply without keeping the outcome. */

@@ -85,7 +85,7 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
     "The position is of a history that the fleet left, after a recovery or restore. Begin again without a position.",
   below_floor: "What was asked for is older than what is kept. Begin again from a list, or from the newest position.",
   lease_held:
-    "Another one holds the lease; the text says who and what for. Wait for it (`cairn lease wait`), or stand in line.",
+    "Another one holds the lease; the text names the holder and what for. Wait for it (`cairn lease wait`), or in line.",
   lease_lost:
     "The fence names no lease that the caller holds or waits for: it ended, or another one holds it. Acquire it again.",
   fence_stale: "The lease was granted to another one since this fence. Acquire it again and read before you write.",

@@ -1,5 +1,5 @@
-// The syntax of ids: contexts, and whatever else is named like them. What an id must not end with, because it is a route,
-// is up to the feature; access/space.ts derives the space from an id.
+// The syntax of ids: contexts, and whatever else is named like them. What an id must not end with, because that is a
+// route, is up to the feature; access/space.ts derives the space from an id.
 
 /** Most characters of an id (UTF-16 code units, as JSON counts them), and most bytes in UTF-8. */
 export const MAX_ID = 256;

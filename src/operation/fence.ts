@@ -1,5 +1,5 @@
-// Fences: a write that carries the fence of a lease is refused once that lease was granted to another one (replication.md
-// 29). Any write can check one in apply. Who holds a lease, and for how long, is features/lease, which notes each grant.
+// Fences: a write that carries the fence of a lease is refused once that lease was granted again (replication.md 29).
+// Any write can check one in apply. Holders and terms are up to features/lease, which notes each grant here.
 
 import { z } from "zod";
 import { spaceOf } from "../access/space.ts";
@@ -11,7 +11,7 @@ import type { Reader, Writer } from "../store/store.ts";
 /** The fleet level from which on there are leases and fences. */
 export const FENCE_LEVEL = 3;
 
-/** One grant of a lease. Of two grants of one name the later one has the greater `n`, or the same and a greater `seq`. */
+/** One grant of a lease. Of two grants of one name the later has the greater `n`, or the same and a greater `seq`. */
 export interface Fence {
   /** Name of the lease. */
   name: string;

@@ -60,7 +60,7 @@ describe("a lease that is held", () => {
     });
   });
 
-  test("can be taken away by an operator, and by nobody below", async () => {
+  test("can be taken away by an operator, and by no role below", async () => {
     await acquire("ann", "team/a");
     expect((await refusal(leases.call("bob", "lease_force", { name: "team/a" }))).code).toBe("forbidden");
     const operator = callerWith({ id: "nOP", login: "op@x", grants: [{ role: "operator", spaces: ["team"] }] });

@@ -56,7 +56,7 @@ export function leaseAcquire(node: Services): Operation {
     v: 1,
     level: FENCE_LEVEL,
     title: "Acquire a lease",
-    search: "lock a file, claim, reserve, mutual exclusion, avoid conflicts, who is editing",
+    search: "lock a file, claim, reserve, mutual exclusion, avoid conflicts, being edited",
     description:
       "Leases a name (a file, a branch, a device) to you for ttl_seconds, so that other agents keep away from it. Renew it with lease_renew while you work, release it when you are done. Held by another one it is refused with the holder; with wait_seconds you get a place in the line instead: call lease_wait with the fence, and lease_renew once it is granted.",
     input: z.object({

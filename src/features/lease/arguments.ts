@@ -40,7 +40,7 @@ export const purpose = z
   .regex(/^[^\u0000-\u001f\u007f-\u009f]*$/, "must not contain control characters")
   .refine((text) => text.isWellFormed(), "must be well-formed Unicode");
 
-/** Who holds a lease or waits for it. */
+/** A holder as callers see it. */
 export const holderShape = z.object({
   caller: z.string(),
   agent: z.string().optional().describe("The agent of that caller; left out: the caller itself."),

@@ -134,7 +134,7 @@ export function held(lease: LeaseRow, waiting: number, isOwn: boolean): Fault {
   return new Fault("lease_held", message, {
     hint: isOwn
       ? `If that is you, go on with the fence ${fence} (lease_renew); else wait with wait_seconds, or take other work.`
-      : "Stand in line with wait_seconds, wait until it is free with lease_wait, or take other work.",
+      : "Wait in line with wait_seconds, wait until it is free with lease_wait, or take other work.",
     details: {
       held_by: lease.caller,
       ...(lease.agent === "" ? {} : { held_by_agent: lease.agent }),
@@ -149,7 +149,7 @@ export function held(lease: LeaseRow, waiting: number, isOwn: boolean): Fault {
 
 /** The refusal of a claim that its caller does not have, or not any more. */
 export function lost(fence: string, lease: LeaseRow | undefined): Fault {
-  const now = lease === undefined ? "nobody holds the lease now" : `${holderText(lease)} holds the lease now`;
+  const now = lease === undefined ? "it is not held now" : `${holderText(lease)} holds the lease now`;
   return new Fault("lease_lost", `You do not hold ${fence}: ${now}`, {
     hint: "Stop what you do under it. Acquire the lease again, and read what changed before you go on.",
     details: lease === undefined ? {} : { held_by: lease.caller },

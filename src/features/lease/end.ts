@@ -1,5 +1,5 @@
-// lease_release, lease_force and lease_expire: the ends of a lease by its holder, by an operator, and by the leader when
-// a term is over. Each grants it to the next in line.
+// lease_release, lease_force and lease_expire: the ends of a lease by its holder, by an operator, and by the leader
+// when a term is over. Each grants it to the next in line.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";

@@ -1,4 +1,5 @@
-// lease_list: the leases that are held, with their holders, filtered by the caller's rights before paging (security.md 5).
+// lease_list: the leases that are held, with their holders, filtered by the caller's rights before paging (security.md
+// 5).
 
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
@@ -29,7 +30,7 @@ const listed = z.object({
 export const leaseList = read({
   name: "lease_list",
   title: "List leases",
-  search: "who holds a lock, who is editing, what is reserved, my leases",
+  search: "locks, being edited, what is reserved, my leases",
   description:
     "Lists the leases that are held: name, holder, what for. Look before you change files or devices that others use. own: only those of you, with the fences that you need to renew and release them.",
   input: z.object({

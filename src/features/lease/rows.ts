@@ -1,4 +1,4 @@
-// The rows of leases and of those who wait for them, and their forms for callers. Who may change them is claims.ts.
+// The rows of leases and of the claims in line, and their forms for callers. How apply changes them is claims.ts.
 
 import type { z } from "zod";
 import type { Stamp } from "../../log/log.ts";
@@ -7,7 +7,7 @@ import { type Fence, fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
 import type { holderShape } from "./arguments.ts";
 
-/** Who asks for a lease: a caller, or one of its agents. */
+/** The holder of a claim: a caller, or one of its agents. */
 export interface Holder {
   caller: string;
   /** Name of the agent; "": the caller itself. */
@@ -33,12 +33,12 @@ export interface WaiterRow extends Claim {
   expires_at: number;
 }
 
-/** Returns who makes a command. */
+/** Returns the holder as which a command is made. */
 export function holderOf(stamp: Stamp): Holder {
   return { caller: stamp.caller, agent: "" };
 }
 
-/** Returns who makes a call that is no command. */
+/** Returns the holder as which a call is made that is no command. */
 export function holderAsking(context: CallContext): Holder {
   return { caller: context.author, agent: "" };
 }
@@ -63,13 +63,13 @@ export function waiterOf(reader: Reader, { name, n, seq }: Fence): WaiterRow | u
   return reader.get<WaiterRow>("SELECT * FROM lease_waiters WHERE name = ? AND n = ? AND seq = ?", name, n, seq);
 }
 
-/** Returns how many stand in line up to a claim, itself included. */
+/** Returns the number of claims in line up to this one, itself included. */
 export function placeOf(reader: Reader, { name, n, seq }: Fence): number {
   const sql = "SELECT COUNT(*) AS count FROM lease_waiters WHERE name = ? AND (n, seq) <= (?, ?)";
   return reader.get<{ count: number }>(sql, name, n, seq)?.count ?? 0;
 }
 
-/** Returns how many stand in line for a lease. */
+/** Returns the number of claims in line for a lease. */
 export function waitersOf(reader: Reader, name: string): number {
   return reader.get<{ count: number }>("SELECT COUNT(*) AS count FROM lease_waiters WHERE name = ?", name)?.count ?? 0;
 }

@@ -1,5 +1,5 @@
--- Leases that are held, and who waits for them. A claim is one request for a lease: n is the number of its epoch, seq
--- that of the request. It is granted at once or stands in line, and once granted it is the fence.
+-- Leases that are held, and the lines for them. A claim is one request for a lease: n is the number of its epoch, seq
+-- that of the request. It is granted at once or waits in line, and once granted it is the fence.
 CREATE TABLE leases (
   name TEXT PRIMARY KEY,
   space TEXT NOT NULL,

@@ -1,5 +1,5 @@
-// The terms of leases, measured by the leader (replication.md 29): renewals are kept in its memory alone, and a term that
-// is over becomes a command. A new leader knows no renewals, so it gives each lease a full term.
+// The terms of leases, measured by the leader (replication.md 29): renewals are kept in its memory alone, and the end of
+// a term becomes a command. A new leader knows no renewals, so it gives each lease a full term.
 
 import { Fault } from "../../lib/fault.ts";
 import { pause, rejectOnAbort } from "../../lib/pause.ts";
@@ -86,8 +86,8 @@ export class LeaseTerms {
   }
 
   /**
-   * Begins a new term of a lease, in a call that passed a barrier after it arrived. Rejects with Fault `lease_lost`, and
-   * with `unavailable` where this node does not lead or cannot tell.
+   * Begins a new term of a lease, in a call that passed a barrier after it arrived. Rejects with Fault `lease_lost`, or
+   * `unavailable` where this node does not lead.
    */
   async renew(fence: Fence, holder: Holder, signal: AbortSignal): Promise<LeaseRow> {
     const { reader, clock } = this.#options;

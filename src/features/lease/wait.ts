@@ -31,7 +31,7 @@ export const leaseWait = read({
   title: "Wait for a lease",
   search: "wait for a lock, until free, my turn",
   description:
-    "With the fence of a claim in line: waits until it is granted to you; then call lease_renew before you begin. Without a fence: waits until nobody holds the lease. Returns after timeout_seconds in any case; call it again to go on.",
+    "With the fence of a claim in line: waits until it is granted to you; then call lease_renew before you begin. Without a fence: waits until the lease is free. Returns after timeout_seconds in any case; call it again to go on.",
   input: z.object({
     name: leaseName,
     fence: ownFence.optional(),
