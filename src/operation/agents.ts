@@ -55,7 +55,7 @@ export function refuseEndedAgent(
  * Reports whether two names may be of one caller. A local caller has no machine in its name while its node is the only
  * one, so a name without a machine is taken for that of any: the handle, which a caller shows too, is what proves it.
  */
-function isSameCaller(one: string, other: string): boolean {
+export function isSameCaller(one: string, other: string): boolean {
   if (one === other) return true;
   const [oneId, oneMachine] = one.split("@", 2);
   const [otherId, otherMachine] = other.split("@", 2);

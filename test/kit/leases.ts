@@ -1,5 +1,6 @@
 // Leases over one store without a network: a clock that the test moves, and leaders that come and go.
 
+import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { leaseFeature } from "../../src/features/lease/index.ts";
 import { LEASE_TERMS, LeaseTerms } from "../../src/features/lease/terms.ts";
@@ -24,7 +25,7 @@ const BEGIN_MS = 1_700_000_000_000;
 export function startLeases(options: CoreOptions = {}) {
   let elapsedMs = 0;
   const node = new Services();
-  const features = [contextFeature, leaseFeature];
+  const features = [agentFeature, contextFeature, leaseFeature];
   const nowMs = () => BEGIN_MS + elapsedMs;
   const core: Core = startCore({ nowMs, features, operations: [...operationsOf(features, node), whoami], ...options });
   const writes = new Set(["lease_acquire", "lease_release", "lease_force", "lease_expire"]);

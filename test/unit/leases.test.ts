@@ -84,6 +84,25 @@ describe("a lease that is held", () => {
   });
 });
 
+test("an agent holds its lease itself: neither its caller nor another agent of it can use the claim", async () => {
+  const handleOf = async (name: string) => String((await leases.call("ann", "agent_register", { name }))["handle"]);
+  const [one, other] = [await handleOf("Builder"), await handleOf("Tester")];
+  const { fence } = await acquire("ann", "team/a", { as: one, for: "build" });
+  expect(await leases.call("bob", "lease_list", {})).toMatchObject({
+    leases: [{ name: "team/a", held_by: { caller: "user:ann@x", agent: "Builder" } }],
+  });
+  const refused = await refusal(acquire("bob", "team/a"));
+  expect(refused.message).toContain("Builder (user:ann@x) holds");
+  const input = { name: "team/a", fence };
+  for (const as of [{}, { as: other }])
+    for (const operation of ["lease_renew", "lease_acquire", "lease_release"])
+      expect((await refusal(leases.call("ann", operation, { ...input, ...as }))).code).toBe("lease_lost");
+  expect(await leases.call("ann", "lease_list", { own: true })).toEqual({ leases: [] });
+  expect(await leases.call("ann", "lease_list", { own: true, as: one })).toMatchObject({ leases: [{ fence }] });
+  expect(await leases.call("ann", "lease_renew", { ...input, as: one })).toMatchObject({ fence });
+  expect(await leases.call("ann", "lease_release", { ...input, as: one })).toEqual({ released: true });
+});
+
 describe("rights", () => {
   const reader = callerWith({ id: "nR", login: "r@x", grants: [{ role: "reader", spaces: ["team"] }] });
   const stranger = callerWith({ id: "nS", login: "s@x", grants: [{ role: "member", spaces: ["other"] }] });

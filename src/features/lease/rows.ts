@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import type { Stamp } from "../../log/log.ts";
+import { isSameCaller } from "../../operation/agents.ts";
 import type { CallContext } from "../../operation/define.ts";
 import { type Fence, fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
@@ -35,17 +36,17 @@ export interface WaiterRow extends Claim {
 
 /** Returns the holder as which a command is made. */
 export function holderOf(stamp: Stamp): Holder {
-  return { caller: stamp.caller, agent: "" };
+  return { caller: stamp.caller, agent: stamp.agent ?? "" };
 }
 
 /** Returns the holder as which a call is made that is no command. */
 export function holderAsking(context: CallContext): Holder {
-  return { caller: context.author, agent: "" };
+  return { caller: context.author, agent: context.agent?.name ?? "" };
 }
 
 /** Reports whether two claims have the same holder. */
 export function isSameHolder(one: Holder, other: Holder): boolean {
-  return one.caller === other.caller && one.agent === other.agent;
+  return isSameCaller(one.caller, other.caller) && one.agent === other.agent;
 }
 
 /** Reports whether two fences of one lease are the same. */
