@@ -3,7 +3,8 @@
 import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
 import { leaseFeature } from "../../src/features/lease/index.ts";
-import { LEASE_TERMS, LeaseTerms } from "../../src/features/lease/terms.ts";
+import { LeaseTerms } from "../../src/features/lease/terms.ts";
+import { LEASE_TERMS } from "../../src/features/lease/terms-key.ts";
 import type { Log } from "../../src/log/log.ts";
 import { operationsOf } from "../../src/operation/derive.ts";
 import { Services } from "../../src/operation/services.ts";

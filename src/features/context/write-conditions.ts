@@ -1,5 +1,5 @@
-// The conditions of writes: If-Match and If-None-Match (RFC 9110 13.2.2), and the fence of a lease. The arguments, their
-// form in commands, and the check in apply.
+// The conditions of writes: If-Match and If-None-Match (RFC 9110 13.2.2), and the fence of a lease. The arguments,
+// their form in commands, and the check in apply.
 
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";

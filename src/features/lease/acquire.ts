@@ -22,7 +22,7 @@ import {
   waiterOf,
   waitersOf,
 } from "./rows.ts";
-import { LEASE_TERMS } from "./terms.ts";
+import { LEASE_TERMS } from "./terms-key.ts";
 
 interface AcquireCommand {
   name: string;

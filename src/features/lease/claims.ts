@@ -19,7 +19,7 @@ export const MAX_CLAIMS_OF_CALLER = 512;
 /** Claims in line that a command removes because their time is over. */
 const MAX_FORGOTTEN = 64;
 
-/** Returns a change of a lease. Its version is the seq of the claim, so that the audit shows which request it is about. */
+/** Returns a change of a lease. Its version is the seq of the claim: which request it is about. */
 export function leaseChange(claim: Claim, outcome: string): Changed {
   const { name, n, seq, caller, agent, purpose, ttl_ms } = claim;
   const state = stateHash([name, n, seq, caller, agent, purpose, ttl_ms]);

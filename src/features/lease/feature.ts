@@ -14,7 +14,8 @@ import { leaseSection } from "./pages/lease-section.tsx";
 import { leaseRenew } from "./renew.ts";
 import { leaseRoutes } from "./rest.ts";
 import schema from "./schema.sql" with { type: "text" };
-import { LEASE_TERMS, LeaseTerms } from "./terms.ts";
+import { LeaseTerms } from "./terms.ts";
+import { LEASE_TERMS } from "./terms-key.ts";
 import { leaseWait } from "./wait.ts";
 
 /** Returns every operation on leases, the internal one included. */

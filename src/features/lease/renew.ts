@@ -7,7 +7,7 @@ import { fenceText } from "../../operation/fence.ts";
 import type { Services } from "../../operation/services.ts";
 import { claimOf, leaseName, nameAliases, ownFence } from "./arguments.ts";
 import { holderAsking, safeSeconds, waitersOf } from "./rows.ts";
-import { LEASE_TERMS } from "./terms.ts";
+import { LEASE_TERMS } from "./terms-key.ts";
 
 /** Returns `lease_renew`. */
 export function leaseRenew(node: Services): Operation {

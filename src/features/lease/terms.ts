@@ -1,5 +1,5 @@
-// The terms of leases, measured by the leader (replication.md 29): renewals are kept in its memory alone, and the end of
-// a term becomes a command. A new leader knows no renewals, so it gives each lease a full term.
+// The terms of leases, measured by the leader (replication.md 29): renewals are kept in its memory alone, and the end
+// of a term becomes a command. A new leader knows no renewals, so it gives each lease a full term.
 
 import { Fault } from "../../lib/fault.ts";
 import { pause, rejectOnAbort } from "../../lib/pause.ts";
@@ -9,7 +9,6 @@ import type { Lead } from "../../log/duties.ts";
 import { levelOf } from "../../log/level.ts";
 import type { Log } from "../../log/log.ts";
 import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
-import { ServiceKey } from "../../operation/services.ts";
 import type { Reader } from "../../store/store.ts";
 import { lost } from "./claims.ts";
 import { leaseExpire } from "./end.ts";
@@ -40,9 +39,6 @@ interface Term {
   /** Reading of the clock when it began. */
   beganMs: number;
 }
-
-/** Service key of the terms of a full member. */
-export const LEASE_TERMS: ServiceKey<LeaseTerms> = new ServiceKey("the terms of leases");
 
 /** The terms of all leases on one node. Empty while it does not lead. */
 export class LeaseTerms {
