@@ -1,7 +1,7 @@
 // The automaton of a pattern (Thompson): places with a set of characters, a choice, or a condition on the line.
 
 import { Fault } from "./fault.ts";
-import type { Node, UnitSet } from "./pattern-syntax.ts";
+import { isInSet, type Node, type UnitSet } from "./pattern-syntax.ts";
 
 /** Most places of an automaton: repetitions are written out. */
 const MAX_PLACES = 4000;
@@ -26,8 +26,9 @@ export class Automaton {
     return this.#places.length;
   }
 
-  get sets(): UnitSet[] {
-    return this.#places.flatMap((place) => (place.kind === "set" ? [place.set] : []));
+  /** The sets of its places, each once: repetitions share theirs. */
+  get sets(): ReadonlySet<UnitSet> {
+    return new Set(this.#places.flatMap((place) => (place.kind === "set" ? [place.set] : [])));
   }
 
   /** Returns the places that are reached without a character, sorted; `atStart`: at the start of the line. */
@@ -50,8 +51,7 @@ export class Automaton {
   after(places: readonly number[], unit: number): number[] {
     return places.flatMap((at) => {
       const place = this.#places[at];
-      const isIn = place?.kind === "set" && place.set.ranges.some(([first, last]) => first <= unit && unit <= last);
-      return isIn ? [place.next] : [];
+      return place?.kind === "set" && isInSet(place.set, unit) ? [place.next] : [];
     });
   }
 
@@ -86,7 +86,12 @@ export class Automaton {
       for (let left = max - min; left > 0; left--)
         at = this.#add({ kind: "choice", next: [next, this.#build(part, at)] });
     }
-    for (let left = min; left > 0; left--) at = this.#build(part, at);
+    for (let left = min; left > 0; left--) {
+      const first = this.#build(part, at);
+      // Nothing, such as () or a{0}, is nothing however often: it has no places whose number would bound the work.
+      if (first === at) break;
+      at = first;
+    }
     return at;
   }
 

@@ -6,9 +6,22 @@ import { Fault } from "./fault.ts";
 /** Number of code units. */
 export const ALL_UNITS = 0x10000;
 
-/** A set of code units as ranges, both ends included. */
+type Ranges = readonly (readonly [number, number])[];
+
+/** A set of code units as ranges, both ends included: sorted, and with gaps between them. */
 export interface UnitSet {
-  ranges: readonly (readonly [number, number])[];
+  ranges: Ranges;
+}
+
+/** Reports whether a code unit is in the set. */
+export function isInSet({ ranges }: UnitSet, unit: number): boolean {
+  let low = 0;
+  for (let high = ranges.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if ((ranges[middle]?.[1] ?? 0) < unit) low = middle + 1;
+    else high = middle;
+  }
+  return (ranges[low]?.[0] ?? ALL_UNITS) <= unit;
 }
 
 /** A parsed pattern. */
@@ -69,36 +82,54 @@ function codeUnitsOf(text: string): number[] {
 }
 
 function oneOf(unit: number, ignoreCase: boolean): Node {
-  const units = new Set([unit]);
-  if (ignoreCase) {
-    const character = String.fromCharCode(unit);
-    for (const other of [character.toLowerCase(), character.toUpperCase()])
-      if (other.length === 1) units.add(other.charCodeAt(0));
+  const units = [unit, ...(ignoreCase ? otherCasesOf(unit) : [])];
+  return { kind: "set", set: setOf(units.map((each) => [each, each] as const)) };
+}
+
+function otherCasesOf(unit: number): number[] {
+  const character = String.fromCharCode(unit);
+  const others = [character.toLowerCase(), character.toUpperCase()];
+  return others.flatMap((other) => (other.length === 1 && other !== character ? [other.charCodeAt(0)] : []));
+}
+
+/** Returns the set of what is in any of these ranges. */
+function setOf(ranges: Ranges): UnitSet {
+  const merged: [number, number][] = [];
+  for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    const before = merged.at(-1);
+    if (before === undefined || first > before[1] + 1) merged.push([first, last]);
+    else before[1] = Math.max(before[1], last);
   }
-  return { kind: "set", set: { ranges: [...units].map((each) => [each, each] as const) } };
+  return { ranges: merged };
 }
 
 function inverted({ ranges }: UnitSet): UnitSet {
-  const sorted = [...ranges].sort((a, b) => a[0] - b[0]);
   const gaps: [number, number][] = [];
   let from = 0;
-  for (const [first, last] of sorted) {
+  for (const [first, last] of ranges) {
     if (first > from) gaps.push([from, first - 1]);
-    from = Math.max(from, last + 1);
+    from = last + 1;
   }
   if (from < ALL_UNITS) gaps.push([from, ALL_UNITS - 1]);
   return { ranges: gaps };
 }
 
-/** Adds letters of the other case, of the ranges that are short enough to look at each. */
-function withBothCases({ ranges }: UnitSet): UnitSet {
-  const more = ranges.flatMap(([first, last]) => {
-    if (last - first > 0x300) return [];
-    return Array.from({ length: last - first + 1 }, (_, at) => oneOf(first + at, true)).flatMap((node) =>
-      node.kind === "set" ? node.set.ranges : [],
-    );
-  });
-  return { ranges: [...ranges, ...more] };
+/** Every letter that has another case, with the other ones. Made when a pattern needs it first. */
+let cased: readonly (readonly [number, readonly number[]])[] | undefined;
+
+/** Adds letters of the other case. */
+function withBothCases(set: UnitSet): UnitSet {
+  cased ??= letterCases();
+  const more = cased.flatMap(([unit, others]) => (isInSet(set, unit) ? others : []));
+  return setOf([...set.ranges, ...more.map((each) => [each, each] as const)]);
+}
+
+function letterCases(): (readonly [number, readonly number[]])[] {
+  const all = Array.from({ length: ALL_UNITS }, (_, unit) => String.fromCharCode(unit)).join("");
+  return Array.from(
+    all.matchAll(/\p{Changes_When_Casemapped}/gu),
+    ({ index }) => [index, otherCasesOf(index)] as const,
+  );
 }
 
 class Parser {
@@ -228,8 +259,8 @@ class Parser {
       ranges.push([first, last]);
     }
     this.#at++;
-    const set = this.#ignoreCase ? withBothCases({ ranges }) : { ranges };
-    return isInverted ? inverted({ ranges: [...set.ranges, [0x0a, 0x0a]] }) : set;
+    const set = this.#ignoreCase ? withBothCases(setOf(ranges)) : setOf(ranges);
+    return isInverted ? inverted(setOf([...set.ranges, [0x0a, 0x0a]])) : set;
   }
 
   #member(): UnitSet | number {
