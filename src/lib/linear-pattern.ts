@@ -13,6 +13,14 @@ const MAX_STATES = 2000;
 export interface SearchBudget {
   /** Units left, about 5 ns each. */
   units: number;
+  /** A search pauses within a line where fewer are left, so that others get their turn. Left out: it does not. */
+  pauseAt?: number;
+}
+
+/** Where a search paused within a line. */
+export interface Paused {
+  readonly at: number;
+  readonly state: State;
 }
 
 /** One state: where its characters lead, and whether it matches. */
@@ -55,25 +63,36 @@ export class LinearPattern {
 
   /**
    * Returns where the first match of a line ends, or -1; the line is `text` from `start` up to `end`. Returns undefined
-   * where the budget is used up.
+   * where the budget is used up, and where the search paused what is to be passed back as `from`.
    */
-  endOfMatch(text: string, start: number, end: number, budget: SearchBudget): number | undefined {
+  endOfMatch(
+    text: string,
+    { start, end }: { start: number; end: number },
+    budget: SearchBudget,
+    from?: Paused,
+  ): number | Paused | undefined {
+    if (from !== undefined) return this.#run(text, end, budget, from);
     if (start === end) {
       budget.units -= 1;
       if (budget.units < 0) return undefined;
       return this.#matchesEmpty ? start : -1;
     }
     this.#start ??= this.#stateOf(this.#automaton.closure([this.#automaton.start], true));
-    let state = this.#start;
-    if (state.matches) return start;
+    if (this.#start.matches) return start;
     budget.units -= end - start + 1;
-    for (let at = start; at < end; at++) {
+    return this.#run(text, end, budget, { at: start, state: this.#start });
+  }
+
+  #run(text: string, end: number, budget: SearchBudget, from: Paused): number | Paused | undefined {
+    let { state } = from;
+    for (let { at } = from; at < end; at++) {
       const kind = this.#classes[text.charCodeAt(at)] ?? 0;
       let next = state.next[kind];
       if (next === undefined) {
         budget.units -= PLACE * this.#automaton.size;
         if (budget.units < 0) return undefined;
         next = this.#step(state, kind);
+        if (budget.units < (budget.pauseAt ?? 0)) return next.matches ? at + 1 : { at: at + 1, state: next };
       }
       state = next;
       if (state.matches) return at + 1;

@@ -75,6 +75,42 @@ test("a costly read counts as many requests, a small one as one; callers count a
   expect(await allowed(() => core.call("context_diff", { id: "team/small", from: 1 }, localAdmin))).toBe(1000);
 }, 120_000);
 
+/** A line of which nearly each character makes a state of `a[ab]{60}c`. */
+function lineOfStates(length: number): string {
+  let seed = 1;
+  const next = () => {
+    seed = (seed * 48271) % 2147483647;
+    return seed % 2 === 0 ? "a" : "b";
+  };
+  return Array.from({ length }, next).join("");
+}
+
+test("a search leaves the loop to others within a long line, and counts where it is given up", async () => {
+  await using core = startCore({ requestsPerMinute: 1000, nowMs: () => 1_800_000_000_000 });
+  await core.call("context_put", { id: "team/line", content: lineOfStates(8000) });
+  const input = { pattern: "a[ab]{60}c", id: "team/line" };
+  const reader = (name: string) => ({ ...granted({ role: "reader", spaces: ["*"] }), login: `${name}@example.com` });
+  let turns = 0;
+  const counting = setInterval(() => turns++);
+  expect(await core.call("context_grep", input)).toEqual({ matches: [], searched: 1 });
+  clearInterval(counting);
+  expect(turns).toBeGreaterThan(5);
+  const gone = new AbortController();
+  const call = { operation: "context_grep", input, caller: reader("ann"), signal: gone.signal };
+  const given = core.invoker.invoke(call).catch((error: unknown) => error);
+  setTimeout(() => gone.abort());
+  expect(await given).toMatchObject({ code: "cancelled" });
+  expect(await allowed(() => core.call("context_list", {}, reader("ann")))).toBeLessThan(998);
+}, 60_000);
+
+test("a line that takes more than all work of a search is refused, since its cursor would lead nowhere", async () => {
+  await using core = startCore();
+  await core.call("context_put", { id: "team/line", content: `short\n${lineOfStates(40_000)}\nneedle` });
+  const grep = (more: Record<string, unknown>) => core.call("context_grep", { pattern: "a[ab]{60}c", ...more });
+  const { cursor } = (await grep({})) as { cursor: string };
+  await expect(grep({ cursor })).rejects.toMatchObject({ code: "too_large", details: { id: "team/line", line: 2 } });
+});
+
 test("a list of which little matches is made in steps, counts by what it looks at, and is whole", async () => {
   await using core = startCore({ requestsPerMinute: 100, nowMs: () => 1_800_000_000_000 });
   for (const id of ["a/first", "z/last"]) await core.call("context_put", { id, content: "x", tags: ["rare"] });

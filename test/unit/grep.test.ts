@@ -3,12 +3,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { LinearPattern } from "../../src/lib/linear-pattern.ts";
+import { Automaton } from "../../src/lib/pattern-automaton.ts";
+import { parsePattern } from "../../src/lib/pattern-syntax.ts";
 import { callerWith, startCore } from "../kit/core.ts";
 import { computedMs } from "../kit/in-time.ts";
 
 const plenty = () => ({ units: 1e9 });
 const ends = (pattern: string, text: string, options = {}) =>
-  new LinearPattern(pattern, options).endOfMatch(text, 0, text.length, plenty());
+  new LinearPattern(pattern, options).endOfMatch(text, { start: 0, end: text.length }, plenty());
 
 /** Patterns of what both engines know, over few characters, so that they match often. */
 const anyPattern: fc.Arbitrary<string> = fc.letrec<{ node: string }>((tie) => ({
@@ -64,12 +66,39 @@ describe("patterns", () => {
     [`${"(".repeat(100)}a${")".repeat(100)}`, "levels"],
   ])("%s is refused: %s", (pattern, what) => expect(() => ends(pattern, "a")).toThrow(what));
 
+  // Without a bound of their own these would build for hours.
+  test.each(["a{0}{200}{200}{200}{200}{200}{200}", "((((((){200}){200}){200}){200}){200}){200}b?"])(
+    "what repeats nothing is nothing: %s",
+    (pattern) => expect(ends(pattern, "xyz")).toBe(0),
+  );
+
+  test("a set is as large as what it tells apart, however it is written, and is not repeated with its places", () => {
+    const blocks = Array.from({ length: 15 }, (_, at) => at * 0x300);
+    const hex = (unit: number) => `\\u${unit.toString(16).padStart(4, "0")}`;
+    const set = `[${blocks.map((first) => `${hex(first)}-${hex(first + 0x2ff)}`).join("")}]`;
+    const automaton = new Automaton(parsePattern(`(${set}{100}){20}`, { ignoreCase: true }));
+    const sets = [...automaton.sets];
+    expect([automaton.size, sets.length]).toEqual([2001, 1]);
+    expect(sets[0]?.ranges.length).toBeLessThan(100);
+    expect(sets[0]?.ranges[0]?.[1]).toBeGreaterThanOrEqual(15 * 0x300 - 1);
+  });
+
+  test("in any case also what a long range holds", () => {
+    const letters = ["A", "a", "Ω", "ω", "ж", "Ж", "\u2c00", "Ⰰ"];
+    const found = (pattern: string) => letters.filter((letter) => ends(pattern, letter, { ignoreCase: true }) === 1);
+    expect(found("[Α-\u2c00]")).toEqual(letters.filter((letter) => /[Α-\u2c00]/i.test(letter)));
+    expect(found("[^Α-\u2c00]")).toEqual(letters.filter((letter) => /[^Α-\u2c00]/i.test(letter)));
+  });
+
   test("hostile patterns take time in proportion to the text, and stop at their budget", () => {
     const line = `${"a".repeat(200_000)}!`;
     for (const pattern of ["(a+)+$", "(a|a)*b", "(a*)*b", "(.*a){20}b", "(x+x+)+y", "a{100}{2}b"]) {
       const budget = { units: 5_000_000 };
       const startMs = computedMs();
-      expect([pattern, new LinearPattern(pattern).endOfMatch(line, 0, line.length, budget)]).toEqual([pattern, -1]);
+      expect([pattern, new LinearPattern(pattern).endOfMatch(line, { start: 0, end: line.length }, budget)]).toEqual([
+        pattern,
+        -1,
+      ]);
       expect(computedMs() - startMs).toBeLessThan(2000);
     }
     // A state for each of the last characters: more than the budget allows.
@@ -79,7 +108,11 @@ describe("patterns", () => {
       return seed % 2 === 0 ? "a" : "b";
     };
     const random = Array.from({ length: 100_000 }, next).join("");
-    const spent = new LinearPattern("a[ab]{60}c").endOfMatch(random, 0, random.length, { units: 200_000 });
+    const spent = new LinearPattern("a[ab]{60}c").endOfMatch(
+      random,
+      { start: 0, end: random.length },
+      { units: 200_000 },
+    );
     expect(spent).toBeUndefined();
   });
 });

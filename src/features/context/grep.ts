@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { spaceOf } from "../../access/space.ts";
 import { Fault } from "../../lib/fault.ts";
-import { LinearPattern, type SearchBudget } from "../../lib/linear-pattern.ts";
+import { LinearPattern, type Paused, type SearchBudget } from "../../lib/linear-pattern.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import { listCursor, parseListCursor } from "../../operation/page-cursor.ts";
 import type { Reader } from "../../store/store.ts";
@@ -30,6 +30,8 @@ const IDS_AT_ONCE = 50;
 const WORK_OF_UNIT = 10;
 /** Units for a document, and for a character of it that is read. */
 const DOCUMENT = 10_000;
+/** Units for a line, searched or passed over. */
+const LINE = 1;
 
 /** Where a search goes on: after a line of a document; 0: with its first. */
 interface Place {
@@ -95,17 +97,31 @@ export const contextGrep = read({
     const from = input.cursor === undefined ? { id: "", line: 0 } : readCursor(input.cursor);
     const ids =
       input.id === undefined ? idsBelow(reader, input.prefix ?? "", context, from.id) : only(reader, input.id);
-    await context.inTurn(async () => {
-      for await (const id of ids) {
-        await search.document(id, id === from.id ? from.line : 0, context.signal);
-        if (search.stoppedAt !== undefined) break;
-      }
-    });
-    context.spend(WORK_OF_UNIT * search.units);
+    try {
+      await context.inTurn(async () => {
+        for await (const id of ids) {
+          await search.document(id, id === from.id ? from.line : 0, context.signal);
+          if (search.stoppedAt !== undefined) break;
+        }
+      });
+    } finally {
+      // A call that is given up has had its work done, too.
+      context.spend(WORK_OF_UNIT * search.units);
+    }
     const { matches, searched, stoppedAt } = search;
     return { matches, searched, ...(stoppedAt === undefined ? {} : { cursor: writeCursor(stoppedAt) }) };
   },
 });
+
+/** A line of a document: from `start` up to `end`, without its line end. */
+interface Line {
+  id: string;
+  version: number;
+  text: string;
+  line: number;
+  start: number;
+  end: number;
+}
 
 /** One call's search. */
 class Search {
@@ -116,8 +132,9 @@ class Search {
   readonly #reader: Reader;
   readonly #pattern: LinearPattern;
   readonly #limit: number;
-  readonly #budget: SearchBudget = { units: MAX_UNITS };
-  #turnAt = MAX_UNITS - TURN_UNITS;
+  readonly #budget: SearchBudget & { pauseAt: number } = { units: MAX_UNITS, pauseAt: MAX_UNITS - TURN_UNITS };
+  /** Lines that were searched to their end. */
+  #lines = 0;
 
   constructor(reader: Reader, pattern: LinearPattern, limit: number) {
     this.#reader = reader;
@@ -145,24 +162,48 @@ class Search {
       const next = text.indexOf("\n", start);
       const end = next < 0 ? text.length : next;
       line++;
-      if (line > afterLine && !this.#line({ id, version: row.version, text, line, start, end })) {
+      this.#budget.units -= LINE;
+      const at = {
+        id,
+        version: row.version,
+        text,
+        line,
+        start,
+        end: text[end - 1] === "\r" && end > start ? end - 1 : end,
+      };
+      if (line > afterLine && !(await this.#line(at, signal))) {
         this.stoppedAt = { id, line: line - 1 };
         return;
       }
-      await this.#giveTurn(signal);
+      if (this.#budget.units < this.#budget.pauseAt) await this.#giveTurn(signal);
       start = end + 1;
     }
     this.searched++;
   }
 
   /** Adds the line if it matches. Reports whether there was room for it, and work left. */
-  #line(at: { id: string; version: number; text: string; line: number; start: number; end: number }): boolean {
-    const { id, version, text, line, start } = at;
-    const end = text[at.end - 1] === "\r" && at.end > start ? at.end - 1 : at.end;
-    const found = this.#pattern.endOfMatch(text, start, end, this.#budget);
-    if (found === undefined) return false;
+  #line(at: Line, signal: AbortSignal): boolean | Promise<boolean> {
+    const found = this.#pattern.endOfMatch(at.text, at, this.#budget);
+    return typeof found === "object" ? this.#longLine(at, found, signal) : this.#add(at, found);
+  }
+
+  async #longLine(at: Line, paused: Paused, signal: AbortSignal): Promise<boolean> {
+    let found: ReturnType<LinearPattern["endOfMatch"]> = paused;
+    while (typeof found === "object") {
+      await this.#giveTurn(signal);
+      found = this.#pattern.endOfMatch(at.text, at, this.#budget, found);
+    }
+    return this.#add(at, found);
+  }
+
+  #add({ id, version, text, line, start, end }: Line, found: number | undefined): boolean {
+    if (found === undefined) {
+      if (this.#lines === 0 && this.searched === 0) throw tooCostly(id, line);
+      return false;
+    }
+    if (found >= 0 && this.matches.length >= this.#limit) return false;
+    this.#lines++;
     if (found < 0) return true;
-    if (this.matches.length >= this.#limit) return false;
     const isShort = end - start <= SHOWN_BEFORE + SHOWN_AFTER;
     const first = isShort ? start : startOfCharacter(text, Math.max(start, found - SHOWN_BEFORE));
     const last = isShort ? end : startOfCharacter(text, Math.min(end, found + SHOWN_AFTER));
@@ -171,11 +212,22 @@ class Search {
   }
 
   async #giveTurn(signal: AbortSignal): Promise<void> {
-    if (this.#budget.units > this.#turnAt) return;
-    this.#turnAt = this.#budget.units - TURN_UNITS;
+    this.#budget.pauseAt = this.#budget.units - TURN_UNITS;
     await nextTurn();
     signal.throwIfAborted();
   }
+}
+
+/** The refusal of a search that would go on for ever with its cursor. */
+function tooCostly(id: string, line: number): Fault {
+  return new Fault(
+    "too_large",
+    `Line ${line} of ${JSON.stringify(id)} takes more work than one search with this pattern has`,
+    {
+      hint: "Use a simpler pattern, such as literal text or fewer repetitions, or leave this document out.",
+      details: { id, line },
+    },
+  );
 }
 
 /** Returns the id, or throws the Faults of a read for a document that has no text. */
