@@ -14,6 +14,8 @@ export interface FleetFacts extends Omit<BeatsView, "ageMs"> {
   self: string;
   /** Whether this node has its fleet's store, or an edge its terms; before that it is in no fleet. */
   ready: boolean;
+  /** Whether the fleet removed this node, as far as it knows. */
+  removed: boolean;
   name: string;
   role: FleetRole;
   fleet: {
@@ -69,6 +71,7 @@ export function fleetPart(facts: FleetFacts): FleetPart {
 
 /** Returns the sentence on fault tolerance from the same facts. */
 export function faultToleranceOf(facts: FleetFacts): string {
+  if (facts.removed) return "This node is no longer a member of its fleet, and does not know how many voters may fail.";
   if (!facts.ready) return "This node is in no fleet yet: it waits to be admitted, or for the store.";
   const listed = facts.members.length === 0 ? [ownRow(facts)] : facts.members;
   const voters = [...votersOf(facts, listed)].map((server) => {

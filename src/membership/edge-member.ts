@@ -285,6 +285,7 @@ class EdgeMember implements FleetView, RunningMember {
     return {
       ...this.#beats.view(),
       ready: this.#file !== undefined,
+      removed: this.#removal.removed,
       self: this.#node.id(),
       raft: undefined,
       leaderNode: this.leader()?.node,

@@ -386,6 +386,7 @@ export class FullMember implements FleetView {
     return {
       ...this.#beats.view(),
       ready: log.ready(),
+      removed: this.#removal.removed,
       self: node.id(),
       name: node.name(),
       role: this.#state.role(),

@@ -52,6 +52,7 @@ export class Membership implements FleetActions, UpstreamDirectory {
     const { fleet: id, epoch } = fleetOf(reader);
     return fleetPart({
       ready: true,
+      removed: false,
       self: "",
       name: settings.hostname,
       role: this.#role,

@@ -189,6 +189,10 @@ describe("without its full node", () => {
       expect([answer.status, said.code, said.retryable]).toEqual([403, "not_a_member", false]);
       expect(said.hint).toContain("run `cairn join` here with a new ticket");
     }
+    const shown = await edge.process.cli(["status"]);
+    expect([shown.code, shown.err]).toEqual([3, ""]);
+    expect(shown.out).toMatch(/^error +No longer a member: .*run `cairn join` here with a new ticket/m);
+    expect(shown.out).toMatch(/^survives +This node is no longer a member of its fleet/m);
   }, 40_000);
 
   test("and lets it in again with a new ticket, without work by hand", async () => {

@@ -35,6 +35,7 @@ function facts(more: Partial<FleetFacts> = {}): FleetFacts {
   return {
     self: "n-a",
     ready: true,
+    removed: false,
     name: "a",
     role: "central",
     leaderNode: "n-a",
