@@ -25,6 +25,8 @@ export interface FeedServerOptions {
   reader: Reader;
   /** Returns the spaces that a member is enrolled for; undefined: it is no member any more. */
   enrolled: (node: string) => readonly string[] | undefined;
+  /** Reports whether everyone who may read the space of a change may see it: nothing else goes to an edge. */
+  isPublic: (change: Change) => boolean;
   /** Returns the newest level that the build of a member knows. */
   levelOf: (node: string) => number;
   members: () => readonly Member[];
@@ -70,7 +72,7 @@ export class FeedServer {
       if (batch.isBehind()) {
         if (isLate) throw this.#behind(batch.seq);
       } else {
-        batch.read((space) => isWanted(terms, space));
+        batch.read((change) => isWanted(terms, spaceOf(change.target)) && this.#options.isPublic(change));
         if (batch.isComplete && (isLate || hasNews(request, batch, terms)))
           return this.#answerOf(request, batch, terms, { heldMs, level: this.#options.levelOf(node) });
       }
@@ -177,13 +179,13 @@ class Batch {
     return this.#changes.head().seq < this.seq;
   }
 
-  /** Reads one step of whole entries, and keeps the changes of wanted spaces. */
-  read(isWantedSpace: (space: string) => boolean): void {
+  /** Reads one step of whole entries, and keeps the changes that are wanted. */
+  read(isWantedChange: (change: Change) => boolean): void {
     const step = wholeEntries(this.#changes, this.seq, ANSWER_CHANGES);
     this.seq = step.upTo;
     this.hasMore = step.more;
     this.#readChanges += step.changes.length;
-    this.items.push(...step.changes.filter(({ target }) => isWantedSpace(spaceOf(target))));
+    this.items.push(...step.changes.filter(isWantedChange));
   }
 
   /** Whether there is nothing more to read, or enough was read. */

@@ -2,7 +2,8 @@
 
 import type { Caller } from "../access/caller.ts";
 import { isObject } from "../lib/json-object.ts";
-import type { Call, Invoker } from "../operation/invoke.ts";
+import type { Call } from "../operation/call.ts";
+import type { Invoker } from "../operation/invoke.ts";
 import type { ByOperation } from "../operation/mcp-parts.ts";
 import { MAX_DOCUMENT_CHARS } from "./bounds.ts";
 

@@ -3,11 +3,13 @@
 
 import { createMcpHandler, type ServerEvent, type ServerEventBus } from "@modelcontextprotocol/server";
 import type { Caller } from "../access/caller.ts";
+import { agentKeyOf } from "../lib/agent-key.ts";
 import { sentenceOf } from "../lib/failed-result.ts";
 import { Fault } from "../lib/fault.ts";
 import type { LogLine } from "../observe/logging.ts";
 import { refusal } from "./errors.ts";
 import { type Flow, meterFlow } from "./flow.ts";
+import { handleOf } from "./request.ts";
 import { buildServer, type Parts } from "./server.ts";
 import { MAX_WATCHED, type Subscriber } from "./subscriptions.ts";
 
@@ -50,6 +52,8 @@ export class Listens {
     if (this.#open.size >= MAX_OVERALL) {
       return refusal(body, 200, 429, `This node has ${MAX_OVERALL} streams open, which is its bound; try again later`);
     }
+    const agentKey = agentKeyIn(body);
+    if (agentKey instanceof Fault) return refusal(body, 200, -32602, sentenceOf(agentKey));
     const asked = readable(body.params?.notifications?.resourceSubscriptions, (uri) => this.#mayAskFor(caller, uri));
     if (asked.length > MAX_WATCHED) {
       return refusal(
@@ -70,6 +74,7 @@ export class Listens {
     const bus = new OneListener();
     const subscriber = this.#parts.subscriptions.open({
       caller: () => caller,
+      agentKey: () => agentKey,
       free: () => flow?.idle() === true,
       updated: (uri) => emit({ kind: "resource_updated", uri }),
       listChanged: () => emit({ kind: "resources_list_changed" }),
@@ -116,6 +121,17 @@ export class Listens {
   #mayAskFor(caller: Caller, uri: string): boolean {
     const { subscriptions, fixtures } = this.#parts;
     return subscriptions.mayWatch(caller, uri) || fixtures?.resources.some((one) => one.uri === uri) === true;
+  }
+}
+
+/** Returns the key of the agent as which a client listens, or the Fault of a handle that is none. */
+function agentKeyIn(body: ListenBody): string | Fault | undefined {
+  const handle = handleOf(body);
+  try {
+    return handle === undefined || handle === null ? undefined : agentKeyOf(handle);
+  } catch (error) {
+    if (error instanceof Fault) return error;
+    throw error;
   }
 }
 

@@ -193,6 +193,7 @@ export class Sessions {
     const session: Pick<Session, "caller"> = { caller };
     const subscriber = subscriptions.open({
       caller: () => session.caller,
+      agentKey: () => kept.agentKey,
       free: () => transport.idle,
       updated: (uri) => this.#notify(server.sendResourceUpdated({ uri })),
       listChanged: () => this.#notify(server.sendResourceListChanged()),

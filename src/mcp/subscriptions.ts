@@ -21,6 +21,8 @@ const BATCH = 256;
 export interface Outlet {
   /** The caller as it is known now: its rights are judged for each delivery. */
   caller(): Caller;
+  /** Returns the key of the agent as which the client asks now. */
+  agentKey(): string | undefined;
   /** Reports whether the client has taken everything sent before. */
   free(): boolean;
   updated(uri: string): void;
@@ -123,15 +125,25 @@ export class Subscriptions {
     if (kind === undefined) return;
     const key = kind.template.uriOf(change.target);
     for (const { subscriber, uri } of this.#byKey.get(key) ?? []) {
+      if (!this.#maySee(subscriber, kind, change)) continue;
       subscriber.mark(uri);
       touched.add(subscriber);
     }
     if (kind.changes?.altersList(change) !== true) return;
     for (const subscriber of this.#all) {
       if (!subscriber.wantsList || !this.#mayRead(subscriber.caller(), kind, change.target)) continue;
+      if (!this.#maySee(subscriber, kind, change)) continue;
       subscriber.markList();
       touched.add(subscriber);
     }
+  }
+
+  /** Reports whether a subscriber that may read the space of a change may see the change. */
+  #maySee(subscriber: Subscriber, { changes }: ResourceKind, change: Change): boolean {
+    if (changes?.mayRead === undefined) return true;
+    const caller = subscriber.caller();
+    const agentKey = subscriber.agentKey();
+    return this.#invoker.maySee({ caller, agentKey, operation: changes.readBy }, change);
   }
 
   #mayRead(caller: Caller, { changes }: ResourceKind, target: string): boolean {
@@ -183,6 +195,10 @@ export class Subscriber {
 
   caller(): Caller {
     return this.#parts.outlet.caller();
+  }
+
+  agentKey(): string | undefined {
+    return this.#parts.outlet.agentKey();
   }
 
   /** Watches a resource, existing or not. Faults: `rate_limited` above MAX_WATCHED, those of `ResourceIndex.find`. */

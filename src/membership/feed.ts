@@ -6,6 +6,7 @@ import { fleetValue, type Members } from "../fleet/index.ts";
 import { openSleepClock } from "../lib/sleep-clock.ts";
 import type { Log } from "../log/log.ts";
 import { edgeModes } from "../operation/edge-modes.ts";
+import { ANYONE, type ChangeRules } from "../operation/viewer.ts";
 import type { PeerServer } from "../peer/server.ts";
 import type { Reader } from "../store/store.ts";
 
@@ -14,12 +15,13 @@ export interface ServeFeedOptions {
   log: Log;
   reader: Reader;
   members: Members;
+  changeRules: ChangeRules;
   /** Returns how old the state of this node may be, in ms; infinite while it is not known. */
   ageMs: () => number;
 }
 
 /** Registers the path. */
-export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOptions): void {
+export function serveFeed({ server, log, reader, members, changeRules, ageMs }: ServeFeedOptions): void {
   const clock = openSleepClock();
   const feed = new FeedServer({
     log,
@@ -29,6 +31,7 @@ export function serveFeed({ server, log, reader, members, ageMs }: ServeFeedOpti
       // Full members may have all spaces.
       return member?.role === "edge" ? member.spaces : member === undefined ? undefined : ["*"];
     },
+    isPublic: (change) => changeRules.get(change.operation)?.(change, ANYONE, reader) !== false,
     levelOf: (node) => members.get(node)?.level ?? 1,
     members: () => members.list(),
     modes: () => edgeModes(reader),

@@ -39,10 +39,11 @@ import {
 import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
-import { agentTableOf, operationsOf } from "../operation/derive.ts";
+import type { Outcome } from "../operation/call.ts";
+import { agentTableOf, changeRulesOf, operationsOf } from "../operation/derive.ts";
 import type { Feature, Job } from "../operation/feature.ts";
 import { fleetLimits } from "../operation/fleet-settings.ts";
-import { Invoker, type InvokerOptions, type Outcome } from "../operation/invoke.ts";
+import { Invoker, type InvokerOptions } from "../operation/invoke.ts";
 import {
   ACCESS,
   FIND_CALLERS,
@@ -266,6 +267,7 @@ function openInvoker(
     store,
     access,
     agents: agentTableOf(features),
+    changeRules: changeRulesOf(features),
     limits: services.get(NODE).limits,
     callerLimits: callerLimitsOf(settings),
     writesRefused: () => disk.refusal(),
@@ -294,7 +296,8 @@ function openPeerServer(
   });
   if (edgeParts !== undefined) return server;
   server.register("forward", serveForwarded({ invoker, callerOf: (id) => link.callerOf(id) }));
-  serveFeed({ server, log, reader: store.reader, members, ageMs: () => membership.stateAgeMs() });
+  const changeRules = changeRulesOf(active);
+  serveFeed({ server, log, reader: store.reader, members, changeRules, ageMs: () => membership.stateAgeMs() });
   for (const paths of active.map((feature) => feature.peerPaths?.(services) ?? {}))
     for (const [path, handler] of Object.entries(paths)) server.register(path, handler);
   return server;

@@ -1,13 +1,17 @@
-// As which agent a call acts on this node: looked up for each call, in the state of this node (agents.ts).
+// As which agent a call acts on this node, and so what it may see: looked up for each call, in the state of this node
+// (agents.ts).
 
 import type { Access } from "../access/access.ts";
-import type { Caller } from "../access/caller.ts";
+import { type Caller, callerName } from "../access/caller.ts";
+import { spaceOf } from "../access/space.ts";
+import type { Change } from "../log/changes.ts";
 import { AGENT_LEVEL, levelOf } from "../log/level.ts";
 import type { Reader } from "../store/store.ts";
 import { type ActingAgent, type AgentTable, agentOf, agentUnknown } from "./agents.ts";
 import type { ReadOperation } from "./define.ts";
-import { fleetNameOf, type Routing } from "./routing.ts";
+import { type Forwarded, fleetNameOf, localCallerName, type Routing } from "./routing.ts";
 import { levelTooLow } from "./versions.ts";
+import type { ChangeRules, Viewer } from "./viewer.ts";
 
 export interface ActorsOptions {
   /** The agents of the fleet; undefined: there are none. */
@@ -15,6 +19,16 @@ export interface ActorsOptions {
   reader: Reader;
   access: Access;
   routing: Routing | undefined;
+  changeRules: ChangeRules;
+}
+
+/** Who asks to see something, by an operation. */
+export interface Asker {
+  caller: Caller;
+  /** Key of the agent as which it asks. */
+  agentKey?: string | undefined;
+  forwarded?: Forwarded | undefined;
+  operation: string;
 }
 
 /** The agents of a node's calls. */
@@ -54,8 +68,37 @@ export class Actors {
     return spaces.every((space) => rights.listsAgentType(type, space));
   }
 
+  /** Returns who asks as a viewer of rows in a space. Throws Fault `agent_unknown`. */
+  viewer({ caller, agentKey, forwarded, operation }: Asker, space: string): Viewer {
+    const { access, routing } = this.#options;
+    const agent = this.agentOf(caller, agentKey);
+    const counts = agent !== undefined && agent.type !== "" && access.rights(caller).listsAgentType(agent.type, space);
+    return {
+      callers: namesOf(caller, routing),
+      tags: caller.tags,
+      ...(agent === undefined ? {} : { agent: agent.name }),
+      ...(counts ? { type: agent.type } : {}),
+      isAdmin: access.permits(caller, { verb: "admin", operation, space }, forwarded),
+    };
+  }
+
+  /** Reports whether who asks, and may read the space of a change, may see the change. Throws `agent_unknown`. */
+  maySee(asker: Asker, change: Change): boolean {
+    const { changeRules, reader } = this.#options;
+    const rule = changeRules.get(change.operation);
+    return rule === undefined || rule(change, this.viewer(asker, spaceOf(change.target)), reader);
+  }
+
   #find(caller: Caller, key: string) {
     const { agents, reader, routing } = this.#options;
     return agentOf(agents, reader, key, fleetNameOf(caller, routing));
   }
+}
+
+/** Returns the names under which commands of a caller may be: a local one gets that of its machine with the fleet. */
+function namesOf(caller: Caller, routing: Routing | undefined): string[] {
+  const name = callerName(caller);
+  if (caller.kind !== "local" || name.includes("@")) return [name];
+  const self = routing?.self() ?? "";
+  return self === "" ? [name] : [name, localCallerName(name, self)];
 }

@@ -12,6 +12,7 @@ import type { Position } from "../log/position.ts";
 import type { Reader, Writer } from "../store/store.ts";
 import type { ActingAgent } from "./agents.ts";
 import type { HeldWait } from "./caller-limits.ts";
+import type { Viewer } from "./viewer.ts";
 
 /** How long a read waits where its caller does not say (`waits`): many clients give up after 60 s, some earlier. */
 export const DEFAULT_WAIT_SECONDS = 20;
@@ -73,6 +74,13 @@ export interface CallContext {
   rights: Rights;
   /** Reports whether the caller may use this operation's verb in a space. */
   visible: (space: string) => boolean;
+  /** Returns the caller as a viewer of rows in a space. Throws Fault `agent_unknown` once its agent has ended. */
+  viewer(space: string): Viewer;
+  /**
+   * Reports whether the caller may see a change now: its space is visible, and so is its row. Throws Fault
+   * `agent_unknown` once its agent has ended.
+   */
+  maySee(change: Change): boolean;
   signal: AbortSignal;
   /** Counts units of work (lib/work.ts) against the caller's limit, before or after they are spent. */
   spend(units: number): void;

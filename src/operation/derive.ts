@@ -10,6 +10,7 @@ import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
 import { Services } from "./services.ts";
+import type { ChangeRules } from "./viewer.ts";
 
 /**
  * Returns the migrations of a full member's store, in order. Throws an Error if their ids are not 1, 2, 3 …, or if a
@@ -69,6 +70,16 @@ export function agentTableOf(features: readonly Feature[]): AgentTable | undefin
   const [table, ...others] = features.flatMap(({ agents }) => (agents === undefined ? [] : [agents]));
   if (others.length > 0) throw new Error("two features have agents");
   return table;
+}
+
+/** Returns the rules about changes of rows that not everyone in their space may read. */
+export function changeRulesOf(features: readonly Feature[]): ChangeRules {
+  return new Map(
+    features.flatMap(({ changes }) => {
+      const rule = changes?.mayRead;
+      return rule === undefined ? [] : (changes?.operations ?? []).map((operation) => [operation, rule] as const);
+    }),
+  );
 }
 
 /** Returns the setting tables of the features. */

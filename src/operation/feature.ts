@@ -14,6 +14,7 @@ import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp
 import type { FrameFacts, Page, Section, Visit } from "./page.ts";
 import type { RestRoute } from "./rest-route.ts";
 import type { Services } from "./services.ts";
+import type { ChangeRule } from "./viewer.ts";
 
 /** Everything that a feature adds. Names, migration ids and tables are unique over all features. */
 export interface Feature {
@@ -95,6 +96,11 @@ export interface FeatureChanges {
   operations: readonly string[];
   /** Callers that may use this read are notified of a change. */
   readBy: string;
+  /**
+   * Reports whether a viewer that may read the space of a change may see the change. Every reader of changes asks it,
+   * and feeds of edges carry only what ANYONE may see. Left out: all may.
+   */
+  mayRead?: ChangeRule;
   /** Reports whether the change may have altered what a list of the feature shows. */
   altersList(change: Change): boolean;
   /**

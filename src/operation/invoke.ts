@@ -5,17 +5,19 @@ import type { Access, Ask } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import type { Refusal } from "../access/refusals.ts";
 import type { Grant, Rights } from "../access/rights.ts";
-import { Fault, type FaultCode } from "../lib/fault.ts";
+import { spaceOf } from "../access/space.ts";
+import { Fault } from "../lib/fault.ts";
 import { Turns } from "../lib/turns.ts";
 import { unexpectedFault } from "../lib/unexpected.ts";
-import type { Changes } from "../log/changes.ts";
+import type { Change, Changes } from "../log/changes.ts";
 import type { Log } from "../log/log.ts";
 import { formatPosition } from "../log/position.ts";
 import { damagedForCallers, isDamaged } from "../store/damage.ts";
 import type { Store } from "../store/store.ts";
-import { Actors } from "./actors.ts";
+import { Actors, type Asker } from "./actors.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
+import type { Call, Outcome, Surface } from "./call.ts";
 import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
 import type { ActOperation, AnyWrite, CallContext, Operation, ReadOperation, WriteLimits } from "./define.ts";
 import { Following } from "./follow.ts";
@@ -24,47 +26,10 @@ import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import { drawSecret } from "./reveal.ts";
-import { type Forwarded, fleetNameOf, type Routing } from "./routing.ts";
+import { fleetNameOf, type Routing } from "./routing.ts";
 import { waitingFault } from "./routing-faults.ts";
+import type { ChangeRules } from "./viewer.ts";
 import { WriteRouter } from "./write-router.ts";
-
-/** A call of an operation, as a surface makes it. */
-export interface Call {
-  /** Name of the operation. */
-  operation: string;
-  /** The arguments as they came, with the common ones: `consistency`, `min_position`, `as`, `idempotency_key`. */
-  input: unknown;
-  caller: Caller;
-  /** What the client of the caller said of itself, as `clientClaim` returns it: kept beside it, never judged. */
-  client?: string;
-  /** Key of the agent as which the caller acts, where the arguments name none. */
-  agentKey?: string;
-  /** Called with the key of the agent as which the caller acted, or which it got, once the call has succeeded. */
-  onAgent?(key: string): void;
-  signal: AbortSignal;
-  /** Values are taken exactly as the schema has them; left out: also for what they can only mean (lenient.ts). */
-  exact?: boolean;
-  /** The surface that it came through, for the metrics. Default: `other`. */
-  surface?: Surface;
-  /** Most characters of a document that the surface takes at once, unless the arguments say. Default: all. */
-  maxChars?: number;
-  /** Set if another node of the fleet forwarded it: that node's role limits what the call may do. */
-  forwarded?: Forwarded;
-}
-
-/** The surfaces, as the metrics name them. */
-export type Surface = "rest" | "mcp" | "web" | "peer" | "other";
-
-/** How a call ended, for the metrics. */
-export interface Outcome {
-  /** Name of an operation of this build, or `unknown`. */
-  operation: string;
-  surface: Surface;
-  /** `ok` or the code of the Fault. */
-  code: FaultCode | "ok";
-  /** How long the caller waited; undefined for a stream, which is counted when it opens. */
-  seconds: number | undefined;
-}
 
 /** What an invoker works on. */
 export interface InvokerOptions {
@@ -74,6 +39,8 @@ export interface InvokerOptions {
   access: Access;
   /** The agents of the fleet. Default: there are none. */
   agents?: AgentTable | undefined;
+  /** Who may see which changes. Default: all who may read their space. */
+  changeRules?: ChangeRules;
   /** Returns the limits on writes, as they are now. */
   limits: () => WriteLimits;
   callerLimits: CallerLimits;
@@ -128,13 +95,13 @@ export class Invoker {
     this.#options = options;
     this.registry = new Registry(options.operations);
     this.changes = options.log.changes;
-    const { log, store, limits, writesRefused, routing, agents } = options;
+    const { log, store, limits, writesRefused, routing, agents, changeRules = new Map() } = options;
     this.#limited = new LimitedCallers(options.callerLimits, options.nowMs);
     this.#positions = new Positions(log);
     this.#reads = new ReadRouter({ log, positions: this.#positions, routing });
     const { reader } = store;
     const positions = this.#positions;
-    this.#actors = new Actors({ agents, reader, routing, access: options.access });
+    this.#actors = new Actors({ agents, reader, routing, access: options.access, changeRules });
     this.#writes = new WriteRouter({ log, reader, positions, agents, limits, writesRefused, routing });
   }
 
@@ -198,6 +165,19 @@ export class Invoker {
    */
   refuseFollow(space: string): void {
     this.#options.routing?.refuseFollow?.([space]);
+  }
+
+  /**
+   * Reports whether who asks, and may read the space of a change, may see the change: for readers of the feed that are
+   * no call. One whose agent has ended sees what its caller may.
+   */
+  maySee(asker: Asker, change: Change): boolean {
+    try {
+      return this.#actors.maySee(asker, change);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      return this.#actors.maySee({ ...asker, agentKey: undefined }, change);
+    }
   }
 
   /** Returns the position that is applied on this node. */
@@ -376,6 +356,9 @@ export class Invoker {
     const { name, access: rule } = operation;
     const { verb } = rule;
     const agent = this.#actors.agentOf(call.caller, agentKey);
+    const { caller, forwarded } = call;
+    const asker = { caller, agentKey, forwarded, operation: name };
+    const visible = (space: string) => access.permits(caller, { operation: name, verb, space }, forwarded);
     return {
       ...(agent === undefined ? {} : { agent }),
       spend,
@@ -384,7 +367,9 @@ export class Invoker {
       author: fleetNameOf(call.caller, this.#options.routing),
       rights: access.rights(call.caller),
       signal: call.signal,
-      visible: (space) => access.permits(call.caller, { operation: name, verb, space }, call.forwarded),
+      visible,
+      viewer: (space) => this.#actors.viewer(asker, space),
+      maySee: (change) => visible(spaceOf(change.target)) && this.#actors.maySee(asker, change),
       changes: log.changes,
       position: () => log.position(),
       head: () => log.head(),

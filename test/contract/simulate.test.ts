@@ -6,7 +6,7 @@ import { StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Answer } from "../../src/operation/answer.ts";
-import type { Call } from "../../src/operation/invoke.ts";
+import type { Call } from "../../src/operation/call.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { CheckFailedError, jsonReporter, peopleReporter, simulate, type Target } from "../../src/simulate/index.ts";
 import { type Core, startCore } from "../kit/core.ts";

@@ -16,7 +16,7 @@ import { DirectLog } from "../../src/log/engine/direct/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../../src/log/level.ts";
 import type { Log } from "../../src/log/log.ts";
 import type { Operation, WriteLimits } from "../../src/operation/define.ts";
-import { operationsOf, schemaOf } from "../../src/operation/derive.ts";
+import { changeRulesOf, operationsOf, schemaOf } from "../../src/operation/derive.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { type FleetSettings, fleetLimits } from "../../src/operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../../src/operation/invoke.ts";
@@ -116,6 +116,7 @@ export function startCore(options: CoreOptions = {}) {
     log,
     access,
     agents: AGENTS,
+    changeRules: changeRulesOf(features),
     nowMs,
     limits:
       options.fleetSettings === undefined

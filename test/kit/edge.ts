@@ -10,10 +10,11 @@ import { Fault } from "../../src/lib/fault.ts";
 import type { SleepClock } from "../../src/lib/sleep-clock.ts";
 import { KNOWN_LEVEL } from "../../src/log/level.ts";
 import { type Answer, olderBy } from "../../src/operation/answer.ts";
-import { migrationsOf, operationsOf } from "../../src/operation/derive.ts";
+import { changeRulesOf, migrationsOf, operationsOf } from "../../src/operation/derive.ts";
 import { edgeModes } from "../../src/operation/edge-modes.ts";
 import type { Feature } from "../../src/operation/feature.ts";
 import { capOf } from "../../src/operation/routing.ts";
+import { ANYONE } from "../../src/operation/viewer.ts";
 import { faultOfValue, faultValue } from "../../src/peer/fault-frame.ts";
 import { decodeFrame, encodeFrame } from "../../src/peer/frames.ts";
 import { Store } from "../../src/store/store.ts";
@@ -77,6 +78,8 @@ export function startEdgePair(options: EdgePairOptions = {}) {
     log: upstream.log,
     reader: upstream.store.reader,
     enrolled: () => enrolled,
+    isPublic: (change) =>
+      changeRulesOf(features).get(change.operation)?.(change, ANYONE, upstream.store.reader) !== false,
     levelOf: () => options.level ?? KNOWN_LEVEL,
     members: () => [],
     modes: () => edgeModes(upstream.store.reader),
@@ -88,7 +91,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
   const inputs: Record<string, unknown>[] = [];
   const store = Store.open({
     folder: join(folder, "edge"),
-    migrations: edgeMigrations(migrationsOf([...FEATURES, ...further])),
+    migrations: edgeMigrations(migrationsOf([...new Set([...FEATURES, ...further])])),
     log: () => {},
   });
   const edge = new Edge({
@@ -114,7 +117,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
         ),
         AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       ),
-    forward: async ({ operation, input, caller, client }, _to, signal) => {
+    forward: async ({ operation, input, caller, client, agentKey }, _to, signal) => {
       const sentMs = clock.nowMs();
       const answer = (await raced(
         link(
@@ -128,6 +131,7 @@ export function startEdgePair(options: EdgePairOptions = {}) {
               input,
               caller,
               ...(client === undefined ? {} : { client }),
+              ...(agentKey === undefined ? {} : { agentKey }),
               signal,
               surface: "peer",
               forwarded,

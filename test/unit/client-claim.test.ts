@@ -11,7 +11,7 @@ import { decodeEntry, encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { CLIENT_LEVEL } from "../../src/log/level.ts";
 import type { Command } from "../../src/log/log.ts";
 import { writeMeta } from "../../src/log/meta.ts";
-import type { Surface } from "../../src/operation/invoke.ts";
+import type { Surface } from "../../src/operation/call.ts";
 import { member, pairFor } from "../kit/asking.ts";
 import { type Core, granted, localAdmin, startCore } from "../kit/core.ts";
 import { startEdgePair } from "../kit/edge.ts";

@@ -28,6 +28,7 @@ function serverOf(
   modes: ReturnType<FeedServerOptions["modes"]> = [],
 ): FeedServer {
   return new FeedServer({
+    isPublic: () => true,
     log: core.log,
     reader: core.store.reader,
     enrolled,

@@ -80,6 +80,7 @@ describe("subscribers", () => {
     const sent: string[] = [];
     const state = { free: true, caller };
     const subscriber = subscriptions.open({
+      agentKey: () => undefined,
       caller: () => state.caller,
       free: () => state.free,
       updated: (uri) => void sent.push(uri),

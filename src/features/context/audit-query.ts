@@ -169,7 +169,7 @@ function matches(row: FullRow, query: Input, context: CallContext, until: Bound)
     row.log_time <= (until.timeMs ?? MAX_TIME) &&
     (query.caller === undefined || row.caller === query.caller) &&
     (query.operation === undefined || row.operation === query.operation) &&
-    matchesFilter(changeOf(row), { prefix: query.prefix, visible: context.visible })
+    matchesFilter(changeOf(row), { prefix: query.prefix, maySee: context.maySee })
   );
 }
 

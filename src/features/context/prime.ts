@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { z } from "zod";
 import { callerName } from "../../access/caller.ts";
 import { LOOK_AT_ROW } from "../../lib/work.ts";
+import { type ChangeRow, changeOf } from "../../log/changes.ts";
 import { type CallContext, read } from "../../operation/define.ts";
 import type { Reader } from "../../store/store.ts";
 import { MAX_SPACE, spaceName } from "./context-id.ts";
@@ -136,14 +137,11 @@ async function recentInFeed(
   const seen = new Set<string>();
   let below = Number.MAX_SAFE_INTEGER;
   for (let looked = 0; looked < MAX_LOOKED_AT; looked += STEP) {
-    const rows = reader.all<{ seq: number; target: string }>(
-      "SELECT seq, target FROM changes WHERE seq < ? ORDER BY seq DESC LIMIT ?",
-      below,
-      STEP,
-    );
-    for (const { seq, target } of rows) {
-      below = seq;
-      if (seen.has(target)) continue;
+    const rows = reader.all<ChangeRow>("SELECT * FROM changes WHERE seq < ? ORDER BY seq DESC LIMIT ?", below, STEP);
+    for (const row of rows) {
+      const { target } = row;
+      below = row.seq;
+      if (seen.has(target) || !context.maySee(changeOf(row))) continue;
       seen.add(target);
       const head = headOf(reader, target);
       if (head?.deleted === 0 && wanted(head.space)) found.push(head);

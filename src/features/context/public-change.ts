@@ -1,7 +1,6 @@
 // A change as callers see it, in waits, streams and feeds.
 
 import { z } from "zod";
-import { spaceOf } from "../../access/space.ts";
 import type { Change } from "../../log/changes.ts";
 import { formatPosition } from "../../log/position.ts";
 import { etagOf } from "./context-etag.ts";
@@ -47,13 +46,13 @@ export function publicChangeOf(change: Change): PublicChange {
 export interface ChangeFilter {
   id?: string | undefined;
   prefix?: string | undefined;
-  /** Reports whether the follower may see a space. Asked for each change, since rights may change meanwhile. */
-  visible: (space: string) => boolean;
+  /** Reports whether the follower may see a change. Asked for each, since rights may change meanwhile. */
+  maySee: (change: Change) => boolean;
 }
 
 /** Reports whether a change matches the filter. */
 export function matchesFilter(change: Change, filter: ChangeFilter): boolean {
   if (filter.id !== undefined && change.target !== filter.id) return false;
   if (filter.prefix !== undefined && !change.target.startsWith(filter.prefix)) return false;
-  return filter.visible(spaceOf(change.target));
+  return filter.maySee(change);
 }

@@ -58,7 +58,7 @@ export const contextWait = read({
       const since = input.since === undefined ? context.position().seq : await context.reach(input.since);
       const cursor = context.changes.cursor(since);
       const deadline = AbortSignal.timeout((input.timeout_seconds ?? DEFAULT_WAIT_SECONDS) * 1000);
-      const filter = { id: input.id, prefix: input.prefix, visible: context.visible };
+      const filter = { id: input.id, prefix: input.prefix, maySee: context.maySee };
       const limit = input.limit ?? MAX_CHANGES;
       const signal = AbortSignal.any([context.signal, held.signal]);
       const found = await collect(cursor, filter, { limit, deadline, signal, spend: context.spend });
@@ -71,10 +71,10 @@ export const contextWait = read({
       held.release();
     }
   },
-  follow: ({ id, prefix, since, timeout_seconds }, { visible }) => {
+  follow: ({ id, prefix, since, timeout_seconds }, { maySee }) => {
     if (timeout_seconds !== undefined)
       throw new Fault("invalid_input", "A stream has no timeout_seconds", { hint: "Leave it out." });
-    const filter = { id, prefix, visible };
+    const filter = { id, prefix, maySee };
     return { since, show: (change) => (matchesFilter(change, filter) ? publicChangeOf(change) : undefined) };
   },
 });

@@ -8,7 +8,8 @@ import type { CacheReport, FleetPart } from "../../fleet/index.ts";
 import type { Conditions } from "../../observe/conditions.ts";
 import { EventLoopLag } from "../../observe/event-loop-lag.ts";
 import type { Metrics } from "../../observe/metrics.ts";
-import type { Invoker, Outcome } from "../../operation/invoke.ts";
+import type { Outcome } from "../../operation/call.ts";
+import type { Invoker } from "../../operation/invoke.ts";
 import { cacheMetrics } from "./cache-metrics.ts";
 import { fleetMetrics } from "./fleet-metrics.ts";
 
