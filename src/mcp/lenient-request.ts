@@ -9,8 +9,11 @@ type Json = Record<string, unknown>;
 
 const EVENTS = "text/event-stream";
 const BOTH = `application/json, ${EVENTS}`;
-/** Under this name arguments that are no object pass the SDK, which would refuse them without saying what came. */
-const CARRIED = "io.cairn/arguments";
+/**
+ * Under this name arguments that are no object pass the SDK, which would refuse them without saying what came. A client
+ * cannot know it, so an argument of this name is ours.
+ */
+const CARRIED = `io.cairn/arguments-${crypto.randomUUID()}`;
 /** Longest message that is collected, in characters. */
 const MAX_MESSAGE_CHARS = 64 * 1024 * 1024;
 

@@ -193,6 +193,7 @@ describe.each(["older", "modern"])("%s", (era) => {
       'The arguments of handoff are ["a"], not an object. Send an object of texts, such as {"topic":"…"}.',
     ],
     ["handoff", "release", 'The arguments of handoff are "release", not an object.'],
+    ["handoff", { "io.cairn/arguments": "no JSON" }, 'handoff has no argument "io.cairn/arguments"'],
     ["handoff", { topic: ["a"] }, 'handoff: topic is ["a"], not text. Send an object of texts, such as {"topic":"…"}.'],
   ])("the prompt %s with %j is refused with what came and what is wanted", async (name, given, words) => {
     const { value } = await ask("prompts/get", { name, arguments: given });
