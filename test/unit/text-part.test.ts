@@ -92,6 +92,36 @@ describe("outlines", () => {
     expect(sections[2]).toBe("# Three\r\nend");
   });
 
+  test("headings are those of each line by itself, whatever comes before", () => {
+    const piece = fc.constantFrom(
+      "#",
+      "##",
+      "#######",
+      " ",
+      "   ",
+      "    ",
+      "\t",
+      "a",
+      "`",
+      "\r",
+      "\n",
+      "\n#",
+      "\r\n## ",
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 40 }), (pieces) => {
+        const text = pieces.join("");
+        const levels = text
+          .split("\n")
+          .flatMap((line) => /^ {0,3}(#{1,6})(?:[ \t]|\r?$)/.exec(line)?.[1]?.length ?? []);
+        const hasFence = /^ {0,3}```/m.test(text);
+        fc.pre(!hasFence);
+        expect([text, headingsOf(text).entries.map(({ level }) => level)]).toEqual([text, levels]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   test("keys of JSON: each range is the text of its value", () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 4 }), fc.boolean(), (compact, spaced) => {

@@ -35,6 +35,9 @@ function entry(name: string, level: number, start: number, end: number): Entry {
   return { name: name.slice(0, MAX_NAME), level, chars: `${start + 1}-${end}`, size: end - start };
 }
 
+/** What a heading or a fence begins with, after up to three spaces. */
+const MARKED = / {0,3}(?:#{1,6}[ \t\r\n]|#{1,6}$|```|~~~)/y;
+
 /** Returns the headings of a text in Markdown (`#` to `######`), each with its section. */
 export function headingsOf(text: string): Outline {
   const found: { name: string; level: number; start: number }[] = [];
@@ -42,7 +45,8 @@ export function headingsOf(text: string): Outline {
   for (let start = 0; start < text.length; ) {
     const lineEnd = text.indexOf("\n", start);
     const end = lineEnd < 0 ? text.length : lineEnd;
-    const line = text.slice(start, Math.min(end, start + 2 * MAX_NAME));
+    MARKED.lastIndex = start;
+    const line = MARKED.test(text) ? text.slice(start, Math.min(end, start + 2 * MAX_NAME)) : "";
     const mark = /^ {0,3}(`{3,}|~{3,})/.exec(line)?.[1];
     const level = fence === undefined ? (/^ {0,3}(#{1,6})(?:[ \t]|\r?$)/.exec(line)?.[1]?.length ?? 0) : 0;
     if (mark !== undefined) fence = nextFence(fence, mark);
@@ -79,7 +83,7 @@ export function keysOf(text: string): Outline {
   return { entries: scan.entries, isCut: scan.isCut };
 }
 
-/** One pass over valid JSON text. */
+/** One pass over valid JSON text, by character codes: a long text is looked through in one piece. */
 class JsonScan {
   readonly entries: Entry[] = [];
   isCut = false;
@@ -91,36 +95,39 @@ class JsonScan {
   }
 
   /** Moves over the value at this place, and adds its members. Nesting is bounded by what was stored. */
-  value(pointer: string, depth: number): { type: string; items?: number } {
+  value(pointer: string, depth: number): Found {
     this.#skipSpace();
-    switch (this.#text[this.#at]) {
-      case "{":
+    const start = this.#at;
+    switch (this.#text.charCodeAt(start)) {
+      case OPEN_OBJECT:
         return { type: "object", items: this.#members(pointer, depth, true) };
-      case "[":
+      case OPEN_ARRAY:
         return { type: "array", items: this.#members(pointer, depth, false) };
-      case '"':
+      case QUOTE:
         this.#string();
         return { type: "string" };
     }
-    const start = this.#at;
-    while (this.#at < this.#text.length && !/[\s,\]}]/.test(this.#text[this.#at] ?? "")) this.#at++;
-    const first = this.#text[start];
-    if (first === "n") return { type: "null" };
-    return { type: first === "t" || first === "f" ? "boolean" : "number" };
+    while (this.#at < this.#text.length && !isEnd(this.#text.charCodeAt(this.#at))) this.#at++;
+    return { type: WORDS[this.#text[start] ?? ""] ?? "number" };
   }
 
   #members(pointer: string, depth: number, isObject: boolean): number {
-    const close = isObject ? "}" : "]";
+    const close = isObject ? CLOSE_OBJECT : CLOSE_ARRAY;
     let items = 0;
     this.#at++;
-    for (this.#skipSpace(); this.#text[this.#at] !== close; this.#skipSpace()) {
-      if (this.#text[this.#at] === ",") {
+    for (this.#skipSpace(); this.#text.charCodeAt(this.#at) !== close; this.#skipSpace()) {
+      if (this.#text.charCodeAt(this.#at) === COMMA) {
         this.#at++;
         continue;
       }
-      const key = isObject ? this.#key() : String(items);
+      const isShown = depth < MAX_DEPTH && this.entries.length < MAX_ENTRIES;
+      const key = isObject ? this.#key(isShown) : String(items);
       this.#skipSpace();
-      this.#member(depth < MAX_DEPTH ? pointer + formatPointer([key]) : "", depth + 1);
+      if (isShown) this.#member(pointer + formatPointer([key]), depth + 1);
+      else {
+        if (depth < MAX_DEPTH) this.isCut = true;
+        this.value("", depth + 1);
+      }
       items++;
     }
     this.#at++;
@@ -130,17 +137,17 @@ class JsonScan {
   #member(pointer: string, level: number): void {
     const start = this.#at;
     // Added before those below it, and completed after them.
-    const added = level <= MAX_DEPTH && this.entries.length < MAX_ENTRIES ? entry(pointer, level, 0, 0) : undefined;
-    if (added !== undefined) this.entries.push(added);
-    else if (level <= MAX_DEPTH) this.isCut = true;
+    const added = entry(pointer, level, 0, 0);
+    this.entries.push(added);
     const found = this.value(pointer, level);
-    if (added !== undefined) Object.assign(added, entry(pointer, level, start, this.#at), found);
+    Object.assign(added, entry(pointer, level, start, this.#at), found);
   }
 
-  #key(): string {
+  /** Moves to the value of a key. Returns the key, or "" where it is not wanted. */
+  #key(isWanted: boolean): string {
     const start = this.#at;
     this.#string();
-    const key: string = JSON.parse(this.#text.slice(start, this.#at));
+    const key: string = isWanted ? JSON.parse(this.#text.slice(start, this.#at)) : "";
     this.#skipSpace();
     this.#at++;
     return key;
@@ -151,6 +158,25 @@ class JsonScan {
   }
 
   #skipSpace(): void {
-    while (/[ \t\r\n]/.test(this.#text[this.#at] ?? "")) this.#at++;
+    while (isSpace(this.#text.charCodeAt(this.#at))) this.#at++;
   }
+}
+
+interface Found {
+  type: string;
+  items?: number;
+}
+
+const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY, QUOTE, COMMA] = [0x7b, 0x7d, 0x5b, 0x5d, 0x22, 0x2c];
+const [TAB, LINE_FEED, RETURN, SPACE] = [0x09, 0x0a, 0x0d, 0x20];
+/** The type of a value by its first letter. */
+const WORDS: Readonly<Record<string, string>> = { n: "null", t: "boolean", f: "boolean" };
+
+function isSpace(code: number): boolean {
+  return code === SPACE || code === LINE_FEED || code === TAB || code === RETURN;
+}
+
+/** Reports whether a number or word is over before this character. */
+function isEnd(code: number): boolean {
+  return code === COMMA || code === CLOSE_ARRAY || code === CLOSE_OBJECT || isSpace(code);
 }

@@ -14,6 +14,7 @@ export interface PartRequest {
   maxChars?: number | undefined;
 }
 
+const LINE_FEED = 0x0a;
 const RANGE = /^([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8})?)?$/;
 
 /** A range as an argument. */
@@ -92,10 +93,9 @@ function parseRange(range: string): { from: number; to: number } {
 /** Returns where a line begins; undefined if the text has fewer. */
 function offsetOfLine(text: string, line: number): number | undefined {
   let at = 0;
-  for (let left = line - 1; left > 0; left--) {
-    const end = text.indexOf("\n", at);
-    if (end < 0) return undefined;
-    at = end + 1;
+  for (let left = line - 1; left > 0; at++) {
+    if (at >= text.length) return undefined;
+    if (text.charCodeAt(at) === LINE_FEED) left--;
   }
   return at < text.length || line === 1 ? at : undefined;
 }
@@ -126,7 +126,8 @@ function isSplit(text: string, at: number): boolean {
 
 function countLineEnds(text: string, start: number, end: number): number {
   let count = 0;
-  for (let at = text.indexOf("\n", start); at >= 0 && at < end; at = text.indexOf("\n", at + 1)) count++;
+  // Not by a search for each: a text may be nothing but line ends.
+  for (let at = start; at < end; at++) if (text.charCodeAt(at) === LINE_FEED) count++;
   return count;
 }
 
