@@ -26,6 +26,9 @@ var localSuffixes = []string{"localhost", "local", "localdomain", "internal", "h
 // numericName is a name that resolvers may take for an IPv4 address, such as 127.1 or 0x7f000001.
 var numericName = regexp.MustCompile(`(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)$`)
 
+// plainName is a name of ASCII labels: others are read in more than one way, by proxies and by the transport.
+var plainName = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
 // outboundProxy is the proxy with its credentials.
 type outboundProxy struct {
 	address string
@@ -119,6 +122,9 @@ func (g *outboundGuard) admitUnresolved(host string, addr netip.Addr, port uint1
 		slices.ContainsFunc(localSuffixes, func(suffix string) bool {
 			return name == suffix || strings.HasSuffix(name, "."+suffix)
 		})
+	if !plainName.MatchString(name) {
+		return &outboundRefused{host, "write the name with ASCII letters, digits, - and single dots"}
+	}
 	if isLocal {
 		return &outboundRefused{host, "it is a local name, and outbound.allow does not list it"}
 	}

@@ -88,6 +88,7 @@ func TestOutboundProxy(t *testing.T) {
 		"127.0.0.1:" + port, "10.0.0.1", "169.254.169.254", "100.100.100.100", "[::1]:" + port, "[fd00::1]",
 		"[::ffff:10.0.0.1]", "localhost", "LOCALHOST.", "x.localhost", "minio", "nas.local", "metadata.google.internal",
 		"box.home.arpa", "cairn.tail1.ts.net", "127.1", "2130706433", "0x7f000001", "a.0x7f.1", "1.2.3.0X4",
+		"localhost..", "a.localhost..", "s3..example.com", "169.254.169.%32%35%34", ".example.com",
 	} {
 		if got := send("GET", "https", host, ""); got.Status != 403 || got.Code != "outbound_refused" {
 			t.Errorf("https://%s: %d %s", host, got.Status, got.Body)
