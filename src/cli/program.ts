@@ -72,6 +72,8 @@ const GROUP_SUMMARIES: Readonly<Record<string, string>> = {
   config: "show and check the settings of a node",
   fleet: "show and set the limits that hold on every node of the fleet",
   service: "run a node with systemd or launchd",
+  lease: "hold names of files, branches or devices, so that others keep away from them",
+  guard: "let git refuse commits that touch what another one has leased",
 };
 
 function groupOf(program: CommanderCommand, groups: Map<string, CommanderCommand>, name: string): CommanderCommand {
@@ -99,7 +101,8 @@ function commandOf(command: Command, word: string, env: Environment, done: (exit
   }
   return built.action(async () => {
     refuseUnknownWord(built);
-    done(await command.run({ args: [...built.processedArgs], options: built.opts(), env }));
+    // The last argument may take several words.
+    done(await command.run({ args: built.processedArgs.flat(), options: built.opts(), env }));
   });
 }
 

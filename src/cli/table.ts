@@ -25,6 +25,8 @@ import { leave } from "./fleet/leave.ts";
 import { membersApprove, membersList, membersRemove } from "./fleet/members.ts";
 import { promote, transfer } from "./fleet/roles.ts";
 import { fleetSettings } from "./fleet/settings.ts";
+import { guardCheck, guardInstall } from "./lease/guard.ts";
+import { leaseRun } from "./lease/run.ts";
 import { paths } from "./paths.ts";
 import { prime } from "./prime.ts";
 import { recover } from "./recover.ts";
@@ -86,6 +88,9 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     backup,
     backupKey,
     ...featureCommands(features),
+    leaseRun,
+    guardInstall,
+    guardCheck,
     restore,
     recover,
     configShow,

@@ -4,5 +4,9 @@
 export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
   CAIRN_CONFIG: "Settings file, like `--config`.",
   CAIRN_URL: "Node that commands ask, such as `http://cairn`, where neither `--url` nor `--data` is given.",
+  CAIRN_FENCE:
+    "Set by `cairn lease run` for its command: the fence of the lease. `cairn guard` takes that lease for your own.",
+  CAIRN_FENCES: "The same of all leases around a command, one a line.",
+  CAIRN_LEASE: "Set by `cairn lease run` for its command: the name of the lease.",
   CAIRN_ROOT: "Root of the repository, for its scripts. The executable does not read it.",
 };

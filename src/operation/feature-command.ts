@@ -7,7 +7,7 @@ export type Offers = readonly string[] | "ids" | "files";
 
 /** A positional argument. */
 export interface Argument {
-  /** `ID` is required, `[ID]` optional. */
+  /** `ID` is required, `[ID]` optional; the last one takes all further words as `WORD...`. */
   name: string;
   help: string;
   offers?: Offers;

@@ -12,6 +12,12 @@ export const ifMatch: Option = {
   help: "write only if this is still the etag (see context list, or --json)",
 };
 
+/** Makes a write one of the holder of a lease. */
+export const fence: Option = {
+  flags: "--fence <fence>",
+  help: "the fence of a lease you hold: refused if another one got it since",
+};
+
 /** Makes a write repeatable. */
 export const idempotencyKey: Option = {
   flags: "--idempotency-key <key>",
@@ -34,6 +40,7 @@ export const paging: readonly Option[] = [
 export function conditionsOf(invocation: Invocation): Record<string, unknown> {
   return {
     if_match: filledOption(invocation, "ifMatch", "--if-match"),
+    fence: filledOption(invocation, "fence", "--fence"),
     idempotency_key: filledOption(invocation, "idempotencyKey", "--idempotency-key"),
   };
 }

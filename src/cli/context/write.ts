@@ -20,6 +20,7 @@ import { objectsOf, say, showAnswer } from "../output.ts";
 import { editContext } from "./edit.ts";
 import {
   conditionsOf,
+  fence,
   idArgument,
   idempotencyKey,
   ifMatch,
@@ -46,6 +47,7 @@ export const contextPut: Command = {
     },
     ...titleAndTags,
     ifMatch,
+    fence,
     { flags: "--allow-empty", help: "store an empty text also where stdin or a pipe holds nothing" },
     { flags: "--create", help: "write only if the context does not exist yet" },
     { flags: "--editor", help: "write the content in $VISUAL or $EDITOR, as context edit does" },
@@ -113,6 +115,7 @@ In --append, --prepend and --with, \\n is a line break.`,
     { flags: "--with <text>", help: "the text that replaces it" },
     { flags: "--count <n>", help: "number of occurrences that --replace must find (default 1)" },
     ifMatch,
+    fence,
     idempotencyKey,
   ],
   asksNode: true,
@@ -162,7 +165,7 @@ export const contextDelete: Command = {
   aliases: ["rm"],
   summary: "delete a context; its earlier versions stay readable by number",
   args: [idArgument],
-  options: [ifMatch, idempotencyKey],
+  options: [ifMatch, fence, idempotencyKey],
   asksNode: true,
   async run(invocation) {
     const answer = await askNode(
@@ -179,7 +182,7 @@ export const contextRestore: Command = {
   words: ["context", "restore"],
   summary: "write an earlier version again as the newest; restores a deleted context",
   args: [idArgument, { name: "VERSION", help: "a version number of context history" }],
-  options: [ifMatch, idempotencyKey],
+  options: [ifMatch, fence, idempotencyKey],
   asksNode: true,
   async run(invocation) {
     const [id, version = ""] = invocation.args;
