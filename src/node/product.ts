@@ -23,6 +23,7 @@ import {
 } from "../fleet/index.ts";
 import type { Closers } from "../lib/closers.ts";
 import type { Fault } from "../lib/fault.ts";
+import { reasonOf } from "../lib/reason-of.ts";
 import { logUnexpected } from "../lib/unexpected.ts";
 import { RaftLog } from "../log/engine/raft/index.ts";
 import { CLIENT_LEVEL, levelOf } from "../log/level.ts";
@@ -40,7 +41,8 @@ import type { Conditions } from "../observe/conditions.ts";
 import { logFor } from "../observe/logging.ts";
 import { Metrics } from "../observe/metrics.ts";
 import type { Outcome } from "../operation/call.ts";
-import { agentTableOf, changeRulesOf, operationsOf } from "../operation/derive.ts";
+import { agentTableOf, changeRulesOf, expiringOf, operationsOf } from "../operation/derive.ts";
+import { ExpireDuty } from "../operation/expire-duty.ts";
 import type { Feature, Job } from "../operation/feature.ts";
 import { fleetLimits } from "../operation/fleet-settings.ts";
 import { Invoker, type InvokerOptions } from "../operation/invoke.ts";
@@ -232,6 +234,13 @@ function startFeatures(
   features: readonly Feature[],
   { services, log, closers }: { services: Services; log: Log; closers: Closers },
 ): readonly Job[] {
+  const expire = new ExpireDuty({
+    reader: services.get(NODE).store.reader,
+    log,
+    expiring: expiringOf(features),
+    onError: (error) => logFor("log")("warning", `expired rows were not removed: ${reasonOf(error)}`),
+  });
+  log.onLeading((lead) => expire.lead(lead));
   for (const duty of features.flatMap((feature) => feature.duties?.(services) ?? [])) log.onLeading(duty);
   const jobs = features.flatMap((feature) => feature.jobs?.(services) ?? []);
   for (const job of jobs) {

@@ -8,6 +8,7 @@ import { CONDITIONS, type ConditionTable } from "../observe/conditions.ts";
 import { hasTable, type Migration, type Schema, type Writer } from "../store/store.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
+import type { Expiring } from "./expiring.ts";
 import type { Feature, FeatureTable } from "./feature.ts";
 import { Services } from "./services.ts";
 import type { ChangeRules } from "./viewer.ts";
@@ -80,6 +81,11 @@ export function changeRulesOf(features: readonly Feature[]): ChangeRules {
       return rule === undefined ? [] : (changes?.operations ?? []).map((operation) => [operation, rule] as const);
     }),
   );
+}
+
+/** Returns the expiring rows of the features. */
+export function expiringOf(features: readonly Feature[]): Expiring[] {
+  return features.flatMap(({ expires = [] }) => expires);
 }
 
 /** Returns the setting tables of the features. */

@@ -9,6 +9,7 @@ import type { ConditionTable } from "../observe/conditions.ts";
 import type { PeerHandler } from "../peer/server.ts";
 import type { AgentTable } from "./agents.ts";
 import type { Operation } from "./define.ts";
+import type { Expiring } from "./expiring.ts";
 import type { FeatureCommand } from "./feature-command.ts";
 import type { FeatureInstructions, FeaturePrompt, FeatureResources } from "./mcp-parts.ts";
 import type { FrameFacts, Page, Section, Visit } from "./page.ts";
@@ -55,6 +56,8 @@ export interface Feature {
   frame?(visit: Visit): Promise<FrameFacts>;
   /** Reads whose answers an edge may cache. */
   edge?: readonly EdgeRead[];
+  /** Rows that disappear by log time; the leader proposes their commands, which are operations of the feature. */
+  expires?: readonly Expiring[];
   /** Work of the leader alone, started each time this full member begins to lead. */
   duties?(node: Services): readonly Duty[];
   /** Paths of the peer port that a full member serves to other members. */
