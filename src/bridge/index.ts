@@ -1,5 +1,6 @@
 // What other rooms may use of the bridge.
 
+export { type AgentOptions, AgentRoute } from "./agent-route.ts";
 export { runBridge } from "./bridge.ts";
 export { BridgeTransport } from "./client-transport.ts";
 export { memberCacheFile } from "./discovery/member-cache.ts";

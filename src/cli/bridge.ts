@@ -2,11 +2,12 @@
 // one on the tailnet through a node of its own. This file parses the options; the bridge itself is in bridge/.
 
 import { hostname as machineName } from "node:os";
-import { type Route, runBridge, SingleNodeRoute } from "../bridge/index.ts";
+import { AgentRoute, type Route, runBridge, SingleNodeRoute } from "../bridge/index.ts";
 import { Fault } from "../lib/fault.ts";
+import { handleFile } from "../lib/handle-file.ts";
 import { configureLogging, logFor } from "../observe/logging.ts";
 import { bridgeNode, JOIN_MS, localFleetRoute, tailnetFleetRoute } from "./bridge-options.ts";
-import { nodeAddress, urlsOf } from "./client.ts";
+import { dataDirOf, nodeAddress, urlsOf } from "./client.ts";
 import { type Command, type Invocation, isSet, textOption, textsOption } from "./command.ts";
 import { say } from "./output.ts";
 
@@ -21,6 +22,7 @@ export const bridge: Command = {
   cairn bridge                      the node of this machine
   cairn bridge --url http://cairn   over this machine's own tailnet
   cairn bridge --fleet              the node of this machine, or another one of its fleet when it is down
+  cairn bridge --agent builder      as the agent builder: history names it, and no model sees its handle
   cairn bridge cairn                joins the tailnet as a node of its own, for machines without Tailscale:
     TS_AUTHKEY_FILE=key cairn bridge cairn --login     once; later starts need no key`,
   args: [{ name: "[NAME]", help: "a node's name on the tailnet, or its address as a URL" }],
@@ -34,6 +36,11 @@ export const bridge: Command = {
       repeated: true,
     },
     { flags: "--fleet", help: "use any live member, and another one when it dies" },
+    {
+      flags: "--agent <name>",
+      help: "act as this agent: registered at the first call, its handle kept in the data folder",
+    },
+    { flags: "--agent-type <type>", help: "what kind of agent it says it is, such as reviewer" },
     { flags: "--prefer-edges", help: "with --fleet: use edges rather than full nodes" },
     { flags: "--private-tailnet", help: "the control server is a test tailnet on 127.0.0.1" },
   ],
@@ -48,7 +55,7 @@ export const bridge: Command = {
     const route = isSet(invocation, "fleet")
       ? localFleetRoute(invocation, end.signal)
       : new SingleNodeRoute(() => nodeAddress(invocation));
-    return run(route, end.signal);
+    return run(asAgent(invocation, route, placeOf(invocation)), end.signal);
   },
 };
 
@@ -70,10 +77,24 @@ async function bridgeThroughTailnet(invocation: Invocation, name: string, signal
           () => node.address(),
           () => node.denial,
         );
-    return await run(route, signal);
+    return await run(asAgent(invocation, route, ["tailnet", base]), signal);
   } finally {
     await node.close();
   }
+}
+
+/** Returns a route whose calls act as the agent of `--agent`; without one the route itself. */
+function asAgent(invocation: Invocation, route: Route, place: readonly string[]): Route {
+  const name = textOption(invocation, "agent");
+  if (name === undefined) return route;
+  const file = handleFile(dataDirOf(invocation), ["bridge", ...place], name);
+  return new AgentRoute(route, { name, type: textOption(invocation, "agentType"), file });
+}
+
+/** Names the node or fleet to which a bridge without a tailnet node of its own leads. */
+function placeOf(invocation: Invocation): readonly string[] {
+  const urls = urlsOf(invocation);
+  return urls.length > 0 ? urls : ["local"];
 }
 
 /** Runs the bridge until stdin ends. */
@@ -94,6 +115,9 @@ function refuseConflicts(invocation: Invocation): void {
     throw new Fault("invalid_input", "Several --url are given, but only one node is used without --fleet", {
       hint: "Add --fleet, so that any of them can be used.",
     });
+  }
+  if (textOption(invocation, "agentType") !== undefined && textOption(invocation, "agent") === undefined) {
+    throw new Fault("invalid_input", "--agent-type says what kind of agent --agent is", { hint: "Add --agent NAME." });
   }
   if (!isFleet && isSet(invocation, "preferEdges")) {
     throw new Fault("invalid_input", "--prefer-edges chooses among the members of a fleet", { hint: "Add --fleet." });

@@ -8,7 +8,9 @@ import { defaultDataDir } from "../config/paths.ts";
 import { wasNeverSent } from "../lib/attempt-proof.ts";
 import { directFetch } from "../lib/direct-fetch.ts";
 import { Fault, type FaultCode, isFaultCode, readFault } from "../lib/fault.ts";
+import { handleFile, readHandle } from "../lib/handle-file.ts";
 import { parseObject } from "../lib/json-object.ts";
+import { AGENT_HEADER } from "../lib/mcp-names.ts";
 import { connectionReason } from "../lib/reason-of.ts";
 import { type Invocation, textOption, textsOption } from "./command.ts";
 
@@ -67,6 +69,7 @@ export async function askNode(
   options: { answerMs?: number; signal?: AbortSignal } = {},
 ): Promise<NodeAnswer> {
   const address = nodeAddress(invocation);
+  const own = { ...freshness(invocation), ...agentHeader(invocation) };
   const answerMs = options.answerMs ?? ANSWER_MS;
   const late = AbortSignal.timeout(answerMs);
   let response: Response;
@@ -74,7 +77,11 @@ export async function askNode(
   try {
     response = await request(address, `/operations/${encodeURIComponent(operation)}`, {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "application/json", ...freshness(invocation) },
+      headers: {
+        "content-type": "application/json",
+        accept: "application/json",
+        ...own,
+      },
       body: JSON.stringify(input),
       signal: options.signal === undefined ? late : AbortSignal.any([late, options.signal]),
     });
@@ -96,9 +103,13 @@ export async function openStream(
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array>> {
   const address = nodeAddress(invocation);
+  const own = { ...freshness(invocation), ...agentHeader(invocation) };
   let response: Response;
   try {
-    response = await request(address, path, { headers: { ...headers, ...freshness(invocation) }, signal });
+    response = await request(address, path, {
+      headers: { ...headers, ...own },
+      signal,
+    });
   } catch (cause) {
     signal.throwIfAborted();
     throw unreachable(address, cause, ANSWER_MS);
@@ -132,6 +143,25 @@ function freshness(invocation: Invocation): Record<string, string> {
     ...(position === undefined ? {} : { "cairn-min-position": position }),
     ...(level === undefined ? {} : { "cairn-consistency": level }),
   };
+}
+
+/** Returns the file in which the handle of an agent of this caller is kept. */
+export function handleFileOf(invocation: Invocation, name: string): string {
+  const url = textsOption(invocation, "url")[0] ?? defaultUrl(invocation);
+  const place = url === undefined || url === "" ? "local" : nodeOrigin(url);
+  return handleFile(dataDirOf(invocation), ["cli", place], name);
+}
+
+/** Returns the header for `--agent`: the name of a registered agent, or the path of a file with a handle. */
+function agentHeader(invocation: Invocation): Record<string, string> {
+  const named = textOption(invocation, "agent");
+  if (named === undefined) return {};
+  const path = named.includes("/") ? named : handleFileOf(invocation, named);
+  const handle = readHandle(path);
+  if (handle !== undefined) return { [AGENT_HEADER]: handle };
+  throw new Fault("not_found", `There is no handle of an agent in ${path}`, {
+    hint: "Register it with cairn agents register NAME, or name the file of its handle by a path.",
+  });
 }
 
 function unreachable(address: NodeAddress, cause: unknown, answerMs: number): Fault {

@@ -34,6 +34,7 @@ export interface Command {
 export const NODE_OPTIONS: readonly Option[] = [
   { flags: "--data <dir>", help: "ask the node of this data folder" },
   { flags: "--url <url>", help: "ask the node at this address, such as http://cairn" },
+  { flags: "--agent <name>", help: "act as this agent, or as the one whose handle is in the file of this path" },
   { flags: "--json", help: "print the node's JSON unchanged" },
 ];
 

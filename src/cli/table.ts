@@ -4,6 +4,7 @@
 import { FEATURES } from "../features/index.ts";
 import type { Feature } from "../operation/feature.ts";
 import { accessExplain } from "./access.ts";
+import { agentsRegister } from "./agents.ts";
 import { audit } from "./audit.ts";
 import { backup, backupKey, restore } from "./backup.ts";
 import { bridge } from "./bridge.ts";
@@ -91,6 +92,7 @@ export function commandsOf(features: readonly Feature[]): Command[] {
     leaseRun,
     guardInstall,
     guardCheck,
+    agentsRegister,
     restore,
     recover,
     configShow,

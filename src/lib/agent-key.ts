@@ -12,9 +12,14 @@ export const AGENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 export const AGENT_KEY = /^[0-9a-f]{64}$/;
 const HANDLE = /^agent-[0-9a-f]{32}$/;
 
+/** Reports whether a text has the form of a handle. */
+export function isHandle(text: string): boolean {
+  return HANDLE.test(text);
+}
+
 /** Returns the key of a handle. Throws Fault `invalid_input`, whose text does not hold what was given. */
 export function agentKeyOf(handle: unknown): string {
-  if (typeof handle === "string" && HANDLE.test(handle)) return sha256Hex(handle);
+  if (typeof handle === "string" && isHandle(handle)) return sha256Hex(handle);
   throw new Fault("invalid_input", "What was given as the handle of an agent is none", {
     hint: "A handle is agent- and 32 hexadecimal digits; agent_register returns it. It is not the agent's name.",
     details: { field: "as" },

@@ -1,6 +1,6 @@
 // The fleet bridge in this process, over lines in the newer era, with times short enough for tests.
 
-import { FleetRoute, type FleetTimes, runBridge } from "../../src/bridge/index.ts";
+import { type AgentOptions, AgentRoute, FleetRoute, type FleetTimes, runBridge } from "../../src/bridge/index.ts";
 import { until } from "./mcp-client.ts";
 
 const TIMES: Partial<FleetTimes> = {
@@ -27,7 +27,7 @@ export function faultOf({ result }: Pick<Json, "result">): Record<string, unknow
 /** Runs the bridge in this process over lines, with these members; `stop` ends it. */
 export function fleetBridge(
   given: readonly { url: string }[],
-  options: { file?: string; times?: Partial<FleetTimes>; preferEdges?: boolean } = {},
+  options: { file?: string; times?: Partial<FleetTimes>; preferEdges?: boolean; agent?: AgentOptions } = {},
 ) {
   const written: Json[] = [];
   const log: string[] = [];
@@ -45,7 +45,7 @@ export function fleetBridge(
     times: { ...TIMES, ...options.times },
   });
   const done = runBridge({
-    route,
+    route: options.agent === undefined ? route : new AgentRoute(route, options.agent),
     stdin: lines.readable,
     stdout: {
       write: (text, finished) => {

@@ -2,6 +2,7 @@
 
 import { AGENT_LEVEL } from "../../log/level.ts";
 import type { Feature } from "../../operation/feature.ts";
+import { agentCommands } from "./commands.ts";
 import { agentLeave, agentRemove } from "./end.ts";
 import { agentList } from "./list.ts";
 import { agentRegister } from "./register.ts";
@@ -15,5 +16,6 @@ export const agentFeature: Feature = {
   migrations: [{ id: 11, level: AGENT_LEVEL, sql: schema }],
   tables: [{ name: "agents", scope: "replicated", fork: "keep", sql: "SELECT * FROM agents ORDER BY folded" }],
   operations: () => [agentRegister, agentStatus, agentList, agentLeave, agentRemove],
+  commands: agentCommands,
   agents: agentTable,
 };

@@ -1,0 +1,44 @@
+// cairn agents and --agent: registering, the roster, acting as an agent, taking over and ending one.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
+
+let node: TestNode;
+beforeAll(async () => {
+  node = await spawnNode({ args: ["--conformance"] });
+  await node.ready();
+}, 120_000);
+afterAll(() => node[Symbol.asyncDispose]());
+
+const cairn = (...words: string[]): Promise<Finished> => node.cli(words);
+
+test("an agent is registered, acts, says what it works on, is taken over and ends", async () => {
+  expect((await cairn("agents")).out).toBe("no agent is registered\n");
+  const made = await cairn("agents", "register", "Builder", "--type", "coder");
+  expect([made.out, made.code]).toEqual([expect.stringContaining("Builder: --agent Builder acts as it"), 0]);
+  const folder = join(node.dataDir, "agents");
+  const [file = ""] = readdirSync(folder);
+  const path = join(folder, file);
+  const handle = readFileSync(path, "utf8").trim();
+  expect([statSync(path).mode & 0o777, made.out + made.err]).toEqual([0o600, expect.not.stringContaining(handle)]);
+  await node.cli(["context", "put", "team/x", "--agent", "builder"], "text");
+  expect((await cairn("context", "history", "team/x")).out).toContain("Builder (local)");
+  expect((await cairn("audit", "--prefix", "team/x")).out).toContain("Builder (local)");
+  // A path names the file of a handle.
+  expect((await cairn("whoami", "--agent", path)).out).toContain("Builder (coder)");
+  await cairn("agents", "status", "reviewing", "--agent", "Builder");
+  expect((await cairn("agents")).out).toContain("reviewing");
+  const again = await cairn("agents", "register", "builder");
+  expect([again.code, again.err]).toEqual([5, expect.stringContaining("takeover")]);
+  expect(readFileSync(path, "utf8").trim()).toBe(handle);
+  await cairn("agents", "register", "builder", "--takeover");
+  expect(readFileSync(path, "utf8").trim()).not.toBe(handle);
+  expect((await cairn("whoami", "--agent", "builder")).code).toBe(0);
+  expect((await cairn("agents", "remove", "builder")).out).toContain("its name is free");
+  const ended = await cairn("whoami", "--agent", "builder");
+  expect([ended.code, ended.err]).toEqual([10, expect.stringContaining("agent_register")]);
+  const unknown = await cairn("whoami", "--agent", "nobody");
+  expect([unknown.code, unknown.err]).toEqual([4, expect.stringContaining("cairn agents register")]);
+}, 120_000);
