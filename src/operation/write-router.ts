@@ -173,7 +173,9 @@ export class WriteRouter {
       return answer === "local" ? undefined : await this.#applied(write, routing, answer);
     } catch (error) {
       signal.throwIfAborted();
-      throw late.aborted && !(error instanceof Fault) ? attempts.late() : error;
+      // To the forwarder the end of the time is a caller that left: it gets one signal for both.
+      const isLate = late.aborted && (!(error instanceof Fault) || error.code === "cancelled");
+      throw isLate ? attempts.late() : error;
     }
   }
 

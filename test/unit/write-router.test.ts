@@ -1,6 +1,6 @@
 // Writes anywhere: what is ordered here, what goes to the leader, and that a change of leader doubles and loses none.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import { ask, get, member, pairFor, put, versions } from "../kit/asking.ts";
@@ -131,6 +131,20 @@ describe("writes", () => {
       throw new Fault("unavailable", "reset", { facts: { outcome: "maybe_sent" } });
     });
     expect(await refusal(put(pair.node(1), 1))).toMatchObject({ details: { outcome: "unknown" } });
+  });
+
+  test("whose time ends while the leader does not respond say so, and not that the caller left", async () => {
+    await using pair = await pairFor(member);
+    pair.useLink(() => new Promise(() => {}));
+    const timeout = AbortSignal.timeout.bind(AbortSignal);
+    const shorter = spyOn(AbortSignal, "timeout").mockImplementation((ms) => timeout(ms === 30_000 ? 50 : ms));
+    try {
+      const late = await refusal(put(pair.node(1), 1));
+      expect(late).toMatchObject({ code: "unavailable", details: { outcome: "unknown", retryAfterSeconds: 2 } });
+      expect(late).not.toMatchObject({ message: expect.stringContaining("cancelled") });
+    } finally {
+      shorter.mockRestore();
+    }
   });
 
   test("that may have been made are never answered like one that was not, whatever the next leader refuses", async () => {
