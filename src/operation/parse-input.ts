@@ -35,6 +35,7 @@ export interface ArgumentSchema {
 }
 
 const COMMON: ReadonlySet<string> = new Set(COMMON_NAMES);
+const COMMON_NAMES_OF_READS = COMMON_NAMES.filter((name) => !Object.hasOwn(writeInput.shape, name));
 const COMMON_SAMPLES = { min_position: "1f3a9c0b22-7", idempotency_key: "release-1.0-plan" };
 const NO_COMMON: CommonArguments = {
   consistency: "session",
@@ -71,7 +72,7 @@ export function parseInput(operation: Operation, raw: unknown, taking: Taking = 
       hasCommon = true;
     } else own[name] = value;
   }
-  const { data: input, given } = parseOwn(operation, own, COMMON_NAMES, taking);
+  const { data: input, given } = parseOwn(operation, own, commonNamesOf(operation), taking);
   if (!hasCommon) return { input, common: NO_COMMON, given };
   const parsed = parseCommon(operation, common, taking);
   return { input, common: parsed.common, given: { ...given, ...parsed.given } };
@@ -112,16 +113,22 @@ function parseOwn(
   return parse(schema, strictOf(schema.input), named, { known, taking });
 }
 
+/** Returns the names of the common arguments that an operation takes. */
+function commonNamesOf({ kind }: Operation): readonly string[] {
+  return kind === "write" ? COMMON_NAMES : COMMON_NAMES_OF_READS;
+}
+
 function parseCommon(
-  { name, kind, example = {} }: Operation,
+  operation: Operation,
   { as, ...raw }: Record<string, unknown>,
   taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
+  const { name, kind, example = {} } = operation;
   const isNone = as === undefined || ((as === null || as === "") && taking === "leniently");
   const agentKey = isNone ? undefined : agentKeyOf(as);
   const schema = kind === "write" ? commonForWrites : commonForReads;
   const { data, given } = parse({ name, example, samples: COMMON_SAMPLES }, schema, raw, {
-    known: () => COMMON_NAMES,
+    known: () => [...Object.keys(operation.input.shape), ...commonNamesOf(operation)],
     taking,
   });
   const common: z.output<typeof commonForReads> & { idempotency_key?: unknown } = data;

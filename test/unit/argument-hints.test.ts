@@ -49,3 +49,15 @@ test("lines that came as a number are refused with a range", () => {
     expect.stringContaining('For example: {"id":"team-a/plan","lines":"1-200"}. lines takes text.'),
   ]);
 });
+
+test("a read that gets the key of a write is refused with the arguments that it takes", () => {
+  const grep = OPERATIONS.get("context_grep");
+  if (grep === undefined) throw new Error("context_grep");
+  const keyed = faultOf(() => parseInput(grep, { pattern: "a", idempotency_key: "k" }));
+  expect(keyed).toMatchObject({
+    message: 'context_grep has no argument "idempotency_key"',
+    hint: "Known arguments: pattern, id, prefix, literal, ignore_case, limit, cursor, consistency, min_position, as.",
+  });
+  // Nor is it offered where another name is unknown.
+  expect(faultOf(() => parseInput(grep, { pattern: "a", xyzzy: 1 })).hint).toBe(keyed.hint);
+});
