@@ -23,8 +23,8 @@ export function parseCondition(text: string, name: string): "*" | Tag[] {
     if (match === null || tags.length >= 100) {
       throw new Fault("invalid_input", `${name} holds ${text.slice(0, 100)}, which is no list of ETags`, {
         hint:
-          'Give an ETag with its double quotes, as the header ETag of an answer has it, such as "7-1f3a9c0b22de"; ' +
-          "several with commas between them, or *.",
+          "Give an ETag as you read it, such as 7-1f3a9c0b22de (a number, a hyphen and 12 hexadecimal digits), with or " +
+          "without double quotes; several with commas between them, or *.",
       });
     }
     // A content coding marks its ETag with a suffix; conditions are about the content without it (architecture.md 8).
