@@ -62,7 +62,11 @@ Without --url the node of this machine is asked for its address, and clients on 
 function linesOf(client: ClientName, target: ClientTarget, stdioOnly: boolean): ClientLines[] {
   const stdio = clientLines(client, target, "stdio");
   if (stdioOnly || target.mcpUrl === null || client === "claude-desktop") return [stdio];
-  return [clientLines(client, target, "http"), stdio];
+  const http = clientLines(client, target, "http");
+  return [
+    { ...http, title: `${http.title}, over HTTP` },
+    { ...stdio, title: `${stdio.title}, by cairn bridge` },
+  ];
 }
 
 function clientsOf(name: string | undefined): readonly ClientName[] {

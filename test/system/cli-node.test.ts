@@ -135,6 +135,8 @@ describe("setup", () => {
     expect({ code, err }).toEqual({ code: 0, err: "" });
     const { clients } = JSON.parse(out);
     expect(clients.length).toBeGreaterThan(0);
+    const ways = clients.map(({ title }: { title: string }) => title.split(", ")[1]);
+    expect(ways).toEqual(client === "claude-desktop" ? [undefined] : ["over HTTP", "by cairn bridge"]);
     for (const { steps } of clients) {
       expect(steps.length).toBeGreaterThan(0);
       for (const step of steps) {
