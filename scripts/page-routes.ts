@@ -51,9 +51,44 @@ export function routesPage(features: readonly Feature[]): string {
       ]),
     ),
     "",
+    MCP_BY_CURL,
+    "",
     ...routes.flatMap((row) => section(row, operations)),
   ].join("\n");
 }
+
+/** Run by test/system/routes-curl.test.ts as it is printed. */
+const MCP_BY_CURL = `## MCP by curl
+
+Revision 2026-07-28 has no sessions: one request is a whole call. Its headers name revision, method and tool as its
+body does (for \`resources/read\` and \`prompts/get\` the URI or name); without \`_meta\` it is refused.
+
+\`\`\`sh
+export CAIRN_URL=http://127.0.0.1:8470    # of npm start and cairn dev; http://cairn on your tailnet
+curl -sS $CAIRN_URL/mcp -H 'Content-Type: application/json' \\
+  -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: context_list' \\
+  -d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"context_list","arguments":{"limit":20},
+    "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'
+\`\`\`
+
+The revisions before it begin with \`initialize\`, whose response has the session's id in the header
+\`Mcp-Session-Id\`. The calls after it carry that id, and \`DELETE\` ends the session.
+
+\`\`\`sh
+session=$(curl -sS -o /dev/null -w '%header{mcp-session-id}' $CAIRN_URL/mcp -H 'Content-Type: application/json' \\
+  -H 'Accept: application/json, text/event-stream' \\
+  -d '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25",
+    "capabilities":{},"clientInfo":{"name":"curl","version":"1"}}}')
+curl -sS $CAIRN_URL/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
+  -H "Mcp-Session-Id: $session" -d '{"jsonrpc":"2.0","method":"notifications/initialized"}'
+curl -sS $CAIRN_URL/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
+  -H "Mcp-Session-Id: $session" -H 'MCP-Protocol-Version: 2025-11-25' \\
+  -d '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"context_list","arguments":{"limit":20}}}'
+curl -sS -X DELETE $CAIRN_URL/mcp -H "Mcp-Session-Id: $session"
+\`\`\`
+
+The preset is part of the address: \`$CAIRN_URL/mcp?preset=core\`. A response that takes longer, such as that of
+\`context_wait\`, may come as \`text/event-stream\`: its last \`data:\` line has the result.`;
 
 function section(row: Row, operations: readonly Operation[]): string[] {
   const item = describeRow(row);
