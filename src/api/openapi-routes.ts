@@ -63,7 +63,7 @@ function partsOf(route: RestRoute): NodeRoute["parts"] {
       ...conditions.map((name) => CONDITIONS[name]),
       ...(response.kind === "stream" ? [LAST_EVENT_ID] : []),
     ],
-    ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body) } }),
+    ...(body === undefined ? {} : { requestBody: { required: true, content: bodyContent(body, route.operation) } }),
     responses: responsesOf(route.operation, response, conditions),
   };
 }
@@ -89,7 +89,7 @@ function querySchema({ kind, choices, minimum = 1, maximum }: QueryParameter): J
 
 const DOCUMENT: Json = { "application/json": {}, "text/plain": { schema: text } };
 
-function bodyContent(body: RouteBody): Json {
+function bodyContent(body: RouteBody, operation: string): Json {
   switch (body.kind) {
     case "document":
       return DOCUMENT;
@@ -98,8 +98,10 @@ function bodyContent(body: RouteBody): Json {
     case "json":
       return jsonOf({
         type: "object",
-        required: body.members,
-        properties: Object.fromEntries(body.members.map((name) => [name, count])),
+        ...(body.required === undefined ? {} : { required: body.required }),
+        properties: Object.fromEntries(
+          body.members.map((name) => [name, ref(`${operation}.input/properties/${name}`)]),
+        ),
         additionalProperties: false,
       });
   }
@@ -123,6 +125,7 @@ function responsesOf(operation: string, response: RouteResponse, conditions: rea
     case "json": {
       const headers = response.etag === true ? TAGGED : POSITION_HEADERS;
       const output = { description: "The output", headers, content: jsonOf(ref(`${operation}.output`)) };
+      if (response.created === "always") return { "201": output };
       return { "200": output, ...(response.created === true ? { "201": output } : {}) };
     }
     case "document": {

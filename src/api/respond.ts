@@ -25,8 +25,8 @@ export function respond(
     case "json": {
       const { etag, created } = output;
       const tagged = declared.etag === true && typeof etag === "string" ? { etag } : {};
-      const status = declared.created === true && created === true ? 201 : 200;
-      return jsonResponse(request, output, { status, headers, ...tagged });
+      const isNew = declared.created === "always" || (declared.created === true && created === true);
+      return jsonResponse(request, output, { status: isNew ? 201 : 200, headers, ...tagged });
     }
     case "document":
       return respondText(request, declared.documentOf(output), isConditional, headers);

@@ -19,10 +19,12 @@ import { agentFeature } from "./agent/index.ts";
 import { backupFeature } from "./backup/index.ts";
 import { contextFeature } from "./context/index.ts";
 import { leaseFeature } from "./lease/index.ts";
+import { sessionFeature } from "./session/index.ts";
 
 /** Every feature of this build. */
 export const FEATURES: readonly Feature[] = [
   ...[logFeature, accessFeature, fenceFeature, agentFeature, contextFeature, fleetFeature, backupFeature, leaseFeature],
+  sessionFeature,
 ];
 
 /** Migrations of a full member's store, applied in this order and never changed after a release. */

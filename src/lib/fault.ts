@@ -22,6 +22,7 @@ export const FAULTS = {
   unknown_operation: { status: 404, exit: 2, retryable: false, title: "Unknown operation" },
   method_not_allowed: { status: 405, exit: 2, retryable: false, title: "Method not allowed" },
   deleted: { status: 410, exit: 4, retryable: false, title: "Deleted" },
+  session_closed: { status: 409, exit: 5, retryable: false, title: "Session closed" },
   patch_failed: { status: 409, exit: 5, retryable: false, title: "Patch does not apply" },
   purged: { status: 410, exit: 4, retryable: false, title: "Purged" },
   history_forked: { status: 410, exit: 5, retryable: false, title: "History forked" },
@@ -80,6 +81,7 @@ export const FAULT_MEANINGS: Readonly<Record<FaultCode, string>> = {
   method_not_allowed: "The path exists, but not with this HTTP method. The header `Allow` lists those it has.",
   deleted: "The context was deleted. Its earlier versions can be read and restored.",
   patch_failed: "The patch does not fit the document as it is now. Read it again and send a patch for that.",
+  session_closed: "The session takes no more messages. Open it again with session_reopen, or begin another one.",
   purged: "The content of this version was removed for good. Only its hash is left.",
   history_forked:
     "The position is of a history that the fleet left, after a recovery or restore. Begin again without a position.",

@@ -109,7 +109,7 @@ function entryOf(kind: ResourceKind, { target, mimeType, size, updatedAt, about 
     uri: kind.template.uriOf(target),
     name: target,
     mimeType,
-    size,
+    ...(size === undefined ? {} : { size }),
     annotations: { lastModified: updatedAt },
     _meta: metaOf(kind, about),
   };

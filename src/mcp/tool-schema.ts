@@ -9,9 +9,12 @@ type Json = Record<string, unknown>;
  * Keywords that pass as they are. OpenAI (strict), Gemini and google-genai refuse or lose others: `$schema`, `pattern`,
  * lengths of texts, `additionalProperties`, `const`, unions.
  */
-const KEPT = ["type", "description", "enum", "minimum", "maximum", "minItems", "maxItems"];
+const KEPT = ["description", "enum", "minimum", "maximum", "minItems", "maxItems"];
 
-/** Returns the input of a tool without the arguments in `left`. An argument of any JSON value is given as its text. */
+/**
+ * Returns the input of a tool without the arguments in `left`. An argument of any JSON value, and an object whose
+ * members are not listed, which Gemini refuses, is given as its text.
+ */
 export function toolInput(schema: Json, left: readonly string[]): { type: "object"; [key: string]: unknown } {
   return { type: "object", ...membersOf(schema, left) };
 }
@@ -26,7 +29,9 @@ function membersOf(schema: Json, left: readonly string[] = []): Json {
 }
 
 function argumentOf(schema: Json): Json {
-  const { type = "string", format, items } = schema;
+  const { format, items } = schema;
+  const isOpen = schema["type"] === "object" && schema["properties"] === undefined;
+  const type = isOpen ? "string" : (schema["type"] ?? "string");
   const shown: Json = { type };
   for (const keyword of KEPT) if (isTelling(keyword, schema[keyword])) shown[keyword] = schema[keyword];
   if (format === "date-time") shown["format"] = format;

@@ -136,7 +136,9 @@ export interface ReadOperation<I extends z.ZodObject = z.ZodObject, O extends z.
    */
   whole?: Whole<z.output<I>, z.output<O>>;
   /** The same read without end, for streams: where it begins and what it shows of each change. */
-  follow?(input: z.output<I>, context: CallContext): Follow;
+  follow?(input: z.output<I>, context: CallContext, reader: Reader): Follow;
+  /** What it follows is in tables of full members: an edge, which has only the feed, asks its upstream instead. */
+  followsTables?: true;
 }
 
 /** What is read, apart from what its caller sees of it. */
@@ -171,7 +173,7 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
    * Turns the input into the command, on the node that took the call and before the log. Checks every bound and makes
    * every normal form that apply relies on (replication.md 6).
    */
-  prepare(input: z.output<I>, limits: WriteLimits): C;
+  prepare(input: z.output<I>, limits: WriteLimits, proposer?: Proposer): C;
   /**
    * Returns the part of the command that the caller asked for, without the limits that the node added. A key stands for
    * it where the command has no `inputHash`: those from before its fleet level. Default: the whole command.
@@ -210,6 +212,12 @@ export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z
   reveals?: Reveals;
   /** Deterministic: state, command and stamp only. A thrown Fault is the outcome; any other throw stops the node. */
   apply(tx: Writer, command: C, stamp: ApplyStamp): Effect<z.output<O>>;
+}
+
+/** Whose write is prepared: apply knows of a caller no more than its name and its agent. */
+export interface Proposer {
+  /** Returns the caller as a viewer of rows in a space. */
+  viewer(space: string): Viewer;
 }
 
 /** How a write answers with a new secret. */

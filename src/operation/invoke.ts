@@ -257,7 +257,7 @@ export class Invoker {
 
   /** Throws Fault `forbidden` for a wait in a space whose changes this node does not receive. */
   #refuseUnfollowed(operation: Operation, spaces: readonly string[] | "visible"): void {
-    const follows = operation.kind === "read" && operation.follow !== undefined;
+    const follows = operation.kind === "read" && operation.follow !== undefined && operation.followsTables !== true;
     if (follows && spaces !== "visible") this.#options.routing?.refuseFollow?.(spaces);
   }
 
@@ -279,7 +279,9 @@ export class Invoker {
     const input = { ...admitted.input, ...drawn?.arguments };
     const raw = { ...admitted.given, ...drawn?.arguments };
     const countsType = (type: string) => this.#actors.countsType(caller, type, spaces);
-    const who = { caller, client, agentKey, countsType, forwarded };
+    const asker = { caller, agentKey, forwarded, operation: operation.name };
+    const proposer = { viewer: (space: string) => this.#actors.viewer(asker, space) };
+    const who = { caller, client, agentKey, countsType, proposer, forwarded };
     const key = common.idempotencyKey;
     try {
       const answer = await this.#writes.run({ ...who, spend, operation, spaces, input, raw, key, signal });
@@ -330,8 +332,9 @@ export class Invoker {
     const { routing } = this.#options;
     if (routing?.mode() === "waiting") throw waitingFault(routing);
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
+    if (routing?.mode() === "edge" && operation.followsTables === true) throw noStreamOnEdge(operation.name);
     const context = this.#context(admitted);
-    const { since, show } = operation.follow(input, context);
+    const { since, show } = operation.follow(input, context, this.#options.store.reader);
     const release = this.holdStream(call.caller);
     try {
       const seq = since === undefined ? context.position().seq : await context.reach(since);
@@ -421,6 +424,13 @@ export class Invoker {
 
 function spacesOf({ access }: Operation, input: Record<string, unknown>): readonly string[] | "visible" {
   return typeof access.spaces === "function" ? access.spaces(input) : access.spaces;
+}
+
+/** What an edge lacks to say what a stream shows. */
+function noStreamOnEdge(operation: string): Fault {
+  return new Fault("unavailable", `An edge has no stream of ${operation}, because it does not hold what that shows`, {
+    hint: `Call ${operation} with since again and again, which this edge asks its upstream; or follow it on a full member.`,
+  });
 }
 
 /** An act has its effect on one node, so only the caller itself may ask that node for it. */

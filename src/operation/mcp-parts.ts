@@ -53,8 +53,8 @@ export interface ResourcePage {
 export interface ListedResource {
   target: string;
   mimeType: string;
-  /** Bytes of its content. */
-  size: number;
+  /** Bytes of its content; left out where they are not known before it is read. */
+  size?: number;
   /** ISO 8601. */
   updatedAt: string;
   /** Further data, such as title and author, shown under `_meta`. */

@@ -49,7 +49,7 @@ export class ReadRouter {
     if (operation.local === true) return read.run();
     if (mode === "waiting") throw waitingFault(this.#options.routing);
     // A wait reads this node's own feed in every mode; its argument `since` says how new that must be.
-    if (operation.follow !== undefined) return this.#localFrom(read);
+    if (operation.follow !== undefined && !(mode === "edge" && operation.followsTables)) return this.#localFrom(read);
     if (mode === "edge") return this.#onEdge(read);
     if (consistency === "leader") return this.#fromLeader(read);
     if (consistency === "any") return this.#local(read);

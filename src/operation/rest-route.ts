@@ -78,13 +78,13 @@ export type RouteBody =
       types: Readonly<Record<string, string>>;
       maxBytes: number;
     }
-  /** A JSON object with exactly these members, which are counts. `refusal` says what the body should be. */
-  | { kind: "json"; members: readonly string[]; refusal: string; maxBytes: number };
+  /** A JSON object of these members, which are arguments. `refusal` says what the body should be. */
+  | { kind: "json"; members: readonly string[]; required?: readonly string[]; refusal: string; maxBytes: number };
 
 /** How the output of the operation becomes a response. */
 export type RouteResponse =
-  /** The output as JSON. `etag`: with the ETag that it names. `created`: 201 where it says `created`. */
-  | { kind: "json"; etag?: true; created?: true }
+  /** The output as JSON. `etag`: with the ETag that it names. `created`: 201, where it says `created` or always. */
+  | { kind: "json"; etag?: true; created?: true | "always" }
   /** A stored text as the body. */
   | { kind: "document"; documentOf(output: Readonly<Record<string, unknown>>): StoredText; headers: HeaderTable }
   /** 204. */

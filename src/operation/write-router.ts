@@ -20,7 +20,7 @@ import type { Answer } from "./answer.ts";
 import { Attempts } from "./attempts.ts";
 import type { Spend } from "./caller-limits.ts";
 import { CaughtUp } from "./caught-up.ts";
-import type { AnyWrite, WriteLimits } from "./define.ts";
+import type { AnyWrite, Proposer, WriteLimits } from "./define.ts";
 import type { Positions } from "./positions.ts";
 import { askedInput } from "./reveal.ts";
 import { type ForwardCall, type Forwarded, fleetNameOf, newNodeKey, type Routing } from "./routing.ts";
@@ -39,6 +39,7 @@ export interface AdmittedWrite {
   client: string;
   /** Key of the agent as which the caller acts; undefined: the caller itself. */
   agentKey: string | undefined;
+  proposer: Proposer;
   /** Reports whether a type of agents counts for this caller in the spaces of the call. */
   countsType: (type: string) => boolean;
   key: string | undefined;
@@ -236,7 +237,7 @@ export class WriteRouter {
       agent = this.#agentOf(write, name, level);
       const full = keyed && outcomesFull(reader, { name: operation.name, caller: name, ...keyed }, log.timeMs());
       if (full !== undefined) throw full;
-      command = operation.prepare(input, limits);
+      command = operation.prepare(input, limits, write.proposer);
       // Judged by the command alone: by the state, a retry could be refused although its first attempt was done.
       const units = operation.work?.(command) ?? 0;
       refuseWork(units, operation.maxWork ?? Number.POSITIVE_INFINITY);

@@ -1,6 +1,7 @@
 // Valid arguments for any operation, made from its schema, that name given contexts wherever a context can be named:
 // for tests over all operations.
 
+import { spaceOf } from "../../src/access/space.ts";
 import type { Operation } from "../../src/operation/define.ts";
 import type { Registry } from "../../src/operation/registry.ts";
 
@@ -47,6 +48,11 @@ function sampleValue(registry: Registry, name: string, schema: Json, id: string,
   if (name === "id" || (name === "name" && where.startsWith("lease_"))) return id;
   if (name === "fence") return `${id}@1-57`;
   if (name === "prefix") return all ? id : "hidden";
+  if (name === "session") return `${spaceOf(id)}/session_0123456789abcdef`;
+  if (name === "space") return spaceOf(id);
+  if (["message", "parent", "thread"].includes(name)) return "m_0123456789ab";
+  if (name === "messages") return ["m_0123456789ab"];
+  if (name === "metadata") return { build: 7 };
   if (name === "tag") return "canary-tag";
   if (name === "if_match") return "*";
   if (name === "content_type") return "text/plain";

@@ -122,10 +122,55 @@ test("each route answers as described: what works, and what is refused", async (
   for (const [method, template, path, init, status] of rows) {
     expect([method, path, await check(method, template, path, init)]).toEqual([method, path, status ?? 0]);
   }
+  await checkSessions("/sessions");
+  await checkSessions("/conversations");
   const leased = await (await ask("/leases/team/renewed", { method: "PUT", ...json({}) })).json();
   const renewal = `/leases/team/renewed?${new URLSearchParams({ fence: (leased as { fence: string }).fence })}`;
   expect(await check("POST", "/leases/{name}", renewal)).toBe(200);
 });
+
+/** The rows of sessions, whose ids are those of the session that the first row begins. */
+async function checkSessions(base: string): Promise<void> {
+  const made = (await (await ask(base, { method: "POST", ...json({ purpose: "Work" }) })).json()) as {
+    session: string;
+  };
+  const at = `${base}/${made.session}`;
+  const posted = await ask(`${at}/messages`, { method: "POST", ...json({ text: "Hello" }) });
+  const { message } = (await posted.json()) as { message: string };
+  const one = `${base}/{session}`;
+  const [each, path] = [`${one}/messages/{message}`, `${at}/messages/${message}`];
+  const shared: [string, string, string, BunFetchRequestInit?, number?][] = [
+    ["POST", base, base, json({ purpose: "Work", space: "team", metadata: { build: 7 } }), 201],
+    ["POST", base, base, json({}), 400],
+    ["GET", base, `${base}?space=team&state=open&limit=1`],
+    ["GET", one, at],
+    ["GET", one, `${base}/session_0123456789abcdef`, {}, 404],
+    ["POST", `${one}/messages`, `${at}/messages`, json({ text: "Hi", to: ["a"], parent: message, ack: true }), 201],
+    ["POST", `${one}/messages`, `${at}/messages`, json({ no_such: 1 }), 400],
+    ["GET", `${one}/messages`, `${at}/messages?thread=${message}&limit=1`],
+  ];
+  const own: typeof shared = [
+    ["GET", each, path],
+    ["PUT", each, path, json({ text: "Hello all", if_version: 1 })],
+    ["PUT", each, path, json({ text: "Hello all", if_version: 1 }), 412],
+    ["GET", each, `${path}?version=1`],
+    ["GET", `${one}/participants`, `${at}/participants?limit=1`],
+    ["POST", `${one}/join`, `${at}/join`],
+    ["POST", `${one}/close`, `${at}/close`],
+    ["POST", `${one}/messages`, `${at}/messages`, json({ text: "Late" }), 409],
+    ["POST", `${one}/reopen`, `${at}/reopen`],
+    ["DELETE", each, path],
+    ["PUT", each, path, json({ text: "Again" }), 410],
+    ["GET", `${one}/stream`, `${at}/stream`],
+    ["GET", "/messages", "/messages?feed=longpoll&timeout=0"],
+    ["GET", "/messages", "/messages?feed=sse"],
+    ["GET", "/inbox", "/inbox?limit=1"],
+  ];
+  for (const [method, template, address, init = {}, status = 200] of base === "/sessions"
+    ? [...shared, ...own]
+    : shared)
+    expect([method, address, await check(method, template, address, init)]).toEqual([method, address, status]);
+}
 
 test("one stream too many is 429 as described", async () => {
   const held = await ask("/changes?feed=sse");
@@ -153,10 +198,19 @@ test("each operation answers as described, with every argument, with few, and wi
 const IDS: Readonly<Record<string, string>> = { context_import: "team/imported" };
 
 test("the example of each operation works, in the order of examples; what needs more than one node says so", async () => {
+  // Ids that the node makes are those of the examples before.
+  const made = { session: "team-a/session_0123456789abcdef", message: "m_0123456789ab" };
+  const known = { ...made };
   for (const { name, example } of exampleCalls()) {
     if (NOT_OFFERED.has(name)) continue;
-    const response = await ask(`/operations/${name}`, { method: "POST", ...json(example) });
-    const { code = "ok", detail } = (await response.json()) as { code?: string; detail?: string };
+    const text = JSON.stringify(example)
+      .replaceAll(made.session, known.session)
+      .replaceAll(made.message, known.message);
+    const response = await ask(`/operations/${name}`, { method: "POST", ...json(text) });
+    const output = (await response.json()) as { code?: string; detail?: string; session?: string; message?: string };
+    const { code = "ok", detail } = output;
+    if (name === "session_create") known.session = output.session ?? "";
+    if (name === "message_post") known.message = output.message ?? "";
     expect([name, code, detail]).toEqual([name, OF_SEVERAL[name] ?? "ok", code === "ok" ? undefined : detail]);
     const row = `POST /operations/${name}`;
     seen.set(row, (seen.get(row) ?? new Set()).add(response.status));
@@ -215,7 +269,11 @@ test("every row of the table of routes is described, and was answered with each 
 
 test("every described parameter of a query is known, another one is refused, and no method is left out", async () => {
   for (const [method, path] of description.rows()) {
-    const real = path.replace(/\{(?:id|name)\}/, "team/a").replace("{version}", "1");
+    const real = path
+      .replace(/\{(?:id|name)\}/, "team/a")
+      .replace("{version}", "1")
+      .replace("{session}", "team/session_0123456789abcdef")
+      .replace("{message}", "m_0123456789ab");
     const wrong = await ask(`${real}?no_such_parameter=1`, { method });
     expect([method, path, wrong.status, await wrong.text()]).toEqual([
       method,
@@ -224,7 +282,7 @@ test("every described parameter of a query is known, another one is refused, and
       expect.stringMatching(/no_such_parameter|Content-Type|content type|body/),
     ]);
     for (const name of description.parameters(method, path, "query")) {
-      const atOnce = path === "/changes" && name !== "timeout" ? "&timeout=0" : "";
+      const atOnce = ["/changes", "/messages"].includes(path) && name !== "timeout" ? "&timeout=0" : "";
       const text = await (await ask(`${real}?${name}=%20${atOnce}`, { method })).text();
       expect([path, name, text]).toEqual([path, name, expect.not.stringContaining("There is no query parameter")]);
     }

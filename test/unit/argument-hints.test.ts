@@ -15,9 +15,9 @@ const OPERATIONS = new Map<string, Operation>(
     .map((operation) => [operation.name, operation]),
 );
 
-/** No argument takes all of these, apart from those that take any JSON. */
+/** No argument takes any of these, apart from those that take any JSON, or any object. */
 const WRONG = [{ wrong: [1] }, [{ wrong: 1 }], 1e300];
-const ANY_JSON = new Set(["content", "patch", "value"]);
+const ANY_JSON = new Set(["content", "patch", "value", "metadata"]);
 
 const CASES = [...OPERATIONS.values()].flatMap(({ name, kind, input }) =>
   [...Object.keys(input.shape), ...COMMON_NAMES]

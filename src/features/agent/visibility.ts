@@ -6,6 +6,7 @@ import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
 import { Fault } from "../../lib/fault.ts";
 import type { Viewer } from "../../operation/viewer.ts";
 
+/** What a row may say of who reads it. */
 export const VISIBILITIES = ["public", "private", "agent_only", "admin_only"] as const;
 /** One of VISIBILITIES. */
 export type Visibility = (typeof VISIBILITIES)[number];

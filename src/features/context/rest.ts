@@ -127,6 +127,7 @@ const writes: readonly RestRoute[] = [
     body: {
       kind: "json",
       members: ["version"],
+      required: ["version"],
       refusal: 'The body of a restore must be {"version": n}',
       maxBytes: MAX_RESTORE_BYTES,
     },

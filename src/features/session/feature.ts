@@ -1,0 +1,65 @@
+// The manifest of sessions and messages: where agents and people talk to each other.
+
+import type { Operation } from "../../operation/define.ts";
+import type { Feature } from "../../operation/feature.ts";
+import { messageAck } from "./ack.ts";
+import { mayReadChange } from "./changes.ts";
+import { sessionCommands } from "./commands.ts";
+import { sessionCreate } from "./create.ts";
+import { messageEdit } from "./edit.ts";
+import { messageGet, sessionGet, sessionParticipants } from "./get.ts";
+import { inbox } from "./inbox.ts";
+import { sessionList } from "./list.ts";
+import { sessionResources } from "./mcp-resources.ts";
+import { messageList } from "./message-list.ts";
+import { messagePost } from "./post.ts";
+import { messagePurge, messageRetract, sessionPurge } from "./remove.ts";
+import { sessionRoutes } from "./rest.ts";
+import { SESSION_LEVEL } from "./rows.ts";
+import schema from "./schema.sql" with { type: "text" };
+import { sessionClose, sessionJoin, sessionReopen } from "./state.ts";
+import { messageWait } from "./wait.ts";
+
+/** Every write on sessions and messages. */
+const WRITES: readonly Operation[] = [
+  ...[sessionCreate, sessionJoin, sessionClose, sessionReopen, sessionPurge],
+  ...[messagePost, messageEdit, messageAck, messageRetract, messagePurge],
+];
+
+/** Every operation on sessions and messages. */
+export const sessionOperations: readonly Operation[] = [
+  ...WRITES,
+  ...[sessionGet, sessionList, sessionParticipants, messageGet, messageList, messageWait, inbox],
+];
+
+const TABLES = [
+  { name: "sessions", order: "id" },
+  { name: "session_members", order: "session, caller, agent" },
+  { name: "messages", order: "seq" },
+  { name: "message_versions", order: "message, version" },
+  { name: "message_changes", order: "seq" },
+  { name: "message_names", order: "name, seq, message" },
+  { name: "message_acks", order: "message, caller, agent" },
+] as const;
+
+/** The manifest. */
+export const sessionFeature: Feature = {
+  name: "session",
+  migrations: [{ id: 15, level: SESSION_LEVEL, sql: schema }],
+  tables: TABLES.map(({ name, order }) => ({
+    name,
+    scope: "replicated",
+    fork: "keep",
+    sql: `SELECT * FROM ${name} ORDER BY ${order}`,
+  })),
+  operations: () => sessionOperations,
+  rest: sessionRoutes,
+  resources: sessionResources,
+  commands: sessionCommands,
+  changes: {
+    operations: WRITES.map(({ name }) => name),
+    readBy: sessionGet.name,
+    altersList: ({ operation }) => operation === sessionCreate.name,
+    mayRead: mayReadChange,
+  },
+};

@@ -1,0 +1,3 @@
+// What other folders may use of sessions: the manifest.
+
+export { sessionFeature } from "./feature.ts";

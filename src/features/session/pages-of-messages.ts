@@ -1,0 +1,141 @@
+// Pages of messages that a viewer may read: filtered by the rule of visibility before they are counted off, in steps
+// between which other work gets a turn.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { foldedAgentName } from "../../lib/agent-key.ts";
+import { LOOK_AT_ROW } from "../../lib/work.ts";
+import type { CallContext } from "../../operation/define.ts";
+import type { Viewer } from "../../operation/viewer.ts";
+import type { Reader } from "../../store/store.ts";
+import { shownName } from "./names.ts";
+import { type MessageRow, type MessageWithText, messageAt } from "./rows.ts";
+import { MAX_LISTED_TEXT, MessagesFor, type ShownMessage } from "./shown.ts";
+import { mayRead } from "./viewer.ts";
+
+/** A page ends with the message that exceeds this many characters of text. */
+const PAGE_CHARACTERS = 60_000;
+/** Rows read before other work gets a turn. */
+const STEP = 500;
+
+/** Which messages of a session are wanted. */
+export interface WantedMessages {
+  session: string;
+  limit: number;
+  kind?: string | undefined;
+  /** Name of an agent or caller. */
+  from?: string | undefined;
+}
+
+/** A page, oldest first. */
+export interface MessagePage {
+  messages: ShownMessage[];
+  /** Position before which there are older ones that match. */
+  older?: string;
+  /** Position after which there are newer ones that match. */
+  newer?: string;
+}
+
+type Context = Pick<CallContext, "spend" | "signal" | "positionAt">;
+
+/** Returns the newest messages below a seq. */
+export async function newestMessages(
+  reader: Reader,
+  { before = Number.MAX_SAFE_INTEGER, ...wanted }: WantedMessages & { before?: number | undefined },
+  viewer: Viewer,
+  context: Context,
+): Promise<MessagePage> {
+  const rows = await scan(reader, "SELECT * FROM messages WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT ?", {
+    ...{ session: wanted.session, from: before, limit: wanted.limit + 1, context },
+    accepts: (row) => mayRead(row, viewer) && matches(row, wanted),
+  });
+  const page = fitting(reader, rows, wanted.limit);
+  const oldest = page.at(-1);
+  const hasOlder = oldest !== undefined && rows.length > page.length;
+  const messages = new MessagesFor(reader, viewer, context);
+  return {
+    messages: page.reverse().map((row) => messages.show(row, MAX_LISTED_TEXT)),
+    ...(hasOlder ? { older: context.positionAt(oldest.seq) } : {}),
+  };
+}
+
+/**
+ * Returns the oldest messages above a seq. With `thread`, the seq of a message: only that and the replies below it, as
+ * far as each is reached by messages that the viewer may read.
+ */
+export async function messagesAfter(
+  reader: Reader,
+  { after, thread, ...wanted }: WantedMessages & { after: number; thread?: number | undefined },
+  viewer: Viewer,
+  context: Context,
+): Promise<MessagePage> {
+  // A message comes after the one that it is a reply to.
+  const inThread = new Set(thread === undefined ? [] : [thread]);
+  const isInThread = ({ seq, parent }: MessageRow) => {
+    if (thread === undefined || seq === thread) return true;
+    if (!inThread.has(parent)) return false;
+    inThread.add(seq);
+    return true;
+  };
+  const rows = await scan(reader, "SELECT * FROM messages WHERE session = ? AND seq > ? ORDER BY seq LIMIT ?", {
+    ...{ session: wanted.session, limit: wanted.limit + 1, context },
+    from: thread === undefined ? after : thread - 1,
+    accepts: (row) => mayRead(row, viewer) && isInThread(row) && row.seq > after && matches(row, wanted),
+  });
+  const page = fitting(reader, rows, wanted.limit);
+  const last = page.at(-1);
+  const hasNewer = last !== undefined && rows.length > page.length;
+  const messages = new MessagesFor(reader, viewer, context);
+  return {
+    messages: page.map((row) => messages.show(row, MAX_LISTED_TEXT)),
+    ...(hasNewer ? { newer: context.positionAt(last.seq) } : {}),
+  };
+}
+
+function matches({ kind, caller, agent }: MessageRow, wanted: WantedMessages): boolean {
+  if (wanted.kind !== undefined && kind !== wanted.kind) return false;
+  if (wanted.from === undefined) return true;
+  const from = wanted.from.replace(/^@/, "");
+  if (agent !== "" && foldedAgentName(agent) === foldedAgentName(from)) return true;
+  return [caller, shownName(caller)].includes(from);
+}
+
+interface Scan {
+  session: string;
+  /** Where it begins, without this seq. */
+  from: number;
+  limit: number;
+  accepts: (row: MessageRow) => boolean;
+  context: Context;
+}
+
+/** Returns the first rows that are accepted, in the order of the statement. */
+async function scan(reader: Reader, sql: string, { session, from, limit, accepts, context }: Scan) {
+  const found: MessageRow[] = [];
+  for (let at = from; ; ) {
+    const rows = reader.all<MessageRow>(sql, session, at, STEP);
+    context.spend(LOOK_AT_ROW * rows.length);
+    for (const row of rows) {
+      if (accepts(row)) found.push(row);
+      if (found.length === limit) return found;
+    }
+    const last = rows.at(-1);
+    if (rows.length < STEP || last === undefined) return found;
+    at = last.seq;
+    await nextTurn();
+    context.signal.throwIfAborted();
+  }
+}
+
+/** Returns the first rows whose texts fit a page, at least one, with their texts. */
+function fitting(reader: Reader, rows: readonly MessageRow[], limit: number): MessageWithText[] {
+  const page: MessageWithText[] = [];
+  let characters = 0;
+  for (const { seq } of rows.slice(0, limit)) {
+    const row = messageAt(reader, seq);
+    if (row === undefined) continue;
+    characters += Math.min(row.text.length, MAX_LISTED_TEXT);
+    if (page.length > 0 && characters > PAGE_CHARACTERS) break;
+    page.push(row);
+  }
+  return page;
+}
