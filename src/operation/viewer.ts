@@ -1,5 +1,5 @@
 // Who asks to see a row that not everyone in its space may read, and the rules of features about changes of such rows.
-// The rule about rows itself is in features/agent/visibility.ts.
+// The rule about rows itself is in operation/visibility.ts.
 
 import type { Change } from "../log/changes.ts";
 import type { Reader } from "../store/store.ts";

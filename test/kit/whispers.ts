@@ -2,9 +2,9 @@
 
 import { z } from "zod";
 import { spaceOf } from "../../src/access/space.ts";
-import { mayRead, recipientOf, type VisibleRow, visibilityOf } from "../../src/features/agent/index.ts";
 import { read, write } from "../../src/operation/define.ts";
 import type { Feature } from "../../src/operation/feature.ts";
+import { mayRead, recipientOf, type VisibleRow, visibilityOf } from "../../src/operation/visibility.ts";
 
 /** Returns the feature with rows of its own, which it holds in memory. `whisper` writes one. */
 export function whisperFeature(): Feature {

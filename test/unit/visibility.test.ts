@@ -4,6 +4,7 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { ANYONE, type Viewer } from "../../src/operation/viewer.ts";
 import {
   type Author,
   framedRecipients,
@@ -13,8 +14,7 @@ import {
   VISIBILITIES,
   visibilityOf,
   visibleSql,
-} from "../../src/features/agent/index.ts";
-import { ANYONE, type Viewer } from "../../src/operation/viewer.ts";
+} from "../../src/operation/visibility.ts";
 
 /** Who writes or reads, as the model has it. */
 interface Person {

@@ -1,17 +1,3 @@
-// What other folders may use of agents: the manifest, and the rule of who may read a row.
+// What other folders may use of agents: the manifest.
 
 export { agentFeature } from "./feature.ts";
-export {
-  type Author,
-  framedRecipients,
-  mayRead,
-  recipientOf,
-  recipientsOf,
-  VISIBILITIES,
-  type Visibility,
-  type VisibleColumns,
-  type VisibleRow,
-  type VisibleSql,
-  visibilityOf,
-  visibleSql,
-} from "./visibility.ts";

@@ -1,10 +1,10 @@
 // The names by which messages address agents and callers, in the form in which rows keep recipients
-// (features/agent/visibility.ts): `agent:builder`, `user:ann@example.com`, `tag:ci`.
+// (operation/visibility.ts): `agent:builder`, `user:ann@example.com`, `tag:ci`.
 
 import { z } from "zod";
 import { foldedAgentName } from "../../lib/agent-key.ts";
 import type { Viewer } from "../../operation/viewer.ts";
-import { framedRecipients, recipientOf } from "../agent/index.ts";
+import { framedRecipients, recipientOf } from "../../operation/visibility.ts";
 
 /** Most names that a message is addressed to, and most that it mentions. */
 export const MAX_NAMES = 64;

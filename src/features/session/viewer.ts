@@ -3,8 +3,8 @@
 import type { Stamp } from "../../log/log.ts";
 import type { Proposer } from "../../operation/define.ts";
 import { ANYONE, type Viewer } from "../../operation/viewer.ts";
+import { mayRead as mayReadRow, recipientsOf } from "../../operation/visibility.ts";
 import type { Reader } from "../../store/store.ts";
-import { mayRead as mayReadRow, recipientsOf } from "../agent/index.ts";
 import { type MessageRow, messageRow, noMessage } from "./rows.ts";
 
 /** Reports whether the viewer, who may read the space, may read a message. */

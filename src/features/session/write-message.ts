@@ -3,8 +3,8 @@
 import type { Changed, Stamp } from "../../log/log.ts";
 import { stateHash } from "../../log/state-hash.ts";
 import { ROW_BYTES } from "../../operation/usage.ts";
+import { recipientsOf } from "../../operation/visibility.ts";
 import type { Writer } from "../../store/store.ts";
-import { recipientsOf } from "../agent/index.ts";
 import type { MessageEvent, MessageRow, VersionRow } from "./rows.ts";
 
 /** Returns the bytes that a version of a message counts for. */

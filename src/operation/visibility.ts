@@ -1,10 +1,10 @@
 // Who may read a row (features.md 3): one rule, as a function and as SQL for lists that filter before they page. The
 // right to read the row's space is judged before, by the gate.
 
-import { AGENT_NAME, foldedAgentName } from "../../lib/agent-key.ts";
-import { MAX_CALLER_NAME } from "../../lib/caller-name.ts";
-import { Fault } from "../../lib/fault.ts";
-import type { Viewer } from "../../operation/viewer.ts";
+import { AGENT_NAME, foldedAgentName } from "../lib/agent-key.ts";
+import { MAX_CALLER_NAME } from "../lib/caller-name.ts";
+import { Fault } from "../lib/fault.ts";
+import type { Viewer } from "./viewer.ts";
 
 /** What a row may say of who reads it. */
 export const VISIBILITIES = ["public", "private", "agent_only", "admin_only"] as const;
