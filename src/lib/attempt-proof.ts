@@ -13,7 +13,8 @@ export type AttemptProof = "none_done" | "not_done" | "unknown";
 
 /**
  * Decided by apply, which would have returned the result of an earlier attempt with the same key: so there was none.
- * `invalid_input` is not among them, since a node also refuses with it before the log.
+ * `agent_unknown` is decided before the log too, after a look for that result behind a barrier. `invalid_input` is not
+ * among them, since a node also refuses with it before the log.
  */
 const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "not_found",
@@ -28,6 +29,8 @@ const DECIDED_IN_APPLY: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "lease_held",
   "lease_lost",
   "fence_stale",
+  "agent_unknown",
+  "agent_taken",
 ]);
 
 /** Refused before a command is proposed, or (`rate_limited`) by apply without keeping the outcome. */
