@@ -1,5 +1,5 @@
-// Agents over several nodes: a follower forwards keys and never handles, the leader looks them up, and a change of leader
-// or a lost answer loses neither a registration nor a write.
+// Agents over several nodes: a follower forwards keys and never handles, the leader looks them up, and a change of
+// leader or a lost answer loses neither a registration nor a write.
 
 import { expect, test } from "bun:test";
 import { agentFeature } from "../../src/features/agent/index.ts";

@@ -5,9 +5,11 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import type { Caller } from "../../src/access/caller.ts";
+import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextOperations } from "../../src/features/context/index.ts";
 import { FEATURES } from "../../src/features/index.ts";
 import { indentJson } from "../../src/lib/indent-json.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
 import { whoami } from "../../src/operation/whoami.ts";
 import { nameText } from "../../src/page/text.tsx";
 import { createWeb, type Scheme } from "../../src/web/index.ts";
@@ -227,6 +229,16 @@ describe("text by others", () => {
       expect.not.stringContaining("said by the client"),
       expect.stringContaining("local, said by the client: &lt;b&gt;x&lt;/b&gt; 1"),
     ]);
+  });
+
+  test("of the agent as which a caller acted is shown in the history before that caller", async () => {
+    const operations = [...contextOperations, ...operationsOf([agentFeature])];
+    await using web = start({ operations: { operations } });
+    const { handle } = await web.core.call("agent_register", { name: "builder" });
+    await web.core.call("context_put", { id: "team-a/acted", content: "one", as: handle });
+    const history = /<ol class="history">.*?<\/ol>/s.exec(await web.page("/ui/contexts/team-a/acted"))?.[0] ?? "";
+    expect(history.replaceAll(/<[^>]*>/g, "")).toContain("agent builder of local");
+    expect(history).not.toContain(String(handle));
   });
 
   test("is escaped wherever it stands", async () => {
