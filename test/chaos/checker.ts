@@ -3,6 +3,7 @@
 
 import { judgeEnds, judgeFeeds } from "./end-rules.ts";
 import { type Finding, Findings, isWrite, type Run } from "./history.ts";
+import { judgeLeases } from "./lease-rules.ts";
 import { judgeMembers, longestOutage } from "./member-rules.ts";
 import { judgeRaft } from "./raft-events.ts";
 import { judgeReads } from "./read-rules.ts";
@@ -30,6 +31,7 @@ export function report(run: Run): { isRight: boolean; text: string } {
     `${count("ok")} writes, ${count("unknown")} unknown, ${count("fail")} refused`,
     `${reads} reads, ${run.rows.length} rows`,
     `${run.feeds.length} feeds of ${run.feeds.reduce((sum, { changes }) => sum + changes.length, 0)} changes`,
+    ...(run.holds === undefined ? [] : [`${run.holds.length} holds of leases, ${run.fenced?.length} fenced writes`]),
     `no write for ${Math.round(longestOutage(run.rows).ms)} ms at most`,
     `${run.raft?.length ?? 0} votes and leaderships`,
     `${run.ends.length} full nodes at ${[...new Set(run.ends.map(({ seq }) => seq))].join(", ")}`,
@@ -52,6 +54,7 @@ function judge(run: Run): Findings {
   judgeRights(run, writers, findings);
   judgeMembers(run, findings);
   judgeRaft(run.raft ?? [], findings);
+  judgeLeases(run, findings);
   judgeFeeds(run, reference, writers, findings);
   return findings;
 }

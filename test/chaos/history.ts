@@ -162,6 +162,28 @@ export interface MemberEnd {
   harmed: boolean;
 }
 
+/** A lease that a client counted on, in ms of the clock of all clients. */
+export interface Hold {
+  process: string;
+  name: string;
+  /** The seq of its fence. */
+  fence: number;
+  /** When the client knew of the grant. */
+  fromMs: number;
+  /** Until when it counted on it: its deadline, or the moment before it sent the release. */
+  untilMs: number;
+  /** It was granted in line, at a later seq than that of its fence. */
+  waited: boolean;
+}
+
+/** An acknowledged write with a fence. */
+export interface FencedWrite {
+  name: string;
+  fence: number;
+  /** Seq of the write. */
+  seq: number;
+}
+
 /** A history: it forked from the one before at `forkSeq`. In order; the first has no parent. */
 export interface Epoch {
   id: string;
@@ -174,6 +196,9 @@ export interface Run {
   feeds: readonly Feed[];
   wakes?: readonly Wakes[];
   ends: readonly End[];
+  /** What clients held, and wrote under it. */
+  holds?: readonly Hold[];
+  fenced?: readonly FencedWrite[];
   /** Votes and leaderships of all members, in any order. */
   raft?: readonly RaftEvent[];
   /** All members that the scenario did not take away. */

@@ -12,6 +12,7 @@ import { endOfFleet } from "./fleet-end.ts";
 import { asides, whyAside } from "./folders.ts";
 import { Follower, Subscriber, WAYS, type Way } from "./followers.ts";
 import { type Feed, Findings, type MemberEnd, type Row, type Run } from "./history.ts";
+import { LeaseLoad } from "./lease-load.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import { mcpTarget } from "./mcp-target.ts";
 import { judgeRaft, raftEventsOf } from "./raft-events.ts";
@@ -55,6 +56,7 @@ export class Trial {
   readonly #loads: Load[] = [];
   readonly #followers: Follower[] = [];
   readonly #subscribers: Subscriber[] = [];
+  #leases: LeaseLoad | undefined;
   readonly #say: (line: string) => void;
   readonly #startedMs = performance.now();
   readonly #outageMs: number;
@@ -153,9 +155,19 @@ export class Trial {
     await Promise.all(started);
   }
 
+  /** Starts clients that lease names, through any node that is up. */
+  leases(): LeaseLoad {
+    // Names of their own: the changes of leases are none of contexts.
+    const prefix = `leases-${this.prefix}`;
+    const nodes = () => this.fleet.up(["central", "regional", "edge"]);
+    this.#leases = new LeaseLoad({ device: this.device, nodes, random: this.random.fork(), prefix });
+    return this.#leases;
+  }
+
   /** Stops loads and followers, compares the nodes, and throws the checker's findings. */
   async judge(): Promise<string> {
     const rows = (await Promise.all(this.#loads.map((load) => load.stop()))).flat();
+    await this.#leases?.stop();
     const members = await Promise.all(this.fleet.nodes.map((node) => this.#memberEnd(node)));
     const { ends, epochs } = await endOfFleet(this.fleet);
     this.say("all full nodes stand still");
@@ -168,7 +180,8 @@ export class Trial {
     const raft = raftEventsOf(this.fleet.raftLines());
     if (raft.length === 0) throw new Error("no node logged a vote or a leadership");
     const rest = { feeds, wakes, ends, epochs, members, raft, outageMs: this.#outageMs, mayLose: this.mayLose };
-    const run: Run = { rows: [...rows, ...this.rows], ...rest };
+    const leased = this.#leases === undefined ? {} : { holds: this.#leases.holds, fenced: this.#leases.fenced };
+    const run: Run = { rows: [...rows, ...this.rows], ...rest, ...leased };
     const { isRight, text } = report(run);
     if (!isRight) throw new Error(`the checker found:\n${text}\n${keep(this.prefix, run)}`);
     return text;
@@ -196,6 +209,7 @@ export class Trial {
   /** Stops what still runs after a failure. */
   async end(): Promise<void> {
     await Promise.all(this.#loads.map((load) => load.stop()));
+    await this.#leases?.stop();
     await Promise.all(this.#followers.map((follower) => follower.stop([], 0).catch(() => {})));
     await Promise.all(this.#subscribers.map((subscriber) => subscriber.stop([], 0)));
   }

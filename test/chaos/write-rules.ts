@@ -85,8 +85,8 @@ function areThereOnce(writes: readonly Row[], writers: Writers, run: Run, findin
 }
 
 function versionsCount(reference: Reference, findings: Findings): void {
-  // An id that is not a context has no versions.
-  const ofContexts = reference.changes.filter(({ version }) => version > 0);
+  // What is no context has no versions or, as leases, no content.
+  const ofContexts = reference.changes.filter(({ version, hash }) => version > 0 && hash !== "");
   for (const [, changes] of groupBy(ofContexts, ({ key }) => key)) {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1];

@@ -3,7 +3,16 @@
 
 import { describe, expect, test } from "bun:test";
 import { check, report } from "../chaos/checker.ts";
-import { type MemberEnd, OTHER_CONTENT, type Row, type Run } from "../chaos/history.ts";
+import {
+  type FencedWrite,
+  Findings,
+  type Hold,
+  type MemberEnd,
+  OTHER_CONTENT,
+  type Row,
+  type Run,
+} from "../chaos/history.ts";
+import { judgeLeases } from "../chaos/lease-rules.ts";
 import { BUGS, type Bug, runModel } from "../chaos/model.ts";
 import { raftEventsOf } from "../chaos/raft-events.ts";
 
@@ -61,6 +70,44 @@ describe.each(BUGS)("%s", (bug) => {
     const asks = FOUND_BY[bug].length > 1 ? 8000 : 4000;
     const rules = new Set(check(runModel({ seed, asks, bug, recover })).map(({ rule }) => rule));
     for (const rule of FOUND_BY[bug]) expect(rules).toContain(rule);
+  });
+});
+
+describe("leases", () => {
+  const hold = (fence: number, fromMs: number, untilMs: number, more: Partial<Hold> = {}): Hold => ({
+    ...{ process: `p${fence}`, name: "n", fence, fromMs, untilMs, waited: false },
+    ...more,
+  });
+  const rulesOf = (holds: Hold[], fenced: FencedWrite[] = []) => {
+    const findings = new Findings();
+    judgeLeases({ rows: [], feeds: [], ends: [], epochs: [], holds, fenced }, findings);
+    return findings.list.map(({ rule }) => rule);
+  };
+
+  test("that are held one after the other are right, and so are two names at one time", () => {
+    const other = hold(8, 0, 100, { name: "m" });
+    const writes = [
+      { name: "n", fence: 5, seq: 6 },
+      { name: "n", fence: 7, seq: 8 },
+    ];
+    expect(rulesOf([hold(7, 20, 30), hold(5, 0, 20), other], writes)).toEqual([]);
+  });
+
+  test("two holders at one time are found, also with a short one between", () => {
+    expect(rulesOf([hold(5, 0, 21), hold(7, 20, 30)])).toEqual(["two-holders"]);
+    expect(rulesOf([hold(5, 0, 50), hold(7, 51, 52), hold(9, 52, 60)])).toEqual([]);
+    expect(rulesOf([hold(5, 0, 100), hold(7, 20, 30), hold(9, 90, 95)])).toEqual(["two-holders", "two-holders"]);
+  });
+
+  test("a fence that does not grow is found", () => {
+    expect(rulesOf([hold(7, 0, 10), hold(7, 20, 30), hold(5, 40, 50)])).toEqual(["fences", "fences"]);
+  });
+
+  test("a write under an older fence, after a newer grant, is found", () => {
+    const writes = [{ name: "n", fence: 5, seq: 8 }];
+    expect(rulesOf([hold(5, 0, 10), hold(7, 20, 30)], writes)).toEqual(["fenced"]);
+    // Granted in line at a seq that is not known.
+    expect(rulesOf([hold(5, 0, 10), hold(7, 20, 30, { waited: true })], writes)).toEqual([]);
   });
 });
 

@@ -12,6 +12,7 @@ import { forgedJoins } from "./joins.ts";
 import { leaderDeaf, leaderMute } from "./leader-cut.ts";
 import { leaderKilled } from "./leader-killed.ts";
 import { leaderPaused } from "./leader-paused.ts";
+import { leaseLeaderKilled, leaseLeaderPaused, leaseQuorumLost } from "./leases.ts";
 import { memberReplaced } from "./member-replaced.ts";
 import { flappingLinks, leaderIsolated, splitInTwo } from "./partitions.ts";
 import { powerCutAll, powerCutCopies, powerCutJoining, powerCutOne } from "./power-cuts.ts";
@@ -36,6 +37,8 @@ export const SCENARIOS: readonly Scenario[] = [
   failedCopy,
   costlyPatch,
   stalledLeader,
+  leaseLeaderKilled,
+  leaseLeaderPaused,
   powerCutAll,
   powerCutOne,
   powerCutCopies,
@@ -60,6 +63,7 @@ export const SCENARIOS: readonly Scenario[] = [
   wrongTwo,
   stalledFollower,
   settingsDiffer,
+  leaseQuorumLost,
   promoted,
   recovered,
   ...DISK_SCENARIOS,
