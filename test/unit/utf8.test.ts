@@ -74,8 +74,11 @@ describe("REST", () => {
     await core.http("/contexts/a", send("PATCH", "application/merge-patch+json", `${BOM}{"b":2}`));
     await core.http("/operations/context_put", send("POST", "application/json", `${BOM}{"id":"b","content":"x"}`));
     await core.http("/contexts/c", send("PUT", "text/plain", `${BOM}text`));
+    await core.call("context_put", { id: "untyped", content: `${BOM}{"a":1}` });
     expect(await (await core.http("/contexts/a")).text()).toBe('{"a":1,"b":2}');
     expect(await (await core.http("/contexts/b")).text()).toBe("x");
+    const untyped = await core.http("/contexts/untyped");
+    expect([untyped.headers.get("cairn-content-type"), await untyped.text()]).toEqual(["application/json", '{"a":1}']);
     expect(Buffer.from(await (await core.http("/contexts/c")).bytes()).toString("hex")).toStartWith("efbbbf74");
   });
 });

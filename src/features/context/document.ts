@@ -29,7 +29,8 @@ const TEXT_TYPE = "text/plain";
 export function toDocument(content: unknown, contentType: string | undefined, maxBytes: number): Document {
   if (contentType === undefined && typeof content === "string") {
     refuseSize(content.length, maxBytes);
-    if (isJsonContainer(content)) return documentOf(content, JSON_TYPE, maxBytes);
+    const json = withoutBom(content);
+    if (isJsonContainer(json)) return documentOf(json, JSON_TYPE, maxBytes);
   }
   const type = normalType(contentType ?? (typeof content === "string" ? TEXT_TYPE : JSON_TYPE));
   const text = textOf(content, type, maxBytes);
