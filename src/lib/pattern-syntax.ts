@@ -279,7 +279,9 @@ class Parser {
 
   #refusal(what: string): Fault {
     return new Fault("invalid_input", `The pattern ${JSON.stringify(this.#text.slice(0, 100))} has ${what}`, {
-      hint: "Known are . [ ] ( ) | * + ? {m,n} ^ $ \\d \\w \\s and \\ before a sign; literal true takes the text as it is.",
+      hint:
+        "Known are . [ ] ( ) | * + ? {m,n} ^ $ \\d \\w \\s and \\ before a sign; " +
+        "literal (--literal in a shell) takes all signs as they are.",
     });
   }
 }

@@ -7,6 +7,7 @@ import { Automaton } from "../../src/lib/pattern-automaton.ts";
 import { parsePattern } from "../../src/lib/pattern-syntax.ts";
 import { callerWith, startCore } from "../kit/core.ts";
 import { computedMs } from "../kit/in-time.ts";
+import { faultOf } from "../kit/refusal.ts";
 
 const plenty = () => ({ units: 1e9 });
 const ends = (pattern: string, text: string, options = {}) =>
@@ -71,6 +72,11 @@ describe("patterns", () => {
     "what repeats nothing is nothing: %s",
     (pattern) => expect(ends(pattern, "xyz")).toBe(0),
   );
+
+  test("a refusal says how the text itself is searched, over MCP and in a shell", () => {
+    const { hint } = faultOf(() => ends("(", "a"));
+    expect(hint).toEndWith("; literal (--literal in a shell) takes all signs as they are.");
+  });
 
   test("a set is as large as what it tells apart, however it is written, and is not repeated with its places", () => {
     const blocks = Array.from({ length: 15 }, (_, at) => at * 0x300);
