@@ -17,11 +17,16 @@ export function isHandle(text: string): boolean {
   return HANDLE.test(text);
 }
 
-/** Returns the key of a handle. Throws Fault `invalid_input`, whose text does not hold what was given. */
-export function agentKeyOf(handle: unknown): string {
+/**
+ * Returns the key of a handle. Throws Fault `invalid_input`, whose text does not hold what was given; its hint begins
+ * with what `example` returns.
+ */
+export function agentKeyOf(handle: unknown, example: () => string = () => ""): string {
   if (typeof handle === "string" && isHandle(handle)) return sha256Hex(handle);
   throw new Fault("invalid_input", "What was given as the handle of an agent is none", {
-    hint: "A handle is agent- and 32 hexadecimal digits; agent_register returns it. It is not the agent's name.",
+    hint:
+      `${example()}A handle is agent- and 32 hexadecimal digits; agent_register returns it. ` +
+      "It is not the agent's name.",
     details: { field: "as" },
   });
 }

@@ -36,7 +36,11 @@ export interface ArgumentSchema {
 
 const COMMON: ReadonlySet<string> = new Set(COMMON_NAMES);
 const COMMON_NAMES_OF_READS = COMMON_NAMES.filter((name) => !Object.hasOwn(writeInput.shape, name));
-const COMMON_SAMPLES = { min_position: "1f3a9c0b22-7", idempotency_key: "release-1.0-plan" };
+const COMMON_SAMPLES = {
+  min_position: "1f3a9c0b22-7",
+  as: "agent-0123456789abcdef0123456789abcdef",
+  idempotency_key: "release-1.0-plan",
+};
 const NO_COMMON: CommonArguments = {
   consistency: "session",
   minPosition: undefined,
@@ -125,8 +129,10 @@ function parseCommon(
 ): { common: CommonArguments; given: Record<string, unknown> } {
   const { name, kind, example = {} } = operation;
   const isNone = as === undefined || ((as === null || as === "") && taking === "leniently");
-  const agentKey = isNone ? undefined : agentKeyOf(as);
   const schema = kind === "write" ? commonForWrites : commonForReads;
+  const agentKey = isNone
+    ? undefined
+    : agentKeyOf(as, () => `${hintFor(schema, "as", { example, samples: COMMON_SAMPLES })} `);
   const { data, given } = parse({ name, example, samples: COMMON_SAMPLES }, schema, raw, {
     known: () => [...Object.keys(operation.input.shape), ...commonNamesOf(operation)],
     taking,

@@ -26,6 +26,7 @@ export const agentList = read({
     cursor: agentName.optional().describe("The cursor of the previous page."),
   }),
   example: { limit: 20 },
+  samples: { caller: "user:ann@example.com", cursor: "builder" },
   output: z.object({
     agents: z.array(
       z.object({

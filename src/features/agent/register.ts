@@ -57,6 +57,7 @@ export const agentRegister = write({
       .describe("Leave it out. A program that draws its own handle gives the SHA-256 of that."),
   }),
   example: { name: "builder", type: "coder" },
+  samples: { handle_hash: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
   output: registered,
   access: { verb: "write", spaces: "visible" },
   aliases: { agent: "name", agent_name: "name", agent_type: "type" },
