@@ -30,7 +30,7 @@ export function operationsPage(all: readonly Feature[]): string {
     "",
     generatedFrom(["src/operation/registry.ts", ...filesOf(all, "operations")]),
     "",
-    "The definitions themselves (`read`, `write` and `act`) are in the files beside a manifest. Every operation is",
+    "The definitions themselves (`read`, `write`, `act` and `macro`) are in the files beside a manifest. Every operation is",
     "`POST /operations/{name}`, `cairn call NAME JSON` and an MCP tool. Those with the verb `admin` are no tools, those with",
     "`operate` only for callers whose grant names them. Routes shaped for HTTP are in [routes.md](routes.md), commands in",
     "[commands.md](commands.md).",

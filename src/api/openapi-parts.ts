@@ -2,6 +2,7 @@
 // routes. Statuses and codes come from the table of Faults.
 
 import { FAULTS } from "../lib/fault.ts";
+import { isKeyed, type Operation } from "../operation/define.ts";
 
 /** A piece of the document. */
 export type Json = Record<string, unknown>;
@@ -68,8 +69,8 @@ const WRITE_ERRORS = [400, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500, 503
  * Returns the statuses of problems that a call of an operation of this kind may give. `mayConflict`: it changes
  * something although it is no write.
  */
-export function operationErrors(kind: "read" | "write" | "act", mayConflict = false): readonly number[] {
-  if (kind === "write") return WRITE_ERRORS;
+export function operationErrors(kind: Operation["kind"], mayConflict = false): readonly number[] {
+  if (isKeyed({ kind })) return WRITE_ERRORS;
   return mayConflict ? READ_ERRORS.concat(409) : READ_ERRORS;
 }
 

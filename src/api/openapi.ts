@@ -1,6 +1,7 @@
 // /openapi.json: the routes of the table, and a path for each operation, made from its definition. Made once: it holds
 // nothing of the store and nothing of the caller.
 
+import { isKeyed } from "../operation/define.ts";
 import type { Registry } from "../operation/registry.ts";
 import {
   COMMON_HEADERS,
@@ -42,7 +43,7 @@ function operationPaths(registry: Registry): Json {
         summary: title,
         description,
         tags: ["operations"],
-        parameters: kind === "write" ? [...COMMON_HEADERS, IDEMPOTENCY] : COMMON_HEADERS,
+        parameters: isKeyed(operation) ? [...COMMON_HEADERS, IDEMPOTENCY] : COMMON_HEADERS,
         requestBody: { required: false, content: jsonOf(ref(`${name}.input`)) },
         responses: {
           "200": { description: "The output", headers: POSITION_HEADERS, content: jsonOf(ref(`${name}.output`)) },

@@ -8,7 +8,7 @@ import { Fault } from "../lib/fault.ts";
 import { isObject } from "../lib/json-object.ts";
 import { LOAD_META, OPERATION_META, type OperationMeta, SEARCH_META } from "../lib/mcp-names.ts";
 import { nearest } from "../lib/nearest.ts";
-import type { Operation } from "../operation/define.ts";
+import { isKeyed, type Operation } from "../operation/define.ts";
 import type { Invoker } from "../operation/invoke.ts";
 import { COMMON_NAMES, type Entry } from "../operation/registry.ts";
 import { type Asking, callOf } from "./ask.ts";
@@ -187,7 +187,7 @@ function metaOf(operation: Operation): Record<string, unknown> {
   const meta: OperationMeta = {
     positioned: true,
     ...(waits(operation) && { waits: true }),
-    ...(operation.kind === "write" && { keyed: true }),
+    ...(isKeyed(operation) && { keyed: true }),
   };
   return {
     [OPERATION_META]: meta,

@@ -159,6 +159,21 @@ export interface ActOperation<I extends z.ZodObject = z.ZodObject, O extends z.Z
   run(input: z.output<I>, context: CallContext): z.output<O> | Promise<z.output<O>>;
 }
 
+/** Runs other operations, as steps that its caller may take by itself too (macro.ts). */
+export interface MacroOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject>
+  extends Common<I, O> {
+  kind: "macro";
+  run(input: z.output<I>, steps: MacroSteps): Promise<z.output<O>>;
+}
+
+/** The steps of a macro. */
+export interface MacroSteps {
+  /** Runs an operation as the caller, and as the agent that an earlier step registered. Rejects with its Fault. */
+  ask(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown>>;
+  /** Like `ask`, with a Fault as a value; rejects where it is `internal`. */
+  tryAsk(operation: string, input: Record<string, unknown>): Promise<Record<string, unknown> | Fault>;
+}
+
 /** Becomes a command of the log; its apply decides what it does. */
 export interface WriteOperation<I extends z.ZodObject = z.ZodObject, O extends z.ZodObject = z.ZodObject, C = unknown>
   extends Common<I, O> {
@@ -281,7 +296,12 @@ export type AnyWrite = WriteOperation<any, any, any>;
 
 /** Any operation. */
 // biome-ignore lint/suspicious/noExplicitAny: the registry holds operations of every input; invoke parses before it calls
-export type Operation = ReadOperation<any, any> | AnyWrite | ActOperation<any, any>;
+export type Operation = ReadOperation<any, any> | AnyWrite | ActOperation<any, any> | MacroOperation<any, any>;
+
+/** Reports whether calls of an operation take an idempotency key: those that may write. */
+export function isKeyed({ kind }: Pick<Operation, "kind">): boolean {
+  return kind === "write" || kind === "macro";
+}
 
 /** Defines a read. */
 export function read<I extends z.ZodObject, O extends z.ZodObject>(
@@ -302,4 +322,11 @@ export function act<I extends z.ZodObject, O extends z.ZodObject>(
   definition: Omit<ActOperation<I, O>, "kind">,
 ): ActOperation<I, O> {
   return { kind: "act", ...definition };
+}
+
+/** Defines a macro. */
+export function macro<I extends z.ZodObject, O extends z.ZodObject>(
+  definition: Omit<MacroOperation<I, O>, "kind">,
+): MacroOperation<I, O> {
+  return { kind: "macro", ...definition };
 }

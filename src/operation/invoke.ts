@@ -19,15 +19,24 @@ import type { AgentTable } from "./agents.ts";
 import type { Answer } from "./answer.ts";
 import type { Call, Outcome, Surface } from "./call.ts";
 import { type CallerLimits, LimitedCallers, type Spend } from "./caller-limits.ts";
-import type { ActOperation, AnyWrite, CallContext, Operation, ReadOperation, WriteLimits } from "./define.ts";
+import type {
+  ActOperation,
+  AnyWrite,
+  CallContext,
+  MacroOperation,
+  Operation,
+  ReadOperation,
+  WriteLimits,
+} from "./define.ts";
 import { Following } from "./follow.ts";
+import { runMacro } from "./macro.ts";
 import { type CommonArguments, parseInput } from "./parse-input.ts";
 import { Positions } from "./positions.ts";
 import { MAX_POSITION_WAIT_MS, ReadRouter } from "./read-router.ts";
 import { Registry } from "./registry.ts";
 import { drawSecret } from "./reveal.ts";
 import { fleetNameOf, type Routing } from "./routing.ts";
-import { waitingFault } from "./routing-faults.ts";
+import { actForwarded, noStreamOnEdge, waitingFault } from "./routing-faults.ts";
 import type { ChangeRules } from "./viewer.ts";
 import { WriteRouter } from "./write-router.ts";
 
@@ -231,6 +240,8 @@ export class Invoker {
         return this.#read(operation, admitted);
       case "act":
         return this.#act(operation, admitted);
+      case "macro":
+        return this.#macro(operation, admitted);
     }
   }
 
@@ -322,6 +333,18 @@ export class Invoker {
     if (common.minPosition !== undefined) await this.reach(common.minPosition, call.signal);
     const position = this.position();
     return { output: await operation.run(input, this.#context(admitted)), position };
+  }
+
+  async #macro(operation: MacroOperation, admitted: Admitted): Promise<Answer> {
+    const { call, input, common, agentKey } = admitted;
+    const { agentKey: acting, ...answer } = await runMacro(operation, {
+      ...{ call, input, key: common.idempotencyKey, agentKey },
+      find: (name) => this.registry.find(name),
+      invoke: (step) => this.invoke(step),
+      position: () => this.position(),
+    });
+    if (acting !== undefined) admitted.newKey = acting;
+    return answer;
   }
 
   async #follow(admitted: Admitted): Promise<Following> {
@@ -424,18 +447,4 @@ export class Invoker {
 
 function spacesOf({ access }: Operation, input: Record<string, unknown>): readonly string[] | "visible" {
   return typeof access.spaces === "function" ? access.spaces(input) : access.spaces;
-}
-
-/** What an edge lacks to say what a stream shows. */
-function noStreamOnEdge(operation: string): Fault {
-  return new Fault("unavailable", `An edge has no stream of ${operation}, because it does not hold what that shows`, {
-    hint: `Call ${operation} with since again and again, which this edge asks its upstream; or follow it on a full member.`,
-  });
-}
-
-/** An act has its effect on one node, so only the caller itself may ask that node for it. */
-function actForwarded(operation: string): Fault {
-  return new Fault("forbidden", `${operation} has its effect on the node that is asked, and is never forwarded`, {
-    hint: "Run it on that node itself.",
-  });
 }

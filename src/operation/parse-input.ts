@@ -8,7 +8,7 @@ import { isObject } from "../lib/json-object.ts";
 import { sampleOf, typeOf } from "../lib/json-type.ts";
 import { nearest } from "../lib/nearest.ts";
 import { describeIssue, shownValue } from "../lib/schema-issue.ts";
-import type { Operation } from "./define.ts";
+import { isKeyed, type Operation } from "./define.ts";
 import { MAX_PASSES, objectIn, parseLeniently } from "./lenient.ts";
 import { COMMON_NAMES, commonInput, writeInput } from "./registry.ts";
 import type { Consistency } from "./routing.ts";
@@ -118,8 +118,8 @@ function parseOwn(
 }
 
 /** Returns the names of the common arguments that an operation takes. */
-function commonNamesOf({ kind }: Operation): readonly string[] {
-  return kind === "write" ? COMMON_NAMES : COMMON_NAMES_OF_READS;
+function commonNamesOf(operation: Operation): readonly string[] {
+  return isKeyed(operation) ? COMMON_NAMES : COMMON_NAMES_OF_READS;
 }
 
 function parseCommon(
@@ -127,9 +127,9 @@ function parseCommon(
   { as, ...raw }: Record<string, unknown>,
   taking: Taking,
 ): { common: CommonArguments; given: Record<string, unknown> } {
-  const { name, kind, example = {} } = operation;
+  const { name, example = {} } = operation;
   const isNone = as === undefined || ((as === null || as === "") && taking === "leniently");
-  const schema = kind === "write" ? commonForWrites : commonForReads;
+  const schema = isKeyed(operation) ? commonForWrites : commonForReads;
   const agentKey = isNone
     ? undefined
     : agentKeyOf(as, () => `${hintFor(schema, "as", { example, samples: COMMON_SAMPLES })} `);

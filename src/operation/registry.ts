@@ -5,7 +5,7 @@ import { Fault } from "../lib/fault.ts";
 import { refuseWork, Work } from "../lib/work.ts";
 import { type Apply, type Command, UnknownCommand } from "../log/log.ts";
 import { type AgentTable, refuseEndedAgent } from "./agents.ts";
-import type { AnyWrite, Operation } from "./define.ts";
+import { type AnyWrite, isKeyed, type Operation } from "./define.ts";
 import { versionOf, type WriteVersion } from "./versions.ts";
 
 /** An operation with its schemas as clients see them. */
@@ -143,7 +143,7 @@ function checkDefinition(operation: Operation): void {
 
 function entryOf(operation: Operation): Entry {
   checkDefinition(operation);
-  const common = operation.kind === "write" ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
+  const common = isKeyed(operation) ? { ...commonInput.shape, ...writeInput.shape } : commonInput.shape;
   const input: z.ZodObject = operation.input;
   return {
     operation,

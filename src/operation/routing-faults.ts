@@ -69,3 +69,17 @@ export function gaveUp(mayBeDone: boolean, cause: unknown): Fault {
     cause,
   });
 }
+
+/** What an edge lacks to say what a stream shows. */
+export function noStreamOnEdge(operation: string): Fault {
+  return new Fault("unavailable", `An edge has no stream of ${operation}, because it does not hold what that shows`, {
+    hint: `Call ${operation} with since again and again, which this edge asks its upstream; or follow it on a full member.`,
+  });
+}
+
+/** An act has its effect on one node, so only the caller itself may ask that node for it. */
+export function actForwarded(operation: string): Fault {
+  return new Fault("forbidden", `${operation} has its effect on the node that is asked, and is never forwarded`, {
+    hint: "Run it on that node itself.",
+  });
+}

@@ -3,12 +3,13 @@
 import type { Caller } from "../../src/access/caller.ts";
 import { agentFeature } from "../../src/features/agent/index.ts";
 import { contextFeature } from "../../src/features/context/index.ts";
+import { leaseFeature } from "../../src/features/lease/index.ts";
 import { sessionFeature } from "../../src/features/session/index.ts";
 import { type Core, type CoreOptions, callerWith, localAdmin, startCore } from "./core.ts";
 
 /** A core with agents, contexts and sessions. */
 export const startSessions = (options: CoreOptions = {}) =>
-  startCore({ features: [agentFeature, contextFeature, sessionFeature], ...options });
+  startCore({ features: [agentFeature, contextFeature, leaseFeature, sessionFeature], ...options });
 
 /** A user with the role member on all spaces, or with these grants. */
 export const user = (login: string, ...grants: unknown[]): Caller =>

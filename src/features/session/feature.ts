@@ -10,6 +10,7 @@ import { messageEdit } from "./edit.ts";
 import { messageGet, sessionGet, sessionParticipants } from "./get.ts";
 import { inbox } from "./inbox.ts";
 import { sessionList } from "./list.ts";
+import { sessionEnd, sessionStart } from "./macros.ts";
 import { sessionResources } from "./mcp-resources.ts";
 import { messageList } from "./message-list.ts";
 import { messagePost } from "./post.ts";
@@ -30,6 +31,7 @@ const WRITES: readonly Operation[] = [
 export const sessionOperations: readonly Operation[] = [
   ...WRITES,
   ...[sessionGet, sessionList, sessionParticipants, messageGet, messageList, messageWait, inbox],
+  ...[sessionStart, sessionEnd],
 ];
 
 const TABLES = [

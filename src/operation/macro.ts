@@ -1,0 +1,64 @@
+// Operations that are made of other operations: each step is a call of its own by the same caller, admitted, judged,
+// limited and forwarded like one that a client makes. So a macro gives no right and holds no rule.
+
+import { Fault } from "../lib/fault.ts";
+import { sha256Hex } from "../lib/sha256.ts";
+import type { Answer } from "./answer.ts";
+import type { Call } from "./call.ts";
+import type { MacroOperation, Operation } from "./define.ts";
+
+/** What a macro runs with. */
+export interface MacroRun {
+  call: Call;
+  input: Record<string, unknown>;
+  /** Idempotency key of the call: each write in it gets one made of this. */
+  key: string | undefined;
+  agentKey: string | undefined;
+  find: (name: string) => Operation;
+  invoke: (call: Call) => Promise<Answer>;
+  /** Returns the position that is applied on this node. */
+  position: () => string;
+}
+
+/** What became of it. */
+export interface MacroAnswer extends Answer {
+  /** Key of the agent as which its last step acted: a step may register one. */
+  agentKey: string | undefined;
+}
+
+/** Runs a macro. Rejects with the Fault of the step that failed; those before it are done. */
+export async function runMacro(operation: MacroOperation, run: MacroRun): Promise<MacroAnswer> {
+  const { call, input, key, find, invoke } = run;
+  if (call.forwarded !== undefined) throw new Fault("forbidden", `${operation.name} is never forwarded`);
+  let { agentKey } = run;
+  let position = run.position();
+  let steps = 0;
+  const ask = async (name: string, given: Record<string, unknown>) => {
+    steps += 1;
+    const isKeyed = key !== undefined && find(name).kind === "write";
+    const step: Call = {
+      ...{ operation: name, caller: call.caller, signal: call.signal, exact: true },
+      input: isKeyed ? { ...given, idempotency_key: sha256Hex(`${key} ${steps} ${name}`) } : given,
+      ...(call.client === undefined ? {} : { client: call.client }),
+      ...(call.surface === undefined ? {} : { surface: call.surface }),
+      ...(call.maxChars === undefined ? {} : { maxChars: call.maxChars }),
+      ...(agentKey === undefined ? {} : { agentKey }),
+      onAgent: (acting) => {
+        agentKey = acting;
+      },
+    };
+    const answer = await invoke(step);
+    position = answer.position;
+    return answer.output;
+  };
+  const tryAsk = async (name: string, given: Record<string, unknown>) => {
+    try {
+      return await ask(name, given);
+    } catch (error) {
+      if (error instanceof Fault && error.code !== "internal") return error;
+      throw error;
+    }
+  };
+  const output = await operation.run(input, { ask, tryAsk });
+  return { output, position, agentKey };
+}
