@@ -2,15 +2,22 @@
 // lease-model.test.ts, whole nodes in test/system/leases.test.ts.
 
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import type { Caller } from "../../src/access/caller.ts";
+import { FEATURES } from "../../src/features/index.ts";
 import { grant, joinLine } from "../../src/features/lease/claims.ts";
 import { leaseFeature } from "../../src/features/lease/index.ts";
 import type { Claim } from "../../src/features/lease/rows.ts";
 import { Fault } from "../../src/lib/fault.ts";
 import type { Log } from "../../src/log/log.ts";
+import { FENCE_LEVEL } from "../../src/operation/fence.ts";
+import { createWeb } from "../../src/web/index.ts";
 import { callerWith } from "../kit/core.ts";
 import { LESSEES, type Leases, startLeases } from "../kit/leases.ts";
+import { makeStoreAt } from "../kit/level.ts";
 import { logWith } from "../kit/log-with.ts";
 import { refusal } from "../kit/refusal.ts";
+import { temporaryFolder } from "../kit/temporary.ts";
 
 let leases: Leases;
 beforeEach(() => {
@@ -254,6 +261,20 @@ describe("a term", () => {
     expect((await refusal(leases.call("ann", "lease_renew", { name: "team/a", fence }))).code).toBe("lease_lost");
   });
 
+  test("is as long as it is, whatever becomes of the wall clock", async () => {
+    await leases[Symbol.asyncDispose]();
+    let wallMs = 1_700_000_000_000;
+    leases = startLeases({ nowMs: () => wallMs });
+    const { fence } = await acquire("ann", "team/a", { ttl_seconds: 10 });
+    for (const jumpMs of [86_400_000, -10 * 86_400_000]) {
+      wallMs += jumpMs;
+      await leases.pass(4_000);
+      expect(await leases.call("bob", "lease_list", {})).toMatchObject({ leases: [{ fence }] });
+    }
+    await leases.pass(2_000);
+    expect(await leases.call("bob", "lease_list", {})).toEqual({ leases: [] });
+  });
+
   test("cannot be renewed at a node that does not lead", async () => {
     const { fence } = await acquire("ann", "team/a");
     leases.depose();
@@ -366,4 +387,56 @@ test("the feature has no write whose changes the leader would not see", () => {
     "lease_force",
     "lease_expire",
   ]);
+});
+
+test("the overview shows leases to callers that may see them, and what others wrote as text", async () => {
+  const unexpected: unknown[] = [];
+  const web = createWeb({
+    invoker: leases.core.invoker,
+    features: FEATURES,
+    version: "0.0.0-test",
+    secureUrl: () => undefined,
+    nowMs: leases.wallMs,
+    onUnexpected: (error) => `w${unexpected.push(error)}`,
+  });
+  const page = async (caller: Caller) => (await web.fetch(new Request("http://cairn/"), caller, "http"))?.text() ?? "";
+  const ann = LESSEES["ann"] ?? callerWith();
+  expect(await page(ann)).toContain("No lease that you may see is held.");
+  await acquire("ann", "team/<b>", { for: "<script>alert(1)</script>\u202e" });
+  await acquire("bob", "team/<b>", { wait_seconds: 60 });
+  const shown = await page(ann);
+  expect(shown).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
+  expect(shown).not.toContain("<script>alert");
+  expect(shown).not.toContain("\u202e");
+  expect(shown).toContain("ann@x");
+  const stranger = callerWith({ id: "nS", login: "s@x", grants: [{ role: "member", spaces: ["other"] }] });
+  expect(await page(stranger)).not.toContain("alert(1)");
+  expect(unexpected).toEqual([]);
+});
+
+test("below its fleet level every call is refused in words, and a write with a fence too", async () => {
+  const folder = temporaryFolder();
+  makeStoreAt(join(folder, "store"), FENCE_LEVEL - 1);
+  await using low = startLeases({ folder });
+  const input = { name: "team/a", fence: "team/a@1-1" };
+  for (const [operation, given] of [
+    ["lease_acquire", { name: "team/a" }],
+    ["lease_renew", input],
+    ["lease_release", input],
+    ["lease_force", { name: "team/a" }],
+    ["lease_wait", { name: "team/a", timeout_seconds: 0 }],
+    ["lease_list", {}],
+    ["context_put", { id: "team/x", content: "x", fence: "team/a@1-1" }],
+    ["context_delete", { id: "team/x", fence: "team/a@1-1" }],
+  ] as const) {
+    const refused = await refusal(low.call("", operation, given));
+    expect([operation, refused.code, refused.message]).toEqual([
+      operation,
+      "unavailable",
+      expect.stringContaining("needs fleet level 3; the fleet has 2"),
+    ]);
+  }
+  await low.call("", "context_put", { id: "team/x", content: "x" });
+  await low.pass(1_000);
+  expect([low.core.fatal, low.core.unexpected]).toEqual([[], []]);
 });

@@ -87,7 +87,7 @@ export function leaseAcquire(node: Services): Operation {
     hints: { idempotent: false },
     aliases: { ...nameAliases, ttl: "ttl_seconds", reason: "for", purpose: "for", wait: "wait_seconds" },
     target: "name",
-    work: () => 2 * WRITE_ROW,
+    work: () => 6 * WRITE_ROW,
     prepare: ({ name, ttl_seconds, for: what, wait_seconds = 0, fence }): AcquireCommand => ({
       name,
       ttl_ms: ttl_seconds === undefined ? null : ttl_seconds * 1000,

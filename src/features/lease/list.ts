@@ -4,12 +4,11 @@
 import { z } from "zod";
 import { Fault } from "../../lib/fault.ts";
 import { idSyntaxProblem } from "../../lib/id-syntax.ts";
-import { levelOf } from "../../log/level.ts";
 import { read } from "../../operation/define.ts";
-import { FENCE_LEVEL, fenceText } from "../../operation/fence.ts";
+import { fenceText } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
 import { holderShape, namePrefix } from "./arguments.ts";
-import { holderAsking, type LeaseRow, shownHolder, timeOf } from "./rows.ts";
+import { holderAsking, type LeaseRow, refuseBelowLevel, shownHolder, timeOf } from "./rows.ts";
 
 const MAX_PAGE = 500;
 const DEFAULT_PAGE = 100;
@@ -50,7 +49,7 @@ export const leaseList = read({
   aliases: { mine: "own" },
   run(reader, { prefix = "", own = false, limit = DEFAULT_PAGE, cursor }, context) {
     const after = cursor === undefined ? "" : readCursor(cursor);
-    if (levelOf(reader) < FENCE_LEVEL) return { leases: [] };
+    refuseBelowLevel(reader, "lease_list");
     const { caller, agent } = holderAsking(context);
     const rows = reader.all<LeaseRow & { waiting: number }>(
       `SELECT *, (SELECT COUNT(*) FROM lease_waiters w WHERE w.name = leases.name) AS waiting FROM leases

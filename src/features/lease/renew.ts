@@ -6,7 +6,7 @@ import { type Operation, read } from "../../operation/define.ts";
 import { fenceText } from "../../operation/fence.ts";
 import type { Services } from "../../operation/services.ts";
 import { claimOf, leaseName, nameAliases, ownFence } from "./arguments.ts";
-import { holderAsking, safeSeconds, waitersOf } from "./rows.ts";
+import { holderAsking, refuseBelowLevel, safeSeconds, waitersOf } from "./rows.ts";
 import { LEASE_TERMS } from "./terms-key.ts";
 
 /** Returns `lease_renew`. */
@@ -31,6 +31,7 @@ export function leaseRenew(node: Services): Operation {
     hints: { idempotent: true },
     aliases: nameAliases,
     async run(reader, { name, fence }, context) {
+      refuseBelowLevel(reader, "lease_renew");
       const lease = await node.get(LEASE_TERMS).renew(claimOf(name, fence), holderAsking(context), context.signal);
       return {
         name,

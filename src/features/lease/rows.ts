@@ -1,10 +1,12 @@
 // The rows of leases and of the claims in line, and their forms for callers. How apply changes them is claims.ts.
 
 import type { z } from "zod";
+import { levelOf } from "../../log/level.ts";
 import type { Stamp } from "../../log/log.ts";
 import { isSameCaller } from "../../operation/agents.ts";
 import type { CallContext } from "../../operation/define.ts";
-import { type Fence, fenceText } from "../../operation/fence.ts";
+import { FENCE_LEVEL, type Fence, fenceText } from "../../operation/fence.ts";
+import { levelTooLow } from "../../operation/versions.ts";
 import type { Reader } from "../../store/store.ts";
 import type { holderShape } from "./arguments.ts";
 
@@ -52,6 +54,12 @@ export function isSameHolder(one: Holder, other: Holder): boolean {
 /** Reports whether two fences of one lease are the same. */
 export function isSameClaim(one: Fence, other: Fence): boolean {
   return one.n === other.n && one.seq === other.seq;
+}
+
+/** Throws Fault `unavailable` for an operation where the fleet has no leases yet. */
+export function refuseBelowLevel(reader: Reader, operation: string): void {
+  const level = levelOf(reader);
+  if (level < FENCE_LEVEL) throw levelTooLow(operation, FENCE_LEVEL, level);
 }
 
 /** Returns the lease of a name if it is held. */

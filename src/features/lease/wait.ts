@@ -7,7 +7,7 @@ import { DEFAULT_WAIT_SECONDS, read } from "../../operation/define.ts";
 import type { Fence } from "../../operation/fence.ts";
 import type { Reader } from "../../store/store.ts";
 import { claimOf, holderShape, leaseName, nameAliases, ownFence } from "./arguments.ts";
-import { isSameClaim, leaseOf, placeOf, shownHolder, timeOf, waiterOf } from "./rows.ts";
+import { isSameClaim, leaseOf, placeOf, refuseBelowLevel, shownHolder, timeOf, waiterOf } from "./rows.ts";
 
 /** Changes that are read at once. */
 const BATCH = 512;
@@ -52,6 +52,7 @@ export const leaseWait = read({
   hints: { idempotent: true },
   aliases: { ...nameAliases, timeout: "timeout_seconds", position: "since" },
   async run(reader, { name, fence, since, timeout_seconds = DEFAULT_WAIT_SECONDS }, context) {
+    refuseBelowLevel(reader, "lease_wait");
     const claim = fence === undefined ? undefined : claimOf(name, fence);
     const waits = context.holdWait();
     try {
