@@ -17,7 +17,7 @@ const ERRORS =
 /** The common arguments (operation/registry.ts), which no tool lists. */
 const COMMON =
   "- Every tool also takes min_position (a position from an earlier answer: read at least that state) and " +
-  "consistency (any, session or leader); writes take idempotency_key.";
+  "consistency (any, session or leader), and as (a handle from agent_register); writes take idempotency_key.";
 const NO_GRANT = "You have no grant here yet; any call answers with the grant to ask for.";
 
 /** Returns the instructions for one caller. Names come from the tailnet, so they appear only quoted in JSON. */

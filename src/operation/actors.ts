@@ -4,6 +4,7 @@
 import type { Access } from "../access/access.ts";
 import { type Caller, callerName } from "../access/caller.ts";
 import { spaceOf } from "../access/space.ts";
+import { Fault } from "../lib/fault.ts";
 import type { Change } from "../log/changes.ts";
 import { AGENT_LEVEL, levelOf } from "../log/level.ts";
 import type { Reader } from "../store/store.ts";
@@ -43,6 +44,13 @@ export class Actors {
   refuseLevel(): void {
     const { routing, reader } = this.#options;
     const level = routing?.fleetLevel?.() ?? levelOf(reader);
+    // An edge learns it from the first heartbeats, and must not pass the call on as one of the caller itself.
+    if (level === 0) {
+      throw new Fault("unavailable", "This node has not learned yet whether its fleet knows agents", {
+        hint: "Try again in a few seconds; nothing was done.",
+        facts: { outcome: "not_done" },
+      });
+    }
     if (level < AGENT_LEVEL) throw levelTooLow("A call of an agent", AGENT_LEVEL, level);
   }
 

@@ -8,6 +8,7 @@ import { agentKeyOf } from "../../src/lib/agent-key.ts";
 import { newHandle } from "../../src/lib/new-handle.ts";
 import { ask, member, pairFor, put } from "../kit/asking.ts";
 import { callerWith } from "../kit/core.ts";
+import { startEdgePair } from "../kit/edge.ts";
 import type { PairNode } from "../kit/pair.ts";
 
 const features = [agentFeature, contextFeature];
@@ -111,4 +112,19 @@ test("a write that was made before a takeover is answered by the next leader as 
   await expect(put(old, 2, { as: handle })).rejects.toEqual(code("agent_unknown"));
   await put(old, 3, { as: taken });
   expect(rows(next)).toHaveLength(2);
+});
+
+test("an edge that does not know of a level with agents passes no call of one on", async () => {
+  for (const [fleetLevel, words] of [
+    [0, "has not learned yet"],
+    [2, "needs fleet level 3; the fleet has 2"],
+  ] as const) {
+    const edge = startEdgePair({ fleetLevel });
+    await edge.poll();
+    const input = { id: "team-a/x", content: 1, as: newHandle() };
+    const low = expect.objectContaining({ code: "unavailable", message: expect.stringContaining(words) });
+    await expect(edge.invoke("context_put", input, member)).rejects.toEqual(low);
+    expect(edge.asked).toEqual([]);
+    await edge.close();
+  }
 });
