@@ -30,7 +30,8 @@ export function giveToGroup(socket: string, gid: number | undefined): void {
   if (gid !== undefined) chownSync(socket, lstatSync(socket).uid, gid);
 }
 
-function groupId(group: string): number {
+/** Returns the id of the group of `cli.group`. Fault `config_invalid`. */
+export function groupId(group: string): number {
   if (/^\d{1,10}$/.test(group)) return Number(group);
   const gid = findGroup(group);
   if (gid === undefined) {

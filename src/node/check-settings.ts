@@ -5,6 +5,7 @@ import { loadPolicyFile } from "../access/policy-file.ts";
 import type { Loaded } from "../config/load.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { refuseUntagged } from "../config/tailnet-settings.ts";
+import { groupId } from "../datadir/index.ts";
 import { backupSettings } from "../features/backup/index.ts";
 import { writeLimitsOf } from "../operation/fleet-settings.ts";
 
@@ -13,6 +14,8 @@ export function checkSettings(settings: Loaded["settings"], secrets: Secrets): s
   writeLimitsOf(settings);
   backupSettings(settings, secrets);
   refuseUntagged(settings, secrets);
+  const group = settings["cli.group"];
+  if (group !== undefined) groupId(group);
   const policyFile = settings["access.policy_file"];
   return policyFile === undefined ? [] : [...loadPolicyFile(policyFile, settings["access.capability"]).problems];
 }

@@ -94,6 +94,7 @@ test.each([
   ["$CAIRN import .", 2, FOLDER],
   ["$CAIRN config validate --config .", 20, FOLDER],
   ["TS_AUTHKEY_FILE=. $CAIRN config validate", 20, FOLDER],
+  ["CAIRN_CLI_GROUP=no-such-group $CAIRN config validate", 20, 'The group "no-such-group" of cli.group is not in'],
   ["$CAIRN restore nowhere --data restored --key .", 2, FOLDER],
   ["$CAIRN context put team-a/none nowhere", 2, "there is no such file or folder"],
   ["touch plain; $CAIRN context put team-a/none plain/x", 2, "a part of its path is a file, not a folder"],
