@@ -5,6 +5,7 @@ package core
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -51,8 +52,9 @@ type trackedConn struct {
 	owner  *connections
 	remote netip.Addr
 	check  atomic.Pointer[callerCheck]
-	caller string // whose connection it is counted as; under the registry's mu
-	closed bool   // under the registry's mu
+	spent  atomic.Bool // what comes yet is the rest of a body, and no request
+	caller string      // whose connection it is counted as; under the registry's mu
+	closed bool        // under the registry's mu
 }
 
 // admit registers a connection, or returns nil when there are too many.
@@ -99,6 +101,14 @@ func (t *trackedConn) Close() error {
 	}
 	owner.mu.Unlock()
 	return t.Conn.Close()
+}
+
+// Read reads from the connection, or reports its end where no further request may come.
+func (t *trackedConn) Read(into []byte) (int, error) {
+	if t.spent.Load() {
+		return 0, io.EOF
+	}
+	return t.Conn.Read(into)
 }
 
 // CloseWrite lets net/http finish its response to a client that is still sending (a 413, for example).

@@ -61,6 +61,7 @@ func newForward(node *Node, target string, maxBody int64) http.Handler {
 			// For a response before the end of the body net/http would read the rest itself, away from the transport that
 			// is sending it, which then breaks off the response.
 			_ = timed.control.EnableFullDuplex()
+			defer endBody(writer, request, timed, body)
 		}
 		proxy.ServeHTTP(writer, request)
 	})
@@ -122,6 +123,9 @@ func (n *Node) rewrite(pr *httputil.ProxyRequest) {
 
 func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, err error, maxBody int64) {
 	body, _ := request.Context().Value(bodyKey{}).(*boundedBody)
+	if leavesMuch(request) {
+		writer.Header().Set("Connection", "close")
+	}
 	if body != nil && body.exceeded() {
 		writer.Header().Set("Connection", "close")
 		writeTooLarge(writer, maxBody)
@@ -171,18 +175,37 @@ func (n *Node) forwardFailed(writer http.ResponseWriter, request *http.Request, 
 
 type bodyKey struct{}
 
-// leftBytes is how much of a body net/http reads after its response to keep the connection.
+// leftBytes is how much of a body is read after its response to keep the connection.
 const leftBytes = 256 << 10
 
-// leavesMuch reports whether the rest of a body is so long that net/http closes the h1 connection after the response.
+// leavesMuch reports whether the rest of a body is so long that its h1 connection is closed after the response.
 func leavesMuch(request *http.Request) bool {
 	body, found := request.Context().Value(bodyKey{}).(*boundedBody)
 	if !found || request.ProtoMajor > 1 {
 		return false
 	}
-	body.mu.Lock()
-	defer body.mu.Unlock()
-	return body.left < 0 || body.left >= leftBytes
+	left := body.unread()
+	return left < 0 || left >= leftBytes
+}
+
+// endBody reads the rest of a body after its response where the connection is kept, as slowly as any body may come.
+// net/http would read it without a deadline, and then panic: at the end of a body it reads ahead, which it does not
+// expect after a handler.
+func endBody(writer http.ResponseWriter, request *http.Request, timed *timedBody, body *boundedBody) {
+	if request.ProtoMajor > 1 || body.unread() == 0 {
+		return
+	}
+	isKept := writer.Header().Get("Connection") != "close" && request.Context().Err() == nil
+	if isKept && http.NewResponseController(writer).Flush() == nil {
+		_, _ = io.CopyN(io.Discard, body, leftBytes)
+	}
+	if body.unread() == 0 {
+		return
+	}
+	timed.end()
+	if tracked, _ := request.Context().Value(connKey{}).(*trackedConn); tracked != nil && isKept {
+		tracked.spent.Store(true)
+	}
 }
 
 // boundedBody records whether the limit was exceeded or the body was malformed, which the transport's error does not
@@ -221,6 +244,13 @@ func (b *boundedBody) Read(into []byte) (int, error) {
 	// After Close the error comes from our side: the target replied before it had read the whole body.
 	b.broken = !errors.Is(err, http.ErrBodyReadAfterClose)
 	return count, err
+}
+
+// unread returns how many bytes were not read yet; below 0 if unknown.
+func (b *boundedBody) unread() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.left
 }
 
 func (b *boundedBody) slow() bool {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,38 +43,38 @@ type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	waits   waits
-	mu      sync.Mutex
-	closed  bool // the connection may serve its next request
+	mu      sync.Mutex // held while it is read: also by a transport that was left behind
+	ended   atomic.Bool
 }
 
 // Read reads from the body; it fails with a timeout where the caller sends too slowly.
 func (b *timedBody) Read(into []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	began := time.Now()
-	b.setDeadline(b.waits.deadline(began))
+	_ = b.control.SetReadDeadline(b.waits.deadline(began))
+	// Looked at after the deadline is set: end sets its own after it says so.
+	if b.ended.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	count, err := b.ReadCloser.Read(into)
 	b.waits.waited += time.Since(began)
 	b.waits.moved += int64(count)
 	if err == io.EOF {
 		// net/http goes on reading to notice that the caller disconnects.
-		b.setDeadline(time.Time{})
+		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return count, err
 }
 
-// Close closes the body.
-func (b *timedBody) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
-	return b.ReadCloser.Close()
-}
-
-func (b *timedBody) setDeadline(at time.Time) {
+// end ends a read that is under way and all later ones. What net/http still reads of the body, before it closes the
+// connection, has to come within the grace. It would lift that deadline for a read of ours.
+func (b *timedBody) end() {
+	b.ended.Store(true)
+	_ = b.control.SetReadDeadline(time.Unix(1, 0))
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed {
-		_ = b.control.SetReadDeadline(at)
-	}
+	_ = b.control.SetReadDeadline(time.Now().Add(b.waits.pace.grace))
 }
 
 // timedWriter sets a write deadline for each write of an answer, and none between writes. Each write of an event stream

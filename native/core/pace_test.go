@@ -5,12 +5,15 @@ package core
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +184,72 @@ func TestAnswersBeforeTheBodyAreWhole(t *testing.T) {
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil || response.StatusCode != http.StatusConflict || !response.Close {
 		t.Fatal(response, err)
+	}
+}
+
+func TestTheRestOfABodyIsNotAwaitedForEver(t *testing.T) {
+	hasten(t)
+	tailnet := startTailnet(t)
+	r := startRig(t, tailnet, rigOptions{})
+	client := startClient(t, tailnet, tailnettest.ClientOptions{Hostname: "laptop"})
+	var requests atomic.Int32
+	fields := ""
+	r.target.handle(func(writer http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		conn, _, err := http.NewResponseController(writer).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		// As Bun: the answer is whole before the body, which is then read and thrown away.
+		_, _ = io.WriteString(conn, "HTTP/1.1 409 Conflict\r\n"+fields+"Content-Length: 2\r\n\r\nno")
+		_, _ = io.Copy(io.Discard, conn)
+		conn.Close()
+	})
+	put := "PUT /x HTTP/1.1\r\nHost: cairn\r\n"
+	for _, row := range []struct{ fields, sent string }{
+		{"", "Content-Length: 100\r\n\r\n0123456789"},
+		{"", "Content-Length: 100\r\n\r\n"},
+		{"", "Content-Length: 1000000\r\n\r\n0123456789"},
+		{"", "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"},
+		{headerClose + ": 1\r\n", "Content-Length: 100\r\n\r\n0123456789"},
+	} {
+		fields = row.fields
+		conn := dialRaw(t, client, r.ip()+":80")
+		conn.SetDeadline(time.Now().Add(testTimeout))
+		_, _ = io.WriteString(conn, put+row.sent)
+		reader := bufio.NewReader(conn)
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil || response.StatusCode != http.StatusConflict {
+			t.Fatal(row.sent, response, err)
+		}
+		_, _ = io.ReadAll(response.Body)
+		// What comes late is no request.
+		time.Sleep(4 * bodyPace.grace)
+		_, _ = io.WriteString(conn, "GET /late HTTP/1.1\r\nHost: cairn\r\n\r\n")
+		if _, err := http.ReadResponse(reader, nil); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q: the connection is open: %v", row.sent, err)
+		}
+		conn.Close()
+	}
+	if count := requests.Load(); count != 5 {
+		t.Errorf("the target saw %d requests", count)
+	}
+	// A rest that comes in time keeps the connection, for longer than it would have been waited for.
+	fields = ""
+	conn := dialRaw(t, client, r.ip()+":80")
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(testTimeout))
+	reader := bufio.NewReader(conn)
+	for range 2 {
+		_, _ = io.WriteString(conn, put+"Content-Length: 4\r\n\r\nab")
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil || response.Close {
+			t.Fatal(response, err)
+		}
+		_, _ = io.ReadAll(response.Body)
+		_, _ = io.WriteString(conn, "cd")
+		time.Sleep(3 * bodyPace.grace)
 	}
 }
 
