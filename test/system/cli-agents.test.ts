@@ -5,9 +5,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Finished, spawnNode, type TestNode } from "../kit/node.ts";
 
+type Json = Record<string, unknown>;
+
 let node: TestNode;
 beforeAll(async () => {
-  node = await spawnNode({ args: ["--conformance"] });
+  node = await spawnNode({ args: ["--conformance", "--log-level", "debug"] });
   await node.ready();
 }, 120_000);
 afterAll(() => node[Symbol.asyncDispose]());
@@ -41,4 +43,23 @@ test("an agent is registered, acts, says what it works on, is taken over and end
   expect([ended.code, ended.err]).toEqual([10, expect.stringContaining("agent_register")]);
   const unknown = await cairn("whoami", "--agent", "nobody");
   expect([unknown.code, unknown.err]).toEqual([4, expect.stringContaining("cairn agents register")]);
+  // One that the node draws, and that is then shown on each way.
+  const drawn = String(
+    (JSON.parse((await cairn("call", "agent_register", '{"name": "other"}')).out) as Json)["handle"],
+  );
+  await cairn("call", "context_put", JSON.stringify({ id: "team/y", content: 1, as: drawn }));
+  await cairn("call", "context_put", JSON.stringify({ id: "team/y", content: 1, as: `${drawn}0` }));
+  await cairn("call", "context_put", JSON.stringify({ id: "team/y", content: 1, as: handle }));
+  const { out, err } = await node.stop();
+  expect(err).toContain("debug");
+  for (const secret of [handle, drawn]) {
+    expect(secret).toMatch(/^agent-[0-9a-f]{32}$/);
+    expect(out + err).not.toContain(secret.slice(6));
+    const files = [...new Bun.Glob("**/*").scanSync({ cwd: node.dataDir, dot: true })].filter(
+      (name) => name !== `agents/${file}`,
+    );
+    expect(files.length).toBeGreaterThan(3);
+    for (const name of files)
+      expect([name, readFileSync(join(node.dataDir, name)).includes(secret.slice(6))]).toEqual([name, false]);
+  }
 }, 120_000);
