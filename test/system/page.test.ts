@@ -32,6 +32,8 @@ beforeAll(async () => {
   await put("team-a/settings", '{"limits":{"streams":32,"requests":6000},"admins":[]}', "", "application/json");
   for (const task of [1, 2, 3, 4, 5, 6])
     await put(`team-b/tasks/${task}`, `Task ${task}`, `?title=Task%20${task}&tag=todo`);
+  for (const name of ["team-a/printer", `team-b/repository/${"folder-with-a-long-name/".repeat(5)}main.ts`])
+    await lease(name, "Rename the parser, and all files that import it by its old name");
   if (chromium !== undefined) browser = await Browser.start();
   mkdirSync(PICTURES, { recursive: true });
 }, 600_000);
@@ -49,6 +51,15 @@ async function put(id: string, body: string, query = "", type = "text/markdown")
     body,
   });
   expect([200, 201]).toContain(answer.status);
+}
+
+async function lease(name: string, purpose: string): Promise<void> {
+  const { status } = await fetch(`${base}/leases/${name}`, {
+    method: "PUT",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ for: purpose }),
+  });
+  expect(status).toBe(200);
 }
 
 async function withPage(options: PageOptions, body: (page: Page) => Promise<void>): Promise<void> {
