@@ -8,6 +8,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { contextOperations, Maintenance } from "../../src/features/context/index.ts";
 import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
+import { leaseOperations } from "../../src/features/lease/index.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { Duties } from "../../src/log/duties.ts";
@@ -16,6 +17,7 @@ import { openHistory } from "../../src/log/history.ts";
 import type { Command, Log } from "../../src/log/log.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
 import { applierOf } from "../../src/operation/registry.ts";
+import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
 import { type Core, startCore } from "../kit/core.ts";
 import { DEFAULT_WRITE_LIMITS } from "../kit/limits.ts";
@@ -30,7 +32,8 @@ const LIMITS: WriteLimits = {
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
   maxOutcomeBytes: 1_500,
 };
-const apply = applierOf(contextOperations);
+const operations = [...contextOperations, ...leaseOperations(new Services())];
+const apply = applierOf(operations);
 
 function maintenanceOf(
   core: Core,
@@ -104,8 +107,30 @@ test("every table is part of the digest, or known to be this node's own", () => 
   other.close();
 });
 
+/** Few names and seqs, so that claims are met. */
+const leaseName = fc.constantFrom("s0/l", "l");
+const fenced = fc.record({ name: leaseName, seq: fc.integer({ min: 1, max: 12 }) });
+const fence = ({ name, seq }: { name: string; seq: number }) => ({ name, fence: `${name}@1-${seq}` });
+const anyLease = fc.oneof(
+  fc.record({
+    operation: fc.constant("lease_acquire"),
+    input: fc.record({ name: leaseName, wait_seconds: fc.constantFrom(0, 3600), for: fc.constantFrom("", "x") }),
+  }),
+  fc.record({ operation: fc.constantFrom("lease_acquire", "lease_release"), input: fenced.map(fence) }),
+  fc.record({ operation: fc.constant("lease_force"), input: fc.record({ name: leaseName }) }),
+  fc.record({
+    operation: fc.constant("lease_expire"),
+    input: fenced.map(({ name, seq }) => ({ name, n: 1, seq, revision: seq })),
+  }),
+  fc.record({
+    operation: fc.constant("context_put"),
+    input: fenced.map((claim) => ({ id: IDS[0], content: "x", fence: fence(claim).fence })),
+  }),
+);
+
 const anyCommand = fc.oneof(
   { weight: 9, arbitrary: anyWrite },
+  { weight: 6, arbitrary: anyLease },
   fc.record({
     operation: fc.constant("history_compact"),
     input: fc.record({
@@ -161,7 +186,7 @@ test("any commands, cut into entries anyhow, end in the same digest on two store
         const groups = plan.map(({ afterMs, writes }) => {
           stampMs += afterMs;
           const commands = writes.map(({ write, caller, key, nodeKey }): Command => {
-            const operation = contextOperations.find((candidate) => candidate.name === write.operation);
+            const operation = operations.find((candidate) => candidate.name === write.operation);
             if (operation?.kind !== "write") throw new Error(write.operation);
             const input = operation.input.parse(write.input);
             return {
