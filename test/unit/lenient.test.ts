@@ -57,7 +57,7 @@ test.each<[string, string, unknown, Json]>([
 test("a caller that wants it has its arguments taken exactly as the schema has them", () => {
   const list = OPERATIONS.find(({ name }) => name === "context_list");
   if (list === undefined) throw new Error("there is no context_list");
-  for (const raw of [{ limit: "20" }, { prefix: null }, { consistency: null }])
+  for (const raw of [{ limit: "20" }, { prefix: null }, { consistency: null }, { as: "" }, { as: null }])
     expect(() => parseInput(list, raw, "exactly")).toThrow(Fault);
   expect(parseInput(list, { limit: 20 }, "exactly").input).toEqual({ limit: 20 });
 });

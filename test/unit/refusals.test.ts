@@ -70,6 +70,14 @@ test("a caller that asks for many spaces has 50 rows, and one for the rest; othe
   expect(rows()).toContainEqual(expect.objectContaining({ caller: "user:ann", space: "s119", count: 1 }));
 });
 
+test("a row for the rest names no client, since it is of many calls", async () => {
+  await using core = startCore();
+  const { refusals, rows } = refusalsIn(core);
+  for (let n = 0; n < 60; n += 1) refusals.record(refusal({ space: `s${n}`, client: `tool ${n}` }));
+  expect(rows()).toContainEqual(expect.objectContaining({ space: "s7", client: "tool 7" }));
+  expect(rows().find(({ space }) => space === "…")).not.toHaveProperty("client");
+});
+
 test("of many callers 500 have exact rows, 500 more one each, and the rest one together", async () => {
   await using core = startCore();
   const { refusals, rows, sum } = refusalsIn(core);
