@@ -16,6 +16,21 @@ export interface Page {
   navigation?: { order: number; label: string };
   /** Asks and renders. A Fault it rejects with becomes the page. */
   open(visit: Visit): Promise<View>;
+  /** Its forms that write, by name: they post to the address of the page with `?form=NAME`. */
+  forms?: Readonly<Record<string, PageForm>>;
+}
+
+/** A form of a page: one call of an operation, as the caller that sends it. */
+export interface PageForm {
+  operation: string;
+  /** Its fields; every other one is refused, apart from `key` (page/form-key.tsx). */
+  fields: readonly string[];
+  /** Returns the arguments that the address names: the right to them is judged before the form is read. */
+  known(rest: string): Record<string, unknown>;
+  /** Returns the other arguments. Fields that a browser does not send are missing; line ends are `\n`. */
+  input(fields: Readonly<Record<string, string>>): Record<string, unknown>;
+  /** Returns the address of the page that is shown then. */
+  next(output: Readonly<Record<string, unknown>>, rest: string): string;
 }
 
 /** A rendered page. */

@@ -1,21 +1,23 @@
-// The pages (architecture.md 8): responds to requests for `/` and `/ui/…`. GET only, nothing here changes anything.
-// Pages and sections come from manifests; invoke decides by the caller's rights what they show.
+// The pages (architecture.md 8): responds to requests for `/` and `/ui/…`. GET changes nothing; a form of a page calls
+// one operation. Pages and sections come from manifests; invoke decides by the caller's rights what they show and do.
 
 import { type Caller, callerName } from "../access/caller.ts";
 import { Fault } from "../lib/fault.ts";
+import { type BodyHold, UNBOUNDED } from "../lib/request-body.ts";
 import { refuseForeignQuery } from "../lib/utf8.ts";
 import type { Feature } from "../operation/feature.ts";
 import type { Invoker } from "../operation/invoke.ts";
-import type { Page } from "../operation/page.ts";
+import type { Page, PageForm } from "../operation/page.ts";
 import { whoami } from "../operation/whoami.ts";
 import { address } from "../page/address.ts";
 import { Asker } from "./ask.ts";
 import { connectSection } from "./connect.tsx";
+import { formInput, refuseForeignForm } from "./form.ts";
 import { ICON, styleWith } from "./frame.tsx";
 import { LiveStreams } from "./live.ts";
 import { isPagePath, LIVE_PATH } from "./paths.ts";
 import { type Around, Responses } from "./response.tsx";
-import { Site } from "./site.ts";
+import { type Place, Site } from "./site.ts";
 import { PageVisit } from "./visit.ts";
 import { youSection } from "./you.tsx";
 
@@ -37,7 +39,7 @@ export interface WebOptions {
 /** The pages. */
 export interface Web {
   /** Responds to a request for `/` or `/ui/…`; undefined for every other path. */
-  fetch(request: Request, caller: Caller, scheme: Scheme): Promise<Response | undefined>;
+  fetch(request: Request, caller: Caller, scheme: Scheme, hold?: BodyHold): Promise<Response | undefined>;
   /** Ends the streams of these callers (by `Caller.id`), or of all, whose rights may have changed; pages ask again. */
   callersChanged(ids?: readonly string[]): void;
   /** Ends all streams. */
@@ -51,7 +53,7 @@ export function createWeb(options: WebOptions): Web {
   const live = new LiveStreams(site.waitedBy);
   const parts: Parts = { options, site, responses, live };
   return {
-    fetch: async (request, caller, scheme) => {
+    fetch: async (request, caller, scheme, hold = UNBOUNDED) => {
       const url = new URL(request.url);
       if (!isPagePath(url.pathname)) return undefined;
       const around = { method: request.method, headers: responses.headers(scheme) };
@@ -63,7 +65,7 @@ export function createWeb(options: WebOptions): Web {
       const asker = new Asker(options.invoker, caller, request.signal);
       try {
         refuseForeignQuery(url.search);
-        return await respond(parts, { ...around, request, url, asker });
+        return await respond(parts, { ...around, request, url, asker, hold, origin: `${scheme}://${url.host}` });
       } catch (error) {
         const fault = error instanceof Fault ? error : unexpected(options.onUnexpected(error));
         return responses.fault(around, fault, callerName(caller));
@@ -87,24 +89,50 @@ interface Asking extends Around {
   request: Request;
   url: URL;
   asker: Asker;
+  hold: BodyHold;
+  /** Origin of this node's pages, as the request names it. */
+  origin: string;
 }
 
 async function respond(parts: Parts, asking: Asking): Promise<Response> {
   const { method, headers, url } = asking;
-  if (method !== "GET" && method !== "HEAD") {
-    throw new Fault("method_not_allowed", `Pages are only read, and this is ${method}`, {
-      hint: "Write by REST, MCP or the command line.",
-    });
-  }
   const found = parts.site.find(url.pathname);
+  const form = method === "POST" ? formOf(found?.place, url.searchParams.get("form")) : undefined;
+  if (method !== "GET" && method !== "HEAD" && form === undefined) {
+    throw new Fault(
+      "method_not_allowed",
+      `There is no form here, so this address is only read, and this is ${method}`,
+      {
+        hint: "Write by REST, MCP or the command line.",
+      },
+    );
+  }
   if (found === undefined)
     throw new Fault("not_found", `There is no page ${url.pathname.slice(0, 100)}`, { hint: "Start at /." });
   const { place, rest } = found;
+  if (form !== undefined) return takeForm(parts, asking, { form, rest });
   if (place === "live") return liveStream(parts, asking);
   if (place !== "icon") return openPage(parts, asking, { page: place, rest });
   return new Response(ICON, {
     headers: { ...headers, "Content-Type": "image/svg+xml", "Cache-Control": "private, max-age=86400" },
   });
+}
+
+function formOf(place: Place | undefined, name: string | null): PageForm | undefined {
+  const forms = typeof place === "object" ? (place.forms ?? {}) : {};
+  return name !== null && Object.hasOwn(forms, name) ? forms[name] : undefined;
+}
+
+/** Calls the operation of a form, and sends the browser to the page that shows what became of it. */
+async function takeForm(
+  { options }: Parts,
+  { request, headers, asker, hold, origin }: Asking,
+  { form, rest }: { form: PageForm; rest: string },
+): Promise<Response> {
+  refuseForeignForm(request, origin);
+  options.invoker.refuseUnread(form.operation, { caller: asker.caller }, form.known(rest), "web");
+  const output = await asker.run(form.operation, await formInput(request, hold, form, rest));
+  return new Response(null, { status: 303, headers: { ...headers, Location: form.next(output, rest) } });
 }
 
 async function openPage(parts: Parts, asking: Asking, { page, rest }: { page: Page; rest: string }): Promise<Response> {

@@ -64,7 +64,11 @@ export class Site {
 
   /** Every path that is served. */
   get routes(): readonly ServedRoute[] {
-    return [...this.#places].map(([path, place]) => ({ methods: ["GET"], path, ...describe(place) }));
+    return [...this.#places].map(([path, place]) => ({
+      methods: typeof place === "object" && place.forms !== undefined ? ["GET", "POST"] : ["GET"],
+      path,
+      ...describe(place),
+    }));
   }
 
   /** Returns what is at a path and the rest of the path, decoded; undefined without a place, or if badly encoded. */

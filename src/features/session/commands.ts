@@ -1,6 +1,7 @@
 // cairn session …, cairn say and cairn inbox: each a call of one operation.
 
 import { columns } from "../../lib/columns.ts";
+import { counted } from "../../lib/counted.ts";
 import type { FeatureCommand, Words } from "../../operation/feature-command.ts";
 
 const SESSION = { name: "SESSION", help: "its id, as cairn session list prints it" } as const;
@@ -51,7 +52,7 @@ const list: FeatureCommand = {
     const rows = (sessions as readonly Session[]).map(({ session, purpose, state, message_count, ...row }) => [
       session,
       state,
-      `${message_count} messages`,
+      counted(message_count, "message"),
       row.last_at ?? row.created_at,
       purpose,
     ]);

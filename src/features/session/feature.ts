@@ -13,6 +13,10 @@ import { sessionList } from "./list.ts";
 import { sessionEnd, sessionStart } from "./macros.ts";
 import { sessionResources } from "./mcp-resources.ts";
 import { messageList } from "./message-list.ts";
+import { inboxPage } from "./pages/inbox-page.tsx";
+import { sessionListPage } from "./pages/list-page.tsx";
+import style from "./pages/session.css" with { type: "text" };
+import { sessionPage } from "./pages/session-page.tsx";
 import { messagePost } from "./post.ts";
 import { messagePurge, messageRetract, sessionPurge } from "./remove.ts";
 import { sessionRoutes } from "./rest.ts";
@@ -58,6 +62,8 @@ export const sessionFeature: Feature = {
   rest: sessionRoutes,
   resources: sessionResources,
   commands: sessionCommands,
+  pages: [sessionListPage, sessionPage, inboxPage],
+  style,
   changes: {
     operations: WRITES.map(({ name }) => name),
     readBy: sessionGet.name,

@@ -31,7 +31,9 @@ export interface Surfaces {
   api: Surface;
   mcp: Surface;
   /** Resolves with undefined for paths that are not its own. */
-  web: { fetch(request: Request, caller: Caller, scheme: "http" | "https"): Promise<Response | undefined> };
+  web: {
+    fetch(request: Request, caller: Caller, scheme: "http" | "https", hold: BodyHold): Promise<Response | undefined>;
+  };
 }
 
 /** Returns who is calling, and removes the headers that only it may read. Throws a Fault to refuse the request. */
@@ -143,7 +145,7 @@ async function answerBy(
   if ("fetch" in surfaces) return surfaces.fetch(request, caller, hold);
   const { api, mcp, web } = surfaces;
   if (path === MCP_ROUTE.path) return harmless(await mcp.fetch(request, caller, hold));
-  const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request)) : undefined;
+  const page = isPagePath(path) ? await web.fetch(request, caller, schemeOf(request), hold) : undefined;
   return page ?? (await api.fetch(request, caller, hold));
 }
 

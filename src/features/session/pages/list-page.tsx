@@ -1,0 +1,168 @@
+// The list of sessions, with a form that begins one.
+/** @jsxImportSource hono/jsx */
+
+import type { z } from "zod";
+import type { Page } from "../../../operation/page.ts";
+import { address } from "../../../page/address.ts";
+import { FormKey } from "../../../page/form-key.tsx";
+import { Ago, type Named, nameText, Words } from "../../../page/text.tsx";
+import { MAX_PURPOSE } from "../arguments.ts";
+import { sessionCreate } from "../create.ts";
+import { sessionList } from "../list.ts";
+import { type ListView, listLink, SESSIONS, sessionLink } from "./links.ts";
+
+/** Sessions on one page of the list. */
+const PAGE = 50;
+
+type List = z.infer<typeof sessionList.output>;
+
+/** The list. */
+export const sessionListPage: Page = {
+  path: SESSIONS,
+  summary: "Sessions: what they are for, how many messages they have, and a form that begins one",
+  navigation: { order: 10, label: "Sessions" },
+  async open(visit) {
+    const view = {
+      space: visit.parameter("space"),
+      state: visit.parameter("state"),
+      cursor: visit.parameter("cursor"),
+    };
+    const { space, state, cursor } = view;
+    const narrowed = { ...(space && { space }), ...(state && { state }), ...(cursor && { cursor }) };
+    const [list, { name, members }] = await Promise.all([
+      visit.ask(sessionList, { limit: PAGE, ...narrowed }),
+      visit.frame(),
+    ]);
+    return {
+      title: `Sessions: ${name}`,
+      follows: space === "" ? {} : { prefix: space === "default" ? "session_" : `${space}/session_` },
+      body: <Sessions list={list} view={view} members={members} nowMs={visit.nowMs} />,
+    };
+  },
+  forms: {
+    create: {
+      operation: sessionCreate.name,
+      fields: ["purpose", "space"],
+      known: () => ({}),
+      input: ({ purpose = "", space = "" }) => ({ purpose, ...(space === "" ? {} : { space }) }),
+      next: ({ session }) => sessionLink(String(session)),
+    },
+  },
+};
+
+interface SessionsProps {
+  list: List;
+  view: Required<ListView>;
+  members: Named;
+  nowMs: number;
+}
+
+function Sessions({ list, view, members, nowMs }: SessionsProps) {
+  return (
+    <div class="columns">
+      <div class="wide">
+        <section class="card" aria-labelledby="sessions-title">
+          <div class="head">
+            <h1 id="sessions-title">Sessions</h1>
+            <Filter view={view} />
+          </div>
+          <div id="sessions" data-part>
+            <Table list={list} view={view} members={members} nowMs={nowMs} />
+          </div>
+        </section>
+      </div>
+      <div class="side">
+        <section class="card" aria-labelledby="begin-title">
+          <h2 id="begin-title">Begin a session</h2>
+          <form method="post" action={address(SESSIONS, { form: "create" })} class="compose">
+            <FormKey />
+            <label>
+              What it is for
+              <input name="purpose" required maxlength={MAX_PURPOSE} />
+            </label>
+            <label>
+              Space
+              <input name="space" value={view.space} placeholder="default" maxlength={200} />
+            </label>
+            <button type="submit">Begin</button>
+          </form>
+        </section>
+      </div>
+    </div>
+  );
+}
+
+function Filter({ view }: Pick<SessionsProps, "view">) {
+  return (
+    <search>
+      <form method="get" action={SESSIONS} class="filter">
+        <label>
+          <span class="hidden">Only sessions of this space</span>
+          <input type="search" name="space" value={view.space} placeholder="space" maxlength={200} />
+        </label>
+        <label>
+          <span class="hidden">State</span>
+          <select name="state">
+            <option value="">open and closed</option>
+            {["open", "closed"].map((state) => (
+              <option value={state} selected={view.state === state}>
+                {state}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">Filter</button>
+      </form>
+    </search>
+  );
+}
+
+function Table({ list, view, members, nowMs }: SessionsProps) {
+  if (list.sessions.length === 0) return <p class="empty">There is no such session that you may read.</p>;
+  return (
+    <>
+      <table class="list">
+        <thead>
+          <tr>
+            <th scope="col">Session</th>
+            <th scope="col" class="wider">
+              Begun by
+            </th>
+            <th scope="col" class="number">
+              Messages
+            </th>
+            <th scope="col" class="end">
+              Last
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {list.sessions.map((each) => (
+            <tr>
+              <td>
+                <a href={sessionLink(each.session)}>
+                  <Words text={each.purpose === "" ? each.session : each.purpose} />
+                </a>{" "}
+                <span class="tag">
+                  <Words text={each.space} />
+                </span>{" "}
+                {each.state === "closed" ? <span class="tag">closed</span> : null}
+              </td>
+              <td class="wider author">
+                <Words text={each.agent ?? nameText(each.author, members)} />
+              </td>
+              <td class="number">{each.message_count}</td>
+              <td class="end">
+                <Ago time={each.last_at ?? each.created_at} nowMs={nowMs} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <nav class="pages" aria-label="Pages of the list">
+        {view.cursor === "" ? null : <a href={listLink({ ...view, cursor: "" })}>First page</a>}
+        {list.cursor === undefined ? null : <a href={listLink({ ...view, cursor: list.cursor })}>Next page</a>}
+      </nav>
+    </>
+  );
+}
