@@ -120,10 +120,12 @@ export function commonHeaders(request: Request): Record<string, string> {
 
 /**
  * Returns what the client says of itself in `Cairn-Client`, or "". User-Agent is not read: libraries fill it in, and it
- * names them instead of the agent.
+ * names them instead of the agent. Throws Fault `invalid_input` for one that is empty or not UTF-8.
  */
 export function clientOf(request: Request): string {
-  return clientClaim(headerOf(request, "cairn-client") ?? "");
+  // Headers come with a character for each byte.
+  const bytes = Buffer.from(headerOf(request, "cairn-client") ?? "", "latin1");
+  return clientClaim(textOfUtf8(bytes, "The header Cairn-Client"));
 }
 
 /** Returns a header or null. Throws Fault `invalid_input` for an empty one, which would count as none further on. */

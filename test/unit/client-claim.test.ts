@@ -230,6 +230,10 @@ describe("a surface", () => {
     await core.http("/operations/context_put", { method: "POST", headers, body });
     expect(clientsOf(await historyOf(core))).toEqual(["by-name 1", "curl-agent 1", undefined]);
     expect((await write({ "cairn-client": "" })).status).toBe(400);
+    expect((await write({ "cairn-client": "Pr\xfcfer" })).status).toBe(400);
+    // As a server gets it: a character for each byte.
+    expect((await write({ "cairn-client": Buffer.from("Prüfer 🚀").toString("latin1") })).status).toBeLessThan(300);
+    expect(clientsOf(await historyOf(core))[0]).toBe("Prüfer 🚀");
     const reader = granted({ role: "reader", spaces: ["*"] });
     expect((await core.http("/contexts/a/x", { method: "PUT", headers, body: "1" }, reader)).status).toBe(403);
     const { refusals } = await core.call("audit_query", {});
