@@ -9,6 +9,8 @@ import fc from "fast-check";
 import { contextOperations, Maintenance } from "../../src/features/context/index.ts";
 import { DIGEST_TABLES, MIGRATIONS } from "../../src/features/index.ts";
 import { leaseOperations } from "../../src/features/lease/index.ts";
+import { sessionFeature } from "../../src/features/session/index.ts";
+import { sha256Hex } from "../../src/lib/sha256.ts";
 import { applyEntry, type BatchState } from "../../src/log/apply-batch.ts";
 import { digestOf } from "../../src/log/digest.ts";
 import { Duties } from "../../src/log/duties.ts";
@@ -16,6 +18,7 @@ import { encodeEntry, packCommand } from "../../src/log/entry.ts";
 import { openHistory } from "../../src/log/history.ts";
 import type { Command, Log } from "../../src/log/log.ts";
 import type { WriteLimits } from "../../src/operation/define.ts";
+import { operationsOf } from "../../src/operation/derive.ts";
 import { applierOf } from "../../src/operation/registry.ts";
 import { Services } from "../../src/operation/services.ts";
 import { Store } from "../../src/store/store.ts";
@@ -32,7 +35,7 @@ const LIMITS: WriteLimits = {
   quota: { callerBytes: 20_000, spaceBytes: 30_000 },
   maxOutcomeBytes: 1_500,
 };
-const operations = [...contextOperations, ...leaseOperations(new Services())];
+const operations = [...contextOperations, ...leaseOperations(new Services()), ...operationsOf([sessionFeature])];
 const apply = applierOf(operations);
 
 function maintenanceOf(
@@ -128,9 +131,43 @@ const anyLease = fc.oneof(
   }),
 );
 
+/** Ids are made of the seq of the change, so that those of few seqs are met. */
+const session = fc.integer({ min: 1, max: 4 }).map((seq) => `s0/session_${sha256Hex(`session 1 ${seq}`).slice(0, 16)}`);
+const message = fc.integer({ min: 1, max: 12 }).map((seq) => `m_${sha256Hex(`message 1 ${seq} 0`).slice(0, 12)}`);
+const said = fc.constantFrom("x", "@a and @b", "long ".repeat(400));
+const ofMessage = fc.record({ session, message });
+const anySession = fc.oneof(
+  fc.record({ operation: fc.constant("session_create"), input: fc.constant({ purpose: "p", space: "s0" }) }),
+  fc.record({
+    operation: fc.constant("message_post"),
+    input: fc.record(
+      {
+        ...{ session, text: said, parent: message, ack: fc.boolean(), to: fc.constantFrom(["a"], ["c@x"]) },
+        visibility: fc.constantFrom("public", "private", "admin_only"),
+        metadata: fc.constant({ b: 1, a: "x" }),
+      },
+      { requiredKeys: ["session", "text"] },
+    ),
+  }),
+  fc.record({
+    operation: fc.constant("message_edit"),
+    input: fc.tuple(ofMessage, said).map(([ids, text]) => ({ ...ids, text })),
+  }),
+  fc.record({ operation: fc.constant("message_retract"), input: ofMessage }),
+  fc.record({
+    operation: fc.constantFrom("message_ack", "message_purge"),
+    input: ofMessage.map((ids) => ({ session: ids.session, messages: [ids.message] })),
+  }),
+  fc.record({
+    operation: fc.constantFrom("session_join", "session_close", "session_reopen", "session_purge"),
+    input: fc.record({ session }),
+  }),
+);
+
 const anyCommand = fc.oneof(
   { weight: 9, arbitrary: anyWrite },
   { weight: 6, arbitrary: anyLease },
+  { weight: 9, arbitrary: anySession },
   fc.record({
     operation: fc.constant("history_compact"),
     input: fc.record({
