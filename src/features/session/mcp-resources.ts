@@ -16,7 +16,7 @@ export const sessionResources: FeatureResources = {
   name: "session",
   title: "Session",
   description:
-    "One session by its id, such as session:///team-a%2Fsession_0123456789abcdef: what it is for, who takes part, and the last messages that you may read, as JSON. Subscribers are notified of changes that they may read.",
+    "One session by its id, such as session:///team-a/session_0123456789abcdef: what it is for, who takes part, and the last messages that you may read, as JSON. Subscribers are notified of changes that they may read.",
   list: {
     operation: sessionList.name,
     input: ({ cursor, limit }) => ({ limit: Math.min(limit, 200), ...(cursor === undefined ? {} : { cursor }) }),
