@@ -227,6 +227,25 @@ describe("messages", () => {
     await one.post(session, "x".repeat(900));
   });
 
+  test("of the participant beyond the last are refused, and nothing is kept of them", async () => {
+    await using core = startSessions();
+    const one = new Someone(core, ann);
+    const session = await one.create();
+    core.store.transaction((tx) => {
+      const sql =
+        "INSERT INTO session_members (session, caller, agent, joined, public_count, public_at, hidden_count) VALUES (?,?,'',1,0,0,0)";
+      for (let n = 1; n < 10_000; n += 1) tx.run(sql, session, `user:${n}`);
+    });
+    const refused = { code: "quota_exceeded", details: { limit: 10_000 }, hint: expect.any(String) };
+    const two = new Someone(core, bob);
+    await expect(two.post(session, "One too many")).rejects.toMatchObject(refused);
+    await expect(two.call("session_join", { session })).rejects.toMatchObject(refused);
+    await one.post(session, "Still here");
+    expect(await one.texts(session)).toEqual(["Still here"]);
+    const { participants, cursor } = await one.call("session_participants", { session, limit: 500 });
+    expect([(participants as unknown[]).length, typeof cursor]).toEqual([500, "string"]);
+  });
+
   test("keep hostile text as it is", async () => {
     await using core = startSessions();
     const one = new Someone(core, ann);

@@ -12,7 +12,7 @@ import type { Reader, Writer } from "../../store/store.ts";
 import { askedPart, metadataArgument, stampedQuota, storedMetadata, storedText, type Text } from "./arguments.ts";
 import { messageId, newMessageId, sessionAliases, sessionId } from "./ids.ts";
 import { noteMember } from "./members.ts";
-import { addressee, framedNames, MAX_NAMES, mentionsIn, shownName } from "./names.ts";
+import { addressee, framedNames, MAX_NAMES, mentionsIn } from "./names.ts";
 import { type MessageRow, SESSION_LEVEL, type SessionRow, sessionOf, timeOf } from "./rows.ts";
 import { type Reading, readableMessage, readingOf, viewerOf } from "./viewer.ts";
 import { costOfText, messageChange, nameInInboxes, writeVersion } from "./write-message.ts";
@@ -73,7 +73,6 @@ export const messagePost = write({
     session: z.string(),
     message: z.string(),
     posted_at: z.string(),
-    mentions: z.array(z.string()),
   }),
   access: { verb: "write", spaces: ({ session }) => [spaceOf(session)] },
   aliases: {
@@ -121,7 +120,6 @@ export const messagePost = write({
         session: session.id,
         message: row.id,
         posted_at: timeOf(stamp.timeMs),
-        mentions: recipientsOf(row.mentions).map(shownName),
       },
       changes: [messageChange(row, command.text.hash, command.metadata, "posted")],
     };

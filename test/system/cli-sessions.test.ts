@@ -1,0 +1,49 @@
+// Sessions from the command line, at a node that runs: a person begins one, writes, replies, reads and acknowledges.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type DevNode, startDevNode } from "../kit/dev-node.ts";
+
+let node: DevNode;
+
+beforeAll(async () => {
+  node = await startDevNode();
+}, 300_000);
+
+afterAll(async () => {
+  await node?.[Symbol.asyncDispose]();
+}, 60_000);
+
+/** Runs a command that has to work, and returns what it prints. */
+async function cairn(...words: string[]): Promise<string> {
+  const { code, out, err } = await node.cairn([...words, "--url", node.url]);
+  expect([words, code, err]).toEqual([words, 0, ""]);
+  return out;
+}
+
+test("a person writes in a session and reads it, each message under its author and its text apart", async () => {
+  expect(await cairn("session", "list")).toBe("there is no session that you may read\n");
+  const session = (await cairn("session", "create", "Release 1.0", "--space", "team-a")).trim();
+  expect(session).toMatch(/^team-a\/session_[0-9a-f]{16}$/);
+  const plan = (
+    await cairn("say", session, "The plan:\n m_000000000000  2026  root", "--kind", "plan", "--ack")
+  ).trim();
+  const reply = (await cairn("say", session, "Agreed", "--reply", plan, "--to", "bob@example.com", "--private")).trim();
+  const [first = "", ...rest] = (await cairn("session", "show", session)).split("\n");
+  expect(first).toMatch(new RegExp(`^${plan}  \\S+  local:dev  plan  wants an acknowledgement$`));
+  // What looks like another message in a text cannot pass for one.
+  expect(rest.slice(0, 2)).toEqual(["  | The plan:", "  |  m_000000000000  2026  root"]);
+  expect(rest[2]).toMatch(new RegExp(`^  ${reply}  \\S+  local:dev  private  to bob@example\\.com$`));
+  expect(rest[3]).toBe("    | Agreed");
+  expect(await cairn("session", "ack", session, plan)).toBe("acknowledged\n");
+  expect(await cairn("session", "list", "--space", "team-a")).toMatch(
+    /^team-a\/session_\S+ +open +2 messages +\S+ +Release 1\.0\n$/,
+  );
+  expect(await cairn("inbox")).toMatch(/^nothing\ngo on with --since \S+\n$/);
+  expect(await cairn("session", "close", session)).toBe("closed\n");
+  const late = await node.cairn(["say", session, "Late", "--url", node.url]);
+  expect([late.code, late.err]).toEqual([5, expect.stringContaining("session_reopen")]);
+  expect(await cairn("session", "reopen", session)).toBe("open\n");
+  expect(JSON.parse(await cairn("session", "show", session, "--limit", "1", "--json"))).toMatchObject({
+    messages: [{ message: reply, parent: plan }],
+  });
+}, 120_000);
