@@ -30,10 +30,11 @@ export function queryArguments({ query = {} }: RestRoute, values: QueryValues): 
   return Object.fromEntries(made);
 }
 
-/** What is no whole number goes on as text, for the operation's schema to refuse. */
+/** What is no whole number, or neither true nor false, goes on as text, for the operation's schema to refuse. */
 function typed(kind: QueryParameter["kind"], value: string | readonly string[]): unknown {
   if (typeof value !== "string") return value;
   if (kind === "list") return value.split(",");
+  if (kind === "flag" && (value === "true" || value === "false")) return value === "true";
   return kind === "count" && /^[0-9]{1,15}$/.test(value) ? Number(value) : value;
 }
 

@@ -82,6 +82,7 @@ function queryParameter([name, parameter]: [string, QueryParameter]): Json {
 }
 
 function querySchema({ kind, choices, minimum = 1, maximum }: QueryParameter): Json {
+  if (kind === "flag") return { type: "boolean" };
   if (kind === "repeated") return { type: "array", items: text };
   if (kind === "count") return { type: "integer", minimum, ...(maximum === undefined ? {} : { maximum }) };
   return choices === undefined ? text : { type: "string", enum: choices };

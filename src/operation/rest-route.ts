@@ -53,8 +53,11 @@ export interface PathParameter {
 
 /** A parameter of the query. */
 export interface QueryParameter {
-  /** `list`: values separated by commas. `repeated`: may be given several times. `count`: a whole number. */
-  kind: "text" | "count" | "list" | "repeated";
+  /**
+   * `list`: values separated by commas. `repeated`: may be given several times. `count`: a whole number. `flag`: true
+   * or false.
+   */
+  kind: "text" | "count" | "list" | "repeated" | "flag";
   /** The argument it becomes; left out: the one of the same name. */
   argument?: string;
   description: string;
